@@ -1,0 +1,49 @@
+"""The hash chain: how events are linked, what of a trial they cover, and how a record is checked against them.
+
+An event's hash is SHA-256 over the previous event's hash and its own canonical JSON; the first one's predecessor is the
+study's uid. An `enqueue` event holds a digest of each new trial as proposed; the event that ends a trial holds a digest
+of the row as it ended, of its reports, and commitments to its private texts. So a change of one byte in an event or in
+a row no longer fits, and `verify.findings` names the place.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .canonical import commitment, digest
+from .records import Event, Json, Report, Trial
+
+_PROPOSED = "number purpose params seed strategy version why seen at batch parent replicate priority created".split()
+_ENDED = "number state metrics reason attempt started ended".split()
+ENDS = frozenset({"finish", "cancel", "import"})
+"""Kinds of event that end the trial which they name."""
+
+
+def link(previous: str, position: int, kind: str, number: int | None, at: float, body: Json) -> Event:
+    """The next event of a chain whose last hash is `previous` (the study's uid before the first event)."""
+    content = {"previous": previous, "position": position, "kind": kind, "number": number, "at": at, "body": dict(body)}
+    return Event(position, kind, number, at, body, digest(content))
+
+
+def proposed(trial: Trial) -> str:
+    """Digest of a trial as it was enqueued."""
+    return digest({k: _plain(getattr(trial, k)) for k in _PROPOSED})
+
+
+def ended(trial: Trial, reports: Iterable[Report]) -> str:
+    """Digest of a trial as it ended, with the reports of all its attempts (its private texts are committed to apart)."""
+    row = {k: _plain(getattr(trial, k)) for k in _ENDED}
+    row["cost"] = trial.cost.to_json()
+    in_order = sorted(reports, key=lambda r: (r.attempt, r.step))
+    row["reports"] = [[r.attempt, r.step, dict(r.metrics), r.at] for r in in_order]
+    return digest(row)
+
+
+def commitments(private: Json) -> dict[str, Any]:
+    """What an event may say of a trial's private texts: salted hashes, one per text."""
+    made: dict[str, Any] = {k: commitment(*private[k]) for k in ("error", "output", "worker") if k in private}
+    made["notes"] = [commitment(*note) for note in private.get("notes", [])]
+    return made
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value

@@ -1,0 +1,387 @@
+"""The decisions of a study. Pure: rows and `now` go in, decisions come out; no clock, no IO, no unseeded randomness.
+
+A study is a fold over its record. `Ledger` folds trials into counts, spending and what strategies were told; `fold`
+feeds those rows to the strategy; `suggest` asks it for the next ones; `plan` says what a runner should do next.
+
+Notation: d columns, n rows, m goals, k constraints; every goal is turned into a loss here, once.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from .canonical import dumps
+from .goals import Metrics
+from .records import (
+    COUNTED,
+    OPEN,
+    TOLD,
+    Changes,
+    Proposal,
+    Purpose,
+    State,
+    StudyRecord,
+    StudySpec,
+    StudyState,
+    Trial,
+)
+from .strategies import Array, Problem, Rows, Strategy
+
+
+def trial_seed(study_seed: int, stream: str, number: int) -> int:
+    """The seed of a trial: 31 bits that depend on the study's seed, the stream ("search", "certify") and a number."""
+    made = hashlib.sha256(f"{study_seed}/{stream}/{number}".encode()).digest()
+    return int.from_bytes(made[:4]) >> 1
+
+
+# ---------------------------------------------------------------------------------------------------------- the ledger
+
+
+@dataclass
+class Ledger:
+    """The record, folded: absorbing what changed costs what changed, not what there is."""
+
+    study: StudyRecord
+    trials: dict[int, Trial] = field(default_factory=dict)
+    told: list[Trial] = field(default_factory=list)  # rows that strategies see, in the order in which they ended
+    open: dict[int, Trial] = field(default_factory=dict)
+    counts: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))  # of ended search trials
+    busy: list[tuple[float, float]] = field(default_factory=list)  # merged intervals in which search trials ran
+    _absorbed: set[int] = field(default_factory=set)
+
+    def absorb(self, changes: Changes) -> None:
+        """Fold in one snapshot of changes."""
+        self.study = changes.study
+        ended = [t for t in changes.trials if t.state not in OPEN and t.number not in self._absorbed]
+        for t in changes.trials:
+            self.trials[t.number] = t
+        self.open = {t.number: t for t in changes.trials if t.state in OPEN}
+        for t in sorted(ended, key=lambda t: t.told or 0):
+            self._end(t)
+
+    def _end(self, t: Trial) -> None:
+        self._absorbed.add(t.number)
+        if t.purpose is Purpose.SEARCH:
+            self.counts[t.state] += 1
+            if t.started is not None and t.ended is not None:
+                _merge(self.busy, t.started, t.ended)
+        if t.purpose in TOLD and t.state is not State.CANCELLED:
+            self.told.append(t)
+
+    @property
+    def counted(self) -> int:
+        """Finished search trials: what a budget of trials counts."""
+        return sum(self.counts[s] for s in COUNTED)
+
+    def queued(self, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
+        return [t for t in self.open.values() if t.state is State.QUEUED and t.purpose is purpose]
+
+    def running(self, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
+        return [t for t in self.open.values() if t.state is State.RUNNING and t.purpose is purpose]
+
+    @property
+    def baseline(self) -> Trial | None:
+        """Trial 0, when the study has a baseline."""
+        return self.trials.get(0) if self.study.spec.baseline is not None else None
+
+    def wall(self, now: float) -> float:
+        """Seconds in which at least one search trial ran."""
+        intervals = list(self.busy)
+        for start in sorted((t.started or now for t in self.running()), reverse=True):
+            _merge(intervals, start, now)
+        return sum(end - start for start, end in intervals)
+
+    def failures_in_a_row(self, since: int) -> list[Trial]:
+        """The search trials that failed one after the other at the end of the record, after event position `since`."""
+        tail: list[Trial] = []
+        for t in reversed(self.told):
+            if t.purpose is not Purpose.SEARCH or t.state is not State.FAILED or (t.told or 0) <= since:
+                break
+            tail.append(t)
+        return tail
+
+
+def _merge(intervals: list[tuple[float, float]], start: float, end: float) -> None:
+    """Add an interval that ends last to a sorted list of disjoint ones."""
+    while intervals and intervals[-1][1] >= start:
+        earlier, late = intervals.pop()
+        start, end = min(start, earlier), max(end, late)
+    intervals.append((start, end))
+
+
+# ----------------------------------------------------------------------------------------------------- rows to strategy
+
+
+def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:
+    """The metrics that relative constraints compare with; None while unknown, or when the baseline failed."""
+    if spec.baseline is None or trial is None or trial.state is not State.DONE:
+        return None
+    return trial.metrics
+
+
+def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> bool | None:
+    """Whether all constraints hold; None when that cannot be known (the baseline has no result)."""
+    excess = [c.excess(metrics, baseline) for c in spec.constraints]
+    if any(e > 0 for e in excess):
+        return False
+    return None if any(math.isnan(e) for e in excess) else True
+
+
+def rows(spec: StudySpec, told: Sequence[Trial], baseline: Metrics | None) -> Rows:
+    """Finished trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each limit, NaN where there is none."""
+    X = spec.space.encode([t.complete(spec.assumed, spec.space) for t in told])
+    good = [t.metrics if t.state in (State.DONE, State.STOPPED) else {} for t in told]
+    Y = np.array([[g.loss(m) for g in spec.goals] for m in good], dtype=float).reshape(len(told), len(spec.goals))
+    C = np.array([[c.excess(m, baseline) for c in spec.constraints] for m in good], dtype=float)
+    return Rows(
+        X,
+        Y,
+        C.reshape(len(told), len(spec.constraints)),
+        np.array([t.cost.wall for t in told], dtype=float),
+        np.array([t.seed for t in told], dtype=float),
+    )
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A strategy's state after the first `n` told trials, valid for one spec and one knowledge of the baseline."""
+
+    key: str
+    strategy: Strategy[Any]
+    state: Any
+    n: int
+
+
+def fold(
+    spec: StudySpec, strategy: Strategy[Any], told: Sequence[Trial], baseline: Metrics | None, last: Fold | None
+) -> Fold:
+    """Feed the told trials to the strategy, going on from `last` where it still holds."""
+    relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
+    key = dumps([spec.to_json(), relative])
+    if last is None or last.key != key or last.n > len(told):
+        problem = Problem(
+            space=spec.space,
+            goals=len(spec.goals),
+            constraints=len(spec.constraints),
+            budget=spec.budget.trials,
+            workers=spec.workers,
+            deterministic=spec.deterministic,
+            replicates=spec.replicates,
+            seed=spec.seed,
+        )
+        last = Fold(key, strategy, strategy.init(problem), 0)
+    if last.n == len(told):
+        return last
+    state = last.strategy.tell(last.state, rows(spec, told[last.n :], baseline))
+    return Fold(key, last.strategy, state, len(told))
+
+
+_blas = ThreadpoolController()
+
+
+def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n: int) -> list[Proposal]:
+    """The next n proposals when `at` trials exist: a function of the fold, the pending trials, the seed, `at` and n.
+
+    Trial 0 is the baseline, where there is one. Fewer than n, or none: the strategy has no more points.
+    """
+    made: list[Proposal] = []
+    waiting = spec.space.encode([t.complete(spec.assumed, spec.space) for t in pending])
+    if at == 0 and spec.baseline is not None:
+        made.append(Proposal(spec.baseline, trial_seed(spec.seed, "search", 0), strategy="baseline", version="1"))
+        waiting = np.concatenate([waiting, spec.space.encode([spec.baseline])])
+    if len(made) < n:
+        made += _ask(spec, folded, waiting, at, n - len(made), first=at + len(made))
+    return made
+
+
+def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: int) -> list[Proposal]:
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, at])))
+    with _blas.limit(limits=1):  # so that proposals don't depend on the number of cores
+        asked = folded.strategy.ask(folded.state, pending, n, rng)
+    return [
+        Proposal(
+            params=spec.space.decode(p.x[None])[0],
+            seed=trial_seed(spec.seed, "search", first + i),
+            strategy=folded.strategy.name,
+            version=folded.strategy.version,
+            why=_plain(p.why),
+            parent=p.parent,
+        )
+        for i, p in enumerate(asked)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """The JSON form of what a strategy says: plain Python, non-finite numbers as None."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# ---------------------------------------------------------------------------------------------------------------- plan
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Propose and enqueue n trials."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """Claim and launch up to n queued trials (or expired ones)."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """End this running trial: the budget has no more for it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Close:
+    """Start nothing more: trials, budget, time, failures, exhausted, paused, cancelled or archived says why."""
+
+    reason: str
+
+
+Action = Fill | Start | Cancel | Close
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What one call of `run` asks for: stop at so many finished trials or at this moment (seconds since the epoch)."""
+
+    trials: int | None = None
+    until: float | None = None
+    since: int = 0  # event position at which it began: earlier failures are forgiven
+    exhausted: bool = False  # the strategy had nothing more to propose
+
+
+def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
+    """What to do next, given `free` slots."""
+    spec = ledger.study.spec
+    if reason := _closed(ledger, now, terms):
+        cancel = [Cancel(t.number) for t in ledger.running()] if reason == "budget" else []
+        return [*cancel, Close(reason)]
+    queued, running = len(ledger.queued()), len(ledger.running())
+    limits = [x for x in (spec.budget.trials, terms.trials) if x is not None]
+    room = min(limits) - ledger.counted - queued - running if limits else free
+    if terms.exhausted and queued + running == 0:
+        return [Close("exhausted")]
+    actions: list[Action] = []
+    wanted = min(free - queued, room)
+    if wanted > 0 and not terms.exhausted:
+        actions.append(Fill(wanted))
+    expired = sum(t.lease_until is not None and t.lease_until <= now for t in ledger.running())
+    startable = min(free, queued + max(0, wanted) + expired)
+    return [*actions, Start(startable)] if startable > 0 else actions
+
+
+def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
+    spec, study = ledger.study.spec, ledger.study
+    if study.state is not StudyState.OPEN:
+        return str(study.state)
+    if spec.max_failures is not None and len(ledger.failures_in_a_row(terms.since)) >= spec.max_failures:
+        return "failures"
+    b = spec.budget
+    if terms.trials is not None and ledger.counted >= terms.trials:
+        return "trials"
+    if b.trials is not None and ledger.counted >= b.trials:
+        return "trials"
+    if isinstance(b.time, float) and ledger.wall(now) >= b.time:
+        return "budget"
+    hours = 3600.0
+    for limit, used in (
+        (b.cpu_hours, study.spent.cpu / hours),
+        (b.gpu_hours, study.spent.gpu / hours),
+        (b.cost, study.spent.money),
+    ):
+        if limit is not None and used >= limit:
+            return "budget"
+    return "time" if terms.until is not None and now >= terms.until else None
+
+
+# ------------------------------------------------------------------------------------------------------- best and front
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A setting with all its successful results: the first trial that had it, and the mean of each metric."""
+
+    trial: Trial
+    metrics: Metrics
+    n: int
+    feasible: bool | None
+
+
+def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None) -> list[Candidate]:
+    """One candidate per setting among finished trials; replicates are averaged."""
+    groups: dict[str, list[Trial]] = {}
+    for t in told:
+        if t.state is State.DONE:
+            groups.setdefault(dumps(dict(t.params)), []).append(t)
+    made = []
+    for same in groups.values():
+        names = [m for m in spec.metrics if all(m in t.metrics for t in same)]
+        mean = {**same[0].metrics, **{m: math.fsum(t.metrics[m] for t in same) / len(same) for m in names}}
+        made.append(Candidate(same[0], mean, len(same), feasible(spec, mean, baseline)))
+    return made
+
+
+def best(spec: StudySpec, found: Sequence[Candidate]) -> Candidate | None:
+    """The candidate with the best mean of the first goal, among those not known to be infeasible; the earliest on ties."""
+    allowed = [c for c in found if c.feasible is not False]
+    return min(allowed, key=lambda c: (spec.goals[0].loss(c.metrics), c.trial.number), default=None)
+
+
+def pareto(spec: StudySpec, found: Sequence[Candidate]) -> list[Candidate]:
+    """Candidates that no other one beats in every goal, among those not known to be infeasible, by trial number."""
+    allowed = sorted((c for c in found if c.feasible is not False), key=lambda c: c.trial.number)
+    L = np.array([[g.loss(c.metrics) for g in spec.goals] for c in allowed]).reshape(len(allowed), len(spec.goals))
+    keep = []
+    for i, row in enumerate(L):
+        dominates = (row >= L).all(axis=1) & (row > L).any(axis=1)
+        if not dominates.any():
+            keep.append(allowed[i])
+    return keep
+
+
+# -------------------------------------------------------------------------------------------------------------- replay
+
+
+def replay(spec: StudySpec, strategy: Strategy[Any], trials: Sequence[Trial]) -> list[int]:
+    """Numbers of search trials whose proposal the record does not give again (none: every proposal is re-derived).
+
+    Valid for the part of the record that was proposed under `spec`. User's and imported trials are not proposals.
+    """
+    wrong: list[int] = []
+    batches: dict[tuple[int, int], list[Trial]] = {}
+    for t in trials:
+        if t.purpose is Purpose.SEARCH and t.strategy not in ("user", ""):
+            batches.setdefault((t.at, t.seen), []).append(t)
+    folded: Fold | None = None
+    ends = sorted((t for t in trials if t.told is not None and t.purpose in TOLD), key=lambda t: t.told or 0)
+    for (at, seen), batch in sorted(batches.items()):
+        known = [t for t in ends if (t.told or 0) <= seen and t.state is not State.CANCELLED]
+        gone = {t.number for t in ends if (t.told or 0) <= seen}
+        pending = [t for t in trials if t.number < at and t.number not in gone and t.purpose in TOLD]
+        first = next((t for t in known if t.number == 0), None)
+        folded = fold(spec, strategy, known, baseline_metrics(spec, first), folded)
+        again = suggest(spec, folded, pending, at, batch[0].batch)
+        wrong += [t.number for t, p in zip(batch, again, strict=False) if dict(t.params) != dict(p.params)]
+        wrong += [t.number for t in batch[len(again) :]]
+    return wrong

@@ -1,0 +1,126 @@
+"""What a study wants: goals on named metrics, and constraints on them, absolute or relative to the baseline."""
+
+import ast
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .errors import SpecError
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A metric to minimise or to maximise."""
+
+    metric: str
+    maximize: bool
+
+    def loss(self, metrics: Metrics) -> float:
+        """The value to minimise; NaN when the metric is missing."""
+        value = metrics.get(self.metric, math.nan)
+        return -value if self.maximize else value
+
+
+def goals(minimize: str | Iterable[str] | None, maximize: str | Iterable[str] | None) -> tuple[Goal, ...]:
+    """Goals from the two direction words; each takes one name or several."""
+    wanted = [Goal(m, False) for m in _names(minimize, "minimize")] + [
+        Goal(m, True) for m in _names(maximize, "maximize")
+    ]
+    if not wanted:
+        raise SpecError('the study has no goal; say minimize="loss" or maximize="auc"')
+    metrics = [g.metric for g in wanted]
+    for m in metrics:
+        if metrics.count(m) > 1:
+            raise SpecError(f"{m!r} is a goal twice; name each metric once, with one direction")
+    return tuple(wanted)
+
+
+def _names(value: str | Iterable[str] | None, word: str) -> list[str]:
+    names = [] if value is None else [value] if isinstance(value, str) else list(value)
+    for n in names:
+        if not isinstance(n, str) or not n.strip():
+            raise SpecError(f"{word}={value!r} does not name metrics; give a name or a list of names")
+    return names
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """`metric <= offset + factor * baseline` (or >=), where baseline is the same metric of the baseline trial."""
+
+    text: str
+    metric: str
+    upper: bool  # metric <= bound; else metric >= bound
+    offset: float
+    factor: float
+
+    @property
+    def relative(self) -> bool:
+        return self.factor != 0.0
+
+    def bound(self, baseline: Metrics | None) -> float:
+        """The limit in the metric's unit; NaN while the baseline's value is unknown."""
+        if not self.relative:
+            return self.offset
+        return self.offset + self.factor * (baseline or {}).get(self.metric, math.nan)
+
+    def excess(self, metrics: Metrics, baseline: Metrics | None) -> float:
+        """How far the metric is beyond the limit: feasible when <= 0, NaN when unknown."""
+        distance = metrics.get(self.metric, math.nan) - self.bound(baseline)
+        return distance if self.upper else -distance
+
+
+def constraint(text: str) -> Constraint:
+    """Parse "latency_ms <= 20", "auc >= 0.95 * baseline", "size <= baseline + 3".
+
+    Raises SpecError for anything that is not `metric <= or >= a linear expression in baseline`.
+    """
+    try:
+        tree = ast.parse(text, mode="eval").body
+        if not isinstance(tree, ast.Compare) or len(tree.ops) != 1:
+            raise ValueError("it needs exactly one comparison")
+        op, left, right = tree.ops[0], tree.left, tree.comparators[0]
+        if not isinstance(op, ast.LtE | ast.GtE | ast.Lt | ast.Gt):
+            raise ValueError("its comparison must be <= or >=")
+        upper = isinstance(op, ast.LtE | ast.Lt)
+        if isinstance(right, ast.Name) and right.id != "baseline" and not isinstance(left, ast.Name):
+            left, right, upper = right, left, not upper
+        if not isinstance(left, ast.Name) or left.id == "baseline":
+            raise ValueError("one side must be the name of a metric")
+        offset, factor = _linear(right)
+    except (SyntaxError, ValueError, TypeError) as error:
+        reason = "it is no expression" if isinstance(error, SyntaxError) else str(error)
+        raise SpecError(
+            f"constraint {text!r}: {reason}; write it like 'latency_ms <= 20' or 'auc >= 0.95 * baseline'"
+        ) from None
+    return Constraint(text, left.id, upper, offset, factor)
+
+
+def _linear(node: ast.expr) -> tuple[float, float]:
+    """(offset, factor) of an expression that is linear in `baseline`."""
+    match node:
+        case ast.Constant(value=int() | float() as v) if not isinstance(v, bool):
+            return float(v), 0.0
+        case ast.Name(id="baseline"):
+            return 0.0, 1.0
+        case ast.Name(id=name):
+            raise ValueError(f"{name!r} is neither a number nor `baseline`")
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            offset, factor = _linear(inner)
+            return -offset, -factor
+        case ast.BinOp(left=a, op=ast.Add() | ast.Sub() as op, right=b):
+            (a0, a1), (b0, b1) = _linear(a), _linear(b)
+            sign = 1.0 if isinstance(op, ast.Add) else -1.0
+            return a0 + sign * b0, a1 + sign * b1
+        case ast.BinOp(left=a, op=ast.Mult(), right=b):
+            (a0, a1), (b0, b1) = _linear(a), _linear(b)
+            if a1 and b1:
+                raise ValueError("baseline may not be multiplied by itself")
+            return a0 * b0, a0 * b1 + a1 * b0
+        case ast.BinOp(left=a, op=ast.Div(), right=b):
+            (a0, a1), (b0, b1) = _linear(a), _linear(b)
+            if b1 or b0 == 0.0:
+                raise ValueError("only division by a number other than 0 is allowed")
+            return a0 / b0, a1 / b0
+    raise ValueError("only numbers, `baseline`, + - * / are allowed beside the metric")

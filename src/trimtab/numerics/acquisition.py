@@ -1,0 +1,95 @@
+"""Acquisition functions of a Gaussian posterior, each with its derivatives. Larger is better; the goal is minimised.
+
+Every function takes the posterior mean and variance of B points, shapes (B,), and returns `Scores`: the value and
+its derivatives by mean and variance, so that a sum of terms is differentiated by adding the derivatives.
+
+phi and Phi are the standard normal density and distribution; h(z) = phi(z) + z Phi(z), and the expected improvement is
+sd h((best - mean) / sd).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erfcx, log_ndtr, ndtr
+
+from .gp import Posterior
+
+Array = NDArray[np.float64]
+
+_LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
+_SQRT_HALF_PI = np.sqrt(0.5 * np.pi)
+
+
+class Scores(NamedTuple):
+    """Value and derivatives of one term, each (B,)."""
+
+    value: Array
+    by_mean: Array
+    by_var: Array
+
+
+Term = tuple[Posterior, Callable[[Array, Array], Scores]]
+
+
+def total(terms: Sequence[Term], F: Array) -> Array:
+    """The sum of all terms at features F (B, C): (B,)."""
+    return np.sum([function(*posterior.predict(F)).value for posterior, function in terms], axis=0)
+
+
+def total_with_slope(terms: Sequence[Term], F: Array) -> tuple[Array, Array]:
+    """The sum of all terms at F (B, C), and its gradient (B, C)."""
+    value, slope = np.zeros(len(F)), np.zeros_like(F)
+    for posterior, function in terms:
+        mean, var, back = posterior.forward(F)
+        scores = function(mean, var)
+        value = value + scores.value
+        slope = slope + back(scores.by_mean, scores.by_var)
+    return value, slope
+
+
+def lower_bound(mean: Array, var: Array, beta: float) -> Scores:
+    """Lower confidence bound, negated: beta sd - mean (Srinivas et al. 2010)."""
+    sd = np.sqrt(var)
+    return Scores(beta * sd - mean, -np.ones_like(mean), beta / (2 * sd))
+
+
+def log_improvement(mean: Array, var: Array, best: float) -> Scores:
+    """Logarithm of the expected improvement on `best` (Ament et al. 2023), exact for every z."""
+    sd = np.sqrt(var)
+    z = (best - mean) / sd
+    value, slope = log_h(z)
+    return Scores(value + np.log(sd), -slope / sd, (1 - slope * z) / (2 * var))
+
+
+def log_below(mean: Array, var: Array, bound: float) -> Scores:
+    """Logarithm of P(f <= bound): the probability that a constraint holds (Gardner et al. 2014)."""
+    sd = np.sqrt(var)
+    z = (bound - mean) / sd
+    slope = 1 / (_SQRT_HALF_PI * erfcx(-z / np.sqrt(2)))  # phi / Phi; erfcx overflows to inf where the slope is 0
+    return Scores(log_ndtr(z), -slope / sd, -slope * z / (2 * var))
+
+
+def log_rate(mean: Array, var: Array, centre: float) -> Scores:
+    """Logarithm of the success rate that a regression on 0/1 labels less `centre` predicts, clipped to [.05, .95]."""
+    rate = np.clip(mean + centre, 0.05, 0.95)
+    return Scores(np.log(rate), np.where(rate == mean + centre, 1 / rate, 0.0), np.zeros_like(var))
+
+
+def log_h(z: Array) -> tuple[Array, Array]:
+    """log h(z) and its derivative Phi(z) / h(z), stable for |z| up to 1e100.
+
+    For z > -1 directly. Below, with Phi/phi = sqrt(pi/2) erfcx(-z/sqrt 2): h/phi = 1 + z Phi/phi, whose cancellation
+    is replaced beyond z = -1000 by the asymptotic series (1 - 3/z^2) / z^2.
+    """
+    z = np.clip(z, -1e100, 1e100)
+    near = np.maximum(z, -1.0)
+    h = np.exp(-0.5 * near * near - _LOG_SQRT_2PI) + near * ndtr(near)
+    far = np.minimum(z, -1.0)
+    ratio = _SQRT_HALF_PI * erfcx(-far / np.sqrt(2))  # Phi / phi
+    tail = np.minimum(far, -1e3)
+    h_phi = np.where(z > -1e3, 1 + far * ratio, (1 - 3 / tail**2) / tail**2)
+    value = np.where(z > -1, np.log(h), -0.5 * far * far - _LOG_SQRT_2PI + np.log(h_phi))
+    slope = np.where(z > -1, ndtr(near) / h, ratio / h_phi)
+    return value, slope

@@ -1,0 +1,77 @@
+"""Output warps: what a GP is shown instead of the raw results.
+
+`half_rank` keeps order and spacing of the good half and replaces the bad half by Gaussian quantiles, so that one
+diverged trial cannot flatten the rest (the half-rank warper of Song et al. 2024). Values of 1e300 and infinite ones are
+fine.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+Array = NDArray[np.float64]
+
+HUGE = 1e300  # larger values count as this
+
+
+@dataclass(frozen=True)
+class Warped:
+    """Standardised values z (n,) and how to go back: raw = median + unit * (z - at) in the good half."""
+
+    z: Array
+    raw: Array
+    median: float
+    unit: float  # raw units of one z in the good half
+    at: float  # z of the median
+
+    def inverse(self, z: float) -> float:
+        """The raw value that corresponds to z: linear in the good half, interpolated between the results above it."""
+        if z <= self.at:
+            return self.median + self.unit * (z - self.at)
+        order = np.argsort(self.z, kind="stable")
+        return float(np.interp(z, self.z[order], self.raw[order]))
+
+
+def half_rank(y: Array) -> Warped:
+    """Warp finite or infinite y (n,), n >= 1, smaller is better, to mean 0 and standard deviation 1 (0 if constant)."""
+    raw = np.clip(y, -HUGE, HUGE)
+    median = float(np.median(raw / 2)) * 2  # the mean of two middle values must not overflow
+    away = raw - median
+    good = away <= 0
+    unit = float(np.abs(away[good]).max())
+    if unit == 0:  # more than half of the values tie at the best one
+        unit = float(away.max()) or 1.0
+        z = away / unit
+    else:
+        z = away / unit
+        spread = np.sqrt(np.mean(z[good] ** 2))
+        rank = np.argsort(np.argsort(raw, kind="stable"), kind="stable")
+        z = np.where(good, z, spread * ndtri((rank + 0.5) / len(y)))
+    sd = float(z.std())
+    sd = sd if sd > 1e-12 else 1.0
+    mean = float(z.mean())
+    return Warped((z - mean) / sd, raw, median, unit * sd, -mean / sd)
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """Standardised constraint values z (n,), and the z of the value 0."""
+
+    z: Array
+    zero: float
+
+
+def bilog(c: Array) -> Compressed:
+    """Constraint values (n,), n >= 1, feasible where <= 0, with their tails compressed.
+
+    sign(c) log(1 + |c| / scale) keeps the sign and tames the tails (Eriksson and Poloczek 2021, section 3.2).
+    """
+    size = np.minimum(np.abs(c), HUGE)
+    scale = float(np.median(size[size > 0] / 2) * 2) if (size > 0).any() else 1.0
+    z = np.sign(c) * np.log1p(size / max(scale, 1e-300))
+    sd = float(z.std())
+    sd = sd if sd > 1e-12 else 1.0
+    mean = float(z.mean())
+    return Compressed((z - mean) / sd, -mean / sd)

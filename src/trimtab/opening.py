@@ -1,0 +1,186 @@
+"""From the words of `Study(...)` to a spec: checked before anything is stored, and compared with what is stored."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from .canonical import dumps
+from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
+from .goals import constraint, goals
+from .records import Budget, Change, StudyRecord, StudySpec, StudyState
+from .space import Params, Space
+from .storage import Storage
+from .strategies import Strategy, strategy
+
+Names = str | Iterable[str]
+
+
+def given(
+    *,
+    space: Space | Mapping[str, Any] | None = None,
+    minimize: Names | None = None,
+    maximize: Names | None = None,
+    subject_to: Names | None = None,
+    budget: Budget | Mapping[str, Any] | None = None,
+    baseline: Params | None = None,
+    strategy: str | Strategy[Any] | None = None,
+    seed: int | None = None,
+    replicates: int | None = None,
+    retries: int | None = None,
+    max_failures: int | None = None,
+    deterministic: bool | None = None,
+) -> dict[str, Any]:
+    """The spec's fields for what the user said; what was left out is absent. Raises SpecError or SpaceError."""
+    said: dict[str, Any] = {}
+    if space is not None:
+        said["space"] = space if isinstance(space, Space) else Space(space)
+    if minimize is not None or maximize is not None:
+        said["goals"] = goals(minimize, maximize)
+    if subject_to is not None:
+        texts = [subject_to] if isinstance(subject_to, str) else list(subject_to)
+        said["constraints"] = tuple(constraint(_text(t)) for t in texts)
+    if budget is not None:
+        said["budget"] = as_budget(budget)
+    if baseline is not None:
+        said["baseline"] = baseline
+    if strategy is not None:
+        said["strategy"], said["settings"] = _named(strategy)
+    whole = {
+        "seed": (seed, 0),
+        "replicates": (replicates, 1),
+        "retries": (retries, 0),
+        "max_failures": (max_failures, 1),
+    }
+    for name, (value, least) in whole.items():
+        if value is not None:
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise SpecError(f"{name}={value!r} must be a whole number of at least {least}")
+            said[name] = value
+    if deterministic is not None:
+        said["deterministic"] = bool(deterministic)
+    return said
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise SpecError(f"constraint {value!r} is no text; write it like 'latency_ms <= 20'")
+    return value
+
+
+def as_budget(budget: Budget | Mapping[str, Any]) -> Budget:
+    """A Budget from itself or from a mapping of its fields."""
+    if isinstance(budget, Budget):
+        return budget
+    if not isinstance(budget, Mapping):
+        raise SpecError(f"budget={budget!r} is no budget; write tt.Budget(trials=100, time='30m')")
+    known = [f.name for f in fields(Budget)]
+    for key in budget:
+        if key not in known:
+            raise SpecError(f"budget: {key!r} is not known{nearest(str(key), known)}")
+    return Budget(**budget)
+
+
+def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
+    """Name and settings of a strategy, as the record keeps them."""
+    made = strategy(chosen)  # an unknown name is an error here
+    if isinstance(chosen, str):
+        return chosen, {}
+    settings: dict[str, Any] = (
+        {f.name: getattr(made, f.name) for f in fields(made) if f.init} if is_dataclass(made) else {}
+    )
+    settings.pop("name", None)
+    settings.pop("version", None)
+    try:
+        dumps(settings)
+    except (TypeError, ValueError):
+        settings = {"repr": repr(made)}
+    return made.name, settings
+
+
+def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
+    """The spec of a study that does not exist yet."""
+    if not isinstance(name, str) or not name.strip() or any(ord(c) < 32 for c in name):
+        raise SpecError(f"study name {name!r} must be a text without control characters")
+    if "space" not in said:
+        raise SpecError(
+            f"study {name!r} does not exist yet, so it needs its space: tt.Study({name!r}, space, maximize=...)"
+        )
+    spec = StudySpec(**{"goals": goals(None, None) if "goals" not in said else said["goals"], **said, "name": name})
+    return _checked(replace(spec, seed=said.get("seed", secrets.randbits(31))))
+
+
+def _checked(spec: StudySpec) -> StudySpec:
+    """The spec with its baseline settled, or an error for what contradicts itself."""
+    baseline = spec.space.defaults() if spec.baseline is None else spec.baseline
+    if baseline is not None:
+        try:
+            baseline = spec.space.validate(baseline)
+        except SpaceError as error:
+            whose = "the defaults of the space" if spec.baseline is None else "baseline"
+            raise SpecError(f"{whose}: {error}; give baseline= with a setting that is allowed") from None
+    relative = [c.text for c in spec.constraints if c.relative]
+    if relative and baseline is None:
+        raise SpecError(
+            f"constraint {relative[0]!r} compares with the baseline, but there is none; "
+            "give baseline=, or a default to each parameter"
+        )
+    return replace(spec, baseline=baseline)
+
+
+def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = None) -> StudySpec:
+    """The stored spec with the user's changes; a new space must keep old trials valid (see Space.revise)."""
+    changes = dict(said)
+    assumed = dict(stored.assumed)
+    if "space" in changes:
+        fresh = {k: v for k, v in (assume or {}).items() if k not in assumed}
+        changes["space"] = stored.space.revise(changes["space"], dict(assume or {}))
+        assumed.update(fresh)
+        if stored.baseline is not None and "baseline" not in changes:
+            changes["baseline"] = {**{k: v for k, v in assumed.items() if k not in stored.baseline}, **stored.baseline}
+    return _checked(replace(stored, **changes, assumed=assumed))
+
+
+def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
+    """Raises StudyMismatch when the user's words (but for the budget) are not those of the stored study."""
+    wanted = replace(stored, **{k: v for k, v in said.items() if k != "budget"})
+    if "space" in said and "baseline" not in said:
+        wanted = replace(wanted, baseline=stored.baseline)
+    if "baseline" in said:
+        wanted = _checked(wanted)
+    before, after = stored.to_json(), wanted.to_json()
+    different = [k for k in before if before[k] != after[k] and k != "name"]
+    if not different:
+        return
+    lines = [f"  {k}: stored {_short(before[k])}, given {_short(after[k])}" for k in different]
+    words = {"goals": "maximize", "subject_to": "subject_to"}
+    call = ", ".join(f"{words.get(k, k)}=..." for k in different if k != "settings")
+    raise StudyMismatch(
+        f"study {stored.name!r} exists with another spec:\n" + "\n".join(lines) + "\n"
+        f"To go on with the change: tt.Study({stored.name!r}, storage=...).revise({call}); "
+        "to begin anew: fresh=True (the old study is archived), or another name"
+    )
+
+
+def _short(value: Any) -> str:
+    text = dumps(value)
+    return text if len(text) <= 160 else f"{text[:120]} ... ({len(text)} characters)"
+
+
+def open_study(storage: Storage, name: str, said: Mapping[str, Any], fresh: bool) -> StudyRecord:
+    """The record of the study called `name`: opened and compared, or created."""
+    known = {r.name: r for r in storage.studies() if r.state is not StudyState.ARCHIVED}
+    record = known.get(name)
+    if record is not None and fresh:
+        if "space" not in said:
+            raise SpecError(f"fresh=True begins study {name!r} anew, so it needs its space")
+        storage.revise(record.id, Change("archive"))
+        record = None
+    if record is None:
+        if not said.keys() - {"seed"}:
+            raise StudyNotFound(f"{storage.url} holds no study {name!r}{nearest(name, known)}")
+        return storage.create(new_spec(name, said))
+    same(record.spec, said)
+    if "budget" in said and said["budget"] != record.spec.budget:
+        return storage.revise(record.id, Change("spec", spec=revised(record.spec, {"budget": said["budget"]})))
+    return record

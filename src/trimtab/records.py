@@ -1,0 +1,362 @@
+"""The nouns of the record: what a study is, what a trial is, what may happen to it. Values only; no clock, no IO."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from .errors import SpecError
+from .goals import Constraint, Goal, constraint
+from .space import Params, Space, Value
+from .units import seconds, size
+
+Json = Mapping[str, Any]
+
+
+class State(StrEnum):
+    """Where a trial stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"  # early, by a rule
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED}),
+    State.RUNNING: frozenset({State.QUEUED, State.DONE, State.STOPPED, State.FAILED, State.CANCELLED}),
+    State.DONE: frozenset(),
+    State.STOPPED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+"""The table of legal transitions: what a trial in the state on the left may become."""
+
+OPEN = frozenset({State.QUEUED, State.RUNNING})
+COUNTED = frozenset({State.DONE, State.STOPPED, State.FAILED})
+"""The ends that a budget of trials counts."""
+
+
+class Purpose(StrEnum):
+    """Why a trial is run. Only `search` and `import` rows are shown to strategies, stopping rules and `best`."""
+
+    SEARCH = "search"
+    SELECT = "select"
+    CERTIFY = "certify"
+    IMPORT = "import"
+
+
+TOLD = frozenset({Purpose.SEARCH, Purpose.IMPORT})
+
+
+class Reason(StrEnum):
+    """Why a trial failed."""
+
+    ERROR = "error"  # the objective raised, exited or crashed
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    STALL = "stall"  # no report for longer than allowed
+    LOST = "lost"  # its worker died, three times
+    BAD_RESULT = "bad result"  # NaN, infinity, a wrong type, a missing metric
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a study may spend, over all workers and all calls of run. None: no limit.
+
+    trials: finished search trials. time: seconds (or "30m") in which at least one trial ran. cpu_hours, gpu_hours:
+    measured in the trials. cost: money, trial hours times `Resources.price`.
+    """
+
+    trials: int | None = None
+    time: float | str | None = None
+    cpu_hours: float | None = None
+    gpu_hours: float | None = None
+    cost: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time", seconds(self.time, "budget time"))
+        if self.trials is not None and (
+            isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1
+        ):
+            raise SpecError(
+                f"budget trials={self.trials!r} must be a whole number of at least 1; leave it out for no limit"
+            )
+        for name in ("cpu_hours", "gpu_hours", "cost"):
+            v = getattr(self, name)
+            if v is not None and (isinstance(v, bool) or not isinstance(v, int | float) or not 0 < v < math.inf):
+                raise SpecError(f"budget {name}={v!r} must be a positive number; leave it out for no limit")
+
+    @property
+    def unlimited(self) -> bool:
+        return all(getattr(self, f.name) is None for f in fields(self))
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial gets, and the limits at which it is ended.
+
+    cpus: CPU slots, also the thread cap of numeric libraries. memory: bytes (or "2GiB") of the trial and its children.
+    time: seconds (or "5m") of wall time. stall: seconds without a report. price: money per trial hour.
+    """
+
+    cpus: int = 1
+    gpus: float = 0
+    memory: float | str | None = None
+    time: float | str | None = None
+    stall: float | str | None = None
+    price: float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.cpus, bool) or not isinstance(self.cpus, int) or self.cpus < 1:
+            raise SpecError(f"resources cpus={self.cpus!r} must be a whole number of at least 1")
+        for name in ("gpus", "price"):
+            v = getattr(self, name)
+            if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
+                raise SpecError(f"resources {name}={v!r} must be a number of at least 0")
+        object.__setattr__(self, "memory", size(self.memory, "resources memory"))
+        object.__setattr__(self, "time", seconds(self.time, "resources time"))
+        object.__setattr__(self, "stall", seconds(self.stall, "resources stall"))
+
+    @property
+    def limited(self) -> bool:
+        """Whether a supervised process is needed to keep the limits."""
+        return (self.memory, self.time, self.stall) != (None, None, None)
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """Everything that decides what a study proposes, fixed when it is created and changed only by audited revisions."""
+
+    name: str
+    space: Space
+    goals: tuple[Goal, ...]
+    constraints: tuple[Constraint, ...] = ()
+    budget: Budget = Budget()
+    baseline: Params | None = None
+    strategy: str = "auto"
+    settings: Json = field(default_factory=dict)  # of the strategy
+    seed: int = 0
+    workers: int = 1  # how many trials the strategies should plan for at once
+    replicates: int = 1
+    retries: int = 0  # how often a trial that failed by itself is tried again
+    max_failures: int | None = 20  # in a row
+    deterministic: bool = False
+    assumed: Json = field(default_factory=dict)  # value that trials older than a parameter had
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What the objective must return."""
+        return tuple(dict.fromkeys([*(g.metric for g in self.goals), *(c.metric for c in self.constraints)]))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "space": self.space.to_json(),
+            "goals": [{"metric": g.metric, "maximize": g.maximize} for g in self.goals],
+            "subject_to": [c.text for c in self.constraints],
+            "budget": {f.name: getattr(self.budget, f.name) for f in fields(Budget)},
+            "baseline": None if self.baseline is None else dict(self.baseline),
+            "settings": dict(self.settings),
+            "assumed": dict(self.assumed),
+            **{k: getattr(self, k) for k in _PLAIN},
+        }
+
+    @staticmethod
+    def from_json(data: Json) -> "StudySpec":
+        return StudySpec(
+            name=data["name"],
+            space=Space.from_json(data["space"]),
+            goals=tuple(Goal(g["metric"], g["maximize"]) for g in data["goals"]),
+            constraints=tuple(constraint(text) for text in data["subject_to"]),
+            budget=Budget(**data["budget"]),
+            baseline=data["baseline"],
+            settings=data["settings"],
+            assumed=data["assumed"],
+            **{k: data[k] for k in _PLAIN},
+        )
+
+
+_PLAIN = ("strategy", "seed", "workers", "replicates", "retries", "max_failures", "deterministic")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to be enqueued, with what its proposer knew."""
+
+    params: Params
+    seed: int
+    purpose: Purpose = Purpose.SEARCH
+    strategy: str = ""
+    version: str = ""
+    why: Json = field(default_factory=dict)
+    parent: int | None = None
+    replicate: int | None = None  # of an evidence trial: which pair it belongs to
+    priority: int = 0  # higher first, then lower number
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a trial used: seconds of wall, CPU and GPU time, bytes of peak memory, money."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    gpu: float = 0.0
+    memory: float = 0.0
+    money: float = 0.0
+
+    def to_json(self) -> dict[str, float]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Metrics of a running trial at a step."""
+
+    number: int
+    attempt: int
+    step: float
+    metrics: Mapping[str, float]
+    at: float  # seconds since the epoch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended. The texts are private: events hold only commitments to them."""
+
+    state: State
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: Reason | None = None
+    error: str = ""  # message and traceback
+    output: str = ""  # captured standard output and error
+    notes: tuple[str, ...] = ()
+    cost: Cost = Cost()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A row of the record: one setting, and what came of it. Read-only."""
+
+    study: int
+    number: int
+    state: State
+    purpose: Purpose
+    params: Params
+    seed: int
+    strategy: str = ""
+    version: str = ""
+    why: Json = field(default_factory=dict)
+    seen: int = 0  # position in the event chain up to which its proposer had read
+    at: int = 0  # how many trials existed then
+    batch: int = 1  # how many were proposed together
+    parent: int | None = None
+    replicate: int | None = None
+    priority: int = 0
+    created: float = 0.0
+    attempt: int = 0  # rises with each claim: the fencing token
+    worker: str | None = None
+    lease_until: float | None = None  # while running; None then means a hold without expiry
+    started: float | None = None
+    ended: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: Reason | None = None
+    cost: Cost = Cost()
+    private: Json = field(
+        default_factory=dict
+    )  # {"error" | "output" | "worker": [salt, text], "notes": [[salt, text]]}
+    told: int | None = None  # position of the event that ended it
+    revision: int = 0  # position of the last event that touched it
+
+    @property
+    def error(self) -> str:
+        """Message and traceback of a failed trial."""
+        return str(self.private["error"][1]) if "error" in self.private else ""
+
+    @property
+    def output(self) -> str:
+        """What the trial wrote to standard output and error."""
+        return str(self.private["output"][1]) if "output" in self.private else ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(text for _, text in self.private.get("notes", []))
+
+    @property
+    def counts(self) -> bool:
+        """Whether the budget of trials counts it: a finished search trial."""
+        return self.purpose is Purpose.SEARCH and self.state in COUNTED
+
+    def complete(self, assumed: Mapping[str, Value], space: Space) -> Params:
+        """Its params in today's space: parameters younger than the trial take the value that was assumed for them."""
+        if not assumed:
+            return self.params
+        merged = {**assumed, **self.params}
+        return {k: v for k, v in merged.items() if k in space.params}
+
+
+class StudyState(StrEnum):
+    """Whether new trials start: open; paused (until resumed); cancelled (no more trials); archived (read-only)."""
+
+    OPEN = "open"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    ARCHIVED = "archived"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study's row."""
+
+    id: int
+    uid: str  # random, never reused: the chain begins with it
+    name: str
+    spec: StudySpec
+    state: StudyState
+    created: float
+    count: int  # trials that exist: numbers 0 .. count-1
+    reserved: int  # search trials that exist and are not cancelled: what the budget of trials has given out
+    spent: Cost  # of all ended search trials
+    position: int  # of the last event
+    head: str  # its hash
+
+
+@dataclass(frozen=True)
+class Event:
+    """A link of the study's chain. `hash` covers the previous hash and everything else here."""
+
+    position: int  # 1, 2, 3, ...
+    kind: str
+    number: int | None
+    at: float
+    body: Json
+    hash: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changed since a reader last looked: one consistent snapshot."""
+
+    study: StudyRecord
+    trials: Sequence[Trial]  # those touched by later events, and every open one
+
+
+@dataclass(frozen=True)
+class Change:
+    """An audited change to a study or to a trial; `kind` names it (see storage.Storage.revise)."""
+
+    kind: str
+    number: int | None = None
+    spec: StudySpec | None = None
+    text: str = ""  # private: events hold a commitment to it
+    body: Json = field(default_factory=dict)
+    trials: Sequence[tuple[Proposal, Outcome]] = ()
+    attempt: int | None = None
+    actor: str = ""
+
+
+def changed(spec: StudySpec, **changes: Any) -> StudySpec:
+    """The spec with some fields replaced."""
+    return replace(spec, **changes)

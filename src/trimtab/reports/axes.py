@@ -1,0 +1,63 @@
+"""How a parameter lies on an axis: positions of trials on it, and its ticks."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..records import StudySpec, Trial
+from ..space import Choice, Params
+from ..strategies import Array
+from ..words import value
+from .style import label
+
+
+def params_of(spec: StudySpec, t: Trial) -> Params:
+    """The trial's params in today's space."""
+    return t.complete(spec.assumed, spec.space)
+
+
+def encoded(spec: StudySpec, trials: Sequence[Trial]) -> Array:
+    """(n, d) rows of the unit cube, NaN where inactive."""
+    return np.asarray(spec.space.encode([params_of(spec, t) for t in trials])).reshape(len(trials), len(spec.space))
+
+
+def positions(spec: StudySpec, name: str, trials: Sequence[Trial]) -> list[float]:
+    """Where trials in which it is active lie: the value, or for a choice the option's index, spread by trial number."""
+    p = spec.space.params[name]
+    values = [params_of(spec, t)[name] for t in trials]
+    if not isinstance(p, Choice):
+        return [float(v) for v in values]  # type: ignore[arg-type]  # numeric parameters have numeric values
+    spread = [(t.number * 0.618034) % 1 - 0.5 for t in trials]  # the golden ratio: neighbours in time lie apart
+    return [p.code(v) + 0.4 * s for v, s in zip(values, spread, strict=True)]
+
+
+def axis(spec: StudySpec, name: str) -> dict[str, Any]:
+    """Plotly's description of the parameter's own axis."""
+    p = spec.space.params[name]
+    if isinstance(p, Choice):
+        k = len(p.values)
+        names = [_short(v) for v in p.values]
+        return {"tickvals": list(range(k)), "ticktext": names, "range": [-0.5, k - 0.5], "showgrid": False}
+    if not p.log:
+        margin = 0.04 * (p.high - p.low) or 0.5
+        return {"range": [p.low - margin, p.high + margin], "nticks": 6}
+    low, high = math.log10(p.low), math.log10(p.high)
+    margin = 0.04 * (high - low) or 0.5
+    marks = {"dtick": math.ceil((high - low) / 5)} if high - low >= 2 else {"nticks": 5}
+    return {"type": "log", "range": [low - margin, high + margin], **marks}
+
+
+def ticks(spec: StudySpec, name: str) -> list[tuple[float, str]]:
+    """(height in the unit cube, text) of a few marks on the parameter's column."""
+    p = spec.space.params[name]
+    if isinstance(p, Choice):
+        k = len(p.values)
+        return [((i + 0.5) / k, _short(v)) for i, v in enumerate(p.values)] if k <= 12 else []
+    return [(0.0, label(value(p.low))), (1.0, label(value(p.high)))]
+
+
+def _short(v: object) -> str:
+    text = value(v)
+    return label(text if len(text) <= 14 else text[:13] + "…")

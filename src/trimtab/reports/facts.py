@@ -1,0 +1,84 @@
+"""A study's rows as figures and document look at them: who is feasible, which is the baseline, which is the best."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..engine import Candidate, baseline_metrics, best, candidates, feasible, pareto
+from ..goals import Metrics
+from ..records import TOLD, Purpose, State, StudyRecord, StudySpec, Trial
+
+STATUSES = ("feasible", "infeasible", "stopped early", "failed")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One snapshot of a study and all its trials, in the order of their numbers."""
+
+    study: StudyRecord
+    trials: Sequence[Trial]
+
+    @property
+    def spec(self) -> StudySpec:
+        return self.study.spec
+
+    @cached_property
+    def searched(self) -> list[Trial]:
+        """Search and imported trials, by number: everything but the evidence."""
+        return sorted((t for t in self.trials if t.purpose in TOLD), key=lambda t: t.number)
+
+    @cached_property
+    def certified(self) -> list[Trial]:
+        return sorted((t for t in self.trials if t.purpose is Purpose.CERTIFY), key=lambda t: t.number)
+
+    @cached_property
+    def baseline(self) -> Trial | None:
+        """Trial 0, when the study has a baseline and it exists."""
+        return next((t for t in self.searched if t.number == 0), None) if self.spec.baseline is not None else None
+
+    @cached_property
+    def reference(self) -> Metrics | None:
+        """What relative constraints compare with; None while unknown."""
+        return baseline_metrics(self.spec, self.baseline)
+
+    @cached_property
+    def candidates(self) -> list[Candidate]:
+        return candidates(self.spec, self.searched, self.reference)
+
+    @cached_property
+    def best(self) -> Candidate | None:
+        return best(self.spec, self.candidates)
+
+    @cached_property
+    def front(self) -> list[Candidate]:
+        return pareto(self.spec, self.candidates)
+
+    def status(self, t: Trial) -> str | None:
+        """One of STATUSES for an ended trial (feasible: no constraint is known to be broken), None for the others."""
+        if t.state is State.FAILED:
+            return "failed"
+        if t.state is State.STOPPED:
+            return "stopped early"
+        if t.state is not State.DONE:
+            return None
+        return "infeasible" if feasible(self.spec, t.metrics, self.reference) is False else "feasible"
+
+    def with_status(self) -> dict[str, list[Trial]]:
+        """The search trials that ended, by status, in the order of STATUSES."""
+        return {s: [t for t in self.searched if self.status(t) == s] for s in STATUSES}
+
+    def incumbents(self) -> list[Trial]:
+        """Search trials with a better result than every feasible one of a lower number."""
+        goal, found, low = self.spec.goals[0], [], math.inf
+        for t in self.searched:
+            if self.status(t) == "feasible" and (loss := goal.loss(t.metrics)) < low:
+                found.append(t)
+                low = loss
+        return found
+
+    def marked(self, metric: str) -> list[tuple[str, Trial]]:
+        """("baseline", its trial) and ("best", its trial), each where it exists and has the metric."""
+        best = None if self.best is None else self.best.trial
+        pair = (("baseline", self.baseline), ("best", best))
+        return [(kind, t) for kind, t in pair if t is not None and metric in t.metrics]

@@ -1,0 +1,331 @@
+"""One Plotly builder per figure, for notebooks and for the document alike: rows in, figure out.
+
+Each takes the study and all its trials. Certify trials belong to the evidence: only the timeline shows them.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import rows
+from ..evidence import Evidence
+from ..evidence import importance as shares
+from ..records import State, StudyRecord, Trial
+from ..words import duration, number, percent, plural
+from .axes import axis, encoded, params_of, positions, ticks
+from .facts import Facts
+from .style import (
+    BLUE,
+    GRID,
+    INK,
+    MARKERS,
+    ORANGE,
+    PAPER,
+    QUIET,
+    SCALE,
+    STATES,
+    direction,
+    figure,
+    hovers,
+    label,
+    plotly,
+    points,
+    view,
+)
+
+Figure = Any
+Trials = Sequence[Trial]
+Array = NDArray[np.float64]
+
+
+def history(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
+    """Every result of one goal by trial number, with the best so far, the baseline, and failed trials along the foot."""
+    facts, wanted = Facts(study, trials), study.spec.goals[goal]
+    groups = facts.with_status()
+    shown = {s: [t for t in g if wanted.metric in t.metrics] for s, g in groups.items() if s != "failed"}
+    fig = figure()
+    for status, group in shown.items():
+        if group:
+            fig.add_trace(points([t.number for t in group], _values(group, wanted.metric), status, hovers(group)))
+    if groups["failed"]:
+        failed = groups["failed"]
+        fig.add_trace(points([t.number for t in failed], [0] * len(failed), "failed", hovers(failed), yaxis="y2"))
+        fig.update_layout(yaxis={"domain": [0.08, 1]}, yaxis2={"domain": [0, 0.05], "range": [-1, 1], "visible": False})
+    if goal == 0:
+        _mark_progress(fig, facts, wanted.metric)
+    span, beyond = view([v for g in shown.values() for v in _values(g, wanted.metric)], wanted.maximize)
+    title = direction(wanted) + (f"<br>{plural(beyond, 'result')} beyond the axis" if beyond else "")
+    fig.update_yaxes(title_text=title, range=span, selector={"anchor": None})
+    fig.update_xaxes(title_text="trial", anchor="y2" if groups["failed"] else "y", rangemode="nonnegative")
+    return _or_empty(fig, any(groups.values()))
+
+
+def _mark_progress(fig: Figure, facts: Facts, metric: str) -> None:
+    """The best-so-far step line, the baseline's level, and both trials."""
+    steps = facts.incumbents()
+    if steps:
+        x = [*(t.number for t in steps), max(t.number for t in facts.searched)]
+        y = [*_values(steps, metric), steps[-1].metrics[metric]]
+        line = {"color": ORANGE, "width": 1.8, "shape": "hv"}
+        fig.add_trace(plotly().Scatter(x=x, y=y, mode="lines", line=line, name="best so far", hoverinfo="skip"))
+    for kind, t in facts.marked(metric):
+        fig.add_trace(points([t.number], [t.metrics[metric]], kind, hovers([t])))
+        if kind == "baseline":
+            fig.add_hline(y=t.metrics[metric], line={"color": INK, "width": 1, "dash": "dot"})
+
+
+def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = None, columns: int = 3) -> Figure:
+    """One panel per parameter (all, or those named): its value against the first goal."""
+    facts, wanted = Facts(study, trials), study.spec.goals[0]
+    names = list(study.spec.space.names if params is None else params)
+    columns = min(columns, len(names))
+    lines = math.ceil(len(names) / columns)
+    fig = figure(110 + 210 * lines, lines, columns)
+    groups = {s: [t for t in g if wanted.metric in t.metrics] for s, g in facts.with_status().items()}
+    groups |= {kind: [t] for kind, t in facts.marked(wanted.metric)}
+    named: set[str] = set()  # kinds of marker that the legend has
+    for i, name in enumerate(names):
+        where = {"row": i // columns + 1, "col": i % columns + 1}
+        for kind, group in groups.items():
+            active = [t for t in group if name in params_of(study.spec, t)]
+            if active:
+                x, y = positions(study.spec, name, active), _values(active, wanted.metric)
+                shown = points(x, y, kind, hovers(active, len(names) <= 8), showlegend=kind not in named)
+                fig.add_trace(shown, **where)
+                named.add(kind)
+        fig.update_xaxes(title_text=label(name), **axis(study.spec, name), **where)
+    span, _ = view([v for g in groups.values() for v in _values(g, wanted.metric)], wanted.maximize)
+    fig.update_yaxes(range=span)
+    fig.update_yaxes(title_text=direction(wanted), col=1)
+    return _or_empty(fig, bool(named))
+
+
+def parallel(study: StudyRecord, trials: Trials) -> Figure:
+    """Every finished trial as a line across the parameters, the best fifth darkest; a line at the foot is inactive."""
+    facts, wanted = Facts(study, trials), study.spec.goals[0]
+    names = study.spec.space.names
+    done = [t for t in facts.searched if facts.status(t) in ("feasible", "infeasible") and wanted.metric in t.metrics]
+    done.sort(key=lambda t: wanted.loss(t.metrics), reverse=True)  # the best are drawn last
+    heights = np.nan_to_num(encoded(study.spec, done), nan=INACTIVE)
+    fig = figure(430, showlegend=bool(done))
+    bands = [b for b in np.array_split(np.arange(len(done)), len(SCALE)) if len(b)]
+    for band, colour in zip(bands, SCALE[-len(bands) :] if bands else (), strict=True):
+        low, high = (number(done[i].metrics[wanted.metric], 4) for i in (band[0], band[-1]))
+        fig.add_trace(_lines([done[i] for i in band], heights[band], f"{low} to {high}", colour, 1.2))
+    for kind, t in facts.marked(wanted.metric):
+        row = np.nan_to_num(encoded(study.spec, [t]), nan=INACTIVE)
+        fig.add_trace(_lines([t], row, kind, ORANGE if kind == "best" else INK, 2.6, None if kind == "best" else "dot"))
+    small = {"size": 10, "color": QUIET}
+    for j, name in enumerate(names):
+        fig.add_vline(x=j, line={"color": GRID, "width": 1}, layer="below")
+        for y, text in ticks(study.spec, name):
+            fig.add_annotation(x=j, y=y, text=text, showarrow=False, xshift=4, xanchor="left", font=small)
+    title = {"text": direction(wanted)}
+    fig.update_layout(legend={"title": title}, yaxis={"visible": False, "range": [INACTIVE - 0.05, 1.05]})
+    fig.update_xaxes(range=[-0.15, len(names) - 0.45], showgrid=False)
+    fig.update_xaxes(tickvals=list(range(len(names))), ticktext=[label(n) for n in names])
+    return _or_empty(fig, bool(done))
+
+
+INACTIVE = -0.12
+"""Where an inactive parameter is drawn, below the unit cube."""
+
+
+def _lines(trials: Trials, heights: Array, name: str, colour: str, width: float, dash: str | None = None) -> Any:
+    """Polylines across all parameters, one per row of `heights` (n, d), broken between trials."""
+    n, d = heights.shape
+    y = np.concatenate([heights, np.full((n, 1), np.nan)], axis=1).ravel()
+    x = np.tile(np.append(np.arange(d, dtype=float), np.nan), n)
+    hover = [text for text in hovers(trials) for _ in range(d + 1)]
+    line = {"color": colour, "width": width, "dash": dash}
+    return points(
+        [None if math.isnan(v) else int(v) for v in x],
+        [None if math.isnan(v) else v for v in y],
+        name,
+        hover,
+        mode="lines+markers",
+        line=line,
+        marker={"size": 3, "color": colour},
+    )
+
+
+def importance(study: StudyRecord, trials: Trials) -> Figure:
+    """The share of each parameter in what separates the best tenth from the rest (PED-ANOVA)."""
+    facts = Facts(study, trials)
+    told = rows(study.spec, facts.searched, facts.reference)
+    found = shares(told.X, told.Y[:, 0], study.spec.space)
+    names = sorted(found, key=lambda n: found[n])
+    fig = figure(90 + 26 * len(names))
+    fig.add_trace(
+        plotly().Bar(
+            x=[found[n] for n in names],
+            y=[label(n) for n in names],
+            orientation="h",
+            marker={"color": BLUE},
+            text=[percent(found[n]) for n in names],
+            textposition="outside",
+            cliponaxis=False,
+            hoverinfo="skip",
+            width=0.7,
+        )
+    )
+    fig.update_xaxes(title_text="importance", tickformat=".0%", range=[0, 1.12 * max(found.values(), default=1) or 1])
+    fig.update_yaxes(showgrid=False, type="category")
+    fig.update_layout(margin={"t": 16})
+    return _or_empty(fig, any(found.values()), "too few results to tell parameters apart")
+
+
+def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # one signature for all figures
+    """When each trial ran, one lane per worker; evidence trials are hatched."""
+    ran = [t for t in trials if t.started is not None and t.ended is not None]
+    if not ran:
+        return _or_empty(figure(), False)
+    first = min(t.started or 0.0 for t in ran)
+    length = max(t.ended or 0.0 for t in ran) - first
+    unit, name = next(((u, n) for u, n in _TIMES if length > 3 * u), _TIMES[-1])
+    lanes = _lanes(ran)
+    fig = figure(110 + 30 * (1 + max(lanes.values())), barmode="overlay")
+    groups: dict[tuple[str, State], list[Trial]] = {}
+    for t in ran:
+        groups.setdefault((t.purpose.value, t.state), []).append(t)
+    for (purpose, state), group in groups.items():
+        colour, hatch = STATES.get(state, (QUIET, ""))
+        pattern = {"shape": "/" if purpose == "certify" and not hatch else hatch, "fgcolor": PAPER, "size": 6}
+        lengths = [(t.ended or 0.0) - (t.started or 0.0) for t in group]
+        fig.add_trace(
+            plotly().Bar(
+                base=[((t.started or 0.0) - first) / unit for t in group],
+                x=[s / unit for s in lengths],
+                y=[lanes[t.number] for t in group],
+                orientation="h",
+                width=0.72,
+                name=f"{purpose}, {state}",
+                marker={"color": colour, "line": {"color": PAPER, "width": 0.5}, "pattern": pattern},
+                hovertext=[f"{h}<br>{duration(s)}" for h, s in zip(hovers(group), lengths, strict=True)],
+                hoverinfo="text",
+            )
+        )
+    lane = sorted(set(lanes.values()))
+    fig.update_yaxes(tickvals=lane, ticktext=[f"worker {i + 1}" for i in lane], showgrid=False, autorange="reversed")
+    return fig.update_xaxes(title_text=f"{name} since the first trial began", rangemode="tozero")
+
+
+_TIMES = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
+
+
+def _lanes(ran: Trials) -> dict[int, int]:
+    """A lane for each trial: that of its worker where it is known, in the order of appearance, else the first free one."""
+    workers: dict[str, int] = {}
+    free: list[float] = []
+    lanes = {}
+    for t in sorted(ran, key=lambda t: (t.started or 0.0, t.number)):
+        if "worker" in t.private:
+            lanes[t.number] = workers.setdefault(str(t.private["worker"][1]), len(workers))
+            continue
+        lane = next((i for i, until in enumerate(free) if until <= (t.started or 0.0)), len(free))
+        free[lane : lane + 1] = [t.ended or 0.0]
+        lanes[t.number] = lane
+    return lanes
+
+
+def pareto(study: StudyRecord, trials: Trials, goals: tuple[int, int] = (0, 1)) -> Figure:
+    """Two goals against each other, with the settings that no other one beats in every goal of the study."""
+    facts = Facts(study, trials)
+    fig = figure(420)
+    if max(goals) >= len(study.spec.goals):
+        return _or_empty(fig, False, "the study has a single goal")
+    across, up = (study.spec.goals[g] for g in goals)
+    both = {across.metric, up.metric}
+    groups = {s: [t for t in g if both <= t.metrics.keys()] for s, g in facts.with_status().items()}
+    for status, group in groups.items():
+        if group:
+            fig.add_trace(points(_values(group, across.metric), _values(group, up.metric), status, hovers(group)))
+    front = sorted(facts.front, key=lambda c: c.metrics[across.metric])
+    if front:
+        x, y = ([c.metrics[g.metric] for c in front] for g in (across, up))
+        line, marker = {"color": ORANGE, "width": 1.5, "shape": "hv"}, {**MARKERS["best"], "size": 12}
+        steps = {"mode": "lines+markers" if len(study.spec.goals) == 2 else "markers", "line": line, "marker": marker}
+        if across.maximize != up.maximize:
+            line["shape"] = "vh" if across.maximize else "hv"
+        elif across.maximize:
+            line["shape"] = "vh"
+        fig.add_trace(points(x, y, "Pareto front", hovers([c.trial for c in front]), **steps))
+    if facts.baseline is not None and both <= facts.baseline.metrics.keys():
+        at = facts.baseline.metrics
+        fig.add_trace(points([at[across.metric]], [at[up.metric]], "baseline", hovers([facts.baseline])))
+    fig.update_xaxes(title_text=direction(across))
+    fig.update_yaxes(title_text=direction(up))
+    return _or_empty(fig, any(groups.values()))
+
+
+def gain(evidence: Evidence) -> Figure:
+    """The difference of every pair, their mean with its interval, and the zone of practical equivalence."""
+    d = [(t - b) if evidence.maximize else (b - t) for b, t in evidence.pairs]
+    fig = figure(130 + min(18 * len(d), 360), showlegend=False)
+    if not d:
+        return _or_empty(fig, False, "no complete pairs")
+    if evidence.equivalence:
+        fig.add_vrect(
+            -evidence.equivalence, evidence.equivalence, fillcolor=GRID, opacity=0.6, line_width=0, layer="below"
+        )
+    fig.add_vline(x=0, line={"color": INK, "width": 1})
+    said = [f"pair {i + 1}: {number(b)} → {number(t)}" for i, (b, t) in enumerate(evidence.pairs)]
+    names = [f"{i + 1}" for i in range(len(d))]
+    fig.add_trace(points(d, names, "feasible", said))
+    low, high = evidence.interval
+    arms = {"array": [high - evidence.difference], "arrayminus": [evidence.difference - low]}
+    bars = {"error_x": {**arms, "thickness": 2.5, "width": 8, "color": ORANGE}} if math.isfinite(low) else {}
+    mean = {"symbol": "diamond", "size": 12, "color": ORANGE}
+    fig.add_trace(points([evidence.difference], ["mean"], "best", ["mean with its 95 % interval"], marker=mean, **bars))
+    fig.update_yaxes(title_text="pair", type="category", autorange="reversed", categoryarray=[*names, "mean"])
+    return fig.update_xaxes(title_text=f"gain in {label(evidence.metric)} (right of 0: tuned is better)")
+
+
+class Plots:
+    """The figures of one study, each drawn from its rows as they are when it is asked for."""
+
+    def __init__(self, load: Callable[[], tuple[StudyRecord, Trials]]) -> None:
+        self._load = load
+
+    def history(self, goal: int = 0) -> Figure:
+        """Every result of one goal by trial number, and the best so far."""
+        return history(*self._load(), goal=goal)
+
+    def parallel(self) -> Figure:
+        """Every finished trial as a line across the parameters."""
+        return parallel(*self._load())
+
+    def slices(self, params: Sequence[str] | None = None, columns: int = 3) -> Figure:
+        """One panel per parameter: its value against the first goal."""
+        return slices(*self._load(), params=params, columns=columns)
+
+    def importance(self) -> Figure:
+        """The share of each parameter in what separates good from bad trials."""
+        return importance(*self._load())
+
+    def timeline(self) -> Figure:
+        """When each trial ran, and on which worker."""
+        return timeline(*self._load())
+
+    def pareto(self, goals: tuple[int, int] = (0, 1)) -> Figure:
+        """Two goals against each other, with the Pareto front."""
+        return pareto(*self._load(), goals=goals)
+
+
+def _values(trials: Trials, metric: str) -> list[float]:
+    return [t.metrics[metric] for t in trials]
+
+
+def _or_empty(fig: Figure, filled: bool, text: str = "no finished trials") -> Figure:
+    """The figure, or an empty one that says why."""
+    if filled:
+        return fig
+    fig.update_layout(height=120, showlegend=False, margin={"t": 16, "b": 16}, annotations=[])
+    fig.update_xaxes(visible=False)
+    fig.update_yaxes(visible=False)
+    return fig.add_annotation(
+        text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"color": QUIET}
+    )

@@ -1,0 +1,199 @@
+"""The loop that carries out plans: refill the queue, claim, launch, collect, until the plan says to close.
+
+Any number of processes may run this loop on one study; the store decides who gets what.
+"""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .book import Book
+from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
+from .environment import environment
+from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale
+from .executors import Executor
+from .records import Change, Purpose, Reason, Resources, State, Trial
+from .storage import LEASE
+from .worker import Crew
+
+IDLE = 0.1  # seconds between two looks at the record while others work
+
+
+def worker() -> str:
+    """Who claims: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True)
+class Staff:
+    """Who does the work of one call of run or evidence, and who watches."""
+
+    crew: Crew
+    executor: Executor
+    watch: Callable[[Ledger], None]
+
+
+@contextmanager
+def staff(
+    book: Book, objective: Any, workers: int, resources: Resources, supervised: bool, quiet: bool
+) -> Iterator[Staff]:
+    """Workers for an objective, with a progress line; all of it is put away whatever happens.
+
+    One worker without limits runs in this process, where a debugger works; everything else in supervised processes.
+    """
+    from .objective import load, source
+    from .progress import Progress
+
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise SpecError(f"workers={workers!r} must be a whole number of at least 1")
+    if book.spec.budget.cost is not None and not resources.price:
+        raise SpecError("a budget of cost needs a price: resources=tt.Resources(price=money per trial hour)")
+    called = source(objective, book.spec)
+    if supervised or workers > 1 or resources.limited:
+        from .executors.local import Local
+
+        executor: Executor = Local(workers, called, resources)
+    else:
+        from .executors.inline import Inline
+
+        executor = Inline(load(called))
+    facts = {
+        "objective": called.text,
+        "fingerprint": called.fingerprint,
+        "workers": workers,
+        "environment": environment(),
+    }
+    book.storage.revise(book.study, Change("run", body=facts))
+    crew = Crew(book.storage, executor, lambda: book.spec, book.study, resources, LEASE)
+    try:
+        with Progress(book.spec, quiet=quiet) as progress, _terminable():
+            yield Staff(crew, executor, lambda ledger: progress.update(ledger, time.time()))
+    finally:
+        crew.close()
+        executor.close()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """While it lasts, SIGTERM ends the run as politely as Ctrl-C does (in the main thread only)."""
+
+    def interrupt(signum: int, _: object) -> None:
+        raise KeyboardInterrupt(signum)
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def search(book: Book, staff: Staff, terms: Terms) -> str:
+    """Run search trials until the plan closes; returns why it closed.
+
+    Raises ObjectiveError when the objective never returns a metric that the study needs, RunFailed when too many
+    trials fail in a row, KeyboardInterrupt after having given the running trials back.
+    """
+    crew, closing = staff.crew, None
+    try:
+        while True:
+            ledger = book.refresh()
+            staff.watch(ledger)
+            if closing is None:
+                actions = plan(ledger, staff.executor.free(), time.time(), terms)
+                terms, closing = _carry_out(actions, book, crew, terms)
+            if closing in ("time", "failures"):
+                crew.release()
+            if closing is not None and not crew.running:
+                break
+            ended = crew.poll(IDLE)
+            _check_results(book, ended, terms)
+            if not ended and not crew.running:  # others hold what is open
+                time.sleep(IDLE)
+    except BaseException:
+        crew.release()
+        raise
+    staff.watch(book.refresh())
+    if closing == "failures":
+        raise _given_up(book, book.ledger.failures_in_a_row(terms.since))
+    return closing
+
+
+def _carry_out(actions: Sequence[Action], book: Book, crew: Crew, terms: Terms) -> tuple[Terms, str | None]:
+    closing = None
+    for action in actions:
+        match action:
+            case Fill(n):
+                try:
+                    terms = replace(terms, exhausted=not book.fill(n))
+                except BudgetSpent:
+                    closing = "budget"
+            case Start(n):
+                for _ in range(n):
+                    trial = book.storage.claim([book.study], worker(), LEASE, purposes=[Purpose.SEARCH])
+                    if trial is None:
+                        break
+                    crew.start(trial)
+            case Cancel(number) if number in crew.running:
+                crew.cancel(number)
+                with suppress(Stale):  # it ended by itself in the meantime
+                    book.storage.revise(book.study, Change("cancel", number=number))
+            case Close(reason):
+                closing = reason
+    return terms, closing
+
+
+def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
+    """Run the evidence trials with these numbers to their ends."""
+    crew, executor = staff.crew, staff.executor
+    row: list[Trial] = []  # that failed one after the other
+    try:
+        while any(book.ledger.trials[n].state in (State.QUEUED, State.RUNNING) for n in numbers):
+            for _ in range(executor.free()):
+                trial = book.storage.claim([book.study], worker(), LEASE, purposes=[Purpose.CERTIFY])
+                if trial is None:
+                    break
+                crew.start(trial)
+            ended = crew.poll(IDLE)
+            for trial in ended:
+                row = [*row, trial] if trial.state is State.FAILED else []
+            if book.spec.max_failures is not None and len(row) >= book.spec.max_failures:
+                raise _given_up(book, row)
+            if not ended and not crew.running:  # others hold what is open
+                time.sleep(IDLE)
+            staff.watch(book.refresh())
+    except BaseException:
+        crew.release()
+        raise
+
+
+def _check_results(book: Book, ended: Sequence[Trial], terms: Terms) -> None:
+    """An objective that has never yet returned what the study needs is a mistake in the call, not bad luck."""
+    if not any(t.reason is Reason.BAD_RESULT for t in ended):
+        return
+    row = book.refresh().failures_in_a_row(terms.since)
+    patience = min(3, book.spec.max_failures or 3)
+    never = len(row) >= patience and book.ledger.counted == len(row)
+    if never and all(t.reason is Reason.BAD_RESULT and "missing metric" in t.error for t in row):
+        raise ObjectiveError(f"{_first_line(row[0])} (in each of the first {len(row)} trials)")
+
+
+def _given_up(book: Book, row: Sequence[Trial]) -> RunFailed:
+    last = max(row, key=lambda t: t.told or 0)
+    return RunFailed(
+        f"study {book.spec.name}: {len(row)} trials failed in a row (max_failures={book.spec.max_failures}); the last one, "
+        f"trial {last.number}, by {last.reason}: {_first_line(last)}. "
+        "Mend the objective and run the same line again, or raise max_failures"
+    )
+
+
+def _first_line(trial: Trial) -> str:
+    return trial.error.strip().splitlines()[0] if trial.error.strip() else "no message"

@@ -1,0 +1,414 @@
+"""The three kinds of parameter: what a user writes, which values each takes, and how it looks in JSON.
+
+A parameter is a declaration. It doesn't know its name, so it is checked by the `Space` that takes it and knows it:
+`learning_rate: low=0.1 is above high=0.01; swap them`. `clean` turns a given value into the plain Python value that
+is recorded; `code` and `value` map it to the number on the parameter's `scale` and back.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from ..errors import SpaceError, nearest
+from .scales import Grid, Linear, Log, LogIntegers, Scale
+
+Value: TypeAlias = str | int | float | bool | None
+Params: TypeAlias = dict[str, Value]
+Confidence = Literal["low", "medium", "high"]
+When: TypeAlias = Mapping[str, tuple[Value, ...]]
+
+
+class Unset(Enum):
+    """The type of UNSET: no default was given (None can be a default)."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = Unset.UNSET
+
+_COLLECTIONS = (list, tuple, set, frozenset)
+_MOST = 2**48  # values of a finite parameter: (i + 1/2) / k still names i exactly
+_LARGEST = 2**53  # integers beyond are not exact as floats
+_LARGEST_LOG = 2**40  # integers beyond are not exact after log and exp
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Float:
+    """A real number in [low, high], both included; on a logarithmic scale, or on the grid low, low + step, ..."""
+
+    type: ClassVar[str] = "float"
+    low: float
+    high: float
+    log: bool
+    step: float | None
+    default: float | Unset
+    prior: tuple[float, Confidence] | None
+    when: When = field(hash=False)
+
+    def __init__(
+        self,
+        low: float,
+        high: float,
+        *,
+        log: bool = False,
+        step: float | None = None,
+        default: float | Unset = UNSET,
+        prior: float | tuple[float, str] | None = None,
+        when: Mapping[str, Any] | None = None,
+    ) -> None:
+        centre = _prior(prior)
+        _assign(
+            self,
+            low=_real(low),
+            high=_real(high),
+            log=log,
+            step=_real(step),
+            default=_real(default),
+            prior=centre and (_real(centre[0]), centre[1]),
+            when=_when(when),
+        )
+
+    def check(self, name: str) -> None:
+        """Raise SpaceError unless this is a sound declaration."""
+        for end, value in (("low", self.low), ("high", self.high)):
+            if not isinstance(value, float) or not math.isfinite(value):
+                raise SpaceError(f"{name}: {end}={value!r} is not a finite number; give one")
+        _check_range(name, self)
+        if not math.isfinite(self.high - self.low):
+            raise SpaceError(f"{name}: high - low overflows for {self.low!r}..{self.high!r}; narrow the range")
+        if self.log and self.low <= 0.0:
+            raise SpaceError(f"{name}: log=True needs low > 0, and low={self.low!r}; raise low or drop log")
+        if self.step is not None:
+            self._check_step(name, self.step)
+        _check_centre(name, self)
+
+    def _check_step(self, name: str, step: float) -> None:
+        if not isinstance(step, float) or not (0.0 < step < math.inf):
+            raise SpaceError(f"{name}: step={step!r} is not a positive number; give one or drop it")
+        if max(abs(self.low), abs(self.high)) / step >= _MOST:
+            raise SpaceError(f"{name}: step={step!r} makes more than 2**48 values; use a larger step or none")
+
+    @cached_property
+    def scale(self) -> Scale:
+        if self.low == self.high:
+            return Grid(1.0, self.low)
+        if self.step is not None:
+            return Grid.decimal(self.low, self.high, self.step)
+        return Log(self.low, self.high) if self.log else Linear(self.low, self.high)
+
+    def clean(self, name: str, value: object) -> Value:
+        """`value` as a plain float of the domain. SpaceError: not a number, out of bounds, not on the step."""
+        given = plain(value)
+        if isinstance(given, bool) or not isinstance(given, int | float) or math.isnan(given):
+            raise SpaceError(f"{name}: {given!r} is not a number; give one in [{self.low!r}, {self.high!r}]")
+        if self.step is None:
+            _check_bounds(name, given, self)
+            return float(given) + 0.0
+        clipped = min(max(given, self.low), self.high)
+        on_grid = self.value(float(self.scale.numbers(self.scale.position(np.array([float(clipped)])))[0]))
+        if abs(given - on_grid) > 1e-9 * self.step:
+            _check_bounds(name, given, self)
+            raise SpaceError(f"{name}: {given!r} is not on step={self.step!r}; the nearest value is {on_grid!r}")
+        return on_grid
+
+    def code(self, value: Value) -> float:
+        return float(value)  # type: ignore[arg-type]  # a clean value
+
+    def value(self, code: float) -> float:
+        return code
+
+    def to_json(self) -> dict[str, Any]:
+        return _json(self, {"low": self.low, "high": self.high}, log=False, step=None)
+
+    def __repr__(self) -> str:
+        return _text("Float", [self.low, self.high], self)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Int:
+    """An integer in low..high, both included; on a logarithmic scale, or only low, low + step, ..."""
+
+    type: ClassVar[str] = "int"
+    low: int
+    high: int
+    log: bool
+    step: int | None
+    default: int | Unset
+    prior: tuple[int, Confidence] | None
+    when: When = field(hash=False)
+
+    def __init__(
+        self,
+        low: int,
+        high: int,
+        *,
+        log: bool = False,
+        step: int | None = None,
+        default: int | Unset = UNSET,
+        prior: int | tuple[int, str] | None = None,
+        when: Mapping[str, Any] | None = None,
+    ) -> None:
+        _assign(
+            self,
+            low=plain(low),
+            high=plain(high),
+            log=log,
+            step=None if plain(step) == 1 else plain(step),
+            default=plain(default),
+            prior=_prior(prior),
+            when=_when(when),
+        )
+
+    def check(self, name: str) -> None:
+        """Raise SpaceError unless this is a sound declaration."""
+        for end, value in (("low", self.low), ("high", self.high)):
+            _check_integer(name, value, f"{end}=")
+            if abs(value) > _LARGEST:
+                raise SpaceError(f"{name}: {end}={value!r} is beyond 2**53; use smaller numbers or a Float")
+        _check_range(name, self)
+        if self.log and self.low < 1:
+            raise SpaceError(f"{name}: log=True needs low >= 1, and low={self.low!r}; raise low or drop log")
+        if self.log and self.high > _LARGEST_LOG:
+            raise SpaceError(f"{name}: log=True needs high <= 2**40, and high={self.high!r}; use Float(log=True)")
+        if self.step is not None:
+            _check_integer(name, self.step, "step=")
+            if self.step < 1:
+                raise SpaceError(f"{name}: step={self.step!r} is not positive; give step >= 1")
+        if (self.high - self.low) // (self.step or 1) >= _MOST:
+            raise SpaceError(f"{name}: {self.low!r}..{self.high!r} has more than 2**48 values; use a step or a Float")
+        _check_centre(name, self)
+
+    @cached_property
+    def scale(self) -> Scale:
+        if self.log:
+            return LogIntegers(self.low, self.high)
+        step = self.step or 1
+        return Grid(float((self.high - self.low) // step + 1), float(self.low), float(step))
+
+    def clean(self, name: str, value: object) -> Value:
+        """`value` as a plain int of the domain. SpaceError: not an integer, out of bounds, not on the step."""
+        given = _check_integer(name, plain(value))
+        _check_bounds(name, given, self)
+        above = (given - self.low) % (self.step or 1)
+        if above:
+            raise SpaceError(f"{name}: {given!r} is not on step={self.step!r}; the next below is {given - above!r}")
+        return given
+
+    def code(self, value: Value) -> float:
+        return float(value)  # type: ignore[arg-type]  # a clean value
+
+    def value(self, code: float) -> int:
+        return int(code)
+
+    def to_json(self) -> dict[str, Any]:
+        return _json(self, {"low": self.low, "high": self.high}, log=False, step=None)
+
+    def __repr__(self) -> str:
+        return _text("Int", [self.low, self.high], self)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Choice:
+    """One of several options (text, number, bool or None), told apart with their type: True is not 1.
+
+    `ordered` says that neighbours are alike. `retired` options are those of old trials: they can be encoded, but are
+    neither proposed nor accepted any more.
+    """
+
+    type: ClassVar[str] = "choice"
+    options: tuple[Value, ...]
+    ordered: bool
+    default: Value | Unset
+    prior: tuple[Value, Confidence] | None
+    when: When = field(hash=False)
+    retired: tuple[Value, ...]
+
+    def __init__(
+        self,
+        *options: Value,
+        ordered: bool = False,
+        default: Value | Unset = UNSET,
+        prior: Value | tuple[Value, str] = None,
+        when: Mapping[str, Any] | None = None,
+        retired: Sequence[Value] = (),
+    ) -> None:
+        _assign(
+            self,
+            options=tuple(plain(o) for o in options),
+            ordered=ordered,
+            default=plain(default),
+            prior=_prior(prior),
+            when=_when(when),
+            retired=tuple(plain(o) for o in retired),
+        )
+
+    def check(self, name: str) -> None:
+        """Raise SpaceError unless this is a sound declaration."""
+        if not self.options:
+            raise SpaceError(f"{name}: Choice() has no options; give at least one")
+        seen = set()
+        for option in (*self.options, *self.retired):
+            if isinstance(option, _COLLECTIONS):
+                raise SpaceError(f"{name}: option {option!r} is a collection; write Choice(*options)")
+            if not (option is None or isinstance(option, str | int | float)):
+                raise SpaceError(f"{name}: option {option!r} is not text, number, bool or None; name it with a text")
+            if isinstance(option, float) and not math.isfinite(option):
+                raise SpaceError(f"{name}: option {option!r} is not finite; name it with a text")
+            if (type(option), option) in seen:
+                raise SpaceError(f"{name}: option {option!r} is given twice; remove one")
+            seen.add((type(option), option))
+        _check_centre(name, self)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """All that can be encoded: the live options, then the retired ones."""
+        return self.options + self.retired
+
+    @cached_property
+    def scale(self) -> Scale:
+        return Grid(float(len(self.values)))
+
+    @cached_property
+    def _codes(self) -> dict[tuple[object, Value], float]:
+        return {(type(v), v): float(i) for i, v in enumerate(self.values)}
+
+    def clean(self, name: str, value: object) -> Value:
+        """`value` as one of the options, live or retired. SpaceError: it is none."""
+        given = plain(value)
+        if isinstance(given, str | int | float | None) and (type(given), given) in self._codes:
+            return given
+        raise SpaceError(f"{name}: {given!r} is not an option{nearest(str(given), map(str, self.options))}")
+
+    def code(self, value: Value) -> float:
+        return self._codes[(type(value), value)]
+
+    def value(self, code: float) -> Value:
+        return self.values[int(code)]
+
+    def to_json(self) -> dict[str, Any]:
+        known = {"options": list(self.options)}
+        retired = {"retired": list(self.retired)} if self.retired else {}
+        return {**_json(self, known, ordered=False), **retired}
+
+    def __repr__(self) -> str:
+        return _text("Choice", list(self.options), self)
+
+
+Parameter: TypeAlias = Float | Int | Choice
+KINDS: dict[str, type[Float] | type[Int] | type[Choice]] = {kind.type: kind for kind in (Float, Int, Choice)}
+
+
+def parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
+    """The parameter whose `to_json()` is `entry`. SpaceError: a type or key that is not known, or a missing one."""
+    if entry.get("type") not in KINDS:
+        raise SpaceError(f"{name}: type={entry.get('type')!r} is not known{nearest(str(entry.get('type')), KINDS)}")
+    kind = KINDS[entry["type"]]
+    fields = [f for f in kind.__dataclass_fields__ if f != "type"]
+    given = {key: value for key, value in entry.items() if key not in ("name", "type")}
+    for key in given:
+        if key not in fields:
+            raise SpaceError(f"{name}: {key!r} is not known of a {entry['type']}{nearest(key, fields)}")
+    needed = ("options",) if kind is Choice else ("low", "high")
+    for key in needed:
+        if key not in given:
+            raise SpaceError(f"{name}: {key!r} is missing; give it")
+    if isinstance(given.get("prior"), list):
+        given["prior"] = tuple(given["prior"])
+    if kind is Choice:
+        return Choice(*given.pop("options"), **given)
+    return kind(given.pop("low"), given.pop("high"), **given)
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as the Python value that it holds; -0.0 as 0.0; anything else as it is."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value + 0.0 if type(value) is float else value
+
+
+def _real(value: Any) -> Any:
+    value = plain(value)
+    try:
+        return float(value) if type(value) is int else value
+    except OverflowError:
+        return math.inf
+
+
+def _prior(prior: Any) -> Any:
+    if prior is None:
+        return None
+    pair = isinstance(prior, tuple) and len(prior) == 2
+    return (plain(prior[0]), prior[1]) if pair else (plain(prior), "medium")
+
+
+def _when(when: Any) -> Any:
+    if not isinstance(when, Mapping):
+        return {} if when is None else when  # anything else is refused by `check`
+    return {p: tuple(plain(v) for v in (vs if isinstance(vs, _COLLECTIONS) else [vs])) for p, vs in when.items()}
+
+
+def _assign(target: object, **values: Any) -> None:
+    for key, value in values.items():
+        object.__setattr__(target, key, value)
+
+
+def _check_range(name: str, p: Float | Int) -> None:
+    if p.low > p.high:
+        raise SpaceError(f"{name}: low={p.low!r} is above high={p.high!r}; swap them")
+    if p.log and p.step is not None:
+        raise SpaceError(f"{name}: log=True and step={p.step!r} exclude each other; drop one")
+
+
+def _check_integer(name: str, value: object, label: str = "") -> int:
+    if type(value) is int:
+        return value
+    repair = f"write {int(value)}" if isinstance(value, float) and value.is_integer() else "give one, or use a Float"
+    raise SpaceError(f"{name}: {label}{value!r} is not an integer; {repair}")
+
+
+def _check_bounds(name: str, value: float, p: Float | Int) -> None:
+    if not p.low <= value <= p.high:
+        near = p.low if value < p.low else p.high
+        raise SpaceError(f"{name}: {value!r} is outside [{p.low!r}, {p.high!r}]; the nearest value is {near!r}")
+
+
+def _check_centre(name: str, p: Parameter) -> None:
+    """Default, prior and the shape of `when`."""
+    if not isinstance(p.when, Mapping):
+        raise SpaceError(f"{name}: when={p.when!r} is not a mapping; write when={{'parent': value}}")
+    for label, value in (("default", p.default), ("prior", p.prior[0] if p.prior else UNSET)):
+        if value is UNSET:
+            continue
+        cleaned = p.clean(f"{name}: {label}", value)
+        if isinstance(p, Choice) and p.code(cleaned) >= len(p.options):
+            raise SpaceError(f"{name}: {label}={value!r} is retired; choose a live option")
+    if p.prior and p.prior[1] not in get_args(Confidence):
+        raise SpaceError(f"{name}: prior confidence {p.prior[1]!r} is not known; use 'low', 'medium' or 'high'")
+
+
+def _json(p: Parameter, known: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """The declaration without what is as by default."""
+    entry = {"type": p.type, **known}
+    entry.update({key: getattr(p, key) for key, usual in defaults.items() if getattr(p, key) != usual})
+    if p.default is not UNSET:
+        entry["default"] = p.default
+    if p.prior:
+        entry["prior"] = list(p.prior)
+    if p.when:
+        entry["when"] = {parent: list(values) for parent, values in p.when.items()}
+    return entry
+
+
+def _text(kind: str, positional: list[Any], p: Parameter) -> str:
+    keywords = {k: v for k, v in p.to_json().items() if k not in ("type", "low", "high", "options")}
+    if p.prior:
+        keywords["prior"] = p.prior
+    return f"{kind}({', '.join([*map(repr, positional), *(f'{k}={v!r}' for k, v in keywords.items())])})"

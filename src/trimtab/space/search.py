@@ -1,0 +1,64 @@
+"""Finding allowed rows where they are rare: a bounded search at definition, a random walk when sampling.
+
+Notation: rows (n, d) of the unit cube, m requirements. A space is seen as a function that judges rows.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from .conditions import Mask
+from .scales import Array
+
+_ENOUGH = 64  # rows that satisfy a requirement, or all of them: then it is not rare
+_ROUNDS = 3  # of the bounded search
+_STARTS = 16  # rows from which a round sets out
+_COLUMNS = 12  # in which it looks, one at a time
+_POSITIONS = 512  # that it tries in each
+_STEPS = 30  # of the random walk
+
+
+def along_columns(
+    rows: Array, judge: Callable[[Array], Mask], positions: Mapping[int, Array], rng: np.random.Generator
+) -> Array:
+    """`rows`, and where few of them satisfy the requirements others that differ from the best in one column.
+
+    `judge` gives (n, m); `positions` those to try in each column that a requirement names. One column at a time is
+    enough for thin sets such as a + b == 100.
+    """
+    for _ in range(_ROUNDS):
+        judged = judge(rows)
+        if min(judged.sum(axis=0).min(), judged.all(axis=1).sum()) >= _ENOUGH:
+            break
+        starts = rows[np.argsort(-judged.sum(axis=1), kind="stable")[:_STARTS]]
+        found = [rows]
+        for j in rng.permutation(list(positions))[:_COLUMNS]:
+            tries = np.repeat(starts, len(positions[j]), axis=0)
+            tries[:, j] = np.tile(positions[j], len(starts))
+            found.append(tries)
+        rows = np.concatenate(found)
+    return rows
+
+
+def places(cells: float, also: Array, rng: np.random.Generator) -> Array:
+    """Positions to try in a column: all its cells if they are few, else the ends, `also`, and many at random."""
+    if cells <= _POSITIONS:
+        return np.asarray((np.arange(int(cells)) + 0.5) / cells)
+    return np.concatenate([also, [0.0, 1.0], rng.random(_POSITIONS)])
+
+
+def walk(starts: Array, judge: Callable[[Array], Mask], unordered: Mask, rng: np.random.Generator) -> Array:
+    """Rows (n, d) that are allowed as `starts` (n, d) are: the ends of one walk from each. `judge` gives (n,).
+
+    Metropolis steps of random length in random columns, with reflection at the faces of the cube: symmetric, so that
+    the stationary law is uniform on the part of the allowed region that the walk can reach.
+    """
+    n, d = starts.shape
+    rows = np.where(np.isnan(starts), rng.random((n, d)), starts)
+    for _ in range(_STEPS):
+        moved = rng.random((n, d)) < rng.random((n, 1))
+        length = 10.0 ** (-4.0 * rng.random((n, 1)))
+        step = np.where(unordered, rng.random((n, d)), rows + length * rng.standard_normal((n, d)))
+        tries = np.where(moved, 1.0 - np.abs(1.0 - np.abs(step) % 2.0), rows)
+        rows = np.where(judge(tries)[:, None], tries, rows)
+    return rows

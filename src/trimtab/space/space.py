@@ -1,0 +1,439 @@
+"""A search space: named parameters, conditions and requirements, and the only map between params and the unit cube.
+
+Notation: d parameters, n rows; X (n, d) holds one column of [0, 1] per parameter, NaN where it is inactive. A finite
+parameter cuts its column into cells; canonical rows lie on their centres. S (n, d) is a canonical matrix whose
+inactive entries are filled with some position, so that no NaN need be computed with.
+"""
+
+import hashlib
+import json
+import keyword
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ..errors import SpaceError, nearest
+from . import conditions, revision, search
+from .conditions import Mask
+from .expression import Expression, parse
+from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, parameter
+from .scales import Array, LogIntegers, Scale
+
+_FEW = 100_000  # configurations: a space of so many is searched exhaustively
+_POINTS = 20_000  # of a bounded search
+_WITNESSES = 4_096  # allowed rows that are kept
+_BLOCK = 4_096  # rows at once when iterating
+_ROUNDS = 20  # of rejection sampling
+
+
+class Space:
+    """An immutable search space.
+
+    `Space(lr=Float(1e-4, 1, log=True), depth=Int(2, 12))`, or `Space({"learning-rate": ...})` for names that are no
+    identifiers. Columns come in declared order. SpaceError: a wrong declaration, with the parameter's name.
+    """
+
+    def __init__(self, params: Mapping[str, Parameter] | None = None, /, **named: Parameter) -> None:
+        if params is not None and not isinstance(params, Mapping):
+            raise SpaceError(f"Space({params!r}): not a mapping; write Space({{'name': Float(0, 1)}})")
+        given = dict(params or {})
+        for name in named:
+            if name in given:
+                raise SpaceError(f"{name}: given twice, in the mapping and by keyword; remove one")
+        self._params: dict[str, Parameter] = {**given, **named}
+        if not self._params:
+            raise SpaceError("Space() has no parameters; give at least one, such as Space(lr=Float(0, 1))")
+        for name, p in self._params.items():
+            _check_name(name)
+            if not isinstance(p, Float | Int | Choice):
+                raise SpaceError(f"{name}: {p!r} is not a Float, Int or Choice; write one of them")
+            p.check(name)
+        self._gates = conditions.gates(self._params)
+        self._order = conditions.order(self.names, self._gates)
+        self._scales = [p.scale for p in self._params.values()]
+        self._cells = np.array([scale.cells for scale in self._scales])
+        self._live = [conditions.live_cells(p) for p in self._params.values()]
+        shares = [n / k if n < k else 1.0 for n, k in zip(self._live, self._cells.tolist(), strict=True)]
+        self._share = np.array(shares)  # of each column that is live: retired options have the last cells
+        self._logs = [j for j, scale in enumerate(self._scales) if isinstance(scale, LogIntegers)]
+        self._expressions: tuple[Expression, ...] = ()
+        self._witnesses: Array = np.empty((0, len(self)))
+
+    # -- what it consists of
+
+    @property
+    def params(self) -> Mapping[str, Parameter]:
+        return MappingProxyType(self._params)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._params)
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        return tuple(e.source for e in self._expressions)
+
+    @property
+    def cells(self) -> Array:
+        """The number of cells of each column (d,), retired options included; inf if continuous."""
+        return self._cells.copy()
+
+    @property
+    def unordered(self) -> Mask:
+        """Which columns (d,) are choices without an order."""
+        return np.array([isinstance(p, Choice) and not p.ordered for p in self._params.values()])
+
+    def __len__(self) -> int:
+        return len(self._params)
+
+    def require(self, *expressions: str) -> "Space":
+        """The space restricted to what satisfies `expressions` too.
+
+        An expression holds where a parameter that it names is inactive. SpaceError: an expression that is wrong, or
+        that nothing satisfies, alone or together with the others, as far as a bounded search can tell.
+        """
+        added = tuple(parse(e, self._params) for e in expressions)
+        restricted = Space(self._params)
+        restricted._expressions = self._expressions + added
+        restricted._witnesses = restricted._search()
+        return restricted
+
+    # -- params
+
+    def validate(self, params: Mapping[str, Value], *, check_require: bool = True) -> Params:
+        """`params` as plain Python values: exactly the active parameters, in declared order.
+
+        SpaceError: a name that is not known, missing or inactive; a value of the wrong type, out of bounds, off the
+        step or retired; and, with `check_require`, a requirement that does not hold.
+        """
+        if not isinstance(params, Mapping):
+            raise SpaceError(f"{params!r} is not a mapping from names to values; write {{'name': value}}")
+        for name in params:
+            if name not in self._params:
+                raise SpaceError(f"{name!r} is not a parameter{nearest(str(name), self._params)}")
+        codes: dict[int, float] = {}  # of the active columns
+        cleaned: Params = {}
+        names = self.names
+        for j in self._order:
+            name, p = names[j], self._params[names[j]]
+            shut = [gate for gate in self._gates[j] if codes.get(gate.parent) not in gate.codes]
+            if shut and name in params:
+                parent = names[shut[0].parent]
+                raise SpaceError(
+                    f"{name}: {params[name]!r} is given but {name} is inactive: it needs {parent} in "
+                    f"{list(p.when[parent])!r}, and {parent} is {cleaned.get(parent, 'inactive')!r}; leave it out"
+                )
+            if shut:
+                continue
+            if name not in params:
+                raise SpaceError(f"{name}: missing; give a value of {p!r}")
+            cleaned[name] = p.clean(name, params[name])
+            codes[j] = p.code(cleaned[name])
+            if isinstance(p, Choice) and codes[j] >= len(p.options):
+                raise SpaceError(f"{name}: {cleaned[name]!r} is retired; choose one of {list(p.options)!r}")
+        if check_require:
+            self._check_required({names[j]: np.array([code]) for j, code in codes.items()})
+        return {name: cleaned[name] for name in names if name in cleaned}
+
+    def _check_required(self, codes: Mapping[str, Array]) -> None:
+        for expression in self._expressions:
+            if all(name in codes for name in expression.names) and not expression.holds(codes).all():
+                values = ", ".join(f"{n}={self._params[n].value(codes[n][0])!r}" for n in expression.names)
+                raise SpaceError(f"{values} violates require({expression.source!r}); change one of them")
+
+    def defaults(self) -> Params | None:
+        """The defaults of all parameters that are active under the defaults; None if one of them has none."""
+        chosen: dict[int, Value] = {}
+        names = self.names
+        for j in self._order:
+            p = self._params[names[j]]
+            parents = [(gate, chosen.get(gate.parent, UNSET)) for gate in self._gates[j]]
+            if not all(v is not UNSET and self._code(gate.parent, v) in gate.codes for gate, v in parents):
+                continue
+            if p.default is UNSET:
+                return None
+            chosen[j] = p.clean(names[j], p.default)
+        return {name: chosen[j] for j, name in enumerate(names) if j in chosen}
+
+    def _code(self, j: int, value: Any) -> float:
+        return self._params[self.names[j]].code(value)
+
+    # -- the unit cube
+
+    def encode(self, configs: Sequence[Mapping[str, Value]]) -> Array:
+        """Rows X (n, d) of params: NaN where inactive (what is given for an inactive parameter is dropped).
+
+        Retired options are known here. SpaceError: an active parameter is missing, or a value is not of its domain.
+        """
+        X = np.full((len(configs), len(self)), np.nan)
+        for j, (name, p) in enumerate(self._params.items()):
+            rows = [i for i, config in enumerate(configs) if name in config]
+            if rows:
+                codes = [p.code(p.clean(name, configs[i][name])) for i in rows]
+                X[rows, j] = self._scales[j].position(np.array(codes))
+        active = self._active(np.where(np.isnan(X), 0.5, X))
+        missing = np.argwhere(active & np.isnan(X))
+        if len(missing):
+            i, j = missing[0]
+            raise SpaceError(f"{self.names[j]}: missing in {dict(configs[i])!r}; give a value")
+        return np.where(active, X, np.nan)
+
+    def decode(self, X: Array) -> list[Params]:
+        """The params of rows X (n, d): plain Python values of the active parameters, in declared order."""
+        S = self._filled(X)
+        active = self._active(S)
+        configs: list[Params] = [{} for _ in S]
+        for j, (name, p) in enumerate(self._params.items()):
+            codes = self._scales[j].numbers(S[:, j])
+            for i in np.flatnonzero(active[:, j]):
+                configs[i][name] = p.value(float(codes[i]))
+        return configs
+
+    def snap(self, X: Array) -> Array:
+        """Canonical rows: active finite columns at cell centres, continuous ones clipped to [0, 1], inactive ones NaN.
+
+        NaN where a column is active counts as 0.5. Idempotent.
+        """
+        S = self._filled(X)
+        return np.where(self._active(S), S, np.nan)
+
+    def active(self, X: Array) -> Mask:
+        """Which parameters are active (n, d)."""
+        return self._active(self._filled(X))
+
+    def allowed(self, X: Array) -> Mask:
+        """Which rows (n,) satisfy all requirements and use no retired option."""
+        S = self._filled(X)
+        active = self._active(S)
+        live = ~(active & (self._share < 1.0) & (self._share <= S)).any(axis=1)
+        return np.asarray(live & self._judged(S, active).all(axis=1))
+
+    def key(self, x: Array) -> bytes:
+        """The identity of a row x (d,): equal for rows that mean the same configuration (floats to 1e-9)."""
+        return self.keys(np.asarray(x)[None, :])[0]
+
+    def keys(self, X: Array) -> list[bytes]:
+        """The identities of rows X (n, d)."""
+        S = self.snap(X)
+        rounded = np.where(np.isinf(self._cells), np.round(S, 9), S)
+        return [row.tobytes() for row in np.where(np.isnan(S), -1.0, rounded + 0.0)]
+
+    def _filled(self, X: Array) -> Array:
+        """X with NaN as 0.5, and every entry at the centre of its cell, active or not."""
+        X = np.asarray(X, dtype=float)
+        if X.ndim != 2 or X.shape[1] != len(self):
+            raise SpaceError(f"rows of shape {X.shape} don't fit the space; give (n, {len(self)})")
+        S = np.clip(np.where(np.isnan(X), 0.5, X), 0.0, 1.0)
+        logs = S[:, self._logs]
+        finite = np.isfinite(self._cells)
+        k = self._cells[finite]
+        S[:, finite] = (np.minimum(np.floor(S[:, finite] * k), k - 1.0) + 0.5) / k
+        for column, j in enumerate(self._logs):
+            scale = self._scales[j]
+            S[:, j] = scale.position(scale.numbers(logs[:, column]))
+        return S
+
+    def _active(self, S: Array) -> Mask:
+        active = np.ones(S.shape, dtype=bool)
+        for j in self._order:
+            for gate in self._gates[j]:
+                code = self._scales[gate.parent].numbers(S[:, gate.parent])
+                active[:, j] &= active[:, gate.parent] & gate.opens(code)
+        return active
+
+    def _judged(self, S: Array, active: Mask) -> Mask:
+        """Which requirements (columns) each row of S satisfies."""
+        index = {name: j for j, name in enumerate(self._params)}
+        used = dict.fromkeys(name for e in self._expressions for name in e.names)
+        codes = {name: self._scales[index[name]].numbers(S[:, index[name]]) for name in used}
+        judged = np.ones((len(S), len(self._expressions)), dtype=bool)
+        for i, e in enumerate(self._expressions):
+            judged[:, i] = e.holds(codes) | ~active[:, [index[name] for name in e.names]].all(axis=1)
+        return judged
+
+    # -- sampling and counting
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """n allowed rows (n, d), uniform in the cube, snapped.
+
+        Where rejection finds too few, walks from the allowed rows known since definition supply the rest.
+        """
+        if not self._expressions:
+            return self.snap(self._draw(n, rng))
+        found = np.empty((0, len(self)))
+        tried = 0
+        for _ in range(_ROUNDS):
+            missing = n - len(found)
+            if missing <= 0:
+                return self.snap(found[:n])
+            rate = (len(found) + 1.0) / (tried + 1.0)
+            rows = self._draw(int(min(max(missing / rate, 64), _BLOCK)), rng)
+            found = np.concatenate([found, rows[self.allowed(rows)]])
+            tried += len(rows)
+        starts = self._witnesses[rng.integers(len(self._witnesses), size=max(n - len(found), 0))]
+        return self.snap(np.concatenate([found, search.walk(starts, self.allowed, self.unordered, rng)])[:n])
+
+    def _draw(self, n: int, rng: np.random.Generator) -> Array:
+        """Rows (n, d) uniform in the live part of the cube."""
+        return np.asarray(rng.random((n, len(self))) * self._share)
+
+    def cardinality(self) -> int | float:
+        """How many distinct configurations there are, or inf; retired options don't count.
+
+        Requirements are taken into account where there are at most 100,000 configurations without them; beyond, the
+        number is an upper bound.
+        """
+        if not self._expressions or self._total > _FEW:
+            return self._total
+        return sum(int(self.allowed(rows).sum()) for rows in self._rows())
+
+    @cached_property
+    def _total(self) -> int | float:
+        return conditions.count(list(self._params.values()), self._gates, self._order)
+
+    def __iter__(self) -> Iterator[Params]:
+        """All allowed configurations, lazily. SpaceError: there are infinitely many."""
+        if self._total == math.inf:
+            continuous = [name for name, k in zip(self._params, self._cells, strict=True) if k == math.inf]
+            raise SpaceError(f"{', '.join(continuous)}: continuous, so the space can't be listed; give them a step")
+        return self._configs()
+
+    def _configs(self) -> Iterator[Params]:
+        for rows in self._rows():
+            yield from self.decode(rows[self.allowed(rows)])
+
+    def _rows(self) -> Iterator[Array]:
+        """Every configuration of live values as a row, requirements or not, in blocks."""
+        return self._blocks(np.full((1, len(self)), np.nan), self._order)
+
+    def _blocks(self, X: Array, columns: Sequence[int]) -> Iterator[Array]:
+        """Rows X with every combination of live cells in `columns`, whose parents are in X or come first."""
+        if not columns:
+            yield X
+            return
+        j, rest = columns[0], columns[1:]
+        active = self.active(X)[:, j]
+        size = int(max(1, _BLOCK // self._live[j]))
+        for first in range(0, len(X), size):
+            part = slice(first, first + size)
+            k = int(self._live[j]) if active[part].any() else 1
+            for start in range(0, k, _BLOCK):
+                times = np.where(active[part], min(_BLOCK, k - start), int(start == 0))
+                rows = np.repeat(X[part], times, axis=0)
+                i = start + np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
+                rows[:, j] = np.where(np.repeat(active[part], times), self._centres(j, i.astype(float)), np.nan)
+                yield from self._blocks(rows, rest)
+
+    def _centres(self, j: int, i: Array) -> Array:
+        """The centres of cells i (m,) of column j."""
+        scale = self._scales[j]
+        return scale.position(scale.low + i) if isinstance(scale, LogIntegers) else (i + 0.5) / self._cells[j]
+
+    def _search(self) -> Array:
+        """Some rows (m, d) that satisfy all requirements. SpaceError: none was found, naming the culprit."""
+        few = self._total <= _FEW
+        rows = np.concatenate(list(self._rows())) if few else self._points(np.random.default_rng(0))
+        S = self._filled(rows)
+        judged = self._judged(S, self._active(S))
+        finding = "no configuration satisfies" if few else f"none of {len(rows):,} points that were tried satisfies"
+        for i, e in enumerate(self._expressions):
+            if not judged[:, i].any():
+                raise SpaceError(f"require({e.source!r}): {finding} it; loosen it")
+        witnesses = rows[self.allowed(rows)]
+        if not len(witnesses):
+            sources = ", ".join(repr(e.source) for e in self._expressions)
+            raise SpaceError(f"require({sources}): {finding} all of them together, though each alone; loosen one")
+        return witnesses[:: math.ceil(len(witnesses) / _WITNESSES)]
+
+    def _points(self, rng: np.random.Generator) -> Array:
+        """Rows at which to try the requirements: defaults, middle, corners, random ones, and what a search adds."""
+        defaults = self.defaults()
+        known = self.encode([defaults] if defaults else [])
+        corners = np.outer([0.5, 0.0, 1.0], np.ones(len(self)))
+        random = self._draw(_POINTS, rng) ** 10.0 ** rng.uniform(-1.0, 1.0, (_POINTS, 1))  # many of them near a corner
+        rows = np.concatenate([known, corners, random])
+        named = [name for e in self._expressions for name in e.names]
+        constants = np.array([c for e in self._expressions for c in e.constants])
+        positions = {
+            j: search.places(scale.cells, self._positions(scale, constants), rng)
+            for j, (name, scale) in enumerate(zip(self._params, self._scales, strict=True))
+            if name in named
+        }
+        return search.along_columns(rows, lambda X: self._judged(S := self._filled(X), self._active(S)), positions, rng)
+
+    @staticmethod
+    def _positions(scale: Scale, constants: Array) -> Array:
+        """Where a column has the numbers that requirements name."""
+        low, high = scale.numbers(np.array([0.0, 1.0]))
+        return scale.position(constants[(constants >= low) & (constants <= high)])
+
+    # -- JSON, identity and revision
+
+    def to_json(self) -> dict[str, Any]:
+        """The space as JSON: only what is not as by default."""
+        entries = [{"name": name, **p.to_json()} for name, p in self._params.items()]
+        return {"params": entries, **({"require": list(self.requirements)} if self._expressions else {})}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> "Space":
+        """The space whose `to_json()` is `data`. SpaceError: it isn't one."""
+        params: dict[str, Parameter] = {}
+        for key in data:
+            if key not in ("params", "require"):
+                raise SpaceError(f"{key!r} is not known of a space{nearest(str(key), ('params', 'require'))}")
+        for entry in data.get("params", ()):
+            name = entry.get("name")
+            if name in params:
+                raise SpaceError(f"{name}: given twice; remove one")
+            params[name] = parameter(str(name), entry)
+        space = Space(params)
+        return space.require(*data["require"]) if data.get("require") else space
+
+    @cached_property
+    def _canonical(self) -> str:
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 (hex) of the canonical JSON."""
+        return hashlib.sha256(self._canonical.encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and self._canonical == other._canonical
+
+    def __hash__(self) -> int:
+        return hash(self._canonical)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Space.from_json, (self.to_json(),)
+
+    def __repr__(self) -> str:
+        if all(name.isidentifier() and not keyword.iskeyword(name) for name in self.names):
+            columns = "".join(f"    {name}={p!r},\n" for name, p in self._params.items())
+        else:
+            columns = "".join(["{\n", *(f"    {name!r}: {p!r},\n" for name, p in self._params.items()), "}"])
+        required = f".require({', '.join(map(repr, self.requirements))})" if self._expressions else ""
+        opening = "" if columns.startswith("{") else "\n"
+        return f"Space({opening}{columns}){required}"
+
+    def revise(self, new: "Space", assumed: Mapping[str, Value]) -> "Space":
+        """`new`, merged with what trials of this space need to stay valid: options that it lacks become retired.
+
+        `assumed` gives the value that old trials had of each parameter that is new; encode old trials with
+        `{**assumed, **params}`. SpaceError: an old parameter is missing, or has another kind, scale or condition or a
+        narrower range; or `assumed` lacks a value.
+        """
+        merged = Space(revision.merge(self._params, new._params, assumed))
+        return merged.require(*new.requirements) if new.requirements else merged
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise SpaceError(f"{name!r} is not a parameter's name; use a text that is not empty")
+    if any(unicodedata.category(c) == "Cc" for c in name):
+        raise SpaceError(f"{name!r} contains a control character; remove it")

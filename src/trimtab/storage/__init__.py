@@ -1,0 +1,123 @@
+"""The Storage protocol, and what every store guarantees (the conformance suite proves it for each):
+
+* Each method is one transaction; the events of a change commit with it, or neither happens.
+* Trial numbers and event positions are 0, 1, 2, ... and 1, 2, 3, ... without gaps, in the order of commits.
+* A trial ends once. A result from a superseded holder is kept as a `late` event and never told.
+* `enqueue` succeeds only for who knows all trials there are (`at` == count) and within the budget: no leader is needed.
+* A lease that ran out makes its trial claimable again; each claim raises `attempt`, the fencing token. When a trial has
+  been claimed MAX_ATTEMPTS times and its lease runs out again, `claim` ends it as failed (lost).
+* Records handed out never change. Times come from the `clock` that the store was opened with.
+* Claims and lease renewals are no events and don't touch the study's row.
+
+Private texts (error, output, notes, worker and actor names) enter events only as salted commitments.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
+
+MAX_ATTEMPTS = 3
+LEASE = 15.0  # seconds; renewed every third of it
+
+
+class Storage(Protocol):
+    """Where the record lives."""
+
+    url: str
+
+    def create(self, spec: StudySpec) -> StudyRecord:
+        """The unarchived study called spec.name, made with `spec` if there is none (event `create`: the whole spec).
+
+        An existing study is returned as it is; the caller compares specs.
+        """
+        ...
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, archived ones included, in the order of their creation."""
+        ...
+
+    def enqueue(self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int) -> list[Trial]:
+        """Add queued trials (event `enqueue`, one per batch: {"at", "seen", "batch", "trials": [[number, digest]]}).
+
+        Raises Stale when `at` is not the number of trials that exist, BudgetSpent when the budget of trials (search
+        trials that exist and are not cancelled), cpu_hours, gpu_hours or cost has no room (nothing is enqueued), StudyMismatch
+        when the study is archived or cancelled.
+        """
+        ...
+
+    def claim(self, studies: Sequence[int], worker: str, lease: float | None, *, number: int | None = None,
+              purposes: Iterable[str] | None = None) -> Trial | None:
+        """Take the first queued trial (highest priority, then lowest number) of an open study, or a running one whose lease
+        ran out; None if there is none. `lease` in seconds; None holds without expiry. `number` (with one study): only that
+        trial; `purposes`: only trials of those purposes. Paused, cancelled and archived studies give nothing out.
+        """
+        ...
+
+    def report(self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int = 0) -> list[Report]:
+        """Write reports of a running trial and renew its lease (also with no reports: the heartbeat).
+
+        Returns the study's reports that are newer than the `since`-th (in the order of writing), for stopping rules.
+        A step reported again by the same attempt replaces its metrics. Raises LeaseLost when the trial has ended or was
+        claimed by another.
+        """
+        ...
+
+    def finish(self, trial: Trial, outcome: Outcome) -> Trial:
+        """End a running trial (event `finish`: {"state", "reason", "metrics", "digest", "private"}; adds to `spent` when the
+        trial is a search trial). Raises LeaseLost, after recording a `late` event with the outcome's metrics and charging
+        its cost, when the trial has ended or was claimed by another.
+        """
+        ...
+
+    def revise(self, study: int, change: Change) -> StudyRecord:
+        """An audited change: one event of kind change.kind, {"actor": commitment, ...change.body}. Kinds:
+
+        spec (change.spec replaces the spec: {"spec": ...}); pause, resume, cancel (of the study; cancel also cancels its
+        queued trials, one `cancel` event each, and lets running ones end), cancel with a number (that open trial becomes
+        cancelled: event `cancel` with its digest), archive (open trials are cancelled; the name is free again);
+        requeue (running trial `number`, if its attempt is change.attempt, goes back to queued);
+        note (change.text is appended to trial `number`'s notes: {"note": commitment});
+        import (change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each);
+        evidence, holdout, witness (change.body only). Raises Stale for an illegal transition, StudyNotFound for no study.
+        """
+        ...
+
+    def trials(self, study: int, since: int = 0) -> Changes:
+        """One consistent snapshot: the study, and its trials that events after position `since` touched plus all open ones,
+        in the order of their numbers."""
+        ...
+
+    def reports(self, study: int, number: int | None = None) -> list[Report]:
+        """All reports of a study (or of one trial), in the order of (number, attempt, step)."""
+        ...
+
+    def events(self, study: int, since: int = 0) -> list[Event]:
+        """The study's events after position `since`, in order."""
+        ...
+
+    def witnessed(self, uid: str) -> list[tuple[int, str]]:
+        """(position, hash) pairs of the study's chain that were written outside the store; empty when it keeps none."""
+        ...
+
+    def delete(self, study: int) -> None:
+        """Remove a study and all that belongs to it, for good."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_storage(url: "str | Storage | None") -> Storage:
+    """The store at `url`: None or "memory://" is private memory, "sqlite:///file.db" a file. An object passes through.
+
+    Raises StorageError for a URL or a file that is none of ours.
+    """
+    if url is None or url == "memory://":
+        from .memory import Memory
+
+        return Memory()
+    if not isinstance(url, str):
+        return url
+    from .sql import Sql
+
+    return Sql(url)

@@ -1,0 +1,141 @@
+"""The rules of the record, once for every store: what each method of Storage reads and writes in its transaction."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from secrets import token_hex
+
+from ..errors import LeaseLost, Stale, StudyNotFound
+from ..records import Cost, Outcome, Proposal, Purpose, Reason, Report, State, StudyRecord, StudySpec, StudyState, Trial
+from . import MAX_ATTEMPTS, rules
+from .rules import Entry
+from .transaction import Transaction
+
+
+def create(tx: Transaction, spec: StudySpec) -> StudyRecord:
+    """See Storage.create."""
+    found = tx.named(spec.name)
+    if found is not None:
+        return found
+    uid = token_hex(16)
+    empty = StudyRecord(0, uid, spec.name, spec, StudyState.OPEN, tx.now, 0, 0, Cost(), position=0, head=uid)
+    study, events = rules.append(empty, [Entry("create", None, {"spec": spec.to_json()})], tx.now)
+    study = tx.add_study(study)
+    tx.add_events(study, events)
+    return study
+
+
+def known(tx: Transaction, study: int) -> StudyRecord:
+    """The study's row, held. Raises StudyNotFound."""
+    row = tx.study(study)
+    if row is None:
+        raise StudyNotFound(f"study number {study} is not in this store (any more); list its studies to find the right one")
+    return row
+
+
+def enqueue(tx: Transaction, study: int, proposals: Sequence[Proposal], at: int, seen: int) -> list[Trial]:
+    """See Storage.enqueue."""
+    row = known(tx, study)
+    rules.admit(row, proposals, at)
+    if not proposals:
+        return []
+    same = {"seen": seen, "at": at, "batch": len(proposals), "now": tx.now, "position": row.position + 1}
+    trials = [rules.queued(study, at + i, p, **same) for i, p in enumerate(proposals)]
+    wanted = sum(t.purpose is Purpose.SEARCH for t in trials)
+    row = replace(row, count=row.count + len(trials), reserved=row.reserved + wanted)
+    record(tx, row, [rules.enqueue_entry(trials)])
+    tx.add_trials(trials)
+    return trials
+
+
+def record(tx: Transaction, study: StudyRecord, entries: Sequence[Entry]) -> StudyRecord:
+    """Save the study's row with its chain continued by the entries."""
+    study, events = rules.append(study, entries, tx.now)
+    tx.save_study(study)
+    tx.add_events(study, events)
+    return study
+
+
+def claim(
+    tx: Transaction,
+    studies: Sequence[int],
+    worker: str,
+    lease: float | None,
+    number: int | None,
+    purposes: Collection[str] | None,
+) -> tuple[Trial | None, bool]:
+    """See Storage.claim: (the trial or None, whether to look again in a new transaction)."""
+    found = tx.claimable(studies, number, purposes)
+    if found is None:
+        return None, False
+    if found.state is State.RUNNING and _abandoned(tx, found):
+        return None, True
+    taken = rules.taken(found, worker, tx.now, lease)
+    return (taken, False) if tx.swap_trial(found, taken) else (None, True)
+
+
+def _abandoned(tx: Transaction, found: Trial) -> bool:
+    """End a running trial whose lease ran out when nobody may take it on. Whether it was ended."""
+    study, trial = known(tx, found.study), tx.trial(found.study, found.number)
+    if trial is None or (trial.state, trial.attempt, trial.lease_until) != (found.state, found.attempt, found.lease_until):
+        return True  # somebody was faster: look again
+    if study.state is StudyState.CANCELLED:
+        after, entries = cancelled(tx, study, [trial], study.position + 1)
+        record(tx, rules.released(study, after), entries)
+        tx.save_trial(after[0])
+        return True
+    if trial.attempt < MAX_ATTEMPTS:
+        return False
+    text = f"its worker went silent in each of {trial.attempt} attempts; look at the workers' machines and memory"
+    _end(tx, study, trial, Outcome(State.FAILED, reason=Reason.LOST, error=text))
+    return True
+
+
+def report(tx: Transaction, trial: Trial, reports: Sequence[Report], lease: float | None, since: int) -> list[Report]:
+    """See Storage.report."""
+    if reports:
+        tx.study(trial.study)  # reports of one study are numbered in the order of writing
+    if not tx.renew(trial, None if lease is None else tx.now + lease):
+        raise LeaseLost(_lost(trial))
+    if reports:
+        tx.write_reports(trial, list({float(r.step): r for r in reports}.values()))
+    return tx.reports_since(trial.study, since)
+
+
+def _lost(trial: Trial) -> str:
+    return f"trial {trial.number}, attempt {trial.attempt}: it has ended or belongs to another worker now"
+
+
+def finish(tx: Transaction, trial: Trial, outcome: Outcome) -> Trial | None:
+    """See Storage.finish; None when the lease was lost (raise it after the commit)."""
+    study = tx.study(trial.study)
+    row = None if study is None else tx.trial(trial.study, trial.number)
+    if study is None or row is None:
+        return None
+    if row.state is State.RUNNING and row.attempt == trial.attempt:
+        return _end(tx, study, row, outcome)
+    study = record(tx, rules.charged(study, row, outcome.cost), [rules.late_entry(trial, outcome)])
+    tx.save_trial(replace(row, revision=study.position))
+    return None
+
+
+def _end(tx: Transaction, study: StudyRecord, trial: Trial, outcome: Outcome) -> Trial:
+    """End a trial by a `finish` event."""
+    reports = tx.reports(study.id, trial.number)
+    after, sealed = rules.end(trial, outcome, reports, tx.now, study.position + 1)
+    study = rules.released(rules.charged(study, after, after.cost), [after])
+    record(tx, study, [Entry("finish", trial.number, rules.finish_body(after, sealed))])
+    tx.save_trial(after)
+    return after
+
+
+def cancelled(
+    tx: Transaction, study: StudyRecord, trials: Sequence[Trial], position: int
+) -> tuple[list[Trial], list[Entry]]:
+    """The trials cancelled by the events from `position` on, and those events."""
+    ended, entries = [], []
+    for i, trial in enumerate(trials):
+        reports = tx.reports(study.id, trial.number)
+        after, sealed = rules.end(trial, Outcome(State.CANCELLED), reports, tx.now, position + i)
+        ended.append(after)
+        entries.append(Entry("cancel", trial.number, sealed))
+    return ended, entries

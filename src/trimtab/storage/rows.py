@@ -1,0 +1,194 @@
+"""How records become rows of plain columns and come back: numbers, texts, and JSON as canonical text.
+
+Every store keeps these rows, so that nothing handed out can change what is kept, and a value reads back the same from
+each. Reading is strict: a column of another type, or JSON that is not canonical, was changed by something else.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ..canonical import dumps
+from ..errors import StorageError
+from ..records import Cost, Event, Json, Purpose, Reason, Report, State, StudyRecord, StudySpec, StudyState, Trial
+
+Row = dict[str, Any]
+
+
+class Damaged(StorageError):
+    """A row of the store cannot be read as a record: something other than Trimtab has changed it."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """How a field is written to its column and read back; `read` raises ValueError for what was never written."""
+
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+def _is(kind: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) is not kind:
+            raise ValueError(f"{value!r} is of type {type(value).__name__}, not {kind.__name__}")
+        return value
+
+    return read
+
+
+def _parse(text: Any) -> Any:
+    value = json.loads(_is(str)(text))
+    if dumps(value) != text:
+        raise ValueError(f"{text[:80]!r} is not canonical JSON")
+    return value
+
+
+def _optional(column: _Column) -> _Column:
+    return _Column(
+        lambda value: None if value is None else column.write(value),
+        lambda value: None if value is None else column.read(value),
+    )
+
+
+def _cost(text: Any) -> Cost:
+    return Cost(**_parse(text))
+
+
+@lru_cache(maxsize=64)
+def _spec(text: str) -> StudySpec:
+    return StudySpec.from_json(_parse(text))
+
+
+_WHOLE = _Column(int, _is(int))
+_REAL = _Column(lambda value: float(value) + 0.0, _is(float))  # + 0.0: no store need keep the sign of a zero
+_TEXT = _Column(str, _is(str))
+_JSON = _Column(lambda value: dumps(dict(value)), _parse)
+_COST = _Column(lambda value: dumps(value.to_json()), _cost)
+
+_TRIAL: Mapping[str, _Column] = {
+    "study": _WHOLE,
+    "number": _WHOLE,
+    "state": _Column(str, State),
+    "purpose": _Column(str, Purpose),
+    "params": _JSON,
+    "seed": _WHOLE,
+    "strategy": _TEXT,
+    "version": _TEXT,
+    "why": _JSON,
+    "seen": _WHOLE,
+    "at": _WHOLE,
+    "batch": _WHOLE,
+    "parent": _optional(_WHOLE),
+    "replicate": _optional(_WHOLE),
+    "priority": _WHOLE,
+    "created": _REAL,
+    "attempt": _WHOLE,
+    "worker": _optional(_TEXT),
+    "lease_until": _optional(_REAL),
+    "started": _optional(_REAL),
+    "ended": _optional(_REAL),
+    "metrics": _JSON,
+    "reason": _optional(_Column(str, Reason)),
+    "cost": _COST,
+    "private": _JSON,
+    "told": _optional(_WHOLE),
+    "revision": _WHOLE,
+}
+_STUDY: Mapping[str, _Column] = {
+    "id": _WHOLE,
+    "uid": _TEXT,
+    "name": _TEXT,
+    "spec": _Column(lambda spec: dumps(spec.to_json()), lambda text: _spec(_is(str)(text))),
+    "state": _Column(str, StudyState),
+    "created": _REAL,
+    "count": _WHOLE,
+    "reserved": _WHOLE,
+    "spent": _COST,
+    "position": _WHOLE,
+    "head": _TEXT,
+}
+_REPORT: Mapping[str, _Column] = {
+    "number": _WHOLE,
+    "attempt": _WHOLE,
+    "step": _REAL,
+    "metrics": _JSON,
+    "at": _REAL,
+}
+_EVENT: Mapping[str, _Column] = {
+    "position": _WHOLE,
+    "kind": _TEXT,
+    "number": _optional(_WHOLE),
+    "at": _REAL,
+    "body": _JSON,
+    "hash": _TEXT,
+}
+
+
+def _write(record: object, columns: Mapping[str, _Column]) -> Row:
+    return {name: column.write(getattr(record, name)) for name, column in columns.items()}
+
+
+def _read(row: Mapping[str, Any], columns: Mapping[str, _Column], what: str) -> dict[str, Any]:
+    values = {}
+    for name, column in columns.items():
+        try:
+            values[name] = column.read(row[name])
+        except (ValueError, TypeError, KeyError, StorageError) as error:
+            raise Damaged(
+                f"{what}: its column {name!r} cannot be read ({error}); the row was changed outside Trimtab, "
+                "restore the store from a backup"
+            ) from None
+    return values
+
+
+def trial_row(trial: Trial) -> Row:
+    return _write(trial, _TRIAL)
+
+
+def trial_of(row: Mapping[str, Any]) -> Trial:
+    return Trial(**_read(row, _TRIAL, f"trial {row['number']} of study {row['study']}"))
+
+
+def study_row(study: StudyRecord) -> Row:
+    """The study's columns; `active` is its name while it has a claim on it."""
+    row = _write(study, _STUDY)
+    return {**row, "active": None if study.state is StudyState.ARCHIVED else row["name"]}
+
+
+def study_of(row: Mapping[str, Any]) -> StudyRecord:
+    study = StudyRecord(**_read(row, _STUDY, f"study {row['id']} ({row['name']})"))
+    if row["active"] != (None if study.state is StudyState.ARCHIVED else study.name):
+        raise Damaged(
+            f"study {study.id} ({study.name}): its column 'active' is {row['active']!r}, which does not fit its name and "
+            f"state {study.state}; the row was changed outside Trimtab, restore the store from a backup"
+        )
+    return study
+
+
+def report_row(report: Report) -> Row:
+    return _write(report, _REPORT)
+
+
+def report_of(row: Mapping[str, Any]) -> Report:
+    return Report(**_read(row, _REPORT, f"trial {row['number']}, attempt {row['attempt']}, report at {row['step']}"))
+
+
+def event_row(event: Event) -> Row:
+    return _write(event, _EVENT)
+
+
+def event_of(row: Mapping[str, Any]) -> Event:
+    return Event(**_read(row, _EVENT, f"event {row['position']} ({row['kind']})"))
+
+
+def as_kept(trial: Trial) -> Trial:
+    """The trial as it will read back: plain JSON values, floats where columns hold floats."""
+    return trial_of(trial_row(trial))
+
+
+def plain(body: Json) -> dict[str, Any]:
+    """The JSON object as it will read back."""
+    value: dict[str, Any] = json.loads(dumps(dict(body)))
+    return value

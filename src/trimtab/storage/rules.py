@@ -1,0 +1,218 @@
+"""PURE: what each change makes of a study's row, of its trials and of its chain. Rows and `now` in, rows and entries out."""
+
+import getpass
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..canonical import commitment
+from ..chain import commitments, ended, link, proposed
+from ..errors import BudgetSpent, Stale, StudyMismatch
+from ..records import (
+    OPEN,
+    TRANSITIONS,
+    Change,
+    Cost,
+    Event,
+    Json,
+    Outcome,
+    Proposal,
+    Purpose,
+    Report,
+    State,
+    StudyRecord,
+    StudyState,
+    Trial,
+)
+from .rows import as_kept, plain
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is to become the chain's next event."""
+
+    kind: str
+    number: int | None
+    body: Json
+
+
+def append(study: StudyRecord, entries: Sequence[Entry], now: float) -> tuple[StudyRecord, list[Event]]:
+    """The study's row after the entries, and the events that they become."""
+    events: list[Event] = []
+    head, at = study.head, float(now) + 0.0
+    for position, entry in enumerate(entries, start=study.position + 1):
+        event = link(head, position, entry.kind, entry.number, at, plain(entry.body))
+        events.append(event)
+        head = event.hash
+    return replace(study, position=study.position + len(events), head=head), events
+
+
+def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int) -> None:
+    """Raises StudyMismatch, Stale or BudgetSpent when the proposals may not be enqueued (see Storage.enqueue)."""
+    if study.state in (StudyState.ARCHIVED, StudyState.CANCELLED):
+        raise StudyMismatch(f"study {study.name!r} is {study.state}: it takes no more trials; start a study of another name")
+    if at != study.count:
+        raise Stale(f"study {study.name!r} has {study.count} trials, not {at}: somebody was faster; read it again")
+    wanted = sum(p.purpose is Purpose.SEARCH for p in proposals)
+    if not wanted:
+        return
+    budget, spent = study.spec.budget, study.spent
+    if budget.trials is not None and study.reserved + wanted > budget.trials:
+        raise BudgetSpent(
+            f"study {study.name!r}: {study.reserved} of its {budget.trials} trials are given out, "
+            f"{wanted} more do not fit; raise the budget's trials"
+        )
+    limits = (
+        ("cpu_hours", spent.cpu / 3600, budget.cpu_hours),
+        ("gpu_hours", spent.gpu / 3600, budget.gpu_hours),
+        ("cost", spent.money, budget.cost),
+    )
+    for name, used, limit in limits:
+        if limit is not None and used >= limit:
+            raise BudgetSpent(f"study {study.name!r}: {name}={used:g} of {limit:g} is spent; raise the budget's {name}")
+
+
+def queued(study: int, number: int, proposal: Proposal, *, seen: int, at: int, batch: int, now: float, position: int) -> Trial:
+    """The trial that a proposal becomes, by the enqueue event at `position`."""
+    return as_kept(
+        Trial(
+            study=study,
+            number=number,
+            state=State.QUEUED,
+            purpose=proposal.purpose,
+            params=proposal.params,
+            seed=proposal.seed,
+            strategy=proposal.strategy,
+            version=proposal.version,
+            why=proposal.why,
+            seen=seen,
+            at=at,
+            batch=batch,
+            parent=proposal.parent,
+            replicate=proposal.replicate,
+            priority=proposal.priority,
+            created=now,
+            revision=position,
+        )
+    )
+
+
+def taken(trial: Trial, worker: str, now: float, lease: float | None) -> Trial:
+    """The trial in the hands of a worker: the next attempt, held for `lease` seconds (None: until it ends)."""
+    until = None if lease is None else now + lease
+    return as_kept(
+        replace(
+            trial,
+            state=State.RUNNING,
+            attempt=trial.attempt + 1,
+            worker=valid(worker),
+            lease_until=until,
+            started=now,
+        )
+    )
+
+
+def enqueue_entry(trials: Sequence[Trial]) -> Entry:
+    """The event of a batch: its trials share what their proposer knew."""
+    first = trials[0]
+    digests = [[t.number, proposed(t)] for t in trials]
+    return Entry("enqueue", None, {"at": first.at, "seen": first.seen, "batch": first.batch, "trials": digests})
+
+
+def end(trial: Trial, outcome: Outcome, reports: Sequence[Report], now: float, position: int) -> tuple[Trial, dict[str, Any]]:
+    """The trial as it ended by the event at `position`, and that event's {"digest", "private"}.
+
+    Raises Stale when the outcome is no legal end.
+    """
+    if outcome.state in OPEN or outcome.state not in TRANSITIONS[trial.state]:
+        raise Stale(f"trial {trial.number} is {trial.state} and cannot become {outcome.state}; read it again")
+    texts = private_texts(outcome, trial.worker)
+    notes = [*trial.private.get("notes", []), *texts.get("notes", [])]
+    after = as_kept(
+        replace(
+            trial,
+            state=outcome.state,
+            metrics=outcome.metrics,
+            reason=outcome.reason,
+            cost=outcome.cost,
+            ended=now,
+            worker=None,
+            lease_until=None,
+            private={**texts, "notes": notes} if notes else texts,
+            told=position,
+            revision=position,
+        )
+    )
+    return after, {"digest": ended(after, reports), "private": commitments(texts)}
+
+
+def finish_body(trial: Trial, sealed: Json) -> dict[str, Any]:
+    """What a `finish` or `import` event says in clear of how a trial ended, with its seal."""
+    return {"state": trial.state, "reason": trial.reason, "metrics": dict(trial.metrics), **sealed}
+
+
+def late_entry(trial: Trial, outcome: Outcome) -> Entry:
+    """The result of a superseded holder: its numbers are kept, its texts are not."""
+    body = {
+        "attempt": trial.attempt,
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "metrics": dict(outcome.metrics),
+        "cost": outcome.cost.to_json(),
+    }
+    return Entry("late", trial.number, body)
+
+
+def charged(study: StudyRecord, trial: Trial, cost: Cost) -> StudyRecord:
+    """The study's row after a trial's cost: only the search pays from its budget."""
+    return replace(study, spent=study.spent.plus(cost)) if trial.purpose is Purpose.SEARCH else study
+
+
+def released(study: StudyRecord, trials: Sequence[Trial]) -> StudyRecord:
+    """The study's row after these trials were ended: what was cancelled frees its place in the budget of trials."""
+    free = sum(t.purpose is Purpose.SEARCH and t.state is State.CANCELLED for t in trials)
+    return replace(study, reserved=study.reserved - free)
+
+
+def private_texts(outcome: Outcome, worker: str | None) -> dict[str, Any]:
+    """{name: [salt, text]} of the texts that events may only commit to; what is empty is left out."""
+    texts: dict[str, Any] = {
+        name: salted(text) for name, text in (("error", outcome.error), ("output", outcome.output), ("worker", worker)) if text
+    }
+    if outcome.notes:
+        texts["notes"] = [salted(note) for note in outcome.notes]
+    return texts
+
+
+def salted(text: str) -> list[str]:
+    """[salt, text] of a private text."""
+    return [secrets.token_hex(16), valid(text)]
+
+
+def valid(text: str) -> str:
+    """The text with what is no valid Unicode replaced (captured output may hold anything)."""
+    return text.encode(errors="replace").decode()
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who made a change: events hold the commitment, the store keeps salt and name apart, where they can be erased."""
+
+    salt: str
+    name: str
+
+    @property
+    def commitment(self) -> str:
+        return commitment(self.salt, self.name)
+
+
+def actor_of(change: Change) -> Actor:
+    return Actor(*salted(change.actor or _user()))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a user id without a name, as in some containers
+        return "unknown"

@@ -1,0 +1,63 @@
+"""What a store offers inside one transaction: rows to read, rows to write. The rules of the record are in `operations`."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from ..records import Event, Report, StudyRecord, Trial
+from .rules import Actor
+
+
+class Transaction(Protocol):
+    """All of it is kept, or nothing. Writers of one study take turns from their first look at its row on."""
+
+    now: float
+
+    def named(self, name: str) -> StudyRecord | None:
+        """The unarchived study of that name."""
+        ...
+
+    def study(self, study: int) -> StudyRecord | None:
+        """The study's row, held against other writers until the transaction ends."""
+        ...
+
+    def trial(self, study: int, number: int) -> Trial | None: ...
+
+    def open_trials(self, study: int) -> list[Trial]: ...
+
+    def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
+        """The first trial that waits in an open study, or whose lease ran out in an open or a cancelled one."""
+        ...
+
+    def reports(self, study: int, number: int) -> list[Report]: ...
+
+    def reports_since(self, study: int, written: int) -> list[Report]:
+        """Reports after the `written`-th writing, in that order."""
+        ...
+
+    def add_study(self, study: StudyRecord) -> StudyRecord:
+        """Keep a new study; returned with its id."""
+        ...
+
+    def save_study(self, study: StudyRecord) -> None: ...
+
+    def add_trials(self, trials: Sequence[Trial]) -> None: ...
+
+    def save_trial(self, trial: Trial) -> None: ...
+
+    def swap_trial(self, before: Trial, after: Trial) -> bool:
+        """Save the lease columns of `after` if state and attempt are still those of `before`."""
+        ...
+
+    def renew(self, trial: Trial, until: float | None) -> bool:
+        """Renew the lease if the trial still runs in this attempt."""
+        ...
+
+    def write_reports(self, trial: Trial, reports: Sequence[Report]) -> None:
+        """Keep reports of the trial's attempt; a step that it has reported before is replaced."""
+        ...
+
+    def add_events(self, study: StudyRecord, events: Sequence[Event]) -> None: ...
+
+    def add_actor(self, study: int, position: int, actor: Actor) -> None: ...
+
+    def delete(self, study: int) -> None: ...

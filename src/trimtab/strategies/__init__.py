@@ -1,0 +1,141 @@
+"""What a search strategy is, and the table of those that ship.
+
+A strategy is three pure functions over rows of the unit cube (see `space`); it keeps no hidden state, reads no clock
+and draws randomness only from the `rng` that it is given:
+
+    state = fold(tell, finished rows, init(problem));   proposals = ask(state, pending, n, rng)
+
+`tell` only accumulates, with the law tell(tell(s, A), B) == tell(s, A + B); models are fitted in `ask`. Everything is
+minimised. A failed trial is a row of NaN in Y and C. Constraint columns are feasible where C <= 0 (NaN: unknown).
+
+Notation: d columns, n rows, m goals, k constraints.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SpecError, nearest
+from ..space import Space
+
+Array = NDArray[np.float64]
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a strategy may know before the first result."""
+
+    space: Space
+    goals: int = 1
+    constraints: int = 0
+    budget: int | None = None  # finished search trials the study pays for; None: no limit
+    workers: int = 1  # how many trials may run at once
+    deterministic: bool = False  # the user says that equal params give equal results
+    replicates: int = 1  # how often a point may be proposed
+    seed: int = 0  # of the study: for low-discrepancy sequences; per-ask randomness comes with `rng`
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Finished trials, in the order in which they ended."""
+
+    X: Array  # (n, d), NaN where inactive
+    Y: Array  # (n, m), minimised, NaN where the trial failed
+    C: Array  # (n, k), feasible where <= 0
+    cost: Array  # (n,) seconds
+    seed: Array  # (n,)
+
+    @staticmethod
+    def empty(d: int, m: int, k: int) -> "Rows":
+        return Rows(np.empty((0, d)), np.empty((0, m)), np.empty((0, k)), np.empty(0), np.empty(0))
+
+    def __add__(self, other: "Rows") -> "Rows":
+        return Rows(
+            np.concatenate([self.X, other.X]),
+            np.concatenate([self.Y, other.Y]),
+            np.concatenate([self.C, other.C]),
+            np.concatenate([self.cost, other.cost]),
+            np.concatenate([self.seed, other.seed]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One point to try: x (d,) in the unit cube, snapped, NaN where inactive."""
+
+    x: Array
+    parent: int | None = None
+    why: Mapping[str, Any] = field(default_factory=dict)  # JSON: what was believed of the point, for the record
+
+
+@runtime_checkable
+class Strategy(Protocol[S]):
+    """A search algorithm. `name` and `version` go into the record; the version rises when proposals change."""
+
+    name: str
+    version: str
+
+    def init(self, problem: Problem) -> S: ...
+
+    def tell(self, state: S, rows: Rows) -> S: ...
+
+    def ask(self, state: S, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        """Up to n proposals (fewer, or none, when a finite space has no more points). `pending` is (p, d)."""
+        ...
+
+
+@dataclass(frozen=True)
+class History:
+    """The state of strategies that need nothing but the problem and all rows so far."""
+
+    problem: Problem
+    rows: Rows
+
+    @staticmethod
+    def start(problem: Problem) -> "History":
+        return History(problem, Rows.empty(len(problem.space), problem.goals, problem.constraints))
+
+    def with_rows(self, rows: Rows) -> "History":
+        return History(self.problem, self.rows + rows)
+
+
+_TABLE = {  # name -> module:class
+    "auto": "auto:Auto",
+    "gp": "gp:GP",
+    "grid": "grid:Grid",
+    "random": "random:Random",
+    "sobol": "sobol:Sobol",
+}
+
+
+def names() -> list[str]:
+    """The strategies that can be named: ours and those of installed plug-ins."""
+    return sorted({*_TABLE, *(e.name for e in entry_points(group="trimtab.strategies"))})
+
+
+def strategy(which: "str | Strategy[Any]", **settings: Any) -> Strategy[Any]:
+    """The strategy called `which`, made with its settings; an object passes through.
+
+    Raises SpecError for a name that neither we nor a plug-in (entry point group `trimtab.strategies`) know.
+    """
+    if not isinstance(which, str):
+        if isinstance(which, Strategy):
+            return which
+        raise SpecError(f"strategy={which!r} is neither a name nor has name, version, init, tell and ask")
+    if which in _TABLE:
+        module, _, cls = _TABLE[which].partition(":")
+        made: Strategy[Any] = getattr(import_module(f"{__name__}.{module}"), cls)(**settings)
+        return made
+    for entry in entry_points(group="trimtab.strategies", name=which):
+        plugged: Strategy[Any] = entry.load()(**settings)
+        return plugged
+    raise SpecError(f"strategy={which!r} is not known{nearest(which, names())}")

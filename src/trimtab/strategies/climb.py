@@ -1,0 +1,134 @@
+"""Where in a space an acquisition is largest: a pool of points, gradient ascent from diverse ones, exchange of levels.
+
+Notation: P points, d parameters, N numeric ones, C feature columns. All points are snapped and allowed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..numerics.acquisition import Term, total, total_with_slope
+from ..numerics.ascent import ascend
+from ..numerics.qmc import rotated
+from ..space import Space
+from . import Array
+from .features import Features, Ints
+
+_HALF = 512  # Sobol points, and as many perturbed incumbents
+_SHORTLIST = 128
+_STARTS = 7
+_KEPT = 4
+_ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
+_STEPS = (0.01, 0.04, 0.15)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is climbed: the sum of `terms` over the space. `lengths` (d,), the lengthscales, say how far steps reach."""
+
+    space: Space
+    features: Features
+    terms: Sequence[Term]
+    lengths: Array
+
+    def score(self, X: Array) -> Array:
+        return total(self.terms, self.features.encode(X))
+
+    def legal(self, X: Array) -> Array:
+        """Snapped rows that are allowed."""
+        X = self.space.snap(X)
+        return X[self.space.allowed(X)]
+
+
+def candidates(search: Search, incumbents: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Points in falling order of acquisition, and their values. `incumbents` (b, d), best first, are perturbed."""
+    pool = _pool(search, incumbents, rng)
+    values = search.score(pool)
+    best = np.argsort(-values, kind="stable")[:_SHORTLIST]
+    pool, values = pool[best], values[best]
+    discrete = np.isfinite(search.space.cells)
+    starts = np.concatenate([pool[_diverse(search, pool, values)], incumbents[:1]])
+    found = _best(search, np.concatenate([starts, _climb(search, starts, ~search.space.unordered)]), _KEPT)
+    if discrete.any():
+        found = _best(search, np.concatenate([found, _exchange(search, found)]), 2 * _KEPT)
+        if not discrete.all():
+            found = np.concatenate([found, _climb(search, found, ~discrete)])
+    X = np.concatenate([search.legal(found), pool])
+    values = np.concatenate([search.score(X[: len(X) - len(pool)]), values])
+    order = np.argsort(-values, kind="stable")
+    return X[order], values[order]
+
+
+def _best(search: Search, X: Array, n: int) -> Array:
+    X = search.legal(X)
+    return X[np.argsort(-search.score(X), kind="stable")[:n]]
+
+
+def _pool(search: Search, incumbents: Array, rng: np.random.Generator) -> Array:
+    """Half Sobol points, half incumbents with some coordinates moved (Regis and Shoemaker 2013; RAASP)."""
+    space, d = search.space, len(search.space)
+    centre = incumbents[rng.integers(0, len(incumbents), _HALF)]
+    centre = np.where(np.isnan(centre), rng.random(centre.shape), centre)
+    share = np.minimum(np.maximum(rng.random((_HALF, 1)), 1 / d), 20 / max(d, 20))
+    size = np.minimum(search.lengths, 1.0) * 10 ** rng.uniform(-2, -0.3, (_HALF, 1))
+    moved = centre + size * rng.standard_normal(centre.shape) * (rng.random(centre.shape) < share)
+    moved = np.abs(moved)
+    moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0, 1)
+    redrawn = np.where(rng.random(centre.shape) < 0.3, rng.random(centre.shape), centre)
+    moved = np.where(space.unordered, redrawn, moved)
+    pool = search.legal(np.concatenate([rotated(_HALF, d, rng), moved]))
+    if len(pool) < _HALF // 4:  # require() leaves little of the cube
+        pool = np.concatenate([pool, space.sample(_HALF // 4, rng)])
+    return pool
+
+
+def _diverse(search: Search, X: Array, values: Array) -> Ints:
+    """Up to _STARTS rows, greedily by value + log(scaled distance to those already taken)."""
+    Z = search.features.encode(X) / search.lengths[search.features.groups]
+    chosen = [0]
+    near = ((Z - Z[0]) ** 2).sum(1)
+    while len(chosen) < min(_STARTS, len(X)):
+        score = values + 0.5 * np.log(np.maximum(near, 1e-12))
+        score[chosen] = -np.inf
+        chosen.append(int(np.argmax(score)))
+        near = np.minimum(near, ((Z - Z[chosen[-1]]) ** 2).sum(1))
+    return np.array(chosen, dtype=np.intp)
+
+
+def _climb(search: Search, X: Array, free: np.typing.NDArray[np.bool_]) -> Array:
+    """Rows after gradient ascent in the numeric columns that are `free` (d,) and active. Not yet snapped."""
+    numeric = search.features.numeric
+    N = len(numeric)
+    if not free[numeric].any():
+        return X
+    F = search.features.encode(X)
+    moves = free[numeric] & ~np.isnan(X[:, numeric])
+
+    def f(x: Array, rows: Ints) -> tuple[Array, Array]:
+        E = F[rows]
+        E[:, :N] = x
+        value, slope = total_with_slope(search.terms, E)
+        return value, slope[:, :N] * moves[rows]
+
+    top = ascend(f, F[:, :N], np.minimum(search.lengths[numeric], 10.0))
+    out = X.copy()
+    out[:, numeric] = np.where(moves, top, X[:, numeric])
+    return out
+
+
+def _exchange(search: Search, X: Array) -> Array:
+    """The rows with one discrete column changed: to every level, or by steps where there are many ordered ones."""
+    space, changed = search.space, [np.empty((0, X.shape[1]))]
+    for column in np.flatnonzero(np.isfinite(space.cells) & (space.cells > 1)):
+        cells = space.cells[column]
+        if cells <= _ALL_LEVELS or space.unordered[column]:
+            levels = (np.arange(min(int(cells), 64)) + 0.5) / cells
+            moved = np.broadcast_to(levels, (len(X), len(levels)))
+        else:
+            steps = np.array([1 / cells, *(s for s in _STEPS if s > 1 / cells)])
+            moved = np.clip(X[:, column, None] + np.concatenate([-steps, steps]), 0, 1)
+        rows = np.repeat(X, moved.shape[1], axis=0)
+        rows[:, column] = np.where(np.isnan(rows[:, column]), np.nan, moved.ravel())
+        changed.append(rows)
+    return np.concatenate(changed)

@@ -1,0 +1,45 @@
+"""The columns that a Gaussian process sees, made from the columns of the unit cube.
+
+A numeric parameter or an ordered choice is one column (0.5 where inactive). An unordered choice is one-hot / sqrt 2
+with one lengthscale for all its columns, so that two different options are at squared distance 1 (first option where
+inactive). Notation: d parameters, N of them numeric, C feature columns: the N numeric ones first.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..space import Space
+from . import Array
+
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Features:
+    """How rows (n, d) of the unit cube become features (n, C); `groups` (C,) is the parameter of each column."""
+
+    numeric: Ints  # (N,) columns of the cube
+    choices: tuple[tuple[int, int, int], ...]  # (column of the cube, first feature column, options)
+    groups: Ints
+
+    @staticmethod
+    def of(space: Space) -> "Features":
+        numeric = np.flatnonzero(~space.unordered)
+        groups, choices = list(numeric), []
+        for column in np.flatnonzero(space.unordered):
+            options = int(space.cells[column])
+            choices.append((int(column), len(groups), options))
+            groups += [column] * options
+        return Features(numeric, tuple(choices), np.array(groups, dtype=np.intp))
+
+    def encode(self, X: Array) -> Array:
+        F = np.zeros((len(X), len(self.groups)))
+        values = X[:, self.numeric]
+        F[:, : len(self.numeric)] = np.where(np.isnan(values), 0.5, values)
+        rows = np.arange(len(X))
+        for column, first, options in self.choices:
+            level = np.nan_to_num(X[:, column] * options).astype(np.intp)
+            F[rows, first + np.minimum(level, options - 1)] = np.sqrt(0.5)
+        return F

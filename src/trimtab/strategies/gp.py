@@ -1,0 +1,149 @@
+"""Bayesian optimisation with a Gaussian process: for spaces of any mix of types, up to some thousand results.
+
+A Sobol design, then a model (see `surrogate`) whose acquisition is maximised (see `climb`): the lower confidence bound,
+in turn with log expected improvement once the model has had a while; with constraints log expected improvement plus
+the logarithm of the probability that they hold. Pending points count as results equal to the model's mean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..numerics.acquisition import Term, log_below, log_improvement, log_rate, lower_bound
+from ..numerics.gp import Posterior
+from . import Array, History, Problem, Proposal, Rows
+from .climb import Search, candidates
+from .points import SMALL, Taken, listing, sequence, unseen
+from .surrogate import Surrogate, surrogate
+
+_BETA = 1.8
+_CAUTIOUS = 40  # model-based proposals made by the bound alone
+_INCUMBENTS = 5  # points that the pool perturbs
+_TOP = 8  # best results among which the incumbent's mean is taken
+
+
+@dataclass(frozen=True)
+class GP:
+    """Gaussian-process search."""
+
+    name: str = "gp"
+    version: str = "1"
+
+    def init(self, problem: Problem) -> History:
+        return History.start(problem)
+
+    def tell(self, state: History, rows: Rows) -> History:
+        return state.with_rows(rows)
+
+    def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        problem, rows = state.problem, state.rows
+        taken = Taken.of(problem, rows, pending)
+        succeeded = bool((~np.isnan(rows.Y)).all(1).any())
+        proposals: list[Proposal] = []
+        known = None
+        with np.errstate(all="ignore"):
+            while len(proposals) < n:
+                count = len(rows) + len(pending)
+                if succeeded and count >= design_size(problem):
+                    if known is None or problem.goals > 1:
+                        known = surrogate(problem, rows, _weights(problem, rng))
+                    proposal = _by_model(_belief(problem, known, pending, count), taken, rng)
+                else:
+                    proposal = _by_design(problem, taken, count)
+                proposal = proposal or _at_random(taken, rng)
+                if proposal is None:
+                    break
+                proposals.append(proposal)
+                taken = taken.plus(proposal.x)
+                pending = np.concatenate([pending, proposal.x[None]])
+        return proposals
+
+
+def design_size(problem: Problem) -> int:
+    """Points of the initial design."""
+    size = min(max(8, len(problem.space) + 2), 20)
+    return size if problem.budget is None else min(size, -(-problem.budget // 4))
+
+
+def _weights(problem: Problem, rng: np.random.Generator) -> Array:
+    """How much each goal counts in the next proposal: uniform on the simplex."""
+    return rng.dirichlet(np.ones(problem.goals)) if problem.goals > 1 else np.ones(1)
+
+
+def _by_design(problem: Problem, taken: Taken, count: int) -> Proposal | None:
+    for index, x in sequence(problem, taken, count, 1):
+        return Proposal(x, why={"design": "sobol", "index": index})
+    return None
+
+
+def _at_random(taken: Taken, rng: np.random.Generator) -> Proposal | None:
+    for x in unseen(taken, 1, rng):
+        return Proposal(x, why={"design": "random"})
+    return None
+
+
+@dataclass(frozen=True)
+class _Belief:
+    """What the next proposal maximises (`kind`, `terms`), and the posterior of the goal for its explanation."""
+
+    search: Search
+    known: Surrogate
+    kind: str
+    goal: Posterior
+
+    def why(self, x: Array, value: float) -> Mapping[str, Any]:
+        """What is believed of the point x (d,), in units of the goal if there is one: JSON."""
+        F, known = self.search.features.encode(x[None]), self.known
+        mean, var = (float(v[0]) for v in self.goal.predict(F))
+        why: dict[str, Any] = {"acquisition": self.kind, "value": value, "rows": len(known.X)}
+        if len(known.weights) > 1:
+            why |= {"weights": known.weights.tolist(), "scalar": mean, "scalar_sd": var**0.5}
+        else:
+            why |= {"mean": known.warped.inverse(mean), "sd": known.warped.unit * var**0.5}
+        if self.kind == "lcb" and known.success is None and len(known.weights) == 1:
+            why["value"] = known.warped.inverse(-value)  # the bound itself
+        return {k: v if not isinstance(v, float) or np.isfinite(v) else None for k, v in why.items()}
+
+
+def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _Belief:
+    """The acquisition for the next proposal, when `count` points were told or are pending."""
+    waiting = known.features.encode(pending)
+    goal = known.goal.posterior(waiting)
+    late = count - design_size(problem) - _CAUTIOUS
+    terms: list[Term] = [(m.posterior(waiting), partial(log_below, bound=bound)) for m, bound in known.constraints]
+    if terms and not known.feasible.any():
+        kind = "feasibility"
+    elif terms or (late >= 0 and late % 2):
+        kind = "log-ei"
+        terms.append((goal, partial(log_improvement, best=_incumbent_mean(known, goal))))
+    else:
+        kind = "lcb"
+        terms.append((goal, partial(lower_bound, beta=_BETA)))
+    if known.success is not None:
+        model, rate = known.success
+        terms.append((model.posterior(waiting), partial(log_rate, centre=rate)))
+    lengths = np.exp(known.goal.theta[: len(problem.space)])
+    return _Belief(Search(problem.space, known.features, terms, lengths), known, kind, goal)
+
+
+def _by_model(belief: _Belief, taken: Taken, rng: np.random.Generator) -> Proposal | None:
+    """The admissible point of the largest acquisition, or None if the search met only points that are taken."""
+    search = belief.search
+    if search.space.cardinality() <= SMALL:
+        X = listing(search.space)
+        values = search.score(X)
+    else:
+        X, values = candidates(search, belief.known.X[belief.known.ranking()[:_INCUMBENTS]], rng)
+    for i in np.argsort(-values, kind="stable"):
+        if taken.admits(X[i]):
+            return Proposal(X[i].copy(), why=belief.why(X[i], float(values[i])))
+    return None
+
+
+def _incumbent_mean(known: Surrogate, goal: Posterior) -> float:
+    """The lowest posterior mean among the best feasible results: what has to be improved on, free of their noise."""
+    best = known.ranking()[: min(_TOP, int(known.feasible.sum()) or _TOP)]
+    return float(goal.predict(known.F[best])[0].min())

@@ -1,0 +1,41 @@
+"""Grid search: every point of a finite space once, in an order that covers the space wherever it is cut off."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SpecError
+from . import Array, History, Problem, Proposal, Rows
+from .points import Taken, sequence, unseen
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All points of a finite space in the order in which a Sobol sequence meets their cells; stragglers at random."""
+
+    name: str = "grid"
+    version: str = "1"
+
+    def init(self, problem: Problem) -> History:
+        """Raises SpecError if the space is infinite."""
+        space = problem.space
+        endless = [name for name, cells in zip(space.names, space.cells, strict=True) if np.isinf(cells)]
+        if endless:
+            raise SpecError(
+                f"strategy='grid' needs a finite space; continuous: {', '.join(endless)}; "
+                "give each a step=, make it an Int or a Choice, or take strategy='sobol'"
+            )
+        return History.start(problem)
+
+    def tell(self, state: History, rows: Rows) -> History:
+        return state.with_rows(rows)
+
+    def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        taken = Taken.of(state.problem, state.rows, pending)
+        done = len(state.rows) + len(pending)
+        points = [x for _, x in sequence(state.problem, taken, done, n)]
+        for x in points:
+            taken = taken.plus(x)
+        points += unseen(taken, n - len(points), rng)
+        size = state.problem.space.cardinality()
+        return [Proposal(x, why={"design": "grid", "index": done + i, "of": size}) for i, x in enumerate(points)]

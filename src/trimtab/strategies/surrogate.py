@@ -1,0 +1,193 @@
+"""From finished rows to the Gaussian processes of goal, constraints and success.
+
+Rows with equal X are averaged, their noise divided by their number. Hyperparameters follow from the record alone: those
+for n rows are fitted from a start that is the cold fit on the first m rows, m the last multiple of 10 below n.
+
+Notation: n rows, d parameters, k constraints; p distinct points.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..numerics import gp
+from ..numerics.warp import HUGE, Warped, bilog, half_rank
+from . import Array, Problem, Rows
+from .features import Features, Ints
+
+_PERIOD = 10
+_FIT = 256  # hyperparameters are fitted on at most so many points
+_LOCAL = 500  # beyond so many points the model is conditioned on a part of them
+_NEAREST, _BEST, _SPREAD = 256, 64, 64
+_FAILURES = 3  # so many failed trials make success worth a model
+
+
+@dataclass(frozen=True)
+class Table:
+    """One line for each distinct point: goal and constraints averaged over those of its results that are known."""
+
+    X: Array  # (p, d)
+    F: Array  # (p, columns) features
+    y: Array  # (p,) NaN where every result failed
+    C: Array  # (p, k) NaN where unknown
+    results: Array  # (p,)
+    success: Array  # (p,) share of the results that did not fail
+
+
+@dataclass(frozen=True)
+class Model:
+    """Data of a Gaussian process and its hyperparameters."""
+
+    data: gp.Data
+    theta: Array
+
+    def posterior(self, waiting: Array) -> gp.Posterior:
+        """Conditioned on the data and, at the features (w, columns) of pending points, on its own mean."""
+        posterior = gp.condition(self.data, self.theta)
+        if len(waiting) == 0:
+            return posterior
+        return gp.condition(self.data.append(waiting, posterior.predict(waiting)[0]), self.theta)
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """What is known: the points that have a goal value, X (p, d) with features F, and all models."""
+
+    features: Features
+    weights: Array  # (m,) by which several goals were made one
+    X: Array
+    F: Array
+    warped: Warped  # the goal
+    feasible: Array  # (p,) bool: known to satisfy every constraint
+    goal: Model
+    constraints: tuple[tuple[Model, float], ...]  # models of the known columns, each with its threshold
+    success: tuple[Model, float] | None  # model of the success less its mean, and the mean; None while failures are few
+
+    def ranking(self) -> Ints:
+        """The points from best to worst, feasible ones first."""
+        return np.lexsort((self.warped.raw, ~self.feasible))
+
+
+def surrogate(problem: Problem, rows: Rows, weights: Array) -> Surrogate:
+    """All models. At least one row must not have failed. `weights` (m,) make one goal of several."""
+    features = Features.of(problem.space)
+    table = tabulate(problem, features, rows, weights)
+    earlier = tabulate(problem, features, head(rows, _PERIOD * ((len(rows) - 1) // _PERIOD)), weights)
+
+    def model(values: Callable[[Table], Array]) -> Model:
+        before, now = (_data(problem, features, t, values(t)) for t in (earlier, table))
+        start = gp.cold_fit(_thin(before)) if len(before) > 1 else gp.default_theta(len(problem.space))
+        return Model(_local(now), gp.fit(_thin(now), start, iterations=20))
+
+    usable = ~np.isnan(table.y)
+    known = np.flatnonzero((~np.isnan(table.C)).any(0))
+    failures = int(np.isnan(rows.Y).any(1).sum())
+    return Surrogate(
+        features=features,
+        weights=weights,
+        X=table.X[usable],
+        F=table.F[usable],
+        warped=half_rank(table.y[usable]),
+        feasible=(table.C[usable] <= 0).all(1),
+        goal=model(lambda t: _where_known(t.y, lambda y: half_rank(y).z)),
+        constraints=tuple(
+            (model(lambda t, k=k: _where_known(t.C[:, k], lambda c: bilog(c).z)), bilog(_known(table.C[:, k])).zero)
+            for k in known
+        ),
+        success=(model(lambda t: t.success - t.success.mean()), float(table.success.mean()))
+        if failures >= _FAILURES
+        else None,
+    )
+
+
+def tabulate(problem: Problem, features: Features, rows: Rows, weights: Array) -> Table:
+    """Rows with equal X become one line, in the order of their first appearance."""
+    lines: dict[bytes, int] = {}
+    line = np.array([lines.setdefault(key, len(lines)) for key in problem.space.keys(rows.X)], dtype=np.intp)
+    _, first = np.unique(line, return_index=True)
+    failed = np.isnan(rows.Y).any(1)
+    results = np.bincount(line, minlength=len(lines)).astype(float)
+    C = np.empty((len(lines), rows.C.shape[1]))
+    for k, column in enumerate(rows.C.T):
+        C[:, k] = _average(column, line, len(lines))
+    return Table(
+        X=rows.X[first],
+        F=features.encode(rows.X[first]),
+        y=_average(scalar(rows.Y, failed, weights), line, len(lines)),
+        C=C,
+        results=results,
+        success=np.bincount(line, ~failed, len(lines)) / results,
+    )
+
+
+def scalar(Y: Array, failed: Array, weights: Array) -> Array:
+    """One goal as it is; several as the augmented Chebyshev norm of their warped values (Knowles 2006, eq. 2)."""
+    y = np.full(len(Y), np.nan)
+    if failed.all():
+        return y
+    if Y.shape[1] == 1:
+        return np.where(failed, np.nan, Y[:, 0])
+    Z = np.stack([half_rank(column).z for column in Y[~failed].T], axis=1)
+    span = Z.max(0) - Z.min(0)
+    Z = weights * (Z - Z.min(0)) / np.where(span > 0, span, 1.0)
+    y[~failed] = Z.max(1) + 0.05 * Z.sum(1)
+    return y
+
+
+def head(rows: Rows, n: int) -> Rows:
+    """The first n rows."""
+    return Rows(rows.X[:n], rows.Y[:n], rows.C[:n], rows.cost[:n], rows.seed[:n])
+
+
+def _average(values: Array, line: Ints, lines: int) -> Array:
+    """Mean of the values (n,) of each line that are not NaN; NaN where there are none."""
+    known = ~np.isnan(values)
+    line, values = line[known], np.clip(values[known], -HUGE, HUGE)
+    count = np.bincount(line, minlength=lines)
+    return np.where(count > 0, np.bincount(line, values / np.maximum(count, 1)[line], lines), np.nan)
+
+
+def _known(values: Array) -> Array:
+    return values[~np.isnan(values)]
+
+
+def _where_known(values: Array, transform: Callable[[Array], Array]) -> Array:
+    """`transform` of those values that are not NaN, in their places."""
+    out = values.copy()
+    known = ~np.isnan(values)
+    if known.any():
+        out[known] = transform(values[known])
+    return out
+
+
+def _data(problem: Problem, features: Features, table: Table, values: Array) -> gp.Data:
+    """Training data from the lines whose value is known."""
+    known = np.flatnonzero(~np.isnan(values))
+    weights = 1 / table.results[known]
+    return gp.Data(table.F[known], values[known], weights, features.groups, problem.deterministic)
+
+
+def _thin(data: gp.Data) -> gp.Data:
+    """At most _FIT points: a third the best, a third the latest, the rest evenly spread over the others."""
+    n, third = len(data), _FIT // 3
+    if n <= _FIT:
+        return data
+    chosen = np.union1d(np.argsort(data.y, kind="stable")[:third], np.arange(n - third, n))
+    return data.take(np.union1d(chosen, _spread(n, chosen, _FIT - len(chosen))))
+
+
+def _local(data: gp.Data) -> gp.Data:
+    """Up to 384 points: the nearest to the best one, the best ones, and some evenly spread over the others."""
+    n = len(data)
+    if n <= _LOCAL:
+        return data
+    best = np.argsort(data.y, kind="stable")
+    near = np.argsort(((data.X - data.X[best[0]]) ** 2).sum(1), kind="stable")[:_NEAREST]
+    chosen = np.union1d(near, best[:_BEST])
+    return data.take(np.union1d(chosen, _spread(n, chosen, _SPREAD)))
+
+
+def _spread(n: int, without: Ints, count: int) -> Ints:
+    others = np.setdiff1d(np.arange(n), without)
+    return others[np.linspace(0, len(others) - 1, count).astype(np.intp)]

@@ -1,0 +1,397 @@
+"""`Study`: what a user meets. Opens or creates a study, proposes, runs, and answers questions about the record."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import engine, opening, pairs, runner
+from .book import Book
+from .environment import environment
+from .errors import Exhausted, SpecError, Stale
+from .evidence import Evidence, certify
+from .goals import Metrics
+from .records import (
+    Budget,
+    Change,
+    Proposal,
+    Purpose,
+    Report,
+    Resources,
+    State,
+    StudyRecord,
+    StudySpec,
+    StudyState,
+    Trial,
+)
+from .space import Params, Space
+from .storage import Storage, open_storage
+from .strategies import Strategy
+from .units import seconds
+from .verify import findings
+from .worker import ActiveTrial, told
+
+if TYPE_CHECKING:
+    from .reports.figures import Plots
+
+Words = str | Sequence[str]
+
+
+class Study:
+    """A tuning study: opened if the store has one of this name, created otherwise.
+
+    name: of the study, unique in its store. space: what may be varied (a Space, or a mapping of parameters). minimize,
+    maximize: names of metrics. subject_to: constraints such as "latency_ms <= 20" or "auc >= 0.95 * baseline". budget: of
+    the whole study, over all workers and calls. baseline: params to beat; the defaults of the space otherwise. strategy: a
+    name or an object. storage: URL such as "sqlite:///trimtab.db"; private memory otherwise. replicates: how often equal
+    params may be tried. retries: how often a trial that failed by itself is tried again. max_failures: in a row, before the
+    study stops. deterministic: equal params give equal results. fresh: archive a study of this name and begin anew.
+
+    Raises SpecError and SpaceError for a wrong call, StudyMismatch when the stored study has another spec (a changed
+    budget is an audited revision by itself), StudyNotFound, StorageError.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        space: Space | Mapping[str, Any] | None = None,
+        *,
+        minimize: Words | None = None,
+        maximize: Words | None = None,
+        subject_to: Words | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
+        baseline: Params | None = None,
+        strategy: str | Strategy[Any] | None = None,
+        storage: str | Storage | None = None,
+        seed: int | None = None,
+        replicates: int | None = None,
+        retries: int | None = None,
+        max_failures: int | None = None,
+        deterministic: bool | None = None,
+        fresh: bool = False,
+    ) -> None:
+        said = opening.given(
+            space=space, minimize=minimize, maximize=maximize, subject_to=subject_to, budget=budget, baseline=baseline,
+            strategy=strategy, seed=seed, replicates=replicates, retries=retries, max_failures=max_failures,
+            deterministic=deterministic,
+        )  # fmt: skip
+        self.storage = open_storage(storage)
+        record = opening.open_study(self.storage, name, said, fresh)
+        custom = None if strategy is None or isinstance(strategy, str) else strategy
+        self._book = Book(self.storage, record.id, custom)
+        self._asked: dict[int, Trial] = {}
+
+    def __repr__(self) -> str:
+        r = self.record
+        return f"<Study {r.name!r} ({r.state}): {r.count} trials, {self.storage.url}>"
+
+    # ------------------------------------------------------------------------------------------------- what it holds
+
+    @property
+    def record(self) -> StudyRecord:
+        """The study's row, as it is now."""
+        return self._book.refresh().study
+
+    @property
+    def name(self) -> str:
+        return self._book.spec.name
+
+    @property
+    def spec(self) -> StudySpec:
+        return self.record.spec
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials, whatever their purpose and state, by number."""
+        ledger = self._book.refresh()
+        return [ledger.trials[n] for n in sorted(ledger.trials)]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many search trials are in each state."""
+        ledger = self._book.refresh()
+        held = {State.QUEUED: len(ledger.queued()), State.RUNNING: len(ledger.running())}
+        return {str(s): held.get(s, ledger.counts[s]) for s in State}
+
+    @property
+    def baseline(self) -> Trial | None:
+        """The baseline's trial (number 0); None when the study has none or it has not been proposed yet."""
+        return self._book.refresh().baseline
+
+    def feasible(self, trial: Trial) -> bool | None:
+        """Whether a trial's metrics meet all constraints; None while a relative one cannot be judged."""
+        ledger = self._book.ledger
+        return engine.feasible(
+            ledger.study.spec, trial.metrics, engine.baseline_metrics(ledger.study.spec, ledger.baseline)
+        )
+
+    def candidates(self) -> list[engine.Candidate]:
+        """One entry per setting that finished: its first trial, mean metrics over replicates, and feasibility."""
+        ledger = self._book.refresh()
+        spec = ledger.study.spec
+        return engine.candidates(spec, ledger.told, engine.baseline_metrics(spec, ledger.baseline))
+
+    @property
+    def best(self) -> Trial:
+        """The trial of the best feasible setting by the mean of the first goal. Raises SpecError while there is none."""
+        found = engine.best(self.spec, self.candidates())
+        if found is None:
+            done = self.counts["done"]
+            raise SpecError(
+                f"study {self.name!r} has no best trial yet: {done} trials are done"
+                + (", and none of them meets the constraints" if done else "")
+            )
+        return found.trial
+
+    @property
+    def pareto(self) -> list[Trial]:
+        """Trials of the settings that no other one beats in every goal, among those that meet the constraints."""
+        return [c.trial for c in engine.pareto(self.spec, self.candidates())]
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader of the results should know."""
+        spec, first = self.spec, self.baseline
+        relative = [c.text for c in spec.constraints if c.relative]
+        if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
+            return [f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown"]
+        return []
+
+    def frame(self) -> Any:
+        """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
+        from .reports.tables import frame
+
+        return frame(self.trials)
+
+    @property
+    def plot(self) -> "Plots":
+        """Figures (Plotly): history, parallel, slices, importance, timeline, pareto."""
+        from .reports.figures import Plots
+
+        return Plots(lambda: (self.record, self.trials))
+
+    # ------------------------------------------------------------------------------------------------- ask and tell
+
+    def ask(self, lease: float | str | None = None) -> ActiveTrial:
+        """The next trial to evaluate: a queued one, else a new proposal.
+
+        It is held without expiry, or until `lease` (seconds or "5m") runs out. Raises BudgetSpent or Exhausted.
+        """
+        held = seconds(lease, "lease")
+        while True:
+            trial = self.storage.claim([self._book.study], runner.worker(), held, purposes=[Purpose.SEARCH])
+            if trial is not None:
+                break
+            ledger = self._book.refresh()
+            if ledger.study.state is not StudyState.OPEN:
+                raise SpecError(f"study {self.name!r} is {ledger.study.state}; resume() it to go on")
+            if not self._book.fill(1):
+                raise Exhausted(f"study {self.name!r}: every point of its space has been proposed")
+        self._asked[trial.number] = trial
+        return ActiveTrial.of(trial, self._direct(trial, held))
+
+    def _direct(self, trial: Trial, lease: float | None) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+        """Where an asked trial's reports and notes go: straight to the store."""
+
+        def send(message: Mapping[str, Any]) -> Mapping[str, Any]:
+            if message["kind"] == "report":
+                report = (trial.number, trial.attempt, message["step"], message["metrics"], time.time())
+                self.storage.report(trial, [Report(*report)], lease)
+                return {"stop": self.storage.trials(self._book.study).study.state is StudyState.CANCELLED}
+            self.storage.revise(self._book.study, Change("note", number=trial.number, text=message["text"]))
+            return {}
+
+        return send
+
+    def tell(
+        self, trial: ActiveTrial | Trial | int, metrics: float | Metrics | None = None, *, failed: str | None = None
+    ) -> Trial:
+        """End a trial with its metrics (a mapping, or one float where one metric is needed), or as failed with a reason.
+
+        NaN, infinity, a wrong type or a missing metric makes it a failed trial. Raises SpecError for a trial that is
+        not running.
+        """
+        number = trial if isinstance(trial, int) else trial.number
+        if (metrics is None) == (failed is None):
+            raise SpecError(f"trial {number}: tell its metrics, or failed='why', one of the two")
+        held = self._asked.pop(number, None) or self._book.refresh().trials.get(number)
+        if held is None or held.state is not State.RUNNING:
+            state = "does not exist" if held is None else f"is {held.state}"
+            raise SpecError(f"trial {number} {state}; only a running trial can be told")
+        wall = max(0.0, time.time() - (held.started or time.time()))
+        return self.storage.finish(held, told(metrics, failed, self._book.spec.metrics, wall))
+
+    def enqueue(self, params: Params) -> Trial:
+        """Put a setting in front of the queue. Raises SpaceError when it is not in the space."""
+        spec = self.spec
+        checked = spec.space.validate(params)
+        seed = engine.trial_seed(spec.seed, "search", self._book.ledger.study.count)
+        (trial,) = self._book.put([Proposal(checked, seed, strategy="user", version="1", priority=1)])
+        return trial
+
+    def add(self, params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]) -> None:
+        """Record results that were measured elsewhere: one, or two sequences of equal length. They are told to strategies."""
+        many = [(params, metrics)] if isinstance(params, Mapping) else list(zip(params, metrics, strict=True))  # type: ignore[arg-type]
+        spec = self.spec
+        rows = []
+        for p, m in many:
+            outcome = told(m, None, spec.metrics, 0.0)
+            rows.append((Proposal(spec.space.validate(p), 0, Purpose.IMPORT, strategy="user", version="1"), outcome))
+        self.storage.revise(self._book.study, Change("import", trials=rows))
+
+    # ------------------------------------------------------------------------------------------------------- running
+
+    def run(
+        self,
+        objective: Any,
+        *,
+        trials: int | None = None,
+        time: float | str | None = None,
+        workers: int = 1,
+        resources: Resources | None = None,
+        supervised: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        """Run search trials until the study has `trials` finished ones, the budget is spent or `time` has passed.
+
+        objective: a function of the trial, "file.py:function", "package.module:function" or a Command. workers: processes
+        that are supervised and replaced when they die; one worker without limits runs in this process, unless
+        `supervised`. Running the same line again goes on where the record stands.
+
+        Raises RunFailed after max_failures failures in a row, ObjectiveError, KeyboardInterrupt (running trials go back to
+        the queue).
+        """
+        terms = self._terms(trials, time)
+        with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
+            runner.search(self._book, staff, terms)
+
+    def _terms(self, trials: int | None, limit: float | str | None) -> engine.Terms:
+        if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
+            raise SpecError(f"trials={trials!r} must be a whole number of at least 1; leave it out for no limit")
+        duration = seconds(limit, "time")
+        if (
+            trials is None
+            and duration is None
+            and self.spec.budget.unlimited
+            and self.spec.space.cardinality() == float("inf")
+        ):
+            raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
+        until = None if duration is None else time.time() + duration
+        return engine.Terms(trials, until, since=self.record.position)
+
+    def evidence(
+        self,
+        objective: Any,
+        *,
+        replicates: int = 20,
+        metric: str | None = None,
+        tuned: int | None = None,
+        test_train_ratio: float = 0.0,
+        equivalence: float = 0.0,
+        workers: int = 1,
+        resources: Resources | None = None,
+        supervised: bool = False,
+        quiet: bool = False,
+    ) -> Evidence:
+        """Measure the tuned setting against the baseline on fresh seeds, paired, and say what that shows.
+
+        Runs `replicates` pairs as `certify` trials, which no strategy, stopping rule or `best` ever sees and the budget
+        does not count; pairs that exist are not run again. In pair i both settings get the same trial.seed and
+        trial.replicate == i. metric: the first goal unless named. tuned: number of the trial to certify; `best`
+        otherwise. test_train_ratio: test rows over training rows when pairs share training data, as folds do (1/(k-1) for
+        k-fold cross-validation); 0 for independent repetitions. equivalence: a difference that does not matter, in the
+        metric's unit.
+        """
+        goal = pairs.goal(self.spec, metric)
+        chosen = self.best if tuned is None else self._trial(tuned)
+        baseline, chosen = pairs.contestants(self._book, chosen)
+        if dict(chosen.params) != dict(baseline):
+            numbers = pairs.enqueue(self._book, chosen, replicates)
+            with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
+                runner.certify(self._book, staff, numbers)
+        ledger = self._book.refresh()
+        found = certify(
+            goal.metric, goal.maximize, baseline, chosen.params, chosen.number, pairs.results(self._book, chosen, replicates),
+            test_train_ratio=test_train_ratio, equivalence=equivalence, constraints=self.spec.constraints,
+            baseline_metrics=engine.baseline_metrics(self.spec, ledger.baseline),
+        )  # fmt: skip
+        if self.result() != found:
+            self.storage.revise(self._book.study, Change("evidence", body=found.to_json()))
+        return found
+
+    def _trial(self, number: int) -> Trial:
+        trials = self._book.refresh().trials
+        if number not in trials:
+            raise SpecError(f"trial {number} does not exist; the study has {len(trials)} trials, numbered from 0")
+        return trials[number]
+
+    def result(self) -> Evidence | None:
+        """The last evidence on record."""
+        bodies = [e.body for e in self.storage.events(self._book.study) if e.kind == "evidence"]
+        return Evidence.from_json(bodies[-1]) if bodies else None
+
+    # ------------------------------------------------------------------------------------------ record and revisions
+
+    def revise(self, *, assume: Params | None = None, **words: Any) -> None:
+        """Change the study's spec as an audited revision: space, budget, subject_to, max_failures, ... as in Study().
+
+        A new space must keep old trials valid: ranges widen, choices are added or retired, and `assume` gives the value
+        that old trials had of each new parameter.
+        """
+        spec = opening.revised(self.spec, opening.given(**words), assume)
+        self.storage.revise(self._book.study, Change("spec", spec=spec))
+
+    def pause(self) -> None:
+        """Start no new trials until `resume`."""
+        self._revise("pause")
+
+    def resume(self) -> None:
+        """Let a paused study go on."""
+        self._revise("resume")
+
+    def cancel(self, number: int | None = None) -> None:
+        """End the study (queued trials are cancelled), or one open trial."""
+        self._revise("cancel", number=number)
+
+    def archive(self) -> None:
+        """Make the study read-only and free its name."""
+        self._revise("archive")
+
+    def delete(self) -> None:
+        """Remove the study and its whole record, for good."""
+        self.storage.delete(self._book.study)
+
+    def note(self, number: int, text: str) -> None:
+        """Attach a note to a trial."""
+        self._revise("note", number=number, text=text)
+
+    def _revise(self, kind: str, **what: Any) -> None:
+        try:
+            self.storage.revise(self._book.study, Change(kind, **what))
+        except Stale as error:
+            raise SpecError(f"{kind}: {error}") from None
+
+    def verify(self) -> list[str]:
+        """What does not fit in the record; empty when it is intact."""
+        study = self._book.study
+        snapshot = self.storage.trials(study)
+        events = self.storage.events(study)[: snapshot.study.position]
+        witness = [
+            w for w in self.storage.witnessed(snapshot.study.uid) if w[0] <= snapshot.study.position or not events
+        ]
+        return findings(snapshot.study, snapshot.trials, self.storage.reports(study), events, witness)
+
+    def report(self, path: str | os.PathLike[str], *, data: Mapping[str, Any] | None = None) -> Path:
+        """Write the study's document: one self-contained HTML file. `data` describes the data set (name, rows, ...)."""
+        from .reports.document import render
+
+        study = self._book.study
+        text = render(
+            self.record, self.trials, self.storage.reports(study), self.storage.events(study), self.result(),
+            environment(), self.verify(), data, time.time(),
+        )  # fmt: skip
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        return target

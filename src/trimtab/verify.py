@@ -1,0 +1,129 @@
+"""Does a study's record fit its chain of events? Pure: rows in, findings out (none: the record is intact)."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .chain import ENDS, commitments, ended, link, proposed
+from .records import OPEN, Cost, Event, Purpose, Report, State, StudyRecord, Trial
+
+
+def findings(
+    study: StudyRecord,
+    trials: Sequence[Trial],
+    reports: Iterable[Report],
+    events: Sequence[Event],
+    witness: Sequence[tuple[int, str]] = (),
+) -> list[str]:
+    """One line for each thing that does not fit, naming the event or the row."""
+    by_number: dict[int, list[Report]] = defaultdict(list)
+    for r in reports:
+        by_number[r.number].append(r)
+    found = _chain(study, events, witness)
+    found += _study_row(study, trials, events)
+    touching: dict[int, list[Event]] = defaultdict(list)
+    digests: dict[int, str] = {}
+    for e in events:
+        if e.kind == "enqueue":
+            for number, made in e.body["trials"]:
+                digests[number] = made
+                touching[number].append(e)
+        elif e.number is not None:
+            touching[e.number].append(e)
+    rows = {t.number: t for t in trials}
+    for number in sorted(digests.keys() | rows.keys() | by_number.keys()):
+        if number not in rows:
+            found.append(f"trial {number}: its row is missing")
+        elif number not in digests:
+            found.append(f"trial {number}: no event says that it was enqueued")
+        else:
+            found += _trial(rows[number], digests[number], touching[number], by_number[number])
+    return found
+
+
+def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[int, str]]) -> list[str]:
+    found, previous = [], study.uid
+    for expected, e in enumerate(events, start=1):
+        if e.position != expected:
+            found.append(f"event {expected}: missing; the next one found is {e.position}")
+            break
+        if link(previous, e.position, e.kind, e.number, e.at, e.body).hash != e.hash:
+            found.append(f"event {e.position} ({e.kind}): its content does not fit its hash")
+        previous = e.hash
+    hashes = {e.position: e.hash for e in events}
+    for position, hash_ in witness:
+        if position not in hashes:
+            found.append(f"event {position}: the witness file has seen it, the record has lost it")
+        elif hashes[position] != hash_:
+            found.append(f"event {position}: the witness file has seen another hash")
+    last = events[-1] if events else None
+    if last is None or (study.position, study.head) != (last.position, last.hash):
+        found.append(f"study {study.name}: its row does not fit the last event of its chain")
+    return found
+
+
+def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Event]) -> list[str]:
+    """The study's row, as the events and the trials say that it should be."""
+    name, spec, created, count, state = None, None, None, 0, "open"
+    for e in events:
+        if e.kind == "create":
+            name, spec, created = e.body["spec"]["name"], e.body["spec"], e.at
+        elif e.kind == "spec":
+            spec = e.body["spec"]
+        elif e.kind == "enqueue":
+            count += len(e.body["trials"])
+        elif e.number is None and e.kind in _STATE_AFTER:
+            state = _STATE_AFTER[e.kind]
+    search = [t for t in trials if t.purpose is Purpose.SEARCH]
+    reserved = sum(t.state is not State.CANCELLED for t in search)
+    late = [e.body["cost"] for e in events if e.kind == "late"]
+    spent = sum_costs([t.cost for t in search if t.state not in OPEN], late)
+    expected: dict[str, Any] = {
+        "name": (study.name, name),
+        "spec": (study.spec.to_json(), spec),
+        "created": (study.created, created),
+        "count": (study.count, count),
+        "state": (str(study.state), state),
+        "reserved": (study.reserved, reserved),
+    }
+    found = [
+        f"study {study.name}: its {k} is not what its events say" for k, (is_, be) in expected.items() if is_ != be
+    ]
+    if any(abs(spent[k] - v) > 1e-6 * max(1.0, abs(v)) for k, v in study.spent.to_json().items() if k != "memory"):
+        found.append(f"study {study.name}: its spent cost is not the sum over its trials")
+    return found
+
+
+_STATE_AFTER = {"pause": "paused", "resume": "open", "cancel": "cancelled", "archive": "archived"}
+
+
+def sum_costs(costs: Iterable[Cost], late: Iterable[Any] = ()) -> dict[str, float]:
+    """Sums of wall, cpu, gpu and money, and the largest peak memory."""
+    rows = [c.to_json() for c in costs] + [dict(c) for c in late]
+    sums = {k: float(sum(r[k] for r in rows)) for k in ("wall", "cpu", "gpu", "money")}
+    return {**sums, "memory": max((r["memory"] for r in rows), default=0.0)}
+
+
+def _trial(t: Trial, made: str, events: Sequence[Event], reports: Sequence[Report]) -> list[str]:
+    found = []
+    if proposed(t) != made:
+        found.append(f"trial {t.number}: its row is not what was enqueued (event {events[0].position})")
+    end = next((e for e in events if e.kind in ENDS), None)
+    if end is None:
+        if t.state not in OPEN:
+            found.append(f"trial {t.number}: it is {t.state}, but no event says that it ended")
+    elif t.state in OPEN:
+        found.append(f"trial {t.number}: it is {t.state}, but event {end.position} says that it ended")
+    elif ended(t, reports) != end.body["digest"]:
+        found.append(
+            f"trial {t.number}: its row or its reports are not what event {end.position} ({end.kind}) recorded"
+        )
+    if end is not None and (t.told != end.position or t.worker is not None or t.lease_until is not None):
+        found.append(f"trial {t.number}: its place in the order or its lease does not fit event {end.position}")
+    if t.revision != events[-1].position:
+        found.append(f"trial {t.number}: its revision is not that of the last event that touched it")
+    said = dict(end.body["private"]) if end is not None else {"notes": []}
+    said["notes"] = [*said["notes"], *(e.body["note"] for e in events if e.kind == "note")]
+    if commitments(t.private) != said:
+        found.append(f"trial {t.number}: its private texts are not those that its events commit to")
+    return found

@@ -1,0 +1,80 @@
+"""Numbers, durations, sizes, times and settings as people read them. Text only; knows nothing of the record."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+NBSP = "\u00a0"
+_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+
+
+def number(x: float | None, digits: int = 5) -> str:
+    """A figure to `digits` significant digits; "unknown" for None and NaN."""
+    if x is None or math.isnan(x):
+        return "unknown"
+    if math.isinf(x):
+        return "∞" if x > 0 else "−∞"
+    if float(x).is_integer() and abs(x) < 1e15:
+        return str(int(x)) if abs(x) < 10**digits else f"{int(x):,}"
+    text = f"{x:.{digits}g}"
+    return text if "e" in text or abs(x) < 10**digits else f"{float(text):,.0f}"
+
+
+def signed(x: float, digits: int = 4) -> str:
+    """A difference, with its sign."""
+    return f"+{number(x, digits)}" if x > 0 else number(x, digits)
+
+
+def percent(share: float | None) -> str:
+    """A share in percent; never rounded to a certainty that it is not."""
+    if share is None or math.isnan(share):
+        return "unknown"
+    for low, high, text in ((0.0, 0.001, "< 0.1"), (0.999, 1.0, "> 99.9")):
+        if low < share < high:
+            return f"{text} %"
+    return f"{100 * share:.3g} %"
+
+
+def duration(seconds: float | None) -> str:
+    """ "0.42 s", "3 min 20 s", "2 h 5 min": the two largest units."""
+    if seconds is None or not math.isfinite(seconds):
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    whole = round(seconds)
+    for (big, name), (small, less) in pairwise(_UNITS):
+        if whole >= big:
+            rest = int(whole % big // small)
+            return f"{int(whole // big)} {name}" + (f" {rest} {less}" if rest else "")
+    return f"{whole} s"
+
+
+def size(count: float) -> str:
+    """Bytes as "1.5 GiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}" if unit != "B" else f"{count:.0f} B"
+        count /= 1024
+    return f"{count:,.1f} TiB"
+
+
+def moment(at: float | None) -> str:
+    """Seconds since the epoch as a date and time in UTC."""
+    return "unknown" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def value(v: Any) -> str:
+    """One value of a setting."""
+    return number(v, 6) if isinstance(v, float) else "none" if v is None else str(v)
+
+
+def setting(params: Mapping[str, Any]) -> str:
+    """A setting in one line: `depth=6, rate=0.1`."""
+    return ", ".join(f"{k}={value(v)}" for k, v in params.items())
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 pair", "2 pairs"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,62 @@
+"""The report, opened in a real browser: it draws, and its console stays silent."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import trimtab as tt
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --hide-scrollbars --virtual-time-budget=20000 --enable-logging=stderr"
+).split()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A small study's report: mixed space, a constraint, failures, evidence."""
+
+    def objective(trial):
+        if trial.number == 4:
+            raise RuntimeError("out of luck <script>alert(1)</script>")
+        noise = (trial.seed % 997) / 99700
+        return {"loss": trial.params["rate"] + noise, "size": 1 / trial.params["rate"]}
+
+    space = tt.Space(
+        rate=tt.Float(1e-3, 1.0, log=True, default=0.5),
+        kind=tt.Choice("a", "b", default="a"),
+        depth=tt.Int(1, 9, default=3, when={"kind": "b"}),
+    )
+    study = tt.Study("browser", space, minimize="loss", subject_to="size <= 100", seed=1)
+    study.run(objective, trials=15, quiet=True)
+    study.evidence(objective, replicates=6, quiet=True)
+    return study.report(tmp_path_factory.mktemp("report") / "report.html", data={"name": "synthetic", "rows": 0})
+
+
+def chromium(tmp_path, *arguments):
+    program = shutil.which("chromium")
+    assert program, "run `make browser`, which installs Chromium"
+    command = [program, *FLAGS, f"--user-data-dir={tmp_path}/profile", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_report_draws_without_a_word_in_the_console(report, tmp_path, width):
+    done = chromium(tmp_path, f"--window-size={width},2000", "--dump-dom", report.as_uri())
+    said = [line for line in done.stderr.splitlines() if re.search(r"CONSOLE|Uncaught|Refused to", line)]
+    assert said == []
+    assert done.stdout.count('class="main-svg"') >= 4
+    assert "<script>alert(1)</script>" not in done.stdout
+
+
+def test_the_report_asks_no_other_host(report):
+    text = report.read_text()
+    assert not re.search(r"""<(script|link|img)[^>]+(src|href)=["']https?:""", text)
+
+
+def test_a_screenshot_can_be_taken(report, tmp_path):
+    picture = tmp_path / "report.png"
+    chromium(tmp_path, "--window-size=1280,3000", f"--screenshot={picture}", report.as_uri())
+    assert picture.stat().st_size > 50_000

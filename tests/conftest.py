@@ -1,0 +1,33 @@
+"""What all tests share."""
+
+import pytest
+
+import trimtab as tt
+
+
+@pytest.fixture
+def space():
+    """A small mixed and conditional space with defaults."""
+    return tt.Space(
+        kind=tt.Choice("linear", "tree", default="linear"),
+        rate=tt.Float(1e-4, 1.0, log=True, default=0.1),
+        depth=tt.Int(1, 12, default=6, when={"kind": "tree"}),
+    ).require("depth <= 10 or rate < 0.5")
+
+
+@pytest.fixture
+def url(tmp_path):
+    """A fresh SQLite store."""
+    return f"sqlite:///{tmp_path}/trimtab.db"
+
+
+def loss(trial):
+    """A smooth objective on `space`: the best is a tree of depth 5 at rate 0.01."""
+    p = trial.params
+    bonus = 0.05 * abs(p["depth"] - 5) if p["kind"] == "tree" else 1.0
+    return abs(p["rate"] - 0.01) + bonus
+
+
+@pytest.fixture
+def objective():
+    return loss

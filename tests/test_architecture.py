@@ -1,0 +1,144 @@
+"""The shape of the project: who may import whom, no cycles, the public page, and the sizes that keep it readable."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import trimtab
+
+SRC = Path(trimtab.__file__).parent
+MODULES = {
+    ".".join(p.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__") or "__init__": p
+    for p in SRC.rglob("*.py")
+}
+MODULES = {name: p for name, p in MODULES.items() if "migrations" not in p.parts}
+ROOMS = {  # a module or package -> what it may import of ours; a room may always import itself
+    "errors": (),
+    "canonical": (),
+    "units": ("errors",),
+    "words": (),
+    "goals": ("errors",),
+    "space": ("errors", "canonical"),
+    "numerics": ("errors",),
+    "records": ("space", "errors", "goals", "units", "canonical"),
+    "chain": ("records", "canonical"),
+    "verify": ("records", "chain"),
+    "strategies": ("space", "numerics", "errors"),
+    "evidence": ("records", "space", "goals", "numerics", "words"),
+    "engine": ("records", "space", "goals", "strategies", "numerics", "canonical", "evidence"),
+    "storage": ("records", "errors", "chain", "canonical"),
+    "executors": ("records", "errors"),
+    "environment": (),
+    "reports": ("records", "engine", "evidence", "space", "goals", "errors", "words"),
+    "progress": ("records", "engine", "goals", "words", "units"),
+    "objective": ("records", "errors", "space", "goals", "canonical"),
+}
+SURFACE = {"__init__", "cli", "demo", "studyfile"}
+"""The user's side: may import what is public below, and nothing below may import it."""
+EDGE = {"book", "runner", "opening", "pairs", "worker", "study"}
+"""Where IO, clocks and processes meet decisions: may import every room, and each other without cycles."""
+
+
+def imports(name: str, everything: bool = True) -> set[str]:
+    """Our modules that a module imports; with `everything`, also those inside functions."""
+    path = MODULES[name]
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    if name == "__init__":
+        package = []
+    found = set()
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(n)
+        for i in ast.walk(tree)
+        if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.unparse(i.test)
+        for n in ast.walk(i)
+    }
+    for node in ast.walk(tree) if everything else tree.body:
+        if isinstance(node, ast.ImportFrom) and id(node) not in typing_only:
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                target = [*base, *(node.module.split(".") if node.module else [])]
+            elif node.module and node.module.split(".")[0] == "trimtab":
+                target = node.module.split(".")[1:]
+            else:
+                continue
+            for alias in node.names:
+                full = ".".join([*target, alias.name])
+                found.add(full if full in MODULES else ".".join(target) or "__init__")
+    return found - {name}
+
+
+def room(module: str) -> str:
+    return module.split(".")[0]
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_room_imports_only_rooms_below_it(name):
+    mine = room(name)
+    if mine in SURFACE:
+        return_to = {m for m in imports(name) if room(m) in SURFACE - {mine, "__init__"}}
+        assert mine in ("cli", "__init__") or not return_to
+        return
+    assert mine in ROOMS or mine in EDGE, f"{name} has no place in the table"
+    for other in imports(name):
+        there = room(other)
+        assert there not in SURFACE, f"{name} imports {other}"
+        if mine in ROOMS and there != mine:
+            assert there in ROOMS[mine], f"{name} imports {other}"
+
+
+def test_there_is_no_import_cycle():
+    graph = {m: imports(m, everything=False) for m in MODULES}
+    done: set[str] = set()
+
+    def visit(m: str, trail: tuple[str, ...]) -> None:
+        assert m not in trail, " -> ".join([*trail, m])
+        if m not in done:
+            for n in graph[m]:
+                visit(n, (*trail, m))
+            done.add(m)
+
+    for m in graph:
+        visit(m, ())
+    assert done == set(MODULES)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_no_module_reaches_for_another_ones_private_names(name):
+    tree = ast.parse(MODULES[name].read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            private = [a.name for a in node.names if a.name.startswith("_") and not a.name.startswith("__")]
+            assert not private, f"{name} imports {private}"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_files_and_functions_stay_readable(name):
+    text = MODULES[name].read_text()
+    assert text.count("\n") <= 450
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, f"{name}: {node.name}"
+
+
+PURE = ["engine", "goals", "space", "strategies", "numerics", "evidence", "verify", "chain"]
+
+
+@pytest.mark.parametrize("name", sorted(m for m in MODULES if room(m) in PURE))
+def test_decisions_are_pure(name):
+    """No clock, no files, no global randomness where decisions are made."""
+    banned = {"time", "os", "pathlib", "socket", "subprocess", "threading", "random", "datetime", "secrets"}
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            assert not banned & {a.name.split(".")[0] for a in node.names}, name
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            assert (node.module or "").split(".")[0] not in banned, name
+
+
+def test_every_public_name_exists_and_is_documented():
+    docs = (SRC.parent.parent / "docs" / "reference.md").read_text()
+    for name in trimtab.__all__:
+        assert getattr(trimtab, name) is not None
+        assert f"`{name}" in docs or name == "__version__", f"docs/reference.md does not mention {name}"
+    assert len(trimtab.__all__) <= 15

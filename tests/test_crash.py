@@ -1,0 +1,104 @@
+"""kill -9 anything, any time: no finished result is lost, none is counted twice, the same command continues."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+
+import psutil
+
+import trimtab as tt
+
+SLOW = """
+    import sys, time
+    import trimtab as tt
+
+    def objective(trial):
+        time.sleep({pause})
+        return trial.params["x"] ** 2 + trial.params["y"]
+
+    space = tt.Space(x=tt.Float(-1, 1, default=0.5), y=tt.Float(0, 1, default=0.5))
+    study = tt.Study("s", space, minimize="loss", seed=3, storage=sys.argv[1], strategy="{strategy}")
+    study.run(objective, trials={trials}, workers={workers}, quiet=True)
+    """
+
+
+def script(tmp_path, **how):
+    path = tmp_path / "study.py"
+    path.write_text(textwrap.dedent(SLOW).format(**{"pause": 0.2, "trials": 12, "workers": 2, "strategy": "gp", **how}))
+    return path
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def finished(url):
+    path = url.removeprefix("sqlite:///")
+    if not os.path.exists(path):
+        return 0
+    try:
+        with sqlite3.connect(path, timeout=30) as c:
+            return c.execute("select count(*) from trials where state = 'done'").fetchone()[0]
+    except sqlite3.OperationalError:  # the tables are being made
+        return 0
+
+
+def test_kill_9_of_the_parent_and_of_a_worker_in_mid_trial(tmp_path, url):
+    path = script(tmp_path)
+    parent = subprocess.Popen([sys.executable, str(path), url])
+    wait_for(lambda: finished(url) >= 3)
+    children = psutil.Process(parent.pid).children(recursive=True)
+    assert len(children) >= 2
+    children[0].send_signal(signal.SIGKILL)
+    wait_for(lambda: finished(url) >= 5)
+    children = psutil.Process(parent.pid).children(recursive=True)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
+    before = {t.number: t for t in tt.Study("s", storage=url).trials if t.state == "done"}
+    subprocess.run([sys.executable, str(path), url], check=True, timeout=120)
+    study = tt.Study("s", storage=url)
+    assert study.counts["done"] == 12
+    assert [t.number for t in study.trials] == list(range(12))
+    assert all(study.trials[n] == t for n, t in before.items())
+    assert study.verify() == []
+
+
+def test_four_processes_share_one_budget_on_sqlite(tmp_path, url):
+    path = script(tmp_path, pause=0, trials=200, workers=1, strategy="random")
+    crowd = [subprocess.Popen([sys.executable, str(path), url], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    for p in crowd:
+        _, errors = p.communicate(timeout=180)
+        assert p.returncode == 0, errors
+        assert "locked" not in errors
+    study = tt.Study("s", storage=url)
+    assert study.counts["done"] == 200
+    assert [t.number for t in study.trials] == list(range(200))
+    assert len({tuple(t.params.items()) for t in study.trials}) == 200
+    assert study.verify() == []
+
+
+def test_ctrl_c_gives_running_trials_back(tmp_path, url):
+    path = script(tmp_path, pause=30, trials=4)
+    parent = subprocess.Popen([sys.executable, str(path), url], stderr=subprocess.PIPE, text=True)
+
+    def running():
+        return sum(t.state == "running" for t in tt.Study("s", storage=url).trials)
+
+    wait_for(lambda: os.path.exists(url.removeprefix("sqlite:///")))
+    time.sleep(1)
+    wait_for(lambda: running() == 2)
+    parent.send_signal(signal.SIGINT)
+    parent.communicate(timeout=20)
+    states = [str(t.state) for t in tt.Study("s", storage=url).trials]
+    assert states == ["queued", "queued"]
+    assert tt.Study("s", storage=url).verify() == []

@@ -1,0 +1,322 @@
+"""What a study promises: it continues, its budget binds, the same record gives the same proposals."""
+
+import math
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import trimtab as tt
+from trimtab import engine
+from trimtab.errors import (
+    BudgetSpent,
+    Exhausted,
+    ObjectiveError,
+    RunFailed,
+    SpaceError,
+    SpecError,
+    StudyMismatch,
+    StudyNotFound,
+)
+from trimtab.strategies import strategy
+
+PIECES = (7, 20, 33, 60)
+FINITE = tt.Space(
+    a=tt.Int(0, 9, default=3), b=tt.Choice("x", "y", "z", "w", default="x"), c=tt.Int(1, 100, log=True, default=10)
+)
+
+
+def stumbling(trial):
+    """Fails now and then, in each of the ways that the objective of a real study may."""
+    x = trial.params["a"] / 10 + len(trial.params["b"]) + math.log(trial.params["c"])
+    if trial.number % 7 == 3:
+        raise RuntimeError("out of luck")
+    if trial.number % 11 == 5:
+        return float("nan")
+    return (x - 2) ** 2
+
+
+def history(study):
+    return [(t.number, dict(t.params), t.seed, str(t.state)) for t in study.trials]
+
+
+@pytest.mark.parametrize("name", ["random", "sobol", "grid", "gp", "auto"])
+def test_a_study_in_pieces_proposes_what_the_uninterrupted_one_does(name, tmp_path):
+    whole = tt.Study("s", FINITE, minimize="loss", seed=11, strategy=name, storage=f"sqlite:///{tmp_path}/whole.db")
+    whole.run(stumbling, trials=60, quiet=True)
+    for upto in PIECES:
+        pieces = tt.Study(
+            "s", FINITE, minimize="loss", seed=11, strategy=name, storage=f"sqlite:///{tmp_path}/pieces.db"
+        )
+        pieces.run(stumbling, trials=upto, quiet=True)
+        assert len(pieces.trials) == upto
+    assert history(pieces) == history(whole)
+    assert {str(t.state) for t in whole.trials} == {"done", "failed"}
+    assert pieces.verify() == []
+
+
+def test_what_ran_in_parallel_is_derived_again_from_its_record(space, objective, url):
+    study = tt.Study("s", space, minimize="loss", seed=5, storage=url)
+    study.run(objective, trials=24, workers=3, quiet=True)
+    assert engine.replay(study.spec, strategy(study.spec.strategy), study.trials) == []
+    assert study.verify() == []
+
+
+def test_trials_are_of_the_study_not_of_the_call(space, objective, url):
+    for _ in range(2):
+        study = tt.Study("s", space, minimize="loss", storage=url, seed=1)
+        study.run(objective, trials=6, quiet=True)
+    assert study.counts["done"] == 6
+
+
+def test_the_baseline_is_trial_zero(space, objective):
+    study = tt.Study("s", space, minimize="loss", seed=1)
+    study.run(objective, trials=3, quiet=True)
+    assert study.baseline.number == 0
+    assert dict(study.baseline.params) == {"kind": "linear", "rate": 0.1}
+    assert study.baseline.strategy == "baseline"
+
+
+def test_enqueued_settings_come_first_after_the_baseline(space):
+    study = tt.Study("s", space, minimize="loss", seed=1)
+    wish = study.enqueue({"kind": "tree", "rate": 0.2, "depth": 3})
+    assert wish.number == 1
+    asked = study.ask()
+    assert asked.params == {"kind": "tree", "rate": 0.2, "depth": 3}
+    assert study.ask().number == 0
+
+
+def test_ask_and_tell_by_trial_or_number(space):
+    study = tt.Study("s", space, maximize="auc", seed=1)
+    first, second, third = study.ask(), study.ask(), study.ask()
+    study.tell(first, {"auc": 0.5, "extra": 1})
+    study.tell(second.number, 0.9)
+    study.tell(third, failed="out of memory")
+    assert study.best.number == second.number
+    assert study.trials[2].state == tt.State.FAILED
+    assert "out of memory" in study.trials[2].error
+    with pytest.raises(SpecError, match="is done; only a running trial"):
+        study.tell(first, 0.7)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "0.5", {"loss": "x"}, {"los": 1.0}, [1.0], 1j])
+def test_a_bad_result_is_a_failed_trial_with_a_reason(space, value):
+    study = tt.Study("s", space, minimize="loss", seed=1)
+    study.run(lambda trial: 1.0 if trial.number else value, trials=2, quiet=True)
+    bad, good = study.trials
+    assert (bad.state, bad.reason) == ("failed", "bad result")
+    assert good.state == "done"
+    assert study.best.number == 1
+
+
+def test_results_from_elsewhere_are_told_but_not_counted(space):
+    study = tt.Study("s", space, minimize="loss", seed=1, budget=tt.Budget(trials=2))
+    study.add({"kind": "linear", "rate": 0.5}, 0.25)
+    study.add([{"kind": "linear", "rate": 0.6}, {"kind": "linear", "rate": 0.7}], [0.35, {"loss": 0.45}])
+    assert [str(t.purpose) for t in study.trials] == ["import"] * 3
+    assert study.best.metrics == {"loss": 0.25}
+    study.run(lambda trial: 1.0, quiet=True)
+    assert study.counts["done"] == 2
+
+
+def test_the_budget_binds_asks(space):
+    study = tt.Study("s", space, minimize="loss", budget=tt.Budget(trials=2))
+    study.ask()
+    study.ask()
+    with pytest.raises(BudgetSpent):
+        study.ask()
+
+
+def test_an_exhausted_space_ends_the_study():
+    study = tt.Study("s", tt.Space(a=tt.Int(1, 5), b=tt.Choice("x", "y")), minimize="loss", seed=1)
+    study.run(lambda trial: float(trial.params["a"]), quiet=True)
+    assert study.counts["done"] == 10
+    assert len({tuple(sorted(t.params.items())) for t in study.trials}) == 10
+    with pytest.raises(Exhausted):
+        study.ask()
+
+
+def test_constraints_relative_to_the_baseline_shape_best(space):
+    def measured(trial):
+        rate = trial.params["rate"]
+        return {"loss": -rate, "latency": 10 * rate}
+
+    study = tt.Study("s", space, minimize="loss", subject_to="latency <= 2 * baseline", seed=2)
+    study.run(measured, trials=15, quiet=True)
+    assert study.best.params["rate"] <= 0.2
+    assert any(study.feasible(t) is False for t in study.trials)
+
+
+def test_a_failed_baseline_leaves_relative_constraints_unknown(space):
+    def measured(trial):
+        if trial.number == 0:
+            raise RuntimeError("no baseline")
+        return {"loss": 1.0, "latency": 1.0}
+
+    study = tt.Study("s", space, minimize="loss", subject_to="latency <= baseline", seed=2)
+    study.run(measured, trials=3, quiet=True)
+    assert study.feasible(study.trials[1]) is None
+    assert "unknown" in study.notices[0]
+    assert study.best.number == 1
+
+
+def test_several_goals_have_a_front(space):
+    def two(trial):
+        return {"cost": trial.params["rate"], "error": 1 - trial.params["rate"], "third": 1.0}
+
+    study = tt.Study("s", space, minimize=["cost", "error"], seed=3)
+    study.run(two, trials=12, quiet=True)
+    front = study.pareto
+    assert len(front) >= 2
+    assert all(t.state == "done" for t in front)
+
+
+def test_replicates_are_averaged_in_best(space):
+    study = tt.Study("s", space, minimize="loss", seed=1, replicates=2)
+    for rate, value in ((0.5, 0.0), (0.5, 1.0), (0.6, 0.3)):
+        study.add({"kind": "linear", "rate": rate}, value)
+    assert study.best.params["rate"] == 0.6
+
+
+def test_another_spec_under_the_same_name_shows_the_difference(space, url):
+    tt.Study("s", space, minimize="loss", storage=url)
+    with pytest.raises(StudyMismatch, match=r"(?s)goals.*loss.*revise\(.*fresh=True"):
+        tt.Study("s", space, maximize="auc", storage=url)
+    with pytest.raises(StudyMismatch, match="space"):
+        tt.Study("s", tt.Space(a=tt.Int(1, 3)), minimize="loss", storage=url)
+
+
+def test_a_changed_budget_is_an_audited_revision(space, objective, url):
+    study = tt.Study("s", space, minimize="loss", storage=url, budget=tt.Budget(trials=3), seed=1)
+    study.run(objective, quiet=True)
+    again = tt.Study("s", space, minimize="loss", storage=url, budget=tt.Budget(trials=5), seed=1)
+    again.run(objective, quiet=True)
+    assert again.counts["done"] == 5
+    assert [e.kind for e in again.storage.events(again.record.id)].count("spec") == 1
+    assert again.verify() == []
+
+
+def test_fresh_archives_and_never_deletes(space, objective, url):
+    tt.Study("s", space, minimize="loss", storage=url).run(objective, trials=2, quiet=True)
+    anew = tt.Study("s", space, minimize="loss", storage=url, fresh=True)
+    assert anew.trials == []
+    records = anew.storage.studies()
+    assert [(str(r.state), r.count) for r in records] == [("archived", 2), ("open", 0)]
+
+
+def test_opening_by_name_alone(space, url):
+    tt.Study("credit", space, minimize="loss", storage=url)
+    assert tt.Study("credit", storage=url).spec.space == space
+    with pytest.raises(StudyNotFound, match="did you mean 'credit'"):
+        tt.Study("credti", storage=url)
+
+
+def test_a_space_revision_keeps_old_trials(objective, url):
+    study = tt.Study("s", tt.Space(rate=tt.Float(0.1, 1.0, default=0.5)), minimize="loss", storage=url, seed=4)
+    study.run(lambda trial: trial.params["rate"], trials=5, quiet=True)
+    wider = tt.Space(rate=tt.Float(0.01, 1.0, default=0.5), kind=tt.Choice("a", "b", default="a"))
+    with pytest.raises(SpaceError, match="kind"):
+        study.revise(space=wider)
+    study.revise(space=wider, assume={"kind": "a"})
+    study.run(lambda trial: trial.params["rate"] - (trial.params["kind"] == "b"), trials=15, quiet=True)
+    assert study.counts["done"] == 15
+    assert study.best.params["kind"] == "b"
+    assert study.verify() == []
+
+
+def test_max_failures_in_a_row_stop_the_run_and_a_new_run_tries_again(space, url):
+    def broken(trial):
+        raise ValueError("no data")
+
+    study = tt.Study("s", space, minimize="loss", storage=url, max_failures=4)
+    for total in (4, 8):
+        with pytest.raises(RunFailed, match=r"4 trials failed in a row.*no data"):
+            study.run(broken, trials=50, quiet=True)
+        assert study.counts["failed"] == total
+
+
+def test_an_objective_that_never_returns_the_goal_is_told_so(space):
+    study = tt.Study("s", space, maximize="auc", seed=1)
+    with pytest.raises(ObjectiveError, match=r"auc.*acc"):
+        study.run(lambda trial: {"acc": 0.5}, trials=50, quiet=True)
+    assert study.counts["failed"] == 3
+
+
+def test_retries_give_a_trial_another_chance(space):
+    attempts = []
+
+    def flaky(trial):
+        attempts.append((trial.number, trial.attempt))
+        if trial.attempt == 1:
+            raise RuntimeError("network")
+        return 1.0
+
+    study = tt.Study("s", space, minimize="loss", retries=1)
+    study.run(flaky, trials=2, quiet=True)
+    assert attempts == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert study.counts["done"] == 2
+
+
+def test_pause_resume_cancel(space, objective):
+    study = tt.Study("s", space, minimize="loss", seed=1)
+    study.pause()
+    study.run(objective, trials=2, quiet=True)
+    assert study.counts["done"] == 0
+    study.resume()
+    asked = study.ask()
+    study.cancel(asked.number)
+    study.run(objective, trials=2, quiet=True)
+    assert (study.counts["done"], study.counts["cancelled"]) == (2, 1)
+    study.cancel()
+    with pytest.raises(SpecError, match="cancelled"):
+        study.ask()
+
+
+def test_evidence_is_paired_on_fresh_seeds_and_hidden_from_the_search(space, url):
+    def noisy(trial):
+        jitter = (trial.seed % 1000) / 1000
+        return trial.params["rate"] + jitter / 10 + (0.01 if trial.params["kind"] == "tree" else 0)
+
+    study = tt.Study("s", space, minimize="loss", storage=url, seed=9)
+    study.run(noisy, trials=8, quiet=True)
+    best = study.best.number
+    found = study.evidence(noisy, replicates=6, quiet=True)
+    assert found.decision == "proven"
+    assert found.difference > 0
+    assert found.interval[0] <= found.difference <= found.interval[1]
+    certify = [t for t in study.trials if t.purpose == "certify"]
+    assert len(certify) == 12
+    seeds = {i: {t.seed for t in certify if t.replicate == i} for i in range(6)}
+    assert all(len(s) == 1 for s in seeds.values())
+    assert len(set.union(*seeds.values())) == 6
+    assert not set.union(*seeds.values()) & {t.seed for t in study.trials if t.purpose == "search"}
+    assert study.best.number == best
+    assert study.counts["done"] == 8
+    again = study.evidence(noisy, replicates=6, quiet=True)
+    assert again == found == study.result()
+    assert len(study.trials) == 20
+    assert study.verify() == []
+
+
+def test_evidence_without_a_baseline_is_an_error():
+    study = tt.Study("s", tt.Space(a=tt.Float(0, 1)), minimize="loss")
+    study.run(lambda trial: trial.params["a"], trials=3, quiet=True)
+    with pytest.raises(SpecError, match="baseline"):
+        study.evidence(lambda trial: 1.0)
+
+
+def test_a_script_without_a_main_guard_runs_in_workers(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        import trimtab as tt
+        def objective(trial):
+            return trial.params["x"] ** 2
+        study = tt.Study("s", tt.Space(x=tt.Float(-1, 1)), minimize="loss", seed=3)
+        study.run(objective, trials=6, workers=2, quiet=True)
+        print(study.counts["done"], len(study.trials))
+        """)
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["6", "6"], done.stderr
