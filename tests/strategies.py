@@ -115,5 +115,3 @@ def _restricted(random: Random, space: Space) -> Space:
         return space.require(*random.sample(pieces, min(len(pieces), random.randint(1, 2))))
     except SpaceError:
         return space
-
-

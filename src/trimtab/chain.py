@@ -9,7 +9,7 @@ a row no longer fits, and `verify.findings` names the place.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .canonical import commitment, digest
+from .canonical import commitment, digest, dumps
 from .records import Event, Json, Report, Trial
 
 _PROPOSED = "number purpose params seed strategy version why seen at batch parent replicate priority created".split()
@@ -43,6 +43,16 @@ def commitments(private: Json) -> dict[str, Any]:
     made: dict[str, Any] = {k: commitment(*private[k]) for k in ("error", "output", "worker") if k in private}
     made["notes"] = [commitment(*note) for note in private.get("notes", [])]
     return made
+
+
+def stands_for(made: object, salt: str, text: str) -> bool:
+    """Whether `made`, found in an event, is the commitment to a private text."""
+    return made == commitment(salt, text)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values have one canonical JSON text, as a tuple and a list may."""
+    return dumps(a) == dumps(b)
 
 
 def _plain(value: Any) -> Any:

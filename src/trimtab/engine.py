@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -181,7 +182,12 @@ def fold(
     return Fold(key, last.strategy, state, len(told))
 
 
-_blas = ThreadpoolController()
+@cache
+def _blas() -> ThreadpoolController:
+    """The thread pools of numpy's and scipy's BLAS, which must be loaded to be found."""
+    import scipy.linalg  # noqa: F401
+
+    return ThreadpoolController()
 
 
 def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n: int) -> list[Proposal]:
@@ -201,7 +207,7 @@ def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n:
 
 def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: int) -> list[Proposal]:
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, at])))
-    with _blas.limit(limits=1):  # so that proposals don't depend on the number of cores
+    with _blas().limit(limits=1):  # so that proposals don't depend on the number of cores
         asked = folded.strategy.ask(folded.state, pending, n, rng)
     return [
         Proposal(

@@ -22,8 +22,10 @@ def goal(spec: StudySpec, metric: str | None) -> Goal:
     raise SpecError(f"metric={metric!r} is no goal of the study{nearest(metric, [g.metric for g in spec.goals])}")
 
 
-def contestants(book: Book, tuned: Trial) -> tuple[Params, Trial]:
+def contestants(book: Book, tuned: Trial, replicates: int) -> tuple[Params, Trial]:
     """The baseline's params and the tuned trial. Raises SpecError where there is nothing to compare."""
+    if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 2:
+        raise SpecError(f"replicates={replicates!r} must be a whole number of at least 2")
     if book.spec.baseline is None:
         raise SpecError(
             "evidence compares with a baseline, and this study has none; give baseline=, or a default to each parameter"
@@ -35,8 +37,6 @@ def contestants(book: Book, tuned: Trial) -> tuple[Params, Trial]:
 
 def enqueue(book: Book, tuned: Trial, replicates: int) -> list[int]:
     """Make sure that pairs 0 .. replicates-1 exist as certify trials; returns their numbers, new and old."""
-    if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 2:
-        raise SpecError(f"replicates={replicates!r} must be a whole number of at least 2")
     spec, have = book.spec, _found(book, tuned)
     missing = [
         Proposal(

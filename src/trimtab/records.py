@@ -211,6 +211,16 @@ class Cost:
     def to_json(self) -> dict[str, float]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def plus(self, other: "Cost") -> "Cost":
+        """Both together: sums, and the larger peak memory."""
+        return Cost(
+            self.wall + other.wall,
+            self.cpu + other.cpu,
+            self.gpu + other.gpu,
+            max(self.memory, other.memory),
+            self.money + other.money,
+        )
+
 
 @dataclass(frozen=True)
 class Report:

@@ -305,7 +305,7 @@ class Study:
         """
         goal = pairs.goal(self.spec, metric)
         chosen = self.best if tuned is None else self._trial(tuned)
-        baseline, chosen = pairs.contestants(self._book, chosen)
+        baseline, chosen = pairs.contestants(self._book, chosen, replicates)
         if dict(chosen.params) != dict(baseline):
             numbers = pairs.enqueue(self._book, chosen, replicates)
             with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
@@ -317,7 +317,7 @@ class Study:
             baseline_metrics=engine.baseline_metrics(self.spec, ledger.baseline),
         )  # fmt: skip
         if self.result() != found:
-            self.storage.revise(self._book.study, Change("evidence", body=found.to_json()))
+            self.storage.revise(self._book.study, Change("evidence", body={"evidence": found.to_json()}))
         return found
 
     def _trial(self, number: int) -> Trial:
@@ -328,7 +328,7 @@ class Study:
 
     def result(self) -> Evidence | None:
         """The last evidence on record."""
-        bodies = [e.body for e in self.storage.events(self._book.study) if e.kind == "evidence"]
+        bodies = [e.body["evidence"] for e in self.storage.events(self._book.study) if e.kind == "evidence"]
         return Evidence.from_json(bodies[-1]) if bodies else None
 
     # ------------------------------------------------------------------------------------------ record and revisions

@@ -1,10 +1,10 @@
 """Does a study's record fit its chain of events? Pure: rows in, findings out (none: the record is intact)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .chain import ENDS, commitments, ended, link, proposed
+from .chain import ENDS, commitments, ended, link, proposed, same, stands_for
 from .records import OPEN, Cost, Event, Purpose, Report, State, StudyRecord, Trial
 
 
@@ -14,12 +14,20 @@ def findings(
     reports: Iterable[Report],
     events: Sequence[Event],
     witness: Sequence[tuple[int, str]] = (),
+    actors: Mapping[int, tuple[str, str]] | None = None,
 ) -> list[str]:
-    """One line for each thing that does not fit, naming the event or the row."""
+    """One line for each thing that does not fit, naming the event or the row.
+
+    Where the chain itself is broken, the events say nothing certain of the rows, and only the chain is judged. actors:
+    (salt, name) by event position, as far as they have not been erased.
+    """
+    found, broken = _chain(study, events, witness)
+    if broken:
+        return found
     by_number: dict[int, list[Report]] = defaultdict(list)
     for r in reports:
         by_number[r.number].append(r)
-    found = _chain(study, events, witness)
+    found += _actors(events, actors or {})
     found += _study_row(study, trials, events)
     touching: dict[int, list[Event]] = defaultdict(list)
     digests: dict[int, str] = {}
@@ -41,8 +49,10 @@ def findings(
     return found
 
 
-def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[int, str]]) -> list[str]:
-    found, previous = [], study.uid
+def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[int, str]]) -> tuple[list[str], bool]:
+    """Findings, and whether an event is missing or changed."""
+    found: list[str] = []
+    previous = study.uid
     for expected, e in enumerate(events, start=1):
         if e.position != expected:
             found.append(f"event {expected}: missing; the next one found is {e.position}")
@@ -50,6 +60,7 @@ def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[
         if link(previous, e.position, e.kind, e.number, e.at, e.body).hash != e.hash:
             found.append(f"event {e.position} ({e.kind}): its content does not fit its hash")
         previous = e.hash
+    broken = bool(found)
     hashes = {e.position: e.hash for e in events}
     for position, hash_ in witness:
         if position not in hashes:
@@ -59,7 +70,13 @@ def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[
     last = events[-1] if events else None
     if last is None or (study.position, study.head) != (last.position, last.hash):
         found.append(f"study {study.name}: its row does not fit the last event of its chain")
-    return found
+    return found, broken
+
+
+def _actors(events: Sequence[Event], actors: Mapping[int, tuple[str, str]]) -> list[str]:
+    said = {e.position: e.body["actor"] for e in events if "actor" in e.body}
+    wrong = [position for position in sorted(actors) if not stands_for(said.get(position), *actors[position])]
+    return [f"event {position}: the actor kept with it is not the one that it commits to" for position in wrong]
 
 
 def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Event]) -> list[str]:
@@ -76,8 +93,6 @@ def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Eve
             state = _STATE_AFTER[e.kind]
     search = [t for t in trials if t.purpose is Purpose.SEARCH]
     reserved = sum(t.state is not State.CANCELLED for t in search)
-    late = [e.body["cost"] for e in events if e.kind == "late"]
-    spent = sum_costs([t.cost for t in search if t.state not in OPEN], late)
     expected: dict[str, Any] = {
         "name": (study.name, name),
         "spec": (study.spec.to_json(), spec),
@@ -85,23 +100,29 @@ def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Eve
         "count": (study.count, count),
         "state": (str(study.state), state),
         "reserved": (study.reserved, reserved),
+        "spent cost": (study.spent.to_json(), _spent({t.number: t for t in search}, events).to_json()),
     }
-    found = [
-        f"study {study.name}: its {k} is not what its events say" for k, (is_, be) in expected.items() if is_ != be
+    return [
+        f"study {study.name}: its {k} is not what its events say"
+        for k, (is_, be) in expected.items()
+        if not same(is_, be)
     ]
-    if any(abs(spent[k] - v) > 1e-6 * max(1.0, abs(v)) for k, v in study.spent.to_json().items() if k != "memory"):
-        found.append(f"study {study.name}: its spent cost is not the sum over its trials")
-    return found
 
 
 _STATE_AFTER = {"pause": "paused", "resume": "open", "cancel": "cancelled", "archive": "archived"}
 
 
-def sum_costs(costs: Iterable[Cost], late: Iterable[Any] = ()) -> dict[str, float]:
-    """Sums of wall, cpu, gpu and money, and the largest peak memory."""
-    rows = [c.to_json() for c in costs] + [dict(c) for c in late]
-    sums = {k: float(sum(r[k] for r in rows)) for k in ("wall", "cpu", "gpu", "money")}
-    return {**sums, "memory": max((r["memory"] for r in rows), default=0.0)}
+def _spent(search: Mapping[int, Trial], events: Sequence[Event]) -> Cost:
+    """What the search has cost, added up in the order of the events, late results included."""
+    spent = Cost()
+    for e in events:
+        if e.number is None or e.number not in search:
+            continue
+        if e.kind in ENDS:
+            spent = spent.plus(search[e.number].cost)
+        elif e.kind == "late":
+            spent = spent.plus(Cost(**e.body["cost"]))
+    return spent
 
 
 def _trial(t: Trial, made: str, events: Sequence[Event], reports: Sequence[Report]) -> list[str]:
@@ -110,8 +131,7 @@ def _trial(t: Trial, made: str, events: Sequence[Event], reports: Sequence[Repor
         found.append(f"trial {t.number}: its row is not what was enqueued (event {events[0].position})")
     end = next((e for e in events if e.kind in ENDS), None)
     if end is None:
-        if t.state not in OPEN:
-            found.append(f"trial {t.number}: it is {t.state}, but no event says that it ended")
+        found += _open(t)
     elif t.state in OPEN:
         found.append(f"trial {t.number}: it is {t.state}, but event {end.position} says that it ended")
     elif ended(t, reports) != end.body["digest"]:
@@ -122,8 +142,34 @@ def _trial(t: Trial, made: str, events: Sequence[Event], reports: Sequence[Repor
         found.append(f"trial {t.number}: its place in the order or its lease does not fit event {end.position}")
     if t.revision != events[-1].position:
         found.append(f"trial {t.number}: its revision is not that of the last event that touched it")
-    said = dict(end.body["private"]) if end is not None else {"notes": []}
-    said["notes"] = [*said["notes"], *(e.body["note"] for e in events if e.kind == "note")]
-    if commitments(t.private) != said:
+    if commitments(t.private) != _committed(events) or not t.private.keys() <= _PRIVATE:
         found.append(f"trial {t.number}: its private texts are not those that its events commit to")
     return found
+
+
+def _open(t: Trial) -> list[str]:
+    """A trial without an end has no results, and one that waits has no holder."""
+    if t.state not in OPEN:
+        return [f"trial {t.number}: it is {t.state}, but no event says that it ended"]
+    found = []
+    if t.metrics or t.cost != Cost() or (t.reason, t.ended, t.told) != (None, None, None):
+        found.append(f"trial {t.number}: it is {t.state}, but its row holds results")
+    if t.state is State.QUEUED and (t.worker, t.lease_until, t.started) != (None, None, None):
+        found.append(f"trial {t.number}: it is queued, but its row names a holder")
+    return found
+
+
+_PRIVATE = frozenset({"error", "output", "worker", "notes"})
+
+
+def _committed(events: Sequence[Event]) -> dict[str, Any]:
+    """The commitments to a trial's private texts in the events that touched it, notes in their order."""
+    made: dict[str, Any] = {}
+    notes: list[str] = []
+    for e in events:
+        if e.kind in ENDS:
+            made = dict(e.body["private"])
+            notes += made["notes"]
+        elif e.kind == "note":
+            notes.append(e.body["note"])
+    return {**made, "notes": notes}

@@ -20,7 +20,7 @@ from scipy.special import stdtr, stdtrit
 from ..errors import SpecError
 from ..goals import Constraint, Metrics
 from ..space import Params
-from ..words import number, percent, plural, signed
+from ..words import estimate, number, percent, plural
 
 LEVEL = 0.95
 FEW = 5
@@ -93,14 +93,14 @@ class Evidence:
 
     def _lines(self) -> list[tuple[str, str]]:
         baseline, tuned = (number(v) for v in self.means)
-        low, high = (signed(v) for v in self.interval)
+        difference, low, high = estimate(self.difference, self.interval)
         zone = f" (equivalent: within ±{number(self.equivalence)})" if self.equivalence else ""
         chances = (
             f"better {percent(self.p_better)}, equivalent {percent(self.p_equivalent)}, worse {percent(self.p_worse)}"
         )
         return [
             ("decision", f"{self.decision}: {_SAID[self.decision]} on {self.metric}"),
-            ("difference", f"{signed(self.difference)}, 95 % interval {low} to {high} (positive is better)"),
+            ("difference", f"{difference}, 95 % interval {low} to {high} (positive is better)"),
             ("baseline", f"{self.metric} {baseline}"),
             ("tuned", f"{self.metric} {tuned} (trial {self.tuned_trial})"),
             ("probability", chances + zone),

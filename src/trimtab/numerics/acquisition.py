@@ -35,7 +35,7 @@ Term = tuple[Posterior, Callable[[Array, Array], Scores]]
 
 def total(terms: Sequence[Term], F: Array) -> Array:
     """The sum of all terms at features F (B, C): (B,)."""
-    return np.sum([function(*posterior.predict(F)).value for posterior, function in terms], axis=0)
+    return np.asarray(sum(function(*posterior.predict(F)).value for posterior, function in terms))
 
 
 def total_with_slope(terms: Sequence[Term], F: Array) -> tuple[Array, Array]:

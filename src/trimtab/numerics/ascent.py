@@ -42,7 +42,7 @@ def ascend(f: Function, start: Array, scale: Array, iterations: int = 30) -> Arr
         p = np.where(held, 0, _direction(np.where(held, 0, at.slope), moves[:memory, live], turns[:memory, live]))
         longest = 2.0 if iteration else 0.5
         p *= np.minimum(1, longest / (np.sqrt(_dot(p, p)) + 1e-300))[:, None]
-        to, stuck = _search(lambda x, rows, live=live: descent(x, live[rows]), at, p, high)
+        to, stuck = _search(descent, live, at, p, high)
         moves, turns = np.roll(moves, 1, axis=0), np.roll(turns, 1, axis=0)
         moves[0, live], turns[0, live] = to.x - at.x, to.slope - at.slope
         x[live], value[live], slope[live] = to
@@ -82,14 +82,14 @@ def _direction(g: Array, moves: Array, turns: Array) -> Array:
     return -np.where(uphill[:, None], g, q)
 
 
-def _search(f: Function, at: _Point, p: Array, high: Array) -> tuple[_Point, NDArray[np.bool_]]:
-    """Backtracking line search of every row along p, projected on the box: where it ends, and which rows are stuck."""
+def _search(f: Function, rows: Ints, at: _Point, p: Array, high: Array) -> tuple[_Point, NDArray[np.bool_]]:
+    """Backtracking line search of `rows` along p, projected on the box: where it ends, and which of them are stuck."""
     x, value, slope = (part.copy() for part in at)
     length = np.ones(len(x))
     todo = np.arange(len(x))
     for _ in range(6):
         trial = np.clip(at.x[todo] + length[todo, None] * p[todo], 0, high)
-        v, s = f(trial, todo)
+        v, s = f(trial, rows[todo])
         ok = v <= at.value[todo] + 1e-4 * _dot(at.slope[todo], trial - at.x[todo])  # Armijo
         x[todo[ok]], value[todo[ok]], slope[todo[ok]] = trial[ok], v[ok], s[ok]
         todo, v = todo[~ok], v[~ok]

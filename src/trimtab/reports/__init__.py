@@ -1,8 +1,6 @@
 """Seeing a study: figures for notebooks, and the document. Nothing here changes a record."""
 
-# from .document import render
+from .document import render
 from .figures import Plots
 
-__all__ = [
-    "Plots",
-]
+__all__ = ["Plots", "render"]

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..records import StudySpec, Trial
 from ..space import Choice, Params
-from ..strategies import Array
 from ..words import value
 from .style import label
+
+Array = NDArray[np.float64]
 
 
 def params_of(spec: StudySpec, t: Trial) -> Params:

@@ -53,13 +53,17 @@ def history(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
     if groups["failed"]:
         failed = groups["failed"]
         fig.add_trace(points([t.number for t in failed], [0] * len(failed), "failed", hovers(failed), yaxis="y2"))
-        fig.update_layout(yaxis={"domain": [0.08, 1]}, yaxis2={"domain": [0, 0.05], "range": [-1, 1], "visible": False})
+        strip = {"domain": [0, 0.05], "range": [-1, 1], "visible": False}
+        fig.update_layout(yaxis={"domain": [0.08, 1]}, yaxis2=strip, xaxis={"anchor": "y2"})
     if goal == 0:
         _mark_progress(fig, facts, wanted.metric)
+    last = max((t.number for t in facts.searched), default=0)
     span, beyond = view([v for g in shown.values() for v in _values(g, wanted.metric)], wanted.maximize)
     title = direction(wanted) + (f"<br>{plural(beyond, 'result')} beyond the axis" if beyond else "")
-    fig.update_yaxes(title_text=title, range=span, selector={"anchor": None})
-    fig.update_xaxes(title_text="trial", anchor="y2" if groups["failed"] else "y", rangemode="nonnegative")
+    ends = [-0.02 * last - 0.5, 1.02 * last + 0.5]
+    fig.update_layout(
+        yaxis={"title": {"text": title}, "range": span}, xaxis={"title": {"text": "trial"}, "range": ends}
+    )
     return _or_empty(fig, any(groups.values()))
 
 
@@ -86,6 +90,7 @@ def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = No
     fig = figure(110 + 210 * lines, lines, columns)
     groups = {s: [t for t in g if wanted.metric in t.metrics] for s, g in facts.with_status().items()}
     groups |= {kind: [t] for kind, t in facts.marked(wanted.metric)}
+    detailed = len(facts.searched) * len(study.spec.space) <= MOST_TEXTS
     named: set[str] = set()  # kinds of marker that the legend has
     for i, name in enumerate(names):
         where = {"row": i // columns + 1, "col": i % columns + 1}
@@ -93,7 +98,7 @@ def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = No
             active = [t for t in group if name in params_of(study.spec, t)]
             if active:
                 x, y = positions(study.spec, name, active), _values(active, wanted.metric)
-                shown = points(x, y, kind, hovers(active, len(names) <= 8), showlegend=kind not in named)
+                shown = points(x, y, kind, hovers(active, detailed), showlegend=kind not in named)
                 fig.add_trace(shown, **where)
                 named.add(kind)
         fig.update_xaxes(title_text=label(name), **axis(study.spec, name), **where)
@@ -112,24 +117,35 @@ def parallel(study: StudyRecord, trials: Trials) -> Figure:
     heights = np.nan_to_num(encoded(study.spec, done), nan=INACTIVE)
     fig = figure(430, showlegend=bool(done))
     bands = [b for b in np.array_split(np.arange(len(done)), len(SCALE)) if len(b)]
-    for band, colour in zip(bands, SCALE[-len(bands) :] if bands else (), strict=True):
-        low, high = (number(done[i].metrics[wanted.metric], 4) for i in (band[0], band[-1]))
-        fig.add_trace(_lines([done[i] for i in band], heights[band], f"{low} to {high}", colour, 1.2))
+    ends = {0: f"worst fifth by {label(wanted.metric)}", len(bands) - 1: "best fifth"}
+    for i, (band, colour) in enumerate(zip(bands, SCALE[-len(bands) :] if bands else (), strict=True)):
+        lines = _lines([done[j] for j in band], heights[band], ends.get(i, ""), colour, 1.2)
+        fig.add_trace(lines.update(showlegend=i in ends))
     for kind, t in facts.marked(wanted.metric):
         row = np.nan_to_num(encoded(study.spec, [t]), nan=INACTIVE)
         fig.add_trace(_lines([t], row, kind, ORANGE if kind == "best" else INK, 2.6, None if kind == "best" else "dot"))
-    small = {"size": 10, "color": QUIET}
     for j, name in enumerate(names):
         fig.add_vline(x=j, line={"color": GRID, "width": 1}, layer="below")
         for y, text in ticks(study.spec, name):
-            fig.add_annotation(x=j, y=y, text=text, showarrow=False, xshift=4, xanchor="left", font=small)
-    title = {"text": direction(wanted)}
-    fig.update_layout(legend={"title": title}, yaxis={"visible": False, "range": [INACTIVE - 0.05, 1.05]})
+            fig.add_annotation(x=j, y=y, text=text, **_NOTE)
+    if np.any(heights == INACTIVE):
+        fig.add_annotation(x=0, y=INACTIVE, text="inactive", **_NOTE)
+    fig.update_layout(yaxis={"visible": False, "range": [INACTIVE - 0.05, 1.05]})
     fig.update_xaxes(range=[-0.15, len(names) - 0.45], showgrid=False)
     fig.update_xaxes(tickvals=list(range(len(names))), ticktext=[label(n) for n in names])
     return _or_empty(fig, bool(done))
 
 
+_NOTE = {
+    "showarrow": False,
+    "xshift": 4,
+    "xanchor": "left",
+    "font": {"size": 10, "color": QUIET},
+    "bgcolor": "rgba(255,255,255,0.75)",
+    "borderpad": 1,
+}
+MOST_TEXTS = 10_000
+"""Hover texts, over all panels, up to which they list every parameter: beyond, a document would grow large."""
 INACTIVE = -0.12
 """Where an inactive parameter is drawn, below the unit cube."""
 
@@ -174,7 +190,7 @@ def importance(study: StudyRecord, trials: Trials) -> Figure:
     )
     fig.update_xaxes(title_text="importance", tickformat=".0%", range=[0, 1.12 * max(found.values(), default=1) or 1])
     fig.update_yaxes(showgrid=False, type="category")
-    fig.update_layout(margin={"t": 16})
+    fig.update_layout(margin={"t": 30})
     return _or_empty(fig, any(found.values()), "too few results to tell parameters apart")
 
 
@@ -193,7 +209,12 @@ def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # o
         groups.setdefault((t.purpose.value, t.state), []).append(t)
     for (purpose, state), group in groups.items():
         colour, hatch = STATES.get(state, (QUIET, ""))
-        pattern = {"shape": "/" if purpose == "certify" and not hatch else hatch, "fgcolor": PAPER, "size": 6}
+        pattern = {
+            "shape": hatch or ("/" if purpose == "certify" else ""),
+            "fgcolor": PAPER,
+            "size": 6,
+            "fillmode": "overlay",
+        }
         lengths = [(t.ended or 0.0) - (t.started or 0.0) for t in group]
         fig.add_trace(
             plotly().Bar(
@@ -281,7 +302,8 @@ def gain(evidence: Evidence) -> Figure:
     mean = {"symbol": "diamond", "size": 12, "color": ORANGE}
     fig.add_trace(points([evidence.difference], ["mean"], "best", ["mean with its 95 % interval"], marker=mean, **bars))
     fig.update_yaxes(title_text="pair", type="category", autorange="reversed", categoryarray=[*names, "mean"])
-    return fig.update_xaxes(title_text=f"gain in {label(evidence.metric)} (right of 0: tuned is better)")
+    title = f"gain in {label(evidence.metric)} (right of 0: tuned is better)"
+    return fig.update_xaxes(title_text=title, rangemode="tozero")
 
 
 class Plots:

@@ -47,13 +47,11 @@ def plotly() -> Any:
 def figure(height: int = 380, lines: int = 1, columns: int = 1, **layout: Any) -> Any:
     """An empty figure in the common layout: one panel, or lines x columns of them with a common y axis."""
     go = plotly()
-    fig = go.Figure()
-    if (lines, columns) != (1, 1):
-        from plotly.subplots import make_subplots
+    from plotly.subplots import make_subplots
 
-        fig = make_subplots(lines, columns, shared_yaxes=True, vertical_spacing=0.3 / lines, horizontal_spacing=0.04)
+    fig = make_subplots(lines, columns, shared_yaxes=True, vertical_spacing=0.3 / lines, horizontal_spacing=0.04)
     axis = {"gridcolor": GRID, "linecolor": QUIET, "zeroline": False, "ticks": "outside", "tickcolor": GRID}
-    axis |= {"automargin": True, "title": {"standoff": 8}}
+    axis |= {"exponentformat": "power", "automargin": True, "title": {"standoff": 8}}
     common = {
         "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK},
         "margin": {"l": 56, "r": 16, "t": 44, "b": 44},
@@ -99,13 +97,13 @@ def _hover(t: Trial, detailed: bool) -> str:
 
 
 def view(values: Iterable[float], maximize: bool) -> tuple[list[float] | None, int]:
-    """An axis range that a few very bad results don't flatten, and how many of them lie beyond; (None, 0) if all fit."""
-    signed = sorted(-v if maximize else v for v in values if math.isfinite(v))
-    if len(signed) < 8:
+    """An axis range that a few very bad results don't flatten, and how many lie beyond it; (None, 0) without values."""
+    losses = sorted(-v if maximize else v for v in values if math.isfinite(v))
+    if not losses:
         return None, 0
-    best, ninth = signed[0], signed[int(0.9 * (len(signed) - 1))]
-    limit = ninth + 0.5 * (ninth - best)
-    if ninth == best or signed[-1] - best <= 3 * (ninth - best):
-        return None, 0
-    low, high = best - 0.06 * (limit - best), limit
-    return [-high, -low] if maximize else [low, high], sum(v > limit for v in signed)
+    best, worst, ninth = losses[0], losses[-1], losses[int(0.9 * (len(losses) - 1))]
+    if len(losses) >= 8 and worst - best > 3 * (ninth - best) > 0:
+        worst = ninth + 0.5 * (ninth - best)
+    margin = 0.07 * (worst - best) or 0.05 * abs(best) or 0.5
+    low, high = best - margin, worst + margin
+    return [-high, -low] if maximize else [low, high], sum(v > high for v in losses)

@@ -69,7 +69,7 @@ class Float:
             self,
             low=_real(low),
             high=_real(high),
-            log=log,
+            log=bool(log),
             step=_real(step),
             default=_real(default),
             prior=centre and (_real(centre[0]), centre[1]),
@@ -160,7 +160,7 @@ class Int:
             self,
             low=plain(low),
             high=plain(high),
-            log=log,
+            log=bool(log),
             step=None if plain(step) == 1 else plain(step),
             default=plain(default),
             prior=_prior(prior),
@@ -243,7 +243,7 @@ class Choice:
         _assign(
             self,
             options=tuple(plain(o) for o in options),
-            ordered=ordered,
+            ordered=bool(ordered),
             default=plain(default),
             prior=_prior(prior),
             when=_when(when),
@@ -306,6 +306,19 @@ Parameter: TypeAlias = Float | Int | Choice
 KINDS: dict[str, type[Float] | type[Int] | type[Choice]] = {kind.type: kind for kind in (Float, Int, Choice)}
 
 
+def parameters(entries: Any) -> dict[str, Parameter]:
+    """The parameters that a list of `{"name": name, **to_json()}` holds. SpaceError: it isn't one, or repeats a name."""
+    params: dict[str, Parameter] = {}
+    for entry in entries if isinstance(entries, list | tuple) else [entries]:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+            raise SpaceError(f"{entry!r} is not a parameter; write {{'name': ..., 'type': ..., ...}}")
+        name = entry["name"]
+        if name in params:
+            raise SpaceError(f"{name}: given twice; remove one")
+        params[name] = parameter(name, entry)
+    return params
+
+
 def parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
     """The parameter whose `to_json()` is `entry`. SpaceError: a type or key that is not known, or a missing one."""
     if entry.get("type") not in KINDS:
@@ -323,6 +336,8 @@ def parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
     if isinstance(given.get("prior"), list):
         given["prior"] = tuple(given["prior"])
     if kind is Choice:
+        if not isinstance(given["options"], list | tuple):
+            raise SpaceError(f"{name}: options={given['options']!r} is not a list; write one")
         return Choice(*given.pop("options"), **given)
     return kind(given.pop("low"), given.pop("high"), **given)
 

@@ -4,8 +4,9 @@ Notation: x in [0, 1] is a position, v a number (for a choice: the index of the 
 All functions take and return float arrays of any shape; positions are clipped to [0, 1], NaN is not expected.
 
 A finite scale maps every number to the centre of its cell, and `position(numbers(x))` is the same array, bit for bit,
-wherever x is such a centre. A continuous scale rounds its numbers to some thirteen digits: below the resolution that
-matters, above the error of the map, so that `numbers(position(v))` is exactly v for every number that came out of it.
+wherever x is such a centre. A continuous scale rounds its numbers, to some thirteen decimal digits where the range
+has room for them: finer than anything that matters, coarser than the error of the map, so that `numbers(position(v))`
+is exactly v for every number that came out of it, and 0.1 comes back as 0.1.
 """
 
 import math
@@ -45,17 +46,17 @@ class Linear:
 
     def numbers(self, x: Array) -> Array:
         v = self.low + np.clip(x, 0.0, 1.0) * (self.high - self.low)
-        return np.clip(self._rounded(v), self.low, self.high)
+        largest = max(abs(self.low), abs(self.high))
+        decimals = 13 - math.floor(math.log10(self.high - self.low))
+        if decimals <= min(14 - math.ceil(math.log10(largest)), 300):
+            v = _rounded(v, np.full_like(v, decimals))
+        else:  # a range so narrow that decimals would cost more than they give
+            unit = 8.0 * math.ulp(largest)
+            v = np.rint(v / unit) * unit
+        return np.clip(v, self.low, self.high)
 
     def position(self, v: Array) -> Array:
         return np.clip((v - self.low) / (self.high - self.low), 0.0, 1.0)
-
-    def _rounded(self, v: Array) -> Array:
-        decimals = 13 - math.floor(math.log10(self.high - self.low))
-        largest = max(abs(self.low), abs(self.high))
-        if decimals > 14 - math.ceil(math.log10(largest)):
-            return v  # the range is so narrow that rounding would cost more than the map does
-        return _rounded(v, np.full_like(v, decimals))
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,13 @@ class Log:
     def numbers(self, x: Array) -> Array:
         a, b = math.log(self.low), math.log(self.high)
         v = np.exp(a + np.clip(x, 0.0, 1.0) * (b - a))
-        if b - a >= 0.5 and max(abs(a), abs(b)) <= 100.0:  # else rounding would cost more than the map does
+        largest = max(abs(a), abs(b))
+        if b - a >= 0.5 and largest <= 100.0:
             v = _rounded(v, 12.0 - np.floor(np.log10(v)))
+        else:  # a narrow range, or one so far from 1 that exp and log lose digits
+            mantissa, exponent = np.frexp(v)
+            unit = 2.0 ** (math.frexp(1.0 + largest)[1] - 50)
+            v = np.ldexp(np.rint(mantissa / unit) * unit, exponent)
         return np.clip(v, self.low, self.high)
 
     def position(self, v: Array) -> Array:
@@ -137,8 +143,7 @@ class LogIntegers:
 
 
 def _rounded(v: Array, decimals: Array) -> Array:
-    """v to that many decimals (negative: tens, hundreds, ...), the nearest float to the decimal value."""
-    power = np.abs(decimals)
-    scale = _POWERS[np.minimum(power, 300.0).astype(np.int64)]
-    rounded = np.where(decimals >= 0.0, np.rint(v * scale) / scale, np.rint(v / scale) * scale)
-    return np.where(power <= 300.0, rounded, v)
+    """v to that many decimals (negative: tens, hundreds, ...), the float nearest to the decimal value."""
+    up = _POWERS[np.maximum(decimals, 0.0).astype(np.int64)]
+    down = _POWERS[np.maximum(-decimals, 0.0).astype(np.int64)]
+    return np.asarray(np.rint(v * up / down) / up * down)

@@ -21,7 +21,7 @@ from ..errors import SpaceError, nearest
 from . import conditions, revision, search
 from .conditions import Mask
 from .expression import Expression, parse
-from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, parameter
+from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, parameters
 from .scales import Array, LogIntegers, Scale
 
 _FEW = 100_000  # configurations: a space of so many is searched exhaustively
@@ -97,6 +97,8 @@ class Space:
         An expression holds where a parameter that it names is inactive. SpaceError: an expression that is wrong, or
         that nothing satisfies, alone or together with the others, as far as a bounded search can tell.
         """
+        if not expressions:
+            return self
         added = tuple(parse(e, self._params) for e in expressions)
         restricted = Space(self._params)
         restricted._expressions = self._expressions + added
@@ -143,7 +145,7 @@ class Space:
     def _check_required(self, codes: Mapping[str, Array]) -> None:
         for expression in self._expressions:
             if all(name in codes for name in expression.names) and not expression.holds(codes).all():
-                values = ", ".join(f"{n}={self._params[n].value(codes[n][0])!r}" for n in expression.names)
+                values = ", ".join(f"{n}={self._params[n].value(float(codes[n][0]))!r}" for n in expression.names)
                 raise SpaceError(f"{values} violates require({expression.source!r}); change one of them")
 
     def defaults(self) -> Params | None:
@@ -197,7 +199,8 @@ class Space:
     def snap(self, X: Array) -> Array:
         """Canonical rows: active finite columns at cell centres, continuous ones clipped to [0, 1], inactive ones NaN.
 
-        NaN where a column is active counts as 0.5. Idempotent.
+        NaN where a column is active counts as 0.5. Idempotent, and `encode(decode(snap(X)))` is `snap(X)`: exactly in
+        finite columns, to 1e-12 in continuous ones (or what floats can tell apart, where that is coarser).
         """
         S = self._filled(X)
         return np.where(self._active(S), S, np.nan)
@@ -219,9 +222,12 @@ class Space:
 
     def keys(self, X: Array) -> list[bytes]:
         """The identities of rows X (n, d)."""
-        S = self.snap(X)
-        rounded = np.where(np.isinf(self._cells), np.round(S, 9), S)
-        return [row.tobytes() for row in np.where(np.isnan(S), -1.0, rounded + 0.0)]
+        S = self._filled(X)
+        active = self._active(S)
+        for j in np.flatnonzero(np.isinf(self._cells)):
+            scale = self._scales[j]  # by way of the numbers: what encodes equal params has equal keys
+            S[:, j] = np.round(scale.position(scale.numbers(S[:, j])), 9)
+        return [row.tobytes() for row in np.where(active, S + 0.0, -1.0)]
 
     def _filled(self, X: Array) -> Array:
         """X with NaN as 0.5, and every entry at the centre of its cell, active or not."""
@@ -382,17 +388,15 @@ class Space:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Space":
         """The space whose `to_json()` is `data`. SpaceError: it isn't one."""
-        params: dict[str, Parameter] = {}
+        known = ("params", "require")
+        if not isinstance(data, Mapping):
+            raise SpaceError(f"{data!r} is not a space; write {{'params': [...]}}")
         for key in data:
-            if key not in ("params", "require"):
-                raise SpaceError(f"{key!r} is not known of a space{nearest(str(key), ('params', 'require'))}")
-        for entry in data.get("params", ()):
-            name = entry.get("name")
-            if name in params:
-                raise SpaceError(f"{name}: given twice; remove one")
-            params[name] = parameter(str(name), entry)
-        space = Space(params)
-        return space.require(*data["require"]) if data.get("require") else space
+            if key not in known:
+                raise SpaceError(f"{key!r} is not known of a space{nearest(str(key), known)}")
+        required = data.get("require", [])
+        space = Space(parameters(data.get("params", [])))
+        return space.require(*([required] if isinstance(required, str) else required))
 
     @cached_property
     def _canonical(self) -> str:

@@ -12,7 +12,7 @@
 Private texts (error, output, notes, worker and actor names) enter events only as salted commitments.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
@@ -46,11 +46,19 @@ class Storage(Protocol):
         """
         ...
 
-    def claim(self, studies: Sequence[int], worker: str, lease: float | None, *, number: int | None = None,
-              purposes: Iterable[str] | None = None) -> Trial | None:
+    def claim(
+        self,
+        studies: Sequence[int],
+        worker: str,
+        lease: float | None,
+        *,
+        number: int | None = None,
+        purposes: Iterable[str] | None = None,
+    ) -> Trial | None:
         """Take the first queued trial (highest priority, then lowest number) of an open study, or a running one whose lease
         ran out; None if there is none. `lease` in seconds; None holds without expiry. `number` (with one study): only that
-        trial; `purposes`: only trials of those purposes. Paused, cancelled and archived studies give nothing out.
+        trial; `purposes`: only trials of those purposes. Paused, cancelled and archived studies give nothing out; a trial of a
+        cancelled study whose lease ran out is cancelled on the way.
         """
         ...
 
@@ -58,15 +66,16 @@ class Storage(Protocol):
         """Write reports of a running trial and renew its lease (also with no reports: the heartbeat).
 
         Returns the study's reports that are newer than the `since`-th (in the order of writing), for stopping rules.
-        A step reported again by the same attempt replaces its metrics. Raises LeaseLost when the trial has ended or was
-        claimed by another.
+        A step reported again by the same attempt replaces its report, and counts as written again: a reader that adds the
+        length of what it got to its `since` misses nothing, and may get a report twice. Raises LeaseLost when the trial
+        has ended or was claimed by another.
         """
         ...
 
     def finish(self, trial: Trial, outcome: Outcome) -> Trial:
         """End a running trial (event `finish`: {"state", "reason", "metrics", "digest", "private"}; adds to `spent` when the
         trial is a search trial). Raises LeaseLost, after recording a `late` event with the outcome's metrics and charging
-        its cost, when the trial has ended or was claimed by another.
+        its cost (its texts are not kept), when the trial has ended or was claimed by another.
         """
         ...
 
@@ -76,10 +85,14 @@ class Storage(Protocol):
         spec (change.spec replaces the spec: {"spec": ...}); pause, resume, cancel (of the study; cancel also cancels its
         queued trials, one `cancel` event each, and lets running ones end), cancel with a number (that open trial becomes
         cancelled: event `cancel` with its digest), archive (open trials are cancelled; the name is free again);
-        requeue (running trial `number`, if its attempt is change.attempt, goes back to queued);
+        requeue (running trial `number`, if its attempt is change.attempt, goes back to queued; in a cancelled study it is
+        cancelled, for nobody would take it);
         note (change.text is appended to trial `number`'s notes: {"note": commitment});
         import (change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each);
-        evidence, holdout, witness (change.body only). Raises Stale for an illegal transition, StudyNotFound for no study.
+        run, evidence, holdout, witness (change.body only).
+
+        Raises Stale for an illegal transition, a trial that does not
+        exist, or any change to an archived study; StudyNotFound for no study.
         """
         ...
 
@@ -94,6 +107,10 @@ class Storage(Protocol):
 
     def events(self, study: int, since: int = 0) -> list[Event]:
         """The study's events after position `since`, in order."""
+        ...
+
+    def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
+        """(salt, name) by event position: who is behind the `actor` commitments of events (see canonical.commitment)."""
         ...
 
     def witnessed(self, uid: str) -> list[tuple[int, str]]:

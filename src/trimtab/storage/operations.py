@@ -1,13 +1,29 @@
-"""The rules of the record, once for every store: what each method of Storage reads and writes in its transaction."""
+"""The rules of the record, once for every store: what each method of Storage reads and writes in its transaction.
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+Audited changes are in `revisions`.
+"""
+
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from secrets import token_hex
 
-from ..errors import LeaseLost, Stale, StudyNotFound
-from ..records import Cost, Outcome, Proposal, Purpose, Reason, Report, State, StudyRecord, StudySpec, StudyState, Trial
+from ..errors import LeaseLost, StudyNotFound
+from ..records import (
+    Cost,
+    Json,
+    Outcome,
+    Proposal,
+    Purpose,
+    Reason,
+    Report,
+    State,
+    StudyRecord,
+    StudySpec,
+    StudyState,
+    Trial,
+)
 from . import MAX_ATTEMPTS, rules
-from .rules import Entry
+from .rules import Actor, Entry
 from .transaction import Transaction
 
 
@@ -28,8 +44,13 @@ def known(tx: Transaction, study: int) -> StudyRecord:
     """The study's row, held. Raises StudyNotFound."""
     row = tx.study(study)
     if row is None:
-        raise StudyNotFound(f"study number {study} is not in this store (any more); list its studies to find the right one")
+        raise StudyNotFound(unknown(study))
     return row
+
+
+def unknown(study: int) -> str:
+    """The message of StudyNotFound."""
+    return f"study number {study} is not in this store (any more); `trimtab list` shows what is"
 
 
 def enqueue(tx: Transaction, study: int, proposals: Sequence[Proposal], at: int, seen: int) -> list[Trial]:
@@ -38,8 +59,11 @@ def enqueue(tx: Transaction, study: int, proposals: Sequence[Proposal], at: int,
     rules.admit(row, proposals, at)
     if not proposals:
         return []
-    same = {"seen": seen, "at": at, "batch": len(proposals), "now": tx.now, "position": row.position + 1}
-    trials = [rules.queued(study, at + i, p, **same) for i, p in enumerate(proposals)]
+    batch, position = len(proposals), row.position + 1
+    trials = [
+        rules.queued(study, at + i, p, seen=seen, at=at, batch=batch, now=tx.now, position=position)
+        for i, p in enumerate(proposals)
+    ]
     wanted = sum(t.purpose is Purpose.SEARCH for t in trials)
     row = replace(row, count=row.count + len(trials), reserved=row.reserved + wanted)
     record(tx, row, [rules.enqueue_entry(trials)])
@@ -49,9 +73,14 @@ def enqueue(tx: Transaction, study: int, proposals: Sequence[Proposal], at: int,
 
 def record(tx: Transaction, study: StudyRecord, entries: Sequence[Entry]) -> StudyRecord:
     """Save the study's row with its chain continued by the entries."""
+    if not entries:
+        return study
     study, events = rules.append(study, entries, tx.now)
     tx.save_study(study)
     tx.add_events(study, events)
+    actors = [(e.position, entry.actor) for e, entry in zip(events, entries, strict=True) if entry.actor]
+    if actors:
+        tx.add_actors(study.id, actors)
     return study
 
 
@@ -76,12 +105,14 @@ def claim(
 def _abandoned(tx: Transaction, found: Trial) -> bool:
     """End a running trial whose lease ran out when nobody may take it on. Whether it was ended."""
     study, trial = known(tx, found.study), tx.trial(found.study, found.number)
-    if trial is None or (trial.state, trial.attempt, trial.lease_until) != (found.state, found.attempt, found.lease_until):
+    if trial is None or (trial.state, trial.attempt, trial.lease_until) != (
+        found.state,
+        found.attempt,
+        found.lease_until,
+    ):
         return True  # somebody was faster: look again
     if study.state is StudyState.CANCELLED:
-        after, entries = cancelled(tx, study, [trial], study.position + 1)
-        record(tx, rules.released(study, after), entries)
-        tx.save_trial(after[0])
+        cancel(tx, study, [trial])
         return True
     if trial.attempt < MAX_ATTEMPTS:
         return False
@@ -90,18 +121,18 @@ def _abandoned(tx: Transaction, found: Trial) -> bool:
     return True
 
 
-def report(tx: Transaction, trial: Trial, reports: Sequence[Report], lease: float | None, since: int) -> list[Report]:
+def report(tx: Transaction, trial: Trial, reports: Sequence[Report], lease: float | None) -> None:
     """See Storage.report."""
     if reports:
         tx.study(trial.study)  # reports of one study are numbered in the order of writing
     if not tx.renew(trial, None if lease is None else tx.now + lease):
-        raise LeaseLost(_lost(trial))
+        raise LeaseLost(lost(trial))
     if reports:
         tx.write_reports(trial, list({float(r.step): r for r in reports}.values()))
-    return tx.reports_since(trial.study, since)
 
 
-def _lost(trial: Trial) -> str:
+def lost(trial: Trial) -> str:
+    """The message of LeaseLost."""
     return f"trial {trial.number}, attempt {trial.attempt}: it has ended or belongs to another worker now"
 
 
@@ -128,14 +159,24 @@ def _end(tx: Transaction, study: StudyRecord, trial: Trial, outcome: Outcome) ->
     return after
 
 
-def cancelled(
-    tx: Transaction, study: StudyRecord, trials: Sequence[Trial], position: int
-) -> tuple[list[Trial], list[Entry]]:
-    """The trials cancelled by the events from `position` on, and those events."""
-    ended, entries = [], []
-    for i, trial in enumerate(trials):
+def cancel(
+    tx: Transaction,
+    study: StudyRecord,
+    trials: Sequence[Trial],
+    *,
+    first: Sequence[Entry] = (),
+    body: Json | None = None,
+    actor: Actor | None = None,
+) -> StudyRecord:
+    """Cancel open trials by one `cancel` event each, after the events of `first`."""
+    ended, entries = [], list(first)
+    for trial in trials:
+        position = study.position + len(entries) + 1
         reports = tx.reports(study.id, trial.number)
-        after, sealed = rules.end(trial, Outcome(State.CANCELLED), reports, tx.now, position + i)
+        after, sealed = rules.end(trial, Outcome(State.CANCELLED), reports, tx.now, position)
         ended.append(after)
-        entries.append(Entry("cancel", trial.number, sealed))
-    return ended, entries
+        entries.append(Entry("cancel", trial.number, {**(body or {}), **sealed}, actor))
+    study = record(tx, rules.released(study, ended), entries)
+    for after in ended:
+        tx.save_trial(after)
+    return study

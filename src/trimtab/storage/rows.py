@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..canonical import dumps
-from ..errors import StorageError
+from ..errors import StorageError, UserError
 from ..records import Cost, Event, Json, Purpose, Reason, Report, State, StudyRecord, StudySpec, StudyState, Trial
 
 Row = dict[str, Any]
@@ -56,6 +56,14 @@ def _cost(text: Any) -> Cost:
     return Cost(**_parse(text))
 
 
+def _private(text: Any) -> dict[str, Any]:
+    texts: dict[str, Any] = _parse(text)
+    pairs = [*texts.get("notes", []), *(pair for name, pair in texts.items() if name != "notes")]
+    if not all(isinstance(pair, list) and [type(part) for part in pair] == [str, str] for pair in pairs):
+        raise ValueError("not every private text is a [salt, text]")
+    return texts
+
+
 @lru_cache(maxsize=64)
 def _spec(text: str) -> StudySpec:
     return StudySpec.from_json(_parse(text))
@@ -65,6 +73,7 @@ _WHOLE = _Column(int, _is(int))
 _REAL = _Column(lambda value: float(value) + 0.0, _is(float))  # + 0.0: no store need keep the sign of a zero
 _TEXT = _Column(str, _is(str))
 _JSON = _Column(lambda value: dumps(dict(value)), _parse)
+_PRIVATE = _Column(_JSON.write, _private)
 _COST = _Column(lambda value: dumps(value.to_json()), _cost)
 
 _TRIAL: Mapping[str, _Column] = {
@@ -92,7 +101,7 @@ _TRIAL: Mapping[str, _Column] = {
     "metrics": _JSON,
     "reason": _optional(_Column(str, Reason)),
     "cost": _COST,
-    "private": _JSON,
+    "private": _PRIVATE,
     "told": _optional(_WHOLE),
     "revision": _WHOLE,
 }
@@ -130,12 +139,12 @@ def _write(record: object, columns: Mapping[str, _Column]) -> Row:
     return {name: column.write(getattr(record, name)) for name, column in columns.items()}
 
 
-def _read(row: Mapping[str, Any], columns: Mapping[str, _Column], what: str) -> dict[str, Any]:
+def _read(row: Mapping[Any, Any], columns: Mapping[str, _Column], what: str) -> dict[str, Any]:
     values = {}
     for name, column in columns.items():
         try:
             values[name] = column.read(row[name])
-        except (ValueError, TypeError, KeyError, StorageError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, UserError) as error:
             raise Damaged(
                 f"{what}: its column {name!r} cannot be read ({error}); the row was changed outside Trimtab, "
                 "restore the store from a backup"
@@ -147,7 +156,7 @@ def trial_row(trial: Trial) -> Row:
     return _write(trial, _TRIAL)
 
 
-def trial_of(row: Mapping[str, Any]) -> Trial:
+def trial_of(row: Mapping[Any, Any]) -> Trial:
     return Trial(**_read(row, _TRIAL, f"trial {row['number']} of study {row['study']}"))
 
 
@@ -157,7 +166,7 @@ def study_row(study: StudyRecord) -> Row:
     return {**row, "active": None if study.state is StudyState.ARCHIVED else row["name"]}
 
 
-def study_of(row: Mapping[str, Any]) -> StudyRecord:
+def study_of(row: Mapping[Any, Any]) -> StudyRecord:
     study = StudyRecord(**_read(row, _STUDY, f"study {row['id']} ({row['name']})"))
     if row["active"] != (None if study.state is StudyState.ARCHIVED else study.name):
         raise Damaged(
@@ -171,7 +180,7 @@ def report_row(report: Report) -> Row:
     return _write(report, _REPORT)
 
 
-def report_of(row: Mapping[str, Any]) -> Report:
+def report_of(row: Mapping[Any, Any]) -> Report:
     return Report(**_read(row, _REPORT, f"trial {row['number']}, attempt {row['attempt']}, report at {row['step']}"))
 
 
@@ -179,7 +188,7 @@ def event_row(event: Event) -> Row:
     return _write(event, _EVENT)
 
 
-def event_of(row: Mapping[str, Any]) -> Event:
+def event_of(row: Mapping[Any, Any]) -> Event:
     return Event(**_read(row, _EVENT, f"event {row['position']} ({row['kind']})"))
 
 

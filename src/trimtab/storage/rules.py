@@ -29,12 +29,25 @@ from .rows import as_kept, plain
 
 
 @dataclass(frozen=True)
+class Actor:
+    """Who made a change: events hold the commitment, the store keeps salt and name apart, where they can be erased."""
+
+    salt: str
+    name: str
+
+    @property
+    def commitment(self) -> str:
+        return commitment(self.salt, self.name)
+
+
+@dataclass(frozen=True)
 class Entry:
     """What is to become the chain's next event."""
 
     kind: str
     number: int | None
     body: Json
+    actor: Actor | None = None
 
 
 def append(study: StudyRecord, entries: Sequence[Entry], now: float) -> tuple[StudyRecord, list[Event]]:
@@ -42,7 +55,8 @@ def append(study: StudyRecord, entries: Sequence[Entry], now: float) -> tuple[St
     events: list[Event] = []
     head, at = study.head, float(now) + 0.0
     for position, entry in enumerate(entries, start=study.position + 1):
-        event = link(head, position, entry.kind, entry.number, at, plain(entry.body))
+        who = {"actor": entry.actor.commitment} if entry.actor else {}
+        event = link(head, position, entry.kind, entry.number, at, plain({**entry.body, **who}))
         events.append(event)
         head = event.hash
     return replace(study, position=study.position + len(events), head=head), events
@@ -51,7 +65,9 @@ def append(study: StudyRecord, entries: Sequence[Entry], now: float) -> tuple[St
 def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int) -> None:
     """Raises StudyMismatch, Stale or BudgetSpent when the proposals may not be enqueued (see Storage.enqueue)."""
     if study.state in (StudyState.ARCHIVED, StudyState.CANCELLED):
-        raise StudyMismatch(f"study {study.name!r} is {study.state}: it takes no more trials; start a study of another name")
+        raise StudyMismatch(
+            f"study {study.name!r} is {study.state}: it takes no more trials; start a study of another name"
+        )
     if at != study.count:
         raise Stale(f"study {study.name!r} has {study.count} trials, not {at}: somebody was faster; read it again")
     wanted = sum(p.purpose is Purpose.SEARCH for p in proposals)
@@ -73,7 +89,9 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int) -> None:
             raise BudgetSpent(f"study {study.name!r}: {name}={used:g} of {limit:g} is spent; raise the budget's {name}")
 
 
-def queued(study: int, number: int, proposal: Proposal, *, seen: int, at: int, batch: int, now: float, position: int) -> Trial:
+def queued(
+    study: int, number: int, proposal: Proposal, *, seen: int, at: int, batch: int, now: float, position: int
+) -> Trial:
     """The trial that a proposal becomes, by the enqueue event at `position`."""
     return as_kept(
         Trial(
@@ -120,7 +138,9 @@ def enqueue_entry(trials: Sequence[Trial]) -> Entry:
     return Entry("enqueue", None, {"at": first.at, "seen": first.seen, "batch": first.batch, "trials": digests})
 
 
-def end(trial: Trial, outcome: Outcome, reports: Sequence[Report], now: float, position: int) -> tuple[Trial, dict[str, Any]]:
+def end(
+    trial: Trial, outcome: Outcome, reports: Sequence[Report], now: float, position: int
+) -> tuple[Trial, dict[str, Any]]:
     """The trial as it ended by the event at `position`, and that event's {"digest", "private"}.
 
     Raises Stale when the outcome is no legal end.
@@ -178,7 +198,9 @@ def released(study: StudyRecord, trials: Sequence[Trial]) -> StudyRecord:
 def private_texts(outcome: Outcome, worker: str | None) -> dict[str, Any]:
     """{name: [salt, text]} of the texts that events may only commit to; what is empty is left out."""
     texts: dict[str, Any] = {
-        name: salted(text) for name, text in (("error", outcome.error), ("output", outcome.output), ("worker", worker)) if text
+        name: salted(text)
+        for name, text in (("error", outcome.error), ("output", outcome.output), ("worker", worker))
+        if text
     }
     if outcome.notes:
         texts["notes"] = [salted(note) for note in outcome.notes]
@@ -193,18 +215,6 @@ def salted(text: str) -> list[str]:
 def valid(text: str) -> str:
     """The text with what is no valid Unicode replaced (captured output may hold anything)."""
     return text.encode(errors="replace").decode()
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who made a change: events hold the commitment, the store keeps salt and name apart, where they can be erased."""
-
-    salt: str
-    name: str
-
-    @property
-    def commitment(self) -> str:
-        return commitment(self.salt, self.name)
 
 
 def actor_of(change: Change) -> Actor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import Array, History, Problem, Proposal, Rows, strategy
+from .points import size
 
 _GRID = 1000  # a finite space up to this size is searched completely if the budget allows
 _MODEL = 2000  # beyond this many results a Gaussian process learns little more from its neighbourhood
@@ -33,7 +34,7 @@ class Auto:
 
 def choose(problem: Problem, results: int) -> tuple[str, str]:
     """The strategy for the next proposal and, in words, why."""
-    points = problem.space.cardinality() * problem.replicates
+    points = size(problem.space) * problem.replicates
     if points <= min(problem.budget or _GRID, _GRID):
         return "grid", f"{points} points fit the budget"
     if results < _MODEL:

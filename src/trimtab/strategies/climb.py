@@ -13,7 +13,7 @@ from ..numerics.ascent import ascend
 from ..numerics.qmc import rotated
 from ..space import Space
 from . import Array
-from .features import Features, Ints
+from .features import Features, Ints, Mask
 
 _HALF = 512  # Sobol points, and as many perturbed incumbents
 _SHORTLIST = 128
@@ -35,6 +35,10 @@ class Search:
     def score(self, X: Array) -> Array:
         return total(self.terms, self.features.encode(X))
 
+    def screen(self, X: Array) -> Array:
+        """`score` in single precision."""
+        return total([(posterior.single(), function) for posterior, function in self.terms], self.features.encode(X))
+
     def legal(self, X: Array) -> Array:
         """Snapped rows that are allowed."""
         X = self.space.snap(X)
@@ -44,9 +48,10 @@ class Search:
 def candidates(search: Search, incumbents: Array, rng: np.random.Generator) -> tuple[Array, Array]:
     """Points in falling order of acquisition, and their values. `incumbents` (b, d), best first, are perturbed."""
     pool = _pool(search, incumbents, rng)
+    pool = pool[np.argsort(-search.screen(pool), kind="stable")[:_SHORTLIST]]
     values = search.score(pool)
-    best = np.argsort(-values, kind="stable")[:_SHORTLIST]
-    pool, values = pool[best], values[best]
+    order = np.argsort(-values, kind="stable")
+    pool, values = pool[order], values[order]
     discrete = np.isfinite(search.space.cells)
     starts = np.concatenate([pool[_diverse(search, pool, values)], incumbents[:1]])
     found = _best(search, np.concatenate([starts, _climb(search, starts, ~search.space.unordered)]), _KEPT)
@@ -96,7 +101,7 @@ def _diverse(search: Search, X: Array, values: Array) -> Ints:
     return np.array(chosen, dtype=np.intp)
 
 
-def _climb(search: Search, X: Array, free: np.typing.NDArray[np.bool_]) -> Array:
+def _climb(search: Search, X: Array, free: Mask) -> Array:
     """Rows after gradient ascent in the numeric columns that are `free` (d,) and active. Not yet snapped."""
     numeric = search.features.numeric
     N = len(numeric)

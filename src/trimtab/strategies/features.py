@@ -14,6 +14,7 @@ from ..space import Space
 from . import Array
 
 Ints = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Bayesian optimisation with a Gaussian process: for spaces of any mix of types, up to some thousand results.
 
-A Sobol design, then a model (see `surrogate`) whose acquisition is maximised (see `climb`): the lower confidence bound,
-in turn with log expected improvement once the model has had a while; with constraints log expected improvement plus
-the logarithm of the probability that they hold. Pending points count as results equal to the model's mean.
+A Sobol design, then a model (see `surrogate`) whose acquisition is maximised (see `climb`): the lower confidence bound
+and log expected improvement in turn; with constraints log expected improvement plus the logarithm of the probability
+that they hold. Pending points count as results equal to the model's mean.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,10 @@ from ..numerics.acquisition import Term, log_below, log_improvement, log_rate, l
 from ..numerics.gp import Posterior
 from . import Array, History, Problem, Proposal, Rows
 from .climb import Search, candidates
-from .points import SMALL, Taken, listing, sequence, unseen
+from .points import SMALL, Taken, listing, sequence, size, unseen
 from .surrogate import Surrogate, surrogate
 
 _BETA = 1.8
-_CAUTIOUS = 40  # model-based proposals made by the bound alone
 _INCUMBENTS = 5  # points that the pool perturbs
 _TOP = 8  # best results among which the incumbent's mean is taken
 
@@ -57,15 +56,15 @@ class GP:
                 if proposal is None:
                     break
                 proposals.append(proposal)
-                taken = taken.plus(proposal.x)
+                taken = taken.plus(proposal.x[None])
                 pending = np.concatenate([pending, proposal.x[None]])
         return proposals
 
 
 def design_size(problem: Problem) -> int:
     """Points of the initial design."""
-    size = min(max(8, len(problem.space) + 2), 20)
-    return size if problem.budget is None else min(size, -(-problem.budget // 4))
+    most = min(max(8, len(problem.space) + 2), 20)
+    return most if problem.budget is None else min(most, -(-problem.budget // 4))
 
 
 def _weights(problem: Problem, rng: np.random.Generator) -> Array:
@@ -74,7 +73,7 @@ def _weights(problem: Problem, rng: np.random.Generator) -> Array:
 
 
 def _by_design(problem: Problem, taken: Taken, count: int) -> Proposal | None:
-    for index, x in sequence(problem, taken, count, 1):
+    for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
         return Proposal(x, why={"design": "sobol", "index": index})
     return None
 
@@ -112,11 +111,10 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _
     """The acquisition for the next proposal, when `count` points were told or are pending."""
     waiting = known.features.encode(pending)
     goal = known.goal.posterior(waiting)
-    late = count - design_size(problem) - _CAUTIOUS
     terms: list[Term] = [(m.posterior(waiting), partial(log_below, bound=bound)) for m, bound in known.constraints]
     if terms and not known.feasible.any():
         kind = "feasibility"
-    elif terms or (late >= 0 and late % 2):
+    elif terms or count % 2:
         kind = "log-ei"
         terms.append((goal, partial(log_improvement, best=_incumbent_mean(known, goal))))
     else:
@@ -132,14 +130,14 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _
 def _by_model(belief: _Belief, taken: Taken, rng: np.random.Generator) -> Proposal | None:
     """The admissible point of the largest acquisition, or None if the search met only points that are taken."""
     search = belief.search
-    if search.space.cardinality() <= SMALL:
+    if size(search.space) <= SMALL:
         X = listing(search.space)
         values = search.score(X)
     else:
         X, values = candidates(search, belief.known.X[belief.known.ranking()[:_INCUMBENTS]], rng)
-    for i in np.argsort(-values, kind="stable"):
-        if taken.admits(X[i]):
-            return Proposal(X[i].copy(), why=belief.why(X[i], float(values[i])))
+    order = np.argsort(-values, kind="stable")
+    for i in order[taken.admitted(X[order], 1)]:
+        return Proposal(X[i], why=belief.why(X[i], float(values[i])))
     return None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import SpecError
 from . import Array, History, Problem, Proposal, Rows
-from .points import Taken, sequence, unseen
+from .points import Taken, sequence, size, unseen
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Grid:
     def init(self, problem: Problem) -> History:
         """Raises SpecError if the space is infinite."""
         space = problem.space
-        endless = [name for name, cells in zip(space.names, space.cells, strict=True) if np.isinf(cells)]
-        if endless:
+        if np.isinf(size(space)):
+            endless = [name for name, cells in zip(space.names, space.cells, strict=True) if np.isinf(cells)]
             raise SpecError(
                 f"strategy='grid' needs a finite space; continuous: {', '.join(endless)}; "
                 "give each a step=, make it an Int or a Choice, or take strategy='sobol'"
@@ -33,9 +33,7 @@ class Grid:
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         taken = Taken.of(state.problem, state.rows, pending)
         done = len(state.rows) + len(pending)
-        points = [x for _, x in sequence(state.problem, taken, done, n)]
-        for x in points:
-            taken = taken.plus(x)
-        points += unseen(taken, n - len(points), rng)
-        size = state.problem.space.cardinality()
-        return [Proposal(x, why={"design": "grid", "index": done + i, "of": size}) for i, x in enumerate(points)]
+        _, first = sequence(state.problem, taken, done, n)
+        points = np.concatenate([first, unseen(taken.plus(first), n - len(first), rng)])
+        of = size(state.problem.space)
+        return [Proposal(x, why={"design": "grid", "index": done + i, "of": of}) for i, x in enumerate(points)]

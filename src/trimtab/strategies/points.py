@@ -34,12 +34,21 @@ class Taken:
         counts = Counter(problem.space.keys(np.concatenate([rows.X, pending])))
         return Taken(problem.space, problem.replicates, counts)
 
-    def admits(self, x: Array) -> bool:
-        return self.counts.get(self.space.key(x), 0) < self.limit
+    def admitted(self, X: Array, n: int) -> list[int]:
+        """Indices of the first n of the snapped rows X that may be proposed together."""
+        chosen: list[int] = []
+        counts = Counter[bytes]()
+        for i, key in enumerate(self.space.keys(X)):
+            if len(chosen) == n:
+                break
+            if self.counts.get(key, 0) + counts[key] < self.limit:
+                counts[key] += 1
+                chosen.append(i)
+        return chosen
 
-    def plus(self, x: Array) -> "Taken":
-        key = self.space.key(x)
-        return Taken(self.space, self.limit, {**self.counts, key: self.counts.get(key, 0) + 1})
+    def plus(self, X: Array) -> "Taken":
+        """With the rows X (n, d) taken as well."""
+        return Taken(self.space, self.limit, Counter(self.counts) + Counter(self.space.keys(X)))
 
 
 @lru_cache(maxsize=8)
@@ -50,37 +59,42 @@ def listing(space: Space) -> Array:
     return X
 
 
-def sequence(problem: Problem, taken: Taken, start: int, n: int) -> list[tuple[int, Array]]:
-    """The next n points of the study's Sobol sequence from index `start` on that are allowed and not taken, each with
-    its index. Fewer when a long stretch of the sequence has no more of them."""
-    space, found = problem.space, list[tuple[int, Array]]()
-    for first in range(start, start + _SCAN, _BLOCK):
-        X = space.snap(sobol(first, _BLOCK, len(space), problem.seed))
-        for i in np.flatnonzero(space.allowed(X)):
-            if len(found) == n:
-                return found
-            if taken.admits(X[i]):
-                found.append((first + int(i), X[i]))
-                taken = taken.plus(X[i])
-    return found
+@lru_cache(maxsize=8)
+def size(space: Space) -> int | float:
+    """How many points a space has: its cardinality, which `require` makes slow to count, counted once."""
+    return space.cardinality()
 
 
-def unseen(taken: Taken, n: int, rng: np.random.Generator) -> list[Array]:
-    """Up to n random points that are not taken: fewer only if sampling, and listing a finite space, find no more."""
-    space, found = taken.space, list[Array]()
-    size = space.cardinality()
-    draws = (n, 256, 4096) if size > SMALL else ()
-    for draw in draws:
-        for x in space.sample(draw, rng):
-            if len(found) < n and taken.admits(x):
-                found.append(x)
-                taken = taken.plus(x)
-        if len(found) == n:
-            return found
-    if size <= _LISTABLE:
+def sequence(problem: Problem, taken: Taken, start: int, n: int) -> tuple[list[int], Array]:
+    """The next points of the study's Sobol sequence from index `start` on that are allowed and not taken: up to n
+    indices and rows (n, d). Fewer when a long stretch of the sequence has no more of them."""
+    space = problem.space
+    indices: list[int] = []
+    found = np.empty((0, len(space)))
+    stop = start + int(min(_SCAN, max(_BLOCK, 4 * size(space))))
+    at, width = start, _BLOCK
+    while len(indices) < n and at < stop:
+        X = space.snap(sobol(at, width, len(space), problem.seed))
+        allowed = np.flatnonzero(space.allowed(X))
+        new = allowed[taken.admitted(X[allowed], n - len(indices))]
+        indices += (at + new).tolist()
+        found = np.concatenate([found, X[new]])
+        taken = taken.plus(X[new])
+        at, width = at + width, at + width - start  # each block doubles what has been looked at
+    return indices, found
+
+
+def unseen(taken: Taken, n: int, rng: np.random.Generator) -> Array:
+    """Up to n random points (n, d) that are not taken: fewer only if sampling, and listing a finite space, find no
+    more."""
+    space = taken.space
+    found = np.empty((0, len(space)))
+    for draw in (n, 256, 4096) if size(space) > SMALL else ():
+        X = space.sample(draw, rng)
+        X = X[taken.admitted(X, n - len(found))]
+        found, taken = np.concatenate([found, X]), taken.plus(X)
+    if len(found) < n and size(space) <= _LISTABLE:
         X = listing(space)
-        for i in np.tile(rng.permutation(len(X)), taken.limit):
-            if len(found) < n and taken.admits(X[i]):
-                found.append(X[i].copy())
-                taken = taken.plus(X[i])
+        X = X[np.tile(rng.permutation(len(X)), taken.limit)]
+        found = np.concatenate([found, X[taken.admitted(X, n - len(found))]])
     return found

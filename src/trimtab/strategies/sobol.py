@@ -23,9 +23,7 @@ class Sobol:
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         taken = Taken.of(state.problem, state.rows, pending)
-        proposals = []
-        for index, x in sequence(state.problem, taken, len(state.rows) + len(pending), n):
-            proposals.append(Proposal(x, why={"design": "sobol", "index": index}))
-            taken = taken.plus(x)
-        rest = unseen(taken, n - len(proposals), rng)
+        indices, X = sequence(state.problem, taken, len(state.rows) + len(pending), n)
+        rest = unseen(taken.plus(X), n - len(X), rng)
+        proposals = [Proposal(x, why={"design": "sobol", "index": i}) for i, x in zip(indices, X, strict=True)]
         return proposals + [Proposal(x, why={"design": "random"}) for x in rest]

@@ -6,7 +6,7 @@ for n rows are fitted from a start that is the cold fit on the first m rows, m t
 Notation: n rows, d parameters, k constraints; p distinct points.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from ..numerics import gp
 from ..numerics.warp import HUGE, Warped, bilog, half_rank
 from . import Array, Problem, Rows
-from .features import Features, Ints
+from .features import Features, Ints, Mask
 
 _PERIOD = 10
 _FIT = 256  # hyperparameters are fitted on at most so many points
@@ -59,7 +59,7 @@ class Surrogate:
     X: Array
     F: Array
     warped: Warped  # the goal
-    feasible: Array  # (p,) bool: known to satisfy every constraint
+    feasible: Mask  # (p,): known to satisfy every constraint
     goal: Model
     constraints: tuple[tuple[Model, float], ...]  # models of the known columns, each with its threshold
     success: tuple[Model, float] | None  # model of the success less its mean, and the mean; None while failures are few
@@ -72,41 +72,44 @@ class Surrogate:
 def surrogate(problem: Problem, rows: Rows, weights: Array) -> Surrogate:
     """All models. At least one row must not have failed. `weights` (m,) make one goal of several."""
     features = Features.of(problem.space)
-    table = tabulate(problem, features, rows, weights)
-    earlier = tabulate(problem, features, head(rows, _PERIOD * ((len(rows) - 1) // _PERIOD)), weights)
+    keys = problem.space.keys(rows.X)
+    m = _PERIOD * ((len(rows) - 1) // _PERIOD)
+    table, earlier = (tabulate(features, head(rows, count), keys[:count], weights) for count in (len(rows), m))
 
-    def model(values: Callable[[Table], Array]) -> Model:
-        before, now = (_data(problem, features, t, values(t)) for t in (earlier, table))
+    def model(values: Callable[[Table], Array], exact: bool = False) -> Model:
+        before, now = (_data(features, t, values(t), exact) for t in (earlier, table))
         start = gp.cold_fit(_thin(before)) if len(before) > 1 else gp.default_theta(len(problem.space))
-        return Model(_local(now), gp.fit(_thin(now), start, iterations=20))
+        return Model(_local(now), gp.warm_fit(_thin(now), start))
+
+    def constraint(k: int) -> tuple[Model, float]:
+        zero = bilog(table.C[~np.isnan(table.C[:, k]), k]).zero
+        return model(lambda t: _where_known(t.C[:, k], lambda c: bilog(c).z), problem.deterministic), zero
+
+    def success() -> tuple[Model, float]:
+        return model(lambda t: t.success - t.success.mean()), float(table.success.mean())
 
     usable = ~np.isnan(table.y)
     known = np.flatnonzero((~np.isnan(table.C)).any(0))
-    failures = int(np.isnan(rows.Y).any(1).sum())
+    failures = np.isnan(rows.Y).any(1).sum()
     return Surrogate(
         features=features,
         weights=weights,
         X=table.X[usable],
         F=table.F[usable],
         warped=half_rank(table.y[usable]),
-        feasible=(table.C[usable] <= 0).all(1),
-        goal=model(lambda t: _where_known(t.y, lambda y: half_rank(y).z)),
-        constraints=tuple(
-            (model(lambda t, k=k: _where_known(t.C[:, k], lambda c: bilog(c).z)), bilog(_known(table.C[:, k])).zero)
-            for k in known
-        ),
-        success=(model(lambda t: t.success - t.success.mean()), float(table.success.mean()))
-        if failures >= _FAILURES
-        else None,
+        feasible=np.asarray((table.C[usable] <= 0).all(1)),
+        goal=model(lambda t: _where_known(t.y, lambda y: half_rank(y).z), problem.deterministic),
+        constraints=tuple(constraint(int(k)) for k in known),
+        success=success() if failures >= _FAILURES else None,
     )
 
 
-def tabulate(problem: Problem, features: Features, rows: Rows, weights: Array) -> Table:
-    """Rows with equal X become one line, in the order of their first appearance."""
+def tabulate(features: Features, rows: Rows, keys: Sequence[bytes], weights: Array) -> Table:
+    """Rows with equal keys become one line, in the order of their first appearance."""
     lines: dict[bytes, int] = {}
-    line = np.array([lines.setdefault(key, len(lines)) for key in problem.space.keys(rows.X)], dtype=np.intp)
+    line = np.array([lines.setdefault(key, len(lines)) for key in keys], dtype=np.intp)
     _, first = np.unique(line, return_index=True)
-    failed = np.isnan(rows.Y).any(1)
+    failed = np.asarray(np.isnan(rows.Y).any(1))
     results = np.bincount(line, minlength=len(lines)).astype(float)
     C = np.empty((len(lines), rows.C.shape[1]))
     for k, column in enumerate(rows.C.T):
@@ -121,7 +124,7 @@ def tabulate(problem: Problem, features: Features, rows: Rows, weights: Array) -
     )
 
 
-def scalar(Y: Array, failed: Array, weights: Array) -> Array:
+def scalar(Y: Array, failed: Mask, weights: Array) -> Array:
     """One goal as it is; several as the augmented Chebyshev norm of their warped values (Knowles 2006, eq. 2)."""
     y = np.full(len(Y), np.nan)
     if failed.all():
@@ -148,10 +151,6 @@ def _average(values: Array, line: Ints, lines: int) -> Array:
     return np.where(count > 0, np.bincount(line, values / np.maximum(count, 1)[line], lines), np.nan)
 
 
-def _known(values: Array) -> Array:
-    return values[~np.isnan(values)]
-
-
 def _where_known(values: Array, transform: Callable[[Array], Array]) -> Array:
     """`transform` of those values that are not NaN, in their places."""
     out = values.copy()
@@ -161,11 +160,10 @@ def _where_known(values: Array, transform: Callable[[Array], Array]) -> Array:
     return out
 
 
-def _data(problem: Problem, features: Features, table: Table, values: Array) -> gp.Data:
+def _data(features: Features, table: Table, values: Array, exact: bool) -> gp.Data:
     """Training data from the lines whose value is known."""
     known = np.flatnonzero(~np.isnan(values))
-    weights = 1 / table.results[known]
-    return gp.Data(table.F[known], values[known], weights, features.groups, problem.deterministic)
+    return gp.Data(table.F[known], values[known], 1 / table.results[known], features.groups, exact)
 
 
 def _thin(data: gp.Data) -> gp.Data:

@@ -1,0 +1,214 @@
+"""How the command line shows the record: trials as JSON and CSV, tables, and the summary of a run. Text in, text out.
+
+On a terminal tables are drawn with rich; elsewhere they are aligned columns in which nothing is cut off.
+"""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from . import words
+from .records import COUNTED, State, Trial
+
+if TYPE_CHECKING:
+    from .evidence import Evidence
+    from .study import Study
+
+Row = Sequence[str]
+
+
+def document(value: Any) -> str:
+    """One JSON document."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def trial_json(t: Trial) -> dict[str, Any]:
+    """A trial as the command line gives it out."""
+    return {
+        "number": t.number,
+        "state": str(t.state),
+        "purpose": str(t.purpose),
+        "params": dict(t.params),
+        "metrics": dict(t.metrics),
+        "seed": t.seed,
+        "reason": None if t.reason is None else str(t.reason),
+        "error": t.error,
+        "strategy": t.strategy,
+        "version": t.version,
+        "parent": t.parent,
+        "replicate": t.replicate,
+        "attempt": t.attempt,
+        "started": t.started,
+        "ended": t.ended,
+        "cost": t.cost.to_json(),
+        "notes": list(t.notes),
+    }
+
+
+def trials_csv(trials: Sequence[Trial]) -> str:
+    """One line a trial, with columns `params.*` and `metrics.*`; empty where there is no value."""
+    params = list(dict.fromkeys(k for t in trials for k in t.params))
+    metrics = list(dict.fromkeys(k for t in trials for k in t.metrics))
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n").writerow
+    plain = ("number", "state", "purpose", "seed", "reason", "strategy", "started", "ended", "wall")
+    write([*plain, *(f"params.{k}" for k in params), *(f"metrics.{k}" for k in metrics)])
+    for t in trials:
+        facts = [t.number, t.state, t.purpose, t.seed, t.reason, t.strategy, t.started, t.ended, t.cost.wall]
+        write([*facts, *(t.params.get(k) for k in params), *(t.metrics.get(k) for k in metrics)])
+    return out.getvalue()
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+def table(head: Row, rows: Sequence[Row], right: Sequence[str] = ()) -> str:
+    """A table with the columns named in `right` aligned to the right."""
+    if sys.stdout.isatty():
+        return _drawn(head, rows, right)
+    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+    lines = []
+    for row in (head, *rows):
+        cells = zip(head, row, widths, strict=True)
+        lines.append("  ".join(c.rjust(w) if h in right else c.ljust(w) for h, c, w in cells).rstrip())
+    return "\n".join(lines)
+
+
+def _drawn(head: Row, rows: Sequence[Row], right: Sequence[str]) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD)
+    for name in head:
+        drawn.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console = Console(file=io.StringIO(), force_terminal=True, width=Console().width)
+    console.print(drawn)
+    return str(console.file.getvalue()).strip("\n")  # type: ignore[attr-defined]  # it is the StringIO above
+
+
+def facts(pairs: Mapping[str, str]) -> str:
+    """Names and values, one a line, aligned."""
+    width = max(len(k) for k in pairs)
+    return "\n".join(f"{k.ljust(width)}  {v}".rstrip() for k, v in pairs.items())
+
+
+def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
+    """Number, state, purpose, metrics, feasibility, time and setting of each trial."""
+    metrics = study.spec.metrics
+    best = best_of(study)
+    rows = []
+    for t in trials:
+        state = f"{t.state} ({t.reason})" if t.reason else str(t.state)
+        mark = "*" if best is not None and t.number == best.number else ""
+        values = [words.number(t.metrics[m]) if m in t.metrics else "" for m in metrics]
+        wall = words.duration(t.cost.wall) if t.ended else ""
+        rows.append([f"{t.number}{mark}", state, str(t.purpose), *values, wall, words.setting(t.params)])
+    head = ["trial", "state", "purpose", *metrics, "time", "params"]
+    return table(head, rows, right=["trial", *metrics, "time"]).replace(words.NBSP, " ")
+
+
+# ------------------------------------------------------------------------------------------------------------- answers
+
+
+def best_of(study: "Study") -> Trial | None:
+    """The best trial, or None while there is none."""
+    from .errors import SpecError
+
+    try:
+        return study.best
+    except SpecError:
+        return None
+
+
+def counted(counts: Mapping[str, int], trials: int | None) -> str:
+    """ "40 of 40 trials: 38 done, 2 failed" """
+    total = sum(counts[s] for s in COUNTED)
+    parts = [f"{n} {state}" for state, n in counts.items() if n and state != "queued"]
+    waiting = counts[State.QUEUED]
+    parts += [f"{waiting} queued"] if waiting else []
+    of = f" of {trials}" if trials is not None else ""
+    return f"{total}{of} trials: {', '.join(parts)}" if parts else f"no trials yet{of and f', {trials} allowed'}"
+
+
+def measured(study: "Study", t: Trial) -> str:
+    """ "auc 0.781, size_kib 96 (trial 12)" """
+    values = ", ".join(f"{m} {words.number(t.metrics[m])}" for m in study.spec.metrics if m in t.metrics)
+    return f"{values or f'{t.state}, nothing measured'} (trial {t.number})"
+
+
+def answers(study: "Study") -> dict[str, str]:
+    """Counts, baseline, best, how much better it is, and whether it meets the constraints."""
+    spec, baseline, best = study.spec, study.baseline, best_of(study)
+    lines = {"trials": counted(study.counts, spec.budget.trials)}
+    if baseline is not None:
+        met = "" if study.feasible(baseline) is not False else "; does not meet the constraints"
+        lines["baseline"] = measured(study, baseline) + met
+    if best is None:
+        lines["best"] = "none yet" + (" meets the constraints" if spec.constraints else "")
+        return lines
+    lines["best"] = measured(study, best)
+    goal = spec.goals[0]
+    if baseline is not None and goal.metric in baseline.metrics and baseline.number != best.number:
+        gain = goal.loss(baseline.metrics) - goal.loss(best.metrics)
+        lines["difference"] = f"{goal.metric} {words.signed(gain)}, positive is better; not yet proven"
+    if spec.constraints:
+        feasible = {True: "yes", False: "no", None: "unknown"}[study.feasible(best)]
+        lines["feasible"] = f"{feasible}: {', '.join(c.text for c in spec.constraints)}"
+    if len(spec.goals) > 1:
+        lines["pareto"] = f"trials {', '.join(str(t.number) for t in study.pareto)}"
+    lines["params"] = words.setting(best.params)
+    return lines
+
+
+def study_json(study: "Study") -> dict[str, Any]:
+    """A study as the command line gives it out."""
+    record, best, found = study.record, best_of(study), study.result()
+    return {
+        "study": record.name,
+        "uid": record.uid,
+        "state": str(record.state),
+        "created": record.created,
+        "storage": study.storage.url,
+        "spec": record.spec.to_json(),
+        "counts": study.counts,
+        "spent": record.spent.to_json(),
+        "baseline": None if study.baseline is None else trial_json(study.baseline),
+        "best": None if best is None else trial_json(best),
+        "evidence": None if found is None else found.to_json(),
+        "head": record.head,
+    }
+
+
+def study_text(study: "Study") -> str:
+    """A study on one screen: what is asked, what was spent, what was found, and the space."""
+    record, spec, found = study.record, study.spec, study.result()
+    limits = {f.name: getattr(spec.budget, f.name) for f in fields(spec.budget)}
+    head = {
+        "study": f"{record.name} ({record.state})",
+        "uid": record.uid,
+        "created": words.moment(record.created),
+        "goal": ", ".join(f"{'maximize' if g.maximize else 'minimize'} {g.metric}" for g in spec.goals),
+        "subject to": ", ".join(c.text for c in spec.constraints) or "nothing",
+        "budget": ", ".join(f"{k} {words.number(v)}" for k, v in limits.items() if v is not None) or "no limit",
+        "spent": f"{words.duration(record.spent.wall)} in trials, {words.duration(record.spent.cpu)} of CPU time",
+        "strategy": f"{spec.strategy}, seed {spec.seed}",
+        **answers(study),
+        "evidence": "none yet" if found is None else f"{found.decision}: {_difference(found)}",
+        "record": f"{record.position} events, head {record.head[:16]}",
+    }
+    rows = [[name, repr(p)] for name, p in spec.space.params.items()]
+    rows += [["require", text] for text in spec.space.requirements]
+    return f"{facts(head)}\n\n{table(['parameter', 'domain'], rows)}"
+
+
+def _difference(found: "Evidence") -> str:
+    low, high = (words.signed(x) for x in found.interval)
+    return f"{found.metric} {words.signed(found.difference)}, 95% interval {low} to {high}, {words.plural(len(found.pairs), 'pair')}"

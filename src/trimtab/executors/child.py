@@ -1,0 +1,125 @@
+"""What runs in a supervised process: take the task, then carry out payload after payload until the parent hangs up.
+
+From the parent come pickles (`Setup`, then payloads and replies); to the parent goes JSON, so that an objective cannot run
+code in it: ["ready"], ["message", m] (answered), ["last", m, cost].
+"""
+
+import ctypes
+import faulthandler
+import gc
+import json
+import os
+import resource
+import select
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from . import processes
+
+_SUBREAPER = 36  # prctl: orphans of this process become its children, and are ended with it
+
+
+class Task(Protocol):
+    """What is sent to a child once: picklable, and able to make the function that carries out payloads."""
+
+    def load(self) -> Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]: ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where a child finds itself."""
+
+    cwd: str
+    argv: list[str]
+    scratch: str  # removed if the parent dies
+
+
+def main(channel: int, lifeline: int, parent: int) -> None:
+    """Serve on file descriptor `channel` until it closes; when `lifeline` closes the parent `parent` is dead."""
+    for fd in (channel, lifeline):
+        os.set_inheritable(fd, False)
+    connection = Connection(channel)
+    setup: Setup = connection.recv()
+    threading.Thread(target=_watch, args=(lifeline, parent, setup.scratch), daemon=True).start()
+    faulthandler.enable()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    os.chdir(setup.cwd)
+    sys.argv[:] = setup.argv
+    try:
+        task: Task = connection.recv()
+        run = task.load()
+        _say(connection, "ready")
+        healthy = True
+        while healthy:
+            healthy = _serve(connection, run, connection.recv())
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # closed by the parent
+
+
+def _serve(connection: Connection, run: Callable[..., Any], payload: Mapping[str, Any]) -> bool:
+    """Carry out one payload; whether this process is fit for another."""
+
+    def send(message: Any) -> Any:
+        _say(connection, "message", message)
+        return connection.recv()
+
+    cpu = _cpu()
+    with suppress(OSError):
+        _reset_peak()
+    try:
+        last = run(payload, send)
+    except KeyboardInterrupt:  # Ctrl-C goes to the parent alone: this one is the objective's own
+        last = {"state": "failed", "reason": "error", "error": "KeyboardInterrupt: raised in the objective"}
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # the objective may have closed or replaced it
+            stream.flush()
+    _say(connection, "last", last, {"cpu": _cpu() - cpu, "memory": _peak()})
+    gc.collect()
+    return bool(last.get("reason") != "memory")
+
+
+def _say(connection: Connection, *what: Any) -> None:
+    connection.send_bytes(json.dumps(what).encode())
+
+
+def _cpu() -> float:
+    """CPU seconds of this process and of the children it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def _reset_peak() -> None:
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def _peak() -> float:
+    """Peak resident bytes of this process since `_reset_peak`; 0 where the system doesn't tell."""
+    with suppress(OSError), open("/proc/self/status") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return 1024.0 * int(line.split()[1])
+    return 0.0
+
+
+def _watch(lifeline: int, parent: int, scratch: str) -> None:
+    """End this process with its group and descendants when the parent is gone."""
+    while os.getppid() == parent:
+        readable, _, _ = select.select([lifeline], [], [], 0.5)
+        if readable:
+            break
+    time.sleep(0)
+    shutil.rmtree(scratch, ignore_errors=True)
+    me = os.getpid()
+    for member in processes.family(me)[1:]:
+        with suppress(processes.psutil.Error):
+            member.kill()
+    processes.kill(me)

@@ -1,0 +1,42 @@
+"""Runs jobs in this process, one after the other, while they are launched: a debugger works, output stays visible.
+
+Limits are not kept here; whoever needs them chooses `local`.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import Exit, Job
+
+
+class Inline:
+    """One slot in this process. `run(payload, send)` carries out a payload and returns its last message."""
+
+    def __init__(self, run: Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]) -> None:
+        self._run = run
+        self._ended: list[tuple[Job, Exit]] = []
+
+    def free(self) -> int:
+        return 0 if self._ended else 1
+
+    def launch(self, job: Job) -> None:
+        """Run the job to its end. KeyboardInterrupt passes through; the job then counts as killed."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        message, killed = None, True
+        try:
+            message = self._run(job.payload, job.listen)
+            killed = False
+        finally:
+            cost = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+            self._ended.append((job, Exit(message, killed=killed, cost=cost)))
+
+    def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:  # noqa: ARG002  (nothing runs in the background)
+        ended, self._ended = self._ended, []
+        return ended
+
+    def kill(self, job: Job) -> None:
+        """Nothing to do: a job has ended when `launch` returns."""
+
+    def close(self) -> None:
+        self._ended = []

@@ -1,0 +1,67 @@
+"""A process with all its descendants: what they use, and how they are ended."""
+
+import os
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process tree uses: CPU seconds so far, bytes of resident memory now, and its members."""
+
+    cpu: float = 0.0
+    memory: float = 0.0
+    members: tuple[psutil.Process, ...] = ()
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """The process and its descendants, also those in other sessions; empty when it is gone."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def usage(pid: int) -> Usage:
+    """CPU time and resident memory (pages that several members share are counted in each)."""
+    members, cpu, memory = family(pid), 0.0, 0.0
+    for member in members:
+        with suppress(psutil.Error):  # it has just ended
+            with member.oneshot():
+                cpu += sum(member.cpu_times()[:4])  # user, system, and those of waited children
+                memory += member.memory_info().rss
+    return Usage(cpu, memory, tuple(members))
+
+
+def proportional(members: Iterable[psutil.Process]) -> float:
+    """Bytes of resident memory where a page shared by several processes counts once; slower than `usage`."""
+    total = 0.0
+    for member in members:
+        with suppress(psutil.Error):
+            info = member.memory_full_info()
+            total += getattr(info, "pss", info.rss)
+    return total
+
+
+def kill(pid: int, known: Iterable[psutil.Process] = ()) -> None:
+    """SIGKILL to the process, its group, its descendants, and members that were known earlier."""
+    for _ in range(3):  # what is forked between the look and the blow is seen the next time
+        members = family(pid)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        for member in members:
+            _kill(member)
+        if len(members) <= 1:
+            break
+    for member in known:
+        _kill(member)
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.Error):  # psutil knows a process id that was given to another
+        process.kill()

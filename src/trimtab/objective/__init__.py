@@ -1,0 +1,93 @@
+"""What an objective may be (a function, an import path, a command), and how it reaches the process that runs it.
+
+`source` checks and names an objective; `load` makes the function that runs its trials, here or in a worker process to
+which the pickled Source was sent. Code travels only through the pipe to our own child; it is never stored.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ObjectiveError
+from . import command, functions, paths
+from .command import Command, report_metrics
+from .evaluation import ERROR, ActiveTrial, Message, Objective, Send, TrialFailed, evaluate, failed
+
+if TYPE_CHECKING:
+    from ..records import StudySpec
+
+__all__ = ["ActiveTrial", "Command", "Run", "Source", "TrialFailed", "evaluate", "load", "report_metrics", "source"]
+
+Run = Callable[[Mapping[str, Any], Send], Message]
+"""(payload, send) -> last message: one evaluation (see evaluation.evaluate)."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An objective that has been checked.
+
+    kind: "function", "path" or "command". text: qualified name, import path or template. fingerprint: sha256 of the
+    source text or template. Pickling one raises ObjectiveError when its function cannot leave this process.
+    """
+
+    kind: str
+    text: str
+    fingerprint: str
+    code: bytes = field(default=b"", repr=False)  # the packed function, in the process to which it was sent
+    call: Objective | None = field(default=None, repr=False, compare=False)  # in the process that made it
+
+    def __getstate__(self) -> dict[str, Any]:
+        code = functions.pack(self.call) if self.kind == "function" and self.call else self.code
+        return {**self.__dict__, "code": code, "call": None}
+
+    def objective(self) -> Objective:
+        """The function of a trial that this names. Raises whatever importing it raises."""
+        if self.kind == "command":
+            return partial(command.run, self.text)
+        if self.call is not None:
+            return self.call
+        loaded: Objective = paths.find(self.text)[0] if self.kind == "path" else functions.unpack(self.code)
+        return loaded
+
+    def load(self) -> Run:
+        """What runs its trials; an objective that cannot be loaded makes every trial fail, saying why."""
+        try:
+            return partial(evaluate, self.objective())
+        except (Exception, SystemExit) as error:
+            cause = str(error) if isinstance(error, ObjectiveError) else f"{type(error).__name__}: {error}"
+            message = failed(ERROR, f"objective {self.text} could not be loaded in its worker process: {cause}")
+            return lambda payload, send: message
+
+
+def load(source: Source) -> Run:
+    """What runs the trials of an objective in this process."""
+    return source.load()
+
+
+def source(objective: Any, spec: "StudySpec") -> Source:
+    """The objective of a study: a callable, "train.py:objective", "package.module:objective", a Command or a Source.
+
+    Raises ObjectiveError: there is no such file, module, function or program, importing it fails, it cannot be called
+    with a trial alone, or a placeholder names no parameter.
+    """
+    if isinstance(objective, Source):
+        return objective
+    if isinstance(objective, Command):
+        command.check(objective.template, spec.space.params)
+        return Source("command", objective.template, _sha(objective.template))
+    if isinstance(objective, str):
+        call, text = paths.find(objective)
+        functions.check(call)
+        return Source("path", objective, _sha(text), call=call)
+    if not callable(objective):
+        raise ObjectiveError(
+            f"objective={objective!r} cannot be called; give a function of the trial, 'train.py:objective' or a Command"
+        )
+    functions.check(objective)
+    return Source("function", functions.name_of(objective), _sha(functions.text_of(objective)), call=objective)
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

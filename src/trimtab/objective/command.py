@@ -1,0 +1,266 @@
+"""Objectives in any language: a command template, run once per trial, that prints its metrics.
+
+Parameters arrive in the template and in TRIMTAB_PARAMS (JSON); TRIMTAB_SEED, TRIMTAB_TRIAL, TRIMTAB_PURPOSE and
+TRIMTAB_REPLICATE tell the rest. Metrics come back as JSON lines on standard output (with "step": a report), through
+`trimtab report-metrics` (the file TRIMTAB_RESULT), or from lines such as `auc: 0.91` of an untouched script.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from typing import IO, Any
+
+import psutil
+
+from ..errors import ObjectiveError, nearest
+from .evaluation import BAD_RESULT, ERROR, ActiveTrial, TrialFailed, number
+from .harvest import Harvest
+
+SCRATCH = "TRIMTAB_SCRATCH"  # where a supervised process keeps its temporary files: its supervisor removes the folder
+RESERVED = ("seed", "trial", "params")
+_PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+_POLITE = 5.0  # seconds between SIGTERM and SIGKILL
+_GRACE = 1.0  # seconds in which output is still read after the command has ended
+_LOOK = 0.1  # seconds between two looks at TRIMTAB_RESULT
+
+_LAUNCH = (  # the command dies with the process that started it, even where that one is killed
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
+    "os.getppid() == int(sys.argv[1]) or os._exit(1); os.execvp(sys.argv[2], sys.argv[2:])"
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program as an objective: `python train.py --lr {learning_rate} --depth {max_depth}`.
+
+    Placeholders are {parameter}, {seed}, {trial} and {params} (`--name value` for every active parameter; a parameter of
+    the same name goes first); {{ and }} are literal braces. A word with an inactive parameter is left out together with
+    the option before it. The template is split into words as a shell would, but no shell runs it.
+    """
+
+    template: str
+
+
+def words(template: str) -> list[str]:
+    """The words of a template. Raises ObjectiveError when there are none or a quote is left open."""
+    try:
+        found = shlex.split(template)
+    except ValueError as error:
+        raise ObjectiveError(f"command {template!r}: {error}; close the quote") from None
+    if not found:
+        raise ObjectiveError(f"command {template!r} is empty; write a program and its arguments")
+    return found
+
+
+def check(template: str, parameters: Iterable[str]) -> None:
+    """Raises ObjectiveError for an unknown placeholder or a program that is not there."""
+    names = [*parameters]
+    for word in words(template):
+        for name in _placeholders(word):
+            if name not in (*names, *RESERVED):
+                raise ObjectiveError(
+                    f"command {template!r}: {{{name}}} is no parameter{nearest(name, [*names, *RESERVED])}; "
+                    "double the braces where they are meant literally"
+                )
+            if name == "params" and name not in names and word != "{params}":
+                raise ObjectiveError(f"command {template!r}: {{params}} makes several words; put it between spaces")
+    program = words(template)[0]
+    if _placeholders(program) or shutil.which(program, path=_path()):
+        return
+    if Path(program).is_file():
+        raise ObjectiveError(f"command {template!r}: {program} may not be executed; run `chmod +x {shlex.quote(program)}`")
+    raise ObjectiveError(f"command {template!r}: no program {program!r} on the PATH; install it or give its path")
+
+
+def _placeholders(word: str) -> list[str]:
+    return [m[1] for m in _PLACE.finditer(word) if m[1] is not None]
+
+
+def _path() -> str:
+    """The PATH, and last the folder of this interpreter: `python` is found in an environment that was not activated."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), os.path.dirname(sys.executable)])
+
+
+def arguments(template: str, trial: ActiveTrial) -> list[str]:
+    """The words of the template with a trial's values filled in."""
+    values: Mapping[str, Any] = {"seed": trial.seed, "trial": trial.number, **trial.params}
+    filled: list[str] = []
+    option = False  # whether the last word is an option that waits for its value
+    for word in words(template):
+        if word == "{params}" and "params" not in values:
+            filled += [w for name, value in trial.params.items() for w in (f"--{name}", str(value))]
+            option = False
+        elif any(name not in values for name in _placeholders(word)):
+            filled = filled[:-1] if option else filled
+            option = False
+        else:
+            filled.append(_PLACE.sub(lambda m: m[0][0] if m[1] is None else str(values[m[1]]), word))
+            option = word.startswith("-") and not _placeholders(word)
+    return filled
+
+
+def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
+    """Run the command for a trial and return its metrics; its output is passed on.
+
+    Raises TrialFailed: error for a non-zero exit or a signal, bad result when no line holds a metric that is needed.
+    """
+    argv = arguments(template, trial)
+    with tempfile.TemporaryDirectory(prefix="trimtab-", dir=os.environ.get(SCRATCH)) as folder:
+        result = Path(folder) / "result"
+        result.touch()
+        process = _start(argv, trial, result)
+        try:
+            harvest, stopped, complaints = _follow(process, result, trial)
+        finally:
+            _end(process)
+    if stopped:
+        return {}
+    if process.returncode != 0:
+        raise TrialFailed(ERROR, _epitaph(process.returncode, complaints, argv))
+    metrics = harvest.metrics()
+    missing = [m for m in trial.metrics if m not in metrics]
+    if missing:
+        example = json.dumps(dict.fromkeys(trial.metrics, 0.5))
+        raise TrialFailed(
+            BAD_RESULT,
+            f"missing metric {', '.join(map(repr, missing))} in the output of the command; let it print a line such as "
+            f"{example}\n\ncommand: {shlex.join(argv)}",
+        )
+    return metrics
+
+
+def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess.Popen[str]":
+    environment = {
+        **os.environ,
+        "PATH": _path(),
+        "TRIMTAB_PARAMS": json.dumps(trial.params),
+        "TRIMTAB_SEED": str(trial.seed),
+        "TRIMTAB_TRIAL": str(trial.number),
+        "TRIMTAB_PURPOSE": trial.purpose,
+        "TRIMTAB_REPLICATE": "" if trial.replicate is None else str(trial.replicate),
+        "TRIMTAB_RESULT": str(result),
+    }
+    launcher = [sys.executable, "-ISc", _LAUNCH, str(os.getpid())] if sys.platform == "linux" else []
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*launcher, *argv], env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+        text=True, encoding="utf-8", errors="replace",
+    )  # fmt: skip
+
+
+def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) -> tuple[Harvest, bool, list[str]]:
+    """Read what the command says until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr)."""
+    lines: Queue[str] = Queue(maxsize=1000)
+    complaints: deque[str] = deque(maxlen=20)
+    readers = [_reader(process.stdout, sys.stdout, lines.put), _reader(process.stderr, sys.stderr, complaints.append)]
+    harvest = Harvest(trial.metrics)
+    over, looked, position = None, 0.0, 0
+    while any(r.is_alive() for r in readers) or not lines.empty():
+        try:
+            reported = harvest.line(lines.get(timeout=_LOOK / 2), trial)
+        except Empty:
+            reported = False
+        now = time.monotonic()
+        if now - looked > _LOOK:
+            looked, (position, from_file) = now, _news(result, position, harvest, trial)
+            reported = reported or from_file
+        if reported and trial.should_stop():
+            return harvest, True, [*complaints]
+        if process.poll() is not None:
+            over = over or now
+            if now - over > _GRACE and lines.empty():  # something that it left behind holds the pipe
+                break
+    process.wait()
+    _news(result, position, harvest, trial)
+    return harvest, False, [*complaints]
+
+
+def _reader(stream: IO[str] | None, sink: IO[str], take: Callable[[str], None]) -> threading.Thread:
+    """A thread that passes a stream on, line by line."""
+
+    def copy() -> None:
+        assert stream is not None  # both streams are pipes
+        for line in iter(lambda: stream.readline(65536), ""):
+            sink.write(line)
+            sink.flush()
+            take(line)
+
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    return thread
+
+
+def _news(result: Path, position: int, harvest: Harvest, trial: ActiveTrial) -> tuple[int, bool]:
+    """Take complete lines after `position` of the result file: (the new position, whether one was a report)."""
+    with result.open("rb") as file:
+        file.seek(position)
+        text = file.read()
+    whole = text[: text.rfind(b"\n") + 1]
+    reported = [harvest.entry(line, trial) for line in whole.decode("utf-8", "replace").splitlines()]
+    return position + len(whole), any(reported)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End a command that still runs, politely first, with its children."""
+    if process.poll() is None:
+        try:
+            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        except psutil.NoSuchProcess:
+            family = []
+        for member in family:
+            _signal(member, signal.SIGTERM)
+        _, stubborn = psutil.wait_procs(family, timeout=_POLITE)
+        for member in stubborn:
+            _signal(member, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(process: psutil.Process, which: signal.Signals) -> None:
+    try:
+        process.send_signal(which)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _epitaph(code: int, complaints: Sequence[str], argv: Sequence[str]) -> str:
+    end = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    said = "".join(complaints).strip()
+    last = f": {said.splitlines()[-1]}" if said else ""
+    return f"the command ended with {end}{last}\n\ncommand: {shlex.join(argv)}\n\n{said}".strip()
+
+
+def report_metrics(pairs: Sequence[str], step: float | None = None) -> None:
+    """Hand metrics ("auc=0.9") to the trial whose command this process belongs to; with `step`, as a report.
+
+    Raises ObjectiveError for a pair that is none, and outside a trial.
+    """
+    path = os.environ.get("TRIMTAB_RESULT")
+    if not path:
+        raise ObjectiveError("TRIMTAB_RESULT is not set; report-metrics works inside the command of a trial")
+    if not pairs:
+        raise ObjectiveError("report-metrics needs at least one metric, such as auc=0.91")
+    entry: dict[str, float] = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        try:
+            entry[name.strip()] = float(text)
+        except ValueError:
+            sign = ""
+        if not sign or not name.strip():
+            raise ObjectiveError(f"{pair!r} is no metric; write name=number, such as auc=0.91")
+    line = json.dumps(entry if step is None else {**entry, "step": number(step)}) + "\n"
+    with open(path, "ab", buffering=0) as file:
+        file.write(line.encode())

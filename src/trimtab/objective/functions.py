@@ -1,0 +1,109 @@
+"""Functions as objectives: their source text, and how they are packed for another process."""
+
+import functools
+import inspect
+import pickle
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any
+
+from ..errors import ObjectiveError
+
+
+def name_of(objective: Any) -> str:
+    """module.qualified_name of a callable; of its class for an object."""
+    inner = _innermost(objective)
+    return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', type(inner).__name__)}"
+
+
+def text_of(objective: Any) -> str:
+    """The source text of a callable with the plain arguments that a partial binds; its byte code where no text is known."""
+    bound = ""
+    if isinstance(objective, functools.partial):
+        values = [*enumerate(objective.args), *sorted(objective.keywords.items())]
+        bound = repr([(k, v) for k, v in values if isinstance(v, int | float | str | bool | None)])
+    inner = _innermost(objective)
+    try:
+        return inspect.getsource(inner) + bound
+    except (OSError, TypeError):
+        code = getattr(inner, "__code__", None)
+        return (name_of(objective) if code is None else _code_text(code)) + bound
+
+
+def _innermost(objective: Any) -> Any:
+    """The function or class in which the code of a callable stands."""
+    while isinstance(objective, functools.partial):
+        objective = objective.func
+    if inspect.isroutine(objective) or isinstance(objective, type):
+        return inspect.unwrap(getattr(objective, "__func__", objective))
+    return type(objective)
+
+
+def _code_text(code: CodeType) -> str:
+    constants = [_code_text(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {constants}"
+
+
+def check(objective: Any) -> None:
+    """Raises ObjectiveError for a callable that does not take a trial as its only argument."""
+    try:
+        signature = inspect.signature(objective)
+    except (ValueError, TypeError):
+        return  # a builtin that doesn't tell
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise ObjectiveError(
+            f"objective {name_of(objective)}{signature} must take one argument, the trial; "
+            "bind the others with functools.partial"
+        ) from None
+
+
+def pack(objective: Any) -> bytes:
+    """The callable with all that it captures. Raises ObjectiveError naming what in it cannot leave this process."""
+    import cloudpickle
+
+    try:
+        return bytes(cloudpickle.dumps(objective))
+    except Exception as error:  # any class may refuse in its own way
+        culprits = [f"{name} ({type(v).__name__})" for name, v in _captured(objective) if not _packs(v)]
+        what = f"it captures {', '.join(culprits)}: " if culprits else ""
+        raise ObjectiveError(
+            f"objective {name_of(objective)} cannot be sent to a worker process: {what}{_line(error)}; make such things "
+            "inside the objective, or run it with one worker and no limits"
+        ) from None
+
+
+def unpack(code: bytes) -> Any:
+    """The callable that `pack` packed; only for bytes from this program's own parent process."""
+    return pickle.loads(code)
+
+
+def _packs(value: Any) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value)
+    except Exception:
+        return False
+    return True
+
+
+def _captured(objective: Any) -> Iterator[tuple[str, Any]]:
+    """(name, value) of what a callable takes along: bound arguments, closure, globals, defaults, attributes."""
+    while isinstance(objective, functools.partial):
+        yield from ((str(k), v) for k, v in [*enumerate(objective.args), *objective.keywords.items()])
+        objective = objective.func
+    owner = getattr(objective, "__self__", None if inspect.isfunction(objective) else objective)
+    yield from getattr(owner, "__dict__", {}).items()
+    function = inspect.unwrap(getattr(objective, "__func__", objective))
+    function = function if inspect.isfunction(function) else getattr(type(function), "__call__", None)
+    if inspect.isfunction(function):
+        found = inspect.getclosurevars(function)
+        yield from {**found.globals, **found.nonlocals}.items()
+        yield from zip(function.__code__.co_varnames[::-1], (function.__defaults__ or ())[::-1], strict=False)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

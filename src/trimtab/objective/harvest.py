@@ -1,0 +1,74 @@
+"""Finds metrics in what a command prints. Values of JSON lines go before those of other lines."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .evaluation import ActiveTrial, number
+
+_NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?!\w|\.\d)"
+
+
+class Harvest:
+    """The metrics seen so far, the last value of each. `needed`: the names that the study wants."""
+
+    def __init__(self, needed: Sequence[str]) -> None:
+        self._needed = tuple(needed)
+        self._patterns = {
+            m: re.compile(rf"(?<![\w.-]){re.escape(m)}[\"']?(?:\s*[:=]\s*|\s+){_NUMBER}", re.IGNORECASE) for m in needed
+        }
+        self._printed: dict[str, float] = {}  # by lines such as `auc: 0.91`
+        self._filed: dict[str, Any] = {}  # by JSON lines of the result file
+        self._json: dict[str, Any] = {}  # by JSON lines on standard output
+        self._last = ""
+
+    def line(self, text: str, trial: ActiveTrial) -> bool:
+        """Take a line of standard output; whether it was a report."""
+        self._last = text.strip() or self._last
+        entry = _object(text)
+        if entry is not None and ("step" in entry or any(m in entry for m in self._needed)):
+            self._json.update(self._useful(entry))
+            return _report(entry, trial)
+        for metric, pattern in self._patterns.items():
+            for match in pattern.finditer(text):
+                self._printed[metric] = float(match[1])
+        return False
+
+    def entry(self, text: str, trial: ActiveTrial) -> bool:
+        """Take a line of the result file; whether it was a report."""
+        entry = _object(text)
+        if entry is None:
+            return False
+        self._filed.update(self._useful(entry))
+        return _report(entry, trial)
+
+    def metrics(self) -> dict[str, Any]:
+        """What was found: needed metrics as they were written, others where they are numbers."""
+        found = {**self._printed, **self._filed, **self._json}
+        if not found and len(self._needed) == 1 and re.fullmatch(_NUMBER, self._last, re.IGNORECASE):
+            return {self._needed[0]: float(self._last)}
+        return found
+
+    def _useful(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in entry.items() if k in self._needed or (k != "step" and number(v) is not None)}
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """The JSON object that the line is, if it is one."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _report(entry: Mapping[str, Any], trial: ActiveTrial) -> bool:
+    """Pass an entry with a step on; whether it was one."""
+    metrics = {k: v for k, v in entry.items() if k != "step" and number(v) is not None}
+    if "step" not in entry or not metrics:
+        return False
+    trial.report(entry["step"], **metrics)
+    return True

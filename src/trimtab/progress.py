@@ -1,0 +1,139 @@
+"""The progress of a running study: one line that is rewritten on a terminal, now and then a plain line elsewhere.
+
+It is written to standard error, so that standard output stays the program's own.
+"""
+
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from .engine import Candidate, Ledger, baseline_metrics, best, candidates
+from .records import OPEN, Purpose, State, StudySpec
+from .words import duration, number, plural
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+EVERY = 10.0  # seconds between two plain lines, unless there is a new best
+
+
+def line(ledger: Ledger, leader: Candidate | None, eta: float | None) -> str:
+    """The state of a study in a line: counts, the best so far, budget left, `eta` seconds to go (None: unknown)."""
+    counts = ledger.counts
+    said = [f"{counts[State.DONE]} done", f"{len(ledger.running())} running", f"{counts[State.FAILED]} failed"]
+    if counts[State.STOPPED]:
+        said.insert(1, f"{counts[State.STOPPED]} stopped early")
+    parts = [", ".join(said), _evidence(ledger), _best(ledger.study.spec, leader), _budget_left(ledger)]
+    if eta is not None:
+        parts.append(f"about {duration(max(1, round(eta)))} to go")
+    return " · ".join(p for p in parts if p)
+
+
+def _evidence(ledger: Ledger) -> str:
+    """How far the evidence is, while its trials run."""
+    if not any(t.purpose is Purpose.CERTIFY for t in ledger.open.values()):
+        return ""
+    runs = [t for t in ledger.trials.values() if t.purpose is Purpose.CERTIFY]
+    return f"evidence: {sum(t.state not in OPEN for t in runs)} of {plural(len(runs), 'run')}"
+
+
+def _best(spec: StudySpec, leader: Candidate | None) -> str:
+    if leader is None:
+        return "no feasible result yet" if spec.constraints else "no result yet"
+    metric = spec.goals[0].metric
+    said = f"best {metric} {number(leader.metrics[metric])} (trial {leader.trial.number}"
+    if spec.constraints:
+        said += {True: ", feasible", False: ", not feasible", None: ", feasibility unknown"}[leader.feasible]
+    return said + ")"
+
+
+def _budget_left(ledger: Ledger) -> str:
+    """What remains of the budget that counts trials, else of the first other one that was set."""
+    b, spent = ledger.study.spec.budget, ledger.study.spent
+    if b.trials is not None:
+        return f"{max(0, b.trials - ledger.counted)} of {plural(b.trials, 'trial')} left"
+    hours = 3600.0
+    for limit, used, unit in (
+        (b.cpu_hours, spent.cpu / hours, " CPU hours"),
+        (b.gpu_hours, spent.gpu / hours, " GPU hours"),
+        (b.cost, spent.money, " of cost"),
+    ):
+        if limit is not None:
+            return f"{number(max(0.0, limit - used), 3)} of {number(limit, 3)}{unit} left"
+    return ""
+
+
+class Progress:
+    """Shows `line` while it is entered. `stream`: standard error by default; `quiet`: nothing at all."""
+
+    def __init__(self, spec: StudySpec, stream: TextIO | None = None, quiet: bool = False) -> None:
+        self._name = spec.name
+        self._stream = sys.stderr if stream is None else stream
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._latest = self._shown = ""  # the line as it is now, and as it was last written
+        self._at: float | None = None  # when it was written
+        self._start: tuple[float, int] | None = None  # when the first update came, and what was finished then
+        self._leader: Candidate | None = None
+        self._told = 0  # results behind the leader
+
+    def __enter__(self) -> "Progress":
+        terminal = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        if terminal and not self._quiet:
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(file=self._stream), auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        elif self._latest != self._shown:
+            self._write()
+
+    def update(self, ledger: Ledger, now: float) -> None:
+        """Show the study as it is at `now` (seconds since the epoch)."""
+        if self._quiet:
+            return
+        better = self._follow(ledger)
+        self._latest = f"{self._name}: {line(ledger, self._leader, self._eta(ledger, now))}"
+        if self._live is not None:
+            from rich.text import Text
+
+            self._live.update(Text(self._latest, overflow="ellipsis", no_wrap=True), refresh=True)
+        elif better or self._at is None or now - self._at >= EVERY:
+            self._at = now
+            self._write()
+
+    def _follow(self, ledger: Ledger) -> bool:
+        """Look for a new leader when there are new results; True when there is one."""
+        if self._told == len(ledger.told):
+            return False
+        spec, before = ledger.study.spec, self._leader
+        self._told = len(ledger.told)
+        found = candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
+        self._leader = best(spec, found)
+        return self._leader is not None and (before is None or self._leader.trial.number != before.trial.number)
+
+    def _eta(self, ledger: Ledger, now: float) -> float | None:
+        """Seconds until the budget of trials or time is spent, at the pace since the first update; None when unknown."""
+        b = ledger.study.spec.budget
+        if self._start is None:
+            self._start = (now, ledger.counted)
+        since, had = self._start
+        found = [b.time - ledger.wall(now)] if isinstance(b.time, float) else []
+        if b.trials is not None and ledger.counted > had:
+            found.append((b.trials - ledger.counted) * (now - since) / (ledger.counted - had))
+        left = min(found, default=0.0)
+        return left if left > 0 else None
+
+    def _write(self) -> None:
+        self._shown = self._latest
+        self._stream.write(self._latest + "\n")
+        self._stream.flush()

@@ -1,0 +1,92 @@
+"""What a study cannot say, found by rule: every document lists it."""
+
+import math
+
+from ..evidence import Evidence
+from ..evidence.certificate import FEW
+from ..records import COUNTED, State
+from ..space import Choice, Params
+from ..words import number, percent, plural, value
+from .facts import Facts
+from .sections import tuned
+
+
+def limits(facts: Facts, evidence: Evidence | None) -> list[str]:
+    """What this study cannot say, by rule."""
+    return [
+        *_of_evidence(facts, evidence),
+        *_of_search(facts),
+        *_of_best(facts, tuned(facts, evidence)),
+    ]
+
+
+def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
+    said = []
+    if e is None:
+        said.append("No evidence: the gain over the baseline was not tested on runs that the search never saw.")
+    elif len(e.pairs) < 2 * FEW:
+        said.append(f"Few pairs: the interval rests on {plural(len(e.pairs), 'pair')}.")
+    if e is not None and facts.best and facts.best.trial.params != e.tuned:
+        said.append(
+            f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {facts.best.trial.number}."
+        )
+    if e is not None and len(facts.spec.goals) > 1:
+        said.append(f"Several goals: the evidence speaks of {e.metric} alone.")
+    if facts.spec.baseline is None:
+        said.append("No baseline: nothing says how good the best is.")
+    elif facts.reference is None:
+        said.append("The baseline has no result: comparisons and limits relative to it are unknown.")
+    return said
+
+
+def _of_search(facts: Facts) -> list[str]:
+    said = []
+    finished = [t for t in facts.searched if t.state in COUNTED]
+    failed = sum(t.state is State.FAILED for t in finished)
+    d = len(facts.spec.space)
+    if len(finished) < 10 * d:
+        said.append(
+            f"Small budget: {plural(len(finished), 'finished trial')} for {plural(d, 'parameter')}, under 10 for each."
+        )
+    if failed > 0.1 * len(finished):
+        share = percent(failed / len(finished))
+        said.append(f"Failures: {failed} of {plural(len(finished), 'finished trial')} failed ({share}).")
+    still = sum(t.state in (State.QUEUED, State.RUNNING) for t in facts.trials)
+    if still:
+        said.append(f"Not finished: {plural(still, 'trial')} queued or running when this was written.")
+    return said
+
+
+def _of_best(facts: Facts, params: Params | None) -> list[str]:
+    if params is None:
+        return []
+    said = []
+    if edges := _on_edge(facts, params):
+        said.append(f"On the edge of its range: {', '.join(edges)}. A wider range may hold something better.")
+    found = next((c for c in facts.candidates if c.trial.params == params), None)
+    if found is None:
+        return said
+    if found.n == 1:
+        said.append("The chosen setting ran once in the search: its search result is a single, favourable draw.")
+    for c in facts.spec.constraints:
+        excess, bound = c.excess(found.metrics, facts.reference), c.bound(facts.reference)
+        if math.isnan(excess):
+            said.append(f"Whether {c.text!r} holds is unknown.")
+        elif -0.05 * abs(bound) <= excess <= 0:
+            near = f"{c.metric} is {number(found.metrics[c.metric])}, {number(bound)} is allowed"
+            said.append(f"Close to a limit ({c.text}): {near}.")
+    return said
+
+
+def _on_edge(facts: Facts, params: Params) -> list[str]:
+    """Numeric parameters whose value lies within 2 % of an end of the range, on the parameter's own scale."""
+    row = facts.spec.space.encode([params])[0]
+    cells = facts.spec.space.cells
+    edges = []
+    for j, (name, p) in enumerate(facts.spec.space.params.items()):
+        if isinstance(p, Choice) or name not in params or cells[j] <= 3:
+            continue
+        near = max(0.02, 0.75 / cells[j])
+        if not near <= row[j] <= 1 - near:
+            edges.append(f"{name} = {value(params[name])} (from {value(p.low)} to {value(p.high)})")
+    return edges

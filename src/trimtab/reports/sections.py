@@ -1,0 +1,263 @@
+"""What the document says, as plain tables and sentences: rows in, text out. How it looks is the template's business."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..evidence import Evidence
+from ..goals import Goal
+from ..records import COUNTED, Budget, Cost, Event, Purpose, State, StudyRecord, Trial
+from ..space import UNSET, Choice, Parameter, Params
+from ..words import duration, estimate, moment, number, percent, plural, setting, signed, size, value
+from .facts import Facts
+
+Rows = list[list[str]]
+Pairs = list[tuple[str, str]]
+MOST_ROWS = 1000
+"""Trials that the document lists one by one."""
+
+
+def wish(goal: Goal) -> str:
+    return f"{'maximise' if goal.maximize else 'minimise'} {goal.metric}"
+
+
+def headline(facts: Facts, evidence: Evidence | None) -> tuple[str, str]:
+    """(kind, sentence): the answer, first."""
+    if evidence is not None:
+        return evidence.decision, _decided(evidence)
+    best, goal = facts.best, facts.spec.goals[0]
+    if best is None:
+        done = sum(facts.status(t) == "infeasible" for t in facts.searched)
+        why = "no finished trial keeps the constraints" if done else "no trial has finished with a result"
+        return "nothing", f"There is nothing to show: {why}."
+    said = f"The best setting of the search, trial {best.trial.number}, has {goal.metric} {number(best.metrics[goal.metric])}"
+    if facts.reference and goal.metric in facts.reference:
+        said += f"; the baseline has {number(facts.reference[goal.metric])}"
+    return "no evidence", f"{said}. Whether that is a gain has not been tested: search results flatter the winner."
+
+
+def _decided(e: Evidence) -> str:
+    difference, low, high = estimate(e.difference, e.interval)
+    baseline, tuned = (number(v) for v in e.means)
+    span = f"{difference} (95 % interval {low} to {high}; positive is better)"
+    runs = f"in {plural(len(e.pairs), 'pair')} of fresh runs: {e.metric} {baseline} for the baseline, {tuned} tuned."
+    said = {
+        "proven": f"The tuned setting, trial {e.tuned_trial}, is better than the baseline by {span} {runs}",
+        "worse": f"The tuned setting, trial {e.tuned_trial}, is worse than the baseline: {span} {runs}",
+        "not shown": f"A gain of the tuned setting, trial {e.tuned_trial}, over the baseline is not shown: {span} {runs}",
+    }
+    broken = [f" It broke {c.text!r} in {percent(1 - c.held)} of them." for c in e.constraints if c.held < 1]
+    return said[e.decision] + "".join(broken)
+
+
+def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, str, bool]]:
+    """(parameter, baseline, tuned, changed) for every parameter that is active in either."""
+    before: Params = evidence.baseline if evidence else facts.spec.baseline or {}
+    after = tuned(facts, evidence) or {}
+    names = [n for n in facts.spec.space.names if n in before or n in after]
+    shown = [[_shown(p, n) for p in (before, after)] for n in names]
+    return [(n, b, a, bool(before) and b != a) for n, (b, a) in zip(names, shown, strict=True)]
+
+
+def tuned(facts: Facts, evidence: Evidence | None) -> Params | None:
+    """The setting the document is about: that of the evidence, else the best."""
+    if evidence:
+        return evidence.tuned
+    return facts.best.trial.params if facts.best else None
+
+
+def _shown(params: Params, name: str) -> str:
+    return value(params[name]) if name in params else "inactive"
+
+
+def question(facts: Facts) -> Pairs:
+    spec = facts.spec
+    base = "none: there is nothing to compare with" if spec.baseline is None else setting(spec.baseline)
+    limits = [c.text + _bound(facts, c) for c in spec.constraints]
+    return [
+        ("Goal", "; ".join(wish(g) for g in spec.goals)),
+        ("Subject to", "; ".join(limits) or "no constraints"),
+        ("Baseline", base),
+        (
+            "Rule of decision",
+            "proven when the two-sided 95 % interval of tuned minus baseline, on runs that the search never saw, lies above 0; "
+            "worse when it lies below; else not shown",
+        ),
+    ]
+
+
+def _bound(facts: Facts, c: Any) -> str:
+    return f" (here {number(c.bound(facts.reference))})" if c.relative else ""
+
+
+def space_rows(facts: Facts) -> Rows:
+    """Name, type, domain, scale, default, condition of every parameter."""
+    return [[name, p.type, _domain(p), _scale(p), _default(p), _when(p)] for name, p in facts.spec.space.params.items()]
+
+
+def _domain(p: Parameter) -> str:
+    if isinstance(p, Choice):
+        return ", ".join(value(v) for v in p.options) + (
+            f"; retired: {', '.join(map(value, p.retired))}" if p.retired else ""
+        )
+    return f"{value(p.low)} to {value(p.high)}" + (f", step {value(p.step)}" if p.step is not None else "")
+
+
+def _scale(p: Parameter) -> str:
+    if isinstance(p, Choice):
+        return "ordered" if p.ordered else "unordered"
+    return "logarithmic" if p.log else "linear"
+
+
+def _default(p: Parameter) -> str:
+    return "–" if p.default is UNSET else value(p.default)
+
+
+def _when(p: Parameter) -> str:
+    return " and ".join(f"{parent} is {' or '.join(map(value, vs))}" for parent, vs in p.when.items()) or "always"
+
+
+def protocol(facts: Facts) -> Pairs:
+    spec, study = facts.spec, facts.study
+    used = Counter(f"{t.strategy} (version {t.version})" for t in facts.searched if t.strategy)
+    replicates = "once" if spec.replicates == 1 else f"up to {spec.replicates} times"
+    return [
+        ("Strategy", spec.strategy + (f" with {setting(spec.settings)}" if spec.settings else "")),
+        ("Proposed by", ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items()) or "nothing yet"),
+        ("Seed", str(spec.seed)),
+        ("Budget", _budget(spec.budget)),
+        ("Finished", f"{plural(sum(t.counts for t in facts.trials), 'search trial')} (done, stopped or failed)"),
+        ("Spent by the search", _cost(study.spent)),
+        ("Workers planned for", str(spec.workers)),
+        (
+            "Each setting is run",
+            replicates + ("; the objective is declared deterministic" if spec.deterministic else ""),
+        ),
+        ("Study created", moment(study.created)),
+        ("First and last result", _period(facts.trials)),
+    ]
+
+
+def _budget(b: Budget) -> str:
+    said = [] if b.trials is None else [plural(b.trials, "trial")]
+    said += [duration(b.time)] if isinstance(b.time, float) else []
+    measures = ((b.cpu_hours, "CPU hours"), (b.gpu_hours, "GPU hours"), (b.cost, "of cost"))
+    return ", ".join([*said, *(f"{number(v)} {unit}" for v, unit in measures if v is not None)]) or "no limit"
+
+
+def _cost(c: Cost) -> str:
+    said = [f"{duration(c.wall)} of trial time", f"{duration(c.cpu)} CPU"]
+    said += [f"{duration(c.gpu)} GPU"] if c.gpu else []
+    said += [f"peak memory {size(c.memory)}"] if c.memory else []
+    return ", ".join(said + ([f"cost {number(c.money)}"] if c.money else []))
+
+
+def _period(trials: Sequence[Trial]) -> str:
+    ends = [t.ended for t in trials if t.ended is not None]
+    return f"{moment(min(ends))} to {moment(max(ends))}" if ends else "none"
+
+
+def count_rows(facts: Facts) -> Rows:
+    """Trials by purpose (down) and state (across), with sums."""
+    counts = Counter((t.purpose, t.state) for t in facts.trials)
+    table = {p.value: [counts[p, s] for s in State] for p in Purpose}
+    lines = {name: line for name, line in table.items() if any(line) or name == Purpose.SEARCH}
+    lines["all"] = [sum(column) for column in zip(*lines.values(), strict=True)]
+    return [[name, *map(str, line), str(sum(line))] for name, line in lines.items()]
+
+
+def reconciliation(facts: Facts) -> str:
+    """The sums, written out, and whether they fit the study's own row."""
+    search = Counter(t.state for t in facts.trials if t.purpose is Purpose.SEARCH)
+    others = Counter(t.purpose.value for t in facts.trials if t.purpose is not Purpose.SEARCH)
+    parts = " + ".join(f"{search[s]} {s}" for s in State if search[s] or s in COUNTED)
+    rest = "".join(f" + {n} {p}" for p, n in others.items())
+    said = f"Search: {parts} = {sum(search.values())}. All: {sum(search.values())} search{rest} = {len(facts.trials)}. "
+    if len(facts.trials) == facts.study.count:
+        return said + f"The study's row says {facts.study.count}: it fits."
+    return said + f"The study's row says {facts.study.count}: it does NOT fit."
+
+
+def trial_rows(facts: Facts) -> Rows:
+    metrics = facts.spec.metrics
+    return [
+        [
+            str(t.number),
+            t.purpose.value,
+            f"{t.state} ({t.reason})" if t.reason else str(t.state),
+            *(number(t.metrics.get(m)) if m in t.metrics else "" for m in metrics),
+            duration(t.cost.wall) if t.ended is not None else "",
+            setting(t.params),
+        ]
+        for t in facts.trials[:MOST_ROWS]
+    ]
+
+
+def failure_rows(facts: Facts) -> Rows:
+    """Reason, count, an example's number, and the first line of its error."""
+    groups: dict[str, list[Trial]] = {}
+    for t in facts.trials:
+        if t.state is State.FAILED:
+            groups.setdefault(str(t.reason), []).append(t)
+    ranked = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [[reason, str(len(g)), f"trial {g[0].number}", first_line(g[0].error)] for reason, g in ranked]
+
+
+def first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return "no message" if not lines else lines[0] if len(lines[0]) <= 200 else lines[0][:199] + "…"
+
+
+def evidence_pairs(facts: Facts, e: Evidence) -> Pairs:
+    baseline, after = (number(v) for v in e.means)
+    difference, low, high = estimate(e.difference, e.interval)
+    said = [
+        ("Decision", e.decision),
+        ("Metric", wish(Goal(e.metric, e.maximize))),
+        ("Means", f"{baseline} baseline, {after} tuned (trial {e.tuned_trial})"),
+        ("Difference", f"{difference}, 95 % interval {low} to {high}; positive is better"),
+        ("Test", e.test),
+        ("P(better)", percent(e.p_better)),
+        ("P(practically equivalent)", percent(e.p_equivalent) + f" (within ±{number(e.equivalence)})"),
+        ("P(worse)", percent(e.p_worse)),
+        ("Pairs", f"{len(e.pairs)} complete, {e.failed_pairs} left out because a run failed"),
+    ]
+    found = next((c for c in facts.candidates if c.trial.params == e.tuned and e.metric in c.metrics), None)
+    if found and e.pairs:
+        gap = (found.metrics[e.metric] - e.means[1]) * (1 if e.maximize else -1)
+        text = f"{number(found.metrics[e.metric])} in the search, {after} in fresh runs; optimism {signed(gap)}"
+        said.append(("Search against fresh runs", text))
+    return said
+
+
+def pair_rows(e: Evidence) -> Rows:
+    sign = 1 if e.maximize else -1
+    return [[str(i + 1), number(b), number(t), signed(sign * (t - b))] for i, (b, t) in enumerate(e.pairs)]
+
+
+def check_rows(e: Evidence) -> Rows:
+    return [[c.text, number(c.mean), percent(c.held)] for c in e.constraints]
+
+
+def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[str]) -> Pairs:
+    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(e.kind for e in events).items())
+    checked = "nothing found: the record is intact" if not findings else plural(len(findings), "finding")
+    return [
+        ("Chain", plural(len(events), "event") + (f": {kinds}" if kinds else "")),
+        ("Head", study.head),
+        ("Study", study.uid),
+        ("Checked for this document", checked),
+        ("Check again", f"trimtab verify {study.name}"),
+    ]
+
+
+def revisions(events: Sequence[Event]) -> Rows:
+    """What was changed by hand after the study was created."""
+    kinds = {"spec", "pause", "resume", "archive", "requeue", "import", "holdout"}
+    made = [e for e in events if e.kind in kinds or (e.kind == "cancel" and e.number is None)]
+    return [[str(e.position), moment(e.at), e.kind] for e in made]
+
+
+def flat(data: Mapping[str, Any]) -> Pairs:
+    """A mapping as label and text; nested mappings in one line."""
+    return [(str(k).replace("_", " "), setting(v) if isinstance(v, Mapping) else value(v)) for k, v in data.items()]

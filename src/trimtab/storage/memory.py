@@ -1,0 +1,251 @@
+"""The reference store: rows in dictionaries, private to this process, safe for its threads."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from ..errors import LeaseLost
+from ..records import (
+    OPEN,
+    Change,
+    Changes,
+    Event,
+    Outcome,
+    Proposal,
+    Report,
+    State,
+    StudyRecord,
+    StudySpec,
+    StudyState,
+    Trial,
+)
+from . import operations, revisions, rows
+from .rows import Row
+from .rules import Actor
+
+
+@dataclass
+class _Tables:
+    """All rows. A study's trials stand in the order of their revisions."""
+
+    studies: dict[int, Row] = field(default_factory=dict)
+    trials: dict[int, dict[int, Row]] = field(default_factory=lambda: defaultdict(dict))
+    open: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    reports: dict[int, dict[tuple[int, int, float], Row]] = field(default_factory=lambda: defaultdict(dict))
+    written: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    events: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    actors: dict[int, dict[int, Actor]] = field(default_factory=lambda: defaultdict(dict))
+    last_id: int = 0
+
+
+class _Transaction:
+    """Reads from the tables at once; writes when it is committed."""
+
+    def __init__(self, tables: _Tables, now: float) -> None:
+        self.now = now
+        self._tables = tables
+        self._writes: list[Callable[[], None]] = []
+
+    def commit(self) -> None:
+        for write in self._writes:
+            write()
+
+    def named(self, name: str) -> StudyRecord | None:
+        return next((rows.study_of(r) for r in self._tables.studies.values() if r["active"] == name), None)
+
+    def study(self, study: int) -> StudyRecord | None:
+        row = self._tables.studies.get(study)
+        return None if row is None else rows.study_of(row)
+
+    def trial(self, study: int, number: int) -> Trial | None:
+        row = self._tables.trials[study].get(number)
+        return None if row is None else rows.trial_of(row)
+
+    def open_trials(self, study: int) -> list[Trial]:
+        return [rows.trial_of(self._tables.trials[study][n]) for n in sorted(self._tables.open[study])]
+
+    def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
+        found = [
+            row
+            for study in studies
+            if study in self._tables.studies
+            for row in map(self._tables.trials[study].__getitem__, self._tables.open[study])
+            if self._may_be_claimed(row, self._tables.studies[study]["state"])
+            and number in (None, row["number"])
+            and (purposes is None or row["purpose"] in purposes)
+        ]
+        first = min(found, key=lambda r: (-r["priority"], r["number"], r["study"]), default=None)
+        return None if first is None else rows.trial_of(first)
+
+    def _may_be_claimed(self, row: Row, state: str) -> bool:
+        if row["state"] == State.QUEUED:
+            return state == StudyState.OPEN
+        abandoned = row["lease_until"] is not None and row["lease_until"] <= self.now
+        return abandoned and state in (StudyState.OPEN, StudyState.CANCELLED)
+
+    def reports(self, study: int, number: int) -> list[Report]:
+        return [rows.report_of(r) for r in self._tables.reports[study].values() if r["number"] == number]
+
+    def add_study(self, study: StudyRecord) -> StudyRecord:
+        self._tables.last_id += 1
+        added = replace(study, id=self._tables.last_id)
+        self.save_study(added)
+        return rows.study_of(rows.study_row(added))
+
+    def save_study(self, study: StudyRecord) -> None:
+        row = rows.study_row(study)
+        self._writes.append(lambda: self._tables.studies.update({study.id: row}))
+
+    def add_trials(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            self.save_trial(trial)
+
+    def save_trial(self, trial: Trial) -> None:
+        row = rows.trial_row(trial)
+
+        def write() -> None:
+            table = self._tables.trials[trial.study]
+            if trial.number in table and table[trial.number]["revision"] != trial.revision:
+                del table[trial.number]  # to the end: the order of revisions
+            table[trial.number] = row
+            change = set.add if trial.state in OPEN else set.discard
+            change(self._tables.open[trial.study], trial.number)
+
+        self._writes.append(write)
+
+    def swap_trial(self, before: Trial, after: Trial) -> bool:
+        row = self._tables.trials[before.study].get(before.number)
+        if row is None or (row["state"], row["attempt"]) != (before.state, before.attempt):
+            return False
+        self.save_trial(after)
+        return True
+
+    def renew(self, trial: Trial, until: float | None) -> bool:
+        row = self._tables.trials[trial.study].get(trial.number)
+        if row is None or (row["state"], row["attempt"]) != (State.RUNNING, trial.attempt):
+            return False
+        self._writes.append(lambda: row.update(lease_until=until))
+        return True
+
+    def write_reports(self, trial: Trial, reports: Sequence[Report]) -> None:
+        made = [rows.report_row(replace(r, number=trial.number, attempt=trial.attempt)) for r in reports]
+
+        def write() -> None:
+            table = self._tables.reports[trial.study]
+            for row in made:
+                key = (trial.number, trial.attempt, row["step"])
+                table.pop(key, None)
+                self._tables.written[trial.study] += 1
+                table[key] = {**row, "written": self._tables.written[trial.study]}
+
+        self._writes.append(write)
+
+    def add_events(self, study: StudyRecord, events: Sequence[Event]) -> None:
+        made = [rows.event_row(e) for e in events]
+        self._writes.append(lambda: self._tables.events[study.id].extend(made))
+
+    def add_actors(self, study: int, actors: Sequence[tuple[int, Actor]]) -> None:
+        self._writes.append(lambda: self._tables.actors[study].update(actors))
+
+
+class Memory:
+    """Keeps records in this process alone. `clock` gives the seconds since the epoch."""
+
+    url = "memory://"
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._tables = _Tables()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[_Transaction]:
+        with self._lock:
+            tx = _Transaction(self._tables, self._clock())
+            yield tx
+            tx.commit()
+
+    def create(self, spec: StudySpec) -> StudyRecord:
+        with self._transaction() as tx:
+            return operations.create(tx, spec)
+
+    def studies(self) -> list[StudyRecord]:
+        with self._lock:
+            return [rows.study_of(row) for row in self._tables.studies.values()]
+
+    def enqueue(self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int) -> list[Trial]:
+        with self._transaction() as tx:
+            return operations.enqueue(tx, study, proposals, at, seen)
+
+    def claim(
+        self,
+        studies: Sequence[int],
+        worker: str,
+        lease: float | None,
+        *,
+        number: int | None = None,
+        purposes: Iterable[str] | None = None,
+    ) -> Trial | None:
+        wanted = None if purposes is None else frozenset(purposes)
+        again = True
+        while again:
+            with self._transaction() as tx:
+                trial, again = operations.claim(tx, studies, worker, lease, number, wanted)
+        return trial
+
+    def report(self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int = 0) -> list[Report]:
+        with self._transaction() as tx:
+            operations.report(tx, trial, reports, lease)
+        with self._lock:
+            table = self._tables.reports[trial.study]
+            return [rows.report_of(r) for r in table.values() if r["written"] > since]
+
+    def finish(self, trial: Trial, outcome: Outcome) -> Trial:
+        with self._transaction() as tx:
+            ended = operations.finish(tx, trial, outcome)
+        if ended is None:
+            raise LeaseLost(operations.lost(trial))
+        return ended
+
+    def revise(self, study: int, change: Change) -> StudyRecord:
+        with self._transaction() as tx:
+            return revisions.revise(tx, study, change)
+
+    def trials(self, study: int, since: int = 0) -> Changes:
+        with self._lock:
+            record = operations.known(_Transaction(self._tables, 0.0), study)
+            table, numbers = self._tables.trials[study], set(self._tables.open[study])
+            for number in reversed(table):
+                if table[number]["revision"] <= since:
+                    break
+                numbers.add(number)
+            return Changes(record, [rows.trial_of(table[n]) for n in sorted(numbers)])
+
+    def reports(self, study: int, number: int | None = None) -> list[Report]:
+        with self._lock:
+            table = self._tables.reports[study]
+            return [rows.report_of(table[key]) for key in sorted(table) if number in (None, key[0])]
+
+    def events(self, study: int, since: int = 0) -> list[Event]:
+        with self._lock:
+            return [rows.event_of(row) for row in self._tables.events[study][since:]]
+
+    def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
+        with self._lock:
+            return {position: (a.salt, a.name) for position, a in self._tables.actors[study].items()}
+
+    def witnessed(self, uid: str) -> list[tuple[int, str]]:  # noqa: ARG002
+        return []
+
+    def delete(self, study: int) -> None:
+        with self._lock:
+            operations.known(_Transaction(self._tables, 0.0), study)
+            t = self._tables
+            for table in (t.studies, t.trials, t.open, t.reports, t.written, t.events, t.actors):
+                table.pop(study, None)
+
+    def close(self) -> None:
+        """Nothing to put away: the records go with the object."""

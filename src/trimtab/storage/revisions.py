@@ -1,0 +1,117 @@
+"""Audited changes: what each kind of Change does to a study, its trials and its chain (see Storage.revise)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..canonical import commitment
+from ..errors import Stale
+from ..records import OPEN, Change, Purpose, State, StudyRecord, StudyState, Trial
+from . import rules
+from .operations import cancel, known, record
+from .rules import Actor, Entry
+from .transaction import Transaction
+
+_MOVES: Mapping[str, tuple[frozenset[StudyState], StudyState]] = {
+    "pause": (frozenset({StudyState.OPEN}), StudyState.PAUSED),
+    "resume": (frozenset({StudyState.PAUSED}), StudyState.OPEN),
+    "cancel": (frozenset({StudyState.OPEN, StudyState.PAUSED}), StudyState.CANCELLED),
+    "archive": (frozenset({StudyState.OPEN, StudyState.PAUSED, StudyState.CANCELLED}), StudyState.ARCHIVED),
+}
+"""What turns a study in one of the states on the left into the state on the right."""
+
+_STATEMENTS = frozenset({"run", "evidence", "holdout", "witness"})
+"""Kinds that only say something: their body is the event."""
+
+_OF_A_TRIAL = frozenset({"cancel", "requeue", "note"})
+
+
+def revise(tx: Transaction, study: int, change: Change) -> StudyRecord:
+    """See Storage.revise."""
+    row = known(tx, study)
+    if row.state is StudyState.ARCHIVED:
+        raise Stale(f"study {row.name!r} is archived: it is read-only; start a study of the same name to go on")
+    actor = rules.actor_of(change)
+    if change.number is not None and change.kind in _OF_A_TRIAL:
+        return _of_trial(tx, row, change.number, change, actor)
+    if change.kind in _MOVES:
+        return _move(tx, row, change, actor)
+    if change.kind == "import":
+        return _import(tx, row, change, actor)
+    if change.kind == "spec" and change.spec is not None:
+        body = {**change.body, "spec": change.spec.to_json()}
+        return record(tx, replace(row, spec=change.spec), [Entry("spec", None, body, actor)])
+    if change.kind in _STATEMENTS:
+        return record(tx, row, [Entry(change.kind, None, change.body, actor)])
+    kinds = ", ".join(sorted({*_MOVES, *_STATEMENTS, *_OF_A_TRIAL, "import", "spec"}))
+    raise ValueError(f"no such change: kind={change.kind!r}, number={change.number!r}; kinds are {kinds}")
+
+
+def _move(tx: Transaction, study: StudyRecord, change: Change, actor: Actor) -> StudyRecord:
+    """Pause, resume, cancel or archive a study."""
+    allowed, state = _MOVES[change.kind]
+    if study.state not in allowed:
+        raise Stale(
+            f"study {study.name!r} is {study.state}; {change.kind} needs one that is {' or '.join(sorted(allowed))}"
+        )
+    ends = {"cancel": {State.QUEUED}, "archive": OPEN}.get(change.kind, set())
+    ended = [t for t in tx.open_trials(study.id) if t.state in ends] if ends else []
+    return cancel(tx, replace(study, state=state), ended, first=[Entry(change.kind, None, change.body, actor)])
+
+
+def _of_trial(tx: Transaction, study: StudyRecord, number: int, change: Change, actor: Actor) -> StudyRecord:
+    """Cancel, requeue or annotate one trial."""
+    trial = tx.trial(study.id, number)
+    if trial is None:
+        raise Stale(f"trial {number} does not exist; study {study.name!r} has {study.count}, numbered from 0")
+    if change.kind == "note":
+        return _note(tx, study, trial, change, actor)
+    if trial.state not in OPEN:
+        raise Stale(f"trial {number} is {trial.state}; only a queued or a running one can be changed")
+    if change.kind == "cancel":
+        return cancel(tx, study, [trial], body=change.body, actor=actor)
+    return _requeue(tx, study, trial, change, actor)
+
+
+def _requeue(tx: Transaction, study: StudyRecord, trial: Trial, change: Change, actor: Actor) -> StudyRecord:
+    """Give a running trial back to the queue; in a cancelled study nobody would take it, so there it is cancelled."""
+    if trial.state is not State.RUNNING or trial.attempt != change.attempt:
+        raise Stale(
+            f"trial {trial.number} is {trial.state} in attempt {trial.attempt}, not running in {change.attempt}"
+        )
+    body = {**change.body, "attempt": trial.attempt}
+    if study.state is StudyState.CANCELLED:
+        return cancel(tx, study, [trial], body=body, actor=actor)
+    study = record(tx, study, [Entry("requeue", trial.number, body, actor)])
+    waiting = replace(trial, state=State.QUEUED, worker=None, lease_until=None, started=None, revision=study.position)
+    tx.save_trial(waiting)
+    return study
+
+
+def _note(tx: Transaction, study: StudyRecord, trial: Trial, change: Change, actor: Actor) -> StudyRecord:
+    note = rules.salted(change.text)
+    body = {**change.body, "note": commitment(*note)}
+    study = record(tx, study, [Entry("note", trial.number, body, actor)])
+    notes = [*trial.private.get("notes", []), note]
+    tx.save_trial(replace(trial, private={**trial.private, "notes": notes}, revision=study.position))
+    return study
+
+
+def _import(tx: Transaction, study: StudyRecord, change: Change, actor: Actor) -> StudyRecord:
+    """Record results from elsewhere: two events each, `enqueue` and `import`."""
+    entries: list[Entry] = []
+    trials: list[Trial] = []
+    for number, (proposal, outcome) in enumerate(change.trials, start=study.count):
+        position = study.position + len(entries) + 1
+        measured = replace(proposal, purpose=Purpose.IMPORT)
+        new = rules.queued(
+            study.id, number, measured, seen=position - 1, at=number, batch=1, now=tx.now, position=position
+        )
+        running = replace(new, state=State.RUNNING)  # elsewhere
+        ended, sealed = rules.end(running, outcome, [], tx.now, position + 1)
+        entries.append(rules.enqueue_entry([new]))
+        body = {**change.body, **rules.finish_body(ended, sealed)}
+        entries.append(Entry("import", number, body, actor))
+        trials.append(ended)
+    study = record(tx, replace(study, count=study.count + len(trials)), entries)
+    tx.add_trials(trials)
+    return study

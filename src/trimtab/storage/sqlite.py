@@ -1,0 +1,156 @@
+"""All that Trimtab knows of SQLite: finding the file, connecting to it, and saying what is wrong with it.
+
+A store is a file in WAL mode with synchronous=FULL: a commit that was acknowledged survives a power cut. Writers take
+turns by BEGIN IMMEDIATE; readers see one snapshot. A file or folder that may not be written is opened for reading.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from ..errors import StorageError, nearest
+
+WRITES = "trimtab_writes"
+"""Execution option of connections whose transactions write."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database file and how it may be used. timeout: seconds to wait for another writer."""
+
+    file: Path
+    writable: bool
+    timeout: float
+
+    @property
+    def witness(self) -> Path:
+        return self.file.with_name(self.file.name + ".witness")
+
+
+def locate(url: str, timeout: float) -> Database:
+    """The database file that a URL names. Raises StorageError when there can be none."""
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        raise StorageError(f"storage {url!r} is no URL; for a file write 'sqlite:///{url}'")
+    if scheme != "sqlite":
+        hint = nearest(scheme, ["sqlite", "memory"])
+        raise StorageError(f"storage {url!r}: unknown kind {scheme!r}{hint}; write 'sqlite:///file.db' or 'memory://'")
+    path = url.removeprefix("sqlite:///")
+    if path == url or not path or path == ":memory:":
+        raise StorageError(
+            f"storage {url!r} names no file; write 'sqlite:///file.db', or 'memory://' for private memory"
+        )
+    if "?" in path:
+        raise StorageError(
+            f"storage {url!r}: options after '?' are not supported; write 'sqlite:///{path.split('?')[0]}'"
+        )
+    file = Path(os.path.abspath(os.path.expanduser(path)))
+    if file.is_dir():
+        raise StorageError(
+            f"storage {url!r}: {file} is a folder; name a file in it, such as '{url.rstrip('/')}/trimtab.db'"
+        )
+    if not file.parent.is_dir():
+        raise StorageError(f"storage {url!r}: the folder {file.parent} does not exist; make it first, or name another")
+    exists = file.exists()
+    writable = os.access(file.parent, os.W_OK) and (not exists or os.access(file, os.W_OK))
+    if not exists and not writable:
+        raise StorageError(f"storage {url!r}: the folder {file.parent} is read-only; name a file in another folder")
+    return Database(file, writable, timeout)
+
+
+def connect(database: Database) -> Engine:
+    """An engine on the file. Transactions begin at once as writers where the option WRITES is set."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: _open(database),
+        poolclass=QueuePool,
+        max_overflow=-1,
+        insertmanyvalues_page_size=500,
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _open(database: Database) -> sqlite3.Connection:
+    mode = "rwc" if database.writable else "ro"
+    wal = database.file.with_name(database.file.name + "-wal")
+    if not database.writable and not (wal.exists() and wal.stat().st_size):
+        mode += "&immutable=1"  # nobody is writing, and there may be no place for the files that reading WAL needs
+    connection = sqlite3.connect(
+        f"file:{quote(str(database.file))}?mode={mode}",
+        uri=True,
+        timeout=database.timeout,
+        isolation_level=None,  # transactions begin where we say
+        check_same_thread=False,  # the pool gives a connection to one thread at a time
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def write_ahead(engine: Engine, database: Database) -> None:
+    """Put the file into WAL mode, where it stays. Others may be doing the same at this moment."""
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        deadline = time.monotonic() + database.timeout
+        while True:
+            try:
+                if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    cursor.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def explained(database: Database) -> Iterator[None]:
+    """Turns what the driver raises into a StorageError that names the file, what is wrong, and the repair."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StorageError(_explain(database, error.orig)) from None
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(_explain(database, error)) from None
+
+
+def _explain(database: Database, error: BaseException | None) -> str:
+    """The message for an error of the driver, by SQLite's primary result code."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    waited = f"for longer than {database.timeout:g} s"
+    repairs = {
+        sqlite3.SQLITE_BUSY: f"another program has kept it locked {waited}; close that program and run the same again",
+        sqlite3.SQLITE_LOCKED: f"another connection has kept it locked {waited}; run the same again",
+        sqlite3.SQLITE_NOTADB: "it is no SQLite database; name another file, or move this one away",
+        sqlite3.SQLITE_CORRUPT: "the database is damaged; restore it from a backup, or save what can be read with "
+        "`sqlite3 FILE .recover`",
+        sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable, or copy them elsewhere",
+        sqlite3.SQLITE_FULL: "the disk is full; free some space and run the same again (nothing that was stored is lost)",
+        sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that the file and its folder exist and may be read and "
+        "written, or copy FILE and FILE-wal to a folder of yours",
+        sqlite3.SQLITE_IOERR: "the disk failed to read or write; check its free space, quota and health, then run the "
+        "same again",
+    }
+    return f"{database.file}: {repairs.get(code, 'the database refused')} ({error})"

@@ -1,0 +1,48 @@
+"""The witness file: beside the database, one JSON line with the head of a study's chain after each commit.
+
+A record that was cut short (or replaced by an older copy) is still a sound chain; only something outside the database
+can tell that it was longer. Losing the file loses that, and nothing else: it is never needed to work.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..canonical import dumps
+
+_log = logging.getLogger(__name__)
+
+
+def append(file: Path, heads: Sequence[tuple[str, int, str]]) -> None:
+    """Add (uid, position, hash) lines in one write; a failure is logged and passed over."""
+    lines = "".join(dumps({"uid": uid, "position": position, "hash": head}) + "\n" for uid, position, head in heads)
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(handle, lines.encode())
+        finally:
+            os.close(handle)
+    except OSError as error:
+        _log.warning("%s: the witness line could not be written (%s); the record itself is safe", file, error)
+
+
+def read(file: Path, uid: str) -> list[tuple[int, str]]:
+    """(position, hash) of the study's lines; lines torn by a crash or a full disk are passed over."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        _log.warning("%s: the witness file could not be read (%s)", file, error)
+        return []
+    return [found for line in text.splitlines() if uid in line and (found := _parse(line, uid)) is not None]
+
+
+def _parse(line: str, uid: str) -> tuple[int, str] | None:
+    try:
+        said = json.loads(line)
+        return (int(said["position"]), str(said["hash"])) if said["uid"] == uid else None
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,766 @@
+"""What every store guarantees, proven for each: the promises of the Storage protocol, one after the other."""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from trimtab.canonical import commitment, dumps
+from trimtab.errors import BudgetSpent, LeaseLost, Stale, StudyMismatch, StudyNotFound
+from trimtab.goals import Goal
+from trimtab.records import (
+    OPEN,
+    Budget,
+    Change,
+    Cost,
+    Outcome,
+    Proposal,
+    Purpose,
+    Reason,
+    Report,
+    State,
+    StudySpec,
+    StudyState,
+    changed,
+)
+from trimtab.space import Choice, Float, Space
+from trimtab.storage import MAX_ATTEMPTS
+from trimtab.storage.memory import Memory
+from trimtab.storage.sql import Sql
+from trimtab.verify import findings
+
+STORES: dict[str, Callable] = {
+    "memory": lambda folder, clock: Memory(clock=clock),
+    "sqlite": lambda folder, clock: Sql(f"sqlite:///{folder}/t.db", clock=clock),
+}
+SPEC = StudySpec("s", Space(x=Float(0.0, 1.0), kind=Choice("a", None, True)), (Goal("loss", False),))
+DONE = Outcome(State.DONE, {"loss": 0.5}, cost=Cost(wall=2.0, cpu=1.5, gpu=0.25, memory=100, money=0.1))
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(params=sorted(STORES))
+def store(request, tmp_path, clock):
+    made = STORES[request.param](tmp_path, clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def study(store):
+    return store.create(SPEC).id
+
+
+def proposal(i=0, **how):
+    return Proposal({"x": i / 1000, "kind": None}, seed=i, **how)
+
+
+def put(store, study, n=1, **how):
+    """Enqueue n trials, whatever the record says."""
+    record = store.trials(study).study
+    return store.enqueue(
+        study, [proposal(record.count + i, **how) for i in range(n)], at=record.count, seen=record.position
+    )
+
+
+def running(store, study, lease=15.0, **how):
+    """A trial in our hands."""
+    put(store, study, **how)
+    return store.claim([study], "worker", lease)
+
+
+def row(store, study, number):
+    return next(t for t in store.trials(study).trials if t.number == number)
+
+
+def verify(store, study):
+    seen = store.trials(study)
+    witness = store.witnessed(seen.study.uid)
+    return findings(seen.study, seen.trials, store.reports(study), store.events(study), witness, store.actors(study))
+
+
+def kinds(store, study, since=0):
+    return [(e.kind, e.number) for e in store.events(study, since)]
+
+
+# ------------------------------------------------------------------------------------------------------------ studies
+
+
+def test_create_makes_a_study_once(store, clock):
+    made = store.create(SPEC)
+    assert (made.name, made.spec, made.state, made.created) == ("s", SPEC, StudyState.OPEN, 1000.0)
+    assert (made.count, made.reserved, made.spent, made.position) == (0, 0, Cost(), 1)
+    clock.now += 5
+    assert store.create(changed(SPEC, seed=9)) == made
+    assert store.studies() == [made]
+    (event,) = store.events(made.id)
+    assert (event.position, event.kind, event.number, event.at) == (1, "create", None, 1000.0)
+    assert dumps(event.body) == dumps({"spec": SPEC.to_json()})
+    assert event.hash == made.head
+    assert verify(store, made.id) == []
+
+
+def test_studies_come_in_the_order_of_creation_and_archiving_frees_the_name(store):
+    first, second = store.create(SPEC), store.create(changed(SPEC, name="t"))
+    put(store, first.id, 2)
+    held = store.claim([first.id], "w", None)
+    store.revise(first.id, Change("archive"))
+    third = store.create(SPEC)
+    assert third.uid != first.uid
+    assert [(r.id, r.state) for r in store.studies()] == [
+        (first.id, "archived"),
+        (second.id, "open"),
+        (third.id, "open"),
+    ]
+    assert {t.state for t in store.trials(first.id).trials} == {State.CANCELLED}
+    with pytest.raises(LeaseLost):
+        store.finish(held, DONE)
+    assert verify(store, first.id) == []
+
+
+def test_delete_leaves_nothing_and_never_gives_the_number_out_again(store):
+    kept, gone = store.create(SPEC), store.create(changed(SPEC, name="gone"))
+    held = running(store, gone.id)
+    store.report(held, [Report(0, 1, 1, {"loss": 1.0}, 0.0)], 15.0)
+    store.revise(gone.id, Change("note", number=0, text="secret"))
+    store.delete(gone.id)
+    assert store.studies() == [kept]
+    assert (store.events(gone.id), store.reports(gone.id), dict(store.actors(gone.id))) == ([], [], {})
+    assert store.create(changed(SPEC, name="gone")).id not in (kept.id, gone.id)
+    for call in (
+        lambda: store.delete(gone.id),
+        lambda: store.trials(gone.id),
+        lambda: store.revise(gone.id, Change("pause")),
+        lambda: store.enqueue(gone.id, [proposal()], at=0, seen=1),
+    ):
+        with pytest.raises(StudyNotFound, match=str(gone.id)):
+            call()
+    for call in (lambda: store.finish(held, DONE), lambda: store.report(held, [], 15.0)):
+        with pytest.raises(LeaseLost):
+            call()
+    assert store.claim([gone.id], "w", 15.0) is None
+
+
+# ------------------------------------------------------------------------------------------------------------ enqueue
+
+
+def test_a_batch_becomes_trials_with_what_their_proposer_knew(store, study, clock):
+    clock.now = 1003.5
+    wished = Proposal({"x": 0.5, "kind": True}, 2**62, Purpose.CERTIFY, "gp", "3", {"ei": [1, 2]}, 0, 4, -2)
+    first, second = store.enqueue(study, [proposal(7), wished], at=0, seen=1)
+    assert [first.number, second.number] == [0, 1]
+    assert (second.params, second.seed, second.purpose, second.strategy, second.version, second.why) == (
+        {"x": 0.5, "kind": True}, 2**62, "certify", "gp", "3", {"ei": [1, 2]}
+    )  # fmt: skip
+    assert (second.parent, second.replicate, second.priority) == (0, 4, -2)
+    for t in (first, second):
+        assert (t.study, t.state, t.created, t.seen, t.at, t.batch, t.revision) == (study, "queued", 1003.5, 1, 0, 2, 2)
+        assert (t.attempt, t.worker, t.lease_until, t.started, t.ended, t.told) == (0, None, None, None, None, None)
+    changes = store.trials(study)
+    assert list(changes.trials) == [first, second]
+    assert (changes.study.count, changes.study.reserved, changes.study.position) == (2, 1, 2)
+    (event,) = store.events(study, since=1)
+    assert (event.kind, event.number, {k: event.body[k] for k in ("at", "seen", "batch")}) == (
+        "enqueue", None, {"at": 0, "seen": 1, "batch": 2}
+    )  # fmt: skip
+    assert [number for number, _ in event.body["trials"]] == [0, 1]
+    assert verify(store, study) == []
+
+
+def test_only_who_knows_all_trials_may_enqueue(store, study):
+    put(store, study, 2)
+    for at in (0, 1, 3):
+        with pytest.raises(Stale, match="has 2 trials"):
+            store.enqueue(study, [proposal()], at=at, seen=1)
+    assert store.enqueue(study, [], at=2, seen=1) == []
+    assert store.trials(study).study.position == 2
+
+
+def test_the_budget_of_trials_binds_search_alone_and_cancelling_frees_a_place(store):
+    study = store.create(changed(SPEC, budget=Budget(trials=3))).id
+    put(store, study, 2)
+    with pytest.raises(BudgetSpent, match="2 of its 3 trials"):
+        put(store, study, 2)
+    assert store.trials(study).study.count == 2
+    put(store, study, 5, purpose=Purpose.CERTIFY)
+    put(store, study, 1)
+    with pytest.raises(BudgetSpent):
+        put(store, study, 1)
+    store.revise(study, Change("cancel", number=0))
+    assert store.trials(study).study.reserved == 2
+    put(store, study, 1)
+    with pytest.raises(BudgetSpent):
+        put(store, study, 1)
+    store.revise(study, Change("spec", spec=changed(SPEC, budget=Budget(trials=4))))
+    put(store, study, 1)
+    assert verify(store, study) == []
+
+
+@pytest.mark.parametrize(("limit", "cost"), [("cpu_hours", "cpu"), ("gpu_hours", "gpu"), ("cost", "money")])
+def test_measured_budgets_bind_once_they_are_spent(store, limit, cost):
+    study = store.create(changed(SPEC, budget=Budget(**{limit: 1.0}))).id
+    full = 1.0 if cost == "money" else 3600.0
+    for used in (0.75 * full, 0.25 * full):
+        store.finish(running(store, study), replace(DONE, cost=Cost(**{cost: used})))
+    with pytest.raises(BudgetSpent, match=limit):
+        put(store, study)
+    put(store, study, purpose=Purpose.CERTIFY)
+    assert verify(store, study) == []
+
+
+@pytest.mark.parametrize("kind", ["cancel", "archive"])
+def test_a_closed_study_takes_no_trials(store, study, kind):
+    store.revise(study, Change(kind))
+    with pytest.raises(StudyMismatch, match=kind[:6]):
+        store.enqueue(study, [proposal()], at=0, seen=1)
+
+
+# ----------------------------------------------------------------------------------------------------- claim and lease
+
+
+def test_trials_are_claimed_by_priority_then_number(store, study, clock):
+    other = store.create(changed(SPEC, name="other")).id
+    put(store, study, 2)
+    put(store, study, 1, priority=5)
+    put(store, other, 1, priority=1)
+    order = []
+    while (t := store.claim([study, other], "w", 10.0)) is not None:
+        assert (t.state, t.attempt, t.worker, t.started, t.lease_until) == ("running", 1, "w", 1000.0, 1010.0)
+        assert row(store, t.study, t.number) == t
+        order.append((t.study, t.number))
+    assert order == [(study, 2), (other, 0), (study, 0), (study, 1)]
+    assert store.claim([], "w", 10.0) is None
+
+
+def test_claims_can_ask_for_a_number_or_for_purposes(store, study):
+    put(store, study, 3)
+    put(store, study, 1, purpose=Purpose.CERTIFY, priority=9)
+    assert store.claim([study], "w", 10.0, purposes=[Purpose.SEARCH, Purpose.SELECT]).number == 0
+    assert store.claim([study], "w", 10.0, purposes=[Purpose.SELECT]) is None
+    assert store.claim([study], "w", 10.0, number=2).number == 2
+    assert store.claim([study], "w", 10.0, number=2) is None
+    assert store.claim([study], "w", 10.0, number=99) is None
+    assert store.claim([study], "w", 10.0, purposes=iter(["certify"])).number == 3
+
+
+def test_claims_and_renewals_leave_the_study_and_its_chain_alone(store, study):
+    put(store, study)
+    before = store.trials(study).study
+    held = store.claim([study], "w", 10.0)
+    store.report(held, [], 10.0)
+    assert store.trials(study).study == before
+    assert held.revision == before.position
+
+
+@pytest.mark.parametrize("kind", ["pause", "cancel", "archive"])
+def test_a_study_that_is_not_open_gives_nothing_out(store, study, clock, kind):
+    running(store, study)
+    put(store, study)
+    store.revise(study, Change(kind))
+    assert store.claim([study], "w", 10.0) is None
+    assert store.claim([study], "w", 10.0, number=1) is None
+    clock.now += 100
+    assert store.claim([study], "w", 10.0) is None
+    states = [t.state for t in store.trials(study).trials]
+    assert states == (["running", "queued"] if kind == "pause" else ["cancelled", "cancelled"])
+    assert verify(store, study) == []
+    if kind == "pause":
+        store.revise(study, Change("resume"))
+        assert store.claim([study], "w", 10.0).attempt == 2
+
+
+def test_a_lease_that_ran_out_makes_the_trial_claimable_again(store, study, clock):
+    held = running(store, study, lease=10.0)
+    clock.now += 9
+    assert store.claim([study], "v", 10.0) is None
+    store.report(held, [], 10.0)
+    clock.now += 9.5
+    assert store.claim([study], "v", 10.0) is None
+    clock.now += 0.5
+    again = store.claim([study], "v", 10.0)
+    assert (again.number, again.attempt, again.worker) == (0, 2, "v")
+    assert store.finish(again, DONE).state == "done"
+    assert verify(store, study) == []
+
+
+def test_a_hold_without_a_lease_never_runs_out(store, study, clock):
+    held = running(store, study, lease=None)
+    assert held.lease_until is None
+    clock.now += 1e9
+    assert store.claim([study], "v", 10.0) is None
+    store.report(held, [], None)
+    assert store.finish(held, DONE).state == "done"
+
+
+def test_after_the_last_attempt_a_silent_trial_is_lost(store, study, clock):
+    put(store, study, 2)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        assert (store.claim([study], f"w{attempt}", 10.0).number, attempt) == (0, attempt)
+        clock.now += 10
+    assert store.claim([study], "w", 10.0).number == 1
+    lost = row(store, study, 0)
+    assert (lost.state, lost.reason, lost.attempt, lost.worker) == ("failed", Reason.LOST, MAX_ATTEMPTS, None)
+    assert "silent" in lost.error
+    assert lost.private["worker"][1] == f"w{MAX_ATTEMPTS}"
+    assert kinds(store, study, since=2) == [("finish", 0)]
+    assert verify(store, study) == []
+
+
+# ------------------------------------------------------------------------------------------------------------- reports
+
+
+def test_reports_are_kept_replaced_and_handed_out_in_the_order_of_writing(store, study):
+    put(store, study, 2)
+    a, b = store.claim([study], "w", 10.0), store.claim([study], "w", 10.0)
+    made = [
+        Report(0, 1, 2.0, {"loss": 2.0}, 1.0),
+        Report(1, 1, 1.0, {"loss": 1.0}, 2.0),
+        Report(0, 1, 1.0, {"loss": 3.0}, 3.0),
+    ]
+    assert store.report(a, made[:1], 10.0) == made[:1]
+    assert store.report(b, made[1:2], 10.0, since=1) == made[1:2]
+    assert store.report(a, made[2:], 10.0, since=1) == made[1:]
+    assert store.report(a, [], 10.0, since=3) == []
+    assert store.reports(study) == [made[2], made[0], made[1]]
+    assert store.reports(study, 0) == [made[2], made[0]]
+    newer = replace(made[0], metrics={"auc": 0.5}, at=9.0)
+    assert store.report(a, [replace(newer, at=8.0), newer], 10.0, since=3) == [newer]
+    assert store.reports(study) == [made[2], newer, made[1]]
+    for held in (a, b):
+        store.finish(held, DONE)
+    assert verify(store, study) == []
+
+
+def test_a_superseded_or_ended_holder_reports_nothing(store, study, clock):
+    old = running(store, study)
+    store.report(old, [Report(0, 1, 1.0, {"loss": 1.0}, 0.0)], 15.0)
+    clock.now += 15
+    new = store.claim([study], "v", 15.0)
+    mine = Report(0, 1, 2.0, {"loss": 2.0}, 0.0)
+    with pytest.raises(LeaseLost, match="trial 0, attempt 1"):
+        store.report(old, [mine], 15.0)
+    store.report(new, [replace(mine, attempt=2)], 15.0)
+    store.finish(new, DONE)
+    with pytest.raises(LeaseLost):
+        store.report(new, [], 15.0)
+    assert [(r.attempt, r.step) for r in store.reports(study)] == [(1, 1.0), (2, 2.0)]
+    assert verify(store, study) == []
+
+
+# -------------------------------------------------------------------------------------------------------------- finish
+
+
+def test_finish_records_the_outcome_and_adds_its_cost(store, study, clock):
+    held = running(store, study)
+    clock.now += 7
+    failed = Outcome(State.FAILED, {}, Reason.ERROR, "boom", "printed", ("one", "two"), DONE.cost)
+    ended = store.finish(held, failed)
+    assert (ended.state, ended.reason, ended.error, ended.output, ended.notes) == (
+        "failed", "error", "boom", "printed", ("one", "two")
+    )  # fmt: skip
+    assert (ended.worker, ended.lease_until, ended.ended, ended.told, ended.revision) == (None, None, 1007.0, 3, 3)
+    assert (ended.started, ended.attempt, ended.cost, ended.private["worker"][1]) == (1000.0, 1, DONE.cost, "worker")
+    assert row(store, study, 0) == ended
+    store.finish(running(store, study), DONE)
+    store.finish(running(store, study, purpose=Purpose.CERTIFY), DONE)
+    assert store.trials(study).study.spent == Cost(4.0, 3.0, 0.5, 100, 0.2)
+    event = store.events(study)[2]
+    assert (event.kind, event.number, event.body["state"], event.body["reason"]) == ("finish", 0, "failed", "error")
+    assert set(event.body) == {"state", "reason", "metrics", "digest", "private"}
+    assert event.body["private"]["error"] == commitment(*ended.private["error"])
+    assert verify(store, study) == []
+
+
+def test_a_late_result_is_kept_and_charged_but_never_told(store, study, clock):
+    old = running(store, study)
+    clock.now += 15
+    new = store.claim([study], "v", 15.0)
+    with pytest.raises(LeaseLost, match="attempt 1"):
+        store.finish(old, DONE)
+    still = row(store, study, 0)
+    assert (still.state, still.attempt, still.metrics, still.told) == ("running", 2, {}, None)
+    ended = store.finish(new, replace(DONE, metrics={"loss": 0.75}))
+    with pytest.raises(LeaseLost):
+        store.finish(new, DONE)
+    assert kinds(store, study, since=2) == [("late", 0), ("finish", 0), ("late", 0)]
+    late = store.events(study)[2]
+    assert (late.body["metrics"], late.body["attempt"], late.body["state"]) == ({"loss": 0.5}, 1, "done")
+    assert row(store, study, 0) == replace(ended, revision=5)
+    assert store.trials(study).study.spent.wall == 6.0
+    store.finish(spare := running(store, study, purpose=Purpose.CERTIFY), DONE)
+    with pytest.raises(LeaseLost):
+        store.finish(spare, DONE)
+    assert store.trials(study).study.spent.wall == 6.0
+    assert verify(store, study) == []
+
+
+@pytest.mark.parametrize("state", sorted(OPEN))
+def test_an_outcome_must_be_an_end(store, study, state):
+    held = running(store, study)
+    with pytest.raises(Stale, match=f"cannot become {state}"):
+        store.finish(held, Outcome(state))
+    assert row(store, study, 0) == held
+
+
+def test_what_cannot_be_told_as_json_changes_nothing(store, study):
+    held = running(store, study)
+    before = store.trials(study)
+    with pytest.raises(ValueError, match="JSON"):
+        store.finish(held, replace(DONE, metrics={"loss": float("nan")}))
+    with pytest.raises(ValueError, match="JSON"):
+        put(store, study, why={"ei": float("inf")})
+    assert store.trials(study) == before
+    assert verify(store, study) == []
+
+
+def test_private_texts_of_any_kind_survive_and_stay_out_of_the_events(store, study):
+    odd = "naïve \x00 \x1b[1m 𝕏 secret"
+    put(store, study)
+    held = store.claim([study], "secret host", 15.0)
+    store.revise(study, Change("note", number=0, text=odd + " early", actor="secret actor"))
+    store.finish(held, replace(DONE, output=odd + "\udc80", notes=(odd,), error="secret"))
+    store.revise(study, Change("note", number=0, text=odd + " late", actor="secret actor"))
+    t = row(store, study, 0)
+    assert t.notes == (odd + " early", odd, odd + " late")
+    assert t.output == odd + "?"
+    assert not any("secret" in dumps(e.body) for e in store.events(study))
+    actors, events = store.actors(study), {e.position: e for e in store.events(study)}
+    assert sorted(actors) == [3, 5]
+    for position, (salt, name) in actors.items():
+        assert (name, events[position].body["actor"]) == ("secret actor", commitment(salt, name))
+    salts = [salt for salt, _ in actors.values()] + [p[0] for p in t.private["notes"]] + [t.private["worker"][0]]
+    assert len(set(salts)) == 6
+    assert verify(store, study) == []
+
+
+# -------------------------------------------------------------------------------------------------------------- revise
+
+
+def test_pause_resume_cancel_archive_follow_their_table(store, study):
+    legal = {
+        "open": {"pause": "paused", "cancel": "cancelled", "archive": "archived"},
+        "paused": {"resume": "open", "cancel": "cancelled", "archive": "archived"},
+        "cancelled": {"archive": "archived"},
+        "archived": {},
+    }
+    for start, moves in legal.items():
+        for kind in ("pause", "resume", "cancel", "archive"):
+            record = store.create(changed(SPEC, name=f"{start} {kind}"))
+            for step in {"open": [], "paused": ["pause"], "cancelled": ["cancel"], "archived": ["archive"]}[start]:
+                record = store.revise(record.id, Change(step))
+            if kind in moves:
+                after = store.revise(record.id, Change(kind, body={"why": "test"}))
+                assert (after.state, after.position) == (moves[kind], record.position + 1)
+                event = store.events(record.id)[-1]
+                assert (event.kind, event.number, event.body["why"], "actor" in event.body) == (
+                    kind,
+                    None,
+                    "test",
+                    True,
+                )
+            else:
+                with pytest.raises(Stale, match=start):
+                    store.revise(record.id, Change(kind))
+            assert verify(store, record.id) == []
+
+
+def test_cancelling_a_study_cancels_its_queue_and_lets_running_trials_end(store, study, clock):
+    put(store, study, 5)
+    ends, silent, released = (store.claim([study], "w", 15.0) for _ in range(3))
+    store.revise(study, Change("cancel"))
+    assert kinds(store, study, since=2) == [("cancel", None), ("cancel", 3), ("cancel", 4)]
+    assert store.finish(ends, DONE).state == "done"
+    store.revise(study, Change("requeue", number=released.number, attempt=1))
+    assert row(store, study, released.number).state == "cancelled"
+    clock.now += 15
+    assert store.claim([study], "w", 15.0) is None
+    assert [t.state for t in store.trials(study).trials] == ["done", *["cancelled"] * 4]
+    assert row(store, study, silent.number).private["worker"][1] == "w"
+    assert store.trials(study).study.reserved == 1
+    assert verify(store, study) == []
+
+
+def test_one_open_trial_can_be_cancelled_and_its_holder_learns_it(store, study):
+    put(store, study, 2)
+    held = store.claim([study], "w", 15.0)
+    for number in (0, 1):
+        store.revise(study, Change("cancel", number=number, actor="ada"))
+        t = row(store, study, number)
+        assert (t.state, t.ended, t.told, t.revision, t.worker) == ("cancelled", 1000.0, 3 + number, 3 + number, None)
+    with pytest.raises(LeaseLost):
+        store.report(held, [], 15.0)
+    for number, why in ((0, "is cancelled"), (7, "does not exist")):
+        with pytest.raises(Stale, match=why):
+            store.revise(study, Change("cancel", number=number))
+    assert verify(store, study) == []
+
+
+def test_requeue_gives_a_trial_back(store, study):
+    held = running(store, study)
+    with pytest.raises(Stale, match="attempt 1"):
+        store.revise(study, Change("requeue", number=0, attempt=2))
+    store.revise(study, Change("requeue", number=0, attempt=1))
+    t = row(store, study, 0)
+    assert (t.state, t.worker, t.lease_until, t.started, t.attempt, t.revision) == ("queued", None, None, None, 1, 3)
+    with pytest.raises(Stale):
+        store.revise(study, Change("requeue", number=0, attempt=1))
+    with pytest.raises(LeaseLost):
+        store.finish(held, DONE)
+    assert store.claim([study], "v", 15.0).attempt == 2
+    assert verify(store, study) == []
+
+
+def test_imported_results_are_ended_trials(store, study):
+    put(store, study)
+    outcomes = [DONE, Outcome(State.FAILED, reason=Reason.TIMEOUT, error="slow", notes=("n",))]
+    record = store.revise(study, Change("import", trials=[(proposal(i), o) for i, o in enumerate(outcomes)]))
+    assert (record.count, record.reserved, record.spent, record.position) == (3, 1, Cost(), 6)
+    a, b = store.trials(study, since=2).trials[1:]
+    assert (a.purpose, a.state, a.metrics, a.at, a.seen, a.told, a.ended) == (
+        "import",
+        "done",
+        {"loss": 0.5},
+        1,
+        2,
+        4,
+        1000.0,
+    )
+    assert (b.state, b.reason, b.error, b.notes, b.at, b.told) == ("failed", "timeout", "slow", ("n",), 2, 6)
+    assert kinds(store, study, since=2) == [("enqueue", None), ("import", 1), ("enqueue", None), ("import", 2)]
+    assert store.revise(study, Change("import")) == record
+    assert verify(store, study) == []
+
+
+def test_specs_and_statements_are_recorded(store, study):
+    spec = changed(SPEC, budget=Budget(trials=9), space=Space(x=Float(-1.0, 1.0), kind=Choice("a", None, True)))
+    assert store.revise(study, Change("spec", spec=spec)).spec == spec
+    for kind in ("run", "evidence", "holdout", "witness"):
+        store.revise(study, Change(kind, body={"n": [1, 2.5, None]}))
+    assert store.trials(study).study.spec == spec
+    *_, last = store.events(study)
+    assert ({k: v for k, v in last.body.items() if k != "actor"}, last.kind) == ({"n": [1, 2.5, None]}, "witness")
+    for wrong in (Change("spec"), Change("cancle"), Change("note", text="of nothing")):
+        with pytest.raises(ValueError, match="kinds are"):
+            store.revise(study, wrong)
+    assert verify(store, study) == []
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def test_readers_get_what_later_events_touched_and_all_that_is_open(store, study):
+    put(store, study, 4)
+    for _ in range(2):
+        store.finish(store.claim([study], "w", 15.0), DONE)
+    store.revise(study, Change("note", number=0, text="x"))
+    numbers = {since: [t.number for t in store.trials(study, since).trials] for since in range(6)}
+    assert numbers == {0: [0, 1, 2, 3], 1: [0, 1, 2, 3], 2: [0, 1, 2, 3], 3: [0, 1, 2, 3], 4: [0, 2, 3], 5: [2, 3]}
+    assert [e.position for e in store.events(study, since=3)] == [4, 5]
+    assert store.events(study, since=5) == []
+
+
+def test_records_handed_out_never_change_what_is_kept(store, study):
+    params, why, metrics = {"x": 0.25, "kind": "a"}, {"deep": [1]}, {"loss": 1.0}
+    (given,) = store.enqueue(study, [Proposal(params, 1, why=why)], at=0, seen=1)
+    held = store.claim([study], "w", 15.0)
+    params["x"] = given.params["x"] = 9.0
+    why["deep"].append(2)
+    given.why["deep"].append(3)
+    ended = store.finish(held, Outcome(State.DONE, metrics, notes=("n",)))
+    metrics["loss"] = ended.metrics["loss"] = 9.0
+    ended.private["notes"].clear()
+    store.events(study)[0].body.clear()
+    kept = row(store, study, 0)
+    assert (kept.params, kept.why, kept.metrics, kept.notes) == (
+        {"x": 0.25, "kind": "a"},
+        {"deep": [1]},
+        {"loss": 1.0},
+        ("n",),
+    )
+    assert verify(store, study) == []
+
+
+# --------------------------------------------------------------------------------------------------------- concurrency
+
+
+def test_threads_end_every_trial_exactly_once(store):
+    study = store.create(changed(SPEC, budget=Budget(trials=40))).id
+    finished, wrong = [], []
+
+    def work():
+        try:
+            while True:
+                t = store.claim([study], "w", 1e6)
+                if t is not None:
+                    store.report(t, [Report(t.number, t.attempt, 1.0, {"loss": 1.0}, 0.0)], 1e6, since=10**9)
+                    finished.append(store.finish(t, DONE).number)
+                    continue
+                record = store.trials(study).study
+                try:
+                    store.enqueue(study, [proposal(), proposal()], at=record.count, seen=record.position)
+                except Stale:
+                    continue
+                except BudgetSpent:
+                    return
+        except Exception as error:
+            wrong.append(error)
+
+    crowd = [threading.Thread(target=work) for _ in range(6)]
+    for t in crowd:
+        t.start()
+    for t in crowd:
+        t.join()
+    assert wrong == []
+    assert sorted(finished) == list(range(40))
+    assert [e.position for e in store.events(study)] == list(range(1, 62))
+    assert verify(store, study) == []
+
+
+class Crowd(RuleBasedStateMachine):
+    """Workers that claim, report, crash and come back late, against a model of what may be true."""
+
+    open_store: Callable
+
+    @initialize()
+    def begin(self):
+        self.folder = tempfile.mkdtemp()
+        self.clock = Clock()
+        self.store = type(self).open_store(self.folder, self.clock)
+        self.study = self.store.create(changed(SPEC, budget=Budget(trials=6))).id
+        self.state: dict[int, str] = {}
+        self.attempt: dict[int, int] = {}
+        self.until: dict[int, float] = {}
+        self.held: list = []  # all trials ever handed out, also to workers that have crashed since
+        self.paused = False
+
+    def teardown(self):
+        if hasattr(self, "store"):
+            assert verify(self.store, self.study) == []
+            self.store.close()
+            shutil.rmtree(self.folder)
+
+    def holds(self, t):
+        return self.state[t.number] == "running" and self.attempt[t.number] == t.attempt
+
+    @rule(n=st.integers(1, 3), behind=st.booleans())
+    def enqueue(self, n, behind):
+        at = len(self.state) - behind
+        room = n + sum(s != "cancelled" for s in self.state.values()) <= 6
+        if behind or not room:
+            with pytest.raises(Stale if behind else BudgetSpent):
+                self.store.enqueue(self.study, [proposal(i) for i in range(n)], at=at, seen=1)
+            return
+        for t in self.store.enqueue(self.study, [proposal(i) for i in range(n)], at=at, seen=1):
+            self.state[t.number], self.attempt[t.number] = "queued", 0
+
+    @rule(lease=st.sampled_from([5.0, 20.0]))
+    def claim(self, lease):
+        t = self.store.claim([self.study], "w", lease)
+        expected = None
+        for number in [] if self.paused else sorted(self.state):
+            silent = self.state[number] == "running" and self.until[number] <= self.clock.now
+            if silent and self.attempt[number] >= MAX_ATTEMPTS:
+                self.state[number] = "failed"
+            elif silent or self.state[number] == "queued":
+                expected = number
+                break
+        assert (None if t is None else t.number) == expected
+        if t is not None:
+            self.attempt[t.number] += 1
+            self.state[t.number], self.until[t.number] = "running", self.clock.now + lease
+            assert t.attempt == self.attempt[t.number]
+            self.held.append(t)
+
+    @rule(seconds=st.sampled_from([1.0, 6.0, 25.0]))
+    def time_passes(self, seconds):
+        self.clock.now += seconds
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), step=st.integers(0, 3))
+    def report(self, data, step):
+        t = data.draw(st.sampled_from(self.held))
+        made = [Report(t.number, t.attempt, step, {"loss": float(step)}, self.clock.now)]
+        if self.holds(t):
+            assert self.store.report(t, made, 20.0)[-1] == made[0]
+            self.until[t.number] = self.clock.now + 20.0
+        else:
+            with pytest.raises(LeaseLost):
+                self.store.report(t, made, 20.0)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), state=st.sampled_from([State.DONE, State.STOPPED, State.FAILED]))
+    def finish(self, data, state):
+        t = data.draw(st.sampled_from(self.held))
+        if self.holds(t):
+            self.store.finish(t, replace(DONE, state=state, output="o"))
+            self.state[t.number] = str(state)
+        else:
+            with pytest.raises(LeaseLost):
+                self.store.finish(t, DONE)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def requeue(self, data):
+        t = data.draw(st.sampled_from(self.held))
+        change = Change("requeue", number=t.number, attempt=t.attempt)
+        if self.holds(t):
+            self.store.revise(self.study, change)
+            self.state[t.number] = "queued"
+        else:
+            with pytest.raises(Stale):
+                self.store.revise(self.study, change)
+
+    @precondition(lambda self: self.state)
+    @rule(data=st.data(), kind=st.sampled_from(["cancel", "note"]))
+    def touch(self, data, kind):
+        number = data.draw(st.sampled_from(sorted(self.state)))
+        change = Change(kind, number=number, text="seen")
+        if kind == "note" or self.state[number] in OPEN:
+            self.store.revise(self.study, change)
+            self.state[number] = "cancelled" if kind == "cancel" else self.state[number]
+        else:
+            with pytest.raises(Stale):
+                self.store.revise(self.study, change)
+
+    @rule()
+    def pause_or_resume(self):
+        self.store.revise(self.study, Change("resume" if self.paused else "pause"))
+        self.paused = not self.paused
+
+    @invariant()
+    def the_store_agrees(self):
+        if hasattr(self, "store"):
+            seen = self.store.trials(self.study)
+            assert {t.number: str(t.state) for t in seen.trials} == self.state
+            assert {t.number: t.attempt for t in seen.trials} == self.attempt
+            since = seen.study.position // 2
+            later = [t for t in seen.trials if t.revision > since or t.state in OPEN]
+            assert list(self.store.trials(self.study, since).trials) == later
+
+
+@pytest.mark.parametrize("name", sorted(STORES))
+def test_any_interleaving_of_crashing_workers(name):
+    machine = type(f"Crowd_{name}", (Crowd,), {"open_store": staticmethod(STORES[name])})
+    case = machine.TestCase
+    case.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+    case("runTest").runTest()
+    assert issubclass(machine, Crowd)

@@ -1,0 +1,235 @@
+"""The numerics of Gaussian-process search against independent oracles: dense algebra, finite differences, mpmath-like series."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import log_ndtr, ndtr
+from scipy.stats import norm
+
+from trimtab.numerics import acquisition, ascent, gp, qmc, warp
+
+seeds = st.integers(0, 2**32 - 1)
+some = settings(max_examples=30, deadline=None, derandomize=True)
+
+
+def problem(seed: int, n: int = 25, exact: bool = False) -> tuple[gp.Data, np.ndarray, np.random.Generator]:
+    """Random data with two columns that share a lengthscale, and random hyperparameters."""
+    rng = np.random.default_rng(seed)
+    groups = np.array([0, 1, 2, 2, 3])
+    data = gp.Data(rng.random((n, 5)), rng.standard_normal(n), 1 / rng.integers(1, 4, n), groups, exact)
+    return data, rng.uniform(-1, 0.7, 6), rng
+
+
+def dense_kernel(A: np.ndarray, B: np.ndarray, data: gp.Data, theta: np.ndarray) -> np.ndarray:
+    """The Matérn-5/2 kernel, entry by entry from its definition."""
+    lengths, s = np.exp(theta[:4])[data.groups], math.exp(theta[5])
+    K = np.empty((len(A), len(B)))
+    for i, j in itertools.product(range(len(A)), range(len(B))):
+        r = math.sqrt(5 * sum(((A[i] - B[j]) / lengths) ** 2))
+        K[i, j] = s * (1 + r + r * r / 3) * math.exp(-r)
+    return K
+
+
+def dense_covariance(data: gp.Data, theta: np.ndarray) -> np.ndarray:
+    return dense_kernel(data.X, data.X, data, theta) + np.diag(math.exp(theta[4]) * data.weights + gp.FLOOR)
+
+
+def slopes(f, x: np.ndarray, h: float = 1e-6) -> np.ndarray:
+    """Central differences of a scalar function."""
+    return np.array([(f(x + h * e) - f(x - h * e)) / (2 * h) for e in np.eye(len(x))])
+
+
+@some
+@given(seed=seeds)
+def test_the_loss_is_the_negative_log_posterior(seed):
+    data, theta, rng = problem(seed)
+    other = theta + 0.1 * rng.standard_normal(6)
+
+    def oracle(t):
+        x, noise, s = np.exp(-2 * t[:4]), math.exp(t[4]), math.exp(t[5])
+        prior = -0.1 * (1 / x + x).sum() + 0.1 * t[4] - 30 * noise + t[5] - s
+        return -norm.logpdf(np.linalg.solve(np.linalg.cholesky(dense_covariance(data, t)), data.y)).sum() + (
+            np.linalg.slogdet(dense_covariance(data, t))[1] / 2 - prior
+        )
+
+    squares = data.X**2
+    ours = gp.loss(theta, data, squares)[0] - gp.loss(other, data, squares)[0]
+    assert ours == pytest.approx(oracle(theta) - oracle(other), abs=1e-8)
+
+
+@some
+@given(seed=seeds)
+def test_the_gradient_of_the_loss_matches_differences(seed):
+    data, theta, _ = problem(seed)
+    squares = data.X**2
+    expected = slopes(lambda t: gp.loss(t, data, squares)[0], theta)
+    assert gp.loss(theta, data, squares)[1] == pytest.approx(expected, abs=1e-5, rel=1e-5)
+
+
+@some
+@given(seed=seeds)
+def test_the_posterior_matches_dense_algebra(seed):
+    data, theta, rng = problem(seed)
+    X = rng.random((7, 5))
+    mean, var = gp.condition(data, theta).predict(X)
+    k = dense_kernel(X, data.X, data, theta)
+    K = dense_covariance(data, theta)
+    assert mean == pytest.approx(k @ np.linalg.solve(K, data.y), abs=1e-7)
+    assert var == pytest.approx(np.diag(dense_kernel(X, X, data, theta) - k @ np.linalg.solve(K, k.T)), abs=1e-7)
+    single_mean, single_var = gp.condition(data, theta).single().predict(X)
+    assert single_mean == pytest.approx(mean, abs=1e-2)
+    assert single_var == pytest.approx(var, abs=1e-2)
+
+
+TERMS = {
+    "bound": lambda m, v: acquisition.lower_bound(m, v, 1.8),
+    "improvement": lambda m, v: acquisition.log_improvement(m, v, -0.7),
+    "below": lambda m, v: acquisition.log_below(m, v, -0.4),
+    "rate": lambda m, v: acquisition.log_rate(m / 10, v, 0.5)._replace(
+        by_mean=acquisition.log_rate(m / 10, v, 0.5)[1] / 10
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TERMS)
+@some
+@given(seed=seeds)
+def test_gradients_of_acquisitions_match_differences(name, seed):
+    data, theta, rng = problem(seed)
+    terms = [(gp.condition(data, theta), TERMS[name])]
+    for x in rng.random((3, 5)):
+        expected = slopes(lambda z: float(acquisition.total(terms, z[None])[0]), x)
+        value, slope = acquisition.total_with_slope(terms, x[None])
+        assert value == acquisition.total(terms, x[None])
+        assert slope[0] == pytest.approx(expected, abs=1e-5, rel=1e-4)
+
+
+@pytest.mark.parametrize("z", [-1e150, -1e9, -1e4, -1001.0, -999.0, -60.0, -8.0, -1.0, -0.5, 0.0, 3.0, 40.0, 1e6])
+def test_log_improvement_is_exact_for_every_z(z):
+    (value,), (slope,) = acquisition.log_h(np.array([z]))
+    if z >= -1:
+        h = math.exp(-z * z / 2) / math.sqrt(2 * math.pi) + z * ndtr(z)
+        assert (value, slope) == pytest.approx((math.log(h), ndtr(z) / h), rel=1e-12)
+        return
+    z = max(z, -1e100)
+    # h = integral of Phi up to z; the continued fraction of Mills' ratio gives h / phi without cancellation
+    mills = 1 / -z
+    if z > -100:
+        mills = math.exp(log_ndtr(z) + z * z / 2 + math.log(2 * math.pi) / 2)
+    ratio = quadrature(z) if z > -100 else (1 - 3 / z**2 + 15 / z**4) / z**2
+    assert value == pytest.approx(-z * z / 2 - math.log(2 * math.pi) / 2 + math.log(ratio), rel=1e-9, abs=1e-9)
+    assert slope == pytest.approx(mills / ratio, rel=1e-5)
+
+
+def quadrature(z: float) -> float:
+    """h(z) / phi(z) = integral over t > 0 of t exp(z t - t^2 / 2), by Gauss-Laguerre in u = -z t."""
+    u, w = np.polynomial.laguerre.laggauss(60)
+    return float((w * u * np.exp(-((u / z) ** 2) / 2)).sum() / z**2)
+
+
+@some
+@given(values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
+def test_the_warp_keeps_order_and_is_standardised(values):
+    y = np.array(values)
+    warped = warp.half_rank(y)
+    assert np.isfinite(warped.z).all()
+    order = np.argsort(np.clip(y, -1e300, 1e300), kind="stable")
+    assert (np.diff(warped.z[order]) >= 0).all()
+    assert abs(warped.z.mean()) < 1e-9
+    assert warped.z.std() == pytest.approx(1, abs=1e-6) or np.ptp(warped.z) < 1e-9
+
+
+@some
+@given(seed=seeds)
+def test_the_warp_goes_back_and_is_linear_in_the_good_half(seed):
+    rng = np.random.default_rng(seed)
+    y = rng.standard_normal(25) * 10 ** rng.uniform(-3, 3)
+    warped = warp.half_rank(np.append(y, 1e9))
+    back = np.array([warped.inverse(z) for z in warped.z])
+    assert back == pytest.approx(np.append(y, 1e9), rel=1e-6, abs=1e-9)
+    good = np.sort(y)[:12]
+    z = np.sort(warped.z)[:12]
+    assert np.diff(z) * warped.unit == pytest.approx(np.diff(good), rel=1e-6)
+    assert warped.inverse(z[0] - 1) == pytest.approx(good[0] - warped.unit)
+
+
+@some
+@given(values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
+def test_constraints_keep_their_side_of_zero(values):
+    c = np.array(values)
+    compressed = warp.bilog(c)
+    assert np.isfinite(compressed.z).all()
+    assert (compressed.z[c > 0] >= compressed.zero).all()
+    assert (compressed.z[c <= 0] <= compressed.zero).all()
+
+
+@some
+@given(seed=seeds)
+def test_the_fit_improves_on_its_start_and_is_remembered_exactly(seed):
+    data, _, rng = problem(seed, n=30, exact=seed % 3 == 0)
+    data = gp.Data(
+        data.X, np.sin(4 * data.X[:, 0]) + 0.1 * rng.standard_normal(30), data.weights, data.groups, data.exact
+    )
+    start, squares = gp.default_theta(4), data.X**2
+    theta = gp.cold_fit(data)
+    if data.exact:
+        start[4] = theta[4]
+        assert math.exp(theta[4]) == pytest.approx(1e-6)
+    assert gp.loss(theta, data, squares)[0] <= gp.loss(start, data, squares)[0]
+    again = gp.Data(data.X.copy(), data.y.copy(), data.weights, data.groups, data.exact)
+    assert np.array_equal(gp.cold_fit(again), theta)
+    assert np.array_equal(gp.fit(data, gp.default_theta(4), 40, 1e-6), theta)
+    assert gp.loss(gp.warm_fit(data, theta), data, squares)[0] <= gp.loss(theta, data, squares)[0] + 1e-9
+
+
+def test_repeated_points_without_noise_do_not_break_the_factorisation():
+    X = np.full((40, 2), 0.5)
+    data = gp.Data(X, np.zeros(40), np.ones(40), np.array([0, 1]), exact=True)
+    for theta in (gp.default_theta(2), np.array([6.9, 6.9, -50.0, 4.0])):
+        mean, var = gp.condition(data, theta).predict(X[:3])
+        assert np.isfinite(mean).all()
+        assert (var > 0).all()
+
+
+@some
+@given(seed=seeds)
+def test_the_ascent_finds_the_top_of_a_concave_function_in_the_box(seed):
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 6))
+    top, curvature = rng.uniform(-0.3, 1.3, d), np.exp(rng.uniform(0, 3, d))
+
+    def f(x, rows):
+        assert rows.shape == (len(x),)
+        return -(curvature * (x - top) ** 2).sum(1), -2 * curvature * (x - top)
+
+    start = rng.random((4, d))
+    before = start.copy()
+    found = ascent.ascend(f, start, np.full(d, 0.5), iterations=60)
+    assert np.array_equal(start, before)
+    assert found == pytest.approx(np.broadcast_to(np.clip(top, 0, 1), found.shape), abs=2e-2)
+
+
+def test_the_ascent_never_goes_down_and_stands_still_where_nothing_is_finite():
+    start = np.linspace(0, 1, 6)[:, None]
+
+    def wavy(x, rows):
+        return np.sin(15 * x[:, 0]), 15 * np.cos(15 * x)
+
+    assert (wavy(ascent.ascend(wavy, start, np.ones(1)), None)[0] >= wavy(start, None)[0]).all()
+    broken = ascent.ascend(lambda x, rows: (np.full(len(x), np.nan), np.full_like(x, np.inf)), start, np.ones(1))
+    assert np.array_equal(broken, start)
+
+
+def test_sobol_points_do_not_depend_on_how_they_are_asked_for():
+    whole = qmc.sobol(0, 300, 3, seed=5)
+    for start, n in [(0, 1), (63, 2), (100, 130), (299, 1), (64, 64)]:
+        assert np.array_equal(qmc.sobol(start, n, 3, seed=5), whole[start : start + n])
+    assert not np.array_equal(qmc.sobol(0, 8, 3, seed=6), whole[:8])
+    for column in whole[:256].T:  # every 1/256 of each axis once
+        assert np.array_equal(np.sort((column * 256).astype(int)), np.arange(256))
+    shifted = qmc.rotated(64, 3, np.random.default_rng(0))
+    assert ((shifted >= 0) & (shifted < 1)).all()

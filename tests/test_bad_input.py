@@ -1,0 +1,143 @@
+"""Forty and more kinds of bad input: each gives an error that names the value, the rule and the repair, and changes nothing."""
+
+import math
+import threading
+
+import pytest
+
+import trimtab as tt
+from trimtab.errors import UserError
+from trimtab.objective import Command
+
+X = tt.Space(x=tt.Float(0, 1, default=0.5), kind=tt.Choice("a", "b", default="a"))
+NO_DEFAULT = tt.Space(x=tt.Float(0, 1))
+
+
+def new(**words):
+    return tt.Study("s", words.pop("space", X), **{"minimize": "loss", **words})
+
+
+def run(objective=lambda trial: 1.0, **words):
+    return new().run(objective, **{"trials": 2, "quiet": True, **words})
+
+
+def done(**words):
+    study = new(**words)
+    study.run(lambda trial: 1.0, trials=2, quiet=True)
+    return study
+
+
+CASES = {
+    # space
+    "reversed bounds": (lambda: tt.Space(rate=tt.Float(0.1, 0.01)), r"low=0\.1 is above high=0\.01; swap"),
+    "log from zero": (lambda: tt.Space(rate=tt.Float(0, 1, log=True)), "log"),
+    "NaN bound": (lambda: tt.Space(rate=tt.Float(math.nan, 1)), "nan"),
+    "infinite bound": (lambda: tt.Space(rate=tt.Float(0, math.inf)), "inf"),
+    "log with step": (lambda: tt.Space(rate=tt.Int(1, 9, log=True, step=2)), "step"),
+    "step of zero": (lambda: tt.Space(rate=tt.Float(0, 1, step=0)), "step"),
+    "default outside": (lambda: tt.Space(rate=tt.Int(1, 9, default=10)), "10"),
+    "fractional int": (lambda: tt.Space(rate=tt.Int(1.5, 9)), r"1\.5"),
+    "choice without options": (lambda: tt.Space(rate=tt.Choice()), "option"),
+    "option twice": (lambda: tt.Space(rate=tt.Choice("a", "a")), "'a'"),
+    "option that is no scalar": (lambda: tt.Space(rate=tt.Choice([1, 2], "a")), r"\[1, 2\]"),
+    "no parameters": (lambda: tt.Space(), "parameter"),
+    "not a parameter": (lambda: tt.Space(x=3), "x"),
+    "duplicate name": (lambda: tt.Space({"x": tt.Int(1, 2)}, x=tt.Int(1, 2)), "'?x'?"),
+    "unknown parent": (lambda: tt.Space(a=tt.Choice(1, 2), b=tt.Int(1, 2, when={"aa": 1})), r"aa.*did you mean 'a'"),
+    "impossible parent value": (lambda: tt.Space(a=tt.Choice(1, 2), b=tt.Int(1, 2, when={"a": 3})), "3"),
+    "cycle of conditions": (
+        lambda: tt.Space(a=tt.Choice(1, 2, when={"b": 1}), b=tt.Choice(1, 2, when={"a": 1})),
+        "cycle",
+    ),
+    "unknown name in require": (lambda: X.require("xx < 1"), "did you mean 'x'"),
+    "wrong type in require": (lambda: X.require("kind < 1"), "kind"),
+    "code in require": (lambda: X.require("__import__('os').system('true')"), "__import__"),
+    "no expression": (lambda: X.require("x <"), "x <"),
+    "unsatisfiable require": (lambda: X.require("x < 0.9", "x > 2"), r"x > 2"),
+    # goals, constraints, budget
+    "no goal": (lambda: tt.Study("s", X), "minimize="),
+    "goal twice": (lambda: new(maximize="loss"), "twice"),
+    "goal that is no name": (lambda: new(minimize=[3]), "3"),
+    "constraint without comparison": (lambda: new(subject_to="latency"), "exactly one comparison"),
+    "constraint with equality": (lambda: new(subject_to="latency == 3"), "<= or >="),
+    "constraint on two metrics": (lambda: new(subject_to="latency <= size"), "size"),
+    "constraint that is no expression": (lambda: new(subject_to="latency <="), "no expression"),
+    "constraint that is no text": (lambda: new(subject_to=[3]), "no text"),
+    "relative constraint without baseline": (
+        lambda: new(space=NO_DEFAULT, subject_to="latency <= 1.1 * baseline"),
+        "there is none; give baseline=",
+    ),
+    "baseline outside the space": (lambda: new(baseline={"x": 2.0, "kind": "a"}), "baseline"),
+    "baseline with unknown name": (lambda: new(baseline={"xx": 0.2, "kind": "a"}), "xx"),
+    "budget of zero": (lambda: tt.Budget(trials=0), "at least 1"),
+    "negative time": (lambda: tt.Budget(time=-3), "no positive amount"),
+    "unknown unit": (lambda: tt.Budget(time="3 fortnights"), "30m"),
+    "unknown budget": (lambda: new(budget={"trails": 3}), "did you mean 'trials'"),
+    "budget that is a number": (lambda: new(budget=3), "tt.Budget"),
+    "cost without a price": (lambda: done(budget=tt.Budget(cost=3)), "price"),
+    # study
+    "study without a name": (lambda: tt.Study("", X, minimize="loss"), "name"),
+    "study without a space": (lambda: tt.Study("s", minimize="loss"), "needs its space"),
+    "unknown strategy": (lambda: new(strategy="gpp"), "did you mean 'gp'"),
+    "object that is no strategy": (lambda: new(strategy=3), "init, tell and ask"),
+    "grid over a continuous space": (lambda: done(strategy="grid"), "x"),
+    "negative seed": (lambda: new(seed=-1), "seed=-1"),
+    "zero replicates": (lambda: new(replicates=0), "replicates=0"),
+    "half a retry": (lambda: new(retries=0.5), "retries=0.5"),
+    "zero max_failures": (lambda: new(max_failures=0), "max_failures=0"),
+    # run, ask and tell
+    "negative workers": (lambda: run(workers=-1), "workers=-1"),
+    "zero trials": (lambda: run(trials=0), "trials=0"),
+    "nothing says when to stop": (lambda: new().run(lambda t: 1.0, quiet=True), "give trials= or time="),
+    "memory of nothing": (lambda: tt.Resources(memory="0GiB"), "2GiB"),
+    "cpus of nothing": (lambda: tt.Resources(cpus=0), "cpus=0"),
+    "tell both": (lambda: new().tell(0, 1.0, failed="why"), "one of the two"),
+    "tell a trial that is not there": (lambda: new().tell(7, 1.0), "trial 7 does not exist"),
+    "add an unknown parameter": (lambda: new().add({"y": 1}, 1.0), "y"),
+    "enqueue outside the space": (lambda: new().enqueue({"x": 3, "kind": "a"}), "3"),
+    "best of nothing": (lambda: new().best, "no best trial yet"),
+    "cancel a trial that has ended": (lambda: done().cancel(0), "cancel"),
+    "resume what is not paused": (lambda: done().resume(), "resume"),
+    # objectives
+    "objective file that is not there": (lambda: run("nowhere.py:f"), "nowhere.py"),
+    "objective without a colon": (lambda: run("train.py"), ":"),
+    "objective that is not there": (lambda: run("trimtab.units:second"), "did you mean 'seconds'"),
+    "objective that cannot be called": (lambda: run(3), "3"),
+    "program that is not there": (lambda: run(Command("no-such-program {x}")), "no-such-program"),
+    "unknown placeholder": (lambda: run(Command("echo {xx}")), "did you mean 'x'"),
+    "objective that cannot be sent": (
+        lambda: (lambda lock: run(lambda trial: float(lock.locked()), workers=2))(threading.Lock()),
+        "lock",
+    ),
+    # evidence
+    "one replicate": (lambda: done().evidence(lambda t: 1.0, replicates=1, quiet=True), "at least 2"),
+    "evidence on another metric": (lambda: done().evidence(lambda t: 1.0, metric="los", quiet=True), "did you mean 'loss'"),
+    "evidence for a trial that is not there": (lambda: done().evidence(lambda t: 1.0, tuned=99), "trial 99 does not exist"),
+    # stores
+    "unknown store": (lambda: new(storage="mongodb://x"), "mongodb"),
+    "store in no folder": (lambda: new(storage="sqlite:////no/such/folder/x.db"), "folder"),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_bad_input_gets_a_clear_error(kind):
+    call, message = CASES[kind]
+    with pytest.raises(UserError, match=f"(?s){message}") as caught:
+        call()
+    assert len(str(caught.value)) < 1500
+
+
+def test_a_refused_call_changes_nothing(url):
+    study = tt.Study("s", X, minimize="loss", storage=url)
+    study.run(lambda trial: 1.0, trials=2, quiet=True)
+    before = (study.record, study.trials)
+    for call in (
+        lambda: study.enqueue({"x": 3, "kind": "a"}),
+        lambda: study.add([{"x": 0.1, "kind": "a"}, {"x": 7, "kind": "a"}], [1.0, 2.0]),
+        lambda: study.revise(space=tt.Space(x=tt.Float(0.2, 1))),
+        lambda: study.tell(1, 2.0),
+    ):
+        with pytest.raises(UserError):
+            call()
+    assert (study.record, study.trials) == before
+    assert study.verify() == []

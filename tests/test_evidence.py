@@ -1,0 +1,180 @@
+"""The certificate: golden numbers against scipy, coverage by simulation, signs, and what it says of poor data."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from trimtab.errors import SpecError
+from trimtab.evidence import Evidence, certify
+from trimtab.goals import constraint
+
+BASE, TUNED = {"rate": 0.1}, {"rate": 0.02}
+
+
+def evidence(baseline, tuned, maximize=True, **more):
+    """Evidence on the metric `auc` from two sequences of values; None for a run that failed."""
+    pairs = [tuple(None if v is None else {"auc": v} for v in pair) for pair in zip(baseline, tuned, strict=True)]
+    return certify("auc", maximize, BASE, TUNED, 7, pairs, **more)
+
+
+values = st.floats(-1e6, 1e6).map(lambda v: round(v, 6))
+several = st.lists(st.tuples(values, values), min_size=2, max_size=30)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.25])
+@pytest.mark.parametrize("zone", [0.0, 0.01])
+def test_numbers_agree_with_an_independent_computation(ratio, zone):
+    rng = np.random.default_rng(5)
+    baseline = rng.normal(0.7, 0.02, 12)
+    tuned = baseline + rng.normal(0.01, 0.015, 12)
+    found = evidence(baseline, tuned, test_train_ratio=ratio, equivalence=zone)
+    d = tuned - baseline
+    posterior = stats.t(11, loc=d.mean(), scale=d.std(ddof=1) * math.sqrt(1 / 12 + ratio))
+    assert found.difference == pytest.approx(d.mean(), rel=1e-12)
+    assert found.interval == pytest.approx(posterior.interval(0.95), rel=1e-9)
+    assert found.p_better == pytest.approx(posterior.sf(zone), rel=1e-9)
+    assert found.p_worse == pytest.approx(posterior.cdf(-zone), rel=1e-9)
+    assert found.p_equivalent == pytest.approx(posterior.cdf(zone) - posterior.cdf(-zone), abs=1e-12)
+
+
+def test_an_interval_of_independent_pairs_is_that_of_the_paired_t_test():
+    baseline, tuned = [0.71, 0.69, 0.74, 0.70, 0.72], [0.73, 0.72, 0.74, 0.73, 0.74]
+    theirs = stats.ttest_rel(tuned, baseline).confidence_interval(0.95)
+    assert evidence(baseline, tuned).interval == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+
+
+def coverage(J, rho, ratio, sims=2000):
+    """How often the interval of J equally correlated differences of mean 1 holds that mean."""
+    rng = np.random.default_rng([J, round(100 * rho)])
+    common, own = rng.normal(size=(sims, 1)), rng.normal(size=(sims, J))
+    d = 1 + math.sqrt(rho) * common + math.sqrt(1 - rho) * own
+    intervals = [evidence([0.0] * J, row, test_train_ratio=ratio).interval for row in d]
+    return np.mean([low <= 1 <= high for low, high in intervals])
+
+
+@pytest.mark.parametrize("J", [2, 5, 10, 20])
+def test_the_interval_of_independent_seeds_covers(J):
+    assert 0.94 <= coverage(J, 0.0, 0.0) <= 0.96
+
+
+@pytest.mark.parametrize("folds", [5, 10])
+def test_the_interval_of_fold_scores_covers_only_when_corrected(folds):
+    rho, ratio = 1 / folds, 1 / (folds - 1)  # of scores on folds, and n_test / n_train (Nadeau & Bengio)
+    assert coverage(folds, rho, ratio) >= 0.94
+    assert coverage(folds, rho, 0.0) < 0.90
+
+
+@given(several, st.floats(0, 1), st.floats(0, 100))
+def test_exchanging_the_roles_turns_the_signs(pairs, ratio, zone):
+    one, other = zip(*pairs, strict=True)
+    there = evidence(one, other, test_train_ratio=ratio, equivalence=zone)
+    back = evidence(other, one, test_train_ratio=ratio, equivalence=zone)
+    assert back.difference == pytest.approx(-there.difference)
+    assert back.interval == pytest.approx((-there.interval[1], -there.interval[0]))
+    assert (back.p_better, back.p_worse) == pytest.approx((there.p_worse, there.p_better), abs=1e-9)
+    assert {"proven": "worse", "worse": "proven"}.get(there.decision, "not shown") == back.decision
+
+
+@given(several)
+def test_positive_is_better_whatever_the_direction(pairs):
+    one, other = zip(*pairs, strict=True)
+    up = evidence(one, other, maximize=True)
+    down = evidence([-v for v in one], [-v for v in other], maximize=False)
+    assert (down.difference, down.interval, down.decision) == (up.difference, up.interval, up.decision)
+
+
+@given(several, st.floats(0, 1), st.floats(0, 100))
+def test_probabilities_sum_to_one_and_the_decision_reads_the_interval(pairs, ratio, zone):
+    found = evidence(*zip(*pairs, strict=True), test_train_ratio=ratio, equivalence=zone)
+    assert found.p_better + found.p_equivalent + found.p_worse == pytest.approx(1)
+    assert min(found.p_better, found.p_equivalent, found.p_worse) >= 0
+    low, high = found.interval
+    assert low <= found.difference <= high
+    assert found.decision == ("proven" if low > 0 else "worse" if high < 0 else "not shown")
+
+
+@given(st.lists(st.tuples(st.none() | values, st.none() | values), max_size=8))
+def test_json_is_valid_and_comes_back(pairs):
+    found = evidence(*(zip(*pairs, strict=True) if pairs else ((), ())), constraints=[constraint("auc >= 0.9 * baseline")])
+    text = json.dumps(found.to_json(), allow_nan=False)
+    again = Evidence.from_json(json.loads(text))
+    assert again.to_json() == found.to_json()
+    assert (again.text(), again.pairs, again.interval) == (found.text(), found.pairs, found.interval)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_fewer_than_two_pairs_show_nothing(n):
+    found = evidence([0.7] * n, [0.9] * n)
+    assert found.decision == "not shown"
+    assert found.interval == (-math.inf, math.inf)
+    assert math.isnan(found.p_better)
+    assert any("at least 2" in notice for notice in found.notices)
+
+
+def test_few_pairs_are_told():
+    assert any("only 4 pairs" in n for n in evidence([1, 2, 3, 4], [2, 3, 4, 5.5]).notices)
+    assert evidence([1, 2, 3, 4, 5], [2, 3, 4, 5.5, 6]).notices == ()
+
+
+def test_identical_replicates_say_nothing_about_noise():
+    found = evidence([0.7] * 6, [0.8] * 6, equivalence=0.01)
+    assert found.interval == pytest.approx((0.1, 0.1))
+    assert (found.p_better, found.p_equivalent, found.p_worse) == (1, 0, 0)
+    assert any("ignore trial.seed" in n for n in found.notices)
+
+
+def test_a_failed_member_drops_its_pair_and_is_counted():
+    found = evidence([0.7, None, 0.72, math.nan, 0.7], [0.8, 0.8, None, 0.8, 0.81])
+    assert found.pairs == ((0.7, 0.8), (0.7, 0.81))
+    assert found.failed_pairs == 3
+    assert any("3 of 5 pairs left out" in n and "baseline 2, tuned 1" in n for n in found.notices)
+
+
+def test_the_baseline_itself_is_never_a_gain():
+    pairs = [({"auc": 0.7}, {"auc": 0.8 + i / 1000}) for i in range(6)]
+    found = certify("auc", True, BASE, dict(BASE), 0, pairs)
+    assert found.decision == "not shown"
+    assert any("the baseline itself" in n for n in found.notices)
+
+
+def test_constraints_are_judged_in_the_same_pairs():
+    sizes = [(10, 12), (10, 18), (20, 25), (10, 11)]
+    pairs = [({"auc": 0.7, "size": b}, {"auc": 0.8, "size": t}) for b, t in sizes]
+    relative = [constraint("size <= 1.5 * baseline"), constraint("auc >= 0.5"), constraint("speed <= 1")]
+    found = certify("auc", True, BASE, TUNED, 7, pairs, constraints=relative)
+    shares = [c.held for c in found.constraints]
+    assert shares[:2] == [0.75, 1.0]
+    assert found.constraints[0].mean == 16.5
+    assert any("broke 'size <= 1.5 * baseline' in 25 % of pairs" in n for n in found.notices)
+    given = certify("auc", True, BASE, TUNED, 7, pairs, constraints=relative[:1], baseline_metrics={"size": 10})
+    assert given.constraints[0].held == 0.5
+
+
+def test_a_constraint_without_its_metric_is_unknown_not_broken():
+    pairs = [({"auc": 0.7}, {"auc": 0.8})] * 2
+    found = certify("auc", True, BASE, TUNED, 7, pairs, constraints=[constraint("speed <= 1")])
+    assert math.isnan(found.constraints[0].held)
+    assert any("unknown" in n for n in found.notices)
+    assert not any("broke" in n for n in found.notices)
+
+
+@pytest.mark.parametrize("bad", [-0.1, math.inf, math.nan, True, "0.1"])
+@pytest.mark.parametrize("name", ["test_train_ratio", "equivalence"])
+def test_a_wrong_ratio_or_zone_is_refused(name, bad):
+    with pytest.raises(SpecError, match=name):
+        evidence([1, 2], [2, 3], **{name: bad})
+
+
+def test_the_text_is_aligned_and_complete():
+    found = evidence([0.70, 0.71, 0.72, 0.70, 0.69], [0.72, 0.74, 0.73, 0.73, 0.71], test_train_ratio=0.25)
+    lines = found.text().splitlines()
+    assert lines[0].startswith("decision    proven: ")
+    assert all(line[11] == " " and line[12] != " " for line in lines)
+    assert "Nadeau & Bengio" in found.text()
+    assert "0.704" in found.text()
+    assert "0.726" in found.text()

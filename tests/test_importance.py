@@ -1,0 +1,91 @@
+"""PED-ANOVA: shares that sum to one, find what matters, and don't take chance for an effect."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trimtab.evidence import importance
+from trimtab.space import Choice, Float, Int, Space
+
+from .strategies import random_space
+
+MIXED = Space(
+    kind=Choice("a", "b", "c"),
+    x=Float(0, 1),
+    n=Int(1, 100),
+    deep=Float(0, 1, when={"kind": "b"}),
+    noise=Float(1e-3, 1, log=True),
+)
+
+
+def drawn(n, seed=0, space=MIXED):
+    return space.sample(n, np.random.default_rng(seed))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(0, 60), st.integers(0, 10**6))
+def test_shares_sum_to_one_or_are_all_zero(random, n, seed):
+    space = random_space(random)
+    rng = np.random.default_rng(seed)
+    y = np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n))
+    found = importance(space.sample(n, rng), y, space)
+    assert tuple(found) == space.names
+    assert min(found.values()) >= 0
+    assert sum(found.values()) == pytest.approx(1) or not any(found.values())
+
+
+@pytest.mark.parametrize("j", [0, 1, 2])
+def test_the_only_parameter_that_matters_is_found(j):
+    X = drawn(400)
+    found = importance(X, np.abs(X[:, j] - 0.3), MIXED)
+    assert max(found, key=found.get) == MIXED.names[j]
+    assert found[MIXED.names[j]] > 0.8
+
+
+def test_a_stronger_effect_weighs_more():
+    X = drawn(2000)
+    found = importance(X, 3 * X[:, 1] + X[:, 2], MIXED)
+    assert found["x"] > found["n"] > found["noise"]
+
+
+def test_a_conditional_parameter_is_judged_where_it_is_active():
+    X = drawn(2000)
+    inner = importance(X, np.where(np.isnan(X[:, 3]), 1.0 + X[:, 1], X[:, 3]), MIXED)
+    assert inner["deep"] > 0.1
+    assert inner["kind"] > 0.1
+    gate = importance(X, np.where(np.isnan(X[:, 3]), 1.0, 0.0) + 0.01 * X[:, 1], MIXED)
+    assert gate["deep"] < 0.02  # being active at all is the merit of `kind`
+    assert gate["kind"] > 0.5
+
+
+def test_chance_is_subtracted():
+    """Without any effect, the mean of 200 small studies gives each of four parameters no more than its due."""
+    space = Space(a=Float(0, 1), b=Int(1, 4), c=Choice(*"uvwxyz"), d=Float(1, 9, log=True))
+    shares = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        shares.append(list(importance(space.sample(40, rng), rng.normal(size=40), space).values()))
+    assert max(np.mean(shares, axis=0)) < 0.45
+
+
+def test_order_of_rows_and_failed_trials_make_no_difference():
+    X = drawn(300)
+    y = X[:, 1] ** 2 + 0.1 * X[:, 4]
+    found = importance(X, y, MIXED)
+    order = np.random.default_rng(1).permutation(300)
+    assert list(importance(X[order], y[order], MIXED).values()) == pytest.approx(list(found.values()))
+    more, failed = np.concatenate([X, drawn(50, 9)]), np.concatenate([y, np.full(50, np.nan)])
+    assert importance(more, failed, MIXED) == found
+
+
+@pytest.mark.parametrize("y", [np.zeros(50), np.full(50, np.nan), np.full(50, np.inf)])
+def test_nothing_to_tell_apart_gives_zeros(y):
+    assert not any(importance(drawn(50), y, MIXED).values())
+
+
+def test_no_rows_and_a_single_value_are_no_errors():
+    fixed = Space(a=Int(3, 3), b=Float(0, 1))
+    assert importance(np.empty((0, 2)), np.empty(0), fixed) == {"a": 0.0, "b": 0.0}
+    X = drawn(100, space=fixed)
+    assert importance(X, X[:, 1], fixed) == {"a": 0.0, "b": 1.0}
