@@ -111,8 +111,14 @@ CASES = {
     ),
     # evidence
     "one replicate": (lambda: done().evidence(lambda t: 1.0, replicates=1, quiet=True), "at least 2"),
-    "evidence on another metric": (lambda: done().evidence(lambda t: 1.0, metric="los", quiet=True), "did you mean 'loss'"),
-    "evidence for a trial that is not there": (lambda: done().evidence(lambda t: 1.0, tuned=99), "trial 99 does not exist"),
+    "evidence on another metric": (
+        lambda: done().evidence(lambda t: 1.0, metric="los", quiet=True),
+        "did you mean 'loss'",
+    ),
+    "evidence for a trial that is not there": (
+        lambda: done().evidence(lambda t: 1.0, tuned=99),
+        "trial 99 does not exist",
+    ),
     # stores
     "unknown store": (lambda: new(storage="mongodb://x"), "mongodb"),
     "store in no folder": (lambda: new(storage="sqlite:////no/such/folder/x.db"), "folder"),

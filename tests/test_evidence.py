@@ -100,7 +100,9 @@ def test_probabilities_sum_to_one_and_the_decision_reads_the_interval(pairs, rat
 
 @given(st.lists(st.tuples(st.none() | values, st.none() | values), max_size=8))
 def test_json_is_valid_and_comes_back(pairs):
-    found = evidence(*(zip(*pairs, strict=True) if pairs else ((), ())), constraints=[constraint("auc >= 0.9 * baseline")])
+    found = evidence(
+        *(zip(*pairs, strict=True) if pairs else ((), ())), constraints=[constraint("auc >= 0.9 * baseline")]
+    )
     text = json.dumps(found.to_json(), allow_nan=False)
     again = Evidence.from_json(json.loads(text))
     assert again.to_json() == found.to_json()
@@ -126,6 +128,8 @@ def test_identical_replicates_say_nothing_about_noise():
     assert found.interval == pytest.approx((0.1, 0.1))
     assert (found.p_better, found.p_equivalent, found.p_worse) == (1, 0, 0)
     assert any("ignore trial.seed" in n for n in found.notices)
+    alike = evidence([0.5, 0.25, 0.75, 0.5, 0.25], [1.0, 0.75, 1.25, 1.0, 0.75])
+    assert any("move both settings alike" in n for n in alike.notices)
 
 
 def test_a_failed_member_drops_its_pair_and_is_counted():

@@ -249,7 +249,10 @@ def list_(as_json: bool) -> None:
 
     records = open_storage(_existing()).studies()
     if as_json:
-        rows = [{"name": r.name, "state": str(r.state), "trials": r.count, "uid": r.uid, "created": r.created} for r in records]
+        rows = [
+            {"name": r.name, "state": str(r.state), "trials": r.count, "uid": r.uid, "created": r.created}
+            for r in records
+        ]
         click.echo(console.document({"studies": rows}))
         return
     shown = [[r.name, str(StudyState(r.state)), str(r.count), moment(r.created), r.uid] for r in records]
@@ -314,7 +317,9 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
 
 @cli.command()
 @_name
-@click.option("--replicates", type=click.IntRange(2), help="Pairs of runs on fresh seeds.  [default: the file's, else 20]")
+@click.option(
+    "--replicates", type=click.IntRange(2), help="Pairs of runs on fresh seeds.  [default: the file's, else 20]"
+)
 @click.option("--file", metavar="FILE", help="The study file; else the one that the study was run from here.")
 @_as_json
 @click.option("--quiet", is_flag=True, help="No progress lines.")

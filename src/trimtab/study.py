@@ -310,11 +310,10 @@ class Study:
             numbers = pairs.enqueue(self._book, chosen, replicates)
             with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
                 runner.certify(self._book, staff, numbers)
-        ledger = self._book.refresh()
+        self._book.refresh()
         found = certify(
             goal.metric, goal.maximize, baseline, chosen.params, chosen.number, pairs.results(self._book, chosen, replicates),
             test_train_ratio=test_train_ratio, equivalence=equivalence, constraints=self.spec.constraints,
-            baseline_metrics=engine.baseline_metrics(self.spec, ledger.baseline),
         )  # fmt: skip
         if self.result() != found:
             self.storage.revise(self._book.study, Change("evidence", body={"evidence": found.to_json()}))

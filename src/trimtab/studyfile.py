@@ -176,8 +176,8 @@ def _shown(value: Any) -> str:
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        quoted = f'; put a text that looks like something else in quotes: "{value}"' if value not in (None, "") else ""
-        raise _wrong(where, value, f"a text is needed here{quoted}")
+        hint = f', in quotes: "{value}"' if isinstance(value, int | float) else ""
+        raise _wrong(where, value, f"a text is needed here{hint}")
     return value
 
 

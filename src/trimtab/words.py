@@ -16,10 +16,9 @@ def number(x: float | None, digits: int = 5) -> str:
         return "unknown"
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
-    if float(x).is_integer() and abs(x) < 1e15:
-        return str(int(x)) if abs(x) < 10**digits else f"{int(x):,}"
-    text = f"{x:.{digits}g}"
-    return text if "e" in text or abs(x) < 10**digits else f"{float(text):,.0f}"
+    if 10**digits <= abs(x) < 1e15:
+        return f"{x:,.0f}"
+    return str(int(x)) if float(x).is_integer() and abs(x) < 1e15 else f"{x:.{digits}g}"
 
 
 def signed(x: float, digits: int = 4) -> str:

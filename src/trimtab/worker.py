@@ -1,52 +1,193 @@
-"""temporary"""
-import threading, time
-from .objective import ActiveTrial
-from .objective.evaluation import measured, TrialFailed, payload
-from .records import *
-from .executors import Job, Exit
-from .errors import LeaseLost
+"""Carries claimed trials to their ends: launch, listen, renew leases, and turn every way to end into an Outcome."""
 
-def told(metrics, failed, needed, wall):
-    cost=Cost(wall=wall)
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .errors import LeaseLost, Stale, TrimtabError
+from .executors import Executor, Exit, Job
+from .objective import ActiveTrial, TrialFailed
+from .objective.evaluation import measured, payload
+from .records import Change, Cost, Outcome, Reason, Report, Resources, State, StudySpec, Trial
+from .storage import LEASE, MAX_ATTEMPTS, Storage
+from .words import duration, size
+
+__all__ = ["ActiveTrial", "Crew", "outcome_of", "told"]
+
+_log = logging.getLogger(__name__)
+
+
+def told(metrics: object, failed: str | None, needed: Sequence[str], wall: float) -> Outcome:
+    """The outcome of a trial that was evaluated elsewhere in `wall` seconds: its metrics, or why it failed."""
+    cost = Cost(wall=wall)
     if failed is not None:
         return Outcome(State.FAILED, reason=Reason.ERROR, error=failed, cost=cost)
     try:
-        return Outcome(State.DONE, measured(metrics, list(needed)), cost=cost)
-    except TrialFailed as e:
-        return Outcome(State.FAILED, reason=Reason(e.reason), error=str(e), cost=cost)
+        return Outcome(State.DONE, measured(metrics, needed), cost=cost)
+    except TrialFailed as error:
+        return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
+
+
+def outcome_of(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:
+    """How a job's end ends its trial; None gives the trial back to the queue: its process was killed, but not by a limit."""
+    cost = _cost(ended.cost, resources)
+
+    def failed(reason: Reason, error: str) -> Outcome:
+        return Outcome(State.FAILED, {}, reason, error, ended.output, tuple(notes), cost)
+
+    if ended.message is not None:
+        m = ended.message
+        if m["state"] == "failed":
+            return failed(Reason(m["reason"]), m["error"])
+        return Outcome(State(m["state"]), m["metrics"], None, "", ended.output, tuple(notes), cost)
+    if ended.limit is not None:
+        return failed(ended.limit, _passed(ended.limit, resources, cost))
+    if ended.killed or ended.signal == signal.SIGKILL:
+        return None
+    if ended.signal is not None:
+        name = signal.Signals(ended.signal).name
+        return Outcome(
+            State.FAILED, reason=Reason.ERROR, error=f"the process ended by signal {ended.signal} ({name})", **rest
+        )
+    return failed(Reason.ERROR, f"the process ended with exit code {ended.code} before the objective returned")
+
+
+def _cost(used: Mapping[str, float], resources: Resources) -> Cost:
+    wall = used.get("wall", 0.0)
+    return Cost(
+        wall=wall,
+        cpu=used.get("cpu", 0.0),
+        gpu=wall * resources.gpus,
+        memory=used.get("memory", 0.0),
+        money=wall / 3600 * resources.price,
+    )
+
+
+def _passed(limit: Reason, resources: Resources, cost: Cost) -> str:
+    match limit:
+        case Reason.MEMORY:
+            return f"it used {size(cost.memory)} of memory; the limit is {size(float(resources.memory or 0))}"
+        case Reason.STALL:
+            return f"no report for {duration(float(resources.stall or 0))}, the limit; it ran {duration(cost.wall)}"
+    return f"it ran {duration(cost.wall)}; the limit is {duration(float(resources.time or 0))}"
+
 
 class Crew:
-    def __init__(self, storage, executor, spec_of, study, resources, lease=15.0, on_event=None):
-        self.storage, self.executor, self.spec_of, self.study, self.resources, self.lease = storage, executor, spec_of, study, resources, lease
-        self.running = {}
-        self.notes = {}
-    def start(self, trial):
-        self.running[trial.number] = trial
-        def listen(m):
-            if m["kind"]=="report":
-                self.storage.report(trial,[Report(trial.number,trial.attempt,m["step"],m["metrics"],time.time())],self.lease)
-                return {"stop": False}
-            self.notes.setdefault(trial.number,[]).append(m["text"]); return {}
+    """The running trials of one process: an executor does the work, a thread renews the leases."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        executor: Executor,
+        spec_of: Callable[[], StudySpec],
+        study: int,
+        resources: Resources,
+        lease: float = LEASE,
+    ) -> None:
+        self._storage, self._executor, self._spec_of = storage, executor, spec_of
+        self._study, self._resources, self._lease = study, resources, lease
+        self.running: dict[int, Trial] = {}
+        self._jobs: dict[int, Job] = {}
+        self._notes: dict[int, list[str]] = {}
+        self._lost: set[int] = set()
+        self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
+        self._closed = threading.Event()
+        threading.Thread(target=self._renew, daemon=True).start()
+
+    def start(self, trial: Trial) -> None:
+        """Launch a claimed trial."""
+        job = Job(
+            key=(trial.study, trial.number, trial.attempt),
+            payload=payload(trial, self._spec_of().metrics),
+            listen=lambda message: self._listen(trial, message),
+            resources=self._resources,
+        )
+        self.running[trial.number], self._jobs[trial.number], self._notes[trial.number] = trial, job, []
+        self._executor.launch(job)
+
+    def poll(self, wait: float) -> list[Trial]:
+        """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have."""
+        for number in self._lost & self.running.keys():
+            self._executor.kill(self._jobs[number])
+        reaped = self._executor.reap(wait)
+        if self._broken is not None:
+            raise self._broken
+        ended = [self._end(*each) for each in reaped if each[0].key[1] in self.running]
+        return [trial for trial in ended if trial is not None]
+
+    def cancel(self, number: int) -> None:
+        """End a trial's process; what becomes of the trial is the caller's to record."""
+        self._executor.kill(self._jobs[number])
+        self._forget(number)
+
+    def release(self) -> None:
+        """End all processes and give their trials back to the queue."""
+        for number, trial in list(self.running.items()):
+            self._executor.kill(self._jobs[number])
+            self._forget(number)
+            try:
+                self._requeue(trial)
+            except TrimtabError as error:  # its lease will run out
+                _log.warning("trial %s could not be given back: %s", number, error)
+        self._executor.reap()
+
+    def close(self) -> None:
+        """Renew no more leases."""
+        self._closed.set()
+
+    def _listen(self, trial: Trial, message: Mapping[str, Any]) -> dict[str, Any]:
+        if message["kind"] == "note":
+            self._notes[trial.number].append(message["text"])
+            return {}
+        report = Report(trial.number, trial.attempt, message["step"], message["metrics"], time.time())
         try:
-            self.executor.launch(Job((self.study,trial.number,trial.attempt), payload(trial, self.spec_of().metrics), listen, self.resources))
-        except BaseException:
-            raise
-    def poll(self, wait):
-        out=[]
-        for job, ex in self.executor.reap(wait):
-            t=self.running.pop(job.key[1]); m=ex.message
-            if m is None:
-                self.storage.revise(self.study, Change("requeue", number=t.number, attempt=t.attempt)); continue
-            cost=Cost(wall=ex.cost.get("wall",0),cpu=ex.cost.get("cpu",0),money=ex.cost.get("wall",0)/3600*self.resources.price)
-            if m["state"]=="failed" and m["reason"]=="error" and t.attempt<=self.spec_of().retries:
-                self.storage.revise(self.study, Change("requeue", number=t.number, attempt=t.attempt)); continue
-            o=Outcome(State(m["state"]),m.get("metrics",{}),Reason(m["reason"]) if "reason" in m else None,m.get("error",""),notes=tuple(self.notes.pop(t.number,())),cost=cost)
-            try: out.append(self.storage.finish(t,o))
-            except LeaseLost: pass
-        return out
-    def release(self):
-        self.poll(0)
-        for t in list(self.running.values()):
-            self.storage.revise(self.study, Change("requeue", number=t.number, attempt=t.attempt))
-        self.running={}
-    def close(self): pass
+            self._storage.report(trial, [report], self._lease)
+        except LeaseLost:
+            self._lost.add(trial.number)
+        except TrimtabError as error:
+            self._broken = error  # not the objective's fault: `poll` raises it
+        return {"stop": trial.number in self._lost or self._broken is not None}
+
+    def _end(self, job: Job, ended: Exit) -> Trial | None:
+        trial = self.running[job.key[1]]
+        outcome = outcome_of(ended, self._resources, self._notes[trial.number])
+        self._forget(trial.number)
+        failed_by_itself = outcome is not None and outcome.reason is Reason.ERROR
+        if failed_by_itself and trial.attempt <= self._spec_of().retries:
+            outcome = None
+        elif outcome is None and trial.attempt >= MAX_ATTEMPTS:
+            text = f"its process was killed in each of {trial.attempt} attempts; look at the machine's memory"
+            outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
+        if outcome is None:
+            self._requeue(trial)
+            return None
+        try:
+            return self._storage.finish(trial, outcome)
+        except LeaseLost:  # the store keeps it as a late result
+            return None
+
+    def _requeue(self, trial: Trial) -> None:
+        try:
+            self._storage.revise(self._study, Change("requeue", number=trial.number, attempt=trial.attempt))
+        except (Stale, LeaseLost):
+            _log.info("trial %s is somebody else's already", trial.number)
+
+    def _forget(self, number: int) -> None:
+        for kept in (self.running, self._jobs, self._notes):
+            kept.pop(number, None)
+        self._lost.discard(number)
+
+    def _renew(self) -> None:
+        """Renew the leases of all running trials, also while an inline objective blocks the main thread."""
+        while not self._closed.wait(self._lease / 3):
+            for number, trial in list(self.running.items()):
+                try:
+                    self._storage.report(trial, [], self._lease)
+                except LeaseLost:
+                    if number in self.running:
+                        self._lost.add(number)
+                except TrimtabError as error:
+                    _log.warning("the lease of trial %s could not be renewed: %s", number, error)

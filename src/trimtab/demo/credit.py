@@ -31,7 +31,7 @@ Split = tuple[NDArray[np.int64], NDArray[np.int64]]  # row numbers: training, te
 
 SEED = 350
 TUNING = 10_000  # rows
-CV = 3  # folds of the tuning rows
+CV = 5  # folds of the tuning rows
 FOLDS = 20  # of the reserve: also the number of pairs
 RATIO = 1 / (FOLDS - 1)  # test rows over training rows of a pair
 LIMIT = "size_kib <= 128"

@@ -143,6 +143,8 @@ class Evidence:
         )
 
 
+_SAME_RUNS = "the replicates are identical: the objective seems to ignore trial.seed, so they say nothing about noise"
+_SAME_DIFFERENCES = "all differences are identical: the seeds move both settings alike, so they say nothing about noise"
 _NUMBERS = ("difference", "p_better", "p_equivalent", "p_worse")
 _SAID = {
     "proven": "the tuned setting beats the baseline",
@@ -226,11 +228,12 @@ def _identical(d: Array) -> bool:
 
 
 def _check(c: Constraint, complete: Sequence[tuple[Metrics, Metrics]], reference: Metrics | None) -> ConstraintCheck:
+    """The constraint over the pairs in which it can be judged; NaN where there is none."""
     means = [t[c.metric] for _, t in complete if _has(t, c.metric)]
-    held = [c.excess(t, b if reference is None else reference) <= 0 for b, t in complete]
-    return ConstraintCheck(
-        c.text, float(np.mean(means)) if means else math.nan, float(np.mean(held)) if held else math.nan
-    )
+    excess = np.array([c.excess(t, b if reference is None else reference) for b, t in complete])
+    held = excess[~np.isnan(excess)] <= 0
+    mean, share = (float(np.mean(v)) if len(v) else math.nan for v in (means, held))
+    return ConstraintCheck(c.text, mean, share)
 
 
 def _notices(
@@ -257,9 +260,7 @@ def _notices(
             f"only {J} pairs: the interval leans on the assumption that differences are normal; {FEW} are better"
         )
     if J >= 2 and _identical(d):
-        said.append(
-            "all differences are identical: the objective seems to ignore trial.seed, so they say nothing about noise"
-        )
+        said.append(_SAME_RUNS if np.ptp(values, axis=0).max() == 0 else _SAME_DIFFERENCES)
     said += [f"the tuned setting broke {c.text!r} in {percent(1 - c.held)} of pairs" for c in checks if c.held < 1]
     said += [f"whether the tuned setting keeps {c.text!r} is unknown" for c in checks if math.isnan(c.held)]
     return said

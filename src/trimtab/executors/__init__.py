@@ -19,7 +19,7 @@ class Job:
     key: tuple[int, int, int]  # study, number, attempt
     payload: Mapping[str, Any]
     listen: Callable[[Any], Any]
-    resources: Resources = Resources()
+    resources: Resources
 
 
 @dataclass(frozen=True)

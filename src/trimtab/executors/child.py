@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+import psutil
+
 from . import processes
 
 _SUBREAPER = 36  # prctl: orphans of this process become its children, and are ended with it
@@ -120,6 +122,6 @@ def _watch(lifeline: int, parent: int, scratch: str) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     me = os.getpid()
     for member in processes.family(me)[1:]:
-        with suppress(processes.psutil.Error):
+        with suppress(psutil.Error):
             member.kill()
     processes.kill(me)

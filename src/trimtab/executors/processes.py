@@ -31,10 +31,9 @@ def usage(pid: int) -> Usage:
     """CPU time and resident memory (pages that several members share are counted in each)."""
     members, cpu, memory = family(pid), 0.0, 0.0
     for member in members:
-        with suppress(psutil.Error):  # it has just ended
-            with member.oneshot():
-                cpu += sum(member.cpu_times()[:4])  # user, system, and those of waited children
-                memory += member.memory_info().rss
+        with suppress(psutil.Error), member.oneshot():  # it may have just ended
+            cpu += sum(member.cpu_times()[:4])  # user, system, and those of waited children
+            memory += member.memory_info().rss
     return Usage(cpu, memory, tuple(members))
 
 

@@ -81,7 +81,9 @@ def check(template: str, parameters: Iterable[str]) -> None:
     if _placeholders(program) or shutil.which(program, path=_path()):
         return
     if Path(program).is_file():
-        raise ObjectiveError(f"command {template!r}: {program} may not be executed; run `chmod +x {shlex.quote(program)}`")
+        raise ObjectiveError(
+            f"command {template!r}: {program} may not be executed; run `chmod +x {shlex.quote(program)}`"
+        )
     raise ObjectiveError(f"command {template!r}: no program {program!r} on the PATH; install it or give its path")
 
 

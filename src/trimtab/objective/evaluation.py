@@ -127,12 +127,16 @@ def measured(returned: object, needed: Sequence[str], partly: bool = False) -> d
     """
     wanted = "return {" + ", ".join(f"{m!r}: ..." for m in needed) + "}"
     if returned is None:
-        raise TrialFailed(BAD_RESULT, f"missing metric {', '.join(map(repr, needed))}: the objective returned None; {wanted}")
+        raise TrialFailed(
+            BAD_RESULT, f"missing metric {', '.join(map(repr, needed))}: the objective returned None; {wanted}"
+        )
     if not isinstance(returned, Mapping):
         if number(returned) is None:
             raise TrialFailed(BAD_RESULT, f"the objective returned {_shown(returned)}; {wanted}{_hint(returned)}")
         if len(needed) != 1:
-            text = f"the objective returned one number, {returned!r}, but the study needs {len(needed)} metrics; {wanted}"
+            text = (
+                f"the objective returned one number, {returned!r}, but the study needs {len(needed)} metrics; {wanted}"
+            )
             raise TrialFailed(BAD_RESULT, text)
         return {needed[0]: _finite("the objective returned", needed[0], returned)}
     for name in returned:

@@ -21,12 +21,16 @@ def find(path: str) -> tuple[Any, str]:
     """
     place, colon, name = path.rpartition(":")
     if not colon or not place or not name:
-        raise ObjectiveError(f"objective={path!r} needs a ':' between file and function; write it like 'train.py:objective'")
+        raise ObjectiveError(
+            f"objective={path!r} needs a ':' between file and function; write it like 'train.py:objective'"
+        )
     module = _from_file(Path(place), path) if place.endswith(".py") or "/" in place else _from_module(place, path)
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            known = [k for k, v in vars(found).items() if callable(v) and not k.startswith("_")] if found is module else []
+            known = (
+                [k for k, v in vars(found).items() if callable(v) and not k.startswith("_")] if found is module else []
+            )
             raise ObjectiveError(f"objective={path!r}: {place} has no {part!r}{nearest(part, known)}")
         found = getattr(found, part)
     if not callable(found):

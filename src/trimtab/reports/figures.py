@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import rows
+from ..errors import SpecError, nearest
 from ..evidence import Evidence
 from ..evidence import importance as shares
 from ..records import State, StudyRecord, Trial
@@ -82,10 +83,10 @@ def _mark_progress(fig: Figure, facts: Facts, metric: str) -> None:
 
 
 def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = None, columns: int = 3) -> Figure:
-    """One panel per parameter (all, or those named): its value against the first goal."""
+    """One panel per parameter (all, or those named): its value against the first goal. SpecError: an unknown name."""
     facts, wanted = Facts(study, trials), study.spec.goals[0]
-    names = list(study.spec.space.names if params is None else params)
-    columns = min(columns, len(names))
+    names = _chosen(study, params)
+    columns = max(1, min(columns, len(names)))
     lines = math.ceil(len(names) / columns)
     fig = figure(110 + 210 * lines, lines, columns)
     groups = {s: [t for t in g if wanted.metric in t.metrics] for s, g in facts.with_status().items()}
@@ -118,12 +119,14 @@ def parallel(study: StudyRecord, trials: Trials) -> Figure:
     fig = figure(430, showlegend=bool(done))
     bands = [b for b in np.array_split(np.arange(len(done)), len(SCALE)) if len(b)]
     ends = {0: f"worst fifth by {label(wanted.metric)}", len(bands) - 1: "best fifth"}
+    detailed = len(done) * len(names) <= MOST_TEXTS
     for i, (band, colour) in enumerate(zip(bands, SCALE[-len(bands) :] if bands else (), strict=True)):
-        lines = _lines([done[j] for j in band], heights[band], ends.get(i, ""), colour, 1.2)
+        lines = _lines([done[j] for j in band], heights[band], ends.get(i, ""), colour, 1.2, detailed)
         fig.add_trace(lines.update(showlegend=i in ends))
     for kind, t in facts.marked(wanted.metric):
         row = np.nan_to_num(encoded(study.spec, [t]), nan=INACTIVE)
-        fig.add_trace(_lines([t], row, kind, ORANGE if kind == "best" else INK, 2.6, None if kind == "best" else "dot"))
+        colour, dash = (ORANGE, None) if kind == "best" else (INK, "dot")
+        fig.add_trace(_lines([t], row, kind, colour, 2.6, True, dash))
     for j, name in enumerate(names):
         fig.add_vline(x=j, line={"color": GRID, "width": 1}, layer="below")
         for y, text in ticks(study.spec, name):
@@ -150,12 +153,14 @@ INACTIVE = -0.12
 """Where an inactive parameter is drawn, below the unit cube."""
 
 
-def _lines(trials: Trials, heights: Array, name: str, colour: str, width: float, dash: str | None = None) -> Any:
+def _lines(
+    trials: Trials, heights: Array, name: str, colour: str, width: float, detailed: bool, dash: str | None = None
+) -> Any:
     """Polylines across all parameters, one per row of `heights` (n, d), broken between trials."""
     n, d = heights.shape
     y = np.concatenate([heights, np.full((n, 1), np.nan)], axis=1).ravel()
     x = np.tile(np.append(np.arange(d, dtype=float), np.nan), n)
-    hover = [text for text in hovers(trials) for _ in range(d + 1)]
+    hover = [text for text in hovers(trials, detailed) for _ in range(d + 1)]
     line = {"color": colour, "width": width, "dash": dash}
     return points(
         [None if math.isnan(v) else int(v) for v in x],
@@ -203,6 +208,8 @@ def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # o
     length = max(t.ended or 0.0 for t in ran) - first
     unit, name = next(((u, n) for u, n in _TIMES if length > 3 * u), _TIMES[-1])
     lanes = _lanes(ran)
+    median = sorted((t.ended or 0.0) - (t.started or 0.0) for t in ran)[len(ran) // 2]
+    gap = 0.5 if median > 0.003 * length else 0  # a white edge would cover very short bars
     fig = figure(110 + 30 * (1 + max(lanes.values())), barmode="overlay")
     groups: dict[tuple[str, State], list[Trial]] = {}
     for t in ran:
@@ -224,7 +231,7 @@ def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # o
                 orientation="h",
                 width=0.72,
                 name=f"{purpose}, {state}",
-                marker={"color": colour, "line": {"color": PAPER, "width": 0.5}, "pattern": pattern},
+                marker={"color": colour, "line": {"color": PAPER, "width": gap}, "pattern": pattern},
                 hovertext=[f"{h}<br>{duration(s)}" for h, s in zip(hovers(group), lengths, strict=True)],
                 hoverinfo="text",
             )
@@ -267,12 +274,9 @@ def pareto(study: StudyRecord, trials: Trials, goals: tuple[int, int] = (0, 1)) 
     front = sorted(facts.front, key=lambda c: c.metrics[across.metric])
     if front:
         x, y = ([c.metrics[g.metric] for c in front] for g in (across, up))
-        line, marker = {"color": ORANGE, "width": 1.5, "shape": "hv"}, {**MARKERS["best"], "size": 12}
-        steps = {"mode": "lines+markers" if len(study.spec.goals) == 2 else "markers", "line": line, "marker": marker}
-        if across.maximize != up.maximize:
-            line["shape"] = "vh" if across.maximize else "hv"
-        elif across.maximize:
-            line["shape"] = "vh"
+        line = {"color": ORANGE, "width": 1.5, "shape": "vh" if across.maximize else "hv"}
+        mode = "lines+markers" if len(study.spec.goals) == 2 else "markers"
+        steps = {"mode": mode, "line": line, "marker": {**MARKERS["best"], "size": 12}}
         fig.add_trace(points(x, y, "Pareto front", hovers([c.trial for c in front]), **steps))
     if facts.baseline is not None and both <= facts.baseline.metrics.keys():
         at = facts.baseline.metrics
@@ -335,6 +339,15 @@ class Plots:
     def pareto(self, goals: tuple[int, int] = (0, 1)) -> Figure:
         """Two goals against each other, with the Pareto front."""
         return pareto(*self._load(), goals=goals)
+
+
+def _chosen(study: StudyRecord, params: Sequence[str] | None) -> list[str]:
+    """The parameters to draw: all of them, or those named."""
+    known = study.spec.space.names
+    for name in params or ():
+        if name not in known:
+            raise SpecError(f"{name!r} is not a parameter{nearest(name, known)}")
+    return list(params or known)
 
 
 def _values(trials: Trials, metric: str) -> list[float]:

@@ -1,0 +1,161 @@
+"""The progress line: what it says, how often, and where."""
+
+import io
+
+import pytest
+
+from trimtab.engine import Ledger
+from trimtab.goals import Goal, constraint
+from trimtab.progress import EVERY, Progress, line
+from trimtab.records import (
+    Budget,
+    Changes,
+    Cost,
+    Purpose,
+    Reason,
+    State,
+    StudyRecord,
+    StudySpec,
+    StudyState,
+    Trial,
+)  # fmt: skip
+from trimtab.space import Float, Space
+
+SPACE = Space(x=Float(0, 1, default=0.5))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def ledger(results, *, running=0, certify=(), budget=None, constraints=()):
+    """A ledger of search trials with these losses (None: failed), one second each, then running and certify ones."""
+    spec = StudySpec("s", SPACE, (Goal("loss", False),), constraints, budget or Budget(trials=10))
+    rows = []
+
+    def add(state, metrics, purpose=Purpose.SEARCH):
+        n = len(rows)
+        ended = None if state is State.RUNNING else n + 1.0
+        reason = Reason.ERROR if state is State.FAILED else None
+        rows.append(
+            Trial(
+                1,
+                n,
+                state,
+                purpose,
+                {"x": n / 100},
+                n,
+                started=float(n),
+                ended=ended,
+                metrics=metrics,
+                reason=reason,
+                told=n + 1,
+            )
+        )
+
+    for value in results:
+        add(State.FAILED if value is None else State.DONE, {} if value is None else {"loss": value, "size": 2.0})
+    for state in [State.RUNNING] * running:
+        add(state, {})
+    for state in certify:
+        add(state, {}, Purpose.CERTIFY)
+    study = StudyRecord(1, "uid", "s", spec, StudyState.OPEN, 0.0, len(rows), len(rows), Cost(cpu=1800.0), 9, "head")
+    made = Ledger(study)
+    made.absorb(Changes(study, rows))
+    return made
+
+
+def lines(*updates, **more):
+    """What is written for (ledger, now) updates on a stream that is no terminal."""
+    stream = io.StringIO()
+    with Progress(updates[0][0].study.spec, stream, **more) as progress:
+        for book, now in updates:
+            progress.update(book, now)
+    return stream.getvalue().splitlines()
+
+
+def test_the_line_says_counts_best_and_budget():
+    (said,) = lines((ledger([0.5, None, 0.25], running=2), 100.0))
+    assert said == "s: 2 done, 2 running, 1 failed · best loss 0.25 (trial 2) · 7 of 10 trials left"
+
+
+def test_feasibility_is_told_where_there_are_constraints():
+    loose, tight = [constraint("size <= 3")], [constraint("size <= 1")]
+    assert "best loss 0.5 (trial 0, feasible)" in lines((ledger([0.5], constraints=tuple(loose)), 0.0))[0]
+    assert "no feasible result yet" in lines((ledger([0.5], constraints=tuple(tight)), 0.0))[0]
+    unknown = (constraint("size <= 2 * baseline"),)
+    assert "feasibility unknown" in lines((ledger([0.5], constraints=unknown), 0.0))[0]
+
+
+def test_an_empty_study_has_no_result():
+    assert lines((ledger([]), 0.0)) == ["s: 0 done, 0 running, 0 failed · no result yet · 10 of 10 trials left"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "left"),
+    [
+        (Budget(cpu_hours=2), "1.5 of 2 CPU hours left"),
+        (Budget(cost=3), "3 of 3 of cost left"),
+        (Budget(trials=1), "0 of 1 trial left"),
+    ],
+)
+def test_other_budgets_are_told(budget, left):
+    assert line(ledger([0.5], budget=budget), None, None).endswith(left)
+
+
+def test_the_time_left_follows_the_pace_since_the_first_update():
+    said = lines((ledger([]), 1000.0), (ledger([0.5, 0.4]), 1060.0))
+    assert said[-1].endswith("about 4 min to go")
+
+
+def test_a_budget_of_time_bounds_the_time_left():
+    said = lines((ledger([0.5, 0.4], budget=Budget(time=92.0)), 2.0))
+    assert said[-1].endswith("about 1 min 30 s to go")
+
+
+def test_plain_lines_come_with_improvements_and_else_only_now_and_then():
+    one, worse, better = ledger([0.5]), ledger([0.5, 0.9]), ledger([0.5, 0.9, 0.1])
+    said = lines((one, 0.0), (worse, 1.0), (better, 2.0), (better, 3.0), (better, 2.0 + EVERY))
+    assert len(said) == 3
+    assert "trial 2" in said[1]
+
+
+def test_the_last_state_is_always_written_once():
+    said = lines((ledger([0.5]), 0.0), (ledger([0.5, 0.9]), 1.0))
+    assert len(said) == 2
+    assert "2 done" in said[-1]
+
+
+def test_evidence_is_told_while_it_runs():
+    busy = ledger([0.5], certify=[State.DONE, State.DONE, State.RUNNING, State.QUEUED])
+    assert "evidence: 2 of 4 runs" in lines((busy, 0.0))[0]
+    assert "evidence" not in lines((ledger([0.5], certify=[State.DONE]), 0.0))[0]
+
+
+def test_quiet_writes_nothing():
+    for stream in (io.StringIO(), Terminal()):
+        with Progress(ledger([]).study.spec, stream, quiet=True) as progress:
+            progress.update(ledger([0.5]), 0.0)
+        assert stream.getvalue() == ""
+
+
+def test_a_terminal_gets_one_line_that_is_rewritten(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = Terminal()
+    with Progress(ledger([]).study.spec, stream) as progress:
+        for n in range(5):
+            progress.update(ledger([0.5] * n), float(n))
+    written = stream.getvalue()
+    assert written.count("\n") == 1  # only when it is left
+    assert "4 done" in written
+    assert "\x1b[2K" in written  # the line is erased before it is written again
+
+
+def test_standard_error_is_the_default(capsys):
+    with Progress(ledger([]).study.spec) as progress:
+        progress.update(ledger([0.5]), 0.0)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "1 done" in captured.err

@@ -1,0 +1,360 @@
+"""Figures and the document, on records of every shape."""
+
+import math
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab import words
+from trimtab.errors import SpecError, UserError
+from trimtab.evidence import certify
+from trimtab.goals import Goal, constraint
+from trimtab.records import (
+    Budget,
+    Cost,
+    Event,
+    Purpose,
+    Reason,
+    State,
+    StudyRecord,
+    StudySpec,
+    StudyState,
+    Trial,
+)  # fmt: skip
+from trimtab.reports import Plots, figures, render
+from trimtab.reports.facts import Facts
+from trimtab.reports.limits import limits
+from trimtab.reports.style import view
+from trimtab.space import Choice, Float, Int, Space
+
+SPACE = Space(
+    kind=Choice("tree", "line<b>", None, default="tree"),
+    rate=Float(1e-4, 1, log=True, default=0.1),
+    depth=Int(1, 12, default=6, when={"kind": "tree"}),
+    fixed=Int(3, 3, default=3),
+).require("depth <= 10 or rate < 0.5")
+ENDS = [State.DONE, State.DONE, State.DONE, State.STOPPED, State.FAILED, State.CANCELLED]
+
+
+LOSS = (Goal("loss", False),)
+
+
+def study(n=30, goals=LOSS, constraints=("size <= 80",), states=ENDS, baseline=True, certify=0, name="s"):
+    """A record: n search trials that pass through `states`, then `certify` pairs of evidence trials."""
+    spec = StudySpec(
+        name, SPACE, tuple(goals), tuple(constraint(c) for c in constraints), Budget(trials=max(n, 1)),
+        baseline=SPACE.defaults() if baseline else None,
+    )  # fmt: skip
+    rng = np.random.default_rng(n)
+    params = SPACE.decode(SPACE.sample(n, rng)) if n else []
+    if baseline and n:
+        params[0] = SPACE.defaults()
+    trials = []
+    for i in range(n + 2 * certify):
+        state = State.DONE if i >= n else states[i % len(states)]
+        setting = params[i] if i < n else (SPACE.defaults(), params[1])[i % 2]
+        metrics = {"loss": rng.uniform(), "gain": rng.uniform(), "size": rng.uniform(0, 100), "late": 1.0}
+        done = state in (State.DONE, State.STOPPED)
+        ended = state not in (State.QUEUED, State.RUNNING)
+        trials.append(
+            Trial(
+                1,
+                i,
+                state,
+                Purpose.SEARCH if i < n else Purpose.CERTIFY,
+                setting,
+                i,
+                "gp",
+                "1",
+                replicate=(i - n) // 2 if i >= n else None,
+                started=1e9 + i,
+                ended=1e9 + i + 1.5 if ended else None,
+                metrics=metrics if done else {},
+                reason=Reason.TIMEOUT if state is State.FAILED else None,
+                cost=Cost(1.5, 1.4, 0, 1e8),
+                told=i + 1,
+                private={"worker": ["s", f"w{i % 3}"], "error": ["s", "</script><img src=x onerror=alert(1)>\nmore"]},
+            )
+        )
+    record = StudyRecord(
+        1, "u" * 32, name, spec, StudyState.OPEN, 1e9, len(trials), n, Cost(n, n, 0, 1e8), 1, "ab" * 32
+    )
+    return record, trials
+
+
+def proof(record, trials, **more):
+    runs = [t for t in trials if t.purpose is Purpose.CERTIFY]
+    pairs = [(b.metrics, t.metrics) for b, t in zip(runs[::2], runs[1::2], strict=True)]
+    goal, spec = record.spec.goals[0], record.spec
+    return certify(
+        goal.metric, goal.maximize, spec.baseline, trials[1].params, 1, pairs, constraints=spec.constraints, **more
+    )
+
+
+class Reader(HTMLParser):
+    """The visible text, the elements, and the addresses that a document refers to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.said, self.tags, self.addresses, self._script = [], [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self._script = tag in ("script", "style")
+        self.addresses += [v for k, v in attrs if k in ("src", "href", "data", "action")]
+
+    def handle_endtag(self, tag):
+        self._script = False
+
+    def handle_data(self, data):
+        if not self._script:
+            self.said.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.said))
+
+
+def document(record, trials, evidence=None, **more):
+    kept = {
+        "reports": [],
+        "events": [],
+        "environment": {"python": "3.11"},
+        "findings": [],
+        "data": None,
+        "generated": 1e9,
+    }
+    return render(record, trials, evidence=evidence, **{**kept, **more})
+
+
+SHAPES = {
+    "usual": study(certify=6),
+    "empty": study(0),
+    "one": study(1),
+    "all failed": study(8, states=[State.FAILED]),
+    "all running": study(4, states=[State.RUNNING]),
+    "all infeasible": study(12, constraints=["size <= -1"]),
+    "relative, baseline failed": study(12, constraints=["size <= 2 * baseline"], states=[State.FAILED, State.DONE]),
+    "no baseline": study(12, baseline=False),
+    "three goals": study(20, goals=[Goal("loss", False), Goal("gain", True), Goal("size", False)]),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["history", "parallel", "slices", "importance", "timeline", "pareto"])
+def test_every_figure_is_drawn_from_every_record(shape, name):
+    fig = getattr(Plots(lambda: SHAPES[shape]), name)()
+    assert fig.to_json()
+    assert fig.data or fig.layout.annotations  # something is drawn, or it says why not
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_document_is_written_for_every_record(shape):
+    record, trials = SHAPES[shape]
+    page = Reader(document(record, trials))
+    for heading in (
+        "Question",
+        "Data",
+        "Space",
+        "All trials",
+        "Evidence",
+        "Failures",
+        "Limits",
+        "Environment",
+        "Integrity",
+    ):
+        assert heading in page.text
+    assert f"The study's row says {len(trials)}: it fits" in page.text
+    assert not re.search(r"\b(nan|inf|None)\b", page.text)
+
+
+def test_the_document_needs_no_network():
+    page = Reader(document(*SHAPES["usual"]))
+    assert all(a.startswith("#") for a in page.addresses)
+    assert "link" not in page.tags
+    assert document(*SHAPES["usual"]).count("plotly.js v") == 1
+
+
+def test_the_same_record_gives_the_same_bytes():
+    record, trials = SHAPES["usual"]
+    assert document(record, trials, proof(record, trials)) == document(record, trials[::-1], proof(record, trials))
+
+
+def test_texts_of_users_are_disarmed():
+    record, trials = study(12, name="<script>alert(1)</script>")
+    text = document(record, trials, data={"<b>": "<img src=x>"})
+    page = Reader(text)
+    assert page.tags.count("script") == 3
+    assert "img" not in page.tags
+    assert "<script>alert(1)" in page.text
+    assert "</script><img" in page.text  # the first line of the error, shown as it is
+
+
+@pytest.mark.parametrize("decision", ["proven", "worse", "not shown"])
+def test_the_answer_comes_first(decision):
+    record, trials = SHAPES["usual"]
+    shift = {"proven": -5.0, "worse": 5.0, "not shown": 0.0}[decision]
+    runs = [t if t.purpose is Purpose.SEARCH or t.number % 2 == 0 else moved(t, shift) for t in trials]
+    found = proof(record, runs)
+    assert found.decision == decision
+    page = Reader(document(record, runs, found)).text
+    assert page.index(words.estimate(found.difference, found.interval)[0]) < page.index("Question")
+    assert decision.capitalize() in page[: page.index("Question")]
+    assert "It broke 'size <= 80'" in page
+
+
+def moved(t, shift):
+    return replace(t, metrics={**t.metrics, "loss": t.metrics["loss"] + shift})
+
+
+def test_without_evidence_nothing_is_claimed():
+    page = Reader(document(*study(12))).text
+    head = page[: page.index("Question")].lower()
+    assert "no evidence" in head
+    assert "not been tested" in head
+    assert "proven" not in head
+    assert "Not filled in" not in page  # it is drawn by the style sheet
+    assert document(*study(12)).count('class="missing"') >= 5
+
+
+def test_changed_parameters_are_marked():
+    record, trials = SHAPES["usual"]
+    found = proof(record, trials)
+    changed = {k for k in SPACE.names if found.baseline.get(k, ...) != found.tuned.get(k, ...)}
+    assert document(record, trials, found).count('<tr class="changed">') == len(changed) > 0
+
+
+def test_findings_are_an_alarm():
+    page = Reader(document(*SHAPES["one"], findings=["event 3 (finish): its content does not fit its hash"])).text
+    assert "does not fit its chain" in page[: page.index("Question")]
+    assert "event 3 (finish)" in page
+
+
+def test_events_and_revisions_are_counted():
+    events = [Event(i + 1, kind, None, 1e9, {}, "h") for i, kind in enumerate(["create", "spec", "finish", "finish"])]
+    page = Reader(document(*SHAPES["one"], events=events)).text
+    assert "4 events: 1 create, 1 spec, 2 finish" in page
+    assert "Changes after the study was created" in page
+
+
+def test_certify_trials_stay_out_of_the_figures_of_the_search():
+    record, trials = SHAPES["usual"]
+    search = [t for t in trials if t.purpose is Purpose.SEARCH]
+    for name in ("history", "parallel", "slices", "importance", "pareto"):
+        draw = getattr(figures, name)
+        assert draw(record, trials).to_json() == draw(record, search).to_json()
+    shown = figures.timeline(record, trials)
+    assert "certify, done" in {trace.name for trace in shown.data}
+
+
+def test_statuses_differ_in_shape_and_in_colour():
+    fig = figures.history(*SHAPES["usual"])
+    marks = {t.name: t.marker for t in fig.data if t.name in ("feasible", "infeasible", "stopped early", "failed")}
+    assert len(marks) == 4
+    assert len({m.symbol for m in marks.values()}) == len({m.color for m in marks.values()}) == 4
+
+
+def test_the_best_so_far_only_improves_and_is_feasible():
+    record, trials = SHAPES["usual"]
+    facts = Facts(record, trials)
+    best = [t.metrics["loss"] for t in facts.incumbents()]
+    assert best == sorted(best, reverse=True)
+    assert all(t.metrics["size"] <= 80 for t in facts.incumbents())
+    (line,) = [t for t in figures.history(record, trials).data if t.name == "best so far"]
+    assert min(line.y) == facts.best.metrics["loss"]
+
+
+def test_logarithmic_parameters_have_logarithmic_axes():
+    fig = figures.slices(*SHAPES["usual"])
+    assert (fig.layout.xaxis2.type, fig.layout.xaxis3.type) == ("log", None)
+    assert fig.layout.xaxis.ticktext == ("tree", "line&lt;b&gt;", "none")
+
+
+def test_slices_of_some_parameters_can_be_asked_for():
+    plots = Plots(lambda: SHAPES["usual"])
+    assert plots.slices(["rate"]).layout.xaxis.title.text == "rate"
+    with pytest.raises(SpecError, match="did you mean 'rate'"):
+        plots.slices(["rat"])
+
+
+def test_overlapping_trials_without_a_worker_get_lanes_of_their_own():
+    record, trials = study(6, states=[State.DONE])
+    fig = figures.timeline(record, [replace(t, private={}) for t in trials])
+    assert set(fig.data[0].y) == {0, 1}  # each runs 1.5 s and starts 1 s after the one before
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=40), st.booleans())
+def test_an_axis_shows_at_least_nine_tenths(values, maximize):
+    span, beyond = view(values, maximize)
+    if span is None:
+        assert not values
+        return
+    inside = sum(span[0] <= v <= span[1] for v in values)
+    assert inside == len(values) - beyond >= math.floor(0.9 * len(values))
+    assert (max(values) if maximize else min(values)) <= span[1]
+
+
+def test_limits_are_found():
+    record, trials = study(12, states=[State.DONE, State.FAILED, State.DONE])
+    said = " ".join(limits(Facts(record, trials), None))
+    for expected in ("No evidence", "Small budget", "Failures: 4 of 12", "ran once"):
+        assert expected in said
+    said = " ".join(limits(Facts(*study(3, baseline=False, states=[State.RUNNING])), None))
+    assert "No baseline" in said
+    assert "3 trials queued or running" in said
+
+
+def test_a_best_on_the_edge_or_close_to_a_limit_is_told():
+    record, trials = study(40, states=[State.DONE])
+    edge = {"kind": "tree", "rate": 0.0001, "depth": 10, "fixed": 3}
+    metrics = {"loss": -1.0, "size": 79.0}
+    said = " ".join(limits(Facts(record, [*trials[:-1], replace(trials[-1], params=edge, metrics=metrics)]), None))
+    assert "rate = 0.0001 (from 0.0001 to 1)" in said
+    assert "depth" not in said
+    assert "fixed" not in said
+    assert "Close to a limit (size <= 80)" in said
+
+
+@pytest.mark.parametrize("module", ["plotly", "jinja2"])
+def test_a_missing_extra_is_named(monkeypatch, module):
+    for name in [m for m in sys.modules if m.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=r'pip install "trimtab\[(plot|report)\]"'):
+        document(*SHAPES["usual"])
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (words.number(0.123456789), "0.12346"),
+        (words.number(1234567.0), "1,234,567"),
+        (words.number(1234567.8), "1,234,568"),
+        (words.number(math.nan), "unknown"),
+        (words.number(1.5e-7), "1.5e-07"),
+        (words.percent(0.9999), "> 99.9 %"),
+        (words.percent(1.0), "100 %"),
+        (words.duration(0.4213), "0.421 s"),
+        (words.duration(200), "3 min 20 s"),
+        (words.duration(7200), "2 h"),
+        (words.duration(90061), "1 d 1 h"),
+        (words.duration(None), "unknown"),
+        (words.size(1536), "1.5 KiB"),
+        (words.size(2**31), "2 GiB"),
+        (words.moment(0.0), "1970-01-01 00:00:00 UTC"),
+        (words.plural(1, "trial"), "1 trial"),
+        (words.plural(2000, "trial"), "2,000 trials"),
+        (words.estimate(0.0082621, (0.0072, 0.0093)), ("+0.0083", "+0.0072", "+0.0093")),
+        (words.estimate(0.0, (0.0, 0.0)), ("0", "0", "0")),
+        (words.setting({"a": None, "b": True, "c": 0.1, "d": 3}), "a=none, b=True, c=0.1, d=3"),
+    ],
+)
+def test_figures_read_well(said, expected):
+    assert said == expected
