@@ -70,7 +70,7 @@ def imports(name: str, everything: bool = True) -> set[str]:
 
 
 def room(module: str) -> str:
-    return module.split(".")[0]
+    return module.partition(".")[0]
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

@@ -106,7 +106,7 @@ CASES = {
     "program that is not there": (lambda: run(Command("no-such-program {x}")), "no-such-program"),
     "unknown placeholder": (lambda: run(Command("echo {xx}")), "did you mean 'x'"),
     "objective that cannot be sent": (
-        lambda: (lambda lock: run(lambda trial: float(lock.locked()), workers=2))(threading.Lock()),
+        lambda: run(lambda trial, lock=threading.Lock(): float(lock.locked()), workers=2),
         "lock",
     ),
     # evidence

@@ -120,7 +120,7 @@ def _existing() -> str:
     """The store, which must be there: reading does not make one."""
     url = _url()
     path = url.removeprefix("sqlite:///")
-    if path != url and not Path(path).exists():
+    if path not in (url, "") and not Path(path).expanduser().exists():
         raise StorageError(f"{url}: there is no such file; name the store with --storage URL or TRIMTAB_STORAGE")
     return url
 

@@ -49,9 +49,7 @@ def outcome_of(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> 
         return None
     if ended.signal is not None:
         name = signal.Signals(ended.signal).name
-        return Outcome(
-            State.FAILED, reason=Reason.ERROR, error=f"the process ended by signal {ended.signal} ({name})", **rest
-        )
+        return failed(Reason.ERROR, f"the process ended by signal {ended.signal} ({name})")
     return failed(Reason.ERROR, f"the process ended with exit code {ended.code} before the objective returned")
 
 

@@ -218,9 +218,11 @@ HARD = {
 @pytest.mark.parametrize("case", HARD)
 def test_hard_numbers_still_give_valid_proposals(name, case):
     Y, C = HARD[case]["Y"], HARD[case].get("C", np.empty((N, 0)))
-    problem = Problem(SAFE, budget=50, constraints=C.shape[1])
     X = SAFE.sample(N, np.random.default_rng(1))
-    for rows in (Rows(X, Y, C, np.ones(N), np.ones(N)), Rows(X[[3] * N], Y, C, np.ones(N), np.ones(N))):
+    usual, equal = (Rows(x, Y, C, np.ones(N), np.ones(N)) for x in (X, X[[3] * N]))
+    few = Rows(X[:6], Y[:6], C[:6], np.ones(6), np.ones(6))
+    for rows, budget in ((usual, 50), (equal, 50), (few, 8)):
+        problem = Problem(SAFE, budget=budget, constraints=C.shape[1])
         check(problem, rows, X[:2], 3, propose(strategy(name), problem, rows, X[:2], 3))
         two = replace(problem, goals=2)
         twice = replace(rows, Y=np.hstack([rows.Y, rows.Y[::-1]]))

@@ -58,7 +58,7 @@ class Source:
         except (Exception, SystemExit) as error:
             cause = str(error) if isinstance(error, ObjectiveError) else f"{type(error).__name__}: {error}"
             message = failed(ERROR, f"objective {self.text} could not be loaded in its worker process: {cause}")
-            return lambda payload, send: message
+            return lambda _payload, _send: message
 
 
 def load(source: Source) -> Run:

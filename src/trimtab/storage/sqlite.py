@@ -61,10 +61,14 @@ def locate(url: str, timeout: float) -> Database:
     if not file.parent.is_dir():
         raise StorageError(f"storage {url!r}: the folder {file.parent} does not exist; make it first, or name another")
     exists = file.exists()
-    writable = os.access(file.parent, os.W_OK) and (not exists or os.access(file, os.W_OK))
+    writable = _may_write(file.parent) and (not exists or _may_write(file))
     if not exists and not writable:
         raise StorageError(f"storage {url!r}: the folder {file.parent} is read-only; name a file in another folder")
     return Database(file, writable, timeout)
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def connect(database: Database) -> Engine:

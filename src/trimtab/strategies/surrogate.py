@@ -86,7 +86,7 @@ def surrogate(problem: Problem, rows: Rows, weights: Array) -> Surrogate:
         return model(lambda t: _where_known(t.C[:, k], lambda c: bilog(c).z), problem.deterministic), zero
 
     def success() -> tuple[Model, float]:
-        return model(lambda t: t.success - t.success.mean()), float(table.success.mean())
+        return model(lambda t: _where_known(t.success, lambda rate: rate - rate.mean())), float(table.success.mean())
 
     usable = ~np.isnan(table.y)
     known = np.flatnonzero((~np.isnan(table.C)).any(0))

@@ -1,0 +1,78 @@
+"""Recorded proposals of every strategy: where one differs, the algorithm has changed and its version must rise.
+
+`python tests/conformance/test_golden.py` records them anew in tests/golden/proposals.json.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from trimtab.space import Choice, Float, Int, Space
+from trimtab.strategies import Problem, Rows, strategy
+
+FILE = Path(__file__).parents[1] / "golden" / "proposals.json"
+FINITE = {"depth": Int(1, 12), "leaves": Int(2, 512, log=True), "kind": Choice("linear", "tree", "forest")}
+MIXED = {**FINITE, "rate": Float(1e-4, 1.0, log=True), "share": Float(0, 1, when={"kind": ["tree", "forest"]})}
+SPACES = {
+    "finite": Space(FINITE),
+    "mixed": Space(MIXED).require("depth <= 8 or leaves >= 16"),
+}
+CASES = [
+    (name, space, constraints, seed)
+    for name in ("random", "sobol", "grid", "gp", "auto")
+    for space in ("finite", "mixed")
+    for constraints in (0, 1)
+    for seed in (1, 2)
+    if (name, space) != ("grid", "mixed")
+]
+
+
+def history(space: Space, n: int, constraints: int) -> Rows:
+    """n rows that depend on nothing but the space: a smooth goal, one failure in nine, a constraint that binds."""
+    X = space.sample(n, np.random.default_rng(7))
+    F = np.nan_to_num(X, nan=0.4)
+    Y = ((F - 0.3) ** 2).sum(1, keepdims=True)
+    Y[::9] = np.nan
+    return Rows(X, Y, (F.mean(1, keepdims=True) - 0.5)[:, :constraints], np.ones(n), np.zeros(n))
+
+
+def proposals(name: str, which: str, constraints: int, seed: int) -> list[list[float | None]]:
+    """Two proposals after 0, 14 and 40 results, one point pending: rows, None where inactive."""
+    space, made = SPACES[which], strategy(name)
+    rows = history(space, 40, constraints)
+    found = []
+    with threadpool_limits(1):
+        for n in (0, 14, 40):
+            told = Rows(rows.X[:n], rows.Y[:n], rows.C[:n], rows.cost[:n], rows.seed[:n])
+            state = made.tell(made.init(Problem(space, constraints=constraints, budget=60, seed=seed)), told)
+            found += made.ask(state, rows.X[-1:], 2, np.random.default_rng(seed))
+    return [[None if np.isnan(v) else round(v, 9) for v in p.x.tolist()] for p in found]
+
+
+def record() -> None:
+    lines = [
+        json.dumps({"case": case, "version": strategy(case[0]).version, "rows": proposals(*case)}) for case in CASES
+    ]
+    FILE.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+GOLDEN = {tuple(g["case"]): g for g in json.loads(FILE.read_text())} if FILE.exists() else {}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_proposals_are_those_recorded(case):
+    golden = GOLDEN[case]
+    assert golden["version"] == strategy(case[0]).version, "record the proposals of the new version"
+    expected, found = (np.array(rows, dtype=float) for rows in (golden["rows"], proposals(*case)))
+    assert np.allclose(found, expected, atol=1e-4, rtol=0, equal_nan=True), "changed: raise the strategy's version"
+
+
+def test_nothing_else_is_recorded():
+    assert set(GOLDEN) == set(CASES)
+
+
+if __name__ == "__main__":
+    record()

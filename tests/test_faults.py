@@ -1,0 +1,172 @@
+"""Whatever an objective does, its trial ends with a reason, nothing is left behind, and the study goes on."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+import trimtab as tt
+
+X = tt.Space(x=tt.Float(0, 1, default=0.5))
+MIB = 2**20
+
+
+def raises(trial):
+    raise ValueError("no such column: age")
+
+
+def exits(trial):
+    sys.exit(0)
+
+
+def leaves(trial):
+    os._exit(3)
+
+
+def crashes(trial):
+    ctypes.string_at(0)
+
+
+def recurses(trial):
+    return recurses(trial)
+
+
+def fills_memory(trial):
+    block = bytearray(700 * MIB)
+    time.sleep(30)
+    return float(len(block))
+
+
+def hangs(trial):
+    subprocess.Popen(["sleep", "300"], start_new_session=True)
+    time.sleep(300)
+
+
+def falls_silent(trial):
+    trial.report(1, loss=1.0)
+    time.sleep(300)
+
+
+def interrupts(trial):
+    raise KeyboardInterrupt
+
+
+LIMITS = tt.Resources(time="4s", memory="400MiB")
+WAYS = {
+    "raises": (raises, None, "error", "ValueError: no such column: age"),
+    "exits": (exits, None, "error", "sys.exit"),
+    "leaves": (leaves, None, "error", "exit code 3"),
+    "crashes": (crashes, None, "error", "SIGSEGV"),
+    "recurses": (recurses, None, "error", "RecursionError"),
+    "interrupts": (interrupts, None, "error", "KeyboardInterrupt"),
+    "fills memory": (fills_memory, LIMITS, "memory", "the limit is 400 MiB"),
+    "hangs": (hangs, LIMITS, "timeout", "the limit is 4 s"),
+    "falls silent": (falls_silent, tt.Resources(stall="2s"), "stall", "no report for 2 s"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_end_is_a_failed_trial_with_a_reason(way, url):
+    objective, limits, reason, text = WAYS[way]
+
+    def sometimes(trial):
+        return objective(trial) if trial.number == 1 else trial.params["x"]
+
+    study = tt.Study("s", X, minimize="loss", storage=url, seed=1)
+    study.run(sometimes, trials=3, supervised=True, resources=limits, quiet=True)
+    bad = study.trials[1]
+    assert (bad.state, bad.reason) == ("failed", reason)
+    assert text in bad.error
+    assert [str(t.state) for t in study.trials] == ["done", "failed", "done"]
+    assert psutil.Process().children(recursive=True) == []
+    assert study.verify() == []
+
+
+def test_what_a_trial_writes_is_captured_and_a_flood_is_cut():
+    def talks(trial):
+        if trial.number == 1:
+            sys.stdout.write("x" * 10_000_000)
+        sys.stdout.write(f"trial {trial.number} says hello\n")
+        sys.stderr.write("and complains\n")
+        return 1.0
+
+    study = tt.Study("s", X, minimize="loss", seed=1)
+    study.run(talks, trials=3, supervised=True, quiet=True)
+    assert study.trials[0].output.splitlines() == ["trial 0 says hello", "and complains"]
+    assert len(study.trials[1].output) < 70_000
+    assert study.trials[1].output.endswith("and complains\n")
+    assert study.trials[2].output.splitlines()[0] == "trial 2 says hello"
+
+
+def test_sigkill_from_outside_puts_the_trial_back_and_three_times_is_lost():
+    def killed(trial):
+        if trial.number == 1 or (trial.number == 0 and trial.attempt == 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1.0
+
+    study = tt.Study("s", X, minimize="loss", seed=1)
+    study.run(killed, trials=3, supervised=True, quiet=True)
+    first, second, third = study.trials
+    assert (first.state, first.attempt) == ("done", 2)
+    assert (second.state, second.reason, second.attempt) == ("failed", "lost", 3)
+    assert third.state == "done"
+
+
+def test_threads_of_numeric_libraries_are_capped_to_the_slot():
+    def threads(trial):
+        return float(os.environ["OMP_NUM_THREADS"]) + float(os.environ["OPENBLAS_NUM_THREADS"])
+
+    study = tt.Study("s", X, minimize="loss", seed=1)
+    study.run(threads, trials=1, resources=tt.Resources(cpus=2), supervised=True, quiet=True)
+    assert study.best.metrics == {"loss": 4.0}
+
+
+def test_workers_are_kept_and_used_again():
+    study = tt.Study("s", X, minimize="loss", seed=1)
+    study.run(lambda trial: float(os.getpid()), trials=8, workers=2, quiet=True)
+    assert len({t.metrics["loss"] for t in study.trials}) == 2
+
+
+def test_costs_are_measured():
+    def busy(trial):
+        block = bytearray(64 * MIB)
+        end = time.process_time() + 0.3
+        while time.process_time() < end:
+            block[0] ^= 1
+        return 1.0
+
+    study = tt.Study("s", X, minimize="loss", seed=1)
+    study.run(busy, trials=2, supervised=True, resources=tt.Resources(price=3600), quiet=True)
+    cost = study.trials[1].cost
+    assert cost.cpu >= 0.3
+    assert cost.wall >= 0.3
+    assert cost.memory >= 64 * MIB
+    assert cost.money == pytest.approx(cost.wall)
+
+
+def test_a_budget_of_time_cancels_what_is_running():
+    study = tt.Study("s", X, minimize="loss", seed=1, budget=tt.Budget(time="1s"))
+    start = time.monotonic()
+    study.run(lambda trial: time.sleep(0.3 if trial.number == 0 else 60) or 1.0, supervised=True, quiet=True)
+    assert time.monotonic() - start < 20
+    assert [str(t.state) for t in study.trials] == ["done", "cancelled"]
+
+
+def test_reports_and_notes_of_a_supervised_trial_are_kept(url):
+    def reporting(trial):
+        for step in range(3):
+            trial.report(step, loss=1.0 / (step + 1), accuracy=step / 2)
+        trial.note("two of three features were constant")
+        return trial.params["x"]
+
+    study = tt.Study("s", X, minimize="loss", seed=1, storage=url)
+    study.run(reporting, trials=1, supervised=True, quiet=True)
+    reports = study.storage.reports(study.record.id)
+    assert [(r.step, r.metrics["accuracy"]) for r in reports] == [(0, 0.0), (1, 0.5), (2, 1.0)]
+    assert study.trials[0].notes == ("two of three features were constant",)
+    assert study.verify() == []
