@@ -86,7 +86,7 @@ def _resumable() -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         number = stop.args[0] if stop.args and isinstance(stop.args[0], int) else 2
-        again = shlex.join([Path(sys.argv[0]).name, *(a for a in sys.argv[1:] if a != "--fresh")])
+        again = shlex.join(["trimtab", *(a for a in sys.argv[1:] if a != "--fresh")])
         raise _Ended(
             128 + number, f"interrupted; running trials were given back to the queue. Go on with: {again}"
         ) from None

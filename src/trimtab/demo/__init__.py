@@ -2,6 +2,7 @@
 `credit`; this is what happens with it, and everything is written into one folder. Running it again continues."""
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -75,6 +76,7 @@ def _study(name: str, out: Path, trials: int) -> "Study":
 
 def _keep(study: "Study", path: Path) -> Path:
     """Fit the best setting to all rows and save it, with a JSON that says where it comes from; keep one that is there."""
+    from ..environment import environment
     from . import credit
 
     best, card = study.best, path.with_suffix(".json")
@@ -93,15 +95,13 @@ def _keep(study: "Study", path: Path) -> Path:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or not whole: fit it
     size = _save(best, path)
-    facts = {"file": path.name, "sha256": _sha256(path), "size_kib": size, "origin": origin, **_versions()}
-    _replace(card, json.dumps(facts, indent=2).encode())
+    facts = {"file": path.name, "sha256": _sha256(path), "size_kib": size, "origin": origin, "made_with": environment()}
+    _replace(card, (json.dumps(facts, indent=2) + "\n").encode())
     return path
 
 
 def _save(best: "Trial", path: Path) -> float:
     """Fit a trial's setting to all rows, save the model and return its size in KiB."""
-    import io
-
     import joblib
     from threadpoolctl import threadpool_limits
 
@@ -125,12 +125,6 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _versions() -> dict[str, Any]:
-    from ..environment import environment
-
-    return {"environment": environment(), "load": f"joblib.load({'model.joblib'!r})"}
 
 
 def _data() -> dict[str, Any]:
