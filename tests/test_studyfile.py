@@ -109,8 +109,15 @@ def test_words_of_yaml_1_1_stay_words(written, word):
     assert written(text).study["space"].params["booster"].options[-1] == word
 
 
-@given(st.lists(st.one_of(st.booleans(), st.integers(-(2**31), 2**31), st.floats(allow_nan=False, allow_infinity=False),
-                          st.text("abcxyz_-", min_size=1, max_size=8)), min_size=1, max_size=6, unique_by=lambda v: (type(v), v)))  # fmt: skip
+OPTION = st.one_of(
+    st.booleans(),
+    st.integers(-(2**31), 2**31),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text("abcxyz_-", min_size=1, max_size=8),
+)
+
+
+@given(st.lists(OPTION, min_size=1, max_size=6, unique_by=lambda v: (type(v), v)))
 def test_options_come_back_as_written(tmp_path_factory, options):
     path = tmp_path_factory.mktemp("file") / "study.yaml"
     data = {"study": "s", "objective": "m:f", "space": {"p": {"choice": options}}, "minimize": "loss"}

@@ -4,7 +4,6 @@ Exit status: 0; 1 when the run failed or `verify` found something; 2 when the ca
 SIGTERM ended a run politely. Only click is imported before a command is known.
 """
 
-import json
 import os
 import shlex
 import sys
@@ -137,42 +136,12 @@ def _show_storage(file: "StudyFile") -> str:
     return "" if url == found else f" --storage {shlex.quote(url)}"
 
 
-# ------------------------------------------------------------------------------- what this machine may run, by study
-
-
-def _register() -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "trimtab" / "files.json"
-
-
-def _known_files() -> dict[str, str]:
-    """Study uid -> path of its file. The database never says what to run: this user's own record does."""
-    try:
-        known = json.loads(_register().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {k: v for k, v in known.items() if isinstance(v, str)} if isinstance(known, dict) else {}
-
-
-def _remember(uid: str, path: Path) -> None:
-    """Note that this user runs study `uid` from the file at `path`; without a writable home it is not remembered."""
-    register, known = _register(), _known_files()
-    if known.get(uid) == str(path):
-        return
-    fresh = register.with_name(f"{register.name}.{os.getpid()}")
-    try:
-        register.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps({**known, uid: str(path)}, indent=0), encoding="utf-8")
-        os.replace(fresh, register)
-    except OSError as error:
-        click.echo(f"trimtab: {register} cannot be written ({error.strerror}); `evidence` will need --file", err=True)
-
-
 def _file_of(study: "Study", given: str | None) -> "StudyFile":
     """The study file that this user allowed for the study. Raises UserError when none is known or it is another's."""
+    from .allowed import files
     from .studyfile import read
 
-    path = given or _known_files().get(study.record.uid)
+    path = given or files().get(study.record.uid)
     if path is None:
         raise UserError(
             f"study {study.name!r} was never run here from a study file, and a database does not say what to run; "
@@ -199,7 +168,7 @@ def cli() -> None:
 @click.option("--out", default="demo", show_default=True, metavar="FOLDER", help="Where everything is written.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
 def demo(quick: bool, out: str, workers: int) -> None:
-    """Tune a model of credit-card default on real data: about two minutes."""
+    """Tune a real credit model: a minute or two."""
     from .demo import run
 
     with _resumable():
@@ -216,8 +185,9 @@ def demo(quick: bool, out: str, workers: int) -> None:
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @_storage
 def run(file: str, trials: int | None, time: str | None, workers: int | None, fresh: bool, quiet: bool) -> None:
-    """Run the study in FILE (YAML); the same line again continues it."""
+    """Run the study in FILE (YAML), or continue it."""
     from . import console
+    from .allowed import remember
     from .study import Study
     from .studyfile import read
 
@@ -226,7 +196,10 @@ def run(file: str, trials: int | None, time: str | None, workers: int | None, fr
         study = Study(told.name, storage=_url(told), fresh=fresh, **told.study)
     except StudyMismatch as error:
         raise StudyMismatch(f"{error}. On the command line: trimtab run {shlex.quote(file)} --fresh") from None
-    _remember(study.record.uid, told.path)
+    try:
+        remember(study.record.uid, told.path)
+    except OSError as error:
+        click.echo(f"trimtab: {error.filename}: {error.strerror}; `evidence` will need --file", err=True)
     limits: Mapping[str, Any] = {"trials": trials, "time": time, "workers": workers or told.workers}
     with _resumable():
         study.run(told.objective, **limits, resources=told.resources, supervised=True, quiet=quiet)
@@ -264,7 +237,7 @@ def list_(as_json: bool) -> None:
 @_as_json
 @_storage
 def show(name: str, as_json: bool) -> None:
-    """A study: its question, space, budget, counts and best trial."""
+    """A study: question, space, budget, counts, best."""
     from . import console
 
     study = _study(name)
@@ -288,6 +261,7 @@ def best(name: str, as_json: bool) -> None:
         click.echo(console.document({"study": name, **console.trial_json(trial), "feasible": study.feasible(trial)}))
         return
     click.echo(console.facts({k: v for k, v in console.answers(study).items() if k != "params"}))
+    click.echo()
     click.echo(console.facts({k: str(v) for k, v in trial.params.items()}))
 
 
@@ -325,7 +299,7 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @_storage
 def evidence(name: str, replicates: int | None, file: str | None, as_json: bool, quiet: bool) -> None:
-    """Measure tuned against baseline on fresh seeds, and say what that shows."""
+    """Test tuned against baseline on fresh seeds."""
     from . import console
 
     study = _study(name)
@@ -351,8 +325,13 @@ def report(name: str, out: str) -> None:
 @_name
 @_storage
 def verify(name: str) -> None:
-    """Check the study's record against its chain of events."""
-    study = _study(name)
+    """Check a study's record against its event chain."""
+    from .errors import Damaged
+
+    try:
+        study = _study(name)
+    except Damaged as error:
+        raise _Ended(1, str(error)) from None
     found = study.verify()
     for line in found:
         click.echo(line)
@@ -403,7 +382,7 @@ def archive(name: str) -> None:
 @_name
 @_storage
 def delete(name: str) -> None:
-    """Remove a study and its whole record, for good and at once."""
+    """Remove a study and its record, for good and at once."""
     _study(name).delete()
     click.echo(f"study {name!r} is deleted")
 
@@ -428,7 +407,7 @@ def upgrade() -> None:
 @click.argument("pairs", nargs=-1, required=True, metavar="NAME=VALUE...")
 @click.option("--step", type=float, help="Report at this step; without it the values are the trial's result.")
 def report_metrics(pairs: tuple[str, ...], step: float | None) -> None:
-    """Hand metrics to the trial that this program runs in."""
+    """Hand metrics to the trial that runs this program."""
     from .objective import report_metrics as hand_over
 
     hand_over(pairs, step)

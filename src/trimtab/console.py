@@ -110,7 +110,7 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
         mark = "*" if best is not None and t.number == best.number else ""
         values = [words.number(t.metrics[m]) if m in t.metrics else "" for m in metrics]
         wall = words.duration(t.cost.wall) if t.ended else ""
-        rows.append([f"{t.number}{mark}", state, str(t.purpose), *values, wall, words.setting(t.params)])
+        rows.append([f"{t.number}{mark}", state, str(t.purpose), *values, wall, setting(study, t)])
     head = ["trial", "state", "purpose", *metrics, "time", "params"]
     return table(head, rows, right=["trial", *metrics, "time"]).replace(words.NBSP, " ")
 
@@ -144,9 +144,15 @@ def measured(study: "Study", t: Trial) -> str:
     return f"{values or f'{t.state}, nothing measured'} (trial {t.number})"
 
 
+def setting(study: "Study", t: Trial) -> str:
+    """A trial's params in the order of the space."""
+    names = [*study.spec.space.names, *t.params]
+    return words.setting({k: t.params[k] for k in dict.fromkeys(names) if k in t.params})
+
+
 def answers(study: "Study") -> dict[str, str]:
-    """Counts, baseline, best, how much better it is, and whether it meets the constraints."""
-    spec, baseline, best = study.spec, study.baseline, best_of(study)
+    """Counts, baseline, best, how much better it is, whether it meets the constraints, and what evidence there is."""
+    spec, baseline, best, found = study.spec, study.baseline, best_of(study), study.result()
     lines = {"trials": counted(study.counts, spec.budget.trials)}
     if baseline is not None:
         met = "" if study.feasible(baseline) is not False else "; does not meet the constraints"
@@ -158,13 +164,15 @@ def answers(study: "Study") -> dict[str, str]:
     goal = spec.goals[0]
     if baseline is not None and goal.metric in baseline.metrics and baseline.number != best.number:
         gain = goal.loss(baseline.metrics) - goal.loss(best.metrics)
-        lines["difference"] = f"{goal.metric} {words.signed(gain)}, positive is better; not yet proven"
+        lines["difference"] = f"{goal.metric} {words.signed(gain)} as the search saw it (positive is better)"
     if spec.constraints:
         feasible = {True: "yes", False: "no", None: "unknown"}[study.feasible(best)]
         lines["feasible"] = f"{feasible}: {', '.join(c.text for c in spec.constraints)}"
     if len(spec.goals) > 1:
         lines["pareto"] = f"trials {', '.join(str(t.number) for t in study.pareto)}"
-    lines["params"] = words.setting(best.params)
+    lines["params"] = setting(study, best)
+    if found is not None:
+        lines["evidence"] = f"{found.decision}: {_difference(found)}"
     return lines
 
 
@@ -189,19 +197,19 @@ def study_json(study: "Study") -> dict[str, Any]:
 
 def study_text(study: "Study") -> str:
     """A study on one screen: what is asked, what was spent, what was found, and the space."""
-    record, spec, found = study.record, study.spec, study.result()
+    record, spec = study.record, study.spec
     limits = {f.name: getattr(spec.budget, f.name) for f in fields(spec.budget)}
+    shown = {k: words.duration(v) if k == "time" else words.number(v) for k, v in limits.items() if v is not None}
     head = {
         "study": f"{record.name} ({record.state})",
         "uid": record.uid,
         "created": words.moment(record.created),
         "goal": ", ".join(f"{'maximize' if g.maximize else 'minimize'} {g.metric}" for g in spec.goals),
         "subject to": ", ".join(c.text for c in spec.constraints) or "nothing",
-        "budget": ", ".join(f"{k} {words.number(v)}" for k, v in limits.items() if v is not None) or "no limit",
+        "budget": ", ".join(f"{k} {v}" for k, v in shown.items()) or "no limit",
         "spent": f"{words.duration(record.spent.wall)} in trials, {words.duration(record.spent.cpu)} of CPU time",
         "strategy": f"{spec.strategy}, seed {spec.seed}",
         **answers(study),
-        "evidence": "none yet" if found is None else f"{found.decision}: {_difference(found)}",
         "record": f"{record.position} events, head {record.head[:16]}",
     }
     rows = [[name, repr(p)] for name, p in spec.space.params.items()]
@@ -210,5 +218,5 @@ def study_text(study: "Study") -> str:
 
 
 def _difference(found: "Evidence") -> str:
-    low, high = (words.signed(x) for x in found.interval)
-    return f"{found.metric} {words.signed(found.difference)}, 95% interval {low} to {high}, {words.plural(len(found.pairs), 'pair')}"
+    difference, low, high = words.estimate(found.difference, found.interval)
+    return f"{found.metric} {difference}, 95 % interval {low} to {high}, {words.plural(len(found.pairs), 'pair')}"

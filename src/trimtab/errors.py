@@ -8,6 +8,7 @@ TrimtabError
 │   ├── StudyNotFound    no study of that name in the store
 │   ├── StudyMismatch    the name is taken by a study with another spec
 │   └── StorageError     the store cannot be opened, read or written (locked, corrupt, foreign, read-only, full)
+│       └── Damaged      a row is not what this program writes; `verify` reports it
 ├── RunFailed            the study stopped because its trials fail; exit status 1
 ├── Stale                somebody else was faster: read the record again and retry (never shown to a user)
 ├── BudgetSpent          the budget has no room for these proposals
@@ -49,6 +50,10 @@ class StudyMismatch(UserError):
 
 class StorageError(UserError):
     """The store cannot be opened, read or written."""
+
+
+class Damaged(StorageError):
+    """A row of the store is not what this program writes."""
 
 
 class RunFailed(TrimtabError):

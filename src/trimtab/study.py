@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import engine, opening, pairs, runner
 from .book import Book
 from .environment import environment
-from .errors import Exhausted, SpecError, Stale
+from .errors import Damaged, Exhausted, SpecError, Stale
 from .evidence import Evidence, certify
 from .goals import Metrics
 from .records import (
@@ -374,12 +374,14 @@ class Study:
     def verify(self) -> list[str]:
         """What does not fit in the record; empty when it is intact."""
         study = self._book.study
-        snapshot = self.storage.trials(study)
-        events = self.storage.events(study)[: snapshot.study.position]
-        witness = [
-            w for w in self.storage.witnessed(snapshot.study.uid) if w[0] <= snapshot.study.position or not events
-        ]
-        return findings(snapshot.study, snapshot.trials, self.storage.reports(study), events, witness)
+        witness = self.storage.witnessed(self._book.ledger.study.uid)  # first: the record only grows after it
+        try:
+            snapshot = self.storage.trials(study)
+            events = self.storage.events(study)[: snapshot.study.position]
+            reports, actors = self.storage.reports(study), self.storage.actors(study)
+        except Damaged as error:
+            return [str(error)]
+        return findings(snapshot.study, snapshot.trials, reports, events, witness, actors)
 
     def report(self, path: str | os.PathLike[str], *, data: Mapping[str, Any] | None = None) -> Path:
         """Write the study's document: one self-contained HTML file. `data` describes the data set (name, rows, ...)."""

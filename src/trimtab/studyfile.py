@@ -30,7 +30,7 @@ class StudyFile:
     objective: str | Command
     study: Mapping[str, Any]  # keyword arguments of Study
     workers: int = 1
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     evidence: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of Study.evidence
     storage: str | None = None
 

@@ -17,6 +17,8 @@ from .words import duration, size
 
 __all__ = ["ActiveTrial", "Crew", "outcome_of", "told"]
 
+_NO_REPORTS = 2**62  # reports are written here, not read: ask for none back
+
 _log = logging.getLogger(__name__)
 
 
@@ -48,9 +50,10 @@ def outcome_of(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> 
     if ended.killed or ended.signal == signal.SIGKILL:
         return None
     if ended.signal is not None:
-        name = signal.Signals(ended.signal).name
+        name = next((s.name for s in signal.Signals if s == ended.signal), "unnamed")
         return failed(Reason.ERROR, f"the process ended by signal {ended.signal} ({name})")
-    return failed(Reason.ERROR, f"the process ended with exit code {ended.code} before the objective returned")
+    how = "closed its connection" if ended.code is None else f"ended with exit code {ended.code}"
+    return failed(Reason.ERROR, f"the process {how} before the objective returned")
 
 
 def _cost(used: Mapping[str, float], resources: Resources) -> Cost:
@@ -90,10 +93,11 @@ class Crew:
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
         self._notes: dict[int, list[str]] = {}
-        self._lost: set[int] = set()
+        self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
         self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
         self._closed = threading.Event()
-        threading.Thread(target=self._renew, daemon=True).start()
+        self._renewal = threading.Thread(target=self._renew, daemon=True)
+        self._renewal.start()
 
     def start(self, trial: Trial) -> None:
         """Launch a claimed trial."""
@@ -108,8 +112,9 @@ class Crew:
 
     def poll(self, wait: float) -> list[Trial]:
         """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have."""
-        for number in self._lost & self.running.keys():
-            self._executor.kill(self._jobs[number])
+        for number, trial in [*self.running.items()]:
+            if (number, trial.attempt) in self._lost:
+                self._executor.kill(self._jobs[number])
         reaped = self._executor.reap(wait)
         if self._broken is not None:
             raise self._broken
@@ -122,7 +127,11 @@ class Crew:
         self._forget(number)
 
     def release(self) -> None:
-        """End all processes and give their trials back to the queue."""
+        """End all processes and give their trials back to the queue; those that have just ended keep their results."""
+        try:
+            self.poll(0.0)
+        except TrimtabError as error:  # the store fails: what ended is run again
+            _log.warning("trials that have ended could not be recorded: %s", error)
         for number, trial in list(self.running.items()):
             self._executor.kill(self._jobs[number])
             self._forget(number)
@@ -135,6 +144,7 @@ class Crew:
     def close(self) -> None:
         """Renew no more leases."""
         self._closed.set()
+        self._renewal.join(timeout=1.0)
 
     def _listen(self, trial: Trial, message: Mapping[str, Any]) -> dict[str, Any]:
         if message["kind"] == "note":
@@ -142,12 +152,12 @@ class Crew:
             return {}
         report = Report(trial.number, trial.attempt, message["step"], message["metrics"], time.time())
         try:
-            self._storage.report(trial, [report], self._lease)
+            self._storage.report(trial, [report], self._lease, since=_NO_REPORTS)
         except LeaseLost:
-            self._lost.add(trial.number)
+            self._lost.add((trial.number, trial.attempt))
         except TrimtabError as error:
             self._broken = error  # not the objective's fault: `poll` raises it
-        return {"stop": trial.number in self._lost or self._broken is not None}
+        return {"stop": (trial.number, trial.attempt) in self._lost or self._broken is not None}
 
     def _end(self, job: Job, ended: Exit) -> Trial | None:
         trial = self.running[job.key[1]]
@@ -156,7 +166,7 @@ class Crew:
         failed_by_itself = outcome is not None and outcome.reason is Reason.ERROR
         if failed_by_itself and trial.attempt <= self._spec_of().retries:
             outcome = None
-        elif outcome is None and trial.attempt >= MAX_ATTEMPTS:
+        elif outcome is None and not ended.killed and trial.attempt >= MAX_ATTEMPTS:
             text = f"its process was killed in each of {trial.attempt} attempts; look at the machine's memory"
             outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
         if outcome is None:
@@ -176,16 +186,14 @@ class Crew:
     def _forget(self, number: int) -> None:
         for kept in (self.running, self._jobs, self._notes):
             kept.pop(number, None)
-        self._lost.discard(number)
 
     def _renew(self) -> None:
         """Renew the leases of all running trials, also while an inline objective blocks the main thread."""
         while not self._closed.wait(self._lease / 3):
             for number, trial in list(self.running.items()):
                 try:
-                    self._storage.report(trial, [], self._lease)
+                    self._storage.report(trial, [], self._lease, since=_NO_REPORTS)
                 except LeaseLost:
-                    if number in self.running:
-                        self._lost.add(number)
+                    self._lost.add((number, trial.attempt))
                 except TrimtabError as error:
                     _log.warning("the lease of trial %s could not be renewed: %s", number, error)

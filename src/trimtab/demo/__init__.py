@@ -47,7 +47,7 @@ def run(out: Path, *, quick: bool = False, workers: int = 2) -> Iterator[str]:
 
 def _check(out: Path) -> None:
     """Raises UserError when a package is missing or `out` is no folder to write to."""
-    missing = [m for m in ("sklearn", "joblib", "plotly", "jinja2") if find_spec(m) is None]
+    missing = [m for m in ("sklearn", "joblib", "plotly", "jinja2") if not _there(m)]
     if missing:
         raise UserError(f'the demo needs {", ".join(missing)}; run: pip install "trimtab[demo]"')
     try:
@@ -56,6 +56,13 @@ def _check(out: Path) -> None:
         raise UserError(f"{out} is a file; name a folder with --out") from None
     if not os.access(out, os.W_OK):
         raise UserError(f"{out} may not be written; name another folder with --out")
+
+
+def _there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # it was loaded in an unusual way, or blocked
+        return False
 
 
 def _study(name: str, out: Path, trials: int) -> "Study":

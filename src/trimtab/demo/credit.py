@@ -59,10 +59,8 @@ def space() -> Space:
 
 def objective(trial: "ActiveTrial") -> dict[str, float]:
     """AUC and size of the saved model: means over the folds of the tuning rows, or one fold of the reserve."""
-    if trial.purpose == "certify":
-        splits = [reserve()[int(trial.replicate or 0) % FOLDS]]
-    else:
-        splits = tuning()
+    certify = trial.purpose == "certify"
+    splits = [reserve()[int(trial.replicate or 0) % FOLDS]] if certify else tuning()
     scores = [score(trial.params, trial.seed, split) for split in splits]
     auc, size = np.mean(scores, axis=0)
     return {"auc": float(auc), "size_kib": float(size)}

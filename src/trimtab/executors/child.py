@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-import psutil
-
 from . import processes
 
 _SUBREAPER = 36  # prctl: orphans of this process become its children, and are ended with it
@@ -55,19 +53,18 @@ def main(channel: int, lifeline: int, parent: int) -> None:
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     os.chdir(setup.cwd)
     sys.argv[:] = setup.argv
+    task: Task = connection.recv()
+    run = task.load()
     try:
-        task: Task = connection.recv()
-        run = task.load()
         _say(connection, "ready")
-        healthy = True
-        while healthy:
-            healthy = _serve(connection, run, connection.recv())
+        while True:
+            _serve(connection, run, connection.recv())
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # closed by the parent
+        return  # the parent has no more work
 
 
-def _serve(connection: Connection, run: Callable[..., Any], payload: Mapping[str, Any]) -> bool:
-    """Carry out one payload; whether this process is fit for another."""
+def _serve(connection: Connection, run: Callable[..., Any], payload: Mapping[str, Any]) -> None:
+    """Carry out one payload."""
 
     def send(message: Any) -> Any:
         _say(connection, "message", message)
@@ -76,16 +73,12 @@ def _serve(connection: Connection, run: Callable[..., Any], payload: Mapping[str
     cpu = _cpu()
     with suppress(OSError):
         _reset_peak()
-    try:
-        last = run(payload, send)
-    except KeyboardInterrupt:  # Ctrl-C goes to the parent alone: this one is the objective's own
-        last = {"state": "failed", "reason": "error", "error": "KeyboardInterrupt: raised in the objective"}
+    last = run(payload, send)
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the objective may have closed or replaced it
             stream.flush()
     _say(connection, "last", last, {"cpu": _cpu() - cpu, "memory": _peak()})
-    gc.collect()
-    return bool(last.get("reason") != "memory")
+    gc.collect()  # what the trial left must not count as the next one's memory
 
 
 def _say(connection: Connection, *what: Any) -> None:
@@ -114,14 +107,13 @@ def _peak() -> float:
 
 def _watch(lifeline: int, parent: int, scratch: str) -> None:
     """End this process with its group and descendants when the parent is gone."""
+    poll = select.poll()
+    poll.register(lifeline, select.POLLIN)
     while os.getppid() == parent:
-        readable, _, _ = select.select([lifeline], [], [], 0.5)
-        if readable:
+        seen = poll.poll(500)
+        if any(what & select.POLLNVAL for _, what in seen):  # the objective has closed it
+            time.sleep(0.5)
+        elif seen:
             break
-    time.sleep(0)
     shutil.rmtree(scratch, ignore_errors=True)
-    me = os.getpid()
-    for member in processes.family(me)[1:]:
-        with suppress(psutil.Error):
-            member.kill()
-    processes.kill(me)
+    processes.kill(os.getpid())

@@ -48,17 +48,21 @@ def proportional(members: Iterable[psutil.Process]) -> float:
 
 
 def kill(pid: int, known: Iterable[psutil.Process] = ()) -> None:
-    """SIGKILL to the process, its group, its descendants, and members that were known earlier."""
+    """SIGKILL to the descendants, the process and its group, and to members that were known earlier.
+
+    The process comes last, so that one may end itself.
+    """
+    for member in known:
+        if member.pid != pid:
+            _kill(member)
     for _ in range(3):  # what is forked between the look and the blow is seen the next time
-        members = family(pid)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+        members = family(pid)[1:]
         for member in members:
             _kill(member)
-        if len(members) <= 1:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        if not members:
             break
-    for member in known:
-        _kill(member)
 
 
 def _kill(process: psutil.Process) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ObjectiveError
 from . import command, functions, paths
 from .command import Command, report_metrics
-from .evaluation import ERROR, ActiveTrial, Message, Objective, Send, TrialFailed, evaluate, failed
+from .evaluation import ERROR, ActiveTrial, Message, Objective, Send, TrialFailed, evaluate, failed, failure
 
 if TYPE_CHECKING:
     from ..records import StudySpec
@@ -52,18 +52,26 @@ class Source:
         return loaded
 
     def load(self) -> Run:
-        """What runs its trials; an objective that cannot be loaded makes every trial fail, saying why."""
+        """What runs its trials in a worker process: nothing passes through, and one that cannot be loaded fails each trial."""
         try:
-            return partial(evaluate, self.objective())
+            return partial(_contained, self.objective())
         except (Exception, SystemExit) as error:
             cause = str(error) if isinstance(error, ObjectiveError) else f"{type(error).__name__}: {error}"
             message = failed(ERROR, f"objective {self.text} could not be loaded in its worker process: {cause}")
             return lambda _payload, _send: message
 
 
+def _contained(objective: Objective, payload: Mapping[str, Any], send: Send) -> Message:
+    """One evaluation in a process that no terminal interrupts: a KeyboardInterrupt is the objective's own."""
+    try:
+        return evaluate(objective, payload, send)
+    except KeyboardInterrupt as error:
+        return failure(error)
+
+
 def load(source: Source) -> Run:
-    """What runs the trials of an objective in this process."""
-    return source.load()
+    """What runs the trials of an objective in this process; KeyboardInterrupt passes through."""
+    return partial(evaluate, source.objective())
 
 
 def source(objective: Any, spec: "StudySpec") -> Source:

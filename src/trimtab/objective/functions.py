@@ -97,7 +97,7 @@ def _captured(objective: Any) -> Iterator[tuple[str, Any]]:
     owner = getattr(objective, "__self__", None if inspect.isfunction(objective) else objective)
     yield from getattr(owner, "__dict__", {}).items()
     function = inspect.unwrap(getattr(objective, "__func__", objective))
-    function = function if inspect.isfunction(function) else getattr(type(function), "__call__", None)
+    function = function if inspect.isfunction(function) else type(function).__call__
     if inspect.isfunction(function):
         found = inspect.getclosurevars(function)
         yield from {**found.globals, **found.nonlocals}.items()

@@ -82,7 +82,8 @@ def _from_file(file: Path, path: str) -> ModuleType:
 def _import_failed(path: str, what: str, error: BaseException) -> str:
     """The cause in one line, with the line of the file that was being imported."""
     if isinstance(error, SystemExit):
-        return f"objective={path!r}: importing {what} called sys.exit({error.code!r}); put that under `if __name__ == '__main__':`"
+        guard = "put that under `if __name__ == '__main__':`"
+        return f"objective={path!r}: importing {what} called sys.exit({error.code!r}); {guard}"
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(what)]
     where = f" (line {lines[-1]})" if lines else ""
     cause = str(error).strip().splitlines() or ["no message"]

@@ -11,14 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 from ..canonical import dumps
-from ..errors import StorageError, UserError
+from ..errors import Damaged, UserError
 from ..records import Cost, Event, Json, Purpose, Reason, Report, State, StudyRecord, StudySpec, StudyState, Trial
 
 Row = dict[str, Any]
-
-
-class Damaged(StorageError):
-    """A row of the store cannot be read as a record: something other than Trimtab has changed it."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,8 @@ def _is(kind: type) -> Callable[[Any], Any]:
     return read
 
 
-def _parse(text: Any) -> Any:
-    value = json.loads(_is(str)(text))
+def _parse(text: Any) -> dict[str, Any]:
+    value: dict[str, Any] = _is(dict)(json.loads(_is(str)(text)))
     if dumps(value) != text:
         raise ValueError(f"{text[:80]!r} is not canonical JSON")
     return value
@@ -57,7 +53,7 @@ def _cost(text: Any) -> Cost:
 
 
 def _private(text: Any) -> dict[str, Any]:
-    texts: dict[str, Any] = _parse(text)
+    texts = _parse(text)
     pairs = [*texts.get("notes", []), *(pair for name, pair in texts.items() if name != "notes")]
     if not all(isinstance(pair, list) and [type(part) for part in pair] == [str, str] for pair in pairs):
         raise ValueError("not every private text is a [salt, text]")
@@ -133,6 +129,11 @@ _EVENT: Mapping[str, _Column] = {
     "body": _JSON,
     "hash": _TEXT,
 }
+_ACTOR: Mapping[str, _Column] = {
+    "position": _WHOLE,
+    "salt": _TEXT,
+    "text": _TEXT,
+}
 
 
 def _write(record: object, columns: Mapping[str, _Column]) -> Row:
@@ -190,6 +191,12 @@ def event_row(event: Event) -> Row:
 
 def event_of(row: Mapping[Any, Any]) -> Event:
     return Event(**_read(row, _EVENT, f"event {row['position']} ({row['kind']})"))
+
+
+def actor_of(row: Mapping[Any, Any]) -> tuple[int, tuple[str, str]]:
+    """(position, (salt, name)) of who made an event."""
+    values = _read(row, _ACTOR, f"event {row['position']}, its actor")
+    return values["position"], (values["salt"], values["text"])
 
 
 def as_kept(trial: Trial) -> Trial:

@@ -122,12 +122,14 @@ class Sql:
     def trials(self, study: int, since: int = 0) -> Changes:
         of_study = select(trials).where(trials.c.study == study)
         touched = of_study.where(trials.c.revision > since)
-        still_open = of_study.where(trials.c.state.in_(sorted(OPEN)), trials.c.revision <= since)
+        still_open = of_study.where(trials.c.state.in_(sorted(OPEN)))  # apart: each has its index
         with self._reading() as connection:
             record = connection.execute(select(studies).where(studies.c.id == study)).mappings().first()
             if record is None:
                 raise StudyNotFound(operations.unknown(study))
-            found = [*connection.execute(touched).mappings(), *connection.execute(still_open).mappings()]
+            found = list(connection.execute(touched).mappings())
+            if since:
+                found += [row for row in connection.execute(still_open).mappings() if row["revision"] <= since]
         return Changes(rows.study_of(record), sorted(map(rows.trial_of, found), key=lambda t: t.number))
 
     def reports(self, study: int, number: int | None = None) -> list[Report]:
@@ -146,7 +148,7 @@ class Sql:
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
         wanted = select(private).where(private.c.study == study).order_by(private.c.position)
         with self._reading() as connection:
-            return {row.position: (row.salt, row.text) for row in connection.execute(wanted)}
+            return dict(rows.actor_of(row) for row in connection.execute(wanted).mappings())
 
     def witnessed(self, uid: str) -> list[tuple[int, str]]:
         return witness.read(self._database.witness, uid)

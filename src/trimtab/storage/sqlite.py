@@ -5,6 +5,7 @@ turns by BEGIN IMMEDIATE; readers see one snapshot. A file or folder that may no
 """
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -64,7 +65,20 @@ def locate(url: str, timeout: float) -> Database:
     writable = _may_write(file.parent) and (not exists or _may_write(file))
     if not exists and not writable:
         raise StorageError(f"storage {url!r}: the folder {file.parent} is read-only; name a file in another folder")
+    if exists and not _may_be_database(file):
+        raise StorageError(f"{file}: it is no SQLite database; name another file, or move this one away")
     return Database(file, writable, timeout)
+
+
+def _may_be_database(file: Path) -> bool:
+    """Whether the file is empty or begins as a database does (SQLite takes some short files for empty ones)."""
+    try:
+        with open(file, "rb") as f:
+            return f.read(16) in (b"", b"SQLite format 3\0")
+    except OSError as error:
+        raise StorageError(
+            f"{file}: it cannot be read ({error.strerror}); check its permissions, or name another"
+        ) from None
 
 
 def _may_write(path: Path) -> bool:
@@ -140,9 +154,19 @@ def explained(database: Database) -> Iterator[None]:
         raise StorageError(_explain(database, error)) from None
 
 
+def _is_full(folder: Path) -> bool:
+    """Whether less than 1 MiB is free: SQLite reports a failure of its smaller files as one of the disk."""
+    try:
+        return shutil.disk_usage(folder).free < 2**20
+    except OSError:
+        return False
+
+
 def _explain(database: Database, error: BaseException | None) -> str:
     """The message for an error of the driver, by SQLite's primary result code."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_IOERR and _is_full(database.file.parent):
+        code = sqlite3.SQLITE_FULL
     waited = f"for longer than {database.timeout:g} s"
     repairs = {
         sqlite3.SQLITE_BUSY: f"another program has kept it locked {waited}; close that program and run the same again",

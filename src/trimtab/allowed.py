@@ -1,0 +1,34 @@
+"""What this user lets the command line run on this machine: the study files from which studies were run here.
+
+A database never supplies code or commands; `trimtab evidence NAME` runs what the file says that this user ran the study
+from. The register is {study uid: absolute path} in $XDG_STATE_HOME/trimtab/files.json (else ~/.local/state).
+"""
+
+import json
+import os
+from pathlib import Path
+
+
+def files() -> dict[str, str]:
+    """Study uid -> path of its file; empty when there is no register or it cannot be read."""
+    try:
+        known = json.loads(_register().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {k: v for k, v in known.items() if isinstance(v, str)} if isinstance(known, dict) else {}
+
+
+def remember(uid: str, path: Path) -> None:
+    """Note that study `uid` is run from the file at `path`. Raises OSError when the register cannot be written."""
+    register, known = _register(), files()
+    if known.get(uid) == str(path):
+        return
+    register.parent.mkdir(parents=True, exist_ok=True)
+    fresh = register.with_name(f"{register.name}.{os.getpid()}")
+    fresh.write_text(json.dumps({**known, uid: str(path)}, indent=0), encoding="utf-8")
+    os.replace(fresh, register)
+
+
+def _register() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "trimtab" / "files.json"

@@ -1,0 +1,219 @@
+"""One supervised process, seen from its parent: how it is started, heard, measured, limited and ended."""
+
+import fcntl
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psutil
+
+from ..records import Reason
+from . import Exit, Job, processes
+from .child import Setup
+
+SAMPLE = 0.1  # seconds between two measurements of a job with a memory limit
+SELDOM = 1.0  # ... without one
+START = 300.0  # seconds that loading the task may take before a limit of time, if there is one, ends it
+KEPT = 64 * 1024  # bytes of output
+TRIM = 8 * 1024 * 1024  # bytes of output at which the file is cut back
+
+_THREADS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS", "LOKY_MAX_CPU_COUNT",
+)  # fmt: skip
+# The path first: the child must find this package wherever its parent found it.
+_BOOT = (
+    "import sys; sys.path[:] = sys.argv[4:]; from trimtab.executors.child import main; main(*map(int, sys.argv[1:4]))"
+)
+
+
+@dataclass(frozen=True)
+class Home:
+    """What every child of an executor shares."""
+
+    setup: Setup
+    path: tuple[str, ...]
+    environment: dict[str, str]
+
+    @staticmethod
+    def here(scratch: str, cpus: int) -> "Home":
+        """This process's folder, import path and environment, with threads capped to `cpus`."""
+        caps = dict.fromkeys(_THREADS, str(cpus))
+        return Home(
+            Setup(os.getcwd(), sys.argv[:1], scratch),
+            tuple(p or os.getcwd() for p in sys.path),
+            {**os.environ, **caps, "TRIMTAB_SCRATCH": scratch},
+        )
+
+
+class Child:
+    """A process that carries out one job after the other. Raises OSError when it cannot be started."""
+
+    job: Job
+
+    def __init__(self, task: bytes, home: Home) -> None:
+        ours, theirs = socket.socketpair()
+        listening, lifeline = os.pipe()
+        self._lifeline = os.fdopen(lifeline, "wb")
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
+        fd = self._output.fileno()
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
+        self.channel = Connection(ours.detach())
+        numbers = [str(n) for n in (theirs.fileno(), listening, os.getpid())]
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, *numbers, *home.path],
+                stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, env=home.environment,
+                pass_fds=(theirs.fileno(), listening), start_new_session=True,
+            )  # fmt: skip
+        except OSError:
+            self._close()
+            raise
+        finally:
+            theirs.close()
+            os.close(listening)
+        self.ready = False
+        self._members: tuple[psutil.Process, ...] = ()
+        with suppress(OSError):  # one that died at once is found by `look`
+            self.channel.send(home.setup)
+            self.channel.send_bytes(task)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def begin(self, job: Job) -> None:
+        """Take a job; it starts as soon as the task has been loaded."""
+        self.job = job
+        self._started = self._heard = time.monotonic()
+        self._sampled = self._before = self._cpu = self._peak = 0.0
+        if self.ready:
+            self._go()
+
+    def _go(self) -> None:
+        os.ftruncate(self._output.fileno(), 0)
+        self._started = self._heard = time.monotonic()
+        with suppress(psutil.Error):
+            self._before = self._cpu = sum(psutil.Process(self._process.pid).cpu_times()[:4])
+        with suppress(OSError):  # found by `look`
+            self.channel.send(dict(self.job.payload))
+
+    def look(self) -> Exit | None:
+        """Deliver its messages and keep its limits; how its job ended, if it has."""
+        while (said := self._hear()) is not None:
+            match said:
+                case ["last", message, used]:
+                    return self._last(message, used)
+                case ["ready"]:
+                    self.ready = True
+                    self._go()
+                case ["message", message]:
+                    self._heard = time.monotonic()
+                    self._answer(message)
+                case _:
+                    return self._gone()
+        return self._limits(time.monotonic())
+
+    def _hear(self) -> list[Any] | None:
+        """The next thing it says; None for nothing yet, [] when there will be nothing more."""
+        try:
+            if not self.channel.poll():
+                dead = not self.alive and not self.channel.poll()  # a forked process may hold the channel open
+                return [] if dead else None
+            said: list[Any] = json.loads(self.channel.recv_bytes())
+        except (EOFError, OSError, ValueError):
+            return []
+        return said
+
+    def _answer(self, message: object) -> None:
+        reply = self.job.listen(message)
+        with suppress(OSError):  # it died meanwhile: found by the next look
+            self.channel.send(reply)
+
+    def _last(self, message: object, used: dict[str, float]) -> Exit:
+        self._cpu = max(self._cpu, self._before + used["cpu"])
+        self._peak = max(self._peak, used["memory"])
+        return Exit(message, output=self._tail(), cost=self._cost())
+
+    def _gone(self) -> Exit:
+        """It went away without a last message, or closed its channel, which ends it too."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        code = self._process.returncode
+        output, cost = self._tail(), self._cost()
+        if code is None or code >= 0:
+            return Exit(code=code, output=output, cost=cost)
+        return Exit(signal=-code, output=output, cost=cost)
+
+    def killed(self) -> Exit:
+        """End it now."""
+        processes.kill(self._process.pid, self._members)
+        return Exit(killed=True, output=self._tail(), cost=self._cost())
+
+    def _limits(self, now: float) -> Exit | None:
+        limits, over = self.job.resources, None
+        allowed = math.inf if limits.time is None else float(limits.time)
+        if not self.ready:
+            over = Reason.TIMEOUT if now - self._started > max(START, allowed) else None
+        elif now - self._started > allowed:
+            over = Reason.TIMEOUT
+        elif limits.stall is not None and now - self._heard > float(limits.stall):
+            over = Reason.STALL
+        elif now - self._sampled > (SELDOM if limits.memory is None else SAMPLE):
+            self._sampled = now
+            used = self._measure()
+            over = Reason.MEMORY if limits.memory is not None and used > float(limits.memory) else None
+        if over is None:
+            return None
+        processes.kill(self._process.pid, self._members)
+        return Exit(limit=over, output=self._tail(), cost=self._cost())
+
+    def _measure(self) -> float:
+        """Resident bytes of the process tree now."""
+        used = processes.usage(self._process.pid)
+        self._members = used.members
+        self._cpu = max(self._cpu, used.cpu)
+        many = len(used.members) > 1 and used.memory > self._peak
+        memory = processes.proportional(used.members) if many else used.memory
+        self._peak = max(self._peak, memory)
+        fd = self._output.fileno()
+        if os.fstat(fd).st_size > TRIM:  # what is written between these two lines is lost, in a flood
+            tail = self._read()
+            os.ftruncate(fd, 0)
+            os.write(fd, tail)
+        return memory
+
+    def _cost(self) -> dict[str, float]:
+        wall = time.monotonic() - self._started
+        return {"wall": wall, "cpu": self._cpu - self._before, "memory": self._peak}
+
+    def _read(self) -> bytes:
+        fd = self._output.fileno()
+        size = os.fstat(fd).st_size
+        return os.pread(fd, KEPT, max(0, size - KEPT))
+
+    def _tail(self) -> str:
+        """The end of what the job wrote; where more was written, from the beginning of a line."""
+        text = self._read().decode("utf-8", "replace").replace("\x00", "\ufffd")
+        cut = os.fstat(self._output.fileno()).st_size > KEPT
+        return "[...]\n" + text.partition("\n")[2] if cut else text
+
+    def end(self) -> None:
+        """Kill it with all that belongs to it, wait for it, and close what was open."""
+        processes.kill(self._process.pid, self._members)
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self.channel.close()
+        self._lifeline.close()
+        self._output.close()

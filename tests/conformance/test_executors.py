@@ -1,0 +1,322 @@
+"""What every executor keeps, and what the supervised one promises of its processes, shown with real processes."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from trimtab.executors import Exit, Job
+from trimtab.executors.inline import Inline
+from trimtab.executors.local import Local
+from trimtab.records import Reason, Resources
+
+MIB = 2**20
+
+
+def sleeper():
+    """A process in a session of its own."""
+    return subprocess.Popen(["sleep", "300"], start_new_session=True).pid
+
+
+class Actions:
+    """What a payload may ask for: `what` names one of these; each takes (payload, send)."""
+
+    def square(self, payload, send):
+        return {"answer": payload["x"] ** 2}
+
+    def talk(self, payload, send):
+        return {"heard": [send({"said": i}) for i in range(payload["times"])]}
+
+    def where(self, payload, send):
+        print("said aloud", flush=True)
+        return {"pid": os.getpid(), "session": os.getsid(0), "input": os.read(0, 10).decode(), "cwd": os.getcwd()}
+
+    def spawn_and_hang(self, payload, send):
+        send({"pid": sleeper()})
+        time.sleep(300)
+
+    def spawn_and_crash(self, payload, send):
+        send({"pid": sleeper()})
+        time.sleep(0.6)  # long enough to be seen with its child
+        ctypes.string_at(0)
+
+    def child_fills_memory(self, payload, send):
+        code = f"b = bytearray({600 * MIB}); import time; time.sleep(300)"
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+    def fork_and_leave(self, payload, send):
+        if os.fork() == 0:
+            time.sleep(300)
+        os._exit(3)
+
+    def close_everything(self, payload, send):
+        os.closerange(3, 4096)
+        time.sleep(300)
+
+    def keep_silent(self, payload, send):
+        send({"said": "first"})
+        time.sleep(300)
+
+    def chatter(self, payload, send):
+        for _ in range(15):
+            send({})
+            time.sleep(0.1)
+        return {"answer": "done"}
+
+    def ended_by(self, payload, send):
+        os.kill(os.getpid(), payload["signal"])
+
+
+@dataclass(frozen=True)
+class Work:
+    """The task: picklable, slow to load if asked to be, or impossible to load."""
+
+    delay: float = 0.0
+    broken: bool = False
+
+    def load(self):
+        time.sleep(self.delay)
+        if self.broken:
+            raise RuntimeError("this task cannot be loaded")
+        return lambda payload, send: getattr(Actions(), payload["what"])(payload, send)
+
+
+EXECUTORS = {"inline": lambda: Inline(Work().load()), "local": lambda: Local(2, Work(), Resources())}
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request):
+    made = EXECUTORS[request.param]()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def local():
+    with Local(2, Work(), Resources()) as made:
+        yield made
+    assert psutil.Process().children(recursive=True) == []
+
+
+def job(number, what, listen=lambda message: {}, resources=Resources(), **payload):
+    return Job((1, number, 1), {"what": what, **payload}, listen, resources)
+
+
+def outcome(executor, *jobs, seconds=60):
+    """Launch the jobs and wait for their ends: exits by number."""
+    for each in jobs:
+        executor.launch(each)
+    found: dict[int, Exit] = {}
+    end = time.monotonic() + seconds
+    while len(found) < len(jobs) and time.monotonic() < end:
+        found |= {ended.key[1]: how for ended, how in executor.reap(0.5)}
+    assert len(found) == len(jobs), "a job did not end"
+    return found
+
+
+def gone(pid, seconds=10):
+    """Whether the process ends within a while (a zombie has ended)."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+# --------------------------------------------------------------------------------------------------- every executor
+
+
+def test_the_last_message_comes_back_with_its_cost(executor):
+    for number in range(4):
+        ended = outcome(executor, job(number, "square", x=number))[number]
+        assert ended.message == {"answer": number**2}
+        assert (ended.code, ended.signal, ended.limit, ended.killed) == (None, None, None, False)
+        assert ended.cost["wall"] > 0
+        assert ended.cost["cpu"] >= 0
+
+
+def test_each_message_gets_its_reply_in_order(executor):
+    heard = []
+
+    def listen(message):
+        heard.append(message["said"])
+        return {"reply": 10 * message["said"]}
+
+    ended = outcome(executor, job(0, "talk", listen, times=20))[0]
+    assert heard == list(range(20))
+    assert ended.message == {"heard": [{"reply": 10 * i} for i in range(20)]}
+
+
+def test_slots_are_counted(executor):
+    slots = executor.free()
+    assert slots >= 1
+    executor.launch(job(0, "square", x=1))
+    assert executor.free() == slots - 1
+    while not executor.reap(0.5):
+        pass
+    assert executor.free() == slots
+    assert executor.reap(0.0) == []
+
+
+def test_closing_twice_is_harmless(executor):
+    outcome(executor, job(0, "square", x=1))
+    executor.close()
+    executor.close()
+    assert executor.reap(0.0) == []
+
+
+# -------------------------------------------------------------------------------------------- supervised processes
+
+
+def test_children_are_reused_and_live_in_sessions_of_their_own(local):
+    first = outcome(local, job(0, "where"), job(1, "where"))
+    second = outcome(local, job(2, "where"), job(3, "where"))
+    pids = [{how.message["pid"] for how in round_.values()} for round_ in (first, second)]
+    assert pids[0] == pids[1]
+    assert len(pids[0]) == 2
+    for how in first.values():
+        assert how.message["session"] == how.message["pid"] != os.getsid(0)
+        assert how.message["input"] == ""
+        assert how.message["cwd"] == os.getcwd()
+        assert how.output == "said aloud\n"
+
+
+def test_kill_reaches_children_in_other_sessions(local):
+    started = []
+    hanging = job(0, "spawn_and_hang", lambda m: started.append(m["pid"]) or {})
+    local.launch(hanging)
+    while not started:
+        assert local.reap(0.1) == []
+    local.kill(hanging)
+    ((ended, how),) = local.reap(5.0)
+    assert ended is hanging
+    assert how.killed
+    assert how.message is None
+    assert gone(started[0])
+    assert outcome(local, job(1, "square", x=3))[1].message == {"answer": 9}
+
+
+def test_a_crash_takes_the_children_along(local):
+    started = []
+    crashing = job(0, "spawn_and_crash", lambda m: started.append(m["pid"]) or {}, Resources(memory="8GiB"))
+    how = outcome(local, crashing)[0]
+    assert how.signal == signal.SIGSEGV
+    assert "Segmentation fault" in how.output
+    assert gone(started[0])
+
+
+def test_memory_of_children_counts(local):
+    how = outcome(local, job(0, "child_fills_memory", resources=Resources(memory="300MiB")))[0]
+    assert how.limit is Reason.MEMORY
+    assert how.cost["memory"] > 300 * MIB
+
+
+def test_silence_is_a_stall_and_messages_are_none(local):
+    limits = Resources(stall="0.7s")
+    found = outcome(local, job(0, "keep_silent", resources=limits), job(1, "chatter", resources=limits))
+    assert found[0].limit is Reason.STALL
+    assert found[1].message == {"answer": "done"}
+
+
+def test_a_process_that_leaves_is_noticed_though_its_fork_holds_the_channel(local):
+    assert outcome(local, job(0, "fork_and_leave"))[0].code == 3
+
+
+def test_a_process_that_closes_its_channel_is_ended(local):
+    how = outcome(local, job(0, "close_everything"))[0]
+    assert (how.message, how.code, how.signal, how.killed) == (None, None, None, False)
+
+
+@pytest.mark.parametrize("which", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT])
+def test_a_signal_from_elsewhere_is_told(local, which):
+    assert outcome(local, job(0, "ended_by", signal=int(which)))[0].signal == which
+
+
+def test_a_reply_that_cannot_be_made_reaches_the_caller(local):
+    def listen(message):
+        raise OSError("the disk is full")
+
+    local.launch(job(0, "keep_silent", listen))
+    with pytest.raises(OSError, match="the disk is full"):
+        while not local.reap(0.5):
+            pass
+
+
+def test_the_time_of_loading_is_not_the_trial_s():
+    limits = Resources(time="1s")
+    with Local(1, Work(delay=1.5), limits) as local:
+        how = outcome(local, job(0, "square", resources=limits, x=5))[0]
+        assert how.message == {"answer": 25}
+        assert how.cost["wall"] < 1.0
+
+
+def test_a_task_that_cannot_be_loaded_ends_its_job_and_pauses():
+    with Local(1, Work(broken=True), Resources()) as local:
+        how = outcome(local, job(0, "square", x=5))[0]
+        assert how.code == 1
+        assert "this task cannot be loaded" in how.output
+        assert local.free() == 0
+
+
+def test_an_interpreter_that_is_not_there_ends_its_job_and_pauses(monkeypatch):
+    with Local(1, Work(), Resources()) as local:
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+        how = outcome(local, job(0, "square", x=5))[0]
+        assert how.code == 127
+        assert "/no/such/python" in how.output
+        assert local.free() == 0
+
+
+def test_nothing_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = len(os.listdir("/proc/self/fd"))
+    with Local(2, Work(), Resources()) as local:
+        started = []
+        local.launch(job(0, "spawn_and_hang", lambda m: started.append(m["pid"]) or {}))
+        assert outcome(local, job(1, "where"))[1].message["pid"] in [c.pid for c in psutil.Process().children()]
+    assert list(tmp_path.iterdir()) == []
+    assert psutil.Process().children(recursive=True) == []
+    assert all(gone(pid) for pid in started)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_children_die_with_a_parent_that_was_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from test_executors import Work, job, Local, Resources
+
+        def told(message):
+            print(message["pid"], flush=True)
+            return {{}}
+
+        local = Local(2, Work(), Resources())
+        local.launch(job(0, "spawn_and_hang", told))
+        local.launch(job(1, "spawn_and_hang", told))
+        while True:
+            local.reap(1.0)
+        """)
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        sleepers = [int(parent.stdout.readline()) for _ in range(2)]
+        children = [c.pid for c in psutil.Process(parent.pid).children()]
+        parent.kill()
+    assert len(children) == 2
+    assert all(gone(pid) for pid in [*children, *sleepers])
+    assert [p for p in tmp_path.iterdir() if p.name.startswith("trimtab-")] == []

@@ -1,0 +1,417 @@
+"""The command line: every verb, its exit status, its JSON, and what it says to a user's mistake."""
+
+import csv
+import io
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import trimtab as tt
+from trimtab.cli import cli
+
+EXAMPLES = Path(__file__).parent / "examples"
+VERBS = ["demo", "run", "list", "show", "best", "trials", "evidence", "report", "verify", "pause", "resume", "cancel",
+         "archive", "delete", "db", "report-metrics"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """An empty working folder and an empty home for each test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("TRIMTAB_STORAGE", raising=False)
+    for name in ("train.sh", "train_args.py", "shell.yaml", "argparse.yaml"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    return tmp_path
+
+
+def call(*args, status=0):
+    """Run a command in this process and return what it printed on standard output."""
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
+    return result.stdout
+
+
+def refused(*args, status=2):
+    """Run a command that is wrong and return its one line on standard error."""
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
+    lines = result.stderr.splitlines()
+    assert lines[-1].startswith("trimtab: ")
+    assert "Traceback" not in result.stderr
+    return lines[-1]
+
+
+def program(*args):
+    return [sys.executable, "-m", "trimtab.cli", *args]
+
+
+@pytest.fixture
+def made(place):
+    """A study called `made` in the default store: five finished trials, the fourth of them failed, one still running."""
+    study = tt.Study(
+        "made",
+        {"rate": tt.Float(0.0, 1.0, default=0.9), "kind": tt.Choice("a", "b", default="a")},
+        minimize="loss",
+        subject_to=["size <= 5"],
+        budget=tt.Budget(trials=20),
+        strategy="random",
+        seed=1,
+        storage="sqlite:///trimtab.db",
+    )
+    for i in range(5):
+        trial = study.ask()
+        if i == 3:
+            study.tell(trial, failed="out of luck")
+        else:
+            study.tell(trial, {"loss": 1.0 / (i + 1), "size": 7.0 if i == 4 else 1.0})
+    study.ask()
+    study.note(2, "the best, they say")
+    return study
+
+
+# ------------------------------------------------------------------------------------------------------------- the frame
+
+
+def test_help_names_every_verb():
+    text = call("--help")
+    assert all(f"\n  {verb} " in text for verb in VERBS)
+
+
+def test_every_verb_explains_itself():
+    for verb in VERBS:
+        assert "Usage:" in call(verb, "--help")
+
+
+def test_version():
+    assert call("--version") == f"trimtab {tt.__version__}\n"
+
+
+def test_help_needs_none_of_the_heavy_libraries():
+    code = "import sys, trimtab.cli; print([m for m in ('numpy', 'sqlalchemy', 'rich', 'yaml', 'psutil') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["shwo", "x"], "there is no command 'shwo'; did you mean 'show'?"),
+        (["show"], "Missing argument 'NAME'"),
+        (["show", "x", "--jsn"], "--jsn"),
+        (["run", "none.yaml"], "none.yaml: there is no such file"),
+        (["run", "shell.yaml", "--trials", "0"], "0"),
+        (["run", "shell.yaml", "--workers", "-1"], "-1"),
+        (["run", "shell.yaml", "--time", "soon"], "time='soon' is no positive amount"),
+        (["run", "shell.yaml", "--storage", "trimtab.db"], "is no URL; for a file write 'sqlite:///trimtab.db'"),
+        (["run", "shell.yaml", "--storage", "sqlite:///no/such/folder.db"], "does not exist"),
+        (["list"], "sqlite:///trimtab.db: there is no such file; name the store with --storage"),
+        (["trials", "x", "--json", "--csv", "-"], "--json and --csv exclude each other"),
+        (["report", "x"], "Missing option '--out'"),
+        (["report-metrics"], "Missing argument"),
+        (["db", "upgrade"], "there is no such file"),
+        (["db", "upgrad"], "upgrad"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_status_2(args, message):
+    assert message in refused(*args)
+
+
+@pytest.mark.parametrize(
+    "verb", ["show", "best", "trials", "verify", "pause", "resume", "cancel", "archive", "delete", "evidence"]
+)
+def test_reading_makes_no_store(verb, place):
+    assert "there is no such file" in refused(verb, "x", "--storage", "sqlite:///none.db")
+    assert not (place / "none.db").exists()
+
+
+@pytest.mark.parametrize("verb", ["show", "best", "trials", "verify", "pause", "cancel", "delete", "evidence"])
+def test_an_unknown_study_is_told_with_the_nearest(verb, made):
+    assert "no study 'mde'; did you mean 'made'?" in refused(verb, "mde")
+
+
+def test_a_broken_study_file_is_one_line(place):
+    text = (place / "shell.yaml").read_text()
+    (place / "bad.yaml").write_text(text.replace("budget:", "bugdet:"))
+    assert "bad.yaml: bugdet is not a key that is known here; did you mean 'budget'?" in refused("run", "bad.yaml")
+
+
+def test_the_store_is_named_before_or_after_or_by_the_environment(place, monkeypatch):
+    url = "sqlite:///other.db"
+    tt.Study("made", {"x": tt.Float(0, 1)}, minimize="loss", storage=url)
+    assert "made" in call("--storage", url, "list")
+    assert "made" in call("list", "--storage", url)
+    assert "made" in call("--storage", "sqlite:///nothing.db", "list", "--storage", url)
+    monkeypatch.setenv("TRIMTAB_STORAGE", url)
+    assert "made" in call("list")
+
+
+# --------------------------------------------------------------------------------------------------------------- reading
+
+
+def test_list(made):
+    assert json.loads(call("list", "--json"))["studies"][0]["name"] == "made"
+    head, line = call("list").splitlines()
+    assert head.split() == ["study", "state", "trials", "created", "uid"]
+    assert line.split()[:3] == ["made", "open", "6"]
+
+
+def test_show(made):
+    text = call("show", "made")
+    for part in (
+        "minimize loss",
+        "size <= 5",
+        "trials 20",
+        "5 of 20 trials: 1 running, 4 done, 1 failed",
+        "Float(0.0, 1.0",
+    ):
+        assert part in text
+    data = json.loads(call("show", "made", "--json"))
+    assert data["study"] == "made"
+    assert data["counts"]["failed"] == 1
+    assert data["best"]["number"] == 2
+
+
+def test_best(made):
+    data = json.loads(call("best", "made", "--json"))
+    assert (data["study"], data["number"], data["feasible"]) == ("made", 2, True)
+    assert data["params"] == made.best.params
+    assert data["metrics"] == {"loss": 1 / 3, "size": 1.0}
+    assert "loss 0.33333, size 1 (trial 2)" in call("best", "made")
+
+
+def test_best_of_nothing_is_an_error(place):
+    tt.Study("empty", {"x": tt.Float(0, 1)}, minimize="loss", storage="sqlite:///trimtab.db")
+    assert "no best trial yet" in refused("best", "empty")
+
+
+def test_trials(made):
+    data = json.loads(call("trials", "made", "--json"))
+    assert data["study"] == "made"
+    assert [t["number"] for t in data["trials"]] == list(range(6))
+    assert [t["state"] for t in data["trials"]] == ["done", "done", "done", "failed", "done", "running"]
+    assert {"number", "state", "purpose", "params", "metrics", "seed"} <= data["trials"][0].keys()
+    assert data["trials"][3]["reason"] == "error"
+    assert "out of luck" in data["trials"][3]["error"]
+    assert data["trials"][2]["notes"] == ["the best, they say"]
+    lines = call("trials", "made").splitlines()
+    assert len(lines) == 7
+    assert "2*" in lines[3]
+    assert "failed (error)" in lines[4]
+
+
+def test_trials_as_csv(made, place):
+    printed = call("trials", "made", "--csv", "-")
+    rows = list(csv.DictReader(io.StringIO(printed)))
+    assert [r["state"] for r in rows] == ["done", "done", "done", "failed", "done", "running"]
+    assert float(rows[0]["params.rate"]) == 0.9
+    assert float(rows[2]["metrics.loss"]) == 1 / 3
+    assert rows[3]["metrics.loss"] == ""
+    assert call("trials", "made", "--csv", "t.csv") == "t.csv\n"
+    assert (place / "t.csv").read_text() == printed
+
+
+def test_output_that_cannot_be_written(made):
+    assert "no/such/t.csv: No such file or directory" in refused("trials", "made", "--csv", "no/such/t.csv")
+
+
+def test_long_names_are_not_cut(place):
+    name, param = "a study with a long name " * 6, "parameter" * 20
+    study = tt.Study(name, {param: tt.Float(0, 1, default=0.5)}, minimize="loss", storage="sqlite:///trimtab.db")
+    study.tell(study.ask(), 1.0)
+    assert name.strip() in call("list")
+    assert param in call("trials", name)
+    assert param in call("show", name)
+
+
+def test_report_ends_with_its_path(made, place):
+    assert call("report", "made", "--out", str(place / "sub" / "r.html")).splitlines()[-1] == "sub/r.html"
+    assert "<html" in (place / "sub" / "r.html").read_text()[:500]
+
+
+def test_verify(made):
+    assert "study 'made' is intact: 6 trials" in call("verify", "made")
+    made.storage.close()
+    with sqlite3.connect("trimtab.db") as connection:
+        connection.execute("update trials set params = replace(params, '0.9', '0.8') where number = 0")
+    result = CliRunner().invoke(cli, ["verify", "made"])
+    assert result.exit_code == 1
+    assert "trial 0: its row" in result.stdout
+    assert result.stderr.startswith("trimtab: study 'made': ")
+
+
+# -------------------------------------------------------------------------------------------------------------- changing
+
+
+def test_pause_resume_cancel_archive_delete(made):
+    def states():
+        return {s["uid"]: s["state"] for s in json.loads(call("list", "--json"))["studies"]}
+
+    uid = made.record.uid
+    assert "trimtab resume made" in call("pause", "made")
+    assert states()[uid] == "paused"
+    assert refused("pause", "made")
+    call("resume", "made")
+    assert states()[uid] == "open"
+    assert "trial 5 is cancelled" in call("cancel", "made", "5")
+    assert refused("cancel", "made", "5")
+    assert refused("cancel", "made", "77")
+    call("cancel", "made")
+    assert states()[uid] == "cancelled"
+    call("archive", "made")
+    assert states()[uid] == "archived"
+    assert "no study 'made'" in refused("show", "made")
+
+
+def test_delete_asks_nothing(made):
+    assert call("delete", "made") == "study 'made' is deleted\n"
+    assert json.loads(call("list", "--json")) == {"studies": []}
+
+
+def test_db_upgrade(made):
+    assert "newest schema" in call("db", "upgrade")
+
+
+def test_report_metrics_outside_a_trial_is_an_error():
+    assert "TRIMTAB_RESULT" in refused("report-metrics", "auc=0.9")
+
+
+def test_report_metrics_writes_lines(place, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_RESULT", str(place / "result"))
+    (place / "result").touch()
+    call("report-metrics", "auc=0.9", "loss=1e-3")
+    call("report-metrics", "auc=0.8", "--step", "3")
+    lines = [json.loads(line) for line in (place / "result").read_text().splitlines()]
+    assert lines == [{"auc": 0.9, "loss": 1e-3}, {"step": 3.0, "auc": 0.8}]
+    assert "auc" in refused("report-metrics", "auc")
+
+
+# --------------------------------------------------------------------------------------------------------------- running
+
+
+def test_a_shell_script_from_first_run_to_evidence(place):
+    """Run, continue, revise the budget, test the gain and write it down."""
+    text = call("run", "shell.yaml")
+    for part in (
+        "8 of 8 trials: 8 done",
+        "baseline",
+        "difference",
+        "feasible    yes: size <= 8",
+        "trimtab evidence shell",
+    ):
+        assert part in text
+    first = json.loads(call("trials", "shell", "--json"))["trials"]
+    assert [t["number"] for t in first] == list(range(8))
+    assert first[0]["params"] == {"rate": 0.9, "depth": 1}
+    assert first[0]["metrics"] == {"loss": 0.52, "size": 1.0}
+    assert "8 of 8 trials" in call("run", "shell.yaml", "--quiet")
+    assert json.loads(call("trials", "shell", "--json"))["trials"] == first
+
+    file = place / "shell.yaml"
+    file.write_text(file.read_text().replace("trials: 8", "trials: 10"))
+    assert "10 of 10 trials: 10 done" in call("run", "shell.yaml", "--workers", "1")
+    assert json.loads(call("trials", "shell", "--json"))["trials"][:8] == first
+
+    assert "proven" in call("evidence", "shell", "--quiet")
+    data = json.loads(call("evidence", "shell", "--replicates", "3", "--json", "--quiet"))
+    assert data["study"] == "shell"
+    assert len(data["pairs"]) == 3
+    assert "evidence" in call("show", "shell")
+    assert call("verify", "shell")
+
+
+def test_an_untouched_argparse_script(place):
+    assert "5 of 5 trials: 5 done" in call("run", "argparse.yaml", "--quiet")
+    rows = json.loads(call("trials", "argparse", "--json"))["trials"]
+    assert rows[0]["metrics"] == {"accuracy": 0.2}
+    assert {t["params"]["kernel"] for t in rows} == {"linear", "rbf"}
+    assert all(("gamma" in t["params"]) == (t["params"]["kernel"] == "rbf") for t in rows)
+
+
+def test_trials_says_when_run_returns(place):
+    assert "2 of 8 trials" in call("run", "shell.yaml", "--trials", "2", "--workers", "1", "--quiet")
+
+
+def test_another_spec_is_an_error_until_fresh(place):
+    call("run", "shell.yaml", "--trials", "1", "--quiet")
+    file = place / "shell.yaml"
+    file.write_text(file.read_text().replace("seed: 3", "seed: 4"))
+    result = CliRunner().invoke(cli, ["run", "shell.yaml"])
+    assert result.exit_code == 2
+    assert "exists with another spec" in result.stderr
+    assert "seed: stored 3, given 4" in result.stderr
+    assert "trimtab run shell.yaml --fresh" in result.stderr
+    call("run", "shell.yaml", "--trials", "1", "--quiet", "--fresh")
+    assert [s["state"] for s in json.loads(call("list", "--json"))["studies"]] == ["archived", "open"]
+
+
+def test_the_file_names_the_store_and_the_hint_says_so(place):
+    file = place / "shell.yaml"
+    file.write_text(file.read_text() + "storage: sqlite:///mine.db\n")
+    assert "trimtab evidence shell --storage sqlite:///mine.db" in call("run", "shell.yaml", "--trials", "1", "--quiet")
+    assert (place / "mine.db").exists()
+    assert not (place / "trimtab.db").exists()
+
+
+def test_evidence_runs_only_what_this_user_ran_here(made, place):
+    assert "was never run here from a study file" in refused("evidence", "made")
+    assert "describes study 'shell', not 'made'" in refused("evidence", "made", "--file", "shell.yaml")
+
+
+def test_a_failing_run_has_status_1(place):
+    file = place / "shell.yaml"
+    file.write_text(
+        file.read_text().replace("sh train.sh {rate} {depth}", "sh -c 'exit 3' {rate}") + "max_failures: 2\n"
+    )
+    line = refused("run", "shell.yaml", "--quiet", "--workers", "1", status=1)
+    assert "2 trials failed in a row" in line
+
+
+def test_a_missing_program_is_found_before_the_first_trial(place):
+    file = place / "shell.yaml"
+    file.write_text(file.read_text().replace("sh train.sh", "no-such-program"))
+    assert "no program 'no-such-program' on the PATH" in refused("run", "shell.yaml")
+    assert json.loads(call("trials", "shell", "--json"))["trials"] == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_gives_the_trial_back_and_the_same_line_goes_on(place, number, status):
+    file = place / "shell.yaml"
+    slow = "command: sh -c 'touch on-$TRIMTAB_TRIAL; test -e go || sleep 60; sh train.sh {rate} {depth}'"
+    file.write_text(
+        file.read_text().replace("command: sh train.sh {rate} {depth}", slow).replace("trials: 8", "trials: 2")
+    )
+    process = subprocess.Popen(program("run", "shell.yaml"), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (Path("on-0").exists() and Path("on-1").exists()):
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == status, errors
+    assert errors.splitlines()[-1].endswith("Go on with: trimtab run shell.yaml")
+    assert "Traceback" not in errors
+    assert [t["state"] for t in json.loads(call("trials", "shell", "--json"))["trials"]] == ["queued", "queued"]
+    (place / "go").touch()
+    assert "2 of 2 trials: 2 done" in call("run", "shell.yaml", "--quiet")
+
+
+def test_a_reader_that_goes_away_is_no_error(made):
+    pipe = " ".join(program("trials", "made", "--json")) + " | head -c 1"
+    result = subprocess.run(["sh", "-c", pipe], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ("{", "")
+
+
+def test_without_a_home_to_write_to_the_run_still_runs(place, monkeypatch):
+    (place / "blocked").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(place / "blocked"))
+    result = CliRunner().invoke(cli, ["run", "shell.yaml", "--trials", "1", "--quiet"])
+    assert result.exit_code == 0
+    assert "`evidence` will need --file" in result.stderr
+    assert "replicates" not in refused("evidence", "shell")
