@@ -2,6 +2,7 @@
 
 import math
 import threading
+from functools import partial
 
 import pytest
 
@@ -25,6 +26,10 @@ def done(**words):
     study = new(**words)
     study.run(lambda trial: 1.0, trials=2, quiet=True)
     return study
+
+
+def locked(lock, trial):
+    return float(lock.locked())
 
 
 CASES = {
@@ -106,7 +111,7 @@ CASES = {
     "program that is not there": (lambda: run(Command("no-such-program {x}")), "no-such-program"),
     "unknown placeholder": (lambda: run(Command("echo {xx}")), "did you mean 'x'"),
     "objective that cannot be sent": (
-        lambda: run(lambda trial, lock=threading.Lock(): float(lock.locked()), workers=2),
+        lambda: run(partial(locked, threading.Lock()), workers=2),
         "lock",
     ),
     # evidence

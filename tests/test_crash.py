@@ -41,6 +41,11 @@ def wait_for(condition, seconds=30):
     raise AssertionError("waited in vain")
 
 
+def interruptible():
+    """A background job may have been started with Ctrl-C ignored, and would hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def finished(url):
     path = url.removeprefix("sqlite:///")
     if not os.path.exists(path):
@@ -89,7 +94,9 @@ def test_four_processes_share_one_budget_on_sqlite(tmp_path, url):
 
 def test_ctrl_c_gives_running_trials_back(tmp_path, url):
     path = script(tmp_path, pause=30, trials=4)
-    parent = subprocess.Popen([sys.executable, str(path), url], stderr=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, str(path), url], stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
+    )
 
     def running():
         return sum(t.state == "running" for t in tt.Study("s", storage=url).trials)

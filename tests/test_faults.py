@@ -73,6 +73,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_every_end_is_a_failed_trial_with_a_reason(way, url):
     objective, limits, reason, text = WAYS[way]
+    before = set(psutil.Process().children(recursive=True))
 
     def sometimes(trial):
         return objective(trial) if trial.number == 1 else trial.params["x"]
@@ -83,7 +84,7 @@ def test_every_end_is_a_failed_trial_with_a_reason(way, url):
     assert (bad.state, bad.reason) == ("failed", reason)
     assert text in bad.error
     assert [str(t.state) for t in study.trials] == ["done", "failed", "done"]
-    assert psutil.Process().children(recursive=True) == []
+    assert set(psutil.Process().children(recursive=True)) <= before
     assert study.verify() == []
 
 

@@ -114,7 +114,8 @@ def test_results_from_elsewhere_are_told_but_not_counted(space):
     study = tt.Study("s", space, minimize="loss", seed=1, budget=tt.Budget(trials=2))
     study.add({"kind": "linear", "rate": 0.5}, 0.25)
     study.add([{"kind": "linear", "rate": 0.6}, {"kind": "linear", "rate": 0.7}], [0.35, {"loss": 0.45}])
-    assert [str(t.purpose) for t in study.trials] == ["import"] * 3
+    assert [str(t.purpose) for t in study.trials] == ["search", "import", "import", "import"]
+    assert study.baseline.number == 0
     assert study.best.metrics == {"loss": 0.25}
     study.run(lambda trial: 1.0, quiet=True)
     assert study.counts["done"] == 2
@@ -320,3 +321,17 @@ def test_a_script_without_a_main_guard_runs_in_workers(tmp_path):
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["6", "6"], done.stderr
+
+
+def test_an_archived_study_can_still_be_read_by_name(space, objective, url):
+    study = tt.Study("s", space, minimize="loss", storage=url, seed=1)
+    study.run(objective, trials=2, quiet=True)
+    study.archive()
+    again = tt.Study("s", storage=url)
+    assert again.counts["done"] == 2
+    assert again.verify() == []
+    with pytest.raises(SpecError, match="archived"):
+        again.resume()
+    anew = tt.Study("s", space, minimize="loss", storage=url)
+    assert anew.trials == []
+    assert tt.Study("s", storage=url).record.id == anew.record.id

@@ -33,6 +33,8 @@ from .records import (
 )
 from .strategies import Array, Problem, Rows, Strategy
 
+BASELINE = "baseline"  # who proposes the baseline's trial
+
 
 def trial_seed(study_seed: int, stream: str, number: int) -> int:
     """The seed of a trial: 31 bits that depend on the study's seed, the stream ("search", "certify") and a number."""
@@ -88,14 +90,18 @@ class Ledger:
     @property
     def baseline(self) -> Trial | None:
         """Trial 0, when the study has a baseline."""
-        return self.trials.get(0) if self.study.spec.baseline is not None else None
+        return baseline_trial(self.study.spec, self.trials)
 
     def wall(self, now: float) -> float:
-        """Seconds in which at least one search trial ran."""
+        """Seconds in which at least one search trial ran; one whose lease ran out ran no longer than that."""
         intervals = list(self.busy)
-        for start in sorted((t.started or now for t in self.running()), reverse=True):
-            _merge(intervals, start, now)
-        return sum(end - start for start, end in intervals)
+        for t in self.running():
+            start, end = t.started or now, now if t.lease_until is None else min(now, t.lease_until)
+            intervals.append((start, max(start, end)))
+        merged: list[tuple[float, float]] = []
+        for start, end in sorted(intervals, key=lambda i: i[1]):
+            _merge(merged, start, end)
+        return math.fsum(end - start for start, end in merged)
 
     def failures_in_a_row(self, since: int) -> list[Trial]:
         """The search trials that failed one after the other at the end of the record, after event position `since`."""
@@ -116,6 +122,14 @@ def _merge(intervals: list[tuple[float, float]], start: float, end: float) -> No
 
 
 # ----------------------------------------------------------------------------------------------------- rows to strategy
+
+
+def baseline_trial(spec: StudySpec, trials: Mapping[int, Trial]) -> Trial | None:
+    """Trial 0 where it is the run of the spec's baseline: it may be an imported result, or of an earlier baseline."""
+    first = trials.get(0)
+    if spec.baseline is None or first is None or first.strategy != BASELINE:
+        return None
+    return first if dict(first.complete(spec.assumed, spec.space)) == dict(spec.baseline) else None
 
 
 def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:
@@ -198,7 +212,7 @@ def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n:
     made: list[Proposal] = []
     waiting = spec.space.encode([t.complete(spec.assumed, spec.space) for t in pending])
     if at == 0 and spec.baseline is not None:
-        made.append(Proposal(spec.baseline, trial_seed(spec.seed, "search", 0), strategy="baseline", version="1"))
+        made.append(Proposal(spec.baseline, trial_seed(spec.seed, "search", 0), strategy=BASELINE, version="1"))
         waiting = np.concatenate([waiting, spec.space.encode([spec.baseline])])
     if len(made) < n:
         made += _ask(spec, folded, waiting, at, n - len(made), first=at + len(made))
@@ -259,7 +273,10 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Close:
-    """Start nothing more: trials, budget, time, failures, exhausted, paused, cancelled or archived says why."""
+    """Start nothing more: trials, budget, time, failures, exhausted, held, paused, cancelled or archived says why.
+
+    held: all that is left to do was asked for without a lease, and may be told at any time or never.
+    """
 
     reason: str
 
@@ -283,18 +300,16 @@ def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
     if reason := _closed(ledger, now, terms):
         cancel = [Cancel(t.number) for t in ledger.running()] if reason == "budget" else []
         return [*cancel, Close(reason)]
-    queued, running = len(ledger.queued()), len(ledger.running())
+    running = ledger.running()
+    queued, expired = len(ledger.queued()), sum(t.lease_until is not None and t.lease_until <= now for t in running)
     limits = [x for x in (spec.budget.trials, terms.trials) if x is not None]
-    room = min(limits) - ledger.counted - queued - running if limits else free
-    if terms.exhausted and queued + running == 0:
-        return [Close("exhausted")]
-    actions: list[Action] = []
-    wanted = min(free - queued, room)
-    if wanted > 0 and not terms.exhausted:
-        actions.append(Fill(wanted))
-    expired = sum(t.lease_until is not None and t.lease_until <= now for t in ledger.running())
-    startable = min(free, queued + max(0, wanted) + expired)
-    return [*actions, Start(startable)] if startable > 0 else actions
+    left = min(limits) - ledger.counted - len(running) if limits else free
+    wanted = 0 if terms.exhausted else max(0, min(free, left) - queued)
+    startable = min(free, left + expired, queued + wanted + expired)
+    if startable <= 0 and free > 0 and all(t.lease_until is None for t in running):
+        return [Close("exhausted" if terms.exhausted and not running else "held")]
+    fill: list[Action] = [Fill(wanted)] if wanted else []
+    return [*fill, Start(startable)] if startable > 0 else fill
 
 
 def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
@@ -308,17 +323,20 @@ def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
         return "trials"
     if b.trials is not None and ledger.counted >= b.trials:
         return "trials"
-    if isinstance(b.time, float) and ledger.wall(now) >= b.time:
+    if spent(ledger, now) is not None:
         return "budget"
-    hours = 3600.0
-    for limit, used in (
-        (b.cpu_hours, study.spent.cpu / hours),
-        (b.gpu_hours, study.spent.gpu / hours),
-        (b.cost, study.spent.money),
-    ):
-        if limit is not None and used >= limit:
-            return "budget"
     return "time" if terms.until is not None and now >= terms.until else None
+
+
+def spent(ledger: Ledger, now: float) -> str | None:
+    """Which budget, apart from that of trials, is used up."""
+    b, used = ledger.study.spec.budget, ledger.study.spent
+    if isinstance(b.time, float) and ledger.wall(now) >= b.time:
+        return "time"
+    hours = 3600.0
+    limits = {"cpu_hours": (b.cpu_hours, used.cpu / hours), "gpu_hours": (b.gpu_hours, used.gpu / hours)}
+    limits["cost"] = (b.cost, used.money)
+    return next((name for name, (limit, x) in limits.items() if limit is not None and x >= limit), None)
 
 
 # ------------------------------------------------------------------------------------------------------- best and front
@@ -385,7 +403,7 @@ def replay(spec: StudySpec, strategy: Strategy[Any], trials: Sequence[Trial]) ->
         known = [t for t in ends if (t.told or 0) <= seen and t.state is not State.CANCELLED]
         gone = {t.number for t in ends if (t.told or 0) <= seen}
         pending = [t for t in trials if t.number < at and t.number not in gone and t.purpose in TOLD]
-        first = next((t for t in known if t.number == 0), None)
+        first = baseline_trial(spec, {t.number: t for t in known if t.number == 0})
         folded = fold(spec, strategy, known, baseline_metrics(spec, first), folded)
         again = suggest(spec, folded, pending, at, batch[0].batch)
         wrong += [t.number for t, p in zip(batch, again, strict=False) if dict(t.params) != dict(p.params)]

@@ -1,13 +1,13 @@
 """From the words of `Study(...)` to a spec: checked before anything is stored, and compared with what is stored."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from .canonical import dumps
 from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
-from .goals import constraint, goals
+from .goals import Metrics, constraint, goals
 from .records import Budget, Change, StudyRecord, StudySpec, StudyState
 from .space import Params, Space
 from .storage import Storage
@@ -167,9 +167,29 @@ def _short(value: Any) -> str:
     return text if len(text) <= 160 else f"{text[:120]} ... ({len(text)} characters)"
 
 
+def results(
+    params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]
+) -> list[tuple[Params, float | Metrics]]:
+    """Pairs of a setting and its metrics, from one or from two sequences of equal length. Raises SpecError."""
+    if isinstance(params, Mapping):
+        return [(params, cast(float | Metrics, metrics))]
+    if isinstance(metrics, Mapping) or not (isinstance(params, Iterable) and isinstance(metrics, Iterable)):
+        raise SpecError("add takes one setting with its metrics, or a list of settings with a list of metrics")
+    settings, measured = list(params), list(metrics)
+    if len(settings) != len(measured):
+        raise SpecError(f"add: {len(settings)} settings but {len(measured)} results; give one result for each setting")
+    return list(zip(settings, measured, strict=True))
+
+
 def open_study(storage: Storage, name: str, said: Mapping[str, Any], fresh: bool) -> StudyRecord:
-    """The record of the study called `name`: opened and compared, or created."""
-    known = {r.name: r for r in storage.studies() if r.state is not StudyState.ARCHIVED}
+    """The record of the study called `name`: opened and compared, or created.
+
+    By its name alone an archived study is opened too, for reading, unless a living one has the name.
+    """
+    records = storage.studies()
+    known = {r.name: r for r in records if r.state is not StudyState.ARCHIVED}
+    if not said and not fresh:
+        known = {r.name: r for r in records} | known
     record = known.get(name)
     if record is not None and fresh:
         if "space" not in said:

@@ -36,42 +36,60 @@ def contestants(book: Book, tuned: Trial, replicates: int) -> tuple[Params, Tria
 
 
 def enqueue(book: Book, tuned: Trial, replicates: int) -> list[int]:
-    """Make sure that pairs 0 .. replicates-1 exist as certify trials; returns their numbers, new and old."""
-    spec, have = book.spec, _found(book, tuned)
-    missing = [
-        Proposal(
-            params=params,
-            seed=engine.trial_seed(spec.seed, "certify", i),
-            purpose=Purpose.CERTIFY,
-            strategy="evidence",
-            version="1",
-            parent=parent,
-            replicate=i,
-        )
-        for i in range(replicates)
-        for parent, params in ((0, spec.baseline), (tuned.number, tuned.params))
-        if params is not None and (parent, i) not in have
-    ]
-    added = book.put(missing) if missing else []
-    wanted = [t.number for (_, i), t in have.items() if i < replicates]
-    return sorted([*wanted, *(t.number for t in added)])
+    """Make sure that pairs 0 .. replicates-1 exist as certify trials; returns their numbers, new and old.
+
+    What is missing is looked up again when another process was faster: it may have asked for the same pairs.
+    """
+
+    def missing(ledger: engine.Ledger) -> list[Proposal]:
+        spec, have = ledger.study.spec, _found(ledger, tuned)
+        return [
+            Proposal(
+                params=params,
+                seed=engine.trial_seed(spec.seed, "certify", i),
+                purpose=Purpose.CERTIFY,
+                strategy="evidence",
+                version="1",
+                parent=parent,
+                replicate=i,
+            )
+            for i in range(replicates)
+            for is_tuned, parent, params in _sides(spec, tuned)
+            if (is_tuned, i) not in have
+        ]
+
+    book.put(missing)
+    return sorted(t.number for (_, i), t in _found(book.ledger, tuned).items() if i < replicates)
 
 
 def results(book: Book, tuned: Trial, replicates: int) -> Sequence[Pair]:
     """(baseline metrics, tuned metrics) of each pair; None for a run that failed."""
-    have = _found(book, tuned)
+    have = _found(book.ledger, tuned)
 
-    def metrics(parent: int, i: int) -> Metrics | None:
-        t = have.get((parent, i))
+    def metrics(is_tuned: bool, i: int) -> Metrics | None:
+        t = have.get((is_tuned, i))
         return t.metrics if t is not None and t.state is State.DONE else None
 
-    return [(metrics(0, i), metrics(tuned.number, i)) for i in range(replicates)]
+    return [(metrics(False, i), metrics(True, i)) for i in range(replicates)]
 
 
-def _found(book: Book, tuned: Trial) -> dict[tuple[int, int], Trial]:
-    """The study's certify trials for these two, by (parent, replicate); cancelled ones don't count."""
-    return {
-        (t.parent or 0, t.replicate or 0): t
-        for t in book.of_purpose(Purpose.CERTIFY)
-        if t.parent in (0, tuned.number) and t.state is not State.CANCELLED
-    }
+def _sides(spec: StudySpec, tuned: Trial) -> list[tuple[bool, int, Params]]:
+    """(whether it is the tuned one, parent, params) of the two settings, in today's space."""
+    baseline = [] if spec.baseline is None else [(False, 0, spec.baseline)]
+    return [*baseline, (True, tuned.number, tuned.complete(spec.assumed, spec.space))]
+
+
+def _found(ledger: engine.Ledger, tuned: Trial) -> dict[tuple[bool, int], Trial]:
+    """The study's certify trials for these two, by (whether of the tuned setting, replicate): the first of each.
+
+    Cancelled ones don't count, and neither do those of settings that a revision has changed since.
+    """
+    spec, found = ledger.study.spec, dict[tuple[bool, int], Trial]()
+    sides = _sides(spec, tuned)
+    for _, t in sorted(ledger.trials.items()):
+        if t.purpose is Purpose.CERTIFY and t.state is not State.CANCELLED:
+            params = dict(t.complete(spec.assumed, spec.space))
+            for is_tuned, parent, wanted in sides:
+                if t.parent == parent and params == dict(wanted):
+                    found.setdefault((is_tuned, t.replicate or 0), t)
+    return found

@@ -8,16 +8,17 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from secrets import token_hex
 from typing import Any
 
 from .book import Book
 from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
 from .environment import environment
-from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale
+from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError
 from .executors import Executor
-from .records import Change, Purpose, Reason, Resources, State, Trial
+from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
 from .storage import LEASE
 from .worker import Crew
 
@@ -31,8 +32,9 @@ def worker() -> str:
 
 @dataclass(frozen=True)
 class Staff:
-    """Who does the work of one call of run or evidence, and who watches."""
+    """Who does the work of one call of run or evidence, under which name trials are claimed, and who watches."""
 
+    name: str
     crew: Crew
     executor: Executor
     watch: Callable[[Ledger], None]
@@ -68,14 +70,15 @@ def staff(
         "workers": workers,
         "environment": environment(),
     }
-    book.storage.revise(book.study, Change("run", body=facts))
-    crew = Crew(book.storage, executor, lambda: book.spec, book.study, resources, LEASE)
-    try:
+    with ExitStack() as cleanup:
+        cleanup.callback(executor.close)
+        book.storage.revise(book.study, Change("run", body=facts))
+        crew = Crew(book.storage, executor, lambda: book.spec, book.study, resources, LEASE)
+        cleanup.callback(crew.close)
         with Progress(book.spec, quiet=quiet) as progress, _terminable():
-            yield Staff(crew, executor, lambda ledger: progress.update(ledger, time.time()))
-    finally:
-        crew.close()
-        executor.close()
+            yield Staff(
+                f"{worker()}:{token_hex(4)}", crew, executor, lambda ledger: progress.update(ledger, time.time())
+            )
 
 
 @contextmanager
@@ -93,7 +96,7 @@ def _terminable() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def search(book: Book, staff: Staff, terms: Terms) -> str:
@@ -109,7 +112,7 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
             staff.watch(ledger)
             if closing is None:
                 actions = plan(ledger, staff.executor.free(), time.time(), terms)
-                terms, closing = _carry_out(actions, book, crew, terms)
+                terms, closing = _carry_out(actions, book, staff, terms)
             if closing in ("time", "failures"):
                 crew.release()
             if closing is not None and not crew.running:
@@ -119,7 +122,7 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
             if not ended and not crew.running:  # others hold what is open
                 time.sleep(IDLE)
     except BaseException:
-        crew.release()
+        _give_back(book, staff)
         raise
     staff.watch(book.refresh())
     if closing == "failures":
@@ -127,8 +130,8 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
     return closing
 
 
-def _carry_out(actions: Sequence[Action], book: Book, crew: Crew, terms: Terms) -> tuple[Terms, str | None]:
-    closing = None
+def _carry_out(actions: Sequence[Action], book: Book, staff: Staff, terms: Terms) -> tuple[Terms, str | None]:
+    crew, closing = staff.crew, None
     for action in actions:
         match action:
             case Fill(n):
@@ -138,7 +141,7 @@ def _carry_out(actions: Sequence[Action], book: Book, crew: Crew, terms: Terms) 
                     closing = "budget"
             case Start(n):
                 for _ in range(n):
-                    trial = book.storage.claim([book.study], worker(), LEASE, purposes=[Purpose.SEARCH])
+                    trial = book.storage.claim([book.study], staff.name, LEASE, purposes=[Purpose.SEARCH])
                     if trial is None:
                         break
                     crew.start(trial)
@@ -151,17 +154,34 @@ def _carry_out(actions: Sequence[Action], book: Book, crew: Crew, terms: Terms) 
     return terms, closing
 
 
+def _give_back(book: Book, staff: Staff) -> None:
+    """End what runs and put its trials back in the queue, also one that was claimed but not launched yet."""
+    staff.crew.release()
+    with suppress(TrimtabError):  # what cannot be given back now is claimed by others when its lease has run out
+        for trial in book.refresh().open.values():
+            if trial.state is State.RUNNING and trial.worker == staff.name:
+                book.storage.revise(book.study, Change("requeue", number=trial.number, attempt=trial.attempt))
+
+
+def _claimable(ledger: Ledger, numbers: Sequence[int], now: float) -> list[int]:
+    """Those that are queued, or whose lease ran out."""
+    trials = [ledger.trials[n] for n in numbers]
+    return [t.number for t in trials if t.state is State.QUEUED or (t.lease_until is not None and t.lease_until <= now)]
+
+
 def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
     """Run the evidence trials with these numbers to their ends."""
     crew, executor = staff.crew, staff.executor
     row: list[Trial] = []  # that failed one after the other
     try:
-        while any(book.ledger.trials[n].state in (State.QUEUED, State.RUNNING) for n in numbers):
-            for _ in range(executor.free()):
-                trial = book.storage.claim([book.study], worker(), LEASE, purposes=[Purpose.CERTIFY])
-                if trial is None:
-                    break
-                crew.start(trial)
+        while waiting := [n for n in numbers if book.ledger.trials[n].state in OPEN]:
+            if book.ledger.study.state is not StudyState.OPEN and not crew.running:
+                raise SpecError(
+                    f"study {book.spec.name!r} is {book.ledger.study.state}: its evidence cannot be completed"
+                )
+            for n in _claimable(book.ledger, waiting, time.time()):
+                if executor.free() and (trial := book.storage.claim([book.study], staff.name, LEASE, number=n)):
+                    crew.start(trial)
             ended = crew.poll(IDLE)
             for trial in ended:
                 row = [*row, trial] if trial.state is State.FAILED else []
@@ -171,7 +191,7 @@ def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
                 time.sleep(IDLE)
             staff.watch(book.refresh())
     except BaseException:
-        crew.release()
+        _give_back(book, staff)
         raise
 
 

@@ -1,15 +1,17 @@
 """`Study`: what a user meets. Opens or creates a study, proposes, runs, and answers questions about the record."""
 
+import operator
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import engine, opening, pairs, runner
 from .book import Book
 from .environment import environment
-from .errors import Damaged, Exhausted, SpecError, Stale
+from .errors import BudgetSpent, Damaged, Exhausted, SpecError, Stale
 from .evidence import Evidence, certify
 from .goals import Metrics
 from .records import (
@@ -30,12 +32,26 @@ from .storage import Storage, open_storage
 from .strategies import Strategy
 from .units import seconds
 from .verify import findings
-from .worker import ActiveTrial, told
+from .worker import ActiveTrial, imported, told
 
 if TYPE_CHECKING:
     from .reports.figures import Plots
 
 Words = str | Sequence[str]
+
+
+def _index(trial: object) -> int:
+    """A trial's number (numpy's integers too)."""
+    try:
+        return operator.index(trial)  # type: ignore[arg-type]
+    except TypeError:
+        raise SpecError(f"{trial!r} is no trial; give what ask() returned, or its number") from None
+
+
+def _closed(study: StudyRecord) -> str:
+    """Why no trial is given out."""
+    way_out = "resume() it to go on" if study.state is StudyState.PAUSED else "start a study of another name"
+    return f"study {study.name!r} is {study.state}; {way_out}"
 
 
 class Study:
@@ -185,7 +201,9 @@ class Study:
                 break
             ledger = self._book.refresh()
             if ledger.study.state is not StudyState.OPEN:
-                raise SpecError(f"study {self.name!r} is {ledger.study.state}; resume() it to go on")
+                raise SpecError(_closed(ledger.study))
+            if (budget := engine.spent(ledger, time.time())) is not None:
+                raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
             if not self._book.fill(1):
                 raise Exhausted(f"study {self.name!r}: every point of its space has been proposed")
         self._asked[trial.number] = trial
@@ -212,32 +230,47 @@ class Study:
         NaN, infinity, a wrong type or a missing metric makes it a failed trial. Raises SpecError for a trial that is
         not running.
         """
-        number = trial if isinstance(trial, int) else trial.number
+        number = trial.number if isinstance(trial, ActiveTrial | Trial) else _index(trial)
         if (metrics is None) == (failed is None):
             raise SpecError(f"trial {number}: tell its metrics, or failed='why', one of the two")
-        held = self._asked.pop(number, None) or self._book.refresh().trials.get(number)
+        held = self._asked.get(number) or self._book.refresh().trials.get(number)
         if held is None or held.state is not State.RUNNING:
             state = "does not exist" if held is None else f"is {held.state}"
             raise SpecError(f"trial {number} {state}; only a running trial can be told")
+        if isinstance(trial, ActiveTrial | Trial):  # who held it before somebody else took it over has no say
+            held = replace(held, attempt=trial.attempt)
         wall = max(0.0, time.time() - (held.started or time.time()))
-        return self.storage.finish(held, told(metrics, failed, self._book.spec.metrics, wall))
+        ended = self.storage.finish(held, told(metrics, failed, self._book.spec.metrics, wall))
+        self._asked.pop(number, None)
+        return ended
 
     def enqueue(self, params: Params) -> Trial:
         """Put a setting in front of the queue. Raises SpaceError when it is not in the space."""
         spec = self.spec
         checked = spec.space.validate(params)
-        seed = engine.trial_seed(spec.seed, "search", self._book.ledger.study.count)
-        (trial,) = self._book.put([Proposal(checked, seed, strategy="user", version="1", priority=1)])
+
+        def wish(ledger: engine.Ledger) -> list[Proposal]:
+            seed = engine.trial_seed(spec.seed, "user", ledger.study.count)
+            return [Proposal(checked, seed, strategy="user", version="1", priority=1)]
+
+        (trial,) = self._book.put(wish)
         return trial
 
     def add(self, params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]) -> None:
-        """Record results that were measured elsewhere: one, or two sequences of equal length. They are told to strategies."""
-        many = [(params, metrics)] if isinstance(params, Mapping) else list(zip(params, metrics, strict=True))  # type: ignore[arg-type]
+        """Record results that were measured elsewhere: one, or two sequences of equal length. They are told to strategies.
+
+        A metric of NaN or infinity is a failed trial. Raises SpaceError, or SpecError for metrics that are missing or are no
+        numbers; then nothing is recorded.
+        """
         spec = self.spec
-        rows = []
-        for p, m in many:
-            outcome = told(m, None, spec.metrics, 0.0)
-            rows.append((Proposal(spec.space.validate(p), 0, Purpose.IMPORT, strategy="user", version="1"), outcome))
+        rows = [
+            (
+                Proposal(spec.space.validate(p), 0, Purpose.IMPORT, strategy="user", version="1"),
+                imported(m, spec.metrics),
+            )
+            for p, m in opening.results(params, metrics)
+        ]
+        self._book.put(lambda _: [])  # the baseline is trial 0
         self.storage.revise(self._book.study, Change("import", trials=rows))
 
     # ------------------------------------------------------------------------------------------------------- running
@@ -306,15 +339,21 @@ class Study:
         goal = pairs.goal(self.spec, metric)
         chosen = self.best if tuned is None else self._trial(tuned)
         baseline, chosen = pairs.contestants(self._book, chosen, replicates)
-        if dict(chosen.params) != dict(baseline):
+        params = chosen.complete(self.spec.assumed, self.spec.space)
+
+        def judge(results: Sequence[pairs.Pair]) -> Evidence:
+            return certify(
+                goal.metric, goal.maximize, baseline, params, chosen.number, results,
+                test_train_ratio=test_train_ratio, equivalence=equivalence, constraints=self.spec.constraints,
+            )  # fmt: skip
+
+        judge([])  # a wrong argument is told before anything runs
+        if dict(params) != dict(baseline):
             numbers = pairs.enqueue(self._book, chosen, replicates)
             with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
                 runner.certify(self._book, staff, numbers)
         self._book.refresh()
-        found = certify(
-            goal.metric, goal.maximize, baseline, chosen.params, chosen.number, pairs.results(self._book, chosen, replicates),
-            test_train_ratio=test_train_ratio, equivalence=equivalence, constraints=self.spec.constraints,
-        )  # fmt: skip
+        found = judge(pairs.results(self._book, chosen, replicates))
         if self.result() != found:
             self.storage.revise(self._book.study, Change("evidence", body={"evidence": found.to_json()}))
         return found

@@ -1,21 +1,23 @@
 """Carries claimed trials to their ends: launch, listen, renew leases, and turn every way to end into an Outcome."""
 
 import logging
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .errors import LeaseLost, Stale, TrimtabError
+from .errors import LeaseLost, SpecError, Stale, TrimtabError
 from .executors import Executor, Exit, Job
 from .objective import ActiveTrial, TrialFailed
 from .objective.evaluation import measured, payload
+from .objective.evaluation import number as real
 from .records import Change, Cost, Outcome, Reason, Report, Resources, State, StudySpec, Trial
 from .storage import LEASE, MAX_ATTEMPTS, Storage
 from .words import duration, size
 
-__all__ = ["ActiveTrial", "Crew", "outcome_of", "told"]
+__all__ = ["ActiveTrial", "Crew", "imported", "outcome_of", "told"]
 
 _NO_REPORTS = 2**62  # reports are written here, not read: ask for none back
 
@@ -31,6 +33,16 @@ def told(metrics: object, failed: str | None, needed: Sequence[str], wall: float
         return Outcome(State.DONE, measured(metrics, needed), cost=cost)
     except TrialFailed as error:
         return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
+
+
+def imported(metrics: object, needed: Sequence[str]) -> Outcome:
+    """The outcome of a result from elsewhere. Raises SpecError where it is no result; NaN or infinity is a failed trial."""
+    outcome = told(metrics, None, needed, 0.0)
+    values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
+    numbers = [real(v) for v in values]
+    if outcome.state is State.FAILED and not any(x is not None and not math.isfinite(x) for x in numbers):
+        raise SpecError(outcome.error.replace("the objective returned", "add"))
+    return outcome
 
 
 def outcome_of(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:
@@ -111,14 +123,17 @@ class Crew:
         self._executor.launch(job)
 
     def poll(self, wait: float) -> list[Trial]:
-        """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have."""
-        for number, trial in [*self.running.items()]:
-            if (number, trial.attempt) in self._lost:
-                self._executor.kill(self._jobs[number])
+        """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have.
+
+        Trials that are somebody else's now are killed, but only after a look at what they may have returned: it is kept.
+        """
         reaped = self._executor.reap(wait)
         if self._broken is not None:
             raise self._broken
-        ended = [self._end(*each) for each in reaped if each[0].key[1] in self.running]
+        ended = [self._end(job, how) for job, how in reaped if self._jobs.get(job.key[1]) is job]
+        for n, trial in [*self.running.items()]:
+            if (n, trial.attempt) in self._lost:
+                self._executor.kill(self._jobs[n])
         return [trial for trial in ended if trial is not None]
 
     def cancel(self, number: int) -> None:

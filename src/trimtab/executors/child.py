@@ -59,25 +59,33 @@ def main(channel: int, lifeline: int, parent: int) -> None:
         _say(connection, "ready")
         while True:
             _serve(connection, run, connection.recv())
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the parent has no more work
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent has hung up; if it died, `_watch` is at work
+        time.sleep(2.0)
+        processes.kill(os.getpid())
 
 
 def _serve(connection: Connection, run: Callable[..., Any], payload: Mapping[str, Any]) -> None:
-    """Carry out one payload."""
+    """Carry out one payload. Its messages may come from any of its threads, until it has ended."""
+    turn, over = threading.Lock(), False
 
     def send(message: Any) -> Any:
-        _say(connection, "message", message)
-        return connection.recv()
+        with turn:
+            if over:
+                raise RuntimeError("this trial has ended; it can report nothing more")
+            _say(connection, "message", message)
+            return connection.recv()
 
-    cpu = _cpu()
+    wall, cpu = time.perf_counter(), _cpu()
     with suppress(OSError):
         _reset_peak()
     last = run(payload, send)
+    with turn:
+        over = True
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the objective may have closed or replaced it
             stream.flush()
-    _say(connection, "last", last, {"cpu": _cpu() - cpu, "memory": _peak()})
+    used = {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu, "memory": _peak()}
+    _say(connection, "last", last, used)
     gc.collect()  # what the trial left must not count as the next one's memory
 
 

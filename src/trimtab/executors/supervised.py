@@ -71,7 +71,7 @@ class Child:
         numbers = [str(n) for n in (theirs.fileno(), listening, os.getpid())]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, *numbers, *home.path],
+                [sys.executable, "-u", "-c", _BOOT, *numbers, *home.path],  # -u: output in order, and kept at a crash
                 stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, env=home.environment,
                 pass_fds=(theirs.fileno(), listening), start_new_session=True,
             )  # fmt: skip
@@ -94,18 +94,16 @@ class Child:
     def begin(self, job: Job) -> None:
         """Take a job; it starts as soon as the task has been loaded."""
         self.job = job
-        self._started = self._heard = time.monotonic()
         self._sampled = self._before = self._cpu = self._peak = 0.0
-        if self.ready:
-            self._go()
-
-    def _go(self) -> None:
         os.ftruncate(self._output.fileno(), 0)
+        self._started_now()
+        with suppress(OSError):  # found by `look`
+            self.channel.send(dict(job.payload))
+
+    def _started_now(self) -> None:
         self._started = self._heard = time.monotonic()
         with suppress(psutil.Error):
             self._before = self._cpu = sum(psutil.Process(self._process.pid).cpu_times()[:4])
-        with suppress(OSError):  # found by `look`
-            self.channel.send(dict(self.job.payload))
 
     def look(self) -> Exit | None:
         """Deliver its messages and keep its limits; how its job ended, if it has."""
@@ -115,7 +113,7 @@ class Child:
                     return self._last(message, used)
                 case ["ready"]:
                     self.ready = True
-                    self._go()
+                    self._started_now()
                 case ["message", message]:
                     self._heard = time.monotonic()
                     self._answer(message)
@@ -142,7 +140,7 @@ class Child:
     def _last(self, message: object, used: dict[str, float]) -> Exit:
         self._cpu = max(self._cpu, self._before + used["cpu"])
         self._peak = max(self._peak, used["memory"])
-        return Exit(message, output=self._tail(), cost=self._cost())
+        return Exit(message, output=self._tail(), cost={**self._cost(), "wall": used["wall"]})
 
     def _gone(self) -> Exit:
         """It went away without a last message, or closed its channel, which ends it too."""

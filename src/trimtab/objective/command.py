@@ -165,7 +165,7 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
 
 def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) -> tuple[Harvest, bool, list[str]]:
     """Read what the command says until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr)."""
-    lines: Queue[str] = Queue(maxsize=1000)
+    lines: Queue[str] = Queue()
     complaints: deque[str] = deque(maxlen=20)
     readers = [_reader(process.stdout, sys.stdout, lines.put), _reader(process.stderr, sys.stderr, complaints.append)]
     harvest = Harvest(trial.metrics)
@@ -195,10 +195,11 @@ def _reader(stream: IO[str] | None, sink: IO[str], take: Callable[[str], None]) 
 
     def copy() -> None:
         assert stream is not None  # both streams are pipes
-        for line in iter(lambda: stream.readline(65536), ""):
-            sink.write(line)
-            sink.flush()
-            take(line)
+        with stream:
+            for line in iter(lambda: stream.readline(65536), ""):
+                sink.write(line)
+                sink.flush()
+                take(line)
 
     thread = threading.Thread(target=copy, daemon=True)
     thread.start()

@@ -10,6 +10,7 @@ import math
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ class ActiveTrial:
             raise TrialFailed(BAD_RESULT, f"report(step={step!r}): the step must be a finite number")
         if not metrics:
             raise TrialFailed(BAD_RESULT, f"report({at:g}) names no metric; write trial.report(step, loss=...)")
-        values = {name: _finite(f"report({at:g})", name, value) for name, value in metrics.items()}
+        values = {clean(name): _finite(f"report({at:g})", name, value) for name, value in metrics.items()}
         self.reported = {**self.reported, **values}
         self._reply = self._send({"kind": "report", "step": at, "metrics": values})
 
@@ -107,7 +108,7 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
 
     An objective that heeded a stopping rule is `stopped`, and its last reports fill in for what it did not return.
     """
-    trial = ActiveTrial(task, send)
+    trial, here = ActiveTrial(task, send), _folder()
     try:
         returned = objective(trial)
         if not trial.rule:
@@ -118,6 +119,18 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
         raise
     except BaseException as error:
         return failure(error)
+    finally:
+        if here != _folder():  # the next trial begins where this one did
+            with suppress(OSError):
+                os.chdir(here)
+
+
+def _folder() -> str:
+    """The working folder; empty when it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def measured(returned: object, needed: Sequence[str], partly: bool = False) -> dict[str, float]:
@@ -146,7 +159,7 @@ def measured(returned: object, needed: Sequence[str], partly: bool = False) -> d
         if name not in returned and not partly:
             known = nearest(name, returned) or "; the mapping is empty"
             raise TrialFailed(BAD_RESULT, f"missing metric {name!r} in what the objective returned{known}; {wanted}")
-    return {name: _finite("the objective returned", name, value) for name, value in returned.items()}
+    return {clean(name): _finite("the objective returned", name, value) for name, value in returned.items()}
 
 
 def number(value: object) -> float | None:
@@ -175,11 +188,16 @@ def _shown(value: object) -> str:
     """A value and its type, shortly, whatever its __repr__ does; a coroutine is closed, since nobody will await it."""
     if inspect.iscoroutine(value):
         value.close()
+    return f"{_repr(value)} ({type(value).__name__})"
+
+
+def _repr(value: object) -> str:
+    """The value in at most 80 characters."""
     try:
         text = repr(value)
     except Exception:
-        return f"an object of type {type(value).__name__} that cannot be shown"
-    return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"
+        return "an object that cannot be shown"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _hint(value: object) -> str:
@@ -195,12 +213,13 @@ def failure(error: BaseException) -> Message:
     reason = MEMORY if isinstance(error, MemoryError) else ERROR
     try:
         told = traceback.TracebackException(type(error), error, _own_frames(error))
-        *_, last = told.format_exception_only()
+        # The lines of a syntax error's place come first, and those of notes last.
+        last = next(line for line in told.format_exception_only() if not line.startswith(" "))
         trace = "".join(told.format())
     except Exception:  # an exception class may break every rule
         last, trace = type(error).__name__, ""
     if isinstance(error, SystemExit):
-        last = f"the objective called sys.exit({error.code!r}); return the metrics, or raise an exception"
+        last = f"the objective called sys.exit({_repr(error.code)}); return the metrics, or raise an exception"
     return failed(reason, f"{last.strip().splitlines()[0]}\n\n{trace}".strip())
 
 

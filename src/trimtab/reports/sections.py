@@ -117,7 +117,7 @@ def _when(p: Parameter) -> str:
     return " and ".join(f"{parent} is {' or '.join(map(value, vs))}" for parent, vs in p.when.items()) or "always"
 
 
-def protocol(facts: Facts) -> Pairs:
+def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
     spec, study = facts.spec, facts.study
     used = Counter(f"{t.strategy} (version {t.version})" for t in facts.searched if t.strategy)
     replicates = "once" if spec.replicates == 1 else f"up to {spec.replicates} times"
@@ -128,7 +128,7 @@ def protocol(facts: Facts) -> Pairs:
         ("Budget", _budget(spec.budget)),
         ("Finished", f"{plural(sum(t.counts for t in facts.trials), 'search trial')} (done, stopped or failed)"),
         ("Spent by the search", _cost(study.spent)),
-        ("Workers planned for", str(spec.workers)),
+        ("Workers", _workers(events)),
         (
             "Each setting is run",
             replicates + ("; the objective is declared deterministic" if spec.deterministic else ""),
@@ -136,6 +136,12 @@ def protocol(facts: Facts) -> Pairs:
         ("Study created", moment(study.created)),
         ("First and last result", _period(facts.trials)),
     ]
+
+
+def _workers(events: Sequence[Event]) -> str:
+    """How many workers the calls of run and evidence had."""
+    had = Counter(e.body["workers"] for e in events if e.kind == "run")
+    return ", ".join(f"{w} in {plural(n, 'call')}" for w, n in had.items()) or "asked and told by hand"
 
 
 def _budget(b: Budget) -> str:

@@ -1,0 +1,584 @@
+"""What may be an objective, what it may return, and how a command's output is read."""
+
+import asyncio
+import functools
+import json
+import math
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trimtab as tt
+from trimtab.errors import ObjectiveError
+from trimtab.goals import goals
+from trimtab.objective import Command, evaluate, load, report_metrics, source
+from trimtab.objective.command import arguments
+from trimtab.objective.evaluation import ActiveTrial, TrialFailed, measured
+from trimtab.objective.harvest import Harvest
+from trimtab.records import StudySpec
+
+SPACE = tt.Space(
+    {
+        "lr": tt.Float(0, 1, default=0.5),
+        "batch_size": tt.Int(1, 64, default=8),
+        "kind": tt.Choice("linear", "tree", default="tree"),
+        "depth": tt.Int(1, 9, default=3, when={"kind": "tree"}),
+    }
+)
+SPEC = StudySpec("s", SPACE, goals("loss", None))
+names = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=8)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def task(metrics=("loss",), **changes):
+    known = {"params": {"lr": 0.25, "batch_size": 8}, "seed": 11, "number": 4, "purpose": "search"}
+    return {**known, "replicate": None, "attempt": 1, "metrics": list(metrics), **changes}
+
+
+class Listener:
+    """Hears messages; tells the objective to stop from the report `stop_at` on."""
+
+    def __init__(self, stop_at=math.inf):
+        self.messages, self.stop_at = [], stop_at
+
+    def __call__(self, message):
+        self.messages.append(message)
+        return {"stop": True, "rule": "median"} if len(self.messages) >= self.stop_at else {"stop": False}
+
+
+def run(objective, metrics=("loss",), listener=None, **changes):
+    return load(source(objective, SPEC))(task(metrics, **changes), listener or Listener())
+
+
+# ----------------------------------------------------------------------------------------------- what it may return
+
+
+@given(st.dictionaries(names, finite | st.integers(-(10**9), 10**9), min_size=1))
+def test_any_mapping_of_finite_numbers_is_a_result(returned):
+    found = measured(returned, list(returned))
+    assert found == {k: float(v) for k, v in returned.items()}
+    assert all(type(v) is float for v in found.values())
+
+
+@given(st.dictionaries(names, finite, min_size=1), names)
+def test_a_metric_that_is_missing_is_named(returned, name):
+    needed = [*returned, name]
+    if name in returned:
+        assert set(measured(returned, needed)) == set(returned)
+    else:
+        with pytest.raises(TrialFailed, match=f"missing metric '{name}'"):
+            measured(returned, needed)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [3, 0.5, np.float32(0.5), np.int64(7), np.array(2.5), Fraction(1, 2), -0.0],
+    ids=lambda v: f"{type(v).__name__}",
+)
+def test_one_number_will_do_where_one_metric_is_needed(value):
+    assert run(lambda trial: value) == {"state": "done", "metrics": {"loss": float(value)}}
+    assert run(lambda trial: {"loss": value, "extra": 1})["metrics"] == {"loss": float(value), "extra": 1.0}
+
+
+async def coroutine(trial):
+    await asyncio.sleep(0)
+
+
+def generator(trial):
+    yield 1.0
+
+
+BAD = {
+    "None": (lambda t: None, "missing metric 'loss': the objective returned None"),
+    "text": (lambda t: "0.5", "'0.5' (str)"),
+    "NaN": (lambda t: math.nan, "loss=nan; a metric must be finite"),
+    "infinity": (lambda t: {"loss": -math.inf}, "loss=-inf"),
+    "huge": (lambda t: 10**400, "loss=inf"),
+    "bool": (lambda t: True, "True (bool)"),
+    "numpy bool": (lambda t: np.bool_(True), "bool"),
+    "tuple": (lambda t: (0.5, 0.1), "(0.5, 0.1) (tuple)"),
+    "complex": (lambda t: 1j, "1j (complex)"),
+    "decimal": (lambda t: {"loss": Decimal("0.5")}, "Decimal"),
+    "array": (lambda t: np.zeros(3), "ndarray"),
+    "empty mapping": (lambda t: {}, "missing metric 'loss'"),
+    "misspelt": (lambda t: {"los": 1.0}, "did you mean 'los'?"),
+    "name that is no text": (lambda t: {"loss": 1.0, 3: 1.0}, "named 3"),
+    "bad extra": (lambda t: {"loss": 1.0, "model": "tree"}, "model='tree'"),
+    "generator": (generator, "yield"),
+    "coroutine": (coroutine, "async"),
+    "report of NaN": (lambda t: t.report(1, loss=math.nan), "report(1) loss=nan"),
+    "report of text": (lambda t: t.report(1, loss="low"), "loss='low'"),
+    "report of nothing": (lambda t: t.report(1), "names no metric"),
+    "report without a step": (lambda t: t.report(None, loss=1.0), "step=None"),
+}
+
+
+@pytest.mark.parametrize("way", BAD)
+def test_everything_else_is_a_bad_result_that_names_value_and_rule(way):
+    objective, text = BAD[way]
+    message = run(objective)
+    assert (message["state"], message["reason"]) == ("failed", "bad result")
+    assert text in message["error"]
+
+
+def test_one_number_for_two_metrics_is_a_bad_result():
+    message = run(lambda trial: 0.5, metrics=("auc", "latency"))
+    assert message["reason"] == "bad result"
+    assert "return {'auc': ..., 'latency': ...}" in message["error"]
+
+
+# ------------------------------------------------------------------------------------------------- how it may raise
+
+
+class Rude(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def raises(error):
+    def objective(trial):
+        raise error
+
+    return objective
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "text"),
+    [
+        (KeyError("age"), "error", "KeyError: 'age'"),
+        (SystemExit(0), "error", "sys.exit(0)"),
+        (MemoryError(), "memory", "MemoryError"),
+        (Rude(), "error", "Rude"),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), "error", "UnicodeEncodeError"),
+        (ValueError("lone \ud800 and nul \x00"), "error", "lone ? and nul"),
+        (ValueError("x" * 10**6), "error", "ValueError: xxx"),
+        (ExceptionGroup("several", [ValueError("inner")]), "error", "several"),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, BaseException) else None,
+)
+def test_an_exception_is_told_in_its_first_line(error, reason, text):
+    message = run(raises(error))
+    assert (message["state"], message["reason"]) == ("failed", reason)
+    assert text in message["error"].splitlines()[0]
+    assert len(message["error"]) < 25_000
+    assert json.loads(json.dumps(message)) == message
+    message["error"].encode()
+
+
+def test_the_traceback_begins_in_the_objective():
+    message = run(raises(KeyError("age")))
+    frames = [line for line in message["error"].splitlines() if line.startswith("  File")]
+    assert len(frames) == 1
+    assert "in objective" in frames[0]
+
+
+def test_ctrl_c_passes_through_here_and_is_contained_in_a_worker_process():
+    made = source(raises(KeyboardInterrupt()), SPEC)
+    with pytest.raises(KeyboardInterrupt):
+        load(made)(task(), Listener())
+    assert made.load()(task(), Listener())["reason"] == "error"
+
+
+# ---------------------------------------------------------------------------------------------- the running trial
+
+
+def test_a_trial_that_heeds_a_rule_is_stopped_and_its_reports_fill_in():
+    def objective(trial):
+        for step in range(10):
+            trial.report(step, loss=1 / (step + 1), accuracy=step)
+            if trial.should_stop():
+                return None
+        return {"loss": 0.0}
+
+    heard = Listener(stop_at=3)
+    assert run(objective, listener=heard) == {"state": "stopped", "metrics": {"loss": 1 / 3, "accuracy": 2.0}}
+    assert heard.messages[1] == {"kind": "report", "step": 1.0, "metrics": {"loss": 0.5, "accuracy": 1.0}}
+    assert run(objective) == {"state": "done", "metrics": {"loss": 0.0}}
+
+
+def test_a_trial_says_what_it_is_and_touches_nothing_global():
+    before = np.random.get_state()[1].copy()
+
+    def objective(trial):
+        trial.note("a\x00b")
+        return {"loss": trial.seed + trial.number + trial.params.pop("lr"), "attempt": trial.attempt}
+
+    given, heard = task(attempt=2), Listener()
+    assert evaluate(objective, given, heard)["metrics"] == {"loss": 15.25, "attempt": 2.0}
+    assert given == task(attempt=2)
+    assert heard.messages == [{"kind": "note", "text": "a\ufffdb"}]
+    assert (np.random.get_state()[1] == before).all()
+
+
+# -------------------------------------------------------------------------------------------------- functions
+
+
+class Model:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def method(self, trial):
+        return self.factor * trial.params["lr"]
+
+    def __call__(self, trial):
+        return self.method(trial)
+
+
+def scaled(trial, factor):
+    return factor * trial.params["lr"]
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        lambda trial: 2 * trial.params["lr"],
+        functools.partial(scaled, factor=2),
+        Model(2).method,
+        Model(2),
+        functools.partial(Model(2)),
+    ],
+    ids=["lambda", "partial", "method", "object", "partial of an object"],
+)
+def test_any_callable_reaches_another_process(objective):
+    made = source(objective, SPEC)
+    there = pickle.loads(pickle.dumps(made))
+    assert made.kind == there.kind == "function"
+    assert len(made.fingerprint) == 64
+    assert there == pickle.loads(pickle.dumps(there))
+    for each in (made, there):
+        assert each.load()(task(), Listener()) == {"state": "done", "metrics": {"loss": 0.5}}
+
+
+def test_the_fingerprint_follows_the_code():
+    def compiled(text):
+        space = {}
+        exec(text, space)
+        return source(space["f"], SPEC).fingerprint
+
+    assert source(scaled_by(2), SPEC).fingerprint == source(scaled_by(2), SPEC).fingerprint
+    assert source(scaled_by(2), SPEC).fingerprint != source(scaled_by(3), SPEC).fingerprint
+    assert compiled("def f(t): return 1.0") == compiled("def f(t): return 1.0")
+    assert compiled("def f(t): return 1.0") != compiled("def f(t): return 2.0")
+
+
+def scaled_by(factor):
+    return functools.partial(scaled, factor=factor)
+
+
+def test_what_cannot_be_sent_is_named():
+    lock, harmless = threading.Lock(), [1, 2]
+
+    def objective(trial):
+        return float(lock.locked()) + len(harmless)
+
+    made = source(objective, SPEC)
+    assert load(made)(task(), Listener())["metrics"] == {"loss": 2.0}
+    with pytest.raises(ObjectiveError, match=r"captures lock \(lock\).*one worker") as caught:
+        pickle.dumps(made)
+    assert "harmless" not in str(caught.value)
+    with pytest.raises(ObjectiveError, match=r"captures factor \(lock\)"):
+        pickle.dumps(source(Model(lock), SPEC))
+    with pytest.raises(ObjectiveError, match=r"captures factor \(lock\)"):
+        pickle.dumps(source(functools.partial(scaled, factor=lock), SPEC))
+
+
+def test_a_function_that_is_not_importable_there_fails_each_trial(tmp_path, monkeypatch):
+    (tmp_path / "fleeting.py").write_text("def objective(trial): return 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import fleeting
+
+    packed = pickle.dumps(source(fleeting.objective, SPEC))
+    monkeypatch.delitem(sys.modules, "fleeting")
+    (tmp_path / "fleeting.py").unlink()
+    message = pickle.loads(packed).load()(task(), Listener())
+    assert message["reason"] == "error"
+    assert "could not be loaded in its worker process" in message["error"]
+
+
+# ------------------------------------------------------------------------------------------------------- paths
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder; modules and import paths of a test go with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def write(path, text):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(textwrap.dedent(text))
+
+
+def test_a_file_and_a_module_are_objectives(folder):
+    write(folder / "neighbour.py", "FACTOR = 2\n")
+    write(
+        folder / "train.py",
+        """
+        from neighbour import FACTOR
+        class Trainer:
+            @staticmethod
+            def objective(trial): return FACTOR * trial.params["lr"]
+        objective = Trainer.objective
+        """,
+    )
+    write(folder / "package" / "__init__.py", "")
+    write(folder / "package" / "deep.py", "def objective(trial): return 0.5\n")
+    for path in ("train.py:objective", "./train.py:Trainer.objective", "package.deep:objective"):
+        made = source(path, SPEC)
+        assert (made.kind, made.text) == ("path", path)
+        for each in (made, pickle.loads(pickle.dumps(made))):
+            assert each.load()(task(), Listener())["metrics"] == {"loss": 0.5}
+    before = source("train.py:objective", SPEC)
+    write(folder / "train.py", "def objective(trial): return 3.0\n")
+    after = source("train.py:objective", SPEC)
+    assert before.fingerprint != after.fingerprint
+    assert load(after)(task(), Listener())["metrics"] == {"loss": 3.0}
+
+
+def test_a_file_may_have_the_name_of_a_module(folder):
+    write(folder / "json.py", "def objective(trial): return 7.0\n")
+    assert run("json.py:objective")["metrics"] == {"loss": 7.0}
+    assert json.loads("1") == 1
+
+
+WRONG = {
+    "no colon": ("train.py", "needs a ':'"),
+    "no function": ("train.py:", "needs a ':'"),
+    "no such file": ("trian.py:objective", "trian.py does not exist.*did you mean 'train.py'"),
+    "no such folder": ("nowhere/train.py:objective", "does not exist"),
+    "a folder": ("folder.py:objective", "is a folder"),
+    "no such function": ("train.py:objectiv", "no 'objectiv'; did you mean 'objective'"),
+    "no such attribute": ("train.py:objective.x", "no 'x'"),
+    "not callable": ("train.py:value", "3, which cannot be called"),
+    "no such module": ("no_such_package.train:f", "ModuleNotFoundError"),
+    "an import that is missing": ("lacking.py:f", r"line 2.*ModuleNotFoundError: No module named 'no_such_thing'"),
+    "a syntax error": ("broken.py:f", "SyntaxError"),
+    "not text": ("binary.py:f", "importing binary.py failed"),
+    "exits on import": ("exits.py:f", r"sys.exit\(2\).*__name__ == '__main__'"),
+    "two arguments": ("train.py:two", "must take one argument, the trial"),
+    "no arguments": ("train.py:none", "must take one argument"),
+    "a number": (3, "3 cannot be called"),
+    "nothing": (None, "None cannot be called"),
+}
+
+
+@pytest.mark.parametrize("way", WRONG)
+def test_a_wrong_objective_is_told_before_the_first_trial(way, folder):
+    text = "value = 3\ndef objective(trial): ...\ndef two(a, b): ...\ndef none(): ...\n"
+    write(folder / "train.py", text)
+    write(folder / "lacking.py", "import os\nimport no_such_thing\n")
+    write(folder / "broken.py", "def f(:\n")
+    write(folder / "exits.py", "import sys\nsys.exit(2)\n")
+    (folder / "binary.py").write_bytes(b"\xff\x00\xfe")
+    (folder / "folder.py").mkdir()
+    objective, pattern = WRONG[way]
+    with pytest.raises(ObjectiveError, match=pattern):
+        source(objective, SPEC)
+
+
+# ---------------------------------------------------------------------------------------------------- commands
+
+
+def active(**params):
+    return ActiveTrial(task(params=params), Listener())
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("train --lr {lr} --depth {depth} --fast", ["train", "--lr", "0.25", "--fast"]),
+        ("train --lr={lr} --depth={depth}", ["train", "--lr=0.25"]),
+        ("train -d {depth} {lr}", ["train", "0.25"]),
+        ("train {params} --seed {seed}", ["train", "--lr", "0.25", "--batch_size", "8", "--seed", "11"]),
+        ("train 'two words' \"{lr} and {batch_size}\"", ["train", "two words", "0.25 and 8"]),
+        ("train '{{\"n\": {trial}}}'", ["train", '{"n": 4}']),
+        ("train --x {depth} --y {depth}", ["train"]),
+    ],
+)
+def test_words_of_inactive_parameters_are_left_out(template, expected):
+    assert arguments(template, active(lr=0.25, batch_size=8)) == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "pattern"),
+    [
+        ("", "is empty"),
+        ("   ", "is empty"),
+        ("echo 'open", "close the quote"),
+        ("echo {lrr}", "{lrr} is no parameter; did you mean 'lr'"),
+        ("echo x{params}", "makes several words"),
+        ("no-such-program {lr}", "no program 'no-such-program'"),
+        ("./plain.txt", "chmod"),
+    ],
+)
+def test_a_wrong_command_is_told_before_the_first_trial(template, pattern, folder):
+    write(folder / "plain.txt", "echo\n")
+    with pytest.raises(ObjectiveError, match=pattern):
+        source(Command(template), SPEC)
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["epoch 1", "auc: 0.5", "auc: 0.91"], {"auc": 0.91}),
+        (["auc = 0.91, loss=2e-3"], {"auc": 0.91, "loss": 0.002}),
+        (["val auc 0.91."], {"auc": 0.91}),
+        (["AUC: .5"], {"auc": 0.5}),
+        (["{'auc': 0.91}"], {"auc": 0.91}),
+        (["loss: nan"], {"loss": math.nan}),
+        (["loss -inf"], {"loss": -math.inf}),
+        (["train_auc: 0.99", "auc_young: 0.8", "--auc 0.3", "x.auc: 1"], {}),
+        (['{"auc": 0.9, "time": 3, "model": "tree"}', "auc: 0.1"], {"auc": 0.9, "time": 3}),
+        (['{"auc": "high"}'], {"auc": "high"}),
+        (['{"level": "info", "time": 3}', "{broken", "[1, 2]"], {}),
+        (["auc: 0.5%"], {"auc": 0.5}),
+        (["auc: 1.2.3"], {}),
+    ],
+)
+def test_metrics_are_found_in_what_a_command_prints(lines, found):
+    harvest = Harvest(("auc", "loss"))
+    for line in lines:
+        assert harvest.line(line + "\n", active()) is False
+    assert str(harvest.metrics()) == str(found)
+
+
+@given(names, finite)
+def test_a_printed_metric_is_read_exactly(name, value):
+    for line in (f"{name}: {value!r}", f"{name}={value!r}", json.dumps({name: value})):
+        harvest = Harvest((name,))
+        harvest.line(line, active())
+        assert harvest.metrics() == {name: value}
+
+
+def test_a_bare_number_will_do_where_one_metric_is_needed():
+    assert run(Command("sh -c 'echo hello; echo 0.75; echo'"))["metrics"] == {"loss": 0.75}
+    assert "missing metric 'loss', 'auc'" in run(Command("echo 0.75"), metrics=("loss", "auc"))["error"]
+
+
+def test_a_command_knows_its_trial_and_its_output_is_passed_on(folder, capfd):
+    write(
+        folder / "script.sh",
+        """
+        echo "$TRIMTAB_PARAMS $TRIMTAB_SEED $TRIMTAB_TRIAL $TRIMTAB_PURPOSE $TRIMTAB_REPLICATE"
+        test -w "$TRIMTAB_RESULT" && echo "loss 1" && echo careful >&2
+        """,
+    )
+    assert run(Command("sh script.sh"), purpose="certify", replicate=2)["metrics"] == {"loss": 1.0}
+    out, err = capfd.readouterr()
+    assert out == '{"lr": 0.25, "batch_size": 8} 11 4 certify 2\nloss 1\n'
+    assert err == "careful\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "reason", "text"),
+    [
+        ("echo loss 1; echo first >&2; echo last >&2; exit 3", "error", "exit code 3: last"),
+        ("kill -9 $$", "error", "signal 9 (SIGKILL)"),
+        ("echo no number", "bad result", "missing metric 'loss' in the output of the command"),
+        ("echo loss: nan", "bad result", "loss=nan"),
+        ("echo {{}}", "bad result", "missing metric"),
+    ],
+)
+def test_a_command_that_fails_is_told(shell, reason, text):
+    message = run(Command(f"sh -c '{shell}'"))
+    assert (message["state"], message["reason"]) == ("failed", reason)
+    assert text in message["error"].splitlines()[0]
+
+
+def test_a_flood_of_output_is_no_harm():
+    assert run(Command(f"sh -c 'head -c 10000000 /dev/zero | tr \"\\\\0\" x; echo; echo loss {0.5}'"))["metrics"] == {
+        "loss": 0.5
+    }
+
+
+def test_what_a_command_leaves_running_does_not_hold_the_trial():
+    message = run(Command("sh -c 'sleep 20 & echo $!; echo loss 1'"))
+    assert message["metrics"] == {"loss": 1.0}
+
+
+def test_a_command_reports_and_is_ended_by_a_rule(folder):
+    write(
+        folder / "report.sh",
+        """
+        for i in $(seq 600); do
+            echo "{\\"step\\": $i, \\"loss\\": $i.5}"
+            sleep 0.05
+        done
+        """,
+    )
+    heard = Listener(stop_at=3)
+    message = run(Command("sh report.sh"), listener=heard)
+    assert message == {"state": "stopped", "metrics": {"loss": 3.5}}
+    assert [m["step"] for m in heard.messages] == [1.0, 2.0, 3.0]
+
+
+def test_metrics_may_come_through_the_result_file(tmp_path):
+    script = tmp_path / "shell.sh"
+    python = f"{sys.executable} -c 'import sys; from trimtab.objective import report_metrics as r; "
+    write(script, f'{python} r(["loss=0.9"], step=1)\'\n{python} r(["loss=0.4", "auc=1"])\'\necho loss 77\n')
+    heard = Listener()
+    assert run(Command(f"sh {script}"), listener=heard)["metrics"] == {"loss": 0.4, "auc": 1.0}
+    assert heard.messages == [{"kind": "report", "step": 1.0, "metrics": {"loss": 0.9}}]
+
+
+@pytest.mark.parametrize("pairs", [[], ["auc"], ["=1"], ["auc=high"]])
+def test_wrong_metrics_are_refused(pairs, tmp_path, monkeypatch):
+    with pytest.raises(ObjectiveError, match="inside the command of a trial"):
+        report_metrics(["auc=1"])
+    monkeypatch.setenv("TRIMTAB_RESULT", str(tmp_path / "result"))
+    with pytest.raises(ObjectiveError, match=r"auc=0\.91"):
+        report_metrics(pairs)
+
+
+def test_an_untouched_argparse_script_is_an_objective(folder):
+    write(
+        folder / "script.py",
+        """
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--lr", type=float)
+        parser.add_argument("--batch_size", type=int)
+        args = parser.parse_args()
+        print(f"val loss: {args.lr * args.batch_size}")
+        """,
+    )
+    assert run(Command("python script.py {params}"))["metrics"] == {"loss": 2.0}
+
+
+def test_commands_die_with_the_process_that_started_them(folder):
+    write(
+        folder / "starter.py",
+        """
+        import sys
+        sys.path[:] = PATH
+        from trimtab.objective.command import run
+        from trimtab.objective.evaluation import ActiveTrial
+        task = dict(params={}, seed=1, number=1, purpose="search", replicate=None, attempt=1, metrics=["loss"])
+        run("sh -c 'echo $$; exec sleep 300'", ActiveTrial(task, lambda message: {}))
+        """.replace("PATH", repr(sys.path)),
+    )
+    environment = {**os.environ, "TMPDIR": str(folder)}  # what a kill leaves there goes with the test
+    run_it = [sys.executable, "starter.py"]
+    with subprocess.Popen(run_it, stdout=subprocess.PIPE, text=True, env=environment) as starter:
+        pid = int(starter.stdout.readline())
+        starter.kill()
+    for _ in range(200):
+        if not os.path.exists(f"/proc/{pid}"):
+            break
+        threading.Event().wait(0.05)
+    assert not os.path.exists(f"/proc/{pid}")
