@@ -105,7 +105,8 @@ def test_ctrl_c_gives_running_trials_back(tmp_path, url):
     time.sleep(1)
     wait_for(lambda: running() == 2)
     parent.send_signal(signal.SIGINT)
-    parent.communicate(timeout=20)
+    _, errors = parent.communicate(timeout=20)
+    assert "Run the same line again to go on" in errors
     states = [str(t.state) for t in tt.Study("s", storage=url).trials]
     assert states == ["queued", "queued"]
     assert tt.Study("s", storage=url).verify() == []

@@ -17,6 +17,7 @@ from trimtab.storage.memory import Memory
 from trimtab.strategies import strategy
 
 NOW = 1000.0
+NOTHING = Cost()
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
 MIXED = tt.Space(
     kind=tt.Choice("linear", "tree", default="linear"),
@@ -29,7 +30,7 @@ def spec(**how):
     return StudySpec(**{"name": "s", "space": SPACE, "goals": (Goal("loss", False),), "max_failures": 3, **how})
 
 
-def study(spec, state=StudyState.OPEN, spent=Cost(), count=0, position=0):
+def study(spec, state=StudyState.OPEN, spent=NOTHING, count=0, position=0):
     return StudyRecord(1, "uid", "s", spec, state, 0.0, count, count, spent, position, "head")
 
 
@@ -165,7 +166,7 @@ def test_the_ledger_does_not_depend_on_when_it_was_read(data):
     ]
     whole, pieces = Ledger(study(spec())), Ledger(study(spec()))
     whole.absorb(Changes(study(spec(), position=6), final))
-    cuts = sorted(data.draw(st.sets(st.integers(1, 6)))) + [6]
+    cuts = [*sorted(data.draw(st.sets(st.integers(1, 6)))), 6]
     for since, upto in itertools.pairwise([0, *cuts]):
         seen = [
             t if t.told is not None and t.told <= upto else t if t.told is None else running(t.number) for t in final
@@ -281,9 +282,8 @@ def value(params):
     return {"loss": math.log(params["rate"]) ** 2 + params.get("depth", 3), "size": params["rate"]}
 
 
-def carry_out(steps, users):
-    """Each step by another user of the same store; those who tell need not be those who asked."""
-    held = []
+def carry_out(steps, users, held):
+    """Each step by another user of the same store; those who tell one of the `held` need not be those who asked."""
     for n, (what, i) in enumerate(steps):
         user = users[(i + n) % len(users)]
         if what == "ask":
@@ -313,7 +313,7 @@ def opened(store, name):
 def test_whatever_the_interleaving_the_record_gives_its_proposals_again(name, steps):
     store = Memory()
     users = [opened(store, name) for _ in range(3)]
-    carry_out(steps, users)
+    carry_out(steps, users, [])
     last = users[0]
     assert engine.replay(last.spec, strategy(name), last.trials) == []
     assert last.verify() == []
@@ -325,9 +325,9 @@ def test_whatever_the_interleaving_the_record_gives_its_proposals_again(name, st
 def test_proposals_do_not_depend_on_when_the_record_was_read(name, steps, reads, n):
     store = Memory()
     user = opened(store, name)
-    reader = Book(store, user.record.id)
+    reader, held = Book(store, user.record.id), []
     for i, step in enumerate(steps):
-        carry_out([step], [user])
+        carry_out([step], [user], held)
         if i in reads:
             reader.refresh()
             reader.propose(1)  # so that its fold is of that moment
@@ -338,7 +338,7 @@ def test_proposals_do_not_depend_on_when_the_record_was_read(name, steps, reads,
 def test_a_revised_space_and_strategy_begin_a_new_fold():
     store = Memory()
     user = opened(store, "sobol")
-    carry_out([("ask", 0), ("tell", 0)] * 4, [user])
+    carry_out([("ask", 0), ("tell", 0)] * 4, [user], [])
     reader = Book(store, user.record.id)
     reader.propose(1)
     wider = tt.Space(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
 import trimtab as tt
@@ -19,7 +20,7 @@ from trimtab.errors import (
     StudyMismatch,
     StudyNotFound,
 )
-from trimtab.strategies import strategy
+from trimtab.strategies import Proposal, strategy
 
 PIECES = (7, 20, 33, 60)
 FINITE = tt.Space(
@@ -262,8 +263,8 @@ def test_retries_give_a_trial_another_chance(space):
 def test_pause_resume_cancel(space, objective):
     study = tt.Study("s", space, minimize="loss", seed=1)
     study.pause()
-    study.run(objective, trials=2, quiet=True)
-    assert study.counts["done"] == 0
+    with pytest.raises(SpecError, match="paused"):
+        study.run(objective, trials=2, quiet=True)
     study.resume()
     asked = study.ask()
     study.cancel(asked.number)
@@ -335,3 +336,76 @@ def test_an_archived_study_can_still_be_read_by_name(space, objective, url):
     anew = tt.Study("s", space, minimize="loss", storage=url)
     assert anew.trials == []
     assert tt.Study("s", storage=url).record.id == anew.record.id
+
+
+def test_a_stored_space_with_retired_options_opens_with_the_space_as_it_is_now(url):
+    study = tt.Study("s", tt.Space(kind=tt.Choice("a", "b", "c")), minimize="loss", storage=url, seed=1)
+    study.add({"kind": "c"}, 1.0)
+    now = tt.Space(kind=tt.Choice("a", "b"))
+    study.revise(space=now)
+    assert len(tt.Study("s", now, minimize="loss", storage=url).trials) == 1
+    with pytest.raises(StudyMismatch):
+        tt.Study("s", tt.Space(kind=tt.Choice("a")), minimize="loss", storage=url)
+
+
+def test_giving_a_trial_back_costs_it_nothing(space, url):
+    study = tt.Study("s", space, minimize="loss", storage=url)
+
+    def impatient(trial):
+        raise KeyboardInterrupt
+
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            study.run(impatient, trials=1, quiet=True)
+    study.run(lambda trial: 1.0, trials=1, quiet=True)
+    assert (study.trials[0].state, study.trials[0].attempt) == ("done", 5)
+
+
+def test_a_changed_goal_makes_old_results_unknown(space):
+    study = tt.Study("s", space, minimize="loss", seed=1)
+    study.add(
+        [{"kind": "linear", "rate": 0.1}, {"kind": "linear", "rate": 0.2}], [{"loss": 1.0}, {"loss": 2.0, "gain": 3.0}]
+    )
+    study.revise(maximize="gain")
+    assert study.best.params["rate"] == 0.2
+    assert len(study.pareto) == 1
+
+
+def test_a_plug_in_that_leaves_the_space_is_told_so(space):
+    class Wild:
+        name, version = "wild", "1"
+
+        def init(self, problem):
+            return problem
+
+        def tell(self, state, rows):
+            return state
+
+        def ask(self, state, pending, n, rng):
+            return [Proposal(np.array([0.3, 2.0, 0.5]))]
+
+    study = tt.Study("s", space, minimize="loss", strategy=Wild(), baseline={"kind": "linear", "rate": 0.2})
+    study.ask()
+    with pytest.raises(SpecError, match="strategy 'wild': its proposal"):
+        study.ask()
+
+
+def test_unlimited_failures_are_none(space):
+    def broken(trial):
+        raise ValueError
+
+    study = tt.Study("s", space, minimize="loss", max_failures=None)
+    study.run(broken, trials=25, quiet=True)
+    assert study.counts["failed"] == 25
+
+
+def test_revise_knows_its_words(space):
+    with pytest.raises(SpecError, match="did you mean 'budget'"):
+        tt.Study("s", space, minimize="loss").revise(budgte=3)
+
+
+def test_evidence_for_the_baseline_itself_runs_nothing(space):
+    study = tt.Study("s", space, minimize="loss", seed=1)
+    study.run(lambda trial: float(trial.number), trials=3, quiet=True)
+    found = study.evidence(lambda trial: 1.0, replicates=3, quiet=True)
+    assert (found.decision, found.failed_pairs, len(study.trials)) == ("not shown", 0, 3)

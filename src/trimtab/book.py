@@ -35,7 +35,11 @@ class Book:
         """Read what changed since the last time."""
         with self._turn:
             changes = self.storage.trials(self.study, since=self._read)
-            self.ledger.absorb(changes)
+            try:
+                self.ledger.absorb(changes)
+            except BaseException:  # Ctrl-C in the middle of it: begin again
+                self.ledger, self._read = engine.Ledger(changes.study), 0
+                raise
             self._read = changes.study.position
             return self.ledger
 

@@ -204,6 +204,8 @@ def run(file: str, trials: int | None, time: str | None, workers: int | None, fr
     with _resumable():
         study.run(told.objective, **limits, resources=told.resources, supervised=True, quiet=quiet)
     click.echo(console.facts({"study": told.name, **console.answers(study)}))
+    if study.counts["failed"] and not study.counts["done"]:
+        raise _Ended(1, f"study {told.name!r}: no trial succeeded; see why: trimtab trials {shlex.quote(told.name)}")
     store = _show_storage(told)
     if study.record.state != "open":
         click.echo(f"\nThe study is {study.record.state}. Go on with: trimtab resume {shlex.quote(told.name)}{store}")

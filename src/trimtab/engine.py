@@ -17,6 +17,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from .canonical import dumps
+from .errors import SpecError
 from .goals import Metrics
 from .records import (
     COUNTED,
@@ -32,6 +33,7 @@ from .records import (
     Trial,
 )
 from .strategies import Array, Problem, Rows, Strategy
+from .strategies import Proposal as Point
 
 BASELINE = "baseline"  # who proposes the baseline's trial
 
@@ -96,7 +98,8 @@ class Ledger:
         """Seconds in which at least one search trial ran; one whose lease ran out ran no longer than that."""
         intervals = list(self.busy)
         for t in self.running():
-            start, end = t.started or now, now if t.lease_until is None else min(now, t.lease_until)
+            start = now if t.started is None else t.started
+            end = now if t.lease_until is None else min(now, t.lease_until)
             intervals.append((start, max(start, end)))
         merged: list[tuple[float, float]] = []
         for start, end in sorted(intervals, key=lambda i: i[1]):
@@ -223,6 +226,7 @@ def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: 
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, at])))
     with _blas().limit(limits=1):  # so that proposals don't depend on the number of cores
         asked = folded.strategy.ask(folded.state, pending, n, rng)
+    _check(spec, folded.strategy.name, asked)
     return [
         Proposal(
             params=spec.space.decode(p.x[None])[0],
@@ -234,6 +238,19 @@ def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: 
         )
         for i, p in enumerate(asked)
     ]
+
+
+def _check(spec: StudySpec, name: str, asked: Sequence[Point]) -> None:
+    """Raises SpecError for a point that is not in the space: a plug-in's mistake, found before it costs a run."""
+    for p in asked:
+        x = np.asarray(p.x, dtype=float)[None]
+        if x.shape != (1, len(spec.space)) or not np.array_equal(spec.space.snap(x), x, equal_nan=True):
+            fault = "is no row of the space (shape, range, cell centres, NaN where inactive); return space.snap(...)"
+        elif not spec.space.allowed(x)[0]:
+            fault = "breaks a require expression or uses a retired value; keep to space.allowed(...)"
+        else:
+            continue
+        raise SpecError(f"strategy {name!r}: its proposal {p.x!r} {fault}")
 
 
 def _plain(value: Any) -> Any:
@@ -356,7 +373,7 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
     """One candidate per setting among finished trials; replicates are averaged."""
     groups: dict[str, list[Trial]] = {}
     for t in told:
-        if t.state is State.DONE:
+        if t.state is State.DONE and all(g.metric in t.metrics for g in spec.goals):
             groups.setdefault(dumps(dict(t.params)), []).append(t)
     made = []
     for same in groups.values():

@@ -1,8 +1,10 @@
 """From the words of `Study(...)` to a spec: checked before anything is stored, and compared with what is stored."""
 
+import inspect
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from types import EllipsisType
 from typing import Any, cast
 
 from .canonical import dumps
@@ -28,7 +30,7 @@ def given(
     seed: int | None = None,
     replicates: int | None = None,
     retries: int | None = None,
-    max_failures: int | None = None,
+    max_failures: int | EllipsisType | None = ...,
     deterministic: bool | None = None,
 ) -> dict[str, Any]:
     """The spec's fields for what the user said; what was left out is absent. Raises SpecError or SpaceError."""
@@ -50,16 +52,27 @@ def given(
         "seed": (seed, 0),
         "replicates": (replicates, 1),
         "retries": (retries, 0),
-        "max_failures": (max_failures, 1),
+        "max_failures": (None if max_failures is ... else max_failures, 1),
     }
     for name, (value, least) in whole.items():
         if value is not None:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise SpecError(f"{name}={value!r} must be a whole number of at least {least}")
             said[name] = value
+    if max_failures is None:
+        said["max_failures"] = None
     if deterministic is not None:
         said["deterministic"] = bool(deterministic)
     return said
+
+
+def known(words: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same words, if `given` takes them all. Raises SpecError."""
+    takes = list(inspect.signature(given).parameters)
+    for word in words:
+        if word not in takes:
+            raise SpecError(f"{word!r} is nothing that a study has{nearest(word, takes)}")
+    return words
 
 
 def _text(value: object) -> str:
@@ -144,8 +157,10 @@ def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = 
 def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
     """Raises StudyMismatch when the user's words (but for the budget) are not those of the stored study."""
     wanted = replace(stored, **{k: v for k, v in said.items() if k != "budget"})
-    if "space" in said and "baseline" not in said:
-        wanted = replace(wanted, baseline=stored.baseline)
+    if "space" in said:
+        wanted = replace(wanted, space=_as_stored(stored.space, said["space"]))
+        if "baseline" not in said:
+            wanted = replace(wanted, baseline=stored.baseline)
     if "baseline" in said:
         wanted = _checked(wanted)
     before, after = stored.to_json(), wanted.to_json()
@@ -160,6 +175,14 @@ def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
         f"To go on with the change: tt.Study({stored.name!r}, storage=...).revise({call}); "
         "to begin anew: fresh=True (the old study is archived), or another name"
     )
+
+
+def _as_stored(stored: Space, given: Space) -> Space:
+    """The stored space where the given one is what it was revised to: retired options need not be repeated."""
+    try:
+        return stored if stored.revise(given, {}) == stored else given
+    except SpaceError:
+        return given
 
 
 def _short(value: Any) -> str:

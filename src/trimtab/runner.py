@@ -19,7 +19,7 @@ from .environment import environment
 from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError
 from .executors import Executor
 from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
-from .storage import LEASE
+from .storage import INTERRUPTED, LEASE
 from .worker import Crew
 
 IDLE = 0.1  # seconds between two looks at the record while others work
@@ -121,8 +121,10 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
             _check_results(book, ended, terms)
             if not ended and not crew.running:  # others hold what is open
                 time.sleep(IDLE)
-    except BaseException:
+    except BaseException as stop:
         _give_back(book, staff)
+        if isinstance(stop, KeyboardInterrupt):
+            stop.add_note("Running trials were given back to the queue. Run the same line again to go on.")
         raise
     staff.watch(book.refresh())
     if closing == "failures":
@@ -160,7 +162,8 @@ def _give_back(book: Book, staff: Staff) -> None:
     with suppress(TrimtabError):  # what cannot be given back now is claimed by others when its lease has run out
         for trial in book.refresh().open.values():
             if trial.state is State.RUNNING and trial.worker == staff.name:
-                book.storage.revise(book.study, Change("requeue", number=trial.number, attempt=trial.attempt))
+                change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": INTERRUPTED})
+                book.storage.revise(book.study, change)
 
 
 def _claimable(ledger: Ledger, numbers: Sequence[int], now: float) -> list[int]:
@@ -190,8 +193,10 @@ def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
             if not ended and not crew.running:  # others hold what is open
                 time.sleep(IDLE)
             staff.watch(book.refresh())
-    except BaseException:
+    except BaseException as stop:
         _give_back(book, staff)
+        if isinstance(stop, KeyboardInterrupt):
+            stop.add_note("Running trials were given back to the queue. Run the same line again to go on.")
         raise
 
 

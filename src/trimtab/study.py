@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 from . import engine, opening, pairs, runner
@@ -62,7 +63,8 @@ class Study:
     the whole study, over all workers and calls. baseline: params to beat; the defaults of the space otherwise. strategy: a
     name or an object. storage: URL such as "sqlite:///trimtab.db"; private memory otherwise. replicates: how often equal
     params may be tried. retries: how often a trial that failed by itself is tried again. max_failures: in a row, before the
-    study stops. deterministic: equal params give equal results. fresh: archive a study of this name and begin anew.
+    study stops (20 unless said; None: never). deterministic: equal params give equal results. fresh: archive a study of this
+    name and begin anew.
 
     Raises SpecError and SpaceError for a wrong call, StudyMismatch when the stored study has another spec (a changed
     budget is an audited revision by itself), StudyNotFound, StorageError.
@@ -83,7 +85,7 @@ class Study:
         seed: int | None = None,
         replicates: int | None = None,
         retries: int | None = None,
-        max_failures: int | None = None,
+        max_failures: int | EllipsisType | None = ...,
         deterministic: bool | None = None,
         fresh: bool = False,
     ) -> None:
@@ -290,12 +292,15 @@ class Study:
 
         objective: a function of the trial, "file.py:function", "package.module:function" or a Command. workers: processes
         that are supervised and replaced when they die; one worker without limits runs in this process, unless
-        `supervised`. Running the same line again goes on where the record stands.
+        `supervised`. Running the same line again goes on where the record stands. It waits for trials that other processes
+        run, but not for those that were asked for without a lease.
 
         Raises RunFailed after max_failures failures in a row, ObjectiveError, KeyboardInterrupt (running trials go back to
         the queue).
         """
         terms = self._terms(trials, time)
+        if self.record.state is not StudyState.OPEN:
+            raise SpecError(_closed(self.record))
         with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
             runner.search(self._book, staff, terms)
 
@@ -348,12 +353,13 @@ class Study:
             )  # fmt: skip
 
         judge([])  # a wrong argument is told before anything runs
-        if dict(params) != dict(baseline):
+        same = dict(params) == dict(baseline)
+        if not same:
             numbers = pairs.enqueue(self._book, chosen, replicates)
             with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
                 runner.certify(self._book, staff, numbers)
         self._book.refresh()
-        found = judge(pairs.results(self._book, chosen, replicates))
+        found = judge([] if same else pairs.results(self._book, chosen, replicates))
         if self.result() != found:
             self.storage.revise(self._book.study, Change("evidence", body={"evidence": found.to_json()}))
         return found
@@ -377,7 +383,7 @@ class Study:
         A new space must keep old trials valid: ranges widen, choices are added or retired, and `assume` gives the value
         that old trials had of each new parameter.
         """
-        spec = opening.revised(self.spec, opening.given(**words), assume)
+        spec = opening.revised(self.spec, opening.given(**opening.known(words)), assume)
         self.storage.revise(self._book.study, Change("spec", spec=spec))
 
     def pause(self) -> None:

@@ -14,7 +14,7 @@ from .objective import ActiveTrial, TrialFailed
 from .objective.evaluation import measured, payload
 from .objective.evaluation import number as real
 from .records import Change, Cost, Outcome, Reason, Report, Resources, State, StudySpec, Trial
-from .storage import LEASE, MAX_ATTEMPTS, Storage
+from .storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Storage
 from .words import duration, size
 
 __all__ = ["ActiveTrial", "Crew", "imported", "outcome_of", "told"]
@@ -108,8 +108,7 @@ class Crew:
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
         self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
         self._closed = threading.Event()
-        self._renewal = threading.Thread(target=self._renew, daemon=True)
-        self._renewal.start()
+        self._renewal = threading.Thread(target=self._renew, daemon=True)  # begins with the first trial
 
     def start(self, trial: Trial) -> None:
         """Launch a claimed trial."""
@@ -120,6 +119,8 @@ class Crew:
             resources=self._resources,
         )
         self.running[trial.number], self._jobs[trial.number], self._notes[trial.number] = trial, job, []
+        if self._renewal.ident is None:
+            self._renewal.start()
         self._executor.launch(job)
 
     def poll(self, wait: float) -> list[Trial]:
@@ -151,7 +152,7 @@ class Crew:
             self._executor.kill(self._jobs[number])
             self._forget(number)
             try:
-                self._requeue(trial)
+                self._requeue(trial, INTERRUPTED)
             except TrimtabError as error:  # its lease will run out
                 _log.warning("trial %s could not be given back: %s", number, error)
         self._executor.reap()
@@ -159,7 +160,8 @@ class Crew:
     def close(self) -> None:
         """Renew no more leases."""
         self._closed.set()
-        self._renewal.join(timeout=1.0)
+        if self._renewal.ident is not None:
+            self._renewal.join(timeout=1.0)
 
     def _listen(self, trial: Trial, message: Mapping[str, Any]) -> dict[str, Any]:
         if message["kind"] == "note":
@@ -178,23 +180,33 @@ class Crew:
         trial = self.running[job.key[1]]
         outcome = outcome_of(ended, self._resources, self._notes[trial.number])
         self._forget(trial.number)
-        failed_by_itself = outcome is not None and outcome.reason is Reason.ERROR
-        if failed_by_itself and trial.attempt <= self._spec_of().retries:
-            outcome = None
-        elif outcome is None and not ended.killed and trial.attempt >= MAX_ATTEMPTS:
-            text = f"its process was killed in each of {trial.attempt} attempts; look at the machine's memory"
+        why = INTERRUPTED if ended.killed else KILLED
+        if outcome is not None and outcome.reason is Reason.ERROR:
+            retries = self._spec_of().retries
+            if retries and self._requeued(trial, RETRY) < retries:
+                outcome, why = None, RETRY
+        elif outcome is None and why == KILLED and self._requeued(trial, KILLED) + 1 >= MAX_ATTEMPTS:
+            text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
             outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
         if outcome is None:
-            self._requeue(trial)
+            self._requeue(trial, why)
             return None
         try:
             return self._storage.finish(trial, outcome)
         except LeaseLost:  # the store keeps it as a late result
             return None
 
-    def _requeue(self, trial: Trial) -> None:
+    def _requeued(self, trial: Trial, why: str) -> int:
+        """How often the trial was given back to the queue for that reason."""
+        if trial.attempt == 1:
+            return 0
+        events = self._storage.events(self._study)
+        return sum(e.kind == "requeue" and e.number == trial.number and e.body.get("why") == why for e in events)
+
+    def _requeue(self, trial: Trial, why: str) -> None:
+        change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": why})
         try:
-            self._storage.revise(self._study, Change("requeue", number=trial.number, attempt=trial.attempt))
+            self._storage.revise(self._study, change)
         except (Stale, LeaseLost):
             _log.info("trial %s is somebody else's already", trial.number)
 

@@ -167,7 +167,11 @@ def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) 
     """Read what the command says until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr)."""
     lines: Queue[str] = Queue()
     complaints: deque[str] = deque(maxlen=20)
-    readers = [_reader(process.stdout, sys.stdout, lines.put), _reader(process.stderr, sys.stderr, complaints.append)]
+    deaf = threading.Event()
+    readers = [
+        _reader(process.stdout, sys.stdout, lines.put, deaf),
+        _reader(process.stderr, sys.stderr, complaints.append, deaf),
+    ]
     harvest = Harvest(trial.metrics)
     over, looked, position = None, 0.0, 0
     while any(r.is_alive() for r in readers) or not lines.empty():
@@ -180,23 +184,28 @@ def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) 
             looked, (position, from_file) = now, _news(result, position, harvest, trial)
             reported = reported or from_file
         if reported and trial.should_stop():
+            deaf.set()
             return harvest, True, [*complaints]
         if process.poll() is not None:
             over = over or now
-            if now - over > _GRACE and lines.empty():  # something that it left behind holds the pipe
+            if now - over > _GRACE:  # something that it left behind holds the pipe, and may still write
+                deaf.set()
+            if deaf.is_set() and lines.empty():
                 break
     process.wait()
     _news(result, position, harvest, trial)
     return harvest, False, [*complaints]
 
 
-def _reader(stream: IO[str] | None, sink: IO[str], take: Callable[[str], None]) -> threading.Thread:
-    """A thread that passes a stream on, line by line."""
+def _reader(
+    stream: IO[str] | None, sink: IO[str], take: Callable[[str], None], deaf: threading.Event
+) -> threading.Thread:
+    """A thread that passes a stream on, line by line, until it ends or `deaf` is set."""
 
     def copy() -> None:
         assert stream is not None  # both streams are pipes
         with stream:
-            for line in iter(lambda: stream.readline(65536), ""):
+            for line in iter(lambda: "" if deaf.is_set() else stream.readline(65536), ""):
                 sink.write(line)
                 sink.flush()
                 take(line)
@@ -238,8 +247,11 @@ def _signal(process: psutil.Process, which: signal.Signals) -> None:
         return
 
 
+_signals = {int(s): s.name for s in signal.Signals}
+
+
 def _epitaph(code: int, complaints: Sequence[str], argv: Sequence[str]) -> str:
-    end = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    end = f"signal {-code} ({_signals.get(-code, 'unnamed')})" if code < 0 else f"exit code {code}"
     said = "".join(complaints).strip()
     last = f": {said.splitlines()[-1]}" if said else ""
     return f"the command ended with {end}{last}\n\ncommand: {shlex.join(argv)}\n\n{said}".strip()

@@ -4,8 +4,9 @@
 * Trial numbers and event positions are 0, 1, 2, ... and 1, 2, 3, ... without gaps, in the order of commits.
 * A trial ends once. A result from a superseded holder is kept as a `late` event and never told.
 * `enqueue` succeeds only for who knows all trials there are (`at` == count) and within the budget: no leader is needed.
-* A lease that ran out makes its trial claimable again; each claim raises `attempt`, the fencing token. When a trial has
-  been claimed MAX_ATTEMPTS times and its lease runs out again, `claim` ends it as failed (lost).
+* A lease that ran out makes its trial claimable again; each claim raises `attempt`, the fencing token. When a trial
+  has lost MAX_ATTEMPTS workers (its lease ran out, or a requeue says that its process was killed), `claim` ends it as
+  failed (lost).
 * Records handed out never change. Times come from the `clock` that the store was opened with.
 * Claims and lease renewals are no events and don't touch the study's row.
 
@@ -18,6 +19,8 @@ from typing import Protocol
 from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
 
 MAX_ATTEMPTS = 3
+KILLED, INTERRUPTED, RETRY = "killed", "interrupted", "retry"
+"""`why` in the body of a requeue: only a trial whose process was killed has lost an attempt."""
 LEASE = 15.0  # seconds; renewed every third of it
 
 
@@ -85,7 +88,8 @@ class Storage(Protocol):
         spec (change.spec replaces the spec: {"spec": ...}); pause, resume, cancel (of the study; cancel also cancels its
         queued trials, one `cancel` event each, and lets running ones end), cancel with a number (that open trial becomes
         cancelled: event `cancel` with its digest), archive (open trials are cancelled; the name is free again);
-        requeue (running trial `number`, if its attempt is change.attempt, goes back to queued; in a cancelled study it is
+        requeue (running trial `number`, if its attempt is change.attempt, goes back to queued, change.body["why"] says why:
+        KILLED, INTERRUPTED or RETRY; in a cancelled study it is
         cancelled, for nobody would take it);
         note (change.text is appended to trial `number`'s notes: {"note": commitment});
         import (change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each);

@@ -89,6 +89,13 @@ class _Transaction:
     def reports(self, study: int, number: int) -> list[Report]:
         return [rows.report_of(r) for r in self._tables.reports[study].values() if r["number"] == number]
 
+    def requeues(self, study: int, number: int) -> list[Event]:
+        return [
+            rows.event_of(row)
+            for row in self._tables.events[study]
+            if row["kind"] == "requeue" and row["number"] == number
+        ]
+
     def add_study(self, study: StudyRecord) -> StudyRecord:
         self._tables.last_id += 1
         added = replace(study, id=self._tables.last_id)

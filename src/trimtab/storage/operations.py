@@ -22,7 +22,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from . import MAX_ATTEMPTS, rules
+from . import KILLED, MAX_ATTEMPTS, rules
 from .rules import Actor, Entry
 from .transaction import Transaction
 
@@ -114,9 +114,10 @@ def _abandoned(tx: Transaction, found: Trial) -> bool:
     if study.state is StudyState.CANCELLED:
         cancel(tx, study, [trial])
         return True
-    if trial.attempt < MAX_ATTEMPTS:
+    lost = trial.attempt - sum(e.body.get("why") != KILLED for e in tx.requeues(study.id, trial.number))
+    if lost < MAX_ATTEMPTS:
         return False
-    text = f"its worker went silent in each of {trial.attempt} attempts; look at the workers' machines and memory"
+    text = f"its worker went silent or was killed in {lost} attempts; look at the workers' machines and memory"
     _end(tx, study, trial, Outcome(State.FAILED, reason=Reason.LOST, error=text))
     return True
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, delete, select
 from ..errors import LeaseLost, StudyNotFound
 from ..records import OPEN, Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
 from . import operations, revisions, rows, schema, sqlite, witness
+from .interrupts import deferred
 from .statements import SqlTransaction
 from .tables import events, private, reports, studies, trials
 
@@ -56,14 +57,14 @@ class Sql:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """One consistent snapshot."""
-        with sqlite.explained(self._database), self._current().begin() as connection:
+        with deferred(), sqlite.explained(self._database), self._current().begin() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """The only writer. Threads of this process queue here, which is fairer than polling the file's lock."""
         engine = self._current().execution_options(**{sqlite.WRITES: True})
-        with sqlite.explained(self._database), self._turn, engine.begin() as connection:
+        with deferred(), sqlite.explained(self._database), self._turn, engine.begin() as connection:
             yield connection
 
     @contextmanager

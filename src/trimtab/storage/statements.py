@@ -72,6 +72,10 @@ class SqlTransaction:
         )
         return [rows.report_of(row) for row in self.connection.execute(wanted).mappings()]
 
+    def requeues(self, study: int, number: int) -> list[Event]:
+        wanted = select(events).where(events.c.study == study, events.c.number == number, events.c.kind == "requeue")
+        return [rows.event_of(row) for row in self.connection.execute(wanted).mappings()]
+
     def add_study(self, study: StudyRecord) -> StudyRecord:
         row = rows.study_row(study)
         del row["id"]  # the database gives it

@@ -30,6 +30,10 @@ class Transaction(Protocol):
 
     def reports(self, study: int, number: int) -> list[Report]: ...
 
+    def requeues(self, study: int, number: int) -> list[Event]:
+        """The events that gave the trial back to the queue."""
+        ...
+
     def add_study(self, study: StudyRecord) -> StudyRecord:
         """Keep a new study; returned with its id."""
         ...

@@ -114,6 +114,7 @@ _TABLE = {  # name -> module:class
     "grid": "grid:Grid",
     "random": "random:Random",
     "sobol": "sobol:Sobol",
+    "tpe": "tpe:TPE",
 }
 
 

@@ -1,0 +1,324 @@
+"""Several at once: threads, processes and people on one study; nothing is counted twice, and nobody waits in vain."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+import trimtab as tt
+from trimtab import engine
+from trimtab.errors import BudgetSpent, LeaseLost, SpecError
+from trimtab.strategies import strategy
+
+X = tt.Space(x=tt.Float(0, 1, default=0.5))
+
+
+def opened(store, **how):
+    return tt.Study("s", X, **{"minimize": "loss", "seed": 1, "strategy": "random", **how}, storage=store)
+
+
+def noisy(trial):
+    return trial.params["x"] + trial.seed % 100 / 1e4
+
+
+def in_threads(n, work):
+    """Run `work` in n threads; what they raised."""
+    raised = []
+
+    def careful():
+        try:
+            work()
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=careful) for _ in range(n)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return raised
+
+
+def kinds(study):
+    return [e.kind for e in study.storage.events(study.record.id)]
+
+
+def test_threads_ask_and_tell_one_study(url):
+    study = opened(url, budget=tt.Budget(trials=40))
+
+    def work():
+        while True:
+            trial = study.ask()
+            study.tell(trial, trial.params["x"])
+
+    raised = in_threads(4, work)
+    assert {type(e) for e in raised} == {BudgetSpent}
+    assert study.counts["done"] == 40
+    assert len({t.params["x"] for t in study.trials}) == 40
+    assert engine.replay(study.spec, strategy("random"), study.trials) == []
+    assert study.verify() == []
+
+
+def test_threads_run_one_study(url):
+    study = opened(url)
+    assert in_threads(3, lambda: study.run(noisy, trials=30, quiet=True)) == []
+    assert study.counts["done"] == 30
+    assert study.verify() == []
+
+
+def test_a_result_after_the_lease_was_taken_over_is_kept_and_not_counted(url):
+    study = opened(url)
+    first = study.ask(lease=0.01)
+    time.sleep(0.05)
+    second = study.ask()
+    assert (second.number, second.attempt) == (first.number, 2)
+    for _ in range(2):
+        with pytest.raises(LeaseLost):
+            study.tell(first, 0.25)
+    assert study.tell(second, 0.75).metrics == {"loss": 0.75}
+    assert study.best.metrics == {"loss": 0.75}
+    assert kinds(study).count("late") == 2
+    with pytest.raises(SpecError, match="is done"):
+        study.tell(second, 0.5)
+    assert study.verify() == []
+
+
+def test_a_lease_that_ran_out_is_no_loss_while_nobody_took_the_trial(url):
+    study = opened(url)
+    trial = study.ask(lease=0.01)
+    time.sleep(0.05)
+    assert study.tell(trial, 0.5).state == "done"
+
+
+def test_a_run_does_not_wait_for_what_was_asked_without_a_lease(url):
+    study = opened(url)
+    asked = study.ask()
+    study.run(noisy, trials=4, quiet=True)
+    assert (study.counts["done"], study.counts["running"]) == (3, 1)
+    study.tell(asked, 0.5)
+    assert study.counts["done"] == 4
+
+
+def test_wishes_do_not_run_beyond_the_trials_of_the_call(url):
+    study = opened(url)
+    for i in range(6):
+        study.enqueue({"x": i / 10})
+    study.run(noisy, trials=3, workers=3, quiet=True)
+    assert (study.counts["done"], study.counts["queued"]) == (3, 4)
+    assert len({t.seed for t in study.trials}) == 7
+
+
+def test_two_who_want_the_same_evidence_share_its_runs(url):
+    study = opened(url)
+    study.run(noisy, trials=5, quiet=True)
+    found = []
+    work = lambda: found.append(tt.Study("s", storage=url).evidence(noisy, replicates=4, quiet=True))  # noqa: E731
+    assert in_threads(3, work) == []
+    assert found[0] == found[1] == found[2]
+    assert [str(t.purpose) for t in study.trials].count("certify") == 8
+    assert study.verify() == []
+
+
+def test_evidence_leaves_others_evidence_alone(url):
+    study = opened(url)
+    study.run(noisy, trials=5, quiet=True)
+
+    def breaks_off(trial):
+        if trial.purpose == "certify":
+            raise KeyboardInterrupt
+        return noisy(trial)
+
+    with pytest.raises(KeyboardInterrupt):
+        study.evidence(breaks_off, replicates=4, tuned=1, quiet=True)
+    left = study.evidence(noisy, replicates=2, tuned=2, workers=2, quiet=True)
+    assert len(left.pairs) == 2
+    states = {t.parent: str(t.state) for t in study.trials if t.purpose == "certify"}
+    assert states == {0: "queued", 1: "queued", 2: "done"}
+    assert len(study.evidence(noisy, replicates=4, tuned=1, quiet=True).pairs) == 4
+
+
+def test_evidence_of_a_paused_study_is_an_error(url):
+    study = opened(url)
+    study.run(noisy, trials=5, quiet=True)
+    study.pause()
+    with pytest.raises(SpecError, match="paused"):
+        study.evidence(noisy, replicates=2, quiet=True)
+    study.resume()
+    assert len(study.evidence(noisy, replicates=2, quiet=True).pairs) == 2
+
+
+def test_evidence_against_another_baseline_runs_the_other_baseline(url):
+    study = opened(url)
+    study.run(noisy, trials=5, quiet=True)
+    before = study.evidence(noisy, replicates=2, quiet=True)
+    study.revise(baseline={"x": 0.875})
+    after = study.evidence(noisy, replicates=2, quiet=True)
+    assert after.pairs != before.pairs
+    assert [round(b, 1) for b, _ in after.pairs] == [0.9, 0.9]
+    assert study.baseline is None  # trial 0 ran another one
+
+
+def test_a_wrong_argument_of_evidence_is_told_before_anything_runs(url):
+    study = opened(url)
+    study.run(noisy, trials=5, quiet=True)
+    with pytest.raises(SpecError, match="equivalence"):
+        study.evidence(noisy, replicates=2, equivalence=-1, quiet=True)
+    assert len(study.trials) == 5
+
+
+def test_time_in_which_nothing_ran_is_not_charged(url):
+    """As after kill -9: a trial that nobody holds any more is open, and its lease ran out long ago."""
+    study = opened(url, budget=tt.Budget(time=1.0))
+    study.ask(lease=0.05)
+    time.sleep(1.5)
+    study.run(lambda trial: time.sleep(0.4) or 1.0, quiet=True)
+    assert study.counts["done"] >= 2
+
+
+def test_the_budget_of_time_binds_asks(url):
+    study = opened(url, budget=tt.Budget(time=0.1))
+    trial = study.ask()
+    time.sleep(0.2)
+    study.tell(trial, 1.0)
+    with pytest.raises(BudgetSpent, match="time"):
+        study.ask()
+
+
+FROZEN = """
+    import sys, time
+    import trimtab as tt
+    from trimtab import runner
+    runner.LEASE = 2.0
+    def objective(trial):
+        time.sleep(0.5)
+        return trial.params["x"]
+    space = tt.Space(x=tt.Float(0, 1, default=0.5))
+    study = tt.Study("s", space, minimize="loss", seed=1, storage=sys.argv[1], strategy="random")
+    study.run(objective, trials=12, workers=2, quiet=True)
+    """
+
+
+def test_a_parent_that_was_frozen_beyond_its_leases_brings_late_results(tmp_path, url):
+    path = tmp_path / "frozen.py"
+    path.write_text(textwrap.dedent(FROZEN))
+    first = subprocess.Popen([sys.executable, str(path), url])
+    while not os.path.exists(url.removeprefix("sqlite:///")):
+        time.sleep(0.05)
+    while sum(t.state == "running" for t in tt.Study("s", X, minimize="loss", storage=url, seed=1).trials) < 2:
+        time.sleep(0.05)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        second = subprocess.Popen([sys.executable, str(path), url])
+        while not any(t.attempt > 1 for t in tt.Study("s", storage=url).trials):
+            time.sleep(0.05)
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert (first.wait(60), second.wait(60)) == (0, 0)
+    study = tt.Study("s", storage=url)
+    assert study.counts["done"] == 12
+    assert kinds(study).count("finish") == 12
+    assert 1 <= kinds(study).count("late") <= 2
+    assert study.verify() == []
+
+
+# --------------------------------------------------------------------------------- what an objective does beside its work
+
+
+def reports_from_threads(trial):
+    def work(first):
+        for step in range(10):
+            trial.report(first + step, loss=1.0)
+
+    threads = [threading.Thread(target=work, args=(100 * i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return 1.0
+
+
+def leaves_a_thread(trial):
+    def late():
+        time.sleep(0.3)
+        trial.report(99, loss=float(trial.number))
+
+    threading.Thread(target=late).start()
+    time.sleep(0.2)
+    return 1.0
+
+
+def changes_folder(trial):
+    os.makedirs("below", exist_ok=True)
+    os.chdir("below")
+    return 1.0
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_an_objective_may_report_from_its_threads(supervised, url):
+    study = opened(url)
+    study.run(reports_from_threads, trials=1, supervised=supervised, resources=None, quiet=True)
+    assert len(study.storage.reports(study.record.id)) == 40
+    assert study.trials[0].state == "done"
+
+
+def test_a_thread_that_outlives_its_trial_reports_to_no_other(url):
+    study = opened(url)
+    study.run(leaves_a_thread, trials=3, supervised=True, quiet=True)
+    assert study.counts["done"] == 3
+    assert study.storage.reports(study.record.id) == []
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_each_trial_begins_in_the_same_folder(supervised, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = opened(None)
+    study.run(changes_folder, trials=3, supervised=supervised, quiet=True)
+    assert study.counts["done"] == 3
+    assert os.getcwd() == str(tmp_path)
+    assert [p.name for p in tmp_path.rglob("*")] == ["below"]
+
+
+def test_texts_that_no_store_could_keep_are_made_clean(url):
+    study = opened(url)
+    study.run(lambda trial: {"loss": 1.0, "bad \ud800": 2.0}, trials=1, quiet=True)
+    assert study.trials[0].metrics == {"loss": 1.0, "bad ?": 2.0}
+    assert study.verify() == []
+
+
+INTERRUPTED = """
+    import os, random, signal, sys
+    import trimtab as tt
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="loss", seed=1, storage=sys.argv[1], strategy="random")
+    def objective(trial):
+        trial.report(1, loss=1.0)
+        return trial.params["x"]
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    draw, times = random.Random(5), 0
+    for _ in range(40):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.002 + 0.05 * draw.random(), 3.0)  # again, should Python swallow it
+            study.run(objective, trials=100_000, quiet=True)
+        except KeyboardInterrupt:
+            times += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    print(times, study.counts["done"], study.counts["running"], study.verify())
+    """
+
+
+def test_ctrl_c_at_any_point_leaves_a_record_that_goes_on(tmp_path, url):
+    path = tmp_path / "interrupted.py"
+    path.write_text(textwrap.dedent(INTERRUPTED))
+    done = subprocess.run([sys.executable, str(path), url], capture_output=True, text=True, timeout=120)
+    times, finished, running, *found = done.stdout.split()
+    assert (times, running, found) == ("40", "0", ["[]"]), done.stderr
+    study = tt.Study("s", storage=url)
+    study.run(noisy, trials=int(finished) + 3, quiet=True)
+    assert study.counts["done"] == int(finished) + 3
+    assert engine.replay(study.spec, strategy("random"), study.trials) == []
+    assert study.verify() == []
