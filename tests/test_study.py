@@ -42,7 +42,7 @@ def history(study):
     return [(t.number, dict(t.params), t.seed, str(t.state)) for t in study.trials]
 
 
-@pytest.mark.parametrize("name", ["random", "sobol", "grid", "gp", "auto"])
+@pytest.mark.parametrize("name", ["random", "sobol", "grid", "gp", "tpe", "cma", "evolution", "nsga2", "nsga3", "auto"])
 def test_a_study_in_pieces_proposes_what_the_uninterrupted_one_does(name, tmp_path):
     whole = tt.Study("s", FINITE, minimize="loss", seed=11, strategy=name, storage=f"sqlite:///{tmp_path}/whole.db")
     whole.run(stumbling, trials=60, quiet=True)

@@ -110,8 +110,12 @@ class History:
 
 _TABLE = {  # name -> module:class
     "auto": "auto:Auto",
+    "cma": "cma:CMA",
+    "evolution": "evolution:Evolution",
     "gp": "gp:GP",
     "grid": "grid:Grid",
+    "nsga2": "nsga2:NSGA2",
+    "nsga3": "nsga3:NSGA3",
     "random": "random:Random",
     "sobol": "sobol:Sobol",
     "tpe": "tpe:TPE",

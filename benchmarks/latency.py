@@ -1,0 +1,134 @@
+"""What a proposal costs: CPU milliseconds of one ask and tell when n results are known, one thread.
+
+    pip install optuna torch      # what is not installed is left out
+    python benchmarks/latency.py [--steps 7] [--only NAME,...]
+
+The space has ten columns: five floats, two integers, an ordered and two unordered choices; the losses are random. Each
+line is the median of some steps (and the largest) after n random results were told. Trimtab's figures are those of the
+strategies, without the record that a study keeps; Optuna's are those of ask, suggest and tell with its storage in memory.
+Optuna's ordered choice is an integer index. Prints a table and writes benchmarks/results/latency.csv.
+"""
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import argparse
+import csv
+import importlib.util
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import trimtab as tt
+from trimtab.strategies import Problem, Rows, strategy
+
+SPACE = tt.Space(
+    **{f"f{i}": tt.Float(0.0, 1.0) for i in range(3)},
+    **{f"l{i}": tt.Float(1e-5, 1.0, log=True) for i in range(2)},
+    **{f"i{i}": tt.Int(1, 64) for i in range(2)},
+    o0=tt.Choice(8, 16, 32, 64, 128, ordered=True),
+    **{f"c{i}": tt.Choice("a", "b", "c", "d") for i in range(2)},
+)
+Step = Callable[[], None]
+
+
+def trimtab(name: str, n: int) -> Step:
+    """A step of one of our strategies after n results."""
+    rng = np.random.default_rng(n)
+    made = strategy(name)
+    state = made.tell(made.init(Problem(SPACE)), results(SPACE.sample(n, rng), rng))
+
+    def step() -> None:
+        nonlocal state
+        (proposal,) = made.ask(state, np.empty((0, len(SPACE))), 1, rng)
+        state = made.tell(state, results(proposal.x[None], rng))
+
+    return step
+
+
+def results(X: np.ndarray, rng: np.random.Generator) -> Rows:
+    n = len(X)
+    return Rows(X, rng.random((n, 1)), np.empty((n, 0)), np.zeros(n), np.zeros(n))
+
+
+def optuna(sampler: str, n: int) -> Step:
+    """A step of one of Optuna's samplers after n results."""
+    import optuna as op
+
+    op.logging.set_verbosity(op.logging.ERROR)
+    rng = np.random.default_rng(n)
+    study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=0))
+    kinds = {name: distribution(op.distributions, p) for name, p in SPACE.params.items()}
+    for config in SPACE.decode(SPACE.sample(n, rng)):
+        params = {**config, "o0": SPACE.params["o0"].options.index(config["o0"])}
+        study.add_trial(op.create_trial(params=params, distributions=kinds, value=rng.random()))
+
+    def step() -> None:
+        trial = study.ask(kinds)
+        study.tell(trial, rng.random())
+
+    return step
+
+
+def distribution(kinds: Any, p: Any) -> Any:
+    if isinstance(p, tt.Choice):
+        few = len(p.options)
+        return kinds.IntDistribution(0, few - 1) if p.ordered else kinds.CategoricalDistribution(p.options)
+    return (kinds.IntDistribution if isinstance(p, tt.Int) else kinds.FloatDistribution)(p.low, p.high, log=p.log)
+
+
+def cases() -> list[tuple[str, int, Callable[[int], Step]]]:
+    """Tuner, n, and what makes its step; a tuner beside its counterpart."""
+    has = {name: importlib.util.find_spec(name) is not None for name in ("optuna", "torch")}
+    made: list[tuple[str, int, Callable[[int], Step]]] = []
+    for n in (100, 200, 500):
+        made.append(("gp", n, lambda n: trimtab("gp", n)))
+        if has["optuna"] and has["torch"]:
+            made.append(("optuna GP", n, lambda n: optuna("GPSampler", n)))
+    for n in (1_000, 10_000):
+        made.append(("tpe", n, lambda n: trimtab("tpe", n)))
+        if has["optuna"]:
+            made.append(("optuna TPE", n, lambda n: optuna("TPESampler", n)))
+    return made
+
+
+def milliseconds(step: Step, steps: int) -> list[float]:
+    """CPU time of each step after one that warms up."""
+    step()
+    used = []
+    for _ in range(steps):
+        start = time.process_time()
+        step()
+        used.append(1e3 * (time.process_time() - start))
+    return used
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--steps", type=int, default=7)
+    arguments.add_argument("--only", default="")
+    chosen = arguments.parse_args()
+    warnings.simplefilter("ignore")
+    rows: list[tuple[str, int, float, float]] = []
+    print(f"{'tuner':12} {'n':>7} {'median ms':>10} {'largest':>10}")
+    for name, n, make in cases():
+        if chosen.only and name not in chosen.only.split(","):
+            continue
+        used = milliseconds(make(n), chosen.steps)
+        rows.append((name, n, round(statistics.median(used), 2), round(max(used), 2)))
+        print(f"{name:12} {n:7} {rows[-1][2]:10.2f} {rows[-1][3]:10.2f}")
+    target = Path(__file__).parent / "results" / "latency.csv"
+    target.parent.mkdir(exist_ok=True)
+    with target.open("w", newline="") as f:
+        csv.writer(f).writerows([("tuner", "n", "median_ms", "largest_ms"), *rows])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""What evolutionary strategies share beside operators: which results count, how they rank, and the way from children
+to proposals.
+
+No strategy keeps a population: it follows from all rows, so that imported results, other strategies' proposals and
+late ones belong to it like its own.
+
+Notation: d columns, n rows, m goals; p distinct points.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..numerics.pareto import crowding, fronts, violations
+from . import Array, History, Proposal, Rows
+from .points import Taken, sequence, unseen
+
+Ints = NDArray[np.intp]
+
+_HUGE = 1e300
+_FEWEST, _MOST = 20, 50  # points of a population
+_ROUNDS = 4  # of breeding, each with more mutations, before points are drawn at random
+_LITTER = 16  # children at once, at least: most are new, and the first ones are proposed
+
+
+@dataclass(frozen=True)
+class Results:
+    """The distinct points that did not fail, in the order in which they first ended; means where there are several."""
+
+    X: Array  # (p, d)
+    Y: Array  # (p, m) finite
+    violation: Array  # (p,) 0 where feasible
+    row: Ints  # (p,) of each point's first result
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def take(self, chosen: Ints) -> "Results":
+        return Results(self.X[chosen], self.Y[chosen], self.violation[chosen], self.row[chosen])
+
+    def place(self) -> Ints:
+        """The place (p,) of each from 0, the best: by front, then the least crowded first."""
+        key = np.empty((2, len(self)))
+        for number, front in enumerate(fronts(self.Y, self.violation)):
+            key[:, front] = -crowding(self.Y[front]), np.full(len(front), number)
+        place = np.empty(len(self), dtype=np.intp)
+        place[np.lexsort(key)] = np.arange(len(self))
+        return place
+
+
+def results(rows: Rows) -> Results:
+    """What is known of the points that were told."""
+    known = np.flatnonzero(~np.isnan(rows.Y).any(axis=1))
+    lines: dict[bytes, int] = {}
+    line = np.array([lines.setdefault(x.tobytes(), len(lines)) for x in rows.X[known]], dtype=np.intp)
+    _, first = np.unique(line, return_index=True)
+    V = np.clip(np.hstack([rows.Y, rows.C])[known], -_HUGE, _HUGE)
+    share = 1 / np.bincount(line, minlength=len(lines))[line]
+    means = np.zeros((len(lines), V.shape[1]))
+    np.add.at(means, line, V * share[:, None])
+    m = rows.Y.shape[1]
+    return Results(rows.X[known[first]], means[:, :m], violations(means[:, m:]), known[first])
+
+
+Breed = Callable[[int, int], tuple[Array, Ints]]
+"""(count, mutations) -> that many snapped rows (count, d), and which rows are their parents (count, 1 or 2)."""
+
+
+def proposals(
+    state: History, pending: Array, n: int, rng: np.random.Generator, design: int, breed: Breed | None
+) -> list[Proposal]:
+    """The next n: points of the Sobol design until `design` points are known or under way, then children; random points
+    if those are not new, or if `breed` is None, for want of parents."""
+    problem, begun = state.problem, len(state.rows) + len(pending)
+    taken = Taken.of(problem, state.rows, pending)
+    indices, X = sequence(problem, taken, begun, min(n, max(design - begun, 0)))
+    made = [Proposal(x, why={"design": "sobol", "index": i}) for i, x in zip(indices, X, strict=True)]
+    for mutations in 2 ** np.arange(_ROUNDS) if breed else ():
+        missing = n - len(made)
+        if missing == 0 or breed is None:
+            break
+        taken = taken.plus(X)
+        bred, parents = breed(max(_LITTER, 2 * missing), int(mutations))
+        allowed = np.flatnonzero(problem.space.allowed(bred))
+        new = allowed[taken.admitted(bred[allowed], missing)]
+        X = bred[new]
+        made += [Proposal(bred[i], why={"parents": parents[i].tolist(), "mutations": int(mutations)}) for i in new]
+    if len(made) < n:
+        made += [Proposal(x, why={"design": "random"}) for x in unseen(taken.plus(X), n - len(made), rng)]
+    return made
+
+
+def population_size(given: int | None, budget: int | None) -> int:
+    """How many results may be parents where pairs are crossed: as given, else a tenth of the budget, 20 to 50."""
+    if given is not None:
+        return given
+    return _MOST if budget is None else min(max(-(-budget // 10), _FEWEST), _MOST)
+
+
+def design_size(population: int, budget: int | None) -> int:
+    """Points of the initial design: the population, but no more than a quarter of the budget."""
+    return population if budget is None else min(population, max(-(-budget // 4), 1))

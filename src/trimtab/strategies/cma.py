@@ -1,0 +1,274 @@
+"""CMA-ES for spaces of any mix of types: many results, cheap proposals.
+
+The search is a fold over the rows. A generation's points are a stream, drawn from its distribution by the study's seed
+and the generation's number, so that a told row says by its key whether it is a member of the generation, and which
+numbers it was rounded from. The distribution is updated when the results of lam members are there: those that came,
+in any order, and those of points that the record knows already. A late member of the generation before counts as one
+too. Of the rows that come from elsewhere the best is a member if it beats all others. Before the first member, rows
+from elsewhere warm-start the distribution. The fold of a row is all that `tell` does, hence the law of `tell`.
+
+Notation: lam members of a generation; V, Z as in `numerics.cmaes`; a position is an index in the stream.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..numerics import cmaes
+from ..numerics.cmaes import Distribution
+from ..numerics.warp import HUGE
+from . import Array, Problem, Proposal, Rows
+from .coordinates import Coordinates
+from .features import Ints
+from .points import Taken, unseen
+from .surrogate import head, scalar
+
+_SD = 1 / 6  # of the first distribution
+_LENGTH = 3  # generations that a stream would suffice for
+_ROUNDS = 8  # of drawing anew what is not allowed
+_BEST = 0.1  # share of the rows from elsewhere that a warm start goes by
+_SMALLEST = 1e-8  # standard deviation, below which the search starts again
+_DOUBLINGS = 6  # of lam, at most
+_FREE = 10  # generations that may follow from known results alone, after each row
+_EXTRA = 64  # draws where the stream is used up
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The points of one generation, in the order in which they are proposed."""
+
+    X: Array  # (length, d) snapped and allowed
+    V: Array  # (length, N)
+    Z: Ints  # (length, M)
+    at: Mapping[bytes, tuple[int, ...]]  # key of a point -> its positions
+
+
+@dataclass(frozen=True)
+class Member:
+    """A result that the next update goes by: the row, and what it was rounded from."""
+
+    row: int
+    v: Array  # (N,)
+    z: Ints  # (M,)
+    position: int | None = None  # None: not of this generation's stream
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The search at one moment."""
+
+    dist: Distribution
+    lam: int
+    number: int  # of generations before, restarts included
+    restarts: int
+    origin: int  # rows from which the first distribution was made
+    stream: Stream
+    before: "Generation | None" = None  # whose members may still come
+    begun: bool = False  # whether a member has ever been told
+    members: tuple[Member, ...] = ()
+    guest: int | None = None  # best row from elsewhere since the last update
+    best: int | None = None  # best row of this run
+    stalled: int = 0  # generations since it was found
+
+
+@dataclass(frozen=True)
+class State:
+    """All rows, and the search that they led to."""
+
+    problem: Problem
+    rows: Rows
+    known: Mapping[bytes, tuple[int, ...]]  # key of a point -> its rows
+    now: Generation
+
+
+@dataclass(frozen=True)
+class CMA:
+    """Covariance matrix adaptation with margin, restarts with doubled populations, and warm start (see the module)."""
+
+    name: str = "cma"
+    version: str = "1"
+
+    def init(self, problem: Problem) -> State:
+        rows = Rows.empty(len(problem.space), problem.goals, problem.constraints)
+        with np.errstate(all="ignore"):
+            return State(problem, rows, {}, _first(problem, rows))
+
+    def tell(self, state: State, rows: Rows) -> State:
+        told, known, now = state.rows + rows, dict(state.known), state.now
+        search = _Search(state.problem, told, known)
+        with np.errstate(all="ignore"):
+            for row, key in enumerate(state.problem.space.keys(rows.X), start=len(state.rows)):
+                known[key] = (*known.get(key, ()), row)
+                now = search.forward(search.after(now, row, key))
+        return State(state.problem, told, known, now)
+
+    def ask(self, state: State, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        problem, now = state.problem, state.now
+        counts = {key: len(rows) for key, rows in state.known.items()}
+        taken = Taken(problem.space, problem.replicates, counts).plus(pending)
+        X = now.stream.X[taken.admitted(now.stream.X, n)]
+        rest = X[:0]
+        if len(X) < n:
+            with np.errstate(all="ignore"):
+                more = _draw(problem, now.dist, _EXTRA, rng)[0]
+            X = np.concatenate([X, more[taken.plus(X).admitted(more, n - len(X))]])
+            rest = unseen(taken.plus(X), n - len(X), rng)
+        why = {"design": "cma", "generation": now.number, "population": now.lam, "restarts": now.restarts}
+        why |= {"sigma": now.dist.sigma, "warm": now.origin}
+        return [Proposal(x, why=why) for x in X] + [Proposal(x, why={"design": "random"}) for x in rest]
+
+
+def population(problem: Problem) -> int:
+    """Members of a generation: Hansen's default (48) and at least one for each worker."""
+    d = len(Coordinates.of(problem.space))
+    return max(4 + int(3 * np.log(max(d, 1))), problem.workers)
+
+
+def ranked(problem: Problem, rows: Rows, chosen: Sequence[int] | Ints, restarts: int = 0) -> Ints:
+    """The order of the chosen rows from best to worst: feasible ones by goal, others by violation, failed ones last.
+
+    Several goals: each restart goes by another weighting of them.
+    """
+    index = np.asarray(chosen, dtype=np.intp)
+    Y, C = rows.Y[index], rows.C[index]
+    failed = np.asarray(np.isnan(Y).any(1))
+    weights = np.random.default_rng([problem.seed, restarts]).dirichlet(np.ones(problem.goals))
+    excess = np.clip(np.where(np.isnan(C), np.inf, C), 0.0, HUGE)
+    excess = (excess / np.maximum(excess.max(0, initial=0.0), 1 / HUGE)).sum(1)
+    return np.lexsort((scalar(Y, failed, weights), excess, failed))
+
+
+def _draw(problem: Problem, dist: Distribution, n: int, rng: np.random.Generator) -> tuple[Array, Array, Ints]:
+    """n allowed points X (n, d) of the distribution, with V and Z: drawn again, then replaced, where not allowed."""
+    space, coordinates = problem.space, Coordinates.of(problem.space)
+    V, Z = cmaes.sample(dist, n, rng)
+    for _ in range(_ROUNDS):
+        bad = np.flatnonzero(~space.allowed(coordinates.rows(V, Z)))
+        if not len(bad):
+            break
+        V[bad], Z[bad] = cmaes.sample(dist, len(bad), rng)
+    V = coordinates.clipped(V)  # not drawn again, so that an optimum on the boundary is met exactly
+    X = space.snap(coordinates.rows(V, Z))
+    bad = np.flatnonzero(~space.allowed(X))
+    if len(bad):
+        X[bad] = space.sample(len(bad), rng)
+        V[bad], Z[bad] = coordinates.parts(X[bad], V[bad], Z[bad])
+    return X, V, Z
+
+
+def _stream(problem: Problem, dist: Distribution, lam: int, name: tuple[int, ...]) -> Stream:
+    """The stream of a generation: a function of its distribution, the study's seed and its name."""
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([problem.seed, *name])))
+    X, V, Z = _draw(problem, dist, _LENGTH * lam, rng)
+    at: dict[bytes, tuple[int, ...]] = {}
+    for position, key in enumerate(problem.space.keys(X)):
+        at[key] = (*at.get(key, ()), position)
+    return Stream(X, V, Z, at)
+
+
+def _first(problem: Problem, rows: Rows) -> Generation:
+    """The first generation after rows that all come from elsewhere: by the best of them where they are enough."""
+    coordinates, lam = Coordinates.of(problem.space), population(problem)
+    n = len(coordinates.numbers)
+    mean, C = np.full(n, 0.5), np.eye(n) * _SD**2
+    order = ranked(problem, rows, range(len(rows)))
+    order = order[~np.isnan(rows.Y[order]).any(1)]
+    if len(order) >= 2 * lam:
+        best = rows.X[order[: max(int(_BEST * len(order)), 2)]]
+        mean, C = cmaes.promising(coordinates.parts(best, mean, coordinates.options * 0)[0])
+    dist = cmaes.start(mean, C, coordinates.options)
+    return Generation(dist, lam, 0, 0, len(rows), _stream(problem, dist, lam, (len(rows), 0)))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How the search goes on, given the results; only those of rows that came before are looked at."""
+
+    problem: Problem
+    rows: Rows
+    known: Mapping[bytes, tuple[int, ...]]
+
+    def after(self, now: Generation, row: int, key: bytes) -> Generation:
+        """The generation with one more row told."""
+        before = now.before
+        if not now.begun and key not in now.stream.at and before is not None and key in before.stream.at:
+            now, before = before, None  # the rows since then, on which `now` was started, were only faster
+        if key in now.stream.at:
+            joined = (*now.members, *self._members(now, row, key))
+            return replace(now, begun=True, members=joined)
+        if now.begun and before is not None and key in before.stream.at:
+            position = before.stream.at[key][0]
+            late = Member(row, before.stream.V[position], before.stream.Z[position])
+            return replace(now, members=(*now.members, late))
+        if now.begun:
+            return replace(now, guest=self._better(now, now.guest, row))
+        if row + 1 - now.origin >= 2 * now.lam:
+            return replace(_first(self.problem, head(self.rows, row + 1)), before=replace(now, before=None))
+        return now
+
+    def forward(self, now: Generation) -> Generation:
+        """As far as the results go."""
+        for _ in range(_FREE):
+            if len(now.members) < now.lam:
+                break
+            now = self._next(now)
+        return now
+
+    def _members(self, now: Generation, row: int, key: bytes) -> Iterator[Member]:
+        """The members that the result of a point of the stream makes: it may be there more than once."""
+        there = {m.position for m in now.members}
+        positions = [p for p in now.stream.at[key] if p not in there]
+        for p in [p for p in positions if p < now.lam] or positions[:1]:
+            yield Member(row, now.stream.V[p], now.stream.Z[p], p)
+
+    def _better(self, now: Generation, old: int | None, new: int) -> int | None:
+        """The better one of two rows, the old one if they are equal."""
+        if np.isnan(self.rows.Y[new]).any():
+            return old
+        return new if old is None else (old, new)[ranked(self.problem, self.rows, (old, new), now.restarts)[0]]
+
+    def _next(self, now: Generation) -> Generation:
+        """The generation after a full one."""
+        members = self._selected(now)
+        coordinates, best = Coordinates.of(self.problem.space), self._better(now, now.best, members[0].row)
+        stalled = now.stalled + 1 if best == now.best else 0
+        dist = now.dist
+        if not np.isnan(self.rows.Y[members[0].row]).any():  # else nothing has succeeded
+            V, Z = np.stack([m.v for m in members]), np.stack([m.z for m in members])
+            foreign = np.array([m.position is None for m in members])
+            dist = cmaes.update(dist, V, Z, foreign, coordinates.edges, cmaes.margin(*coordinates.discrete))
+        if stalled > 30 + 50 * len(coordinates) / now.lam or cmaes.converged(dist, _SMALLEST):
+            return self._restarted(now)
+        return self._opened(replace(now, dist=dist, before=replace(now, before=None), best=best, stalled=stalled))
+
+    def _selected(self, now: Generation) -> list[Member]:
+        """lam members from best to worst. A guest that beats them all takes the place of the worst."""
+        members = now.members[: now.lam]
+        chosen = [m.row for m in members]
+        guests = [] if now.guest is None else [now.guest]
+        order = ranked(self.problem, self.rows, chosen + guests, now.restarts)
+        if order[0] < now.lam:
+            return [members[i] for i in order if i < now.lam]
+        coordinates = Coordinates.of(self.problem.space)
+        mode = now.dist.q.argmax(1) if len(now.dist.q) else coordinates.options
+        V, Z = coordinates.parts(self.rows.X[guests], now.dist.mean, mode)
+        return [Member(guests[0], V[0], Z[0]), *(members[i] for i in order[1:-1])]
+
+    def _restarted(self, now: Generation) -> Generation:
+        """From another point, with a population twice as large (Auger and Hansen 2005)."""
+        restarts = now.restarts + 1
+        coordinates = Coordinates.of(self.problem.space)
+        rng = np.random.default_rng([self.problem.seed, restarts, 1])
+        n = len(coordinates.numbers)
+        dist = cmaes.start(rng.random(n), np.eye(n) * _SD**2, coordinates.options)
+        lam = population(self.problem) * 2 ** min(restarts, _DOUBLINGS)
+        return self._opened(replace(now, dist=dist, lam=lam, restarts=restarts, before=None, best=None, stalled=0))
+
+    def _opened(self, now: Generation) -> Generation:
+        """A generation of the distribution `now.dist`: what is known already of its points counts."""
+        number = now.number + 1
+        stream = _stream(self.problem, now.dist, now.lam, (now.origin, number))
+        members = sorted((p, self.known[key][-1]) for key, at in stream.at.items() if key in self.known for p in at)
+        known = tuple(Member(row, stream.V[p], stream.Z[p], p) for p, row in members if p < now.lam)
+        return replace(now, number=number, stream=stream, members=known, guest=None)

@@ -1,0 +1,47 @@
+"""Regularised evolution (Real et al. 2019): made for spaces of choices, such as neural architectures.
+
+The population are the latest results, so that a point dies of age however good it was. Each proposal is the best of
+some that are drawn from the population, changed in one parameter.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SpecError
+from . import Array, History, Problem, Proposal, Rows
+from .breeding import Ints, design_size, proposals, results
+from .variation import mutants
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """Regularised evolution. `population`: how many results live, at most a quarter of the budget; `sample`: of how
+    many the best becomes a parent."""
+
+    population: int = 100
+    sample: int = 10
+    name: str = "evolution"
+    version: str = "1"
+
+    def init(self, problem: Problem) -> History:
+        """Raises SpecError if population or sample is smaller than 1."""
+        if min(self.population, self.sample) < 1:
+            raise SpecError(f"population={self.population} and sample={self.sample} must both be at least 1")
+        return History.start(problem)
+
+    def tell(self, state: History, rows: Rows) -> History:
+        return state.with_rows(rows)
+
+    def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        size = design_size(self.population, state.problem.budget)
+        known = results(state.rows)
+        alive = known.take(np.arange(len(known))[-size:])
+        place = alive.place()
+
+        def breed(count: int, mutations: int) -> tuple[Array, Ints]:
+            drawn = rng.integers(len(alive), size=(count, self.sample))
+            parent = drawn[np.arange(count), place[drawn].argmin(axis=1)]
+            return mutants(state.problem.space, alive.X[parent], mutations, rng), alive.row[parent][:, None]
+
+        return proposals(state, pending, n, rng, size, breed if len(alive) else None)

@@ -1,0 +1,59 @@
+"""NSGA-II (Deb et al. 2002): evolutionary search for several goals, steady-state and without a population of its own.
+
+The population is the best of all results so far: fronts in order, of the last one those that are most spread, with
+constraint domination. Each proposal is a child of two winners of binary tournaments.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SpecError
+from ..numerics.pareto import fronts, spread
+from . import Array, History, Problem, Proposal, Rows
+from .breeding import Ints, Results, design_size, population_size, proposals, results
+from .variation import children
+
+
+@dataclass(frozen=True)
+class NSGA2:
+    """Search by non-dominated sorting. `population`: how many results may be parents; None: a tenth of the budget, between 20
+    and 50."""
+
+    population: int | None = None
+    name: str = "nsga2"
+    version: str = "1"
+
+    def init(self, problem: Problem) -> History:
+        """Raises SpecError if the population is smaller than 2."""
+        if self.population is not None and self.population < 2:
+            raise SpecError(f"population={self.population} has no pairs; give at least 2")
+        return History.start(problem)
+
+    def tell(self, state: History, rows: Rows) -> History:
+        return state.with_rows(rows)
+
+    def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        problem = state.problem
+        size = population_size(self.population, problem.budget)
+        alive = survivors(results(state.rows), size)
+        place = alive.place()
+
+        def breed(count: int, mutations: int) -> tuple[Array, Ints]:
+            contest = rng.integers(len(alive), size=(count, 2, 2))
+            winners = np.take_along_axis(contest, place[contest].argmin(axis=2)[..., None], axis=2)[..., 0]
+            A, B = alive.X[winners[:, 0]], alive.X[winners[:, 1]]
+            return children(problem.space, A, B, mutations, rng), alive.row[winners]
+
+        design = design_size(size, problem.budget)
+        return proposals(state, pending, n, rng, design, breed if len(alive) else None)
+
+
+def survivors(known: Results, count: int) -> Results:
+    """The best `count`."""
+    chosen = np.empty(0, dtype=np.intp)
+    for front in fronts(known.Y, known.violation):
+        chosen = np.append(chosen, front[spread(known.Y[front], count - len(chosen))])
+        if len(chosen) == count:
+            break
+    return known.take(chosen)

@@ -1,0 +1,111 @@
+"""NSGA-III (Deb and Jain 2014; constraints: Jain and Deb 2014): evolutionary search for many goals.
+
+As NSGA-II, but the last front that has room in the population is thinned by reference directions, evenly spaced on the
+simplex: results are kept near those that have fewest. Parents win binary tournaments by front: the
+published ones, which ask for feasibility only, press too little in a study of some hundred trials.
+
+Notation: m goals, h directions, f rows of the fronts in question.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SpecError
+from ..numerics.pareto import directions, fronts, ranks, scaled
+from . import Array, History, Problem, Proposal, Rows
+from .breeding import Ints, Results, design_size, population_size, proposals, results
+from .variation import children
+
+_LEAST = 1e-6
+
+
+@dataclass(frozen=True)
+class NSGA3:
+    """Search by non-dominated sorting and reference directions. `population`: how many results may be parents; None: a
+    tenth of the budget, between 20 and 50. It is raised to the number of goals, so that each direction has room."""
+
+    population: int | None = None
+    name: str = "nsga3"
+    version: str = "1"
+
+    def init(self, problem: Problem) -> History:
+        """Raises SpecError if the population is smaller than 2."""
+        if self.population is not None and self.population < 2:
+            raise SpecError(f"population={self.population} has no pairs; give at least 2")
+        return History.start(problem)
+
+    def tell(self, state: History, rows: Rows) -> History:
+        return state.with_rows(rows)
+
+    def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        problem = state.problem
+        size = max(population_size(self.population, problem.budget), problem.goals)
+        alive = survivors(results(state.rows), size)
+        rank = ranks(alive.Y, alive.violation)
+
+        def breed(count: int, mutations: int) -> tuple[Array, Ints]:
+            contest = rng.integers(len(alive), size=(count, 2, 2))
+            winners = np.take_along_axis(contest, rank[contest].argmin(axis=2)[..., None], axis=2)[..., 0]
+            A, B = alive.X[winners[:, 0]], alive.X[winners[:, 1]]
+            return children(problem.space, A, B, mutations, rng), alive.row[winners]
+
+        design = design_size(size, problem.budget)
+        return proposals(state, pending, n, rng, design, breed if len(alive) else None)
+
+
+def survivors(known: Results, count: int) -> Results:
+    """The best `count`: whole fronts, and of the next one those that fill the emptiest directions."""
+    chosen = np.empty(0, dtype=np.intp)
+    best = None  # the first front
+    for front in fronts(known.Y, known.violation):
+        best = front if best is None else best
+        if len(chosen) + len(front) > count:
+            lines = directions(known.Y.shape[1], count)
+            Z = normalised(known.Y[np.append(chosen, front)], known.Y[best])
+            return known.take(np.append(chosen, front[fill(Z, len(chosen), count, lines)]))
+        chosen = np.append(chosen, front)
+    return known.take(chosen)
+
+
+def normalised(Y: Array, front: Array) -> Array:
+    """Y (f, m) with the first front's ideal point at 0 and its intercepts with the axes at 1 (section IV-C).
+
+    The intercepts are those of the plane through the points that are extreme in each goal; where there is no such
+    plane, the worst of each goal.
+    """
+    every = scaled(np.concatenate([Y, front]))
+    Z, F = every[: len(Y)], every[len(Y) :]
+    low = F.min(axis=0)
+    Z, F = Z - low, F - low
+    m = Y.shape[1]
+    extreme = F[[int((F / np.where(np.arange(m) == j, 1.0, _LEAST)).max(axis=1).argmin()) for j in range(m)]]  # (eq. 4)
+    worst = np.maximum(F.max(axis=0), _LEAST)
+    try:
+        inverse = np.linalg.solve(extreme, np.ones(m))
+    except np.linalg.LinAlgError:
+        return np.asarray(Z / worst)
+    sound = np.isfinite(inverse).all() and (inverse > 0).all() and (inverse <= 1 / _LEAST).all()
+    return np.asarray(Z * inverse if sound else Z / worst)
+
+
+def fill(Z: Array, settled: int, count: int, lines: Array) -> Ints:
+    """Which of the rows Z (f, m) after the first `settled` join those until there are `count` (algorithms 3 and 4).
+
+    Again and again the direction with the fewest takes the row that is nearest to it; ties go to the first direction.
+    """
+    unit = lines / np.linalg.norm(lines, axis=1, keepdims=True)
+    along = Z @ unit.T
+    distance = np.sqrt(np.maximum((Z**2).sum(axis=1)[:, None] - along**2, 0.0))
+    nearest = distance.argmin(axis=1)
+    niche = np.bincount(nearest[:settled], minlength=len(lines)).astype(float)
+    own = distance[np.arange(len(Z)), nearest]
+    waiting = [settled + np.flatnonzero(nearest[settled:] == h) for h in range(len(lines))]
+    queues = [rows[np.argsort(own[rows], kind="stable")].tolist()[::-1] for rows in waiting]
+    niche[[not q for q in queues]] = np.inf
+    joined: list[int] = []
+    while settled + len(joined) < count:
+        h = int(niche.argmin())
+        joined.append(queues[h].pop() - settled)
+        niche[h] = niche[h] + 1 if queues[h] else np.inf
+    return np.array(joined, dtype=np.intp)

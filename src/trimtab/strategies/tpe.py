@@ -1,0 +1,184 @@
+"""Tree-structured Parzen estimator: for many results, and spaces with conditions, at little cost.
+
+After a Sobol design the results are split into the good ones and the rest, and the point is proposed for which the
+density of the good, l, is largest against that of the rest, g, among samples of l and some uniform ones (Bergstra et
+al. 2011). Densities are multivariate, with the settings recommended by Watanabe (2023, arXiv 2304.11127): a share of
+0.15, good rows weighted by their improvement, bandwidths as in `numerics.kde`. A row speaks of its active columns only.
+Failed and pending rows belong to the rest. Infeasible rows come after all feasible ones, in order of their violation.
+Several goals are ordered by non-dominated rank.
+
+Notation: d columns, n rows, m goals, k constraints.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..numerics.kde import Columns, Ints, Mixture
+from . import Array, History, Problem, Proposal, Rows
+from .points import Taken, sequence, unseen
+
+_DESIGN = 10  # points of the initial design
+_SHARE, _GOOD = 0.15, 50  # of the results are good, at most so many
+_CANDIDATES = 24  # from l
+_UNIFORM = 8
+_KERNELS = 4096  # of the rest at most: more of them cost time and say little more
+_HUGE = 1e300
+
+
+@dataclass(frozen=True)
+class TPE:
+    """Tree-structured Parzen estimator."""
+
+    name: str = "tpe"
+    version: str = "1"
+
+    def init(self, problem: Problem) -> History:
+        return History.start(problem)
+
+    def tell(self, state: History, rows: Rows) -> History:
+        return state.with_rows(rows)
+
+    def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        problem, rows = state.problem, state.rows
+        taken = Taken.of(problem, rows, pending)
+        with np.errstate(all="ignore"):
+            split = _split(problem, rows)
+            proposals: list[Proposal] = []
+            while len(proposals) < n:
+                if len(split.good) and len(rows) + len(pending) >= _DESIGN:
+                    proposal = _by_model(split, pending, taken, rng)
+                else:
+                    proposal = _by_design(problem, taken, len(rows) + len(pending), rng)
+                if proposal is None:
+                    break
+                proposals.append(proposal)
+                if len(proposals) < n:
+                    taken = taken.plus(proposal.x[None])
+                    pending = np.concatenate([pending, proposal.x[None]])
+        return proposals
+
+
+def _by_design(problem: Problem, taken: Taken, count: int, rng: np.random.Generator) -> Proposal | None:
+    for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
+        return Proposal(x, why={"design": "sobol", "index": index})
+    return _at_random(taken, rng)
+
+
+def _at_random(taken: Taken, rng: np.random.Generator) -> Proposal | None:
+    for x in unseen(taken, 1, rng):
+        return Proposal(x, why={"design": "random"})
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------ good and rest
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The results in two parts, and the density of the first."""
+
+    columns: Columns
+    good: Array  # (g, d)
+    rest: Array  # (n - g, d)
+    density: Mixture  # l
+
+
+def _split(problem: Problem, rows: Rows) -> _Split:
+    known = np.flatnonzero(~np.isnan(rows.Y).any(axis=1))
+    Y = np.clip(rows.Y[known], -_HUGE, _HUGE)
+    count = min(int(np.ceil(_SHARE * len(known))), _GOOD)
+    violation = _violation(rows.C[known])
+    best, weights = _best(Y, violation, count)
+    good = np.zeros(len(rows), dtype=bool)
+    good[known[best]] = True
+    columns = Columns.of(problem.space.cells, problem.space.unordered)
+    X = rows.X[known[best]]
+    return _Split(columns, X, rows.X[~good], Mixture.fit(columns, X, weights))
+
+
+def _violation(C: Array) -> Array:
+    """By how much each row of C (n, k) violates the constraints, in units of the median violation of each: (n,), 0
+    where feasible, inf where unknown."""
+    total = np.zeros(len(C))
+    for column in np.clip(C.T, 0.0, _HUGE):
+        positive = column[column > 0]
+        scale = np.median(positive / 2) * 2 if len(positive) else 1.0
+        total += np.where(np.isnan(column), np.inf, column / scale)
+    return total
+
+
+def _best(Y: Array, violation: Array, count: int) -> tuple[Ints, Array]:
+    """Indices of the `count` best of the rows Y (n, m), and their weights.
+
+    Feasible rows of one goal weigh as much as they improve on the best of the rest (the expected improvement's
+    weights); all others weigh the same.
+    """
+    feasible = np.flatnonzero(violation == 0)
+    if Y.shape[1] == 1:
+        order = feasible[np.argsort(Y[feasible, 0], kind="stable")]
+    else:
+        order = feasible[_fronts(Y[feasible], min(count, len(feasible)))]
+    if len(order) < count:
+        others = np.flatnonzero(violation > 0)
+        order = np.append(order, others[np.argsort(violation[others], kind="stable")])
+    best = order[:count]
+    weights = np.ones(len(best))
+    if Y.shape[1] == 1 and count < len(feasible):
+        gain = Y[order[count], 0] - Y[best, 0]
+        if gain.max() > 0:
+            weights = gain / gain.max()
+    return best, weights
+
+
+def _fronts(Y: Array, count: int) -> Ints:
+    """The first `count` rows of Y (n, m) by non-dominated rank; of the last front those spread along its first goal."""
+    left = np.lexsort(Y.T[::-1])  # a row is dominated only by rows before it
+    chosen = np.empty(0, dtype=np.intp)
+    while len(chosen) < count:
+        front, rest = [], left
+        later: list[Ints] = []
+        while len(rest):
+            first, rest = rest[0], rest[1:]
+            front.append(first)
+            dominated = (Y[first] <= Y[rest]).all(axis=1) & (Y[first] < Y[rest]).any(axis=1)
+            later.append(rest[dominated])
+            rest = rest[~dominated]
+        missing = count - len(chosen)
+        if len(front) > missing:
+            front = [front[i] for i in np.linspace(0, len(front) - 1, missing).round().astype(int)]
+        chosen = np.append(chosen, front)
+        left = np.sort(np.concatenate(later)) if later else left[:0]
+        left = left[np.lexsort(Y[left].T[::-1])]
+    return chosen
+
+
+# --------------------------------------------------------------------------------------------------------- proposal
+
+
+def _by_model(split: _Split, pending: Array, taken: Taken, rng: np.random.Generator) -> Proposal | None:
+    """The candidate of the largest l / g; None if no point is left."""
+    X = _candidates(split.density, taken, rng)
+    if len(X) == 0:
+        return None
+    bad = np.concatenate([split.rest, pending])
+    if len(bad) > _KERNELS:
+        bad = bad[np.linspace(0, len(bad) - 1, _KERNELS).astype(int)]
+    score = split.density.log_density(X) - Mixture.fit(split.columns, bad).log_density(X)
+    top = int(np.argmax(score))
+    why = {"acquisition": "log l/g", "value": float(score[top]), "good": len(split.good), "rest": len(bad)}
+    return Proposal(X[top], why=why)
+
+
+def _candidates(density: Mixture, taken: Taken, rng: np.random.Generator) -> Array:
+    """Points (c, d) that may be proposed: samples of the density, drawn on while few of them are new, and uniform
+    ones."""
+    space = taken.space
+    found, tries = np.empty((0, len(space))), space.sample(_UNIFORM, rng)
+    for draw in (_CANDIDATES, 4 * _CANDIDATES, 16 * _CANDIDATES):
+        X = space.snap(density.sample(draw, rng))
+        tries = np.concatenate([tries, X[space.allowed(X)]])
+        found = tries[taken.admitted(tries, _CANDIDATES + _UNIFORM)]
+        if len(found) >= _CANDIDATES:
+            break
+    return found if len(found) else unseen(taken, 1, rng)
