@@ -19,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 from .canonical import dumps
 from .errors import SpecError
 from .goals import Metrics
+from .numerics.pareto import nondominated
 from .records import (
     COUNTED,
     OPEN,
@@ -195,7 +196,9 @@ def fold(
         last = Fold(key, strategy, strategy.init(problem), 0)
     if last.n == len(told):
         return last
-    state = last.strategy.tell(last.state, rows(spec, told[last.n :], baseline))
+    fresh = rows(spec, told[last.n :], baseline)
+    with _blas().limit(limits=1):
+        state = last.strategy.tell(last.state, fresh)
     return Fold(key, last.strategy, state, len(told))
 
 
@@ -393,12 +396,7 @@ def pareto(spec: StudySpec, found: Sequence[Candidate]) -> list[Candidate]:
     """Candidates that no other one beats in every goal, among those not known to be infeasible, by trial number."""
     allowed = sorted((c for c in found if c.feasible is not False), key=lambda c: c.trial.number)
     L = np.array([[g.loss(c.metrics) for g in spec.goals] for c in allowed]).reshape(len(allowed), len(spec.goals))
-    keep = []
-    for i, row in enumerate(L):
-        dominates = (row >= L).all(axis=1) & (row > L).any(axis=1)
-        if not dominates.any():
-            keep.append(allowed[i])
-    return keep
+    return [allowed[i] for i in np.flatnonzero(nondominated(L))]
 
 
 # -------------------------------------------------------------------------------------------------------------- replay

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics.pareto import crowding, fronts, violations
+from ..space import Space
 from . import Array, History, Proposal, Rows
 from .points import Taken, sequence, unseen
+from .variation import children
 
 Ints = NDArray[np.intp]
 
@@ -64,8 +66,20 @@ def results(rows: Rows) -> Results:
     return Results(rows.X[known[first]], means[:, :m], violations(means[:, m:]), known[first])
 
 
-Breed = Callable[[int, int], tuple[Array, Ints]]
-"""(count, mutations) -> that many snapped rows (count, d), and which rows are their parents (count, 1 or 2)."""
+Breed = Callable[[int, int, np.random.Generator], tuple[Array, Ints]]
+"""(count, mutations, rng) -> that many snapped rows (count, d), and which rows are their parents (count, 1 or 2)."""
+
+
+def by_tournament(space: Space, alive: Results, place: Ints) -> Breed | None:
+    """Children of pairs, each parent the winner of a binary tournament by `place` (p,); None if nobody is alive."""
+
+    def breed(count: int, mutations: int, rng: np.random.Generator) -> tuple[Array, Ints]:
+        rivals = rng.integers(len(alive), size=(count, 2, 2))
+        winners = np.take_along_axis(rivals, place[rivals].argmin(axis=2)[..., None], axis=2)[..., 0]
+        A, B = alive.X[winners[:, 0]], alive.X[winners[:, 1]]
+        return children(space, A, B, mutations, rng), alive.row[winners]
+
+    return breed if len(alive) else None
 
 
 def proposals(
@@ -82,7 +96,7 @@ def proposals(
         if missing == 0 or breed is None:
             break
         taken = taken.plus(X)
-        bred, parents = breed(max(_LITTER, 2 * missing), int(mutations))
+        bred, parents = breed(max(_LITTER, 2 * missing), int(mutations), rng)
         allowed = np.flatnonzero(problem.space.allowed(bred))
         new = allowed[taken.admitted(bred[allowed], missing)]
         X = bred[new]

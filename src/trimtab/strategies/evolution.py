@@ -39,7 +39,7 @@ class Evolution:
         alive = known.take(np.arange(len(known))[-size:])
         place = alive.place()
 
-        def breed(count: int, mutations: int) -> tuple[Array, Ints]:
+        def breed(count: int, mutations: int, rng: np.random.Generator) -> tuple[Array, Ints]:
             drawn = rng.integers(len(alive), size=(count, self.sample))
             parent = drawn[np.arange(count), place[drawn].argmin(axis=1)]
             return mutants(state.problem.space, alive.X[parent], mutations, rng), alive.row[parent][:, None]

@@ -11,8 +11,7 @@ import numpy as np
 from ..errors import SpecError
 from ..numerics.pareto import fronts, spread
 from . import Array, History, Problem, Proposal, Rows
-from .breeding import Ints, Results, design_size, population_size, proposals, results
-from .variation import children
+from .breeding import Results, by_tournament, design_size, population_size, proposals, results
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,8 @@ class NSGA2:
         problem = state.problem
         size = population_size(self.population, problem.budget)
         alive = survivors(results(state.rows), size)
-        place = alive.place()
-
-        def breed(count: int, mutations: int) -> tuple[Array, Ints]:
-            contest = rng.integers(len(alive), size=(count, 2, 2))
-            winners = np.take_along_axis(contest, place[contest].argmin(axis=2)[..., None], axis=2)[..., 0]
-            A, B = alive.X[winners[:, 0]], alive.X[winners[:, 1]]
-            return children(problem.space, A, B, mutations, rng), alive.row[winners]
-
-        design = design_size(size, problem.budget)
-        return proposals(state, pending, n, rng, design, breed if len(alive) else None)
+        breed = by_tournament(problem.space, alive, alive.place())
+        return proposals(state, pending, n, rng, design_size(size, problem.budget), breed)
 
 
 def survivors(known: Results, count: int) -> Results:

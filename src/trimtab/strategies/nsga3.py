@@ -1,8 +1,8 @@
 """NSGA-III (Deb and Jain 2014; constraints: Jain and Deb 2014): evolutionary search for many goals.
 
 As NSGA-II, but the last front that has room in the population is thinned by reference directions, evenly spaced on the
-simplex: results are kept near those that have fewest. Parents win binary tournaments by front: the
-published ones, which ask for feasibility only, press too little in a study of some hundred trials.
+simplex: results are kept near those that have fewest. Parents win binary tournaments by front: the published ones,
+which ask for feasibility only, press too little in a study of some hundred trials.
 
 Notation: m goals, h directions, f rows of the fronts in question.
 """
@@ -14,8 +14,7 @@ import numpy as np
 from ..errors import SpecError
 from ..numerics.pareto import directions, fronts, ranks, scaled
 from . import Array, History, Problem, Proposal, Rows
-from .breeding import Ints, Results, design_size, population_size, proposals, results
-from .variation import children
+from .breeding import Ints, Results, by_tournament, design_size, population_size, proposals, results
 
 _LEAST = 1e-6
 
@@ -42,16 +41,8 @@ class NSGA3:
         problem = state.problem
         size = max(population_size(self.population, problem.budget), problem.goals)
         alive = survivors(results(state.rows), size)
-        rank = ranks(alive.Y, alive.violation)
-
-        def breed(count: int, mutations: int) -> tuple[Array, Ints]:
-            contest = rng.integers(len(alive), size=(count, 2, 2))
-            winners = np.take_along_axis(contest, rank[contest].argmin(axis=2)[..., None], axis=2)[..., 0]
-            A, B = alive.X[winners[:, 0]], alive.X[winners[:, 1]]
-            return children(problem.space, A, B, mutations, rng), alive.row[winners]
-
-        design = design_size(size, problem.budget)
-        return proposals(state, pending, n, rng, design, breed if len(alive) else None)
+        breed = by_tournament(problem.space, alive, ranks(alive.Y, alive.violation))
+        return proposals(state, pending, n, rng, design_size(size, problem.budget), breed)
 
 
 def survivors(known: Results, count: int) -> Results:

@@ -93,6 +93,8 @@ def unseen(taken: Taken, n: int, rng: np.random.Generator) -> Array:
         X = space.sample(draw, rng)
         X = X[taken.admitted(X, n - len(found))]
         found, taken = np.concatenate([found, X]), taken.plus(X)
+        if len(found) >= n:
+            break
     if len(found) < n and size(space) <= _LISTABLE:
         X = listing(space)
         X = X[np.tile(rng.permutation(len(X)), taken.limit)]
