@@ -72,7 +72,7 @@ def free(problem: Problem, rows: Rows, pending: np.ndarray) -> float:
     return sum(max(problem.replicates - taken.count(key), 0) for key in every)
 
 
-def check(problem: Problem, rows: Rows, pending: np.ndarray, n: int, proposals: list[Proposal]) -> None:
+def check_proposals(problem: Problem, rows: Rows, pending: np.ndarray, n: int, proposals: list[Proposal]) -> None:
     """Every rule that a list of proposals has to keep."""
     space = problem.space
     assert len(proposals) == min(n, free(problem, rows, pending))
@@ -101,7 +101,7 @@ def test_proposals_are_legal_new_and_as_many_as_asked(name, seed):
     rows = random_history(problem, random.choice([0, 1, 5, 12, 25, 60]), rng)
     pending = problem.space.sample(random.choice([0, 0, 1, 4]), rng)
     n = random.randint(1, 8)
-    check(problem, rows, pending, n, propose(strategy(name), problem, rows, pending, n, seed))
+    check_proposals(problem, rows, pending, n, propose(strategy(name), problem, rows, pending, n, seed))
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -154,7 +154,7 @@ def test_a_finite_space_is_exhausted_exactly(name, replicates):
     rows = Rows.empty(3, 1, 0)
     for turn in range(50):
         proposals = made.ask(state, pending, 3, np.random.default_rng(turn))
-        check(problem, rows, pending, 3, proposals)
+        check_proposals(problem, rows, pending, 3, proposals)
         if not proposals:
             break
         X = np.stack([p.x for p in proposals])
@@ -179,7 +179,7 @@ def test_small_and_odd_spaces(name, space):
     for n in (0, 1, 15):
         rng = np.random.default_rng(n)
         rows = random_history(problem, n, rng)
-        check(problem, rows, rows.X[:0], 4, propose(strategy(name), problem, rows, rows.X[:0], 4))
+        check_proposals(problem, rows, rows.X[:0], 4, propose(strategy(name), problem, rows, rows.X[:0], 4))
 
 
 SAFE = Space(x=Int(0, 1000), y=Int(1, 1000, log=True), c=Choice("a", "b", "c"))
@@ -223,10 +223,10 @@ def test_hard_numbers_still_give_valid_proposals(name, case):
     few = Rows(X[:6], Y[:6], C[:6], np.ones(6), np.ones(6))
     for rows, budget in ((usual, 50), (equal, 50), (few, 8)):
         problem = Problem(SAFE, budget=budget, constraints=C.shape[1])
-        check(problem, rows, X[:2], 3, propose(strategy(name), problem, rows, X[:2], 3))
+        check_proposals(problem, rows, X[:2], 3, propose(strategy(name), problem, rows, X[:2], 3))
         two = replace(problem, goals=2)
         twice = replace(rows, Y=np.hstack([rows.Y, rows.Y[::-1]]))
-        check(two, twice, X[:2], 2, propose(strategy(name), two, twice, X[:2], 2))
+        check_proposals(two, twice, X[:2], 2, propose(strategy(name), two, twice, X[:2], 2))
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -234,7 +234,7 @@ def test_hard_numbers_still_give_valid_proposals(name, case):
 def test_long_histories(name, n):
     problem = Problem(SAFE, budget=5000)
     rows = random_history(problem, n, np.random.default_rng(n))
-    check(problem, rows, rows.X[:0], 2, propose(strategy(name), problem, rows, rows.X[:0], 2))
+    check_proposals(problem, rows, rows.X[:0], 2, propose(strategy(name), problem, rows, rows.X[:0], 2))
 
 
 def test_grid_names_the_continuous_parameters():
