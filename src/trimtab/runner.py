@@ -106,7 +106,7 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
     trials fail in a row, KeyboardInterrupt after having given the running trials back.
     """
     crew, closing = staff.crew, None
-    try:
+    with _giving_back(book, staff):
         while True:
             ledger = book.refresh()
             staff.watch(ledger)
@@ -121,11 +121,6 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
             _check_results(book, ended, terms)
             if not ended and not crew.running:  # others hold what is open
                 time.sleep(IDLE)
-    except BaseException as stop:
-        _give_back(book, staff)
-        if isinstance(stop, KeyboardInterrupt):
-            stop.add_note("Running trials were given back to the queue. Run the same line again to go on.")
-        raise
     staff.watch(book.refresh())
     if closing == "failures":
         raise _given_up(book, book.ledger.failures_in_a_row(terms.since))
@@ -156,6 +151,18 @@ def _carry_out(actions: Sequence[Action], book: Book, staff: Staff, terms: Terms
     return terms, closing
 
 
+@contextmanager
+def _giving_back(book: Book, staff: Staff) -> Iterator[None]:
+    """Whatever ends the loop before its time, running trials go back to the queue."""
+    try:
+        yield
+    except BaseException as stop:
+        _give_back(book, staff)
+        if isinstance(stop, KeyboardInterrupt):
+            stop.add_note("Running trials were given back to the queue. Run the same line again to go on.")
+        raise
+
+
 def _give_back(book: Book, staff: Staff) -> None:
     """End what runs and put its trials back in the queue, also one that was claimed but not launched yet."""
     staff.crew.release()
@@ -176,7 +183,7 @@ def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
     """Run the evidence trials with these numbers to their ends."""
     crew, executor = staff.crew, staff.executor
     row: list[Trial] = []  # that failed one after the other
-    try:
+    with _giving_back(book, staff):
         while waiting := [n for n in numbers if book.ledger.trials[n].state in OPEN]:
             if book.ledger.study.state is not StudyState.OPEN and not crew.running:
                 raise SpecError(
@@ -193,11 +200,6 @@ def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
             if not ended and not crew.running:  # others hold what is open
                 time.sleep(IDLE)
             staff.watch(book.refresh())
-    except BaseException as stop:
-        _give_back(book, staff)
-        if isinstance(stop, KeyboardInterrupt):
-            stop.add_note("Running trials were given back to the queue. Run the same line again to go on.")
-        raise
 
 
 def _check_results(book: Book, ended: Sequence[Trial], terms: Terms) -> None:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from ..engine import Candidate, baseline_metrics, best, candidates, feasible, pareto
 from ..goals import Metrics
-from ..records import TOLD, Purpose, State, StudyRecord, StudySpec, Trial
+from ..records import TOLD, State, StudyRecord, StudySpec, Trial
 
 STATUSES = ("feasible", "infeasible", "stopped early", "failed")
 
@@ -27,10 +27,6 @@ class Facts:
     def searched(self) -> list[Trial]:
         """Search and imported trials, by number: everything but the evidence."""
         return sorted((t for t in self.trials if t.purpose in TOLD), key=lambda t: t.number)
-
-    @cached_property
-    def certified(self) -> list[Trial]:
-        return sorted((t for t in self.trials if t.purpose is Purpose.CERTIFY), key=lambda t: t.number)
 
     @cached_property
     def baseline(self) -> Trial | None:
