@@ -27,27 +27,28 @@ CASES = [
     for constraints in (0, 1)
     for seed in (1, 2)
     if (name, space) != ("grid", "mixed")
-]
+] + [("gp", space, constraints, 1) for space in ("mixed, 2 goals", "mixed, 3 goals") for constraints in (0, 1)]
 
 
-def history(space: Space, n: int, constraints: int) -> Rows:
-    """n rows that depend on nothing but the space: a smooth goal, one failure in nine, a constraint that binds."""
+def history(space: Space, n: int, constraints: int, goals: int) -> Rows:
+    """n rows that depend on nothing but the space: smooth goals, one failure in nine, a constraint that binds."""
     X = space.sample(n, np.random.default_rng(7))
     F = np.nan_to_num(X, nan=0.4)
-    Y = ((F - 0.3) ** 2).sum(1, keepdims=True)
+    Y = np.stack([((F - best) ** 2).sum(1) for best in (0.3, 0.5, 0.7)[:goals]], axis=1)
     Y[::9] = np.nan
     return Rows(X, Y, (F.mean(1, keepdims=True) - 0.5)[:, :constraints], np.ones(n), np.zeros(n))
 
 
 def proposals(name: str, which: str, constraints: int, seed: int) -> list[list[float | None]]:
     """Two proposals after 0, 14 and 40 results, one point pending: rows, None where inactive."""
-    space, made = SPACES[which], strategy(name)
-    rows = history(space, 40, constraints)
+    place, _, many = which.partition(", ")
+    space, made, goals = SPACES[place], strategy(name), int(many[:1] or 1)
+    rows = history(space, 40, constraints, goals)
     found = []
     with threadpool_limits(1):
         for n in (0, 14, 40):
             told = Rows(rows.X[:n], rows.Y[:n], rows.C[:n], rows.cost[:n], rows.seed[:n])
-            state = made.tell(made.init(Problem(space, constraints=constraints, budget=60, seed=seed)), told)
+            state = made.tell(made.init(Problem(space, goals, constraints, budget=60, seed=seed)), told)
             found += made.ask(state, rows.X[-1:], 2, np.random.default_rng(seed))
     return [[None if np.isnan(v) else round(v, 9) for v in p.x.tolist()] for p in found]
 

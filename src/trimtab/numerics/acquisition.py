@@ -8,13 +8,13 @@ sd h((best - mean) / sd).
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcx, log_ndtr, ndtr
+from scipy.special import erfcx, log_ndtr
 
-from .gp import Posterior
+from .gp import Back
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,17 @@ class Scores(NamedTuple):
     by_var: Array
 
 
-Term = tuple[Posterior, Callable[[Array, Array], Scores]]
+class Belief(Protocol):
+    """What a term is about: `gp.Posterior`, or several of them, whose means and variances have one more axis."""
+
+    def single(self) -> Self: ...
+
+    def predict(self, X: Array) -> tuple[Array, Array]: ...
+
+    def forward(self, X: Array) -> tuple[Array, Array, Back]: ...
+
+
+Term = tuple[Belief, Callable[[Array, Array], Scores]]
 
 
 def total(terms: Sequence[Term], F: Array) -> Array:
@@ -80,16 +90,16 @@ def log_rate(mean: Array, var: Array, centre: float) -> Scores:
 def log_h(z: Array) -> tuple[Array, Array]:
     """log h(z) and its derivative Phi(z) / h(z), stable for |z| up to 1e100.
 
-    For z > -1 directly. Below, with Phi/phi = sqrt(pi/2) erfcx(-z/sqrt 2): h/phi = 1 + z Phi/phi, whose cancellation
-    is replaced beyond z = -1000 by the asymptotic series (1 - 3/z^2) / z^2.
+    With a = |z| and the Mills ratio r = Phi(-a) / phi(a) = sqrt(pi/2) erfcx(a / sqrt 2): h(-a) = phi(a) (1 - a r), whose
+    cancellation is replaced beyond a = 1000 by the asymptotic series (1 - 3/a^2) / a^2; and h(a) = a + h(-a).
     """
-    z = np.clip(z, -1e100, 1e100)
-    near = np.maximum(z, -1.0)
-    h = np.exp(-0.5 * near * near - _LOG_SQRT_2PI) + near * ndtr(near)
-    far = np.minimum(z, -1.0)
-    ratio = _SQRT_HALF_PI * erfcx(-far / np.sqrt(2))  # Phi / phi
-    tail = np.minimum(far, -1e3)
-    h_phi = np.where(z > -1e3, 1 + far * ratio, (1 - 3 / tail**2) / tail**2)
-    value = np.where(z > -1, np.log(h), -0.5 * far * far - _LOG_SQRT_2PI + np.log(h_phi))
-    slope = np.where(z > -1, ndtr(near) / h, ratio / h_phi)
-    return value, slope
+    a = np.minimum(np.abs(z), 1e100)
+    ratio = _SQRT_HALF_PI * erfcx(a / np.sqrt(2))
+    tail = np.maximum(a, 1e3)
+    h_phi = np.where(a < 1e3, 1 - a * ratio, (1 - 3 / tail**2) / tail**2)
+    log_phi = -0.5 * a * a - _LOG_SQRT_2PI
+    phi = np.exp(log_phi)
+    above = z > 0
+    h = np.where(above, a + phi * h_phi, h_phi)  # over phi where z is not above 0
+    value = np.log(h) + np.where(above, 0.0, log_phi)
+    return value, np.where(above, 1 - phi * ratio, ratio) / h

@@ -121,6 +121,14 @@ def crowding(Y: Array) -> Array:
     return total
 
 
+def by_front(Y: Array, violation: Array | None = None) -> Ints:
+    """The rows of Y (n, m) from best to worst: front after front, in each the least crowded first."""
+    key = np.empty((2, len(Y)))
+    for number, front in enumerate(fronts(Y, violation)):
+        key[:, front] = -crowding(Y[front]), np.full(len(front), number)
+    return np.lexsort(key)
+
+
 def spread(Y: Array, count: int) -> Ints:
     """Indices, increasing, of `count` rows of a front Y (n, m): the most crowded is removed until so many are left
     (Kukkonen and Deb 2006, algorithm 1). Removing all at once would empty dense regions. O(m n log n)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..numerics.pareto import crowding, fronts, violations
+from ..numerics.pareto import by_front, violations
 from ..space import Space
 from . import Array, History, Proposal, Rows
 from .points import Taken, sequence, unseen
@@ -44,11 +44,8 @@ class Results:
 
     def place(self) -> Ints:
         """The place (p,) of each from 0, the best: by front, then the least crowded first."""
-        key = np.empty((2, len(self)))
-        for number, front in enumerate(fronts(self.Y, self.violation)):
-            key[:, front] = -crowding(self.Y[front]), np.full(len(front), number)
         place = np.empty(len(self), dtype=np.intp)
-        place[np.lexsort(key)] = np.arange(len(self))
+        place[by_front(self.Y, self.violation)] = np.arange(len(self))
         return place
 
 

@@ -22,7 +22,7 @@ from . import Array, Problem, Proposal, Rows
 from .coordinates import Coordinates
 from .features import Ints
 from .points import Taken, unseen
-from .surrogate import head, scalar
+from .surrogate import head, targets
 
 _SD = 1 / 6  # of the first distribution
 _LENGTH = 3  # generations that a stream would suffice for
@@ -136,7 +136,7 @@ def ranked(problem: Problem, rows: Rows, chosen: Sequence[int] | Ints, restarts:
     weights = np.random.default_rng([problem.seed, restarts]).dirichlet(np.ones(problem.goals))
     excess = np.clip(np.where(np.isnan(C), np.inf, C), 0.0, HUGE)
     excess = (excess / np.maximum(excess.max(0, initial=0.0), 1 / HUGE)).sum(1)
-    return np.lexsort((scalar(Y, failed, weights), excess, failed))
+    return np.lexsort((targets(Y, failed, weights)[:, 0], excess, failed))
 
 
 def _draw(problem: Problem, dist: Distribution, n: int, rng: np.random.Generator) -> tuple[Array, Array, Ints]:

@@ -2,10 +2,11 @@
 
 A Sobol design, then a model (see `surrogate`) whose acquisition is maximised (see `climb`): the lower confidence bound
 and log expected improvement in turn; with constraints log expected improvement plus the logarithm of the probability
-that they hold. Pending points count as results equal to the model's mean.
+that they hold. Two or three goals have a model each, and log expected hypervolume improvement (see `front`); more are
+made one by a random weighting for each proposal. Pending points count as results equal to the model's mean.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..numerics.acquisition import Term, log_below, log_improvement, log_rate, lower_bound
 from ..numerics.gp import Posterior
-from . import Array, History, Problem, Proposal, Rows
+from . import Array, History, Problem, Proposal, Rows, front
 from .climb import Search, candidates
 from .points import SMALL, Taken, listing, sequence, size, unseen
 from .surrogate import Surrogate, surrogate
@@ -29,7 +30,7 @@ class GP:
     """Gaussian-process search."""
 
     name: str = "gp"
-    version: str = "1"
+    version: str = "2"
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)
@@ -47,7 +48,7 @@ class GP:
             while len(proposals) < n:
                 count = len(rows) + len(pending)
                 if succeeded and count >= design_size(problem):
-                    if known is None or problem.goals > 1:
+                    if known is None or known.weights is not None:
                         known = surrogate(problem, rows, _weights(problem, rng))
                     proposal = _by_model(_belief(problem, known, pending, count), taken, rng)
                 else:
@@ -67,9 +68,9 @@ def design_size(problem: Problem) -> int:
     return most if problem.budget is None else min(most, -(-problem.budget // 4))
 
 
-def _weights(problem: Problem, rng: np.random.Generator) -> Array:
-    """How much each goal counts in the next proposal: uniform on the simplex."""
-    return rng.dirichlet(np.ones(problem.goals)) if problem.goals > 1 else np.ones(1)
+def _weights(problem: Problem, rng: np.random.Generator) -> Array | None:
+    """How much each of many goals counts in the next proposal: uniform on the simplex. None if each has its model."""
+    return rng.dirichlet(np.ones(problem.goals)) if problem.goals > front.MOST else None
 
 
 def _by_design(problem: Problem, taken: Taken, count: int) -> Proposal | None:
@@ -86,45 +87,55 @@ def _at_random(taken: Taken, rng: np.random.Generator) -> Proposal | None:
 
 @dataclass(frozen=True)
 class _Belief:
-    """What the next proposal maximises (`kind`, `terms`), and the posterior of the goal for its explanation."""
+    """What the next proposal maximises (`kind`, `terms`), and the posteriors of the goals for its explanation."""
 
     search: Search
     known: Surrogate
     kind: str
-    goal: Posterior
+    goals: Sequence[Posterior]
 
     def why(self, x: Array, value: float) -> Mapping[str, Any]:
-        """What is believed of the point x (d,), in units of the goal if there is one: JSON."""
+        """What is believed of the point x (d,), in units of the goals if they are modelled as they are: JSON."""
         F, known = self.search.features.encode(x[None]), self.known
-        mean, var = (float(v[0]) for v in self.goal.predict(F))
         why: dict[str, Any] = {"acquisition": self.kind, "value": value, "rows": len(known.X)}
-        if len(known.weights) > 1:
-            why |= {"weights": known.weights.tolist(), "scalar": mean, "scalar_sd": var**0.5}
+        z, sd = np.array([(mean[0], var[0] ** 0.5) for mean, var in (goal.predict(F) for goal in self.goals)]).T
+        if known.weights is not None:
+            why |= {"weights": known.weights.tolist(), "scalar": z[0], "scalar_sd": sd[0]}
         else:
-            why |= {"mean": known.warped.inverse(mean), "sd": known.warped.unit * var**0.5}
-        if self.kind == "lcb" and known.success is None and len(known.weights) == 1:
-            why["value"] = known.warped.inverse(-value)  # the bound itself
-        return {k: v if not isinstance(v, float) or np.isfinite(v) else None for k, v in why.items()}
+            warps = [goal.warped for goal in known.goals]
+            mean = [_finite(warp.inverse(float(m))) for warp, m in zip(warps, z, strict=True)]
+            spread = [_finite(warp.unit * float(s)) for warp, s in zip(warps, sd, strict=True)]
+            why |= {"mean": mean, "sd": spread} if len(mean) > 1 else {"mean": mean[0], "sd": spread[0]}
+        if self.kind == "lcb" and known.success is None and known.weights is None:
+            why["value"] = known.goals[0].warped.inverse(-value)  # the bound itself
+        return {k: _finite(v) if isinstance(v, float) else v for k, v in why.items()}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _Belief:
     """The acquisition for the next proposal, when `count` points were told or are pending."""
     waiting = known.features.encode(pending)
-    goal = known.goal.posterior(waiting)
+    goals = [goal.model.posterior(waiting) for goal in known.goals]
     terms: list[Term] = [(m.posterior(waiting), partial(log_below, bound=bound)) for m, bound in known.constraints]
     if terms and not known.feasible.any():
         kind = "feasibility"
+    elif len(goals) > 1:
+        kind = "log-ehvi"
+        terms.append(front.improvement(goals, known.F, known.feasible, waiting))
     elif terms or count % 2:
         kind = "log-ei"
-        terms.append((goal, partial(log_improvement, best=_incumbent_mean(known, goal))))
+        terms.append((goals[0], partial(log_improvement, best=_incumbent_mean(known, goals[0]))))
     else:
         kind = "lcb"
-        terms.append((goal, partial(lower_bound, beta=_BETA)))
+        terms.append((goals[0], partial(lower_bound, beta=_BETA)))
     if known.success is not None:
         model, rate = known.success
         terms.append((model.posterior(waiting), partial(log_rate, centre=rate)))
-    lengths = np.exp(known.goal.theta[: len(problem.space)])
-    return _Belief(Search(problem.space, known.features, terms, lengths), known, kind, goal)
+    lengths = np.exp(np.min([goal.model.theta[: len(problem.space)] for goal in known.goals], axis=0))
+    return _Belief(Search(problem.space, known.features, terms, lengths), known, kind, goals)
 
 
 def _by_model(belief: _Belief, taken: Taken, rng: np.random.Generator) -> Proposal | None:

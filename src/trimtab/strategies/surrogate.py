@@ -3,7 +3,9 @@
 Rows with equal X are averaged, their noise divided by their number. Hyperparameters follow from the record alone: those
 for n rows are fitted from a start that is the cold fit on the first m rows, m the last multiple of 10 below n.
 
-Notation: n rows, d parameters, k constraints; p distinct points.
+Each goal has a model of its own; where there are too many for that, `weights` make one of them first.
+
+Notation: n rows, d parameters, k constraints, g modelled goals; p distinct points.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..numerics import gp
+from ..numerics.pareto import by_front
 from ..numerics.warp import HUGE, Warped, bilog, half_rank
 from . import Array, Problem, Rows
 from .features import Features, Ints, Mask
@@ -25,11 +28,11 @@ _FAILURES = 3  # so many failed trials make success worth a model
 
 @dataclass(frozen=True)
 class Table:
-    """One line for each distinct point: goal and constraints averaged over those of its results that are known."""
+    """One line for each distinct point: goals and constraints averaged over those of its results that are known."""
 
     X: Array  # (p, d)
     F: Array  # (p, columns) features
-    y: Array  # (p,) NaN where every result failed
+    Y: Array  # (p, g) NaN where every result failed
     C: Array  # (p, k) NaN where unknown
     results: Array  # (p,)
     success: Array  # (p,) share of the results that did not fail
@@ -51,26 +54,36 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """A modelled goal: its values (p,) at the known points as the model sees them, and the model."""
+
+    warped: Warped
+    model: Model
+
+
+@dataclass(frozen=True)
 class Surrogate:
-    """What is known: the points that have a goal value, X (p, d) with features F, and all models."""
+    """What is known: the points that have goal values, X (p, d) with features F, and all models."""
 
     features: Features
-    weights: Array  # (m,) by which several goals were made one
+    weights: Array | None  # (m,) by which several goals were made one
     X: Array
     F: Array
-    warped: Warped  # the goal
     feasible: Mask  # (p,): known to satisfy every constraint
-    goal: Model
+    goals: tuple[Goal, ...]
     constraints: tuple[tuple[Model, float], ...]  # models of the known columns, each with its threshold
     success: tuple[Model, float] | None  # model of the success less its mean, and the mean; None while failures are few
 
     def ranking(self) -> Ints:
-        """The points from best to worst, feasible ones first."""
-        return np.lexsort((self.warped.raw, ~self.feasible))
+        """The points from best to worst, feasible ones first; of several goals front after front, the least crowded
+        first."""
+        if len(self.goals) == 1:
+            return np.lexsort((self.goals[0].warped.raw, ~self.feasible))
+        return by_front(np.stack([goal.warped.raw for goal in self.goals], axis=1), (~self.feasible).astype(float))
 
 
-def surrogate(problem: Problem, rows: Rows, weights: Array) -> Surrogate:
-    """All models. At least one row must not have failed. `weights` (m,) make one goal of several."""
+def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
+    """All models. At least one row must not have failed. `weights` (m,), if any, make one goal of several."""
     features = Features.of(problem.space)
     keys = problem.space.keys(rows.X)
     m = _PERIOD * ((len(rows) - 1) // _PERIOD)
@@ -81,6 +94,12 @@ def surrogate(problem: Problem, rows: Rows, weights: Array) -> Surrogate:
         start = gp.cold_fit(_thin(before)) if len(before) > 1 else gp.default_theta(len(problem.space))
         return Model(_local(now), gp.warm_fit(_thin(now), start))
 
+    def goal(j: int) -> Goal:
+        return Goal(
+            half_rank(table.Y[usable, j]),
+            model(lambda t: _where_known(t.Y[:, j], lambda y: half_rank(y).z), problem.deterministic),
+        )
+
     def constraint(k: int) -> tuple[Model, float]:
         zero = bilog(table.C[~np.isnan(table.C[:, k]), k]).zero
         return model(lambda t: _where_known(t.C[:, k], lambda c: bilog(c).z), problem.deterministic), zero
@@ -88,7 +107,7 @@ def surrogate(problem: Problem, rows: Rows, weights: Array) -> Surrogate:
     def success() -> tuple[Model, float]:
         return model(lambda t: _where_known(t.success, lambda rate: rate - rate.mean())), float(table.success.mean())
 
-    usable = ~np.isnan(table.y)
+    usable = ~np.isnan(table.Y).any(1)
     known = np.flatnonzero((~np.isnan(table.C)).any(0))
     failures = np.isnan(rows.Y).any(1).sum()
     return Surrogate(
@@ -96,46 +115,41 @@ def surrogate(problem: Problem, rows: Rows, weights: Array) -> Surrogate:
         weights=weights,
         X=table.X[usable],
         F=table.F[usable],
-        warped=half_rank(table.y[usable]),
         feasible=np.asarray((table.C[usable] <= 0).all(1)),
-        goal=model(lambda t: _where_known(t.y, lambda y: half_rank(y).z), problem.deterministic),
+        goals=tuple(goal(j) for j in range(table.Y.shape[1])),
         constraints=tuple(constraint(int(k)) for k in known),
         success=success() if failures >= _FAILURES else None,
     )
 
 
-def tabulate(features: Features, rows: Rows, keys: Sequence[bytes], weights: Array) -> Table:
+def tabulate(features: Features, rows: Rows, keys: Sequence[bytes], weights: Array | None) -> Table:
     """Rows with equal keys become one line, in the order of their first appearance."""
     lines: dict[bytes, int] = {}
     line = np.array([lines.setdefault(key, len(lines)) for key in keys], dtype=np.intp)
     _, first = np.unique(line, return_index=True)
     failed = np.asarray(np.isnan(rows.Y).any(1))
     results = np.bincount(line, minlength=len(lines)).astype(float)
-    C = np.empty((len(lines), rows.C.shape[1]))
-    for k, column in enumerate(rows.C.T):
-        C[:, k] = _average(column, line, len(lines))
     return Table(
         X=rows.X[first],
         F=features.encode(rows.X[first]),
-        y=_average(scalar(rows.Y, failed, weights), line, len(lines)),
-        C=C,
+        Y=_average(targets(rows.Y, failed, weights), line, len(lines)),
+        C=_average(rows.C, line, len(lines)),
         results=results,
         success=np.bincount(line, ~failed, len(lines)) / results,
     )
 
 
-def scalar(Y: Array, failed: Mask, weights: Array) -> Array:
-    """One goal as it is; several as the augmented Chebyshev norm of their warped values (Knowles 2006, eq. 2)."""
-    y = np.full(len(Y), np.nan)
-    if failed.all():
-        return y
-    if Y.shape[1] == 1:
-        return np.where(failed, np.nan, Y[:, 0])
+def targets(Y: Array, failed: Mask, weights: Array | None) -> Array:
+    """What is modelled (n, g): the goals as they are, or, by `weights`, one column: the augmented Chebyshev norm of
+    their warped values (Knowles 2006, eq. 2)."""
+    if weights is None or Y.shape[1] == 1 or failed.all():
+        return np.where(failed[:, None], np.nan, Y if weights is None else Y[:, :1])
+    scalar = np.full((len(Y), 1), np.nan)
     Z = np.stack([half_rank(column).z for column in Y[~failed].T], axis=1)
     span = Z.max(0) - Z.min(0)
     Z = weights * (Z - Z.min(0)) / np.where(span > 0, span, 1.0)
-    y[~failed] = Z.max(1) + 0.05 * Z.sum(1)
-    return y
+    scalar[~failed, 0] = Z.max(1) + 0.05 * Z.sum(1)
+    return scalar
 
 
 def head(rows: Rows, n: int) -> Rows:
@@ -144,11 +158,14 @@ def head(rows: Rows, n: int) -> Rows:
 
 
 def _average(values: Array, line: Ints, lines: int) -> Array:
-    """Mean of the values (n,) of each line that are not NaN; NaN where there are none."""
-    known = ~np.isnan(values)
-    line, values = line[known], np.clip(values[known], -HUGE, HUGE)
-    count = np.bincount(line, minlength=lines)
-    return np.where(count > 0, np.bincount(line, values / np.maximum(count, 1)[line], lines), np.nan)
+    """Means (lines, columns) of the values (n, columns) of each line that are not NaN; NaN where there are none."""
+    means = np.empty((lines, values.shape[1]))
+    for j, column in enumerate(values.T):
+        known = ~np.isnan(column)
+        at, of = line[known], np.clip(column[known], -HUGE, HUGE)
+        count = np.bincount(at, minlength=lines)
+        means[:, j] = np.where(count > 0, np.bincount(at, of / np.maximum(count, 1)[at], lines), np.nan)
+    return means
 
 
 def _where_known(values: Array, transform: Callable[[Array], Array]) -> Array:
