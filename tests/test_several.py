@@ -11,9 +11,7 @@ import time
 import pytest
 
 import trimtab as tt
-from trimtab import engine
 from trimtab.errors import BudgetSpent, LeaseLost, SpecError
-from trimtab.strategies import strategy
 
 X = tt.Space(x=tt.Float(0, 1, default=0.5))
 
@@ -60,7 +58,7 @@ def test_threads_ask_and_tell_one_study(url):
     assert {type(e) for e in raised} == {BudgetSpent}
     assert study.counts["done"] == 40
     assert len({t.params["x"] for t in study.trials}) == 40
-    assert engine.replay(study.spec, strategy("random"), study.trials) == []
+    assert study.replay().holds
     assert study.verify() == []
 
 
@@ -320,5 +318,5 @@ def test_ctrl_c_at_any_point_leaves_a_record_that_goes_on(tmp_path, url):
     study = tt.Study("s", storage=url)
     study.run(noisy, trials=int(finished) + 3, quiet=True)
     assert study.counts["done"] == int(finished) + 3
-    assert engine.replay(study.spec, strategy("random"), study.trials) == []
+    assert study.replay().holds
     assert study.verify() == []

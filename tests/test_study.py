@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import trimtab as tt
-from trimtab import engine
 from trimtab.errors import (
     BudgetSpent,
     Exhausted,
@@ -20,7 +19,7 @@ from trimtab.errors import (
     StudyMismatch,
     StudyNotFound,
 )
-from trimtab.strategies import Proposal, strategy
+from trimtab.strategies import Proposal
 
 PIECES = (7, 20, 33, 60)
 FINITE = tt.Space(
@@ -60,7 +59,7 @@ def test_a_study_in_pieces_proposes_what_the_uninterrupted_one_does(name, tmp_pa
 def test_what_ran_in_parallel_is_derived_again_from_its_record(space, objective, url):
     study = tt.Study("s", space, minimize="loss", seed=5, storage=url)
     study.run(objective, trials=24, workers=3, quiet=True)
-    assert engine.replay(study.spec, strategy(study.spec.strategy), study.trials) == []
+    assert study.replay().holds
     assert study.verify() == []
 
 

@@ -43,18 +43,18 @@ class Book:
             self._read = changes.study.position
             return self.ledger
 
-    def strategy(self) -> Strategy[Any]:
-        """The study's strategy: the object that the user gave, unless a revision named another, else by its name."""
-        if self._custom is not None and self._custom.name == self.spec.strategy:
+    def strategy_of(self, spec: StudySpec) -> Strategy[Any]:
+        """The strategy that a spec of the study names: the user's own object if it has that name, else by the name."""
+        if self._custom is not None and self._custom.name == spec.strategy:
             return self._custom
-        return strategy(self.spec.strategy, **self.spec.settings)
+        return strategy(spec.strategy, **spec.settings)
 
     def propose(self, n: int) -> list[Proposal]:
         """The next n proposals, as the record stands."""
         with self._turn:
             ledger, spec = self.ledger, self.spec
             baseline = engine.baseline_metrics(spec, ledger.baseline)
-            self._folded = engine.fold(spec, self.strategy(), ledger.told, baseline, self._folded)
+            self._folded = engine.fold(spec, self.strategy_of(spec), ledger.told, baseline, self._folded)
             pending = sorted((t for t in ledger.open.values() if t.purpose in TOLD), key=lambda t: t.number)
             return engine.suggest(spec, self._folded, pending, ledger.study.count, n)
 

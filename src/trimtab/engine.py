@@ -33,7 +33,7 @@ from .records import (
     StudyState,
     Trial,
 )
-from .strategies import Array, Problem, Rows, Strategy
+from .strategies import Array, Judge, Problem, Rows, Strategy
 from .strategies import Proposal as Point
 
 BASELINE = "baseline"  # who proposes the baseline's trial
@@ -243,6 +243,20 @@ def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: 
     ]
 
 
+def shortfall(spec: StudySpec, folded: Fold, pending: Sequence[Trial], trial: Trial) -> float:
+    """How far the strategy finds a trial's setting below the best that it would propose now, in its own measure.
+
+    Infinite where it cannot tell (see strategies.Judge).
+    """
+    if not isinstance(folded.strategy, Judge):
+        return math.inf
+    waiting = spec.space.encode([t.complete(spec.assumed, spec.space) for t in pending])
+    x = spec.space.encode([trial.params])[0]
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, trial.at])))
+    with _blas().limit(limits=1):
+        return float(folded.strategy.shortfall(folded.state, waiting, x, rng))
+
+
 def _check(spec: StudySpec, name: str, asked: Sequence[Point]) -> None:
     """Raises SpecError for a point that is not in the space: a plug-in's mistake, found before it costs a run."""
     for p in asked:
@@ -397,30 +411,3 @@ def pareto(spec: StudySpec, found: Sequence[Candidate]) -> list[Candidate]:
     allowed = sorted((c for c in found if c.feasible is not False), key=lambda c: c.trial.number)
     L = np.array([[g.loss(c.metrics) for g in spec.goals] for c in allowed]).reshape(len(allowed), len(spec.goals))
     return [allowed[i] for i in np.flatnonzero(nondominated(L))]
-
-
-# -------------------------------------------------------------------------------------------------------------- replay
-
-
-def replay(spec: StudySpec, strategy: Strategy[Any], trials: Sequence[Trial]) -> list[int]:
-    """Numbers of search trials whose proposal the record does not give again (none: every proposal is re-derived).
-
-    Valid for the part of the record that was proposed under `spec`. User's and imported trials are not proposals.
-    """
-    wrong: list[int] = []
-    batches: dict[tuple[int, int], list[Trial]] = {}
-    for t in trials:
-        if t.purpose is Purpose.SEARCH and t.strategy not in ("user", ""):
-            batches.setdefault((t.at, t.seen), []).append(t)
-    folded: Fold | None = None
-    ends = sorted((t for t in trials if t.told is not None and t.purpose in TOLD), key=lambda t: t.told or 0)
-    for (at, seen), batch in sorted(batches.items()):
-        known = [t for t in ends if (t.told or 0) <= seen and t.state is not State.CANCELLED]
-        gone = {t.number for t in ends if (t.told or 0) <= seen}
-        pending = [t for t in trials if t.number < at and t.number not in gone and t.purpose in TOLD]
-        first = baseline_trial(spec, {t.number: t for t in known if t.number == 0})
-        folded = fold(spec, strategy, known, baseline_metrics(spec, first), folded)
-        again = suggest(spec, folded, pending, at, batch[0].batch)
-        wrong += [t.number for t, p in zip(batch, again, strict=False) if dict(t.params) != dict(p.params)]
-        wrong += [t.number for t in batch[len(again) :]]
-    return wrong

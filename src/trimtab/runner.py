@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .book import Book
 from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
@@ -21,6 +21,9 @@ from .executors import Executor
 from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
 from .storage import INTERRUPTED, LEASE
 from .worker import Crew
+
+if TYPE_CHECKING:
+    from .objective import Source
 
 IDLE = 0.1  # seconds between two looks at the record while others work
 
@@ -40,6 +43,18 @@ class Staff:
     watch: Callable[[Ledger], None]
 
 
+def executor(called: "Source", workers: int, resources: Resources, supervised: bool) -> Executor:
+    """Where an objective runs: in this process, or in supervised ones (see `staff`)."""
+    if supervised or workers > 1 or resources.limited:
+        from .executors.local import Local
+
+        return Local(workers, called, resources)
+    from .executors.inline import Inline
+    from .objective import load
+
+    return Inline(load(called))
+
+
 @contextmanager
 def staff(
     book: Book, objective: Any, workers: int, resources: Resources, supervised: bool, quiet: bool
@@ -48,7 +63,7 @@ def staff(
 
     One worker without limits runs in this process, where a debugger works; everything else in supervised processes.
     """
-    from .objective import load, source
+    from .objective import source
     from .progress import Progress
 
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
@@ -56,14 +71,7 @@ def staff(
     if book.spec.budget.cost is not None and not resources.price:
         raise SpecError("a budget of cost needs a price: resources=tt.Resources(price=money per trial hour)")
     called = source(objective, book.spec)
-    if supervised or workers > 1 or resources.limited:
-        from .executors.local import Local
-
-        executor: Executor = Local(workers, called, resources)
-    else:
-        from .executors.inline import Inline
-
-        executor = Inline(load(called))
+    slots = executor(called, workers, resources, supervised)
     facts = {
         "objective": called.text,
         "fingerprint": called.fingerprint,
@@ -71,14 +79,12 @@ def staff(
         "environment": environment(),
     }
     with ExitStack() as cleanup:
-        cleanup.callback(executor.close)
+        cleanup.callback(slots.close)
         book.storage.revise(book.study, Change("run", body=facts))
-        crew = Crew(book.storage, executor, lambda: book.spec, book.study, resources, LEASE)
+        crew = Crew(book.storage, slots, lambda: book.spec, book.study, resources, LEASE)
         cleanup.callback(crew.close)
         with Progress(book.spec, quiet=quiet) as progress, _terminable():
-            yield Staff(
-                f"{worker()}:{token_hex(4)}", crew, executor, lambda ledger: progress.update(ledger, time.time())
-            )
+            yield Staff(f"{worker()}:{token_hex(4)}", crew, slots, lambda ledger: progress.update(ledger, time.time()))
 
 
 @contextmanager

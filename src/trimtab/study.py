@@ -1,18 +1,16 @@
 """`Study`: what a user meets. Opens or creates a study, proposes, runs, and answers questions about the record."""
 
 import operator
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 from . import engine, opening, pairs, runner
+from .audit import Audited
 from .book import Book
-from .environment import environment
-from .errors import BudgetSpent, Damaged, Exhausted, SpecError, Stale
+from .errors import BudgetSpent, Exhausted, SpecError, Stale
 from .evidence import Evidence, certify
 from .goals import Metrics
 from .records import (
@@ -24,7 +22,6 @@ from .records import (
     Resources,
     State,
     StudyRecord,
-    StudySpec,
     StudyState,
     Trial,
 )
@@ -32,7 +29,6 @@ from .space import Params, Space
 from .storage import Storage, open_storage
 from .strategies import Strategy
 from .units import seconds
-from .verify import findings
 from .worker import ActiveTrial, imported, told
 
 if TYPE_CHECKING:
@@ -55,7 +51,7 @@ def _closed(study: StudyRecord) -> str:
     return f"study {study.name!r} is {study.state}; {way_out}"
 
 
-class Study:
+class Study(Audited):
     """A tuning study: opened if the store has one of this name, created otherwise.
 
     name: of the study, unique in its store. space: what may be varied (a Space, or a mapping of parameters). minimize,
@@ -105,25 +101,6 @@ class Study:
         return f"<Study {r.name!r} ({r.state}): {r.count} trials, {self.storage.url}>"
 
     # ------------------------------------------------------------------------------------------------- what it holds
-
-    @property
-    def record(self) -> StudyRecord:
-        """The study's row, as it is now."""
-        return self._book.refresh().study
-
-    @property
-    def name(self) -> str:
-        return self._book.spec.name
-
-    @property
-    def spec(self) -> StudySpec:
-        return self.record.spec
-
-    @property
-    def trials(self) -> list[Trial]:
-        """All trials, whatever their purpose and state, by number."""
-        ledger = self._book.refresh()
-        return [ledger.trials[n] for n in sorted(ledger.trials)]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -370,11 +347,6 @@ class Study:
             raise SpecError(f"trial {number} does not exist; the study has {len(trials)} trials, numbered from 0")
         return trials[number]
 
-    def result(self) -> Evidence | None:
-        """The last evidence on record."""
-        bodies = [e.body["evidence"] for e in self.storage.events(self._book.study) if e.kind == "evidence"]
-        return Evidence.from_json(bodies[-1]) if bodies else None
-
     # ------------------------------------------------------------------------------------------ record and revisions
 
     def revise(self, *, assume: Params | None = None, **words: Any) -> None:
@@ -415,29 +387,3 @@ class Study:
             self.storage.revise(self._book.study, Change(kind, **what))
         except Stale as error:
             raise SpecError(f"{kind}: {error}") from None
-
-    def verify(self) -> list[str]:
-        """What does not fit in the record; empty when it is intact."""
-        study = self._book.study
-        witness = self.storage.witnessed(self._book.ledger.study.uid)  # first: the record only grows after it
-        try:
-            snapshot = self.storage.trials(study)
-            events = self.storage.events(study)[: snapshot.study.position]
-            reports, actors = self.storage.reports(study), self.storage.actors(study)
-        except Damaged as error:
-            return [str(error)]
-        return findings(snapshot.study, snapshot.trials, reports, events, witness, actors)
-
-    def report(self, path: str | os.PathLike[str], *, data: Mapping[str, Any] | None = None) -> Path:
-        """Write the study's document: one self-contained HTML file. `data` describes the data set (name, rows, ...)."""
-        from .reports.document import render
-
-        study = self._book.study
-        text = render(
-            self.record, self.trials, self.storage.reports(study), self.storage.events(study), self.result(),
-            environment(), self.verify(), data, time.time(),
-        )  # fmt: skip
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-        return target

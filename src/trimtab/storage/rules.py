@@ -218,10 +218,11 @@ def valid(text: str) -> str:
 
 
 def actor_of(change: Change) -> Actor:
-    return Actor(*salted(change.actor or _user()))
+    return Actor(*salted(change.actor or user()))
 
 
-def _user() -> str:
+def user() -> str:
+    """The user of this process."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a user id without a name, as in some containers

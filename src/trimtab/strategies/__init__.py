@@ -93,6 +93,17 @@ class Strategy(Protocol[S]):
         ...
 
 
+@runtime_checkable
+class Judge(Protocol):
+    """A strategy that can say how good a point is by its own measure: for a replay on another kind of machine."""
+
+    def shortfall(self, state: Any, pending: Array, x: Array, rng: np.random.Generator) -> float:
+        """How far the point x (d,) falls short of the best that it would propose now: 0.01 is 1 % of an acquisition
+        that is known by its logarithm, or a hundredth of a standard deviation of the results; inf where it can't tell.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class History:
     """The state of strategies that need nothing but the problem and all rows so far."""

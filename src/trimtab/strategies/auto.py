@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import Array, History, Problem, Proposal, Rows, strategy
+from . import Array, History, Judge, Problem, Proposal, Rows, strategy
 from .points import size
 
 _GRID = 1000  # a finite space up to this size is searched completely if the budget allows
@@ -30,6 +30,13 @@ class Auto:
         told = chosen.tell(chosen.init(state.problem), state.rows)
         proposals = chosen.ask(told, pending, n, rng)
         return [Proposal(p.x, p.parent, {**p.why, "auto": f"{which}: {reason}"}) for p in proposals]
+
+    def shortfall(self, state: History, pending: Array, x: Array, rng: np.random.Generator) -> float:
+        """What the strategy that it chooses says (see strategies.Judge)."""
+        chosen = strategy(choose(state.problem, len(state.rows))[0])
+        if not isinstance(chosen, Judge):
+            return np.inf
+        return chosen.shortfall(chosen.tell(chosen.init(state.problem), state.rows), pending, x, rng)
 
 
 def choose(problem: Problem, results: int) -> tuple[str, str]:

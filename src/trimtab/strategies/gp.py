@@ -61,6 +61,21 @@ class GP:
                 pending = np.concatenate([pending, proposal.x[None]])
         return proposals
 
+    def shortfall(self, state: History, pending: Array, x: Array, rng: np.random.Generator) -> float:
+        """How far the acquisition at x falls short of the largest one found (see strategies.Judge)."""
+        problem, rows = state.problem, state.rows
+        count = len(rows) + len(pending)
+        if count < design_size(problem) or not (~np.isnan(rows.Y)).all(1).any():
+            return np.inf
+        with np.errstate(all="ignore"):
+            known = surrogate(problem, rows, _weights(problem, rng))
+            belief = _belief(problem, known, pending, count)
+            best = _by_model(belief, Taken.of(problem, rows, pending), rng)
+            if best is None:
+                return np.inf
+            mine, most = belief.search.score(np.stack([x, best.x]))
+        return float(max(0.0, most - mine))
+
 
 def design_size(problem: Problem) -> int:
     """Points of the initial design."""

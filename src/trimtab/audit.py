@@ -1,0 +1,143 @@
+"""The record's side of a study: what it holds, whether it is intact, whether it can be derived and run again, its document."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import engine
+from .book import Book
+from .environment import environment, numerics
+from .errors import Damaged
+from .evidence import Evidence
+from .records import Change, Resources, StudyRecord, StudySpec, StudyState, Trial
+from .replay import Replay, replay
+from .reproduce import Reproduction
+from .storage import Storage
+from .storage.rules import user
+from .verify import findings
+
+
+class Audited:
+    """What an auditor asks of a study. `Study` adds what its user does."""
+
+    storage: Storage
+    _book: Book
+
+    # ------------------------------------------------------------------------------------------------- what it holds
+
+    @property
+    def record(self) -> StudyRecord:
+        """The study's row, as it is now."""
+        return self._book.refresh().study
+
+    @property
+    def name(self) -> str:
+        return self._book.spec.name
+
+    @property
+    def spec(self) -> StudySpec:
+        return self.record.spec
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials, whatever their purpose and state, by number."""
+        ledger = self._book.refresh()
+        return [ledger.trials[n] for n in sorted(ledger.trials)]
+
+    def result(self) -> Evidence | None:
+        """The last evidence on record."""
+        bodies = [e.body["evidence"] for e in self.storage.events(self._book.study) if e.kind == "evidence"]
+        return Evidence.from_json(bodies[-1]) if bodies else None
+
+    # ----------------------------------------------------------------------------------------------- can it be trusted
+
+    def replay(self) -> Replay:
+        """Derive every proposal again from the record, and note the outcome as an event.
+
+        Exact where the numeric fingerprint is that of the record; on another kind of machine a proposal also counts when it
+        is within 1 % of the best by the strategy's own acquisition. Follows revisions of budget, space and strategy.
+        """
+        study = self._book.study
+        ledger = self._book.refresh()
+        events = self.storage.events(study)[: ledger.study.position]
+        machines = [m for e in events if e.kind == "run" and (m := e.body["environment"].get("numerics"))]
+        found = replay(list(ledger.trials.values()), events, self._book.strategy_of, numerics(), machines)
+        self._say("replay", {"replay": found.to_json()})
+        return found
+
+    def reproduce(
+        self,
+        objective: Any,
+        trials: Sequence[int] | None = None,
+        *,
+        tolerance: float = 0.0,
+        principal: str = "",
+        workers: int = 1,
+        resources: Resources | None = None,
+        supervised: bool = False,
+    ) -> Reproduction:
+        """Run trials again with their params and seeds, compare their metrics, and note the outcome as an event.
+
+        trials: numbers; otherwise the baseline, the best and three more. tolerance: relative difference that still counts
+        as the same; 0 means identical. principal: who does it, the user of this process otherwise; kept like every name
+        beside the chain, which holds a commitment. Nothing is added to the study's trials. Raises SpecError, ObjectiveError.
+        """
+        from .objective import source
+        from .reproduce import checked, chosen, compared, rerun
+
+        tolerance, ledger = checked(tolerance), self._book.refresh()
+        called = source(objective, ledger.study.spec)
+        rows = [ledger.trials[n] for n in sorted(ledger.trials)]
+        spec = ledger.study.spec
+        best = engine.best(spec, engine.candidates(spec, ledger.told, engine.baseline_metrics(spec, ledger.baseline)))
+        picked = chosen(rows, trials, None if best is None else best.trial)
+        ends = rerun(called, ledger.study.spec, picked, workers, resources or Resources(), supervised)
+        ran = [e for e in self.storage.events(self._book.study) if e.kind == "run"]
+        found = Reproduction(
+            runs=tuple(compared(t, ends[t.number], tolerance) for t in picked),
+            tolerance=tolerance,
+            same_code=called.fingerprint in {e.body["fingerprint"] for e in ran},
+            independent=self._independent(principal or user(), [e.position for e in ran]),
+        )
+        body = {"reproduction": found.to_json(), "objective": called.text, "fingerprint": called.fingerprint}
+        self._say("reproduce", {**body, "environment": environment()}, principal)
+        return found
+
+    def _independent(self, who: str, runs: Sequence[int]) -> bool | None:
+        """Whether `who` is none of those who ran the study; None while not all of their names are kept."""
+        names = {position: name for position, (_, name) in self.storage.actors(self._book.study).items()}
+        ran = {names.get(position) for position in runs}
+        return None if not ran or None in ran else who not in ran
+
+    def _say(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
+        """Add an event that only says something; an archived study is read-only, and stays as it is."""
+        if self.record.state is not StudyState.ARCHIVED:
+            self.storage.revise(self._book.study, Change(kind, body=body, actor=actor))
+
+    def verify(self) -> list[str]:
+        """What does not fit in the record; empty when it is intact."""
+        study = self._book.study
+        witness = self.storage.witnessed(self._book.ledger.study.uid)  # first: the record only grows after it
+        try:
+            snapshot = self.storage.trials(study)
+            events = self.storage.events(study)[: snapshot.study.position]
+            reports, actors = self.storage.reports(study), self.storage.actors(study)
+        except Damaged as error:
+            return [str(error)]
+        return findings(snapshot.study, snapshot.trials, reports, events, witness, actors)
+
+    def report(self, path: str | os.PathLike[str], *, data: Mapping[str, Any] | None = None) -> Path:
+        """Write the study's document: one self-contained HTML file. `data` describes the data set (name, rows, ...)."""
+        from .reports.document import render
+
+        study = self._book.study
+        text = render(
+            self.record, self.trials, self.storage.reports(study), self.storage.events(study), self.result(),
+            environment(), self.verify(), data, time.time(),
+        )  # fmt: skip
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        return target

@@ -1,0 +1,270 @@
+"""The command line: the verbs of the Python API. Errors are one line on standard error; nothing asks a question.
+
+Exit status: 0; 1 when the run failed or `verify` found something; 2 when the call is wrong; 130 and 143 when Ctrl-C or
+SIGTERM ended a run politely. Only click is imported before a command is known.
+"""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import StudyMismatch
+from . import record
+from .plumbing import (
+    Ended,
+    Verbs,
+    existing,
+    file_of,
+    json_option,
+    opened,
+    resumable,
+    storage_flag,
+    storage_option,
+    the_name,
+    url_of,
+)
+
+# -------------------------------------------------------------------------------------------------------------- verbs
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="trimtab", message="%(prog)s %(version)s")
+@storage_flag
+def cli() -> None:
+    """Tune the knobs of a model, prove the gain, keep the record."""
+
+
+@cli.command()
+@click.option("--quick", is_flag=True, help="A few trials only: to see that everything works.")
+@click.option("--out", default="demo", show_default=True, metavar="FOLDER", help="Where everything is written.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
+def demo(quick: bool, out: str, workers: int) -> None:
+    """Tune a real credit model: a minute or two."""
+    from ..demo import run
+
+    with resumable():
+        for line in run(Path(out), quick=quick, workers=workers):
+            click.echo(line)
+
+
+@cli.command()
+@click.argument("file")
+@click.option("--trials", type=click.IntRange(1), help="Return when the study has so many finished trials.")
+@click.option("--time", metavar="DURATION", help='Return after this time, such as "30m".')
+@click.option("--workers", type=click.IntRange(1), help="Worker processes; else what the file says.")
+@click.option("--fresh", is_flag=True, help="Archive the study of this name and begin anew.")
+@click.option("--quiet", is_flag=True, help="No progress lines.")
+@storage_flag
+def run(file: str, trials: int | None, time: str | None, workers: int | None, fresh: bool, quiet: bool) -> None:
+    """Run the study in FILE (YAML), or continue it."""
+    from .. import console
+    from ..allowed import remember
+    from ..study import Study
+    from ..studyfile import read
+
+    told = read(file)
+    try:
+        study = Study(told.name, storage=url_of(told), fresh=fresh, **told.study)
+    except StudyMismatch as error:
+        raise StudyMismatch(f"{error}. On the command line: trimtab run {shlex.quote(file)} --fresh") from None
+    try:
+        remember(study.record.uid, told.path)
+    except OSError as error:
+        click.echo(f"trimtab: {error.filename}: {error.strerror}; `evidence` will need --file", err=True)
+    limits: Mapping[str, Any] = {"trials": trials, "time": time, "workers": workers or told.workers}
+    with resumable():
+        study.run(told.objective, **limits, resources=told.resources, supervised=True, quiet=quiet)
+    click.echo(console.facts({"study": told.name, **console.answers(study)}))
+    if study.counts["failed"] and not study.counts["done"]:
+        raise Ended(1, f"study {told.name!r}: no trial succeeded; see why: trimtab trials {shlex.quote(told.name)}")
+    store = storage_option(told)
+    if study.record.state != "open":
+        click.echo(f"\nThe study is {study.record.state}. Go on with: trimtab resume {shlex.quote(told.name)}{store}")
+    click.echo(f"\nTest the gain on fresh seeds: trimtab evidence {shlex.quote(told.name)}{store}")
+
+
+@cli.command(name="list")
+@json_option
+@storage_flag
+def list_(as_json: bool) -> None:
+    """The studies in the store."""
+    from .. import console
+    from ..records import StudyState
+    from ..storage import open_storage
+    from ..words import moment
+
+    records = open_storage(existing()).studies()
+    if as_json:
+        rows = [
+            {"name": r.name, "state": str(r.state), "trials": r.count, "uid": r.uid, "created": r.created}
+            for r in records
+        ]
+        click.echo(console.document({"studies": rows}))
+        return
+    shown = [[r.name, str(StudyState(r.state)), str(r.count), moment(r.created), r.uid] for r in records]
+    click.echo(console.table(["study", "state", "trials", "created", "uid"], shown, right=["trials"]))
+
+
+@cli.command()
+@the_name
+@json_option
+@storage_flag
+def show(name: str, as_json: bool) -> None:
+    """A study: question, space, budget, counts, best."""
+    from .. import console
+
+    study = opened(name)
+    if as_json:
+        click.echo(console.document(console.study_json(study)))
+        return
+    click.echo(console.study_text(study))
+
+
+@cli.command()
+@the_name
+@json_option
+@storage_flag
+def best(name: str, as_json: bool) -> None:
+    """The best trial that meets the constraints."""
+    from .. import console
+
+    study = opened(name)
+    trial = study.best
+    if as_json:
+        click.echo(console.document({"study": name, **console.trial_json(trial), "feasible": study.feasible(trial)}))
+        return
+    click.echo(console.facts({k: v for k, v in console.answers(study).items() if k != "params"}))
+    click.echo()
+    click.echo(console.facts({k: str(v) for k, v in trial.params.items()}))
+
+
+@cli.command()
+@the_name
+@json_option
+@click.option("--csv", "to", metavar="FILE", help="Write a CSV file; - for standard output.")
+@storage_flag
+def trials(name: str, as_json: bool, to: str | None) -> None:
+    """All trials of a study."""
+    from .. import console
+
+    if as_json and to:
+        raise click.UsageError("--json and --csv exclude each other; choose one")
+    study = opened(name)
+    rows = study.trials
+    if as_json:
+        click.echo(console.document({"study": name, "trials": [console.trial_json(t) for t in rows]}))
+    elif to == "-":
+        click.echo(console.trials_csv(rows), nl=False)
+    elif to:
+        Path(to).write_text(console.trials_csv(rows), encoding="utf-8")
+        click.echo(to)
+    else:
+        click.echo(console.trials_table(study, rows))
+
+
+@cli.command()
+@the_name
+@click.option(
+    "--replicates", type=click.IntRange(2), help="Pairs of runs on fresh seeds.  [default: the file's, else 20]"
+)
+@click.option("--file", metavar="FILE", help="The study file; else the one that the study was run from here.")
+@json_option
+@click.option("--quiet", is_flag=True, help="No progress lines.")
+@storage_flag
+def evidence(name: str, replicates: int | None, file: str | None, as_json: bool, quiet: bool) -> None:
+    """Test tuned against baseline on fresh seeds."""
+    from .. import console
+
+    study = opened(name)
+    told = file_of(study, file)
+    asked = {**told.evidence, **({} if replicates is None else {"replicates": replicates})}
+    with resumable():
+        found = study.evidence(
+            told.objective, **asked, workers=told.workers, resources=told.resources, supervised=True, quiet=quiet
+        )
+    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
+
+
+for verb in record.VERBS:
+    cli.add_command(verb)
+
+
+@cli.command()
+@the_name
+@storage_flag
+def pause(name: str) -> None:
+    """Start no new trials until `resume`."""
+    opened(name).pause()
+    click.echo(f"study {name!r} is paused; go on with: trimtab resume {shlex.quote(name)}")
+
+
+@cli.command()
+@the_name
+@storage_flag
+def resume(name: str) -> None:
+    """Let a paused study go on."""
+    opened(name).resume()
+    click.echo(f"study {name!r} is open; run its file again to start trials")
+
+
+@cli.command()
+@the_name
+@click.argument("number", required=False, type=click.IntRange(0))
+@storage_flag
+def cancel(name: str, number: int | None) -> None:
+    """End a study, or only its trial NUMBER."""
+    opened(name).cancel(number)
+    click.echo(f"study {name!r} is cancelled" if number is None else f"study {name!r}: trial {number} is cancelled")
+
+
+@cli.command()
+@the_name
+@storage_flag
+def archive(name: str) -> None:
+    """Make a study read-only and free its name."""
+    opened(name).archive()
+    click.echo(f"study {name!r} is archived; its name is free")
+
+
+@cli.command()
+@the_name
+@storage_flag
+def delete(name: str) -> None:
+    """Remove a study and its record, for good and at once."""
+    opened(name).delete()
+    click.echo(f"study {name!r} is deleted")
+
+
+@cli.group()
+def db() -> None:
+    """The database."""
+
+
+@db.command()
+@storage_flag
+def upgrade() -> None:
+    """Bring the database to this version's schema."""
+    from ..storage.migrations import upgrade as bring
+
+    url = existing()
+    bring(url)
+    click.echo(f"{url} has the newest schema")
+
+
+@cli.command(name="report-metrics")
+@click.argument("pairs", nargs=-1, required=True, metavar="NAME=VALUE...")
+@click.option("--step", type=float, help="Report at this step; without it the values are the trial's result.")
+def report_metrics(pairs: tuple[str, ...], step: float | None) -> None:
+    """Hand metrics to the trial that runs this program."""
+    from ..objective import report_metrics as hand_over
+
+    hand_over(pairs, step)
+
+
+def main() -> None:
+    """The entry point of the `trimtab` program."""
+    cli(prog_name="trimtab")

@@ -1,0 +1,147 @@
+"""What all verbs of the command line share: errors as one line, the store and the study they speak of, the study's file."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import StorageError, TrimtabError, UserError, nearest
+
+if TYPE_CHECKING:
+    from ..study import Study
+    from ..studyfile import StudyFile
+
+DEFAULT = "sqlite:///trimtab.db"
+
+
+class Ended(Exception):
+    """The command ends early with an exit status and a line on standard error."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Verbs(click.Group):
+    """A group whose errors are one line."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(f"there is no command {args[0]!r}{nearest(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            status = super().main(*args, **{**kwargs, "standalone_mode": False})
+            sys.stdout.flush()
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            status = 2
+        except BrokenPipeError:  # the reader has gone; nobody is left to be told
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 1
+        except Exception as error:
+            status, text = _verdict(error)
+            click.echo(f"trimtab: {text}", err=True)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _verdict(error: Exception) -> tuple[int, str]:
+    """Exit status and text of an error; one that nobody foresaw is raised again."""
+    match error:
+        case Ended():
+            return error.status, str(error)
+        case click.Abort():
+            return 130, "interrupted"
+        case click.ClickException():
+            return 2, " ".join(error.format_message().split())
+        case UserError():
+            return 2, str(error)
+        case TrimtabError():
+            return 1, str(error)
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            return 2, f"{where}{error.strerror or error}"
+    raise error
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end with the way to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        number = stop.args[0] if stop.args and isinstance(stop.args[0], int) else 2
+        again = shlex.join(["trimtab", *(a for a in sys.argv[1:] if a != "--fresh")])
+        raise Ended(
+            128 + number, f"interrupted; running trials were given back to the queue. Go on with: {again}"
+        ) from None
+
+
+# --------------------------------------------------------------------------------------------------------- the record
+
+
+def _keep(ctx: click.Context, _: click.Parameter, url: str | None) -> str | None:
+    """--storage means the same before and after the command: the later one wins."""
+    if url is not None:
+        ctx.find_root().meta["trimtab.storage"] = url
+    return url
+
+
+storage_flag = click.option(
+    "--storage", metavar="URL", expose_value=False, callback=_keep,
+    help=f"The store; else $TRIMTAB_STORAGE, else {DEFAULT}.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+the_name = click.argument("name")
+
+
+def url_of(file: "StudyFile | None" = None) -> str:
+    """The store: --storage, else TRIMTAB_STORAGE, else the study file's, else the default."""
+    said = click.get_current_context().find_root().meta.get("trimtab.storage")
+    return said or os.environ.get("TRIMTAB_STORAGE") or (file and file.storage) or DEFAULT
+
+
+def existing() -> str:
+    """The store, which must be there: reading does not make one."""
+    url = url_of()
+    path = url.removeprefix("sqlite:///")
+    if path not in (url, "") and not Path(path).expanduser().exists():
+        raise StorageError(f"{url}: there is no such file; name the store with --storage URL or TRIMTAB_STORAGE")
+    return url
+
+
+def opened(name: str) -> "Study":
+    from ..study import Study
+
+    return Study(name, storage=existing())
+
+
+def storage_option(file: "StudyFile") -> str:
+    """What to add to a command so that it finds the store of this run."""
+    url, found = url_of(file), os.environ.get("TRIMTAB_STORAGE") or DEFAULT
+    return "" if url == found else f" --storage {shlex.quote(url)}"
+
+
+def file_of(study: "Study", given: str | None) -> "StudyFile":
+    """The study file that this user allowed for the study. Raises UserError when none is known or it is another's."""
+    from ..allowed import files
+    from ..studyfile import read
+
+    path = given or files().get(study.record.uid)
+    if path is None:
+        raise UserError(
+            f"study {study.name!r} was never run here from a study file, and a database does not say what to run; "
+            f"name the file: trimtab {click.get_current_context().info_name} {shlex.quote(study.name)} --file study.yaml"
+        )
+    file = read(path)
+    if file.name != study.name:
+        raise UserError(f"{path} describes study {file.name!r}, not {study.name!r}; name another with --file")
+    return file

@@ -1,0 +1,79 @@
+"""The verbs that an auditor uses: the document, whether the record is intact, whether it can be derived and run again."""
+
+import os
+
+import click
+
+from .plumbing import Ended, file_of, json_option, opened, resumable, storage_flag, the_name
+
+
+@click.command()
+@the_name
+@click.option("--out", required=True, metavar="FILE", help="The HTML file to write.")
+@storage_flag
+def report(name: str, out: str) -> None:
+    """Write the study's document; prints its path."""
+    click.echo(os.path.relpath(opened(name).report(out)))
+
+
+@click.command()
+@the_name
+@storage_flag
+def verify(name: str) -> None:
+    """Check a study's record against its event chain."""
+    from ..errors import Damaged
+
+    try:
+        study = opened(name)
+    except Damaged as error:
+        raise Ended(1, str(error)) from None
+    found = study.verify()
+    for line in found:
+        click.echo(line)
+    record = study.record
+    if found:
+        raise Ended(1, f"study {name!r}: {len(found)} findings; the record is not what was written")
+    click.echo(f"study {name!r} is intact: {record.count} trials, {record.position} events, head {record.head[:16]}")
+
+
+@click.command()
+@the_name
+@json_option
+@storage_flag
+def replay(name: str, as_json: bool) -> None:
+    """Derive every proposal again from the record."""
+    from .. import console
+
+    found = opened(name).replay()
+    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
+    if not found.holds:
+        raise Ended(1, f"study {name!r}: {len(found.different)} proposals do not follow from the record")
+
+
+@click.command()
+@the_name
+@click.option("--trial", "numbers", type=click.IntRange(0), multiple=True, help="Which trials; five by default.")
+@click.option("--tolerance", default=0.0, metavar="SHARE", help="Relative difference that counts as the same.")
+@click.option("--as", "principal", default="", metavar="NAME", help="Who does it; else the user of this process.")
+@click.option("--file", metavar="FILE", help="The study file; else the one that the study was run from here.")
+@json_option
+@storage_flag
+def reproduce(
+    name: str, numbers: tuple[int, ...], tolerance: float, principal: str, file: str | None, as_json: bool
+) -> None:
+    """Run chosen trials again and compare their metrics."""
+    from .. import console
+
+    study = opened(name)
+    told = file_of(study, file)
+    with resumable():
+        found = study.reproduce(
+            told.objective, numbers or None, tolerance=tolerance, principal=principal, workers=told.workers,
+            resources=told.resources, supervised=True,
+        )  # fmt: skip
+    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
+    if not found.holds:
+        raise Ended(1, f"study {name!r}: not every trial gave its metrics again")
+
+
+VERBS = (report, verify, replay, reproduce)

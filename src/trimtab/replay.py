@@ -1,0 +1,147 @@
+"""Does the record give its proposals again? Pure: events and rows in, an account out.
+
+A proposal is a function of the record up to `seen`, the pending trials, the study's seed, how many trials there were and
+how many were asked for. So it can be made again, under the spec that held at `seen`: audited revisions are followed.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import engine
+from .errors import SpaceError, UserError
+from .records import TOLD, Event, Proposal, Purpose, State, StudySpec, Trial
+from .strategies import Strategy
+
+SHORTFALL = 0.01
+"""Share of the best acquisition value by which a proposal made on another kind of machine may fall short of it."""
+
+Maker = Callable[[StudySpec], Strategy[Any]]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of deriving every proposal of a study again.
+
+    proposals: how many search trials a strategy proposed. exact: how many of them came out as recorded. close: numbers of
+    those that did not, but are as good by the strategy's own measure (see SHORTFALL), which counts on another kind of
+    machine only. different: number -> what is wrong. machines: numeric fingerprints that the record names; here: this one's.
+    """
+
+    proposals: int
+    exact: int
+    close: tuple[int, ...] = ()
+    different: Mapping[int, str] = field(default_factory=dict)
+    machines: tuple[str, ...] = ()
+    here: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return not self.different
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "proposals": self.proposals,
+            "exact": self.exact,
+            "close": list(self.close),
+            "different": {str(n): why for n, why in self.different.items()},
+            "machines": list(self.machines),
+            "here": self.here,
+        }
+
+    def text(self) -> str:
+        """One line that sums up, then one for each proposal that differs."""
+        said = f"{self.exact} of {self.proposals} proposals derived again exactly"
+        if self.close:
+            said += f", {len(self.close)} more within {SHORTFALL:.0%} of the best acquisition (another kind of machine)"
+        lines = [f"trial {n}: {why}" for n, why in sorted(self.different.items())]
+        return "\n".join([said + (f", {len(lines)} differ" if lines else ""), *lines])
+
+
+def replay(
+    trials: Sequence[Trial], events: Sequence[Event], strategy_of: Maker, here: str = "", machines: Iterable[str] = ()
+) -> Replay:
+    """Derive every proposal again.
+
+    strategy_of: makes the strategy that a spec names; what it raises is a difference. here, machines: numeric
+    fingerprints of this machine and of those that the record names; only between two kinds does "as good" count.
+    User's and imported trials and those of an evidence are no proposals.
+    """
+    specs = _specs(events)
+    batches: dict[tuple[int, int], list[Trial]] = {}
+    for t in trials:
+        if t.purpose is Purpose.SEARCH and t.strategy not in ("user", ""):
+            batches.setdefault((t.at, t.seen), []).append(t)
+    elsewhere = {*machines} != {here}
+    exact, close, different = 0, list[int](), dict[int, str]()
+    folded: engine.Fold | None = None
+    for (_, seen), batch in sorted(batches.items()):
+        spec = specs[bisect_right([p for p, _ in specs], seen) - 1][1]
+        try:
+            folded = _fold(spec, strategy_of(spec), trials, seen, folded)
+            again = _again(spec, folded, trials, batch)
+        except UserError as error:
+            different |= {t.number: str(error) for t in batch}
+            continue
+        for t, made in zip(batch, [*again, *[None] * len(batch)], strict=False):
+            if (why := _difference(t, made)) is None:
+                exact += 1
+            elif elsewhere and made is not None and _as_good(spec, folded, trials, batch, t):
+                close.append(t.number)
+            else:
+                different[t.number] = why
+    return Replay(sum(map(len, batches.values())), exact, tuple(close), different, tuple(sorted({*machines})), here)
+
+
+def _specs(events: Sequence[Event]) -> list[tuple[int, StudySpec]]:
+    """(position, the spec that holds from there on), in order."""
+    return [(e.position, StudySpec.from_json(e.body["spec"])) for e in events if e.kind in ("create", "spec")]
+
+
+def _ended(trials: Sequence[Trial], seen: int) -> list[Trial]:
+    """What strategies look at and had ended by event `seen`, in the order of their ends."""
+    ends = [t for t in trials if t.told is not None and t.told <= seen and t.purpose in TOLD]
+    return sorted(ends, key=lambda t: t.told or 0)
+
+
+def _fold(
+    spec: StudySpec, strategy: Strategy[Any], trials: Sequence[Trial], seen: int, last: engine.Fold | None
+) -> engine.Fold:
+    """The strategy's state after what had ended by event `seen`."""
+    known = [t for t in _ended(trials, seen) if t.state is not State.CANCELLED]
+    first = engine.baseline_trial(spec, {t.number: t for t in known if t.number == 0})
+    return engine.fold(spec, strategy, known, engine.baseline_metrics(spec, first), last)
+
+
+def _pending(trials: Sequence[Trial], batch: Sequence[Trial]) -> list[Trial]:
+    """The trials that were open when the batch was proposed."""
+    gone = {t.number for t in _ended(trials, batch[0].seen)}
+    return [t for t in trials if t.number < batch[0].at and t.number not in gone and t.purpose in TOLD]
+
+
+def _again(spec: StudySpec, folded: engine.Fold, trials: Sequence[Trial], batch: Sequence[Trial]) -> list[Proposal]:
+    return engine.suggest(spec, folded, _pending(trials, batch), batch[0].at, batch[0].batch)
+
+
+def _difference(t: Trial, made: Proposal | None) -> str | None:
+    """What is not as recorded; None when the proposal is the same."""
+    if made is None:
+        return "nothing is proposed in its place"
+    if (t.strategy, t.version) != (made.strategy, made.version):
+        return (
+            f"{t.strategy} version {t.version} proposed it, but {made.strategy} version {made.version} would now; "
+            "replay with the version of Trimtab that the record names"
+        )
+    if dict(t.params) != dict(made.params):
+        return f"recorded {dict(t.params)}, derived again {dict(made.params)}"
+    return None if t.seed == made.seed else f"recorded seed {t.seed}, derived again {made.seed}"
+
+
+def _as_good(spec: StudySpec, folded: engine.Fold, trials: Sequence[Trial], batch: Sequence[Trial], t: Trial) -> bool:
+    """Whether the strategy finds the recorded point within SHORTFALL of the best that it knows now."""
+    earlier = [*_pending(trials, batch), *(b for b in batch if b.number < t.number)]
+    try:
+        return engine.shortfall(spec, folded, earlier, t) <= SHORTFALL
+    except SpaceError:  # it is not even in the space
+        return False

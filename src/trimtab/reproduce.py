@@ -1,0 +1,136 @@
+"""Running recorded trials again, and comparing what comes out with what was recorded. The study's trials stay as they are."""
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import SpecError
+from .executors import Exit, Job
+from .goals import Metrics
+from .objective import Source
+from .objective.evaluation import payload
+from .records import Resources, State, StudySpec, Trial
+from .runner import IDLE, executor
+from .words import number, plural
+from .worker import outcome_of
+
+USUAL = 5
+"""How many trials are run again unless they are named."""
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A trial that was run again: metrics then and now, and what is wrong ("" when they agree)."""
+
+    number: int
+    recorded: Metrics
+    again: Metrics
+    wrong: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "recorded": dict(self.recorded),
+            "again": dict(self.again),
+            "wrong": self.wrong,
+        }
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of running trials again.
+
+    tolerance: the relative difference that counts as the same; 0 means identical. same_code: whether the objective's
+    fingerprint is one that the record names. independent: whether who asked for it is nobody who ran the study; None
+    where that is not known.
+    """
+
+    runs: tuple[Rerun, ...]
+    tolerance: float
+    same_code: bool
+    independent: bool | None
+
+    @property
+    def holds(self) -> bool:
+        return all(not r.wrong for r in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "runs": [r.to_json() for r in self.runs],
+            "tolerance": self.tolerance,
+            "same_code": self.same_code,
+            "independent": self.independent,
+        }
+
+    def text(self) -> str:
+        """One line that sums up, then what a reader must know, then one line for each trial that differs."""
+        agree = sum(not r.wrong for r in self.runs)
+        how = "identical metrics" if self.tolerance == 0 else f"metrics within {self.tolerance:g}"
+        said = [f"{agree} of {plural(len(self.runs), 'trial')} run again gave {how}"]
+        if not self.same_code:
+            said.append("note: the objective's code is not what the study ran")
+        return "\n".join([*said, *(f"trial {r.number}: {r.wrong}" for r in self.runs if r.wrong)])
+
+
+def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial | None) -> list[Trial]:
+    """The trials to run again: those named, else the baseline, the best, and finished ones spread over the study.
+
+    Raises SpecError for a trial that does not exist or has no result of its own.
+    """
+    done = [t for t in trials if t.state is State.DONE and t.attempt > 0]
+    if numbers is None:
+        spread = [done[i * (len(done) - 1) // (USUAL - 1)] for i in range(USUAL)] if done else []
+        first = [t for t in done if t.number == 0] + [t for t in done if best is not None and t.number == best.number]
+        picked = {t.number: t for t in [*first, *spread]}
+        return sorted([*picked.values()][:USUAL], key=lambda t: t.number)
+    known = {t.number: t for t in done}
+    for n in numbers:
+        if n not in known:
+            raise SpecError(f"trial {n} cannot be run again: only a trial that was run here and is done has metrics")
+    return [known[n] for n in numbers]
+
+
+def rerun(
+    source: Source, spec: StudySpec, trials: Sequence[Trial], workers: int, resources: Resources, supervised: bool
+) -> dict[int, Exit]:
+    """How each trial ends when it is run again with its params and its seed; nothing is recorded."""
+    waiting, ends = list(trials), dict[int, Exit]()
+    with closing(executor(source, workers, resources, supervised)) as slots:
+        while len(ends) < len(trials):
+            while waiting and slots.free():
+                t = waiting.pop(0)
+                task = payload(t, spec.metrics)
+                slots.launch(Job((t.study, t.number, t.attempt), task, lambda _: {"stop": False}, resources))
+            ended = slots.reap(IDLE)
+            ends |= {job.key[1]: how for job, how in ended}
+            if not ended and len(waiting) == len(trials) - len(ends):  # no process can be started just now
+                time.sleep(IDLE)
+    return ends
+
+
+def compared(t: Trial, how: Exit, tolerance: float) -> Rerun:
+    """What a trial gave again beside what it gave then."""
+    outcome = outcome_of(how, Resources())
+    if outcome is None or outcome.state is not State.DONE:
+        text = "its process was killed" if outcome is None else outcome.error.strip() or str(outcome.state)
+        return Rerun(t.number, t.metrics, {}, f"it gave no result: {text.splitlines()[0]}")
+    wrong = [
+        f"{name} was {number(then, 12)}, is {number(outcome.metrics.get(name), 12)}"
+        for name, then in t.metrics.items()
+        if not _close(then, outcome.metrics.get(name, math.nan), tolerance)
+    ]
+    return Rerun(t.number, t.metrics, outcome.metrics, "; ".join(wrong))
+
+
+def _close(then: float, now: float, tolerance: float) -> bool:
+    return then == now or math.isclose(then, now, rel_tol=tolerance, abs_tol=0.0)
+
+
+def checked(tolerance: float) -> float:
+    """The tolerance. Raises SpecError."""
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
+        raise SpecError(f"tolerance={tolerance!r} must be a number of at least 0: a share, 0.001 for 0.1 %")
+    return float(tolerance)

@@ -1,0 +1,236 @@
+"""Every proposal follows from the record, whoever ran the study and whatever was killed or revised on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+import trimtab as tt
+from trimtab.errors import SpecError
+from trimtab.replay import replay
+from trimtab.strategies import strategy
+
+SCRIPT = """
+    import sys
+    import trimtab as tt
+
+    space = tt.Space(x=tt.Float(-1, 1, default=0.5), y=tt.Float(0, 1, default=0.5), k=tt.Choice("a", "b", default="a"))
+    study = tt.Study("s", space, minimize="loss", seed=3, storage=sys.argv[1], strategy="gp", budget={"trials": 200})
+    study.run(lambda t: t.params["x"] ** 2 + t.params["y"] + (t.params["k"] == "b"), workers=2, quiet=True)
+    """
+
+
+def done(url):
+    try:
+        return tt.Study("s", storage=url).counts["done"]
+    except tt.TrimtabError:
+        return 0
+
+
+def kill_a_worker(parents):
+    """kill -9 of the youngest worker process of one of them."""
+    children = [c for p in parents if p.poll() is None for c in psutil.Process(p.pid).children(recursive=True)]
+    if children:
+        children[-1].send_signal(signal.SIGKILL)
+
+
+def test_200_trials_of_four_workers_with_kills_are_derived_again(tmp_path, url):
+    path = tmp_path / "study.py"
+    path.write_text(textwrap.dedent(SCRIPT))
+    start = [sys.executable, str(path), url]
+    parents = [subprocess.Popen(start) for _ in range(2)]
+    seen = 0
+    while any(p.poll() is None for p in parents):
+        if (now := done(url)) >= seen + 40:
+            seen = now
+            kill_a_worker(parents)
+            if seen == now and 80 <= now < 120 and parents[0].poll() is None:
+                parents[0].kill()  # a whole runner too, and another one takes its place
+                parents[0].wait()
+                parents[0] = subprocess.Popen(start)
+        time.sleep(0.2)
+    study = tt.Study("s", storage=url)
+    assert study.counts["done"] == 200
+    found = study.replay()
+    assert (found.proposals, found.exact, found.different) == (200, 200, {}), found.text()
+    assert found.machines == (found.here,)
+    last = study.storage.events(study.record.id)[-1]
+    assert (last.kind, last.body["replay"]["exact"]) == ("replay", 200)
+    assert study.verify() == []
+
+
+def test_replay_follows_revisions_of_budget_space_and_strategy(space, objective):
+    study = tt.Study("s", space, minimize="loss", seed=5, budget={"trials": 12}, strategy="gp")
+    study.run(objective, quiet=True)
+    study.revise(budget={"trials": 24})
+    study.run(objective, trials=18, quiet=True)
+    wider = tt.Space(
+        {**space.params, "rate": tt.Float(1e-5, 1.0, log=True, default=0.1), "bag": tt.Int(1, 5, default=1)}
+    )
+    study.revise(space=wider.require("depth <= 10 or rate < 0.5"), assume={"bag": 1})
+    study.run(objective, trials=22, quiet=True)
+    study.revise(strategy="tpe")
+    study.run(objective, trials=24, quiet=True)
+    found = study.replay()
+    assert (found.proposals, found.exact) == (24, 24), found.text()
+    assert {t.strategy for t in study.trials} == {"baseline", "gp", "tpe"}
+
+
+def test_wishes_imports_and_evidence_are_no_proposals(space, objective):
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    study.enqueue({"kind": "linear", "rate": 0.5})
+    study.add({"kind": "linear", "rate": 0.25}, 0.3)
+    study.run(objective, trials=6, quiet=True)
+    study.evidence(objective, replicates=3, quiet=True)
+    found = study.replay()
+    assert found.proposals == sum(t.strategy in ("baseline", "auto") for t in study.trials)
+    assert found.holds
+
+
+def rows(space, objective, **how):
+    study = tt.Study("s", space, minimize="loss", seed=5, **how)
+    study.run(objective, trials=20, quiet=True)
+    return study.trials, study.storage.events(study.record.id)
+
+
+def plain(spec):
+    return strategy(spec.strategy, **spec.settings)
+
+
+def test_a_proposal_that_does_not_follow_is_named(space, objective):
+    trials, events = rows(space, objective)
+    forged = [replace(t, params={"kind": "linear", "rate": 0.123}) if t.number == 15 else t for t in trials]
+    found = replay(forged, events, plain, here="a", machines=["a"])
+    assert 15 in found.different
+    assert found.different[15].startswith("recorded {'kind': 'linear', 'rate': 0.123}, derived again ")
+    other = [replace(t, version="0.9") if t.number == 3 else t for t in trials]
+    assert "version 0.9 proposed it" in replay(other, events, plain).different[3]
+    reseeded = [replace(t, seed=1) if t.number == 4 else t for t in trials]
+    assert "recorded seed 1" in replay(reseeded, events, plain).text()
+
+
+def test_on_another_machine_a_proposal_counts_when_the_strategy_finds_it_as_good(space, objective):
+    """A point that is moved a little has nearly the best acquisition value; another point has not."""
+    trials, events = rows(space, objective)
+    last = trials[-1]
+    near = {**last.params, "rate": last.params["rate"] * (1 - 1e-7)}
+    moved = [*trials[:-1], replace(last, params=near)]
+    assert replay(moved, events, plain, here="a", machines=["b"]).close == (19,)
+    assert replay(moved, events, plain, here="a", machines=["a"]).different.keys() == {19}
+    far = [*trials[:-1], replace(last, params={"kind": "tree", "rate": 0.4, "depth": 12})]
+    assert replay(far, events, plain, here="a", machines=["b"]).different.keys() == {19}
+
+
+def test_a_strategy_object_that_is_not_known_here_is_a_difference_not_a_crash(space, objective):
+    trials, events = rows(space, objective, strategy="random")
+    renamed = [
+        replace(e, body={"spec": {**e.body["spec"], "strategy": "mine"}}) if e.kind == "create" else e for e in events
+    ]
+    found = replay(trials, renamed, plain)
+    assert len(found.different) == 20
+    assert "strategy='mine' is not known" in found.text()
+
+
+# ------------------------------------------------------------------------------------------------------------ reproduce
+
+
+def noisy(trial):
+    return {"loss": abs(trial.params["rate"] - 0.01) + trial.seed % 7}
+
+
+def test_trials_run_again_give_identical_metrics(space, url):
+    study = tt.Study("s", space, minimize="loss", seed=5, storage=url)
+    study.run(noisy, trials=9, quiet=True)
+    before = study.trials
+    found = study.reproduce(noisy, workers=2)
+    assert (len(found.runs), found.holds, found.same_code, found.independent) == (5, True, True, False)
+    assert 0 in [r.number for r in found.runs]
+    assert study.best.number in [r.number for r in found.runs]
+    assert study.trials == before
+    assert study.reproduce(noisy, [3], principal="validator").independent is True
+    event = study.storage.events(study.record.id)[-1]
+    assert (event.kind, "validator" in json.dumps(dict(event.body))) == ("reproduce", False)
+    assert study.verify() == []
+
+
+def test_what_differs_is_told_with_both_numbers(space, url):
+    study = tt.Study("s", space, minimize="loss", seed=5, storage=url)
+    study.run(noisy, trials=4, quiet=True)
+    recorded = study.trials[2].metrics["loss"]
+
+    def drifted(trial):
+        return noisy(trial)["loss"] * 1.001
+
+    found = study.reproduce(drifted, [2])
+    assert not found.holds
+    assert not found.same_code
+    assert f"trial 2: loss was {recorded:.12g}, is" in found.text()
+    assert study.reproduce(drifted, [2], tolerance=0.01).holds
+
+    def broken(trial):
+        raise ValueError("no data")
+
+    assert "it gave no result: ValueError: no data" in study.reproduce(broken, [2]).text()
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"trials": [77]}, "trial 77 cannot be run again"),
+        ({"trials": [1]}, "trial 1 cannot be run again"),
+        ({"tolerance": -1}, "tolerance=-1 must be a number of at least 0"),
+    ],
+)
+def test_what_cannot_be_run_again_is_said(space, how, says):
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    study.run(noisy, trials=1, quiet=True)
+    study.tell(study.ask(), failed="no luck")
+    with pytest.raises(SpecError, match=says):
+        study.reproduce(noisy, **how)
+
+
+def test_an_archived_study_is_replayed_and_stays_as_it_is(space, objective, url):
+    study = tt.Study("s", space, minimize="loss", seed=5, storage=url)
+    study.run(objective, trials=4, quiet=True)
+    study.archive()
+    head = study.record.head
+    assert study.replay().holds
+    assert study.record.head == head
+
+
+FILE = """
+study: s
+objective: model.py:loss
+space: {x: {float: [0, 1], default: 0.5}}
+minimize: loss
+budget: {trials: 6}
+seed: 1
+"""
+
+
+def test_the_command_line_replays_and_reproduces(tmp_path):
+    (tmp_path / "model.py").write_text("def loss(trial):\n    return trial.params['x'] ** 2\n")
+    (tmp_path / "study.yaml").write_text(FILE)
+
+    def call(*args):
+        environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+        command = [sys.executable, "-m", "trimtab.cli", *args]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert call("run", "study.yaml", "--quiet").returncode == 0
+    said = call("replay", "s")
+    assert (said.returncode, said.stdout) == (0, "6 of 6 proposals derived again exactly\n"), said.stderr
+    said = call("reproduce", "s", "--trial", "2", "--as", "validator", "--json")
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["runs"][0]["number"] == 2
+    (tmp_path / "model.py").write_text("def loss(trial):\n    return trial.params['x'] ** 2 + 1\n")
+    said = call("reproduce", "s")
+    assert said.returncode == 1
+    assert "0 of 5 trials run again gave identical metrics\nnote: the objective's code is not" in said.stdout
