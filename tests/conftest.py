@@ -1,8 +1,13 @@
 """What all tests share."""
 
+import os
+import tempfile
+
 import pytest
 
 import trimtab as tt
+
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="trimtab-state-")  # what tests remember is not this user's
 
 
 @pytest.fixture

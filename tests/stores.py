@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import postgres
+
 from trimtab.goals import Goal
 from trimtab.records import Cost, Outcome, Proposal, State, StudySpec
 from trimtab.space import Choice, Float, Space
@@ -12,6 +14,7 @@ from trimtab.verify import findings
 STORES: dict[str, Callable] = {
     "memory": lambda folder, clock: Memory(clock=clock),
     "sqlite": lambda folder, clock: Sql(f"sqlite:///{folder}/t.db", clock=clock),
+    "postgresql": lambda folder, clock: Sql(postgres.of(str(folder)), clock=clock),
 }
 SPEC = StudySpec("s", Space(x=Float(0.0, 1.0), kind=Choice("a", None, True)), (Goal("loss", False),))
 DONE = Outcome(State.DONE, {"loss": 0.5}, cost=Cost(wall=2.0, cpu=1.5, gpu=0.25, memory=100, money=0.1))

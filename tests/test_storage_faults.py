@@ -78,7 +78,7 @@ def listening(target, name, listener):
     ("url", "message"),
     [
         ("sqllite:///x.db", r"unknown kind 'sqllite'; did you mean 'sqlite'"),
-        ("mongodb://x", r"unknown kind 'mongodb'; known: sqlite, memory"),
+        ("mongodb://x", r"unknown kind 'mongodb'; known: sqlite, postgresql, memory"),
         ("x.db", r"'x.db' is no URL; for a file write 'sqlite:///x.db'"),
         ("sqlite://x.db", r"names no file; write 'sqlite:///file.db'"),
         ("sqlite://", r"names no file"),

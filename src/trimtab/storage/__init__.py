@@ -129,7 +129,8 @@ class Storage(Protocol):
 
 
 def open_storage(url: "str | Storage | None") -> Storage:
-    """The store at `url`: None or "memory://" is private memory, "sqlite:///file.db" a file. An object passes through.
+    """The store at `url`: None or "memory://" is private memory, "sqlite:///file.db" a file, "postgresql://user@host/name"
+    a database on a server. An object passes through.
 
     Raises StorageError for a URL or a file that is none of ours.
     """

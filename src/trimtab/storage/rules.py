@@ -124,7 +124,7 @@ def taken(trial: Trial, worker: str, now: float, lease: float | None) -> Trial:
             trial,
             state=State.RUNNING,
             attempt=trial.attempt + 1,
-            worker=valid(worker),
+            worker=named(worker),
             lease_until=until,
             started=now,
         )
@@ -217,8 +217,13 @@ def valid(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+def named(text: str) -> str:
+    """The name of a worker or actor as a column of text can keep it: without NUL."""
+    return valid(text).replace("\x00", "\ufffd")
+
+
 def actor_of(change: Change) -> Actor:
-    return Actor(*salted(change.actor or user()))
+    return Actor(*salted(named(change.actor or user())))
 
 
 def user() -> str:

@@ -1,52 +1,60 @@
 """The store in an SQL database, by SQLAlchemy Core. One method of Storage is one transaction."""
 
+import math
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, delete, select
 
-from ..errors import LeaseLost, StudyNotFound
+from ..errors import LeaseLost, StorageError, StudyNotFound
 from ..records import OPEN, Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
-from . import operations, revisions, rows, schema, sqlite, witness
+from . import LEASE, operations, revisions, rows, schema, witness
+from .database import FAULTS, WRITES, locate
 from .interrupts import deferred
 from .statements import SqlTransaction
 from .tables import events, private, reports, studies, trials
 
+T = TypeVar("T")
+
 
 class Sql:
-    """The store at `url` ("sqlite:///file.db"), made when there is none.
+    """The store at `url` ("sqlite:///file.db" or "postgresql://user@host/name"); its tables are made when there are none.
 
-    timeout: seconds to wait for another program that writes. clock: seconds since the epoch. Safe for threads, for
-    several processes, and after fork. Raises StorageError for what is no database of ours.
+    timeout: seconds to wait for another program that writes. clock: seconds since the epoch; the server's on PostgreSQL
+    otherwise. Safe for threads, for several processes, and after fork. A server that goes away is waited for. Raises
+    StorageError for what is no database of ours.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0, clock: Callable[[], float] = time.time) -> None:
-        self.url = url
+    def __init__(self, url: str, *, timeout: float = 30.0, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock
-        self._database = sqlite.locate(url, timeout)
+        self._database = locate(url, timeout)
+        self.url = self._database.url
+        self._away = (-math.inf, 0.0)  # when waiting for the database ended, and how long it had taken
         self._begin()
-        self._prepare()
+        try:
+            self._patiently(self._prepare, opening=True)
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     def _begin(self) -> None:
         """Connections and turns of this process; what a parent process had stays its own."""
         self._process = os.getpid()
-        self._turn = threading.Lock()
-        self._engine = sqlite.connect(self._database)
+        self._turn = self._database.turn()
+        self._engine = self._database.connect()
 
     def _prepare(self) -> None:
-        database, place = self._database, str(self._database.file)
-        with sqlite.explained(database):
-            with self._engine.begin() as connection:
-                found = schema.ready(connection, place)
-            if database.writable:
-                sqlite.write_ahead(self._engine, database)
-            if not found:
-                with self._writing() as connection:
-                    if not schema.ready(connection, place):  # another process may have been faster
-                        schema.make(connection)
+        with self._reading() as connection:
+            found = schema.ready(connection, self._database.place)
+        self._database.prepare(self._engine)
+        if not found:
+            with self._writing() as connection:
+                self._database.lock(connection)
+                if not schema.ready(connection, self._database.place):  # another process may have been faster
+                    schema.make(connection)
 
     def _current(self) -> Engine:
         if os.getpid() != self._process:
@@ -57,36 +65,78 @@ class Sql:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """One consistent snapshot."""
-        with deferred(), sqlite.explained(self._database), self._current().begin() as connection:
+        with deferred(), self._current().begin() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """The only writer. Threads of this process queue here, which is fairer than polling the file's lock."""
-        engine = self._current().execution_options(**{sqlite.WRITES: True})
-        with deferred(), sqlite.explained(self._database), self._turn, engine.begin() as connection:
+        """A writing transaction; threads of this process may have to queue for it."""
+        engine = self._current().execution_options(**{WRITES: True})
+        with deferred(), self._turn, engine.begin() as connection:
             yield connection
 
-    @contextmanager
-    def _transaction(self) -> Iterator[SqlTransaction]:
-        with self._writing() as connection:
-            tx = SqlTransaction(connection, self._clock())
-            yield tx
-        if tx.heads:
+    def _patiently(self, step: Callable[[], T], opening: bool = False) -> T:
+        """Do it, again while the database says that waiting helps. Raises StorageError."""
+        began = time.monotonic()
+        while True:
+            try:
+                return step()
+            except FAULTS as error:
+                waited = time.monotonic() - began
+                pause = self._database.again(error, waited, opening)
+                if pause is None:
+                    raise StorageError(self._database.explain(error)) from None
+            time.sleep(pause)
+            self._away = (time.monotonic(), waited + pause)
+
+    def _read(self, look: Callable[[Connection], T]) -> T:
+        """What `look` finds in one consistent snapshot."""
+
+        def step() -> T:
+            with self._reading() as connection:
+                return look(connection)
+
+        return self._patiently(step)
+
+    def _write(self, work: Callable[[SqlTransaction], T]) -> T:
+        """Carry `work` out in one transaction: once, also when the server goes away while it commits."""
+        done: list[tuple[str, SqlTransaction, T]] = []
+
+        def step() -> None:
+            if done and self._database.committed(self._current(), done[0][0]):
+                return
+            done.clear()
+            with self._writing() as connection:
+                now, ticket = self._database.ticket(connection)
+                tx = SqlTransaction(connection, self._now(now), self._grace())
+                result = work(tx)
+                done.append((ticket, tx, result))
+
+        self._patiently(step)
+        _, tx, result = done[0]
+        if tx.heads and self._database.witness is not None:
             witness.append(self._database.witness, tx.heads)
+        return result
+
+    def _now(self, of_database: float | None) -> float:
+        if self._clock is not None:
+            return self._clock()
+        return time.time() if of_database is None else of_database
+
+    def _grace(self) -> float:
+        """How long leases are honoured after they ran out: nobody could renew one while the server was away."""
+        back, seconds = self._away
+        return seconds + 1.0 if seconds > 1.0 and time.monotonic() - back < LEASE else 0.0
 
     def create(self, spec: StudySpec) -> StudyRecord:
-        with self._transaction() as tx:
-            return operations.create(tx, spec)
+        return self._write(lambda tx: operations.create(tx, spec))
 
     def studies(self) -> list[StudyRecord]:
-        with self._reading() as connection:
-            found = connection.execute(select(studies).order_by(studies.c.id)).mappings().all()
+        found = self._read(lambda c: c.execute(select(studies).order_by(studies.c.id)).mappings().all())
         return [rows.study_of(row) for row in found]
 
     def enqueue(self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int) -> list[Trial]:
-        with self._transaction() as tx:
-            return operations.enqueue(tx, study, proposals, at, seen)
+        return self._write(lambda tx: operations.enqueue(tx, study, proposals, at, seen))
 
     def claim(
         self,
@@ -100,66 +150,67 @@ class Sql:
         wanted = None if purposes is None else frozenset(purposes)
         again = True
         while again:
-            with self._transaction() as tx:
-                trial, again = operations.claim(tx, studies, worker, lease, number, wanted)
+            trial, again = self._write(lambda tx: operations.claim(tx, studies, worker, lease, number, wanted))
         return trial
 
     def report(self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int = 0) -> list[Report]:
-        with self._transaction() as tx:
+        def work(tx: SqlTransaction) -> list[Report]:
             operations.report(tx, trial, reports, lease)
             return tx.reports_since(trial.study, since)
 
+        return self._write(work)
+
     def finish(self, trial: Trial, outcome: Outcome) -> Trial:
-        with self._transaction() as tx:
-            ended = operations.finish(tx, trial, outcome)
+        ended = self._write(lambda tx: operations.finish(tx, trial, outcome))
         if ended is None:
             raise LeaseLost(operations.lost(trial))
         return ended
 
     def revise(self, study: int, change: Change) -> StudyRecord:
-        with self._transaction() as tx:
-            return revisions.revise(tx, study, change)
+        return self._write(lambda tx: revisions.revise(tx, study, change))
 
     def trials(self, study: int, since: int = 0) -> Changes:
         of_study = select(trials).where(trials.c.study == study)
         touched = of_study.where(trials.c.revision > since)
         still_open = of_study.where(trials.c.state.in_(sorted(OPEN)))  # apart: each has its index
-        with self._reading() as connection:
+
+        def look(connection: Connection) -> Changes:
             record = connection.execute(select(studies).where(studies.c.id == study)).mappings().first()
             if record is None:
                 raise StudyNotFound(operations.unknown(study))
             found = list(connection.execute(touched).mappings())
             if since:
                 found += [row for row in connection.execute(still_open).mappings() if row["revision"] <= since]
-        return Changes(rows.study_of(record), sorted(map(rows.trial_of, found), key=lambda t: t.number))
+            return Changes(rows.study_of(record), sorted(map(rows.trial_of, found), key=lambda t: t.number))
+
+        return self._read(look)
 
     def reports(self, study: int, number: int | None = None) -> list[Report]:
         wanted = select(reports).where(reports.c.study == study)
         if number is not None:
             wanted = wanted.where(reports.c.number == number)
         wanted = wanted.order_by(reports.c.number, reports.c.attempt, reports.c.step)
-        with self._reading() as connection:
-            return [rows.report_of(row) for row in connection.execute(wanted).mappings()]
+        return [rows.report_of(row) for row in self._read(lambda c: c.execute(wanted).mappings().all())]
 
     def events(self, study: int, since: int = 0) -> list[Event]:
         wanted = select(events).where(events.c.study == study, events.c.position > since).order_by(events.c.position)
-        with self._reading() as connection:
-            return [rows.event_of(row) for row in connection.execute(wanted).mappings()]
+        return [rows.event_of(row) for row in self._read(lambda c: c.execute(wanted).mappings().all())]
 
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
         wanted = select(private).where(private.c.study == study).order_by(private.c.position)
-        with self._reading() as connection:
-            return dict(rows.actor_of(row) for row in connection.execute(wanted).mappings())
+        return dict(rows.actor_of(row) for row in self._read(lambda c: c.execute(wanted).mappings().all()))
 
     def witnessed(self, uid: str) -> list[tuple[int, str]]:
-        return witness.read(self._database.witness, uid)
+        return [] if self._database.witness is None else witness.read(self._database.witness, uid)
 
     def delete(self, study: int) -> None:
-        with self._transaction() as tx:
+        def work(tx: SqlTransaction) -> None:
             operations.known(tx, study)
             for table in (private, reports, events, trials):
                 tx.connection.execute(delete(table).where(table.c.study == study))
             tx.connection.execute(delete(studies).where(studies.c.id == study))
+
+        self._write(work)
 
     def close(self) -> None:
         """Close the connections of this process; the store opens new ones if it is used again."""

@@ -7,44 +7,82 @@ turns by BEGIN IMMEDIATE; readers see one snapshot. A file or folder that may no
 import os
 import shutil
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from ..errors import StorageError, nearest
-
-WRITES = "trimtab_writes"
-"""Execution option of connections whose transactions write."""
+from ..errors import StorageError
+from .database import WRITES
 
 
 @dataclass(frozen=True)
-class Database:
+class Sqlite:
     """A database file and how it may be used. timeout: seconds to wait for another writer."""
 
+    url: str
     file: Path
     writable: bool
     timeout: float
 
     @property
+    def place(self) -> str:
+        return str(self.file)
+
+    @property
     def witness(self) -> Path:
         return self.file.with_name(self.file.name + ".witness")
 
+    def connect(self) -> Engine:
+        """Transactions begin at once as writers where the option WRITES is set."""
+        engine = create_engine(
+            "sqlite://",
+            creator=lambda: _open(self),
+            poolclass=QueuePool,
+            max_overflow=-1,
+            insertmanyvalues_page_size=500,
+        )
 
-def locate(url: str, timeout: float) -> Database:
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get(WRITES, False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """A file has one writer; queueing for it is fairer than polling its lock."""
+        return threading.Lock()
+
+    def prepare(self, engine: Engine) -> None:
+        if self.writable:
+            _write_ahead(engine, self.timeout)
+
+    def lock(self, connection: Connection) -> None:
+        """BEGIN IMMEDIATE has done it."""
+
+    def ticket(self, connection: Connection) -> tuple[float | None, str]:  # noqa: ARG002
+        return None, ""
+
+    def committed(self, engine: Engine, ticket: str) -> bool:  # noqa: ARG002
+        return False  # an error of COMMIT leaves the transaction undone
+
+    def again(self, error: BaseException, waited: float, opening: bool) -> float | None:  # noqa: ARG002
+        return None  # the driver has waited for the file's lock
+
+    def explain(self, error: BaseException) -> str:
+        return _explain(self, error.orig if isinstance(error, DBAPIError) and error.orig else error)
+
+
+def locate(url: str, timeout: float) -> Sqlite:
     """The database file that a URL names. Raises StorageError when there can be none."""
-    scheme, separator, _ = url.partition("://")
-    if not separator:
-        raise StorageError(f"storage {url!r} is no URL; for a file write 'sqlite:///{url}'")
-    if scheme != "sqlite":
-        hint = nearest(scheme, ["sqlite", "memory"])
-        raise StorageError(f"storage {url!r}: unknown kind {scheme!r}{hint}; write 'sqlite:///file.db' or 'memory://'")
     path = url.removeprefix("sqlite:///")
     if path == url or not path or path == ":memory:":
         raise StorageError(
@@ -67,7 +105,7 @@ def locate(url: str, timeout: float) -> Database:
         raise StorageError(f"storage {url!r}: the folder {file.parent} is read-only; name a file in another folder")
     if exists and not _may_be_database(file):
         raise StorageError(f"{file}: it is no SQLite database; name another file, or move this one away")
-    return Database(file, writable, timeout)
+    return Sqlite(url, file, writable, timeout)
 
 
 def _may_be_database(file: Path) -> bool:
@@ -85,25 +123,7 @@ def _may_write(path: Path) -> bool:
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def connect(database: Database) -> Engine:
-    """An engine on the file. Transactions begin at once as writers where the option WRITES is set."""
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: _open(database),
-        poolclass=QueuePool,
-        max_overflow=-1,
-        insertmanyvalues_page_size=500,
-    )
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _open(database: Database) -> sqlite3.Connection:
+def _open(database: Sqlite) -> sqlite3.Connection:
     mode = "rwc" if database.writable else "ro"
     wal = database.file.with_name(database.file.name + "-wal")
     if not database.writable and not (wal.exists() and wal.stat().st_size):
@@ -124,12 +144,12 @@ def _open(database: Database) -> sqlite3.Connection:
     return connection
 
 
-def write_ahead(engine: Engine, database: Database) -> None:
+def _write_ahead(engine: Engine, timeout: float) -> None:
     """Put the file into WAL mode, where it stays. Others may be doing the same at this moment."""
     connection = engine.raw_connection()
     try:
         cursor = connection.cursor()
-        deadline = time.monotonic() + database.timeout
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -143,17 +163,6 @@ def write_ahead(engine: Engine, database: Database) -> None:
         connection.close()
 
 
-@contextmanager
-def explained(database: Database) -> Iterator[None]:
-    """Turns what the driver raises into a StorageError that names the file, what is wrong, and the repair."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise StorageError(_explain(database, error.orig)) from None
-    except (sqlite3.Error, OSError) as error:
-        raise StorageError(_explain(database, error)) from None
-
-
 def _is_full(folder: Path) -> bool:
     """Whether less than 1 MiB is free: SQLite reports a failure of its smaller files as one of the disk."""
     try:
@@ -162,7 +171,7 @@ def _is_full(folder: Path) -> bool:
         return False
 
 
-def _explain(database: Database, error: BaseException | None) -> str:
+def _explain(database: Sqlite, error: BaseException) -> str:
     """The message for an error of the driver, by SQLite's primary result code."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_IOERR and _is_full(database.file.parent):

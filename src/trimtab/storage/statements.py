@@ -13,10 +13,12 @@ from .tables import events, private, reports, studies, trials
 
 
 class SqlTransaction:
-    """Statements of one transaction. heads: (uid, position, hash) of the chains that it has continued."""
+    """Statements of one transaction. grace: seconds for which a lease is honoured after it ran out. heads: (uid, position,
+    hash) of the chains that it has continued."""
 
-    def __init__(self, connection: Connection, now: float) -> None:
+    def __init__(self, connection: Connection, now: float, grace: float = 0.0) -> None:
         self.now = now
+        self._grace = grace
         self.connection = connection
         self.heads: list[tuple[str, int, str]] = []
 
@@ -31,20 +33,19 @@ class SqlTransaction:
         return None if row is None else rows.study_of(row)
 
     def trial(self, study: int, number: int) -> Trial | None:
-        row = self.connection.execute(select(trials).where(_key(study, number))).mappings().first()
+        row = self.connection.execute(select(trials).where(_key(study, number)).with_for_update()).mappings().first()
         return None if row is None else rows.trial_of(row)
 
     def open_trials(self, study: int) -> list[Trial]:
-        wanted = (
-            select(trials).where(trials.c.study == study, trials.c.state.in_(sorted(OPEN))).order_by(trials.c.number)
-        )
+        of_study = select(trials).where(trials.c.study == study, trials.c.state.in_(sorted(OPEN)))
+        wanted = of_study.order_by(trials.c.number).with_for_update()
         return [rows.trial_of(row) for row in self.connection.execute(wanted).mappings()]
 
     def claimable(self, studies_: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
         waits = and_(trials.c.state == State.QUEUED.value, studies.c.state == StudyState.OPEN.value)
         abandoned = and_(
             trials.c.state == State.RUNNING.value,
-            trials.c.lease_until <= self.now,
+            trials.c.lease_until <= self.now - self._grace,
             studies.c.state.in_([StudyState.OPEN.value, StudyState.CANCELLED.value]),
         )
         wanted = (
@@ -53,6 +54,7 @@ class SqlTransaction:
             .where(trials.c.study.in_(studies_), trials.c.state.in_(sorted(OPEN)), or_(waits, abandoned))
             .order_by(trials.c.priority.desc(), trials.c.number, trials.c.study)
             .limit(1)
+            .with_for_update(of=trials, skip_locked=True)
         )
         if number is not None:
             wanted = wanted.where(trials.c.number == number)

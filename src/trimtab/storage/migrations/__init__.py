@@ -2,31 +2,41 @@
 
 from pathlib import Path
 
-from .. import schema, sqlite
+from .. import schema
+from ..database import WRITES, explained, locate
 
 
-def upgrade(url: str, *, timeout: float = 30.0) -> tuple[str | None, str]:
-    """Bring the store at `url` to the newest schema, in one transaction: (version before, version after).
+def upgrade(url: str, *, to: str = "head", timeout: float = 30.0) -> tuple[str | None, str]:
+    """Bring the store at `url` to the newest schema (or that of `to`), in one transaction: (version before, version after).
 
-    An empty file gets it too (before: None). Raises StorageError for a database that is not ours or newer than we know.
+    An empty database gets it too (before: None). Raises StorageError for a database that is not ours or newer than we know.
     """
     from alembic import command
     from alembic.config import Config
 
-    database = sqlite.locate(url, timeout)
-    engine = sqlite.connect(database)
+    database = locate(url, timeout)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    engine = database.connect()
     try:
-        with sqlite.explained(database):
+        with explained(database):
             with engine.begin() as connection:
-                schema.ready(connection, str(database.file), older=True)
-            sqlite.write_ahead(engine, database)
-            with engine.execution_options(**{sqlite.WRITES: True}).begin() as connection:
+                schema.ready(connection, database.place, older=True)
+            database.prepare(engine)
+            with engine.execution_options(**{WRITES: True}).begin() as connection:
+                database.lock(connection)
                 before = schema.version(connection)
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, to)
                 after = schema.version(connection)
     finally:
         engine.dispose()
     return before, str(after)
+
+
+def versions() -> list[str]:
+    """All schemas that there have been, the newest last."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(Path(__file__).parent))
+    return [s.revision for s in reversed([*scripts.walk_revisions()])]

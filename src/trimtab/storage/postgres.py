@@ -1,0 +1,228 @@
+"""All that Trimtab knows of PostgreSQL: connecting to it, waiting for it, and saying what is wrong with it.
+
+Writers of one study take turns by its locked row; claims skip rows that others hold; readers see one snapshot. Times come
+from the server, so that the clocks of workers' machines do not matter. A server that goes away is waited for. When the
+answer to a COMMIT was lost, the server is asked afterwards whether it was done: nothing is written twice.
+"""
+
+import hashlib
+import os
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from ..errors import StorageError
+from .database import WRITES
+
+PATIENCE = 600.0  # seconds that a store waits for a server that went away
+OPENING = 10.0  # ... before it has ever answered
+FROZEN = 15  # seconds after which the server ends a transaction whose program has stopped: others wait for its locks
+
+_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_WRITE = (
+    "BEGIN; SELECT pg_current_xact_id()::text, extract(epoch FROM clock_timestamp())::float8"  # one round trip
+)
+_TICKET = "trimtab_ticket"
+
+_MOMENTARY = frozenset({"40001", "40P01", "23505", "55P03"})
+"""Somebody else was in the way: serialization, deadlock, two who create one study, a lock that was not given in time."""
+
+_AWAY = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "25P03"})
+"""The server stops, has crashed, is starting, ends idle connections, or has no connection left."""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A database on a server. timeout: seconds to wait for a lock that another holds."""
+
+    url: str
+    place: str
+    witness: Path | None
+    timeout: float
+    address: URL = field(repr=False)
+
+    def connect(self) -> Engine:
+        engine = create_engine(
+            self.address,
+            poolclass=QueuePool,
+            pool_size=2,  # a thread that works and one that renews leases
+            max_overflow=-1,
+            isolation_level="AUTOCOMMIT",  # transactions begin where we say
+        )
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            if connection.get_execution_options().get(WRITES, False):
+                _begin_write(connection)
+            else:
+                connection.exec_driver_sql(_BEGIN_READ)
+
+        return engine
+
+    def turn(self) -> AbstractContextManager[Any]:
+        return nullcontext()  # rows are locked, not the database
+
+    def prepare(self, engine: Engine) -> None:
+        """Nothing to set up."""
+
+    def lock(self, connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('trimtab'))")
+
+    def ticket(self, connection: Connection) -> tuple[float | None, str]:
+        named, now = connection.info[_TICKET]
+        return now, named
+
+    def committed(self, engine: Engine, ticket: str) -> bool:
+        status = "in progress"
+        while status == "in progress":  # its backend has not yet noticed that we are gone
+            with engine.connect() as connection:
+                try:
+                    found = connection.exec_driver_sql("SELECT pg_xact_status(%s::xid8)", (ticket,)).scalar()
+                except DBAPIError as error:
+                    if _state(error) == "22023":  # a number that the server, after a crash, has not reached
+                        return False
+                    raise
+            status = str(found)
+            time.sleep(0.05 if status == "in progress" else 0.0)
+        return status == "committed"
+
+    def again(self, error: BaseException, waited: float, opening: bool) -> float | None:
+        state = _state(error)
+        if state in _MOMENTARY:
+            return 0.02 if waited < self.timeout else None
+        if not (state in _AWAY or _disconnected(error)) or waited > (OPENING if opening else PATIENCE):
+            return None
+        if opening and "FATAL" in str(error) and state is None and not _starting(error):
+            return None  # the server has answered: a wrong password, no such database
+        return min(1.0, 0.05 + waited / 4)
+
+    def explain(self, error: BaseException) -> str:
+        text = " ".join(str(_driver(error)).split())
+        return f"{self.place}: {_repair(_state(error), text, self.address.database or '')} ({text})"
+
+
+def locate(url: str, timeout: float) -> Postgres:
+    """The database that a URL names. Raises StorageError when the URL or the driver is wrong."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise StorageError(f"PostgreSQL needs the package psycopg ({error}): pip install 'trimtab[postgres]'") from None
+    try:
+        address = make_url(url).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        raise StorageError("the storage URL cannot be read; write 'postgresql://user@host:5432/name'") from None
+    if not address.database:
+        raise StorageError(f"storage {address.set(drivername='postgresql').render_as_string()!r} names no database; "
+                           "write 'postgresql://user@host/name'")  # fmt: skip
+    said = {k: v for k, v in address.query.items() if k != "options"}
+    options = " ".join([f"-c idle_in_transaction_session_timeout={FROZEN}s", f"-c lock_timeout={int(timeout * 1000)}"])
+    given = address.query.get("options")
+    settings = {**_NETWORK, **said, "options": f"{options} {given}" if given else options}
+    shown = address.set(drivername="postgresql")
+    place = f"{address.host or said.get('host', 'local')}/{address.database}"
+    return Postgres(
+        shown.render_as_string(),
+        place,
+        _witness(shown),
+        timeout,
+        address.set(query={k: _text(v) for k, v in settings.items()}),
+    )
+
+
+_NETWORK = {
+    "application_name": "trimtab",
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",  # a network that swallows packets is an error after 20 s
+}
+
+
+def _text(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ",".join(value)
+
+
+def _witness(url: URL) -> Path | None:
+    """This user's witness file for the database: another machine than the server's, as a rule."""
+    where = f"{url.host or _text(url.query.get('host', ''))}:{url.port or 5432}/{url.database}"
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    file = state / "trimtab" / f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.witness"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:  # no home, or a read-only one
+        return None
+    return file
+
+
+def _begin_write(connection: Connection) -> None:
+    raw = connection.connection
+    cursor = raw.cursor()
+    try:
+        cursor.execute(_BEGIN_WRITE)
+        cursor.nextset()
+        connection.info[_TICKET] = cursor.fetchone()
+    except Exception as error:
+        connection.invalidate(error)
+        raise DBAPIError(_BEGIN_WRITE, None, error, connection_invalidated=True) from None
+    finally:
+        cursor.close()
+
+
+def _driver(error: BaseException) -> BaseException:
+    """What the driver raised."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _state(error: BaseException) -> str | None:
+    """The SQLSTATE; None when the server has given none, as when it cannot be reached."""
+    return getattr(_driver(error), "sqlstate", None)
+
+
+def _disconnected(error: BaseException) -> bool:
+    import psycopg
+
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    state = _state(error)
+    return isinstance(_driver(error), psycopg.OperationalError) and (state is None or state.startswith("08"))
+
+
+def _starting(error: BaseException) -> bool:
+    text = str(error)
+    return any(
+        word in text for word in ("starting up", "shutting down", "recovery mode", "too many clients", "reserved for")
+    )
+
+
+def _repair(state: str | None, text: str, name: str) -> str:
+    """What is wrong and what to do, by SQLSTATE, or by the server's words where a connection was refused."""
+    if state is None:
+        for words, repair in _REFUSED.items():
+            if words in text:
+                return repair.format(name=name)
+        return "the server cannot be reached; see that it runs, and that host, port and network are right"
+    repairs = {
+        "42501": "this user lacks the right; GRANT it, or name another user in the URL",
+        "25006": "the database is read-only (a standby?); name the primary in the URL",
+        "53100": "the server's disk is full; free some space and run the same again (nothing that was stored is lost)",
+        "53300": "the server has no connection left; raise max_connections, or start fewer workers",
+        "55P03": "another program has kept rows locked for too long; see pg_stat_activity, and run the same again",
+        "XX001": "the database is damaged; restore it from a backup",
+        "XX002": "an index is damaged; REINDEX the database",
+    }
+    return repairs.get(state, "the server went away" if state in _AWAY else "the server refused")
+
+
+_REFUSED = {
+    "password": "user or password is wrong; give them in the URL, in ~/.pgpass or in PGPASSWORD",
+    "no pg_hba.conf entry": "the server lets nobody in from here under this name; see its pg_hba.conf",
+    "does not exist": "there is no such database or user; make the database with: createdb {name}",
+    "too many clients": "the server has no connection left; raise max_connections, or start fewer workers",
+}

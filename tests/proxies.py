@@ -1,0 +1,71 @@
+"""A network between a program and its server that tests can cut."""
+
+import socket
+import threading
+from contextlib import suppress
+
+
+class Proxy:
+    """Carries bytes between clients and 127.0.0.1:`port`. `cut` ends all connections and refuses new ones until `mend`;
+    `lose_answer_to` lets the next message that holds these bytes through, and cuts the connection before its answer."""
+
+    def __init__(self, port):
+        self.server = port
+        self.lose_answer_to = b""
+        self.lost = 0
+        self._pairs, self._open = [], True
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            if not self._open:
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(("127.0.0.1", self.server))
+            except OSError:
+                client.close()
+                continue
+            self._pairs.append((client, server))
+            threading.Thread(target=self._carry, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self._carry, args=(server, client, False), daemon=True).start()
+
+    def _carry(self, source, target, asks):
+        try:
+            while data := source.recv(65536):
+                if asks and self.lose_answer_to and self.lose_answer_to in data:
+                    self.lose_answer_to, self.lost = b"", self.lost + 1
+                    _end(source)
+                    target.sendall(data)  # the other thread cannot hand on what comes of it
+                    return
+                target.sendall(data)
+        except OSError:
+            pass
+        for s in (source, target):
+            _end(s)
+
+    def cut(self):
+        self._open = False
+        for pair in self._pairs:
+            for s in pair:
+                _end(s)
+        self._pairs.clear()
+
+    def mend(self):
+        self._open = True
+
+    def close(self):
+        self._socket.close()
+        self.cut()
+
+
+def _end(s):
+    with suppress(OSError):
+        s.shutdown(socket.SHUT_RDWR)
+    s.close()

@@ -1,0 +1,356 @@
+"""PostgreSQL stores when things go wrong: wrong URLs, servers that stop, crash or are cut off, answers that get lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import postgres as pg
+import psycopg
+import pytest
+from proxies import Proxy
+from sqlalchemy.exc import DBAPIError
+from stores import DONE, SPEC, kinds, put, running, verify
+
+from trimtab.errors import StorageError
+from trimtab.records import Change, Report, changed
+from trimtab.storage import open_storage, postgres
+from trimtab.storage.migrations import upgrade
+from trimtab.storage.sql import Sql
+
+
+@pytest.fixture
+def url():
+    return pg.server().database()
+
+
+@pytest.fixture
+def store(url):
+    made = Sql(url, timeout=0.5)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def own():
+    """A server that tests may stop and kill."""
+    made = pg.Server(fsync="off")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def proxied(url):
+    """(the proxy, a store behind it)"""
+    proxy = Proxy(pg.server().port)
+    made = Sql(url.replace(str(pg.server().port), str(proxy.port)))
+    yield proxy, made
+    made.close()
+    proxy.close()
+
+
+def by_hand(url, *statements):
+    with psycopg.connect(url) as c:
+        for statement in statements:
+            c.execute(statement)
+
+
+def later(seconds, what):
+    timer = threading.Timer(seconds, what)
+    timer.start()
+    return timer
+
+
+# ------------------------------------------------------------------------------------------------------------- opening
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://u@h", "names no database; write 'postgresql://user@host/name'"),
+        ("postgresql://u@h:port/n", "cannot be read; write 'postgresql://user@host:5432/name'"),
+        ("postgresql://127.0.0.1:1/none", "127.0.0.1/none: the server cannot be reached; see that it runs"),
+    ],
+)
+def test_a_url_that_leads_nowhere(url, message, monkeypatch):
+    monkeypatch.setattr(postgres, "OPENING", 0.1)
+    with pytest.raises(StorageError, match=message):
+        open_storage(url)
+
+
+def test_a_database_that_is_not_there_is_an_error_at_once():
+    began = time.monotonic()
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1/nowhere: there is no such .* createdb nowhere"):
+        open_storage(pg.server().url("nowhere"))
+    assert time.monotonic() - began < postgres.OPENING
+
+
+def test_a_password_is_never_shown(url):
+    store = Sql(url.replace("tests@", "tests:geheim@").replace("postgresql", "postgres"))
+    assert "geheim" not in store.url
+    assert "geheim" not in repr(vars(store))
+    store.close()
+    with pytest.raises(StorageError) as caught:
+        open_storage("postgresql://u:geheim@h")
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_database_of_another_program_is_left_alone(url):
+    by_hand(url, "CREATE TABLE studies (id int)")
+    for opening in (Sql, upgrade):
+        with pytest.raises(StorageError, match=r"another program .*studies.* not touched"):
+            opening(url)
+    with psycopg.connect(url) as c:
+        assert c.execute("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'").fetchone() == (
+            1,
+        )
+
+
+def test_many_may_open_an_empty_database_at_once(url):
+    wrong = []
+
+    def come():
+        try:
+            store = Sql(url)
+            store.create(SPEC)
+            store.close()
+        except Exception as error:
+            wrong.append(error)
+
+    crowd = [threading.Thread(target=come) for _ in range(8)]
+    for t in crowd:
+        t.start()
+    for t in crowd:
+        t.join()
+    assert wrong == []
+    store = Sql(url)
+    assert [s.name for s in store.studies()] == ["s"]
+    store.close()
+
+
+def test_migrations_and_tables_agree():
+    made, migrated = pg.server().database(), pg.server().database()
+    Sql(made).close()
+    upgrade(migrated)
+    look = (
+        "SELECT table_name, column_name, data_type, is_nullable, column_default, character_maximum_length "
+        "FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2",
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
+        "SELECT * FROM trimtab_version",
+    )
+    for query in look:
+        with psycopg.connect(made) as a, psycopg.connect(migrated) as b:
+            assert a.execute(query).fetchall() == b.execute(query).fetchall()
+
+
+# ---------------------------------------------------------------------------------------------- servers that go away
+
+
+def test_a_store_waits_for_a_server_that_was_stopped_and_delivers(own):
+    store = Sql(own.database())
+    study = store.create(SPEC).id
+    held = running(store, study)
+    own.stop()
+    timer = later(1.0, own.start)
+    assert store.finish(held, DONE).state == "done"
+    assert len(store.trials(study).trials) == 1
+    timer.join()
+    assert verify(store, study) == []
+    store.close()
+
+
+def test_what_was_acknowledged_survives_kill_9_of_the_server(own):
+    store = Sql(own.database())
+    study = store.create(SPEC).id
+    acknowledged = []
+
+    def crash():
+        own.kill()
+        own.start()
+
+    for _ in range(2):
+        timer = later(0.2, crash)
+        while timer.is_alive():
+            acknowledged.append(store.finish(running(store, study), DONE).number)
+        timer.join()
+    done = {t.number for t in store.trials(study).trials if t.state == "done"}
+    assert set(acknowledged) <= done
+    assert len(acknowledged) == len(set(acknowledged))
+    assert verify(store, study) == []
+    store.close()
+
+
+def test_patience_ends_with_an_error_that_says_what_to_do(proxied, monkeypatch):
+    proxy, store = proxied
+    study = store.create(SPEC).id
+    monkeypatch.setattr(postgres, "PATIENCE", 0.5)
+    proxy.cut()
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1/t[0-9]+: the server cannot be reached; see that it runs"):
+        store.trials(study)
+    proxy.mend()
+    assert store.trials(study).trials == []
+
+
+def test_a_change_whose_acknowledgement_was_lost_is_made_once(proxied):
+    proxy, store = proxied
+    study = store.create(SPEC).id
+
+    def lossy(change):
+        proxy.lose_answer_to = b"COMMIT"
+        result = change()
+        assert proxy.lose_answer_to == b""
+        return result
+
+    record = store.trials(study).study
+    lossy(lambda: put_now(store, record))
+    held = lossy(lambda: store.claim([study], "w", 15.0))
+    assert held.attempt == 1
+    lossy(lambda: store.report(held, [Report(0, 1, 1.0, {"loss": 1.0}, 0.0)], 15.0))
+    assert lossy(lambda: store.finish(held, DONE)).state == "done"
+    lossy(lambda: store.revise(study, Change("note", number=0, text="once")))
+    assert proxy.lost == 5
+    assert kinds(store, study) == [("create", None), ("enqueue", None), ("finish", 0), ("note", 0)]
+    assert store.trials(study).study.spent == DONE.cost
+    assert verify(store, study) == []
+
+
+def put_now(store, record):
+    from stores import proposal
+
+    return store.enqueue(record.id, [proposal()], at=record.count, seen=record.position)
+
+
+def test_leases_outlive_the_time_in_which_nobody_could_renew_them(proxied):
+    proxy, store = proxied
+    study = store.create(SPEC).id
+    held = running(store, study, lease=1.0)
+    proxy.cut()
+    timer = later(2.0, proxy.mend)
+    assert store.claim([study], "other", 15.0) is None  # it was away for longer than the lease
+    timer.join()
+    store.report(held, [], 15.0)
+    assert store.finish(held, DONE).state == "done"
+
+
+# ------------------------------------------------------------------------------------------------ others in the way
+
+
+def test_a_program_that_froze_within_a_transaction_does_not_stop_the_others(url, monkeypatch):
+    monkeypatch.setattr(postgres, "FROZEN", 1)
+    frozen, others = Sql(url), Sql(url)
+    study = frozen.create(SPEC).id
+    transaction = frozen._writing()
+    transaction.__enter__().exec_driver_sql("UPDATE studies SET count = count")
+    assert len(put(others, study)) == 1  # after a second, when the server has ended the frozen transaction
+    with pytest.raises(DBAPIError, match="idle-in-transaction timeout"):
+        transaction.__exit__(None, None, None)
+    assert len(put(frozen, study)) == 1
+    assert verify(others, study) == []
+    frozen.close()
+    others.close()
+
+
+def test_a_lock_held_for_too_long_is_an_error_and_later_all_is_well(store, url):
+    study = store.create(SPEC).id
+    held = running(store, study)
+    with psycopg.connect(url) as other:
+        other.execute("SELECT * FROM studies FOR UPDATE")
+        for write in (lambda: put(store, study), lambda: store.finish(held, DONE)):
+            with pytest.raises(StorageError, match="another program has kept rows locked for too long"):
+                write()
+        store.report(held, [], 15.0)  # renewals don't queue for the study
+        other.rollback()
+    assert store.finish(held, DONE).state == "done"
+    assert verify(store, study) == []
+
+
+def test_claims_pass_by_what_another_is_just_taking(store, url):
+    study = store.create(SPEC).id
+    put(store, study, 3)
+    with psycopg.connect(url) as other:
+        other.execute("SELECT * FROM trials WHERE number = 0 FOR UPDATE")
+        assert store.claim([study], "w", 15.0).number == 1
+        other.rollback()
+    assert store.claim([study], "w", 15.0).number == 0
+
+
+def test_a_user_without_rights_learns_it(store, url):
+    study = store.create(SPEC).id
+    by_hand(
+        url,
+        "DROP ROLE IF EXISTS reader",
+        "CREATE ROLE reader LOGIN",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+    )
+    reader = Sql(url.replace("tests@", "reader@"))
+    assert verify(reader, study) == []
+    with pytest.raises(StorageError, match="this user lacks the right; GRANT it"):
+        put(reader, study)
+    reader.close()
+
+
+# ----------------------------------------------------------------------------------------------------------- processes
+
+
+def test_processes_finish_exactly_the_budget_and_kill_9_loses_nothing(store, url):
+    from test_storage_faults import worker
+
+    study = store.create(changed(SPEC, budget=replace(SPEC.budget, trials=60))).id
+    first = worker(url)
+    acknowledged = [int(first.stdout.readline()) for _ in range(10)]
+    first.send_signal(signal.SIGKILL)
+    rest, _ = first.communicate()
+    acknowledged += [int(n) for n in rest.split("\n")[:-1]]
+    for t in store.trials(study).trials:
+        if t.state == "running":
+            store.revise(study, Change("requeue", number=t.number, attempt=t.attempt))
+    crowd = [worker(url) for _ in range(3)]
+    ended = [p.communicate(timeout=60) for p in crowd]
+    assert [errors for _, errors in ended] == [""] * 3
+    numbers = acknowledged + [int(n) for out, _ in ended for n in out.split()]
+    assert len(numbers) == len(set(numbers)) >= 59  # the first one may have died before it said so
+    assert {str(t.state) for t in store.trials(study).trials} == {"done"}
+    assert len(store.trials(study).trials) == 60
+    assert verify(store, study) == []
+
+
+def test_a_store_goes_on_after_fork(store):
+    study = store.create(SPEC).id
+    put(store, study, 20)
+    child = os.fork()
+    for _ in range(10):
+        store.finish(store.claim([study], "w", 60.0), DONE)
+    if child == 0:
+        os._exit(0 if verify(store, study) == [] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [str(t.state) for t in store.trials(study).trials] == ["done"] * 20
+    assert verify(store, study) == []
+
+
+def test_without_the_driver_the_error_names_the_extra(tmp_path):
+    code = """
+        import sys
+        sys.modules["psycopg"] = None
+        from trimtab.storage import open_storage
+        try:
+            open_storage("postgresql://u@h/n")
+        except Exception as error:
+            print(error)
+        """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=Path.cwd())
+    assert "pip install 'trimtab[postgres]'" in done.stdout
+
+
+def test_the_witness_remembers_what_an_older_copy_has_lost(store, url):
+    study = store.create(SPEC)
+    put(store, study.id, 2)
+    by_hand(url, "DELETE FROM trials", "DELETE FROM events WHERE position = 2")
+    by_hand(url, f"UPDATE studies SET position = 1, count = 0, reserved = 0, head = '{study.head}'")
+    assert verify(store, study.id) == ["event 2: the witness file has seen it, the record has lost it"]
