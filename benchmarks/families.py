@@ -92,7 +92,9 @@ def _table(family: str, cls: Any, dataset: str) -> Problem:
 
 # ---------------------------------------------------------------------------------------------------------- surrogates
 
-SURROGATES: dict[str, tuple[str, int, dict[str, float], Callable[[float], float]]] = {  # instance, output, fidelity, loss
+SURROGATES: dict[
+    str, tuple[str, int, dict[str, float], Callable[[float], float]]
+] = {  # instance, output, fidelity, loss
     "lcbench": ("OpenML_task_id", 1, {"epoch": 52}, lambda v: 1 - v / 100),
     "rbv2_xgboost": ("task_id", 5, {"trainsize": 1.0, "repl": 10}, lambda v: v),
     "rbv2_rpart": ("task_id", 2, {"trainsize": 1.0, "repl": 10}, lambda v: 1 - v),

@@ -84,12 +84,12 @@ Make = Callable[[Problem, int, int, str], Tuner]
 
 
 def tuners() -> dict[str, Make]:
-    made: dict[str, Make] = {"trimtab": lambda p, s, n, case: Trimtab(p, s, n)}
+    made: dict[str, Make] = {"trimtab": lambda p, s, n, _: Trimtab(p, s, n)}
     if importlib.util.find_spec("optuna"):
-        made["optuna TPE"] = lambda p, s, n, case: Optuna(p, s, "TPESampler", constant_liar=case.isdigit())
+        made["optuna TPE"] = lambda p, s, _, case: Optuna(p, s, "TPESampler", constant_liar=case.isdigit())
         if importlib.util.find_spec("torch"):
-            made["optuna GP"] = lambda p, s, n, case: Optuna(p, s, "GPSampler")
-    made["random"] = lambda p, s, n, case: Trimtab(p, s, n, "random")
+            made["optuna GP"] = lambda p, s, *_: Optuna(p, s, "GPSampler")
+    made["random"] = lambda p, s, n, _: Trimtab(p, s, n, "random")
     return made
 
 
@@ -97,9 +97,9 @@ def tuners() -> dict[str, Make]:
 
 
 def problems(yahpo: str | None) -> list[Problem]:
-    made = [*analytic(), *tables("hpobench")[:2], *tables("fcnet")[:1], *tables("nasbench201")[:1]]
+    made = [*analytic(), *tables("hpobench")[:3:2], *tables("fcnet")[:1], *tables("nasbench201")[:1]]
     if yahpo:
-        made += [*surrogates(Path(yahpo), "lcbench")[:2], *surrogates(Path(yahpo), "rbv2_xgboost")[:1]]
+        made += [*surrogates(Path(yahpo), "lcbench")[:3:2], *surrogates(Path(yahpo), "rbv2_xgboost")[:1]]
     return made
 
 
@@ -177,7 +177,9 @@ def grouped(rows: list[dict[str, Any]], *names: str) -> dict[tuple[str, ...], li
 
 def show(rows: list[dict[str, Any]], wanted: Mapping[str, Problem], trials: int) -> None:
     rng, found = np.random.default_rng(0), regrets(rows, wanted)
-    print(f"| case | tuner | r({trials // 2}) | r({trials}) | 95 % interval | runs | cpu ms |\n|---|---|---|---|---|---|---|")
+    print(
+        f"| case | tuner | r({trials // 2}) | r({trials}) | 95 % interval | runs | cpu ms |\n|---|---|---|---|---|---|---|"
+    )
     for case in CASES:
         for tuner in dict.fromkeys(t for c, t in found if c == case):
             values = found[case, tuner]
@@ -185,7 +187,9 @@ def show(rows: list[dict[str, Any]], wanted: Mapping[str, Problem], trials: int)
             low, high = np.quantile(means, [0.025, 0.975])
             cpu = np.mean([float(r["cpu_ms"]) for r in rows if (r["case"], r["tuner"]) == (case, tuner)])
             half, full = values.mean(0)
-            print(f"| {case} | {tuner} | {half:.3f} | {full:.3f} | {low:.3f} to {high:.3f} | {len(values)} | {cpu:.1f} |")
+            print(
+                f"| {case} | {tuner} | {half:.3f} | {full:.3f} | {low:.3f} to {high:.3f} | {len(values)} | {cpu:.1f} |"
+            )
 
 
 def main(made: dict[str, Make] | None = None) -> None:
@@ -217,7 +221,10 @@ def main(made: dict[str, Make] | None = None) -> None:
                         key = (case, problem.name, name, seed)
                         if key in done:
                             continue
-                        row = {**dict(zip(FIELDS, key, strict=False)), **run(problem, case, made[name], seed, chosen.trials)}
+                        row = {
+                            **dict(zip(FIELDS, key, strict=False)),
+                            **run(problem, case, made[name], seed, chosen.trials),
+                        }
                         writer.writerow(row)
                         rows.append({k: str(v) for k, v in row.items()})
                         f.flush()

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import engine
-from .errors import Stale
+from .errors import SpecError, Stale
 from .records import TOLD, Proposal, StudySpec, Trial
 from .storage import Storage
 from .strategies import Strategy, strategy
+from .strategies.honours import notices
 
 
 class Book:
@@ -48,6 +49,13 @@ class Book:
         if self._custom is not None and self._custom.name == spec.strategy:
             return self._custom
         return strategy(spec.strategy, **spec.settings)
+
+    def shortcomings(self) -> list[str]:
+        """What the study's strategy will not take into account, in words; nothing while its object is missing."""
+        try:
+            return notices(self.strategy_of(self.spec), engine.problem(self.spec))
+        except SpecError:
+            return []
 
     def propose(self, n: int) -> list[Proposal]:
         """The next n proposals, as the record stands."""

@@ -176,6 +176,20 @@ class Fold:
     n: int
 
 
+def problem(spec: StudySpec) -> Problem:
+    """What a strategy may know of the study before the first result."""
+    return Problem(
+        space=spec.space,
+        goals=len(spec.goals),
+        constraints=len(spec.constraints),
+        budget=spec.budget.trials,
+        workers=spec.workers,
+        deterministic=spec.deterministic,
+        replicates=spec.replicates,
+        seed=spec.seed,
+    )
+
+
 def fold(
     spec: StudySpec, strategy: Strategy[Any], told: Sequence[Trial], baseline: Metrics | None, last: Fold | None
 ) -> Fold:
@@ -183,17 +197,7 @@ def fold(
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
     key = dumps([spec.to_json(), relative])
     if last is None or last.key != key or last.n > len(told):
-        problem = Problem(
-            space=spec.space,
-            goals=len(spec.goals),
-            constraints=len(spec.constraints),
-            budget=spec.budget.trials,
-            workers=spec.workers,
-            deterministic=spec.deterministic,
-            replicates=spec.replicates,
-            seed=spec.seed,
-        )
-        last = Fold(key, strategy, strategy.init(problem), 0)
+        last = Fold(key, strategy, strategy.init(problem(spec)), 0)
     if last.n == len(told):
         return last
     fresh = rows(spec, told[last.n :], baseline)

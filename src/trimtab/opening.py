@@ -7,13 +7,14 @@ from dataclasses import fields, is_dataclass, replace
 from types import EllipsisType
 from typing import Any, cast
 
+from . import engine
 from .canonical import dumps
 from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from .goals import Metrics, constraint, goals
 from .records import Budget, Change, StudyRecord, StudySpec, StudyState
 from .space import Params, Space
 from .storage import Storage
-from .strategies import Strategy, strategy
+from .strategies import Strategy, names, strategy
 
 Names = str | Iterable[str]
 
@@ -138,6 +139,8 @@ def _checked(spec: StudySpec) -> StudySpec:
             f"constraint {relative[0]!r} compares with the baseline, but there is none; "
             "give baseline=, or a default to each parameter"
         )
+    if spec.strategy in names():
+        strategy(spec.strategy, **spec.settings).init(engine.problem(spec))  # what it cannot search at all is told now
     return replace(spec, baseline=baseline)
 
 

@@ -1,6 +1,7 @@
 """`Study`: what a user meets. Opens or creates a study, proposes, runs, and answers questions about the record."""
 
 import operator
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -146,12 +147,12 @@ class Study(Audited):
 
     @property
     def notices(self) -> list[str]:
-        """What a reader of the results should know."""
-        spec, first = self.spec, self.baseline
+        """What a reader of the results should know, and what the strategy will not take into account."""
+        spec, first, said = self.spec, self.baseline, self._book.shortcomings()
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
-            return [f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown"]
-        return []
+            said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
+        return said
 
     def frame(self) -> Any:
         """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
@@ -278,6 +279,8 @@ class Study(Audited):
         terms = self._terms(trials, time)
         if self.record.state is not StudyState.OPEN:
             raise SpecError(_closed(self.record))
+        for notice in [] if quiet else self._book.shortcomings():
+            sys.stderr.write(f"{self.name}: {notice}\n")
         with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
             runner.search(self._book, staff, terms)
 

@@ -1,6 +1,7 @@
 """The default: looks at the problem and the number of results, and lets another strategy propose."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ class Auto:
 
     name: str = "auto"
     version: str = "1"
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)

@@ -12,6 +12,7 @@ Notation: lam members of a generation; V, Z as in `numerics.cmaes`; a position i
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -88,6 +89,7 @@ class CMA:
 
     name: str = "cma"
     version: str = "1"
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> State:
         rows = Rows.empty(len(problem.space), problem.goals, problem.constraints)

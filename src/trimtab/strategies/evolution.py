@@ -5,6 +5,7 @@ some that are drawn from the population, changed in one parameter.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class Evolution:
     sample: int = 10
     name: str = "evolution"
     version: str = "1"
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> History:
         """Raises SpecError if population or sample is smaller than 1."""

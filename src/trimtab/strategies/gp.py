@@ -9,7 +9,7 @@ made one by a random weighting for each proposal. Pending points count as result
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class GP:
 
     name: str = "gp"
     version: str = "2"
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)

@@ -1,6 +1,7 @@
 """Grid search: every point of a finite space once, in an order that covers the space wherever it is cut off."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ class Grid:
 
     name: str = "grid"
     version: str = "1"
+    honours: ClassVar[frozenset[str]] = frozenset()
 
     def init(self, problem: Problem) -> History:
         """Raises SpecError if the space is infinite."""

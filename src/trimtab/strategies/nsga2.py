@@ -5,6 +5,7 @@ constraint domination. Each proposal is a child of two winners of binary tournam
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class NSGA2:
     population: int | None = None
     name: str = "nsga2"
     version: str = "1"
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> History:
         """Raises SpecError if the population is smaller than 2."""

@@ -8,6 +8,7 @@ Notation: m goals, h directions, f rows of the fronts in question.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class NSGA3:
     population: int | None = None
     name: str = "nsga3"
     version: str = "1"
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> History:
         """Raises SpecError if the population is smaller than 2."""

@@ -1,6 +1,7 @@
 """Random search: uniform points of the cube, independent of all results."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ class Random:
 
     name: str = "random"
     version: str = "1"
+    honours: ClassVar[frozenset[str]] = frozenset()
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)

@@ -1,6 +1,7 @@
 """Sobol search: the points of one scrambled low-discrepancy sequence, in order."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ class Sobol:
 
     name: str = "sobol"
     version: str = "1"
+    honours: ClassVar[frozenset[str]] = frozenset()
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)

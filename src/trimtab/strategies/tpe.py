@@ -11,6 +11,7 @@ Notation: d columns, n rows, m goals, k constraints.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class TPE:
 
     name: str = "tpe"
     version: str = "1"
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)

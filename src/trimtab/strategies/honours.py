@@ -1,0 +1,41 @@
+"""What a strategy makes of a study's wishes, said before the first trial.
+
+A strategy names in its attribute `honours` which of the NEEDS below its proposals take into account; one that has no such
+attribute (a plug-in) is taken at its word for all. What cannot be searched at all is an error of its `init`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import Problem, Strategy, strategy
+
+NEEDS: Mapping[str, tuple[Callable[[Problem], bool], str]] = {  # need -> whether a problem has it; what is said without
+    "constraints": (lambda p: p.constraints > 0, "does not look at constraints"),
+    "goals": (lambda p: p.goals > 1, "does not look for a front of several goals"),
+    "many goals": (lambda p: p.goals > 3, "makes one goal of more than three, by a random weighting for each proposal"),
+}
+_PREFERRED = ("gp", "nsga3", "nsga2", "tpe", "cma", "evolution")
+
+
+def needs(problem: Problem) -> list[str]:
+    """What the problem asks of a strategy, by the keys of NEEDS."""
+    return [need for need, (has, _) in NEEDS.items() if has(problem)]
+
+
+def honoured(made: Strategy[Any]) -> frozenset[str]:
+    """Which NEEDS the strategy's proposals take into account."""
+    return frozenset(getattr(made, "honours", NEEDS))
+
+
+def notices(made: Strategy[Any], problem: Problem) -> list[str]:
+    """A sentence for each need of the problem that the strategy does not honour, with the nearest one that does."""
+    wanted = needs(problem)
+    missing = [need for need in wanted if need not in honoured(made)]
+    return [f"strategy {made.name!r} {NEEDS[need][1]}{_way_out(need, wanted)}" for need in missing]
+
+
+def _way_out(need: str, wanted: list[str]) -> str:
+    """The strategy that honours the need and most of the other ones."""
+    able = [name for name in _PREFERRED if need in honoured(strategy(name))]
+    nearest = max(able, key=lambda name: len(honoured(strategy(name)) & set(wanted)), default=None)
+    return f"; strategy={nearest!r} does" if nearest else ""

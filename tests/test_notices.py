@@ -1,0 +1,52 @@
+"""What a strategy cannot honour is said before the first trial: an error where impossible, a notice where ignored."""
+
+import pytest
+
+import trimtab as tt
+from trimtab.errors import SpecError
+from trimtab.strategies import Problem, names, strategy
+from trimtab.strategies.honours import NEEDS, honoured, notices
+
+SPACE = tt.Space(x=tt.Float(0, 1), y=tt.Int(1, 9))
+
+
+@pytest.mark.parametrize("name", ["random", "sobol"])
+def test_a_blind_strategy_says_what_it_does_not_see_and_who_does(name, capsys):
+    study = tt.Study("s", SPACE, minimize=["a", "b"], subject_to=["c <= 1"], strategy=name, seed=1)
+    assert study.notices == [
+        f"strategy {name!r} does not look at constraints; strategy='gp' does",
+        f"strategy {name!r} does not look for a front of several goals; strategy='gp' does",
+    ]
+    assert study.trials == []
+    study.run(lambda trial: {"a": 1.0, "b": 2.0, "c": 0.0}, trials=1)
+    assert f"s: {study.notices[0]}" in capsys.readouterr().err
+    study.run(lambda trial: {"a": 1.0, "b": 2.0, "c": 0.0}, trials=2, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_more_goals_than_can_be_modelled_have_a_nearest_strategy_that_sees_constraints_too():
+    (notice,) = notices(strategy("gp"), Problem(SPACE, goals=5, constraints=1))
+    assert "makes one goal" in notice
+    assert notice.endswith("strategy='nsga3' does")
+
+
+def test_a_space_that_cannot_be_searched_is_an_error_and_leaves_no_study(tmp_path):
+    store = f"sqlite:///{tmp_path}/s.db"
+    with pytest.raises(SpecError, match=r"continuous: x; .*strategy='sobol'"):
+        tt.Study("s", SPACE, minimize="a", strategy="grid", storage=store)
+    tt.Study("s", SPACE, minimize="a", strategy="sobol", storage=store)
+
+
+def test_nothing_is_said_where_all_is_honoured():
+    for name in names():
+        assert notices(strategy(name), Problem(tt.Space(y=tt.Int(1, 9)))) == []
+    assert notices(strategy("gp"), Problem(SPACE, goals=2, constraints=2)) == []
+
+
+def test_strategies_name_only_needs_that_exist_and_plug_ins_are_taken_at_their_word():
+    assert all(honoured(strategy(name)) <= set(NEEDS) for name in names())
+
+    class Plain:
+        name, version = "plain", "1"
+
+    assert honoured(Plain()) == set(NEEDS)
