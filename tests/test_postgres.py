@@ -17,6 +17,7 @@ from proxies import Proxy
 from sqlalchemy.exc import DBAPIError
 from stores import DONE, SPEC, kinds, put, running, verify
 
+import trimtab as tt
 from trimtab.errors import StorageError
 from trimtab.records import Change, Report, changed
 from trimtab.storage import open_storage, postgres
@@ -354,3 +355,17 @@ def test_the_witness_remembers_what_an_older_copy_has_lost(store, url):
     by_hand(url, "DELETE FROM trials", "DELETE FROM events WHERE position = 2")
     by_hand(url, f"UPDATE studies SET position = 1, count = 0, reserved = 0, head = '{study.head}'")
     assert verify(store, study.id) == ["event 2: the witness file has seen it, the record has lost it"]
+
+
+def test_a_study_runs_in_supervised_workers_as_it_does_on_sqlite(url):
+    def objective(trial):
+        trial.report(1, loss=0.5)
+        trial.note("seen")
+        return abs(trial.params["x"] - 0.3)
+
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1, default=0.5)), minimize="loss", storage=url, seed=1)
+    study.run(objective, trials=12, workers=2, quiet=True)
+    assert study.counts["done"] == 12
+    assert study.verify() == []
+    assert [t.notes for t in study.trials] == [("seen",)] * 12
+    assert tt.Study("s", storage=url).best == study.best

@@ -19,8 +19,6 @@ from .words import duration, size
 
 __all__ = ["ActiveTrial", "Crew", "imported", "outcome_of", "told"]
 
-_NO_REPORTS = 2**62  # reports are written here, not read: ask for none back
-
 _log = logging.getLogger(__name__)
 
 
@@ -169,7 +167,7 @@ class Crew:
             return {}
         report = Report(trial.number, trial.attempt, message["step"], message["metrics"], time.time())
         try:
-            self._storage.report(trial, [report], self._lease, since=_NO_REPORTS)
+            self._storage.report(trial, [report], self._lease, since=None)
         except LeaseLost:
             self._lost.add((trial.number, trial.attempt))
         except TrimtabError as error:
@@ -219,7 +217,7 @@ class Crew:
         while not self._closed.wait(self._lease / 3):
             for number, trial in list(self.running.items()):
                 try:
-                    self._storage.report(trial, [], self._lease, since=_NO_REPORTS)
+                    self._storage.report(trial, [], self._lease, since=None)
                 except LeaseLost:
                     self._lost.add((number, trial.attempt))
                 except TrimtabError as error:

@@ -28,7 +28,7 @@ def test_threads_end_every_trial_exactly_once(name, tmp_path):
             while True:
                 t = store.claim([study], "w", 1e6)
                 if t is not None:
-                    store.report(t, [Report(t.number, t.attempt, 1.0, {"loss": 1.0}, 0.0)], 1e6, since=10**9)
+                    store.report(t, [Report(t.number, t.attempt, 1.0, {"loss": 1.0}, 0.0)], 1e6, since=None)
                     finished.append(store.finish(t, DONE).number)
                     continue
                 record = store.trials(study).study

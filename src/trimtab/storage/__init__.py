@@ -65,10 +65,13 @@ class Storage(Protocol):
         """
         ...
 
-    def report(self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int = 0) -> list[Report]:
+    def report(
+        self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int | None = 0
+    ) -> list[Report]:
         """Write reports of a running trial and renew its lease (also with no reports: the heartbeat).
 
-        Returns the study's reports that are newer than the `since`-th (in the order of writing), for stopping rules.
+        Returns the study's reports that are newer than the `since`-th (in the order of writing), for stopping rules; none
+        when `since` is None.
         A step reported again by the same attempt replaces its report, and counts as written again: a reader that adds the
         length of what it got to its `since` misses nothing, and may get a report twice. Raises LeaseLost when the trial
         has ended or was claimed by another.

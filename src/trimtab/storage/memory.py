@@ -203,12 +203,14 @@ class Memory:
                 trial, again = operations.claim(tx, studies, worker, lease, number, wanted)
         return trial
 
-    def report(self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int = 0) -> list[Report]:
+    def report(
+        self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int | None = 0
+    ) -> list[Report]:
         with self._transaction() as tx:
             operations.report(tx, trial, reports, lease)
         with self._lock:
             table = self._tables.reports[trial.study]
-            return [rows.report_of(r) for r in table.values() if r["written"] > since]
+            return [] if since is None else [rows.report_of(r) for r in table.values() if r["written"] > since]
 
     def finish(self, trial: Trial, outcome: Outcome) -> Trial:
         with self._transaction() as tx:

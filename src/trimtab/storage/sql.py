@@ -153,10 +153,12 @@ class Sql:
             trial, again = self._write(lambda tx: operations.claim(tx, studies, worker, lease, number, wanted))
         return trial
 
-    def report(self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int = 0) -> list[Report]:
+    def report(
+        self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int | None = 0
+    ) -> list[Report]:
         def work(tx: SqlTransaction) -> list[Report]:
             operations.report(tx, trial, reports, lease)
-            return tx.reports_since(trial.study, since)
+            return [] if since is None else tx.reports_since(trial.study, since)
 
         return self._write(work)
 
