@@ -233,3 +233,19 @@ def test_sobol_points_do_not_depend_on_how_they_are_asked_for():
         assert np.array_equal(np.sort((column * 256).astype(int)), np.arange(256))
     shifted = qmc.rotated(64, 3, np.random.default_rng(0))
     assert ((shifted >= 0) & (shifted < 1)).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 12), w=st.integers(1, 6))
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_believing_is_conditioning_on_what_is_expected(seed, n, w):
+    """Appended rows give the posterior that a new factorisation of all data gives."""
+    rng = np.random.default_rng(seed)
+    data = gp.Data(rng.random((n, 3)), rng.standard_normal(n), np.ones(n), np.array([0, 1, 1]))
+    theta, X, at = np.array([-0.5, 0.3, -3.0, 0.2]), rng.random((w, 3)), rng.random((20, 3))
+    told = gp.condition(data, theta)
+    whole = gp.condition(data.append(X, told.predict(X)[0]), theta)
+    mean, var = told.believing(X, np.exp(-3.0)).predict(at)
+    assert np.allclose(mean, whole.predict(at)[0], atol=1e-8)
+    assert np.allclose(var, whole.predict(at)[1], atol=1e-8)
+    twice = told.believing(np.repeat(X, 2, axis=0), 0.0).predict(at)
+    assert np.isfinite(twice).all()

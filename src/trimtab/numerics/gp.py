@@ -181,6 +181,39 @@ class Posterior:
 
         return k @ self.alpha, var, back
 
+    def believing(self, X: Array, noise: float) -> "Posterior":
+        """Conditioned further on results at X (w, C), with this variance of noise, that are what it expects there.
+
+        Such results leave alpha as it is, and the variance shrinks as if they were known: the rows that X adds to the
+        root are all that changes, O(n^2 w).
+        """
+        if len(X) == 0:
+            return self
+        Zx, n = X * self.inverse, len(self.Z)
+        k, _ = matern(Zx, self.Z, self.scale)
+        V = k @ self.root.T
+        S, _ = matern(Zx, Zx, self.scale)
+        S -= V @ V.T
+        S.flat[:: len(X) + 1] += noise + FLOOR
+        corner, _ = lapack.dtrtri(_factor(S), lower=1)
+        root = np.zeros((n + len(X), n + len(X)))
+        root[:n, :n] = self.root
+        root[n:, :n] = -corner @ V @ self.root
+        root[n:, n:] = corner
+        alpha = np.concatenate([self.alpha, np.zeros(len(X))])
+        return Posterior(np.concatenate([self.Z, Zx]), self.inverse, self.scale, alpha, root)
+
+
+def _factor(S: Array) -> Array:
+    """The lower Cholesky factor of S, with jitter that grows until there is one: never raises."""
+    diagonal = np.diagonal(S).copy()
+    for jitter in (0.0, 1e-8, 1e-6, 1e-4, 1e-2, 1.0):
+        S.flat[:: len(S) + 1] = np.maximum(diagonal, FLOOR) + jitter
+        L, info = lapack.dpotrf(S.T, lower=1, clean=1)
+        if info == 0:
+            break
+    return np.asarray(L)
+
 
 def condition(data: Data, theta: Array) -> Posterior:
     """The posterior under theta. Jitter grows until the Cholesky factorisation succeeds: never raises."""

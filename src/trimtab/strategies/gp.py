@@ -3,7 +3,10 @@
 A Sobol design, then a model (see `surrogate`) whose acquisition is maximised (see `climb`): the lower confidence bound
 and log expected improvement in turn; with constraints log expected improvement plus the logarithm of the probability
 that they hold. Two or three goals have a model each, and log expected hypervolume improvement (see `front`); more are
-made one by a random weighting for each proposal. Pending points count as results equal to the model's mean.
+made one by a random weighting for each proposal.
+
+Pending points count as results equal to the model's mean (Desautels et al. 2014). While there are some, the bound is used
+alone and its width goes round: some proposals exploit, others explore, whatever the others that run at the same time do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +24,7 @@ from .points import SMALL, Taken, listing, sequence, size, unseen
 from .surrogate import Surrogate, surrogate
 
 _BETA = 1.8
+_BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
 _INCUMBENTS = 5  # points that the pool perturbs
 _TOP = 8  # best results among which the incumbent's mean is taken
 
@@ -30,7 +34,7 @@ class GP:
     """Gaussian-process search."""
 
     name: str = "gp"
-    version: str = "2"
+    version: str = "3"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
 
     def init(self, problem: Problem) -> History:
@@ -141,6 +145,9 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _
     elif len(goals) > 1:
         kind = "log-ehvi"
         terms.append(front.improvement(goals, known.F, known.feasible, waiting))
+    elif len(pending) and not terms:
+        kind = "lcb"
+        terms.append((goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)])))
     elif terms or count % 2:
         kind = "log-ei"
         terms.append((goals[0], partial(log_improvement, best=_incumbent_mean(known, goals[0]))))

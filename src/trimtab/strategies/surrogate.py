@@ -10,6 +10,7 @@ Notation: n rows, d parameters, k constraints, g modelled goals; p distinct poin
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,12 +46,14 @@ class Model:
     data: gp.Data
     theta: Array
 
+    @cached_property
+    def told(self) -> gp.Posterior:
+        """Conditioned on the data."""
+        return gp.condition(self.data, self.theta)
+
     def posterior(self, waiting: Array) -> gp.Posterior:
         """Conditioned on the data and, at the features (w, columns) of pending points, on its own mean."""
-        posterior = gp.condition(self.data, self.theta)
-        if len(waiting) == 0:
-            return posterior
-        return gp.condition(self.data.append(waiting, posterior.predict(waiting)[0]), self.theta)
+        return self.told.believing(waiting, float(np.exp(self.theta[-2])))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,146 @@
+"""What should a Gaussian process propose while other trials are pending? The rules that were tried, against each other.
+
+    python benchmarks/waiting.py [--seeds 2] [--trials 80] [--cases 8,32] [--yahpo FOLDER] [--out FILE]
+
+Problems, cases and columns are those of robustness.py, whose options it takes; each rule replaces the acquisition of `gp`.
+Prints regrets, then the mean rank of each rule after half of the trials and after all, over the runs that all rules have.
+"""
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import csv
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import robustness
+
+from trimtab.numerics.acquisition import Scores, Term, log_improvement, lower_bound
+from trimtab.numerics.gp import condition
+from trimtab.strategies import gp
+from trimtab.strategies.climb import Search
+from trimtab.strategies.surrogate import Model, Surrogate
+
+Rule = Callable[[Surrogate, np.ndarray, int, np.random.Generator], list[Term]]
+SHIPPED = gp._belief
+
+
+def in_turn(known: Surrogate, waiting: np.ndarray, count: int, rng: np.random.Generator) -> list[Term]:
+    """The bound and log expected improvement in turn, as without pending trials."""
+    if count % 2:
+        return improvement(known, waiting, count, rng)
+    return [(known.goals[0].model.posterior(waiting), partial(lower_bound, beta=1.8))]
+
+
+def improvement(known: Surrogate, waiting: np.ndarray, *_: Any) -> list[Term]:
+    goal = known.goals[0].model.posterior(waiting)
+    return [(goal, partial(log_improvement, best=gp._incumbent_mean(known, goal)))]
+
+
+def pending_incumbent(known: Surrogate, waiting: np.ndarray, count: int, rng: np.random.Generator) -> list[Term]:
+    """In turn, and what has to be improved on is sought among the pending points as well."""
+    goal = known.goals[0].model.posterior(waiting)
+    if count % 2 == 0:
+        return in_turn(known, waiting, count, rng)
+    best = min(gp._incumbent_mean(known, goal), float(goal.predict(waiting)[0].min()))
+    return [(goal, partial(log_improvement, best=best))]
+
+
+def exploration(known: Surrogate, waiting: np.ndarray, count: int, rng: np.random.Generator) -> list[Term]:
+    """Every second proposal: the largest deviation where the bound is below the best upper one (UCB-PE)."""
+    if count % 2 == 0:
+        return in_turn(known, waiting, count // 2, rng)
+    plain = known.goals[0].model.told
+    mean, var = plain.predict(known.F)
+    limit = float((mean + 0.5 * np.sqrt(var)).min())
+    return [(known.goals[0].model.posterior(waiting), _deviation), (plain, partial(_promising, limit=limit))]
+
+
+def _deviation(mean: np.ndarray, var: np.ndarray) -> Scores:
+    sd = np.sqrt(var)
+    return Scores(sd, np.zeros_like(mean), 1 / (2 * sd))
+
+
+def _promising(mean: np.ndarray, var: np.ndarray, limit: float) -> Scores:
+    sd = np.sqrt(var)
+    excess = mean - 0.5 * sd - limit
+    on = np.where(excess > 0, 10.0, 0.0)
+    return Scores(-on * excess, -on, on * 0.5 / (2 * sd))
+
+
+def drawn(known: Surrogate, waiting: np.ndarray, count: int, rng: np.random.Generator) -> list[Term]:
+    """In turn, with results drawn from the model at the pending points."""
+    model = known.goals[0].model
+    y = np.array([])
+    for i in range(len(waiting)):  # one after the other: a joint draw
+        mean, var = Model(model.data.append(waiting[:i], y), model.theta).told.predict(waiting[i : i + 1])
+        y = np.append(y, mean + np.sqrt(var) * rng.standard_normal())
+    goal = condition(model.data.append(waiting, y), model.theta)
+    if count % 2 == 0:
+        return [(goal, partial(lower_bound, beta=1.8))]
+    best = min(float(goal.predict(X)[0].min()) for X in (known.F, waiting))
+    return [(goal, partial(log_improvement, best=best))]
+
+
+RULES: dict[str, Rule | None] = {
+    "in turn": in_turn,
+    "log-EI": improvement,
+    "pending incumbent": pending_incumbent,
+    "UCB-PE": exploration,
+    "drawn": drawn,
+    "width in turn": None,  # shipped
+}
+
+
+class Ruled(robustness.Trimtab):
+    """Trimtab's default with another rule."""
+
+    def __init__(self, problem: robustness.Problem, seed: int, trials: int, rule: Rule | None) -> None:
+        super().__init__(problem, seed, trials)
+        self.rule, self.rng = rule, np.random.default_rng(seed)
+
+    def ask(self) -> tuple[Any, robustness.Params]:
+        gp._belief = SHIPPED if self.rule is None else self.belief
+        return super().ask()
+
+    def belief(self, problem: Any, known: Surrogate, pending: np.ndarray, count: int) -> Any:
+        shipped = SHIPPED(problem, known, pending, count)
+        if len(pending) == 0:
+            return shipped
+        terms = self.rule(known, known.features.encode(pending), count, self.rng)
+        search = Search(shipped.search.space, shipped.search.features, terms, shipped.search.lengths)
+        return gp._Belief(search, known, "log-ei", shipped.goals)
+
+
+def ranks(file: Path) -> None:
+    runs: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(dict)
+    for r in csv.DictReader(file.open()):
+        runs[r["case"], r["problem"], r["seed"]][r["tuner"]] = [float(r["half"]), float(r["full"])]
+    print("\n| case | rule | rank after half | after all | runs |\n|---|---|---|---|---|")
+    for case in dict.fromkeys(key[0] for key in runs):
+        whole = [run for key, run in runs.items() if key[0] == case and set(RULES) <= set(run)]
+        values = np.array([[run[rule] for rule in RULES] for run in whole])  # (runs, rules, 2)
+        better = (
+            (values[:, None] < values[:, :, None]).sum(2) + 0.5 * (values[:, None] == values[:, :, None]).sum(2) + 0.5
+        )
+        for rule, (half, full) in zip(RULES, better.mean(0), strict=True):
+            print(f"| {case} | {rule} | {half:.2f} | {full:.2f} | {len(whole)} |")
+
+
+def main() -> None:
+    out = Path(__file__).parent / "results" / "waiting.csv"
+    usual = ["--seeds", "2", "--cases", "8,32", "--out", str(out)]
+    sys.argv[1:] = [*usual, *sys.argv[1:]]
+    robustness.main({name: lambda p, s, n, _, rule=rule: Ruled(p, s, n, rule) for name, rule in RULES.items()})
+    ranks(Path(sys.argv[len(sys.argv) - 1 - sys.argv[::-1].index("--out") + 1]))
+
+
+if __name__ == "__main__":
+    main()
