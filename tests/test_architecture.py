@@ -37,7 +37,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
 }
 SURFACE = {"__init__", "allowed", "cli", "console", "demo", "studyfile"}
 """The user's side: may import what is public below, and nothing below may import it."""
-EDGE = {"audit", "book", "opening", "pairs", "reproduce", "runner", "study", "worker"}
+EDGE = {"announcements", "audit", "book", "opening", "pairs", "peers", "reproduce", "runner", "study", "worker"}
 """Where IO, clocks and processes meet decisions: may import every room, and each other without cycles."""
 
 

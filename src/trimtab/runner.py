@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from .announcements import facts, shared
 from .book import Book
 from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
 from .environment import environment
@@ -68,23 +69,31 @@ def staff(
 
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise SpecError(f"workers={workers!r} must be a whole number of at least 1")
-    if book.spec.budget.cost is not None and not resources.price:
-        raise SpecError("a budget of cost needs a price: resources=tt.Resources(price=money per trial hour)")
+    _priced(book, resources)
     called = source(objective, book.spec)
     slots = executor(called, workers, resources, supervised)
-    facts = {
-        "objective": called.text,
-        "fingerprint": called.fingerprint,
-        "workers": workers,
-        "environment": environment(),
-    }
+    said = facts(called, resources, workers, environment())
     with ExitStack() as cleanup:
         cleanup.callback(slots.close)
-        book.storage.revise(book.study, Change("run", body=facts))
+        book.storage.revise(book.study, Change("run", body=said))
         crew = Crew(book.storage, slots, lambda: book.spec, book.study, resources, LEASE)
         cleanup.callback(crew.close)
         with Progress(book.spec, quiet=quiet) as progress, _terminable():
             yield Staff(f"{worker()}:{token_hex(4)}", crew, slots, lambda ledger: progress.update(ledger, time.time()))
+
+
+def submit(book: Book, objective: Any, resources: Resources) -> None:
+    """Announce an objective to workers elsewhere. Raises ObjectiveError when they could not have it."""
+    from .objective import source
+
+    _priced(book, resources)
+    called = shared(source(objective, book.spec))
+    book.storage.revise(book.study, Change("run", body=facts(called, resources, 0, environment())))
+
+
+def _priced(book: Book, resources: Resources) -> None:
+    if book.spec.budget.cost is not None and not resources.price:
+        raise SpecError("a budget of cost needs a price: resources=tt.Resources(price=money per trial hour)")
 
 
 @contextmanager
@@ -118,13 +127,13 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
             staff.watch(ledger)
             if closing is None:
                 actions = plan(ledger, staff.executor.free(), time.time(), terms)
-                terms, closing = _carry_out(actions, book, staff, terms)
+                terms, closing = carry_out(actions, book, staff, terms)
             if closing in ("time", "failures"):
                 crew.release()
             if closing is not None and not crew.running:
                 break
             ended = crew.poll(IDLE)
-            _check_results(book, ended, terms)
+            check_results(book, ended, terms)
             if not ended and not crew.running:  # others hold what is open
                 time.sleep(IDLE)
     staff.watch(book.refresh())
@@ -133,7 +142,8 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
     return closing
 
 
-def _carry_out(actions: Sequence[Action], book: Book, staff: Staff, terms: Terms) -> tuple[Terms, str | None]:
+def carry_out(actions: Sequence[Action], book: Book, staff: Staff, terms: Terms) -> tuple[Terms, str | None]:
+    """Do what the plan says; what the next plan needs to know, and why nothing more is to be started, if so."""
     crew, closing = staff.crew, None
     for action in actions:
         match action:
@@ -163,13 +173,13 @@ def _giving_back(book: Book, staff: Staff) -> Iterator[None]:
     try:
         yield
     except BaseException as stop:
-        _give_back(book, staff)
+        give_back(book, staff)
         if isinstance(stop, KeyboardInterrupt):
             stop.add_note("Running trials were given back to the queue. Run the same line again to go on.")
         raise
 
 
-def _give_back(book: Book, staff: Staff) -> None:
+def give_back(book: Book, staff: Staff) -> None:
     """End what runs and put its trials back in the queue, also one that was claimed but not launched yet."""
     staff.crew.release()
     with suppress(TrimtabError):  # what cannot be given back now is claimed by others when its lease has run out
@@ -208,7 +218,7 @@ def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
             staff.watch(book.refresh())
 
 
-def _check_results(book: Book, ended: Sequence[Trial], terms: Terms) -> None:
+def check_results(book: Book, ended: Sequence[Trial], terms: Terms) -> None:
     """An objective that has never yet returned what the study needs is a mistake in the call, not bad luck."""
     if not any(t.reason is Reason.BAD_RESULT for t in ended):
         return

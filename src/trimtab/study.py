@@ -284,6 +284,17 @@ class Study(Audited):
         with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
             runner.search(self._book, staff, terms)
 
+    def submit(self, objective: Any, *, resources: Resources | None = None) -> None:
+        """Say what the study runs and return: workers (`trimtab worker`) that allow the objective do the rest.
+
+        objective: "file.py:function", "package.module:function" or a Command, which each worker has its own copy of; the
+        record holds its name and fingerprint. Raises ObjectiveError, and SpecError for a study that would never end.
+        """
+        self._terms(None, None)
+        if self.record.state is not StudyState.OPEN:
+            raise SpecError(_closed(self.record))
+        runner.submit(self._book, objective, resources or Resources())
+
     def _terms(self, trials: int | None, limit: float | str | None) -> engine.Terms:
         if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
             raise SpecError(f"trials={trials!r} must be a whole number of at least 1; leave it out for no limit")

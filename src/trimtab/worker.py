@@ -198,8 +198,8 @@ class Crew:
         """How often the trial was given back to the queue for that reason."""
         if trial.attempt == 1:
             return 0
-        events = self._storage.events(self._study)
-        return sum(e.kind == "requeue" and e.number == trial.number and e.body.get("why") == why for e in events)
+        events = self._storage.events(self._study, kinds={"requeue"})
+        return sum(e.number == trial.number and e.body.get("why") == why for e in events)
 
     def _requeue(self, trial: Trial, why: str) -> None:
         change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": why})

@@ -140,7 +140,7 @@ def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
 
 def _workers(events: Sequence[Event]) -> str:
     """How many workers the calls of run and evidence had."""
-    had = Counter(e.body["workers"] for e in events if e.kind == "run")
+    had = Counter(e.body["workers"] for e in events if e.kind == "run" and e.body["workers"])
     return ", ".join(f"{w} in {plural(n, 'call')}" for w, n in had.items()) or "asked and told by hand"
 
 

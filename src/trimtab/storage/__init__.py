@@ -13,7 +13,7 @@
 Private texts (error, output, notes, worker and actor names) enter events only as salted commitments.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
@@ -112,8 +112,8 @@ class Storage(Protocol):
         """All reports of a study (or of one trial), in the order of (number, attempt, step)."""
         ...
 
-    def events(self, study: int, since: int = 0) -> list[Event]:
-        """The study's events after position `since`, in order."""
+    def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
+        """The study's events after position `since` (only those of some kinds), in order."""
         ...
 
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:

@@ -238,9 +238,13 @@ class Memory:
             table = self._tables.reports[study]
             return [rows.report_of(table[key]) for key in sorted(table) if number in (None, key[0])]
 
-    def events(self, study: int, since: int = 0) -> list[Event]:
+    def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
         with self._lock:
-            return [rows.event_of(row) for row in self._tables.events[study][since:]]
+            return [
+                rows.event_of(row)
+                for row in self._tables.events[study][since:]
+                if kinds is None or row["kind"] in kinds
+            ]
 
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
         with self._lock:

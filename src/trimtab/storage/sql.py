@@ -3,7 +3,8 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -45,6 +46,7 @@ class Sql:
         self._process = os.getpid()
         self._turn = self._database.turn()
         self._engine = self._database.connect()
+        weakref.finalize(self, _retire, self._engine, self._process).atexit = False
 
     def _prepare(self) -> None:
         with self._reading() as connection:
@@ -194,8 +196,10 @@ class Sql:
         wanted = wanted.order_by(reports.c.number, reports.c.attempt, reports.c.step)
         return [rows.report_of(row) for row in self._read(lambda c: c.execute(wanted).mappings().all())]
 
-    def events(self, study: int, since: int = 0) -> list[Event]:
+    def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
         wanted = select(events).where(events.c.study == study, events.c.position > since).order_by(events.c.position)
+        if kinds is not None:
+            wanted = wanted.where(events.c.kind.in_(sorted(kinds)))
         return [rows.event_of(row) for row in self._read(lambda c: c.execute(wanted).mappings().all())]
 
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
@@ -218,6 +222,12 @@ class Sql:
         """Close the connections of this process; the store opens new ones if it is used again."""
         if os.getpid() == self._process:
             self._engine.dispose()
+
+
+def _retire(engine: Engine, process: int) -> None:
+    """Close the connections of a store that is no longer used, in the process that made them."""
+    if os.getpid() == process:
+        engine.dispose()
 
 
 _inherited: list[Engine] = []

@@ -1,0 +1,71 @@
+"""What a study runs, as its record names it, and whether a worker's own call allows that.
+
+A `run` event names the objective, its kind and fingerprint, and the limits of its trials. It carries no code: a worker has
+its own, must have been allowed to run it, and must have the same version of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .errors import ObjectiveError
+from .objective import Command, Source, source
+from .records import Event, Resources, StudySpec
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """An objective by name. position: of the event that announced it."""
+
+    kind: str
+    text: str
+    fingerprint: str
+    resources: Resources
+    position: int
+
+
+def facts(called: Source, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
+    """The body of a `run` event."""
+    return {
+        "objective": called.text,
+        "kind": called.kind,
+        "fingerprint": called.fingerprint,
+        "resources": asdict(resources),
+        "workers": workers,
+        "environment": environment,
+    }
+
+
+def latest(events: Sequence[Event]) -> Announcement | None:
+    """The last announcement among events; that a worker has joined is none."""
+    said = [e for e in events if e.kind == "run" and not e.body.get("joined")]
+    if not said:
+        return None
+    last = said[-1]
+    b, limits = last.body, Resources(**last.body.get("resources", {}))
+    return Announcement(b.get("kind", "function"), b["objective"], b["fingerprint"], limits, last.position)
+
+
+def shared(called: Source) -> Source:
+    """The objective, if other machines can have it. Raises ObjectiveError."""
+    if called.kind == "function":
+        raise ObjectiveError(
+            f"{called.text} is a function of one program, which workers elsewhere cannot have; "
+            "name it as 'file.py:function' or 'package.module:function'"
+        )
+    return called
+
+
+def allowed(said: Announcement, allow: Sequence[str], spec: StudySpec) -> Source:
+    """The announced objective as it is here. Raises ObjectiveError, saying what keeps this worker from running it."""
+    shared(Source(said.kind, said.text, said.fingerprint))
+    places = [said.text, said.text.rpartition(":")[0]] if said.kind == "path" else [said.text]
+    if not any(place in allow for place in places):
+        raise ObjectiveError(f"it runs {said.text!r}, which this worker was not allowed; add --allow {places[-1]!r}")
+    here = source(Command(said.text) if said.kind == "command" else said.text, spec)
+    if here.fingerprint != said.fingerprint:
+        raise ObjectiveError(
+            f"{said.text} is not the code that the study was started with (fingerprint {here.fingerprint[:12]} here, "
+            f"{said.fingerprint[:12]} on record); bring it to the same version, or submit the study again"
+        )
+    return here

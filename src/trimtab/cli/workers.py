@@ -1,0 +1,64 @@
+"""The verbs of a fleet: hand a study over to workers, and be one."""
+
+import shlex
+
+import click
+
+from .plumbing import resumable, storage_flag, storage_option, url_of
+
+
+@click.command()
+@click.argument("file")
+@storage_flag
+def submit(file: str) -> None:
+    """Make the study in FILE (YAML), say what it runs, and leave it to workers."""
+    from ..study import Study
+    from ..studyfile import read
+
+    told = read(file)
+    study = Study(told.name, storage=url_of(told), **told.study)
+    study.submit(told.objective, resources=told.resources)
+    what = told.objective if isinstance(told.objective, str) else told.objective.template
+    click.echo(
+        f"study {told.name!r} waits for workers: trimtab worker --allow {shlex.quote(what)}{storage_option(told)}"
+    )
+
+
+@click.command()
+@click.option(
+    "--allow", multiple=True, required=True, metavar="OBJECTIVE",
+    help="What may be run here: file.py[:function], package.module[:function], a command or a study file.",
+)  # fmt: skip
+@click.option(
+    "--study", "names", multiple=True, metavar="NAME", help="Serve only this study; all of the store otherwise."
+)
+@click.option("--slots", default=1, show_default=True, type=click.IntRange(1), help="Trials at once.")
+@click.option("--idle", metavar="DURATION", help='Exit when there was nothing to do for so long, such as "1m".')
+@storage_flag
+def worker(allow: tuple[str, ...], names: tuple[str, ...], slots: int, idle: str | None) -> None:
+    """Serve the store's studies until SIGTERM."""
+    from ..peers import Server
+    from ..storage import open_storage
+    from ..units import seconds
+
+    limit = seconds(idle, "idle")
+    server = Server(open_storage(url_of()), _objectives(allow), names, slots, lambda line: click.echo(line, err=True))
+    with resumable():
+        server.run(limit)
+
+
+def _objectives(allow: tuple[str, ...]) -> list[str]:
+    """What --allow names; a study file stands for its objective."""
+    from ..studyfile import read
+
+    found = []
+    for text in allow:
+        if text.endswith((".yaml", ".yml")) and " " not in text:
+            objective = read(text).objective
+            found.append(objective if isinstance(objective, str) else objective.template)
+        else:
+            found.append(text)
+    return found
+
+
+VERBS = (submit, worker)

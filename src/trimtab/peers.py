@@ -1,0 +1,217 @@
+"""A worker process among equals: it serves the studies of a store, several at once, and nobody is its head.
+
+It refills a study's queue when that is empty (and loses politely when another was faster), claims, runs, reports, renews
+its leases. What it runs is its own code, which its call allowed (see `announcements`).
+"""
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from secrets import token_hex
+
+from .announcements import Announcement, allowed, facts, latest
+from .book import Book
+from .engine import Close, Terms, plan
+from .environment import environment
+from .errors import ObjectiveError
+from .executors.local import Local
+from .objective import Source
+from .records import Change, StudyRecord, StudyState
+from .runner import IDLE, Staff, carry_out, check_results, give_back, worker
+from .storage import LEASE, Storage
+from .worker import Crew
+
+LOOK = 1.0  # seconds between two looks for studies, and at one for which there was nothing to do
+AGAIN = 30.0  # ... at one that could not be served: its code may have been mended here
+
+_log = logging.getLogger(__name__)
+
+
+class Post:
+    """One study that this worker serves. Its processes exist while there is something to do."""
+
+    def __init__(self, storage: Storage, record: StudyRecord, said: Announcement, called: Source, slots: int) -> None:
+        self.name, self.said, self.closed = record.name, said, "not begun"
+        self._storage, self._called, self._slots = storage, called, slots
+        self._book = Book(storage, record.id)
+        self._terms = Terms(since=said.position)
+        self._staff: Staff | None = None
+        self._joined = False
+        self._next = 0.0  # when there is reason to look at the record again
+
+    @property
+    def running(self) -> int:
+        return 0 if self._staff is None else len(self._staff.crew.running)
+
+    def begin(self, free: int) -> None:
+        """Refill the queue and begin trials in up to `free` slots. `closed` says why there is nothing to do, if so."""
+        if time.monotonic() < self._next or (self.closed.startswith("wrong") and not self.running):
+            return
+        before, closing = self.running, None
+        actions = plan(self._book.refresh(), free, time.time(), self._terms)
+        if self._staff is not None or not any(isinstance(a, Close) for a in actions):
+            self._terms, closing = carry_out(actions, self._book, self._at_work(), self._terms)
+        else:
+            closing = next(a.reason for a in actions if isinstance(a, Close))
+        self.closed = closing or ""
+        if closing and not self.running:
+            self.leave()
+        if self.running == before:
+            self._next = time.monotonic() + LOOK
+
+    def collect(self, wait: float) -> bool:
+        """Record what has ended; whether anything did."""
+        if self._staff is None:
+            return False
+        before = self.running
+        ended = self._staff.crew.poll(wait)
+        self._next = 0.0 if self.running < before else self._next
+        try:
+            check_results(self._book, ended, self._terms)
+        except ObjectiveError as error:
+            self.closed = f"wrong: {error}"
+            self.leave()
+        return self.running < before
+
+    def leave(self) -> None:
+        """Give back what still runs, and end the processes."""
+        if self._staff is None:
+            return
+        try:
+            give_back(self._book, self._staff)
+        finally:
+            self._staff.crew.close()
+            self._staff.executor.close()
+            self._staff = None
+
+    def _at_work(self) -> Staff:
+        """The processes for its trials; the record says once that this worker has joined."""
+        if self._staff is not None:
+            return self._staff
+        if not self._joined:
+            body = facts(self._called, self.said.resources, self._slots, environment())
+            self._storage.revise(self._book.study, Change("run", body={**body, "joined": True}))
+            self._joined = True
+        executor = Local(self._slots, self._called, self.said.resources)
+        crew = Crew(self._storage, executor, lambda: self._book.spec, self._book.study, self.said.resources, LEASE)
+        self._staff = Staff(f"{worker()}:{token_hex(4)}", crew, executor, lambda _: None)
+        return self._staff
+
+
+class Server:
+    """Serves studies with `slots` trials at once. allow: objectives, files, modules and commands that may be run here.
+
+    names: the studies to serve; all of the store otherwise. say: hears a line when something changes.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        allow: Sequence[str],
+        names: Sequence[str] = (),
+        slots: int = 1,
+        say: Callable[[str], None] = _log.info,
+    ) -> None:
+        self._storage, self._allow, self._names, self._slots, self._say = storage, allow, names, slots, say
+        self._posts: dict[int, Post] = {}
+        self._read: dict[
+            int, tuple[int, Announcement | None]
+        ] = {}  # study -> up to where its events were read, and what for
+        self._refused: dict[int, tuple[float, str]] = {}  # study -> when to look again, and why it is not served
+        self._told: dict[int, str] = {}
+        self._look = 0.0
+        self._draining = False
+
+    def run(self, idle: float | None = None) -> None:
+        """Serve until SIGTERM (running trials are finished first), or after `idle` seconds without anything to do.
+
+        A second SIGTERM, or Ctrl-C, gives running trials back to the queue and raises KeyboardInterrupt.
+        """
+        busy = time.monotonic()
+        with self._listening():
+            try:
+                while not self._draining or any(p.running for p in self._posts.values()):
+                    self._turn()
+                    if any(p.running or not p.closed for p in self._posts.values()):
+                        busy = time.monotonic()
+                    elif idle is not None and time.monotonic() - busy >= idle:
+                        self._say(f"nothing to do for {idle:g} s")
+                        return
+                self._say("drained")
+            finally:
+                for post in self._posts.values():
+                    post.leave()
+
+    def _turn(self) -> None:
+        """One round: find studies, begin trials in free slots, collect those that ended."""
+        if not self._draining:
+            self._find()
+            for number, post in sorted(self._posts.items(), key=lambda item: item[1].running):  # the least served first
+                post.begin(self._slots - sum(p.running for p in self._posts.values()))
+                self._tell(number, post)
+        at_work = [p for p in self._posts.values() if p.running]
+        ended = [p.collect(IDLE / len(at_work)) for p in at_work]
+        if not any(ended) and not at_work:
+            time.sleep(IDLE)
+
+    def _tell(self, number: int, post: Post) -> None:
+        """Say what has changed about a study."""
+        now = f"study {post.name!r}: " + (f"nothing to do ({post.closed})" if post.closed else f"runs {post.said.text}")
+        if self._told.get(number) != now and not (post.closed and post.running):
+            self._told[number] = now
+            self._say(now)
+
+    def _find(self) -> None:
+        """Take up the studies whose objective may be run here."""
+        if time.monotonic() < self._look:
+            return
+        self._look = time.monotonic() + LOOK
+        records = self._storage.studies()
+        living = {r.id: r for r in records if r.state in (StudyState.OPEN, StudyState.PAUSED)}
+        for number in [n for n in self._posts if n not in living and not self._posts[n].running]:
+            self._posts.pop(number).leave()
+        for record in living.values():
+            said = self._announced(record) if not self._names or record.name in self._names else None
+            post = self._posts.get(record.id)
+            if said is not None and (post is None or post.said != said):
+                self._take_up(record, said)
+
+    def _announced(self, record: StudyRecord) -> Announcement | None:
+        position, said = self._read.get(record.id, (0, None))
+        if record.position > position:
+            said = latest(self._storage.events(record.id, position, kinds={"run"})) or said
+            self._read[record.id] = (record.position, said)
+        return said
+
+    def _take_up(self, record: StudyRecord, said: Announcement) -> None:
+        until, before = self._refused.get(record.id, (0.0, ""))
+        if time.monotonic() < until:
+            return
+        if record.id in self._posts:  # announced anew
+            self._posts.pop(record.id).leave()
+        try:
+            called = allowed(said, self._allow, record.spec)
+        except ObjectiveError as error:
+            self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
+            if str(error) != before:
+                self._say(f"study {record.name!r} is not served: {error}")
+            return
+        self._posts[record.id] = Post(self._storage, record, said, called, self._slots)
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """SIGTERM drains; a second one interrupts."""
+
+        def drain(signum: int, _: object) -> None:
+            if self._draining:
+                raise KeyboardInterrupt(signum)
+            self._draining = True
+            self._say("stopping: running trials are finished first")
+
+        before = signal.signal(signal.SIGTERM, drain)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

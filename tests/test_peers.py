@@ -1,0 +1,220 @@
+"""Workers among equals: they serve what they were allowed, share budgets, drain, and none of them is missed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import postgres as pg
+import pytest
+from click.testing import CliRunner
+
+import trimtab as tt
+from trimtab import peers
+from trimtab.cli import cli
+from trimtab.errors import ObjectiveError, SpecError
+from trimtab.objective import Command
+from trimtab.peers import Server
+from trimtab.storage import open_storage
+
+TRAIN = """
+import time
+
+def quick(trial):
+    trial.report(1, loss=0.5)
+    return abs(trial.params["x"] - 0.3)
+
+def slow(trial):
+    time.sleep(1.0)
+    return trial.params["x"]
+
+def broken(trial):
+    return None
+"""
+
+
+@pytest.fixture(autouse=True)
+def train(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "train.py"
+    file.write_text(TRAIN)
+    return file
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def anywhere(request, tmp_path):
+    return f"sqlite:///{tmp_path}/t.db" if request.param == "sqlite" else pg.server().database()
+
+
+def study(url, name="s", trials=8, **how):
+    space = tt.Space(x=tt.Float(0, 1, default=0.5))
+    return tt.Study(
+        name, space, minimize="loss", storage=url, seed=1, strategy="random", budget={"trials": trials}, **how
+    )
+
+
+def serve(url, *allow, idle=0.3, **how):
+    """What a worker says until it has nothing to do."""
+    said = []
+    store = open_storage(url)
+    Server(store, allow, say=said.append, **how).run(idle=idle)
+    store.close()
+    return said
+
+
+def spawn(url, *words):
+    call = [sys.executable, "-m", "trimtab.cli", "worker", "--storage", url, *words]
+    return subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_worker_finishes_what_was_submitted(url):
+    s = study(url)
+    s.submit("train.py:quick", resources=tt.Resources(time="30s"))
+    said = serve(url, "train.py")
+    assert said == ["study 's': runs train.py:quick", "study 's': nothing to do (trials)", "nothing to do for 0.3 s"]
+    assert s.counts["done"] == 8
+    assert [len(s.storage.reports(s.record.id, t.number)) for t in s.trials] == [1] * 8
+    runs = s.storage.events(s.record.id, kinds={"run"})
+    assert [(e.body["objective"], e.body["workers"], e.body.get("joined")) for e in runs] == [
+        ("train.py:quick", 0, None),
+        ("train.py:quick", 1, True),
+    ]
+    assert s.verify() == []
+
+
+def test_a_worker_runs_nothing_that_its_call_does_not_allow(url, train):
+    s = study(url)
+    s.submit("train.py:quick")
+    (refusal, _) = serve(url, "train.py:slow", "quick", "other.py")
+    assert (
+        refusal
+        == "study 's' is not served: it runs 'train.py:quick', which this worker was not allowed; add --allow 'train.py'"
+    )
+    train.write_text(TRAIN + "# changed\n")
+    (refusal, _) = serve(url, "train.py:quick")
+    assert "train.py:quick is not the code that the study was started with" in refusal
+    assert s.trials == []
+    s.submit("train.py:quick")
+    assert "study 's': runs train.py:quick" in serve(url, "train.py:quick")
+    assert s.counts["done"] == 8
+
+
+def test_code_that_was_mended_is_tried_again(url, train, monkeypatch):
+    monkeypatch.setattr(peers, "AGAIN", 0.1)
+    monkeypatch.setattr(peers, "LOOK", 0.1)
+    s = study(url)
+    s.submit("train.py:quick")
+    train.write_text("def quick(trial): return 1 / 0")
+    said = []
+
+    def mend(line):
+        said.append(line)
+        train.write_text(TRAIN)
+
+    store = open_storage(url)
+    Server(store, ["train.py"], say=mend).run(idle=1.0)
+    store.close()
+    assert "is not the code" in said[0]
+    assert said[1] == "study 's': runs train.py:quick"
+    assert s.counts["done"] == 8
+
+
+def test_a_function_of_one_program_cannot_be_shared(url):
+    with pytest.raises(ObjectiveError, match=r"is a function of one program.* name it as 'file.py:function'"):
+        study(url).submit(lambda trial: 1.0)
+    study(url).run(lambda trial: 1.0, trials=2, quiet=True)
+    (refusal, _) = serve(url, "train.py")
+    assert "is a function of one program" in refusal
+
+
+def test_a_study_without_an_end_is_not_submitted(url):
+    endless = tt.Study("e", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=url)
+    with pytest.raises(SpecError, match="nothing says when to stop"):
+        endless.submit("train.py:quick")
+
+
+def test_several_studies_share_the_slots(url):
+    a, b, c = (study(url, name, trials=4) for name in "abc")
+    a.submit("train.py:quick")
+    b.submit(Command("echo loss=0.5"))
+    c.submit("train.py:broken")
+    said = serve(url, "train.py", "echo loss=0.5", slots=2)
+    assert a.counts["done"] == b.counts["done"] == 4
+    assert any("study 'c': nothing to do (wrong: missing metric 'loss'" in line for line in said)
+    assert c.counts["failed"] in (3, 4)  # one more may have been running
+    assert a.verify() == b.verify() == c.verify() == []
+
+
+def test_only_the_named_studies_are_served(url):
+    a, b = study(url, "a", trials=2), study(url, "b", trials=2)
+    a.submit("train.py:quick")
+    b.submit("train.py:quick")
+    serve(url, "train.py", names=["b"])
+    assert (a.counts["done"], b.counts["done"]) == (0, 2)
+
+
+def test_the_workers_that_are_left_finish_the_study(anywhere):
+    s = study(anywhere, trials=10)
+    s.submit("train.py:slow")
+    crowd = [spawn(anywhere, "--allow", "train.py", "--slots", "2", "--idle", "1") for _ in range(2)]
+    wait_for(lambda: len({t.private["worker"][1] for t in s.trials if t.state == "done"}) == 2)
+    crowd[0].kill()
+    crowd[0].communicate()
+    _, said = crowd[1].communicate(timeout=60)
+    assert crowd[1].returncode == 0, said
+    assert s.counts["done"] == 10
+    assert [t.number for t in s.trials] == list(range(10))
+    assert max(t.attempt for t in s.trials) <= 2
+    assert s.verify() == []
+
+
+def test_sigterm_drains_and_a_second_one_gives_back(url):
+    s = study(url, trials=50)
+    s.submit("train.py:slow")
+
+    def running():
+        return [t for t in s.trials if t.state == "running"]
+
+    worker = spawn(url, "--allow", "train.py", "--slots", "2")
+    wait_for(lambda: len(running()) == 2)
+    worker.send_signal(signal.SIGTERM)
+    _, said = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert "stopping: running trials are finished first\n" in said
+    assert said.endswith("drained\n")
+    assert running() == []
+    finished = s.counts["done"]
+    assert finished >= 2
+
+    worker = spawn(url, "--allow", "train.py")
+    wait_for(running)
+    worker.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    worker.send_signal(signal.SIGTERM)
+    _, said = worker.communicate(timeout=30)
+    assert worker.returncode in (0, 143), said  # 0: the trial ended just then
+    assert running() == []
+    assert s.verify() == []
+
+
+def test_the_command_line_submits_and_serves(url, tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        "study: y\nobjective: train.py:quick\nspace:\n  x: {float: [0, 1]}\nminimize: loss\n"
+        f"budget: {{trials: 3}}\nstorage: {url}\n"
+    )
+    done = CliRunner().invoke(cli, ["submit", "study.yaml"])
+    assert done.output == f"study 'y' waits for workers: trimtab worker --allow train.py:quick --storage {url}\n"
+    done = CliRunner().invoke(cli, ["worker", "--storage", url, "--allow", "study.yaml", "--idle", "0.2"])
+    assert done.exit_code == 0, done.output
+    assert "study 'y': runs train.py:quick" in done.output
+    assert tt.Study("y", storage=url).counts["done"] == 3
+    assert CliRunner().invoke(cli, ["worker", "--storage", url]).exit_code == 2
+    assert os.getcwd() == str(tmp_path)
