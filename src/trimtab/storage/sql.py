@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from ..errors import LeaseLost, StorageError, StudyNotFound
 from ..records import OPEN, Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
@@ -19,6 +19,11 @@ from .statements import SqlTransaction
 from .tables import events, private, reports, studies, trials
 
 T = TypeVar("T")
+
+
+_STUDY = select(studies).where(studies.c.id == bindparam("study"))
+_TOUCHED = select(trials).where(trials.c.study == bindparam("study"), trials.c.revision > bindparam("since"))
+_OPEN = select(trials).where(trials.c.study == bindparam("study"), trials.c.state.in_(sorted(OPEN)))
 
 
 class Sql:
@@ -46,6 +51,7 @@ class Sql:
         self._process = os.getpid()
         self._turn = self._database.turn()
         self._engine = self._database.connect()
+        self._writer = self._engine.execution_options(**{WRITES: True})
         weakref.finalize(self, _retire, self._engine, self._process).atexit = False
 
     def _prepare(self) -> None:
@@ -73,8 +79,8 @@ class Sql:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """A writing transaction; threads of this process may have to queue for it."""
-        engine = self._current().execution_options(**{WRITES: True})
-        with deferred(), self._turn, engine.begin() as connection:
+        self._current()
+        with deferred(), self._turn, self._writer.begin() as connection:
             yield connection
 
     def _patiently(self, step: Callable[[], T], opening: bool = False) -> T:
@@ -174,17 +180,14 @@ class Sql:
         return self._write(lambda tx: revisions.revise(tx, study, change))
 
     def trials(self, study: int, since: int = 0) -> Changes:
-        of_study = select(trials).where(trials.c.study == study)
-        touched = of_study.where(trials.c.revision > since)
-        still_open = of_study.where(trials.c.state.in_(sorted(OPEN)))  # apart: each has its index
-
         def look(connection: Connection) -> Changes:
-            record = connection.execute(select(studies).where(studies.c.id == study)).mappings().first()
+            values = {"study": study, "since": since}
+            record = connection.execute(_STUDY, values).mappings().first()
             if record is None:
                 raise StudyNotFound(operations.unknown(study))
-            found = list(connection.execute(touched).mappings())
-            if since:
-                found += [row for row in connection.execute(still_open).mappings() if row["revision"] <= since]
+            found = list(connection.execute(_TOUCHED, values).mappings())
+            if since:  # apart: each has its index
+                found += [row for row in connection.execute(_OPEN, values).mappings() if row["revision"] <= since]
             return Changes(rows.study_of(record), sorted(map(rows.trial_of, found), key=lambda t: t.number))
 
         return self._read(look)

@@ -2,14 +2,85 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Executable,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from ..records import OPEN, Event, Report, State, StudyRecord, StudyState, Trial
 from . import rows
 from .rules import Actor
 from .tables import events, private, reports, studies, trials
+
+# Built once: building a statement costs more than running it. Values that are looked for are called of_...
+_STUDY: BindParameter[int] = bindparam("of_study")
+_NUMBER: BindParameter[int] = bindparam("of_number")
+_ATTEMPT: BindParameter[int] = bindparam("of_attempt")
+_KEY = and_(trials.c.study == _STUDY, trials.c.number == _NUMBER)
+_HELD = and_(_KEY, trials.c.state == bindparam("of_state"), trials.c.attempt == _ATTEMPT)
+_OF_TRIAL = and_(reports.c.study == _STUDY, reports.c.number == _NUMBER)
+
+_SELECT_NAMED = select(studies).where(studies.c.active == bindparam("of_name")).with_for_update()
+_SELECT_STUDY = select(studies).where(studies.c.id == _STUDY).with_for_update()
+_SELECT_TRIAL = select(trials).where(_KEY).with_for_update()
+_SELECT_OPEN = (
+    select(trials)
+    .where(trials.c.study == _STUDY, trials.c.state.in_(sorted(OPEN)))
+    .order_by(trials.c.number)
+    .with_for_update()
+)
+_SELECT_REPORTS = select(reports).where(_OF_TRIAL)
+_SELECT_NEWER = (
+    select(reports).where(reports.c.study == _STUDY, reports.c.written > bindparam("since")).order_by(reports.c.written)
+)
+_SELECT_LAST = select(func.coalesce(func.max(reports.c.written), 0)).where(reports.c.study == _STUDY)
+_SELECT_REQUEUES = select(events).where(
+    events.c.study == _STUDY, events.c.number == _NUMBER, events.c.kind == "requeue"
+)
+_INSERT_STUDY = insert(studies).returning(studies.c.id)
+_INSERT_TRIALS, _INSERT_REPORTS, _INSERT_EVENTS, _INSERT_ACTORS = map(insert, (trials, reports, events, private))
+_UPDATE_STUDY = update(studies).where(studies.c.id == _STUDY)
+_UPDATE_TRIAL = update(trials).where(_KEY)
+_UPDATE_HELD = update(trials).where(_HELD)
+_DELETE_STEP = delete(reports).where(_OF_TRIAL, reports.c.attempt == _ATTEMPT, reports.c.step == bindparam("of_step"))
+
+
+@cache
+def _select_claimable(one: bool, purposes: bool) -> Select[Any]:
+    """The first trial that may be claimed, held; rows that another is just taking are passed by."""
+    waits = and_(trials.c.state == State.QUEUED.value, studies.c.state == StudyState.OPEN.value)
+    abandoned = and_(
+        trials.c.state == State.RUNNING.value,
+        trials.c.lease_until <= bindparam("before"),
+        studies.c.state.in_([StudyState.OPEN.value, StudyState.CANCELLED.value]),
+    )
+    limits: list[ColumnElement[bool]] = [trials.c.number == _NUMBER] if one else []
+    if purposes:
+        limits.append(trials.c.purpose.in_(bindparam("purposes", expanding=True)))
+    return (
+        select(trials)
+        .join(studies, studies.c.id == trials.c.study)
+        .where(trials.c.study.in_(bindparam("studies", expanding=True)), trials.c.state.in_(sorted(OPEN)))
+        .where(or_(waits, abandoned), *limits)
+        .order_by(trials.c.priority.desc(), trials.c.number, trials.c.study)
+        .limit(1)
+        .with_for_update(of=trials, skip_locked=True)
+    )
 
 
 class SqlTransaction:
@@ -22,92 +93,82 @@ class SqlTransaction:
         self.connection = connection
         self.heads: list[tuple[str, int, str]] = []
 
+    def _all(self, statement: Executable, **values: Any) -> Sequence[Any]:
+        return self.connection.execute(statement, values).mappings().all()
+
     def named(self, name: str) -> StudyRecord | None:
-        return self._study(studies.c.active == name)
+        found = self._all(_SELECT_NAMED, of_name=name)
+        return rows.study_of(found[0]) if found else None
 
     def study(self, study: int) -> StudyRecord | None:
-        return self._study(studies.c.id == study)
-
-    def _study(self, which: ColumnElement[bool]) -> StudyRecord | None:
-        row = self.connection.execute(select(studies).where(which).with_for_update()).mappings().first()
-        return None if row is None else rows.study_of(row)
+        found = self._all(_SELECT_STUDY, of_study=study)
+        return rows.study_of(found[0]) if found else None
 
     def trial(self, study: int, number: int) -> Trial | None:
-        row = self.connection.execute(select(trials).where(_key(study, number)).with_for_update()).mappings().first()
-        return None if row is None else rows.trial_of(row)
+        found = self._all(_SELECT_TRIAL, of_study=study, of_number=number)
+        return rows.trial_of(found[0]) if found else None
 
     def open_trials(self, study: int) -> list[Trial]:
-        of_study = select(trials).where(trials.c.study == study, trials.c.state.in_(sorted(OPEN)))
-        wanted = of_study.order_by(trials.c.number).with_for_update()
-        return [rows.trial_of(row) for row in self.connection.execute(wanted).mappings()]
+        return [rows.trial_of(row) for row in self._all(_SELECT_OPEN, of_study=study)]
 
     def claimable(self, studies_: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
-        waits = and_(trials.c.state == State.QUEUED.value, studies.c.state == StudyState.OPEN.value)
-        abandoned = and_(
-            trials.c.state == State.RUNNING.value,
-            trials.c.lease_until <= self.now - self._grace,
-            studies.c.state.in_([StudyState.OPEN.value, StudyState.CANCELLED.value]),
-        )
-        wanted = (
-            select(trials)
-            .join(studies, studies.c.id == trials.c.study)
-            .where(trials.c.study.in_(studies_), trials.c.state.in_(sorted(OPEN)), or_(waits, abandoned))
-            .order_by(trials.c.priority.desc(), trials.c.number, trials.c.study)
-            .limit(1)
-            .with_for_update(of=trials, skip_locked=True)
-        )
+        values: dict[str, Any] = {"studies": list(studies_), "before": self.now - self._grace}
         if number is not None:
-            wanted = wanted.where(trials.c.number == number)
+            values["of_number"] = number
         if purposes is not None:
-            wanted = wanted.where(trials.c.purpose.in_(sorted(str(p) for p in purposes)))
-        row = self.connection.execute(wanted).mappings().first()
-        return None if row is None else rows.trial_of(row)
+            values["purposes"] = sorted(str(p) for p in purposes)
+        found = self._all(_select_claimable(number is not None, purposes is not None), **values)
+        return rows.trial_of(found[0]) if found else None
 
     def reports(self, study: int, number: int) -> list[Report]:
-        wanted = select(reports).where(reports.c.study == study, reports.c.number == number)
-        return [rows.report_of(row) for row in self.connection.execute(wanted).mappings()]
+        return [rows.report_of(row) for row in self._all(_SELECT_REPORTS, of_study=study, of_number=number)]
 
     def reports_since(self, study: int, written: int) -> list[Report]:
         """Reports after the `written`-th writing, in that order."""
-        wanted = (
-            select(reports).where(reports.c.study == study, reports.c.written > written).order_by(reports.c.written)
-        )
-        return [rows.report_of(row) for row in self.connection.execute(wanted).mappings()]
+        return [rows.report_of(row) for row in self._all(_SELECT_NEWER, of_study=study, since=written)]
 
     def requeues(self, study: int, number: int) -> list[Event]:
-        wanted = select(events).where(events.c.study == study, events.c.number == number, events.c.kind == "requeue")
-        return [rows.event_of(row) for row in self.connection.execute(wanted).mappings()]
+        return [rows.event_of(row) for row in self._all(_SELECT_REQUEUES, of_study=study, of_number=number)]
 
     def add_study(self, study: StudyRecord) -> StudyRecord:
         row = rows.study_row(study)
         del row["id"]  # the database gives it
-        made = self.connection.execute(insert(studies).returning(studies.c.id), row).scalar_one()
+        made = self.connection.execute(_INSERT_STUDY, row).scalar_one()
         return rows.study_of({**row, "id": made})
 
     def save_study(self, study: StudyRecord) -> None:
-        self.connection.execute(update(studies).where(studies.c.id == study.id), rows.study_row(study))
+        self.connection.execute(_UPDATE_STUDY, {**rows.study_row(study), "of_study": study.id})
 
     def add_trials(self, added: Sequence[Trial]) -> None:
         if added:
-            self.connection.execute(insert(trials), [rows.trial_row(t) for t in added])
+            self.connection.execute(_INSERT_TRIALS, [rows.trial_row(t) for t in added])
 
     def save_trial(self, trial: Trial) -> None:
-        self.connection.execute(update(trials).where(_key(trial.study, trial.number)), rows.trial_row(trial))
+        values = {**rows.trial_row(trial), "of_study": trial.study, "of_number": trial.number}
+        self.connection.execute(_UPDATE_TRIAL, values)
 
     def swap_trial(self, before: Trial, after: Trial) -> bool:
         row = rows.trial_row(after)
-        held = update(trials).where(_key(before.study, before.number), _still(before.state, before.attempt))
         leased = {k: row[k] for k in ("state", "attempt", "worker", "lease_until", "started")}
-        return self.connection.execute(held, leased).rowcount == 1
+        return self._update_held(before, before.state, leased)
 
     def renew(self, trial: Trial, until: float | None) -> bool:
-        held = update(trials).where(_key(trial.study, trial.number), _still(State.RUNNING, trial.attempt))
-        return self.connection.execute(held, {"lease_until": until}).rowcount == 1
+        return self._update_held(trial, State.RUNNING, {"lease_until": until})
+
+    def _update_held(self, trial: Trial, state: State, values: dict[str, Any]) -> bool:
+        """Change the row if it is still in this state and attempt."""
+        where = {
+            "of_study": trial.study,
+            "of_number": trial.number,
+            "of_state": state.value,
+            "of_attempt": trial.attempt,
+        }
+        done: CursorResult[Any] = self.connection.execute(_UPDATE_HELD, {**values, **where})
+        return done.rowcount == 1
 
     def write_reports(self, trial: Trial, added: Sequence[Report]) -> None:
-        last: int = self.connection.execute(
-            select(func.coalesce(func.max(reports.c.written), 0)).where(reports.c.study == trial.study)
-        ).scalar_one()
+        of_trial = {"of_study": trial.study, "of_number": trial.number, "of_attempt": trial.attempt}
+        last: int = self.connection.execute(_SELECT_LAST, {"of_study": trial.study}).scalar_one()
         made: list[dict[str, Any]] = [
             {
                 **rows.report_row(replace(report, number=trial.number, attempt=trial.attempt)),
@@ -116,27 +177,13 @@ class SqlTransaction:
             }
             for written, report in enumerate(added, start=last + 1)
         ]
-        repeated = and_(
-            reports.c.study == trial.study,
-            reports.c.number == trial.number,
-            reports.c.attempt == trial.attempt,
-            reports.c.step.in_([row["step"] for row in made]),
-        )
-        self.connection.execute(delete(reports).where(repeated))
-        self.connection.execute(insert(reports), made)
+        self.connection.execute(_DELETE_STEP, [{**of_trial, "of_step": row["step"]} for row in made])
+        self.connection.execute(_INSERT_REPORTS, made)
 
     def add_events(self, study: StudyRecord, added: Sequence[Event]) -> None:
-        self.connection.execute(insert(events), [{"study": study.id, **rows.event_row(e)} for e in added])
+        self.connection.execute(_INSERT_EVENTS, [{"study": study.id, **rows.event_row(e)} for e in added])
         self.heads.append((study.uid, study.position, study.head))
 
     def add_actors(self, study: int, actors: Sequence[tuple[int, Actor]]) -> None:
         made = [{"study": study, "position": p, "salt": actor.salt, "text": actor.name} for p, actor in actors]
-        self.connection.execute(insert(private), made)
-
-
-def _key(study: int, number: int) -> ColumnElement[bool]:
-    return and_(trials.c.study == study, trials.c.number == number)
-
-
-def _still(state: State, attempt: int) -> ColumnElement[bool]:
-    return and_(trials.c.state == state.value, trials.c.attempt == attempt)
+        self.connection.execute(_INSERT_ACTORS, made)
