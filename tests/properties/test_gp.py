@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.optimize import minimize
 from scipy.special import ndtr
 from scipy.stats import norm
 
-from trimtab.numerics import acquisition, ascent, gp, qmc, warp
+from trimtab.numerics import acquisition, ascent, descent, gp, qmc, warp
 
 seeds = st.integers(0, 2**32 - 1)
 some = settings(max_examples=30, deadline=None, derandomize=True)
@@ -174,22 +175,66 @@ def test_the_fit_improves_on_its_start_and_is_remembered_exactly(seed):
     data = gp.Data(
         data.X, np.sin(4 * data.X[:, 0]) + 0.1 * rng.standard_normal(30), data.weights, data.groups, data.exact
     )
-    start, squares = gp.default_theta(4), data.X**2
-    theta = gp.cold_fit(data)
+    start, squares = gp.unfitted(4, 30), data.X**2
+    found = gp.cold_fit(data)
     if data.exact:
-        start[4] = theta[4]
-        assert math.exp(theta[4]) == pytest.approx(1e-6)
-    assert gp.loss(theta, data, squares)[0] <= gp.loss(start, data, squares)[0]
+        start.x[4] = found.x[4]
+        assert math.exp(found.x[4]) == pytest.approx(1e-6)
+    assert gp.loss(found.x, data, squares)[0] <= gp.loss(start.x, data, squares)[0]
     again = gp.Data(data.X.copy(), data.y.copy(), data.weights, data.groups, data.exact)
-    assert np.array_equal(gp.cold_fit(again), theta)
-    assert np.array_equal(gp.fit(data, gp.default_theta(4), 40, 1e-6), theta)
-    assert gp.loss(gp.warm_fit(data, theta), data, squares)[0] <= gp.loss(theta, data, squares)[0] + 1e-9
+    assert np.array_equal(gp.cold_fit(again).x, found.x)
+    assert np.array_equal(gp.fit(data, gp.unfitted(4, 30), 40, 1e-3).x, found.x)
+    assert gp.loss(gp.warm_fit(data, found).x, data, squares)[0] <= gp.loss(found.x, data, squares)[0] + 1e-9
+
+
+@some
+@given(seed=seeds)
+def test_the_fit_is_as_good_as_that_of_scipy(seed):
+    data, _, rng = problem(seed, n=40)
+    y = np.sin(4 * data.X[:, 0]) + data.X[:, 3] + 0.1 * rng.standard_normal(40)
+    data, squares = gp.Data(data.X, (y - y.mean()) / y.std(), data.weights, data.groups), data.X**2
+    start = gp.unfitted(4, 40)
+    box = [(math.log(2.5e-2), math.log(1e3))] * 4 + [(math.log(1e-6), 1.0), (-4.0, 4.0)]
+    oracle = minimize(lambda t: gp.loss(t, data, squares), start.x, jac=True, method="L-BFGS-B", bounds=box)
+    assert gp.loss(gp.cold_fit(data).x, data, squares)[0] <= oracle.fun + 0.02
+
+
+@some
+@given(seed=seeds)
+def test_the_descent_finds_the_least_of_a_convex_function_in_the_box(seed):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((5, 5))
+    A, centre = A @ A.T + 0.1 * np.eye(5), rng.uniform(-1, 2, 5)
+    box = (np.zeros(5), np.ones(5))
+
+    def f(x):
+        return float((x - centre) @ A @ (x - centre)), 2 * A @ (x - centre)
+
+    found = descent.descend(f, descent.Minimum(np.full(5, 0.5), np.eye(5)), box, 200, 1e-12)
+    oracle = minimize(f, np.full(5, 0.5), jac=True, bounds=[(0, 1)] * 5, method="L-BFGS-B", options={"ftol": 1e-14})
+    assert f(found.x)[0] == pytest.approx(oracle.fun, abs=1e-4 * max(oracle.fun, 1))
+    assert (np.linalg.eigvalsh(found.inverse) > 0).all()
+
+
+def test_the_descent_stays_where_nothing_is_defined():
+    start = descent.Minimum(np.full(3, 0.5), np.eye(3))
+    for value, slope in ((np.inf, 0.0), (np.nan, np.nan), (1.0, 0.0)):
+        found = descent.descend(lambda x, v=value, s=slope: (v, np.full(3, s)), start, (np.zeros(3), np.ones(3)), 9, 0)
+        assert np.array_equal(found.x, start.x)
+
+
+@some
+@given(seed=seeds, n=st.integers(1, 300))
+def test_triangles_are_inverted_by_halves(seed, n):
+    L = np.tril(np.random.default_rng(seed).standard_normal((n, n)), -1) / n + np.diag(np.linspace(1, 2, n))
+    assert np.abs(gp.inverted(np.asfortranarray(L)) @ L - np.eye(n)).max() < 1e-10
+    assert np.array_equal(np.triu(gp.inverted(L), 1), np.zeros((n, n)))
 
 
 def test_repeated_points_without_noise_do_not_break_the_factorisation():
     X = np.full((40, 2), 0.5)
     data = gp.Data(X, np.zeros(40), np.ones(40), np.array([0, 1]), exact=True)
-    for theta in (gp.default_theta(2), np.array([6.9, 6.9, -50.0, 4.0])):
+    for theta in (gp.unfitted(2, 40).x, np.array([6.9, 6.9, -50.0, 4.0])):
         mean, var = gp.condition(data, theta).predict(X[:3])
         assert np.isfinite(mean).all()
         assert (var > 0).all()
@@ -219,8 +264,8 @@ def test_the_ascent_never_goes_down_and_stands_still_where_nothing_is_finite():
     def wavy(x, rows):
         return np.sin(15 * x[:, 0]), 15 * np.cos(15 * x)
 
-    assert (wavy(ascent.ascend(wavy, start, np.ones(1)), None)[0] >= wavy(start, None)[0]).all()
-    broken = ascent.ascend(lambda x, rows: (np.full(len(x), np.nan), np.full_like(x, np.inf)), start, np.ones(1))
+    assert (wavy(ascent.ascend(wavy, start, np.ones(1), 30), None)[0] >= wavy(start, None)[0]).all()
+    broken = ascent.ascend(lambda x, rows: (np.full(len(x), np.nan), np.full_like(x, np.inf)), start, np.ones(1), 30)
     assert np.array_equal(broken, start)
 
 

@@ -5,7 +5,7 @@ pairs (two-loop recursion, Nocedal and Wright, algorithm 7.4) and its own step l
 Coordinates are divided by `scale` (the lengthscales), which makes the first step a good one; the descent is on -f.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 Function = Callable[[Array, Ints], tuple[Array, Array]]
 
 _MEMORY = 6
+_GAIN = 1e-5  # of a step that is not worth another
+_FLAT = 1e-3  # slope of a top
+_ARMIJO = 1e-4
+_BACK = 5  # steps of a line search after the first
 
 
 class _Point(NamedTuple):
@@ -25,32 +30,57 @@ class _Point(NamedTuple):
     value: Array
     slope: Array
 
+    def rows(self, which: Mask | Ints) -> "_Point":
+        return _Point(*(part[which] for part in self))
 
-def ascend(f: Function, start: Array, scale: Array, iterations: int = 30) -> Array:
+
+class _Pair(NamedTuple):
+    """A step (b, k), the change of the gradient that it made (b, k), and 1 / their product (b, 1), 0 where that is not
+    positive: such a pair says nothing."""
+
+    move: Array
+    turn: Array
+    rho: Array
+
+    @staticmethod
+    def of(move: Array, turn: Array) -> "_Pair":
+        sy, yy = _dot(move, turn), _dot(turn, turn)
+        good = sy > 1e-10 * np.sqrt(yy + 1e-300)
+        return _Pair(move, turn, np.where(good, 1 / np.where(good, sy, 1.0), 0.0)[:, None])
+
+    def rows(self, which: Mask) -> "_Pair":
+        return _Pair(*(part[which] for part in self))
+
+
+def ascend(f: Function, start: Array, scale: Array, iterations: int) -> Array:
     """Where each start (B, k) climbs to. `f(x, rows)` gives values (b,) and gradients (b, k) for rows of the batch."""
     high = 1 / scale
-    live = np.arange(len(start))
     descent = _scaled(f, scale)
-    x = np.clip(start, 0, 1) / scale
-    value, slope = descent(x, live)
-    moves = np.zeros((_MEMORY, *x.shape))
-    turns = np.zeros((_MEMORY, *x.shape))
+    found = np.clip(start, 0, 1) / scale
+    live = np.arange(len(start))  # rows of the batch that still climb; all of what follows has a line for each of them
+    at = _Point(found, *descent(found, live))
+    slope = _free(at, high)
+    pairs: list[_Pair] = []
     for iteration in range(iterations):
-        at = _Point(x[live], value[live], slope[live])
-        held = ((at.x <= 0) & (at.slope > 0)) | ((at.x >= high) & (at.slope < 0))
-        memory = min(iteration, _MEMORY)
-        p = np.where(held, 0, _direction(np.where(held, 0, at.slope), moves[:memory, live], turns[:memory, live]))
+        p = np.where(slope == 0, 0, _direction(slope, pairs))
         longest = 2.0 if iteration else 0.5
         p *= np.minimum(1, longest / (np.sqrt(_dot(p, p)) + 1e-300))[:, None]
         to, stuck = _search(descent, live, at, p, high)
-        moves, turns = np.roll(moves, 1, axis=0), np.roll(turns, 1, axis=0)
-        moves[0, live], turns[0, live] = to.x - at.x, to.slope - at.slope
-        x[live], value[live], slope[live] = to
-        flat = np.abs(np.clip(to.x - to.slope, 0, high) - to.x).max(1) < 1e-3
-        live = live[~(flat | (at.value - to.value < 1e-5) | stuck)]
-        if len(live) == 0:
-            break
-    return np.clip(x * scale, 0, 1)
+        found[live] = to.x
+        pairs = [*pairs[1 - _MEMORY :], _Pair.of(to.x - at.x, to.slope - at.slope)]
+        slope = _free(to, high)
+        done = stuck | (at.value - to.value < _GAIN) | (np.abs(slope).max(1) < _FLAT)
+        at = to
+        if done.any():
+            live, at, slope, pairs = live[~done], at.rows(~done), slope[~done], [pair.rows(~done) for pair in pairs]
+            if len(live) == 0:
+                break
+    return np.clip(found * scale, 0, 1)
+
+
+def _free(at: _Point, high: Array) -> Array:
+    """The gradient, 0 in coordinates that it would push out of the box."""
+    return np.where(np.where(at.slope > 0, at.x <= 0, at.x >= high), 0, at.slope)
 
 
 def _scaled(f: Function, scale: Array) -> Function:
@@ -63,47 +93,44 @@ def _scaled(f: Function, scale: Array) -> Function:
     return descent
 
 
-def _direction(g: Array, moves: Array, turns: Array) -> Array:
-    """-H g by the two-loop recursion over the stored pairs, newest first; the steepest descent where that fails."""
-    sy = _dot(moves, turns)
-    yy = _dot(turns, turns)
-    good = sy > 1e-10 * np.sqrt(yy + 1e-300)
-    rho = np.where(good, 1 / np.where(good, sy, 1.0), 0.0)
-    q = g.copy()
-    weights = np.zeros_like(sy)
-    for j in range(len(moves)):
-        weights[j] = rho[j] * _dot(moves[j], q)
-        q -= weights[j][:, None] * turns[j]
-    if len(moves):
-        q *= np.where(good[0], sy[0] / np.where(good[0], yy[0], 1.0), 1.0)[:, None]
-    for j in reversed(range(len(moves))):
-        q += (weights[j] - rho[j] * _dot(turns[j], q))[:, None] * moves[j]
+def _direction(g: Array, pairs: Sequence[_Pair]) -> Array:
+    """-H g by the two-loop recursion over the pairs, latest last; the steepest descent where that fails."""
+    if not pairs:
+        return -g
+    q, weights = g, []
+    for move, turn, rho in reversed(pairs):
+        weights.append(rho * _dot(move, q)[:, None])
+        q = q - weights[-1] * turn
+    _, turn, rho = pairs[-1]
+    q *= np.where(rho > 0, 1 / np.where(rho > 0, rho * _dot(turn, turn)[:, None], 1.0), 1.0)
+    for (move, turn, rho), weight in zip(pairs, reversed(weights), strict=True):
+        q += (weight - rho * _dot(turn, q)[:, None]) * move
     uphill = _dot(q, g) <= 1e-16
     return -np.where(uphill[:, None], g, q)
 
 
-def _search(f: Function, rows: Ints, at: _Point, p: Array, high: Array) -> tuple[_Point, NDArray[np.bool_]]:
+def _search(f: Function, rows: Ints, at: _Point, p: Array, high: Array) -> tuple[_Point, Mask]:
     """Backtracking line search of `rows` along p, projected on the box: where it ends, and which of them are stuck."""
-    x, value, slope = (part.copy() for part in at)
-    length = np.ones(len(x))
-    todo = np.arange(len(x))
-    for _ in range(6):
-        trial = np.clip(at.x[todo] + length[todo, None] * p[todo], 0, high)
-        v, s = f(trial, rows[todo])
-        ok = v <= at.value[todo] + 1e-4 * _dot(at.slope[todo], trial - at.x[todo])  # Armijo
-        x[todo[ok]], value[todo[ok]], slope[todo[ok]] = trial[ok], v[ok], s[ok]
-        todo, v = todo[~ok], v[~ok]
+    x = np.clip(at.x + p, 0, high)
+    to = _Point(x, *f(x, rows))
+    low = to.value <= at.value + _ARMIJO * _dot(at.slope, x - at.x)
+    length, down = np.ones(len(rows)), _dot(p, at.slope)
+    for _ in range(_BACK):
+        todo = np.flatnonzero(~low)
         if len(todo) == 0:
             break
-        t = length[todo]
-        d = t * _dot(p[todo], at.slope[todo])
-        least = -d / (2 * (v - at.value[todo] - d) + 1e-300)  # of the parabola through the two values and the slope
-        length[todo] = t * np.clip(least, 0.1, 0.5)
-    stuck = np.zeros(len(x), dtype=bool)
-    stuck[todo] = True
-    return _Point(x, value, slope), stuck
+        start, v, d = at.rows(todo), to.value[todo], length[todo] * down[todo]
+        least = -d / (2 * (v - start.value - d) + 1e-300)  # of the parabola through the two values and the slope
+        length[todo] *= np.clip(least, 0.1, 0.5)
+        x = np.clip(start.x + length[todo, None] * p[todo], 0, high)
+        to.x[todo] = x
+        to.value[todo], to.slope[todo] = f(x, rows[todo])
+        low[todo] = to.value[todo] <= start.value + _ARMIJO * _dot(start.slope, x - start.x)
+    for new, old in zip(to, at, strict=True):
+        new[~low] = old[~low]
+    return to, ~low
 
 
 def _dot(a: Array, b: Array) -> Array:
-    out: Array = np.einsum("...j,...j->...", a, b)
+    out: Array = np.einsum("ij,ij->i", a, b)
     return out

@@ -2,7 +2,7 @@
 
 Notation: n points, C feature columns, D groups of columns that share a lengthscale; y is standardised.
 
-    k(x, x') = s (1 + r + r^2/3) exp(-r),   r^2 = 5 sum_c (x_c - x'_c)^2 / l_g(c)^2        (Rasmussen and Williams 4.17)
+    k(x, x') = s (1 + r + r^2/3) exp(-r),   r = |z - z'|,   z_c = sqrt(5) x_c / l_g(c)     (Rasmussen and Williams 4.17)
     K = k(X, X) + diag(noise w + 1e-6),     w_i = 1 / (number of results averaged in y_i)
     theta = (log l_1 .. log l_D, log noise, log s)
 
@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
-from scipy.optimize import minimize
+from scipy.linalg import blas, lapack
+
+from .descent import Minimum, descend
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -29,6 +30,8 @@ _LENGTH = (np.log(2.5e-2), np.log(1e3))
 _NOISE = (np.log(1e-6), 1.0)
 _SCALE = (-4.0, 4.0)
 _VARIANCE_FLOOR = 1e-12
+_SQRT_5 = np.sqrt(5.0)
+_LEAF = 64  # triangles up to this size are inverted by LAPACK, which is slow with larger ones
 
 
 @dataclass(frozen=True)
@@ -52,41 +55,33 @@ class Data:
         return Data(np.concatenate([self.X, X]), np.concatenate([self.y, y]), weights, self.groups, self.exact)
 
 
-def default_theta(D: int) -> Array:
-    """Where a cold fit starts: l = D^(1/4) / 2, noise e^-4, s = 1."""
-    return np.concatenate([np.full(D, np.log(0.5) + 0.25 * np.log(D)), [-4.0, 0.0]])
+def unfitted(D: int, n: int) -> Minimum:
+    """Where a cold fit of n points starts: l = D^(1/4) / 2, noise e^-4, s = 1, and a guess of the curvatures."""
+    theta = np.concatenate([np.full(D, np.log(0.5) + 0.25 * np.log(D)), [-4.0, 0.0]])
+    curvature = np.concatenate([np.full(D, 1 + n / (2 * D)), [1 + n / 4] * 2])
+    return Minimum(theta, np.diag(1 / curvature))
 
 
-def fit(data: Data, start: Array, iterations: int, tolerance: float) -> Array:
-    """The hyperparameters that maximise the posterior, by L-BFGS-B from `start` until a step gains less than
-    `tolerance` times the loss. Never raises: at worst `start` comes back."""
-    D = len(start) - 2
+def fit(data: Data, start: Minimum, iterations: int, tolerance: float) -> Minimum:
+    """The hyperparameters that maximise the posterior, by descent from `start` until a step gains less than
+    `tolerance` nats. Never raises: at worst `start` comes back."""
+    D = len(start.x) - 2
     noise = (_NOISE[0], _NOISE[0]) if data.exact else _NOISE
-    bounds: Array = np.array([_LENGTH] * D + [noise, _SCALE])
-    start = np.clip(start, bounds[:, 0], bounds[:, 1])
+    low, high = np.array([_LENGTH] * D + [noise, _SCALE]).T
     squares = data.X**2
     with np.errstate(all="ignore"):
-        found = minimize(
-            lambda theta: loss(theta, data, squares),
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": iterations, "ftol": tolerance, "gtol": 1e-3},
-        )
-    theta: Array = np.asarray(found.x, dtype=float)
-    return theta if np.isfinite(theta).all() else start
+        return descend(lambda theta: loss(theta, data, squares), start, (low, high), iterations, tolerance)
 
 
-def warm_fit(data: Data, start: Array) -> Array:
-    """`fit` from the hyperparameters of almost the same data: a tenth of a nat is not worth more steps."""
-    return fit(data, start, iterations=20, tolerance=1e-4)
+def warm_fit(data: Data, start: Minimum) -> Minimum:
+    """`fit` from the minimum for almost the same data, in at most 12 steps up to 75 points, then fewer: a few points of
+    many move little, and each step costs more."""
+    return fit(data, start, iterations=max(3, 900 // max(len(data), 75)), tolerance=0.02)
 
 
-def cold_fit(data: Data) -> Array:
+def cold_fit(data: Data) -> Minimum:
     """`fit` from the default start, remembered by value: the same data does not cost twice."""
-    key = _Key(data.X.tobytes(), data.y.tobytes(), data.weights.tobytes(), tuple(data.groups), data.exact)
-    return np.array(_cold(key))
+    return _cold(_Key(data.X.tobytes(), data.y.tobytes(), data.weights.tobytes(), tuple(data.groups), data.exact))
 
 
 class _Key(NamedTuple):
@@ -100,37 +95,41 @@ class _Key(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _cold(key: _Key) -> tuple[float, ...]:
+def _cold(key: _Key) -> Minimum:
     groups = np.array(key.groups, dtype=np.intp)
     X = np.frombuffer(key.X).reshape(-1, len(groups))
     data = Data(X, np.frombuffer(key.y), np.frombuffer(key.weights), groups, key.exact)
-    return tuple(fit(data, default_theta(int(groups.max()) + 1), iterations=40, tolerance=1e-6))
+    found = fit(data, unfitted(int(groups.max()) + 1, len(data)), iterations=40, tolerance=1e-3)
+    for part in found:
+        part.setflags(write=False)
+    return found
 
 
 def loss(theta: Array, data: Data, squares: Array) -> tuple[float, Array]:
     """Negative log posterior of theta and its gradient (n log 2 pi / 2 left out). `squares` is X ** 2."""
     D, n = len(theta) - 2, len(data)
-    inverse = np.exp(-theta[:D])[data.groups]
+    inverse = _SQRT_5 * np.exp(-theta[:D])[data.groups]
     noise, s = np.exp(theta[D]) * data.weights, np.exp(theta[D + 1])
     Z = data.X * inverse
     K, G = matern(Z, Z, s)
     K.flat[:: n + 1] = s + noise + FLOOR
-    L, info = lapack.dpotrf(K.T, lower=1, clean=1)
+    L, info = lapack.dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
     if info:
-        return 1e10, np.zeros_like(theta)
-    a, _ = lapack.dpotrs(L, data.y, lower=1)
+        return np.inf, np.zeros_like(theta)
+    root = inverted(L)
+    a = (root @ data.y) @ root  # K^-1 y
     value = 0.5 * data.y @ a + np.log(np.diagonal(L)).sum()
-    half, _ = lapack.dpotri(L, lower=1, overwrite_c=1)  # K^-1 in its lower triangle, 0 above
-    diagonal = np.diagonal(half) - a * a  # of W = K^-1 - a a^T
+    # The lower triangle of W = K^-1 - a a^T: its upper one is 0, and a sum over both is twice the sum over one.
+    W, _ = lapack.dlauum(root, lower=1, overwrite_c=1)
+    W = blas.dsyr(-1.0, a, lower=1, a=W, overwrite_a=1)
+    diagonal = np.diagonal(W)
     by_noise = 0.5 * diagonal @ noise
     by_scale = 0.5 * ((n - data.y @ a) - diagonal @ (noise + FLOOR))  # trace(W K) = n - y.a
-    # sum_ab W_ab G_ab (x_a - x_b)^2, where a triangle counted twice serves as well as the symmetric matrix
-    M = half.T
-    M *= 2
-    M -= np.multiply.outer(a, a)
+    M = W.T
     M *= G
+    # sum_ab M_ab (x_a - x_b)^2 of each column
     quadratic = (M.sum(0) + M.sum(1)) @ squares - 2 * np.einsum("ij,ij->j", data.X, M @ data.X)
-    by_length = 0.5 * np.bincount(data.groups, quadratic * inverse**2, D)
+    by_length = np.bincount(data.groups, quadratic * inverse**2, D)
     prior, slope = _prior(theta, D)
     return float(value + prior), np.concatenate([by_length, [by_noise, by_scale]]) + slope
 
@@ -149,10 +148,10 @@ def _prior(theta: Array, D: int) -> tuple[float, Array]:
 
 @dataclass(frozen=True)
 class Posterior:
-    """A GP conditioned on its data. Z = X / l (n, C), alpha = K^-1 y, root = L^-1 (n, n)."""
+    """A GP conditioned on its data. Z = sqrt(5) X / l (n, C), alpha = K^-1 y, root = L^-1 (n, n)."""
 
     Z: Array
-    inverse: Array  # (C,) 1 / l of each column
+    inverse: Array  # (C,) sqrt(5) / l of each column
     scale: float
     alpha: Array
     root: Array
@@ -218,7 +217,7 @@ def _factor(S: Array) -> Array:
 def condition(data: Data, theta: Array) -> Posterior:
     """The posterior under theta. Jitter grows until the Cholesky factorisation succeeds: never raises."""
     D, n = len(theta) - 2, len(data)
-    inverse = np.exp(-theta[:D])[data.groups]
+    inverse = _SQRT_5 * np.exp(-theta[:D])[data.groups]
     scale = float(np.exp(theta[D + 1]))
     Z = data.X * inverse
     K, _ = matern(Z, Z, scale)
@@ -228,26 +227,40 @@ def condition(data: Data, theta: Array) -> Posterior:
         if info == 0:
             break
     alpha, _ = lapack.dpotrs(L, data.y, lower=1)
-    root, _ = lapack.dtrtri(L, lower=1)
-    return Posterior(Z, inverse, scale, alpha, np.ascontiguousarray(root))
+    return Posterior(Z, inverse, scale, alpha, np.ascontiguousarray(inverted(L)))
+
+
+def inverted(L: Array) -> Array:
+    """L^-1 (n, n) of a lower triangle, by halves: matrix products do most of the work. Fortran order."""
+    out = np.zeros(L.shape, order="F")
+
+    def invert(a: int, b: int) -> None:
+        if b - a <= _LEAF:
+            out[a:b, a:b], _ = lapack.dtrtri(L[a:b, a:b], lower=1)
+            return
+        m = (a + b) // 2
+        invert(a, m)
+        invert(m, b)
+        out[m:b, a:m] = -out[m:b, m:b] @ (L[m:b, a:m] @ out[a:m, a:m])
+
+    invert(0, len(L))
+    return out
 
 
 def matern(A: Array, B: Array, s: float) -> tuple[Array, Array]:
-    """Covariances k of scaled points A (a, C) and B (b, C), and G = (5/3) s (1 + r) e^-r, both (a, b).
+    """Covariances k of points A (a, C) and B (b, C), scaled to z, and G = s (1 + r) e^-r / 3, both (a, b).
 
     dk/dlog l_g = G sum_{c in g} (A_c - B_c)^2 and dk/dA_c = -G (A_c - B_c).
     """
     squared = _squared_distances(A, B)
-    squared *= 5
     r = np.sqrt(squared)
-    E = np.subtract(np.log(s).astype(r.dtype), r)
-    np.exp(E, out=E)  # s e^-r
+    E = np.subtract(np.log(s / 3).astype(r.dtype), r)
+    np.exp(E, out=E)  # s e^-r / 3
     r += 1
     r *= E
     squared *= E
-    squared /= 3
-    squared += r  # s (1 + r + r^2/3) e^-r
-    r *= 5 / 3
+    np.multiply(r, 3, out=E)
+    squared += E  # s (1 + r + r^2/3) e^-r
     return squared, r
 
 

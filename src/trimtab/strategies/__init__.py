@@ -110,13 +110,14 @@ class History:
 
     problem: Problem
     rows: Rows
+    keys: tuple[bytes, ...]  # identity of each row
 
     @staticmethod
     def start(problem: Problem) -> "History":
-        return History(problem, Rows.empty(len(problem.space), problem.goals, problem.constraints))
+        return History(problem, Rows.empty(len(problem.space), problem.goals, problem.constraints), ())
 
     def with_rows(self, rows: Rows) -> "History":
-        return History(self.problem, self.rows + rows)
+        return History(self.problem, self.rows + rows, (*self.keys, *self.problem.space.keys(rows.X)))
 
 
 _TABLE = {  # name -> module:class

@@ -17,7 +17,7 @@ class Auto:
     """`grid` where the budget pays for every point, else `gp`; for very long studies `sobol` and `random` in turn."""
 
     name: str = "auto"
-    version: str = "2"
+    version: str = "3"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
 
     def init(self, problem: Problem) -> History:

@@ -85,7 +85,7 @@ def proposals(
     """The next n: points of the Sobol design until `design` points are known or under way, then children; random points
     if those are not new, or if `breed` is None, for want of parents."""
     problem, begun = state.problem, len(state.rows) + len(pending)
-    taken = Taken.of(problem, state.rows, pending)
+    taken = Taken.of(state, pending)
     indices, X = sequence(problem, taken, begun, min(n, max(design - begun, 0)))
     made = [Proposal(x, why={"design": "sobol", "index": i}) for i, x in zip(indices, X, strict=True)]
     for mutations in 2 ** np.arange(_ROUNDS) if breed else ():

@@ -21,6 +21,7 @@ _STARTS = 7
 _KEPT = 4
 _ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
 _STEPS = (0.01, 0.04, 0.15)
+_ROUGH, _FINE = 6, 30  # iterations of a climb that another one follows, and of the last
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ def candidates(search: Search, incumbents: Array, rng: np.random.Generator) -> t
     order = np.argsort(-values, kind="stable")
     pool, values = pool[order], values[order]
     discrete = np.isfinite(search.space.cells)
+    again = discrete.any() and not discrete.all()
     starts = np.concatenate([pool[_diverse(search, pool, values)], incumbents[:1]])
-    found = _best(search, np.concatenate([starts, _climb(search, starts, ~search.space.unordered)]), _KEPT)
+    climbed = _climb(search, starts, ~search.space.unordered, _ROUGH if again else _FINE)
+    found = _best(search, np.concatenate([starts, climbed]), _KEPT)
     if discrete.any():
         found = _best(search, np.concatenate([found, _exchange(search, found)]), 2 * _KEPT)
-        if not discrete.all():
-            found = np.concatenate([found, _climb(search, found, ~discrete)])
+        if again:
+            found = np.concatenate([found, _climb(search, found, ~discrete, _FINE)])
     X = np.concatenate([search.legal(found), pool])
     values = np.concatenate([search.score(X[: len(X) - len(pool)]), values])
     order = np.argsort(-values, kind="stable")
@@ -101,7 +104,7 @@ def _diverse(search: Search, X: Array, values: Array) -> Ints:
     return np.array(chosen, dtype=np.intp)
 
 
-def _climb(search: Search, X: Array, free: Mask) -> Array:
+def _climb(search: Search, X: Array, free: Mask, iterations: int) -> Array:
     """Rows after gradient ascent in the numeric columns that are `free` (d,) and active. Not yet snapped."""
     numeric = search.features.numeric
     N = len(numeric)
@@ -116,7 +119,7 @@ def _climb(search: Search, X: Array, free: Mask) -> Array:
         value, slope = total_with_slope(search.terms, E)
         return value, slope[:, :N] * moves[rows]
 
-    top = ascend(f, F[:, :N], np.minimum(search.lengths[numeric], 10.0))
+    top = ascend(f, F[:, :N], np.minimum(search.lengths[numeric], 10.0), iterations)
     out = X.copy()
     out[:, numeric] = np.where(moves, top, X[:, numeric])
     return out

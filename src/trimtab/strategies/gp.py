@@ -34,7 +34,7 @@ class GP:
     """Gaussian-process search."""
 
     name: str = "gp"
-    version: str = "3"
+    version: str = "4"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
 
     def init(self, problem: Problem) -> History:
@@ -45,7 +45,7 @@ class GP:
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         problem, rows = state.problem, state.rows
-        taken = Taken.of(problem, rows, pending)
+        taken = Taken.of(state, pending)
         succeeded = bool((~np.isnan(rows.Y)).all(1).any())
         proposals: list[Proposal] = []
         known = None
@@ -75,7 +75,7 @@ class GP:
         with np.errstate(all="ignore"):
             known = surrogate(problem, rows, _weights(problem, rng))
             belief = _belief(problem, known, pending, count)
-            best = _by_model(belief, Taken.of(problem, rows, pending), rng)
+            best = _by_model(belief, Taken.of(state, pending), rng)
             if best is None:
                 return np.inf
             mine, most = belief.search.score(np.stack([x, best.x]))

@@ -33,7 +33,7 @@ class Grid:
         return state.with_rows(rows)
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        taken = Taken.of(state.problem, state.rows, pending)
+        taken = Taken.of(state, pending)
         done = len(state.rows) + len(pending)
         _, first = sequence(state.problem, taken, done, n)
         points = np.concatenate([first, unseen(taken.plus(first), n - len(first), rng)])

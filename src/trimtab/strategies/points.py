@@ -13,7 +13,7 @@ import numpy as np
 
 from ..numerics.qmc import sobol
 from ..space import Space
-from . import Array, Problem, Rows
+from . import Array, History, Problem
 
 SMALL = 2048  # spaces up to this size are simply listed
 _LISTABLE = 100_000  # spaces up to this size are listed when sampling finds nothing new
@@ -30,9 +30,9 @@ class Taken:
     counts: Mapping[bytes, int]
 
     @staticmethod
-    def of(problem: Problem, rows: Rows, pending: Array) -> "Taken":
-        counts = Counter(problem.space.keys(np.concatenate([rows.X, pending])))
-        return Taken(problem.space, problem.replicates, counts)
+    def of(state: History, pending: Array) -> "Taken":
+        space = state.problem.space
+        return Taken(space, state.problem.replicates, Counter((*state.keys, *space.keys(pending))))
 
     def admitted(self, X: Array, n: int) -> list[int]:
         """Indices of the first n of the snapped rows X that may be proposed together."""

@@ -24,5 +24,5 @@ class Random:
         return state.with_rows(rows)
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        taken = Taken.of(state.problem, state.rows, pending)
+        taken = Taken.of(state, pending)
         return [Proposal(x, why={"design": "random"}) for x in unseen(taken, n, rng)]

@@ -24,7 +24,7 @@ class Sobol:
         return state.with_rows(rows)
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        taken = Taken.of(state.problem, state.rows, pending)
+        taken = Taken.of(state, pending)
         indices, X = sequence(state.problem, taken, len(state.rows) + len(pending), n)
         rest = unseen(taken.plus(X), n - len(X), rng)
         proposals = [Proposal(x, why={"design": "sobol", "index": i}) for i, x in zip(indices, X, strict=True)]

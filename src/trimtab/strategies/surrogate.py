@@ -1,7 +1,8 @@
 """From finished rows to the Gaussian processes of goal, constraints and success.
 
 Rows with equal X are averaged, their noise divided by their number. Hyperparameters follow from the record alone: those
-for n rows are fitted from a start that is the cold fit on the first m rows, m the last multiple of 10 below n.
+for n rows are fitted from a start that is the cold fit on the first m rows, m the last multiple of 10 below n. The more
+rows, the less ten of them can move: the warm fit takes fewer steps then.
 
 Each goal has a model of its own; where there are too many for that, `weights` make one of them first.
 
@@ -93,9 +94,16 @@ def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
     table, earlier = (tabulate(features, head(rows, count), keys[:count], weights) for count in (len(rows), m))
 
     def model(values: Callable[[Table], Array], exact: bool = False) -> Model:
-        before, now = (_data(features, t, values(t), exact) for t in (earlier, table))
-        start = gp.cold_fit(_thin(before)) if len(before) > 1 else gp.default_theta(len(problem.space))
-        return Model(_local(now), gp.warm_fit(_thin(now), start))
+        before, now = values(earlier), values(table)
+        old, known = _known(before), _known(now)
+        some = _thin(before, old)
+        start = gp.unfitted(len(problem.space), len(known))
+        if len(some) > 1:
+            start = gp.cold_fit(_data(features, earlier, before, some, exact))
+        # Warm on the same lines and the new ones, so that the fit has little to change.
+        some = np.append(some, np.setdiff1d(known, old))
+        theta = gp.warm_fit(_data(features, table, now, some, exact), start).x
+        return Model(_data(features, table, now, _local(table.F, now, known), exact), theta)
 
     def goal(j: int) -> Goal:
         return Goal(
@@ -180,30 +188,34 @@ def _where_known(values: Array, transform: Callable[[Array], Array]) -> Array:
     return out
 
 
-def _data(features: Features, table: Table, values: Array, exact: bool) -> gp.Data:
-    """Training data from the lines whose value is known."""
-    known = np.flatnonzero(~np.isnan(values))
-    return gp.Data(table.F[known], values[known], 1 / table.results[known], features.groups, exact)
+def _known(values: Array) -> Ints:
+    """The lines whose value is known."""
+    return np.flatnonzero(~np.isnan(values))
 
 
-def _thin(data: gp.Data) -> gp.Data:
-    """At most _FIT points: a third the best, a third the latest, the rest evenly spread over the others."""
-    n, third = len(data), _FIT // 3
+def _data(features: Features, table: Table, values: Array, lines: Ints, exact: bool) -> gp.Data:
+    """Training data from some lines."""
+    return gp.Data(table.F[lines], values[lines], 1 / table.results[lines], features.groups, exact)
+
+
+def _thin(values: Array, known: Ints) -> Ints:
+    """At most _FIT of the known lines: a third the best, a third the latest, the rest evenly spread over the others."""
+    n, third = len(known), _FIT // 3
     if n <= _FIT:
-        return data
-    chosen = np.union1d(np.argsort(data.y, kind="stable")[:third], np.arange(n - third, n))
-    return data.take(np.union1d(chosen, _spread(n, chosen, _FIT - len(chosen))))
+        return known
+    chosen = np.union1d(np.argsort(values[known], kind="stable")[:third], np.arange(n - third, n))
+    return known[np.union1d(chosen, _spread(n, chosen, _FIT - len(chosen)))]
 
 
-def _local(data: gp.Data) -> gp.Data:
-    """Up to 384 points: the nearest to the best one, the best ones, and some evenly spread over the others."""
-    n = len(data)
+def _local(F: Array, values: Array, known: Ints) -> Ints:
+    """Up to 384 of the known lines: the nearest to the best one, the best ones, and some evenly spread over the others."""
+    n = len(known)
     if n <= _LOCAL:
-        return data
-    best = np.argsort(data.y, kind="stable")
-    near = np.argsort(((data.X - data.X[best[0]]) ** 2).sum(1), kind="stable")[:_NEAREST]
+        return known
+    best = np.argsort(values[known], kind="stable")
+    near = np.argsort(((F[known] - F[known[best[0]]]) ** 2).sum(1), kind="stable")[:_NEAREST]
     chosen = np.union1d(near, best[:_BEST])
-    return data.take(np.union1d(chosen, _spread(n, chosen, _SPREAD)))
+    return known[np.union1d(chosen, _spread(n, chosen, _SPREAD))]
 
 
 def _spread(n: int, without: Ints, count: int) -> Ints:

@@ -43,7 +43,7 @@ class TPE:
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         problem, rows = state.problem, state.rows
-        taken = Taken.of(problem, rows, pending)
+        taken = Taken.of(state, pending)
         with np.errstate(all="ignore"):
             split = _split(problem, rows)
             proposals: list[Proposal] = []
