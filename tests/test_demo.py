@@ -101,8 +101,8 @@ def test_the_quick_demo_runs_in_any_folder_and_again_with_the_same_answer(tmp_pa
     saved = tmp_path / "here" / "model-quick.joblib"
     assert card["sha256"] == hashlib.sha256(saved.read_bytes()).hexdigest()
     assert card["origin"]["uid"] == study.record.uid
-    assert card["origin"]["trial"] == study.best.number
-    assert card["origin"]["params"] == study.best.params
+    assert card["origin"]["trial"] == study.result().tuned_trial
+    assert card["origin"]["params"] == study.result().tuned
     X, y = credit.table()
     chance = joblib.load(saved).predict_proba(X[:2000])[:, 1]
     assert chance[y[:2000] == 1].mean() > chance[y[:2000] == 0].mean()

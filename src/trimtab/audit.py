@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import engine
+from . import engine, proof
 from .book import Book
 from .environment import environment, numerics
 from .errors import Damaged
@@ -48,8 +48,7 @@ class Audited:
 
     def result(self) -> Evidence | None:
         """The last evidence on record."""
-        bodies = [e.body["evidence"] for e in self.storage.events(self._book.study) if e.kind == "evidence"]
-        return Evidence.from_json(bodies[-1]) if bodies else None
+        return proof.last(self._book)
 
     # ----------------------------------------------------------------------------------------------- can it be trusted
 

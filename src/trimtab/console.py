@@ -173,6 +173,8 @@ def answers(study: "Study") -> dict[str, str]:
     lines["params"] = setting(study, best)
     if found is not None:
         lines["evidence"] = f"{found.decision}: {_difference(found)}"
+    if notices := study.notices:
+        lines["note"] = "; ".join(notices)
     return lines
 
 

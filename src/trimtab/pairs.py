@@ -1,6 +1,7 @@
-"""The runs behind an evidence: pairs of baseline and tuned setting, with equal seeds within a pair."""
+"""The runs behind an evidence: finalists measured again, and pairs of baseline and tuned setting on equal seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from . import engine
 from .book import Book
@@ -10,6 +11,8 @@ from .records import Proposal, Purpose, State, StudySpec, Trial
 from .space import Params
 
 Pair = tuple[Metrics | None, Metrics | None]
+Sides = Sequence[tuple[int, Params]]
+"""Settings that run on the same seeds, each with the number of the trial that it comes from (the baseline's: 0)."""
 
 
 def goal(spec: StudySpec, metric: str | None) -> Goal:
@@ -22,74 +25,62 @@ def goal(spec: StudySpec, metric: str | None) -> Goal:
     raise SpecError(f"metric={metric!r} is no goal of the study{nearest(metric, [g.metric for g in spec.goals])}")
 
 
-def contestants(book: Book, tuned: Trial, replicates: int) -> tuple[Params, Trial]:
-    """The baseline's params and the tuned trial. Raises SpecError where there is nothing to compare."""
-    if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 2:
-        raise SpecError(f"replicates={replicates!r} must be a whole number of at least 2")
-    if book.spec.baseline is None:
+def contestants(spec: StudySpec, tuned: Trial) -> tuple[Params, Params]:
+    """The baseline's and the tuned trial's params. Raises SpecError where there is nothing to compare."""
+    if spec.baseline is None:
         raise SpecError(
             "evidence compares with a baseline, and this study has none; give baseline=, or a default to each parameter"
         )
     if tuned.state is not State.DONE:
         raise SpecError(f"tuned={tuned.number}: this trial is {tuned.state}; name one that is done")
-    return book.spec.baseline, tuned
+    return spec.baseline, tuned.complete(spec.assumed, spec.space)
 
 
-def enqueue(book: Book, tuned: Trial, replicates: int) -> list[int]:
-    """Make sure that pairs 0 .. replicates-1 exist as certify trials; returns their numbers, new and old.
+def enqueue(book: Book, purpose: Purpose, sides: Sides, runs: int, design: Mapping[str, Any]) -> list[int]:
+    """Make sure that replicates 0 .. runs-1 of every side exist; returns their numbers, new and old.
 
-    What is missing is looked up again when another process was faster: it may have asked for the same pairs.
+    `design` is what was fixed before the runs: it is recorded with them. What is missing is looked up again when another
+    process was faster: it may have asked for the same runs.
     """
 
     def missing(ledger: engine.Ledger) -> list[Proposal]:
-        spec, have = ledger.study.spec, _found(ledger, tuned)
+        have = found(ledger, purpose, sides)
         return [
             Proposal(
                 params=params,
-                seed=engine.trial_seed(spec.seed, "certify", i),
-                purpose=Purpose.CERTIFY,
+                seed=engine.trial_seed(ledger.study.spec.seed, str(purpose), i),
+                purpose=purpose,
                 strategy="evidence",
-                version="1",
+                version="2",
                 parent=parent,
                 replicate=i,
+                why=dict(design),
             )
-            for i in range(replicates)
-            for is_tuned, parent, params in _sides(spec, tuned)
-            if (is_tuned, i) not in have
+            for i in range(runs)
+            for side, (parent, params) in enumerate(sides)
+            if (side, i) not in have
         ]
 
     book.put(missing)
-    return sorted(t.number for (_, i), t in _found(book.ledger, tuned).items() if i < replicates)
+    return sorted(t.number for (_, i), t in found(book.ledger, purpose, sides).items() if i < runs)
 
 
-def results(book: Book, tuned: Trial, replicates: int) -> Sequence[Pair]:
-    """(baseline metrics, tuned metrics) of each pair; None for a run that failed."""
-    have = _found(book.ledger, tuned)
-
-    def metrics(is_tuned: bool, i: int) -> Metrics | None:
-        t = have.get((is_tuned, i))
-        return t.metrics if t is not None and t.state is State.DONE else None
-
-    return [(metrics(False, i), metrics(True, i)) for i in range(replicates)]
+def metrics(have: Mapping[tuple[int, int], Trial], side: int, i: int) -> Metrics | None:
+    """The metrics of a side's replicate i; None for a run that failed or is missing."""
+    t = have.get((side, i))
+    return t.metrics if t is not None and t.state is State.DONE else None
 
 
-def _sides(spec: StudySpec, tuned: Trial) -> list[tuple[bool, int, Params]]:
-    """(whether it is the tuned one, parent, params) of the two settings, in today's space."""
-    baseline = [] if spec.baseline is None else [(False, 0, spec.baseline)]
-    return [*baseline, (True, tuned.number, tuned.complete(spec.assumed, spec.space))]
-
-
-def _found(ledger: engine.Ledger, tuned: Trial) -> dict[tuple[bool, int], Trial]:
-    """The study's certify trials for these two, by (whether of the tuned setting, replicate): the first of each.
+def found(ledger: engine.Ledger, purpose: Purpose, sides: Sides) -> dict[tuple[int, int], Trial]:
+    """The study's trials of this purpose for these settings, by (side, replicate): the first of each.
 
     Cancelled ones don't count, and neither do those of settings that a revision has changed since.
     """
-    spec, found = ledger.study.spec, dict[tuple[bool, int], Trial]()
-    sides = _sides(spec, tuned)
+    spec, have = ledger.study.spec, dict[tuple[int, int], Trial]()
     for _, t in sorted(ledger.trials.items()):
-        if t.purpose is Purpose.CERTIFY and t.state is not State.CANCELLED:
+        if t.purpose is purpose and t.state is not State.CANCELLED:
             params = dict(t.complete(spec.assumed, spec.space))
-            for is_tuned, parent, wanted in sides:
+            for side, (parent, wanted) in enumerate(sides):
                 if t.parent == parent and params == dict(wanted):
-                    found.setdefault((is_tuned, t.replicate or 0), t)
-    return found
+                    have.setdefault((side, t.replicate or 0), t)
+    return have

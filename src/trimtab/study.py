@@ -8,11 +8,11 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import engine, opening, pairs, runner
+from . import engine, opening, proof, runner
 from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale
-from .evidence import Evidence, certify
+from .evidence import Evidence
 from .goals import Metrics
 from .records import (
     Budget,
@@ -27,6 +27,7 @@ from .records import (
     Trial,
 )
 from .space import Params, Space
+from .standing import Standings
 from .storage import Storage, open_storage
 from .strategies import Strategy
 from .units import seconds
@@ -96,6 +97,7 @@ class Study(Audited):
         custom = None if strategy is None or isinstance(strategy, str) else strategy
         self._book = Book(self.storage, record.id, custom)
         self._asked: dict[int, Trial] = {}
+        self._standings: tuple[int, Standings | None] = (0, None)
 
     def __repr__(self) -> str:
         r = self.record
@@ -124,21 +126,22 @@ class Study(Audited):
 
     def candidates(self) -> list[engine.Candidate]:
         """One entry per setting that finished: its first trial, mean metrics over replicates, and feasibility."""
-        ledger = self._book.refresh()
-        spec = ledger.study.spec
-        return engine.candidates(spec, ledger.told, engine.baseline_metrics(spec, ledger.baseline))
+        return proof.candidates(self._book.refresh())
 
     @property
     def best(self) -> Trial:
-        """The trial of the best feasible setting by the mean of the first goal. Raises SpecError while there is none."""
-        found = engine.best(self.spec, self.candidates())
-        if found is None:
-            done = self.counts["done"]
-            raise SpecError(
-                f"study {self.name!r} has no best trial yet: {done} trials are done"
-                + (", and none of them meets the constraints" if done else "")
-            )
-        return found.trial
+        """The trial of the best feasible setting, by what the data supports. Raises SpecError while there is none."""
+        return proof.best(self._book.refresh(), self.standings)
+
+    @property
+    def standings(self) -> Standings:
+        """All admissible settings, best first, with what the data supports of each."""
+        ledger = self._book.refresh()
+        position, made = self._standings
+        if position != ledger.study.position or made is None:
+            made = proof.standings_of(ledger)
+            self._standings = (ledger.study.position, made)
+        return made
 
     @property
     def pareto(self) -> list[Trial]:
@@ -152,7 +155,7 @@ class Study(Audited):
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
-        return said
+        return [*said, *([warning] if (warning := self.standings.warning) else [])]
 
     def frame(self) -> Any:
         """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
@@ -316,8 +319,11 @@ class Study(Audited):
         replicates: int = 20,
         metric: str | None = None,
         tuned: int | None = None,
-        test_train_ratio: float = 0.0,
+        finalists: int = 5,
+        test_train_ratio: float | None = None,
         equivalence: float = 0.0,
+        minimum_effect: float = 0.0,
+        sequential: bool = False,
         workers: int = 1,
         resources: Resources | None = None,
         supervised: bool = False,
@@ -325,41 +331,21 @@ class Study(Audited):
     ) -> Evidence:
         """Measure the tuned setting against the baseline on fresh seeds, paired, and say what that shows.
 
-        Runs `replicates` pairs as `certify` trials, which no strategy, stopping rule or `best` ever sees and the budget
-        does not count; pairs that exist are not run again. In pair i both settings get the same trial.seed and
-        trial.replicate == i. metric: the first goal unless named. tuned: number of the trial to certify; `best`
-        otherwise. test_train_ratio: test rows over training rows when pairs share training data, as folds do (1/(k-1) for
-        k-fold cross-validation); 0 for independent repetitions. equivalence: a difference that does not matter, in the
-        metric's unit.
+        Where noise hides which setting is best, up to `finalists` likely ones first run again (`select` trials) and one is
+        chosen. Then `replicates` pairs run as `certify` trials. No strategy, stopping rule or `best` ever sees either, the
+        budget does not count them, and runs that exist are not repeated. In pair i both settings get the same trial.seed
+        and trial.replicate == i.
+
+        metric: one goal; all of them, corrected for their number, unless named. tuned: number of the trial to certify,
+        without a selection. test_train_ratio: test rows over training rows when pairs share training data, as folds do
+        (1/(k-1) for k-fold cross-validation), 0 for independent repetitions; what the objective says of itself unless
+        given. equivalence: a difference that does not matter; minimum_effect: the gain that "proven" needs; both in the
+        metric's unit, fixed before the runs. sequential: add pairs until the answer is clear or there are `replicates`.
         """
-        goal = pairs.goal(self.spec, metric)
-        chosen = self.best if tuned is None else self._trial(tuned)
-        baseline, chosen = pairs.contestants(self._book, chosen, replicates)
-        params = chosen.complete(self.spec.assumed, self.spec.space)
-
-        def judge(results: Sequence[pairs.Pair]) -> Evidence:
-            return certify(
-                goal.metric, goal.maximize, baseline, params, chosen.number, results,
-                test_train_ratio=test_train_ratio, equivalence=equivalence, constraints=self.spec.constraints,
-            )  # fmt: skip
-
-        judge([])  # a wrong argument is told before anything runs
-        same = dict(params) == dict(baseline)
-        if not same:
-            numbers = pairs.enqueue(self._book, chosen, replicates)
-            with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
-                runner.certify(self._book, staff, numbers)
-        self._book.refresh()
-        found = judge([] if same else pairs.results(self._book, chosen, replicates))
-        if self.result() != found:
-            self.storage.revise(self._book.study, Change("evidence", body={"evidence": found.to_json()}))
-        return found
-
-    def _trial(self, number: int) -> Trial:
-        trials = self._book.refresh().trials
-        if number not in trials:
-            raise SpecError(f"trial {number} does not exist; the study has {len(trials)} trials, numbered from 0")
-        return trials[number]
+        ratio = getattr(objective, "test_train_ratio", 0.0) if test_train_ratio is None else test_train_ratio
+        asked = proof.Question(replicates, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential)
+        how = (workers, resources or Resources(), supervised, quiet)
+        return proof.prove(self._book, asked, lambda: runner.staff(self._book, objective, *how))
 
     # ------------------------------------------------------------------------------------------ record and revisions
 

@@ -318,6 +318,9 @@ _EVIDENCE: Mapping[str, Read] = {
     "replicates": _positive,
     "test_train_ratio": _number,
     "equivalence": _number,
+    "minimum_effect": _number,
+    "finalists": _positive,
+    "sequential": _flag,
     "metric": _text,
 }
 _STUDY: Mapping[str, Read] = {  # keyword arguments of Study

@@ -38,7 +38,7 @@ def run(out: Path, *, quick: bool = False, workers: int = 2) -> Iterator[str]:
     pairs = QUICK_PAIRS if quick else credit.FOLDS
     yield f"testing the gain: {pairs} folds of the reserve, which the search has never seen"
     found = study.evidence(OBJECTIVE, replicates=pairs, test_train_ratio=credit.RATIO, **how)
-    saved = _keep(study, out / f"model{end}.joblib")
+    saved = _keep(study, found.tuned_trial, out / f"model{end}.joblib")
     report = study.report(out / f"report{end}.html", data=_data())
     yield from ("", *found.text().splitlines(), f"{'model':<12}{_shown(saved)}")
     yield f"{'again':<12}trimtab show {name} --storage sqlite:///{out / 'trimtab.db'}"
@@ -81,12 +81,12 @@ def _study(name: str, out: Path, trials: int) -> "Study":
     )
 
 
-def _keep(study: "Study", path: Path) -> Path:
-    """Fit the best setting to all rows and save it, with a JSON that says where it comes from; keep one that is there."""
+def _keep(study: "Study", tuned: int, path: Path) -> Path:
+    """Fit the certified setting to all rows and save it, with a JSON that says where it comes from; keep one that is there."""
     from ..environment import environment
     from . import credit
 
-    best, card = study.best, path.with_suffix(".json")
+    best, card = study.trials[tuned], path.with_suffix(".json")
     origin = {
         "study": study.name,
         "uid": study.record.uid,

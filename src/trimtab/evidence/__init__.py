@@ -1,6 +1,18 @@
-"""Pure statistics over the record: the certificate of a gain, and the importance of parameters."""
+"""Pure statistics over the record: the certificate of a gain, and what explains the results."""
 
-from .certificate import ConstraintCheck, Evidence, certify
+from .certificate import Comparison, ConstraintCheck, Evidence, Finalist, Worth
+from .datasets import Across, across
 from .importance import importance
+from .judgement import certify
 
-__all__ = ["ConstraintCheck", "Evidence", "certify", "importance"]
+__all__ = [
+    "Across",
+    "Comparison",
+    "ConstraintCheck",
+    "Evidence",
+    "Finalist",
+    "Worth",
+    "across",
+    "certify",
+    "importance",
+]

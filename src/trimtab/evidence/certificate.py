@@ -1,11 +1,6 @@
 """Is the tuned setting better than the baseline? A paired comparison on runs that the search never saw.
 
-Notation: J complete pairs; d_j = tuned - baseline with the sign turned so that positive is better; mean m, sample
-variance s^2 (J - 1 degrees of freedom); r = n_test / n_train when the pairs are folds whose training sets overlap,
-0 for independent seeds. Scores of overlapping folds are correlated, so that s^2 / J is too small; Nadeau & Bengio
-(2003, Machine Learning 52, sec. 3) take s^2 (1/J + r). Read as a posterior, the same t-distribution gives the
-probabilities of a better, a practically equivalent and a worse setting (Corani & Benavoli 2015, Machine Learning 100,
-eq. 7). Valid for differences that are about normal; two pairs are the least, five the least that is comfortable.
+What a certificate says, in values, in text and in JSON; it is made in `judgement`.
 """
 
 import math
@@ -14,18 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
-from ..errors import SpecError
-from ..goals import Constraint, Metrics
 from ..space import Params
-from ..words import estimate, number, percent, plural
+from ..words import duration, estimate, number, percent, plural, signed
 
 LEVEL = 0.95
-FEW = 5
-Array = NDArray[np.float64]
-Pair = tuple[Metrics | None, Metrics | None]
+FEW = 5  # pairs below which the interval leans on normality
 
 
 @dataclass(frozen=True)
@@ -38,6 +27,40 @@ class ConstraintCheck:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The gain in another goal of the study, over the same pairs: as the fields of `Evidence`."""
+
+    metric: str
+    maximize: bool
+    difference: float
+    interval: tuple[float, float]
+    decision: str
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A setting that was measured again before one was chosen: its trial, how many such runs, and their mean."""
+
+    trial: int
+    runs: int
+    mean: float
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What the search was worth. NaN where it cannot be said.
+
+    searched: what the search itself had measured for the tuned setting. hours: of work that the search took.
+    over_random: by how much the tuned setting should beat what random search finds at equal cost (positive is better),
+    as a model of the study's own results has it.
+    """
+
+    searched: float = math.nan
+    hours: float = math.nan
+    over_random: float = math.nan
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the certify trials say of the tuned setting against the baseline.
 
@@ -45,7 +68,13 @@ class Evidence:
     mean, positive when tuned is better whatever the direction, `interval` its two-sided 95 % interval. `p_better`,
     `p_equivalent` and `p_worse` use the zone of practical equivalence, +-`equivalence` in the metric's unit (NaN when
     there are fewer than two pairs). `decision`: "proven" when the interval is above 0, "worse" when it is below 0, else
-    "not shown". `constraints`: one check each, over the same pairs. `notices`: what a reader must know beside it.
+    "not shown"; with a `minimum_effect` "proven" means above that. `constraints`: one check each, over the same pairs.
+    `notices`: what a reader must know beside it.
+
+    `protocol`: "seeds", "folds" or "hold-out". `compared`: how many comparisons share the 95 %, by Bonferroni's
+    correction. `sequential`: the interval holds however often one looks. `more`: pairs that would probably (80 %) show a
+    gain of this size, 0 if it is shown, None if none would; `detectable`: the gain that so many pairs show with that
+    probability. `goals`: the other goals. `finalists`: what was measured again before the tuned setting was chosen.
     """
 
     metric: str
@@ -65,6 +94,21 @@ class Evidence:
     failed_pairs: int
     constraints: tuple[ConstraintCheck, ...]
     notices: tuple[str, ...]
+    protocol: str = "seeds"
+    minimum_effect: float = 0.0
+    compared: int = 1
+    sequential: bool = False
+    more: int | None = None
+    detectable: float = math.nan
+    goals: tuple[Comparison, ...] = ()
+    finalists: tuple[Finalist, ...] = ()
+    worth: Worth = Worth()
+
+    @property
+    def optimism(self) -> float:
+        """By how much the search's own value of the tuned setting was too good (positive: it flattered). NaN if unknown."""
+        away = self.worth.searched - self.means[1]
+        return away if self.maximize else -away
 
     @property
     def means(self) -> tuple[float, float]:
@@ -77,14 +121,17 @@ class Evidence:
     @property
     def test(self) -> str:
         """The test behind the interval, in a sentence."""
-        base = f"paired Student t over {plural(len(self.pairs), 'pair')}, two-sided {LEVEL:.0%} interval".replace(
-            "%", " %"
-        )
+        count = plural(len(self.pairs), "pair")
+        each = f", corrected for {self.compared} comparisons" if self.compared > 1 else ""
+        if self.protocol == HOLDOUT:
+            return f"bootstrap over the rows of one hold-out set, two-sided 95 % interval{each}"
+        kind = "always-valid paired t interval (Wang & Ramdas 2023)" if self.sequential else "paired Student t"
+        said = f"{kind} over {count}, two-sided 95 % interval{each}"
         if self.test_train_ratio == 0:
-            return f"{base}; the pairs are taken as independent"
+            return f"{said}; the pairs are taken as independent"
         ratio = number(self.test_train_ratio, 3)
         return (
-            f"{base}; variance corrected for overlapping training sets, n_test/n_train = {ratio} (Nadeau & Bengio 2003)"
+            f"{said}; variance corrected for overlapping training sets, n_test/n_train = {ratio} (Nadeau & Bengio 2003)"
         )
 
     def text(self) -> str:
@@ -105,12 +152,40 @@ class Evidence:
             ("tuned", f"{self.metric} {tuned} (trial {self.tuned_trial})"),
             ("probability", chances + zone),
             ("test", self.test),
+            *self._beside(),
             *(
                 ("constraint", f"{c.text}: held in {percent(c.held)} of pairs, mean {number(c.mean)}")
                 for c in self.constraints
             ),
             *(("note", notice) for notice in self.notices),
         ]
+
+    def _beside(self) -> list[tuple[str, str]]:
+        """The lines on other goals, on power, and on what the search was worth."""
+        lines = []
+        for c in self.goals:
+            gain, low, high = estimate(c.difference, c.interval)
+            lines.append(("goal", f"{c.metric} {c.decision}: {gain}, interval {low} to {high} (positive is better)"))
+        if self.decision == "not shown" and not math.isnan(self.detectable):
+            lines.append(("power", self._power()))
+        if len(self.finalists) > 1:
+            lines.append(("finalists", f"{len(self.finalists)} measured again, {_runs(self.finalists)} each"))
+        if not math.isnan(self.optimism):
+            lines.append(("optimism", f"{signed(self.optimism, 3)}: the search had said {number(self.worth.searched)}"))
+        if not math.isnan(self.worth.over_random):
+            lines.append(
+                ("random", f"{signed(self.worth.over_random, 3)} over random search at equal cost, by the model")
+            )
+        if self.worth.hours > 0:
+            gain = f", {signed(self.difference / self.worth.hours, 3)} per hour" if self.worth.hours > 0.1 else ""
+            lines.append(("cost", f"{duration(3600 * self.worth.hours)} of search{gain}"))
+        return lines
+
+    def _power(self) -> str:
+        found = f"{plural(len(self.pairs), 'pair')} would show {number(self.detectable, 2)} with probability 80 %"
+        if not self.more:
+            return f"{found}; no number of pairs is likely to show the difference that was seen"
+        return f"{found}; about {plural(self.more, 'more pair')} would settle a difference like the one seen"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; what is unknown or unbounded is null."""
@@ -123,151 +198,42 @@ class Evidence:
             {**asdict(c), "mean": _finite(c.mean), "held": _finite(c.held)} for c in self.constraints
         ]
         data["notices"] = list(self.notices)
+        data["goals"] = [
+            {**asdict(c), "difference": _finite(c.difference), "interval": [_finite(v) for v in c.interval]}
+            for c in self.goals
+        ]
+        data["finalists"] = [{**asdict(f), "mean": _finite(f.mean)} for f in self.finalists]
+        data["worth"] = {k: _finite(v) for k, v in asdict(self.worth).items()}
         return data
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Evidence":
-        low, high = data["interval"]
-        unknown = {name: _number(data[name]) for name in _NUMBERS}
-        return Evidence(
-            **{
-                **data,
-                **unknown,
-                "pairs": tuple((b, t) for b, t in data["pairs"]),
-                "interval": (-math.inf if low is None else low, math.inf if high is None else high),
-                "constraints": tuple(
-                    ConstraintCheck(c["text"], _number(c["mean"]), _number(c["held"])) for c in data["constraints"]
-                ),
-                "notices": tuple(data["notices"]),
-            }
+        """The evidence whose `to_json()` is `data`; what an older version did not say is as by default."""
+        made = {**data, **{name: _number(data.get(name)) for name in _NUMBERS}}
+        made["pairs"] = tuple((b, t) for b, t in data["pairs"])
+        made["interval"] = _interval(data["interval"])
+        made["constraints"] = tuple(
+            ConstraintCheck(c["text"], _number(c["mean"]), _number(c["held"])) for c in data["constraints"]
         )
+        made["notices"] = tuple(data["notices"])
+        made["goals"] = tuple(
+            Comparison(**{**c, "difference": _number(c["difference"]), "interval": _interval(c["interval"])})
+            for c in data.get("goals", [])
+        )
+        made["finalists"] = tuple(
+            Finalist(f["trial"], f["runs"], _number(f["mean"])) for f in data.get("finalists", [])
+        )
+        made["worth"] = Worth(**{k: _number(v) for k, v in data.get("worth", {}).items()})
+        return Evidence(**made)
 
 
-_SAME_RUNS = "the replicates are identical: the objective seems to ignore trial.seed, so they say nothing about noise"
-_SAME_DIFFERENCES = "all differences are identical: the seeds move both settings alike, so they say nothing about noise"
-_NUMBERS = ("difference", "p_better", "p_equivalent", "p_worse")
+HOLDOUT = "hold-out"
+_NUMBERS = ("difference", "p_better", "p_equivalent", "p_worse", "detectable")
 _SAID = {
     "proven": "the tuned setting beats the baseline",
     "worse": "the tuned setting is worse than the baseline",
     "not shown": "no gain over the baseline could be shown",
 }
-
-
-def certify(
-    metric: str,
-    maximize: bool,
-    baseline: Params,
-    tuned: Params,
-    tuned_trial: int,
-    pairs: Sequence[Pair],
-    *,
-    test_train_ratio: float = 0.0,
-    equivalence: float = 0.0,
-    constraints: Sequence[Constraint] = (),
-    baseline_metrics: Metrics | None = None,
-) -> Evidence:
-    """The evidence in `pairs` of (baseline, tuned) metrics, None for a run that failed, in replicate order.
-
-    test_train_ratio: n_test / n_train of the folds, 0 for independent seeds. equivalence: half-width of the zone of
-    practical equivalence, in the metric's unit. baseline_metrics: what relative constraints refer to; None: the
-    baseline's run in the same pair. Raises SpecError for a ratio or a zone that is negative or not finite.
-    """
-    for name, v, why in (
-        ("test_train_ratio", test_train_ratio, "n_test / n_train, 0 for independent seeds"),
-        ("equivalence", equivalence, "a half-width in the metric's unit, 0 for no zone"),
-    ):
-        if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
-            raise SpecError(f"{name}={v!r} must be a finite number of at least 0; give {why}")
-    complete = [(b, t) for b, t in pairs if b is not None and t is not None and _has(b, metric) and _has(t, metric)]
-    values = tuple((float(b[metric]), float(t[metric])) for b, t in complete)
-    d = np.array([t - b if maximize else b - t for b, t in values])
-    difference, interval, chances = _posterior(d, test_train_ratio, equivalence)
-    checks = tuple(_check(c, complete, baseline_metrics) for c in constraints)
-    same = dict(baseline) == dict(tuned)
-    low, high = interval
-    decision = "not shown" if same else "proven" if low > 0 else "worse" if high < 0 else "not shown"
-    return Evidence(
-        metric,
-        maximize,
-        baseline,
-        tuned,
-        tuned_trial,
-        values,
-        difference,
-        interval,
-        *chances,
-        equivalence,
-        decision,
-        test_train_ratio,
-        len(pairs) - len(values),
-        checks,
-        tuple(_notices(metric, pairs, values, d, same, checks)),
-    )
-
-
-def _posterior(d: Array, ratio: float, zone: float) -> tuple[float, tuple[float, float], tuple[float, float, float]]:
-    """Mean difference, its interval, and P(better), P(equivalent), P(worse)."""
-    J = len(d)
-    if J < 2:
-        mean = float(d[0]) if J else math.nan
-        return mean, (-math.inf, math.inf), (math.nan, math.nan, math.nan)
-    mean = float(d.mean())
-    if _identical(d):
-        better, worse = float(mean > zone), float(mean < -zone)
-        return mean, (mean, mean), (better, 1 - better - worse, worse)
-    scale = math.sqrt(float(d.var(ddof=1)) * (1 / J + ratio))
-    half = float(stdtrit(J - 1, (1 + LEVEL) / 2)) * scale
-    better = float(stdtr(J - 1, (mean - zone) / scale))
-    worse = float(stdtr(J - 1, (-zone - mean) / scale))
-    return mean, (mean - half, mean + half), (better, max(0.0, 1 - better - worse), worse)
-
-
-def _identical(d: Array) -> bool:
-    """Whether the differences are one number, up to rounding."""
-    return bool(np.ptp(d) <= 1e-12 * np.abs(d).max())
-
-
-def _check(c: Constraint, complete: Sequence[tuple[Metrics, Metrics]], reference: Metrics | None) -> ConstraintCheck:
-    """The constraint over the pairs in which it can be judged; NaN where there is none."""
-    means = [t[c.metric] for _, t in complete if _has(t, c.metric)]
-    excess = np.array([c.excess(t, b if reference is None else reference) for b, t in complete])
-    held = excess[~np.isnan(excess)] <= 0
-    mean, share = (float(np.mean(v)) if len(v) else math.nan for v in (means, held))
-    return ConstraintCheck(c.text, mean, share)
-
-
-def _notices(
-    metric: str,
-    pairs: Sequence[Pair],
-    values: Sequence[tuple[float, float]],
-    d: Array,
-    same: bool,
-    checks: Sequence[ConstraintCheck],
-) -> list[str]:
-    said, J = [], len(values)
-    if same:
-        said.append("the tuned setting is the baseline itself: there is no gain to show")
-    if len(pairs) > J:
-        by = [sum(not (m is not None and _has(m, metric)) for m in side) for side in zip(*pairs, strict=True)]
-        said.append(
-            f"{len(pairs) - J} of {plural(len(pairs), 'pair')} left out because a run failed "
-            f"(baseline {by[0]}, tuned {by[1]}): the difference speaks only of runs that ended"
-        )
-    if J < 2:
-        said.append(f"{plural(J, 'complete pair')}: an interval needs at least 2")
-    elif J < FEW:
-        said.append(
-            f"only {J} pairs: the interval leans on the assumption that differences are normal; {FEW} are better"
-        )
-    if J >= 2 and _identical(d):
-        said.append(_SAME_RUNS if np.ptp(values, axis=0).max() == 0 else _SAME_DIFFERENCES)
-    said += [f"the tuned setting broke {c.text!r} in {percent(1 - c.held)} of pairs" for c in checks if c.held < 1]
-    said += [f"whether the tuned setting keeps {c.text!r} is unknown" for c in checks if math.isnan(c.held)]
-    return said
-
-
-def _has(metrics: Metrics, name: str) -> bool:
-    return math.isfinite(metrics.get(name, math.nan))
 
 
 def _finite(v: float) -> float | None:
@@ -276,3 +242,12 @@ def _finite(v: float) -> float | None:
 
 def _number(v: float | None) -> float:
     return math.nan if v is None else v
+
+
+def _interval(ends: Sequence[float | None]) -> tuple[float, float]:
+    low, high = ends
+    return -math.inf if low is None else low, math.inf if high is None else high
+
+
+def _runs(finalists: Sequence[Finalist]) -> str:
+    return plural(max(f.runs for f in finalists), "run")

@@ -36,23 +36,29 @@ _LEAF = 64  # triangles up to this size are inverted by LAPACK, which is slow wi
 
 @dataclass(frozen=True)
 class Data:
-    """Training points: X (n, C), y (n,), weights w (n,), group of each column (C,); `exact` fixes the noise at 1e-6."""
+    """Training points: X (n, C), y (n,), weights w (n,), group of each column (C,); `exact` fixes the noise at 1e-6.
+
+    rate: of the noise's Gamma prior. 30 expects little noise, as a search does well to; 0 expects nothing.
+    """
 
     X: Array
     y: Array
     weights: Array
     groups: Ints
     exact: bool = False
+    rate: float = 30.0
 
     def __len__(self) -> int:
         return len(self.y)
 
     def take(self, rows: Ints) -> "Data":
-        return Data(self.X[rows], self.y[rows], self.weights[rows], self.groups, self.exact)
+        return Data(self.X[rows], self.y[rows], self.weights[rows], self.groups, self.exact, self.rate)
 
     def append(self, X: Array, y: Array) -> "Data":
         weights = np.concatenate([self.weights, np.ones(len(y))])
-        return Data(np.concatenate([self.X, X]), np.concatenate([self.y, y]), weights, self.groups, self.exact)
+        return Data(
+            np.concatenate([self.X, X]), np.concatenate([self.y, y]), weights, self.groups, self.exact, self.rate
+        )
 
 
 def unfitted(D: int, n: int) -> Minimum:
@@ -81,7 +87,9 @@ def warm_fit(data: Data, start: Minimum) -> Minimum:
 
 def cold_fit(data: Data) -> Minimum:
     """`fit` from the default start, remembered by value: the same data does not cost twice."""
-    return _cold(_Key(data.X.tobytes(), data.y.tobytes(), data.weights.tobytes(), tuple(data.groups), data.exact))
+    return _cold(
+        _Key(data.X.tobytes(), data.y.tobytes(), data.weights.tobytes(), tuple(data.groups), data.exact, data.rate)
+    )
 
 
 class _Key(NamedTuple):
@@ -92,13 +100,14 @@ class _Key(NamedTuple):
     weights: bytes
     groups: tuple[int, ...]
     exact: bool
+    rate: float
 
 
 @lru_cache(maxsize=64)
 def _cold(key: _Key) -> Minimum:
     groups = np.array(key.groups, dtype=np.intp)
     X = np.frombuffer(key.X).reshape(-1, len(groups))
-    data = Data(X, np.frombuffer(key.y), np.frombuffer(key.weights), groups, key.exact)
+    data = Data(X, np.frombuffer(key.y), np.frombuffer(key.weights), groups, key.exact, key.rate)
     found = fit(data, unfitted(int(groups.max()) + 1, len(data)), iterations=40, tolerance=1e-3)
     for part in found:
         part.setflags(write=False)
@@ -130,20 +139,20 @@ def loss(theta: Array, data: Data, squares: Array) -> tuple[float, Array]:
     # sum_ab M_ab (x_a - x_b)^2 of each column
     quadratic = (M.sum(0) + M.sum(1)) @ squares - 2 * np.einsum("ij,ij->j", data.X, M @ data.X)
     by_length = np.bincount(data.groups, quadratic * inverse**2, D)
-    prior, slope = _prior(theta, D)
+    prior, slope = _prior(theta, D, data.rate)
     return float(value + prior), np.concatenate([by_length, [by_noise, by_scale]]) + slope
 
 
-def _prior(theta: Array, D: int) -> tuple[float, Array]:
+def _prior(theta: Array, D: int, rate: float) -> tuple[float, Array]:
     """Negative log priors and their derivatives, chosen by measurement, as in Optuna's GP sampler:
 
     0.1 / x + 0.1 x of each x = 1 / l^2 (both very short and very long lengthscales are implausible), noise ~
-    Gamma(1.1, rate 30), s ~ Gamma(2, rate 1).
+    Gamma(1.1, rate), s ~ Gamma(2, rate 1).
     """
     x = np.exp(-2 * theta[:D])
     noise, s = np.exp(theta[D]), np.exp(theta[D + 1])
-    value = 0.1 * (1 / x + x).sum() + 30 * noise - 0.1 * theta[D] + s - theta[D + 1]
-    return float(value), np.concatenate([0.2 * (1 / x - x), [30 * noise - 0.1, s - 1]])
+    value = 0.1 * (1 / x + x).sum() + rate * noise - 0.1 * theta[D] + s - theta[D + 1]
+    return float(value), np.concatenate([0.2 * (1 / x - x), [rate * noise - 0.1, s - 1]])
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..engine import Candidate, baseline_metrics, best, candidates, feasible, pareto
+from ..engine import Candidate, baseline_metrics, candidates, feasible, pareto
 from ..goals import Metrics
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial
+from ..standing import Standings, standings
 
 STATUSES = ("feasible", "infeasible", "stopped early", "failed")
 
@@ -43,8 +44,12 @@ class Facts:
         return candidates(self.spec, self.searched, self.reference)
 
     @cached_property
+    def standings(self) -> Standings:
+        return standings(self.spec, self.candidates)
+
+    @property
     def best(self) -> Candidate | None:
-        return best(self.spec, self.candidates)
+        return self.standings.best
 
     @cached_property
     def front(self) -> list[Candidate]:

@@ -24,13 +24,15 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
     said = []
     if e is None:
         said.append("No evidence: the gain over the baseline was not tested on runs that the search never saw.")
+        said += [f"{w[0].upper()}{w[1:]}." for w in (facts.standings.warning,) if w]
     elif len(e.pairs) < 2 * FEW:
         said.append(f"Few pairs: the interval rests on {plural(len(e.pairs), 'pair')}.")
-    if e is not None and facts.best and facts.best.trial.params != e.tuned:
+    known = [] if e is None else [e.tuned_trial, *(f.trial for f in e.finalists)]
+    if e is not None and facts.best and facts.best.trial.params != e.tuned and facts.best.trial.number not in known:
         said.append(
             f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {facts.best.trial.number}."
         )
-    if e is not None and len(facts.spec.goals) > 1:
+    if e is not None and len(facts.spec.goals) > 1 and not e.goals:
         said.append(f"Several goals: the evidence speaks of {e.metric} alone.")
     if facts.spec.baseline is None:
         said.append("No baseline: nothing says how good the best is.")

@@ -1,0 +1,108 @@
+"""What the results support: one Gaussian process over the losses of a study, in the metric's own unit.
+
+Every statement about settings that takes all results into account (which is best, what matters, what a change would do)
+reads this model. Losses are minimised and NaN where a trial failed (ignored). Far outliers on the bad side are pulled in,
+or one diverged trial would flatten everything else.
+
+Notation: X (n, d) rows of the unit cube, y (n,) mean loss of each setting over its `results` (n,) runs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..numerics import gp
+from ..numerics.descent import Minimum
+from ..space import Space
+from ..strategies.features import Features
+
+Array = NDArray[np.float64]
+LEAST = 4  # settings below which there is no model
+MOST = 400  # settings on which the model is conditioned
+_FITTED = 256  # settings on which its hyperparameters are fitted
+_FAR = 3.0  # spreads of the better half beyond the median at which a bad loss is pulled in
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A posterior over the loss of every setting, and the standard deviation of the noise of one run."""
+
+    space: Space
+    features: Features
+    data: gp.Data
+    theta: Array
+    posterior: gp.Posterior
+    centre: float
+    unit: float
+
+    @staticmethod
+    def of(space: Space, X: Array, y: Array, results: Array | None = None, exact: bool = False) -> "Belief | None":
+        """The model of rows X with losses y; `exact` where equal settings give equal losses. None: too few results."""
+        known = np.isfinite(y)
+        X, y = X[known], y[known]
+        if len(y) < LEAST or np.ptp(y) == 0:
+            return None
+        weights = np.ones(len(y)) if results is None else 1.0 / results[known]
+        z, centre, unit = standard(y)
+        features = Features.of(space)
+        data = gp.Data(features.encode(X), z, weights, features.groups, exact, rate=0.0)
+        part = data.take(spread(len(y), _FITTED))
+        theta = gp.fit(part, start(len(space), len(part)), iterations=60, tolerance=1e-4).x
+        kept = data.take(leading(z, MOST))
+        return Belief(space, features, kept, theta, gp.condition(kept, theta), centre, unit)
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise of one run, in the metric's unit."""
+        return float(self.unit * np.sqrt(np.exp(self.theta[-2])))
+
+    @property
+    def share(self) -> float:
+        """The noise's part of the variance of the results that the model was fitted to."""
+        return float(np.exp(self.theta[-2]) / max(1e-12, float(np.var(self.data.y))))
+
+    def predict(self, X: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation (n,) of the noise-free loss at rows X (n, d), in the metric's unit."""
+        mean, var = self.posterior.predict(self.features.encode(X))
+        return self.centre + self.unit * mean, self.unit * np.sqrt(var)
+
+    def joint(self, X: Array) -> tuple[Array, Array]:
+        """Mean (n,) and covariance (n, n) of the noise-free loss at rows X (n, d), in the metric's unit."""
+        p, Z = self.posterior, self.features.encode(X) * self.posterior.inverse
+        k, _ = gp.matern(Z, p.Z, p.scale)
+        prior, _ = gp.matern(Z, Z, p.scale)
+        V = k @ p.root.T
+        return self.centre + self.unit * (k @ p.alpha), self.unit**2 * (prior - V @ V.T)
+
+
+def start(D: int, n: int) -> Minimum:
+    """Where the fit begins: much of the variance may be noise, or a search would be believed to the letter."""
+    begin = gp.unfitted(D, n)
+    theta = begin.x.copy()
+    theta[D] = -1.0
+    return begin._replace(x=theta)
+
+
+def standard(y: Array) -> tuple[Array, float, float]:
+    """Losses of mean 0 and standard deviation 1, far ones pulled in, with the centre and unit that lead back."""
+    median = float(np.median(y))
+    good = median - y[y <= median]
+    reach = float(np.quantile(good, 0.9)) or float(good.max()) or float(np.ptp(y))
+    pulled = np.minimum(y, median + _FAR * reach)
+    centre, unit = float(pulled.mean()), float(pulled.std()) or 1.0
+    return (pulled - centre) / unit, centre, unit
+
+
+def spread(n: int, most: int) -> NDArray[np.intp]:
+    """At most `most` of n rows, evenly spread over the study."""
+    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).round().astype(np.intp)
+
+
+def leading(z: Array, most: int) -> NDArray[np.intp]:
+    """At most `most` rows: the better half of them by loss, the rest evenly spread; in their order."""
+    if len(z) <= most:
+        return np.arange(len(z))
+    order = np.argsort(z, kind="stable")
+    best, rest = order[: most // 2], np.sort(order[most // 2 :])
+    return np.sort(np.concatenate([best, rest[spread(len(rest), most - len(best))]]))

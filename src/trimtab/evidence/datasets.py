@@ -1,0 +1,80 @@
+"""The gain over several data sets: the evidence of one study for each, put together."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import SpecError
+from ..words import estimate, number, percent, plural
+from .certificate import LEVEL, Evidence
+from .intervals import Interval, identical, random_effects
+from .judgement import decided, gains
+
+
+@dataclass(frozen=True)
+class Across:
+    """The gain to expect on another data set of this kind: fields as of `Evidence`. `between` is the standard deviation of
+    the true gain from data set to data set, `gains` the mean difference on each."""
+
+    metric: str
+    gains: tuple[float, ...]
+    difference: float
+    interval: Interval
+    p_better: float
+    p_equivalent: float
+    p_worse: float
+    between: float
+    decision: str
+
+    def text(self) -> str:
+        """Aligned lines for a terminal."""
+        gain, low, high = estimate(self.difference, self.interval)
+        chances = (self.p_better, self.p_equivalent, self.p_worse)
+        better, equivalent, worse = (percent(p) for p in chances)
+        lines = [
+            ("decision", f"{self.decision} over {plural(len(self.gains), 'data set')}"),
+            ("difference", f"{gain} in {self.metric}, 95 % interval {low} to {high} (positive is better)"),
+            ("probability", f"better {better}, equivalent {equivalent}, worse {worse}"),
+            ("between", f"{number(self.between, 3)}: standard deviation of the gain from data set to data set"),
+            ("test", "random-effects mean (Paule & Mandel 1982), interval of Hartung & Knapp (2001)"),
+        ]
+        return "\n".join(f"{label:<12}{line}" for label, line in lines)
+
+
+def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
+    """The evidence of several studies on one metric, as a random-effects mean. Each needs at least two complete pairs.
+
+    equivalence: half-width of the zone of practical equivalence, in the metric's unit. Raises SpecError for fewer than two,
+    for different metrics or directions, and for evidence without an interval.
+    """
+    asked = {(e.metric, e.maximize) for e in evidence}
+    if len(evidence) < 2 or len(asked) != 1:
+        said = ", ".join(sorted({m for m, _ in asked})) or "none"
+        raise SpecError(
+            f"across takes the evidence of two or more studies on one metric, and got {len(evidence)} on {said}"
+        )
+    few = [i for i, e in enumerate(evidence) if len(e.pairs) < 2]
+    if few:
+        raise SpecError(
+            f"evidence {few[0]} has fewer than two complete pairs: it says nothing of its noise; add replicates"
+        )
+    means, errors = zip(*(_moments(e) for e in evidence), strict=True)
+    found, between = random_effects(means, errors, equivalence, 1 - LEVEL)
+    return Across(
+        evidence[0].metric,
+        means,
+        found.mean,
+        found.interval,
+        found.better,
+        found.equivalent,
+        found.worse,
+        between,
+        decided(found.interval),
+    )
+
+
+def _moments(e: Evidence) -> tuple[float, float]:
+    """Mean gain and its standard error."""
+    d = gains(e.pairs, e.maximize)
+    variance = 0.0 if identical(d) else float(d.var(ddof=1)) * (1 / len(d) + e.test_train_ratio)
+    return float(d.mean()), math.sqrt(variance)

@@ -1,0 +1,179 @@
+"""How large is the mean of paired differences? Intervals and probabilities, one function for each protocol.
+
+Notation: J differences d_j (positive is better) with mean m and sample variance s^2 (J - 1 degrees of freedom);
+r = n_test / n_train where the pairs are folds whose training sets overlap, 0 for independent seeds; alpha is the chance
+that an interval may miss; z the half-width of the zone of practical equivalence.
+
+* seeds: Student's t on m with variance s^2 / J.
+* folds: scores of overlapping folds are correlated and s^2 / J is too small; Nadeau and Bengio (2003, Machine Learning
+  52, section 3) take s^2 (1/J + r). Read as a posterior the same t gives the probabilities of a better, an equivalent and
+  a worse setting (Corani and Benavoli 2015, Machine Learning 100, eq. 7).
+* looking again and again: the t-test martingale of Wang and Ramdas (2023, arXiv:2310.03722): with a normal mixture of
+  variance g over the standardised effect, the likelihood ratio of the t-statistic is a martingale whatever the variance,
+  so that by Ville's inequality the set where it stays below 1 / alpha holds the mean at all J at once.
+* one hold-out set: percentiles of the bootstrap over its rows.
+* several data sets: a random-effects mean, with the interval of Hartung and Knapp (2001, Statistics in Medicine 20).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+Array = NDArray[np.float64]
+Interval = tuple[float, float]
+EVERYTHING: Interval = (-math.inf, math.inf)
+POWER = 0.8
+MOST_PAIRS = 10_000  # beyond it "more pairs" is no advice
+_MIXTURE = 0.5  # g: 1.6 to 1.8 times the width of a single look between 10 and 100 pairs
+_RESAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean difference, its interval, and the probabilities (NaN where unknown) that it is above, in, below the zone."""
+
+    mean: float
+    interval: Interval
+    better: float
+    equivalent: float
+    worse: float
+
+
+def student(d: Array, ratio: float, zone: float, alpha: float) -> Estimate:
+    """The t interval of d (J,), and the probabilities of the same t read as a posterior. Unbounded for J < 2."""
+    J = len(d)
+    if J < 2:
+        return Estimate(float(d[0]) if J else math.nan, EVERYTHING, math.nan, math.nan, math.nan)
+    mean = float(d.mean())
+    if identical(d):
+        return Estimate(mean, (mean, mean), *certain(mean, zone))
+    scale = math.sqrt(float(d.var(ddof=1)) * (1 / J + ratio))
+    half = float(stdtrit(J - 1, 1 - alpha / 2)) * scale
+    better = float(stdtr(J - 1, (mean - zone) / scale))
+    worse = float(stdtr(J - 1, (-zone - mean) / scale))
+    return Estimate(mean, (mean - half, mean + half), better, max(0.0, 1 - better - worse), worse)
+
+
+def always_valid(d: Array, ratio: float, alpha: float) -> Interval:
+    """An interval that holds however often one looks while pairs are added. Unbounded for few pairs.
+
+    With A = (sqrt(1 + J g) / alpha)^(2/J) the martingale is below 1 / alpha where t^2 / (J - 1) is below
+    (A - 1) / (1 - A / (1 + J g)).
+    """
+    J = len(d)
+    if J < 2:
+        return EVERYTHING
+    mean = float(d.mean())
+    if identical(d):
+        return mean, mean
+    spread = 1 + J * _MIXTURE
+    A = (math.sqrt(spread) / alpha) ** (2 / J)
+    if spread <= A:
+        return EVERYTHING
+    t = math.sqrt((J - 1) * (A - 1) / (1 - A / spread))
+    half = t * math.sqrt(float(d.var(ddof=1)) * (1 / J + ratio))
+    return mean - half, mean + half
+
+
+def pairs_needed(d: Array, ratio: float, effect: float, alpha: float) -> int | None:
+    """How many pairs in all would show, four times in five, that the mean exceeds `effect`, if mean and variance of d
+    are what they seem. None: no number would, or the mean is not above it, or nothing is known."""
+    if len(d) < 2 or identical(d):
+        return None
+    excess, s = float(d.mean()) - effect, float(d.std(ddof=1))
+
+    def shown(J: int) -> bool:
+        return excess >= _reach(J, alpha) * s * math.sqrt(1 / J + ratio)
+
+    if not shown(MOST_PAIRS):
+        return None
+    low, high = 1, MOST_PAIRS  # not shown, shown
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if shown(middle) else (middle, high)
+    return high
+
+
+def detectable(d: Array, ratio: float, alpha: float) -> float:
+    """The least mean that J pairs with the variance of d would show four times in five. NaN where nothing is known."""
+    J = len(d)
+    return math.nan if J < 2 or identical(d) else _reach(J, alpha) * float(d.std(ddof=1)) * math.sqrt(1 / J + ratio)
+
+
+def _reach(J: int, alpha: float) -> float:
+    """Standard errors between 0 and a mean that is shown with probability POWER."""
+    return math.inf if J < 2 else float(stdtrit(J - 1, 1 - alpha / 2) + stdtrit(J - 1, POWER))
+
+
+def bootstrap(
+    difference: Callable[[NDArray[np.intp]], float], rows: int, zone: float, alpha: float, rng: np.random.Generator
+) -> Estimate:
+    """Of one hold-out set: `difference` of the two settings on chosen rows (with repetition), over resamples of all rows.
+
+    The interval speaks of other rows of the same kind, for these two fitted models. Resamples on which the metric is
+    undefined (NaN) are left out.
+    """
+    values = np.array([difference(rng.integers(rows, size=rows)) for _ in range(_RESAMPLES)])
+    values = values[np.isfinite(values)]
+    mean = float(difference(np.arange(rows)))
+    if len(values) < _RESAMPLES / 2:
+        return Estimate(mean, EVERYTHING, math.nan, math.nan, math.nan)
+    low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2])
+    better, worse = float((values > zone).mean()), float((values < -zone).mean())
+    return Estimate(mean, (float(low), float(high)), better, max(0.0, 1 - better - worse), worse)
+
+
+def random_effects(
+    means: Sequence[float], errors: Sequence[float], zone: float, alpha: float
+) -> tuple[Estimate, float]:
+    """The mean gain over data sets like these k, from the mean and standard error on each; and the spread tau between them.
+
+    y_i ~ N(mu_i, e_i^2), mu_i ~ N(mu, tau^2); tau^2 by Paule and Mandel (1982): the value at which
+    sum_i w_i (y_i - mu)^2 = k - 1 with w_i = 1 / (e_i^2 + tau^2). Errors of 0 are taken as a thousandth of the spread.
+    """
+    y, e2 = np.asarray(means, dtype=float), np.asarray(errors, dtype=float) ** 2
+    k = len(y)
+    if k < 2:
+        return Estimate(float(y[0]) if k else math.nan, EVERYTHING, math.nan, math.nan, math.nan), math.nan
+    if np.ptp(y) == 0 and not e2.any():
+        return Estimate(float(y[0]), (float(y[0]), float(y[0])), *certain(float(y[0]), zone)), 0.0
+    e2 = np.maximum(e2, (1e-3 * max(float(np.ptp(y)), float(np.sqrt(e2.max())))) ** 2)
+    tau2 = _between(y, e2)
+    w = 1 / (e2 + tau2)
+    mean = float(w @ y / w.sum())
+    scale = math.sqrt(max(1.0, float(w @ (y - mean) ** 2) / (k - 1)) / float(w.sum()))
+    half = float(stdtrit(k - 1, 1 - alpha / 2)) * scale
+    better, worse = (float(stdtr(k - 1, (v - zone) / scale)) for v in (mean, -mean))
+    estimate = Estimate(mean, (mean - half, mean + half), better, max(0.0, 1 - better - worse), worse)
+    return estimate, math.sqrt(tau2)
+
+
+def _between(y: Array, e2: Array) -> float:
+    """The variance between data sets (Paule and Mandel), by bisection: the sum falls as it grows."""
+
+    def surplus(tau2: float) -> float:
+        w = 1 / (e2 + tau2)
+        return float(w @ (y - w @ y / w.sum()) ** 2) - (len(y) - 1)
+
+    if surplus(0.0) <= 0:
+        return 0.0
+    low, high = 0.0, float(np.ptp(y)) ** 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if surplus(middle) > 0 else (low, middle)
+    return high
+
+
+def identical(d: Array) -> bool:
+    """Whether the differences are one number, up to rounding."""
+    return bool(np.ptp(d) <= 1e-12 * np.abs(d).max())
+
+
+def certain(mean: float, zone: float) -> tuple[float, float, float]:
+    """P(better), P(equivalent), P(worse) of a difference that is known."""
+    better, worse = float(mean > zone), float(mean < -zone)
+    return better, 1 - better - worse, worse

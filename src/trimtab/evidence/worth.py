@@ -1,0 +1,40 @@
+"""What a search was worth: what random search would have found at equal cost, by a model of the study's own results."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..space import Space
+from .belief import Array, Belief
+
+_SEARCHES = 100  # random searches that are played through
+_MOST = 20_000  # points in all
+
+
+def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int) -> float:
+    """By how much the tuned row (d,) is expected to be better than what `trials` random settings lead to. Losses: positive
+    is better. NaN where there is no model.
+
+    Each random search sees its results with the noise of one run, and keeps the lowest; what it has found is the loss
+    there without the noise. Both sides are the model's means, so that the model's error partly cancels.
+    """
+    if belief is None or trials < 1:
+        return math.nan
+    rng = np.random.default_rng(0)
+    searches = max(10, min(_SEARCHES, _MOST // trials))
+    mean, _ = belief.predict(space.sample(searches * trials, rng))
+    mean = mean.reshape(searches, trials)
+    seen = mean + belief.noise * rng.standard_normal(mean.shape)
+    found = mean[np.arange(searches), seen.argmin(1)]
+    own, _ = belief.predict(tuned[None])
+    return float(found.mean() - own[0])
+
+
+def equal_trials(costs: Array, random: NDArray[np.bool_]) -> int:
+    """How many random trials the same cost would have paid for: `costs` (n,) of all trials; `random` (n,) marks those that
+    were not chosen by a model. The number of trials where costs are unknown."""
+    known = costs > 0
+    if (known & random).sum() < 5:
+        return len(costs)
+    return max(1, round(float(costs[known].sum() / costs[known & random].mean())))

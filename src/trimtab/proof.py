@@ -1,0 +1,269 @@
+"""From a study's record to its certificate: select among the likely best, run the pairs, judge, and write it down.
+
+Two stages. *Select*: where noise hides which setting is best, the few likely ones run again on fresh seeds, the same for
+each (`select` trials). *Certify*: the one chosen runs against the baseline on seeds that no selection has seen (`certify`
+trials). What was fixed beforehand is recorded with the runs; looking again, or at another setting, is corrected for.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from . import engine, pairs, runner
+from .book import Book
+from .errors import SpecError
+from .evidence import Evidence, Finalist, Worth, certify
+from .evidence.selection import chosen
+from .evidence.worth import equal_trials, over_random
+from .goals import Constraint, Goal
+from .records import OPEN, Change, Purpose, State, Trial
+from .space import Params
+from .standing import Standings, believed, standings
+from .words import number
+
+SELECT_RUNS = 4  # of each finalist
+STEP = 5  # pairs between two looks of a sequential certificate
+
+Crew = Callable[[], AbstractContextManager[runner.Staff]]
+Judge = Callable[..., Evidence]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a certificate is asked, as in `Study.evidence`."""
+
+    replicates: int = 20
+    metric: str | None = None
+    tuned: int | None = None
+    finalists: int = 5
+    test_train_ratio: float = 0.0
+    equivalence: float = 0.0
+    minimum_effect: float = 0.0
+    sequential: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("replicates", self.replicates, 2), ("finalists", self.finalists, 1)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise SpecError(f"{name}={value!r} must be a whole number of at least {least}")
+
+    @property
+    def design(self) -> dict[str, Any]:
+        """What is fixed before the runs, as they record it."""
+        return {"minimum_effect": self.minimum_effect, "equivalence": self.equivalence, "sequential": self.sequential}
+
+
+def prove(book: Book, question: Question, crew: Crew) -> Evidence:
+    """The answer, with whatever runs it still needs; recorded as an event unless it is what the record says already."""
+    ledger = book.refresh()
+    spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, question.metric)
+    others = tuple(g for g in spec.goals if g != goal) if question.metric is None else ()
+    made = standings_of(ledger)
+    first = _tuned(ledger, question, made)
+    pairs.contestants(spec, first)  # a wrong call is told before anything runs
+    _judge(question, goal, others, spec.constraints, spec.baseline or {}, {}, 0)([])
+    with ExitStack() as stack:
+        staff = _once(stack, crew)
+        finalists = _finalists(book, question, made, staff)
+        tuned = ledger.trials[finalists[0].trial] if finalists else first
+        baseline, params = pairs.contestants(spec, tuned)
+        asked, earlier = question, _earlier(book, baseline, goal.metric)
+        if any(dict(e.tuned) == dict(params) and _total(e) < question.replicates for e in earlier):
+            asked = replace(question, sequential=True)
+        judge = _judge(
+            asked, goal, others, spec.constraints, baseline, params, tuned.number, _compared(earlier, params)
+        )
+        sides = ((0, baseline), (tuned.number, params))
+        found = judge([]) if dict(params) == dict(baseline) else _run(book, asked, sides, judge, staff)
+    found = replace(found, finalists=finalists, worth=_worth(book.refresh(), params, tuned, goal.metric))
+    found = replace(found, notices=(*found.notices, *_beside(book.ledger, question, asked, sides)))
+    if last(book) != found:
+        book.storage.revise(book.study, Change("evidence", body={"evidence": found.to_json()}))
+    return found
+
+
+def last(book: Book) -> Evidence | None:
+    """The last evidence on record."""
+    bodies = [e.body["evidence"] for e in book.storage.events(book.study) if e.kind == "evidence"]
+    return Evidence.from_json(bodies[-1]) if bodies else None
+
+
+def standings_of(ledger: engine.Ledger) -> Standings:
+    """Which settings are best by what the record supports."""
+    return standings(ledger.study.spec, candidates(ledger))
+
+
+def candidates(ledger: engine.Ledger) -> list[engine.Candidate]:
+    """One entry per setting that finished."""
+    spec = ledger.study.spec
+    return engine.candidates(spec, ledger.told, engine.baseline_metrics(spec, ledger.baseline))
+
+
+def _tuned(ledger: engine.Ledger, question: Question, made: Standings) -> Trial:
+    """The trial that is named, or the best one. Raises SpecError where there is none."""
+    if question.tuned is None:
+        return best(ledger, made)
+    if question.tuned not in ledger.trials:
+        raise SpecError(
+            f"trial {question.tuned} does not exist; the study has {len(ledger.trials)} trials, numbered from 0"
+        )
+    return ledger.trials[question.tuned]
+
+
+def best(ledger: engine.Ledger, made: Standings) -> Trial:
+    """The trial of the best setting. Raises SpecError while there is none."""
+    if made.best is not None:
+        return made.best.trial
+    done = ledger.counts[State.DONE]
+    raise SpecError(
+        f"study {ledger.study.name!r} has no best trial yet: {done} trials are done"
+        + (", and none of them meets the constraints" if done else "")
+    )
+
+
+def _once(stack: ExitStack, crew: Crew) -> Callable[[], runner.Staff]:
+    """The crew, called together when it is first needed."""
+    called: list[runner.Staff] = []
+
+    def staff() -> runner.Staff:
+        if not called:
+            called.append(stack.enter_context(crew()))
+        return called[0]
+
+    return staff
+
+
+# ---------------------------------------------------------------------------------------------------------- select
+
+
+def _finalists(
+    book: Book, question: Question, made: Standings, staff: Callable[[], runner.Staff]
+) -> tuple[Finalist, ...]:
+    """The likely best, the chosen one first, after they were measured again; none where there is nothing to choose."""
+    likely = made.finalists(question.finalists) if question.tuned is None else []
+    if len(likely) < 2:
+        return ()
+    spec = book.spec
+    sides = [(c.trial.number, c.trial.complete(spec.assumed, spec.space)) for c in likely]
+    numbers = pairs.enqueue(book, Purpose.SELECT, sides, SELECT_RUNS, {})
+    if any(book.ledger.trials[n].state in OPEN for n in numbers):
+        runner.certify(book, staff(), numbers)
+    have, goal = pairs.found(book.refresh(), Purpose.SELECT, sides), spec.goals[0]
+    losses = np.array(
+        [[goal.loss(pairs.metrics(have, s, i) or {}) for i in range(SELECT_RUNS)] for s in range(len(sides))]
+    )
+    about = {s.candidate.trial.number: s for s in made.order}
+    prior = np.array([goal.loss({goal.metric: about[n].mean}) for n, _ in sides])
+    sd = np.array([about[n].sd for n, _ in sides])
+    winner = chosen(prior, sd, losses, made.noise)
+    said = [_finalist(n, -row if goal.maximize else row) for (n, _), row in zip(sides, losses, strict=True)]
+    return (said[winner], *said[:winner], *said[winner + 1 :])
+
+
+def _finalist(trial: int, values: Any) -> Finalist:
+    known = values[np.isfinite(values)]
+    return Finalist(trial, len(known), float(known.mean()) if len(known) else math.nan)
+
+
+# --------------------------------------------------------------------------------------------------------- certify
+
+
+def _judge(
+    question: Question,
+    goal: Goal,
+    others: Sequence[Goal],
+    constraints: Sequence[Constraint],
+    baseline: Params,
+    params: Params,
+    trial: int,
+    compared: int = 1,
+) -> Judge:
+    """`certify` for everything but the pairs."""
+    return partial(
+        certify,
+        goal.metric,
+        goal.maximize,
+        baseline,
+        params,
+        trial,
+        test_train_ratio=question.test_train_ratio,
+        equivalence=question.equivalence,
+        minimum_effect=question.minimum_effect,
+        constraints=constraints,
+        compared=compared,
+        sequential=question.sequential,
+        others=others,
+    )
+
+
+def _run(
+    book: Book, question: Question, sides: pairs.Sides, judge: Judge, staff: Callable[[], runner.Staff]
+) -> Evidence:
+    """Run the pairs; a sequential certificate stops as soon as its interval decides."""
+    looks = range(STEP, question.replicates, STEP) if question.sequential else ()
+    for count in (*looks, question.replicates):
+        numbers = pairs.enqueue(book, Purpose.CERTIFY, sides, count, question.design)
+        if any(book.ledger.trials[n].state in OPEN for n in numbers):
+            runner.certify(book, staff(), numbers)
+        have = pairs.found(book.refresh(), Purpose.CERTIFY, sides)
+        found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in range(count)])
+        if found.decision != "not shown":
+            break
+    return found
+
+
+def _earlier(book: Book, baseline: Params, metric: str) -> list[Evidence]:
+    """What was certified before against this baseline, on this metric."""
+    bodies = [e.body["evidence"] for e in book.storage.events(book.study) if e.kind == "evidence"]
+    made = [Evidence.from_json(b) for b in bodies if b["metric"] == metric]
+    return [e for e in made if dict(e.baseline) == dict(baseline)]
+
+
+def _total(e: Evidence) -> int:
+    return len(e.pairs) + e.failed_pairs
+
+
+def _compared(earlier: Sequence[Evidence], params: Params) -> int:
+    """How many settings have been compared with the baseline, this one included."""
+    seen: list[dict[str, Any]] = [dict(params)]
+    for e in earlier:
+        if dict(e.tuned) not in seen:
+            seen.append(dict(e.tuned))
+    return len(seen)
+
+
+def _beside(ledger: engine.Ledger, question: Question, asked: Question, sides: pairs.Sides) -> list[str]:
+    """What changed between the design on record and the question, and why an interval is wider than a single look's."""
+    said = []
+    if asked.sequential and not question.sequential:
+        said.append("an earlier look had fewer pairs: the interval is one that holds however often one looks")
+    have = pairs.found(ledger, Purpose.CERTIFY, sides)
+    designs = [t.why for _, t in sorted(have.items()) if t.why]
+    before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0
+    if before != question.minimum_effect:
+        said.append(
+            f"minimum_effect was fixed as {number(before)} before the runs and is {number(question.minimum_effect)} now"
+        )
+    return said
+
+
+# ----------------------------------------------------------------------------------------------------------- worth
+
+
+def _worth(ledger: engine.Ledger, params: Params, tuned: Trial, metric: str) -> Worth:
+    """What the search had said of the tuned setting, what it took, and what random search would have found."""
+    spec, every = ledger.study.spec, candidates(ledger)
+    own = next((c for c in every if dict(c.trial.params) == dict(tuned.params)), None)
+    searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
+    hours = sum(t.cost.wall for t in searched) / 3600
+    if spec.goals[0].metric != metric or not searched:
+        return Worth(math.nan if own is None else own.metrics.get(metric, math.nan), hours, math.nan)
+    costs = np.array([t.cost.wall for t in searched])
+    blind = np.array([t.strategy in ("random", "sobol") or "design" in t.why for t in searched])
+    row = spec.space.encode([params])[0]
+    gain = over_random(believed(spec, every), spec.space, row, equal_trials(costs, blind))
+    return Worth(math.nan if own is None else own.metrics.get(metric, math.nan), hours, gain)

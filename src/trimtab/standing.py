@@ -1,0 +1,117 @@
+"""Which settings are best by what the data supports: `best`, the finalists of a certificate, and how sure that is.
+
+The best of many noisy results is mostly luck. Where the results show noise, settings are ordered by what a Gaussian
+process over all of them makes of each, one standard deviation on the safe side; where they show none (or the study says
+that it is deterministic), by their values. Pure, and a function of the record alone.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .engine import Candidate
+from .evidence.belief import Array, Belief
+from .records import StudySpec
+from .words import number, plural
+
+NOISY = 0.25  # share of the variance of the results that must be noise before values are doubted
+SOME = 0.05  # and before it is worth measuring the likely best again
+_ENOUGH = 10  # settings, and two more for each parameter, that can tell noise from a rough function
+_CONTENDERS = 50  # settings among which the best is sought
+_DRAWS = 2_000
+_LIKELY = 0.05  # chance to be the best that makes a finalist
+_RIVAL = 0.2  # chance to be better than the best that makes a rival
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A setting with what the record supports of its first goal: mean and standard deviation, in the metric's unit, and
+    the chances that it is the best of those that were tried, and that it is better than the one named best."""
+
+    candidate: Candidate
+    mean: float
+    sd: float
+    p_best: float
+    p_ahead: float
+
+
+@dataclass(frozen=True)
+class Standings:
+    """All admissible settings, best first. `noise`: standard deviation of one result, NaN where nothing is known;
+    `share`: its part of the variance of the results."""
+
+    metric: str
+    order: tuple[Standing, ...]
+    noise: float
+    share: float
+
+    @property
+    def noisy(self) -> bool:
+        """Whether results are noisy enough for their values to be doubted."""
+        return self.share > NOISY
+
+    @property
+    def best(self) -> Candidate | None:
+        return self.order[0].candidate if self.order else None
+
+    def finalists(self, most: int) -> list[Candidate]:
+        """The best, and those that may well be better than it: what is worth measuring again."""
+        likely = [s for s in self.order[1:] if s.p_best >= _LIKELY] if self.share > SOME else []
+        likely.sort(key=lambda s: -s.p_best)
+        return [s.candidate for s in [*self.order[:1], *likely][:most]]
+
+    @cached_property
+    def warning(self) -> str | None:
+        """What to know before the best is taken at its value; None where its lead is clear."""
+        rivals = sum(s.p_ahead >= _RIVAL for s in self.order[1:])
+        if not rivals:
+            return None
+        first = self.order[0]
+        return (
+            f"the lead is inside the noise: one result of {self.metric} varies by ±{number(self.noise, 2)}; trial "
+            f"{first.candidate.trial.number} is expected at {number(first.mean, 4)} ± {number(first.sd, 2)}, and "
+            f"{plural(rivals, 'other setting')} may well be better"
+        )
+
+
+def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
+    """The candidates that are not known to be infeasible, ordered by what the data supports; the earliest on ties."""
+    goal = spec.goals[0]
+    allowed = sorted((c for c in candidates if c.feasible is not False), key=lambda c: c.trial.number)
+    y = np.array([goal.loss(c.metrics) for c in allowed])
+    enough = len(candidates) >= _ENOUGH + 2 * len(spec.space)
+    belief = believed(spec, candidates) if enough and allowed and not spec.deterministic else None
+    if belief is None:
+        mean, sd, order = y, np.zeros(len(y)), np.argsort(y, kind="stable")
+        chances = np.stack([(np.arange(len(y)) == order[:1].sum()), np.zeros(len(y))], axis=1)
+    else:
+        X = spec.space.encode([c.trial.complete(spec.assumed, spec.space) for c in allowed])
+        mean, sd = belief.predict(X)
+        order = np.argsort(mean + sd if belief.share > NOISY else y, kind="stable")
+        chances = np.zeros((len(y), 2))
+        chances[order[:_CONTENDERS]] = _chances(belief, X[order[:_CONTENDERS]])
+    sign = -1.0 if goal.maximize else 1.0
+    made = tuple(Standing(allowed[i], float(sign * mean[i]), float(sd[i]), *chances[i].tolist()) for i in order)
+    noise, share = (math.nan, 0.0) if belief is None else (belief.noise, belief.share)
+    return Standings(goal.metric, made, noise, share)
+
+
+def believed(spec: StudySpec, candidates: Sequence[Candidate]) -> Belief | None:
+    """The model of the first goal over all settings that finished; None while there are too few."""
+    X = spec.space.encode([c.trial.complete(spec.assumed, spec.space) for c in candidates])
+    y = np.array([spec.goals[0].loss(c.metrics) for c in candidates])
+    n = np.array([c.n for c in candidates], dtype=float)
+    return Belief.of(spec.space, X, y, n, exact=spec.deterministic)
+
+
+def _chances(belief: Belief, X: Array) -> Array:
+    """How often each row (n, d) has the lowest loss, and one below the first row's, over joint draws: (n, 2)."""
+    mean, cov = belief.joint(X)
+    values, vectors = np.linalg.eigh((cov + cov.T) / 2)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    draws = mean + np.random.default_rng(0).standard_normal((_DRAWS, len(mean))) @ root.T
+    lowest = np.bincount(draws.argmin(1), minlength=len(mean)) / _DRAWS
+    return np.stack([lowest, (draws < draws[:, :1]).mean(0)], axis=1)

@@ -1,0 +1,118 @@
+"""Intervals: coverage by simulation for every protocol, what looking often does, power, and limits."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab.errors import SpecError
+from trimtab.evidence import across, certify, intervals
+
+several = st.lists(st.floats(-1e6, 1e6).map(lambda v: round(v, 6)), min_size=2, max_size=40).map(np.array)
+
+
+def covers(interval, truth):
+    return interval[0] <= truth <= interval[1]
+
+
+def test_an_always_valid_interval_holds_at_every_look_where_the_plain_one_does_not():
+    rng = np.random.default_rng(3)
+    looks, sims, missed = range(4, 61, 4), 200, np.zeros(2)
+    for d in rng.normal(1.0, 2.0, (sims, 60)):
+        missed[0] += any(not covers(intervals.always_valid(d[:J], 0.0, 0.05), 1.0) for J in looks)
+        missed[1] += any(not covers(intervals.student(d[:J], 0.0, 0.0, 0.05).interval, 1.0) for J in looks)
+    assert missed[0] / sims <= 0.05
+    assert missed[1] / sims > 0.15
+
+
+@given(several, st.floats(0, 1))
+def test_an_always_valid_interval_holds_that_of_a_single_look(d, ratio):
+    low, high = intervals.always_valid(d, ratio, 0.05)
+    plain = intervals.student(d, ratio, 0.0, 0.05).interval
+    slack = 1e-9 * max(1.0, float(np.abs(d).max()))
+    assert low - slack <= plain[0]
+    assert plain[1] <= high + slack
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.01])
+def test_as_many_pairs_as_said_show_it_four_times_in_five(ratio):
+    rng = np.random.default_rng(8)
+    seen = rng.normal(0.5, 1.0, 30)
+    J = intervals.pairs_needed(seen, ratio, 0.0, 0.05)
+    mean, sd = seen.mean(), seen.std(ddof=1)
+    common = sd * math.sqrt(ratio) * rng.standard_normal((2000, 1))  # the part of the variance that pairs share
+    again = mean + common + sd * rng.standard_normal((2000, J))
+    shown = np.mean([intervals.student(d, ratio, 0.0, 0.05).interval[0] > 0 for d in again])
+    assert 0.76 <= shown <= 0.88
+
+
+def test_power_is_unknown_where_nothing_can_settle_it():
+    d = np.array([1.0, -1.0, 0.5, -0.4])
+    assert intervals.pairs_needed(d, 0.25, 0.0, 0.05) is None  # the folds' variance stays above it
+    assert intervals.pairs_needed(-np.abs(d), 0.0, 0.0, 0.05) is None  # a loss shows no gain
+    assert intervals.pairs_needed(np.array([1.0]), 0.0, 0.0, 0.05) is None
+    assert math.isnan(intervals.detectable(np.array([1.0, 1.0]), 0.0, 0.05))
+
+
+def test_what_is_detectable_is_what_the_pairs_at_hand_would_need():
+    d = np.random.default_rng(1).normal(0.0, 1.0, 25)
+    least = intervals.detectable(d, 0.0, 0.05)
+    assert intervals.pairs_needed(d - d.mean() + 1.001 * least, 0.0, 0.0, 0.05) <= 25
+    assert intervals.pairs_needed(d - d.mean() + 0.999 * least, 0.0, 0.0, 0.05) >= 25
+
+
+def test_the_bootstrap_of_a_hold_out_covers():
+    rng, inside = np.random.default_rng(5), 0
+    for _ in range(25):
+        rows = rng.exponential(1.0, 150)
+        found = intervals.bootstrap(lambda i, rows=rows: float(rows[i].mean()), 150, 0.0, 0.05, rng)
+        inside += covers(found.interval, 1.0)
+        assert found.mean == pytest.approx(rows.mean())
+    assert inside >= 21  # of 23.5 expected
+
+
+def test_a_metric_that_is_undefined_on_resamples_shows_nothing():
+    found = intervals.bootstrap(lambda i: math.nan, 10, 0.0, 0.05, np.random.default_rng(0))
+    assert found.interval == (-math.inf, math.inf)
+
+
+def test_the_mean_over_data_sets_covers_when_they_differ():
+    rng, inside, sims = np.random.default_rng(9), 0, 400
+    for _ in range(sims):
+        errors = rng.uniform(0.1, 0.6, 8)
+        gains = 0.3 + 0.4 * rng.standard_normal(8) + errors * rng.standard_normal(8)
+        found, _ = intervals.random_effects(gains, errors, 0.0, 0.05)
+        inside += covers(found.interval, 0.3)
+    assert 0.93 <= inside / sims <= 0.985
+
+
+def test_data_sets_that_agree_are_weighted_by_their_precision():
+    found, between = intervals.random_effects([1.0, 1.0, 1.0], [0.1, 0.2, 0.4], 0.0, 0.05)
+    assert (found.mean, between) == (pytest.approx(1.0), 0.0)
+    one, _ = intervals.random_effects([1.0], [0.1], 0.0, 0.05)
+    assert one.interval == (-math.inf, math.inf)
+
+
+def _evidence(gains, metric="auc"):
+    pairs = [({metric: 0.0}, {metric: g}) for g in gains]
+    return certify(metric, True, {"a": 1}, {"a": 2}, 1, pairs)
+
+
+def test_evidence_of_several_data_sets_is_put_together():
+    rng = np.random.default_rng(2)
+    found = across([_evidence(rng.normal(mu, 0.1, 12)) for mu in (0.5, 0.6, 0.4, 0.55)], equivalence=0.1)
+    assert found.decision == "proven"
+    assert found.p_better + found.p_equivalent + found.p_worse == pytest.approx(1)
+    assert found.interval[0] < 0.5 < found.interval[1]
+    assert "4 data sets" in found.text()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [[], [_evidence([1, 2])], [_evidence([1, 2]), _evidence([1, 2], "f1")], [_evidence([1, 2]), _evidence([1])]],
+)
+def test_evidence_that_does_not_go_together_is_refused(wrong):
+    with pytest.raises(SpecError):
+        across(wrong)

@@ -1,0 +1,123 @@
+"""The certificate of a study, end to end: two stages, what is fixed beforehand, looking again, asking more than once."""
+
+import random
+
+import pytest
+
+import trimtab as tt
+from trimtab.errors import SpecError
+
+SPACE = tt.Space(x=tt.Float(0, 1, default=0.9), y=tt.Float(0, 1, default=0.1))
+
+
+def truth(p):
+    return (p["x"] - 0.3) ** 2 + (p["y"] - 0.6) ** 2
+
+
+def noisy(trial, sd=0.1):
+    return truth(trial.params) + random.Random(f"{trial.seed}/{trial.number}").gauss(0, sd)
+
+
+@pytest.fixture(scope="module")
+def made():
+    study = tt.Study("proof", SPACE, minimize="loss", seed=4, strategy="random")
+    study.run(noisy, trials=50, quiet=True)
+    return study, study.evidence(noisy, replicates=6, quiet=True)
+
+
+def of(study, purpose):
+    return [t for t in study.trials if t.purpose == purpose]
+
+
+def test_finalists_run_on_the_same_fresh_seeds_and_one_of_them_is_certified(made):
+    study, found = made
+    select, certified = of(study, "select"), of(study, "certify")
+    assert {t.parent for t in select} == {f.trial for f in found.finalists}
+    assert len(select) == 4 * len(found.finalists) > 4
+    seeds = {t.replicate: t.seed for t in select}
+    assert all(t.seed == seeds[t.replicate] for t in select)
+    assert not set(seeds.values()) & ({t.seed for t in certified} | {t.seed for t in of(study, "search")})
+    assert found.tuned_trial == found.finalists[0].trial
+    assert len(certified) == 12
+
+
+def test_nothing_runs_twice_and_the_answer_is_the_same(made):
+    study, found = made
+    count = len(study.trials)
+    again = study.evidence(noisy, replicates=6, quiet=True)
+    assert (len(study.trials), again.pairs) == (count, found.pairs)
+    assert study.verify() == []
+
+
+def test_the_answer_says_what_the_search_was_worth(made):
+    _, found = made
+    assert found.optimism == pytest.approx(found.means[1] - found.worth.searched)
+    assert found.worth.over_random > 0
+    for word in ("finalists", "optimism", "random"):
+        assert word in found.text()
+    assert tt.Evidence.from_json(found.to_json()).text() == found.text()
+
+
+def test_looking_again_with_more_pairs_widens_the_interval():
+    study = tt.Study("again", SPACE, minimize="loss", seed=5)
+    study.run(noisy, trials=5, quiet=True)
+    first = study.evidence(noisy, replicates=5, tuned=3, quiet=True)
+    second = study.evidence(noisy, replicates=10, tuned=3, quiet=True)
+    assert (first.sequential, second.sequential) == (False, True)
+    assert second.pairs[:5] == first.pairs
+    assert any("however often one looks" in n for n in second.notices)
+
+
+def test_another_setting_shares_the_95_percent():
+    study = tt.Study("more", SPACE, minimize="loss", seed=5)
+    study.run(noisy, trials=5, quiet=True)
+    first, second = (study.evidence(noisy, replicates=5, tuned=n, quiet=True) for n in (3, 4))
+    both = study.evidence(noisy, replicates=5, tuned=3, quiet=True)
+    assert (first.compared, second.compared, both.compared) == (1, 2, 2)
+    assert both.interval[0] < first.interval[0]
+    assert len(of(study, "certify")) == 15  # the baseline's runs serve both
+
+
+def test_what_was_fixed_beforehand_stays_on_record():
+    study = tt.Study("fixed", SPACE, minimize="loss", seed=6)
+    study.run(noisy, trials=4, quiet=True)
+    found = study.evidence(noisy, replicates=5, tuned=2, minimum_effect=9.0, quiet=True)
+    assert found.decision != "proven"
+    assert all(t.why["minimum_effect"] == 9.0 for t in of(study, "certify"))
+    loosened = study.evidence(noisy, replicates=5, tuned=2, quiet=True)
+    assert any("was fixed as 9 before the runs and is 0 now" in n for n in loosened.notices)
+
+
+def test_a_sequential_certificate_stops_when_it_is_clear():
+    study = tt.Study("until", SPACE, minimize="loss", seed=7)
+    study.run(lambda t: noisy(t, 0.02), trials=12, quiet=True)
+    found = study.evidence(lambda t: noisy(t, 0.02), replicates=60, sequential=True, quiet=True)
+    assert found.decision == "proven"
+    assert len(found.pairs) < 60
+    assert "always-valid" in found.text()
+
+
+def test_every_goal_is_judged_and_corrected_for():
+    study = tt.Study("goals", SPACE, minimize=["loss", "size"], seed=8, strategy="random")
+
+    def both(trial):
+        return {
+            "loss": noisy(trial),
+            "size": trial.params["x"] + random.Random(trial.seed + trial.number).random() / 10,
+        }
+
+    study.run(both, trials=8, quiet=True)
+    found = study.evidence(both, replicates=6, tuned=5, quiet=True)
+    alone = study.evidence(both, replicates=6, tuned=5, metric="loss", quiet=True)
+    assert (found.compared, alone.compared) == (2, 1)
+    assert [g.metric for g in found.goals] == ["size"]
+    assert found.interval[1] - found.interval[0] > alone.interval[1] - alone.interval[0]
+
+
+@pytest.mark.parametrize(("name", "bad"), [("finalists", 0), ("replicates", 1), ("minimum_effect", -1.0)])
+def test_a_wrong_question_is_refused_before_anything_runs(made, name, bad):
+    study, _ = made
+    count = len(study.trials)
+    with pytest.raises(SpecError, match=name):
+        study.evidence(noisy, quiet=True, **{name: bad})
+    assert len(study.trials) == count

@@ -1,0 +1,98 @@
+"""What the data supports: noise is not mistaken for quality, and what is no noise is not doubted."""
+
+import numpy as np
+import pytest
+
+import trimtab as tt
+from trimtab.engine import Candidate
+from trimtab.evidence.selection import chosen
+from trimtab.evidence.worth import equal_trials, over_random
+from trimtab.goals import Goal
+from trimtab.records import Purpose, State, StudySpec, Trial
+from trimtab.standing import believed, standings
+
+SPACE = tt.Space(x=tt.Float(0, 1), y=tt.Float(0, 1), kind=tt.Choice("a", "b"))
+
+
+def truth(p):
+    return (p["x"] - 0.3) ** 2 + 0.5 * (p["y"] - 0.6) ** 2 + 0.1 * (p["kind"] == "b")
+
+
+def tried(n, sd, seed=0, maximize=False, feasible=True):
+    """n random settings with their noisy losses, and the spec of their study."""
+    rng = np.random.default_rng(seed)
+    settings = SPACE.decode(SPACE.sample(n, rng))
+    sign = -1 if maximize else 1
+    made = [
+        Candidate(
+            Trial(0, i, State.DONE, Purpose.SEARCH, p, 0), {"m": sign * (truth(p) + sd * rng.normal())}, 1, feasible
+        )
+        for i, p in enumerate(settings)
+    ]
+    return StudySpec("s", SPACE, (Goal("m", maximize),)), made
+
+
+def test_the_best_of_noisy_results_is_nearer_to_the_truth_than_the_luckiest():
+    better = []
+    for seed in range(25):
+        spec, made = tried(60, 0.15, seed)
+        best = standings(spec, made).best
+        lucky = min(made, key=lambda c: c.metrics["m"])
+        better.append(truth(lucky.trial.params) - truth(best.trial.params))
+    assert np.mean(better) > 0.01
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_without_noise_the_best_value_is_the_best(deterministic):
+    spec, made = tried(60, 0.0)
+    spec = StudySpec("s", SPACE, spec.goals, deterministic=deterministic)
+    found = standings(spec, made)
+    assert not found.noisy
+    assert found.warning is None
+    assert found.best is min(made, key=lambda c: c.metrics["m"])
+    assert len(found.finalists(5)) == 1
+
+
+def test_the_direction_of_the_goal_changes_signs_only():
+    down, up = (standings(*tried(60, 0.15, 3, maximize)) for maximize in (False, True))
+    assert [s.candidate.trial.number for s in down.order] == [s.candidate.trial.number for s in up.order]
+    assert [s.mean for s in down.order] == pytest.approx([-s.mean for s in up.order])
+
+
+def test_noise_is_measured_and_told():
+    found = standings(*tried(150, 0.15))
+    assert found.noise == pytest.approx(0.15, rel=0.25)
+    assert "the lead is inside the noise" in found.warning
+    assert 1 < len(found.finalists(5)) <= 5
+    assert sum(s.p_best for s in found.order) == pytest.approx(1)
+
+
+def test_few_results_and_infeasible_ones_are_no_ground_for_doubt():
+    assert not standings(*tried(12, 0.15)).noisy
+    assert standings(*tried(60, 0.15, feasible=False)).order == ()
+    assert standings(*tried(60, 0.15, feasible=False)).best is None
+
+
+def test_fresh_runs_outweigh_what_the_search_supports_when_there_are_enough():
+    prior, sd = np.array([0.0, 0.1]), np.array([0.1, 0.1])
+    level = np.array([0.5, -0.5, 0.2, 0.0, 0.3, -0.4])  # of the seeds: the same for both
+    fresh = level + np.array([[0.3], [0.0]]) + 0.01 * np.random.default_rng(0).normal(size=(2, 6))
+    assert chosen(prior, sd, fresh, 0.1) == 1
+    assert chosen(prior, sd, np.full((2, 3), np.nan), 0.1) == 0
+    assert chosen(prior, sd, np.array([[np.nan, np.nan], [9.0, 9.0]]), 0.1) == 1  # the other one fails
+    assert chosen(np.array([0.0, 5.0]), sd, np.array([[1.0], [0.9]]), 0.5) == 0  # one noisy run is little
+
+
+def test_what_random_search_would_have_found_is_less():
+    spec, made = tried(100, 0.05)
+    belief = believed(spec, made)
+    best = SPACE.encode([{"x": 0.3, "y": 0.6, "kind": "a"}])[0]
+    assert 0 < over_random(belief, SPACE, best, 10) < 0.1
+    assert over_random(belief, SPACE, best, 10) > over_random(belief, SPACE, best, 1000)
+    assert np.isnan(over_random(None, SPACE, best, 10))
+
+
+def test_equal_cost_is_fewer_trials_where_random_ones_are_dearer():
+    costs, blind = np.array([2.0] * 10 + [1.0] * 30), np.arange(40) < 10
+    assert equal_trials(costs, blind) == 25
+    assert equal_trials(np.zeros(40), blind) == 40
