@@ -120,9 +120,12 @@ def _baseline(p: Problem, kind: str) -> Any:
 def simulations(studies: int) -> list[list[Any]]:
     table = []
     for kind in ("gain", "no gain", "flat"):
+        every = []
         for ratio in (0.3, 1.0, 2.0):
             rows = [simulated(p, ratio, s, kind) for s in range(studies // 4) for p in problems_once()]
             table.append(summary(f"{kind}, noise {ratio:g} x signal", rows))
+            every += rows
+        table.append(summary(f"{kind}, all", every))
     return table
 
 
