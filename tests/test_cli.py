@@ -19,7 +19,8 @@ from trimtab.cli import cli
 
 EXAMPLES = Path(__file__).parent / "examples"
 VERBS = ["demo", "run", "list", "show", "best", "trials", "evidence", "report", "verify", "pause", "resume", "cancel",
-         "archive", "delete", "db", "report-metrics", "replay", "reproduce", "submit", "worker"]  # fmt: skip
+         "archive", "delete", "db", "report-metrics",
+         "replay", "reproduce", "sign", "key", "submit", "worker"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import engine, proof
+from . import engine, keys, proof, seals
 from .book import Book
-from .environment import environment, numerics
+from .capture import environment, numerics
 from .errors import Damaged
 from .evidence import Evidence
 from .records import Change, Resources, StudyRecord, StudySpec, StudyState, Trial
@@ -115,17 +115,28 @@ class Audited:
         if self.record.state is not StudyState.ARCHIVED:
             self.storage.revise(self._book.study, Change(kind, body=body, actor=actor))
 
+    def sign(self, timestamp: str | None = None) -> None:
+        """Add a checkpoint: the chain up to here, signed with this user's Ed25519 key (extra `sign`).
+
+        The key is made at its first use, outside the database (see `keys`). timestamp: address of a time-stamp authority
+        (RFC 3161), whose token is kept with the signature. Raises UserError; nothing is written then.
+        """
+        self._say("checkpoint", keys.sign(self.record, timestamp))
+
     def verify(self) -> list[str]:
-        """What does not fit in the record; empty when it is intact."""
-        study = self._book.study
-        witness = self.storage.witnessed(self._book.ledger.study.uid)  # first: the record only grows after it
+        """What does not fit in the record: rows, chain, witness, signatures; empty when it is intact."""
+        study, uid = self._book.study, self._book.ledger.study.uid
+        witness = [*self.storage.witnessed(uid), *keys.signed(uid)]  # first: the record only grows after it
         try:
             snapshot = self.storage.trials(study)
             events = self.storage.events(study)[: snapshot.study.position]
             reports, actors = self.storage.reports(study), self.storage.actors(study)
         except Damaged as error:
             return [str(error)]
-        return findings(snapshot.study, snapshot.trials, reports, events, witness, actors)
+        found = findings(snapshot.study, snapshot.trials, reports, events, witness, actors)
+        if any(e.kind == "checkpoint" for e in events):
+            found += seals.findings(uid, events, keys.trusted(), keys.authorities())
+        return found
 
     def report(self, path: str | os.PathLike[str], *, data: Mapping[str, Any] | None = None) -> Path:
         """Write the study's document: one self-contained HTML file. `data` describes the data set (name, rows, ...)."""
@@ -134,7 +145,7 @@ class Audited:
         study = self._book.study
         text = render(
             self.record, self.trials, self.storage.reports(study), self.storage.events(study), self.result(),
-            environment(), self.verify(), data, time.time(),
+            {k: v for k, v in environment().items() if k != "installed"}, self.verify(), data, time.time(),
         )  # fmt: skip
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)

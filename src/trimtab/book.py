@@ -6,6 +6,7 @@ from typing import Any
 
 from . import engine
 from .errors import SpecError, Stale
+from .inputs import Inputs
 from .records import TOLD, Proposal, StudySpec, Trial
 from .storage import Storage
 from .strategies import Strategy, strategy
@@ -22,6 +23,7 @@ class Book:
         self.storage = storage
         self.study = study
         self._custom = custom
+        self.inputs = Inputs(storage, study)
         self._folded: engine.Fold | None = None
         self._turn = threading.RLock()
         self.ledger = engine.Ledger(storage.trials(study, since=0).study)

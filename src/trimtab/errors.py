@@ -5,6 +5,7 @@ TrimtabError
 │   ├── SpaceError       a parameter, a condition or a `require` expression
 │   ├── SpecError        a study's goals, constraints, budget, baseline, strategy or file
 │   ├── ObjectiveError   the objective cannot be found, sent to a worker, or never returns what the study needs
+│   ├── InputChanged     data or code is not what the record names, and the user refuses changes
 │   ├── StudyNotFound    no study of that name in the store
 │   ├── StudyMismatch    the name is taken by a study with another spec
 │   └── StorageError     the store cannot be opened, read or written (locked, corrupt, foreign, read-only, full)
@@ -38,6 +39,10 @@ class SpecError(UserError):
 
 class ObjectiveError(UserError):
     """The objective cannot be found, cannot be sent to a worker, or never returns what the study needs."""
+
+
+class InputChanged(UserError):
+    """Data or code is not what the record names, and the study was opened with on_change="refuse"."""
 
 
 class StudyNotFound(UserError):

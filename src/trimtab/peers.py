@@ -13,8 +13,8 @@ from secrets import token_hex
 
 from .announcements import Announcement, allowed, facts, latest
 from .book import Book
+from .capture import environment
 from .engine import Close, Terms, plan
-from .environment import environment
 from .errors import ObjectiveError
 from .executors.local import Local
 from .objective import Source

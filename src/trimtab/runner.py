@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from .announcements import facts, shared
 from .book import Book
+from .capture import environment
 from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
-from .environment import environment
 from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError
 from .executors import Executor
 from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
@@ -72,11 +72,13 @@ def staff(
     _priced(book, resources)
     called = source(objective, book.spec)
     slots = executor(called, workers, resources, supervised)
-    said = facts(called, resources, workers, environment())
+    said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
     with ExitStack() as cleanup:
         cleanup.callback(slots.close)
         book.storage.revise(book.study, Change("run", body=said))
-        crew = Crew(book.storage, slots, lambda: book.spec, book.study, resources, LEASE)
+        crew = Crew(
+            book.storage, slots, lambda: book.spec, book.study, resources, LEASE, lambda: book.inputs.check(called)
+        )
         cleanup.callback(crew.close)
         with Progress(book.spec, quiet=quiet) as progress, _terminable():
             yield Staff(f"{worker()}:{token_hex(4)}", crew, slots, lambda ledger: progress.update(ledger, time.time()))

@@ -14,6 +14,7 @@ from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale
 from .evidence import Evidence
 from .goals import Metrics
+from .inputs import Inputs
 from .records import (
     Budget,
     Change,
@@ -61,8 +62,9 @@ class Study(Audited):
     the whole study, over all workers and calls. baseline: params to beat; the defaults of the space otherwise. strategy: a
     name or an object. storage: URL such as "sqlite:///trimtab.db"; private memory otherwise. replicates: how often equal
     params may be tried. retries: how often a trial that failed by itself is tried again. max_failures: in a row, before the
-    study stops (20 unless said; None: never). deterministic: equal params give equal results. fresh: archive a study of this
-    name and begin anew.
+    study stops (20 unless said; None: never). deterministic: equal params give equal results. data: {name: path, array or
+    table} that results depend on, whose fingerprints are recorded. on_change: when it or the objective's code changes,
+    "record" that and go on, or "refuse" to start trials. fresh: archive a study of this name and begin anew.
 
     Raises SpecError and SpaceError for a wrong call, StudyMismatch when the stored study has another spec (a changed
     budget is an audited revision by itself), StudyNotFound, StorageError.
@@ -85,6 +87,8 @@ class Study(Audited):
         retries: int | None = None,
         max_failures: int | EllipsisType | None = ...,
         deterministic: bool | None = None,
+        data: Mapping[str, Any] | None = None,
+        on_change: str = "record",
         fresh: bool = False,
     ) -> None:
         said = opening.given(
@@ -96,6 +100,7 @@ class Study(Audited):
         record = opening.open_study(self.storage, name, said, fresh)
         custom = None if strategy is None or isinstance(strategy, str) else strategy
         self._book = Book(self.storage, record.id, custom)
+        self._book.inputs = Inputs(self.storage, record.id, data, on_change)
         self._asked: dict[int, Trial] = {}
         self._standings: tuple[int, Standings | None] = (0, None)
 
@@ -178,6 +183,7 @@ class Study(Audited):
         It is held without expiry, or until `lease` (seconds or "5m") runs out. Raises BudgetSpent or Exhausted.
         """
         held = seconds(lease, "lease")
+        self._book.inputs.check()
         while True:
             trial = self.storage.claim([self._book.study], runner.worker(), held, purposes=[Purpose.SEARCH])
             if trial is not None:

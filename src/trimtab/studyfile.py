@@ -335,6 +335,8 @@ _STUDY: Mapping[str, Read] = {  # keyword arguments of Study
     "retries": _whole,
     "max_failures": _whole,
     "deterministic": _flag,
+    "data": lambda value, where: {k: _text(v, f"{where}.{k}") for k, v in _params(value, where).items()},
+    "on_change": _text,
 }
 _FILE: Mapping[str, Read] = {
     "study": _text,

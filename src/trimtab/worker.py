@@ -97,9 +97,11 @@ class Crew:
         study: int,
         resources: Resources,
         lease: float = LEASE,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         self._storage, self._executor, self._spec_of = storage, executor, spec_of
         self._study, self._resources, self._lease = study, resources, lease
+        self._before = before  # called before each start; what it raises ends the run
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
         self._notes: dict[int, list[str]] = {}
@@ -110,6 +112,7 @@ class Crew:
 
     def start(self, trial: Trial) -> None:
         """Launch a claimed trial."""
+        self._before()
         job = Job(
             key=(trial.study, trial.number, trial.attempt),
             payload=payload(trial, self._spec_of().metrics),

@@ -38,6 +38,31 @@ def verify(name: str) -> None:
 
 @click.command()
 @the_name
+@click.option("--timestamp", metavar="URL", help="Also get a time stamp (RFC 3161) from this authority.")
+@storage_flag
+def sign(name: str, timestamp: str | None) -> None:
+    """Sign the record as it stands with your key."""
+    from .. import keys
+
+    study = opened(name)
+    study.sign(timestamp)
+    click.echo(f"study {name!r}: signed up to event {study.record.position - 1} with key {keys.public()}")
+
+
+@click.command()
+@click.option("--trust", metavar="KEY", help="Trust this public key from now on.")
+@click.option("--name", metavar="NAME", help="Whose it is.")
+def key(trust: str | None, name: str | None) -> None:
+    """Print your public key, or trust another's."""
+    from .. import keys
+
+    if (trust is None) != (name is None):
+        raise click.UsageError("--trust and --name go together: --trust KEY --name NAME")
+    click.echo(keys.public() if trust is None or name is None else keys.trust(name, trust))
+
+
+@click.command()
+@the_name
 @json_option
 @storage_flag
 def replay(name: str, as_json: bool) -> None:
@@ -76,4 +101,4 @@ def reproduce(
         raise Ended(1, f"study {name!r}: not every trial gave its metrics again")
 
 
-VERBS = (report, verify, replay, reproduce)
+VERBS = (report, verify, sign, key, replay, reproduce)

@@ -83,7 +83,7 @@ def _study(name: str, out: Path, trials: int) -> "Study":
 
 def _keep(study: "Study", tuned: int, path: Path) -> Path:
     """Fit the certified setting to all rows and save it, with a JSON that says where it comes from; keep one that is there."""
-    from ..environment import environment
+    from ..capture import environment
     from . import credit
 
     best, card = study.trials[tuned], path.with_suffix(".json")

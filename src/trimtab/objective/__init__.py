@@ -5,6 +5,7 @@ which the pickled Source was sent. Code travels only through the pipe to our own
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,12 +30,14 @@ class Source:
     """An objective that has been checked.
 
     kind: "function", "path" or "command". text: qualified name, import path or template. fingerprint: sha256 of the
-    source text or template. Pickling one raises ObjectiveError when its function cannot leave this process.
+    source text or template. files: those that a change of the code would change.
+    Pickling one raises ObjectiveError when its function cannot leave this process.
     """
 
     kind: str
     text: str
     fingerprint: str
+    files: tuple[str, ...] = ()  # where its code stands, as far as that is known
     code: bytes = field(default=b"", repr=False)  # the packed function, in the process to which it was sent
     call: Objective | None = field(default=None, repr=False, compare=False)  # in the process that made it
 
@@ -84,17 +87,19 @@ def source(objective: Any, spec: "StudySpec") -> Source:
         return objective
     if isinstance(objective, Command):
         command.check(objective.template, spec.space.params)
-        return Source("command", objective.template, _sha(objective.template))
+        files = tuple(word for word in command.words(objective.template) if os.path.isfile(word))
+        return Source("command", objective.template, _sha(objective.template), files)
     if isinstance(objective, str):
         call, text = paths.find(objective)
         functions.check(call)
-        return Source("path", objective, _sha(text), call=call)
+        return Source("path", objective, _sha(text), functions.files_of(call), call=call)
     if not callable(objective):
         raise ObjectiveError(
             f"objective={objective!r} cannot be called; give a function of the trial, 'train.py:objective' or a Command"
         )
     functions.check(objective)
-    return Source("function", functions.name_of(objective), _sha(functions.text_of(objective)), call=objective)
+    text = functions.text_of(objective)
+    return Source("function", functions.name_of(objective), _sha(text), functions.files_of(objective), call=objective)
 
 
 def _sha(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import pickle
 from collections.abc import Iterator
 from types import CodeType
@@ -28,6 +29,15 @@ def text_of(objective: Any) -> str:
     except (OSError, TypeError):
         code = getattr(inner, "__code__", None)
         return (name_of(objective) if code is None else _code_text(code)) + bound
+
+
+def files_of(objective: Any) -> tuple[str, ...]:
+    """The file in which a callable is written; none for what was typed in or compiled."""
+    try:
+        file = inspect.getsourcefile(_innermost(objective))
+    except TypeError:
+        return ()
+    return (file,) if file is not None and os.path.isfile(file) else ()
 
 
 def _innermost(objective: Any) -> Any:

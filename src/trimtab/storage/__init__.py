@@ -96,7 +96,8 @@ class Storage(Protocol):
         cancelled, for nobody would take it);
         note (change.text is appended to trial `number`'s notes: {"note": commitment});
         import (change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each);
-        run, evidence, holdout, witness, replay, reproduce (change.body only).
+        run, evidence, holdout, witness, replay, reproduce, inputs,
+        checkpoint (change.body only).
 
         Raises Stale for an illegal transition, a trial that does not
         exist, or any change to an archived study; StudyNotFound for no study.

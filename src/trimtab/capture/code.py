@@ -1,0 +1,27 @@
+"""Which code an objective is: its own text, the files in which it stands, and the state of the repository around them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .data import Input, Look, look
+from .versions import state_of
+
+
+def code(
+    text: str, fingerprint: str, files: Sequence[str], last: dict[str, Look], repository: bool = True
+) -> dict[str, Any]:
+    """{"objective", "fingerprint", "files": {name: sha256}, "git": {commit, dirty, diff_sha256}} of an objective.
+
+    files: where it stands. `last` keeps the looks at them from call to call, so that unchanged files are not read again.
+    repository: whether to ask git, which takes longer than the rest.
+    """
+    found = {}
+    for file in files:
+        last[file] = look(Input(file, file), last.get(file)) if os.path.exists(file) else Look({"sha256": "missing"})
+        found[os.path.basename(file)] = last[file].fingerprint["sha256"]
+    made: dict[str, Any] = {"objective": text, "fingerprint": fingerprint, "files": found}
+    if repository and files and (git := state_of(Path(files[0]))) is not None:
+        made["git"] = git
+    return made

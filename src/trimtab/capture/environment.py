@@ -1,0 +1,113 @@
+"""What a study ran on: interpreter, machine and packages, for the record and the report."""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("trimtab", "numpy", "scipy", "SQLAlchemy", "scikit-learn", "lightgbm", "xgboost", "torch", "pandas")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "PYTHONHASHSEED")
+
+
+def environment() -> dict[str, Any]:
+    """Python, operating system, hardware, BLAS, threads, the packages that shape results and all others.
+
+    installed: every package as "name==version". numerics: see `numerics`.
+    """
+    return {**_fixed(), "threads": {k: os.environ[k] for k in _THREADS if k in os.environ}}
+
+
+@cache
+def _fixed() -> dict[str, Any]:
+    """What does not change while this process lives."""
+    installed = sorted(_installed())
+    return {
+        "python": sys.version.split()[0],
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "memory": _memory(),
+        "gpus": _gpus(),
+        "blas": sorted(f"{p['internal_api']} {p.get('version')} ({p.get('architecture', '?')})" for p in _pools()),
+        "packages": {name: v for name in _PACKAGES if (v := _version(name)) is not None},
+        "installed": installed,
+        "numerics": numerics(),
+    }
+
+
+def numerics() -> str:
+    """Fingerprint of what decides the last digits of a proposal: numpy, scipy, BLAS, and the processor's vector units.
+
+    Where two machines have the same one, a record gives its proposals again exactly.
+    """
+    import numpy as np
+
+    pools = [{k: v for k, v in p.items() if k in _OF_A_POOL} for p in _pools()]
+    vectors = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    versions = [metadata.version("numpy"), metadata.version("scipy"), platform.machine()]
+    said = json.dumps([versions, sorted(pools, key=str), vectors], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+_OF_A_POOL = ("internal_api", "version", "architecture")
+
+
+def _pools() -> list[dict[str, Any]]:
+    """The BLAS libraries of numpy and scipy."""
+    import numpy as np  # noqa: F401  (a library must be loaded to be found)
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    ours = [p for p in threadpool_info() if p["user_api"] == "blas"]
+    return [p for p in ours if any(part in str(p.get("filepath")) for part in ("numpy", "scipy"))] or ours
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _installed() -> set[str]:
+    """By the names of the folders that describe packages: reading each of them would take long."""
+    found = set()
+    for place in sys.path:
+        for info in Path(place or ".").glob("*.dist-info") if os.path.isdir(place or ".") else ():
+            name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
+            found.add(f"{name}=={version}")
+    return found
+
+
+def _processor() -> str:
+    """The model's name, as Linux tells it; the architecture elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _memory() -> int:
+    """Bytes of the machine."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def _gpus() -> list[str]:
+    """Models and driver of NVIDIA cards, as their kernel driver tells them; empty where there are none."""
+    root = Path("/proc/driver/nvidia")
+    try:
+        texts = [p.read_text(errors="replace") for p in sorted(root.glob("gpus/*/information"))]
+        models = [line.partition(":")[2].strip() for t in texts for line in t.splitlines() if line.startswith("Model")]
+        return models and [*models, root.joinpath("version").read_text(errors="replace").splitlines()[0]]
+    except OSError:
+        return []

@@ -1,0 +1,111 @@
+"""Code and data under a running study: looked at before each trial, and a change recorded or refused, as the user set it."""
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .capture import Input, Look, code, different, look
+from .errors import InputChanged, SpecError
+from .records import Change, State, StudyState
+from .storage import Storage
+
+if TYPE_CHECKING:
+    from .objective import Source
+
+POLICIES = ("record", "refuse")
+
+
+class Inputs:
+    """What a study's results depend on: the named `data` (paths, arrays, tables), and the objective's files.
+
+    on_change: "record" writes an `inputs` event and goes on; "refuse" writes it and raises InputChanged. What is compared
+    with is the record, not this process: a change between two runs is noticed at the start of the second.
+    """
+
+    def __init__(
+        self, storage: Storage, study: int, data: Mapping[str, Any] | None = None, on_change: str = "record"
+    ) -> None:
+        if on_change not in POLICIES:
+            raise SpecError(f"on_change={on_change!r} is not known; choose 'record' or 'refuse'")
+        if data is not None and not isinstance(data, Mapping):
+            raise SpecError(f"data={data!r} has no names; write data={{'train': 'train.csv'}}")
+        self._storage, self._study = storage, study
+        self._inputs = [Input(str(name), what) for name, what in (data or {}).items()]
+        self._refuse = on_change == "refuse"
+        self._looks: dict[str, Look] = {}
+        self._files: dict[str, Look] = {}
+        self._last: Any = None  # what was last found to fit the record
+        self._known: dict[str, Any] = {"data": {}, "code": None}
+        self._read = 0
+        self._turn = threading.Lock()
+
+    @property
+    def watched(self) -> bool:
+        return bool(self._inputs)
+
+    def begin(self, called: "Source | None" = None) -> dict[str, Any]:
+        """Look at everything; what a `run` event says of it. Raises InputChanged when a change is refused."""
+        with self._turn:
+            self._last = None
+            return self._look(called, memory=True)
+
+    def check(self, called: "Source | None" = None) -> None:
+        """Look at files again, before a trial starts. Raises InputChanged when a change is refused."""
+        with self._turn:
+            self._look(called, memory=False)
+
+    def _look(self, called: "Source | None", memory: bool) -> dict[str, Any]:
+        for given in self._inputs:
+            if memory or given.name not in self._looks or self._looks[given.name].marks:
+                self._looks[given.name] = look(given, self._looks.get(given.name))
+        now: dict[str, Any] = {"data": {name: found.fingerprint for name, found in self._looks.items()}, "code": None}
+        if called is not None:
+            now["code"] = code(called.text, called.fingerprint, called.files, self._files, repository=memory)
+        if now == self._last:
+            return now
+        changed = self._changed(now)
+        if changed or (called is None and now["data"].keys() - self._known["data"].keys()):
+            self._write(now, changed)
+        self._known = {"data": {**self._known["data"], **now["data"]}, "code": now["code"] or self._known["code"]}
+        self._last = now
+        return now
+
+    def _changed(self, now: Mapping[str, Any]) -> dict[str, str]:
+        """Name of an input -> what changed since the record last accepted it."""
+        self._recall()
+        known = self._known
+        found = {f"data {n}": different(known["data"][n], f) for n, f in now["data"].items() if n in known["data"]}
+        if now["code"] is not None and known["code"] is not None:
+            found["code"] = _other_code(known["code"], now["code"])
+        return {name: what for name, what in found.items() if what}
+
+    def _recall(self) -> None:
+        """What the record last accepted."""
+        for e in self._storage.events(self._study, since=self._read):
+            self._read = e.position
+            if e.kind in ("run", "inputs") and not e.body.get("refused"):
+                self._known["data"] |= e.body.get("data") or {}
+                self._known["code"] = e.body.get("code") or self._known["code"]
+
+    def _write(self, now: Mapping[str, Any], changed: Mapping[str, str]) -> None:
+        refused = bool(changed) and self._refuse
+        snapshot = self._storage.trials(self._study)
+        running = sorted(t.number for t in snapshot.trials if t.state is State.RUNNING)
+        if snapshot.study.state is not StudyState.ARCHIVED:
+            body = {**now, "changed": dict(changed), "refused": refused, "running": running}
+            self._storage.revise(self._study, Change("inputs", body=body))
+        if refused:
+            what = "; ".join(f"{name}: {text} changed" for name, text in changed.items())
+            raise InputChanged(
+                f"study {snapshot.study.name!r}: {what}. Put it back, or go on with the change: on_change='record'"
+            )
+
+
+def _other_code(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What differs between two states of the code, in words; "" when it is the same."""
+    if before["objective"] != after["objective"]:
+        return f"the objective (was {before['objective']}, is {after['objective']})"
+    names = [n for n in {**before["files"], **after["files"]} if before["files"].get(n) != after["files"].get(n)]
+    if names:
+        return f"files {', '.join(names)}"
+    return "the objective's own text" if before["fingerprint"] != after["fingerprint"] else ""

@@ -1,0 +1,139 @@
+"""The keys of this user, outside every database: one to sign with, those that are trusted, and what was signed here.
+
+Folder $XDG_STATE_HOME/trimtab/keys (else ~/.local/state/trimtab/keys):
+signing.pem   the private key (Ed25519, readable by its owner alone), made when something is first signed
+NAME.pub      public keys that are trusted, in hexadecimal
+NAME.crt      root certificates (PEM) of time-stamp authorities that are trusted
+signed        heads that were signed here, as in a witness file: a chain that was rewritten cannot fit them
+"""
+
+import base64
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .records import StudyRecord
+from .seals import message
+from .storage import witness
+
+PATIENCE = 30.0  # seconds for an answer of a time-stamp authority
+
+
+def folder() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "trimtab" / "keys"
+
+
+def sign(study: StudyRecord, authority: str | None = None) -> dict[str, Any]:
+    """The body of a checkpoint of the study as it stands, signed with this user's key; with an authority's time stamp.
+
+    Raises UserError when the extra `sign` is missing, the key cannot be read or made, or the authority does not answer.
+    """
+    key = _key()
+    signature = key.sign(message(study.uid, study.position, study.head))
+    made = {"position": study.position, "head": study.head, "key": public(), "signature": signature.hex()}
+    if authority is not None:
+        made["timestamp"] = _stamp(signature, authority)
+    witness.append(folder() / "signed", [(study.uid, study.position, study.head)])
+    return made
+
+
+def public() -> str:
+    """This user's public key, in hexadecimal. The key is made when there is none."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    raw = _key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return str(raw.hex())
+
+
+def trusted() -> dict[str, str]:
+    """Public key -> whose it is: this user's own, and those in the folder."""
+    found = {p.read_text(encoding="ascii").strip(): p.stem for p in sorted(folder().glob("*.pub"))}
+    return found | ({public(): "this user"} if (folder() / "signing.pem").exists() else {})
+
+
+def trust(name: str, key: str) -> Path:
+    """Trust a public key. Raises UserError for what is none."""
+    try:
+        if len(bytes.fromhex(key)) != 32:
+            raise ValueError
+    except ValueError:
+        raise UserError(f"{key!r} is no public key: 64 hexadecimal digits, as `trimtab key` prints them") from None
+    return _write(f"{name}.pub", key.lower().encode(), 0o644)
+
+
+def authorities() -> list[bytes]:
+    """Root certificates of the time-stamp authorities that are trusted."""
+    return [p.read_bytes() for p in sorted(folder().glob("*.crt"))]
+
+
+def signed(uid: str) -> list[tuple[int, str]]:
+    """(position, hash) of what was signed here of a study."""
+    return witness.read(folder() / "signed", uid)
+
+
+def _key() -> Any:
+    """The private key, made at its first use."""
+    try:
+        from cryptography.hazmat.primitives import serialization as form
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    except ImportError:
+        raise UserError('signing needs cryptography; run: pip install "trimtab[sign]"') from None
+    path = folder() / "signing.pem"
+    if not path.exists():
+        made = Ed25519PrivateKey.generate()
+        pem = made.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+        _write(path.name, pem, 0o600)
+    try:
+        return form.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read as a key ({error}); put it back from a backup, or move it away"
+        ) from None
+
+
+def _write(name: str, content: bytes, mode: int) -> Path:
+    """Write a file that is not there yet, for its owner; one that another process has just made stays."""
+    path = folder() / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = path.with_name(f"{name}.{os.getpid()}")
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            if name.endswith(".pub"):
+                os.replace(fresh, path)
+        fresh.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}; set XDG_STATE_HOME to a folder of yours"
+        ) from None
+    return path
+
+
+def _stamp(signature: bytes, authority: str) -> str:
+    """The answer of a time-stamp authority, base64."""
+    try:
+        from rfc3161_client import TimestampRequestBuilder, decode_timestamp_response
+    except ImportError:
+        raise UserError('time stamps need rfc3161-client; run: pip install "trimtab[sign]"') from None
+    if not authority.startswith(("http://", "https://")):
+        raise UserError(f"timestamp={authority!r} is no address of an authority; write https://...")
+    asked = TimestampRequestBuilder().data(signature).build()
+    request = urllib.request.Request(
+        authority, data=asked.as_bytes(), headers={"Content-Type": "application/timestamp-query"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            content = answer.read(1_000_000)
+        if decode_timestamp_response(content).status != 0:
+            raise ValueError("it was refused")
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        raise UserError(f"{authority} gave no time stamp ({error}); try again, or sign without one") from None
+    return base64.b64encode(content).decode("ascii")

@@ -1,0 +1,96 @@
+"""Signed checkpoints of a chain: what is signed, and whether signatures and time-stamp tokens fit. Pure; keys come in.
+
+A checkpoint is an event {"position", "head", "key", "signature"[, "timestamp"]}: an Ed25519 signature of the study's uid
+and the hash of the event at `position`, which covers all before it. The token (RFC 3161, base64) is an authority's word
+that the signature existed at a time.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .canonical import dumps
+from .records import Event
+
+
+def message(uid: str, position: int, head: str) -> bytes:
+    """What a checkpoint signs."""
+    return dumps({"trimtab": "checkpoint", "study": uid, "position": position, "head": head}).encode()
+
+
+def findings(
+    uid: str, events: Sequence[Event], trusted: Mapping[str, str], authorities: Iterable[bytes] = ()
+) -> list[str]:
+    """One line for each checkpoint that does not fit.
+
+    trusted: public key (hex) -> whose it is; where it is empty any key will do. authorities: root certificates (PEM) of
+    time-stamp authorities; where there are none, a token need only be of this signature.
+    """
+    hashes, roots, found = {e.position: e.hash for e in events}, list(authorities), list[str]()
+    for e in events:
+        if e.kind == "checkpoint":
+            wrong = _wrong(uid, e, hashes, trusted) or _untimely(e.body, roots)
+            found += [f"event {e.position} (checkpoint): {wrong}"] if wrong else []
+    return found
+
+
+def _wrong(uid: str, e: Event, hashes: Mapping[int, str], trusted: Mapping[str, str]) -> str:
+    """What is wrong with a signature; "" when it fits."""
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    except ImportError:
+        return 'its signature cannot be checked here; run: pip install "trimtab[sign]"'
+    said = e.body
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(said["key"]))
+        key.verify(bytes.fromhex(said["signature"]), message(uid, said["position"], said["head"]))
+    except (InvalidSignature, ValueError, TypeError, KeyError):
+        return "its signature does not fit what it signs"
+    if said["position"] >= e.position or hashes.get(said["position"]) != said["head"]:
+        return f"it signs another event {said['position']} than the chain holds"
+    if trusted and said["key"] not in trusted:
+        return (
+            f"it is signed with key {said['key'][:16]}, which is not trusted here; if it should be: trimtab key --trust"
+        )
+    return ""
+
+
+def _untimely(said: Mapping[str, Any], roots: Sequence[bytes]) -> str:
+    """What is wrong with a time-stamp token; "" when it fits, or there is none."""
+    if "timestamp" not in said:
+        return ""
+    try:
+        from cryptography.x509 import load_pem_x509_certificate
+        from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
+    except ImportError:
+        return 'its time-stamp token cannot be checked here; run: pip install "trimtab[sign]"'
+    signature = bytes.fromhex(said["signature"])
+    try:
+        token = decode_timestamp_response(base64.b64decode(said["timestamp"], validate=True))
+        imprint = token.tst_info.message_imprint.message
+    except ValueError:
+        return "its time-stamp token cannot be read"
+    if imprint != hashlib.sha512(signature).digest():
+        return "its time-stamp token is of another signature"
+    if not roots:
+        return ""
+    for root in roots:
+        verifier = VerifierBuilder().add_root_certificate(load_pem_x509_certificate(root)).build()
+        try:
+            verifier.verify(token, imprint)
+        except VerificationError:
+            continue
+        return ""
+    return "its time-stamp token is from no authority that is trusted here"
+
+
+def stamped(said: Mapping[str, Any]) -> float | None:
+    """When the authority says that a checkpoint existed, in seconds since the epoch; None without a token."""
+    if "timestamp" not in said:
+        return None
+    from rfc3161_client import decode_timestamp_response
+
+    token = decode_timestamp_response(base64.b64decode(said["timestamp"]))
+    return float(token.tst_info.gen_time.timestamp())

@@ -1,0 +1,276 @@
+"""Whoever changes a record afterwards is found out, and `verify` names the place. One record, copied for each attempt."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import trimtab as tt
+from trimtab import keys, seals
+from trimtab.chain import link
+from trimtab.errors import UserError
+from trimtab.storage import rows
+
+
+def objective(trial):
+    if trial.number == 4:
+        raise RuntimeError("out of luck")
+    trial.report(1, loss=2 * trial.params["x"])
+    return trial.params["x"] + trial.seed % 5
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def _keys(home, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory, home):
+    """A study with every kind of thing in its record, signed twice."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_STATE_HOME", str(home))
+    folder = tmp_path_factory.mktemp("record")
+    study = tt.Study(
+        "s", tt.Space(x=tt.Float(0, 1, default=0.5)), minimize="loss", seed=1, storage=f"sqlite:///{folder}/s.db",
+        budget={"trials": 9},
+    )  # fmt: skip
+    study.run(objective, trials=6, quiet=True)
+    study.sign()
+    study.add({"x": 0.9}, 4.0)
+    study.note(2, "the sensor was replaced")
+    study.cancel(study.enqueue({"x": 0.8}).number)
+    study.evidence(objective, replicates=3, quiet=True)
+    study.replay()
+    study.enqueue({"x": 0.7})
+    study.sign()
+    study.storage.close()
+    patch.undo()
+    return folder
+
+
+@dataclass
+class Forger:
+    """Somebody who may write the database and its witness file, and knows their format, but holds no key."""
+
+    folder: Path
+
+    @property
+    def file(self):
+        return self.folder / "s.db"
+
+    @property
+    def witness(self):
+        return next(self.folder.glob("*.witness"))
+
+    def sql(self, *statements):
+        with closing(sqlite3.connect(self.file)) as database, database:
+            for statement in statements:
+                done = database.execute(statement)
+                assert done.rowcount != 0, statement  # -1: it made a table
+
+    def ask(self, query):
+        with closing(sqlite3.connect(self.file)) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(query)]
+
+    def position(self, kind, last=False):
+        found = [
+            e["position"] for e in self.ask(f"select position from events where kind = '{kind}' order by position")
+        ]
+        return found[-1 if last else 0]
+
+    def rewrite(self, change):
+        """Change events (None removes one), and give the chain, the study's row and the witness file fitting hashes."""
+        study, made = self.ask("select * from studies")[0], []
+        head = study["uid"]
+        for row in self.ask("select * from events order by position"):
+            event = rows.event_of(row)
+            body = change(event)
+            if body is not None:
+                made.append(link(head, len(made) + 1, event.kind, event.number, event.at, body))
+                head = made[-1].hash
+        with closing(sqlite3.connect(self.file)) as database, database:
+            database.execute("delete from events")
+            for event in made:
+                row = {**rows.event_row(event), "study": study["id"]}
+                names = ", ".join(row)
+                database.execute(f"insert into events ({names}) values ({', '.join('?' * len(row))})", [*row.values()])
+            database.execute("update studies set position = ?, head = ?", [len(made), head])
+        lines = [json.dumps({"uid": study["uid"], "position": e.position, "hash": e.hash}) for e in made]
+        self.witness.write_text("\n".join(lines) + "\n")
+
+    def found(self):
+        return tt.Study("s", storage=f"sqlite:///{self.file}").verify()
+
+
+@pytest.fixture
+def forger(original, tmp_path):
+    shutil.copytree(original, tmp_path / "copy")
+    return Forger(tmp_path / "copy")
+
+
+def swap(table, key, column, a, b):
+    value = f"(select {column} from {table} where {key} = {{}})"
+    return [
+        f"create temp table kept as select {value.format(a)} as a, {value.format(b)} as b",
+        f"update {table} set {column} = (select b from kept) where {key} = {a}",
+        f"update {table} set {column} = (select a from kept) where {key} = {b}",
+    ]
+
+
+FREE = '{"cpu":0.0,"gpu":0.0,"memory":0.0,"money":0.0,"wall":0.0}'
+EDITS = {
+    "a better metric": (["update trials set metrics = '{\"loss\":0.001}' where number = 3"], "trial 3: its row or its reports"),
+    "other params": (["update trials set params = '{\"x\":0.25}' where number = 3"], "trial 3: its row is not what was enq"),
+    "another seed": (["update trials set seed = 7 where number = 3"], "trial 3: its row is not what was enqueued"),
+    "another strategy": (["update trials set strategy = 'gp2' where number = 3"], "trial 3: its row is not what was enq"),
+    "another reason why": (["update trials set why = '{}' where number = 3"], "trial 3: its row is not what was enqueued"),
+    "what its proposer had seen": (["update trials set seen = 1 where number = 3"], "trial 3: its row is not what was"),
+    "an evidence trial made a search trial": (
+        ["update trials set purpose = 'search' where number = 8"], "trial 8: its row is not what was enqueued",
+    ),
+    "a failure made a success": (
+        ["update trials set state = 'done', reason = null, metrics = '{\"loss\":0.1}' where number = 4"], "trial 4: its row",
+    ),
+    "a cancelled trial brought back": (["update trials set state = 'queued' where number = 7"], "trial 7: it is queued, but"),
+    "results for a trial that waits": (
+        ["update trials set metrics = '{\"loss\":0.0}' where state = 'queued'"], "it is queued, but its row holds results",
+    ),
+    "a cheaper trial": ([f"update trials set cost = '{FREE}' where number = 2"], "trial 2: its row or its reports"),
+    "another time": (["update trials set ended = ended + 60 where number = 2"], "trial 2: its row or its reports"),
+    "another order of results": (swap("trials", "number", "told", 1, 2), "trial 1: its place in the order"),
+    "swapped params": (swap("trials", "number", "params", 1, 2), "trial 1: its row is not what was enqueued"),
+    "swapped metrics": (swap("trials", "number", "metrics", 1, 2), "trial 1: its row or its reports"),
+    "a deleted trial": (
+        ["delete from reports where number = 5", "delete from trials where number = 5"], "trial 5: its row is missing",
+    ),
+    "a deleted report": (["delete from reports where number = 2"], "trial 2: its row or its reports"),
+    "an edited report": (["update reports set metrics = '{\"loss\":0.5}' where number = 2"], "trial 2: its row or its rep"),
+    "a report that was moved": (["update reports set step = 9 where number = 2"], "trial 2: its row or its reports"),
+    "an edited note": (["update trials set private = replace(private, 'sensor', 'rotor') where number = 2"], "trial 2: its pr"),
+    "an edited error": (["update trials set private = replace(private, 'luck', 'line') where number = 4"], "trial 4: its priv"),
+    "another actor": (["update private set text = 'somebody else' where position = 2"], "event 2: the actor kept with it"),
+    "another budget": (["update studies set spec = replace(spec, '\"trials\":9', '\"trials\":99')"], "study s: its spec"),
+    "another goal": (["update studies set spec = replace(spec, '\"maximize\":false', '\"maximize\":true')"], "study s: its"),
+    "less spent": ([f"update studies set spent = '{FREE}'"], "study s: its spent cost"),
+    "a reopened study": (["update studies set state = 'paused'"], "study s: its state is not what its events say"),
+    "an older study": (["update studies set created = created - 86400"], "study s: its created is not what its events say"),
+    "an edited event": (
+        ["update events set body = replace(body, '\"workers\":1', '\"workers\":8') where position = 2"], "event 2 (run): its",
+    ),
+    "an event at another time": (["update events set at = at - 60 where position = 5"], "event 5 ("),
+    "a deleted event": (
+        ["delete from private where position = 2", "delete from events where position = 2"], "event 2: missing",
+    ),
+    "edited evidence": (
+        ["update events set body = replace(body, '\"decision\":', '\"verdict\":') where kind = 'evidence'"], "(evidence)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_an_edit_of_the_database_is_named(forger, kind):
+    statements, place = EDITS[kind]
+    forger.sql(*statements)
+    found = forger.found()
+    assert any(place in line for line in found), found
+
+
+def test_the_record_that_nobody_touched_is_intact(forger):
+    assert forger.found() == []
+
+
+def test_a_reordered_chain_is_named(forger):
+    with closing(sqlite3.connect(forger.file)) as database, database:
+        for old, new in ((5, 999), (6, 5), (999, 6)):
+            database.execute("update events set position = ? where position = ?", [new, old])
+    assert any(line.startswith("event 5 ") for line in forger.found())
+
+
+def test_a_truncated_chain_is_named_by_the_witness(forger):
+    last = forger.position("checkpoint", last=True)
+    hash_ = forger.ask(f"select hash from events where position = {last - 1}")[0]["hash"]
+    forger.sql(f"delete from private where position = {last}", f"delete from events where position = {last}",
+               f"update studies set position = {last - 1}, head = '{hash_}'")  # fmt: skip
+    assert f"event {last}: the witness file has seen it, the record has lost it" in forger.found()
+
+
+def test_a_chain_rewritten_with_its_witness_breaks_the_signature(forger):
+    forger.rewrite(lambda e: {**e.body, "workers": 8} if e.kind == "run" else e.body)
+    first = forger.position("checkpoint")
+    assert f"event {first} (checkpoint): it signs another event {first - 1} than the chain holds" in forger.found()
+
+
+def test_signatures_left_out_of_a_rewritten_chain_are_missed_where_they_were_made(forger):
+    forger.rewrite(lambda e: None if e.kind == "checkpoint" else e.body)
+    assert any("the witness file has seen" in line for line in forger.found())
+
+
+def test_a_replaced_key_is_named(forger, tmp_path, monkeypatch):
+    """The forger signs the rewritten chain with a key of their own, on a machine of their own."""
+    first = forger.position("checkpoint")
+
+    def resign(event):
+        if event.kind != "checkpoint":
+            return event.body
+        uid = forger.ask("select uid from studies")[0]["uid"]
+        head = forger.ask(f"select hash from events where position = {event.body['position']}")[0]["hash"]
+        key = keys._key()
+        signature = key.sign(seals.message(uid, event.body["position"], head)).hex()
+        return {**event.body, "key": keys.public(), "signature": signature, "head": head}
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("XDG_STATE_HOME", str(tmp_path / "forger"))
+        forger.rewrite(resign)
+    assert any(f"event {first} (checkpoint): it is signed with key" in line for line in forger.found())
+
+
+@pytest.mark.parametrize("field", ["signature", "key", "head", "position"])
+def test_an_edited_checkpoint_is_named(forger, field):
+    def edit(event):
+        if event.kind != "checkpoint":
+            return event.body
+        value = event.body[field]
+        return {**event.body, field: value - 1 if isinstance(value, int) else value[:-2] + "00"}
+
+    forger.rewrite(edit)
+    first = forger.position("checkpoint")
+    assert f"event {first} (checkpoint): its signature does not fit what it signs" in forger.found()
+
+
+# ------------------------------------------------------------------------------------------------------------------ keys
+
+
+def test_the_key_is_made_at_first_use_outside_the_database_and_readable_by_its_owner_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=f"sqlite:///{tmp_path}/s.db")
+    assert not keys.folder().exists()
+    study.sign()
+    study.sign()
+    assert oct((keys.folder() / "signing.pem").stat().st_mode)[-3:] == "600"
+    bodies = [e.body for e in study.storage.events(study.record.id)]
+    assert {b["key"] for b in bodies if "key" in b} == {keys.public()}
+    assert b"PRIVATE" not in (tmp_path / "s.db").read_bytes()
+    assert study.verify() == []
+
+
+def test_a_colleague_s_signature_counts_once_their_key_is_trusted(forger, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "colleague"))
+    assert forger.found() == []  # no key is trusted here yet: the signature fits, and that is all that can be said
+    mine = keys.public()
+    assert any("is not trusted here; if it should be: trimtab key --trust" in line for line in forger.found())
+    theirs = forger.ask("select json_extract(body, '$.key') as key from events where kind = 'checkpoint'")[0]["key"]
+    keys.trust("developer", theirs)
+    assert forger.found() == []
+    assert keys.trusted() == {theirs: "developer", mine: "this user"}
+    with pytest.raises(UserError, match="is no public key: 64 hexadecimal digits"):
+        keys.trust("x", "abc")
