@@ -18,6 +18,7 @@ _HOME = {
     "Trial": "records",
     "State": "records",
     "Budget": "records",
+    "Fidelity": "fidelity",
     "Resources": "records",
     "Evidence": "evidence",
     "TrimtabError": "errors",
@@ -28,6 +29,7 @@ __all__ = [*_HOME, "__version__"]  # noqa: PLE0604
 if TYPE_CHECKING:
     from .errors import TrimtabError as TrimtabError
     from .evidence import Evidence as Evidence
+    from .fidelity import Fidelity as Fidelity
     from .records import Budget as Budget
     from .records import Resources as Resources
     from .records import State as State

@@ -1,5 +1,6 @@
 """The record's side of a study: what it holds, whether it is intact, whether it can be derived and run again, its document."""
 
+import dataclasses
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from .capture import environment, numerics
 from .errors import Damaged
 from .evidence import Evidence
 from .records import Change, Resources, StudyRecord, StudySpec, StudyState, Trial
-from .replay import Replay, replay
+from .replay import Replay, replay, verdicts
 from .reproduce import Reproduction
 from .storage import Storage
 from .storage.rules import user
@@ -53,7 +54,7 @@ class Audited:
     # ----------------------------------------------------------------------------------------------- can it be trusted
 
     def replay(self) -> Replay:
-        """Derive every proposal again from the record, and note the outcome as an event.
+        """Derive every proposal, and every stop by a rule, again from the record, and note the outcome as an event.
 
         Exact where the numeric fingerprint is that of the record; on another kind of machine a proposal also counts when it
         is within 1 % of the best by the strategy's own acquisition. Follows revisions of budget, space and strategy.
@@ -62,7 +63,11 @@ class Audited:
         ledger = self._book.refresh()
         events = self.storage.events(study)[: ledger.study.position]
         machines = [m for e in events if e.kind == "run" and (m := e.body["environment"].get("numerics"))]
-        found = replay(list(ledger.trials.values()), events, self._book.strategy_of, numerics(), machines)
+        rows = [ledger.trials[n] for n in sorted(ledger.trials)]
+        found = replay(rows, events, self._book.strategy_of, numerics(), machines)
+        reports = self.storage.reports(study)
+        stops, overturned = verdicts(rows, reports, events)
+        found = dataclasses.replace(found, verdicts=stops, overturned=overturned)
         self._say("replay", {"replay": found.to_json()})
         return found
 

@@ -26,13 +26,20 @@ def link(previous: str, position: int, kind: str, number: int | None, at: float,
 
 def proposed(trial: Trial) -> str:
     """Digest of a trial as it was enqueued."""
-    return digest({k: _plain(getattr(trial, k)) for k in _PROPOSED})
+    row = {k: _plain(getattr(trial, k)) for k in _PROPOSED}
+    if trial.fidelity is not None:
+        row["fidelity"] = trial.fidelity
+    return digest(row)
 
 
 def ended(trial: Trial, reports: Iterable[Report]) -> str:
     """Digest of a trial as it ended, with the reports of all its attempts (its private texts are committed to apart)."""
     row = {k: _plain(getattr(trial, k)) for k in _ENDED}
     row["cost"] = trial.cost.to_json()
+    if trial.curve:
+        row["curve"] = [[step, dict(metrics)] for step, metrics in sorted(trial.curve.items())]
+    if trial.verdict:
+        row["verdict"] = dict(trial.verdict)
     in_order = sorted(reports, key=lambda r: (r.attempt, r.step))
     row["reports"] = [[r.attempt, r.step, dict(r.metrics), r.at] for r in in_order]
     return digest(row)

@@ -33,6 +33,7 @@ from .records import (
     StudyState,
     Trial,
 )
+from .stopping.jury import Jury
 from .strategies import Array, Judge, Problem, Rows, Strategy
 from .strategies import Proposal as Point
 
@@ -285,6 +286,12 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def jury(spec: StudySpec) -> Jury:
+    """The study's stopping rules, before the first report. Trial 0 is never stopped where it is the baseline."""
+    exempt = None if spec.baseline is None else 0
+    return Jury(spec.stopping, spec.fidelity, spec.goals, spec.constraints, exempt)
+
+
 # ---------------------------------------------------------------------------------------------------------------- plan
 
 
@@ -394,7 +401,7 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
     """One candidate per setting among finished trials; replicates are averaged."""
     groups: dict[str, list[Trial]] = {}
     for t in told:
-        if t.state is State.DONE and all(g.metric in t.metrics for g in spec.goals):
+        if t.state is State.DONE and complete(spec, t) and all(g.metric in t.metrics for g in spec.goals):
             groups.setdefault(dumps(dict(t.params)), []).append(t)
     made = []
     for same in groups.values():
@@ -402,6 +409,11 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
         mean = {**same[0].metrics, **{m: math.fsum(t.metrics[m] for t in same) / len(same) for m in names}}
         made.append(Candidate(same[0], mean, len(same), feasible(spec, mean, baseline)))
     return made
+
+
+def complete(spec: StudySpec, t: Trial) -> bool:
+    """Whether a trial was to be trained to the study's top fidelity (one from before there was a fidelity was)."""
+    return spec.fidelity is None or t.fidelity is None or t.fidelity >= spec.fidelity.high
 
 
 def best(spec: StudySpec, found: Sequence[Candidate]) -> Candidate | None:

@@ -8,8 +8,10 @@ from types import EllipsisType
 from typing import Any, cast
 
 from . import engine
+from . import stopping as rules
 from .canonical import dumps
 from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
+from .fidelity import Fidelity
 from .goals import Metrics, constraint, goals
 from .records import Budget, Change, StudyRecord, StudySpec, StudyState
 from .space import Params, Space
@@ -17,6 +19,9 @@ from .storage import Storage
 from .strategies import Strategy, names, strategy
 
 Names = str | Iterable[str]
+Stopping = str | rules.Rule | Mapping[str, Any] | Sequence[Any] | None
+
+DEFAULT_STOPPING = "asha"  # where there is a fidelity, and nothing is said of stopping
 
 
 def given(
@@ -33,6 +38,8 @@ def given(
     retries: int | None = None,
     max_failures: int | EllipsisType | None = ...,
     deterministic: bool | None = None,
+    fidelity: Fidelity | Mapping[str, Any] | None = None,
+    stopping: Stopping | EllipsisType = ...,
 ) -> dict[str, Any]:
     """The spec's fields for what the user said; what was left out is absent. Raises SpecError or SpaceError."""
     said: dict[str, Any] = {}
@@ -64,7 +71,28 @@ def given(
         said["max_failures"] = None
     if deterministic is not None:
         said["deterministic"] = bool(deterministic)
+    if fidelity is not None:
+        said["fidelity"] = _fidelity(fidelity)
+    if not isinstance(stopping, EllipsisType):
+        said["stopping"] = tuple(rules.to_json(rules.rule(r)) for r in _several(stopping))
     return said
+
+
+def _fidelity(given: Fidelity | Mapping[str, Any]) -> Fidelity:
+    """A Fidelity from itself or from a mapping of its fields."""
+    if isinstance(given, Fidelity):
+        return given
+    try:
+        return Fidelity(**given)
+    except TypeError as error:
+        raise SpecError(f"fidelity={given!r}: {error}; write tt.Fidelity('epochs', 1, 81)") from None
+
+
+def _several(stopping: Stopping) -> Iterable[Any]:
+    """One rule or several as several; None is none."""
+    if stopping is None:
+        return ()
+    return stopping if isinstance(stopping, list | tuple) else [stopping]
 
 
 def known(words: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -121,6 +149,8 @@ def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
             f"study {name!r} does not exist yet, so it needs its space: tt.Study({name!r}, space, maximize=...)"
         )
     spec = StudySpec(**{"goals": goals(None, None) if "goals" not in said else said["goals"], **said, "name": name})
+    if spec.fidelity is not None and "stopping" not in said:
+        spec = replace(spec, stopping=(rules.to_json(rules.rule(DEFAULT_STOPPING)),))
     return _checked(replace(spec, seed=said.get("seed", secrets.randbits(31))))
 
 
@@ -141,6 +171,8 @@ def _checked(spec: StudySpec) -> StudySpec:
         )
     if spec.strategy in names():
         strategy(spec.strategy, **spec.settings).init(engine.problem(spec))  # what it cannot search at all is told now
+    for rule in spec.stopping:
+        rules.rule(rule).begin(spec.fidelity)  # raises what does not fit
     return replace(spec, baseline=baseline)
 
 
@@ -167,10 +199,10 @@ def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
     if "baseline" in said:
         wanted = _checked(wanted)
     before, after = stored.to_json(), wanted.to_json()
-    different = [k for k in before if before[k] != after[k] and k != "name"]
+    different = [k for k in before | after if before.get(k) != after.get(k) and k != "name"]
     if not different:
         return
-    lines = [f"  {k}: stored {_short(before[k])}, given {_short(after[k])}" for k in different]
+    lines = [f"  {k}: stored {_short(before.get(k))}, given {_short(after.get(k))}" for k in different]
     words = {"goals": "maximize", "subject_to": "subject_to"}
     call = ", ".join(f"{words.get(k, k)}=..." for k in different if k != "settings")
     raise StudyMismatch(

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from .errors import SpecError
-from .goals import Constraint, Goal, constraint
+from .fidelity import Fidelity
+from .goals import Constraint, Goal, Metrics, constraint
 from .space import Params, Space, Value
 from .units import seconds, size
 
@@ -146,6 +147,8 @@ class StudySpec:
     max_failures: int | None = 20  # in a row
     deterministic: bool = False
     assumed: Json = field(default_factory=dict)  # value that trials older than a parameter had
+    fidelity: Fidelity | None = None
+    stopping: tuple[Json, ...] = ()  # rules, each {"rule": name, ...its settings}: a trial stops when one says so
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -163,6 +166,9 @@ class StudySpec:
             "settings": dict(self.settings),
             "assumed": dict(self.assumed),
             **{k: getattr(self, k) for k in _PLAIN},
+            # Left out where there is none: specs of before there were fidelities keep their text.
+            **({"fidelity": self.fidelity.to_json()} if self.fidelity else {}),
+            **({"stopping": [dict(rule) for rule in self.stopping]} if self.stopping else {}),
         }
 
     @staticmethod
@@ -176,6 +182,8 @@ class StudySpec:
             baseline=data["baseline"],
             settings=data["settings"],
             assumed=data["assumed"],
+            fidelity=Fidelity(**data["fidelity"]) if "fidelity" in data else None,
+            stopping=tuple(data.get("stopping", ())),
             **{k: data[k] for k in _PLAIN},
         )
 
@@ -196,6 +204,7 @@ class Proposal:
     parent: int | None = None
     replicate: int | None = None  # of an evidence trial: which pair it belongs to
     priority: int = 0  # higher first, then lower number
+    fidelity: float | None = None  # how far it shall be trained; the study's top one otherwise
 
 
 @dataclass(frozen=True)
@@ -231,6 +240,7 @@ class Report:
     step: float
     metrics: Mapping[str, float]
     at: float  # seconds since the epoch
+    written: int = field(default=0, compare=False)  # its place in the study's order of writing; given by the store
 
 
 @dataclass(frozen=True)
@@ -244,6 +254,7 @@ class Outcome:
     output: str = ""  # captured standard output and error
     notes: tuple[str, ...] = ()
     cost: Cost = Cost()
+    verdict: Json = field(default_factory=dict)  # of the rule that stopped it (see stopping.jury)
 
 
 @dataclass(frozen=True)
@@ -277,6 +288,9 @@ class Trial:
     private: Json = field(
         default_factory=dict
     )  # {"error" | "output" | "worker": [salt, text], "notes": [[salt, text]]}
+    fidelity: float | None = None  # how far it was to be trained; None in a study without one
+    curve: Mapping[float, Metrics] = field(default_factory=dict)  # of an ended one, at the rungs it passed, by step
+    verdict: Json = field(default_factory=dict)  # why a rule stopped it
     told: int | None = None  # position of the event that ended it
     revision: int = 0  # position of the last event that touched it
 
@@ -289,6 +303,11 @@ class Trial:
     def output(self) -> str:
         """What the trial wrote to standard output and error."""
         return str(self.private["output"][1]) if "output" in self.private else ""
+
+    @property
+    def reached(self) -> float | None:
+        """The fidelity at which it ended; None in a study without one, or where nothing is known of it."""
+        return max(self.curve, default=None)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from . import engine
 from .errors import SpaceError, UserError
-from .records import TOLD, Event, Proposal, Purpose, State, StudySpec, Trial
+from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
+from .stopping.jury import Verdict, rehear
 from .strategies import Strategy
 
 SHORTFALL = 0.01
@@ -27,6 +28,7 @@ class Replay:
     proposals: how many search trials a strategy proposed. exact: how many of them came out as recorded. close: numbers of
     those that did not, but are as good by the strategy's own measure (see SHORTFALL), which counts on another kind of
     machine only. different: number -> what is wrong. machines: numeric fingerprints that the record names; here: this one's.
+    verdicts: how many trials a stopping rule ended; overturned: number -> what is wrong, where that does not come out again.
     """
 
     proposals: int
@@ -35,10 +37,12 @@ class Replay:
     different: Mapping[int, str] = field(default_factory=dict)
     machines: tuple[str, ...] = ()
     here: str = ""
+    verdicts: int = 0
+    overturned: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
-        return not self.different
+        return not self.different and not self.overturned
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,6 +50,8 @@ class Replay:
             "exact": self.exact,
             "close": list(self.close),
             "different": {str(n): why for n, why in self.different.items()},
+            **({"verdicts": self.verdicts} if self.verdicts else {}),
+            **({"overturned": {str(n): why for n, why in self.overturned.items()}} if self.overturned else {}),
             "machines": list(self.machines),
             "here": self.here,
         }
@@ -56,7 +62,13 @@ class Replay:
         if self.close:
             said += f", {len(self.close)} more within {SHORTFALL:.0%} of the best acquisition (another kind of machine)"
         lines = [f"trial {n}: {why}" for n, why in sorted(self.different.items())]
-        return "\n".join([said + (f", {len(lines)} differ" if lines else ""), *lines])
+        heads = [said + (f", {len(lines)} differ" if lines else "")]
+        if self.verdicts:
+            wrong = f", {len(self.overturned)} differ" if self.overturned else ""
+            heads.append(
+                f"{self.verdicts - len(self.overturned)} of {self.verdicts} stops derived again exactly{wrong}"
+            )
+        return "\n".join([*heads, *lines, *(f"trial {n}: {why}" for n, why in sorted(self.overturned.items()))])
 
 
 def replay(
@@ -92,6 +104,31 @@ def replay(
             else:
                 different[t.number] = why
     return Replay(sum(map(len, batches.values())), exact, tuple(close), different, tuple(sorted({*machines})), here)
+
+
+def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
+    """Judge every stopped trial again, under the rules that held when it ended, on the reports that were known then: how
+    many a rule stopped, and number -> what is wrong. A trial that did not heed its rule went on, and is no stop."""
+    specs = _specs(events)
+    heard = [
+        (r.number, r.step, r.metrics, r.written)
+        for r in reports
+        if r.number < len(trials) and trials[r.number].purpose is Purpose.SEARCH
+    ]
+    stopped = [t for t in trials if t.verdict]
+    juries: dict[str, Mapping[int, Verdict]] = {}
+    wrong: dict[int, str] = {}
+    for t in stopped:
+        spec = specs[bisect_right([p for p, _ in specs], t.told or 0) - 1][1]
+        fresh = engine.jury(spec)
+        if fresh.key not in juries:
+            juries[fresh.key] = rehear(fresh, heard)
+        again = juries[fresh.key].get(t.number)
+        if again is None:
+            wrong[t.number] = f"recorded {t.verdict['why']!r}, but its rules let it go on"
+        elif again.to_json() != dict(t.verdict):
+            wrong[t.number] = f"recorded {t.verdict['why']!r}, derived again {again.why!r}"
+    return len(stopped), wrong
 
 
 def _specs(events: Sequence[Event]) -> list[tuple[int, StudySpec]]:

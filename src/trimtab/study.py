@@ -13,6 +13,7 @@ from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale
 from .evidence import Evidence
+from .fidelity import Fidelity
 from .goals import Metrics
 from .inputs import Inputs
 from .records import (
@@ -20,13 +21,13 @@ from .records import (
     Change,
     Proposal,
     Purpose,
-    Report,
     Resources,
     State,
     StudyRecord,
     StudyState,
     Trial,
 )
+from .referee import Referee
 from .space import Params, Space
 from .standing import Standings
 from .storage import Storage, open_storage
@@ -62,9 +63,11 @@ class Study(Audited):
     the whole study, over all workers and calls. baseline: params to beat; the defaults of the space otherwise. strategy: a
     name or an object. storage: URL such as "sqlite:///trimtab.db"; private memory otherwise. replicates: how often equal
     params may be tried. retries: how often a trial that failed by itself is tried again. max_failures: in a row, before the
-    study stops (20 unless said; None: never). deterministic: equal params give equal results. data: {name: path, array or
-    table} that results depend on, whose fingerprints are recorded. on_change: when it or the objective's code changes,
-    "record" that and go on, or "refuse" to start trials. fresh: archive a study of this name and begin anew.
+    study stops (20 unless said; None: never). deterministic: equal params give equal results. fidelity: how far a trial may be
+    trained, such as Fidelity("epochs", 1, 81). stopping: a rule's name, a rule of trimtab.stopping, several, or None; "asha"
+    unless said where there is a fidelity. data: {name: path, array or table} that results depend on, whose fingerprints are
+    recorded. on_change: when it or the objective's code changes, "record" that and go on, or "refuse" to start trials. fresh:
+    archive a study of this name and begin anew.
 
     Raises SpecError and SpaceError for a wrong call, StudyMismatch when the stored study has another spec (a changed
     budget is an audited revision by itself), StudyNotFound, StorageError.
@@ -89,12 +92,14 @@ class Study(Audited):
         deterministic: bool | None = None,
         data: Mapping[str, Any] | None = None,
         on_change: str = "record",
+        fidelity: Fidelity | Mapping[str, Any] | None = None,
+        stopping: opening.Stopping | EllipsisType = ...,
         fresh: bool = False,
     ) -> None:
         said = opening.given(
             space=space, minimize=minimize, maximize=maximize, subject_to=subject_to, budget=budget, baseline=baseline,
             strategy=strategy, seed=seed, replicates=replicates, retries=retries, max_failures=max_failures,
-            deterministic=deterministic,
+            deterministic=deterministic, fidelity=fidelity, stopping=stopping,
         )  # fmt: skip
         self.storage = open_storage(storage)
         record = opening.open_study(self.storage, name, said, fresh)
@@ -103,6 +108,7 @@ class Study(Audited):
         self._book.inputs = Inputs(self.storage, record.id, data, on_change)
         self._asked: dict[int, Trial] = {}
         self._standings: tuple[int, Standings | None] = (0, None)
+        self._referee = Referee(self.storage, record.id, lambda: self._book.spec)
 
     def __repr__(self) -> str:
         r = self.record
@@ -203,8 +209,9 @@ class Study(Audited):
 
         def send(message: Mapping[str, Any]) -> Mapping[str, Any]:
             if message["kind"] == "report":
-                report = (trial.number, trial.attempt, message["step"], message["metrics"], time.time())
-                self.storage.report(trial, [Report(*report)], lease)
+                verdict = self._referee.report(trial, message["step"], message["metrics"], lease)
+                if verdict is not None:
+                    return {"stop": True, "rule": verdict.rule}
                 return {"stop": self.storage.trials(self._book.study).study.state is StudyState.CANCELLED}
             self.storage.revise(self._book.study, Change("note", number=trial.number, text=message["text"]))
             return {}
@@ -217,10 +224,11 @@ class Study(Audited):
         """End a trial with its metrics (a mapping, or one float where one metric is needed), or as failed with a reason.
 
         NaN, infinity, a wrong type or a missing metric makes it a failed trial. Raises SpecError for a trial that is
-        not running.
+        not running. A trial that heeded `should_stop` ends as stopped, and what it reported last fills in for metrics.
         """
         number = trial.number if isinstance(trial, ActiveTrial | Trial) else _index(trial)
-        if (metrics is None) == (failed is None):
+        heeded = trial.reported if isinstance(trial, ActiveTrial) and trial.rule else None
+        if (metrics is None) == (failed is None) and (failed is not None or heeded is None):
             raise SpecError(f"trial {number}: tell its metrics, or failed='why', one of the two")
         held = self._asked.get(number) or self._book.refresh().trials.get(number)
         if held is None or held.state is not State.RUNNING:
@@ -229,7 +237,8 @@ class Study(Audited):
         if isinstance(trial, ActiveTrial | Trial):  # who held it before somebody else took it over has no say
             held = replace(held, attempt=trial.attempt)
         wall = max(0.0, time.time() - (held.started or time.time()))
-        ended = self.storage.finish(held, told(metrics, failed, self._book.spec.metrics, wall))
+        outcome = told(metrics, failed, self._book.spec.metrics, wall, heeded)
+        ended = self.storage.finish(held, outcome if heeded is None else self._referee.stopped(held, outcome))
         self._asked.pop(number, None)
         return ended
 

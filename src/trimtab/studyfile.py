@@ -298,6 +298,15 @@ def _when(value: Any, where: str) -> dict[str, list[Any]]:
     }
 
 
+def _stopping(value: Any, where: str) -> Any:
+    """A rule's name, {rule: name, setting: value}, a list of them, or nothing for none."""
+    if isinstance(value, list):
+        return [_stopping(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {_text(k, where): _scalar_value(v, f"{where}.{k}") for k, v in value.items()}
+    return None if value is None else _text(value, where)
+
+
 _RANGE: Mapping[str, Read] = {
     "float": _bounds,
     "int": _bounds,
@@ -323,6 +332,7 @@ _EVIDENCE: Mapping[str, Read] = {
     "sequential": _flag,
     "metric": _text,
 }
+_FIDELITY: Mapping[str, Read] = {"name": _text, "low": _number, "high": _number, "factor": _number}
 _STUDY: Mapping[str, Read] = {  # keyword arguments of Study
     "minimize": _texts,
     "maximize": _texts,
@@ -337,6 +347,8 @@ _STUDY: Mapping[str, Read] = {  # keyword arguments of Study
     "deterministic": _flag,
     "data": lambda value, where: {k: _text(v, f"{where}.{k}") for k, v in _params(value, where).items()},
     "on_change": _text,
+    "fidelity": lambda value, where: _keys(_FIDELITY, value, f"{where}."),
+    "stopping": _stopping,
 }
 _FILE: Mapping[str, Read] = {
     "study": _text,

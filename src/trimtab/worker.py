@@ -4,7 +4,6 @@ import logging
 import math
 import signal
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,8 @@ from .executors import Executor, Exit, Job
 from .objective import ActiveTrial, TrialFailed
 from .objective.evaluation import measured, payload
 from .objective.evaluation import number as real
-from .records import Change, Cost, Outcome, Reason, Report, Resources, State, StudySpec, Trial
+from .records import Change, Cost, Outcome, Reason, Resources, State, StudySpec, Trial
+from .referee import Referee
 from .storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Storage
 from .words import duration, size
 
@@ -22,12 +22,20 @@ __all__ = ["ActiveTrial", "Crew", "imported", "outcome_of", "told"]
 _log = logging.getLogger(__name__)
 
 
-def told(metrics: object, failed: str | None, needed: Sequence[str], wall: float) -> Outcome:
-    """The outcome of a trial that was evaluated elsewhere in `wall` seconds: its metrics, or why it failed."""
+def told(
+    metrics: object, failed: str | None, needed: Sequence[str], wall: float, reported: Mapping[str, float] | None = None
+) -> Outcome:
+    """The outcome of a trial that was evaluated elsewhere in `wall` seconds: its metrics, or why it failed.
+
+    reported: of a trial that heeded a stopping rule, whose last reports fill in for what is missing.
+    """
     cost = Cost(wall=wall)
     if failed is not None:
         return Outcome(State.FAILED, reason=Reason.ERROR, error=failed, cost=cost)
     try:
+        if reported is not None:
+            late = {} if metrics is None else measured(metrics, needed, partly=True)
+            return Outcome(State.STOPPED, {**reported, **late}, cost=cost)
         return Outcome(State.DONE, measured(metrics, needed), cost=cost)
     except TrialFailed as error:
         return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
@@ -105,6 +113,7 @@ class Crew:
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
         self._notes: dict[int, list[str]] = {}
+        self._referee = Referee(storage, study, spec_of)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
         self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
         self._closed = threading.Event()
@@ -168,9 +177,10 @@ class Crew:
         if message["kind"] == "note":
             self._notes[trial.number].append(message["text"])
             return {}
-        report = Report(trial.number, trial.attempt, message["step"], message["metrics"], time.time())
         try:
-            self._storage.report(trial, [report], self._lease, since=None)
+            verdict = self._referee.report(trial, message["step"], message["metrics"], self._lease)
+            if verdict is not None:
+                return {"stop": True, "rule": verdict.rule}
         except LeaseLost:
             self._lost.add((trial.number, trial.attempt))
         except TrimtabError as error:
@@ -186,6 +196,8 @@ class Crew:
             retries = self._spec_of().retries
             if retries and self._requeued(trial, RETRY) < retries:
                 outcome, why = None, RETRY
+        if outcome is not None and outcome.state is State.STOPPED:
+            outcome = self._referee.stopped(trial, outcome)
         elif outcome is None and why == KILLED and self._requeued(trial, KILLED) + 1 >= MAX_ATTEMPTS:
             text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
             outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)

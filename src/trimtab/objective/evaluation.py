@@ -45,6 +45,7 @@ def payload(trial: "Trial", metrics: Iterable[str] = ()) -> dict[str, Any]:
         "replicate": trial.replicate,
         "attempt": trial.attempt,
         "metrics": list(metrics),
+        "fidelity": trial.fidelity,
     }
 
 
@@ -53,7 +54,7 @@ class ActiveTrial:
 
     params: the setting to evaluate. seed: for everything random in the evaluation; nothing global is seeded. number: of the
     trial. purpose: "search", "select" or "certify". replicate: which evidence pair it belongs to. attempt: 1, 2, ...
-    metrics: names that must be returned.
+    metrics: names that must be returned. fidelity: how far to train, in the unit of the study's Fidelity; None without one.
     """
 
     def __init__(self, task: Mapping[str, Any], send: Send) -> None:
@@ -64,6 +65,7 @@ class ActiveTrial:
         self.replicate: int | None = task["replicate"]
         self.attempt: int = task["attempt"]
         self.metrics: tuple[str, ...] = tuple(task["metrics"])
+        self.fidelity: float | None = task.get("fidelity")
         self.reported: dict[str, float] = {}  # the last value of each metric
         self.rule = ""  # the stopping rule that the objective has been told of
         self._send = send

@@ -70,11 +70,10 @@ class Storage(Protocol):
     ) -> list[Report]:
         """Write reports of a running trial and renew its lease (also with no reports: the heartbeat).
 
-        Returns the study's reports that are newer than the `since`-th (in the order of writing), for stopping rules; none
-        when `since` is None.
-        A step reported again by the same attempt replaces its report, and counts as written again: a reader that adds the
-        length of what it got to its `since` misses nothing, and may get a report twice. Raises LeaseLost when the trial
-        has ended or was claimed by another.
+        Returns the reports of the study's search trials that were written after the `since`-th (Report.written), in that
+        order and up to those of this call, for stopping rules; none when `since` is None. A step reported again by the same
+        attempt replaces its report, and counts as written again. Raises LeaseLost when the trial has ended or was claimed
+        by another.
         """
         ...
 

@@ -15,6 +15,7 @@ from ..records import (
     Event,
     Outcome,
     Proposal,
+    Purpose,
     Report,
     State,
     StudyRecord,
@@ -29,16 +30,32 @@ from .rules import Actor
 
 @dataclass
 class _Tables:
-    """All rows. A study's trials stand in the order of their revisions."""
+    """All rows. A study's trials stand in the order of their revisions, its reports in that of their writing."""
 
     studies: dict[int, Row] = field(default_factory=dict)
     trials: dict[int, dict[int, Row]] = field(default_factory=lambda: defaultdict(dict))
     open: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    reports: dict[int, dict[tuple[int, int, float], Row]] = field(default_factory=lambda: defaultdict(dict))
+    reports: dict[int, dict[int, Row]] = field(default_factory=lambda: defaultdict(dict))  # by their place
+    places: dict[tuple[int, int], dict[tuple[int, float], int]] = field(default_factory=lambda: defaultdict(dict))
     written: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     events: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
     actors: dict[int, dict[int, Actor]] = field(default_factory=lambda: defaultdict(dict))
     last_id: int = 0
+
+    def reports_of(self, study: int, number: int) -> list[Report]:
+        """A trial's reports, by attempt and step."""
+        places = self.places[study, number]
+        return [rows.report_of(self.reports[study][places[key]]) for key in sorted(places)]
+
+    def news(self, study: int, since: int) -> list[Report]:
+        """Reports of search trials after the `since`-th writing, in that order."""
+        table, trials, found = self.reports[study], self.trials[study], list[Report]()
+        for written in reversed(table):
+            if written <= since:
+                break
+            if trials[table[written]["number"]]["purpose"] == Purpose.SEARCH:
+                found.append(rows.report_of(table[written]))
+        return found[::-1]
 
 
 class _Transaction:
@@ -87,7 +104,7 @@ class _Transaction:
         return abandoned and state in (StudyState.OPEN, StudyState.CANCELLED)
 
     def reports(self, study: int, number: int) -> list[Report]:
-        return [rows.report_of(r) for r in self._tables.reports[study].values() if r["number"] == number]
+        return self._tables.reports_of(study, number)
 
     def requeues(self, study: int, number: int) -> list[Event]:
         return [
@@ -141,12 +158,13 @@ class _Transaction:
         made = [rows.report_row(replace(r, number=trial.number, attempt=trial.attempt)) for r in reports]
 
         def write() -> None:
-            table = self._tables.reports[trial.study]
+            table, places = self._tables.reports[trial.study], self._tables.places[trial.study, trial.number]
             for row in made:
-                key = (trial.number, trial.attempt, row["step"])
-                table.pop(key, None)
+                key = (trial.attempt, row["step"])
+                table.pop(places.get(key, 0), None)
                 self._tables.written[trial.study] += 1
-                table[key] = {**row, "written": self._tables.written[trial.study]}
+                places[key] = self._tables.written[trial.study]
+                table[places[key]] = {**row, "written": places[key]}
 
         self._writes.append(write)
 
@@ -206,11 +224,10 @@ class Memory:
     def report(
         self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int | None = 0
     ) -> list[Report]:
-        with self._transaction() as tx:
-            operations.report(tx, trial, reports, lease)
         with self._lock:
-            table = self._tables.reports[trial.study]
-            return [] if since is None else [rows.report_of(r) for r in table.values() if r["written"] > since]
+            with self._transaction() as tx:
+                operations.report(tx, trial, reports, lease)
+            return [] if since is None else self._tables.news(trial.study, since)
 
     def finish(self, trial: Trial, outcome: Outcome) -> Trial:
         with self._transaction() as tx:
@@ -235,8 +252,8 @@ class Memory:
 
     def reports(self, study: int, number: int | None = None) -> list[Report]:
         with self._lock:
-            table = self._tables.reports[study]
-            return [rows.report_of(table[key]) for key in sorted(table) if number in (None, key[0])]
+            numbers = sorted(self._tables.trials[study]) if number is None else [number]
+            return [report for n in numbers for report in self._tables.reports_of(study, n)]
 
     def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
         with self._lock:
@@ -257,6 +274,8 @@ class Memory:
         with self._lock:
             operations.known(_Transaction(self._tables, 0.0), study)
             t = self._tables
+            for number in t.trials[study]:
+                t.places.pop((study, number), None)
             for table in (t.studies, t.trials, t.open, t.reports, t.written, t.events, t.actors):
                 table.pop(study, None)
 

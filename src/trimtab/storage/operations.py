@@ -61,7 +61,7 @@ def enqueue(tx: Transaction, study: int, proposals: Sequence[Proposal], at: int,
         return []
     batch, position = len(proposals), row.position + 1
     trials = [
-        rules.queued(study, at + i, p, seen=seen, at=at, batch=batch, now=tx.now, position=position)
+        rules.queued(row, at + i, p, seen=seen, at=at, batch=batch, now=tx.now, position=position)
         for i, p in enumerate(proposals)
     ]
     wanted = sum(t.purpose is Purpose.SEARCH for t in trials)
@@ -153,7 +153,7 @@ def finish(tx: Transaction, trial: Trial, outcome: Outcome) -> Trial | None:
 def _end(tx: Transaction, study: StudyRecord, trial: Trial, outcome: Outcome) -> Trial:
     """End a trial by a `finish` event."""
     reports = tx.reports(study.id, trial.number)
-    after, sealed = rules.end(trial, outcome, reports, tx.now, study.position + 1)
+    after, sealed = rules.end(trial, outcome, reports, tx.now, study.position + 1, study.spec.fidelity)
     study = rules.released(rules.charged(study, after, after.cost), [after])
     record(tx, study, [Entry("finish", trial.number, rules.finish_body(after, sealed))])
     tx.save_trial(after)
@@ -174,7 +174,7 @@ def cancel(
     for trial in trials:
         position = study.position + len(entries) + 1
         reports = tx.reports(study.id, trial.number)
-        after, sealed = rules.end(trial, Outcome(State.CANCELLED), reports, tx.now, position)
+        after, sealed = rules.end(trial, Outcome(State.CANCELLED), reports, tx.now, position, study.spec.fidelity)
         ended.append(after)
         entries.append(Entry("cancel", trial.number, {**(body or {}), **sealed}, actor))
     study = record(tx, rules.released(study, ended), entries)

@@ -104,10 +104,10 @@ def _import(tx: Transaction, study: StudyRecord, change: Change, actor: Actor) -
         position = study.position + len(entries) + 1
         measured = replace(proposal, purpose=Purpose.IMPORT)
         new = rules.queued(
-            study.id, number, measured, seen=position - 1, at=number, batch=1, now=tx.now, position=position
+            study, number, measured, seen=position - 1, at=number, batch=1, now=tx.now, position=position
         )
         running = replace(new, state=State.RUNNING)  # elsewhere
-        ended, sealed = rules.end(running, outcome, [], tx.now, position + 1)
+        ended, sealed = rules.end(running, outcome, [], tx.now, position + 1, study.spec.fidelity)
         entries.append(rules.enqueue_entry([new]))
         body = {**change.body, **rules.finish_body(ended, sealed)}
         entries.append(Entry("import", number, body, actor))

@@ -86,6 +86,11 @@ _JSON = _Column(lambda value: dumps(dict(value)), _parse)
 _PRIVATE = _Column(_JSON.write, _private)
 _COST = _Column(lambda value: dumps(value.to_json()), _cost)
 
+_CURVE = _Column(
+    lambda curve: dumps({repr(float(step)): dict(metrics) for step, metrics in curve.items()}),
+    lambda text: {float(step): metrics for step, metrics in sorted(_parse(text).items(), key=lambda p: float(p[0]))},
+)
+
 _TRIAL: Mapping[str, _Column] = {
     "study": _WHOLE,
     "number": _WHOLE,
@@ -112,6 +117,9 @@ _TRIAL: Mapping[str, _Column] = {
     "reason": _optional(_Column(str, Reason)),
     "cost": _COST,
     "private": _PRIVATE,
+    "fidelity": _optional(_REAL),
+    "curve": _CURVE,
+    "verdict": _JSON,
     "told": _optional(_WHOLE),
     "revision": _WHOLE,
 }
@@ -196,7 +204,10 @@ def report_row(report: Report) -> Row:
 
 
 def report_of(row: Mapping[Any, Any]) -> Report:
-    return Report(**_read(row, _REPORT, f"trial {row['number']}, attempt {row['attempt']}, report at {row['step']}"))
+    values = _read(
+        row, {**_REPORT, "written": _WHOLE}, f"trial {row['number']}, attempt {row['attempt']}, report at {row['step']}"
+    )
+    return Report(**values)
 
 
 def event_row(event: Event) -> Row:

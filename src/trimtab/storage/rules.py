@@ -9,6 +9,8 @@ from typing import Any
 from ..canonical import commitment
 from ..chain import commitments, ended, link, proposed
 from ..errors import BudgetSpent, Stale, StudyMismatch
+from ..fidelity import Fidelity
+from ..goals import Metrics
 from ..records import (
     OPEN,
     TRANSITIONS,
@@ -90,12 +92,13 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int) -> None:
 
 
 def queued(
-    study: int, number: int, proposal: Proposal, *, seen: int, at: int, batch: int, now: float, position: int
+    study: StudyRecord, number: int, proposal: Proposal, *, seen: int, at: int, batch: int, now: float, position: int
 ) -> Trial:
-    """The trial that a proposal becomes, by the enqueue event at `position`."""
+    """The trial that a proposal becomes, by the enqueue event at `position`; it is trained to the top if nothing is said."""
+    top = None if study.spec.fidelity is None else study.spec.fidelity.high
     return as_kept(
         Trial(
-            study=study,
+            study=study.id,
             number=number,
             state=State.QUEUED,
             purpose=proposal.purpose,
@@ -110,6 +113,7 @@ def queued(
             parent=proposal.parent,
             replicate=proposal.replicate,
             priority=proposal.priority,
+            fidelity=top if proposal.fidelity is None else proposal.fidelity,
             created=now,
             revision=position,
         )
@@ -139,7 +143,7 @@ def enqueue_entry(trials: Sequence[Trial]) -> Entry:
 
 
 def end(
-    trial: Trial, outcome: Outcome, reports: Sequence[Report], now: float, position: int
+    trial: Trial, outcome: Outcome, reports: Sequence[Report], now: float, position: int, fidelity: Fidelity | None
 ) -> tuple[Trial, dict[str, Any]]:
     """The trial as it ended by the event at `position`, and that event's {"digest", "private"}.
 
@@ -160,6 +164,8 @@ def end(
             worker=None,
             lease_until=None,
             private={**texts, "notes": notes} if notes else texts,
+            curve={} if fidelity is None else _curve(trial, outcome, reports, fidelity),
+            verdict=outcome.verdict,
             told=position,
             revision=position,
         )
@@ -167,9 +173,22 @@ def end(
     return after, {"digest": ended(after, reports), "private": commitments(texts)}
 
 
+def _curve(trial: Trial, outcome: Outcome, reports: Sequence[Report], fidelity: Fidelity) -> dict[float, Metrics]:
+    """Metrics at the rungs that the trial passed, by step, and last where it ended. Later attempts count before earlier."""
+    if outcome.state not in (State.DONE, State.STOPPED):
+        return {}
+    curve = {r.step: r.metrics for r in sorted(reports, key=lambda r: r.attempt)}
+    last = trial.fidelity if outcome.state is State.DONE else max(curve, default=None)
+    if last is None:  # it reported nothing, or is older than the study's fidelity
+        return {}
+    passed = {step: metrics for step, metrics in curve.items() if step < last}
+    return {**fidelity.thinned(passed), last: outcome.metrics}
+
+
 def finish_body(trial: Trial, sealed: Json) -> dict[str, Any]:
     """What a `finish` or `import` event says in clear of how a trial ended, with its seal."""
-    return {"state": trial.state, "reason": trial.reason, "metrics": dict(trial.metrics), **sealed}
+    verdict = {"verdict": dict(trial.verdict)} if trial.verdict else {}
+    return {"state": trial.state, "reason": trial.reason, "metrics": dict(trial.metrics), **verdict, **sealed}
 
 
 def late_entry(trial: Trial, outcome: Outcome) -> Entry:

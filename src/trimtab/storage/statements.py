@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from ..records import OPEN, Event, Report, State, StudyRecord, StudyState, Trial
+from ..records import OPEN, Event, Purpose, Report, State, StudyRecord, StudyState, Trial
 from . import rows
 from .rules import Actor
 from .tables import events, private, reports, studies, trials
@@ -46,7 +46,10 @@ _SELECT_OPEN = (
 )
 _SELECT_REPORTS = select(reports).where(_OF_TRIAL)
 _SELECT_NEWER = (
-    select(reports).where(reports.c.study == _STUDY, reports.c.written > bindparam("since")).order_by(reports.c.written)
+    select(reports)
+    .join(trials, and_(trials.c.study == reports.c.study, trials.c.number == reports.c.number))
+    .where(reports.c.study == _STUDY, reports.c.written > bindparam("since"), trials.c.purpose == Purpose.SEARCH.value)
+    .order_by(reports.c.written)
 )
 _SELECT_LAST = select(func.coalesce(func.max(reports.c.written), 0)).where(reports.c.study == _STUDY)
 _SELECT_REQUEUES = select(events).where(
@@ -124,7 +127,7 @@ class SqlTransaction:
         return [rows.report_of(row) for row in self._all(_SELECT_REPORTS, of_study=study, of_number=number)]
 
     def reports_since(self, study: int, written: int) -> list[Report]:
-        """Reports after the `written`-th writing, in that order."""
+        """Reports of search trials after the `written`-th writing, in that order."""
         return [rows.report_of(row) for row in self._all(_SELECT_NEWER, of_study=study, since=written)]
 
     def requeues(self, study: int, number: int) -> list[Event]:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The version of the schema below: the newest migration's revision."""
 
 VERSION_TABLE = "trimtab_version"
@@ -74,6 +74,9 @@ trials = Table(
     Column("private", Text, nullable=False),
     Column("told", Integer),
     Column("revision", Integer, nullable=False),
+    Column("fidelity", Double),
+    Column("curve", Text, nullable=False, server_default="{}"),
+    Column("verdict", Text, nullable=False, server_default="{}"),
     Index("trials_by_revision", "study", "revision"),
     Index("trials_by_state", "study", "state"),
 )

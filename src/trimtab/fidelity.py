@@ -1,0 +1,53 @@
+"""How much of a full training a trial gets: epochs, rows, trees, folds. The rungs at which trials are compared."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .errors import SpecError
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A quantity that makes a trial dearer and its result truer.
+
+    name: as the objective knows it ("epochs"). low: the least at which a result says anything; high: a full training.
+    factor: between one rung and the next: rungs are low, low * factor, low * factor^2, ..., high. A rung that would lie
+    closer to high than the root of factor is left out.
+    """
+
+    name: str
+    low: float
+    high: float
+    factor: float = 3
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise SpecError(f"fidelity name {self.name!r} must be a text, such as 'epochs'")
+        for field, value in (("low", self.low), ("high", self.high), ("factor", self.factor)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise SpecError(f"fidelity {self.name}: {field}={value!r} must be a positive number")
+        if self.low >= self.high:
+            raise SpecError(f"fidelity {self.name}: low={self.low:g} is not below high={self.high:g}; swap them")
+        if self.factor <= 1:
+            raise SpecError(f"fidelity {self.name}: factor={self.factor:g} must be above 1; 3 is usual")
+
+    @cached_property
+    def rungs(self) -> tuple[float, ...]:
+        """The levels at which trials are compared, in rising order; the last one is `high`."""
+        made, level = [], float(self.low)
+        while level * math.sqrt(self.factor) <= self.high * (1 + 1e-9):
+            made.append(level)
+            level *= self.factor
+        return (*made, float(self.high))
+
+    def thinned(self, curve: Mapping[float, Any]) -> dict[float, Any]:
+        """Of what was reported at the steps of `curve` the first at or beyond each rung below `high`."""
+        steps = sorted(curve)
+        found = [next((s for s in steps if s >= rung), None) for rung in self.rungs[:-1]]
+        return {s: curve[s] for s in found if s is not None}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "low": self.low, "high": self.high, "factor": self.factor}

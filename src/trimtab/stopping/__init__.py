@@ -1,0 +1,104 @@
+"""Stopping rules: which trial is not worth its next step. Pure: reports go in, verdicts come out.
+
+A rule is a frozen dataclass of settings; `begin` opens a hearing, which hears the reports of all trials of a study in
+the order in which they were written, and says after each whether its trial should stop. So a verdict is a function of
+the reports so far, and hearing them again gives the same verdicts.
+
+A score is (violation, loss of goal 1, loss of goal 2, ...): smaller is better, and violation is 0 where all constraints
+hold as far as they are known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
+
+from ..errors import SpecError, nearest
+from ..fidelity import Fidelity
+
+Score = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A report, as rules hear it."""
+
+    number: int  # of the trial
+    step: float
+    score: Score
+    metrics: Mapping[str, float]
+
+
+class Hearing(Protocol):
+    """What a rule knows of the reports so far."""
+
+    def hear(self, heard: Heard) -> str:
+        """Take in one report; why its trial should stop now, or "" to go on."""
+        ...
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """A stopping rule: a dataclass of JSON values with a `name`."""
+
+    name: str
+
+    def begin(self, fidelity: Fidelity | None) -> Hearing:
+        """An empty hearing. Raises SpecError where the rule does not fit the fidelity."""
+        ...
+
+
+_TABLE = {  # name -> module:class
+    "asha": "halving:Asha",
+    "forgiving": "folds:Forgiving",
+    "hyperband": "halving:Hyperband",
+    "median": "percentile:Median",
+    "percentile": "percentile:Percentile",
+    "plateau": "alone:Plateau",
+    "threshold": "alone:Threshold",
+    "wilcoxon": "folds:Wilcoxon",
+}
+
+
+def names() -> list[str]:
+    """The rules that can be named."""
+    return sorted(_TABLE)
+
+
+def rule(which: "str | Rule | Mapping[str, Any]") -> Rule:
+    """The rule called `which`, or made from what `to_json` wrote; an object passes through. Raises SpecError."""
+    if isinstance(which, str):
+        which = {"rule": which}
+    if isinstance(which, Mapping):
+        settings = dict(which)
+        name = settings.pop("rule", None)
+        if name not in _TABLE:
+            raise SpecError(f"stopping={name!r} is not known{nearest(str(name), names())}")
+        module, _, cls = _TABLE[name].partition(":")
+        try:
+            made: Rule = getattr(import_module(f"{__name__}.{module}"), cls)(**settings)
+        except TypeError as error:
+            raise SpecError(f"stopping {name!r}: {error}; see trimtab.stopping.{module}.{cls}") from None
+        return made
+    if isinstance(which, Rule) and is_dataclass(which) and which.name in _TABLE:
+        return which
+    raise SpecError(f"stopping={which!r} is no rule; give one of {', '.join(names())}, or a rule of trimtab.stopping")
+
+
+def to_json(made: Rule) -> dict[str, Any]:
+    """A rule as the record keeps it: its name and settings."""
+    settings = {f.name: getattr(made, f.name) for f in fields(made) if f.init and f.name != "name"}  # type: ignore[arg-type]
+    return {"rule": made.name, **settings}
+
+
+def within(rule: str, name: str, value: object, low: float, high: float) -> None:
+    """Raises SpecError for a setting that is no number from low to high."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise SpecError(f"stopping {rule!r}: {name}={value!r} must be a number from {low:g} to {high:g}")
+
+
+def needed(rule: str, fidelity: Fidelity | None) -> Fidelity:
+    """The fidelity that a rule cannot do without. Raises SpecError."""
+    if fidelity is None:
+        raise SpecError(f"stopping={rule!r} needs fidelity=tt.Fidelity('epochs', 1, 81), or take stopping='median'")
+    return fidelity

@@ -1,0 +1,103 @@
+"""Rules for folds of a cross-validation: a trial reports each fold's own score, and the same folds are everybody's.
+
+The incumbent is the trial with the best mean among those that have all folds. Folds have to be shared between trials and
+come in one order, so that scores are paired: step i is the same split for each trial.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..fidelity import Fidelity
+from . import Heard, Score, needed, within
+
+
+@dataclass(frozen=True)
+class Forgiving:
+    """Stop a trial whose mean over its folds so far is worse than the incumbent's worst fold (Bergman et al. 2024, "Don't
+    waste your time: early stopping cross-validation", the forgiving rule)."""
+
+    name: str = "forgiving"
+
+    def begin(self, fidelity: Fidelity | None) -> "_Folds":
+        return _Folds(needed(self.name, fidelity))
+
+
+@dataclass(frozen=True)
+class Wilcoxon:
+    """Stop a trial that is worse than the incumbent on the same folds by a one-sided signed-rank test at level `p`, once
+    it has `least` folds and its mean is worse too."""
+
+    p: float = 0.1
+    least: int = 3
+    name: str = "wilcoxon"
+
+    def __post_init__(self) -> None:
+        within(self.name, "p", self.p, 1e-6, 0.5)
+        within(self.name, "least", self.least, 2, 10**6)
+
+    def begin(self, fidelity: Fidelity | None) -> "_Folds":
+        return _Folds(needed(self.name, fidelity), self)
+
+
+@dataclass
+class _Folds:
+    fidelity: Fidelity
+    wilcoxon: Wilcoxon | None = None
+    scores: defaultdict[int, dict[float, Score]] = field(default_factory=lambda: defaultdict(dict))
+    incumbent: int | None = None
+
+    def hear(self, heard: Heard) -> str:
+        mine = self.scores[heard.number]
+        mine[heard.step] = heard.score
+        if heard.step >= self.fidelity.high:  # all folds are in
+            if self.incumbent is None or _mean(mine) < _mean(self.scores[self.incumbent]):
+                self.incumbent = heard.number
+            return ""
+        if self.incumbent is None or self.incumbent == heard.number:
+            return ""
+        theirs = self.scores[self.incumbent]
+        return _forgiving(mine, theirs, self.incumbent) if self.wilcoxon is None else self._paired(mine, theirs)
+
+    def _paired(self, mine: Mapping[float, Score], theirs: Mapping[float, Score]) -> str:
+        rule = self.wilcoxon
+        shared = sorted(mine.keys() & theirs.keys())
+        if rule is None or len(shared) < rule.least or len(mine[shared[0]]) != 2:
+            return ""
+        differences = [mine[s][1] - theirs[s][1] for s in shared]
+        if math.fsum(differences) <= 0 or (p := signed_rank(differences)) >= rule.p:
+            return ""
+        return f"wilcoxon: worse than trial {self.incumbent} on the same {len(shared)} folds (p = {p:.2g})"
+
+
+def _forgiving(mine: Mapping[float, Score], theirs: Mapping[float, Score], incumbent: int) -> str:
+    mean, worst = _mean(mine), tuple(map(max, *theirs.values())) if len(theirs) > 1 else next(iter(theirs.values()))
+    below = all(a > b for a, b in zip(mean[1:], worst[1:], strict=True))  # in every goal
+    if mean[0] <= worst[0] and not (mean[0] == worst[0] and below):
+        return ""
+    return f"forgiving: the mean of {len(mine)} folds is worse than the worst fold of trial {incumbent}"
+
+
+def _mean(scores: Mapping[float, Score]) -> Score:
+    columns = zip(*scores.values(), strict=True)
+    return tuple(math.fsum(c) / len(scores) for c in columns)
+
+
+def signed_rank(differences: list[float]) -> float:
+    """The one-sided p-value of Wilcoxon's signed-rank test that the differences are no larger than 0: exact, by counting
+    the sums of ranks under all signs (zeros are left out, ties get mean ranks)."""
+    d = sorted((x for x in differences if x != 0), key=abs)
+    ranks: list[float] = []
+    for x in d:
+        first = next(i for i, y in enumerate(d) if abs(y) == abs(x))
+        count = sum(abs(y) == abs(x) for y in d)
+        ranks.append(first + (count + 1) / 2)
+    observed = round(2 * math.fsum(r for r, x in zip(ranks, d, strict=True) if x > 0))
+    ways = {0: 1}
+    for r in (round(2 * r) for r in ranks):
+        more = dict(ways)
+        for total, count in ways.items():
+            more[total + r] = more.get(total + r, 0) + count
+        ways = more
+    return float(sum(count for total, count in ways.items() if total >= observed)) / 2.0 ** len(d)

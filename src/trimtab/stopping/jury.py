@@ -1,0 +1,84 @@
+"""The rules of a study over its reports: a fold whose outcome after each report is a verdict or none.
+
+The verdict on a report is a function of the reports that were written up to it, in their order: so whoever folds them,
+a worker or an auditor, comes to the same verdicts.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..canonical import dumps
+from ..fidelity import Fidelity
+from ..goals import Constraint, Goal, Metrics
+from . import Heard, Hearing, Score, rule
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Stop: by which rule and why, at which step, and which report (`seen`: its place in the order of writing) was the
+    last that the rule knew."""
+
+    rule: str
+    why: str
+    step: float
+    seen: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"rule": self.rule, "why": self.why, "step": self.step, "seen": self.seen}
+
+
+class Jury:
+    """Hears reports in the order of writing. Trial `exempt` (the baseline) is compared with, but never stopped."""
+
+    def __init__(
+        self,
+        rules: Sequence[Mapping[str, Any]],
+        fidelity: Fidelity | None,
+        goals: Sequence[Goal],
+        constraints: Sequence[Constraint] = (),
+        exempt: int | None = None,
+    ) -> None:
+        said = [[g.metric, g.maximize] for g in goals], [c.text for c in constraints]
+        self.key = dumps([[dict(r) for r in rules], fidelity and fidelity.to_json(), *said, exempt])
+        self._hearings: list[tuple[str, Hearing]] = [(r.name, r.begin(fidelity)) for r in map(rule, rules)]
+        self._goals, self._constraints, self._exempt = goals, constraints, exempt
+        self._baseline: dict[float, Metrics] = {}  # of trial `exempt`, by step
+        self.verdicts: dict[int, Verdict] = {}
+        self.heard = 0  # the last report's place in the order of writing
+
+    def hear(self, number: int, step: float, metrics: Metrics, written: int) -> Verdict | None:
+        """Take in the next report; the verdict on its trial. A trial that was to stop stays so."""
+        self.heard = max(self.heard, written)
+        if number == self._exempt:
+            self._baseline[step] = metrics
+        score = self._score(step, metrics)
+        if score is None:
+            return self.verdicts.get(number)
+        heard = Heard(number, step, score, metrics)
+        said = [(name, hearing.hear(heard)) for name, hearing in self._hearings]
+        why = next(((name, why) for name, why in said if why), None)
+        if why and number != self._exempt and number not in self.verdicts:
+            self.verdicts[number] = Verdict(*why, step, written)
+        return self.verdicts.get(number)
+
+    def _score(self, step: float, metrics: Metrics) -> Score | None:
+        """The report's score; None where it lacks a goal. A constraint on what was not reported counts as kept."""
+        losses = [g.loss(metrics) for g in self._goals]
+        if any(map(math.isnan, losses)):
+            return None
+        violation = 0.0
+        baseline = self._baseline.get(step)
+        for c in self._constraints:
+            excess = c.excess(metrics, baseline)
+            if excess > 0:
+                violation += excess / (abs(c.bound(baseline)) or 1.0)
+        return (violation, *losses)
+
+
+def rehear(jury: Jury, reports: Iterable[tuple[int, float, Metrics, int]]) -> Mapping[int, Verdict]:
+    """The verdicts on (number, step, metrics, written) reports, by trial number."""
+    for report in sorted(reports, key=lambda r: r[3]):
+        jury.hear(*report)
+    return jury.verdicts

@@ -1,0 +1,68 @@
+"""The median rule and its relatives: stop a trial that is worse than most others were at the same step.
+
+A trial's best score so far is compared with the best scores that the others had at that step (Golovin et al. 2017,
+"Google Vizier", section 3.2.2, with best values in place of running averages).
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from ..fidelity import Fidelity
+from . import Heard, Score, within
+from .rungs import Rung
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """Stop a trial when more than `share` of the others are better at a step.
+
+    least: others needed at the step. after: steps that every trial gets.
+    """
+
+    share: float = 0.25
+    least: int = 5
+    after: float = 0.0
+    name: str = "percentile"
+
+    def __post_init__(self) -> None:
+        within(self.name, "share", self.share, 0.0, 1.0)
+        within(self.name, "least", self.least, 1, 10**9)
+        within(self.name, "after", self.after, 0.0, 1e300)
+
+    def begin(self, fidelity: Fidelity | None) -> "_Hearing":
+        return _Hearing(self.name, self.share, self.least, self.after, fidelity)
+
+
+@dataclass(frozen=True)
+class Median:
+    """`Percentile` with a share of one half."""
+
+    least: int = 5
+    after: float = 0.0
+    name: str = "median"
+
+    def __post_init__(self) -> None:
+        within(self.name, "least", self.least, 1, 10**9)
+        within(self.name, "after", self.after, 0.0, 1e300)
+
+    def begin(self, fidelity: Fidelity | None) -> "_Hearing":
+        return _Hearing(self.name, 0.5, self.least, self.after, fidelity)
+
+
+class _Hearing:
+    def __init__(self, name: str, share: float, least: int, after: float, fidelity: Fidelity | None) -> None:
+        self._name, self._share, self._least, self._after = name, share, least, after
+        self._top = float("inf") if fidelity is None else fidelity.high
+        self._steps: defaultdict[float, Rung] = defaultdict(Rung)
+        self._best: dict[int, Score] = {}
+
+    def hear(self, heard: Heard) -> str:
+        number, step = heard.number, heard.step
+        best = min(self._best.get(number, heard.score), heard.score) if len(heard.score) == 2 else heard.score
+        self._best[number] = best
+        rung = self._steps[step]
+        rung.put(number, best)
+        others, better = len(rung) - 1, rung.better(number)
+        if step <= self._after or step >= self._top or others < self._least or better <= self._share * others:
+            return ""
+        return f"{self._name}: {better} of {others} others were better at {step:g}"

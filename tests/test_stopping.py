@@ -1,0 +1,333 @@
+"""Stopping rules: what each promises of any order of reports, and what a study makes of their verdicts."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import wilcoxon
+
+import trimtab as tt
+from trimtab import stopping
+from trimtab.errors import SpecError
+from trimtab.goals import Goal, constraint
+from trimtab.records import StudySpec
+from trimtab.stopping.alone import Plateau, Threshold
+from trimtab.stopping.folds import signed_rank
+from trimtab.stopping.halving import Asha, Hyperband
+from trimtab.stopping.jury import Jury, rehear
+from trimtab.stopping.percentile import Median
+from trimtab.stopping.rungs import Rung
+
+EPOCHS = tt.Fidelity("epochs", 1, 27)
+LOSS = (Goal("loss", False),)
+X = tt.Space(x=tt.Float(0, 1))
+some = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def jury(*rules, goals=LOSS, constraints=(), exempt=None, fidelity=EPOCHS):
+    return Jury([stopping.to_json(r) for r in rules], fidelity, goals, constraints, exempt)
+
+
+def told(made, curves):
+    """{number: step at which it is stopped}: each trial reports its whole curve, one trial after the other."""
+    stops, written = {}, itertools.count(1)
+    for number, curve in curves.items():
+        for step, loss in curve:
+            verdict = made.hear(number, step, loss if isinstance(loss, dict) else {"loss": loss}, next(written))
+            if verdict is not None:
+                stops[number] = step
+                break
+    return stops
+
+
+def flat(losses, steps=range(1, 28)):
+    return {n: [(s, loss) for s in steps] for n, loss in enumerate(losses)}
+
+
+# ------------------------------------------------------------------------------------------------------------ fidelity
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "factor", "rungs"),
+    [
+        (1, 81, 3, (1, 3, 9, 27, 81)),
+        (1, 52, 3, (1, 3, 9, 27, 52)),
+        (1, 30, 3, (1, 3, 9, 30)),
+        (0.1, 1.0, 3, (0.1, 0.3, 1.0)),
+        (1, 1.5, 3, (1.5,)),
+    ],
+)
+def test_rungs(low, high, factor, rungs):
+    assert tt.Fidelity("x", low, high, factor).rungs == pytest.approx(rungs)
+
+
+@pytest.mark.parametrize(
+    "how", [{"low": 0}, {"low": 5}, {"high": float("inf")}, {"factor": 1}, {"name": " "}, {"low": True}]
+)
+def test_a_fidelity_that_makes_no_sense_is_refused(how):
+    with pytest.raises(SpecError):
+        tt.Fidelity(**{"name": "epochs", "low": 1, "high": 5, **how})
+
+
+# --------------------------------------------------------------------------------------------------------------- rules
+
+
+def test_asha_keeps_the_best_third_of_each_rung_and_stops_nobody_on_a_thin_one():
+    stops = told(jury(Asha()), flat([0.5, 0.9, 0.6, 0.4, 0.7, 0.1]))
+    assert stops == {2: 1, 4: 1}  # 0.9 came second, when the rung was thin; 0.4 is the best of four
+
+
+def test_hyperband_judges_within_brackets_and_deals_trials_to_all_of_them():
+    made = Hyperband().begin(EPOCHS)
+    brackets = [made.bracket(n) for n in range(200)]
+    assert sorted(set(brackets)) == [0, 1, 2, 3]
+    assert brackets.count(0) > brackets.count(1) > brackets.count(2) > brackets.count(3) > 5
+    rng = np.random.default_rng(0)
+    stops = told(jury(Hyperband()), flat(rng.random(200)))
+    first = [min((s for n, s in stops.items() if brackets[n] == b), default=None) for b in range(4)]
+    assert first == [1, 3, 9, None]
+
+
+def test_median_compares_the_best_so_far_with_the_others_at_that_step():
+    stops = told(jury(Median(least=3, after=2)), flat([0.1, 0.2, 0.3, 0.25, 0.05], range(1, 6)))
+    assert stops == {3: 3}
+
+
+def test_plateau_and_threshold_look_at_one_curve():
+    curve = [(s, max(0.5, 1 - 0.1 * s)) for s in range(1, 20)]
+    assert told(jury(Plateau(patience=4)), {0: curve}) == {0: 9}
+    assert told(jury(Threshold("loss", above=2.0, after=3)), {0: [(1, 9.0), (2, 9.0), (3, 9.0)], 1: [(5, 1.0)]}) == {
+        0: 3
+    }
+
+
+FOLDS = tt.Fidelity("fold", 1, 10)
+
+
+@pytest.mark.parametrize("name", ["forgiving", "wilcoxon"])
+def test_folds_are_stopped_against_the_incumbent_and_never_before_there_is_one(name):
+    base = [0.10, 0.14, 0.12, 0.11, 0.13, 0.15, 0.12, 0.10, 0.11, 0.14]
+
+    def shifted(by):
+        return [(i + 1, v + by) for i, v in enumerate(base)]
+
+    stops = told(jury(stopping.rule(name), fidelity=FOLDS), {0: shifted(0.0), 1: shifted(0.2), 2: shifted(-0.001)})
+    assert stops == {1: 1 if name == "forgiving" else 4}
+
+
+@some
+@given(st.lists(st.integers(-8, 8).filter(bool), min_size=2, max_size=9))
+def test_the_signed_rank_p_value_is_exact(differences):
+    magnitudes = list(map(abs, differences))
+    expected = wilcoxon(differences, alternative="greater", method="exact").pvalue
+    if len(set(magnitudes)) == len(magnitudes):  # scipy's exact law knows no ties
+        assert signed_rank(list(differences)) == pytest.approx(expected)
+    assert 0 < signed_rank(list(differences)) <= 1
+
+
+@some
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5)), max_size=60))
+def test_a_rung_counts_who_is_better(entries):
+    rung, last = Rung(), {}
+    for number, value in entries:
+        rung.put(number, (0.0, float(value)))
+        last[number] = value
+        assert rung.better(number) == sum(v < value for v in last.values())
+    assert len(rung) == len(last)
+
+
+RULES = {
+    "asha": [Asha()],
+    "hyperband": [Hyperband(eta=2)],
+    "median": [Median(least=2)],
+    "two rules": [Asha(), Plateau(patience=3)],
+    "wilcoxon": [stopping.rule("wilcoxon")],
+    "forgiving": [stopping.rule("forgiving")],
+}
+
+
+@st.composite
+def arrivals(draw):
+    """Reports of trials in any order: late, repeated, begun again by another attempt, never finished."""
+    order = draw(st.lists(st.integers(0, 7), max_size=80))
+    steps = dict.fromkeys(range(8), 0)
+    made = []
+    for written, number in enumerate(order, start=1):
+        back = draw(st.integers(0, 9)) == 0
+        steps[number] = 1 if back else min(27, steps[number] + draw(st.integers(1, 4)))
+        made.append((number, float(steps[number]), {"loss": float(draw(st.integers(0, 9)))}, written))
+    return made
+
+
+@pytest.mark.parametrize("case", RULES)
+@some
+@given(reports=arrivals(), cut=st.integers(0, 80))
+def test_hearing_the_reports_again_gives_the_same_verdicts(case, reports, cut):
+    """Whoever reads them, at whatever pace; a trial is stopped once, for good, by what was known then."""
+    live, stops = jury(*RULES[case], exempt=3), {}
+    for report in reports:
+        before = live.verdicts.get(report[0])
+        verdict = live.hear(*report)
+        assert before is None or verdict == before
+        if verdict is not None:
+            stops.setdefault(report[0], verdict)
+            assert verdict.seen <= report[3]
+    assert rehear(jury(*RULES[case], exempt=3), reports) == stops
+    early = rehear(jury(*RULES[case], exempt=3), [r for r in reports if r[3] <= cut])
+    assert early == {n: v for n, v in stops.items() if v.seen <= cut}
+    assert 3 not in stops
+
+
+@some
+@given(reports=arrivals())
+def test_asha_stops_nobody_who_is_among_the_best_third_nor_on_a_thin_rung(reports):
+    made, rungs, passed = jury(Asha()), {}, {}
+    for number, step, metrics, written in reports:
+        new = [r for r in (1, 3, 9) if r <= step and r not in passed.setdefault(number, set())]
+        for r in new:
+            passed[number].add(r)
+            rungs.setdefault(r, {})[number] = metrics["loss"]
+        before = number in made.verdicts
+        verdict = made.hear(number, step, metrics, written)
+        if verdict is not None and not before:
+            rung = rungs[new[-1]]
+            assert len(rung) >= 3
+            assert sum(v < metrics["loss"] for v in rung.values()) >= max(1, len(rung) // 3)
+
+
+def test_two_goals_and_a_constraint_rank_by_front_within_the_feasible():
+    goals, limit = (Goal("loss", False), Goal("auc", True)), (constraint("size <= 5"),)
+    points = [(0.1, 0.5, 1), (0.5, 0.9, 1), (0.3, 0.7, 1), (0.05, 0.99, 9), (0.6, 0.4, 1), (0.05, 0.95, 1)]
+    curves = {n: [(1, {"loss": a, "auc": b, "size": s})] for n, (a, b, s) in enumerate(points)}
+    assert told(jury(Asha(), goals=goals, constraints=limit), curves) == {3: 1, 4: 1}
+
+
+@pytest.mark.parametrize(
+    ("which", "fidelity"),
+    [
+        ("asha", None),
+        ("medean", EPOCHS),
+        ({"rule": "asha", "eta": 0.5}, EPOCHS),
+        ({"rule": "asha", "x": 1}, EPOCHS),
+        (7, None),
+    ],
+)
+def test_a_rule_that_does_not_fit_is_refused_before_the_first_trial(which, fidelity):
+    with pytest.raises(SpecError):
+        tt.Study("s", X, minimize="loss", fidelity=fidelity, stopping=which)
+
+
+def test_the_spec_keeps_fidelity_and_rules_and_old_specs_keep_their_text():
+    study = tt.Study("s", X, minimize="loss", fidelity=EPOCHS, stopping=[Asha(eta=4), "median"])
+    again = StudySpec.from_json(study.spec.to_json())
+    assert again == study.spec
+    assert [r["rule"] for r in again.stopping] == ["asha", "median"]
+    assert tt.Study("s", X, minimize="loss", fidelity=EPOCHS).spec.stopping[0]["rule"] == "asha"
+    assert tt.Study("s", X, minimize="loss", fidelity=EPOCHS, stopping=None).spec.stopping == ()
+    assert not {"fidelity", "stopping"} & tt.Study("s", X, minimize="loss").spec.to_json().keys()
+
+
+# ------------------------------------------------------------------------------------------------------------- studies
+
+
+def train(trial):
+    """A curve that falls to x^2 + 0.1 / epochs; it heeds its rule."""
+    for epoch in range(1, int(trial.fidelity) + 1):
+        loss = trial.params["x"] ** 2 + 0.1 / epoch
+        trial.report(epoch, loss=loss)
+        if trial.should_stop():
+            return None
+    return loss
+
+
+@pytest.fixture(params=["memory://", "sqlite"])
+def url(request, tmp_path):
+    return request.param if request.param != "sqlite" else f"sqlite:///{tmp_path}/s.db"
+
+
+def test_a_study_stops_early_and_its_record_says_why(url):
+    space = tt.Space(x=tt.Float(0, 1, default=0.9))
+    study = tt.Study("s", space, minimize="loss", fidelity=EPOCHS, strategy="random", storage=url, seed=1)
+    study.run(train, trials=20, quiet=True)
+    stopped = [t for t in study.trials if t.state == tt.State.STOPPED]
+    assert len(stopped) >= 8
+    assert study.trials[0].state == tt.State.DONE  # the baseline is judged at the top
+    assert study.best.reached == 27
+    for t in study.trials:
+        assert t.fidelity == 27
+        assert sorted(t.curve) == [s for s in (1, 3, 9, 27) if s <= t.reached]
+        assert dict(t.curve[t.reached]) == dict(t.metrics)
+        assert t.metrics["loss"] == pytest.approx(t.params["x"] ** 2 + 0.1 / t.reached)
+    for t in stopped:
+        assert t.verdict["rule"] == "asha"
+        assert t.verdict["step"] == t.reached < 27
+    assert study.verify() == []
+    replayed = study.replay()
+    assert replayed.holds
+    assert replayed.verdicts == len(stopped)
+    assert f"{len(stopped)} of {len(stopped)} stops" in replayed.text()
+
+
+def test_an_asked_trial_is_judged_and_told_as_stopped(url):
+    study = tt.Study("s", X, minimize="loss", fidelity=EPOCHS, strategy="random", storage=url, seed=1)
+    states = []
+    for _ in range(12):
+        trial = study.ask()
+        result = train(trial)
+        states.append(study.tell(trial, result).state)
+    assert tt.State.STOPPED in states
+    assert tt.State.DONE in states
+    assert study.replay().holds
+    with pytest.raises(SpecError, match="one of the two"):
+        study.tell(study.ask())
+
+
+def test_evidence_and_trials_that_do_not_heed_are_left_alone():
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1, default=0.9)), minimize="loss", fidelity=EPOCHS, seed=1)
+
+    def deaf(trial):
+        trial.report(1, loss=trial.params["x"])
+        if trial.purpose == "certify":
+            assert not trial.should_stop()
+        return trial.params["x"]
+
+    study.run(deaf, trials=8, quiet=True)
+    assert study.counts["done"] == 8
+    assert study.evidence(deaf, replicates=3, quiet=True).decision
+    assert study.replay().verdicts == 0
+
+
+def test_two_goals_with_a_constraint_stop_early_in_one_study():
+    space = tt.Space(x=tt.Float(0, 1), y=tt.Float(0, 1))
+
+    def objective(trial):
+        x, y = trial.params["x"], trial.params["y"]
+        for epoch in range(1, 28):
+            made = {"loss": (x - 0.3) ** 2 + y + 1 / epoch, "latency": 1 - 0.5 * y + x, "size": 10 * x}
+            trial.report(epoch, **made)
+            if trial.should_stop():
+                break
+        return made
+
+    study = tt.Study(
+        "s", space, minimize=["loss", "latency"], subject_to="size <= 5", fidelity=EPOCHS, strategy="random", seed=2
+    )
+    study.run(objective, trials=40, quiet=True)
+    stopped = [t for t in study.trials if t.state == tt.State.STOPPED]
+    assert len(stopped) >= 10
+    assert sum(t.metrics["size"] > 5 for t in stopped) >= 8
+    assert study.pareto
+    assert all(t.reached == 27 and t.metrics["size"] <= 5 for t in study.pareto)
+    assert study.replay().holds
+
+
+def test_a_revised_rule_holds_for_what_is_reported_from_then_on():
+    study = tt.Study("s", X, minimize="loss", fidelity=EPOCHS, stopping=None, strategy="random", seed=1)
+    study.run(train, trials=6, quiet=True)
+    assert study.counts["done"] == 6
+    study.revise(stopping=Median(least=2))
+    study.run(train, trials=14, quiet=True)
+    assert study.counts["stopped"] >= 2
+    assert study.replay().holds
