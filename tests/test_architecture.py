@@ -47,6 +47,7 @@ EDGE = {
     "book",
     "inputs",
     "keys",
+    "clock",
     "opening",
     "pairs",
     "peers",
@@ -54,6 +55,7 @@ EDGE = {
     "referee",
     "reproduce",
     "runner",
+    "simulate",
     "study",
     "worker",
 }

@@ -19,6 +19,8 @@ from trimtab.stopping.halving import Asha, Hyperband
 from trimtab.stopping.jury import Jury, rehear
 from trimtab.stopping.percentile import Median
 from trimtab.stopping.rungs import Rung
+from trimtab.strategies import Rows
+from trimtab.strategies.rungs import levelled
 
 EPOCHS = tt.Fidelity("epochs", 1, 27)
 LOSS = (Goal("loss", False),)
@@ -229,6 +231,49 @@ def test_the_spec_keeps_fidelity_and_rules_and_old_specs_keep_their_text():
     assert not {"fidelity", "stopping"} & tt.Study("s", X, minimize="loss").spec.to_json().keys()
 
 
+# ----------------------------------------------------------------------------------------- what strategies are told
+
+
+def rows_of(curves, stopped_at):
+    """Rows with one goal and four rungs: curves (n, 4), cut where each trial was stopped."""
+    V = np.array(curves, dtype=float)
+    for i, last in enumerate(stopped_at):
+        V[i, last + 1 :] = np.nan
+    n = len(V)
+    Y = np.array([[V[i, last]] for i, last in enumerate(stopped_at)])
+    return Rows(np.zeros((n, 1)), Y, np.zeros((n, 0)), np.zeros(n), np.zeros(n), V[:, :, None])
+
+
+@some
+@given(st.integers(0, 2**32 - 1))
+def test_parallel_curves_are_told_as_their_ends(seed):
+    """Where curves differ by a constant, the value at the top is known from any rung."""
+    rng = np.random.default_rng(seed)
+    ends = rng.random(12)
+    curves = ends[:, None] + np.array([3.0, 1.5, 0.4, 0.0])
+    stops = rng.integers(0, 4, 12)
+    stops[np.argsort(ends)[:4]] = 3  # the best went on
+    expected = np.maximum(ends, ends[stops == 3].min())
+    assert levelled(rows_of(curves, stops)).Y[:, 0] == pytest.approx(expected)
+
+
+def test_levelling_leaves_full_trainings_failures_and_plain_rows_alone():
+    full = rows_of([[4, 3, 2, 1], [5, 4, 3, 2]], [3, 3])
+    assert np.array_equal(levelled(full).Y, full.Y)
+    failed = Rows(
+        np.zeros((1, 1)),
+        np.full((1, 1), np.nan),
+        np.zeros((1, 0)),
+        np.zeros(1),
+        np.zeros(1),
+        np.full((1, 4, 1), np.nan),
+    )
+    assert np.isnan(levelled(full + failed).Y[-1, 0])
+    plain = Rows(np.zeros((2, 1)), np.ones((2, 1)), np.zeros((2, 0)), np.zeros(2), np.zeros(2))
+    assert levelled(plain) is plain
+    assert (Rows.empty(1, 1, 0) + full).rungs.shape == (2, 4, 1)
+
+
 # ------------------------------------------------------------------------------------------------------------- studies
 
 
@@ -297,6 +342,26 @@ def test_evidence_and_trials_that_do_not_heed_are_left_alone():
     assert study.counts["done"] == 8
     assert study.evidence(deaf, replicates=3, quiet=True).decision
     assert study.replay().verdicts == 0
+
+
+def test_a_model_learns_from_stopped_trials_and_its_proposals_are_derived_again():
+    space = tt.Space(x=tt.Float(0, 1, default=0.9), y=tt.Float(0, 1, default=0.9))
+
+    def objective(trial):
+        for epoch in range(1, 28):
+            loss = (trial.params["x"] - 0.2) ** 2 + (trial.params["y"] - 0.6) ** 2 + 0.5 / epoch
+            trial.report(epoch, loss=loss)
+            if trial.should_stop():
+                return None
+        return loss
+
+    study = tt.Study("s", space, minimize="loss", fidelity=EPOCHS, strategy="gp", seed=3)
+    study.run(objective, trials=25, quiet=True)
+    assert study.best.metrics["loss"] < 0.5 / 27 + 0.01
+    assert study.counts["stopped"] >= 5
+    replayed = study.replay()
+    assert replayed.holds
+    assert replayed.exact == 25
 
 
 def test_two_goals_with_a_constraint_stop_early_in_one_study():

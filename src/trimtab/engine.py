@@ -8,6 +8,7 @@ Notation: d columns, n rows, m goals, k constraints; every goal is turned into a
 
 import hashlib
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -36,6 +37,7 @@ from .records import (
 from .stopping.jury import Jury
 from .strategies import Array, Judge, Problem, Rows, Strategy
 from .strategies import Proposal as Point
+from .strategies.rungs import Levelled
 
 BASELINE = "baseline"  # who proposes the baseline's trial
 
@@ -164,7 +166,20 @@ def rows(spec: StudySpec, told: Sequence[Trial], baseline: Metrics | None) -> Ro
         C.reshape(len(told), len(spec.constraints)),
         np.array([t.cost.wall for t in told], dtype=float),
         np.array([t.seed for t in told], dtype=float),
+        _rungs(spec, told),
     )
+
+
+def _rungs(spec: StudySpec, told: Sequence[Trial]) -> Array:
+    """Losses (n, R, m) at each rung of the fidelity, NaN where it was not reached; R is 0 without one."""
+    levels = () if spec.fidelity is None else spec.fidelity.rungs
+    V = np.full((len(told), len(levels), len(spec.goals)), np.nan)
+    for i, t in enumerate(told):
+        for step, metrics in sorted(t.curve.items(), reverse=True):
+            V[i, : bisect_right(levels, step)] = [g.loss(metrics) for g in spec.goals]
+        if t.curve:  # at its last rung its last value counts
+            V[i, bisect_right(levels, max(t.curve)) - 1] = [g.loss(t.metrics) for g in spec.goals]
+    return V
 
 
 @dataclass(frozen=True)
@@ -198,7 +213,8 @@ def fold(
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
     key = dumps([spec.to_json(), relative])
     if last is None or last.key != key or last.n > len(told):
-        last = Fold(key, strategy, strategy.init(problem(spec)), 0)
+        suited = strategy if spec.fidelity is None else Levelled.over(strategy)
+        last = Fold(key, suited, suited.init(problem(spec)), 0)
     if last.n == len(told):
         return last
     fresh = rows(spec, told[last.n :], baseline)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .announcements import facts, shared
 from .book import Book
 from .capture import environment
+from .clock import SYSTEM, Clock
 from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
 from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError
 from .executors import Executor
@@ -42,6 +43,8 @@ class Staff:
     crew: Crew
     executor: Executor
     watch: Callable[[Ledger], None]
+    clock: Clock = SYSTEM
+    lease: float = LEASE
 
 
 def executor(called: "Source", workers: int, resources: Resources, supervised: bool) -> Executor:
@@ -128,7 +131,7 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
             ledger = book.refresh()
             staff.watch(ledger)
             if closing is None:
-                actions = plan(ledger, staff.executor.free(), time.time(), terms)
+                actions = plan(ledger, staff.executor.free(), staff.clock.now(), terms)
                 terms, closing = carry_out(actions, book, staff, terms)
             if closing in ("time", "failures"):
                 crew.release()
@@ -137,7 +140,7 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
             ended = crew.poll(IDLE)
             check_results(book, ended, terms)
             if not ended and not crew.running:  # others hold what is open
-                time.sleep(IDLE)
+                staff.clock.sleep(IDLE)
     staff.watch(book.refresh())
     if closing == "failures":
         raise _given_up(book, book.ledger.failures_in_a_row(terms.since))
@@ -156,7 +159,7 @@ def carry_out(actions: Sequence[Action], book: Book, staff: Staff, terms: Terms)
                     closing = "budget"
             case Start(n):
                 for _ in range(n):
-                    trial = book.storage.claim([book.study], staff.name, LEASE, purposes=[Purpose.SEARCH])
+                    trial = book.storage.claim([book.study], staff.name, staff.lease, purposes=[Purpose.SEARCH])
                     if trial is None:
                         break
                     crew.start(trial)

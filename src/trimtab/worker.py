@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .clock import SYSTEM, Clock
 from .errors import LeaseLost, SpecError, Stale, TrimtabError
 from .executors import Executor, Exit, Job
 from .objective import ActiveTrial, TrialFailed
@@ -106,6 +107,7 @@ class Crew:
         resources: Resources,
         lease: float = LEASE,
         before: Callable[[], None] = lambda: None,
+        clock: Clock = SYSTEM,
     ) -> None:
         self._storage, self._executor, self._spec_of = storage, executor, spec_of
         self._study, self._resources, self._lease = study, resources, lease
@@ -113,7 +115,7 @@ class Crew:
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
         self._notes: dict[int, list[str]] = {}
-        self._referee = Referee(storage, study, spec_of)
+        self._referee = Referee(storage, study, spec_of, clock.now)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
         self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
         self._closed = threading.Event()

@@ -50,6 +50,14 @@ class Rows:
     C: Array  # (n, k), feasible where <= 0
     cost: Array  # (n,) seconds
     seed: Array  # (n,)
+    rungs: Array = field(
+        default_factory=lambda: np.empty((0, 0, 0))
+    )  # (n, R, m) as Y, at each rung of the fidelity; NaN
+    # where it was not reached. R is 0 in a study without one.
+
+    def __post_init__(self) -> None:
+        if len(self.rungs) != len(self.X):
+            object.__setattr__(self, "rungs", np.empty((len(self.X), 0, self.Y.shape[1])))
 
     @staticmethod
     def empty(d: int, m: int, k: int) -> "Rows":
@@ -62,6 +70,9 @@ class Rows:
             np.concatenate([self.C, other.C]),
             np.concatenate([self.cost, other.cost]),
             np.concatenate([self.seed, other.seed]),
+            np.concatenate([self.rungs, other.rungs])
+            if len(self) and len(other)
+            else max(self.rungs, other.rungs, key=len),
         )
 
     def __len__(self) -> int:

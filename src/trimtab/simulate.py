@@ -1,0 +1,169 @@
+"""Studies in simulated time: a week of tuning on 64 workers over recorded curves runs in seconds, and always alike.
+
+    sim = Simulation()
+    study = Study("plan", space, minimize="loss", fidelity=Fidelity("epochs", 1, 81), storage=sim.storage, seed=1)
+    sim.run(study, training, workers=64, trials=1000)
+    print(sim.clock.now() / 3600, "hours")
+
+The training is a generator: each `yield seconds, step, metrics` says that so many seconds have passed, and what was then
+reported. It is closed where a stopping rule says so. Engine, stopping rules and store are those of a real study; the
+proposals take no simulated time.
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import runner
+from .book import Book
+from .engine import Ledger, Terms
+from .errors import SpecError
+from .executors import Exit, Job
+from .objective import ActiveTrial
+from .objective.evaluation import failure, measured
+from .records import Resources, StudyState
+from .storage.memory import Memory
+from .study import Study
+from .units import seconds
+from .worker import Crew
+
+Training = Callable[[ActiveTrial], Iterator[tuple[float, float, Mapping[str, float]]]]
+"""(trial) -> (seconds since the last step, step, metrics), ...; the last metrics are the trial's."""
+
+_FOREVER = 1e9  # seconds: leases of simulated workers don't run out
+
+
+class SimulatedClock:
+    """Time that passes only when all workers are busy, or somebody waits."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@dataclass
+class _Run:
+    """A trial under way: its next step, and when that will have been made."""
+
+    job: Job
+    trial: ActiveTrial
+    steps: Iterator[tuple[float, float, Mapping[str, float]]]
+    began: float
+    step: tuple[float, Mapping[str, float]] | None = None  # None: it ends
+
+
+class Simulated:
+    """An executor whose jobs are trainings in simulated time; nothing happens after `until`."""
+
+    def __init__(self, slots: int, training: Training, clock: SimulatedClock, until: float | None) -> None:
+        self._slots, self._training, self._clock, self._until = slots, training, clock, until
+        self._queue: list[tuple[float, int, _Run]] = []  # by time, then in the order of their beginning
+        self._count = itertools.count()
+        self._ended: list[tuple[Job, Exit]] = []
+
+    def free(self) -> int:
+        return self._slots - len(self._queue) - len(self._ended)
+
+    def launch(self, job: Job) -> None:
+        trial = ActiveTrial(job.payload, job.listen)
+        self._next(_Run(job, trial, iter(self._training(trial)), self._clock.time))
+
+    def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:  # noqa: ARG002  (simulated time is free)
+        """Let time pass until a job ends."""
+        while self._queue and not self._ended:
+            when, _, run = self._queue[0]
+            if self._until is not None and when > self._until:
+                self._clock.time = self._until
+                break
+            heapq.heappop(self._queue)
+            self._clock.time = when
+            self._make(run)
+        ended, self._ended = self._ended, []
+        return ended
+
+    def kill(self, job: Job) -> None:
+        run = next((r for _, _, r in self._queue if r.job is job), None)
+        if run is not None:
+            self._queue = [entry for entry in self._queue if entry[2] is not run]
+            heapq.heapify(self._queue)
+            self._end(run, None)
+
+    def close(self) -> None:
+        self._queue, self._ended = [], []
+
+    def _make(self, run: _Run) -> None:
+        """The step that was under way is made: report it, and go on or end."""
+        try:
+            if run.step is not None:
+                run.trial.report(run.step[0], **run.step[1])
+                if not run.trial.should_stop():
+                    self._next(run)
+                    return
+            stopped = bool(run.trial.rule)
+            metrics = measured(run.trial.reported, run.trial.metrics, partly=stopped)
+            self._end(run, {"state": "stopped" if stopped else "done", "metrics": metrics})
+        except Exception as error:
+            self._end(run, failure(error))
+
+    def _next(self, run: _Run) -> None:
+        """Begin the next step, if there is one; else the training ends now."""
+        passed = 0.0
+        try:
+            passed, step, metrics = next(run.steps)
+            run.step = (step, metrics)
+        except StopIteration:
+            run.step = None
+        except Exception as error:
+            self._end(run, failure(error))
+            return
+        heapq.heappush(self._queue, (self._clock.time + passed, next(self._count), run))
+
+    def _end(self, run: _Run, message: Mapping[str, Any] | None) -> None:
+        cost = {"wall": self._clock.time - run.began}
+        self._ended.append((run.job, Exit(message, killed=message is None, cost=cost)))
+
+
+class Simulation:
+    """A clock and a store that keeps its time: for one study or several."""
+
+    def __init__(self) -> None:
+        self.clock = SimulatedClock()
+        self.storage = Memory(clock=self.clock.now)
+
+    def run(
+        self,
+        study: Study,
+        training: Training,
+        *,
+        workers: int = 1,
+        trials: int | None = None,
+        time: float | str | None = None,
+    ) -> None:
+        """As Study.run, with `workers` simulated workers. Raises SpecError for a study of another store."""
+        if study.storage is not self.storage:
+            raise SpecError(f"study {study.name!r} is not in this simulation; make it with storage=simulation.storage")
+        duration = seconds(time, "time")
+        if trials is None and duration is None and study.spec.budget.unlimited:
+            raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
+        if study.record.state is not StudyState.OPEN:
+            raise SpecError(f"study {study.name!r} is {study.record.state}; resume() it to go on")
+        book = Book(self.storage, study.record.id)
+        until = None if duration is None else self.clock.time + duration
+        slots = Simulated(workers, training, self.clock, until)
+        crew = Crew(self.storage, slots, lambda: book.spec, book.study, Resources(), _FOREVER, clock=self.clock)
+        staff = runner.Staff("simulated", crew, slots, _nobody_watches, self.clock, _FOREVER)
+        try:
+            runner.search(book, staff, Terms(trials, until, since=book.ledger.study.position))
+        finally:
+            crew.close()
+
+
+def _nobody_watches(ledger: Ledger) -> None:
+    del ledger

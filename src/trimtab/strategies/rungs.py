@@ -1,0 +1,85 @@
+"""Any strategy on results of unequal fidelity: each is told by what its last value, standardised within its rung, says of a
+full training.
+
+From each rung to the next one runs a map that gives those trials which have reached both the same median and spread at
+the next rung as they have there; a trial that was stopped at a rung is carried upward through these maps. So a strategy
+sees results of one unit, and knows nothing of fidelities (Salinas et al. 2023 take the last value as it is). What is
+carried up is never better than the best that was measured at the top.
+
+Notation: n rows, R rungs, m goals.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from . import Array, History, Judge, Problem, Proposal, Rows, Strategy
+
+_PAIRS = 3  # trials that reached both rungs, before their spreads are compared
+_STEEPEST = 10.0  # a map stretches or shrinks no more than so
+
+
+@dataclass(frozen=True)
+class Levelled:
+    """`inner`, told results as if all had been trained to the top."""
+
+    inner: Strategy[Any]
+    name: str
+    version: str
+
+    @staticmethod
+    def over(inner: Strategy[Any]) -> Strategy[Any]:
+        """The strategy, with the version of what is told to it in its own."""
+        return cast(
+            Strategy[Any], Levelled(inner, inner.name, f"{inner.version}/rungs1")
+        )  # frozen, so not a Strategy to mypy
+
+    def init(self, problem: Problem) -> History:
+        self.inner.init(problem)  # raises where it cannot search the space
+        return History.start(problem)
+
+    def tell(self, state: History, rows: Rows) -> History:
+        return state.with_rows(rows)
+
+    def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        return self.inner.ask(self._told(state), pending, n, rng)
+
+    def shortfall(self, state: History, pending: Array, x: Array, rng: np.random.Generator) -> float:
+        """What the inner strategy says (see strategies.Judge)."""
+        if not isinstance(self.inner, Judge):
+            return np.inf
+        return self.inner.shortfall(self._told(state), pending, x, rng)
+
+    def _told(self, state: History) -> Any:
+        return self.inner.tell(self.inner.init(state.problem), levelled(state.rows))
+
+
+def levelled(rows: Rows) -> Rows:
+    """The rows with Y (n, m) as of a full training. Rows that say nothing of rungs are left as they are."""
+    V = rows.rungs
+    if V.shape[1] < 2:
+        return rows
+    Y = rows.Y.copy()
+    reached = np.asarray((~np.isnan(V)).any(axis=2))
+    last = np.where(reached.any(axis=1), V.shape[1] - 1 - reached[:, ::-1].argmax(axis=1), -1)
+    top = last.max(initial=-1)
+    for j in range(V.shape[2]):
+        best = np.min(V[last == top, top, j], initial=np.inf)
+        for k in range(top):
+            values = Y[last == k, j]
+            for step in range(k, top):
+                values = _up(V[:, step, j], V[:, step + 1, j], values)
+            Y[last == k, j] = np.maximum(values, best)
+    return replace(rows, Y=Y)
+
+
+def _up(lower: Array, upper: Array, values: Array) -> Array:
+    """Values at the lower rung as of the upper one, by the trials that have both."""
+    both = ~np.isnan(lower) & ~np.isnan(upper)
+    if not both.any():
+        return values
+    a, b = lower[both], upper[both]
+    centre, spread = np.median(a), np.mean(np.abs(a - np.median(a)))
+    slope = np.mean(np.abs(b - np.median(b))) / spread if len(a) >= _PAIRS and spread > 0 else 1.0
+    return np.asarray(np.median(b) + np.clip(slope, 1 / _STEEPEST, _STEEPEST) * (values - centre))
