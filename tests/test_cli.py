@@ -20,7 +20,7 @@ from trimtab.cli import cli
 EXAMPLES = Path(__file__).parent / "examples"
 VERBS = ["demo", "run", "list", "show", "best", "trials", "evidence", "report", "verify", "pause", "resume", "cancel",
          "archive", "delete", "db", "report-metrics",
-         "replay", "reproduce", "sign", "key", "submit", "worker"]  # fmt: skip
+         "replay", "reproduce", "sign", "key", "submit", "worker", "explain"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -191,6 +191,18 @@ def test_best(made):
 def test_best_of_nothing_is_an_error(place):
     tt.Study("empty", {"x": tt.Float(0, 1)}, minimize="loss", storage="sqlite:///trimtab.db")
     assert "no best trial yet" in refused("best", "empty")
+
+
+def test_explain(place):
+    study = tt.Study(
+        "told", {"x": tt.Float(0, 1, default=0.9)}, minimize="loss", seed=1, storage="sqlite:///trimtab.db"
+    )
+    study.run(lambda t: (t.params["x"] - 0.3) ** 2, trials=12, quiet=True)
+    assert "from the baseline, by the model:" in call("explain", "told")
+    assert "the baseline" in call("explain", "told", "--trial", "0")
+    data = json.loads(call("explain", "told", "--json"))
+    assert data["importance"] == {"x": 1.0}
+    assert data["safe"][0]["low"] <= 0.3 <= data["safe"][0]["high"]
 
 
 def test_trials(made):

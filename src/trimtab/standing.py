@@ -99,10 +99,10 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
     return Standings(goal.metric, made, noise, share)
 
 
-def believed(spec: StudySpec, candidates: Sequence[Candidate]) -> Belief | None:
-    """The model of the first goal over all settings that finished; None while there are too few."""
+def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) -> Belief | None:
+    """The model of a goal over all settings that finished; None while there are too few."""
     X = spec.space.encode([c.trial.complete(spec.assumed, spec.space) for c in candidates])
-    y = np.array([spec.goals[0].loss(c.metrics) for c in candidates])
+    y = np.array([spec.goals[goal].loss(c.metrics) for c in candidates])
     n = np.array([c.n for c in candidates], dtype=float)
     return Belief.of(spec.space, X, y, n, exact=spec.deterministic)
 

@@ -36,6 +36,7 @@ from .units import seconds
 from .worker import ActiveTrial, imported, told
 
 if TYPE_CHECKING:
+    from .explanation import Explanation
     from .reports.figures import Plots
 
 Words = str | Sequence[str]
@@ -153,6 +154,15 @@ class Study(Audited):
             made = proof.standings_of(ledger)
             self._standings = (ledger.study.position, made)
         return made
+
+    def explain(self, goal: int = 0) -> "Explanation":
+        """What explains the results of one goal: importance, dependence, safe ranges, findings, why a trial was proposed."""
+        from .explanation import Explanation
+
+        ledger = self._book.refresh()
+        if not 0 <= goal < len(ledger.study.spec.goals):
+            raise SpecError(f"goal={goal!r}: the study has {len(ledger.study.spec.goals)} goals, numbered from 0")
+        return Explanation(ledger, goal)
 
     @property
     def pareto(self) -> list[Trial]:

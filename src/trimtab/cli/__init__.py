@@ -14,6 +14,7 @@ import click
 from .. import __version__
 from ..errors import StudyMismatch
 from . import record, workers
+from .explain import explain
 from .plumbing import (
     Ended,
     Verbs,
@@ -189,7 +190,7 @@ def evidence(name: str, replicates: int | None, file: str | None, as_json: bool,
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
 
 
-for verb in (*record.VERBS, *workers.VERBS):
+for verb in (*record.VERBS, *workers.VERBS, explain):
     cli.add_command(verb)
 
 

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 LEAST = 4  # settings below which there is no model
 MOST = 400  # settings on which the model is conditioned
 _FITTED = 256  # settings on which its hyperparameters are fitted
-_FAR = 3.0  # spreads of the better half beyond the median at which a bad loss is pulled in
+_FAR = 3.0  # see `standard`
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,14 @@ def start(D: int, n: int) -> Minimum:
 
 
 def standard(y: Array) -> tuple[Array, float, float]:
-    """Losses of mean 0 and standard deviation 1, far ones pulled in, with the centre and unit that lead back."""
-    median = float(np.median(y))
-    good = median - y[y <= median]
-    reach = float(np.quantile(good, 0.9)) or float(good.max()) or float(np.ptp(y))
-    pulled = np.minimum(y, median + _FAR * reach)
+    """Losses of mean 0 and standard deviation 1, far ones pulled in, with the centre and unit that lead back.
+
+    Far is beyond both fences: three times what the better half reaches, and three times what the third quarter does.
+    """
+    median, upper = (float(v) for v in np.quantile(y, [0.5, 0.75]))
+    reach = float(np.quantile(median - y[y <= median], 0.9))
+    fence = max(median + _FAR * reach, upper + _FAR * (upper - median))
+    pulled = np.minimum(y, fence) if fence > median else y
     centre, unit = float(pulled.mean()), float(pulled.std()) or 1.0
     return (pulled - centre) / unit, centre, unit
 

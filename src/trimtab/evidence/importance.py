@@ -41,6 +41,23 @@ def importance(X: Array, y: Array, space: Space) -> dict[str, float]:
     return {name: e / total if total > 0 else 0.0 for name, e in zip(names, effects, strict=True)}
 
 
+def by_branch(X: Array, y: Array, space: Space) -> dict[str, dict[str, float]]:
+    """The importance of the active parameters within each branch of a conditional space, by "parent=value": among the rows
+    of that value alone, so that "best" means best of the branch. {} for a space without conditions."""
+    found = {}
+    names = space.names
+    gates = {(parent, v) for p in space.params.values() for parent, values in p.when.items() for v in values}
+    settings = space.decode(X)
+    for parent, v in sorted(gates, key=str):
+        inside = np.array([s.get(parent) == v and parent in s for s in settings], dtype=bool)
+        if inside.sum() >= 4:
+            active = ~np.isnan(X[inside]).all(axis=0)
+            active[names.index(parent)] = False
+            shares = importance(X[inside], y[inside], space)
+            found[f"{parent}={v}"] = {n: shares[n] for n, a in zip(names, active, strict=True) if a}
+    return found
+
+
 def _effect(x: Array, top: NDArray[np.bool_], cells: float, unordered: bool) -> float:
     """Variance of P(top) over the values of one column, chance subtracted, times the share of rows where it is active."""
     active = ~np.isnan(x)

@@ -1,0 +1,148 @@
+"""Does importance agree with what is known, and with Optuna's evaluators on the same trials, and what does it cost?
+
+    pip install optuna scikit-learn     # what is not installed is left out
+    python benchmarks/importance.py
+
+Functions whose first-order Sobol' indices are known, at random settings with noise of 5 % of the spread. "truth": the
+largest difference between an index and the known one (Sobol' indices of the Gaussian process), or the rank correlation
+with it (the others). "Optuna": the rank correlation (Spearman) with Optuna's evaluator of the same name on the same trials.
+The last lines give CPU seconds for 10,000 trials of 20 parameters. Prints a table, writes benchmarks/results/importance.csv.
+"""
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import csv
+import importlib.util
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+import trimtab as tt
+from trimtab.evidence.belief import Belief
+from trimtab.evidence.effects import indices
+from trimtab.evidence.fanova import fanova
+from trimtab.evidence.importance import importance
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Function:
+    name: str
+    space: tt.Space
+    loss: Callable[[Params], float]
+    truth: Sequence[float]
+
+
+def functions() -> list[Function]:
+    """A weighted sum, and the g and Ishigami functions of Saltelli et al. (2008, Global Sensitivity Analysis)."""
+    return [linear(8), g((0.0, 0.5, 1.0, 2.0, 4.0, 8.0)), ishigami()]
+
+
+def linear(d: int) -> Function:
+    space = tt.Space({f"x{i}": tt.Float(0.0, 1.0) for i in range(d)})
+    weights = 1.5 ** np.arange(d)
+    return Function(
+        f"weighted sum, {d}", space, lambda p: float(weights @ list(p.values())), weights**2 / (weights @ weights)
+    )
+
+
+def g(a: Sequence[float]) -> Function:
+    space = tt.Space({f"x{i}": tt.Float(0.0, 1.0) for i in range(len(a))})
+    parts = np.array([1 / 3 / (1 + v) ** 2 for v in a])
+    loss = lambda p: float(np.prod([(abs(4 * x - 2) + v) / (1 + v) for x, v in zip(p.values(), a, strict=True)]))  # noqa: E731
+    return Function(f"Sobol' g, {len(a)}", space, loss, parts / (np.prod(1 + parts) - 1))
+
+
+def ishigami() -> Function:
+    space = tt.Space({f"x{i}": tt.Float(-np.pi, np.pi) for i in range(3)})
+
+    def loss(p: Params) -> float:
+        x, y, z = p.values()
+        return float(np.sin(x) + 7 * np.sin(y) ** 2 + 0.1 * z**4 * np.sin(x))
+
+    first = 0.5 * (1 + 0.1 * np.pi**4 / 5) ** 2
+    total = 7**2 / 8 + 0.1 * np.pi**4 / 5 + 0.1**2 * np.pi**8 / 18 + 0.5
+    return Function("Ishigami, 3", space, loss, [first / total, 7**2 / 8 / total, 0.0])
+
+
+def trials(f: Function, n: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(n)
+    X = f.space.sample(n, rng)
+    y = np.array([f.loss(p) for p in f.space.decode(X)])
+    return X, y + 0.05 * y.std() * rng.standard_normal(n)
+
+
+def optunas(f: Function, X: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
+    """What Optuna's evaluators make of the same trials, by our name of the method."""
+    if importlib.util.find_spec("optuna") is None:
+        return {}
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    axes = {n: optuna.distributions.FloatDistribution(p.low, p.high) for n, p in f.space.params.items()}
+    study = optuna.create_study()
+    study.add_trials(
+        [
+            optuna.trial.create_trial(params=p, distributions=axes, value=float(v))
+            for p, v in zip(f.space.decode(X), y, strict=True)
+        ]
+    )
+    made = {"ped-anova": optuna.importance.PedAnovaImportanceEvaluator}
+    if importlib.util.find_spec("sklearn"):
+        made["fanova"] = lambda: optuna.importance.FanovaImportanceEvaluator(seed=0)
+    shares = {name: make().evaluate(study) for name, make in made.items()}
+    return {name: [found[n] for n in f.space.names] for name, found in shares.items()}
+
+
+def ours(f: Function, X: np.ndarray, y: np.ndarray) -> dict[str, tuple[list[float], float]]:
+    """Shares by each of our methods, and its CPU seconds."""
+    made: dict[str, Callable[[], Mapping[str, float]]] = {
+        "ped-anova": lambda: importance(X, y, f.space),
+        "sobol": lambda: {n: i.value for n, i in indices(Belief.of(f.space, X, y)).items()},
+    }
+    if importlib.util.find_spec("sklearn"):
+        made["fanova"] = lambda: fanova(X, y, f.space)
+    found = {}
+    for name, make in made.items():
+        began = time.process_time()
+        shares = make()
+        found[name] = ([shares[n] for n in f.space.names], time.process_time() - began)
+    return found
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    head, table = ["function", "trials", "method", "truth", "Optuna", "s"], []
+    for f in functions():
+        n = 400
+        X, y = trials(f, n)
+        theirs = optunas(f, X, y)
+        for method, (shares, seconds) in ours(f, X, y).items():
+            rank = spearmanr(shares, f.truth).statistic
+            truth = f"{max(np.abs(np.subtract(shares, f.truth))):.3f}" if method == "sobol" else f"rank {rank:.2f}"
+            peer = f"{spearmanr(shares, theirs[method]).statistic:.2f}" if method in theirs else ""
+            table.append([f.name, n, method, truth, peer, f"{seconds:.2f}"])
+    big = linear(20)
+    X, y = trials(big, 10_000)
+    table += [[big.name, 10_000, method, "", "", f"{seconds:.2f}"] for method, (_, seconds) in ours(big, X, y).items()]
+    for row in [head, *table]:
+        print(" | ".join(f"{v!s:>16}" for v in row))
+    target = Path(__file__).parent / "results" / "importance.csv"
+    target.parent.mkdir(exist_ok=True)
+    with target.open("w", newline="") as file:
+        csv.writer(file).writerows([head, *table])
+    print(f"Trimtab {tt.__version__}; {target}")
+
+
+if __name__ == "__main__":
+    main()

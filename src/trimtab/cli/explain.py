@@ -1,0 +1,68 @@
+"""The verb that says what the results mean: what matters, how far each parameter may move, why a trial was proposed."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from .plumbing import json_option, opened, storage_flag, the_name
+
+if TYPE_CHECKING:
+    from ..explanation import Explanation
+
+
+@click.command()
+@the_name
+@click.option("--trial", type=click.IntRange(0), metavar="N", help="Only why this trial was proposed.")
+@json_option
+@storage_flag
+def explain(name: str, trial: int | None, as_json: bool) -> None:
+    """What matters, what is safe to change, what to beware of."""
+    from .. import console
+
+    told = opened(name).explain()
+    if trial is not None:
+        said = told.why(trial)
+        click.echo(console.document({"study": name, "trial": trial, "why": said.splitlines()}) if as_json else said)
+    elif as_json:
+        click.echo(console.document({"study": name, **_json(told)}))
+    else:
+        click.echo(_text(told))
+
+
+def _json(told: "Explanation") -> dict[str, object]:
+    return {
+        "importance": told.importance(),
+        "sobol": {n: asdict(i) for n, i in told.sobol().items()},
+        "safe": [asdict(s) for s in told.safe_ranges()],
+        "findings": [asdict(f) for f in told.findings()],
+    }
+
+
+def _text(told: "Explanation") -> str:
+    """One line a parameter, then the path from the baseline and the findings."""
+    from .. import console, words
+
+    shares, alone, safe = told.importance(), told.sobol(), {s.name: s for s in told.safe_ranges()}
+    rows = []
+    for n in sorted(shares, key=lambda n: -shares[n]):
+        i, s = alone[n], safe.get(n)
+        band = f"{words.percent(i.value)} ({words.number(100 * i.low, 2)} to {words.number(100 * i.high, 2)})"
+        best = "inactive" if s is None else words.value(s.at)
+        span = "" if s is None else _span(s.options, s.low, s.high)
+        rows.append([n, words.percent(shares[n]), band, best, span])
+    parts = [console.table(["parameter", "importance", "variance by itself", "best", "safe"], rows)]
+    if told.ledger.study.spec.baseline is not None:
+        steps = [
+            f"{s.name}: {words.value(s.before)} to {words.value(s.after)}, {words.signed(s.gain, 3)} ± {words.number(s.sd, 2)}"
+            for s in told.ablation()
+        ]
+        parts.append("\n".join(["from the baseline, by the model:", *(f"  {s}" for s in steps)]))
+    parts += [f"beware: {f.text}" for f in told.findings()]
+    return "\n\n".join(parts).replace(words.NBSP, " ")
+
+
+def _span(options: tuple[object, ...], low: object, high: object) -> str:
+    from .. import words
+
+    return ", ".join(map(words.value, options)) if options else f"{words.value(low)} to {words.value(high)}"

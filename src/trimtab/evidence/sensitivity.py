@@ -1,0 +1,134 @@
+"""How far each parameter may move from the best setting, and what a reader should be warned of.
+
+The safe range of a parameter holds the values, the others being those of the best, whose predicted loss is within one
+standard error of the best's: that of the model at the best, or 1 % of the spread of the results where that is larger.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..space import Params, Space
+from ..space.parameters import Value
+from ..words import number, plural, value
+from .belief import Array, Belief
+from .calibration import Calibration
+
+GRID = 65
+_EDGE = 0.02  # of the range: nearer to a bound counts as being there
+_NEAR = 0.05  # of the range: neighbours that a stable best should not differ from
+_NEIGHBOURS = 128
+
+
+@dataclass(frozen=True)
+class Safe:
+    """The safe range of a parameter: from `low` to `high` (numbers), or `options` (choices); `width` is its share of the
+    range, `at` the best's value, `edge` whether that lies at a bound ("low", "high" or "")."""
+
+    name: str
+    at: Value
+    low: Value
+    high: Value
+    options: tuple[Value, ...]
+    width: float
+    edge: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a reader should know: `kind` is "edge", "unstable", "noise", "model" or "indifferent"."""
+
+    kind: str
+    params: tuple[str, ...]
+    text: str
+
+
+def safe_ranges(belief: Belief, best: Params) -> list[Safe]:
+    """The safe range of every parameter that is active at the best, in the order of the space."""
+    space = belief.space
+    row = space.encode([best])[0]
+    mean, sd = belief.predict(row[None])
+    limit = float(mean[0]) + max(float(sd[0]), 0.01 * belief.unit)
+    return [_safe(belief, row, int(j), limit) for j in np.flatnonzero(~np.isnan(row))]
+
+
+def _safe(belief: Belief, row: Array, j: int, limit: float) -> Safe:
+    space = belief.space
+    rows, positions = _slice(space, row, j)
+    inside = belief.predict(rows)[0] <= limit
+    here = int(np.argmin(np.abs(positions - row[j])))
+    inside[here] = True
+    name, edge = space.names[j], ""
+    values = [p[name] for p in space.decode(rows)]
+    at = space.decode(row[None])[0][name]
+    if space.unordered[j]:
+        options = tuple(v for v, ok in zip(values, inside, strict=True) if ok)
+        return Safe(name, at, None, None, options, len(options) / len(values), edge)
+    outside = np.flatnonzero(~inside)
+    first = int(outside[outside < here].max(initial=-1)) + 1
+    last = int(outside[outside > here].min(initial=len(values))) - 1
+    cells = space.cells[j]
+    reach = _EDGE if not np.isfinite(cells) else max(_EDGE, 0.5 / cells)
+    if len(values) > 2:
+        edge = "low" if row[j] <= reach else "high" if row[j] >= 1 - reach else ""
+    return Safe(name, at, values[first], values[last], (), (last - first + 1) / len(values), edge)
+
+
+def _slice(space: Space, row: Array, j: int) -> tuple[Array, Array]:
+    """The row with every value of column j, or GRID of them, and their positions; what the value wakes up is in the middle."""
+    cells = space.cells[j]
+    few = np.isfinite(cells) and (cells <= GRID or space.unordered[j])
+    positions = (np.arange(cells) + 0.5) / cells if few else np.linspace(0.0, 1.0, GRID)
+    rows = np.repeat(row[None], len(positions), axis=0)
+    rows[:, j] = positions
+    rows = space.snap(rows)
+    allowed = space.allowed(rows) | (positions == row[j])
+    return rows[allowed], rows[allowed, j]
+
+
+def findings(
+    belief: Belief, best: Params, baseline: Params | None, calibration: Calibration, share: float
+) -> list[Finding]:
+    """What the results warn of: a best at the edge of its range, an unstable one, noise, a model that errs."""
+    found = []
+    for s in safe_ranges(belief, best):
+        if s.edge:
+            said = f"{s.name}: the best value {value(s.at)} is at the {s.edge} end of its range; better ones may lie beyond it"
+            found.append(Finding("edge", (s.name,), said))
+        elif s.width >= 0.999:
+            found.append(
+                Finding(
+                    "indifferent", (s.name,), f"{s.name}: any value does as well, the others being those of the best"
+                )
+            )
+    if unstable := _unstable(belief, best, baseline):
+        found.append(Finding("unstable", (), unstable))
+    if share > 0.25:
+        said = f"one result varies by ±{number(belief.noise, 2)} by chance: {number(100 * share, 2)} % of the variance is noise"
+        found.append(Finding("noise", (), said))
+    if calibration.n >= 20 and not calibration.honest:
+        said = (
+            f"the model errs: {number(100 * calibration.inside, 2)} % of {plural(calibration.n, 'result')} lie in its 90 % "
+            "intervals when each is left out; read what it says with care"
+        )
+        found.append(Finding("model", (), said))
+    return found
+
+
+def _unstable(belief: Belief, best: Params, baseline: Params | None) -> str | None:
+    """Whether small changes of all parameters at once may cost half of the gain over the baseline."""
+    if baseline is None or dict(baseline) == dict(best):
+        return None
+    space = belief.space
+    row, first = space.encode([best, baseline])
+    moves = np.random.default_rng(0).uniform(-_NEAR, _NEAR, (_NEIGHBOURS, len(row)))
+    moves[:, space.unordered] = 0.0
+    near = space.snap(np.clip(row + moves, 0.0, 1.0))
+    mean, _ = belief.predict(np.concatenate([row[None], first[None], near]))
+    gain, lost = mean[1] - mean[0], float(np.quantile(mean[2:] - mean[0], 0.9))
+    if gain <= 0 or lost < gain / 2:
+        return None
+    return (
+        f"the best setting is unstable: moving every number by up to 5 % of its range may cost {number(lost, 2)} of the "
+        f"{number(float(gain), 2)} gained over the baseline"
+    )

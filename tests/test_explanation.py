@@ -1,0 +1,201 @@
+"""What explains the results: known Sobol' indices, ablation, safe ranges, findings, calibration, and why a trial was tried."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import trimtab as tt
+from trimtab.errors import SpecError
+from trimtab.evidence.ablation import path
+from trimtab.evidence.belief import Belief
+from trimtab.evidence.calibration import leave_one_out
+from trimtab.evidence.effects import dependence, indices
+from trimtab.evidence.fanova import fanova
+from trimtab.evidence.importance import by_branch
+from trimtab.evidence.sensitivity import findings, safe_ranges
+from trimtab.numerics import gp
+
+UNIT = tt.Space({f"x{i}": tt.Float(0, 1, default=0.9) for i in range(4)})
+WEIGHTS = np.array([1.0, 2.0, 3.0, 4.0])
+MIXED = tt.Space(
+    model=tt.Choice("tree", "line", default="tree"),
+    depth=tt.Int(1, 9, default=8, when={"model": "tree"}),
+    slope=tt.Float(0, 1, default=0.5, when={"model": "line"}),
+    rate=tt.Float(1e-3, 1, log=True, default=0.9),
+)
+
+
+def learned(space, loss, n=120, noise=0.0):
+    """The model of n random results, and the results."""
+    rng = np.random.default_rng(4)
+    X = space.sample(n, rng)
+    y = np.array([loss(p) for p in space.decode(X)]) + noise * rng.standard_normal(n)
+    return Belief.of(space, X, y), X, y
+
+
+def weighted(p):
+    return float(WEIGHTS @ list(p.values()))
+
+
+def mixed(p):
+    part = abs(p["depth"] - 3) / 4 if p["model"] == "tree" else 1.0 + 0.1 * p["slope"]
+    return part + (math.log10(p["rate"]) + 2) ** 2
+
+
+def test_first_order_indices_are_those_of_the_function():
+    belief, _, _ = learned(UNIT, weighted)
+    found = indices(belief)
+    for (name, index), known in zip(found.items(), WEIGHTS**2 / (WEIGHTS @ WEIGHTS), strict=True):
+        assert index.value == pytest.approx(known, abs=0.02), name
+        assert index.low <= index.value <= index.high
+
+
+def test_ishigamis_function_has_a_parameter_that_acts_only_with_another():
+    space = tt.Space({f"x{i}": tt.Float(-math.pi, math.pi) for i in range(3)})
+
+    def loss(p):
+        return math.sin(p["x0"]) + 7 * math.sin(p["x1"]) ** 2 + 0.1 * p["x2"] ** 4 * math.sin(p["x0"])
+
+    found = indices(learned(space, loss, 300)[0])
+    assert [i.value for i in found.values()] == pytest.approx([0.314, 0.442, 0.0], abs=0.06)
+
+
+def test_noise_widens_the_intervals():
+    clear, noisy = (indices(learned(UNIT, weighted, 60, sd)[0])["x3"] for sd in (0.0, 1.5))
+    assert noisy.high - noisy.low > clear.high - clear.low
+
+
+def test_the_forest_agrees_with_the_function():
+    _, X, y = learned(UNIT, weighted, 300)
+    shares = fanova(X, y, UNIT)
+    assert sorted(shares, key=shares.get) == ["x0", "x1", "x2", "x3"]
+    assert 0.7 < sum(shares.values()) <= 1
+    assert set(fanova(X, np.ones(len(y)), UNIT).values()) == {0.0}
+
+
+def test_branches_are_judged_among_themselves():
+    _, X, y = learned(MIXED, mixed, 200)
+    found = by_branch(X, y, MIXED)
+    assert set(found) == {"model=tree", "model=line"}
+    assert set(found["model=tree"]) == {"depth", "rate"}
+    assert found["model=line"]["rate"] > found["model=line"]["slope"]
+    assert by_branch(X[:, 3:], y, tt.Space(rate=tt.Float(1e-3, 1, log=True))) == {}
+
+
+def test_a_conditional_parameter_has_an_index_of_its_own():
+    found = indices(learned(MIXED, mixed, 200)[0])
+    assert found["rate"].value > found["depth"].value > found["slope"].value
+    assert all(0 <= i.value <= 1.05 for i in found.values())
+
+
+def test_dependence_has_the_shape_of_the_function_and_the_direction_of_the_goal():
+    belief, _, _ = learned(MIXED, mixed, 200)
+    down, up = dependence(belief, "depth"), dependence(belief, "depth", maximize=True)
+    assert down.values[int(np.argmin(down.mean))] in (2, 3, 4)
+    assert up.mean == pytest.approx([-v for v in down.mean])
+    assert all(low <= mid <= high for low, mid, high in zip(up.low, up.mean, up.high, strict=True))
+    assert dependence(belief, "model").values == ("tree", "line")
+
+
+def test_an_ablation_path_leads_from_one_setting_to_the_other_and_its_gains_add_up():
+    belief, _, _ = learned(MIXED, mixed, 200)
+    before, after = MIXED.defaults(), {"model": "line", "slope": 0.2, "rate": 0.01}
+    steps = path(belief, before, after)
+    assert steps[-1].params == after
+    assert {s.name for s in steps} <= set(MIXED.names)
+    mean, _ = belief.predict(MIXED.encode([before, after]))
+    assert sum(s.gain for s in steps) == pytest.approx(mean[0] - mean[1])
+    assert steps[0].name == "rate"
+    for s in steps:
+        MIXED.validate(s.params)
+    assert path(belief, before, before) == []
+
+
+def test_safe_ranges_hold_the_best_and_are_narrow_where_it_matters():
+    belief, _, _ = learned(UNIT, lambda p: (p["x0"] - 0.4) ** 2 + 0.001 * p["x1"], 150, 0.01)
+    best = {"x0": 0.4, "x1": 0.5, "x2": 0.5, "x3": 0.5}
+    found = {s.name: s for s in safe_ranges(belief, best)}
+    assert found["x0"].low <= 0.4 <= found["x0"].high
+    assert found["x0"].width < 0.5 < found["x2"].width
+    options = {
+        s.name: s for s in safe_ranges(learned(MIXED, mixed, 200)[0], {"model": "tree", "depth": 3, "rate": 0.01})
+    }
+    assert options["model"].options == ("tree",)
+    assert "slope" not in options
+
+
+def test_findings_name_the_edge_the_noise_and_what_is_indifferent():
+    belief, _, _ = learned(UNIT, lambda p: p["x0"], 120)
+    best = {"x0": 0.0, "x1": 0.5, "x2": 0.5, "x3": 0.5}
+    kinds = {(f.kind, *f.params) for f in findings(belief, best, None, leave_one_out(belief), belief.share)}
+    assert ("edge", "x0") in kinds
+    assert ("indifferent", "x2") in kinds
+    noisy, _, _ = learned(UNIT, lambda p: p["x0"], 120, 0.5)
+    assert "noise" in {f.kind for f in findings(noisy, best, None, leave_one_out(noisy), noisy.share)}
+
+
+def test_a_needle_is_unstable_and_a_valley_is_not():
+    space = tt.Space(x=tt.Float(0, 1, default=0.9))
+    kinds = []
+    for width in (0.02, 0.5):
+        belief, _, _ = learned(space, lambda p, w=width: -math.exp(-(((p["x"] - 0.5) / w) ** 2)), 150)
+        found = findings(belief, {"x": 0.5}, space.defaults(), leave_one_out(belief), belief.share)
+        kinds.append("unstable" in {f.kind for f in found})
+    assert kinds == [True, False]
+
+
+def test_leaving_one_out_is_what_a_fit_without_it_predicts():
+    belief, _, _ = learned(UNIT, weighted, 30, 0.3)
+    found = leave_one_out(belief)
+    rest = np.arange(1, 30)
+    without = gp.condition(belief.data.take(rest), belief.theta)
+    mean, var = without.predict(belief.data.X[:1])
+    total = math.sqrt(var[0] + math.exp(belief.theta[-2]) + gp.FLOOR)
+    level = 0.5 * (1 + math.erf((belief.data.y[0] - mean[0]) / total / math.sqrt(2)))
+    assert found.levels[0] == pytest.approx(level, abs=1e-6)
+    assert found.honest
+    assert not replace(found, inside=0.5).honest
+
+
+@pytest.fixture(scope="module")
+def study():
+    made = tt.Study("explained", MIXED, maximize="score", seed=3)
+    made.run(lambda t: -mixed(t.params), trials=30, quiet=True)
+    return made
+
+
+def test_a_study_explains_itself(study):
+    told = study.explain()
+    assert set(told.importance()) == set(told.importance("fanova")) == set(told.importance("sobol")) == set(MIXED.names)
+    assert told.ablation()[-1].params == study.best.params
+    assert told.branches()
+    assert told.calibration().n == len(study.candidates())
+    assert isinstance(told.findings(), list)
+    assert {s.name for s in told.safe_ranges()} == set(study.best.params)
+    assert len(told.dependence("rate").mean) > 10
+
+
+def test_every_trial_says_why(study):
+    told = study.explain()
+    assert "the baseline" in told.why(0)
+    last = told.why(study.trials[-1].number)
+    assert "proposed by" in last
+    assert "expected" in last
+    assert "29 results were known" in last
+
+
+def test_what_cannot_be_explained_is_an_error(study):
+    told = study.explain()
+    with pytest.raises(SpecError, match="not known"):
+        told.importance("magic")
+    with pytest.raises(SpecError, match="not a parameter"):
+        told.dependence("dept")
+    with pytest.raises(SpecError, match="does not exist"):
+        told.why(99)
+    with pytest.raises(SpecError, match="goals, numbered from 0"):
+        study.explain(1)
+    young = tt.Study("young", MIXED, minimize="loss")
+    with pytest.raises(SpecError, match="too few"):
+        young.explain().sobol()
