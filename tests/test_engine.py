@@ -62,6 +62,8 @@ FEW = Budget(trials=4)
 HOUR = Cost(cpu=3600.0, gpu=3600.0, money=5.0)
 CASES = {
     "an empty study is filled": (spec(), [], {}, 2, Terms(), [Fill(2), Start(2)]),
+    "a refill serves those who race too": (spec(), [], {}, 2, Terms(batch=5), [Fill(5), Start(2)]),
+    "but never beyond the budget": (spec(budget=FEW), DONE, {}, 1, Terms(batch=9), [Fill(1), Start(1)]),
     "what waits goes first": (spec(), [queued(0)], {}, 2, Terms(), [Fill(1), Start(2)]),
     "more waits than can run": (spec(), [queued(0), queued(1)], {}, 1, Terms(), [Start(1)]),
     "nobody is free": (spec(), [running(0)], {}, 0, Terms(), []),

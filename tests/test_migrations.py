@@ -1,16 +1,22 @@
 """`trimtab db upgrade`: a record that an earlier version wrote is whole afterwards, on every database.
 
 tests/golden/record-NNNN.sql holds the rows of a study as the program wrote them when NNNN was the newest schema.
+After a new migration, `python tests/test_migrations.py` writes the record of the newest schema; it is never changed again.
 """
 
+import sqlite3
+import tempfile
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import postgres as pg
 import pytest
 from sqlalchemy import text
-from stores import DONE, put, verify
+from stores import DONE, SPEC, put, running, verify
 
 from trimtab.errors import StorageError
+from trimtab.records import Change, Report
 from trimtab.storage.database import WRITES, locate
 from trimtab.storage.migrations import upgrade, versions
 from trimtab.storage.sql import Sql
@@ -60,3 +66,42 @@ def test_a_record_of_an_earlier_schema_is_whole_after_the_upgrade(record, empty)
 def test_every_schema_has_a_record():
     assert [p.stem.removeprefix("record-") for p in RECORDS] == versions()
     assert versions()[-1] == SCHEMA
+
+
+def make_record(file):
+    """A study that uses every table."""
+    now = iter(range(1000, 2000))
+    store = Sql(f"sqlite:///{file}", clock=lambda: next(now) + 0.1)
+    study = store.create(SPEC).id
+    put(store, study, 2, strategy="gp", version="2", why={"ei": 0.1}, parent=0, replicate=1, priority=2)
+    for outcome in (DONE, replace(DONE, state="failed", reason="error", error="it's broken", output="o", notes=("n",))):
+        held = store.claim([study], "host:1", 15.0)
+        store.report(held, [Report(held.number, 1, s, {"loss": 0.1}, 7.5) for s in (1.0, 2.5)], 15.0)
+        store.revise(study, Change("note", number=held.number, text="early", actor="ada"))
+        store.finish(held, outcome)
+    store.revise(study, Change("cancel", number=running(store, study).number, actor="ada"))
+    put(store, study, 1)
+    store.claim([study], "host:2", None)
+    store.close()
+
+
+def rows_of(file):
+    """All rows as INSERT statements that every database understands."""
+    with closing(sqlite3.connect(file)) as c:
+        for table in ("studies", "trials", "reports", "events", "private"):
+            found = c.execute(f"SELECT * FROM {table}")
+            names = ", ".join(f'"{column[0]}"' for column in found.description)
+            for row in found:
+                values = ", ".join("NULL" if v is None else _literal(v) for v in row)
+                yield f"INSERT INTO {table} ({names}) VALUES ({values});\n"
+
+
+def _literal(value):
+    return repr(value) if isinstance(value, int | float) else "'" + value.replace("'", "''") + "'"
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        make_record(Path(folder) / "t.db")
+        written = Path(__file__).parent / "golden" / f"record-{SCHEMA}.sql"
+        written.write_text("".join(rows_of(Path(folder) / "t.db")))

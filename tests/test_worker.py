@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trimtab as tt
+from trimtab import worker
 from trimtab.errors import LeaseLost, StorageError
 from trimtab.executors import Exit
 from trimtab.executors.inline import Inline
@@ -291,6 +292,7 @@ def test_a_store_that_fails_is_not_the_objective_s_fault(monkeypatch):
         return 1.0
 
     monkeypatch.setattr(f"{__name__}.Memory", Full)
+    monkeypatch.setattr(worker, "QUICK", 0.0)  # each report is written when it is made
     with Scene(objective, trials=1) as scene:
         scene.start()
         with pytest.raises(StorageError, match="the disk is full"):

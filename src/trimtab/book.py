@@ -8,7 +8,7 @@ from . import engine
 from .errors import SpecError, Stale
 from .inputs import Inputs
 from .records import TOLD, Proposal, StudySpec, Trial
-from .storage import Storage
+from .storage import Claim, Storage
 from .strategies import Strategy, strategy
 from .strategies.honours import notices
 
@@ -68,24 +68,23 @@ class Book:
             pending = sorted((t for t in ledger.open.values() if t.purpose in TOLD), key=lambda t: t.number)
             return engine.suggest(spec, self._folded, pending, ledger.study.count, n)
 
-    def enqueue(self, proposals: Sequence[Proposal]) -> list[Trial]:
+    def enqueue(self, proposals: Sequence[Proposal], claim: Claim | None = None) -> list[Trial]:
         """Add proposals that were made from the ledger as it stands; raises Stale when the record has moved on."""
         with self._turn:
             study = self.ledger.study
-            added = self.storage.enqueue(self.study, proposals, at=study.count, seen=study.position)
-            self.refresh()
-            return added
+            return self.storage.enqueue(self.study, proposals, at=study.count, seen=study.position, claim=claim)
 
-    def fill(self, n: int) -> bool:
-        """Propose and enqueue n trials; True when the strategy still had points. Losing a race is no error."""
+    def fill(self, n: int, claim: Claim | None = None) -> list[Trial] | None:
+        """Propose and enqueue n trials, the first of them claimed; None when the strategy had no points.
+
+        None of them are added when another was faster. Either way the ledger is as it was: refresh it.
+        """
         with self._turn:
             proposals = self.propose(n)
-            if proposals:
-                try:
-                    self.enqueue(proposals)
-                except Stale:
-                    self.refresh()
-            return bool(proposals)
+            try:
+                return self.enqueue(proposals, claim) if proposals else None
+            except Stale:
+                return []
 
     def put(self, wanted: Callable[[engine.Ledger], Sequence[Proposal]]) -> list[Trial]:
         """Enqueue what no strategy proposes (a user's wish, evidence): asked for again each time the record moves on.
@@ -99,4 +98,6 @@ class Book:
                 try:
                     return self.enqueue(proposals)[len(first) :] if proposals else []
                 except Stale:
+                    pass
+                finally:
                     self.refresh()

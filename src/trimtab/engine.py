@@ -353,6 +353,7 @@ class Terms:
     until: float | None = None
     since: int = 0  # event position at which it began: earlier failures are forgiven
     exhausted: bool = False  # the strategy had nothing more to propose
+    batch: int = 1  # at least so many are proposed together: it grows where others keep being faster
 
 
 def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
@@ -364,8 +365,9 @@ def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
     running = ledger.running()
     queued, expired = len(ledger.queued()), sum(t.lease_until is not None and t.lease_until <= now for t in running)
     limits = [x for x in (spec.budget.trials, terms.trials) if x is not None]
-    left = min(limits) - ledger.counted - len(running) if limits else free
-    wanted = 0 if terms.exhausted else max(0, min(free, left) - queued)
+    room = max(free, terms.batch) if free else 0
+    left = min(limits) - ledger.counted - len(running) if limits else room
+    wanted = 0 if terms.exhausted or queued >= free else max(0, min(room, left) - queued)
     startable = min(free, left + expired, queued + wanted + expired)
     if startable <= 0 and free > 0 and all(t.lease_until is None for t in running):
         return [Close("exhausted" if terms.exhausted and not running else "held")]

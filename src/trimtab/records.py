@@ -383,6 +383,7 @@ class Change:
     body: Json = field(default_factory=dict)
     trials: Sequence[tuple[Proposal, Outcome]] = ()
     attempt: int | None = None
+    cost: Cost = Cost()  # what the attempt had used that is cancelled or given back
     actor: str = ""
 
 

@@ -19,23 +19,59 @@ Now = Callable[[], float]
 
 
 class Referee:
-    """Takes reports for trials of one study; threads take turns. `now` gives seconds since the epoch."""
+    """Takes reports for trials of one study; threads take turns. `now` gives seconds since the epoch. together: seconds
+    within which reports that no rule judges are collected and written at once."""
 
-    def __init__(self, storage: Storage, study: int, spec_of: Callable[[], StudySpec], now: Now = time.time) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        study: int,
+        spec_of: Callable[[], StudySpec],
+        now: Now = time.time,
+        together: float = 0.0,
+    ) -> None:
+        self._together = together
         self._storage, self._study, self._spec_of, self._now = storage, study, spec_of, now
         self._spec = spec_of()
         self._jury = jury(self._spec)
         self._turn = threading.RLock()
+        self._waiting: dict[
+            tuple[int, int], list[Report]
+        ] = {}  # by (number, attempt): written with the next, or at the end
+        self._written: dict[tuple[int, int], float] = {}
 
     def report(self, trial: Trial, step: float, metrics: Metrics, lease: float | None) -> Verdict | None:
         """Write a report and renew the lease; the verdict, if the trial should stop. Raises LeaseLost."""
-        report = Report(trial.number, trial.attempt, step, metrics, self._now())
+        now = self._now()
         with self._turn:
-            judged = self._current()
-            since = judged.heard if self._spec.stopping and trial.purpose is Purpose.SEARCH else None
-            for r in self._storage.report(trial, [report], lease, since=since):
+            key, judged = (trial.number, trial.attempt), self._current()
+            waiting = self._waiting.setdefault(key, [])
+            waiting.append(Report(trial.number, trial.attempt, step, metrics, now))
+            ruled = bool(self._spec.stopping) and trial.purpose is Purpose.SEARCH
+            if not ruled and now - self._written.setdefault(key, now) < self._together:
+                return None
+            for r in self._write(trial, lease, judged.heard if ruled else None):
                 judged.hear(r.number, r.step, r.metrics, r.written)
             return judged.verdicts.get(trial.number)
+
+    def renew(self, trial: Trial, lease: float | None) -> None:
+        """Renew the lease, and write the reports that wait. Raises LeaseLost."""
+        with self._turn:
+            self._write(trial, lease, None)
+
+    def _write(self, trial: Trial, lease: float | None, since: int | None) -> list[Report]:
+        key = (trial.number, trial.attempt)
+        waiting = self._waiting.get(key, [])
+        heard = self._storage.report(trial, waiting, lease, since=since)
+        self._waiting[key], self._written[key] = [], self._now()
+        return heard
+
+    def last(self, trial: Trial) -> list[Report]:
+        """The reports that still wait when the trial ends; a renewal that is under way takes its own with it."""
+        key = (trial.number, trial.attempt)
+        with self._turn:
+            self._written.pop(key, None)
+            return self._waiting.pop(key, [])
 
     def _current(self) -> Jury:
         """The jury; a new one, which has heard nothing yet, when the study's rules were revised."""

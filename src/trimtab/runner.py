@@ -4,6 +4,7 @@ Any number of processes may run this loop on one study; the store decides who ge
 """
 
 import os
+import random
 import signal
 import socket
 import time
@@ -21,13 +22,14 @@ from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
 from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError
 from .executors import Executor
 from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
-from .storage import INTERRUPTED, LEASE
+from .storage import INTERRUPTED, LEASE, Claim
 from .worker import Crew
 
 if TYPE_CHECKING:
     from .objective import Source
 
 IDLE = 0.1  # seconds between two looks at the record while others work
+CROWD = 32  # trials that are proposed together at most because others race
 
 
 def worker() -> str:
@@ -139,8 +141,8 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
                 break
             ended = crew.poll(IDLE)
             check_results(book, ended, terms)
-            if not ended and not crew.running:  # others hold what is open
-                staff.clock.sleep(IDLE)
+            if not ended and not crew.running:  # others hold what is open, or were faster
+                staff.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
     staff.watch(book.refresh())
     if closing == "failures":
         raise _given_up(book, book.ledger.failures_in_a_row(terms.since))
@@ -149,27 +151,45 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
 
 def carry_out(actions: Sequence[Action], book: Book, staff: Staff, terms: Terms) -> tuple[Terms, str | None]:
     """Do what the plan says; what the next plan needs to know, and why nothing more is to be started, if so."""
-    crew, closing = staff.crew, None
+    crew, closing, begun = staff.crew, None, 0
     for action in actions:
         match action:
             case Fill(n):
                 try:
-                    terms = replace(terms, exhausted=not book.fill(n))
+                    made = book.fill(n, Claim(staff.name, staff.lease, _unopposed(book.ledger, actions)))
                 except BudgetSpent:
                     closing = "budget"
+                    continue
+                terms = replace(terms, exhausted=made is None, batch=_batch(terms.batch, made))
+                for trial in made or []:
+                    if trial.state is State.RUNNING:
+                        crew.start(trial)
+                        begun += 1
             case Start(n):
-                for _ in range(n):
-                    trial = book.storage.claim([book.study], staff.name, staff.lease, purposes=[Purpose.SEARCH])
-                    if trial is None:
+                for _ in range(n - begun):
+                    claimed = book.storage.claim([book.study], staff.name, staff.lease, purposes=[Purpose.SEARCH])
+                    if claimed is None:
                         break
-                    crew.start(trial)
+                    crew.start(claimed)
             case Cancel(number) if number in crew.running:
-                crew.cancel(number)
+                used = crew.cancel(number)
                 with suppress(Stale):  # it ended by itself in the meantime
-                    book.storage.revise(book.study, Change("cancel", number=number))
+                    book.storage.revise(book.study, Change("cancel", number=number, cost=used))
             case Close(reason):
                 closing = reason
     return terms, closing
+
+
+def _batch(before: int, made: Sequence[Trial] | None) -> int:
+    """How many to propose together next time: twice as many after a lost race, so that one refill serves all who race."""
+    return min(2 * before, CROWD) if made == [] else max(1, before - 1)
+
+
+def _unopposed(ledger: Ledger, actions: Sequence[Action]) -> int:
+    """How many new trials may be claimed as they are made: none while older ones wait, or have lost their worker."""
+    now = time.time()
+    lost = any(t.lease_until is not None and t.lease_until <= now for t in ledger.running())
+    return 0 if lost or ledger.queued() else sum(a.n for a in actions if isinstance(a, Start))
 
 
 @contextmanager

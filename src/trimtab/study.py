@@ -30,7 +30,7 @@ from .records import (
 from .referee import Referee
 from .space import Params, Space
 from .standing import Standings
-from .storage import Storage, open_storage
+from .storage import Claim, Storage, open_storage
 from .strategies import Strategy
 from .units import seconds
 from .worker import ActiveTrial, imported, told
@@ -209,8 +209,12 @@ class Study(Audited):
                 raise SpecError(_closed(ledger.study))
             if (budget := engine.spent(ledger, time.time())) is not None:
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
-            if not self._book.fill(1):
+            made = self._book.fill(1, Claim(runner.worker(), held, 1))
+            if made is None:
                 raise Exhausted(f"study {self.name!r}: every point of its space has been proposed")
+            if made:
+                trial = made[0]
+                break
         self._asked[trial.number] = trial
         return ActiveTrial.of(trial, self._direct(trial, held))
 

@@ -113,14 +113,14 @@ _STATE_AFTER = {"pause": "paused", "resume": "open", "cancel": "cancelled", "arc
 
 
 def _spent(search: Mapping[int, Trial], events: Sequence[Event]) -> Cost:
-    """What the search has cost, added up in the order of the events, late results included."""
+    """What the search has cost, added up in the order of the events, with late results and attempts that were given back."""
     spent = Cost()
     for e in events:
         if e.number is None or e.number not in search:
             continue
         if e.kind in ENDS:
             spent = spent.plus(search[e.number].cost)
-        elif e.kind == "late":
+        elif "cost" in e.body:
             spent = spent.plus(Cost(**e.body["cost"]))
     return spent
 

@@ -20,6 +20,8 @@ from .words import duration, size
 
 __all__ = ["ActiveTrial", "Crew", "imported", "outcome_of", "told"]
 
+QUICK = 1.0  # seconds: reports of a trial that follow one another faster are written together
+
 _log = logging.getLogger(__name__)
 
 
@@ -115,7 +117,8 @@ class Crew:
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
         self._notes: dict[int, list[str]] = {}
-        self._referee = Referee(storage, study, spec_of, clock.now)
+        self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
+        self._referee = Referee(storage, study, spec_of, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
         self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
         self._closed = threading.Event()
@@ -140,7 +143,8 @@ class Crew:
 
         Trials that are somebody else's now are killed, but only after a look at what they may have returned: it is kept.
         """
-        reaped = self._executor.reap(wait)
+        reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
+        self._reaped = []
         if self._broken is not None:
             raise self._broken
         ended = [self._end(job, how) for job, how in reaped if self._jobs.get(job.key[1]) is job]
@@ -149,10 +153,14 @@ class Crew:
                 self._executor.kill(self._jobs[n])
         return [trial for trial in ended if trial is not None]
 
-    def cancel(self, number: int) -> None:
-        """End a trial's process; what becomes of the trial is the caller's to record."""
-        self._executor.kill(self._jobs[number])
+    def cancel(self, number: int) -> Cost:
+        """End a trial's process; what it has used. What becomes of the trial is the caller's to record."""
+        job = self._jobs[number]
+        self._executor.kill(job)
         self._forget(number)
+        reaped = self._executor.reap()
+        self._reaped += [(j, how) for j, how in reaped if j is not job]
+        return next((_cost(how.cost, self._resources) for j, how in reaped if j is job), Cost())
 
     def release(self) -> None:
         """End all processes and give their trials back to the queue; those that have just ended keep their results."""
@@ -161,10 +169,9 @@ class Crew:
         except TrimtabError as error:  # the store fails: what ended is run again
             _log.warning("trials that have ended could not be recorded: %s", error)
         for number, trial in list(self.running.items()):
-            self._executor.kill(self._jobs[number])
-            self._forget(number)
+            used = self.cancel(number)
             try:
-                self._requeue(trial, INTERRUPTED)
+                self._requeue(trial, INTERRUPTED, used)
             except TrimtabError as error:  # its lease will run out
                 _log.warning("trial %s could not be given back: %s", number, error)
         self._executor.reap()
@@ -192,6 +199,7 @@ class Crew:
     def _end(self, job: Job, ended: Exit) -> Trial | None:
         trial = self.running[job.key[1]]
         outcome = outcome_of(ended, self._resources, self._notes[trial.number])
+        last = self._referee.last(trial)
         self._forget(trial.number)
         why = INTERRUPTED if ended.killed else KILLED
         if outcome is not None and outcome.reason is Reason.ERROR:
@@ -204,10 +212,10 @@ class Crew:
             text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
             outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
         if outcome is None:
-            self._requeue(trial, why)
+            self._requeue(trial, why, _cost(ended.cost, self._resources))
             return None
         try:
-            return self._storage.finish(trial, outcome)
+            return self._storage.finish(trial, outcome, last)
         except LeaseLost:  # the store keeps it as a late result
             return None
 
@@ -218,14 +226,16 @@ class Crew:
         events = self._storage.events(self._study, kinds={"requeue"})
         return sum(e.number == trial.number and e.body.get("why") == why for e in events)
 
-    def _requeue(self, trial: Trial, why: str) -> None:
-        change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": why})
+    def _requeue(self, trial: Trial, why: str, used: Cost) -> None:
+        change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": why}, cost=used)
         try:
             self._storage.revise(self._study, change)
         except (Stale, LeaseLost):
             _log.info("trial %s is somebody else's already", trial.number)
 
     def _forget(self, number: int) -> None:
+        if (trial := self.running.get(number)) is not None:
+            self._referee.last(trial)
         for kept in (self.running, self._jobs, self._notes):
             kept.pop(number, None)
 
@@ -234,7 +244,7 @@ class Crew:
         while not self._closed.wait(self._lease / 3):
             for number, trial in list(self.running.items()):
                 try:
-                    self._storage.report(trial, [], self._lease, since=None)
+                    self._referee.renew(trial, self._lease)
                 except LeaseLost:
                     self._lost.add((number, trial.attempt))
                 except TrimtabError as error:

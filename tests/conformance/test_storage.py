@@ -22,7 +22,7 @@ from trimtab.records import (
     changed,
 )
 from trimtab.space import Choice, Float, Space
-from trimtab.storage import MAX_ATTEMPTS
+from trimtab.storage import MAX_ATTEMPTS, Claim
 
 
 @pytest.fixture
@@ -123,6 +123,19 @@ def test_a_batch_becomes_trials_with_what_their_proposer_knew(store, study, cloc
         "enqueue", None, {"at": 0, "seen": 1, "batch": 2}
     )  # fmt: skip
     assert [number for number, _ in event.body["trials"]] == [0, 1]
+    assert verify(store, study) == []
+
+
+def test_who_proposes_may_claim_in_the_same_transaction(store, study, clock):
+    made = store.enqueue(study, [proposal(i) for i in range(3)], at=0, seen=1, claim=Claim("w", 15.0, 2))
+    assert [str(t.state) for t in made] == ["running", "running", "queued"]
+    assert [(t.attempt, t.worker, t.lease_until) for t in made[:2]] == [(1, "w", clock.now + 15.0)] * 2
+    assert list(store.trials(study).trials) == made
+    assert store.claim([study], "other", 15.0).number == 2
+    store.finish(made[0], DONE)
+    store.revise(study, Change("pause"))
+    (waiting,) = store.enqueue(study, [proposal(3)], at=3, seen=2, claim=Claim("w", 15.0, 1))
+    assert waiting.state == "queued"
     assert verify(store, study) == []
 
 
@@ -451,6 +464,18 @@ def test_one_open_trial_can_be_cancelled_and_its_holder_learns_it(store, study):
     for number, why in ((0, "is cancelled"), (7, "does not exist")):
         with pytest.raises(Stale, match=why):
             store.revise(study, Change("cancel", number=number))
+    assert verify(store, study) == []
+
+
+def test_what_an_attempt_used_is_charged_when_it_is_cancelled_or_given_back(store, study):
+    held = running(store, study)
+    used = Cost(wall=3.0, cpu=2.0, memory=50, money=0.5)
+    store.revise(study, Change("requeue", number=0, attempt=held.attempt, cost=used))
+    assert store.trials(study).study.spent == used
+    store.claim([study], "w", 15.0)
+    store.revise(study, Change("cancel", number=0, cost=used))
+    assert store.trials(study).study.spent == used.plus(used)
+    assert row(store, study, 0).cost == used
     assert verify(store, study) == []
 
 

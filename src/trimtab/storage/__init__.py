@@ -14,6 +14,7 @@ Private texts (error, output, notes, worker and actor names) enter events only a
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
@@ -22,6 +23,15 @@ MAX_ATTEMPTS = 3
 KILLED, INTERRUPTED, RETRY = "killed", "interrupted", "retry"
 """`why` in the body of a requeue: only a trial whose process was killed has lost an attempt."""
 LEASE = 15.0  # seconds; renewed every third of it
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who takes how many trials, held for `lease` seconds (None: without expiry)."""
+
+    worker: str
+    lease: float | None
+    n: int
 
 
 class Storage(Protocol):
@@ -40,8 +50,11 @@ class Storage(Protocol):
         """All studies, archived ones included, in the order of their creation."""
         ...
 
-    def enqueue(self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int) -> list[Trial]:
-        """Add queued trials (event `enqueue`, one per batch: {"at", "seen", "batch", "trials": [[number, digest]]}).
+    def enqueue(
+        self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int, claim: Claim | None = None
+    ) -> list[Trial]:
+        """Add queued trials (event `enqueue`, one per batch: {"at", "seen", "batch", "trials": [[number, digest]]}), and claim
+        the first of them at once where the study is open and `claim` asks for it: who proposes one to run it waits once.
 
         Raises Stale when `at` is not the number of trials that exist, BudgetSpent when the budget of trials (search
         trials that exist and are not cancelled), cpu_hours, gpu_hours or cost has no room (nothing is enqueued), StudyMismatch
@@ -77,10 +90,11 @@ class Storage(Protocol):
         """
         ...
 
-    def finish(self, trial: Trial, outcome: Outcome) -> Trial:
-        """End a running trial (event `finish`: {"state", "reason", "metrics", "digest", "private"}; adds to `spent` when the
-        trial is a search trial). Raises LeaseLost, after recording a `late` event with the outcome's metrics and charging
-        its cost (its texts are not kept), when the trial has ended or was claimed by another.
+    def finish(self, trial: Trial, outcome: Outcome, reports: Sequence[Report] = ()) -> Trial:
+        """Write the last reports of a running trial and end it (event `finish`: {"state", "reason", "metrics", "digest",
+        "private"}; adds to `spent` when the trial is a search trial). Raises LeaseLost, after recording a `late` event with
+        the outcome's metrics and charging its cost (its texts are not kept), when the trial has ended or was claimed by
+        another.
         """
         ...
 
@@ -92,7 +106,7 @@ class Storage(Protocol):
         cancelled: event `cancel` with its digest), archive (open trials are cancelled; the name is free again);
         requeue (running trial `number`, if its attempt is change.attempt, goes back to queued, change.body["why"] says why:
         KILLED, INTERRUPTED or RETRY; in a cancelled study it is
-        cancelled, for nobody would take it);
+        cancelled, for nobody would take it; in both cases the study is charged change.cost);
         note (change.text is appended to trial `number`'s notes: {"note": commitment});
         import (change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each);
         run, evidence, holdout, witness, replay, reproduce, inputs,

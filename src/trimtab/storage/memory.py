@@ -23,7 +23,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from . import operations, revisions, rows
+from . import Claim, operations, revisions, rows
 from .rows import Row
 from .rules import Actor
 
@@ -201,9 +201,11 @@ class Memory:
         with self._lock:
             return [rows.study_of(row) for row in self._tables.studies.values()]
 
-    def enqueue(self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int) -> list[Trial]:
+    def enqueue(
+        self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int, claim: Claim | None = None
+    ) -> list[Trial]:
         with self._transaction() as tx:
-            return operations.enqueue(tx, study, proposals, at, seen)
+            return operations.enqueue(tx, study, proposals, at, seen, claim)
 
     def claim(
         self,
@@ -229,9 +231,9 @@ class Memory:
                 operations.report(tx, trial, reports, lease)
             return [] if since is None else self._tables.news(trial.study, since)
 
-    def finish(self, trial: Trial, outcome: Outcome) -> Trial:
+    def finish(self, trial: Trial, outcome: Outcome, reports: Sequence[Report] = ()) -> Trial:
         with self._transaction() as tx:
-            ended = operations.finish(tx, trial, outcome)
+            ended = operations.finish(tx, trial, outcome, reports)
         if ended is None:
             raise LeaseLost(operations.lost(trial))
         return ended

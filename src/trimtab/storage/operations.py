@@ -22,7 +22,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from . import KILLED, MAX_ATTEMPTS, rules
+from . import KILLED, MAX_ATTEMPTS, Claim, rules
 from .rules import Actor, Entry
 from .transaction import Transaction
 
@@ -53,7 +53,9 @@ def unknown(study: int) -> str:
     return f"study number {study} is not in this store (any more); `trimtab list` shows what is"
 
 
-def enqueue(tx: Transaction, study: int, proposals: Sequence[Proposal], at: int, seen: int) -> list[Trial]:
+def enqueue(
+    tx: Transaction, study: int, proposals: Sequence[Proposal], at: int, seen: int, claim: Claim | None
+) -> list[Trial]:
     """See Storage.enqueue."""
     row = known(tx, study)
     rules.admit(row, proposals, at)
@@ -67,6 +69,8 @@ def enqueue(tx: Transaction, study: int, proposals: Sequence[Proposal], at: int,
     wanted = sum(t.purpose is Purpose.SEARCH for t in trials)
     row = replace(row, count=row.count + len(trials), reserved=row.reserved + wanted)
     record(tx, row, [rules.enqueue_entry(trials)])
+    if claim is not None and row.state is StudyState.OPEN:
+        trials[: claim.n] = [rules.taken(t, claim.worker, tx.now, claim.lease) for t in trials[: claim.n]]
     tx.add_trials(trials)
     return trials
 
@@ -129,7 +133,13 @@ def report(tx: Transaction, trial: Trial, reports: Sequence[Report], lease: floa
     if not tx.renew(trial, None if lease is None else tx.now + lease):
         raise LeaseLost(lost(trial))
     if reports:
-        tx.write_reports(trial, list({float(r.step): r for r in reports}.values()))
+        tx.write_reports(trial, _last(trial, reports))
+
+
+def _last(trial: Trial, reports: Sequence[Report]) -> list[Report]:
+    """The last report of each step, as the trial's attempt made it."""
+    kept = {float(r.step): r for r in reports}
+    return [replace(r, number=trial.number, attempt=trial.attempt) for r in kept.values()]
 
 
 def lost(trial: Trial) -> str:
@@ -137,23 +147,26 @@ def lost(trial: Trial) -> str:
     return f"trial {trial.number}, attempt {trial.attempt}: it has ended or belongs to another worker now"
 
 
-def finish(tx: Transaction, trial: Trial, outcome: Outcome) -> Trial | None:
+def finish(tx: Transaction, trial: Trial, outcome: Outcome, reports: Sequence[Report]) -> Trial | None:
     """See Storage.finish; None when the lease was lost (raise it after the commit)."""
     study = tx.study(trial.study)
     row = None if study is None else tx.trial(trial.study, trial.number)
     if study is None or row is None:
         return None
     if row.state is State.RUNNING and row.attempt == trial.attempt:
-        return _end(tx, study, row, outcome)
+        return _end(tx, study, row, outcome, reports)
     study = record(tx, rules.charged(study, row, outcome.cost), [rules.late_entry(trial, outcome)])
     tx.save_trial(replace(row, revision=study.position))
     return None
 
 
-def _end(tx: Transaction, study: StudyRecord, trial: Trial, outcome: Outcome) -> Trial:
-    """End a trial by a `finish` event."""
-    reports = tx.reports(study.id, trial.number)
-    after, sealed = rules.end(trial, outcome, reports, tx.now, study.position + 1, study.spec.fidelity)
+def _end(tx: Transaction, study: StudyRecord, trial: Trial, outcome: Outcome, last: Sequence[Report] = ()) -> Trial:
+    """Write a trial's last reports and end it by a `finish` event."""
+    fresh = _last(trial, last)
+    if fresh:
+        tx.write_reports(trial, fresh)
+    reports = {(r.attempt, float(r.step)): r for r in [*tx.reports(study.id, trial.number), *fresh]}
+    after, sealed = rules.end(trial, outcome, [*reports.values()], tx.now, study.position + 1, study.spec.fidelity)
     study = rules.released(rules.charged(study, after, after.cost), [after])
     record(tx, study, [Entry("finish", trial.number, rules.finish_body(after, sealed))])
     tx.save_trial(after)
@@ -168,13 +181,15 @@ def cancel(
     first: Sequence[Entry] = (),
     body: Json | None = None,
     actor: Actor | None = None,
+    cost: Cost | None = None,
 ) -> StudyRecord:
-    """Cancel open trials by one `cancel` event each, after the events of `first`."""
-    ended, entries = [], list(first)
+    """Cancel open trials by one `cancel` event each, after the events of `first`. cost: what each had used."""
+    ended, entries, outcome = [], list(first), Outcome(State.CANCELLED, cost=cost or Cost())
     for trial in trials:
         position = study.position + len(entries) + 1
         reports = tx.reports(study.id, trial.number)
-        after, sealed = rules.end(trial, Outcome(State.CANCELLED), reports, tx.now, position, study.spec.fidelity)
+        after, sealed = rules.end(trial, outcome, reports, tx.now, position, study.spec.fidelity)
+        study = rules.charged(study, after, after.cost)
         ended.append(after)
         entries.append(Entry("cancel", trial.number, {**(body or {}), **sealed}, actor))
     study = record(tx, rules.released(study, ended), entries)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ..canonical import commitment
 from ..errors import Stale
-from ..records import OPEN, Change, Purpose, State, StudyRecord, StudyState, Trial
+from ..records import OPEN, Change, Cost, Purpose, State, StudyRecord, StudyState, Trial
 from . import rules
 from .operations import cancel, known, record
 from .rules import Actor, Entry
@@ -68,7 +68,7 @@ def _of_trial(tx: Transaction, study: StudyRecord, number: int, change: Change, 
     if trial.state not in OPEN:
         raise Stale(f"trial {number} is {trial.state}; only a queued or a running one can be changed")
     if change.kind == "cancel":
-        return cancel(tx, study, [trial], body=change.body, actor=actor)
+        return cancel(tx, study, [trial], body=change.body, actor=actor, cost=change.cost)
     return _requeue(tx, study, trial, change, actor)
 
 
@@ -80,8 +80,9 @@ def _requeue(tx: Transaction, study: StudyRecord, trial: Trial, change: Change, 
         )
     body = {**change.body, "attempt": trial.attempt}
     if study.state is StudyState.CANCELLED:
-        return cancel(tx, study, [trial], body=body, actor=actor)
-    study = record(tx, study, [Entry("requeue", trial.number, body, actor)])
+        return cancel(tx, study, [trial], body=body, actor=actor, cost=change.cost)
+    body = body if change.cost == Cost() else {**body, "cost": change.cost.to_json()}
+    study = record(tx, rules.charged(study, trial, change.cost), [Entry("requeue", trial.number, body, actor)])
     waiting = replace(trial, state=State.QUEUED, worker=None, lease_until=None, started=None, revision=study.position)
     tx.save_trial(waiting)
     return study

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from ..errors import LeaseLost, StorageError, StudyNotFound
 from ..records import OPEN, Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
-from . import LEASE, operations, revisions, rows, schema, witness
+from . import LEASE, Claim, operations, revisions, rows, schema, witness
 from .database import FAULTS, WRITES, locate
 from .interrupts import deferred
 from .statements import SqlTransaction
@@ -143,8 +143,10 @@ class Sql:
         found = self._read(lambda c: c.execute(select(studies).order_by(studies.c.id)).mappings().all())
         return [rows.study_of(row) for row in found]
 
-    def enqueue(self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int) -> list[Trial]:
-        return self._write(lambda tx: operations.enqueue(tx, study, proposals, at, seen))
+    def enqueue(
+        self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int, claim: Claim | None = None
+    ) -> list[Trial]:
+        return self._write(lambda tx: operations.enqueue(tx, study, proposals, at, seen, claim))
 
     def claim(
         self,
@@ -170,8 +172,8 @@ class Sql:
 
         return self._write(work)
 
-    def finish(self, trial: Trial, outcome: Outcome) -> Trial:
-        ended = self._write(lambda tx: operations.finish(tx, trial, outcome))
+    def finish(self, trial: Trial, outcome: Outcome, reports: Sequence[Report] = ()) -> Trial:
+        ended = self._write(lambda tx: operations.finish(tx, trial, outcome, reports))
         if ended is None:
             raise LeaseLost(operations.lost(trial))
         return ended

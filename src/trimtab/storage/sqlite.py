@@ -5,6 +5,7 @@ turns by BEGIN IMMEDIATE; readers see one snapshot. A file or folder that may no
 """
 
 import os
+import random
 import shutil
 import sqlite3
 import threading
@@ -52,8 +53,10 @@ class Sqlite:
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get(WRITES, False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            if connection.get_execution_options().get(WRITES, False):
+                _begin_write(connection, self.timeout)
+            else:
+                connection.exec_driver_sql("BEGIN")
 
         return engine
 
@@ -75,10 +78,12 @@ class Sqlite:
         return False  # an error of COMMIT leaves the transaction undone
 
     def again(self, error: BaseException, waited: float, opening: bool) -> float | None:  # noqa: ARG002
-        return None  # the driver has waited for the file's lock
+        """A reader is only in the way of one who repairs the file after a crash, or makes it."""
+        busy = _code(_driver(error)) == sqlite3.SQLITE_BUSY and waited < self.timeout
+        return 0.01 if busy else None
 
     def explain(self, error: BaseException) -> str:
-        return _explain(self, error.orig if isinstance(error, DBAPIError) and error.orig else error)
+        return _explain(self, _driver(error))
 
 
 def locate(url: str, timeout: float) -> Sqlite:
@@ -131,7 +136,7 @@ def _open(database: Sqlite) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(database.file))}?mode={mode}",
         uri=True,
-        timeout=database.timeout,
+        timeout=0.0,  # who waits for the file's lock does it in `_begin_write`
         isolation_level=None,  # transactions begin where we say
         check_same_thread=False,  # the pool gives a connection to one thread at a time
     )
@@ -142,6 +147,36 @@ def _open(database: Sqlite) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _begin_write(connection: Connection, timeout: float) -> None:
+    """BEGIN IMMEDIATE, tried for up to `timeout` seconds.
+
+    All who wait look again after a few random milliseconds. (SQLite's own waiting backs off to 100 ms, and whoever has waited
+    for long hardly ever gets the lock from one who asks anew.)
+    """
+    began, pause = time.monotonic(), 0.001
+    cursor = connection.connection.cursor()
+    while True:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            break
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() - began > timeout:
+                raise
+        time.sleep(random.uniform(pause / 2, pause))
+        pause = min(1.5 * pause, 0.01)
+    cursor.close()
+
+
+def _driver(error: BaseException) -> BaseException:
+    """What the driver raised."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's primary result code; 0 when it has none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _write_ahead(engine: Engine, timeout: float) -> None:
@@ -156,7 +191,7 @@ def _write_ahead(engine: Engine, timeout: float) -> None:
                     cursor.execute("PRAGMA journal_mode = WAL").fetchone()
                 break
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
     finally:
@@ -173,7 +208,7 @@ def _is_full(folder: Path) -> bool:
 
 def _explain(database: Sqlite, error: BaseException) -> str:
     """The message for an error of the driver, by SQLite's primary result code."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _code(error)
     if code == sqlite3.SQLITE_IOERR and _is_full(database.file.parent):
         code = sqlite3.SQLITE_FULL
     waited = f"for longer than {database.timeout:g} s"

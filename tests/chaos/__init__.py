@@ -1,0 +1,1 @@
+"""Random faults against a study with several workers, and an independent check of what its database says afterwards."""
