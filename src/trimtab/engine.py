@@ -35,7 +35,7 @@ from .records import (
     Trial,
 )
 from .stopping.jury import Jury
-from .strategies import Array, Judge, Problem, Rows, Strategy
+from .strategies import Array, Judge, Problem, Rows, Source, Strategy
 from .strategies import Proposal as Point
 from .strategies.rungs import Levelled
 
@@ -203,6 +203,7 @@ def problem(spec: StudySpec) -> Problem:
         deterministic=spec.deterministic,
         replicates=spec.replicates,
         seed=spec.seed,
+        sources=tuple(Source(source.study, *source.rows(spec.space)) for source in spec.sources),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from . import engine
 from . import stopping as rules
 from .canonical import dumps
+from .earlier import Earlier, sources
 from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from .fidelity import Fidelity
 from .goals import Metrics, constraint, goals
@@ -239,8 +240,14 @@ def results(
     return list(zip(settings, measured, strict=True))
 
 
-def open_study(storage: Storage, name: str, said: Mapping[str, Any], fresh: bool) -> StudyRecord:
-    """The record of the study called `name`: opened and compared, or created.
+def open_study(
+    storage: Storage,
+    name: str,
+    said: Mapping[str, Any],
+    fresh: bool,
+    warm_start: Earlier | None = None,
+) -> StudyRecord:
+    """The record of the study called `name`: opened and compared, or created, with what `warm_start` teaches it.
 
     By its name alone an archived study is opened too, for reading, unless a living one has the name.
     """
@@ -257,7 +264,8 @@ def open_study(storage: Storage, name: str, said: Mapping[str, Any], fresh: bool
     if record is None:
         if not said.keys() - {"seed"}:
             raise StudyNotFound(f"{storage.url} holds no study {name!r}{nearest(name, known)}")
-        return storage.create(new_spec(name, said))
+        spec = new_spec(name, said)
+        return storage.create(spec if warm_start is None else replace(spec, sources=sources(storage, warm_start, spec)))
     same(record.spec, said)
     if "budget" in said and said["budget"] != record.spec.budget:
         return storage.revise(record.id, Change("spec", spec=revised(record.spec, {"budget": said["budget"]})))

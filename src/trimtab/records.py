@@ -9,6 +9,7 @@ from typing import Any
 from .errors import SpecError
 from .fidelity import Fidelity
 from .goals import Constraint, Goal, Metrics, constraint
+from .sources import Source
 from .space import Params, Space, Value
 from .units import seconds, size
 
@@ -149,6 +150,7 @@ class StudySpec:
     assumed: Json = field(default_factory=dict)  # value that trials older than a parameter had
     fidelity: Fidelity | None = None
     stopping: tuple[Json, ...] = ()  # rules, each {"rule": name, ...its settings}: a trial stops when one says so
+    sources: tuple[Source, ...] = ()  # earlier studies that it was warm-started from
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -165,6 +167,7 @@ class StudySpec:
             "baseline": None if self.baseline is None else dict(self.baseline),
             "settings": dict(self.settings),
             "assumed": dict(self.assumed),
+            **({"sources": [source.to_json() for source in self.sources]} if self.sources else {}),
             **{k: getattr(self, k) for k in _PLAIN},
             # Left out where there is none: specs of before there were fidelities keep their text.
             **({"fidelity": self.fidelity.to_json()} if self.fidelity else {}),
@@ -184,6 +187,7 @@ class StudySpec:
             assumed=data["assumed"],
             fidelity=Fidelity(**data["fidelity"]) if "fidelity" in data else None,
             stopping=tuple(data.get("stopping", ())),
+            sources=tuple(Source.from_json(source) for source in data.get("sources", ())),
             **{k: data[k] for k in _PLAIN},
         )
 

@@ -67,8 +67,9 @@ class Study(Audited):
     study stops (20 unless said; None: never). deterministic: equal params give equal results. fidelity: how far a trial may be
     trained, such as Fidelity("epochs", 1, 81). stopping: a rule's name, a rule of trimtab.stopping, several, or None; "asha"
     unless said where there is a fidelity. data: {name: path, array or table} that results depend on, whose fingerprints are
-    recorded. on_change: when it or the objective's code changes, "record" that and go on, or "refuse" to start trials. fresh:
-    archive a study of this name and begin anew.
+    recorded. on_change: when it or the objective's code changes, "record" that and go on, or "refuse" to start trials.
+    warm_start: earlier studies of a similar question (objects or names in this store), copied into the record and
+    learnt from. fresh: archive a study of this name and begin anew.
 
     Raises SpecError and SpaceError for a wrong call, StudyMismatch when the stored study has another spec (a changed
     budget is an audited revision by itself), StudyNotFound, StorageError.
@@ -95,6 +96,7 @@ class Study(Audited):
         on_change: str = "record",
         fidelity: Fidelity | Mapping[str, Any] | None = None,
         stopping: opening.Stopping | EllipsisType = ...,
+        warm_start: "Study | str | Sequence[Study | str] | None" = None,
         fresh: bool = False,
     ) -> None:
         said = opening.given(
@@ -103,7 +105,7 @@ class Study(Audited):
             deterministic=deterministic, fidelity=fidelity, stopping=stopping,
         )  # fmt: skip
         self.storage = open_storage(storage)
-        record = opening.open_study(self.storage, name, said, fresh)
+        record = opening.open_study(self.storage, name, said, fresh, warm_start)
         custom = None if strategy is None or isinstance(strategy, str) else strategy
         self._book = Book(self.storage, record.id, custom)
         self._book.inputs = Inputs(self.storage, record.id, data, on_change)

@@ -157,19 +157,24 @@ def _prior(theta: Array, D: int, rate: float) -> tuple[float, Array]:
 
 @dataclass(frozen=True)
 class Posterior:
-    """A GP conditioned on its data. Z = sqrt(5) X / l (n, C), alpha = K^-1 y, root = L^-1 (n, n)."""
+    """A GP conditioned on its data. Z = sqrt(5) X / l (n, C), alpha = K^-1 y, root = L^-1 (n, n).
+
+    trend: (a, c, other) of each posterior whose mean m adds a (m(x) - c) to this one's; the data are what is left over.
+    """
 
     Z: Array
     inverse: Array  # (C,) sqrt(5) / l of each column
     scale: float
     alpha: Array
     root: Array
+    trend: "tuple[tuple[float, float, Posterior], ...]" = ()
 
     def single(self) -> "Posterior":
         """The same in single precision: several times faster, good enough to choose which points deserve better."""
         parts: list[Any] = [part.astype(np.float32) for part in (self.Z, self.inverse, self.alpha, self.root)]
         Z, inverse, alpha, root = parts
-        return Posterior(Z, inverse, self.scale, alpha, root)
+        trend = tuple((a, c, other.single()) for a, c, other in self.trend)
+        return Posterior(Z, inverse, self.scale, alpha, root, trend)
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Posterior mean and variance of the noise-free function at X (B, C): two (B,) arrays."""
@@ -183,11 +188,19 @@ class Posterior:
         V = k @ self.root.T  # V V^T = k K^-1 k^T
         var = np.maximum(self.scale - np.einsum("ij,ij->i", V, V), _VARIANCE_FLOOR)
 
+        others = [(a, c, *other.forward(X)) for a, c, other in self.trend]
+
         def back(by_mean: Array, by_var: Array) -> Array:
             w = (by_mean[:, None] * self.alpha - 2 * by_var[:, None] * (V @ self.root)) * -G
-            return np.asarray((w.sum(1)[:, None] * Zx - w @ self.Z) * self.inverse)
+            slope = (w.sum(1)[:, None] * Zx - w @ self.Z) * self.inverse
+            for a, _, _, _, other in others:
+                slope = slope + a * other(by_mean, np.zeros_like(by_var))
+            return np.asarray(slope)
 
-        return k @ self.alpha, var, back
+        mean = k @ self.alpha
+        for a, c, m, _, _ in others:
+            mean = mean + a * (m - c)
+        return mean, var, back
 
     def believing(self, X: Array, noise: float) -> "Posterior":
         """Conditioned further on results at X (w, C), with this variance of noise, that are what it expects there.
@@ -209,7 +222,7 @@ class Posterior:
         root[n:, :n] = -corner @ V @ self.root
         root[n:, n:] = corner
         alpha = np.concatenate([self.alpha, np.zeros(len(X))])
-        return Posterior(np.concatenate([self.Z, Zx]), self.inverse, self.scale, alpha, root)
+        return Posterior(np.concatenate([self.Z, Zx]), self.inverse, self.scale, alpha, root, self.trend)
 
 
 def _factor(S: Array) -> Array:

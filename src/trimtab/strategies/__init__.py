@@ -28,6 +28,15 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True)
+class Source:
+    """Results of an earlier study, in the space of this one: X (n, d), Y (n, m) minimised, none of them failed."""
+
+    name: str
+    X: Array
+    Y: Array
+
+
+@dataclass(frozen=True)
 class Problem:
     """What a strategy may know before the first result."""
 
@@ -39,6 +48,7 @@ class Problem:
     deterministic: bool = False  # the user says that equal params give equal results
     replicates: int = 1  # how often a point may be proposed
     seed: int = 0  # of the study: for low-discrepancy sequences; per-ask randomness comes with `rng`
+    sources: tuple[Source, ...] = field(default=(), compare=False)  # of a warm start
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Auto:
 
     name: str = "auto"
     version: str = "3"
-    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "warm start"})
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..numerics.acquisition import Term, log_below, log_improvement, log_rate, lower_bound
 from ..numerics.gp import Posterior
-from . import Array, History, Problem, Proposal, Rows, front
+from . import Array, History, Problem, Proposal, Rows, front, transfer
 from .climb import Search, candidates
 from .points import SMALL, Taken, listing, sequence, size, unseen
 from .surrogate import Surrogate, surrogate
@@ -35,7 +35,7 @@ class GP:
 
     name: str = "gp"
     version: str = "4"
-    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "warm start"})
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)
@@ -52,7 +52,7 @@ class GP:
         with np.errstate(all="ignore"):
             while len(proposals) < n:
                 count = len(rows) + len(pending)
-                if succeeded and count >= design_size(problem):
+                if succeeded and _designed(problem, rows, count):
                     if known is None or known.weights is not None:
                         known = surrogate(problem, rows, _weights(problem, rng))
                     proposal = _by_model(_belief(problem, known, pending, count), taken, rng)
@@ -70,7 +70,7 @@ class GP:
         """How far the acquisition at x falls short of the largest one found (see strategies.Judge)."""
         problem, rows = state.problem, state.rows
         count = len(rows) + len(pending)
-        if count < design_size(problem) or not (~np.isnan(rows.Y)).all(1).any():
+        if not _designed(problem, rows, count) or not (~np.isnan(rows.Y)).all(1).any():
             return np.inf
         with np.errstate(all="ignore"):
             known = surrogate(problem, rows, _weights(problem, rng))
@@ -88,12 +88,22 @@ def design_size(problem: Problem) -> int:
     return most if problem.budget is None else min(most, -(-problem.budget // 4))
 
 
+def _designed(problem: Problem, rows: Rows, count: int) -> bool:
+    """Whether the design is done, when `count` points were told or are pending. Settings that sources propose come before
+    it; if the results then agree with a source, its model takes the design's place."""
+    first = len(transfer.starts(problem)) if problem.sources else 0
+    return count >= first + design_size(problem) or (count >= first > 0 and transfer.trusted(problem, rows))
+
+
 def _weights(problem: Problem, rng: np.random.Generator) -> Array | None:
     """How much each of many goals counts in the next proposal: uniform on the simplex. None if each has its model."""
     return rng.dirichlet(np.ones(problem.goals)) if problem.goals > front.MOST else None
 
 
 def _by_design(problem: Problem, taken: Taken, count: int) -> Proposal | None:
+    starts = transfer.starts(problem)
+    for i in taken.admitted(starts, 1):
+        return Proposal(starts[i], why={"design": "warm start"})
     for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
         return Proposal(x, why={"design": "sobol", "index": index})
     return None

@@ -10,7 +10,7 @@ Notation: n rows, d parameters, k constraints, g modelled goals; p distinct poin
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..numerics.pareto import by_front
 from ..numerics.warp import HUGE, Warped, bilog, half_rank
 from . import Array, Problem, Rows
 from .features import Features, Ints, Mask
+from .transfer import teachers, total, trend
 
 _PERIOD = 10
 _FIT = 256  # hyperparameters are fitted on at most so many points
@@ -46,11 +47,12 @@ class Model:
 
     data: gp.Data
     theta: Array
+    trend: tuple[tuple[float, float, gp.Posterior], ...] = ()
 
     @cached_property
     def told(self) -> gp.Posterior:
         """Conditioned on the data."""
-        return gp.condition(self.data, self.theta)
+        return replace(gp.condition(self.data, self.theta), trend=self.trend)
 
     def posterior(self, waiting: Array) -> gp.Posterior:
         """Conditioned on the data and, at the features (w, columns) of pending points, on its own mean."""
@@ -106,10 +108,12 @@ def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
         return Model(_data(features, table, now, _local(table.F, now, known), exact), theta)
 
     def goal(j: int) -> Goal:
-        return Goal(
-            half_rank(table.Y[usable, j]),
-            model(lambda t: _where_known(t.Y[:, j], lambda y: half_rank(y).z), problem.deterministic),
+        warped = half_rank(table.Y[usable, j])
+        lessons = trend(teachers(problem), table.F[usable], warped.z) if table.Y.shape[1] == 1 else ()
+        fitted = model(
+            lambda t: _where_known(t.Y[:, j], lambda y: half_rank(y).z) - total(lessons, t.F), problem.deterministic
         )
+        return Goal(warped, replace(fitted, trend=lessons))
 
     def constraint(k: int) -> tuple[Model, float]:
         zero = bilog(table.C[~np.isnan(table.C[:, k]), k]).zero

@@ -1,0 +1,126 @@
+"""What earlier studies teach a Gaussian process: where to begin, and a trend that its own results correct.
+
+Each source has a model of its own, fitted once (a teacher). The goal is then modelled as
+
+    f(x) = sum_i a_i (m_i(x) - c_i) + g(x),    a_i >= 0
+
+where m_i is a teacher's mean, c_i its average over the known points, and g a Gaussian process of what the teachers leave
+over (stacked residuals, as in Golovin et al. 2017). The weights are those of a ridge regression of the results on the
+means, drawn to equal shares while results are few. That is the guard against misleading sources: a teacher that ranks the
+known points the wrong way round, or no better than chance, is dropped.
+
+Notation: n known points, s sources, d columns.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import nnls
+
+from ..numerics import gp
+from ..numerics.warp import half_rank
+from ..space import Space
+from . import Array, Problem, Rows, Source
+from .features import Features
+
+_ROWS = 160  # of a source that its model is conditioned on: the best half of them, and some spread over the rest
+_STARTS = 5  # settings that sources propose before there is a model, at most
+_BEST = 20  # settings of each source among which those are chosen
+_PULL = 1.0  # results that the shares before the first result are worth
+_TRUST = 0.8  # sum of those shares
+_JUDGED = 5  # results from which on teachers are judged
+_FIT = 0.1  # rank correlation with the results below which a teacher is dropped
+
+
+def teachers(problem: Problem) -> list[gp.Posterior]:
+    """One model for each source, of its first goal."""
+    features = Features.of(problem.space)
+    return [_teacher(features, source) for source in problem.sources if len(source.X) > 1]
+
+
+def _teacher(features: Features, source: Source) -> gp.Posterior:
+    X, y = _reduced(source)
+    z = half_rank(y).z
+    data = gp.Data(features.encode(X), z, np.ones(len(z)), features.groups)
+    return gp.condition(data, gp.cold_fit(data).x)
+
+
+def _reduced(source: Source) -> tuple[Array, Array]:
+    """At most _ROWS rows of a source: the best half, and some spread over the others."""
+    order = np.argsort(source.Y[:, 0], kind="stable")
+    half = _ROWS // 2
+    if len(order) > _ROWS:
+        order = np.concatenate([order[:half], order[half:][np.linspace(0, len(order) - half - 1, half).astype(int)]])
+    return source.X[order], source.Y[order, 0]
+
+
+def trend(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[tuple[float, float, gp.Posterior], ...]:
+    """(weight a_i, centre c_i, teacher) of each teacher that the results z (n,) at features F (n, columns) support."""
+    if not known:
+        return ()
+    M = np.stack([teacher.predict(F)[0] for teacher in known], axis=1)  # (n, s)
+    kept = [i for i in range(len(known)) if len(z) < _JUDGED or concordance(M[:, i], z) >= _FIT]
+    if not kept:
+        return ()
+    centres = M[:, kept].mean(0)
+    prior = np.full(len(kept), _TRUST / len(kept))
+    pull = np.sqrt(_PULL) * np.eye(len(kept))
+    weights, _ = nnls(np.vstack([M[:, kept] - centres, pull]), np.concatenate([z - z.mean(), pull @ prior]))
+    return tuple((float(a), float(c), known[i]) for a, c, i in zip(weights, centres, kept, strict=True) if a > 0)
+
+
+def trusted(problem: Problem, rows: Rows) -> bool:
+    """Whether there are results enough to judge the sources, and some source agrees with them."""
+    known = ~np.isnan(rows.Y).any(1)
+    if problem.goals != 1 or not problem.sources or known.sum() < _JUDGED:
+        return False
+    F = Features.of(problem.space).encode(rows.X[known])
+    return bool(trend(teachers(problem), F, half_rank(rows.Y[known, 0]).z))
+
+
+def total(lessons: Sequence[tuple[float, float, gp.Posterior]], F: Array) -> Array:
+    """The trend at features F (n, columns): (n,)."""
+    out = np.zeros(len(F))
+    for a, c, teacher in lessons:
+        out += a * (teacher.predict(F)[0] - c)
+    return out
+
+
+def concordance(a: Array, b: Array) -> float:
+    """Spearman's rank correlation of two samples; 0 where one is constant."""
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable") - (len(v) - 1) / 2 for v in (a, b)]
+    return float(ranks[0] @ ranks[1] / (ranks[0] @ ranks[0]))
+
+
+def starts(problem: Problem) -> Array:
+    """Settings (k, d) to begin with, allowed and distinct: the best of the sources, chosen greedily so that each source
+    has a good one among them (Wistuba et al. 2015), far from each other where that is even."""
+    space, known = problem.space, teachers(problem)
+    count = _STARTS if problem.budget is None else min(_STARTS, problem.budget // 5)
+    if not known or count < 1:
+        return np.empty((0, len(space)))
+    features = Features.of(space)
+    X = _promising(space, problem.sources)
+    if len(X) == 0:
+        return X
+    F = features.encode(X)
+    M = np.stack([teacher.predict(F)[0] for teacher in known], axis=1)
+    chosen: list[int] = []
+    best, near = np.full(len(known), np.inf), np.full(len(X), np.inf)
+    while len(chosen) < min(count, len(X)):
+        score = np.minimum(M, best).mean(1) - 0.1 * np.log(np.minimum(near, 1e3) + 1e-12)
+        score[chosen] = np.inf
+        chosen.append(int(np.argmin(score)))
+        best = np.minimum(best, M[chosen[-1]])
+        near = np.minimum(near, ((F - F[chosen[-1]]) ** 2).sum(1))
+    return X[chosen]
+
+
+def _promising(space: Space, sources: Sequence[Source]) -> Array:
+    """The best settings of each source that are allowed, without repeats."""
+    X = np.concatenate([s.X[np.argsort(s.Y[:, 0], kind="stable")[:_BEST]] for s in sources])
+    X = X[space.allowed(X)]
+    _, first = np.unique(np.array(space.keys(X)), return_index=True)
+    return X[np.sort(first)]
