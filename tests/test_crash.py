@@ -78,6 +78,49 @@ def test_kill_9_of_the_parent_and_of_a_worker_in_mid_trial(tmp_path, url):
     assert study.verify() == []
 
 
+RUNGS = """
+    import sys, time
+    import trimtab as tt
+
+    def objective(trial):
+        for epoch in range(1, 10):
+            time.sleep(0.03)
+            loss = trial.params["x"] ** 2 + 1 / epoch
+            trial.report(epoch, loss=loss)
+            if trial.should_stop():
+                return None
+        return loss
+
+    space = tt.Space(x=tt.Float(-1, 1, default=0.9))
+    study = tt.Study(
+        "s", space, minimize="loss", seed=3, storage=sys.argv[1], strategy="random", fidelity=tt.Fidelity("epochs", 1, 9)
+    )
+    study.run(objective, trials=24, workers=2, quiet=True)
+    """
+
+
+def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, url):
+    path = tmp_path / "study.py"
+    path.write_text(textwrap.dedent(RUNGS))
+    parent = subprocess.Popen([sys.executable, str(path), url])
+    wait_for(lambda: finished(url) >= 3)
+    children = psutil.Process(parent.pid).children(recursive=True)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
+    before = {t.number: t for t in tt.Study("s", storage=url).trials if t.state in ("done", "stopped")}
+    subprocess.run([sys.executable, str(path), url], check=True, timeout=120)
+    study = tt.Study("s", storage=url)
+    assert study.counts["done"] + study.counts["stopped"] == 24
+    assert study.counts["stopped"] >= 5
+    assert any(t.attempt > 1 for t in study.trials)
+    assert all(study.trials[n] == t for n, t in before.items())
+    assert study.verify() == []
+    replayed = study.replay()
+    assert replayed.holds, replayed.text()
+    assert replayed.verdicts == study.counts["stopped"]
+
+
 def test_four_processes_share_one_budget_on_sqlite(tmp_path, url):
     path = script(tmp_path, pause=0, trials=200, workers=1, strategy="random")
     crowd = [subprocess.Popen([sys.executable, str(path), url], stderr=subprocess.PIPE, text=True) for _ in range(4)]

@@ -123,7 +123,7 @@ class Simulated:
         except Exception as error:
             self._end(run, failure(error))
             return
-        heapq.heappush(self._queue, (self._clock.time + passed, next(self._count), run))
+        heapq.heappush(self._queue, (self._clock.time + float(passed), next(self._count), run))
 
     def _end(self, run: _Run, message: Mapping[str, Any] | None) -> None:
         cost = {"wall": self._clock.time - run.began}
