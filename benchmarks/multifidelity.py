@@ -294,7 +294,7 @@ def measure(names: list[str], folder: Path, sets: int, seeds: int, workers: list
         curves = Curves(folder, name)
         goal = target(curves)
         for method, w in wanted:
-            task, cpu = Task(curves, w, seed, goal), time.process_time()
+            task, cpu = Task(curves, w, 1000 * seed + int(name) % 1000, goal), time.process_time()
             at, trials = METHODS[method][1](task)
             row = (
                 method,
