@@ -232,9 +232,15 @@ def test_hard_numbers_still_give_valid_proposals(name, case):
 @pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize("n", [300, 700, 2100])
 def test_long_histories(name, n):
-    problem = Problem(SAFE, budget=5000)
+    problem, made = Problem(SAFE, budget=5000), strategy(name)
     rows = random_history(problem, n, np.random.default_rng(n))
-    check_proposals(problem, rows, rows.X[:0], 2, propose(strategy(name), problem, rows, rows.X[:0], 2))
+    proposals = propose(made, problem, rows, rows.X[:0], 2)
+    check_proposals(problem, rows, rows.X[:0], 2, proposals)
+    first, last = (
+        Rows(rows.X[s], rows.Y[s], rows.C[s], rows.cost[s], rows.seed[s]) for s in np.split(np.arange(n), [n - 150])
+    )
+    in_two = made.tell(made.tell(made.init(problem), first), last)
+    assert points(made.ask(in_two, rows.X[:0], 2, np.random.default_rng(0))) == points(proposals)
 
 
 def test_grid_names_the_continuous_parameters():

@@ -87,9 +87,9 @@ def test_pending_points_push_away():
 def test_the_design_comes_first_and_says_so():
     problem = Problem(PLANE)
     made = strategy("tpe")
-    X = PLANE.sample(9, np.random.default_rng(7))
-    state = told(problem, X, X[:, :1])
-    first, second = made.ask(state, X[:0], 2, np.random.default_rng(0))
+    X = PLANE.sample(11, np.random.default_rng(7))
+    (first,) = made.ask(told(problem, X[:9], X[:9, :1]), X[:0], 1, np.random.default_rng(0))
     assert first.why == {"design": "sobol", "index": 9}
+    (second,) = made.ask(told(problem, X, X[:, :1]), X[:0], 1, np.random.default_rng(0))
     assert second.why["acquisition"] == "log l/g"
     assert second.why["good"] == 2

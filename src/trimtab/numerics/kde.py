@@ -18,6 +18,7 @@ the cube: uniform is 1, a cell of probability P among k has the density k P.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class Columns:
         """What kernels are multiplied by: (B, p) of points (B, d)."""
         active = ~np.isnan(X[:, self.smooth])
         x = np.where(active, X[:, self.smooth], 0.0)
-        hot = [_looked_up(np.eye(k), X[:, j]).T for j, k, _ in self.coarse]
+        hot = [_cells(k, _outside(X[:, j]))[:, None] == np.arange(k) for j, k, _ in self.coarse]
         return np.hstack([x * x, x, active, *hot])
 
 
@@ -117,12 +118,13 @@ def bandwidths(M: Array) -> Array:
     the distance to the farther end of [0, 1] if it is alone."""
     active = ~np.isnan(M)
     filled = np.where(active, M, _OUTSIDE)
-    order = np.argsort(filled, axis=1, kind="stable")
-    gaps = np.diff(np.take_along_axis(filled, order, axis=1))
+    order = np.argsort(filled + 1e-12 * np.arange(M.shape[1]), axis=1)  # ties in one order with any sorting routine
+    rows = np.arange(len(M))[:, None]
+    gaps = np.diff(filled[rows, order])
     sides = np.zeros((len(M), M.shape[1] + 1))
     sides[:, 1:-1] = np.where(gaps > 1, 0.0, gaps)
     wide = np.empty_like(M)
-    np.put_along_axis(wide, order, np.maximum(sides[:, :-1], sides[:, 1:]), axis=1)
+    wide[rows, order] = np.maximum(sides[:, :-1], sides[:, 1:])
     count = active.sum(axis=1, keepdims=True)
     wide = np.where((count == 1) & active, np.maximum(M, 1 - M), wide)
     return np.clip(wide, np.maximum(LEAST, (1.0 + count) ** -_CLIP), 1.0)
@@ -151,6 +153,7 @@ def _ordered(k: int, x: Array) -> Array:
     return _log_shares(np.diff(edges, axis=0))
 
 
+@lru_cache(maxsize=32)
 def _unordered(k: int) -> Array:
     """The table of an unordered column of k cells."""
     return _log_shares(np.where(np.eye(k) > 0, _STAY, (1 - _STAY) / max(k - 1, 1)))
@@ -169,5 +172,11 @@ def _cells(k: int, x: Array) -> Ints:
 def _looked_up(table: Array, x: Array) -> Array:
     """The column of a table (k, k) for the cell of each x (n,): (k, n), 0 where x is NaN."""
     k = len(table)
-    cells = _cells(k, np.where(np.isnan(x), _OUTSIDE, x))
-    return np.take(np.hstack([table, np.zeros((k, 1))]), cells, axis=1)
+    padded = np.zeros((k, k + 1))
+    padded[:, :k] = table
+    return np.take(padded, _cells(k, _outside(x)), axis=1)
+
+
+def _outside(x: Array) -> Array:
+    """x with NaN outside of [0, 1]."""
+    return np.where(np.isnan(x), _OUTSIDE, x)

@@ -1,11 +1,11 @@
 """The default: looks at the problem and the number of results, and lets another strategy propose."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from . import Array, History, Judge, Problem, Proposal, Rows, strategy
+from . import Array, Judge, Problem, Proposal, Rows, strategy
 from .points import size
 
 _GRID = 1000  # a finite space up to this size is searched completely if the budget allows
@@ -13,32 +13,46 @@ _MODEL = 2000  # beyond this many results a Gaussian process learns little more 
 
 
 @dataclass(frozen=True)
+class State:
+    """All rows, the strategy that proposes next and why, and its state after these rows."""
+
+    problem: Problem
+    rows: Rows
+    which: str
+    reason: str
+    inner: Any
+
+
+@dataclass(frozen=True)
 class Auto:
-    """`grid` where the budget pays for every point, else `gp`; for very long studies `sobol` and `random` in turn."""
+    """`grid` where the budget pays for every point, else `gp`; for very long studies one whose cost hardly grows."""
 
     name: str = "auto"
-    version: str = "3"
+    version: str = "4"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "warm start"})
 
-    def init(self, problem: Problem) -> History:
-        return History.start(problem)
+    def init(self, problem: Problem) -> State:
+        which, reason = choose(problem, 0)
+        rows = Rows.empty(len(problem.space), problem.goals, problem.constraints)
+        return State(problem, rows, which, reason, strategy(which).init(problem))
 
-    def tell(self, state: History, rows: Rows) -> History:
-        return state.with_rows(rows)
-
-    def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        which, reason = choose(state.problem, len(state.rows))
+    def tell(self, state: State, rows: Rows) -> State:
+        told = state.rows + rows
+        which, reason = choose(state.problem, len(told))
         chosen = strategy(which)
-        told = chosen.tell(chosen.init(state.problem), state.rows)
-        proposals = chosen.ask(told, pending, n, rng)
-        return [Proposal(p.x, p.parent, {**p.why, "auto": f"{which}: {reason}"}) for p in proposals]
+        kept = which == state.which
+        inner = chosen.tell(state.inner, rows) if kept else chosen.tell(chosen.init(state.problem), told)
+        return State(state.problem, told, which, reason, inner)
 
-    def shortfall(self, state: History, pending: Array, x: Array, rng: np.random.Generator) -> float:
-        """What the strategy that it chooses says (see strategies.Judge)."""
-        chosen = strategy(choose(state.problem, len(state.rows))[0])
-        if not isinstance(chosen, Judge):
-            return np.inf
-        return chosen.shortfall(chosen.tell(chosen.init(state.problem), state.rows), pending, x, rng)
+    def ask(self, state: State, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        proposals = strategy(state.which).ask(state.inner, pending, n, rng)
+        auto = f"{state.which}: {state.reason}"
+        return [Proposal(p.x, p.parent, {**p.why, "auto": auto}) for p in proposals]
+
+    def shortfall(self, state: State, pending: Array, x: Array, rng: np.random.Generator) -> float:
+        """What the strategy that it chose says (see strategies.Judge)."""
+        chosen = strategy(state.which)
+        return chosen.shortfall(state.inner, pending, x, rng) if isinstance(chosen, Judge) else np.inf
 
 
 def choose(problem: Problem, results: int) -> tuple[str, str]:
@@ -48,4 +62,8 @@ def choose(problem: Problem, results: int) -> tuple[str, str]:
         return "grid", f"{points} points fit the budget"
     if results < _MODEL:
         return "gp", f"{results} results, a model pays"
-    return ("random" if results % 2 else "sobol"), f"{results} results are too many for the model"
+    if problem.goals > 1:
+        return ("nsga2" if problem.goals <= 3 else "nsga3"), f"{results} results, several goals"
+    if any(p.when for p in problem.space.params.values()):
+        return "tpe", f"{results} results, conditions"
+    return "cma", f"{results} results, no conditions"

@@ -32,7 +32,8 @@ class Taken:
     @staticmethod
     def of(state: History, pending: Array) -> "Taken":
         space = state.problem.space
-        return Taken(space, state.problem.replicates, Counter((*state.keys, *space.keys(pending))))
+        waiting = space.keys(pending) if len(pending) else []
+        return Taken(space, state.problem.replicates, Counter((*state.keys, *waiting)))
 
     def admitted(self, X: Array, n: int) -> list[int]:
         """Indices of the first n of the snapped rows X that may be proposed together."""
