@@ -47,6 +47,7 @@ EDGE = {
     "announcements",
     "audit",
     "book",
+    "checkpoints",
     "earlier",
     "inputs",
     "keys",

@@ -85,6 +85,10 @@ RUNGS = """
     def objective(trial):
         for epoch in range(1, 10):
             time.sleep(0.03)
+            saved = trial.checkpoint / "epoch"
+            with open(trial.checkpoint / "log", "a") as log:
+                log.write(f"{epoch} after {saved.read_text() if saved.exists() else 0}\\n")
+            saved.write_text(str(epoch))
             loss = trial.params["x"] ** 2 + 1 / epoch
             trial.report(epoch, loss=loss)
             if trial.should_stop():
@@ -108,7 +112,10 @@ def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, 
     parent.kill()
     parent.wait()
     wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
-    before = {t.number: t for t in tt.Study("s", storage=url).trials if t.state in ("done", "stopped")}
+    study = tt.Study("s", storage=url)
+    before = {t.number: t for t in study.trials if t.state in ("done", "stopped")}
+    begun = [t.number for t in study.trials if t.state == "running" and (study.checkpoint(t.number) / "epoch").exists()]
+    saved = {n: (study.checkpoint(n) / "epoch").read_text() for n in begun}  # is there for the next attempt
     subprocess.run([sys.executable, str(path), url], check=True, timeout=120)
     study = tt.Study("s", storage=url)
     assert study.counts["done"] + study.counts["stopped"] == 24
@@ -119,6 +126,9 @@ def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, 
     replayed = study.replay()
     assert replayed.holds, replayed.text()
     assert replayed.verdicts == study.counts["stopped"]
+    assert saved
+    best = study.checkpoint(study.best.number)
+    assert [p.name for p in best.parent.iterdir()] == [best.name]  # nobody's is left but the best one's
 
 
 def test_four_processes_share_one_budget_on_sqlite(tmp_path, url):

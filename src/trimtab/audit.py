@@ -47,6 +47,10 @@ class Audited:
         ledger = self._book.refresh()
         return [ledger.trials[n] for n in sorted(ledger.trials)]
 
+    def checkpoint(self, number: int) -> Path:
+        """The directory in which trial `number` saved its state; of ended trials only the best one's is kept."""
+        return self._book.checkpoints.path(number)
+
     def result(self) -> Evidence | None:
         """The last evidence on record."""
         return proof.last(self._book)

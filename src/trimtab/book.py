@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import engine
+from .checkpoints import Checkpoints
 from .errors import SpecError, Stale
 from .inputs import Inputs
 from .records import TOLD, Proposal, StudySpec, Trial
@@ -27,6 +28,7 @@ class Book:
         self._folded: engine.Fold | None = None
         self._turn = threading.RLock()
         self.ledger = engine.Ledger(storage.trials(study, since=0).study)
+        self.checkpoints = Checkpoints(storage.url, self.ledger.study.uid)
         self._read = 0
         self.refresh()
 

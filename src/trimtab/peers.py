@@ -50,6 +50,7 @@ class Post:
         if time.monotonic() < self._next or (self.closed.startswith("wrong") and not self.running):
             return
         before, closing = self.running, None
+        self._book.checkpoints.collect(self._book.ledger)
         actions = plan(self._book.refresh(), free, time.time(), self._terms)
         if self._staff is not None or not any(isinstance(a, Close) for a in actions):
             self._terms, closing = carry_out(actions, self._book, self._at_work(), self._terms)
@@ -95,7 +96,15 @@ class Post:
             self._storage.revise(self._book.study, Change("run", body={**body, "joined": True}))
             self._joined = True
         executor = Local(self._slots, self._called, self.said.resources)
-        crew = Crew(self._storage, executor, lambda: self._book.spec, self._book.study, self.said.resources, LEASE)
+        crew = Crew(
+            self._storage,
+            executor,
+            lambda: self._book.spec,
+            self._book.study,
+            self.said.resources,
+            LEASE,
+            checkpoints=self._book.checkpoints,
+        )
         self._staff = Staff(f"{worker()}:{token_hex(4)}", crew, executor, lambda _: None)
         return self._staff
 

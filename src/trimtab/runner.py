@@ -82,7 +82,14 @@ def staff(
         cleanup.callback(slots.close)
         book.storage.revise(book.study, Change("run", body=said))
         crew = Crew(
-            book.storage, slots, lambda: book.spec, book.study, resources, LEASE, lambda: book.inputs.check(called)
+            book.storage,
+            slots,
+            lambda: book.spec,
+            book.study,
+            resources,
+            LEASE,
+            lambda: book.inputs.check(called),
+            checkpoints=book.checkpoints,
         )
         cleanup.callback(crew.close)
         with Progress(book.spec, quiet=quiet) as progress, _terminable():
@@ -131,6 +138,7 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
     with _giving_back(book, staff):
         while True:
             ledger = book.refresh()
+            book.checkpoints.collect(ledger)
             staff.watch(ledger)
             if closing is None:
                 actions = plan(ledger, staff.executor.free(), staff.clock.now(), terms)
@@ -144,6 +152,7 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
             if not ended and not crew.running:  # others hold what is open, or were faster
                 staff.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
     staff.watch(book.refresh())
+    book.checkpoints.collect(book.ledger)
     if closing == "failures":
         raise _given_up(book, book.ledger.failures_in_a_row(terms.since))
     return closing

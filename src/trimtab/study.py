@@ -218,7 +218,8 @@ class Study(Audited):
                 trial = made[0]
                 break
         self._asked[trial.number] = trial
-        return ActiveTrial.of(trial, self._direct(trial, held))
+        folder = str(self._book.checkpoints.path(trial.number))
+        return ActiveTrial.of(trial, self._direct(trial, held), folder)
 
     def _direct(self, trial: Trial, lease: float | None) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
         """Where an asked trial's reports and notes go: straight to the store."""
@@ -256,6 +257,8 @@ class Study(Audited):
         outcome = told(metrics, failed, self._book.spec.metrics, wall, heeded)
         ended = self.storage.finish(held, outcome if heeded is None else self._referee.stopped(held, outcome))
         self._asked.pop(number, None)
+        if self._book.checkpoints.held():
+            self._book.checkpoints.collect(self._book.refresh())
         return ended
 
     def enqueue(self, params: Params) -> Trial:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .checkpoints import Checkpoints
 from .clock import SYSTEM, Clock
 from .errors import LeaseLost, SpecError, Stale, TrimtabError
 from .executors import Executor, Exit, Job
@@ -110,9 +111,11 @@ class Crew:
         lease: float = LEASE,
         before: Callable[[], None] = lambda: None,
         clock: Clock = SYSTEM,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._storage, self._executor, self._spec_of = storage, executor, spec_of
         self._study, self._resources, self._lease = study, resources, lease
+        self._checkpoints = checkpoints
         self._before = before  # called before each start; what it raises ends the run
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
@@ -127,9 +130,10 @@ class Crew:
     def start(self, trial: Trial) -> None:
         """Launch a claimed trial."""
         self._before()
+        folder = None if self._checkpoints is None else str(self._checkpoints.path(trial.number))
         job = Job(
             key=(trial.study, trial.number, trial.attempt),
-            payload=payload(trial, self._spec_of().metrics),
+            payload=payload(trial, self._spec_of().metrics, folder),
             listen=lambda message: self._listen(trial, message),
             resources=self._resources,
         )

@@ -153,6 +153,7 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
         "TRIMTAB_TRIAL": str(trial.number),
         "TRIMTAB_PURPOSE": trial.purpose,
         "TRIMTAB_REPLICATE": "" if trial.replicate is None else str(trial.replicate),
+        "TRIMTAB_FIDELITY": "" if trial.fidelity is None else f"{trial.fidelity:g}",
         "TRIMTAB_RESULT": str(result),
     }
     launcher = [sys.executable, "-ISc", _LAUNCH, str(os.getpid())] if sys.platform == "linux" else []

@@ -12,9 +12,10 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import TrimtabError, nearest
+from ..errors import SpecError, TrimtabError, nearest
 
 if TYPE_CHECKING:
     from ..records import Trial
@@ -35,8 +36,8 @@ class TrialFailed(TrimtabError):
         self.reason = reason
 
 
-def payload(trial: "Trial", metrics: Iterable[str] = ()) -> dict[str, Any]:
-    """What an evaluation needs to know of a trial, and the metrics that it must return."""
+def payload(trial: "Trial", metrics: Iterable[str] = (), checkpoint: str | None = None) -> dict[str, Any]:
+    """What an evaluation needs to know of a trial, the metrics that it must return, and where it may save its state."""
     return {
         "params": dict(trial.params),
         "seed": trial.seed,
@@ -46,6 +47,7 @@ def payload(trial: "Trial", metrics: Iterable[str] = ()) -> dict[str, Any]:
         "attempt": trial.attempt,
         "metrics": list(metrics),
         "fidelity": trial.fidelity,
+        "checkpoint": checkpoint,
     }
 
 
@@ -66,18 +68,31 @@ class ActiveTrial:
         self.attempt: int = task["attempt"]
         self.metrics: tuple[str, ...] = tuple(task["metrics"])
         self.fidelity: float | None = task.get("fidelity")
+        self._checkpoint: str | None = task.get("checkpoint")
         self.reported: dict[str, float] = {}  # the last value of each metric
         self.rule = ""  # the stopping rule that the objective has been told of
         self._send = send
         self._reply: Mapping[str, Any] = {}
 
     @staticmethod
-    def of(trial: "Trial", send: Send) -> "ActiveTrial":
+    def of(trial: "Trial", send: Send, checkpoint: str | None = None) -> "ActiveTrial":
         """The active side of a claimed trial."""
-        return ActiveTrial(payload(trial), send)
+        return ActiveTrial(payload(trial, checkpoint=checkpoint), send)
 
     def __repr__(self) -> str:
         return f"<ActiveTrial {self.number}: {self.params}>"
+
+    @property
+    def checkpoint(self) -> Path:
+        """A directory of this trial's own, for all its attempts: what a killed attempt has saved is there for the next.
+
+        It is kept while the trial is open, and afterwards if the trial is the study's best. In a simulation there is none.
+        """
+        if self._checkpoint is None:
+            raise SpecError("this trial has no directory for checkpoints: it is simulated, or from an older worker")
+        made = Path(self._checkpoint)
+        made.mkdir(parents=True, exist_ok=True)
+        return made
 
     def report(self, step: float, /, **metrics: float) -> None:
         """Record metrics at a step (epoch, fold, row count): finite numbers, several at once.
