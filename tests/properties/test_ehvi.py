@@ -176,7 +176,7 @@ def test_the_slope_of_a_joint_term_matches_differences(seed):
     rng = np.random.default_rng(seed)
     X, groups = rng.random((15, 3)), np.array([0, 1, 1])
     parts = tuple(
-        gp.condition(gp.Data(X, rng.standard_normal(15), np.ones(15), groups), rng.uniform(-1, 0.7, 4))
+        gp.condition(gp.Data(X, rng.standard_normal(15), np.ones(15), groups), rng.uniform(-1, 0.7, 5))
         for _ in range(2)
     )
     region = boxes(rng.standard_normal((6, 2)), np.ones(2))

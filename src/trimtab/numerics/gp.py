@@ -1,25 +1,26 @@
-"""Gaussian-process regression: Matérn-5/2, one lengthscale per group of columns, MAP hyperparameters.
+"""Gaussian-process regression: a trend plus Matérn-5/2, one lengthscale per group of columns, MAP hyperparameters.
 
 Notation: n points, C feature columns, D groups of columns that share a lengthscale; y is standardised.
 
-    k(x, x') = s (1 + r + r^2/3) exp(-r),   r = |z - z'|,   z_c = sqrt(5) x_c / l_g(c)     (Rasmussen and Williams 4.17)
-    K = k(X, X) + diag(noise w + 1e-6),     w_i = 1 / (number of results averaged in y_i)
-    theta = (log l_1 .. log l_D, log noise, log s)
+    K = k(X, X) + diag(noise w + 1e-6),     k: see `kernel`,     w_i = 1 / (number of results averaged in y_i)
+    theta = (log l_1 .. log l_D, log noise, log s, log v)
 
 The gradient needs no (n, n, D) array: with a = K^-1 y and W = K^-1 - a a^T, the derivatives by all lengthscales are row
-sums and one matrix product of W * G (see `loss`, `matern`). Cost O(n^3 + n^2 C) per evaluation; meant for n <= 500.
+sums and one matrix product of W * G (see `loss` and `kernel.matern`). Cost O(n^3 + n^2 C) per evaluation; meant for n <= 500.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
+from . import trend
 from .descent import Minimum, descend
+from .kernel import Kernel, Points, matern
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -29,8 +30,9 @@ FLOOR = 1e-6  # variance always added to the diagonal
 _LENGTH = (np.log(2.5e-2), np.log(1e3))
 _NOISE = (np.log(1e-6), 1.0)
 _SCALE = (-4.0, 4.0)
+_TREND = (-8.0, 4.0)
+_TREND_MEAN, _TREND_SD = -0.5, 1.2  # of log v, a priori
 _VARIANCE_FLOOR = 1e-12
-_SQRT_5 = np.sqrt(5.0)
 _LEAF = 64  # triangles up to this size are inverted by LAPACK, which is slow with larger ones
 
 
@@ -48,6 +50,15 @@ class Data:
     exact: bool = False
     rate: float = 30.0
 
+    @cached_property
+    def squares(self) -> Array:
+        return self.X**2
+
+    @cached_property
+    def trends(self) -> Array:
+        """The features (n, B) of the trend."""
+        return trend.features(self.X, self.groups)
+
     def __len__(self) -> int:
         return len(self.y)
 
@@ -62,21 +73,19 @@ class Data:
 
 
 def unfitted(D: int, n: int) -> Minimum:
-    """Where a cold fit of n points starts: l = D^(1/4) / 2, noise e^-4, s = 1, and a guess of the curvatures."""
-    theta = np.concatenate([np.full(D, np.log(0.5) + 0.25 * np.log(D)), [-4.0, 0.0]])
-    curvature = np.concatenate([np.full(D, 1 + n / (2 * D)), [1 + n / 4] * 2])
+    """Where a cold fit of n points starts: l = D^(1/4) / 2, noise e^-4, s = 1, v as expected, and guessed curvatures."""
+    theta = np.concatenate([np.full(D, np.log(0.5) + 0.25 * np.log(D)), [-4.0, 0.0, _TREND_MEAN]])
+    curvature = np.concatenate([np.full(D, 1 + n / (2 * D)), [1 + n / 4] * 2, [2.0]])
     return Minimum(theta, np.diag(1 / curvature))
 
 
 def fit(data: Data, start: Minimum, iterations: int, tolerance: float) -> Minimum:
     """The hyperparameters that maximise the posterior, by descent from `start` until a step gains less than
     `tolerance` nats. Never raises: at worst `start` comes back."""
-    D = len(start.x) - 2
     noise = (_NOISE[0], _NOISE[0]) if data.exact else _NOISE
-    low, high = np.array([_LENGTH] * D + [noise, _SCALE]).T
-    squares = data.X**2
+    low, high = np.array([_LENGTH] * (len(start.x) - 3) + [noise, _SCALE, _TREND]).T
     with np.errstate(all="ignore"):
-        return descend(lambda theta: loss(theta, data, squares), start, (low, high), iterations, tolerance)
+        return descend(lambda theta: loss(theta, data), start, (low, high), iterations, tolerance)
 
 
 def warm_fit(data: Data, start: Minimum) -> Minimum:
@@ -114,14 +123,17 @@ def _cold(key: _Key) -> Minimum:
     return found
 
 
-def loss(theta: Array, data: Data, squares: Array) -> tuple[float, Array]:
-    """Negative log posterior of theta and its gradient (n log 2 pi / 2 left out). `squares` is X ** 2."""
-    D, n = len(theta) - 2, len(data)
-    inverse = _SQRT_5 * np.exp(-theta[:D])[data.groups]
-    noise, s = np.exp(theta[D]) * data.weights, np.exp(theta[D + 1])
-    Z = data.X * inverse
-    K, G = matern(Z, Z, s)
-    K.flat[:: n + 1] = s + noise + FLOOR
+def loss(theta: Array, data: Data) -> tuple[float, Array]:
+    """Negative log posterior of theta and its gradient (n log 2 pi / 2 left out)."""
+    kernel, n = Kernel.of(theta, data.groups), len(data)
+    D = len(theta) - 3
+    noise = np.exp(theta[D]) * data.weights
+    Z = data.X * kernel.inverse
+    K, G = matern(Z, Z, kernel.scale)
+    K.flat[:: n + 1] = kernel.scale
+    B = kernel.trend * (data.trends @ data.trends.T)
+    K += B
+    K.flat[:: n + 1] += noise + FLOOR
     L, info = lapack.dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
     if info:
         return np.inf, np.zeros_like(theta)
@@ -133,48 +145,51 @@ def loss(theta: Array, data: Data, squares: Array) -> tuple[float, Array]:
     W = blas.dsyr(-1.0, a, lower=1, a=W, overwrite_a=1)
     diagonal = np.diagonal(W)
     by_noise = 0.5 * diagonal @ noise
-    by_scale = 0.5 * ((n - data.y @ a) - diagonal @ (noise + FLOOR))  # trace(W K) = n - y.a
     M = W.T
+    by_trend = np.einsum("ij,ij->", M, B) - 0.5 * diagonal @ np.diagonal(B)
+    by_scale = 0.5 * ((n - data.y @ a) - diagonal @ (noise + FLOOR)) - by_trend  # trace(W K) = n - y.a
     M *= G
     # sum_ab M_ab (x_a - x_b)^2 of each column
-    quadratic = (M.sum(0) + M.sum(1)) @ squares - 2 * np.einsum("ij,ij->j", data.X, M @ data.X)
-    by_length = np.bincount(data.groups, quadratic * inverse**2, D)
+    quadratic = (M.sum(0) + M.sum(1)) @ data.squares - 2 * np.einsum("ij,ij->j", data.X, M @ data.X)
+    by_length = np.bincount(data.groups, quadratic * kernel.inverse**2, D)
     prior, slope = _prior(theta, D, data.rate)
-    return float(value + prior), np.concatenate([by_length, [by_noise, by_scale]]) + slope
+    return float(value + prior), np.concatenate([by_length, [by_noise, by_scale, by_trend]]) + slope
 
 
 def _prior(theta: Array, D: int, rate: float) -> tuple[float, Array]:
-    """Negative log priors and their derivatives, chosen by measurement, as in Optuna's GP sampler:
+    """Negative log priors and their derivatives, chosen by measurement. As in Optuna's GP sampler:
 
     0.1 / x + 0.1 x of each x = 1 / l^2 (both very short and very long lengthscales are implausible), noise ~
-    Gamma(1.1, rate), s ~ Gamma(2, rate 1).
+    Gamma(1.1, rate), s ~ Gamma(2, rate 1). Ours: log v ~ N(-0.5, 1.2^2).
     """
     x = np.exp(-2 * theta[:D])
     noise, s = np.exp(theta[D]), np.exp(theta[D + 1])
-    value = 0.1 * (1 / x + x).sum() + rate * noise - 0.1 * theta[D] + s - theta[D + 1]
-    return float(value), np.concatenate([0.2 * (1 / x - x), [rate * noise - 0.1, s - 1]])
+    v = (theta[D + 2] - _TREND_MEAN) / _TREND_SD
+    value = 0.1 * (1 / x + x).sum() + rate * noise - 0.1 * theta[D] + s - theta[D + 1] + 0.5 * v * v
+    return float(value), np.concatenate([0.2 * (1 / x - x), [rate * noise - 0.1, s - 1, v / _TREND_SD]])
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """A GP conditioned on its data. Z = sqrt(5) X / l (n, C), alpha = K^-1 y, root = L^-1 (n, n).
+    """A GP conditioned on its data: alpha = K^-1 y, root = L^-1 (n, n).
 
-    trend: (a, c, other) of each posterior whose mean m adds a (m(x) - c) to this one's; the data are what is left over.
+    lessons: (a, c, other) of each posterior whose mean m adds a (m(x) - c) to this one's; the data are what is left over.
     """
 
-    Z: Array
-    inverse: Array  # (C,) sqrt(5) / l of each column
-    scale: float
+    kernel: Kernel
+    data: Points
     alpha: Array
     root: Array
-    trend: "tuple[tuple[float, float, Posterior], ...]" = ()
+    lessons: "tuple[tuple[float, float, Posterior], ...]" = ()
 
     def single(self) -> "Posterior":
         """The same in single precision: several times faster, good enough to choose which points deserve better."""
-        parts: list[Any] = [part.astype(np.float32) for part in (self.Z, self.inverse, self.alpha, self.root)]
-        Z, inverse, alpha, root = parts
-        trend = tuple((a, c, other.single()) for a, c, other in self.trend)
-        return Posterior(Z, inverse, self.scale, alpha, root, trend)
+        parts: list[Any] = [
+            part.astype(np.float32) for part in (self.kernel.inverse, *self.data, self.alpha, self.root)
+        ]
+        inverse, Z, P, alpha, root = parts
+        lessons = tuple((a, c, other.single()) for a, c, other in self.lessons)
+        return Posterior(replace(self.kernel, inverse=inverse), Points(Z, P), alpha, root, lessons)
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Posterior mean and variance of the noise-free function at X (B, C): two (B,) arrays."""
@@ -183,16 +198,20 @@ class Posterior:
 
     def forward(self, X: Array) -> tuple[Array, Array, Back]:
         """Mean, variance, and the map from (dv/dmean, dv/dvar), each (B,), to dv/dX (B, C)."""
-        Zx = X.astype(self.Z.dtype) * self.inverse
-        k, G = matern(Zx, self.Z, self.scale)
+        X = X.astype(self.root.dtype)
+        kernel, at = self.kernel, self.kernel.see(X)
+        k, G = kernel.between(at, self.data)
         V = k @ self.root.T  # V V^T = k K^-1 k^T
-        var = np.maximum(self.scale - np.einsum("ij,ij->i", V, V), _VARIANCE_FLOOR)
+        var = np.maximum(kernel.variance(at) - np.einsum("ij,ij->i", V, V), _VARIANCE_FLOOR)
 
-        others = [(a, c, *other.forward(X)) for a, c, other in self.trend]
+        others = [(a, c, *other.forward(X)) for a, c, other in self.lessons]
 
         def back(by_mean: Array, by_var: Array) -> Array:
-            w = (by_mean[:, None] * self.alpha - 2 * by_var[:, None] * (V @ self.root)) * -G
-            slope = (w.sum(1)[:, None] * Zx - w @ self.Z) * self.inverse
+            by_k = by_mean[:, None] * self.alpha - 2 * by_var[:, None] * (V @ self.root)
+            by_P = kernel.trend * (by_k @ self.data.P + 2 * by_var[:, None] * at.P)
+            w = by_k * -G
+            by_Z = w.sum(1)[:, None] * at.Z - w @ self.data.Z
+            slope = by_Z * kernel.inverse + trend.back(X, kernel.groups, by_P)
             for a, _, _, _, other in others:
                 slope = slope + a * other(by_mean, np.zeros_like(by_var))
             return np.asarray(slope)
@@ -210,19 +229,19 @@ class Posterior:
         """
         if len(X) == 0:
             return self
-        Zx, n = X * self.inverse, len(self.Z)
-        k, _ = matern(Zx, self.Z, self.scale)
-        V = k @ self.root.T
-        S, _ = matern(Zx, Zx, self.scale)
+        at, n = self.kernel.see(X), len(self.alpha)
+        V = self.kernel.between(at, self.data)[0] @ self.root.T
+        S, _ = self.kernel.between(at, at)
+        S.flat[:: len(X) + 1] = self.kernel.variance(at) + noise + FLOOR
         S -= V @ V.T
-        S.flat[:: len(X) + 1] += noise + FLOOR
         corner, _ = lapack.dtrtri(_factor(S), lower=1)
         root = np.zeros((n + len(X), n + len(X)))
         root[:n, :n] = self.root
         root[n:, :n] = -corner @ V @ self.root
         root[n:, n:] = corner
         alpha = np.concatenate([self.alpha, np.zeros(len(X))])
-        return Posterior(np.concatenate([self.Z, Zx]), self.inverse, self.scale, alpha, root, self.trend)
+        both = Points(*(np.concatenate(parts) for parts in zip(self.data, at, strict=True)))
+        return Posterior(self.kernel, both, alpha, root, self.lessons)
 
 
 def _factor(S: Array) -> Array:
@@ -238,18 +257,17 @@ def _factor(S: Array) -> Array:
 
 def condition(data: Data, theta: Array) -> Posterior:
     """The posterior under theta. Jitter grows until the Cholesky factorisation succeeds: never raises."""
-    D, n = len(theta) - 2, len(data)
-    inverse = _SQRT_5 * np.exp(-theta[:D])[data.groups]
-    scale = float(np.exp(theta[D + 1]))
-    Z = data.X * inverse
-    K, _ = matern(Z, Z, scale)
+    kernel, n = Kernel.of(theta, data.groups), len(data)
+    at = kernel.see(data.X)
+    K, _ = kernel.between(at, at)
+    variance, noise = kernel.variance(at), np.exp(theta[-3]) * data.weights + FLOOR
     for jitter in (0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0):
-        K.flat[:: n + 1] = scale * (1 + jitter) + np.exp(theta[D]) * data.weights + FLOOR
+        K.flat[:: n + 1] = variance * (1 + jitter) + noise
         L, info = lapack.dpotrf(K.T, lower=1, clean=1)
         if info == 0:
             break
     alpha, _ = lapack.dpotrs(L, data.y, lower=1)
-    return Posterior(Z, inverse, scale, alpha, np.ascontiguousarray(inverted(L)))
+    return Posterior(kernel, at, alpha, np.ascontiguousarray(inverted(L)))
 
 
 def inverted(L: Array) -> Array:
@@ -267,28 +285,3 @@ def inverted(L: Array) -> Array:
 
     invert(0, len(L))
     return out
-
-
-def matern(A: Array, B: Array, s: float) -> tuple[Array, Array]:
-    """Covariances k of points A (a, C) and B (b, C), scaled to z, and G = s (1 + r) e^-r / 3, both (a, b).
-
-    dk/dlog l_g = G sum_{c in g} (A_c - B_c)^2 and dk/dA_c = -G (A_c - B_c).
-    """
-    squared = _squared_distances(A, B)
-    r = np.sqrt(squared)
-    E = np.subtract(np.log(s / 3).astype(r.dtype), r)
-    np.exp(E, out=E)  # s e^-r / 3
-    r += 1
-    r *= E
-    squared *= E
-    np.multiply(r, 3, out=E)
-    squared += E  # s (1 + r + r^2/3) e^-r
-    return squared, r
-
-
-def _squared_distances(A: Array, B: Array) -> Array:
-    """Squared Euclidean distances (a, b) by one matrix product."""
-    out: Array = (-2 * A) @ B.T
-    out += np.einsum("ij,ij->i", A, A)[:, None]
-    out += np.einsum("ij,ij->i", B, B)
-    return np.maximum(out, 0, out=out)

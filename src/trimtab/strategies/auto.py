@@ -28,7 +28,7 @@ class Auto:
     """`grid` where the budget pays for every point, else `gp`; for very long studies one whose cost hardly grows."""
 
     name: str = "auto"
-    version: str = "4"
+    version: str = "5"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "warm start"})
 
     def init(self, problem: Problem) -> State:

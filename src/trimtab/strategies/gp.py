@@ -25,6 +25,7 @@ from .surrogate import Surrogate, surrogate
 
 _BETA = 1.8
 _BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
+_DESIGN = 4
 _INCUMBENTS = 5  # points that the pool perturbs
 _TOP = 8  # best results among which the incumbent's mean is taken
 
@@ -83,9 +84,8 @@ class GP:
 
 
 def design_size(problem: Problem) -> int:
-    """Points of the initial design."""
-    most = min(max(8, len(problem.space) + 2), 20)
-    return most if problem.budget is None else min(most, -(-problem.budget // 4))
+    """Points of the initial design: few, for even a vague model finds better points than a design does."""
+    return _DESIGN if problem.budget is None else min(_DESIGN, -(-problem.budget // 4))
 
 
 def _designed(problem: Problem, rows: Rows, count: int) -> bool:

@@ -20,7 +20,7 @@ from ..numerics.pareto import by_front
 from ..numerics.warp import HUGE, Warped, bilog, half_rank
 from . import Array, Problem, Rows
 from .features import Features, Ints, Mask
-from .transfer import teachers, total, trend
+from .transfer import lessons_of, teachers, total
 
 _PERIOD = 10
 _FIT = 256  # hyperparameters are fitted on at most so many points
@@ -47,16 +47,16 @@ class Model:
 
     data: gp.Data
     theta: Array
-    trend: tuple[tuple[float, float, gp.Posterior], ...] = ()
+    lessons: tuple[tuple[float, float, gp.Posterior], ...] = ()
 
     @cached_property
     def told(self) -> gp.Posterior:
         """Conditioned on the data."""
-        return replace(gp.condition(self.data, self.theta), trend=self.trend)
+        return replace(gp.condition(self.data, self.theta), lessons=self.lessons)
 
     def posterior(self, waiting: Array) -> gp.Posterior:
         """Conditioned on the data and, at the features (w, columns) of pending points, on its own mean."""
-        return self.told.believing(waiting, float(np.exp(self.theta[-2])))
+        return self.told.believing(waiting, float(np.exp(self.theta[-3])))
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
 
     def goal(j: int) -> Goal:
         warped = half_rank(table.Y[usable, j])
-        lessons = trend(teachers(problem), table.F[usable], warped.z) if table.Y.shape[1] == 1 else ()
+        lessons = lessons_of(teachers(problem), table.F[usable], warped.z) if table.Y.shape[1] == 1 else ()
         fitted = model(
             lambda t: _where_known(t.Y[:, j], lambda y: half_rank(y).z) - total(lessons, t.F), problem.deterministic
         )
-        return Goal(warped, replace(fitted, trend=lessons))
+        return Goal(warped, replace(fitted, lessons=lessons))
 
     def constraint(k: int) -> tuple[Model, float]:
         zero = bilog(table.C[~np.isnan(table.C[:, k]), k]).zero

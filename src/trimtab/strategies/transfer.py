@@ -54,7 +54,7 @@ def _reduced(source: Source) -> tuple[Array, Array]:
     return source.X[order], source.Y[order, 0]
 
 
-def trend(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[tuple[float, float, gp.Posterior], ...]:
+def lessons_of(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[tuple[float, float, gp.Posterior], ...]:
     """(weight a_i, centre c_i, teacher) of each teacher that the results z (n,) at features F (n, columns) support."""
     if not known:
         return ()
@@ -75,11 +75,11 @@ def trusted(problem: Problem, rows: Rows) -> bool:
     if problem.goals != 1 or not problem.sources or known.sum() < _JUDGED:
         return False
     F = Features.of(problem.space).encode(rows.X[known])
-    return bool(trend(teachers(problem), F, half_rank(rows.Y[known, 0]).z))
+    return bool(lessons_of(teachers(problem), F, half_rank(rows.Y[known, 0]).z))
 
 
 def total(lessons: Sequence[tuple[float, float, gp.Posterior]], F: Array) -> Array:
-    """The trend at features F (n, columns): (n,)."""
+    """The lessons at features F (n, columns): (n,)."""
     out = np.zeros(len(F))
     for a, c, teacher in lessons:
         out += a * (teacher.predict(F)[0] - c)
