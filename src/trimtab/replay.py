@@ -99,7 +99,7 @@ def replay(
         for t, made in zip(batch, [*again, *[None] * len(batch)], strict=False):
             if (why := _difference(t, made)) is None:
                 exact += 1
-            elif elsewhere and made is not None and _as_good(spec, folded, trials, batch, t):
+            elif elsewhere and _same_origin(t, made) and _as_good(spec, folded, trials, batch, t):
                 close.append(t.number)
             else:
                 different[t.number] = why
@@ -159,6 +159,11 @@ def _pending(trials: Sequence[Trial], batch: Sequence[Trial]) -> list[Trial]:
 
 def _again(spec: StudySpec, folded: engine.Fold, trials: Sequence[Trial], batch: Sequence[Trial]) -> list[Proposal]:
     return engine.suggest(spec, folded, _pending(trials, batch), batch[0].at, batch[0].batch)
+
+
+def _same_origin(t: Trial, made: Proposal | None) -> bool:
+    """Whether at most the params differ: all that another machine's arithmetic can change."""
+    return made is not None and (t.strategy, t.version, t.seed) == (made.strategy, made.version, made.seed)
 
 
 def _difference(t: Trial, made: Proposal | None) -> str | None:

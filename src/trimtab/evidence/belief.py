@@ -55,12 +55,12 @@ class Belief:
     @property
     def noise(self) -> float:
         """Standard deviation of the noise of one run, in the metric's unit."""
-        return float(self.unit * np.sqrt(np.exp(self.theta[-2])))
+        return float(self.unit * np.sqrt(gp.noise(self.theta)))
 
     @property
     def share(self) -> float:
         """The noise's part of the variance of the results that the model was fitted to."""
-        return float(np.exp(self.theta[-2]) / max(1e-12, float(np.var(self.data.y))))
+        return float(gp.noise(self.theta) / max(1e-12, float(np.var(self.data.y))))
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (n,) of the noise-free loss at rows X (n, d), in the metric's unit."""
@@ -69,11 +69,8 @@ class Belief:
 
     def joint(self, X: Array) -> tuple[Array, Array]:
         """Mean (n,) and covariance (n, n) of the noise-free loss at rows X (n, d), in the metric's unit."""
-        p, Z = self.posterior, self.features.encode(X) * self.posterior.inverse
-        k, _ = gp.matern(Z, p.Z, p.scale)
-        prior, _ = gp.matern(Z, Z, p.scale)
-        V = k @ p.root.T
-        return self.centre + self.unit * (k @ p.alpha), self.unit**2 * (prior - V @ V.T)
+        mean, covariance = self.posterior.joint(self.features.encode(X))
+        return self.centre + self.unit * mean, self.unit**2 * covariance
 
 
 def start(D: int, n: int) -> Minimum:

@@ -79,11 +79,16 @@ def unfitted(D: int, n: int) -> Minimum:
     return Minimum(theta, np.diag(1 / curvature))
 
 
+def noise(theta: Array) -> float:
+    """The variance of the noise of one result."""
+    return float(np.exp(theta[-3]))
+
+
 def fit(data: Data, start: Minimum, iterations: int, tolerance: float) -> Minimum:
     """The hyperparameters that maximise the posterior, by descent from `start` until a step gains less than
     `tolerance` nats. Never raises: at worst `start` comes back."""
-    noise = (_NOISE[0], _NOISE[0]) if data.exact else _NOISE
-    low, high = np.array([_LENGTH] * (len(start.x) - 3) + [noise, _SCALE, _TREND]).T
+    within = (_NOISE[0], _NOISE[0]) if data.exact else _NOISE
+    low, high = np.array([_LENGTH] * (len(start.x) - 3) + [within, _SCALE, _TREND]).T
     with np.errstate(all="ignore"):
         return descend(lambda theta: loss(theta, data), start, (low, high), iterations, tolerance)
 
@@ -127,13 +132,13 @@ def loss(theta: Array, data: Data) -> tuple[float, Array]:
     """Negative log posterior of theta and its gradient (n log 2 pi / 2 left out)."""
     kernel, n = Kernel.of(theta, data.groups), len(data)
     D = len(theta) - 3
-    noise = np.exp(theta[D]) * data.weights
+    diffuse = noise(theta) * data.weights + FLOOR
     Z = data.X * kernel.inverse
     K, G = matern(Z, Z, kernel.scale)
     K.flat[:: n + 1] = kernel.scale
     B = kernel.trend * (data.trends @ data.trends.T)
     K += B
-    K.flat[:: n + 1] += noise + FLOOR
+    K.flat[:: n + 1] += diffuse
     L, info = lapack.dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
     if info:
         return np.inf, np.zeros_like(theta)
@@ -144,10 +149,10 @@ def loss(theta: Array, data: Data) -> tuple[float, Array]:
     W, _ = lapack.dlauum(root, lower=1, overwrite_c=1)
     W = blas.dsyr(-1.0, a, lower=1, a=W, overwrite_a=1)
     diagonal = np.diagonal(W)
-    by_noise = 0.5 * diagonal @ noise
+    by_noise = 0.5 * diagonal @ (diffuse - FLOOR)
     M = W.T
     by_trend = np.einsum("ij,ij->", M, B) - 0.5 * diagonal @ np.diagonal(B)
-    by_scale = 0.5 * ((n - data.y @ a) - diagonal @ (noise + FLOOR)) - by_trend  # trace(W K) = n - y.a
+    by_scale = 0.5 * ((n - data.y @ a) - diagonal @ diffuse) - by_trend  # trace(W K) = n - y.a
     M *= G
     # sum_ab M_ab (x_a - x_b)^2 of each column
     quadratic = (M.sum(0) + M.sum(1)) @ data.squares - 2 * np.einsum("ij,ij->j", data.X, M @ data.X)
@@ -163,10 +168,10 @@ def _prior(theta: Array, D: int, rate: float) -> tuple[float, Array]:
     Gamma(1.1, rate), s ~ Gamma(2, rate 1). Ours: log v ~ N(-0.5, 1.2^2).
     """
     x = np.exp(-2 * theta[:D])
-    noise, s = np.exp(theta[D]), np.exp(theta[D + 1])
+    variance, s = noise(theta), np.exp(theta[D + 1])
     v = (theta[D + 2] - _TREND_MEAN) / _TREND_SD
-    value = 0.1 * (1 / x + x).sum() + rate * noise - 0.1 * theta[D] + s - theta[D + 1] + 0.5 * v * v
-    return float(value), np.concatenate([0.2 * (1 / x - x), [rate * noise - 0.1, s - 1, v / _TREND_SD]])
+    value = 0.1 * (1 / x + x).sum() + rate * variance - 0.1 * theta[D] + s - theta[D + 1] + 0.5 * v * v
+    return float(value), np.concatenate([0.2 * (1 / x - x), [rate * variance - 0.1, s - 1, v / _TREND_SD]])
 
 
 @dataclass(frozen=True)
@@ -221,6 +226,13 @@ class Posterior:
             mean = mean + a * (m - c)
         return mean, var, back
 
+    def joint(self, X: Array) -> tuple[Array, Array]:
+        """Posterior mean (B,) and covariance (B, B) of the noise-free function at X (B, C)."""
+        at = self.kernel.see(X)
+        k, _ = self.kernel.between(at, self.data)
+        V = k @ self.root.T
+        return k @ self.alpha, self.kernel.between(at, at)[0] - V @ V.T
+
     def believing(self, X: Array, noise: float) -> "Posterior":
         """Conditioned further on results at X (w, C), with this variance of noise, that are what it expects there.
 
@@ -260,9 +272,9 @@ def condition(data: Data, theta: Array) -> Posterior:
     kernel, n = Kernel.of(theta, data.groups), len(data)
     at = kernel.see(data.X)
     K, _ = kernel.between(at, at)
-    variance, noise = kernel.variance(at), np.exp(theta[-3]) * data.weights + FLOOR
+    variance, diffuse = kernel.variance(at), noise(theta) * data.weights + FLOOR
     for jitter in (0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0):
-        K.flat[:: n + 1] = variance * (1 + jitter) + noise
+        K.flat[:: n + 1] = variance * (1 + jitter) + diffuse
         L, info = lapack.dpotrf(K.T, lower=1, clean=1)
         if info == 0:
             break

@@ -56,7 +56,7 @@ class Model:
 
     def posterior(self, waiting: Array) -> gp.Posterior:
         """Conditioned on the data and, at the features (w, columns) of pending points, on its own mean."""
-        return self.told.believing(waiting, float(np.exp(self.theta[-3])))
+        return self.told.believing(waiting, gp.noise(self.theta))
 
 
 @dataclass(frozen=True)
