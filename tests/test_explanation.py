@@ -152,7 +152,7 @@ def test_leaving_one_out_is_what_a_fit_without_it_predicts():
     rest = np.arange(1, 30)
     without = gp.condition(belief.data.take(rest), belief.theta)
     mean, var = without.predict(belief.data.X[:1])
-    total = math.sqrt(var[0] + math.exp(belief.theta[-2]) + gp.FLOOR)
+    total = math.sqrt(var[0] + gp.noise(belief.theta) + gp.FLOOR)
     level = 0.5 * (1 + math.erf((belief.data.y[0] - mean[0]) / total / math.sqrt(2)))
     assert found.levels[0] == pytest.approx(level, abs=1e-6)
     assert found.honest

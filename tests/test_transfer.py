@@ -102,10 +102,10 @@ def test_a_source_that_agrees_is_kept_and_one_that_contradicts_is_dropped():
     problem = Problem(SPACE, sources=(good, bad))
     known = transfer.teachers(problem)
     F = transfer.Features.of(SPACE).encode(rows.X)
-    kept = transfer.trend(known, F, z)
+    kept = transfer.lessons_of(known, F, z)
     assert [teacher is known[0] for _, _, teacher in kept] == [True]
     assert kept[0][0] > 0.5
-    assert transfer.trend(known[1:], F, z) == ()
+    assert transfer.lessons_of(known[1:], F, z) == ()
 
 
 @given(seed=st.integers(0, 2**32 - 1))

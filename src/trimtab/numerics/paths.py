@@ -5,15 +5,17 @@ sampling functions from Gaussian process posteriors, eq. 9):
 
     f(x) = phi(x) w + k(x, X) K^-1 (y - phi(X) w - e),    e ~ N(0, noise w_i + floor)
 
-with phi_m(x) = sqrt(2 s / M) cos(omega_m . x / l + b_m). The Matérn-5/2 kernel's frequencies have a t distribution with
-5 degrees of freedom (Rasmussen and Williams, section 4.2.1). Notation: B points, n data points, M features, S draws.
+with phi_m(x) = sqrt(2 s / M) cos(omega_m . x / l + b_m), and the features of the trend, whose weights have variance v.
+The Matérn-5/2 kernel's frequencies have a t distribution with 5 degrees of freedom (Rasmussen and Williams, section
+4.2.1). Notation: B points, n data points, M features, S draws.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from .gp import FLOOR, Array, Data, Posterior, matern
+from .gp import FLOOR, Array, Data, Posterior, noise
+from .kernel import Points
 
 _FEATURES = 256
 
@@ -22,22 +24,21 @@ def draws(
     data: Data, theta: Array, posterior: Posterior, count: int, rng: np.random.Generator
 ) -> Callable[[Array], Array]:
     """`count` functions from the posterior of `data` under theta: a map from points X (B, C) to values (B, count)."""
-    C = data.X.shape[1]
-    omega = rng.standard_normal((C, _FEATURES)) / np.sqrt(rng.chisquare(5, _FEATURES))  # Z holds sqrt(5) X / l
+    kernel, told, root = posterior.kernel, posterior.data, posterior.root
+    omega = rng.standard_normal((told.Z.shape[1], _FEATURES)) / np.sqrt(rng.chisquare(5, _FEATURES))
     phase = rng.uniform(0, 2 * np.pi, _FEATURES)
-    height = np.sqrt(2 * posterior.scale / _FEATURES)
+    height = np.sqrt(2 * kernel.scale / _FEATURES)
     weights = rng.standard_normal((_FEATURES, count))
+    slopes = np.sqrt(kernel.trend) * rng.standard_normal((told.P.shape[1], count))
 
-    def prior(Z: Array) -> Array:
-        return np.asarray(height * np.cos(Z @ omega + phase) @ weights)
+    def prior(at: Points) -> Array:  # Z holds sqrt(5) X / l
+        return np.asarray(height * np.cos(at.Z @ omega + phase) @ weights + at.P @ slopes)
 
-    noise = np.sqrt(np.exp(theta[-2]) * data.weights + FLOOR)[:, None] * rng.standard_normal((len(data), count))
-    root = posterior.root
-    correction = root.T @ (root @ (data.y[:, None] - prior(posterior.Z) - noise))
+    error = np.sqrt(noise(theta) * data.weights + FLOOR)[:, None] * rng.standard_normal((len(data), count))
+    correction = root.T @ (root @ (data.y[:, None] - prior(told) - error))
 
     def values(X: Array) -> Array:
-        Z = X * posterior.inverse
-        k, _ = matern(Z, posterior.Z, posterior.scale)
-        return np.asarray(prior(Z) + k @ correction)
+        at = kernel.see(X)
+        return np.asarray(prior(at) + kernel.between(at, told)[0] @ correction)
 
     return values
