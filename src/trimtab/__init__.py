@@ -21,6 +21,7 @@ _HOME = {
     "Fidelity": "fidelity",
     "Resources": "records",
     "Evidence": "evidence",
+    "CrossValidation": "validation",
     "TrimtabError": "errors",
 }
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .space import Int as Int
     from .space import Space as Space
     from .study import Study as Study
+    from .validation import CrossValidation as CrossValidation
 
 
 def __getattr__(name: str) -> object:

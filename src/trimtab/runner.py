@@ -8,7 +8,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from secrets import token_hex
@@ -78,6 +78,8 @@ def staff(
     called = source(objective, book.spec)
     slots = executor(called, workers, resources, supervised)
     said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
+    if isinstance(protocol := getattr(called.call, "protocol", None), Mapping):
+        said["protocol"] = dict(protocol)
     with ExitStack() as cleanup:
         cleanup.callback(slots.close)
         book.storage.revise(book.study, Change("run", body=said))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import engine, opening, proof, runner
+from . import engine, holdout, opening, proof, runner
 from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale
@@ -350,7 +350,7 @@ class Study(Audited):
         self,
         objective: Any,
         *,
-        replicates: int = 20,
+        replicates: int | None = None,
         metric: str | None = None,
         tuned: int | None = None,
         finalists: int = 5,
@@ -366,9 +366,9 @@ class Study(Audited):
         """Measure the tuned setting against the baseline on fresh seeds, paired, and say what that shows.
 
         Where noise hides which setting is best, up to `finalists` likely ones first run again (`select` trials) and one is
-        chosen. Then `replicates` pairs run as `certify` trials. No strategy, stopping rule or `best` ever sees either, the
-        budget does not count them, and runs that exist are not repeated. In pair i both settings get the same trial.seed
-        and trial.replicate == i.
+        chosen. Then `replicates` pairs (20, unless the objective says otherwise) run as `certify` trials. No strategy,
+        stopping rule or `best` ever sees either, the budget does not count them, and runs that exist are not repeated. In
+        pair i both settings get the same trial.seed and trial.replicate == i.
 
         metric: one goal; all of them, corrected for their number, unless named. tuned: number of the trial to certify,
         without a selection. test_train_ratio: test rows over training rows when pairs share training data, as folds do
@@ -377,9 +377,17 @@ class Study(Audited):
         metric's unit, fixed before the runs. sequential: add pairs until the answer is clear or there are `replicates`.
         """
         ratio = getattr(objective, "test_train_ratio", 0.0) if test_train_ratio is None else test_train_ratio
-        asked = proof.Question(replicates, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential)
+        pairs = getattr(objective, "replicates", 20) if replicates is None else replicates
+        asked = proof.Question(pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential)
         how = (workers, resources or Resources(), supervised, quiet)
         return proof.prove(self._book, asked, lambda: runner.staff(self._book, objective, *how))
+
+    def holdout(
+        self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
+    ) -> Evidence:
+        """Look at the rows that a `CrossValidation` kept apart: tuned (the certified setting, else the best, else the trial
+        named) against baseline, trained once each on all other rows. Every look is an event of the record."""
+        return holdout.look(self._book, objective, tuned, metric, equivalence)
 
     # ------------------------------------------------------------------------------------------ record and revisions
 

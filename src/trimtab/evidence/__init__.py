@@ -3,7 +3,7 @@
 from .certificate import Comparison, ConstraintCheck, Evidence, Finalist, Worth
 from .datasets import Across, across
 from .importance import importance
-from .judgement import certify
+from .judgement import certify, held_out
 
 __all__ = [
     "Across",
@@ -14,5 +14,6 @@ __all__ = [
     "Worth",
     "across",
     "certify",
+    "held_out",
     "importance",
 ]

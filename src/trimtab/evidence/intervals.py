@@ -29,7 +29,7 @@ EVERYTHING: Interval = (-math.inf, math.inf)
 POWER = 0.8
 MOST_PAIRS = 10_000  # beyond it "more pairs" is no advice
 _MIXTURE = 0.5  # g: 1.6 to 1.8 times the width of a single look between 10 and 100 pairs
-_RESAMPLES = 2_000
+_RESAMPLES = 1_000
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def bootstrap(
     if len(values) < _RESAMPLES / 2:
         return Estimate(mean, EVERYTHING, math.nan, math.nan, math.nan)
     low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2])
-    better, worse = float((values > zone).mean()), float((values < -zone).mean())
+    counts = (values > zone).sum(), (values < -zone).sum()
+    better, worse = (float((c + 0.5) / (len(values) + 1)) for c in counts)  # of a thousand none is not never
     return Estimate(mean, (float(low), float(high)), better, max(0.0, 1 - better - worse), worse)
 
 

@@ -5,7 +5,7 @@ that are about normal; two pairs are the least, five the least that is comfortab
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +16,10 @@ from ..goals import Constraint, Goal, Metrics
 from ..space import Params
 from ..words import percent, plural
 from . import intervals
-from .certificate import FEW, LEVEL, Comparison, ConstraintCheck, Evidence
+from .certificate import FEW, HOLDOUT, LEVEL, Comparison, ConstraintCheck, Evidence
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
 Pair = tuple[Metrics | None, Metrics | None]
 _SAME_RUNS = "the replicates are identical: the objective seems to ignore trial.seed, so they say nothing about noise"
 _SAME_DIFFERENCES = "all differences are identical: the seeds move both settings alike, so they say nothing about noise"
@@ -83,6 +84,50 @@ def certify(
         more=0 if decision == "proven" else _more(d, test_train_ratio, minimum_effect, alpha),
         detectable=intervals.detectable(d, test_train_ratio, alpha),
         goals=tuple(_compare(g, pairs, test_train_ratio, alpha, sequential) for g in others),
+    )
+
+
+def held_out(
+    goal: Goal,
+    baseline: Params,
+    tuned: Params,
+    tuned_trial: int,
+    before: Callable[[Rows], float],
+    after: Callable[[Rows], float],
+    rows: int,
+    equivalence: float,
+    look: int,
+    rng: np.random.Generator,
+) -> Evidence:
+    """The evidence of one hold-out set: `before` and `after` give the metric of baseline and tuned on chosen rows of it.
+    `look` counts how often it has been looked at."""
+    _checked(equivalence=equivalence)
+    sign = 1.0 if goal.maximize else -1.0
+    found = intervals.bootstrap(lambda i: sign * (after(i) - before(i)), rows, equivalence, 1 - LEVEL, rng)
+    said = [f"{plural(rows, 'hold-out row')}; two trained models: another training of the same settings may differ"]
+    if look > 1:
+        said.append(f"look {look} at these rows: what was chosen after an earlier look is no longer unseen by them")
+    same = dict(baseline) == dict(tuned)
+    everything = np.arange(rows)
+    return Evidence(
+        goal.metric,
+        goal.maximize,
+        baseline,
+        tuned,
+        tuned_trial,
+        ((before(everything), after(everything)),),
+        difference=found.mean,
+        interval=found.interval,
+        p_better=found.better,
+        p_equivalent=found.equivalent,
+        p_worse=found.worse,
+        equivalence=equivalence,
+        decision="not shown" if same else decided(found.interval),
+        test_train_ratio=0.0,
+        failed_pairs=0,
+        constraints=(),
+        notices=tuple(said),
+        protocol=HOLDOUT,
     )
 
 

@@ -4,10 +4,11 @@ import functools
 import inspect
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Any
 
+from ..canonical import dumps
 from ..errors import ObjectiveError
 
 
@@ -18,11 +19,14 @@ def name_of(objective: Any) -> str:
 
 
 def text_of(objective: Any) -> str:
-    """The source text of a callable with the plain arguments that a partial binds; its byte code where no text is known."""
+    """The source text of a callable with the plain arguments that a partial binds, or what an object says of its
+    `protocol`; its byte code where no text is known."""
     bound = ""
     if isinstance(objective, functools.partial):
         values = [*enumerate(objective.args), *sorted(objective.keywords.items())]
         bound = repr([(k, v) for k, v in values if isinstance(v, int | float | str | bool | None)])
+    if isinstance(protocol := getattr(objective, "protocol", None), Mapping):
+        bound += dumps(protocol)
     inner = _innermost(objective)
     try:
         return inspect.getsource(inner) + bound

@@ -1,0 +1,109 @@
+"""Where results would leak from training to test, and what else makes a protocol doubtful: said before the first trial."""
+
+from typing import Any
+
+import numpy as np
+
+from ..words import number, percent, plural
+from .splits import Plan, Rows
+
+_RARE = 0.05  # share below which a class is rare
+_PROXY = 0.999  # rank correlation at which one column is the target in disguise
+
+
+def checks(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
+    """What a reader should know of the data under this plan; empty when nothing was found."""
+    return [*_duplicates(X, plan, search, holdout), *_time(plan, holdout), *_balance(plan), *_proxies(X, plan)]
+
+
+def _duplicates(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
+    """Equal rows, which may train and test at once."""
+    keys = _keys(X)
+    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    again = counts[inverse] > 1
+    if not again.any():
+        return []
+    said = [
+        f"{plural(int(again.sum()), 'row')} occur more than once: a copy may train while the other tests; group them (groups=)"
+    ]
+    if plan.groups is not None:
+        groups = np.asarray(plan.groups)
+        crossing = sum(len(set(groups[inverse == k].tolist())) > 1 for k in np.flatnonzero(counts > 1))
+        said = (
+            [f"{plural(int(crossing), 'row')} occur in several groups: groups don't keep copies apart"]
+            if crossing
+            else []
+        )
+    crossed = np.intersect1d(inverse[search], inverse[holdout])
+    return [
+        *said,
+        *([f"{plural(len(crossed), 'row')} of the hold-out also occur in the search rows"] if len(crossed) else []),
+    ]
+
+
+def _keys(X: Any) -> np.ndarray[Any, Any]:
+    """A number for each row that is equal for equal rows."""
+    if hasattr(X, "columns"):
+        from pandas.util import hash_pandas_object
+
+        return np.asarray(hash_pandas_object(X, index=False))
+    if hasattr(X, "tocsr"):
+        rows = X.tocsr()
+        return np.array([hash((r.indices.tobytes(), r.data.tobytes())) for r in rows])
+    return np.array([hash(np.ascontiguousarray(row).tobytes()) for row in np.asarray(X)])
+
+
+def _time(plan: Plan, holdout: Rows) -> list[str]:
+    """Equal times on both sides of a boundary."""
+    if plan.times is None:
+        return []
+    times = np.asarray(plan.times)
+    kept = np.setdiff1d(np.arange(len(times)), holdout)
+    crossing = sum(times[a].max() >= times[b].min() for a, b in plan.split(kept, 0))
+    if len(holdout):
+        crossing += bool(times[kept].max() >= times[holdout].min())
+    return (
+        [f"at {crossing} boundaries rows of the same time train and test; set gap=, or make time finer"]
+        if crossing
+        else []
+    )
+
+
+def _balance(plan: Plan) -> list[str]:
+    if not plan.classes:
+        return []
+    names, counts = np.unique(np.asarray(plan.y), return_counts=True)
+    shares = counts / counts.sum()
+    return [
+        f"class {name} is rare: {percent(float(s))} of the rows; accuracy will hide it, choose a metric that does not"
+        for name, s in zip(names.tolist(), shares, strict=True)
+        if s < _RARE
+    ]
+
+
+def _proxies(X: Any, plan: Plan) -> list[str]:
+    """Columns that give the target away."""
+    values = X.select_dtypes("number").to_numpy() if hasattr(X, "columns") else X
+    if hasattr(values, "tocsr") or np.asarray(values).ndim != 2 or np.asarray(values).dtype.kind not in "biuf":
+        return []
+    y = np.asarray(plan.y)
+    if y.dtype.kind not in "biuf":
+        _, y = np.unique(y, return_inverse=True)
+    names = (
+        list(X.select_dtypes("number").columns) if hasattr(X, "columns") else list(range(np.asarray(values).shape[1]))
+    )
+    found = []
+    for name, column in zip(names, np.asarray(values, dtype=float).T, strict=True):
+        known = np.isfinite(column)
+        if known.sum() > 9 and np.ptp(column[known]) > 0 and np.ptp(y[known]) > 0:
+            r = abs(float(np.corrcoef(_ranks(column[known]), _ranks(y[known]))[0, 1]))
+            if r >= _PROXY:
+                found.append(
+                    f"column {name} gives the target away: rank correlation {number(r, 4)}; leave it out if it is made later"
+                )
+    return found
+
+
+def _ranks(values: Any) -> np.ndarray[Any, Any]:
+    """Ranks, equal for equal values."""
+    return np.unique(values, return_inverse=True)[1].astype(float)

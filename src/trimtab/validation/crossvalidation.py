@@ -1,0 +1,233 @@
+"""`CrossValidation`: an objective that evaluates a scikit-learn estimator by folds, paired, with rows kept apart.
+
+Which splits a trial sees follows from its purpose. `search`: folds by its own seed (or the same for all, with
+splits="shared"), each reported as a step, so that a stopping rule may end it. `select`: the same, with a seed that all
+finalists share. `certify`: replicate i is fold i mod k of repetition i // k, from a stream of its own. The hold-out rows
+are in none of them: only `Study.holdout` looks at them, and each look is an event.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..capture import Input, look
+from ..errors import SpecError
+from ..objective import ActiveTrial
+from .checks import checks
+from .splits import Rows, Split, plan
+
+_SPLITS = ("reshuffle", "shared")
+
+
+class CrossValidation:
+    """An objective: the mean score of an estimator over folds.
+
+    estimator: a scikit-learn estimator, on which each trial sets its params (`step__name` for pipelines), or a function
+    of the params that makes one. Where `random_state` is None it is set from the trial's seed. X, y: rows and targets.
+    folds, repeats: of each search trial; classes keep their shares in every fold. groups: one label a row; a group is
+    never on both sides. time: one value a row; training rows come before test rows, with `gap` rows between. metric: a
+    scikit-learn scorer's name, a list of them, or a mapping from a name to scorer(estimator, X, y); greater is better,
+    maximise it. splits: "reshuffle" gives every trial splits of its own, so that the search cannot fit one split;
+    "shared" the same to all, which rules that stop trials by folds need. holdout: share of the rows that only
+    `Study.holdout` sees. seed: of the splits.
+
+    Raises SpecError for a protocol that cannot be. `checks` says what leaks or is doubtful, `protocol` what is recorded.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        folds: int = 5,
+        repeats: int = 1,
+        groups: Any = None,
+        time: Any = None,
+        gap: int = 0,
+        metric: str | Sequence[str] | Mapping[str, Callable[..., float]] = "accuracy",
+        splits: str = "reshuffle",
+        holdout: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        if splits not in _SPLITS:
+            raise SpecError(f"splits={splits!r} is not known; choose 'reshuffle' or 'shared'")
+        if not 0 <= holdout < 1:
+            raise SpecError(f"holdout={holdout!r} must be a share of the rows, at least 0 and below 1")
+        if (
+            isinstance(repeats, bool)
+            or not isinstance(repeats, int)
+            or repeats < 1
+            or (time is not None and repeats > 1)
+        ):
+            raise SpecError(f"repeats={repeats!r} must be a whole number of at least 1, and 1 where rows have a time")
+        if len(y) != (X.shape[0] if hasattr(X, "shape") else len(X)):
+            raise SpecError("X and y must have the same number of rows")
+        self.estimator, self.X, self.y = estimator, X, y
+        self.repeats, self.splits, self.seed = repeats, splits, seed
+        self.plan = plan(y, folds, groups, time, gap)
+        self.metrics = _scorers(metric)
+        self._search, self._holdout = self.plan.apart(len(y), holdout, seed)
+        plan(np.asarray(y)[self._search], folds, _taken(groups, self._search), _taken(time, self._search), gap)
+        self.checks: list[str] = checks(X, self.plan, self._search, self._holdout)
+
+    # ------------------------------------------------------------------------------------------- what a study asks of it
+
+    @property
+    def replicates(self) -> int:
+        """How many pairs a certificate should have: two repetitions of the folds, one where rows have a time."""
+        return self.plan.folds if self.plan.times is not None else 2 * self.plan.folds
+
+    @property
+    def test_train_ratio(self) -> float:
+        """Test rows over training rows of a fold: 1 / (folds - 1), or what the folds in time have on average."""
+        if self.plan.times is None:
+            return 1 / (self.plan.folds - 1)
+        return float(np.mean([len(b) / len(a) for a, b in self.plan.split(self._search, self.seed)]))
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What the record should hold of the evaluation, as JSON: sizes, splits, class balance, fingerprints, findings."""
+        p, inputs = self.plan, {"X": self.X, "y": self.y, "groups": self.plan.groups, "time": self.plan.times}
+        return {
+            "kind": "cross-validation",
+            "folds": p.folds,
+            "repeats": self.repeats,
+            "respects": p.kind,
+            "gap": p.gap,
+            "splits": self.splits,
+            "seed": self.seed,
+            "metrics": list(self.metrics),
+            "rows": {"search": len(self._search), "holdout": len(self._holdout)},
+            "classes": _counts(self.y) if p.classes else {},
+            "estimator": repr(self.estimator) if hasattr(self.estimator, "get_params") else _named(self.estimator),
+            "data": {k: look(Input(k, _plain(v))).fingerprint for k, v in inputs.items() if v is not None},
+            "checks": self.checks,
+        }
+
+    def __call__(self, trial: ActiveTrial) -> dict[str, float]:
+        """Evaluate a trial: mean scores over its folds, reported one by one."""
+        scores: list[dict[str, float]] = []
+        for step, (train, test) in enumerate(self.folds_of(trial), start=1):
+            fitted = self.fit(trial.params, trial.seed, train)
+            scores.append(self.score(fitted, test))
+            trial.report(step, **scores[-1])
+            if trial.should_stop():
+                break
+        return {name: float(np.mean([s[name] for s in scores])) for name in self.metrics}
+
+    def folds_of(self, trial: ActiveTrial) -> list[Split]:
+        """The (training, test) rows that a trial sees."""
+        k = self.plan.folds
+        if trial.purpose == "certify":
+            repetition, fold = divmod(trial.replicate or 0, k)
+            if repetition and self.plan.times is not None:
+                raise SpecError(
+                    f"replicate {trial.replicate}: rows in time have only {k} folds; ask for replicates={k}"
+                )
+            return [self.plan.split(self._search, self._stream(1, repetition))[fold]]
+        base = self.seed if self.splits == "shared" and trial.purpose == "search" else trial.seed
+        every = [s for r in range(self.repeats) for s in self.plan.split(self._search, self._stream(0, base, r))]
+        return every if trial.fidelity is None else every[: max(1, int(trial.fidelity))]
+
+    def _stream(self, *which: int) -> int:
+        """A seed for a splitter."""
+        return int(np.random.SeedSequence([self.seed, *which]).generate_state(1)[0] >> 1)
+
+    # ------------------------------------------------------------------------------------------------------- estimators
+
+    def fit(self, params: Mapping[str, Any], seed: int, rows: Rows) -> Any:
+        """The estimator of a setting, trained on some rows."""
+        from sklearn.base import clone
+
+        made = (
+            clone(self.estimator).set_params(**params)
+            if hasattr(self.estimator, "get_params")
+            else self.estimator(params)
+        )
+        if hasattr(made, "get_params"):
+            free = [n for n, v in made.get_params().items() if n.split("__")[-1] == "random_state" and v is None]
+            made.set_params(**dict.fromkeys(free, seed % 2**31))
+        return made.fit(_taken(self.X, rows), _taken(self.y, rows))
+
+    def score(self, fitted: Any, rows: Rows) -> dict[str, float]:
+        """All metrics of a trained estimator on some rows."""
+        return {n: float(s(fitted, _taken(self.X, rows), _taken(self.y, rows))) for n, s in self.metrics.items()}
+
+    def on_holdout(self, params: Mapping[str, Any], seed: int, metric: str) -> tuple[Callable[[Rows], float], int]:
+        """Train a setting on all search rows: its score on chosen hold-out rows (numbers from 0, with repetition), and how
+        many there are. Raises SpecError where nothing was kept apart."""
+        if not len(self._holdout):
+            raise SpecError("no rows were kept apart; make the CrossValidation with holdout=0.2")
+        scorer, rows = self.metrics[metric], self._holdout
+        known = _Known(self.fit(params, seed, self._search), _taken(self.X, rows))
+        y = np.asarray(self.y)[rows]
+
+        def score(chosen: Rows) -> float:
+            try:
+                return float(scorer(known, chosen, y[chosen]))
+            except ValueError:  # a resample without one of the classes
+                return float("nan")
+
+        return score, len(rows)
+
+
+class _Known:
+    """A trained estimator whose answers for a table are made once: rows are numbers into it."""
+
+    def __init__(self, fitted: Any, X: Any) -> None:
+        self._fitted, self._X, self._answers = fitted, X, dict[str, Any]()
+
+    def __getattr__(self, name: str) -> Any:
+        own = getattr(self._fitted, name)
+        if name not in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+            return own
+        if name not in self._answers:
+            self._answers[name] = own(self._X)
+
+        def answer(chosen: Rows) -> Any:
+            return self._answers[name][chosen]
+
+        answer.__name__ = name  # scorers ask which method they have got
+        return answer
+
+
+def _scorers(metric: str | Sequence[str] | Mapping[str, Callable[..., float]]) -> dict[str, Callable[..., float]]:
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    if isinstance(metric, Mapping):
+        return dict(metric)
+    names = [metric] if isinstance(metric, str) else list(metric)
+    unknown = [n for n in names if n not in get_scorer_names()]
+    if unknown or not names:
+        raise SpecError(
+            f"metric={metric!r}: no scorer of scikit-learn; give one of sklearn.metrics.get_scorer_names(), or a function"
+        )
+    return {n: get_scorer(n) for n in names}
+
+
+def _taken(values: Any, rows: Rows) -> Any:
+    """Some rows of a table, an array, a list or None."""
+    if values is None:
+        return None
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    return values[rows] if hasattr(values, "shape") else np.asarray(values)[rows]
+
+
+def _plain(values: Any) -> Any:
+    """Something that has a fingerprint: lists as arrays, sparse tables dense."""
+    if hasattr(values, "tocsr"):
+        return values.toarray()
+    return values if hasattr(values, "shape") else np.asarray(values)
+
+
+def _counts(y: Any) -> dict[str, int]:
+    """How many rows each class has."""
+    names, counts = np.unique(np.asarray(y), return_counts=True)
+    return {str(name): int(count) for name, count in zip(names.tolist(), counts, strict=True)}
+
+
+def _named(function: Any) -> str:
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__name__)}"

@@ -1,0 +1,104 @@
+"""Which rows train and which test: folds by class, by group or by time, and the rows that are kept apart.
+
+scikit-learn makes the splits; here is only which of its splitters a protocol needs. Rows are indices (n,).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SpecError
+
+Rows = NDArray[np.intp]
+Split = tuple[Rows, Rows]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rows are split: `y` and `groups` (n,) or None, `times` (n,) or None, `classes` whether y holds classes, `gap` rows
+    left out between training and test in time order."""
+
+    y: Any
+    classes: bool
+    folds: int
+    groups: Any = None
+    times: Any = None
+    gap: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What the splits respect, in words."""
+        if self.times is not None:
+            return "time order"
+        parts = ["groups"] if self.groups is not None else []
+        return " and ".join([*parts, *(["classes"] if self.classes else [])]) or "nothing"
+
+    def split(self, rows: Rows, seed: int) -> list[Split]:
+        """(training, test) rows of every fold. By time the training rows come first, whatever the seed."""
+        y = np.asarray(self.y)[rows]
+        if self.times is not None:
+            order = rows[np.argsort(np.asarray(self.times)[rows], kind="stable")]
+            return [(order[a], order[b]) for a, b in self._splitter(seed).split(order)]
+        groups = None if self.groups is None else np.asarray(self.groups)[rows]
+        return [(rows[a], rows[b]) for a, b in self._splitter(seed).split(rows, y, groups)]
+
+    def _splitter(self, seed: int) -> Any:
+        from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
+
+        if self.times is not None:
+            return TimeSeriesSplit(self.folds, gap=self.gap)
+        if self.groups is not None:
+            kind = StratifiedGroupKFold if self.classes else GroupKFold
+        else:
+            kind = StratifiedKFold if self.classes else KFold
+        return kind(self.folds, shuffle=True, random_state=seed)
+
+    def apart(self, n: int, share: float, seed: int) -> Split:
+        """(search, hold-out) rows: the last ones by time, whole groups, or a stratified draw."""
+        from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+        rows = np.arange(n)
+        if share == 0:
+            return rows, rows[:0]
+        if self.times is not None:
+            order = np.argsort(np.asarray(self.times), kind="stable")
+            first = n - max(1, round(share * n))
+            return np.sort(order[: max(0, first - self.gap)]), np.sort(order[first:])
+        if self.groups is not None:
+            ((a, b),) = GroupShuffleSplit(1, test_size=share, random_state=seed).split(
+                rows, groups=np.asarray(self.groups)
+            )
+            return np.sort(a), np.sort(b)
+        a, b = train_test_split(rows, test_size=share, random_state=seed, stratify=self.y if self.classes else None)
+        return np.sort(a), np.sort(b)
+
+
+def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
+    """The plan for these rows. Raises SpecError for one that cannot be."""
+    from sklearn.utils.multiclass import type_of_target
+
+    n, classes = len(y), type_of_target(y) in ("binary", "multiclass")
+    if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
+        raise SpecError(f"folds={folds!r} must be a whole number of at least 2")
+    if groups is not None and times is not None:
+        raise SpecError(
+            "groups= and time= together are not supported; give time=, and check that groups don't repeat over time"
+        )
+    if gap and times is None:
+        raise SpecError(f"gap={gap!r} is rows between training and test in time order; give time= too, or leave it out")
+    for name, values in (("groups", groups), ("time", times)):
+        if values is not None and len(values) != n:
+            raise SpecError(f"{name} has {len(values)} values for {n} rows; give one for each row")
+    kinds = n if groups is None else len(set(np.asarray(groups).tolist()))
+    if kinds < folds:
+        raise SpecError(
+            f"folds={folds} needs at least so many {'rows' if groups is None else 'groups'}, and there are {kinds}"
+        )
+    if classes and times is None:
+        names, counts = np.unique(np.asarray(y), return_counts=True)
+        if counts.min() < folds:
+            rare = names[counts.argmin()]
+            raise SpecError(f"class {rare!r} has {counts.min()} rows, fewer than folds={folds}; use fewer folds")
+    return Plan(y, classes, folds, groups, times, gap)

@@ -1,0 +1,211 @@
+"""Cross-validation as an objective: which rows each purpose sees, what leaks, and how studies use it."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+import trimtab as tt
+from trimtab.errors import SpecError
+
+X, y = load_breast_cancer(return_X_y=True)
+SPACE = tt.Space(n_neighbors=tt.Int(1, 60, log=True, default=50))
+
+
+def trial(purpose="search", seed=1, replicate=None, fidelity=None):
+    return SimpleNamespace(purpose=purpose, seed=seed, replicate=replicate, fidelity=fidelity, params={})
+
+
+def made(**how):
+    return tt.CrossValidation(KNeighborsClassifier(), X, y, **how)
+
+
+def hits(model, X, y):
+    """Accuracy, without the checks that a scorer of scikit-learn makes each time."""
+    return float((model.predict(X) == y).mean())
+
+
+def rows_of(splits):
+    return [(a.tolist(), b.tolist()) for a, b in splits]
+
+
+def test_each_trial_has_splits_of_its_own_unless_they_are_shared():
+    free, shared = made(), made(splits="shared")
+    assert rows_of(free.folds_of(trial(seed=1))) != rows_of(free.folds_of(trial(seed=2)))
+    assert rows_of(free.folds_of(trial(seed=1))) == rows_of(free.folds_of(trial(seed=1)))
+    assert rows_of(shared.folds_of(trial(seed=1))) == rows_of(shared.folds_of(trial(seed=2)))
+    assert rows_of(shared.folds_of(trial("select", seed=1))) != rows_of(shared.folds_of(trial(seed=1)))
+
+
+def test_a_certificate_walks_through_the_folds_of_fresh_repetitions():
+    cv = made(folds=4, holdout=0.2)
+    runs = [cv.folds_of(trial("certify", seed=i, replicate=i)) for i in range(8)]
+    assert all(len(r) == 1 for r in runs)
+    for first in (0, 4):
+        tests = np.concatenate([r[0][1] for r in runs[first : first + 4]])
+        assert len(tests) == len(set(tests.tolist())) == round(0.8 * len(y))
+    assert rows_of(runs[0]) != rows_of(runs[4])
+    assert (cv.test_train_ratio, cv.replicates) == (pytest.approx(1 / 3), 8)
+
+
+@pytest.mark.parametrize("how", [{}, {"groups": np.arange(len(y)) // 7}, {"time": np.arange(len(y)), "gap": 5}])
+def test_held_out_rows_are_in_no_fold(how):
+    cv = made(holdout=0.25, **how)
+    seen = {r for p in ("search", "select") for a, b in cv.folds_of(trial(p)) for r in (*a.tolist(), *b.tolist())}
+    seen |= {
+        r for i in range(5) for a, b in cv.folds_of(trial("certify", replicate=i)) for r in (*a.tolist(), *b.tolist())
+    }
+    score, n = cv.on_holdout({"n_neighbors": 5}, 0, "accuracy")
+    assert n + len(seen) <= len(y)
+    assert 0.2 < n / len(y) < 0.3
+    assert 0.8 < score(np.arange(n)) <= 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 6), st.integers(0, 1000), st.integers(6, 40))
+def test_a_group_is_never_on_both_sides(folds, seed, groups):
+    labels = np.random.default_rng(seed).integers(groups, size=120)
+    if len(set(labels.tolist())) < folds:
+        return
+    cv = tt.CrossValidation(
+        Ridge(), np.arange(240.0).reshape(120, 2), np.arange(120) / 7, folds=folds, groups=labels, metric="r2"
+    )
+    for a, b in cv.folds_of(trial(seed=seed)):
+        assert not set(labels[a]) & set(labels[b])
+    tests = np.concatenate([b for _, b in cv.folds_of(trial(seed=seed))])
+    assert sorted(tests) == list(range(120))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 6), st.integers(0, 1000), st.integers(0, 5))
+def test_training_ends_a_gap_before_testing_begins(folds, seed, gap):
+    times = np.random.default_rng(seed).permutation(90)
+    cv = tt.CrossValidation(Ridge(), np.ones((90, 1)), times / 7, folds=folds, time=times, gap=gap, metric="r2")
+    for a, b in cv.folds_of(trial(seed=seed)):
+        assert times[a].max() + gap < times[b].min()
+
+
+def test_classes_keep_their_shares():
+    for _, b in made(folds=5).folds_of(trial()):
+        assert y[b].mean() == pytest.approx(y.mean(), abs=0.01)
+
+
+def test_what_leaks_is_said():
+    doubled = np.concatenate([X, X[:10]]), np.concatenate([y, y[:10]])
+    assert any("20 rows occur more than once" in c for c in tt.CrossValidation(Ridge(), *doubled).checks)
+    groups = np.concatenate([np.arange(len(y)), np.arange(10)])
+    assert tt.CrossValidation(Ridge(), *doubled, groups=groups).checks == []
+    assert any(
+        "several groups" in c for c in tt.CrossValidation(Ridge(), *doubled, groups=np.arange(len(y) + 10)).checks
+    )
+    crossing = tt.CrossValidation(Ridge(), *doubled, holdout=0.5, seed=3).checks
+    assert any("of the hold-out also occur in the search rows" in c for c in crossing)
+    told = tt.CrossValidation(Ridge(), np.column_stack([X, 3.0 * y]), y).checks
+    assert any("column 30 gives the target away" in c for c in told)
+    rare = np.array([1] * 12 + [0] * 400)
+    assert any(
+        "class 1 is rare" in c
+        for c in tt.CrossValidation(Ridge(), np.random.default_rng(0).normal(size=(412, 2)), rare).checks
+    )
+    same = tt.CrossValidation(
+        Ridge(), np.arange(60.0)[:, None], np.arange(60) / 7, time=np.arange(60) // 20, metric="r2"
+    )
+    assert any("same time" in c for c in same.checks)
+    assert made().checks == []
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"folds": 1}, "folds=1"),
+        ({"folds": 300}, "fewer than folds=300"),
+        ({"splits": "mine"}, "splits='mine'"),
+        ({"holdout": 1.0}, "holdout=1.0"),
+        ({"metric": "acuracy"}, "acuracy"),
+        ({"gap": 3}, "gap=3"),
+        ({"groups": [1, 2]}, "groups has 2 values"),
+        ({"groups": np.zeros(len(y))}, "there are 1"),
+        ({"groups": np.arange(len(y)), "time": np.arange(len(y))}, "together"),
+        ({"repeats": 2, "time": np.arange(len(y))}, "repeats=2"),
+    ],
+)
+def test_a_protocol_that_cannot_be_is_refused(how, said):
+    with pytest.raises(SpecError, match=said):
+        made(**how)
+
+
+def test_nothing_kept_apart_is_nothing_to_look_at():
+    with pytest.raises(SpecError, match=r"holdout=0\.2"):
+        made().on_holdout({"n_neighbors": 5}, 0, "accuracy")
+
+
+def test_a_study_searches_certifies_and_looks_at_the_hold_out():
+    cv = made(folds=3, metric={"hits": hits}, holdout=0.3)
+    study = tt.Study("cv", SPACE, maximize="hits", strategy="sobol", seed=2)
+    study.run(cv, trials=6, quiet=True)
+    found = study.evidence(cv, finalists=1, quiet=True)
+    assert found.test_train_ratio == 0.5
+    assert len(found.pairs) == 6
+    assert 0.9 < found.means[1] <= 1
+    first, second = study.holdout(cv), study.holdout(cv, metric="hits")
+    assert first.protocol == "hold-out"
+    assert first.tuned_trial == found.tuned_trial
+    assert first.interval[0] <= first.difference <= first.interval[1]
+    assert "bootstrap" in first.text()
+    assert any("look 2" in n for n in second.notices)
+    assert study.result() == found
+    events = list(study.storage.events(study.record.id))
+    assert [e.body.get("look") for e in events if e.kind == "holdout"] == [1, None, 2, None]
+    ran = next(e for e in events if e.kind == "run").body["protocol"]
+    assert ran["rows"] == {"search": 398, "holdout": 171}
+    assert len(ran["data"]["X"]["sha256"]) == 64
+    assert study.verify() == []
+    with pytest.raises(SpecError, match="keeps no rows apart"):
+        study.holdout(lambda t: 0.0)
+
+
+def test_folds_are_steps_at_which_a_rule_may_stop():
+    cv = made(folds=6, splits="shared")
+    how = {"fidelity": tt.Fidelity("folds", 1, 6), "stopping": "forgiving", "strategy": "random", "seed": 1}
+    study = tt.Study("stopped", tt.Space(n_neighbors=tt.Int(1, 300, log=True, default=5)), maximize="accuracy", **how)
+    study.run(cv, trials=12, quiet=True)
+    assert study.counts["stopped"] > 0
+    assert max(t.reached for t in study.trials) == 6
+
+
+def test_an_estimator_may_be_a_pipeline_or_a_function_and_its_randomness_is_the_trials():
+    pipe = tt.CrossValidation(make_pipeline(StandardScaler(), LogisticRegression()), X, y)
+    assert pipe.fit({"logisticregression__C": 0.1}, 1, np.arange(200))[-1].C == 0.1
+    tree = tt.CrossValidation(lambda p: DecisionTreeClassifier(**p), X, y)
+    assert tree.fit({"max_depth": 2}, 7, np.arange(200)).random_state == 7
+    fixed = tt.CrossValidation(DecisionTreeClassifier(random_state=3), X, y)
+    assert fixed.fit({"max_depth": 2}, 7, np.arange(200)).random_state == 3
+
+
+def test_tables_keep_their_columns_and_change_the_fingerprint():
+    import pandas as pd
+
+    frame, target = pd.DataFrame(X, columns=[f"c{i}" for i in range(30)]), pd.Series(y)
+    cv = tt.CrossValidation(KNeighborsClassifier(), frame, target, holdout=0.2)
+    assert list(cv.fit({"n_neighbors": 3}, 0, np.arange(100)).feature_names_in_) == list(frame.columns)
+    score, n = cv.on_holdout({"n_neighbors": 3}, 0, "accuracy")
+    assert math.isfinite(score(np.arange(n)))
+    before = cv.protocol["data"]["X"]["sha256"]
+    changed = frame.copy()
+    changed.iloc[5, 5] += 1
+    assert tt.CrossValidation(KNeighborsClassifier(), changed, target).protocol["data"]["X"]["sha256"] != before
+
+
+def test_it_reaches_worker_processes():
+    study = tt.Study("workers", SPACE, maximize="accuracy", strategy="sobol", seed=2)
+    study.run(made(folds=2), trials=3, workers=2, quiet=True)
+    assert study.counts["done"] == 3
