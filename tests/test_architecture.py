@@ -39,6 +39,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "capture": ("errors", "canonical"),
     "replay": ("errors", "records", "stopping", "strategies", "engine"),
     "reports": ("records", "engine", "evidence", "standing", "space", "goals", "errors", "words"),
+    "dossier": ("records", "engine", "evidence", "reports", "seals", "space", "verify", "errors", "words", "canonical"),
     "progress": ("records", "engine", "goals", "words", "units"),
     "objective": ("records", "errors", "space", "goals", "canonical"),
 }
@@ -50,6 +51,7 @@ EDGE = {
     "book",
     "checkpoints",
     "earlier",
+    "documents",
     "holdout",
     "inputs",
     "keys",

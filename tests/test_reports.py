@@ -126,7 +126,7 @@ def document(record, trials, evidence=None, **more):
     kept = {
         "reports": [],
         "events": [],
-        "environment": {"python": "3.11"},
+        "machine": {"python": "3.11"},
         "findings": [],
         "data": None,
         "generated": 1e9,

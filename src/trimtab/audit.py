@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,8 +131,11 @@ class Audited:
         """
         self._say("checkpoint", keys.sign(self.record, timestamp))
 
-    def verify(self) -> list[str]:
-        """What does not fit in the record: rows, chain, witness, signatures; empty when it is intact."""
+    def verify(self, report: str | os.PathLike[str] | None = None) -> list[str]:
+        """What does not fit in the record: rows, chain, witness, signatures; empty when it is intact.
+
+        report: a document of the study that is checked too: its hash must stand in the chain.
+        """
         study, uid = self._book.study, self._book.ledger.study.uid
         witness = [*self.storage.witnessed(uid), *keys.signed(uid)]  # first: the record only grows after it
         try:
@@ -145,18 +147,43 @@ class Audited:
         found = findings(snapshot.study, snapshot.trials, reports, events, witness, actors)
         if any(e.kind == "checkpoint" for e in events):
             found += seals.findings(uid, events, keys.trusted(), keys.authorities())
+        if report is not None:
+            from .documents import unknown
+
+            found += unknown(report, events)
         return found
 
-    def report(self, path: str | os.PathLike[str], *, data: Mapping[str, Any] | None = None) -> Path:
-        """Write the study's document: one self-contained HTML file. `data` describes the data set (name, rows, ...)."""
-        from .reports.document import render
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        data: Mapping[str, Any] | None = None,
+        template: str = "study",
+        card: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        previous: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        at: int | None = None,
+    ) -> Path:
+        """Write the study's document, and note its hash as an event: HTML, DOCX or the evidence record itself (.json).
 
-        study = self._book.study
-        text = render(
-            self.record, self.trials, self.storage.reports(study), self.storage.events(study), self.result(),
-            {k: v for k, v in environment().items() if k != "installed"}, self.verify(), data, time.time(),
-        )  # fmt: skip
+        template: "study" (the answer first, for those who tune), a framework such as "us-sr-26-2-2026" or
+        "eu-ai-act-annex-iv-2024", or a template file of yours. data: describes the data set (name, rows, ...). card: what
+        only persons can fill in, a YAML file or a mapping. previous: evidence record (.json or .html) of the study that was
+        approved before. at: event as of which it speaks; the last one otherwise. The same record gives the same bytes.
+        Raises SpecError, and UserError when an extra (`report`, `word`) is missing.
+        """
+        from . import documents
+
         target = Path(path)
+        form = documents.form_of(target)
+        given = {"data": data, "card": documents.card_of(card), "previous": documents.previous_of(previous)}
+        then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
+        content, body = documents.written(then, template, form)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        target.write_bytes(content)
+        if all(
+            e.body != {**body, "actor": e.body["actor"]}
+            for e in self.storage.events(self._book.study)
+            if e.kind == "report"
+        ):
+            self._say("report", body)
         return target

@@ -89,8 +89,7 @@ def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Eve
             spec = e.body["spec"]
         elif e.kind == "enqueue":
             count += len(e.body["trials"])
-        elif e.number is None and e.kind in _STATE_AFTER:
-            state = _STATE_AFTER[e.kind]
+        state = state_after(e) or state
     search = [t for t in trials if t.purpose is Purpose.SEARCH]
     reserved = sum(t.state is not State.CANCELLED for t in search)
     expected: dict[str, Any] = {
@@ -100,7 +99,7 @@ def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Eve
         "count": (study.count, count),
         "state": (str(study.state), state),
         "reserved": (study.reserved, reserved),
-        "spent cost": (study.spent.to_json(), _spent({t.number: t for t in search}, events).to_json()),
+        "spent cost": (study.spent.to_json(), spent({t.number: t for t in search}, events).to_json()),
     }
     return [
         f"study {study.name}: its {k} is not what its events say"
@@ -109,20 +108,25 @@ def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Eve
     ]
 
 
+def state_after(e: Event) -> str | None:
+    """The state of a study that an event brings about, if any."""
+    return _STATE_AFTER.get(e.kind) if e.number is None else None
+
+
 _STATE_AFTER = {"pause": "paused", "resume": "open", "cancel": "cancelled", "archive": "archived"}
 
 
-def _spent(search: Mapping[int, Trial], events: Sequence[Event]) -> Cost:
+def spent(search: Mapping[int, Trial], events: Sequence[Event]) -> Cost:
     """What the search has cost, added up in the order of the events, with late results and attempts that were given back."""
-    spent = Cost()
+    total = Cost()
     for e in events:
         if e.number is None or e.number not in search:
             continue
         if e.kind in ENDS:
-            spent = spent.plus(search[e.number].cost)
+            total = total.plus(search[e.number].cost)
         elif "cost" in e.body:
-            spent = spent.plus(Cost(**e.body["cost"]))
-    return spent
+            total = total.plus(Cost(**e.body["cost"]))
+    return total
 
 
 def _trial(t: Trial, made: str, events: Sequence[Event], reports: Sequence[Report]) -> list[str]:

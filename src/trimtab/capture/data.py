@@ -64,11 +64,15 @@ def look(given: Input, last: Look | None = None) -> Look:
         began = time.time()
         made = _folder(path) if path.is_dir() else _file(path)
     except OSError as error:
-        return Look(
-            {"kind": "missing", "sha256": "", "path": os.fspath(given.what), "error": error.strerror or str(error)}
-        )
+        return Look({"kind": "missing", "sha256": "", "path": _shown(path), "error": error.strerror or str(error)})
     newest = max((mark[2] for mark in marks.values()), default=0) / 1e9
-    return Look({"path": os.fspath(given.what), **made}, marks, settled=newest < began - SETTLED)
+    return Look({"path": _shown(path), **made}, marks, settled=newest < began - SETTLED)
+
+
+def _shown(path: Path) -> str:
+    """A path below the working folder from there, another by its name: where a user keeps files is nobody's business."""
+    here, full = Path.cwd(), path.absolute()
+    return str(full.relative_to(here)) if full.is_relative_to(here) else path.name
 
 
 def different(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

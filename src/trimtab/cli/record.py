@@ -1,25 +1,45 @@
 """The verbs that an auditor uses: the document, whether the record is intact, whether it can be derived and run again."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from .plumbing import Ended, file_of, json_option, opened, resumable, storage_flag, the_name
 
+if TYPE_CHECKING:
+    from ..study import Study
+
 
 @click.command()
 @the_name
-@click.option("--out", required=True, metavar="FILE", help="The HTML file to write.")
+@click.option("--out", required=True, metavar="FILE", help="The file to write: .html, .docx, or .json (the record).")
+@click.option("--template", default="study", show_default=True, metavar="NAME", help="Or a framework, or a .yaml file.")
+@click.option("--card", metavar="FILE", help="What persons fill in; else card.yaml beside the study file.")
+@click.option("--previous", metavar="FILE", help="Evidence record of the study that was approved before.")
+@click.option("--at", type=click.IntRange(1), metavar="EVENT", help="As of this event; else the last one.")
 @storage_flag
-def report(name: str, out: str) -> None:
+def report(name: str, out: str, template: str, card: str | None, previous: str | None, at: int | None) -> None:
     """Write the study's document; prints its path."""
-    click.echo(os.path.relpath(opened(name).report(out)))
+    study = opened(name)
+    written = study.report(out, template=template, card=card or _card_of(study), previous=previous, at=at)
+    click.echo(os.path.relpath(written))
+
+
+def _card_of(study: "Study") -> str | None:
+    """card.yaml beside the study file that this user ran the study from, if it is there."""
+    from ..allowed import files
+
+    path = files().get(study.record.uid)
+    card = None if path is None else os.path.join(os.path.dirname(path), "card.yaml")
+    return card if card is not None and os.path.isfile(card) else None
 
 
 @click.command()
 @the_name
+@click.option("--report", "document", metavar="FILE", help="Check this document of the study too.")
 @storage_flag
-def verify(name: str) -> None:
+def verify(name: str, document: str | None) -> None:
     """Check a study's record against its event chain."""
     from ..errors import Damaged
 
@@ -27,7 +47,7 @@ def verify(name: str) -> None:
         study = opened(name)
     except Damaged as error:
         raise Ended(1, str(error)) from None
-    found = study.verify()
+    found = study.verify(document)
     for line in found:
         click.echo(line)
     record = study.record

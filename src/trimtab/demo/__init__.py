@@ -78,6 +78,7 @@ def _study(name: str, out: Path, trials: int) -> "Study":
         budget=Budget(trials=trials),
         seed=credit.SEED,
         storage=f"sqlite:///{out / 'trimtab.db'}",
+        data={"card holders": credit.FILE},
     )
 
 

@@ -14,7 +14,7 @@ import hashlib
 import lzma
 import pickle
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,9 +114,11 @@ def size_kib(fitted: Any) -> float:
 
 # ---------------------------------------------------------------------------------------------------------------- data
 
+FILE = Path(__file__).parent / "data" / "credit.csv.xz"
+
 
 def _text() -> bytes:
-    return lzma.decompress(resources.files(__package__).joinpath("data", "credit.csv.xz").read_bytes())
+    return lzma.decompress(FILE.read_bytes())
 
 
 @cache

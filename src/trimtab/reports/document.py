@@ -40,20 +40,22 @@ def render(
     reports: Sequence[Report],
     events: Sequence[Event],
     evidence: Evidence | None,
-    environment: Mapping[str, Any],
+    machine: Mapping[str, Any],
     findings: Sequence[str],
     data: Mapping[str, Any] | None,
     generated: float,
+    record: Mapping[str, Any] | None = None,
 ) -> str:
     """The document as HTML text.
 
-    `environment`: what the study ran on; `findings`: what `verify` found; `data`: what the user says of the data
-    (description, rows, fingerprint, anything else), None when nothing; `generated`: seconds since the epoch.
+    `machine`: what the study ran on; `findings`: what `verify` found; `data`: what the user says of the data
+    (description, rows, fingerprint, anything else), None when nothing; `generated`: seconds since the epoch;
+    `record`: the evidence record, which becomes part of the file.
     Raises UserError when Plotly or Jinja is not installed.
     """
     template = _template()
     facts = Facts(study, sorted(trials, key=lambda t: t.number))
-    drawings = _drawings(facts, evidence)
+    drawn = drawings(facts, evidence)
     kind, sentence = sections.headline(facts, evidence)
     chosen = sections.tuned(facts, evidence)
     return str(
@@ -73,19 +75,21 @@ def render(
             searches=sum(t.purpose is Purpose.SEARCH for t in trials),
             events=events,
             findings=findings,
+            record=record,
+            embedded=None if record is None else script(record),
             data=data,
-            environment=environment,
+            environment=machine,
             limits=limits(facts, evidence),
             generated=moment(generated),
-            drawings=drawings,
-            gain=next((d for d in drawings if d.id == "gain"), None),
-            plots=_script({d.id: json.loads(d.figure.to_json()) for d in drawings}),
-            plotly=_plotly(),
+            drawings=drawn,
+            gain=next((d for d in drawn if d.id == "gain"), None),
+            plots=plots(drawn),
+            plotly=plotly(),
         )
     )
 
 
-def _drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
+def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
     """All figures that this study has something to show in, in the order of the document."""
     study, trials, spec = facts.study, facts.trials, facts.spec
     made = [Drawing("gain", "Gain in every pair", "", figures.gain(evidence))] if evidence and evidence.pairs else []
@@ -120,7 +124,7 @@ def _drawings_of_results(facts: Facts) -> list[Drawing]:
     return made
 
 
-def _script(value: Any) -> str:
+def script(value: Any) -> str:
     """JSON that cannot end the script element it stands in."""
     return (
         json.dumps(value, separators=(",", ":"), ensure_ascii=False)
@@ -129,16 +133,26 @@ def _script(value: Any) -> str:
     )
 
 
-def _template() -> Any:
+def plots(drawn: Sequence[Drawing]) -> str:
+    """What the page's script draws: a figure for each place."""
+    return script({d.id: json.loads(d.figure.to_json()) for d in drawn})
+
+
+def environment() -> Any:
+    """What templates are read with. Raises UserError when Jinja is not installed."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
         raise UserError('reports need Jinja2, which is not installed; run: pip install "trimtab[report]"') from None
-    made = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    return made.from_string(files(__package__).joinpath("template.html.j2").read_text(encoding="utf-8"))
+    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
 
 
-def _plotly() -> str:
+def _template() -> Any:
+    return environment().from_string(files(__package__).joinpath("template.html.j2").read_text(encoding="utf-8"))
+
+
+def plotly() -> str:
+    """The library that draws, as text. Raises UserError when Plotly is not installed."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:

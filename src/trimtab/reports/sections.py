@@ -55,8 +55,8 @@ def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, 
     before: Params = evidence.baseline if evidence else facts.spec.baseline or {}
     after = tuned(facts, evidence) or {}
     names = [n for n in facts.spec.space.names if n in before or n in after]
-    shown = [[_shown(p, n) for p in (before, after)] for n in names]
-    return [(n, b, a, bool(before) and b != a) for n, (b, a) in zip(names, shown, strict=True)]
+    texts = [[shown(p, n) for p in (before, after)] for n in names]
+    return [(n, b, a, bool(before) and b != a) for n, (b, a) in zip(names, texts, strict=True)]
 
 
 def tuned(facts: Facts, evidence: Evidence | None) -> Params | None:
@@ -66,7 +66,7 @@ def tuned(facts: Facts, evidence: Evidence | None) -> Params | None:
     return facts.best.trial.params if facts.best else None
 
 
-def _shown(params: Params, name: str) -> str:
+def shown(params: Params, name: str) -> str:
     return value(params[name]) if name in params else "inactive"
 
 
@@ -125,7 +125,7 @@ def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
         ("Strategy", spec.strategy + (f" with {setting(spec.settings)}" if spec.settings else "")),
         ("Proposed by", ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items()) or "nothing yet"),
         ("Seed", str(spec.seed)),
-        ("Budget", _budget(spec.budget)),
+        ("Budget", budget_text(spec.budget)),
         ("Finished", f"{plural(sum(t.counts for t in facts.trials), 'search trial')} (done, stopped or failed)"),
         ("Spent by the search", _cost(study.spent)),
         ("Workers", _workers(events)),
@@ -144,7 +144,7 @@ def _workers(events: Sequence[Event]) -> str:
     return ", ".join(f"{w} in {plural(n, 'call')}" for w, n in had.items()) or "asked and told by hand"
 
 
-def _budget(b: Budget) -> str:
+def budget_text(b: Budget) -> str:
     said = [] if b.trials is None else [plural(b.trials, "trial")]
     said += [duration(b.time)] if isinstance(b.time, float) else []
     measures = ((b.cpu_hours, "CPU hours"), (b.gpu_hours, "GPU hours"), (b.cost, "of cost"))

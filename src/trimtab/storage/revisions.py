@@ -19,7 +19,9 @@ _MOVES: Mapping[str, tuple[frozenset[StudyState], StudyState]] = {
 }
 """What turns a study in one of the states on the left into the state on the right."""
 
-_STATEMENTS = frozenset({"run", "evidence", "holdout", "witness", "replay", "reproduce", "inputs", "checkpoint"})
+_STATEMENTS = frozenset(
+    {"run", "evidence", "holdout", "witness", "replay", "reproduce", "inputs", "checkpoint", "report"}
+)
 """Kinds that only say something: their body is the event."""
 
 _OF_A_TRIAL = frozenset({"cancel", "requeue", "note"})

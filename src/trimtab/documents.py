@@ -1,0 +1,119 @@
+"""Writing a study's document: the record as of a position, a template, a file, and the event that holds its hash."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .canonical import dumps
+from .dossier.frameworks import framework
+from .dossier.record import record
+from .dossier.snapshot import Snapshot, as_of
+from .errors import SpecError
+from .records import Event, StudyRecord, Trial
+from .storage import Storage
+
+STUDY = "study"
+"""The template of the report for those who tune: no framework, the answer first."""
+FORMS = (".html", ".docx", ".json")
+
+
+def snapshot(
+    storage: Storage, study: StudyRecord, trials: Sequence[Trial], findings: Sequence[str], at: int | None, **given: Any
+) -> Snapshot:
+    """The study as of event `at`. given: data, card, previous."""
+    events = storage.events(study.id)[: study.position]
+    then = as_of(study, trials, storage.reports(study.id), events, at)
+    return Snapshot(*then, findings, **given)
+
+
+def written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any]]:
+    """The document, and the body of its event: template, position, and the hashes of document and evidence record."""
+    made = record(s, metadata.version("trimtab"))
+    if form == ".json":
+        content = json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n"
+    elif form == ".docx":
+        from .dossier.word import word
+
+        content = word(s, framework("us-sr-26-2-2026" if template == STUDY else template), made)
+    elif template == STUDY:
+        from .reports.document import render
+
+        content = render(
+            s.study, s.trials, s.reports, s.events, s.evidence,
+            {k: v for k, v in s.environment.items() if k != "installed"}, s.findings, s.data, s.at, made,
+        ).encode()  # fmt: skip
+    else:
+        from .dossier.page import page
+
+        content = page(s, framework(template), made).encode()
+    body = {"template": template, "position": s.study.position, "form": form[1:], "record": made["sha256"]}
+    return content, {**body, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def form_of(path: Path) -> str:
+    """The form that a file's name asks for. Raises SpecError."""
+    form = path.suffix.lower()
+    if form not in FORMS:
+        raise SpecError(f"{path}: a report is written as {', '.join(FORMS)}; name the file so")
+    return form
+
+
+def card_of(given: Any) -> Mapping[str, Any] | None:
+    """What persons have filled in: a mapping, or a YAML file of {item: text or {field: text}}. Raises SpecError."""
+    if given is None or isinstance(given, Mapping):
+        return given
+    try:
+        said = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SpecError(f"card {os.fspath(given)} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(said, dict | None):
+        raise SpecError(f"card {os.fspath(given)} is no mapping; write `purpose: {{use: ...}}`")
+    loaded: Mapping[str, Any] = json.loads(dumps(_texts(said or {})))
+    return loaded
+
+
+def _texts(said: Any) -> Any:
+    """Dates and the like as text."""
+    if isinstance(said, dict):
+        return {str(k): _texts(v) for k, v in said.items()}
+    return said if isinstance(said, str | int | float | bool | None) else str(said)
+
+
+def previous_of(given: Any) -> Mapping[str, Any] | None:
+    """The evidence record of the study that was approved before: a mapping, or the .json or .html that holds it."""
+    if given is None or isinstance(given, Mapping):
+        return given
+    try:
+        text = Path(given).read_text(encoding="utf-8")
+        said = json.loads(embedded(text) if Path(given).suffix.lower() == ".html" else text)
+        if not {"items", "study", "sha256"} <= said.keys():
+            raise ValueError("it holds no evidence record")
+    except (OSError, ValueError, AttributeError) as error:
+        raise SpecError(f"previous {os.fspath(given)} cannot be read: {error}") from None
+    loaded: Mapping[str, Any] = said
+    return loaded
+
+
+def embedded(html: str) -> str:
+    """The evidence record in a document. Raises ValueError."""
+    _, begin, rest = html.partition('<script type="application/json" id="evidence">')
+    text, end, _ = rest.partition("</script>")
+    if not begin or not end:
+        raise ValueError("it holds no evidence record")
+    return text
+
+
+def unknown(path: str | os.PathLike[str], events: Sequence[Event]) -> list[str]:
+    """A finding when a document is not, byte for byte, one that the chain names."""
+    with open(path, "rb") as file:
+        sha = hashlib.file_digest(file, "sha256").hexdigest()
+    known = {e.body["sha256"] for e in events if e.kind == "report"}
+    if sha in known:
+        return []
+    return [f"{os.fspath(path)}: no report event holds its hash {sha[:16]}; it was edited, or is not of this study"]

@@ -1,0 +1,197 @@
+"""Items 34 to 46: reproduction, control and life cycle. Each function gives the parts of one item."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..reports import sections
+from ..seals import stamped
+from ..words import duration, moment, plural, size
+from .facts import Fact, Item, Missing, Part, Table
+from .snapshot import Snapshot
+
+NO_RUN = Missing("No run is on record: the trials were asked and told by hand.")
+
+
+def code(s: Snapshot) -> list[Part]:
+    runs = s.of("run")
+    if not runs:
+        return [NO_RUN]
+    e = runs[-1]
+    at, said = (f"event:{e.position}",), e.body.get("code") or {}
+    made: list[Part] = [
+        Fact("Objective", e.body["objective"], at),
+        Fact("SHA-256 of its text", e.body["fingerprint"], at),
+        *(Fact(f"SHA-256 of {name}", sha, at) for name, sha in (said.get("files") or {}).items()),
+    ]
+    git = said.get("git")
+    if git is None:
+        return [*made, Missing("The code stands in no git repository: no commit is known.")]
+    made.append(Fact("Commit", git["commit"], at))
+    return [
+        *made,
+        Fact("SHA-256 of what was not committed", git.get("diff_sha256", "nothing: the files were as committed"), at),
+    ]
+
+
+def environment(s: Snapshot) -> list[Part]:
+    runs = s.of("run")
+    if not runs:
+        return [NO_RUN]
+    at = (f"event:{runs[-1].position}",)
+    said = {k: v for k, v in s.environment.items() if k != "installed"}
+    return [Fact(_LABELS.get(label, label.capitalize()), text, at) for label, text in _flat(said)]
+
+
+_LABELS = {
+    "cpus": "Processor cores", "gpus": "Graphics cards", "blas": "BLAS", "numerics": "Numeric fingerprint",
+    "packages": "Packages that shape results", "threads": "Limits of threads",
+}  # fmt: skip
+
+
+def _flat(said: Mapping[str, Any]) -> list[tuple[str, str]]:
+    shown = {k: ", ".join(map(str, v)) or "none" if isinstance(v, list) else v for k, v in said.items()}
+    if "memory" in shown:
+        shown["memory"] = size(float(shown["memory"]))
+    return [(k, v or "none") for k, v in sections.flat(shown)]
+
+
+def seeds(s: Snapshot) -> list[Part]:
+    spec = (f"event:{s.of('create', 'spec')[-1].position}",)
+    made: list[Part] = [
+        Fact("Seed of the study", str(s.study.spec.seed), spec, s.study.spec.seed),
+        Fact(
+            "Seeds of the trials",
+            "each follows from the study's seed and the trial's number, and stands in its row",
+            spec,
+        ),
+    ]
+    replays = s.of("replay")
+    if not replays:
+        return [*made, Missing("The proposals were not derived again (trimtab replay NAME).")]
+    e = replays[-1]
+    r = e.body["replay"]
+    text = f"{r['exact']} of {plural(r['proposals'], 'proposal')} derived again exactly, {len(r['different'])} differ"
+    return [*made, Fact("Replay", text, (f"event:{e.position}",), [r["exact"], r["proposals"], len(r["different"])])]
+
+
+def reproduction(s: Snapshot) -> list[Part]:
+    again = s.of("reproduce")
+    if not again:
+        return [Missing("No trial was run again (trimtab reproduce NAME --as VALIDATOR).")]
+    rows = [_rerun(e.body["reproduction"], e.at, f"event:{e.position}") for e in again]
+    head = ["When", "Trials", "Same metrics", "Tolerance", "Same code", "By somebody else"]
+    return [Table(head, rows, (1, 2, 3))]
+
+
+def _rerun(r: Mapping[str, Any], at: float, source: str) -> tuple[Sequence[str], tuple[str, ...]]:
+    same = sum(not run["wrong"] for run in r["runs"])
+    said = {True: "yes", False: "no", None: "unknown"}
+    cells = [
+        moment(at),
+        str(len(r["runs"])),
+        str(same),
+        f"{r['tolerance']:g}",
+        said[r["same_code"]],
+        said[r["independent"]],
+    ]
+    return cells, (source,)
+
+
+def cost(s: Snapshot) -> list[Part]:
+    at, c = (f"event:{s.study.position}",), s.study.spent
+    made = [
+        Fact("Trial time of the search", duration(c.wall), at, c.wall),
+        Fact("CPU time", duration(c.cpu), at, c.cpu),
+        Fact("GPU time", duration(c.gpu), at, c.gpu),
+        Fact("Peak memory", size(c.memory) if c.memory else "not measured", at, c.memory),
+    ]
+    return [*made, *([Fact("Money", f"{c.money:,.2f}", at, c.money)] if c.money else [])]
+
+
+def approvals(s: Snapshot) -> list[Part]:
+    signed = s.of("checkpoint")
+    if not signed:
+        return [Missing("The record is not signed (trimtab sign NAME).")]
+    rows = [
+        ([moment(e.at), str(e.body["position"]), e.body["key"], _token(e.body)], (f"event:{e.position}",))
+        for e in signed
+    ]
+    return [Table(["Signed at", "Up to event", "Key (Ed25519)", "Time stamp of an authority"], rows, (1,))]
+
+
+def _token(body: Mapping[str, Any]) -> str:
+    return "none" if "timestamp" not in body else moment(stamped(body))
+
+
+def integrity(s: Snapshot) -> list[Part]:
+    at = (f"event:{s.study.position}",)
+    facts = sections.integrity(s.study, s.events, s.findings)
+    return [*(Fact(label, text, at) for label, text in facts), *(Fact("Finding", text, at) for text in s.findings)]
+
+
+def monitoring(s: Snapshot) -> list[Part]:
+    e = s.evidence
+    if e is None or len(e.pairs) < 2:
+        return [Missing("Nothing measured tells which changes would be unusual.")]
+    import numpy as np
+
+    values = np.array(e.pairs)[:, 1]
+    low, high = float(values.min()), float(values.max())
+    text = (
+        f"{e.metric} outside {low:.5g} to {high:.5g}: all {plural(len(values), 'run')} of the tuned setting lay within"
+    )
+    return [Fact("Proposed trigger", text, (f"event:{s.of('evidence')[-1].position}",), [low, high])]
+
+
+def components(s: Snapshot) -> list[Part]:
+    installed = s.environment.get("installed")
+    if not installed:
+        return [NO_RUN]
+    text = ", ".join(package.replace("==", " ") for package in installed)
+    return [Fact(plural(len(installed), "package"), text, (f"event:{s.of('run')[-1].position}",), len(installed))]
+
+
+def changes(s: Snapshot, items: Mapping[str, Item]) -> list[Part]:
+    """What differs from the study that was approved before: its evidence record beside today's items."""
+    if s.previous is None:
+        return [Missing("No approved study was named to compare with (previous=, --previous FILE).")]
+    before = {i["id"]: i for i in s.previous["items"]}
+    study = s.previous["study"]
+    rows = []
+    for id_, item in items.items():
+        if id_ in COMPARED and id_ in before:
+            old, new = _texts(before[id_]), _texts(item.to_json())
+            gone, come = [t for t in old if t not in new], [t for t in new if t not in old]
+            sources = ("previous", *item.sources)
+            rows.append(
+                (
+                    [item.title, _some(gone), _some(come)] if gone or come else [item.title, "unchanged", "unchanged"],
+                    sources,
+                )
+            )
+    text = f"study {study['name']} ({study['uid'][:12]}) as of event {study['position']}"
+    return [Fact("Compared with", text, ("previous",)), Table(["Item", "Before", "Now"], rows)]
+
+
+COMPARED = (
+    "objectives",
+    "space",
+    "strategy",
+    "data_fingerprint",
+    "code",
+    "environment",
+    "components",
+    "baseline",
+    "choice_reason",
+    "benefit",
+)
+
+
+def _texts(item: Mapping[str, Any]) -> list[str]:
+    facts = [f"{f['label']}: {f['text']}" for f in item["facts"]]
+    return facts + [", ".join(row["cells"]) for t in item["tables"] for row in t["rows"]]
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f"; and {len(texts) - 8} more" if len(texts) > 8 else ""
+    return ("; ".join(texts[:8]) or "nothing") + more

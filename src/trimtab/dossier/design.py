@@ -1,0 +1,153 @@
+"""Items 1 to 17: what the study is, and how its search was designed. Each function gives the parts of one item."""
+
+from collections import Counter
+
+from ..records import StudySpec
+from ..reports import sections
+from ..space import Params
+from ..words import moment, number, plural, setting
+from .facts import Fact, Missing, NotApplicable, Part, Table
+from .snapshot import Snapshot
+
+CREATED = ("event:1",)
+
+
+def spec_source(s: Snapshot) -> tuple[str, ...]:
+    """The event that holds the spec in force."""
+    return (f"event:{s.of('create', 'spec')[-1].position}",)
+
+
+def identity(s: Snapshot) -> list[Part]:
+    return [
+        Fact("Study", s.study.name, CREATED),
+        Fact("Identifier", s.study.uid, CREATED),
+        Fact("Created", moment(s.study.created), CREATED, s.study.created),
+        Fact("State", str(s.study.state), _last(s), str(s.study.state)),
+        Fact("As of event", str(s.study.position), _last(s), s.study.position),
+    ]
+
+
+def _last(s: Snapshot) -> tuple[str, ...]:
+    return (f"event:{s.study.position}",)
+
+
+def roles(s: Snapshot) -> list[Part]:
+    runs = [e.body["reproduction"].get("independent") for e in s.of("reproduce")]
+    if True in runs:
+        e = next(e for e in reversed(s.of("reproduce")) if e.body["reproduction"].get("independent"))
+        return [
+            Fact("Separation", "trials were run again by somebody who did not run the study", (f"event:{e.position}",))
+        ]
+    return [Missing("No re-run by somebody who did not run the study (trimtab reproduce NAME --as VALIDATOR).")]
+
+
+def task(s: Snapshot) -> list[Part]:
+    runs = s.of("run")
+    if not runs:
+        return [Missing("The objective was evaluated by hand (ask and tell): the record does not name it.")]
+    return [Fact("Objective", runs[-1].body["objective"], (f"event:{runs[-1].position}",))]
+
+
+def objectives(s: Snapshot) -> list[Part]:
+    source = spec_source(s)
+    goals = [
+        Fact("Goal", sections.wish(g), source, {"metric": g.metric, "maximize": g.maximize}) for g in s.study.spec.goals
+    ]
+    limits = [Fact("Constraint", c.text, source, c.text) for c in s.study.spec.constraints]
+    return [*goals, *(limits or [Fact("Constraints", "none", source)])]
+
+
+def space(s: Snapshot) -> list[Part]:
+    source = spec_source(s)
+    rows = [(row, source) for row in sections.space_rows(s.facts)]
+    required = [Fact("Required", text, source, text) for text in s.study.spec.space.requirements]
+    head = ["Parameter", "Type", "Values", "Scale", "Default", "Active when"]
+    return [Table(head, rows), *required, Fact("SHA-256 of the space", s.study.spec.space.hash, source)]
+
+
+def space_history(s: Snapshot) -> list[Part]:
+    rows = [(row, (f"event:{row[0]}",)) for row in sections.revisions(s.events)]
+    if not rows:
+        return [Fact("Changes", "none: space, budget and goals are those of the start", _last(s))]
+    return [Table(["Event", "When", "Kind"], rows, numeric=(0,))]
+
+
+def strategy(s: Snapshot) -> list[Part]:
+    spec, source = s.study.spec, spec_source(s)
+    used = Counter(f"{t.strategy} (version {t.version})" for t in s.facts.searched if t.strategy)
+    trials = tuple(f"trial:{t.number}" for t in s.facts.searched[:1])
+    made: list[Part] = [
+        Fact("Strategy", spec.strategy + (f" with {setting(spec.settings)}" if spec.settings else ""), source),
+        Fact("Seed", str(spec.seed), source, spec.seed),
+    ]
+    if used:
+        text = ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items())
+        made.append(Fact("Proposed by", text, trials, dict(used)))
+    return made
+
+
+def budget(s: Snapshot) -> list[Part]:
+    first = sections.budget_text(_first_spec(s).budget)
+    now, source = sections.budget_text(s.study.spec.budget), spec_source(s)
+    done = sum(t.counts for t in s.facts.trials)
+    limit = s.study.spec.budget.trials
+    why = "yes: its trials have all run" if limit is not None and done >= limit else "no trial limit was reached"
+    made = [Fact("Budget set before the start", first, CREATED), Fact("Set at", moment(s.study.created), CREATED)]
+    made += [] if now == first else [Fact("Budget now", now, source)]
+    made.append(Fact("Finished search trials", str(done), _last(s), done))
+    return [*made, Fact("Whether it is used up", why, _last(s))]
+
+
+def _first_spec(s: Snapshot) -> StudySpec:
+    return StudySpec.from_json(s.events[0].body["spec"])
+
+
+def protocol(s: Snapshot) -> list[Part]:
+    spec, source = s.study.spec, spec_source(s)
+    made: list[Part] = [
+        Fact(
+            "Each setting is run",
+            "once" if spec.replicates == 1 else f"up to {spec.replicates} times",
+            source,
+            spec.replicates,
+        )
+    ]
+    if s.evidence is None:
+        return [*made, Missing("No test on runs that the search never saw (study.evidence).")]
+    said = (f"event:{s.of('evidence')[-1].position}",)
+    rule = "proven when the two-sided 95 % interval lies above 0"
+    return [*made, Fact("Test", s.evidence.test, said), Fact("Rule of decision", rule, said)]
+
+
+def trade_off(s: Snapshot) -> list[Part]:
+    goals = s.study.spec.goals
+    if len(goals) < 2:
+        return [NotApplicable("The study has one goal.")]
+    head = ["Trial", *(g.metric for g in goals), "Setting"]
+    rows = [
+        (
+            [str(c.trial.number), *(number(c.metrics[g.metric]) for g in goals), setting(c.trial.params)],
+            _of(c.trial.number),
+        )
+        for c in s.facts.front
+    ]
+    return [Table(head, rows, numeric=range(len(goals) + 1), title="Settings that no other one beats in every goal")]
+
+
+def choice_reason(s: Snapshot) -> list[Part]:
+    best = s.facts.best
+    if s.evidence is not None:
+        return _chosen(s, f"trial {s.evidence.tuned_trial}", s.evidence.tuned, s.evidence.tuned_trial)
+    if best is None:
+        return [Missing("No trial has finished with a result that keeps the constraints.")]
+    return _chosen(s, f"trial {best.trial.number} (best of the search)", best.trial.params, best.trial.number)
+
+
+def _chosen(s: Snapshot, text: str, params: Params, trial: int) -> list[Part]:
+    names = [n for n in s.study.spec.space.names if n in params]
+    rows = [Fact(name, sections.shown(params, name), _of(trial), params[name]) for name in names]
+    return [Fact("Chosen setting", text, _of(trial), trial), *rows]
+
+
+def _of(trial: int) -> tuple[str, ...]:
+    return (f"trial:{trial}",)

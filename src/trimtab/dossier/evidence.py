@@ -1,0 +1,226 @@
+"""Items 18 to 33: the data, and what the trials say. Each function gives the parts of one item."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import engine
+from ..evidence import Evidence
+from ..evidence.importance import importance
+from ..records import Purpose
+from ..reports import limits as automatic
+from ..reports import sections
+from ..words import number, percent, plural, setting, signed
+from .facts import Fact, Missing, Part, Table
+from .snapshot import Snapshot
+
+NO_DATA = Missing('The study names no data; open it with data={"train": "train.csv"}.')
+NO_EVIDENCE = Missing("No evidence on runs that the search never saw: study.evidence(objective).")
+
+
+def data_identity(s: Snapshot) -> list[Part]:
+    said: list[Part] = [
+        Fact(label, text, (f"event:{s.study.position}", "data")) for label, text in sections.flat(s.data or {})
+    ]
+    rows = [([n, f["kind"], f.get("path", "in memory"), _extent(f)], (event,)) for n, (event, f) in s.inputs.items()]
+    if rows:
+        said.append(Table(["Name", "Kind", "Path", "Extent"], rows))
+    return said or [NO_DATA]
+
+
+def _extent(f: Mapping[str, Any]) -> str:
+    if "rows" in f:
+        return f"{f['rows']:,} rows, {plural(len(f['columns']), 'column')}"
+    if "shape" in f:
+        return " x ".join(map(str, f["shape"])) + f" of {f['type']}"
+    return plural(len(f["files"]), "file") if "files" in f else f"{f.get('bytes', 0):,} bytes"
+
+
+def data_fingerprint(s: Snapshot) -> list[Part]:
+    rows = [([n, f["sha256"]], (event,)) for n, (event, f) in s.inputs.items()]
+    columns = [
+        ([f"{n}: {c}", said["sha256"]], (event,))
+        for n, (event, f) in s.inputs.items()
+        for c, said in (f.get("columns") or {}).items()
+    ]
+    changed = [
+        Fact(
+            "Changed under the study",
+            "; ".join(f"{n}: {what}" for n, what in e.body["changed"].items()),
+            (f"event:{e.position}",),
+        )
+        for e in s.of("inputs")
+        if e.body["changed"]
+    ]
+    return [Table(["Data", "SHA-256 of its content"], [*rows, *columns]), *changed] if rows else [NO_DATA]
+
+
+def lineage(s: Snapshot) -> list[Part]:
+    rows = [
+        (
+            [
+                n,
+                tool,
+                str(f[tool].get("commit") or f[tool].get("md5")),
+                "changed since" if f[tool].get("dirty") else "as kept",
+            ],
+            (event,),
+        )
+        for n, (event, f) in s.inputs.items()
+        for tool in ("git", "dvc")
+        if tool in f
+    ]
+    if not rows:
+        return [Missing("No version of the data is known: neither git nor DVC tracks it.")]
+    return [Table(["Data", "Kept by", "Version", "State"], rows)]
+
+
+def profile(s: Snapshot) -> list[Part]:
+    rows = [
+        ([n, c, said["type"]], (event,))
+        for n, (event, f) in s.inputs.items()
+        for c, said in (f.get("columns") or {}).items()
+    ]
+    return (
+        [Table(["Data", "Column", "Type"], rows)]
+        if rows
+        else [Missing("No table is on record whose columns could be told.")]
+    )
+
+
+def classification(s: Snapshot) -> list[Part]:
+    runs = [e for e in s.of("run") if e.body.get("data")]
+    if not runs:
+        return [NO_DATA]
+    text = f"{plural(len(runs), 'call')} of run or evidence read the data named above; who made them is kept beside the chain"
+    return [Fact("Read by", text, tuple(f"event:{e.position}" for e in runs), len(runs))]
+
+
+def trials(s: Snapshot) -> list[Part]:
+    from ..records import State
+
+    last = (f"event:{s.study.position}",)
+    counts = Table(
+        ["Purpose", *map(str, State), "sum"],
+        [(row, last) for row in sections.count_rows(s.facts)],
+        numeric=range(1, len(State) + 2),
+        title="Trials by purpose and state",
+    )
+    metrics = s.study.spec.metrics
+    rows = [(row, (f"trial:{row[0]}",)) for row in sections.trial_rows(s.facts)]
+    numeric = [0, *range(3, 4 + len(metrics))]
+    listed = Table(
+        ["Trial", "Purpose", "State", *metrics, "Time", "Setting"], rows, numeric, title="Every trial", wide=True
+    )
+    failures = [(row, (row[2].replace("trial ", "trial:"),)) for row in sections.failure_rows(s.facts)]
+    made: list[Part] = [counts, Fact("Reconciliation", sections.reconciliation(s.facts), last, len(s.trials))]
+    if failures:
+        made.append(Table(["Reason", "Trials", "Example", "First line of its error"], failures, (1,), title="Failures"))
+    return [*made, listed]
+
+
+def baseline(s: Snapshot) -> list[Part]:
+    spec, trial = s.study.spec, s.facts.baseline
+    if spec.baseline is None:
+        return [Missing("The study has no baseline: nothing says how good the best is.")]
+    source = (f"event:{s.of('create', 'spec')[-1].position}",)
+    made: list[Part] = [Fact("Setting", setting(spec.baseline), source, dict(spec.baseline))]
+    if trial is None or not trial.metrics:
+        return [*made, Missing("The baseline has no result.")]
+    of = (f"trial:{trial.number}",)
+    return [*made, *(Fact(f"{m} in the search", number(v), of, v) for m, v in trial.metrics.items())]
+
+
+def benefit(s: Snapshot) -> list[Part]:
+    e = s.evidence
+    if e is None:
+        return [NO_EVIDENCE]
+    at = _said(s)
+    figures = {
+        "Difference": [e.difference, *e.interval], "Means": list(e.means), "P(better)": e.p_better,
+        "P(practically equivalent)": e.p_equivalent, "P(worse)": e.p_worse, "Pairs": [len(e.pairs), e.failed_pairs],
+    }  # fmt: skip
+    made: list[Part] = [
+        Fact(label, text, at, figures.get(label)) for label, text in sections.evidence_pairs(s.facts, e)
+    ]
+    made += [Fact("Notice", text, at) for text in e.notices]
+    if e.pairs:
+        head = ["Pair", "Baseline", "Tuned", "Gain"]
+        made.append(Table(head, [(row, at) for row in sections.pair_rows(e)], range(4), title="Every pair", wide=True))
+    if e.constraints:
+        rows = [(row, at) for row in sections.check_rows(e)]
+        made.append(
+            Table(["Constraint", "Mean, tuned", "Held in pairs"], rows, (1, 2), title="Constraints in the same runs")
+        )
+    return made
+
+
+def _said(s: Snapshot) -> tuple[str, ...]:
+    return (f"event:{s.of('evidence')[-1].position}",)
+
+
+def optimism(s: Snapshot) -> list[Part]:
+    e = s.evidence
+    if e is None:
+        return [NO_EVIDENCE]
+    searched = _searched(s, e)
+    if searched is None or not e.pairs:
+        return [Missing("The search has no value of the certified setting to compare with.")]
+    tuned = e.means[1]
+    away = (searched - tuned) if e.maximize else (tuned - searched)
+    text = f"{number(searched)} in the search, {number(tuned)} on fresh runs: too good by {signed(away)}"
+    return [Fact(e.metric, text, (*_said(s), f"trial:{e.tuned_trial}"), [searched, tuned, away])]
+
+
+def _searched(s: Snapshot, e: Evidence) -> float | None:
+    found = next((c for c in s.facts.candidates if c.trial.params == e.tuned and e.metric in c.metrics), None)
+    return None if found is None else found.metrics[e.metric]
+
+
+def stability(s: Snapshot) -> list[Part]:
+    e = s.evidence
+    if e is None or len(e.pairs) < 2:
+        return [NO_EVIDENCE]
+    spread = [float(x) for x in np.std(np.array(e.pairs), axis=0, ddof=1)]
+    ahead = sum((t > b) == e.maximize and t != b for b, t in e.pairs)
+    at = _said(s)
+    return [
+        Fact("Standard deviation over runs", f"{number(spread[0])} baseline, {number(spread[1])} tuned", at, spread),
+        Fact("Tuned ahead", f"in {ahead} of {plural(len(e.pairs), 'pair')}", at, [ahead, len(e.pairs)]),
+    ]
+
+
+def sensitivity(s: Snapshot) -> list[Part]:
+    facts, spec = s.facts, s.study.spec
+    told = [t for t in facts.searched if t.metrics]
+    if len(told) < 4:
+        return [Missing("Too few results to tell which parameters matter.")]
+    made = engine.rows(spec, told, facts.reference)
+    shares = importance(made.X, made.Y[:, 0], spec.space)
+    at = (f"event:{s.study.position}",)
+    ranked = sorted(shares.items(), key=lambda item: -item[1])
+    table = Table(["Parameter", f"Share in {spec.goals[0].metric}"], [([n, percent(v)], at) for n, v in ranked], (1,))
+    edges = [
+        Fact("Finding", text, at) for text in automatic.limits(facts, s.evidence) if text.startswith("On the edge")
+    ]
+    return [table, *(edges or [Fact("Edge of range", "no chosen value lies on the edge of its range", at)])]
+
+
+def limits(s: Snapshot) -> list[Part]:
+    at = (f"event:{s.study.position}",)
+    found: list[Part] = [Fact("Finding", text, at) for text in automatic.limits(s.facts, s.evidence)]
+    return found or [Fact("Automatic checks", "none of them found a limit", at)]
+
+
+def overrides(s: Snapshot) -> list[Part]:
+    wished = [t for t in s.trials if t.strategy == "user" and t.purpose is Purpose.SEARCH]
+    made: list[Part] = [
+        Fact("Setting tried at somebody's wish", f"trial {t.number}: {setting(t.params)}", (f"trial:{t.number}",))
+        for t in wished
+    ]
+    e, best = s.evidence, s.facts.best
+    if e is not None and best is not None and best.trial.params != e.tuned:
+        text = f"trial {e.tuned_trial} was certified; the best of the search is trial {best.trial.number}"
+        made.append(Fact("Not the best of the search", text, (*_said(s), f"trial:{best.trial.number}")))
+    return made or [Fact("Overrides", "none on record", (f"event:{s.study.position}",))]

@@ -1,0 +1,70 @@
+"""Templates: which items a framework asks for, in its own order and words. A further framework is one more YAML file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import SpecError, nearest
+from .record import catalogue
+
+_HERE = files(__package__).joinpath("templates")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter: its title, where it stands in the framework (one text per column), and its items."""
+
+    title: str
+    refs: Sequence[str]
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A template. columns: names of the framework and of older ones that `refs` speak of."""
+
+    name: str
+    title: str
+    text: str
+    columns: Sequence[str]
+    sections: Sequence[Section]
+
+
+def names() -> list[str]:
+    """The templates that ship."""
+    return sorted(p.name.removesuffix(".yaml") for p in _HERE.iterdir() if p.name.endswith(".yaml"))
+
+
+def framework(which: str) -> Framework:
+    """The template of that name, or in that file. Items that it does not name follow in a last section.
+
+    Raises SpecError for a name that is not known, or a file that is no template.
+    """
+    if which in names():
+        text = _HERE.joinpath(f"{which}.yaml").read_text(encoding="utf-8")
+    elif which.endswith((".yaml", ".yml")) and Path(which).is_file():
+        text = Path(which).read_text(encoding="utf-8")
+    else:
+        raise SpecError(f"template={which!r} is not known{nearest(which, ['study', *names()])}; a file ends in .yaml")
+    try:
+        return _framework(yaml.safe_load(text))
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise SpecError(f"{which} is no template ({error}); see docs/how-to/reports.md for its form") from None
+
+
+def _framework(said: Mapping[str, Any]) -> Framework:
+    known = [e.id for e in catalogue()]
+    sections = [Section(s["title"], s.get("refs", []), s["items"]) for s in said["sections"]]
+    named = [i for s in sections for i in s.items]
+    for i in named:
+        if i not in known:
+            raise SpecError(f"template {said['name']}: {i!r} is no item{nearest(i, known)}")
+        if named.count(i) > 1:
+            raise SpecError(f"template {said['name']}: {i!r} stands in two sections; leave one")
+    if rest := [i for i in known if i not in named]:
+        sections.append(Section("Further evidence", [], rest))
+    return Framework(said["name"], said["title"], said["framework"], said.get("columns", []), sections)

@@ -1,0 +1,47 @@
+"""The document as HTML: self-contained, the same bytes for the same record, made for the screen and for paper."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from ..reports import document, sections
+from ..words import moment, plural
+from .facts import Item
+from .frameworks import Framework
+from .record import items
+from .snapshot import Snapshot
+
+
+def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
+    """HTML text. made: the evidence record, which is part of the page. Raises UserError when Plotly or Jinja is missing."""
+    by_id: dict[str, Item] = {item.id: item for item in items(s)}
+    drawings = document.drawings(s.facts, s.evidence)
+    kind, sentence = sections.headline(s.facts, s.evidence)
+    template = document.environment().from_string(
+        files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
+    )
+    return str(
+        template.render(
+            study=s.study,
+            framework=framework,
+            items=by_id,
+            boxes=sum(len(i.empty) + len(i.gaps) for i in by_id.values()),
+            statuses=_statuses(list(by_id.values())),
+            kind=kind,
+            sentence=sentence,
+            comparison=sections.comparison(s.facts, s.evidence),
+            at=moment(s.at),
+            findings=s.findings,
+            made=made,
+            plural=plural,
+            drawings=drawings,
+            evidence=document.script(made),
+            plots=document.plots(drawings),
+            plotly=document.plotly(),
+        )
+    )
+
+
+def _statuses(found: Sequence[Item]) -> list[tuple[str, int]]:
+    order = ("filled", "partial", "missing", "not applicable")
+    return [(name, sum(i.status == name for i in found)) for name in order]

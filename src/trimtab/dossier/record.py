@@ -1,0 +1,149 @@
+"""The evidence record: all 46 items of a snapshot as one JSON value, from which every document is rendered."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from ..canonical import digest
+from ..errors import SpecError, nearest
+from ..records import Event
+from . import control, design, evidence
+from .facts import Fact, Item, Missing, NotApplicable, Part, Table, status
+from .snapshot import Snapshot
+
+Builder = Callable[[Snapshot], list[Part]]
+FORM = "trimtab-evidence-1"
+"""Name and version of the form of the record."""
+
+_BUILDERS: Mapping[str, Builder] = {
+    f.__name__: f
+    for module in (design, evidence, control)
+    for f in vars(module).values()
+    if callable(f) and getattr(f, "__module__", "") == module.__name__ and not f.__name__.startswith("_")
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An item of the catalogue. from_record: whether the record can say anything of it; ask: field -> prompt."""
+
+    number: int
+    id: str
+    title: str
+    group: str
+    from_record: bool
+    ask: Mapping[str, str]
+
+
+def catalogue() -> list[Entry]:
+    """The 46 items, in order."""
+    said = yaml.safe_load(files(__package__).joinpath("items.yaml").read_text(encoding="utf-8"))
+    flat = [(group["title"], item) for group in said["groups"] for item in group["items"]]
+    return [
+        Entry(n, item["id"], item["title"], group, item.get("record", True), item.get("ask", {}))
+        for n, (group, item) in enumerate(flat, start=1)
+    ]
+
+
+def items(s: Snapshot) -> list[Item]:
+    """All items of a snapshot. Raises SpecError for a card that says something of no item or field."""
+    entries = catalogue()
+    answers = _answers(s.card or {}, entries)
+    made: dict[str, Item] = {}
+    for e in entries:
+        if e.id != "changes":
+            made[e.id] = _item(e, _BUILDERS[e.id](s) if e.from_record else [], answers[e.id])
+    for e in entries:
+        if e.id == "changes":
+            made[e.id] = _item(e, control.changes(s, made), answers[e.id])
+    return sorted(made.values(), key=lambda item: item.number)
+
+
+def _answers(card: Mapping[str, Any], entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
+    """Item id -> field -> what a person says. `not applicable: why` is a field of every item."""
+    known = {e.id: e for e in entries}
+    found: dict[str, dict[str, str]] = {e.id: {} for e in entries}
+    for id_, said in card.items():
+        if id_ not in known:
+            raise SpecError(f"card: {id_!r} is no item{nearest(str(id_), known)}")
+        fields = [*known[id_].ask, NOT_APPLICABLE]
+        for name, text in (said if isinstance(said, Mapping) else {fields[0]: said}).items():
+            if name not in fields:
+                raise SpecError(f"card: {id_} has no field {name!r}{nearest(str(name), fields)}")
+            if text is not None and str(text).strip():
+                found[id_][name] = str(text).strip()
+    return found
+
+
+NOT_APPLICABLE = "not applicable"
+
+
+def _item(e: Entry, parts: Sequence[Part], answers: Mapping[str, str]) -> Item:
+    why_not = answers.get(NOT_APPLICABLE) or next((p.text for p in parts if isinstance(p, NotApplicable)), "")
+    if why_not:
+        source = ("card",) if NOT_APPLICABLE in answers else ("event:1",)
+        return Item(
+            e.number,
+            e.id,
+            e.title,
+            e.group,
+            "not applicable",
+            [Fact("Not applicable", why_not, source)],
+            why_not=why_not,
+        )
+    said = [Fact(prompt, answers[name], ("card",)) for name, prompt in e.ask.items() if name in answers]
+    return Item(
+        e.number, e.id, e.title, e.group, status(parts, len(e.ask), len(said)),
+        facts=[*(p for p in parts if isinstance(p, Fact)), *said],
+        tables=[p for p in parts if isinstance(p, Table)],
+        empty={name: prompt for name, prompt in e.ask.items() if name not in answers},
+        gaps=[p.text for p in parts if isinstance(p, Missing)],
+    )  # fmt: skip
+
+
+def record(s: Snapshot, version: str) -> dict[str, Any]:
+    """The evidence record of a snapshot. `records` maps the id of every source to its hash. version: of Trimtab."""
+    made = items(s)
+    used = {source for item in made for source in item.sources}
+    counts: dict[str, int] = {}
+    for item in made:
+        counts[item.status] = counts.get(item.status, 0) + 1
+    content = {
+        "form": FORM,
+        "made_by": f"trimtab {version}",
+        "study": {"name": s.study.name, "uid": s.study.uid, "position": s.study.position, "head": s.study.head},
+        "at": s.at,
+        "trials": {"all": len(s.trials), "by_purpose": _by_purpose(s)},
+        "items": [item.to_json() for item in made],
+        "statuses": counts,
+        "records": {k: v for k, v in _records(s).items() if k in used or k == "event:1"},
+    }
+    return {**content, "sha256": digest(content)}
+
+
+def _by_purpose(s: Snapshot) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for t in s.trials:
+        states = found.setdefault(str(t.purpose), {})
+        states[str(t.state)] = states.get(str(t.state), 0) + 1
+    return found
+
+
+def _records(s: Snapshot) -> dict[str, str]:
+    """Id of every record -> its hash: events, trials as their events know them, and what was handed in."""
+    found = {f"event:{e.position}": e.hash for e in s.events}
+    for e in s.events:
+        found |= _trials_of(e)
+    handed = {"card": s.card, "data": s.data}
+    found |= {k: digest(v) for k, v in handed.items() if v is not None}
+    return found | ({"previous": s.previous["sha256"]} if s.previous is not None else {})
+
+
+def _trials_of(e: Event) -> dict[str, str]:
+    """The digests of trials in an event: as proposed, later as ended."""
+    if e.kind == "enqueue":
+        return {f"trial:{n}": made for n, made in e.body["trials"]}
+    return {f"trial:{e.number}": e.body["digest"]} if e.number is not None and "digest" in e.body else {}

@@ -1,0 +1,102 @@
+"""The record as it stood at a position of its chain: what was later is left out, so that a document can be made again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from ..errors import SpecError
+from ..evidence import Evidence
+from ..records import Cost, Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
+from ..reports.facts import Facts
+from ..verify import spent, state_after
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A study as of an event. findings: of `verify`; data: what the user says of it; card: what persons have filled in."""
+
+    study: StudyRecord
+    trials: Sequence[Trial]
+    reports: Sequence[Report]
+    events: Sequence[Event]
+    findings: Sequence[str] = ()
+    data: Mapping[str, Any] | None = None
+    card: Mapping[str, Any] | None = None
+    previous: Mapping[str, Any] | None = None  # evidence record of the study that was approved before
+
+    @cached_property
+    def facts(self) -> Facts:
+        return Facts(self.study, self.trials)
+
+    def of(self, *kinds: str) -> list[Event]:
+        return [e for e in self.events if e.kind in kinds]
+
+    @property
+    def at(self) -> float:
+        """Time of the last event, in seconds since the epoch: the document's own."""
+        return self.events[-1].at
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        found = self.of("evidence")
+        return Evidence.from_json(found[-1].body["evidence"]) if found else None
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """What the last run ran on."""
+        found = self.of("run")
+        return found[-1].body["environment"] if found else {}
+
+    @cached_property
+    def inputs(self) -> dict[str, tuple[str, Mapping[str, Any]]]:
+        """Name of a data set -> (id of the event that last named it, its fingerprint)."""
+        named = [(e, n, f) for e in self.of("run", "inputs") for n, f in (e.body.get("data") or {}).items()]
+        return {n: (f"event:{e.position}", f) for e, n, f in named if not e.body.get("refused")}
+
+
+def usual_position(events: Sequence[Event]) -> int:
+    """The last event that is not about a document: a second one would otherwise differ by speaking of the first."""
+    kept = [e.position for e in events if e.kind != "report"]
+    return kept[-1] if kept else 0
+
+
+def as_of(
+    study: StudyRecord,
+    trials: Sequence[Trial],
+    reports: Sequence[Report],
+    events: Sequence[Event],
+    position: int | None,
+) -> tuple[StudyRecord, list[Trial], list[Report], list[Event]]:
+    """Study, trials, reports and events at a position (None: the usual one).
+
+    Claims are no events: a trial that had not ended yet is shown as queued. Raises SpecError for a position that is not there.
+    """
+    position = usual_position(events) if position is None else position
+    if not 1 <= position <= len(events):
+        raise SpecError(f"at={position} is no event; the record of {study.name!r} has events 1 to {len(events)}")
+    past = list(events[:position])
+    known = {n for e in past if e.kind == "enqueue" for n, _ in e.body["trials"]}
+    then = [t if t.told is not None and t.told <= position else _waiting(t) for t in trials if t.number in known]
+    search = {t.number: t for t in then if t.purpose is Purpose.SEARCH}
+    specs = [StudySpec.from_json(e.body["spec"]) for e in past if e.kind in ("create", "spec")]
+    states = [state_after(e) for e in past]
+    row = replace(
+        study,
+        spec=specs[-1],
+        state=StudyState(next((s for s in reversed(states) if s), "open")),
+        count=len(then),
+        reserved=sum(t.state is not State.CANCELLED for t in search.values()),
+        spent=spent(search, past),
+        position=position,
+        head=past[-1].hash,
+    )
+    ended = {t.number for t in then if t.told is not None}
+    return row, sorted(then, key=lambda t: t.number), [r for r in reports if r.number in ended], past
+
+
+def _waiting(t: Trial) -> Trial:
+    return replace(
+        t, state=State.QUEUED, attempt=0, worker=None, lease_until=None, started=None, ended=None, metrics={},
+        reason=None, cost=Cost(), private={}, told=None,
+    )  # fmt: skip

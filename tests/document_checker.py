@@ -1,0 +1,122 @@
+"""Checks a document from its HTML alone: what it shows, and the evidence record that is embedded in it. Knows no Trimtab."""
+
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+STATUSES = {"filled", "partial", "missing", "not applicable"}
+
+
+class Page(HTMLParser):
+    """The items of a page: for each its status and its rows, (texts, sources); and what stands outside of rows."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.items, self.scripts, self.outside, self.text = {}, {}, {}, []
+        self._item = self._row = self._script = self._cell = None
+        self._skip = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        said = dict(attributes)
+        if tag == "article":
+            self._item = said["data-item"]
+            assert self._item not in self.items, f"item {self._item} stands there twice"
+            self.items[self._item] = (said["data-status"], [])
+            self.outside[self._item] = []
+        if tag == "tr":
+            self._row = ([], said.get("data-source"))
+        if tag in ("td", "th") and self._row is not None:
+            self._row[0].append("")
+            self._cell = True
+        if tag in ("script", "style"):
+            self._skip += 1
+            self._script = said.get("id")
+            if self._script:
+                self.scripts[self._script] = ""
+
+    def handle_endtag(self, tag):
+        if tag == "article":
+            self._item = None
+        if tag == "tr":
+            if self._item and self._row[1] is not None:
+                self.items[self._item][1].append((self._row[0], self._row[1].split()))
+            elif self._item:
+                self.outside[self._item] += self._row[0]
+            self._row = None
+        if tag in ("td", "th"):
+            self._cell = None
+        if tag in ("script", "style"):
+            self._skip -= 1
+            self._script = None
+
+    def handle_data(self, data):
+        if self._script:
+            self.scripts[self._script] += data
+        if self._skip:
+            return
+        self.text.append(data)
+        if self._row is not None and self._cell:
+            self._row[0][-1] += data
+        elif self._item and data.strip():
+            self.outside[self._item].append(data.strip())
+
+
+def digest(value):
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def checked(html):
+    """The evidence record of a document. Raises AssertionError, naming what is wrong."""
+    page = Page(html)
+    record = json.loads(page.scripts["evidence"])
+    items = {i["id"]: i for i in record["items"]}
+    assert [i["number"] for i in record["items"]] == list(range(1, 47))
+    assert len(items) == 46
+    assert items.keys() == page.items.keys()
+    _hashes(record)
+    _counts(record, items["trials"])
+    for id_, item in items.items():
+        status, rows = page.items[id_]
+        assert item["status"] == status in STATUSES, id_
+        said = [([f["label"], f["text"]], f["sources"]) for f in item["facts"]]
+        said += [(row["cells"], row["sources"]) for t in item["tables"] for row in t["rows"]]
+        assert rows == said, f"{id_}: the page does not show what the record says"
+        for cells, sources in rows:
+            assert sources, f"{id_}: {cells} comes from nowhere"
+            assert set(sources) <= record["records"].keys(), f"{id_}: {sources} are no records"
+        _numbers(id_, item, page.outside[id_])
+    assert not re.search(r"\bcompl(ies|iant|iance)\b", " ".join(page.text)), "it says that something complies"
+    return record
+
+
+def _hashes(record):
+    assert digest({k: v for k, v in record.items() if k != "sha256"}) == record["sha256"]
+    for item in record["items"]:
+        assert digest({k: v for k, v in item.items() if k != "sha256"}) == item["sha256"], item["id"]
+
+
+def _counts(record, trials):
+    everything = record["trials"]
+    assert everything["all"] == sum(n for states in everything["by_purpose"].values() for n in states.values())
+    table, listed = trials["tables"][0], trials["tables"][-1]
+    rows = {row["cells"][0]: [int(n) for n in row["cells"][1:]] for row in table["rows"]}
+    total = rows.pop("all")
+    assert total == [sum(column) for column in zip(*rows.values(), strict=True)]
+    assert all(sum(line[:-1]) == line[-1] for line in [*rows.values(), total])
+    assert total[-1] == len(listed["rows"]) == everything["all"]
+    assert sum(record["statuses"].values()) == 46
+
+
+def _numbers(id_, item, outside):
+    """Whatever figure stands outside of a row with a source is the item's number, a count of rows, or part of a name."""
+    known = {str(item["number"]), *(str(len(t["rows"])) for t in item["tables"])}
+    named = " ".join([item["title"], *item["gaps"], *item["empty"].values(), *(t["title"] for t in item["tables"])])
+    heads = " ".join(h for t in item["tables"] for h in t["head"])
+    for text in outside:
+        if text.startswith(("From ", *item["gaps"])) or text in heads:
+            continue
+        for figure in re.findall(r"\d+(?:\.\d+)?", text):
+            assert figure in known or figure in named, f"{id_}: {figure} in {text!r} comes from nowhere"

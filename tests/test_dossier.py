@@ -1,0 +1,209 @@
+"""The document for a review: complete, traced to the record, the same bytes each time, and honest about what is missing."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import docx
+import pytest
+from document_checker import Page, checked
+
+import trimtab as tt
+from trimtab.dossier.frameworks import names
+from trimtab.errors import SpecError
+
+CARD = {
+    "purpose": {"purpose": "ranking accounts", "use": "review", "not_for": "pricing"},
+    "slices": {"not applicable": "no groups"},
+}
+
+
+def loss(trial):
+    if trial.number == 5:
+        raise ValueError("out of luck")
+    bonus = 0.05 * abs(trial.params["depth"] - 5) if trial.params["kind"] == "tree" else 1.0
+    return abs(trial.params["rate"] - 0.01) + bonus + 0.01 * (trial.seed % 7)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A store with a study in which most things have happened."""
+    folder = tmp_path_factory.mktemp("store")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    patch.chdir(folder)
+    Path("train.csv").write_text("a\n1\n")
+    space = tt.Space(
+        kind=tt.Choice("linear", "tree", default="linear"),
+        rate=tt.Float(1e-4, 1.0, log=True, default=0.1),
+        depth=tt.Int(1, 12, default=6, when={"kind": "tree"}),
+    ).require("depth <= 10 or rate < 0.5")
+    study = tt.Study(
+        "risk", space, minimize="loss", subject_to=["loss <= 9"], seed=3, storage="sqlite:///s.db",
+        data={"train": "train.csv"}, budget={"trials": 14},
+    )  # fmt: skip
+    study.enqueue({"kind": "linear", "rate": 0.5})
+    study.run(loss, trials=12, quiet=True)
+    study.revise(budget={"trials": 16})
+    study.run(loss, trials=14, quiet=True)
+    study.evidence(loss, replicates=6, quiet=True)
+    study.replay()
+    study.reproduce(loss, [0, 2], principal="validator")
+    study.sign()
+    study.storage.close()
+    patch.undo()
+    return folder
+
+
+@pytest.fixture
+def study(original, tmp_path, monkeypatch):
+    shutil.copytree(original, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "copy" / "state"))
+    return tt.Study("risk", storage="sqlite:///s.db")
+
+
+@pytest.mark.parametrize("template", names())
+def test_a_document_passes_the_checker_and_is_the_same_each_time(study, template):
+    first = study.report("a.html", template=template, card=CARD).read_bytes()
+    record = checked(first.decode())
+    assert record["items"][1]["status"] == "filled"
+    assert record["items"][30]["not_applicable"] == "no groups"
+    assert study.report("b.html", template=template, card=CARD).read_bytes() == first
+    said = [e.body for e in study.storage.events(study.record.id) if e.kind == "report"]
+    assert len(said) == 1
+    assert study.verify("a.html") == []
+
+
+def test_the_record_of_the_usual_report_is_the_same_as_that_of_a_framework(study):
+    html = study.report("study.html").read_text()
+    record = json.loads(Page(html).scripts["evidence"])
+    assert record == checked(study.report("sr.html", template="us-sr-26-2-2026").read_text())
+    assert json.loads(study.report("record.json").read_text()) == record
+    assert study.report("again.html").read_text() == html
+
+
+def test_an_edited_document_is_found_out(study, tmp_path):
+    path = study.report("a.html", template="us-sr-26-2-2026")
+    path.write_text(path.read_text().replace("not shown", "proven", 1).replace("Proven", "PROVEN", 1))
+    path.write_text(path.read_text() + " ")
+    (found,) = study.verify(path)
+    assert found.startswith("a.html: no report event holds its hash")
+
+
+def test_a_document_as_of_an_earlier_event_leaves_out_what_came_later(study):
+    events = study.storage.events(study.record.id)
+    at = next(e.position for e in events if e.kind == "finish")
+    record = checked(study.report("early.html", template="us-sr-26-2-2026", at=at).read_text())
+    items = {i["id"]: i for i in record["items"]}
+    assert record["study"]["head"] == events[at - 1].hash
+    assert (record["trials"]["all"], items["benefit"]["status"]) == (2, "missing")
+    assert items["space_history"]["facts"][0]["text"].startswith("none")
+    with pytest.raises(SpecError, match="at=999 is no event"):
+        study.report("x.html", at=999)
+
+
+def test_nothing_is_invented_what_only_a_person_knows_is_an_empty_box(study):
+    html = study.report("a.html", template="eu-ai-act-annex-iv-2024").read_text()
+    items = {i["id"]: i for i in checked(html)["items"]}
+    for id_ in ("purpose", "materiality", "objective_reason", "space_reason", "suitability", "issues"):
+        assert items[id_]["status"] == "missing"
+        assert items[id_]["facts"] == []
+        assert items[id_]["empty"]
+    assert html.count('<div class="box">') == sum(len(i["empty"]) for i in items.values())
+    assert items["trade_off"]["status"] == "not applicable"
+
+
+def test_what_the_record_knows_is_filled(study):
+    items = {i["id"]: i for i in json.loads(study.report("r.json").read_text())["items"]}
+    filled = (
+        "objectives space space_history strategy budget data_identity data_fingerprint trials baseline benefit optimism"
+    )
+    filled += " stability sensitivity environment seeds reproduction cost integrity components"
+    assert {id_: items[id_]["status"] for id_ in filled.split()} == dict.fromkeys(filled.split(), "filled")
+    assert "somebody who did not run" in items["roles"]["facts"][0]["text"]
+    assert items["overrides"]["facts"][0]["text"] == "trial 1: kind=linear, rate=0.5"
+    assert len(items["approvals"]["tables"][0]["rows"]) == 1
+
+
+def test_it_says_what_changed_since_the_approved_study(study, original):
+    study.report("approved.html", template="us-sr-26-2-2026")
+    other = tt.Study(
+        "risk-2",
+        {"rate": tt.Float(1e-4, 0.5, log=True, default=0.1)},
+        minimize="loss",
+        seed=3,
+        storage="sqlite:///s.db",
+    )
+    other.run(lambda trial: trial.params["rate"], trials=4, quiet=True)
+    record = checked(other.report("new.html", template="us-sr-26-2-2026", previous="approved.html").read_text())
+    item = next(i for i in record["items"] if i["id"] == "changes")
+    rows = {row["cells"][0]: row["cells"][1:] for row in item["tables"][0]["rows"]}
+    assert item["status"] == "filled"
+    assert "0.0001 to 1" in rows["Search space"][0]
+    assert "0.0001 to 0.5" in rows["Search space"][1]
+    assert rows["Environment"] == ["unchanged", "unchanged"]
+    with pytest.raises(SpecError, match=r"previous s\.db cannot be read"):
+        other.report("x.html", previous="s.db")
+
+
+def test_a_further_framework_needs_only_a_template_file(study):
+    Path("mine.yaml").write_text(
+        "name: bank-1\ntitle: Our own form\nframework: Form 1 of the bank.\ncolumns: [Form 1]\n"
+        "sections:\n- {title: Result, refs: ['4.2'], items: [benefit, trials]}\n"
+    )
+    html = study.report("mine.html", template="mine.yaml").read_text()
+    checked(html)
+    assert "<b>Form 1:</b> 4.2" in html
+    assert "Further evidence" in html
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"template": "sr-11-7"}, "template='sr-11-7' is not known"),
+        ({"card": {"purpos": "x"}}, "card: 'purpos' is no item; did you mean 'purpose'"),
+        ({"card": {"purpose": {"usage": "x"}}}, "card: purpose has no field 'usage'"),
+        ({"card": "nowhere.yaml"}, r"card nowhere\.yaml cannot be read"),
+    ],
+)
+def test_a_wrong_call_is_said(study, how, says):
+    with pytest.raises(SpecError, match=says):
+        study.report("x.html", **{"template": "us-sr-26-2-2026", **how})
+    with pytest.raises(SpecError, match=r"a report is written as \.html, \.docx, \.json"):
+        study.report("x.pdf")
+
+
+def test_the_same_document_for_word_has_the_boxes_and_the_figures(study):
+    content = study.report("a.docx", template="us-sr-26-2-2026", card=CARD).read_bytes()
+    paper = docx.Document(io.BytesIO(content))
+    cells = [cell.text for table in paper.tables for row in table.rows for cell in row.cells]
+    assert "ranking accounts" in cells
+    assert cells.count("[ to be filled in by a person ]") > 20
+    headings = [p.text for p in paper.paragraphs if p.style.name == "Heading 2"]
+    assert len(headings) == 46
+    assert study.verify("a.docx") == []
+
+
+def test_the_command_line_finds_the_card_beside_the_study_file(tmp_path):
+    (tmp_path / "model.py").write_text("def loss(trial):\n    return trial.params['x']\n")
+    (tmp_path / "study.yaml").write_text(
+        "study: s\nobjective: model.py:loss\nspace: {x: {float: [0, 1], default: 0.5}}\nminimize: loss\nbudget: {trials: 3}\n"
+    )
+    (tmp_path / "card.yaml").write_text("purpose: {use: Ranking accounts, not_for: 2026-01-01}\n")
+    environment = {"XDG_STATE_HOME": str(tmp_path / "state"), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
+
+    def call(*args):
+        command = [sys.executable, "-m", "trimtab.cli", *args]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    call("run", "study.yaml", "--quiet")
+    assert call("report", "s", "--out", "sr.html", "--template", "us-sr-26-2-2026") == "sr.html\n"
+    record = checked((tmp_path / "sr.html").read_text())
+    assert [f["text"] for f in record["items"][1]["facts"]] == ["Ranking accounts", "2026-01-01"]
+    assert "is intact" in call("verify", "s", "--report", "sr.html")
