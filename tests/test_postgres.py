@@ -322,7 +322,8 @@ def test_processes_finish_exactly_the_budget_and_kill_9_loses_nothing(store, url
     assert verify(store, study) == []
 
 
-def test_a_store_goes_on_after_fork(store):
+def test_a_store_goes_on_after_fork(url):
+    store = Sql(url)
     study = store.create(SPEC).id
     put(store, study, 20)
     child = os.fork()

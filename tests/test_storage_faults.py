@@ -525,7 +525,8 @@ def test_kill_9_loses_nothing_that_was_acknowledged(store):
     assert len(done) - len(acknowledged) <= 3
 
 
-def test_a_store_goes_on_after_fork(store):
+def test_a_store_goes_on_after_fork(file):
+    store = Sql(f"sqlite:///{file}")
     study = store.create(SPEC).id
     put(store, study, 20)
     child = os.fork()

@@ -41,6 +41,7 @@ class Crowd:
 
     def fill(self):
         """A new worker in each place that is empty."""
+        environment = {**os.environ, "PYTHONPATH": str(Path(tt.__file__).parents[1])}
         self.alive = [p for p in self.alive if p.poll() is None]
         while len(self.alive) < self.size:
             self.started += 1
@@ -57,7 +58,7 @@ class Crowd:
                     "--idle",
                     "3s",
                 ]
-                self.alive.append(subprocess.Popen(call, cwd=HERE, stderr=log, stdout=log))
+                self.alive.append(subprocess.Popen(call, cwd=HERE, env=environment, stderr=log, stdout=log))
 
     def wake(self, now):
         for process, until in [*self.frozen.items()]:
