@@ -28,8 +28,8 @@ class Auto:
     """`grid` where the budget pays for every point, else `gp`; for very long studies one whose cost hardly grows."""
 
     name: str = "auto"
-    version: str = "5"
-    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "warm start"})
+    version: str = "6"
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> State:
         which, reason = choose(problem, 0)

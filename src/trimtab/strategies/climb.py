@@ -3,7 +3,7 @@
 Notation: P points, d parameters, N numeric ones, C feature columns. All points are snapped and allowed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ _ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
 _STEPS = (0.01, 0.04, 0.15)
 _ROUGH, _FINE = 6, 30  # iterations of a climb that another one follows, and of the last
 
+Leaning = Callable[[Array], tuple[Array, Array]]
+"""Rows (n, d) of the cube -> values (n,) and their slopes (n, d)."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -32,13 +35,18 @@ class Search:
     features: Features
     terms: Sequence[Term]
     lengths: Array
+    leaning: Leaning | None = None  # is added
 
     def score(self, X: Array) -> Array:
-        return total(self.terms, self.features.encode(X))
+        return self._leant(X, total(self.terms, self.features.encode(X)))
 
     def screen(self, X: Array) -> Array:
         """`score` in single precision."""
-        return total([(posterior.single(), function) for posterior, function in self.terms], self.features.encode(X))
+        terms = [(posterior.single(), function) for posterior, function in self.terms]
+        return self._leant(X, total(terms, self.features.encode(X)))
+
+    def _leant(self, X: Array, values: Array) -> Array:
+        return values if self.leaning is None else values + self.leaning(X)[0]
 
     def legal(self, X: Array) -> Array:
         """Snapped rows that are allowed."""
@@ -117,7 +125,13 @@ def _climb(search: Search, X: Array, free: Mask, iterations: int) -> Array:
         E = F[rows]
         E[:, :N] = x
         value, slope = total_with_slope(search.terms, E)
-        return value, slope[:, :N] * moves[rows]
+        slope = slope[:, :N]
+        if search.leaning is not None:
+            at = X[rows]
+            at[:, numeric] = np.where(moves[rows], x, at[:, numeric])
+            more, steeper = search.leaning(at)
+            value, slope = value + more, slope + steeper[:, numeric]
+        return value, slope * moves[rows]
 
     top = ascend(f, F[:, :N], np.minimum(search.lengths[numeric], 10.0), iterations)
     out = X.copy()

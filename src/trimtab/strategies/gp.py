@@ -19,8 +19,9 @@ import numpy as np
 from ..numerics.acquisition import Term, log_below, log_improvement, log_rate, lower_bound
 from ..numerics.gp import Posterior
 from . import Array, History, Problem, Proposal, Rows, front, transfer
-from .climb import Search, candidates
+from .climb import Leaning, Search, candidates
 from .points import SMALL, Taken, listing, sequence, size, unseen
+from .priors import Prior
 from .surrogate import Surrogate, surrogate
 
 _BETA = 1.8
@@ -35,8 +36,8 @@ class GP:
     """Gaussian-process search."""
 
     name: str = "gp"
-    version: str = "4"
-    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "warm start"})
+    version: str = "5"
+    honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)
@@ -53,7 +54,7 @@ class GP:
         with np.errstate(all="ignore"):
             while len(proposals) < n:
                 count = len(rows) + len(pending)
-                if succeeded and _designed(problem, rows, count):
+                if succeeded and count >= design_size(problem):
                     if known is None or known.weights is not None:
                         known = surrogate(problem, rows, _weights(problem, rng))
                     proposal = _by_model(_belief(problem, known, pending, count), taken, rng)
@@ -71,7 +72,7 @@ class GP:
         """How far the acquisition at x falls short of the largest one found (see strategies.Judge)."""
         problem, rows = state.problem, state.rows
         count = len(rows) + len(pending)
-        if not _designed(problem, rows, count) or not (~np.isnan(rows.Y)).all(1).any():
+        if not count >= design_size(problem) or not (~np.isnan(rows.Y)).all(1).any():
             return np.inf
         with np.errstate(all="ignore"):
             known = surrogate(problem, rows, _weights(problem, rng))
@@ -88,13 +89,6 @@ def design_size(problem: Problem) -> int:
     return _DESIGN if problem.budget is None else min(_DESIGN, -(-problem.budget // 4))
 
 
-def _designed(problem: Problem, rows: Rows, count: int) -> bool:
-    """Whether the design is done, when `count` points were told or are pending. Settings that sources propose come before
-    it; if the results then agree with a source, its model takes the design's place."""
-    first = len(transfer.starts(problem)) if problem.sources else 0
-    return count >= first + design_size(problem) or (count >= first > 0 and transfer.trusted(problem, rows))
-
-
 def _weights(problem: Problem, rng: np.random.Generator) -> Array | None:
     """How much each of many goals counts in the next proposal: uniform on the simplex. None if each has its model."""
     return rng.dirichlet(np.ones(problem.goals)) if problem.goals > front.MOST else None
@@ -102,8 +96,13 @@ def _weights(problem: Problem, rng: np.random.Generator) -> Array | None:
 
 def _by_design(problem: Problem, taken: Taken, count: int) -> Proposal | None:
     starts = transfer.starts(problem)
-    for i in taken.admitted(starts, 1):
-        return Proposal(starts[i], why={"design": "warm start"})
+    left = taken.admitted(starts, len(starts))
+    if left and 2 * (len(starts) - len(left)) <= count:  # in turn with points that do not depend on the sources
+        return Proposal(starts[left[0]], why={"design": "warm start"})
+    if (prior := Prior.of(problem.space)) is not None and count % 2 == 0:
+        expected = prior.design(problem.space, count // 2, problem.seed)
+        for i in taken.admitted(expected, 1):
+            return Proposal(expected[i], why={"design": "prior"})
     for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
         return Proposal(x, why={"design": "sobol", "index": index})
     return None
@@ -168,7 +167,16 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _
         model, rate = known.success
         terms.append((model.posterior(waiting), partial(log_rate, centre=rate)))
     lengths = np.exp(np.min([goal.model.theta[: len(problem.space)] for goal in known.goals], axis=0))
-    return _Belief(Search(problem.space, known.features, terms, lengths), known, kind, goals)
+    leaning = _leaning(Prior.of(problem.space), known)
+    return _Belief(Search(problem.space, known.features, terms, lengths, leaning), known, kind, goals)
+
+
+def _leaning(prior: Prior | None, known: Surrogate) -> Leaning | None:
+    """What the user's prior adds to the logarithm of the acquisition; None where it says nothing or misleads."""
+    if prior is None:
+        return None
+    power = prior.power(known.X, -known.ranking().argsort().astype(float))
+    return partial(prior.weighed, power=power) if power > 0 else None
 
 
 def _by_model(belief: _Belief, taken: Taken, rng: np.random.Generator) -> Proposal | None:

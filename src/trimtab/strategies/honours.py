@@ -12,6 +12,7 @@ from . import Problem, Strategy, strategy
 NEEDS: Mapping[str, tuple[Callable[[Problem], bool], str]] = {  # need -> whether a problem has it; what is said without
     "constraints": (lambda p: p.constraints > 0, "does not look at constraints"),
     "goals": (lambda p: p.goals > 1, "does not look for a front of several goals"),
+    "priors": (lambda p: any(q.prior for q in p.space.params.values()), "does not use the prior= of parameters"),
     "warm start": (lambda p: bool(p.sources), "does not learn from the studies of warm_start"),
     "many goals": (lambda p: p.goals > 3, "makes one goal of more than three, by a random weighting for each proposal"),
 }

@@ -109,7 +109,7 @@ def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
 
     def goal(j: int) -> Goal:
         warped = half_rank(table.Y[usable, j])
-        lessons = lessons_of(teachers(problem), table.F[usable], warped.z) if table.Y.shape[1] == 1 else ()
+        lessons = lessons_of(teachers(problem), table.F[usable], warped.z) if problem.goals == 1 else ()
         fitted = model(
             lambda t: _where_known(t.Y[:, j], lambda y: half_rank(y).z) - total(lessons, t.F), problem.deterministic
         )

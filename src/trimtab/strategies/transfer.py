@@ -7,7 +7,8 @@ Each source has a model of its own, fitted once (a teacher). The goal is then mo
 where m_i is a teacher's mean, c_i its average over the known points, and g a Gaussian process of what the teachers leave
 over (stacked residuals, as in Golovin et al. 2017). The weights are those of a ridge regression of the results on the
 means, drawn to equal shares while results are few. That is the guard against misleading sources: a teacher that ranks the
-known points the wrong way round, or no better than chance, is dropped.
+known points the wrong way round, or hardly better than chance, is dropped. Settings of sources are tried in turn with points
+of the usual design, so that a source that is dropped has cost two of its four points.
 
 Notation: n known points, s sources, d columns.
 """
@@ -20,16 +21,16 @@ from scipy.optimize import nnls
 from ..numerics import gp
 from ..numerics.warp import half_rank
 from ..space import Space
-from . import Array, Problem, Rows, Source
+from . import Array, Problem, Source
 from .features import Features
 
 _ROWS = 160  # of a source that its model is conditioned on: the best half of them, and some spread over the rest
-_STARTS = 5  # settings that sources propose before there is a model, at most
+_STARTS = 5  # settings that sources propose while there is no model, at most
 _BEST = 20  # settings of each source among which those are chosen
 _PULL = 1.0  # results that the shares before the first result are worth
 _TRUST = 0.8  # sum of those shares
-_JUDGED = 5  # results from which on teachers are judged
-_FIT = 0.1  # rank correlation with the results below which a teacher is dropped
+_JUDGED = 4  # results from which on teachers are judged
+_FIT = 0.25  # rank correlation with the results below which a teacher is dropped
 
 
 def teachers(problem: Problem) -> list[gp.Posterior]:
@@ -67,15 +68,6 @@ def lessons_of(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[tuple
     pull = np.sqrt(_PULL) * np.eye(len(kept))
     weights, _ = nnls(np.vstack([M[:, kept] - centres, pull]), np.concatenate([z - z.mean(), pull @ prior]))
     return tuple((float(a), float(c), known[i]) for a, c, i in zip(weights, centres, kept, strict=True) if a > 0)
-
-
-def trusted(problem: Problem, rows: Rows) -> bool:
-    """Whether there are results enough to judge the sources, and some source agrees with them."""
-    known = ~np.isnan(rows.Y).any(1)
-    if problem.goals != 1 or not problem.sources or known.sum() < _JUDGED:
-        return False
-    F = Features.of(problem.space).encode(rows.X[known])
-    return bool(lessons_of(teachers(problem), F, half_rank(rows.Y[known, 0]).z))
 
 
 def total(lessons: Sequence[tuple[float, float, gp.Posterior]], F: Array) -> Array:
