@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import wilcoxon
+from scipy.stats import kendalltau, wilcoxon
 
 import trimtab as tt
 from trimtab import stopping
@@ -15,7 +15,7 @@ from trimtab.goals import Goal, constraint
 from trimtab.records import StudySpec
 from trimtab.stopping.alone import Plateau, Threshold
 from trimtab.stopping.folds import signed_rank
-from trimtab.stopping.halving import Asha, Hyperband
+from trimtab.stopping.halving import Asha, Hyperband, agreement
 from trimtab.stopping.jury import Jury, rehear
 from trimtab.stopping.percentile import Median
 from trimtab.stopping.rungs import Rung
@@ -77,8 +77,33 @@ def test_a_fidelity_that_makes_no_sense_is_refused(how):
 
 
 def test_asha_keeps_the_best_third_of_each_rung_and_stops_nobody_on_a_thin_one():
-    stops = told(jury(Asha()), flat([0.5, 0.9, 0.6, 0.4, 0.7, 0.1]))
+    stops = told(jury(Asha(trust=0)), flat([0.5, 0.9, 0.6, 0.4, 0.7, 0.1]))
     assert stops == {2: 1, 4: 1}  # 0.9 came second, when the rung was thin; 0.4 is the best of four
+
+
+def test_asha_stops_nobody_at_an_early_rung_that_says_nothing_of_the_next_one():
+    rng = np.random.default_rng(0)
+    ends = rng.random(40)
+    told_apart = told(jury(Asha()), {n: [(1, e), (3, e), (9, e), (27, e)] for n, e in enumerate(ends)})
+    reversed_ = told(jury(Asha()), {n: [(1, 1 - e), (3, e), (9, e), (27, e)] for n, e in enumerate(ends)})
+    assert 1 in told_apart.values()
+    assert (
+        min(n for n, step in told_apart.items() if step == 1) >= 8
+    )  # so many have to go on before the rung is trusted
+    assert set(reversed_.values()) == {3, 9}
+    best = int(ends.argmin())
+    assert best not in reversed_
+
+
+@some
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=20, unique=True))
+def test_agreement_is_kendalls_tau(pairs):
+    a, b = np.array(pairs, dtype=float).T
+    tau = agreement([((0.0, x), (0.0, y)) for x, y in pairs])
+    assert -1 <= tau <= 1
+    if len(set(a)) == len(a) and len(set(b)) == len(b):
+        assert tau == pytest.approx(kendalltau(a, b).statistic)
+    assert agreement([((0.0, x), (0.0, -y)) for x, y in pairs]) == pytest.approx(-tau)
 
 
 def test_hyperband_judges_within_brackets_and_deals_trials_to_all_of_them():
@@ -141,7 +166,8 @@ def test_a_rung_counts_who_is_better(entries):
 
 
 RULES = {
-    "asha": [Asha()],
+    "asha": [Asha(trust=0)],
+    "asha with doubt": [Asha()],
     "hyperband": [Hyperband(eta=2)],
     "median": [Median(least=2)],
     "two rules": [Asha(), Plateau(patience=3)],
@@ -185,7 +211,7 @@ def test_hearing_the_reports_again_gives_the_same_verdicts(case, reports, cut):
 @some
 @given(reports=arrivals())
 def test_asha_stops_nobody_who_is_among_the_best_third_nor_on_a_thin_rung(reports):
-    made, rungs, passed = jury(Asha()), {}, {}
+    made, rungs, passed = jury(Asha(trust=0)), {}, {}
     for number, step, metrics, written in reports:
         new = [r for r in (1, 3, 9) if r <= step and r not in passed.setdefault(number, set())]
         for r in new:
@@ -203,7 +229,7 @@ def test_two_goals_and_a_constraint_rank_by_front_within_the_feasible():
     goals, limit = (Goal("loss", False), Goal("auc", True)), (constraint("size <= 5"),)
     points = [(0.1, 0.5, 1), (0.5, 0.9, 1), (0.3, 0.7, 1), (0.05, 0.99, 9), (0.6, 0.4, 1), (0.05, 0.95, 1)]
     curves = {n: [(1, {"loss": a, "auc": b, "size": s})] for n, (a, b, s) in enumerate(points)}
-    assert told(jury(Asha(), goals=goals, constraints=limit), curves) == {3: 1, 4: 1}
+    assert told(jury(Asha(trust=0), goals=goals, constraints=limit), curves) == {3: 1, 4: 1}
 
 
 @pytest.mark.parametrize(

@@ -1,37 +1,45 @@
-"""Asynchronous successive halving in its stopping form, in one bracket or in Hyperband's.
+"""Asynchronous successive halving in its stopping form, in one bracket or in Hyperband's, with doubt about early rungs.
 
 A trial that reaches a rung goes on if it is among the best 1/eta of all trials that have reached it so far (Li et al.
 2020, "A system for massively parallel hyperparameter tuning", section 3; the stopping form as in Tune and Syne Tune).
 Nobody waits: a trial is judged once a rung, against those who came before. Until a rung holds `least` trials all go on.
+
+An early rung may say nothing of the end, and would then stop the good ones. So a rung below high / factor^2 stops nobody
+until 8 trials have gone on from it to the next one, and only while the order of the latest 32 of them at the two rungs
+agrees by a Kendall's tau of at least `trust`. Those who go on restrict the range, which makes the rung doubt itself
+sooner rather than later; when it stops nobody, new trials show whether it should.
 """
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from ..fidelity import Fidelity
-from . import Heard, needed, within
+from . import Heard, Score, needed, within
 from .rungs import Rung
 
 _GOLDEN = 0.6180339887498949  # its multiples modulo 1 spread evenly, however many there are
+_WITNESSES, _LATEST = 8, 32  # trials that must have gone on from a rung before it is trusted; that are looked at
 
 
 @dataclass(frozen=True)
 class Asha:
     """Stop unless among the best 1/eta of the rung. eta: the fidelity's factor unless given. least: trials in a rung
-    before anyone is stopped there; eta, rounded up, unless given."""
+    before anyone is stopped there; eta, rounded up, unless given. trust: see above; 0 trusts every rung at once."""
 
     eta: float | None = None
     least: int | None = None
+    trust: float = 0.3
     name: str = "asha"
 
     def __post_init__(self) -> None:
-        _check(self.name, self.eta, self.least)
+        _check(self)
 
     def begin(self, fidelity: Fidelity | None) -> "Halving":
         given = needed(self.name, fidelity)
-        return Halving(self.name, [given.rungs[:-1]], [1.0], self.eta or given.factor, self.least)
+        return Halving(self, given, [given.rungs], [1.0])
 
 
 @dataclass(frozen=True)
@@ -41,61 +49,85 @@ class Hyperband:
 
     eta: float | None = None
     least: int | None = None
+    trust: float = 0.0
     name: str = "hyperband"
 
     def __post_init__(self) -> None:
-        _check(self.name, self.eta, self.least)
+        _check(self)
 
     def begin(self, fidelity: Fidelity | None) -> "Halving":
         given = needed(self.name, fidelity)
-        eta = self.eta or given.factor
-        rungs = given.rungs
+        eta, rungs = self.eta or given.factor, given.rungs
         most = len(rungs) - 1
         # n trials begin in the bracket that has s rungs above its first one: (s_max + 1) / (s + 1) * eta^s
         weights = [(most + 1) / (most - i + 1) * eta ** (most - i) for i in range(len(rungs))]
-        return Halving(self.name, [rungs[i:-1] for i in range(len(rungs))], weights, eta, self.least)
+        return Halving(self, given, [rungs[i:] for i in range(len(rungs))], weights)
 
 
-def _check(name: str, eta: float | None, least: int | None) -> None:
-    if eta is not None:
-        within(name, "eta", eta, 1.1, 100)
-    if least is not None:
-        within(name, "least", least, 2, 10**9)
+def _check(rule: Asha | Hyperband) -> None:
+    if rule.eta is not None:
+        within(rule.name, "eta", rule.eta, 1.1, 100)
+    if rule.least is not None:
+        within(rule.name, "least", rule.least, 2, 10**9)
+    within(rule.name, "trust", rule.trust, 0.0, 1.0)
 
 
 class Halving:
-    """The rungs of each bracket. weights: how many trials each bracket gets, in proportion."""
+    """The rungs of each bracket, the top among them. weights: how many trials each bracket gets, in proportion."""
 
     def __init__(
-        self, name: str, levels: Sequence[Sequence[float]], weights: Sequence[float], eta: float, least: int | None
+        self, rule: Asha | Hyperband, fidelity: Fidelity, levels: Sequence[Sequence[float]], weights: Sequence[float]
     ) -> None:
-        self._name, self._levels, self._eta = name, levels, eta
-        self._least = max(2, -int(-eta // 1)) if least is None else least
+        self._name, self._trust, self._levels = rule.name, rule.trust, levels
+        self._eta = rule.eta or fidelity.factor
+        self._early = fidelity.high / fidelity.factor**2
+        self._least = max(2, -int(-self._eta // 1)) if rule.least is None else rule.least
         total = sum(weights)
         self._shares = [sum(weights[: i + 1]) / total for i in range(len(weights))]
-        self._rungs: defaultdict[tuple[int, float], Rung] = defaultdict(Rung)
-        self._passed: dict[int, int] = {}  # how many rungs each trial has behind it
+        self._rungs: defaultdict[tuple[int, int], Rung] = defaultdict(Rung)
+        self._passed: defaultdict[int, list[Score]] = defaultdict(list)  # each trial's scores at the rungs behind it
+        self._witnesses: defaultdict[tuple[int, int], deque[tuple[Score, Score]]] = defaultdict(
+            lambda: deque(maxlen=_LATEST)
+        )  # scores of the latest trials that went on from a rung: there, and at the next
 
     def bracket(self, number: int) -> int:
         """The bracket of a trial."""
         return min(bisect_right(self._shares, (number * _GOLDEN) % 1), len(self._shares) - 1)
 
     def hear(self, heard: Heard) -> str:
-        bracket = self.bracket(heard.number)
+        bracket, passed = self.bracket(heard.number), self._passed[heard.number]
         levels = self._levels[bracket]
-        before, now = self._passed.get(heard.number, 0), bisect_right(levels, heard.step)
+        before, now = len(passed), bisect_right(levels, heard.step)
         if now <= before:
             return ""
-        self._passed[heard.number] = now
-        for level in levels[before:now]:
-            self._rungs[bracket, level].put(heard.number, heard.score)
-        return self._judge(self._rungs[bracket, levels[now - 1]], levels[now - 1], heard.number)
+        if before:
+            self._witnesses[bracket, before - 1].append((passed[-1], heard.score))
+        for k in range(before, now):
+            passed.append(heard.score)
+            self._rungs[bracket, k].put(heard.number, heard.score)
+        return "" if now == len(levels) else self._judge(bracket, now - 1, heard.number)
 
-    def _judge(self, rung: Rung, level: float, number: int) -> str:
+    def _judge(self, bracket: int, k: int, number: int) -> str:
+        rung, level = self._rungs[bracket, k], self._levels[bracket][k]
         n = len(rung)
         if n < self._least:
             return ""
         places, better = max(1, int(n / self._eta)), rung.better(number)
-        if better < places:
+        if better < places or not self._trusted(bracket, k):
             return ""
         return f"{self._name}: {better} of {n - 1} others are better at {level:g}; {places} of {n} go on"
+
+    def _trusted(self, bracket: int, k: int) -> bool:
+        """Whether the order at this rung tells enough of that at the next one."""
+        if self._trust == 0.0 or self._levels[bracket][k] >= self._early:
+            return True
+        witnesses = self._witnesses[bracket, k]
+        return len(witnesses) >= _WITNESSES and agreement(witnesses) >= self._trust
+
+
+def agreement(pairs: Sequence[tuple[Score, Score]]) -> float:
+    """Kendall's tau-a: pairs of trials in the same order at both rungs less those in the opposite one, as a share."""
+    total = 0
+    for (a, b), (c, d) in combinations(pairs, 2):
+        total += (int(a > c) - int(a < c)) * (int(b > d) - int(b < d))
+    return 2 * total / (len(pairs) * (len(pairs) - 1))
