@@ -45,8 +45,7 @@ def written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any
         from .reports.document import render
 
         content = render(
-            s.study, s.trials, s.reports, s.events, s.evidence,
-            {k: v for k, v in s.environment.items() if k != "installed"}, s.findings, s.data, s.at, made,
+            s.study, s.trials, s.reports, s.events, s.evidence, s.environment, s.findings, _described(s), s.at, made,
         ).encode()  # fmt: skip
     else:
         from .dossier.page import page
@@ -54,6 +53,12 @@ def written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any
         content = page(s, framework(template), made).encode()
     body = {"template": template, "position": s.study.position, "form": form[1:], "record": made["sha256"]}
     return content, {**body, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _described(s: Snapshot) -> dict[str, Any] | None:
+    """What is known of the data: what the user says, and the fingerprints on record."""
+    known = {f"{name} ({f['kind']})": f"SHA-256 {f['sha256']}" for name, (_, f) in s.inputs.items()}
+    return {**(s.data or {}), **known} or None
 
 
 def form_of(path: Path) -> str:

@@ -38,21 +38,7 @@ def environment(s: Snapshot) -> list[Part]:
     if not runs:
         return [NO_RUN]
     at = (f"event:{runs[-1].position}",)
-    said = {k: v for k, v in s.environment.items() if k != "installed"}
-    return [Fact(_LABELS.get(label, label.capitalize()), text, at) for label, text in _flat(said)]
-
-
-_LABELS = {
-    "cpus": "Processor cores", "gpus": "Graphics cards", "blas": "BLAS", "numerics": "Numeric fingerprint",
-    "packages": "Packages that shape results", "threads": "Limits of threads",
-}  # fmt: skip
-
-
-def _flat(said: Mapping[str, Any]) -> list[tuple[str, str]]:
-    shown = {k: ", ".join(map(str, v)) or "none" if isinstance(v, list) else v for k, v in said.items()}
-    if "memory" in shown:
-        shown["memory"] = size(float(shown["memory"]))
-    return [(k, v or "none") for k, v in sections.flat(shown)]
+    return [Fact(label, text, at) for label, text in sections.machine(s.environment)]
 
 
 def seeds(s: Snapshot) -> list[Part]:

@@ -264,6 +264,31 @@ def revisions(events: Sequence[Event]) -> Rows:
     return [[str(e.position), moment(e.at), e.kind] for e in made]
 
 
+def machine(environment: Mapping[str, Any]) -> Pairs:
+    """What a study ran on, in words; the list of every package is left out."""
+    made = []
+    for name, v in environment.items():
+        if name == "memory":
+            text = size(float(v))
+        elif isinstance(v, Mapping):
+            text = setting(v) or "none"
+        else:
+            text = (", ".join(map(str, v)) or "none") if isinstance(v, list) else value(v)
+        if name != "installed":
+            made.append((_MACHINE.get(name, name.capitalize()), text))
+    return made
+
+
+_MACHINE = {
+    "cpus": "Processor cores",
+    "gpus": "Graphics cards",
+    "blas": "BLAS",
+    "numerics": "Numeric fingerprint",
+    "packages": "Packages that shape results",
+    "threads": "Limits of threads",
+}
+
+
 def flat(data: Mapping[str, Any]) -> Pairs:
     """A mapping as label and text; nested mappings in one line."""
     return [(str(k).replace("_", " "), setting(v) if isinstance(v, Mapping) else value(v)) for k, v in data.items()]
