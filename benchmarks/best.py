@@ -1,11 +1,11 @@
 """Is the setting that `study.best` names truly better than that of the best single result?
 
-    python benchmarks/best.py [--studies 204] [--trials 100]
+    python benchmarks/best.py [--studies 204] [--trials 100] [--search random|auto]
 
-Studies of the default strategy on the problems of benchmarks/noisy.py, with noise of 0.3, 1 and 2 times the spread of the
-true loss over random settings. The figure is the true loss of the named setting above that of the truly best one that the
-study tried, in units of that spread; smaller is better. "evidence" is the setting that the certificate chooses after it
-has measured the finalists again (20 further runs). Prints a table and writes benchmarks/results/best.csv.
+Studies on the problems of benchmarks/noisy.py, with noise of 0.3, 1 and 2 times the spread of the true loss over random
+settings. The figure is the true loss of the named setting above that of the truly best one that the study tried, in units
+of that spread; smaller is better. `random`: random settings, given to the function behind `study.best`; seconds. `auto`:
+studies of the default strategy; minutes. Prints a table and writes benchmarks/results/best.csv.
 """
 
 import os
@@ -18,49 +18,70 @@ import csv
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from noisy import Problem, problems
 
 import trimtab as tt
+from trimtab.engine import Candidate
+from trimtab.goals import Goal
+from trimtab.objective import ActiveTrial
+from trimtab.records import Purpose, State, StudySpec, Trial
+from trimtab.standing import standings
 
-HEAD = ["noise / signal", "studies", "best single", "study.best", "difference", "se", "evidence"]
+Params = Mapping[str, Any]
+Tried = list[tuple[Params, float]]
+HEAD = ["noise / signal", "studies", "best single", "study.best", "difference", "se"]
 
 
-def study(p: Problem, ratio: float, seed: int, trials: int) -> tuple[float, float, float]:
-    """Regrets of the best single result, of study.best and of the certificate's choice."""
-    sd = ratio * p.signal
+def study(p: Problem, ratio: float, seed: int, trials: int, search: str) -> tuple[float, float]:
+    """Regrets of the best single result and of study.best."""
+    tried, best = (by_record if search == "auto" else at_random)(p, ratio * p.signal, seed, trials)
+    least = min(p.loss(s) for s, _ in tried)
+    single, _ = min(tried, key=lambda t: t[1])
+    return (p.loss(single) - least) / p.signal, (p.loss(best) - least) / p.signal
 
-    def objective(trial: object) -> float:
-        noise = random.Random(f"{trial.seed}/{trial.number}").gauss(0, sd)
-        return p.loss(trial.params) + noise
+
+def at_random(p: Problem, sd: float, seed: int, trials: int) -> tuple[Tried, Params]:
+    """Random settings with their noisy losses, and what the data supports of them."""
+    rng = np.random.default_rng([seed, *map(ord, p.name)])
+    tried = [(s, p.loss(s) + sd * rng.standard_normal()) for s in p.space.decode(p.space.sample(trials, rng))]
+    told = [
+        Candidate(Trial(0, i, State.DONE, Purpose.SEARCH, s, 0), {"loss": y}, 1, True) for i, (s, y) in enumerate(tried)
+    ]
+    found = standings(StudySpec("best", p.space, (Goal("loss", False),)), told)
+    return tried, found.order[0].candidate.trial.params
+
+
+def by_record(p: Problem, sd: float, seed: int, trials: int) -> tuple[Tried, Params]:
+    """The same of a study of the default strategy."""
+
+    def objective(trial: ActiveTrial) -> float:
+        return p.loss(trial.params) + random.Random(f"{trial.seed}/{trial.number}").gauss(0, sd)
 
     made = tt.Study("best", p.space, minimize="loss", baseline=p.baseline, seed=seed)
     made.run(objective, trials=trials, quiet=True)
-    done = [t for t in made.trials if t.state == "done"]
-    least = min(p.loss(t.params) for t in done)
-    single = min(done, key=lambda t: t.metrics["loss"])
-    proof = made.evidence(objective, replicates=2, quiet=True)
-    single_, best, chosen = ((p.loss(s) - least) / p.signal for s in (single.params, made.best.params, proof.tuned))
-    return single_, best, chosen
+    return [(t.params, t.metrics["loss"]) for t in made.trials], made.best.params
 
 
-def line(name: str, rows: Sequence[tuple[float, float, float]]) -> list[object]:
-    single, best, chosen = np.mean(rows, axis=0)
-    d = np.array([b - s for s, b, _ in rows])
-    return [name, len(rows), single, best, d.mean(), d.std(ddof=1) / math.sqrt(len(d)), chosen]
+def line(name: str, rows: Sequence[tuple[float, float]]) -> list[object]:
+    single, best = np.mean(rows, axis=0)
+    d = np.array([b - s for s, b in rows])
+    return [name, len(rows), single, best, d.mean(), d.std(ddof=1) / math.sqrt(len(d))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=204)
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--search", choices=["random", "auto"], default="random")
     asked = parser.parse_args()
     began, every, table = time.process_time(), problems(), []
     rows = {
-        ratio: [study(p, ratio, s, asked.trials) for s in range(asked.studies // 12) for p in every]
+        ratio: [study(p, ratio, s, asked.trials, asked.search) for s in range(asked.studies // 12) for p in every]
         for ratio in (0.3, 1.0, 2.0)
     }
     table = [line(f"{ratio:g}", found) for ratio, found in rows.items()]
