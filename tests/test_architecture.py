@@ -29,6 +29,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "seals": ("records", "canonical"),
     "verify": ("records", "chain"),
     "strategies": ("space", "numerics", "errors"),
+    "testing": ("strategies", "space", "errors"),
     "evidence": ("errors", "records", "space", "goals", "numerics", "strategies", "words"),
     "standing": ("records", "space", "engine", "evidence", "words"),
     "validation": ("errors", "words", "capture", "objective"),

@@ -1,5 +1,6 @@
 """Grid search: every point of a finite space once, in an order that covers the space wherever it is cut off."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,7 +22,7 @@ class Grid:
     def init(self, problem: Problem) -> History:
         """Raises SpecError if the space is infinite."""
         space = problem.space
-        if np.isinf(size(space)):
+        if size(space) == math.inf:
             endless = [name for name, cells in zip(space.names, space.cells, strict=True) if np.isinf(cells)]
             raise SpecError(
                 f"strategy='grid' needs a finite space; continuous: {', '.join(endless)}; "

@@ -1,0 +1,18 @@
+"""Checks with which a plug-in proves itself in its own test suite.
+
+    import pytest
+    from trimtab.testing import STRATEGY_CHECKS
+
+    @pytest.mark.parametrize("check", STRATEGY_CHECKS)
+    def test_the_laws_of_a_strategy(check):
+        check(MyStrategy())
+
+A check takes a strategy, tries it on random problems that are the same each time, and raises `Violation`, an
+AssertionError that names the law and the case, where it breaks one. Warnings count as errors. No test framework is
+needed: `check_strategy(MyStrategy())` runs them all.
+"""
+
+from .laws import STRATEGY_CHECKS, Violation, check_strategy
+from .spaces import random_space
+
+__all__ = ["STRATEGY_CHECKS", "Violation", "check_strategy", "random_space"]

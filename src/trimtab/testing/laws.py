@@ -1,0 +1,214 @@
+"""What every strategy must do, whatever its algorithm: legal, new, reproducible proposals from any history.
+
+The checks know only the protocol of `strategies`.
+"""
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import wraps
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from ..strategies import Array, Problem, Proposal, Rows, Strategy
+from .problems import FINITE, HARD, LINES, ODD, SAFE, WIDE, part, random_history, random_problem
+
+Check = Callable[[Strategy[Any]], None]
+
+_SEEDS = range(25)
+_COUNTABLE = 20_000  # points of a space that are counted
+
+
+class Violation(AssertionError):
+    """A law that a strategy breaks, and the case in which it does."""
+
+
+def require(holds: object, law: str, case: object) -> None:
+    if not holds:
+        raise Violation(f"{law} (case: {case})")
+
+
+def _strict(check: Check) -> Check:
+    """The check with warnings as errors."""
+
+    @wraps(check)
+    def strict(made: Strategy[Any]) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            check(made)
+
+    return strict
+
+
+@_strict
+def proposals_are_legal_new_and_as_many_as_asked(made: Strategy[Any]) -> None:
+    for seed in _SEEDS:
+        random, rng = Random(seed), np.random.default_rng(seed)
+        problem = random_problem(made, random)
+        rows = random_history(problem, random.choice([0, 1, 5, 12, 25, 60]), rng)
+        pending = problem.space.sample(random.choice([0, 0, 1, 4]), rng)
+        _judge(made, problem, rows, pending, random.randint(1, 8), f"seed {seed}, {problem}")
+
+
+@_strict
+def equal_inputs_give_equal_proposals_and_are_left_alone(made: Strategy[Any]) -> None:
+    for seed in _SEEDS:
+        random, rng = Random(seed), np.random.default_rng(seed)
+        problem = random_problem(made, random)
+        rows = random_history(problem, random.choice([3, 15, 31]), rng)
+        pending = problem.space.sample(2, rng)
+        arrays = [rows.X, rows.Y, rows.C, rows.cost, rows.seed, pending]
+        before = [a.copy() for a in arrays]
+        first = _propose(made, problem, rows, pending, 2, seed)
+        for array in arrays:
+            array.setflags(write=False)
+        again = _propose(made, problem, rows, pending, 2, seed)
+        require(_points(again) == _points(first), "equal inputs must give equal proposals", f"seed {seed}")
+        same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(arrays, before, strict=True))
+        require(same, "rows and pending must not be changed", f"seed {seed}")
+
+
+@_strict
+def telling_in_pieces_is_telling_at_once(made: Strategy[Any]) -> None:
+    for seed in _SEEDS:
+        rng = np.random.default_rng(seed)
+        problem, cut = random_problem(made, Random(seed)), seed % 25
+        rows, none = random_history(problem, 24, rng), problem.space.sample(0, rng)
+        in_two = made.tell(made.tell(made.init(problem), part(rows, 0, cut)), part(rows, cut, 24))
+        one_by_one = made.init(problem)
+        for i in range(24):
+            one_by_one = made.tell(one_by_one, part(rows, i, i + 1))
+            if i in (11, 20):  # asking on the way changes nothing
+                made.ask(one_by_one, none, 1, np.random.default_rng(i))
+        expected = _points(_propose(made, problem, rows, none, 2, seed))
+        for state in (in_two, one_by_one):
+            found = _points(made.ask(state, none, 2, np.random.default_rng(seed)))
+            require(found == expected, "tell(tell(s, A), B) must equal tell(s, A + B)", f"seed {seed}, cut {cut}")
+
+
+@_strict
+def a_finite_space_is_exhausted_exactly(made: Strategy[Any]) -> None:
+    for replicates in (1, 2):
+        problem = Problem(FINITE, budget=8, replicates=replicates)
+        state, pending, total = made.init(problem), FINITE.sample(0, np.random.default_rng(0)), 0
+        rows = Rows.empty(3, 1, 0)
+        for turn in range(50):
+            proposals = made.ask(state, pending, 3, np.random.default_rng(turn))
+            _check(problem, rows, pending, 3, proposals, f"{FINITE}, turn {turn}")
+            if not proposals:
+                break
+            X = np.stack([p.x for p in proposals])
+            Y, zeros = np.nan_to_num(X).sum(1, keepdims=True), np.zeros(len(X))
+            new = Rows(X, Y, np.empty((len(X), 0)), zeros, zeros)
+            state, rows, total = made.tell(state, new), rows + new, total + len(proposals)
+        every = FINITE.cardinality() * replicates
+        require(total == every, f"all {every} points of a finite space must be proposed, not {total}", FINITE)
+
+
+@_strict
+def small_and_odd_spaces_are_searched(made: Strategy[Any]) -> None:
+    for case, space in ODD.items():
+        problem = Problem(space, budget=100)
+        for n in (0, 1, 15):
+            rows = random_history(problem, n, np.random.default_rng(n))
+            _judge(made, problem, rows, rows.X[:0], 4, f"{case}, {n} results")
+
+
+@_strict
+def a_hundred_parameters_are_searched(made: Strategy[Any]) -> None:
+    problem = Problem(WIDE, budget=200)
+    for n in (0, 5, 60):
+        rows = random_history(problem, n, np.random.default_rng(n))
+        _judge(made, problem, rows, rows.X[:0], 2, f"100 parameters, {n} results")
+
+
+@_strict
+def hard_numbers_still_give_valid_proposals(made: Strategy[Any]) -> None:
+    X = SAFE.sample(LINES, np.random.default_rng(1))
+    ones = np.ones(LINES)
+    for case, values in HARD.items():
+        Y, C = values["Y"], values.get("C", np.empty((LINES, 0)))
+        usual, equal = (Rows(x, Y, C, ones, ones) for x in (X, X[[3] * LINES]))
+        for rows, budget in ((usual, 50), (equal, 50), (part(usual, 0, 6), 8)):
+            problem = Problem(SAFE, budget=budget, constraints=C.shape[1])
+            _judge(made, problem, rows, X[:2], 3, case)
+            twice = replace(rows, Y=np.hstack([rows.Y, rows.Y[::-1]]))
+            _judge(made, replace(problem, goals=2), twice, X[:2], 2, f"{case}, two goals")
+
+
+@_strict
+def long_histories_are_searched(made: Strategy[Any]) -> None:
+    problem = Problem(SAFE, budget=5000)
+    for n in (300, 1000, 2100):
+        rows = random_history(problem, n, np.random.default_rng(n))
+        proposals = _judge(made, problem, rows, rows.X[:0], 2, f"{n} results")
+        in_two = made.tell(made.tell(made.init(problem), part(rows, 0, n - 150)), part(rows, n - 150, n))
+        found = made.ask(in_two, rows.X[:0], 2, np.random.default_rng(0))
+        require(_points(found) == _points(proposals), "tell(tell(s, A), B) must equal tell(s, A + B)", f"{n} results")
+
+
+STRATEGY_CHECKS: Sequence[Check] = (
+    proposals_are_legal_new_and_as_many_as_asked,
+    equal_inputs_give_equal_proposals_and_are_left_alone,
+    telling_in_pieces_is_telling_at_once,
+    a_finite_space_is_exhausted_exactly,
+    small_and_odd_spaces_are_searched,
+    a_hundred_parameters_are_searched,
+    hard_numbers_still_give_valid_proposals,
+    long_histories_are_searched,
+)
+
+
+def check_strategy(made: Strategy[Any]) -> None:
+    """All checks. Raises Violation at the first law that is broken."""
+    for check in STRATEGY_CHECKS:
+        check(made)
+
+
+# ---------------------------------------------------------------------------------------------------- one proposal
+
+
+def _propose(
+    made: Strategy[Any], problem: Problem, rows: Rows, pending: Array, n: int, seed: int = 0
+) -> list[Proposal]:
+    return made.ask(made.tell(made.init(problem), rows), pending, n, np.random.default_rng(seed))
+
+
+def _judge(made: Strategy[Any], problem: Problem, rows: Rows, pending: Array, n: int, case: str) -> list[Proposal]:
+    """Proposals that keep every rule."""
+    proposals = _propose(made, problem, rows, pending, n)
+    _check(problem, rows, pending, n, proposals, case)
+    return proposals
+
+
+def _check(problem: Problem, rows: Rows, pending: Array, n: int, proposals: list[Proposal], case: str) -> None:
+    space, due = problem.space, min(n, _free(problem, rows, pending))
+    require(len(proposals) == due, f"{due} proposals are due, not {len(proposals)}", case)
+    taken = space.keys(np.concatenate([rows.X, pending]))
+    for p in proposals:
+        require(p.x.shape == (len(space),), f"x must have the shape {(len(space),)}, not {p.x.shape}", case)
+        snapped = np.array_equal(space.snap(p.x[None])[0], p.x, equal_nan=True)
+        require(snapped, f"x must be snapped: return space.snap(X); {p.x} is not", case)
+        require(space.allowed(p.x[None]).all(), f"x must be allowed: see space.allowed; {p.x} is not", case)
+        space.validate(space.decode(p.x[None])[0])
+        taken.append(space.key(p.x))
+        new = taken.count(taken[-1]) <= problem.replicates
+        require(new, f"a point may be proposed {problem.replicates} times; {p.x} was taken so often before", case)
+        require(p.parent is None or isinstance(p.parent, int), f"parent must be a number or None: {p.parent!r}", case)
+        json.dumps(dict(p.why), allow_nan=False)
+
+
+def _free(problem: Problem, rows: Rows, pending: Array) -> float:
+    """How many proposals the problem still has room for."""
+    if problem.space.cardinality() > _COUNTABLE:
+        return np.inf
+    taken = problem.space.keys(np.concatenate([rows.X, pending]))
+    every = problem.space.keys(problem.space.encode(list(problem.space)))
+    return sum(max(problem.replicates - taken.count(key), 0) for key in every)
+
+
+def _points(proposals: list[Proposal]) -> list[list[str]]:
+    return [[value.hex() for value in p.x.tolist()] for p in proposals]
