@@ -205,6 +205,18 @@ def test_tables_keep_their_columns_and_change_the_fingerprint():
     assert tt.CrossValidation(KNeighborsClassifier(), changed, target).protocol["data"]["X"]["sha256"] != before
 
 
+def test_an_import_path_says_the_same_of_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "protocol.py").write_text(
+        "import trimtab as tt\nfrom sklearn.datasets import load_iris\nfrom sklearn.neighbors import KNeighborsClassifier\n"
+        "cv = tt.CrossValidation(KNeighborsClassifier(), *load_iris(return_X_y=True), folds=3)\n"
+    )
+    study = tt.Study("path", SPACE, maximize="accuracy", strategy="sobol", seed=2)
+    study.run("protocol.py:cv", trials=3, quiet=True)
+    found = study.evidence("protocol.py:cv", tuned=1, quiet=True)
+    assert (found.test_train_ratio, len(found.pairs)) == (0.5, 6)
+
+
 def test_it_reaches_worker_processes():
     study = tt.Study("workers", SPACE, maximize="accuracy", strategy="sobol", seed=2)
     study.run(made(folds=2), trials=3, workers=2, quiet=True)

@@ -376,8 +376,11 @@ class Study(Audited):
         given. equivalence: a difference that does not matter; minimum_effect: the gain that "proven" needs; both in the
         metric's unit, fixed before the runs. sequential: add pairs until the answer is clear or there are `replicates`.
         """
-        ratio = getattr(objective, "test_train_ratio", 0.0) if test_train_ratio is None else test_train_ratio
-        pairs = getattr(objective, "replicates", 20) if replicates is None else replicates
+        from .objective import found
+
+        said = objective if None not in (test_train_ratio, replicates) else found(objective)
+        ratio = getattr(said, "test_train_ratio", 0.0) if test_train_ratio is None else test_train_ratio
+        pairs = getattr(said, "replicates", 20) if replicates is None else replicates
         asked = proof.Question(pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential)
         how = (workers, resources or Resources(), supervised, quiet)
         return proof.prove(self._book, asked, lambda: runner.staff(self._book, objective, *how))
@@ -387,7 +390,9 @@ class Study(Audited):
     ) -> Evidence:
         """Look at the rows that a `CrossValidation` kept apart: tuned (the certified setting, else the best, else the trial
         named) against baseline, trained once each on all other rows. Every look is an event of the record."""
-        return holdout.look(self._book, objective, tuned, metric, equivalence)
+        from .objective import found
+
+        return holdout.look(self._book, found(objective), tuned, metric, equivalence)
 
     # ------------------------------------------------------------------------------------------ record and revisions
 

@@ -19,7 +19,18 @@ from .evaluation import ERROR, ActiveTrial, Message, Objective, Send, TrialFaile
 if TYPE_CHECKING:
     from ..records import StudySpec
 
-__all__ = ["ActiveTrial", "Command", "Run", "Source", "TrialFailed", "evaluate", "load", "report_metrics", "source"]
+__all__ = [
+    "ActiveTrial",
+    "Command",
+    "Run",
+    "Source",
+    "TrialFailed",
+    "evaluate",
+    "found",
+    "load",
+    "report_metrics",
+    "source",
+]
 
 Run = Callable[[Mapping[str, Any], Send], Message]
 """(payload, send) -> last message: one evaluation (see evaluation.evaluate)."""
@@ -70,6 +81,14 @@ def _contained(objective: Objective, payload: Mapping[str, Any], send: Send) -> 
         return evaluate(objective, payload, send)
     except KeyboardInterrupt as error:
         return failure(error)
+
+
+def found(objective: Any) -> Any:
+    """What an objective's own words (`replicates`, `test_train_ratio`) are read from: the object that an import path names.
+
+    Raises ObjectiveError for a path that leads nowhere.
+    """
+    return paths.find(objective)[0] if isinstance(objective, str) else objective
 
 
 def load(source: Source) -> Run:
