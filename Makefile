@@ -1,12 +1,13 @@
 # make demo   tune a real model, prove the gain, write a report      make test   everything that needs no system package
 # make lint   style and types        make bench   figures that the README quotes        make browser   reports in Chromium
+# make ray    trials on a local Ray cluster
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint bench browser clean
+.PHONY: demo test lint bench browser ray clean
 
 demo: $(VENV)/.demo
 	$(BIN)/trimtab demo
@@ -28,6 +29,10 @@ bench: $(VENV)/.dev
 browser: $(VENV)/.dev
 	command -v chromium >/dev/null || (apt-get update -q && apt-get install -y -q chromium)
 	$(BIN)/python -m pytest tests/browser
+
+ray: $(VENV)/.dev
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,ray]"
+	$(BIN)/python -m pytest tests/ray
 
 $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -19,7 +19,7 @@ from .book import Book
 from .capture import environment
 from .clock import SYSTEM, Clock
 from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
-from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError
+from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError, nearest
 from .executors import Executor
 from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
 from .storage import INTERRUPTED, LEASE, Claim
@@ -49,8 +49,12 @@ class Staff:
     lease: float = LEASE
 
 
-def executor(called: "Source", workers: int, resources: Resources, supervised: bool) -> Executor:
-    """Where an objective runs: in this process, or in supervised ones (see `staff`)."""
+def executor(called: "Source", workers: int, resources: Resources, supervised: bool, kind: str = "local") -> Executor:
+    """Where an objective runs: in this process, in supervised ones (see `staff`), or on a Ray cluster."""
+    if kind == "ray":
+        return _ray(called, workers, resources)
+    if kind != "local":
+        raise SpecError(f"executor={kind!r} is not known{nearest(kind, ['local', 'ray'])}")
     if supervised or workers > 1 or resources.limited:
         from .executors.local import Local
 
@@ -61,9 +65,19 @@ def executor(called: "Source", workers: int, resources: Resources, supervised: b
     return Inline(load(called))
 
 
+def _ray(called: "Source", workers: int, resources: Resources) -> Executor:
+    try:
+        import ray  # noqa: F401
+    except ImportError as error:
+        raise SpecError(f"executor='ray' needs the package ray ({error}): pip install 'trimtab[ray]'") from None
+    from .executors.ray import Ray
+
+    return Ray(workers, called, resources)
+
+
 @contextmanager
 def staff(
-    book: Book, objective: Any, workers: int, resources: Resources, supervised: bool, quiet: bool
+    book: Book, objective: Any, workers: int, resources: Resources, supervised: bool, quiet: bool, kind: str = "local"
 ) -> Iterator[Staff]:
     """Workers for an objective, with a progress line; all of it is put away whatever happens.
 
@@ -76,7 +90,7 @@ def staff(
         raise SpecError(f"workers={workers!r} must be a whole number of at least 1")
     _priced(book, resources)
     called = source(objective, book.spec)
-    slots = executor(called, workers, resources, supervised)
+    slots = executor(called, workers, resources, supervised, kind)
     said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
     if isinstance(protocol := getattr(called.call, "protocol", None), Mapping):
         said["protocol"] = dict(protocol)

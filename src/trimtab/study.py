@@ -301,14 +301,16 @@ class Study(Audited):
         workers: int = 1,
         resources: Resources | None = None,
         supervised: bool = False,
+        executor: str = "local",
         quiet: bool = False,
     ) -> None:
         """Run search trials until the study has `trials` finished ones, the budget is spent or `time` has passed.
 
         objective: a function of the trial, "file.py:function", "package.module:function" or a Command. workers: processes
         that are supervised and replaced when they die; one worker without limits runs in this process, unless
-        `supervised`. Running the same line again goes on where the record stands. It waits for trials that other processes
-        run, but not for those that were asked for without a lease.
+        `supervised`. executor: "local", or "ray": one actor per worker on a Ray cluster. Running the same line again goes on
+        where the record stands. It waits for trials that other processes run, but not for those that were asked for without
+        a lease.
 
         Raises RunFailed after max_failures failures in a row, ObjectiveError, KeyboardInterrupt (running trials go back to
         the queue).
@@ -318,7 +320,9 @@ class Study(Audited):
             raise SpecError(_closed(self.record))
         for notice in [] if quiet else self._book.shortcomings():
             sys.stderr.write(f"{self.name}: {notice}\n")
-        with runner.staff(self._book, objective, workers, resources or Resources(), supervised, quiet) as staff:
+        with runner.staff(
+            self._book, objective, workers, resources or Resources(), supervised, quiet, executor
+        ) as staff:
             runner.search(self._book, staff, terms)
 
     def submit(self, objective: Any, *, resources: Resources | None = None) -> None:

@@ -57,10 +57,15 @@ def demo(quick: bool, out: str, workers: int) -> None:
 @click.option("--trials", type=click.IntRange(1), help="Return when the study has so many finished trials.")
 @click.option("--time", metavar="DURATION", help='Return after this time, such as "30m".')
 @click.option("--workers", type=click.IntRange(1), help="Worker processes; else what the file says.")
+@click.option(
+    "--executor", default="local", show_default=True, type=click.Choice(["local", "ray"]), help="Where trials run."
+)
 @click.option("--fresh", is_flag=True, help="Archive the study of this name and begin anew.")
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @storage_flag
-def run(file: str, trials: int | None, time: str | None, workers: int | None, fresh: bool, quiet: bool) -> None:
+def run(
+    file: str, trials: int | None, time: str | None, workers: int | None, executor: str, fresh: bool, quiet: bool
+) -> None:
     """Run the study in FILE (YAML), or continue it."""
     from .. import console
     from ..allowed import remember
@@ -78,7 +83,7 @@ def run(file: str, trials: int | None, time: str | None, workers: int | None, fr
         click.echo(f"trimtab: {error.filename}: {error.strerror}; `evidence` will need --file", err=True)
     limits: Mapping[str, Any] = {"trials": trials, "time": time, "workers": workers or told.workers}
     with resumable():
-        study.run(told.objective, **limits, resources=told.resources, supervised=True, quiet=quiet)
+        study.run(told.objective, **limits, resources=told.resources, supervised=True, executor=executor, quiet=quiet)
     click.echo(console.facts({"study": told.name, **console.answers(study)}))
     if study.counts["failed"] and not study.counts["done"]:
         raise Ended(1, f"study {told.name!r}: no trial succeeded; see why: trimtab trials {shlex.quote(told.name)}")

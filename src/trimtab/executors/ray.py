@@ -1,0 +1,151 @@
+"""Jobs on a Ray cluster: each slot is an actor that holds the CPUs, GPUs and memory of one trial.
+
+The actor runs its jobs in a supervised process beside it, as `local` does, so that limits, captured output and the end of
+children are the same on every node, and relays their messages. What Ray cannot place yet is pending demand, which its
+autoscaler sees. A node that is lost takes its actors along: their jobs come back as killed from outside.
+"""
+
+import pickle
+import queue
+import signal
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..records import Resources
+from . import Exit, Job
+from .child import Task
+from .local import Local
+
+UNPLACED = 10.0  # seconds after which a job whose actor finds no room is given to one that is idle
+_BEAT = 1.0  # seconds between two looks of an actor at its process
+
+
+class Host:
+    """Lives on a node: carries out one job at a time. `run` and `next` are called from two threads."""
+
+    def __init__(self, task: bytes, resources: Resources) -> None:
+        self._local = Local(1, pickle.loads(task), resources)
+        self._resources = resources
+        self._out: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run(self, key: tuple[int, int, int], payload: dict[str, Any]) -> None:
+        """Carry out a job to its end."""
+        self._out.put(("placed", None))
+        self._local.launch(Job(key, payload, self._relay, self._resources))
+        while not (ended := self._local.reap(_BEAT)):
+            pass
+        self._out.put(("exit", ended[0][1]))
+
+    def _relay(self, message: Any) -> Any:
+        self._out.put(("message", message))
+        return self._replies.get()
+
+    def next(self, reply: Any = None) -> tuple[str, Any]:
+        """Hand on the reply to the last message, if there was one; the next message, or how the job ended."""
+        if reply is not None:
+            self._replies.put(reply)
+        return self._out.get()
+
+
+class Ray:
+    """`slots` actors at once on the cluster to which this program is connected; else the one that RAY_ADDRESS names, else
+    a new one on this machine.
+
+    Raises what pickling the task or connecting raises.
+    """
+
+    def __init__(self, slots: int, task: Task, resources: Resources) -> None:
+        import ray
+
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False)
+        self._ray, self._slots, self._resources = ray, slots, resources
+        self._task = ray.put(pickle.dumps(task))
+        self._make = ray.remote(Host).options(
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            memory=int(resources.memory) if resources.memory else None,
+            max_concurrency=2,
+            max_restarts=0,
+        )
+        self._busy: dict[Any, _Held] = {}  # what is awaited -> who is to say it
+        self._idle: list[Any] = []
+        self._ended: list[tuple[Job, Exit]] = []
+
+    def free(self) -> int:
+        return max(0, self._slots - len(self._busy) - len(self._ended))
+
+    def launch(self, job: Job) -> None:
+        """Give the job to an idle actor, or to a new one, which Ray places where there is room."""
+        self._begin(job, self._idle.pop() if self._idle else self._make.remote(self._task, self._resources))
+
+    def _begin(self, job: Job, host: Any) -> None:
+        host.run.remote(job.key, dict(job.payload))
+        self._busy[host.next.remote()] = _Held(job, host, time.monotonic())
+
+    def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
+        deadline = time.monotonic() + wait
+        while True:
+            self._move()
+            if self._busy:
+                left = 0.0 if self._ended else max(0.0, deadline - time.monotonic())
+                ready, _ = self._ray.wait([*self._busy], num_returns=1, timeout=left)
+                for said in ready:
+                    self._hear(said)
+            if self._ended or not self._busy or time.monotonic() >= deadline:
+                ended, self._ended = self._ended, []
+                return ended
+
+    def _move(self) -> None:
+        """Jobs whose actors find no room go to actors that have nothing to do, and hold the room."""
+        late = time.monotonic() - UNPLACED
+        for awaited, held in [*self._busy.items()]:
+            if self._idle and not held.placed and held.began < late:
+                del self._busy[awaited]
+                self._ray.kill(held.host)
+                self._begin(held.job, self._idle.pop())
+
+    def _hear(self, said: Any) -> None:
+        """A message or the end of a job; an actor that is gone was killed, with its node or alone."""
+        held = self._busy.pop(said)
+        try:
+            kind, what = self._ray.get(said)
+        except self._ray.exceptions.RayError as error:
+            lost = Exit(signal=signal.SIGKILL, output=f"its actor is gone: {error}", cost=_since(held.began))
+            self._ended.append((held.job, lost))
+            return
+        if kind == "exit":
+            self._idle.append(held.host)
+            self._ended.append((held.job, what))
+            return
+        reply = held.job.listen(what) if kind == "message" else None
+        self._busy[held.host.next.remote(reply)] = replace(held, placed=True)
+
+    def kill(self, job: Job) -> None:
+        for awaited, held in [*self._busy.items()]:
+            if held.job is job:
+                del self._busy[awaited]
+                self._ray.kill(held.host)
+                self._ended.append((job, Exit(killed=True, cost=_since(held.began))))
+
+    def close(self) -> None:
+        """End every actor; the connection to the cluster stays."""
+        for host in [*self._idle, *(held.host for held in self._busy.values())]:
+            self._ray.kill(host)
+        self._busy, self._idle, self._ended = {}, [], []
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A job, its actor, when it was given to it, and whether Ray has found a place for that."""
+
+    job: Job
+    host: Any
+    began: float
+    placed: bool = False
+
+
+def _since(began: float) -> dict[str, float]:
+    return {"wall": time.monotonic() - began}

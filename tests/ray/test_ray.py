@@ -1,0 +1,129 @@
+"""Trials on a real Ray cluster of several nodes on this machine; nodes and drivers that are killed. Run by `make ray`."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+import trimtab as tt
+from trimtab import runner
+from trimtab.errors import SpecError
+from trimtab.records import Resources
+
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (else Ray's workers give way to all else: minutes on a busy machine)
+os.environ["RAY_raylet_start_wait_time_s"] = "300"  # noqa: SIM112
+SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Three nodes with one CPU each."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(2):
+        made.add_node(num_cpus=1)
+    made.wait_for_nodes()
+    ray.init(address=made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def study(url, **how):
+    return tt.Study("s", SPACE, minimize="loss", storage=url, seed=1, strategy="random", **how)
+
+
+def sleeper():
+    """Made here, so that it is sent by value: nodes do not know this module."""
+
+    def slow(trial):
+        trial.report(1, loss=0.5)
+        time.sleep(2)
+        return trial.params["x"]
+
+    return slow
+
+
+def test_trials_run_on_all_nodes_with_reports_limits_and_failures(cluster, url):
+    def objective(trial):
+        trial.report(1, loss=0.5)
+        if trial.number == 1:
+            raise ValueError("boom")
+        if trial.number == 2:
+            time.sleep(60)
+        return trial.params["x"]
+
+    s = study(url)
+    s.run(objective, trials=6, workers=3, executor="ray", resources=Resources(time="3s"), quiet=True)
+    assert [str(t.reason or t.state) for t in s.trials] == ["done", "error", "timeout", "done", "done", "done"]
+    assert s.trials[1].error.startswith("ValueError: boom")
+    assert {r.number for r in s.storage.reports(s.record.id)} == set(range(6))
+    assert all(t.cost.wall > 0 for t in s.trials)
+    assert s.verify() == []
+
+
+def test_jobs_that_find_no_room_wait_for_it(cluster, url, monkeypatch):
+    monkeypatch.setattr("trimtab.executors.ray.UNPLACED", 2.0)
+    s = study(url)
+    s.run(lambda trial: 1.0, trials=8, workers=5, executor="ray", quiet=True)
+    assert s.counts["done"] == 8
+
+
+def test_a_node_that_is_killed_gives_its_trial_back(cluster, url):
+    lost = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+
+    def watch(ledger):
+        if ledger.counts["done"] >= 4 and lost.any_processes_alive():
+            cluster.remove_node(lost, allow_graceful=False)
+
+    s = study(url)
+    with runner.staff(s._book, sleeper(), 4, Resources(), True, True, "ray") as staff:
+        watched = runner.replace(staff, watch=watch)
+        runner.search(s._book, watched, runner.Terms(trials=12))
+    assert not lost.any_processes_alive()
+    assert s.counts["done"] == 12
+    assert max(t.attempt for t in s.trials) == 2
+    assert s.verify() == []
+
+
+DRIVER = """
+    import sys, time
+    import ray
+    import trimtab as tt
+
+    def slow(trial):
+        time.sleep(1)
+        return trial.params["x"]
+
+    ray.init(address=sys.argv[2], log_to_driver=False)
+    space = tt.Space(x=tt.Float(0, 1, default=0.5))
+    study = tt.Study("s", space, minimize="loss", storage=sys.argv[1], seed=1, strategy="random")
+    study.run(slow, trials=10, workers=3, executor="ray", quiet=True)
+    """
+
+
+def test_the_same_line_goes_on_after_kill_9_of_the_driver(cluster, url):
+    call = [sys.executable, "-c", textwrap.dedent(DRIVER), url, cluster.address]
+    driver = subprocess.Popen(call)
+    s = study(url)
+    deadline = time.monotonic() + 120
+    while s.counts["done"] < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    driver.kill()
+    driver.wait()
+    before = s.counts["done"]
+    subprocess.run(call, check=True, timeout=180)
+    assert s.counts["done"] == 10 > before
+    assert [t.number for t in s.trials] == list(range(10))
+    assert s.verify() == []
+
+
+def test_an_executor_that_is_not_known(url):
+    with pytest.raises(SpecError, match=r"executor='rya' is not known; did you mean 'ray'\?"):
+        study(url).run(sleeper(), trials=1, executor="rya", quiet=True)
