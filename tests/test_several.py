@@ -299,7 +299,7 @@ INTERRUPTED = """
     draw, times = random.Random(5), 0
     for _ in range(40):
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.002 + 0.05 * draw.random(), 3.0)  # again, should Python swallow it
+            signal.setitimer(signal.ITIMER_REAL, 0.002 + 0.05 * draw.random(), 30.0)  # again, should Python swallow it
             study.run(objective, trials=100_000, quiet=True)
         except KeyboardInterrupt:
             times += 1

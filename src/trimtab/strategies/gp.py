@@ -157,7 +157,7 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _
     elif len(pending) and not terms:
         kind = "lcb"
         terms.append((goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)])))
-    elif terms or count % 2:
+    elif terms or not _by_bound(count):
         kind = "log-ei"
         terms.append((goals[0], partial(log_improvement, best=_incumbent_mean(known, goals[0]))))
     else:
@@ -177,6 +177,11 @@ def _leaning(prior: Prior | None, known: Surrogate) -> Leaning | None:
         return None
     power = prior.power(known.X, -known.ranking().argsort().astype(float))
     return partial(prior.weighed, power=power) if power > 0 else None
+
+
+def _by_bound(count: int) -> bool:
+    """Whether a proposal maximises the bound, which explores more, rather than the improvement: every second one."""
+    return count % 2 == 0
 
 
 def _by_model(belief: _Belief, taken: Taken, rng: np.random.Generator) -> Proposal | None:

