@@ -82,21 +82,19 @@ def table(name: str, family: Any, dataset: str, goals: list[Column], constraints
 
     choices = family.search_space
     file = Path(hb.__file__).parent / "datasets" / family.__name__.lower() / f"{dataset}.pkl"
+    columns = [*goals, *constraints]
 
     @cache
-    def rows() -> dict[str, Mapping[str, Sequence[float]]]:
-        return dict(pickle.loads(file.read_bytes()))
-
-    def values(row: Mapping[str, Sequence[float]], columns: Sequence[Column]) -> list[float]:
-        return [float(turn(float(np.mean(row[metric])))) for metric, turn in columns]
+    def rows() -> dict[str, list[float]]:
+        whole = pickle.loads(file.read_bytes())
+        return {k: [float(turn(np.mean(row[metric]))) for metric, turn in columns] for k, row in whole.items()}
 
     def evaluate(params: Params) -> tuple[list[float], list[float]]:
         row = rows()["".join(str(options.index(params[n])) for n, options in choices.items())]
-        return values(row, goals), values(row, constraints)
+        return row[: len(goals)], row[len(goals) :]
 
     def known() -> Array:
-        kept = [row for row in rows().values() if all(c <= 0 for c in values(row, constraints))]
-        return np.array([values(row, goals) for row in kept])
+        return np.array([row[: len(goals)] for row in rows().values() if all(c <= 0 for c in row[len(goals) :])])
 
     space = tt.Space({n: tt.Choice(*v, ordered=not isinstance(v[0], str)) for n, v in choices.items()})
     return Problem(name, space, len(goals), len(constraints), evaluate, known)

@@ -55,6 +55,25 @@ def half_rank(y: Array) -> Warped:
     return Warped((z - mean) / sd, raw, median, unit * sd, -mean / sd)
 
 
+def linear_up_to(y: Array, knot: float) -> Warped:
+    """Warp y (n,) as `half_rank` does, but with the spacing kept up to `knot` instead of the median, and equal values
+    kept equal: for a goal of which all values up to there matter alike."""
+    raw = np.clip(y, -HUGE, HUGE)
+    away = raw - knot
+    near = away <= 0
+    unit = float(np.abs(away[near]).max(initial=0.0)) or float(np.abs(away).max()) or 1.0
+    z = away / unit
+    if near.any() and not near.all():
+        order = np.sort(raw)
+        place = (np.searchsorted(order, raw, "left") + np.searchsorted(order, raw, "right")) / (2 * len(raw))
+        spread = np.sqrt(np.mean(z[near] ** 2)) or 1.0
+        z = np.where(near, z, spread * (ndtri(place) - ndtri(near.mean())))
+    sd = float(z.std())
+    sd = sd if sd > 1e-12 else 1.0
+    mean = float(z.mean())
+    return Warped((z - mean) / sd, raw, knot, unit * sd, -mean / sd)
+
+
 @dataclass(frozen=True)
 class Compressed:
     """Standardised constraint values z (n,), and the z of the value 0."""

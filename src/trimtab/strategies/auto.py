@@ -10,6 +10,7 @@ from .points import size
 
 _GRID = 1000  # a finite space up to this size is searched completely if the budget allows
 _MODEL = 2000  # beyond this many results a Gaussian process learns little more from its neighbourhood
+_FRONT = 250  # the same for the models of several goals, which have to know a whole front
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Auto:
     """`grid` where the budget pays for every point, else `gp`; for very long studies one whose cost hardly grows."""
 
     name: str = "auto"
-    version: str = "6"
+    version: str = "7"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> State:
@@ -60,7 +61,7 @@ def choose(problem: Problem, results: int) -> tuple[str, str]:
     points = size(problem.space) * problem.replicates
     if points <= min(problem.budget or _GRID, _GRID):
         return "grid", f"{points} points fit the budget"
-    if results < _MODEL:
+    if results < (_MODEL if problem.goals == 1 else _FRONT):
         return "gp", f"{results} results, a model pays"
     if problem.goals > 1:
         return ("nsga2" if problem.goals <= 3 else "nsga3"), f"{results} results, several goals"

@@ -1,7 +1,10 @@
-"""What two or three goals have to improve on: the front that is believed in, and the reference point beyond it.
+"""What two or three goals have to improve on: the front that is believed in, up to a reference point.
 
-All is in the units of the models. Results are noisy, so the front is that of posterior means; pending points belong to
-it, which keeps the next proposal away from them.
+A reference point close behind the front makes proposals extend it where it is; but then a young front in one corner of
+the space is never left. One far behind it does the opposite: most of the gain lies at the ends, in a goal that is as good
+as it gets. So reference points take turns: close behind the front, then far in one goal after the other.
+
+Results are noisy, so the front is that of posterior means. Pending points belong to it, which keeps proposals off them.
 
 Notation: m goals, p known points, w pending ones.
 """
@@ -12,25 +15,39 @@ from functools import partial
 import numpy as np
 
 from ..numerics.acquisition import Term
-from ..numerics.ehvi import Boxes, Joint, boxes, log_ehvi
+from ..numerics.ehvi import Joint, boxes, log_ehvi
 from ..numerics.gp import Posterior
 from ..numerics.pareto import nondominated
+from ..numerics.warp import HUGE
 from . import Array
 from .features import Mask
 
 MOST = 3  # goals; the boxes of more are too many
-_BEYOND = 0.1  # of the front's extent: how far behind its worst values the reference point lies
+_BEHIND = 0.1  # of the front's extent: how far behind its worst value "close" is
 
 
-def improvement(goals: Sequence[Posterior], F: Array, feasible: Mask, waiting: Array) -> Term:
-    """Log expected hypervolume improvement on the feasible ones of F (p, columns) and on `waiting` (w, columns)."""
+def extent(Y: Array, feasible: Mask) -> Array:
+    """Up to where the values Y (p, m) of known points matter for the front, as they are: (m,).
+
+    To close behind the front's worst values, and at least to the median: a model of the better half is a good one."""
+    Y = np.clip(Y, -HUGE, HUGE)
+    close, _ = _behind(Y[feasible] if feasible.any() else Y)
+    return np.maximum(close, np.quantile(Y, 0.5, axis=0, method="lower"))
+
+
+def improvement(goals: Sequence[Posterior], known: Array, waiting: Array, far: Array, turn: int) -> Term:
+    """Log expected hypervolume improvement on the features `known` (p, columns), of feasible points, and `waiting` (w,
+    columns). `far` (m,) is the farthest reference point, in the units of the models; `turn` says whose turn it is."""
     joint = Joint(tuple(goals))
-    means, _ = joint.predict(np.concatenate([F[feasible], waiting]))
-    return joint, partial(log_ehvi, region=beyond(means.T))
+    means = joint.predict(np.concatenate([known, waiting]))[0].T
+    close, wide = _behind(means)
+    closest = np.where(wide, np.minimum(close, far), far)
+    reference = np.where(np.arange(len(far)) == turn % (len(far) + 1), far, closest)
+    return joint, partial(log_ehvi, region=boxes(means, reference))
 
 
-def beyond(Y: Array) -> Boxes:
-    """What the front of Y (p, m) leaves below its reference point."""
+def _behind(Y: Array) -> tuple[Array, Mask]:
+    """A point (m,) close behind the front of Y (p, m), and in which goals that front has any extent at all (m,)."""
     front = Y[nondominated(Y)]
-    worst = front.max(0)
-    return boxes(front, worst + _BEYOND * np.maximum(worst - front.min(0), 1.0))
+    worst, best = front.max(0), front.min(0)
+    return worst + _BEHIND * (worst - best), worst > best

@@ -36,7 +36,7 @@ class GP:
     """Gaussian-process search."""
 
     name: str = "gp"
-    version: str = "5"
+    version: str = "6"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
@@ -153,7 +153,8 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _
         kind = "feasibility"
     elif len(goals) > 1:
         kind = "log-ehvi"
-        terms.append(front.improvement(goals, known.F, known.feasible, waiting))
+        worst = np.array([goal.warped.z.max() for goal in known.goals])
+        terms.append(front.improvement(goals, known.F[known.feasible], waiting, worst, count))
     elif len(pending) and not terms:
         kind = "lcb"
         terms.append((goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)])))

@@ -17,9 +17,10 @@ import numpy as np
 
 from ..numerics import gp
 from ..numerics.pareto import by_front
-from ..numerics.warp import HUGE, Warped, bilog, half_rank
+from ..numerics.warp import HUGE, Warped, bilog, half_rank, linear_up_to
 from . import Array, Problem, Rows
 from .features import Features, Ints, Mask
+from .front import extent
 from .transfer import lessons_of, teachers, total
 
 _PERIOD = 10
@@ -108,10 +109,10 @@ def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
         return Model(_data(features, table, now, _local(table.F, now, known), exact), theta)
 
     def goal(j: int) -> Goal:
-        warped = half_rank(table.Y[usable, j])
+        warped = warps(table)[j]
         lessons = lessons_of(teachers(problem), table.F[usable], warped.z) if problem.goals == 1 else ()
         fitted = model(
-            lambda t: _where_known(t.Y[:, j], lambda y: half_rank(y).z) - total(lessons, t.F), problem.deterministic
+            lambda t: _where_known(t.Y[:, j], lambda _: warps(t)[j].z) - total(lessons, t.F), problem.deterministic
         )
         return Goal(warped, replace(fitted, lessons=lessons))
 
@@ -130,11 +131,26 @@ def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
         weights=weights,
         X=table.X[usable],
         F=table.F[usable],
-        feasible=np.asarray((table.C[usable] <= 0).all(1)),
+        feasible=feasible(table)[usable],
         goals=tuple(goal(j) for j in range(table.Y.shape[1])),
         constraints=tuple(constraint(int(k)) for k in known),
         success=success() if failures >= _FAILURES else None,
     )
+
+
+def warps(table: Table) -> tuple[Warped, ...]:
+    """How each goal is shown to its model, from the points that have values. Of several, each keeps its spacing up to
+    behind the front, so that volumes there are what they are in the user's units, but for a factor."""
+    known = ~np.isnan(table.Y).any(1)
+    Y = table.Y[known]
+    if Y.shape[1] == 1 or len(Y) == 0:
+        return tuple(half_rank(y) for y in Y.T)
+    return tuple(map(linear_up_to, Y.T, extent(Y, feasible(table)[known])))
+
+
+def feasible(table: Table) -> Mask:
+    """Which points are known to satisfy every constraint."""
+    return np.asarray((table.C <= 0).all(1))
 
 
 def tabulate(features: Features, rows: Rows, keys: Sequence[bytes], weights: Array | None) -> Table:
