@@ -36,7 +36,7 @@ class GP:
     """Gaussian-process search."""
 
     name: str = "gp"
-    version: str = "6"
+    version: str = "7"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:

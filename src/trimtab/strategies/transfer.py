@@ -6,9 +6,9 @@ Each source has a model of its own, fitted once (a teacher). The goal is then mo
 
 where m_i is a teacher's mean, c_i its average over the known points, and g a Gaussian process of what the teachers leave
 over (stacked residuals, as in Golovin et al. 2017). The weights are those of a ridge regression of the results on the
-means, drawn to equal shares while results are few. That is the guard against misleading sources: a teacher that ranks the
-known points the wrong way round, or hardly better than chance, is dropped. Settings of sources are tried in turn with points
-of the usual design, so that a source that is dropped has cost two of its four points.
+means, drawn to equal shares while results are few, and fade as the study has more of its own. A teacher that ranks the known
+points the wrong way round, or hardly better than chance, is dropped: the guard against misleading sources. Settings of
+sources are tried in turn with points of the usual design, so that a source that is dropped has cost two of its four points.
 
 Notation: n known points, s sources, d columns.
 """
@@ -30,6 +30,9 @@ _BEST = 20  # settings of each source among which those are chosen
 _PULL = 1.0  # results that the shares before the first result are worth
 _TRUST = 0.8  # sum of those shares
 _JUDGED = 4  # results from which on teachers are judged
+_FADED = (
+    20  # results from which on the study's own are enough: a trend that stays keeps a search near what it began with
+)
 _FIT = 0.25  # rank correlation with the results below which a teacher is dropped
 
 
@@ -57,7 +60,8 @@ def _reduced(source: Source) -> tuple[Array, Array]:
 
 def lessons_of(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[tuple[float, float, gp.Posterior], ...]:
     """(weight a_i, centre c_i, teacher) of each teacher that the results z (n,) at features F (n, columns) support."""
-    if not known:
+    fading = max(0.0, 1 - len(z) / _FADED)
+    if not known or fading == 0:
         return ()
     M = np.stack([teacher.predict(F)[0] for teacher in known], axis=1)  # (n, s)
     kept = [i for i in range(len(known)) if len(z) < _JUDGED or concordance(M[:, i], z) >= _FIT]
@@ -67,7 +71,9 @@ def lessons_of(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[tuple
     prior = np.full(len(kept), _TRUST / len(kept))
     pull = np.sqrt(_PULL) * np.eye(len(kept))
     weights, _ = nnls(np.vstack([M[:, kept] - centres, pull]), np.concatenate([z - z.mean(), pull @ prior]))
-    return tuple((float(a), float(c), known[i]) for a, c, i in zip(weights, centres, kept, strict=True) if a > 0)
+    return tuple(
+        (fading * float(a), float(c), known[i]) for a, c, i in zip(weights, centres, kept, strict=True) if a > 0
+    )
 
 
 def total(lessons: Sequence[tuple[float, float, gp.Posterior]], F: Array) -> Array:
