@@ -179,6 +179,7 @@ def test_a_wrong_call_is_said(study, how, says):
 
 def test_the_same_document_for_word_has_the_boxes_and_the_figures(study):
     content = study.report("a.docx", template="us-sr-26-2-2026", card=CARD).read_bytes()
+    assert study.report("b.docx", template="us-sr-26-2-2026", card=CARD).read_bytes() == content
     paper = docx.Document(io.BytesIO(content))
     cells = [cell.text for table in paper.tables for row in table.rows for cell in row.cells]
     assert "ranking accounts" in cells

@@ -1,6 +1,7 @@
 """The document as DOCX, for reviewers who comment and fill in by hand. Figures are in the HTML; their numbers are here."""
 
 import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -48,6 +49,15 @@ def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
     paper.add_paragraph(f"Head of the chain: {s.study.head}. Evidence record: {made['sha256']}.")
     out = io.BytesIO()
     paper.save(out)
+    return _timeless(out)
+
+
+def _timeless(written: io.BytesIO) -> bytes:
+    """The same archive without the time of its writing: the same record gives the same bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(written) as read, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for name in read.namelist():
+            made.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), read.read(name), zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 
@@ -74,13 +84,33 @@ def _table(paper: Any, table: Table) -> None:
 
 
 def _grid(paper: Any, rows: Sequence[tuple[str, ...]], head: bool = False) -> None:
+    """A table of texts; with `head` the first row is its head, else the first column."""
+    from docx.shared import Inches, Pt
+
     grid = paper.add_table(rows=0, cols=len(rows[0]), style="Table Grid")
+    grid.autofit = False
+    widths = [Inches(w) for w in (_widths(rows) if head else (2.0, WIDTH - 2.0))]
+    for column, width in zip(grid.columns, widths, strict=True):
+        column.width = width
     for i, row in enumerate(rows):
-        cells = grid.add_row().cells
-        for cell, text in zip(cells, row, strict=True):
+        for cell, text, width, first in zip(
+            grid.add_row().cells, row, widths, (True, *[False] * len(row)), strict=False
+        ):
+            cell.width = width
             run = cell.paragraphs[0].add_run(_printable(text))
-            run.bold = (head and i == 0) or (not head and cell is cells[0])
+            run.bold = i == 0 if head else first
             run.italic = text == EMPTY
+            run.font.size = Pt(8 if head else 10)
+
+
+WIDTH = 6.0
+"""Inches between the margins."""
+
+
+def _widths(rows: Sequence[tuple[str, ...]]) -> list[float]:
+    """Inches of each column, by its longest text."""
+    longest = [min(max(len(text) for text in column) + 4, 44) for column in zip(*rows, strict=True)]
+    return [WIDTH * n / sum(longest) for n in longest]
 
 
 def _printable(text: str) -> str:
