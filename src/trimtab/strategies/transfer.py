@@ -1,4 +1,4 @@
-"""What earlier studies teach a Gaussian process: where to begin, and a trend that its own results correct.
+"""What earlier studies teach a Gaussian process: where to begin, and lessons that its own results correct.
 
 Each source has a model of its own, fitted once (a teacher). The goal is then modelled as
 
