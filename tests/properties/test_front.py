@@ -60,7 +60,7 @@ def test_the_extent_reaches_behind_the_front_and_moves_with_the_units(seed):
 def test_reference_points_take_turns_and_pending_points_leave_nothing_to_gain():
     X = np.linspace(0, 1, 9)[:, None]
     data = [gp.Data(X, y, np.ones(9), np.array([0]), exact=True) for y in (X[:, 0], 1 - np.sqrt(X[:, 0]))]
-    goals = [gp.condition(d, np.array([0.0, -13.0, 0.0])) for d in data]
+    goals = [gp.condition(d, np.array([0.0, -13.0, 0.0, -8.0])) for d in data]
     far, none = np.array([3.0, 3.0]), np.empty((0, 1))
     ends = []
     for turn in range(3):

@@ -29,7 +29,7 @@ class Auto:
     """`grid` where the budget pays for every point, else `gp`; for very long studies one whose cost hardly grows."""
 
     name: str = "auto"
-    version: str = "8"
+    version: str = "9"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> State:
@@ -64,7 +64,7 @@ def choose(problem: Problem, results: int) -> tuple[str, str]:
     if results < (_MODEL if problem.goals == 1 else _FRONT):
         return "gp", f"{results} results, a model pays"
     if problem.goals > 1:
-        return ("nsga2" if problem.goals <= 3 else "nsga3"), f"{results} results, several goals"
+        return ("nsga2" if problem.goals == 2 else "nsga3"), f"{results} results, several goals"
     if any(p.when for p in problem.space.params.values()):
         return "tpe", f"{results} results, conditions"
     return "cma", f"{results} results, no conditions"
