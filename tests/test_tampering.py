@@ -240,7 +240,9 @@ def test_an_edited_checkpoint_is_named(forger, field):
         if event.kind != "checkpoint":
             return event.body
         value = event.body[field]
-        return {**event.body, field: value - 1 if isinstance(value, int) else value[:-2] + ("11" if value.endswith("00") else "00")}
+        if isinstance(value, int):
+            return {**event.body, field: value - 1}
+        return {**event.body, field: value[:-2] + ("11" if value.endswith("00") else "00")}
 
     forger.rewrite(edit)
     first = forger.position("checkpoint")
