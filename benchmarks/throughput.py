@@ -187,6 +187,7 @@ def main():
                         )
     if running is not None:
         running.close()
+    Path(said.out).parent.mkdir(exist_ok=True)
     with open(said.out, "w", newline="") as f:
         out = csv.DictWriter(f, rows[0].keys())
         out.writeheader()
