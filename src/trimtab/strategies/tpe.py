@@ -3,8 +3,8 @@
 After a Sobol design the results are split into the good ones and the rest, and the point is proposed for which the
 density of the good, l, is largest against that of the rest, g, among samples of l and some uniform ones (Bergstra et
 al. 2011). Densities are multivariate, with the settings recommended by Watanabe (2023, arXiv 2304.11127): good rows
-weighted by their improvement, bandwidths as in `numerics.kde`; but a tenth of the results is good, at most 25, which
-measured better than 0.15 and 50. A row speaks of its active columns only.
+weighted by their improvement, bandwidths as in `numerics.kde`; but a tenth of the results is good, at most 25, as
+in Optuna. A row speaks of its active columns only.
 Failed and pending rows belong to the rest. Infeasible rows come after all feasible ones, in order of their violation.
 Several goals are ordered by non-dominated rank.
 
