@@ -11,6 +11,7 @@ import time
 import pytest
 
 import trimtab as tt
+from trimtab.book import Book
 from trimtab.errors import BudgetSpent, LeaseLost, SpecError
 
 X = tt.Space(x=tt.Float(0, 1, default=0.5))
@@ -67,6 +68,27 @@ def test_threads_run_one_study(url):
     assert in_threads(3, lambda: study.run(noisy, trials=30, quiet=True)) == []
     assert study.counts["done"] == 30
     assert study.verify() == []
+
+
+def test_threads_that_plan_at_the_same_moment_start_no_trial_too_many():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads take turns within a plan
+    try:
+        for _ in range(12):
+            study = opened(None)
+            assert in_threads(3, lambda s=study: s.run(noisy, trials=20, quiet=True)) == []
+            assert study.counts["done"] == 20
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_a_decision_that_knew_of_fewer_trials_adds_none(url):
+    study = opened(url)
+    book = Book(study.storage, study.record.id)
+    study.ask()
+    book.refresh()
+    assert book.fill(1, at=0) == []
+    assert len(study.trials) == 1
 
 
 def test_a_result_after_the_lease_was_taken_over_is_kept_and_not_counted(url):

@@ -26,7 +26,7 @@ class Book:
         self._custom = custom
         self.inputs = Inputs(storage, study)
         self._folded: engine.Fold | None = None
-        self._turn = threading.RLock()
+        self.turn = threading.RLock()  # who decides by the ledger holds it, so that the ledger stays as it was
         self.ledger = engine.Ledger(storage.trials(study, since=0).study)
         self.checkpoints = Checkpoints(storage.url, self.ledger.study.uid)
         self._read = 0
@@ -38,7 +38,7 @@ class Book:
 
     def refresh(self) -> engine.Ledger:
         """Read what changed since the last time."""
-        with self._turn:
+        with self.turn:
             changes = self.storage.trials(self.study, since=self._read)
             try:
                 self.ledger.absorb(changes)
@@ -63,7 +63,7 @@ class Book:
 
     def propose(self, n: int) -> list[Proposal]:
         """The next n proposals, as the record stands."""
-        with self._turn:
+        with self.turn:
             ledger, spec = self.ledger, self.spec
             baseline = engine.baseline_metrics(spec, ledger.baseline)
             self._folded = engine.fold(spec, self.strategy_of(spec), ledger.told, baseline, self._folded)
@@ -72,16 +72,19 @@ class Book:
 
     def enqueue(self, proposals: Sequence[Proposal], claim: Claim | None = None) -> list[Trial]:
         """Add proposals that were made from the ledger as it stands; raises Stale when the record has moved on."""
-        with self._turn:
+        with self.turn:
             study = self.ledger.study
             return self.storage.enqueue(self.study, proposals, at=study.count, seen=study.position, claim=claim)
 
-    def fill(self, n: int, claim: Claim | None = None) -> list[Trial] | None:
+    def fill(self, n: int, at: int, claim: Claim | None = None) -> list[Trial] | None:
         """Propose and enqueue n trials, the first of them claimed; None when the strategy had no points.
 
-        None of them are added when another was faster. Either way the ledger is as it was: refresh it.
+        at: how many trials the decision for n knew of. None are added when another was faster, in this process or elsewhere.
+        Either way the ledger is as it was: refresh it.
         """
-        with self._turn:
+        with self.turn:
+            if at != self.ledger.study.count:
+                return []
             proposals = self.propose(n)
             try:
                 return self.enqueue(proposals, claim) if proposals else None
@@ -93,7 +96,7 @@ class Book:
 
         The baseline goes first when the study is still empty.
         """
-        with self._turn:
+        with self.turn:
             while True:
                 first = self.propose(1) if self.ledger.study.count == 0 and self.spec.baseline is not None else []
                 proposals = [*first, *wanted(self.ledger)]

@@ -14,12 +14,12 @@ from secrets import token_hex
 from .announcements import Announcement, allowed, facts, latest
 from .book import Book
 from .capture import environment
-from .engine import Close, Terms, plan
+from .engine import Terms
 from .errors import ObjectiveError
 from .executors.local import Local
 from .objective import Source
 from .records import Change, StudyRecord, StudyState
-from .runner import IDLE, Staff, carry_out, check_results, give_back, worker
+from .runner import IDLE, Staff, carry_out, check_results, decide, give_back, worker
 from .storage import LEASE, Storage
 from .worker import Crew
 
@@ -49,13 +49,12 @@ class Post:
         """Refill the queue and begin trials in up to `free` slots. `closed` says why there is nothing to do, if so."""
         if time.monotonic() < self._next or (self.closed.startswith("wrong") and not self.running):
             return
-        before, closing = self.running, None
+        before = self.running
         self._book.checkpoints.collect(self._book.ledger)
-        actions = plan(self._book.refresh(), free, time.time(), self._terms)
-        if self._staff is not None or not any(isinstance(a, Close) for a in actions):
-            self._terms, closing = carry_out(actions, self._book, self._at_work(), self._terms)
-        else:
-            closing = next(a.reason for a in actions if isinstance(a, Close))
+        decision = decide(self._book, free, time.time(), self._terms)
+        closing = decision.closing
+        if self._staff is not None or closing is None:
+            self._terms, closing = carry_out(decision, self._book, self._at_work(), self._terms)
         self.closed = closing or ""
         if closing and not self.running:
             self.leave()

@@ -153,12 +153,11 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
     crew, closing = staff.crew, None
     with _giving_back(book, staff):
         while True:
-            ledger = book.refresh()
-            book.checkpoints.collect(ledger)
-            staff.watch(ledger)
+            book.checkpoints.collect(book.refresh())
+            staff.watch(book.ledger)
             if closing is None:
-                actions = plan(ledger, staff.executor.free(), staff.clock.now(), terms)
-                terms, closing = carry_out(actions, book, staff, terms)
+                decision = decide(book, staff.executor.free(), staff.clock.now(), terms)
+                terms, closing = carry_out(decision, book, staff, terms)
             if closing in ("time", "failures"):
                 crew.release()
             if closing is not None and not crew.running:
@@ -174,14 +173,36 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
     return closing
 
 
-def carry_out(actions: Sequence[Action], book: Book, staff: Staff, terms: Terms) -> tuple[Terms, str | None]:
+@dataclass(frozen=True)
+class Decision:
+    """A plan, and what was known when it was made."""
+
+    actions: Sequence[Action]
+    at: int  # so many trials existed
+    unopposed: int  # so many new ones may be claimed as they are made
+
+    @property
+    def closing(self) -> str | None:
+        """Why nothing more is to be started, if so."""
+        return next((a.reason for a in self.actions if isinstance(a, Close)), None)
+
+
+def decide(book: Book, free: int, now: float, terms: Terms) -> Decision:
+    """The plan for `free` slots. No other thread moves the ledger while it is made."""
+    with book.turn:
+        ledger = book.refresh()
+        actions = plan(ledger, free, now, terms)
+        return Decision(actions, ledger.study.count, _unopposed(ledger, actions, now))
+
+
+def carry_out(decision: Decision, book: Book, staff: Staff, terms: Terms) -> tuple[Terms, str | None]:
     """Do what the plan says; what the next plan needs to know, and why nothing more is to be started, if so."""
-    crew, closing, begun = staff.crew, None, 0
-    for action in actions:
+    crew, closing, begun = staff.crew, decision.closing, 0
+    for action in decision.actions:
         match action:
             case Fill(n):
                 try:
-                    made = book.fill(n, Claim(staff.name, staff.lease, _unopposed(book.ledger, actions)))
+                    made = book.fill(n, decision.at, Claim(staff.name, staff.lease, decision.unopposed))
                 except BudgetSpent:
                     closing = "budget"
                     continue
@@ -200,8 +221,6 @@ def carry_out(actions: Sequence[Action], book: Book, staff: Staff, terms: Terms)
                 used = crew.cancel(number)
                 with suppress(Stale):  # it ended by itself in the meantime
                     book.storage.revise(book.study, Change("cancel", number=number, cost=used))
-            case Close(reason):
-                closing = reason
     return terms, closing
 
 
@@ -210,9 +229,8 @@ def _batch(before: int, made: Sequence[Trial] | None) -> int:
     return min(2 * before, CROWD) if made == [] else max(1, before - 1)
 
 
-def _unopposed(ledger: Ledger, actions: Sequence[Action]) -> int:
+def _unopposed(ledger: Ledger, actions: Sequence[Action], now: float) -> int:
     """How many new trials may be claimed as they are made: none while older ones wait, or have lost their worker."""
-    now = time.time()
     lost = any(t.lease_until is not None and t.lease_until <= now for t in ledger.running())
     return 0 if lost or ledger.queued() else sum(a.n for a in actions if isinstance(a, Start))
 

@@ -211,7 +211,7 @@ class Study(Audited):
                 raise SpecError(_closed(ledger.study))
             if (budget := engine.spent(ledger, time.time())) is not None:
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
-            made = self._book.fill(1, Claim(runner.worker(), held, 1))
+            made = self._book.fill(1, ledger.study.count, Claim(runner.worker(), held, 1))
             if made is None:
                 raise Exhausted(f"study {self.name!r}: every point of its space has been proposed")
             if made:
