@@ -5,9 +5,10 @@ import gc
 import pytest
 
 import trimtab as tt
-from trimtab.checkpoints import VARIABLE
-from trimtab.errors import SpecError
+from trimtab.checkpoints import KEEP, QUOTA, VARIABLE
+from trimtab.errors import SpecError, StorageError
 from trimtab.objective import ActiveTrial
+from trimtab.strategies.pbt import PBT
 
 SPACE = tt.Space(x=tt.Float(0, 1))
 
@@ -83,3 +84,51 @@ def test_a_trial_without_a_place_says_so():
     bare = ActiveTrial.of(study.trials[0], lambda message: {})
     with pytest.raises(SpecError, match="no directory for checkpoints"):
         _ = bare.checkpoint
+
+
+# ------------------------------------------------------------------------------------------ the best k, quota, early warning
+
+
+def heavy(trial):
+    (trial.checkpoint / "weights").write_bytes(bytes(1024))
+    return trial.params["x"]
+
+
+def test_the_best_k_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv(KEEP, "3")
+    study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db", strategy="random", seed=1)
+    study.run(heavy, trials=8, quiet=True)
+    best = sorted(study.trials, key=lambda t: t.metrics["loss"])[:3]
+    assert held(study) == {t.number for t in best}
+
+
+def test_near_the_quota_there_is_a_warning_and_beyond_it_the_best_but_one_go(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(KEEP, "3")
+    monkeypatch.setenv(QUOTA, "3.5KiB")
+    study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db", strategy="random", seed=1)
+    study.run(heavy, trials=8, quiet=True)
+    assert len(held(study)) == 3
+    assert [r.getMessage().split(" fill ")[1] for r in caplog.records] == [f"3 KiB of {QUOTA}=3.5 KiB"]
+    monkeypatch.setenv(QUOTA, "1.5KiB")
+    study.run(heavy, trials=9, quiet=True)
+    assert held(study) == {study.best.number}
+
+
+def test_what_is_needed_is_never_removed_and_a_larger_quota_lets_the_study_go_on(tmp_path, monkeypatch):
+    monkeypatch.setenv(QUOTA, "2.5KiB")
+    how = {"minimize": "loss", "fidelity": tt.Fidelity("epochs", 1, 4), "strategy": PBT(4, 4), "seed": 1}
+    study = tt.Study("s", SPACE, storage=f"sqlite:///{tmp_path}/t.db", **how)
+    with pytest.raises(StorageError, match=f"need 3 KiB, {QUOTA} is 2.5 KiB: raise it, save less, or take a smaller"):
+        study.run(heavy, trials=16, quiet=True)
+    monkeypatch.setenv(QUOTA, "20kB")
+    study.run(heavy, trials=16, quiet=True)
+    assert study.counts["done"] == 16
+    assert held(study) == {study.best.number}
+
+
+@pytest.mark.parametrize(("variable", "value"), [(KEEP, "0"), (KEEP, "many"), (QUOTA, "-1"), (QUOTA, "a lot")])
+def test_a_setting_that_is_none_says_so(tmp_path, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db", strategy="random", seed=1)
+    with pytest.raises(SpecError, match=variable):
+        study.run(heavy, trials=3, quiet=True)

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import engine, keys, proof, seals
 from .book import Book
@@ -17,6 +17,9 @@ from .reproduce import Reproduction
 from .storage import Storage
 from .storage.rules import user
 from .verify import findings
+
+if TYPE_CHECKING:
+    from .schedule import Schedule
 
 
 class Audited:
@@ -49,6 +52,15 @@ class Audited:
     def checkpoint(self, number: int) -> Path:
         """The directory in which trial `number` saved its state; of ended trials only the best one's is kept."""
         return self._book.checkpoints.path(number)
+
+    def schedule(self, number: int | None = None) -> "Schedule":
+        """By which parameters, until when, trial `number` was trained: the best one unless said (see `schedule`)."""
+        from .schedule import Schedule
+
+        ledger = self._book.refresh()
+        if number is None:
+            number = proof.best(ledger, proof.standings_of(ledger)).number
+        return Schedule.of(ledger.study.spec, ledger.trials, number)
 
     def result(self) -> Evidence | None:
         """The last evidence on record."""

@@ -10,7 +10,7 @@ from .errors import SpecError, Stale
 from .inputs import Inputs
 from .records import TOLD, Proposal, StudySpec, Trial
 from .storage import Claim, Storage
-from .strategies import Strategy, strategy
+from .strategies import Continuing, Strategy, strategy
 from .strategies.honours import notices
 
 
@@ -64,11 +64,32 @@ class Book:
     def propose(self, n: int) -> list[Proposal]:
         """The next n proposals, as the record stands."""
         with self.turn:
-            ledger, spec = self.ledger, self.spec
-            baseline = engine.baseline_metrics(spec, ledger.baseline)
-            self._folded = engine.fold(spec, self.strategy_of(spec), ledger.told, baseline, self._folded)
-            pending = sorted((t for t in ledger.open.values() if t.purpose in TOLD), key=lambda t: t.number)
-            return engine.suggest(spec, self._folded, pending, ledger.study.count, n)
+            return engine.suggest(self.spec, self._fold(), self._pending(), self.ledger.study.count, n)
+
+    def nothing(self) -> str:
+        """Why the strategy proposes nothing, where it does not."""
+        if not isinstance(self.strategy_of(self.spec), Continuing):
+            return "every point of its space has been proposed"
+        if self.ledger.running():
+            return "nothing can be proposed before a running trial has ended; tell its result first"
+        return "every member of its population is trained to the top"
+
+    def collect(self) -> None:
+        """Remove the checkpoints that nobody needs any more, as the ledger stands."""
+        with self.turn:
+            self.checkpoints.collect(self.ledger, self._needed)
+
+    def _needed(self) -> frozenset[int]:
+        return engine.needed(self.spec, self._fold(), self._pending())
+
+    def _fold(self) -> engine.Fold:
+        ledger, spec = self.ledger, self.spec
+        baseline = engine.baseline_metrics(spec, ledger.baseline)
+        self._folded = engine.fold(spec, self.strategy_of(spec), ledger.told, baseline, self._folded)
+        return self._folded
+
+    def _pending(self) -> list[Trial]:
+        return sorted((t for t in self.ledger.open.values() if t.purpose in TOLD), key=lambda t: t.number)
 
     def enqueue(self, proposals: Sequence[Proposal], claim: Claim | None = None) -> list[Trial]:
         """Add proposals that were made from the ledger as it stands; raises Stale when the record has moved on."""

@@ -1,28 +1,43 @@
 """Directories in which trials save their state: kept as long as somebody needs them, then collected.
 
-A trial has one directory for all its attempts: what a killed attempt has saved is there for the next. It is kept while the
-trial is open, and of those that have ended for the best one. Directories lie in TRIMTAB_CHECKPOINTS, else beside an SQLite
-file (FILE.checkpoints), else in ./trimtab-checkpoints; those of a study in memory go with the process. Workers on several
-machines need a folder that all of them see.
+A trial has one directory for all its attempts: what a killed attempt has saved is there for the next. A trial that goes on
+from a parent begins with a copy of the parent's. Kept are the directories of open trials and of their parents, of those that
+the strategy may still go on from (see strategies.Continuing), and of the best TRIMTAB_CHECKPOINTS_KEEP ones (1 unless said).
+
+Directories lie in TRIMTAB_CHECKPOINTS, else beside an SQLite file (FILE.checkpoints), else in ./trimtab-checkpoints; those
+of a study in memory go with the process. Workers on several machines need a folder that all of them see. A study may fill
+TRIMTAB_CHECKPOINTS_QUOTA ("20GiB"); at four fifths of it there is a warning, and beyond it first the best but one go, then
+the run ends: what is needed is never removed.
 """
 
+import logging
 import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
-from .engine import Ledger, baseline_metrics, best, candidates
-from .records import OPEN
+from .engine import Ledger, baseline_metrics, candidates
+from .errors import SpecError, StorageError
+from .lineage import parent_of
+from .records import OPEN, Trial
+from .units import size
+from .words import size as in_words
 
 VARIABLE = "TRIMTAB_CHECKPOINTS"
+KEEP, QUOTA = f"{VARIABLE}_KEEP", f"{VARIABLE}_QUOTA"
+EARLY = 0.8  # share of the quota from which on there is a warning
+
+_log = logging.getLogger(__name__)
 
 
 class Checkpoints:
     """The directories of one study: url of its store, uid of the study."""
 
     def __init__(self, url: str, uid: str) -> None:
-        self._settled: tuple[int, frozenset[int]] = (-1, frozenset())
+        self._settled: object = None  # what was known when everything was as it should be
+        self._warned = False
         place = os.environ.get(VARIABLE)
         if place is None and url != "memory://":
             file = url.removeprefix("sqlite:///")
@@ -35,21 +50,88 @@ class Checkpoints:
         """A trial's directory, whether it exists or not."""
         return self.root / str(number)
 
-    def held(self) -> frozenset[int]:
-        """The trials that have one."""
-        try:
-            return frozenset(int(entry.name) for entry in os.scandir(self.root) if entry.name.isdigit())
-        except FileNotFoundError:
-            return frozenset()
+    def folders(self, trial: Trial) -> tuple[str, str | None]:
+        """A trial's directory, and that of the trial that it goes on from, if any."""
+        parent = parent_of(trial)
+        return str(self.path(trial.number)), None if parent is None else str(self.path(parent))
 
-    def collect(self, ledger: Ledger) -> None:
-        """Remove the directories of trials that have ended, but for the best one's."""
-        ended = frozenset(n for n in self.held() if n in ledger.trials and ledger.trials[n].state not in OPEN)
-        if not ended or self._settled == (len(ledger.told), ended):
+    def held(self) -> dict[Path, int]:
+        """The directories there are, and whose each is; unfinished copies among them."""
+        try:
+            names = os.listdir(self.root)
+        except FileNotFoundError:
+            return {}
+        owners = {name: name.removeprefix(".").partition("-")[0] for name in names}
+        return {self.root / name: int(owner) for name, owner in owners.items() if owner.isdigit()}
+
+    def collect(self, ledger: Ledger, needed: Callable[[], frozenset[int]] = frozenset) -> None:
+        """Remove the directories of trials that have ended, but for those that somebody needs.
+
+        needed: the trials that the strategy may go on from. Raises StorageError where what must stay exceeds the quota.
+        """
+        held = self.held()
+        now = (ledger.study.position, frozenset(held))
+        if not held or now == self._settled:
             return
-        spec = ledger.study.spec
-        leader = best(spec, candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline)))
-        kept = {leader.trial.number} & ended if leader is not None else set()
-        for number in ended - kept:
-            shutil.rmtree(self.path(number), ignore_errors=True)
-        self._settled = (len(ledger.told), frozenset(kept))
+        ended = {n for n, t in ledger.trials.items() if t.state not in OPEN}
+        gone = [path for path, n in held.items() if n in ended]
+        if gone:
+            must = needed() | {parent for t in ledger.open.values() if (parent := parent_of(t)) is not None}
+            best = _best(ledger, _whole_number(KEEP, 1))
+            kept = must | set(best)
+            gone = [path for path in gone if held[path] not in kept or path.name.startswith(".")]
+            _remove(gone)
+            self._within(best[1:], must)
+        self._settled = (ledger.study.position, frozenset(self.held()))
+
+    def _within(self, spare: list[int], must: frozenset[int]) -> None:
+        """Keep the quota, if there is one: without the spare ones, the last of them first, where it has to be."""
+        quota = size(os.environ.get(QUOTA), QUOTA)
+        if quota is None:
+            return
+        used = {path: _bytes(path) for path in self.held()}
+        for path in [self.path(n) for n in reversed(spare) if n not in must]:
+            if sum(used.values()) > quota:
+                _remove([path])
+                used.pop(path, None)
+        total = sum(used.values())
+        if total > quota:
+            raise StorageError(
+                f"checkpoints in {self.root} need {in_words(total)}, {QUOTA} is {in_words(quota)}: raise it, save less, or "
+                "take a smaller population, and run the same line again"
+            )
+        if total > EARLY * quota and not self._warned:
+            _log.warning("checkpoints in %s fill %s of %s=%s", self.root, in_words(total), QUOTA, in_words(quota))
+        self._warned = total > EARLY * quota
+
+
+def _best(ledger: Ledger, k: int) -> list[int]:
+    """The first trials of the k best settings, the best first."""
+    spec = ledger.study.spec
+    found = candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
+    order = sorted((spec.goals[0].loss(c.metrics), c.trial.number) for c in found if c.feasible is not False)
+    return [number for _, number in order[:k]]
+
+
+def _whole_number(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not text.isdecimal() or int(text) < 1:
+        raise SpecError(f"{variable}={text!r} must be a whole number of at least 1")
+    return int(text)
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _bytes(path: Path) -> int:
+    """The size of all files under a directory; what vanishes meanwhile is nothing."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size
+            except FileNotFoundError:
+                continue
+    return total

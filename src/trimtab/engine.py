@@ -3,14 +3,13 @@
 A study is a fold over its record. `Ledger` folds trials into counts, spending and what strategies were told; `fold`
 feeds those rows to the strategy; `suggest` asks it for the next ones; `plan` says what a runner should do next.
 
-Notation: d columns, n rows, m goals, k constraints; every goal is turned into a loss here, once.
+Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 """
 
 import hashlib
 import math
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -20,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 from .canonical import dumps
 from .errors import SpecError
 from .goals import Metrics
+from .matrix import rows
 from .numerics.pareto import nondominated
 from .records import (
     COUNTED,
@@ -35,7 +35,7 @@ from .records import (
     Trial,
 )
 from .stopping.jury import Jury
-from .strategies import Array, Judge, Problem, Rows, Source, Strategy
+from .strategies import Array, Continuing, Judge, Problem, Source, Strategy
 from .strategies import Proposal as Point
 from .strategies.rungs import Levelled
 
@@ -154,34 +154,6 @@ def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> boo
     return None if any(math.isnan(e) for e in excess) else True
 
 
-def rows(spec: StudySpec, told: Sequence[Trial], baseline: Metrics | None) -> Rows:
-    """Finished trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each limit, NaN where there is none."""
-    X = spec.space.encode([t.complete(spec.assumed, spec.space) for t in told])
-    good = [t.metrics if t.state in (State.DONE, State.STOPPED) else {} for t in told]
-    Y = np.array([[g.loss(m) for g in spec.goals] for m in good], dtype=float).reshape(len(told), len(spec.goals))
-    C = np.array([[c.excess(m, baseline) for c in spec.constraints] for m in good], dtype=float)
-    return Rows(
-        X,
-        Y,
-        C.reshape(len(told), len(spec.constraints)),
-        np.array([t.cost.wall for t in told], dtype=float),
-        np.array([t.seed for t in told], dtype=float),
-        _rungs(spec, told),
-    )
-
-
-def _rungs(spec: StudySpec, told: Sequence[Trial]) -> Array:
-    """Losses (n, R, m) at each rung of the fidelity, NaN where it was not reached; R is 0 without one."""
-    levels = () if spec.fidelity is None else spec.fidelity.rungs
-    V = np.full((len(told), len(levels), len(spec.goals)), np.nan)
-    for i, t in enumerate(told):
-        for step, metrics in sorted(t.curve.items(), reverse=True):
-            V[i, : bisect_right(levels, step)] = [g.loss(metrics) for g in spec.goals]
-        if t.curve:  # at its last rung its last value counts
-            V[i, bisect_right(levels, max(t.curve)) - 1] = [g.loss(t.metrics) for g in spec.goals]
-    return V
-
-
 @dataclass(frozen=True)
 class Fold:
     """A strategy's state after the first `n` told trials, valid for one spec and one knowledge of the baseline."""
@@ -204,6 +176,7 @@ def problem(spec: StudySpec) -> Problem:
         replicates=spec.replicates,
         seed=spec.seed,
         sources=tuple(Source(source.study, *source.rows(spec.space)) for source in spec.sources),
+        rungs=() if spec.fidelity is None else spec.fidelity.rungs,
     )
 
 
@@ -214,7 +187,8 @@ def fold(
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
     key = dumps([spec.to_json(), relative])
     if last is None or last.key != key or last.n > len(told):
-        suited = strategy if spec.fidelity is None else Levelled.over(strategy)
+        as_it_is = spec.fidelity is None or isinstance(strategy, Continuing)
+        suited = strategy if as_it_is else Levelled.over(strategy)
         last = Fold(key, suited, suited.init(problem(spec)), 0)
     if last.n == len(told):
         return last
@@ -243,8 +217,23 @@ def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n:
         made.append(Proposal(spec.baseline, trial_seed(spec.seed, "search", 0), strategy=BASELINE, version="1"))
         waiting = np.concatenate([waiting, spec.space.encode([spec.baseline])])
     if len(made) < n:
+        folded = replace(folded, state=_begun(spec, folded, pending))
         made += _ask(spec, folded, waiting, at, n - len(made), first=at + len(made))
     return made
+
+
+def _begun(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> Any:
+    """The strategy's state; one whose trials go on from one another knows those under way too."""
+    if not isinstance(folded.strategy, Continuing):
+        return folded.state
+    return folded.strategy.begun(folded.state, rows(spec, pending, None))
+
+
+def needed(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> frozenset[int]:
+    """The ended trials that the strategy may still go on from: their checkpoints must stay."""
+    if not isinstance(folded.strategy, Continuing):
+        return frozenset()
+    return folded.strategy.needed(_begun(spec, folded, pending))
 
 
 def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: int) -> list[Proposal]:
@@ -260,6 +249,7 @@ def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: 
             version=folded.strategy.version,
             why=_plain(p.why),
             parent=p.parent,
+            fidelity=p.fidelity,
         )
         for i, p in enumerate(asked)
     ]
@@ -353,7 +343,7 @@ class Terms:
     trials: int | None = None
     until: float | None = None
     since: int = 0  # event position at which it began: earlier failures are forgiven
-    exhausted: bool = False  # the strategy had nothing more to propose
+    exhausted: int | None = None  # so many results were known when the strategy had nothing more to propose
     batch: int = 1  # at least so many are proposed together: it grows where others keep being faster
 
 
@@ -368,10 +358,11 @@ def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
     limits = [x for x in (spec.budget.trials, terms.trials) if x is not None]
     room = max(free, terms.batch) if free else 0
     left = min(limits) - ledger.counted - len(running) if limits else room
-    wanted = 0 if terms.exhausted or queued >= free else max(0, min(room, left) - queued)
+    exhausted = terms.exhausted == len(ledger.told)
+    wanted = 0 if exhausted or queued >= free else max(0, min(room, left) - queued)
     startable = min(free, left + expired, queued + wanted + expired)
     if startable <= 0 and free > 0 and all(t.lease_until is None for t in running):
-        return [Close("exhausted" if terms.exhausted and not running else "held")]
+        return [Close("exhausted" if exhausted and not running else "held")]
     fill: list[Action] = [Fill(wanted)] if wanted else []
     return [*fill, Start(startable)] if startable > 0 else fill
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from . import engine
+from . import engine, matrix
 from .errors import SpecError, nearest
 from .evidence import ablation, calibration, effects, sensitivity
 from .evidence.belief import Belief
@@ -112,7 +112,7 @@ class Explanation:
     def _rows(self) -> tuple[Any, Any]:
         """Rows of the unit cube and losses of all that was told."""
         spec = self.ledger.study.spec
-        rows = engine.rows(spec, self.ledger.told, engine.baseline_metrics(spec, self.ledger.baseline))
+        rows = matrix.rows(spec, self.ledger.told, engine.baseline_metrics(spec, self.ledger.baseline))
         return rows.X, rows.Y[:, self.goal]
 
 

@@ -1,6 +1,7 @@
 """From the words of `Study(...)` to a spec: checked before anything is stored, and compared with what is stored."""
 
 import inspect
+import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -17,7 +18,7 @@ from .goals import Metrics, constraint, goals
 from .records import Budget, Change, StudyRecord, StudySpec, StudyState
 from .space import Params, Space
 from .storage import Storage
-from .strategies import Strategy, names, strategy
+from .strategies import Continuing, Strategy, names, strategy
 
 Names = str | Iterable[str]
 Stopping = str | rules.Rule | Mapping[str, Any] | Sequence[Any] | None
@@ -135,7 +136,7 @@ def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
     settings.pop("name", None)
     settings.pop("version", None)
     try:
-        dumps(settings)
+        settings = json.loads(dumps(settings))  # as the record gives them back
     except (TypeError, ValueError):
         settings = {"repr": repr(made)}
     return made.name, settings
@@ -150,9 +151,14 @@ def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
             f"study {name!r} does not exist yet, so it needs its space: tt.Study({name!r}, space, maximize=...)"
         )
     spec = StudySpec(**{"goals": goals(None, None) if "goals" not in said else said["goals"], **said, "name": name})
-    if spec.fidelity is not None and "stopping" not in said:
+    if spec.fidelity is not None and "stopping" not in said and not _continuing(spec):
         spec = replace(spec, stopping=(rules.to_json(rules.rule(DEFAULT_STOPPING)),))
     return _checked(replace(spec, seed=said.get("seed", secrets.randbits(31))))
+
+
+def _continuing(spec: StudySpec) -> bool:
+    """Whether its strategy replaces what a stopping rule would stop."""
+    return spec.strategy in names() and isinstance(strategy(spec.strategy, **spec.settings), Continuing)
 
 
 def _checked(spec: StudySpec) -> StudySpec:

@@ -50,7 +50,7 @@ class Post:
         if time.monotonic() < self._next or (self.closed.startswith("wrong") and not self.running):
             return
         before = self.running
-        self._book.checkpoints.collect(self._book.ledger)
+        self._book.collect()
         decision = decide(self._book, free, time.time(), self._terms)
         closing = decision.closing
         if self._staff is not None or closing is None:

@@ -1,15 +1,18 @@
 """Running recorded trials again, and comparing what comes out with what was recorded. The study's trials stay as they are."""
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .errors import SpecError
 from .executors import Exit, Job
 from .goals import Metrics
+from .lineage import parent_of
 from .objective import Source
 from .objective.evaluation import payload
 from .records import Resources, State, StudySpec, Trial
@@ -80,7 +83,7 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
 
     Raises SpecError for a trial that does not exist or has no result of its own.
     """
-    done = [t for t in trials if t.state is State.DONE and t.attempt > 0]
+    done = [t for t in trials if t.state is State.DONE and t.attempt > 0 and parent_of(t) is None]
     if numbers is None:
         spread = [done[i * (len(done) - 1) // (USUAL - 1)] for i in range(USUAL)] if done else []
         first = [t for t in done if t.number == 0] + [t for t in done if best is not None and t.number == best.number]
@@ -89,7 +92,10 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
     known = {t.number: t for t in done}
     for n in numbers:
         if n not in known:
-            raise SpecError(f"trial {n} cannot be run again: only a trial that was run here and is done has metrics")
+            raise SpecError(
+                f"trial {n} cannot be run again by itself: only one that was run here, is done and began anew can; for one "
+                f"that goes on from another there is study.schedule({n}).train(objective)"
+            )
     return [known[n] for n in numbers]
 
 
@@ -98,11 +104,14 @@ def rerun(
 ) -> dict[int, Exit]:
     """How each trial ends when it is run again with its params and its seed; nothing is recorded."""
     waiting, ends = list(trials), dict[int, Exit]()
-    with closing(executor(source, workers, resources, supervised)) as slots:
+    with (
+        TemporaryDirectory(prefix="trimtab-") as place,
+        closing(executor(source, workers, resources, supervised)) as slots,
+    ):
         while len(ends) < len(trials):
             while waiting and slots.free():
                 t = waiting.pop(0)
-                task = payload(t, spec.metrics)
+                task = payload(t, spec.metrics, (os.path.join(place, str(t.number)), None))
                 slots.launch(Job((t.study, t.number, t.attempt), task, lambda _: {"stop": False}, resources))
             ended = slots.reap(IDLE)
             ends |= {job.key[1]: how for job, how in ended}

@@ -153,7 +153,8 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
     crew, closing = staff.crew, None
     with _giving_back(book, staff):
         while True:
-            book.checkpoints.collect(book.refresh())
+            book.refresh()
+            book.collect()
             staff.watch(book.ledger)
             if closing is None:
                 decision = decide(book, staff.executor.free(), staff.clock.now(), terms)
@@ -167,7 +168,7 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
             if not ended and not crew.running:  # others hold what is open, or were faster
                 staff.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
     staff.watch(book.refresh())
-    book.checkpoints.collect(book.ledger)
+    book.collect()
     if closing == "failures":
         raise _given_up(book, book.ledger.failures_in_a_row(terms.since))
     return closing
@@ -201,12 +202,13 @@ def carry_out(decision: Decision, book: Book, staff: Staff, terms: Terms) -> tup
     for action in decision.actions:
         match action:
             case Fill(n):
+                known = len(book.ledger.told)
                 try:
                     made = book.fill(n, decision.at, Claim(staff.name, staff.lease, decision.unopposed))
                 except BudgetSpent:
                     closing = "budget"
                     continue
-                terms = replace(terms, exhausted=made is None, batch=_batch(terms.batch, made))
+                terms = replace(terms, exhausted=known if made is None else None, batch=_batch(terms.batch, made))
                 for trial in made or []:
                     if trial.state is State.RUNNING:
                         crew.start(trial)

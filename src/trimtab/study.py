@@ -188,7 +188,7 @@ class Study(Audited):
 
     @property
     def plot(self) -> "Plots":
-        """Figures (Plotly): history, parallel, slices, importance, timeline, pareto."""
+        """Figures (Plotly): history, parallel, slices, importance, timeline, pareto, lineage, schedule."""
         from .reports.figures import Plots
 
         return Plots(lambda: (self.record, self.trials))
@@ -213,13 +213,12 @@ class Study(Audited):
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
             made = self._book.fill(1, ledger.study.count, Claim(runner.worker(), held, 1))
             if made is None:
-                raise Exhausted(f"study {self.name!r}: every point of its space has been proposed")
+                raise Exhausted(f"study {self.name!r}: {self._book.nothing()}")
             if made:
                 trial = made[0]
                 break
         self._asked[trial.number] = trial
-        folder = str(self._book.checkpoints.path(trial.number))
-        return ActiveTrial.of(trial, self._direct(trial, held), folder)
+        return ActiveTrial.of(trial, self._direct(trial, held), self._book.checkpoints.folders(trial))
 
     def _direct(self, trial: Trial, lease: float | None) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
         """Where an asked trial's reports and notes go: straight to the store."""
@@ -258,7 +257,8 @@ class Study(Audited):
         ended = self.storage.finish(held, outcome if heeded is None else self._referee.stopped(held, outcome))
         self._asked.pop(number, None)
         if self._book.checkpoints.held():
-            self._book.checkpoints.collect(self._book.refresh())
+            self._book.refresh()
+            self._book.collect()
         return ended
 
     def enqueue(self, params: Params) -> Trial:

@@ -130,10 +130,10 @@ class Crew:
     def start(self, trial: Trial) -> None:
         """Launch a claimed trial."""
         self._before()
-        folder = None if self._checkpoints is None else str(self._checkpoints.path(trial.number))
+        folders = (None, None) if self._checkpoints is None else self._checkpoints.folders(trial)
         job = Job(
             key=(trial.study, trial.number, trial.attempt),
-            payload=payload(trial, self._spec_of().metrics, folder),
+            payload=payload(trial, self._spec_of().metrics, folders),
             listen=lambda message: self._listen(trial, message),
             resources=self._resources,
         )

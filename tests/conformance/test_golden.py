@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from trimtab.space import Choice, Float, Int, Space
 from trimtab.strategies import Problem, Rows, strategy
+from trimtab.testing.continuing import campaign
 
 FILE = Path(__file__).parents[1] / "golden" / "proposals.json"
 FINITE = {"depth": Int(1, 12), "leaves": Int(2, 512, log=True), "kind": Choice("linear", "tree", "forest")}
@@ -28,6 +29,7 @@ CASES = [
     for seed in (1, 2)
     if (name, space) != ("grid", "mixed")
 ] + [("gp", space, constraints, 1) for space in ("mixed, 2 goals", "mixed, 3 goals") for constraints in (0, 1)]
+CASES += [(name, "population", 0, seed) for name in ("pbt", "pb2") for seed in (1, 5)]
 
 
 def history(space: Space, n: int, constraints: int, goals: int) -> Rows:
@@ -41,6 +43,8 @@ def history(space: Space, n: int, constraints: int, goals: int) -> Rows:
 
 def proposals(name: str, which: str, constraints: int, seed: int) -> list[list[float | None]]:
     """Two proposals after 0, 14 and 40 results, one point pending: rows, None where inactive."""
+    if which == "population":
+        return population(name, seed)
     place, _, many = which.partition(", ")
     space, made, goals = SPACES[place], strategy(name), int(many[:1] or 1)
     rows = history(space, 40, constraints, goals)
@@ -58,6 +62,20 @@ def record() -> None:
         json.dumps({"case": case, "version": strategy(case[0]).version, "rows": proposals(*case)}) for case in CASES
     ]
     FILE.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def population(name: str, seed: int) -> list[list[float | None]]:
+    """Three intervals of a population, 20 and 45 results into a study: rows, and with them parent and fidelity."""
+    pbt, made, found = strategy("pbt"), strategy(name), []
+    with threadpool_limits(1):
+        run = campaign(pbt, seed, trouble=0.2)
+        for turn, _ in enumerate(run.turns()):
+            if turn in (20, 45):
+                run.made = made
+                found += run.ask(3)
+                run.made = pbt
+    rows = [[*p.x.tolist(), p.parent, p.fidelity] for p in found]
+    return [[None if v is None or np.isnan(v) else round(float(v), 9) for v in row] for row in rows]
 
 
 GOLDEN = {tuple(g["case"]): g for g in json.loads(FILE.read_text())} if FILE.exists() else {}

@@ -13,7 +13,7 @@ import click
 
 from .. import __version__
 from ..errors import StudyMismatch
-from . import record, workers
+from . import record, schedule, workers
 from .explain import explain
 from .plumbing import (
     Ended,
@@ -195,7 +195,7 @@ def evidence(name: str, replicates: int | None, file: str | None, as_json: bool,
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
 
 
-for verb in (*record.VERBS, *workers.VERBS, explain):
+for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain):
     cli.add_command(verb)
 
 

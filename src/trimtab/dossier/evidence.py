@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import engine
+from .. import matrix
 from ..evidence import Evidence
 from ..evidence.importance import importance
 from ..records import Purpose
@@ -196,7 +196,7 @@ def sensitivity(s: Snapshot) -> list[Part]:
     told = [t for t in facts.searched if t.metrics]
     if len(told) < 4:
         return [Missing("Too few results to tell which parameters matter.")]
-    made = engine.rows(spec, told, facts.reference)
+    made = matrix.rows(spec, told, facts.reference)
     shares = importance(made.X, made.Y[:, 0], spec.space)
     at = (f"event:{s.study.position}",)
     ranked = sorted(shares.items(), key=lambda item: -item[1])

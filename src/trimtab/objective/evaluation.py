@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError, TrimtabError, nearest
+from .handover import handed_over
 
 if TYPE_CHECKING:
     from ..records import Trial
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 Send = Callable[[Message], Mapping[str, Any]]
 Objective = Callable[["ActiveTrial"], object]
+Folders = tuple[str | None, str | None]  # of a trial's checkpoint, and of the one that is handed over to it
 
 ERROR, MEMORY, BAD_RESULT = "error", "memory", "bad result"  # the values of records.Reason that an objective can cause
 LONGEST = 20_000  # characters of an error that are kept
@@ -36,7 +38,7 @@ class TrialFailed(TrimtabError):
         self.reason = reason
 
 
-def payload(trial: "Trial", metrics: Iterable[str] = (), checkpoint: str | None = None) -> dict[str, Any]:
+def payload(trial: "Trial", metrics: Iterable[str] = (), folders: Folders = (None, None)) -> dict[str, Any]:
     """What an evaluation needs to know of a trial, the metrics that it must return, and where it may save its state."""
     return {
         "params": dict(trial.params),
@@ -47,7 +49,9 @@ def payload(trial: "Trial", metrics: Iterable[str] = (), checkpoint: str | None 
         "attempt": trial.attempt,
         "metrics": list(metrics),
         "fidelity": trial.fidelity,
-        "checkpoint": checkpoint,
+        "parent": trial.parent,
+        "checkpoint": folders[0],
+        "handed": folders[1],
     }
 
 
@@ -57,6 +61,7 @@ class ActiveTrial:
     params: the setting to evaluate. seed: for everything random in the evaluation; nothing global is seeded. number: of the
     trial. purpose: "search", "select" or "certify". replicate: which evidence pair it belongs to. attempt: 1, 2, ...
     metrics: names that must be returned. fidelity: how far to train, in the unit of the study's Fidelity; None without one.
+    parent: number of the trial whose checkpoint this one began with, to go on from there; None where it begins anew.
     """
 
     def __init__(self, task: Mapping[str, Any], send: Send) -> None:
@@ -68,16 +73,18 @@ class ActiveTrial:
         self.attempt: int = task["attempt"]
         self.metrics: tuple[str, ...] = tuple(task["metrics"])
         self.fidelity: float | None = task.get("fidelity")
+        self.parent: int | None = task.get("parent")
         self._checkpoint: str | None = task.get("checkpoint")
+        self._handed: str | None = task.get("handed")
         self.reported: dict[str, float] = {}  # the last value of each metric
         self.rule = ""  # the stopping rule that the objective has been told of
         self._send = send
         self._reply: Mapping[str, Any] = {}
 
     @staticmethod
-    def of(trial: "Trial", send: Send, checkpoint: str | None = None) -> "ActiveTrial":
+    def of(trial: "Trial", send: Send, folders: Folders = (None, None)) -> "ActiveTrial":
         """The active side of a claimed trial."""
-        return ActiveTrial(payload(trial, checkpoint=checkpoint), send)
+        return ActiveTrial(payload(trial, folders=folders), send)
 
     def __repr__(self) -> str:
         return f"<ActiveTrial {self.number}: {self.params}>"
@@ -86,13 +93,12 @@ class ActiveTrial:
     def checkpoint(self) -> Path:
         """A directory of this trial's own, for all its attempts: what a killed attempt has saved is there for the next.
 
-        It is kept while the trial is open, and afterwards if the trial is the study's best. In a simulation there is none.
+        A trial with a parent begins with a copy of the parent's. It is kept while the trial is open, and afterwards as
+        long as another trial may go on from it, or if the trial is the study's best. In a simulation there is none.
         """
         if self._checkpoint is None:
             raise SpecError("this trial has no directory for checkpoints: it is simulated, or from an older worker")
-        made = Path(self._checkpoint)
-        made.mkdir(parents=True, exist_ok=True)
-        return made
+        return handed_over(Path(self._checkpoint), None if self._handed is None else Path(self._handed))
 
     def report(self, step: float, /, **metrics: float) -> None:
         """Record metrics at a step (epoch, fold, row count): finite numbers, several at once.

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import rows
 from ..errors import SpecError, nearest
 from ..evidence import Evidence
 from ..evidence import importance as shares
+from ..matrix import rows
 from ..records import State, StudyRecord, Trial
 from ..words import duration, number, percent, plural
 from .axes import axis, encoded, params_of, positions, ticks
 from .facts import Facts
+from .lineage import lineage, schedule
 from .style import (
     BLUE,
     GRID,
@@ -339,6 +340,14 @@ class Plots:
     def pareto(self, goals: tuple[int, int] = (0, 1)) -> Figure:
         """Two goals against each other, with the Pareto front."""
         return pareto(*self._load(), goals=goals)
+
+    def lineage(self, number: int | None = None) -> Figure:
+        """Of a population: who went on from whom, with the line of one trial (the best) in front."""
+        return lineage(*self._load(), number=number)
+
+    def schedule(self, number: int | None = None) -> Figure:
+        """Of a population: the parameters over the training that led to one trial (the best)."""
+        return schedule(*self._load(), number=number)
 
 
 def _chosen(study: StudyRecord, params: Sequence[str] | None) -> list[str]:

@@ -49,6 +49,12 @@ class Problem:
     replicates: int = 1  # how often a point may be proposed
     seed: int = 0  # of the study: for low-discrepancy sequences; per-ask randomness comes with `rng`
     sources: tuple[Source, ...] = field(default=(), compare=False)  # of a warm start
+    rungs: tuple[float, ...] = ()  # levels of the fidelity, in rising order; the last one is a full training
+
+
+LINEAGE = ("number", "parent", "level", "reached", "member")
+"""What the columns of Rows.lineage say of a trial: its number, that of the trial whose state it goes on from, the
+fidelity that it trains to, the one that it has reached, and which member of a population it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,11 @@ class Rows:
         default_factory=lambda: np.empty((0, 0, 0))
     )  # (n, R, m) as Y, at each rung of the fidelity; NaN
     # where it was not reached. R is 0 in a study without one.
+    lineage: Array = field(default_factory=lambda: np.empty((0, len(LINEAGE))))  # (n, 5), NaN where there is none
 
     def __post_init__(self) -> None:
+        if len(self.lineage) != len(self.X):
+            object.__setattr__(self, "lineage", np.full((len(self.X), len(LINEAGE)), np.nan))
         if len(self.rungs) != len(self.X):
             object.__setattr__(self, "rungs", np.empty((len(self.X), 0, self.Y.shape[1])))
 
@@ -83,6 +92,7 @@ class Rows:
             np.concatenate([self.rungs, other.rungs])
             if len(self) and len(other)
             else max(self.rungs, other.rungs, key=len),
+            np.concatenate([self.lineage, other.lineage]),
         )
 
     def __len__(self) -> int:
@@ -94,8 +104,9 @@ class Proposal:
     """One point to try: x (d,) in the unit cube, snapped, NaN where inactive."""
 
     x: Array
-    parent: int | None = None
+    parent: int | None = None  # number of the trial whose state it goes on from
     why: Mapping[str, Any] = field(default_factory=dict)  # JSON: what was believed of the point, for the record
+    fidelity: float | None = None  # how far it shall be trained; to the top otherwise
 
 
 @runtime_checkable
@@ -125,6 +136,26 @@ class Judge(Protocol):
         ...
 
 
+@runtime_checkable
+class Continuing(Protocol):
+    """A strategy whose trials go on where earlier ones ended, such as the intervals of a population's members.
+
+    It is told of every trial at the fidelity that it reached, and may propose nothing for now while trials are under way.
+    Its proposals name a parent and a fidelity; `why["member"]` comes back as the column `member` of Rows.lineage.
+    """
+
+    def begun(self, state: Any, under_way: Rows) -> Any:
+        """The state for one `ask` or `needed`, with the trials that are under way: rows without results."""
+        ...
+
+    def needed(self, state: Any) -> frozenset[int]:
+        """Numbers of the ended trials that a later proposal may go on from: whose checkpoints must stay.
+
+        A trial that is not needed now is never needed later.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class History:
     """The state of strategies that need nothing but the problem and all rows so far."""
@@ -149,6 +180,8 @@ _TABLE = {  # name -> module:class
     "grid": "grid:Grid",
     "nsga2": "nsga2:NSGA2",
     "nsga3": "nsga3:NSGA3",
+    "pb2": "pb2:PB2",
+    "pbt": "pbt:PBT",
     "random": "random:Random",
     "sobol": "sobol:Sobol",
     "tpe": "tpe:TPE",

@@ -38,6 +38,24 @@ def mutants(space: Space, A: Array, mutations: int, rng: np.random.Generator) ->
     return space.snap(np.where(chosen, moved(space, X, WIDE, rng), X))
 
 
+def perturbed(space: Space, x: Array, steps: Array, resample: float, free: Mask, rng: np.random.Generator) -> Array:
+    """Allowed rows (k, d) near the row x (d,), at most one for each of `steps` (c,): every `free` column (d,) is moved up
+    or down by the step, or by a cell where that is more, or is drawn anew with probability `resample`; unordered choices
+    are only drawn anew."""
+    A = np.tile(x, (len(steps), 1))
+    F = _filled(A, A, rng)
+    reach = np.maximum(steps[:, None], np.where(np.isfinite(space.cells), 1 / np.maximum(space.cells, 1), 0.0))
+    away = np.where(space.unordered, F, np.clip(F + np.where(rng.random(F.shape) < 0.5, -reach, reach), 0.0, 1.0))
+    X = np.where(rng.random(F.shape) < resample, rng.random(F.shape), away)
+    X = space.snap(np.where(free, X, A))
+    return X[space.allowed(X) & _same(X[:, ~free], x[~free]).all(axis=1)]
+
+
+def _same(A: Array, b: Array) -> Mask:
+    """Where A (c, d) equals b (d,); NaN equals NaN."""
+    return np.asarray((b == A) | (np.isnan(A) & np.isnan(b)))
+
+
 def crossed(A: Array, B: Array, unordered: Mask, rng: np.random.Generator) -> Array:
     """Children (c, d) of A and B: each column is crossed or left as in A with equal odds, and resembles A or B with
     equal odds where it is crossed."""

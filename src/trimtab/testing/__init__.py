@@ -9,10 +9,13 @@
 
 A check takes a strategy, tries it on random problems that are the same each time, and raises `Violation`, an
 AssertionError that names the law and the case, where it breaks one. Warnings count as errors. No test framework is
-needed: `check_strategy(MyStrategy())` runs them all.
+needed: `check_strategy(MyStrategy())` runs them all. A strategy whose trials go on from one another has laws of its own:
+CONTINUING_CHECKS.
 """
 
-from .laws import STRATEGY_CHECKS, Violation, check_strategy
+from .continuing import CONTINUING_CHECKS
+from .law import Violation
+from .laws import STRATEGY_CHECKS, check_strategy
 from .spaces import random_space
 
-__all__ = ["STRATEGY_CHECKS", "Violation", "check_strategy", "random_space"]
+__all__ = ["CONTINUING_CHECKS", "STRATEGY_CHECKS", "Violation", "check_strategy", "random_space"]

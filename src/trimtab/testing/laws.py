@@ -4,46 +4,23 @@ The checks know only the protocol of `strategies`.
 """
 
 import json
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import wraps
 from random import Random
 from typing import Any
 
 import numpy as np
 
-from ..strategies import Array, Problem, Proposal, Rows, Strategy
+from ..strategies import Array, Continuing, Problem, Proposal, Rows, Strategy
+from .continuing import CONTINUING_CHECKS
+from .law import Check, require, strict
 from .problems import FINITE, HARD, LINES, ODD, SAFE, WIDE, part, random_history, random_problem
-
-Check = Callable[[Strategy[Any]], None]
 
 _SEEDS = range(25)
 _COUNTABLE = 20_000  # points of a space that are counted
 
 
-class Violation(AssertionError):
-    """A law that a strategy breaks, and the case in which it does."""
-
-
-def require(holds: object, law: str, case: object) -> None:
-    if not holds:
-        raise Violation(f"{law} (case: {case})")
-
-
-def _strict(check: Check) -> Check:
-    """The check with warnings as errors."""
-
-    @wraps(check)
-    def strict(made: Strategy[Any]) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            check(made)
-
-    return strict
-
-
-@_strict
+@strict
 def proposals_are_legal_new_and_as_many_as_asked(made: Strategy[Any]) -> None:
     for seed in _SEEDS:
         random, rng = Random(seed), np.random.default_rng(seed)
@@ -53,7 +30,7 @@ def proposals_are_legal_new_and_as_many_as_asked(made: Strategy[Any]) -> None:
         _judge(made, problem, rows, pending, random.randint(1, 8), f"seed {seed}, {problem}")
 
 
-@_strict
+@strict
 def equal_inputs_give_equal_proposals_and_are_left_alone(made: Strategy[Any]) -> None:
     for seed in _SEEDS:
         random, rng = Random(seed), np.random.default_rng(seed)
@@ -71,7 +48,7 @@ def equal_inputs_give_equal_proposals_and_are_left_alone(made: Strategy[Any]) ->
         require(same, "rows and pending must not be changed", f"seed {seed}")
 
 
-@_strict
+@strict
 def telling_in_pieces_is_telling_at_once(made: Strategy[Any]) -> None:
     for seed in _SEEDS:
         rng = np.random.default_rng(seed)
@@ -89,7 +66,7 @@ def telling_in_pieces_is_telling_at_once(made: Strategy[Any]) -> None:
             require(found == expected, "tell(tell(s, A), B) must equal tell(s, A + B)", f"seed {seed}, cut {cut}")
 
 
-@_strict
+@strict
 def a_finite_space_is_exhausted_exactly(made: Strategy[Any]) -> None:
     for replicates in (1, 2):
         problem = Problem(FINITE, budget=8, replicates=replicates)
@@ -108,7 +85,7 @@ def a_finite_space_is_exhausted_exactly(made: Strategy[Any]) -> None:
         require(total == every, f"all {every} points of a finite space must be proposed, not {total}", FINITE)
 
 
-@_strict
+@strict
 def small_and_odd_spaces_are_searched(made: Strategy[Any]) -> None:
     for case, space in ODD.items():
         problem = Problem(space, budget=100)
@@ -117,7 +94,7 @@ def small_and_odd_spaces_are_searched(made: Strategy[Any]) -> None:
             _judge(made, problem, rows, rows.X[:0], 4, f"{case}, {n} results")
 
 
-@_strict
+@strict
 def a_hundred_parameters_are_searched(made: Strategy[Any]) -> None:
     problem = Problem(WIDE, budget=200)
     for n in (0, 5, 60):
@@ -125,7 +102,7 @@ def a_hundred_parameters_are_searched(made: Strategy[Any]) -> None:
         _judge(made, problem, rows, rows.X[:0], 2, f"100 parameters, {n} results")
 
 
-@_strict
+@strict
 def hard_numbers_still_give_valid_proposals(made: Strategy[Any]) -> None:
     X = SAFE.sample(LINES, np.random.default_rng(1))
     ones = np.ones(LINES)
@@ -139,7 +116,7 @@ def hard_numbers_still_give_valid_proposals(made: Strategy[Any]) -> None:
             _judge(made, replace(problem, goals=2), twice, X[:2], 2, f"{case}, two goals")
 
 
-@_strict
+@strict
 def long_histories_are_searched(made: Strategy[Any]) -> None:
     problem = Problem(SAFE, budget=5000)
     for n in (300, 1000, 2100):
@@ -162,9 +139,14 @@ STRATEGY_CHECKS: Sequence[Check] = (
 )
 
 
+def checks(made: Strategy[Any]) -> Sequence[Check]:
+    """The laws for a strategy of its kind: one whose trials go on from one another has laws of its own."""
+    return CONTINUING_CHECKS if isinstance(made, Continuing) else STRATEGY_CHECKS
+
+
 def check_strategy(made: Strategy[Any]) -> None:
     """All checks. Raises Violation at the first law that is broken."""
-    for check in STRATEGY_CHECKS:
+    for check in checks(made):
         check(made)
 
 

@@ -1,0 +1,41 @@
+"""The verbs for what a population found: its schedule as YAML, and a plain training by it."""
+
+from pathlib import Path
+
+import click
+
+from .plumbing import opened, resumable, storage_flag, the_name
+
+
+@click.command()
+@the_name
+@click.argument("number", required=False, type=click.IntRange(0))
+@click.option("--out", metavar="FILE", help="Write a file; else standard output.")
+@storage_flag
+def schedule(name: str, number: int | None, out: str | None) -> None:
+    """The parameters over the training that led to the best trial, or to NUMBER, as YAML."""
+    text = opened(name).schedule(number).to_yaml()
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    Path(out).write_text(text, encoding="utf-8")
+    click.echo(out)
+
+
+@click.command()
+@click.argument("file")
+@click.argument("objective")
+@click.option("--seed", type=int, help="Of another run than the one on record.")
+@click.option("--folder", metavar="FOLDER", help="Where the model is saved; else nowhere.")
+def train(file: str, objective: str, seed: int | None, folder: str | None) -> None:
+    """Train OBJECTIVE (train.py:objective) by the schedule in FILE; prints its metrics as JSON."""
+    from .. import console
+    from ..schedule import Schedule
+
+    read = Schedule.from_yaml(Path(file).read_text(encoding="utf-8"))
+    with resumable():
+        metrics = read.train(objective, seed=seed, folder=folder)
+    click.echo(console.document({"study": read.study, "recorded": dict(read.metrics), "metrics": dict(metrics)}))
+
+
+VERBS = (schedule, train)

@@ -1,0 +1,98 @@
+"""Figures of a population: who went on from whom, and the schedule that came of it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..lineage import ancestry, parent_of
+from ..records import Purpose, State, StudyRecord, Trial
+from ..space import Choice
+from .axes import axis
+from .style import BLUE, GRID, ORANGE, QUIET, direction, figure, hovers, label, plotly, points, view
+
+Figure = Any
+
+
+def lineage(study: StudyRecord, trials: Sequence[Trial], number: int | None = None) -> Figure:
+    """Every interval from its parent's result to its own, over the fidelity; the line of trial `number` in front, or of the
+    best of the most trained. Dotted: a copy with other parameters."""
+    goal, known = study.spec.goals[0], {t.number: t for t in trials}
+    shown = [t for t in trials if _placed(t) and goal.metric in t.metrics]
+    fig = figure()
+    front = ancestry(known, number) if number is not None else _front(study, known, shown)
+    kinds = (
+        ("goes on", GRID, "solid", [t for t in shown if not _copied(known, t)]),
+        ("copy with other parameters", QUIET, "dot", [t for t in shown if _copied(known, t)]),
+        ("line of the best", ORANGE, "solid", [t for t in front if _placed(t)]),
+    )
+    for name, colour, dash, group in kinds:
+        x, y = _segments(known, group, goal.metric)
+        if x:
+            width = 3 if colour == ORANGE else 1.2
+            line = {"color": colour, "dash": dash, "width": width}
+            fig.add_trace(plotly().Scatter(x=x, y=y, mode="lines", line=line, name=name, hoverinfo="skip"))
+    if shown:
+        levels = [t.fidelity for t in shown]
+        marker = {"size": 6, "color": BLUE, "opacity": 0.8}
+        fig.add_trace(points(levels, [t.metrics[goal.metric] for t in shown], "interval", hovers(shown), marker=marker))
+    span, _ = view([t.metrics[goal.metric] for t in shown], goal.maximize)
+    fig.update_yaxes(title_text=direction(goal), range=span)
+    return fig.update_xaxes(title_text=_unit(study), rangemode="tozero")
+
+
+def schedule(study: StudyRecord, trials: Sequence[Trial], number: int | None = None) -> Figure:
+    """One panel per parameter: its value over the training that led to trial `number`, or to the best one."""
+    known = {t.number: t for t in trials}
+    shown = [t for t in trials if _placed(t) and study.spec.goals[0].metric in t.metrics]
+    line = [t for t in (_front(study, known, shown) if number is None else ancestry(known, number)) if _placed(t)]
+    names = study.spec.space.names
+    fig = figure(60 + 170 * len(names), len(names), 1, showlegend=False)
+    ends = [0.0, *(float(t.fidelity or 0) for t in line)]
+    for row, name in enumerate(names, start=1):
+        active = [t for t in line if name in t.params]
+        if active:
+            place = {t.number: _height(study, name, t) for t in active}
+            y = [place.get(t.number) for t in line]
+            step = {"color": ORANGE, "width": 2.5, "shape": "vh"}
+            trace = plotly().Scatter(x=ends, y=[y[0], *y], mode="lines", line=step, hoverinfo="x+y")
+            fig.add_trace(trace, row=row, col=1)
+        fig.update_yaxes(title_text=label(name), **axis(study.spec, name), row=row, col=1)
+    return fig.update_xaxes(title_text=_unit(study), row=len(names), col=1)
+
+
+def _placed(t: Trial) -> bool:
+    return t.purpose is Purpose.SEARCH and t.state is State.DONE and t.fidelity is not None
+
+
+def _copied(known: Mapping[int, Trial], t: Trial) -> bool:
+    parent = parent_of(t)
+    return parent is not None and dict(known[parent].params) != dict(t.params)
+
+
+def _front(study: StudyRecord, known: Mapping[int, Trial], shown: Sequence[Trial]) -> tuple[Trial, ...]:
+    """The line of the best of the most trained; none while nobody is."""
+    best = min(shown, key=lambda t: (-(t.fidelity or 0), study.spec.goals[0].loss(t.metrics), t.number), default=None)
+    return () if best is None else ancestry(known, best.number)
+
+
+def _segments(known: Mapping[int, Trial], group: Sequence[Trial], metric: str) -> tuple[list[Any], list[Any]]:
+    """Lines from each trial's parent to it, as one trace with gaps."""
+    x: list[Any] = []
+    y: list[Any] = []
+    for t in group:
+        parent = parent_of(t)
+        before = None if parent is None else known[parent]
+        if before is not None and metric in before.metrics and metric in t.metrics:
+            x += [before.fidelity, t.fidelity, math.nan]
+            y += [before.metrics[metric], t.metrics[metric], math.nan]
+    return x, y
+
+
+def _height(study: StudyRecord, name: str, t: Trial) -> float:
+    """Where a trial's value lies on the parameter's axis."""
+    p, v = study.spec.space.params[name], t.params[name]
+    return float(p.code(v) if isinstance(p, Choice) else v)  # type: ignore[arg-type]
+
+
+def _unit(study: StudyRecord) -> str:
+    return "fidelity" if study.spec.fidelity is None else label(study.spec.fidelity.name)

@@ -1,0 +1,262 @@
+"""What population-based training strategies share: members that train in intervals, and who goes on from whom.
+
+A population trains its members side by side. Each trial is one interval of one member: it goes on from the checkpoint of
+its parent and trains to its level. A member that is among the worst of its level when its interval has ended gives up its
+state for a copy of one of the best, with other parameters (Jaderberg et al. 2017). Levels are compared with themselves
+alone, nobody waits for anybody, and a member is worst only among four or more.
+
+Members of a sub-population of frequency f look around after every f-th interval only: the rarer, the less greedy. They meet
+the other ones at the levels that both have, and what comes from a hastier sub-population brings its weights alone, since
+parameters that win early need not win late (after Doulazmi et al. 2025, MF-PBT).
+
+Notation: d columns, n rows, m goals; P members, L intervals; a level is a fidelity.
+"""
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SpecError
+from ..numerics.pareto import by_front, violations
+from . import LINEAGE, Array, Problem, Proposal, Rows
+from .points import Taken, sequence
+from .variation import Mask, perturbed
+
+Ints = NDArray[np.intp]
+
+NUMBER, PARENT, LEVEL, REACHED, MEMBER = range(len(LINEAGE))
+_FEW, _SOME, _MANY = 4, 16, 40  # members: at least, without a budget, at most
+_INTERVALS = 12
+_TRIES = 32  # settings among which an allowed one is sought
+_HUGE = 1e300
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A population, laid out: frequency of each member, levels (L,) at which intervals may end."""
+
+    frequency: tuple[int, ...]
+    levels: tuple[float, ...]
+    quantile: float
+
+    @staticmethod
+    def of(
+        problem: Problem, population: int | None, intervals: int | None, frequencies: Sequence[int], quantile: float
+    ) -> "Plan":
+        """Raises SpecError for what cannot be laid out so."""
+        _check(problem, population, intervals, frequencies, quantile)
+        common, (low, top) = math.lcm(*frequencies), (problem.rungs[0], problem.rungs[-1])
+        L = common * max(1, int(min(_INTERVALS, top / low)) // common) if intervals is None else intervals
+        if L % common or 2 * max(frequencies) > L:
+            raise SpecError(
+                f"intervals={L} must be a multiple of {common}, and at least twice the frequency {max(frequencies)}"
+            )
+        ends = [top * (k + 1) / L for k in range(L)]
+        whole = float(low).is_integer() and float(top).is_integer()
+        levels = tuple(float(math.ceil(e - 1e-9)) if whole else e for e in ends)
+        if levels[0] < low or len(set(levels)) < L:
+            raise SpecError(
+                f"intervals={L} makes the first one end at {levels[0]:g}; the fidelity's low is {low:g}: take fewer"
+            )
+        each = sum(L / f for f in frequencies) / len(frequencies)  # trials of a member
+        P = _SOME if problem.budget is None else min(int((problem.budget - 1) / each), _MANY)
+        size = max(P, _FEW * len(frequencies)) if population is None else population
+        return Plan(tuple(frequencies[i % len(frequencies)] for i in range(size)), levels, quantile)
+
+    def next(self, member: int, level: float) -> float:
+        """The level of a member's next interval after `level` (0: its first one)."""
+        passed = bisect_right(self.levels, level)
+        return self.levels[min(passed + self.frequency[member], len(self.levels)) - 1]
+
+
+def _check(
+    problem: Problem, population: int | None, intervals: int | None, frequencies: Sequence[int], quantile: float
+) -> None:
+    if not problem.rungs:
+        raise SpecError("a population trains in intervals: give the study fidelity=tt.Fidelity('epochs', 1, 81)")
+    if not frequencies or any(isinstance(f, bool) or not isinstance(f, int) or f < 1 for f in frequencies):
+        raise SpecError(f"frequencies={frequencies!r} must be whole numbers of at least 1, such as (1, 3)")
+    for name, value, least in (("population", population, _FEW * len(frequencies)), ("intervals", intervals, 2)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise SpecError(f"{name}={value!r} must be a whole number of at least {least}")
+    if isinstance(quantile, bool) or not isinstance(quantile, int | float) or not 0 < quantile <= 0.5:
+        raise SpecError(f"quantile={quantile!r} must be above 0 and at most 0.5")
+
+
+def free(problem: Problem, fixed: tuple[str, ...]) -> Mask:
+    """Which columns (d,) may change while a model trains. Raises SpecError for a name that is no parameter."""
+    unknown = [name for name in fixed if name not in problem.space.params]
+    if unknown:
+        raise SpecError(f"fixed={unknown} names no parameters; the space has {', '.join(problem.space.params)}")
+    return np.array([name not in fixed for name in problem.space.params])
+
+
+@dataclass(frozen=True)
+class Population:
+    """The state: finished rows, and for one ask those under way."""
+
+    problem: Problem
+    plan: Plan
+    rows: Rows
+    under_way: Rows
+
+    @staticmethod
+    def start(problem: Problem, plan: Plan) -> "Population":
+        none = Rows.empty(len(problem.space), problem.goals, problem.constraints)
+        return Population(problem, plan, none, none)
+
+    def told(self, rows: Rows) -> "Population":
+        return replace(self, rows=self.rows + rows)
+
+    def begun(self, under_way: Rows) -> "Population":
+        return replace(self, under_way=under_way)
+
+
+@dataclass(frozen=True)
+class Census:
+    """The members as they stand. Indices are of `lines` and `X`: finished rows first, then those under way."""
+
+    plan: Plan
+    X: Array  # (n, d)
+    lines: Array  # (n, 5), see strategies.LINEAGE
+    good: Mask  # (n,) trained to its level, with a result
+    Y: Array  # (finished, m)
+    violation: Array  # (finished,)
+    settled: bool  # whether another result never changes the order of the earlier ones
+    latest: dict[int, int]  # member -> its last interval
+    ended: int
+
+    @staticmethod
+    def of(state: Population) -> "Census":
+        both = state.rows + state.under_way
+        lines, ended = both.lineage, len(state.rows)
+        known = ~np.isnan(state.rows.Y).any(axis=1) & (state.rows.lineage[:, REACHED] >= state.rows.lineage[:, LEVEL])
+        order = np.argsort(lines[:, NUMBER], kind="stable")
+        members = [i for i in order if 0 <= lines[i, MEMBER] < len(state.plan.frequency)]
+        good = np.zeros(len(both), dtype=bool)
+        good[:ended] = known & (state.rows.lineage[:, MEMBER] >= 0)
+        Y = np.clip(state.rows.Y, -_HUGE, _HUGE)
+        C = np.clip(state.rows.C, -_HUGE, _HUGE)
+        settled, latest = Y.shape[1] == 1 and C.shape[1] == 0, {int(lines[i, MEMBER]): int(i) for i in members}
+        return Census(state.plan, both.X, lines, good, Y, violations(C), settled, latest, ended)
+
+    @property
+    def due(self) -> list[int]:
+        """Members whose interval has ended short of the top, the least trained first, then by who ended first."""
+        top = self.plan.levels[-1]
+        waiting = [(self.lines[i, LEVEL], i, m) for m, i in self.latest.items() if i < self.ended]
+        return [m for level, _, m in sorted(waiting) if level < top or not self.good[self.latest[m]]]
+
+    def at(self, level: float, frequency: int | None = None) -> Ints:
+        """The good results at a level, best first; of one sub-population alone, if said."""
+        here = np.flatnonzero(self.good & (self.lines[:, LEVEL] == level))
+        if frequency is not None:
+            here = here[[self.frequency(int(i)) == frequency for i in here]]
+        return here[by_front(self.Y[here], self.violation[here])] if len(here) else here
+
+    def frequency(self, i: int) -> int:
+        return self.plan.frequency[int(self.lines[i, MEMBER])]
+
+    def line(self, number: float) -> int | None:
+        """Where the trial of that number is."""
+        found = np.flatnonzero(self.lines[:, NUMBER] == number)
+        return int(found[0]) if len(found) else None
+
+
+Explore = Callable[[Array, int, Sequence[Array], np.random.Generator], tuple[Array, dict[str, Any]]]
+"""(x to move away from (d,), member, settings chosen in this ask, rng) -> an allowed setting (d,), and why it."""
+
+
+def intervals(state: Population, n: int, rng: np.random.Generator, explore: Explore) -> list[Proposal]:
+    """Up to n next intervals: the members' first ones, then those of members that are due."""
+    census = Census.of(state)
+    missing = [m for m in range(len(state.plan.frequency)) if m not in census.latest]
+    made = _first(state, census, missing[:n], rng)
+    for member in census.due[: n - len(made)]:
+        made.append(_next(state, census, member, [p.x for p in made], rng, explore))
+    return made
+
+
+def _first(state: Population, census: Census, members: list[int], rng: np.random.Generator) -> list[Proposal]:
+    """Points of the study's Sobol sequence, each begun anew; random ones where a small space has no more."""
+    space, index = state.problem.space, len(census.X)
+    taken = Taken(space, 1, Counter(space.keys(census.X)))
+    _, X = sequence(state.problem, taken, index, len(members))
+    if len(X) < len(members):
+        X = np.concatenate([X, space.sample(len(members) - len(X), rng)])
+    return [
+        Proposal(x, why={"member": m, "begins": "anew"}, fidelity=state.plan.next(m, 0.0))
+        for m, x in zip(members, X, strict=True)
+    ]
+
+
+def _next(
+    state: Population,
+    census: Census,
+    member: int,
+    chosen: list[Array],
+    rng: np.random.Generator,
+    explore: Explore,
+) -> Proposal:
+    """A member goes on, or from a copy of a better one, or, where nobody has got so far, from where it was before."""
+    plan, i = census.plan, census.latest[member]
+    level, number = float(census.lines[i, LEVEL]), int(census.lines[i, NUMBER])
+    own = census.at(level, plan.frequency[member])
+    place, cut = (int(np.flatnonzero(own == i)[0]) if census.good[i] else len(own)), int(plan.quantile * len(own))
+    why: dict[str, Any] = {"member": member, "place": place + 1, "of": max(len(own), place + 1)}
+    if census.good[i] and place < len(own) - cut:
+        return Proposal(census.X[i], number, {**why, "goes on": number}, plan.next(member, level))
+    others = census.at(level)
+    if len(others) == 0 or level == plan.levels[-1]:
+        return _again(state, census, member, chosen, rng, explore)
+    best = others[: max(1, int(plan.quantile * len(others)))]
+    donor = int(best[rng.integers(len(best))])
+    model = donor
+    if census.frequency(donor) < plan.frequency[member] and len(own):
+        model = int(own[rng.integers(max(1, cut))])  # parameters of its own kind
+    x, said = explore(census.X[model], member, chosen, rng)
+    copied = {"copies": int(census.lines[donor, NUMBER]), "instead of": number}
+    return Proposal(x, copied["copies"], {**why, **copied, **said}, plan.next(member, level))
+
+
+def _again(
+    state: Population, census: Census, member: int, chosen: list[Array], rng: np.random.Generator, explore: Explore
+) -> Proposal:
+    """The interval that failed once more, with other parameters: from its parent's state, if that is a good one."""
+    i = census.latest[member]
+    before = census.line(census.lines[i, PARENT])
+    if before is None or not census.good[before]:
+        return _first(state, census, [member], rng)[0]
+    level, number = float(census.lines[i, LEVEL]), int(census.lines[i, NUMBER])
+    x, said = explore(census.X[before], member, chosen, rng)
+    why = {"member": member, "again": number, **said}
+    return Proposal(x, int(census.lines[before, NUMBER]), why, level)
+
+
+def moved(state: Population, x: Array, step: float, resample: float, movable: Mask, rng: np.random.Generator) -> Array:
+    """A setting near x (d,), or x itself where no allowed one is found."""
+    found = perturbed(state.problem.space, x, np.full(_TRIES, step), resample, movable, rng)
+    return np.asarray(found[0] if len(found) else x)
+
+
+def needed(state: Population) -> frozenset[int]:
+    """Trials whose checkpoints may be asked for: each member's last one that has ended, until the member has arrived at
+    the top (what is under way may yet fail or be cancelled), and the best of each level that somebody has yet to pass."""
+    told = Census.of(state.begun(Rows.empty(len(state.problem.space), state.problem.goals, state.problem.constraints)))
+    plan, P, top = told.plan, len(told.plan.frequency), told.plan.levels[-1]
+    lasts = [i for i in told.latest.values() if not (told.good[i] and told.lines[i, LEVEL] == top)]
+    if not lasts and len(told.latest) == P:
+        return frozenset()
+    behind = min((told.lines[i, LEVEL] for i in lasts), default=0.0) if len(told.latest) == P else 0.0
+    kept = {told.lines[i, NUMBER] for i in lasts} | {told.lines[i, PARENT] for i in lasts if not told.good[i]}
+    few = max(1, int(plan.quantile * P)) if told.settled else None
+    for level in plan.levels[:-1]:
+        if level >= behind:
+            kept |= {told.lines[i, NUMBER] for i in told.at(level)[:few]}
+    return frozenset(int(number) for number in kept if not math.isnan(number))

@@ -1,0 +1,196 @@
+"""What every strategy must do whose trials go on from one another (see strategies.Continuing): it is run through whole
+studies, in which trials end in any order, fail, are cancelled and are stopped."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any, cast
+
+import numpy as np
+
+from ..errors import SpecError
+from ..space import Float, Space
+from ..strategies import Continuing, Problem, Proposal, Rows, Strategy
+from .law import Check, require, strict
+from .spaces import random_space
+
+_SEEDS = range(10)
+_RUNGS = [(1.0, 3.0, 9.0, 27.0, 81.0), (1.0, 4.0, 16.0, 24.0), (0.125, 0.5, 2.0)]
+_TURNS = 3000  # in which a study must come to an end
+
+
+@dataclass
+class Campaign:
+    """A study of one strategy that is asked and told in turns; every proposal is checked as it is made."""
+
+    made: Strategy[Any]
+    problem: Problem
+    random: Random
+    workers: int
+    trouble: float = 0.1  # chance of a trial to fail, to be cancelled, or to be stopped short
+    rows: Rows = field(init=False)
+    open: dict[int, Proposal] = field(default_factory=dict)
+    ended: dict[int, float] = field(default_factory=dict)  # number -> level, of those that can be gone on from
+    spared: set[int] = field(default_factory=set)  # that were not needed once: their checkpoints are gone
+    count: int = 0
+    draws: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def __post_init__(self) -> None:
+        self.rows = self._row(np.empty((0, len(self.problem.space))), [])
+
+    def state(self, cut: int = 0) -> Any:
+        """As the study would have it for an ask; told in two pieces, the first one of `cut` rows."""
+        state = self.made.init(self.problem)
+        for piece in (_part(self.rows, 0, cut), _part(self.rows, cut, len(self.rows))):
+            state = self.made.tell(state, piece)
+        lines = [self._line(number, p, np.nan) for number, p in self.open.items()]
+        return cast(Continuing, self.made).begun(state, self._row(self.pending, lines))
+
+    @property
+    def pending(self) -> np.ndarray[Any, Any]:
+        return np.array([p.x for p in self.open.values()]).reshape(-1, len(self.problem.space))
+
+    def ask(self, n: int, cut: int = 0) -> list[Proposal]:
+        return self.made.ask(self.state(cut), self.pending, n, np.random.default_rng(self.count))
+
+    def turns(self) -> Iterator[list[Proposal]]:
+        """Until nothing is under way and nothing is proposed: what was proposed in each turn."""
+        for _ in range(_TURNS):
+            proposals = self.ask(self.workers - len(self.open))
+            self._begin(proposals)
+            yield proposals
+            if not self.open:
+                return
+            self._end(self.random.choice(list(self.open)))
+            needed = cast(Continuing, self.made).needed(self.state())
+            self.spared |= {n for n in self.ended if n not in needed}
+        require(False, f"a study must come to an end, this one did not in {_TURNS} trials", self.problem)
+
+    def _begin(self, proposals: Sequence[Proposal]) -> None:
+        require(len(proposals) <= self.workers - len(self.open), "no more than asked for", self.problem)
+        for p in proposals:
+            self._judge(p)
+            self.open[self.count] = p
+            self.count += 1
+
+    def _judge(self, p: Proposal) -> None:
+        space, top = self.problem.space, self.problem.rungs[-1]
+        case = f"{self.problem}, trial {self.count}"
+        require(np.array_equal(space.snap(p.x[None])[0], p.x, equal_nan=True), f"x must be snapped: {p.x}", case)
+        require(space.allowed(p.x[None]).all(), f"x must be allowed: {p.x}", case)
+        json.dumps(dict(p.why), allow_nan=False)
+        require(p.fidelity is not None and 0 < p.fidelity <= top, f"a fidelity up to {top:g}, not {p.fidelity}", case)
+        if p.parent is not None:
+            level = self.ended.get(p.parent)
+            require(level is not None, f"parent {p.parent} must have ended well", case)
+            require((level or 0) < (p.fidelity or 0), "a trial must train further than its parent", case)
+            require(p.parent not in self.spared, f"parent {p.parent} was not needed before; it is gone", case)
+
+    def _end(self, number: int) -> None:
+        p, fate = self.open.pop(number), self.random.random()
+        reached = float(p.fidelity or 0)
+        if fate < self.trouble / 3:  # cancelled: nobody is told
+            return
+        Y = np.nan_to_num(p.x, nan=0.5).sum() / reached + self.draws.normal(0, 0.01, self.problem.goals)
+        C = self.draws.normal(-1, 1, self.problem.constraints)
+        if fate < self.trouble * 2 / 3:
+            Y, C, reached = Y * np.nan, C * np.nan, np.nan
+        elif fate < self.trouble:
+            reached /= 2
+        else:
+            self.ended[number] = reached
+        new = self._row(p.x[None], [self._line(number, p, reached)])
+        self.rows = self.rows + replace(new, Y=Y[None], C=C[None])
+
+    @staticmethod
+    def _line(number: int, p: Proposal, reached: float) -> list[float]:
+        values = (number, p.parent, p.fidelity, reached, p.why.get("member"))
+        return [np.nan if v is None else float(v) for v in values]
+
+    def _row(self, X: np.ndarray[Any, Any], lines: list[list[float]]) -> Rows:
+        n, nothing = len(X), np.zeros(len(X))
+        Y, C = np.full((n, self.problem.goals), np.nan), np.full((n, self.problem.constraints), np.nan)
+        return Rows(X, Y, C, nothing, nothing, lineage=np.array(lines).reshape(n, 5))
+
+
+def campaign(made: Strategy[Any], seed: int, trouble: float = 0.1) -> Campaign:
+    """A random study."""
+    random = Random(seed)
+    problem = Problem(
+        random_space(random),
+        goals=random.choice([1, 1, 2]),
+        constraints=random.choice([0, 0, 1]),
+        budget=random.choice([40, 100]),
+        seed=seed,
+        rungs=random.choice(_RUNGS),
+    )
+    return Campaign(made, problem, random, random.choice([1, 2, 5, 30]), trouble)
+
+
+@strict
+def a_study_comes_to_its_end_whatever_befalls_its_trials(made: Strategy[Any]) -> None:
+    for seed in _SEEDS:
+        run = campaign(made, seed, trouble=[0.0, 0.3][seed % 2])
+        for _ in run.turns():
+            continue
+        tops = [n for n, level in run.ended.items() if level == run.problem.rungs[-1]]
+        require(tops, "somebody must be trained to the top", f"seed {seed}, {run.problem}")
+
+
+@strict
+def nobody_waits_for_anybody(made: Strategy[Any]) -> None:
+    for seed in _SEEDS:
+        run = campaign(made, seed, trouble=0.0)
+        members = 0
+        for proposals in run.turns():
+            alone = all(p.parent is not None for p in proposals)
+            due = bool(run.rows.lineage.size) and run.rows.lineage[-1, 2] < run.problem.rungs[-1]
+            waits = due and not proposals and run.workers > len(run.open)
+            require(not waits, "a member that can go on must", f"seed {seed}, {run.problem}")
+            members += 0 if alone else len(proposals)
+        require(members >= 2, "a population has several members", f"seed {seed}, {run.problem}")
+
+
+@strict
+def equal_inputs_give_equal_intervals_and_are_left_alone(made: Strategy[Any]) -> None:
+    for seed in _SEEDS:
+        run = campaign(made, seed)
+        for turn, _ in enumerate(run.turns()):
+            if turn % 7 != 5:
+                continue
+            rows, n, before = run.rows, len(run.rows), run.rows.lineage.copy()
+            first = _texts(run.ask(3))
+            require(
+                _texts(run.ask(3, cut=turn % max(n, 1))) == first,
+                "tell(tell(s, A), B) must equal tell(s, A + B)",
+                f"seed {seed}",
+            )
+            require(_texts(run.ask(3)) == first, "equal inputs must give equal proposals", f"seed {seed}")
+            require(np.array_equal(rows.lineage, before, equal_nan=True), "rows must not be changed", f"seed {seed}")
+
+
+@strict
+def it_says_what_it_cannot_do_without_a_fidelity(made: Strategy[Any]) -> None:
+    try:
+        made.init(Problem(Space(x=Float(0, 1))))
+    except SpecError:
+        return
+    require(False, "a study without a fidelity must be refused", made.name)
+
+
+def _part(rows: Rows, first: int, last: int) -> Rows:
+    columns = (rows.X, rows.Y, rows.C, rows.cost, rows.seed, rows.rungs, rows.lineage)
+    return Rows(*(a[first:last] for a in columns))
+
+
+def _texts(proposals: Sequence[Proposal]) -> list[str]:
+    return [f"{[v.hex() for v in p.x.tolist()]} {p.parent} {p.fidelity} {dict(p.why)}" for p in proposals]
+
+
+CONTINUING_CHECKS: Sequence[Check] = (
+    a_study_comes_to_its_end_whatever_befalls_its_trials,
+    nobody_waits_for_anybody,
+    equal_inputs_give_equal_intervals_and_are_left_alone,
+    it_says_what_it_cannot_do_without_a_fidelity,
+)

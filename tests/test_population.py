@@ -1,0 +1,295 @@
+"""Populations: intervals with lineage and checkpoints handed over, schedules drawn, exported and trained again, and kill -9."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from click.testing import CliRunner
+
+import trimtab as tt
+from trimtab.cli import cli
+from trimtab.errors import Exhausted, ObjectiveError, SpecError
+from trimtab.reports import Plots
+from trimtab.schedule import Schedule
+from trimtab.strategies.pb2 import PB2
+from trimtab.strategies.pbt import PBT
+
+SPACE = tt.Space(rate=tt.Float(1e-3, 1.0, log=True), kind=tt.Choice("a", "b"))
+EPOCHS = tt.Fidelity("epochs", 1, 12)
+TRAIN = """
+    import json
+
+    def train(trial):
+        state = trial.checkpoint / "state.json"
+        w, done = json.loads(state.read_text()) if state.exists() else (4.0, 0)
+        if trial.attempt == 1:
+            assert (done > 0) == (trial.parent is not None), "the parent's checkpoint is not there"
+        for epoch in range(done + 1, int(trial.fidelity) + 1):
+            w -= trial.params["rate"] * (w - 1 / epoch) + 1e-4 * (trial.seed % 7) * (trial.params["kind"] == "a")
+            state.write_text(json.dumps([w, epoch]))
+            trial.report(epoch, loss=w * w)
+        return w * w
+    """
+
+
+def objective():
+    names: dict[str, object] = {}
+    exec(textwrap.dedent(TRAIN), names)
+    return names["train"]
+
+
+def population(url, strategy, name="p", **more):
+    return tt.Study(name, SPACE, minimize="loss", fidelity=EPOCHS, strategy=strategy, storage=url, seed=1, **more)
+
+
+def held(study):
+    root = study.checkpoint(0).parent
+    return sorted(p.name for p in root.iterdir()) if root.exists() else []
+
+
+@pytest.mark.parametrize(
+    "strategy", [PBT(8, 6), PB2(8, 6), PBT(8, 4, frequencies=(1, 2))], ids=["pbt", "pb2", "several"]
+)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_member_is_trained_to_the_top_and_every_copy_is_derived_again(tmp_path, strategy, workers):
+    study = population(f"sqlite:///{tmp_path}/t.db", strategy)
+    study.run(objective(), trials=100, workers=workers, quiet=True)
+    assert sum(t.fidelity == 12 for t in study.trials) == 8
+    assert len(study.trials) == sum(
+        strategy.intervals // strategy.frequencies[i % len(strategy.frequencies)] for i in range(8)
+    )
+    assert study.spec.stopping == ()  # who is bad is replaced, not stopped
+    copies = [t for t in study.trials if "copies" in t.why]
+    assert copies
+    assert all(t.parent == t.why["copies"] != t.why["instead of"] for t in copies)
+    assert study.best.fidelity == 12
+    assert held(study) == [str(study.best.number)]
+    again = population(f"sqlite:///{tmp_path}/t.db", strategy).replay()
+    assert again.holds
+    assert again.exact == len(study.trials)
+    assert study.verify() == []
+
+
+def test_a_member_that_fails_is_replaced_by_a_copy_of_a_good_one(tmp_path):
+    plain = objective()
+
+    def fragile(trial):
+        if trial.number in (3, 9, 10):
+            raise RuntimeError("out of luck")
+        return plain(trial)
+
+    study = population(f"sqlite:///{tmp_path}/t.db", PBT(4, 4))
+    study.run(fragile, trials=40, quiet=True)
+    assert study.counts["failed"] == 3
+    assert sum(t.fidelity == 12 and t.state == "done" for t in study.trials) == 4
+    parents = {t.parent for t in study.trials}
+    assert not parents & {3, 9, 10}
+    assert study.replay().holds
+
+
+def test_asked_members_have_their_parents_state_and_wait_for_results():
+    study = population(None, PBT(4, 2))
+    first = [study.ask() for _ in range(4)]
+    with pytest.raises(Exhausted, match="before a running trial has ended"):
+        study.ask()
+    for trial in first:
+        study.tell(trial, objective()(trial))
+    second = [study.ask() for _ in range(4)]
+    assert {t.fidelity for t in first} == {6}
+    assert {t.fidelity for t in second} == {12}
+    for trial in second:
+        assert json.loads((trial.checkpoint / "state.json").read_text())[1] == 6
+        study.tell(trial, objective()(trial))
+    with pytest.raises(Exhausted, match="trained to the top"):
+        study.ask()
+
+
+def test_the_budget_says_how_many_members_there_are():
+    study = population(None, PBT(intervals=6), budget=tt.Budget(trials=36))
+    study.run(objective(), quiet=True)
+    assert len({t.why["member"] for t in study.trials}) == 5
+    assert len(study.trials) == 30
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        (PBT(population=3), "population=3 must be a whole number of at least 4"),
+        (PBT(population=6, frequencies=(1, 2)), "at least 8"),
+        (PBT(intervals=40), "makes the first one end at 1"),
+        (PBT(intervals=6, frequencies=(1, 4)), "must be a multiple of 4"),
+        (PBT(frequencies=(0,)), "frequencies=.* must be whole numbers"),
+        (PBT(fixed=("depth",)), "names no parameters; the space has rate, kind"),
+        (PBT(step=2), "step=2 must be a number from 0 to 1"),
+        (PB2(quantile=0.9), "quantile=0.9 must be above 0"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(strategy, said):
+    with pytest.raises(SpecError, match=said):
+        population(None, strategy)
+
+
+def test_without_a_fidelity_there_is_no_population():
+    with pytest.raises(SpecError, match="trains in intervals: give the study fidelity"):
+        tt.Study("p", SPACE, minimize="loss", strategy="pbt")
+
+
+def test_what_a_model_cannot_change_comes_with_the_copy(tmp_path):
+    study = population(f"sqlite:///{tmp_path}/t.db", PBT(8, 6, fixed=("kind",), resample=1.0))
+    study.run(objective(), trials=48, quiet=True)
+    known = {t.number: t for t in study.trials}
+    assert all(t.params["kind"] == known[t.parent].params["kind"] for t in study.trials if t.parent is not None)
+
+
+# ------------------------------------------------------------------------------------------------------------ schedules
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    study = population(f"sqlite:///{tmp_path_factory.mktemp('trained')}/t.db", PBT(8, 6))
+    study.run(objective(), trials=48, quiet=True)
+    return study
+
+
+def test_a_schedule_gives_the_recorded_result_again_as_a_plain_training(trained, tmp_path):
+    made = trained.schedule()
+    assert [s.until for s in made.stretches] == [2, 4, 6, 8, 10, 12]
+    assert made.stretches[-1].trial == trained.best.number
+    assert made.at(3) == made.stretches[1].params
+    assert Schedule.from_yaml(made.to_yaml()) == made
+    heard = []
+    again = made.train(objective(), folder=tmp_path / "model", report=lambda step, metrics: heard.append(step))
+    assert again == trained.best.metrics
+    assert heard == [*range(1, 13)]
+    assert json.loads((tmp_path / "model" / "state.json").read_text())[1] == 12
+    assert made.train(objective(), seed=5) == made.train(objective(), seed=5)
+
+
+def test_a_schedule_that_cannot_be_says_so(trained):
+    with pytest.raises(SpecError, match="trial 99 does not exist; the study has trials 0 to 47"):
+        trained.schedule(99)
+    with pytest.raises(SpecError, match="beyond the end of the schedule, 12"):
+        trained.schedule().at(13)
+    with pytest.raises(SpecError, match="this is no schedule"):
+        Schedule.from_yaml("a: 1")
+    with pytest.raises(ObjectiveError, match="stretch 1, until 2: RuntimeError: no data"):
+        trained.schedule().train(lambda trial: (_ for _ in ()).throw(RuntimeError("no data")))
+
+
+def test_the_command_line_exports_a_schedule_and_trains_by_it(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
+    url = trained.storage.url
+    written = CliRunner().invoke(cli, ["schedule", "p", "--out", "s.yaml", "--storage", url])
+    assert (written.exit_code, written.output) == (0, "s.yaml\n")
+    ran = CliRunner().invoke(cli, ["train", "s.yaml", "train.py:train"])
+    assert json.loads(ran.output)["metrics"] == json.loads(ran.output)["recorded"] == dict(trained.best.metrics)
+    shown = CliRunner().invoke(cli, ["schedule", "p", "0", "--storage", url])
+    assert Schedule.from_yaml(shown.output).stretches[0].trial == 0
+
+
+def test_lineage_and_schedule_are_drawn(trained):
+    lineage, schedule = trained.plot.lineage(), trained.plot.schedule()
+    names = [trace.name for trace in lineage.data]
+    assert names == ["goes on", "copy with other parameters", "line of the best", "interval"]
+    assert len(lineage.data[-1].x) == 48
+    assert max(lineage.data[2].x) == 12
+    rates = [s.params["rate"] for s in trained.schedule().stretches]
+    assert [*schedule.data[0].y][1:] == rates
+    assert [*schedule.data[0].x] == [0, 2, 4, 6, 8, 10, 12]
+    empty = tt.Study("none", SPACE, minimize="loss")
+    assert len(empty.plot.lineage().data) == len(Plots(lambda: (empty.record, [])).schedule().data) == 0
+
+
+def test_only_trials_that_began_anew_are_run_again_by_themselves(trained):
+    found = trained.reproduce(objective(), [0])
+    assert found.holds
+    child = next(t for t in trained.trials if t.parent is not None)
+    with pytest.raises(SpecError, match=rf"study.schedule\({child.number}\)"):
+        trained.reproduce(objective(), [child.number])
+
+
+# --------------------------------------------------------------------------------------------------------------- kill -9
+
+DYING = """
+import os, shutil, signal
+from pathlib import Path
+
+import trimtab as tt
+
+URL = os.environ["URL"]
+copytree = shutil.copytree
+
+
+def die(mark, number):  # once, with the process that runs the study: as a power cut would
+    if mark == os.environ["MARK"] and not Path(mark).exists():
+        Path(mark).write_text(str(number))
+        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def copied(source, target, **how):
+    number = int(Path(target).name[1:].partition("-")[0])
+    if "copies" in tt.Study("p", storage=URL).trials[number].why:
+        (Path(target) / "state.json").write_text("half of i")
+        die("exploitation", number)
+    copytree(source, target, **how)
+
+
+shutil.copytree = copied
+
+
+def objective(trial):
+    end, half = trial.fidelity, trial.fidelity - 1
+    if trial.number == 9:
+        trial.fidelity = half
+        train(trial)
+        die("rung", trial.number)
+        trial.fidelity = end
+    return train(trial)
+"""
+RUN = """
+import os
+import trimtab as tt
+from trimtab.strategies.pbt import PBT
+
+space = tt.Space(rate=tt.Float(1e-3, 1.0, log=True), kind=tt.Choice("a", "b"))
+fidelity = tt.Fidelity("epochs", 1, 12)
+study = tt.Study("p", space, minimize="loss", fidelity=fidelity, strategy=PBT(8, 6), storage=os.environ["URL"], seed=1)
+study.run("train.py:objective", trials=48, workers=2, quiet=True)
+"""
+
+
+@pytest.mark.parametrize("mark", ["rung", "exploitation"])
+def test_kill_9_loses_no_checkpoint_leaves_no_orphan_and_changes_no_decision(tmp_path, mark):
+    url = f"sqlite:///{tmp_path}/t.db"
+    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN) + DYING)
+    environment = {**os.environ, "URL": url, "MARK": mark}
+
+    def run():
+        return subprocess.run([sys.executable, "-c", RUN], cwd=tmp_path, env=environment, timeout=200).returncode
+
+    assert run() == -signal.SIGKILL
+    study = tt.Study("p", storage=url)
+    cut = study.trials[int((tmp_path / mark).read_text())]
+    assert cut.state == "running"
+    assert "copies" in cut.why or mark == "rung"
+    before = {t.number: t for t in study.trials if t.state == "done"}
+    left = held(study)
+    assert str(cut.parent) in left
+    assert mark == "rung" or any(name.startswith(f".{cut.number}-") for name in left)
+    assert run() == 0
+    study = tt.Study("p", storage=url)
+    assert study.counts["done"] == len(study.trials) == 48
+    assert study.trials[cut.number].attempt == 2
+    assert all(study.trials[n] == t for n, t in before.items())
+    assert sum(t.fidelity == 12 for t in study.trials) == 8
+    assert held(study) == [str(study.best.number)]
+    assert study.replay().exact == 48
+    assert study.replay().holds
+    assert study.verify() == []
+    assert study.schedule().train(objective()) == study.best.metrics  # its state came down the whole line
