@@ -40,7 +40,8 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "storage": ("records", "errors", "goals", "fidelity", "chain", "canonical"),
     "executors": ("records", "errors"),
     "capture": ("errors", "canonical"),
-    "replay": ("errors", "records", "stopping", "strategies", "engine"),
+    "outlook": ("records", "engine", "evidence", "standing", "strategies", "words", "errors"),
+    "replay": ("outlook", "errors", "records", "stopping", "strategies", "engine"),
     "reports": ("lineage", "matrix", "records", "engine", "evidence", "standing", "space", "goals", "errors", "words"),
     "dossier": (
         "matrix",

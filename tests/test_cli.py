@@ -20,7 +20,7 @@ from trimtab.cli import cli
 EXAMPLES = Path(__file__).parent / "examples"
 VERBS = ["demo", "run", "list", "show", "best", "trials", "evidence", "report", "verify", "pause", "resume", "cancel",
          "archive", "delete", "db", "report-metrics",
-         "replay", "reproduce", "sign", "key", "submit", "worker", "explain", "schedule", "train"]  # fmt: skip
+         "replay", "reproduce", "sign", "key", "submit", "worker", "explain", "schedule", "train", "outlook"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from . import engine, keys, proof, seals
 from .book import Book
 from .capture import environment, numerics
-from .errors import Damaged
+from .errors import Damaged, SpecError
 from .evidence import Evidence
 from .records import Change, Resources, StudyRecord, StudySpec, StudyState, Trial
-from .replay import Replay, replay, verdicts
+from .replay import Replay, enoughs, replay, verdicts
 from .reproduce import Reproduction
 from .storage import Storage
 from .storage.rules import user
 from .verify import findings
 
 if TYPE_CHECKING:
+    from .outlook import Enough, Outlook
     from .schedule import Schedule
 
 
@@ -62,6 +63,27 @@ class Audited:
             number = proof.best(ledger, proof.standings_of(ledger)).number
         return Schedule.of(ledger.study.spec, ledger.trials, number)
 
+    def outlook(self, enough: "Enough | None" = None) -> "Outlook":
+        """Whether more search is worth it, as of the last look that is due: what may be left to gain beside its noise and
+        its cost; `text()` is the advice. Raises SpecError for several goals."""
+        from .outlook import Enough, outlook
+
+        ledger, asked = self._book.refresh(), enough or Enough()
+        return outlook(ledger.study.spec, ledger.told[: asked.look(len(ledger.told))], asked)
+
+    def _enough(self, given: "Enough | bool") -> "Enough | None":
+        """What `run` was told of when there is enough. Raises SpecError."""
+        from .outlook import Enough, check
+
+        if given is False:
+            return None
+        check(self.spec)
+        if given is True:
+            return Enough()
+        if not isinstance(given, Enough):
+            raise SpecError(f"enough={given!r} is neither True nor an Enough; write trimtab.outlook.Enough(worth=...)")
+        return given
+
     def result(self) -> Evidence | None:
         """The last evidence on record."""
         return proof.last(self._book)
@@ -82,7 +104,8 @@ class Audited:
         found = replay(rows, events, self._book.strategy_of, numerics(), machines)
         reports = self.storage.reports(study)
         stops, overturned = verdicts(rows, reports, events)
-        found = dataclasses.replace(found, verdicts=stops, overturned=overturned)
+        looks, misjudged = enoughs(rows, events)
+        found = dataclasses.replace(found, verdicts=stops, overturned=overturned, looks=looks, misjudged=misjudged)
         self._say("replay", {"replay": found.to_json()})
         return found
 

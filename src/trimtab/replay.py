@@ -11,6 +11,7 @@ from typing import Any
 
 from . import engine
 from .errors import SpaceError, UserError
+from .outlook import derived
 from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
 from .stopping.jury import Verdict, rehear
 from .strategies import Strategy
@@ -29,6 +30,7 @@ class Replay:
     those that did not, but are as good by the strategy's own measure (see SHORTFALL), which counts on another kind of
     machine only. different: number -> what is wrong. machines: numeric fingerprints that the record names; here: this one's.
     verdicts: how many trials a stopping rule ended; overturned: number -> what is wrong, where that does not come out again.
+    looks: how often the search was ended because there was enough; misjudged: event -> what is wrong with that.
     """
 
     proposals: int
@@ -39,10 +41,12 @@ class Replay:
     here: str = ""
     verdicts: int = 0
     overturned: Mapping[int, str] = field(default_factory=dict)
+    looks: int = 0
+    misjudged: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
-        return not self.different and not self.overturned
+        return not self.different and not self.overturned and not self.misjudged
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -52,6 +56,8 @@ class Replay:
             "different": {str(n): why for n, why in self.different.items()},
             **({"verdicts": self.verdicts} if self.verdicts else {}),
             **({"overturned": {str(n): why for n, why in self.overturned.items()}} if self.overturned else {}),
+            **({"looks": self.looks} if self.looks else {}),
+            **({"misjudged": {str(n): why for n, why in self.misjudged.items()}} if self.misjudged else {}),
             "machines": list(self.machines),
             "here": self.here,
         }
@@ -68,6 +74,9 @@ class Replay:
             heads.append(
                 f"{self.verdicts - len(self.overturned)} of {self.verdicts} stops derived again exactly{wrong}"
             )
+        if self.looks:
+            heads.append(f"{self.looks - len(self.misjudged)} of {self.looks} ends of the search derived again")
+        lines += [f"event {n}: {why}" for n, why in sorted(self.misjudged.items())]
         return "\n".join([*heads, *lines, *(f"trial {n}: {why}" for n, why in sorted(self.overturned.items()))])
 
 
@@ -129,6 +138,17 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
         elif again.to_json() != dict(t.verdict):
             wrong[t.number] = f"recorded {t.verdict['why']!r}, derived again {again.why!r}"
     return len(stopped), wrong
+
+
+def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
+    """Look again wherever the search was ended because there was enough: how often that was, and event -> what is wrong."""
+    specs, wrong, ends = _specs(events), dict[int, str](), [e for e in events if e.kind == "enough"]
+    for e in ends:
+        spec = specs[bisect_right([p for p, _ in specs], e.position) - 1][1]
+        told = [t for t in _ended(trials, e.position) if t.state is not State.CANCELLED]
+        if why := derived(spec, told, e.body):
+            wrong[e.position] = why
+    return len(ends), wrong
 
 
 def _specs(events: Sequence[Event]) -> list[tuple[int, StudySpec]]:

@@ -21,6 +21,7 @@ from .clock import SYSTEM, Clock
 from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
 from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError, nearest
 from .executors import Executor
+from .outlook import Enough, Outlook, outlook
 from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
 from .storage import INTERRUPTED, LEASE, Claim
 from .worker import Crew
@@ -144,18 +145,21 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
-def search(book: Book, staff: Staff, terms: Terms) -> str:
-    """Run search trials until the plan closes; returns why it closed.
+def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None) -> str:
+    """Run search trials until the plan closes, or until there is `enough`; returns why it closed.
 
     Raises ObjectiveError when the objective never returns a metric that the study needs, RunFailed when too many
     trials fail in a row, KeyboardInterrupt after having given the running trials back.
     """
-    crew, closing = staff.crew, None
+    crew, closing, looked = staff.crew, None, 0
     with _giving_back(book, staff):
         while True:
             book.refresh()
             book.collect()
             staff.watch(book.ledger)
+            if closing is None and enough is not None:
+                looked, found = look(book, enough, looked)
+                closing = "enough" if found is not None and found.reason else None
             if closing is None:
                 decision = decide(book, staff.executor.free(), staff.clock.now(), terms)
                 terms, closing = carry_out(decision, book, staff, terms)
@@ -172,6 +176,22 @@ def search(book: Book, staff: Staff, terms: Terms) -> str:
     if closing == "failures":
         raise _given_up(book, book.ledger.failures_in_a_row(terms.since))
     return closing
+
+
+def look(book: Book, enough: Enough, last: int) -> tuple[int, Outlook | None]:
+    """After how many results the study was last looked at, and the outlook then if that is news; an event says so where
+    it is reason to stop, once."""
+    told, spec = book.ledger.told, book.spec
+    due = enough.look(len(told))
+    if due == last:
+        return last, None
+    found = outlook(spec, told[:due], enough)
+    body = {"enough": enough.to_json(), "outlook": found.to_json()}
+    if found.reason and all(
+        {k: e.body[k] for k in body} != body for e in book.storage.events(book.study, kinds={"enough"})
+    ):
+        book.storage.revise(book.study, Change("enough", body=body))
+    return due, found
 
 
 @dataclass(frozen=True)

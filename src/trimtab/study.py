@@ -37,6 +37,7 @@ from .worker import ActiveTrial, imported, told
 
 if TYPE_CHECKING:
     from .explanation import Explanation
+    from .outlook import Enough
     from .reports.figures import Plots
 
 Words = str | Sequence[str]
@@ -302,6 +303,7 @@ class Study(Audited):
         resources: Resources | None = None,
         supervised: bool = False,
         executor: str = "local",
+        enough: "Enough | bool" = False,
         quiet: bool = False,
     ) -> None:
         """Run search trials until the study has `trials` finished ones, the budget is spent or `time` has passed.
@@ -310,12 +312,12 @@ class Study(Audited):
         that are supervised and replaced when they die; one worker without limits runs in this process, unless
         `supervised`. executor: "local", or "ray": one actor per worker on a Ray cluster. Running the same line again goes on
         where the record stands. It waits for trials that other processes run, but not for those that were asked for without
-        a lease.
+        a lease. enough: True, or a `trimtab.outlook.Enough`: return too when what is left to gain is below its noise or cost.
 
         Raises RunFailed after max_failures failures in a row, ObjectiveError, KeyboardInterrupt (running trials go back to
         the queue).
         """
-        terms = self._terms(trials, time)
+        terms, wise = self._terms(trials, time), self._enough(enough)
         if self.record.state is not StudyState.OPEN:
             raise SpecError(_closed(self.record))
         for notice in [] if quiet else self._book.shortcomings():
@@ -323,7 +325,9 @@ class Study(Audited):
         with runner.staff(
             self._book, objective, workers, resources or Resources(), supervised, quiet, executor
         ) as staff:
-            runner.search(self._book, staff, terms)
+            closed = runner.search(self._book, staff, terms, wise)
+        if closed == "enough" and not quiet:
+            sys.stderr.write(f"{self.name}: {self.outlook(wise).text()}\n")
 
     def submit(self, objective: Any, *, resources: Resources | None = None) -> None:
         """Say what the study runs and return: workers (`trimtab worker`) that allow the objective do the rest.

@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import StudyMismatch
 from . import record, schedule, workers
 from .explain import explain
+from .outlook import outlook
 from .plumbing import (
     Ended,
     Verbs,
@@ -60,11 +61,19 @@ def demo(quick: bool, out: str, workers: int) -> None:
 @click.option(
     "--executor", default="local", show_default=True, type=click.Choice(["local", "ray"]), help="Where trials run."
 )
+@click.option("--enough", is_flag=True, help="Return when what is left to gain is below its noise.")
 @click.option("--fresh", is_flag=True, help="Archive the study of this name and begin anew.")
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @storage_flag
 def run(
-    file: str, trials: int | None, time: str | None, workers: int | None, executor: str, fresh: bool, quiet: bool
+    file: str,
+    trials: int | None,
+    time: str | None,
+    workers: int | None,
+    executor: str,
+    enough: bool,
+    fresh: bool,
+    quiet: bool,
 ) -> None:
     """Run the study in FILE (YAML), or continue it."""
     from .. import console
@@ -81,7 +90,9 @@ def run(
         remember(study.record.uid, told.path)
     except OSError as error:
         click.echo(f"trimtab: {error.filename}: {error.strerror}; `evidence` will need --file", err=True)
-    limits: Mapping[str, Any] = {"trials": trials, "time": time, "workers": workers or told.workers}
+    limits: Mapping[str, Any] = {
+        "trials": trials, "time": time, "workers": workers or told.workers, "enough": enough,
+    }  # fmt: skip
     with resumable():
         study.run(told.objective, **limits, resources=told.resources, supervised=True, executor=executor, quiet=quiet)
     click.echo(console.facts({"study": told.name, **console.answers(study)}))
@@ -195,7 +206,7 @@ def evidence(name: str, replicates: int | None, file: str | None, as_json: bool,
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
 
 
-for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain):
+for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain, outlook):
     cli.add_command(verb)
 
 

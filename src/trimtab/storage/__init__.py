@@ -110,7 +110,7 @@ class Storage(Protocol):
         note (change.text is appended to trial `number`'s notes: {"note": commitment});
         import (change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each);
         run, evidence, holdout, witness, replay, reproduce, inputs,
-        checkpoint, report (change.body only).
+        checkpoint, report, enough (change.body only).
 
         Raises Stale for an illegal transition, a trial that does not
         exist, or any change to an archived study; StudyNotFound for no study.

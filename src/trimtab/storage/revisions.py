@@ -20,7 +20,7 @@ _MOVES: Mapping[str, tuple[frozenset[StudyState], StudyState]] = {
 """What turns a study in one of the states on the left into the state on the right."""
 
 _STATEMENTS = frozenset(
-    {"run", "evidence", "holdout", "witness", "replay", "reproduce", "inputs", "checkpoint", "report"}
+    {"run", "evidence", "holdout", "witness", "replay", "reproduce", "inputs", "checkpoint", "report", "enough"}
 )
 """Kinds that only say something: their body is the event."""
 

@@ -1,0 +1,22 @@
+"""The verb that says whether more search is worth it."""
+
+import click
+
+from .plumbing import json_option, opened, storage_flag, the_name
+
+
+@click.command()
+@the_name
+@click.option(
+    "--tolerance", default=0.0, show_default=True, help="A regret that does not matter, in the metric's unit."
+)
+@click.option("--worth", type=float, help="Of one unit of the metric, in seconds of a trial, or in money.")
+@json_option
+@storage_flag
+def outlook(name: str, tolerance: float, worth: float | None, as_json: bool) -> None:
+    """Whether more search is worth it: what may be left to gain, its noise and its cost."""
+    from .. import console
+    from ..outlook import Enough
+
+    found = opened(name).outlook(Enough(tolerance=tolerance, worth=worth))
+    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())

@@ -1,0 +1,164 @@
+"""Is more search worth it? What a study may still gain, beside its noise and its cost. Pure; a function of the record.
+
+Two questions, both put to the model of all results (see `evidence.belief`):
+
+    regret   how far is the best setting from the best there is? At most   min ucb(known) - min lcb(any)
+             (Makarova et al. 2022, eq. 3). Below the standard error of the best, more search cannot be told from luck.
+    gain     what does the next trial bring? The expected improvement of the best candidate. Times its `worth` it is
+             compared with what a trial costs.
+
+ucb and lcb are mean +- sqrt(beta) sd, beta = 2 log(d n^2 pi^2 / (6 delta)) / 5, delta = 0.1, as there. The best there is is
+sought among random settings and near the best known ones, so that the bound is itself an estimate. Losses are minimised.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from .engine import Candidate, baseline_metrics, baseline_trial, candidates
+from .errors import SpecError
+from .evidence.belief import Belief
+from .records import StudySpec, Trial
+from .standing import believed
+from .strategies.variation import perturbed
+from .words import duration, number
+
+_ANYWHERE, _NEAR, _REACH = 4096, 512, 0.1  # settings that are looked at; how far from the best ones
+_DELTA = 0.1
+_RECENT = 20  # trials whose mean cost is that of the next one
+
+
+@dataclass(frozen=True)
+class Enough:
+    """When to stop a search. tolerance: a regret that does not matter, in the metric's unit, where the noise is smaller.
+    worth: what one unit of the metric is worth, in seconds of a trial, or in money where the trials have a price; None: cost
+    is not asked. least: results before anything is said (10 and two for each parameter unless given); every: how many
+    results lie between two looks."""
+
+    tolerance: float = 0.0
+    worth: float | None = None
+    least: int | None = None
+    every: int = 10
+
+    def __post_init__(self) -> None:
+        for name, value in (("tolerance", self.tolerance), ("worth", self.worth)):
+            wrong = isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf
+            if wrong and not (name == "worth" and value is None):
+                raise SpecError(f"enough: {name}={value!r} must be a number of at least 0")
+        for name, count in (("least", self.least), ("every", self.every)):
+            wrong = isinstance(count, bool) or not isinstance(count, int) or count < 1
+            if wrong and not (name == "least" and count is None):
+                raise SpecError(f"enough: {name}={count!r} must be a whole number of at least 1")
+
+    def look(self, results: int) -> int:
+        """How many of so many results the last look was taken at; 0 before the first one."""
+        return self.every * (results // self.every)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a study may still gain, after `results` results. metric: the goal; regret: bound of the best setting's
+    distance from the best there is; error: standard error of the best; gain: expected of the next trial; all in the
+    metric's unit, NaN while too little is known. cost: of a trial, in `unit`. reason: why to stop, "noise", "cost" or ""."""
+
+    metric: str
+    results: int
+    regret: float
+    error: float
+    gain: float
+    cost: float
+    unit: str
+    reason: str
+
+    def text(self) -> str:
+        """The advice, in a sentence or two."""
+        if math.isnan(self.regret):
+            return f"after {self.results} results too little is known of {self.metric} to say whether more would help"
+        paid = duration(self.cost) if self.unit == "seconds" else f"{number(self.cost, 3)} (money)"
+        facts = (
+            f"after {self.results} results the best {self.metric} is at most {number(self.regret, 3)} from the best there "
+            f"is, its standard error is {number(self.error, 3)}; the next trial is expected to gain "
+            f"{number(self.gain, 3)} and costs {paid}"
+        )
+        advice = {
+            "noise": "stop: what is left to gain is below the noise or the tolerance",
+            "cost": "stop: what is left to gain is not worth its cost",
+            "": "go on",
+        }
+        return f"{advice[self.reason]} ({facts})"
+
+    def to_json(self) -> dict[str, Any]:
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(self).items()}
+
+
+def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
+    """The outlook after the results `told`, in the order in which they ended. Raises SpecError for several goals."""
+    check(spec)
+    goal = spec.goals[0]
+    first = baseline_trial(spec, {t.number: t for t in told if t.number == 0})
+    found = candidates(spec, told, baseline_metrics(spec, first))
+    allowed = [c for c in found if c.feasible is not False]
+    cost, unit = _cost(told)
+    least = 10 + 2 * len(spec.space) if enough.least is None else enough.least
+    belief = believed(spec, found) if len(found) >= least and allowed else None
+    if belief is None:
+        return Outlook(goal.metric, len(told), math.nan, math.nan, math.nan, cost, unit, "")
+    regret, error, gain = _future(spec, belief, allowed, len(told))
+    reason = ""
+    if regret <= max(error, enough.tolerance):
+        reason = "noise"
+    elif enough.worth is not None and gain * enough.worth < cost:
+        reason = "cost"
+    return Outlook(goal.metric, len(told), regret, error, gain, cost, unit, reason)
+
+
+def check(spec: StudySpec) -> None:
+    """Raises SpecError where nothing can be said."""
+    if len(spec.goals) > 1:
+        raise SpecError("whether more search is worth it can be said of one goal, this study has several")
+
+
+def _future(spec: StudySpec, belief: Belief, allowed: Sequence[Candidate], n: int) -> tuple[float, float, float]:
+    """(bound of the regret, standard error of the best setting, expected improvement of the next trial)."""
+    X = spec.space.encode([c.trial.complete(spec.assumed, spec.space) for c in allowed])
+    mean, sd = belief.predict(X)
+    width = math.sqrt(max(0.0, 2 * math.log(len(spec.space) * n**2 * math.pi**2 / (6 * _DELTA)) / 5))
+    best = int(np.argmin(mean + width * sd))
+    rng = np.random.default_rng(0)
+    free, steps = np.ones(len(spec.space), dtype=bool), np.full(_NEAR, 1.0) * _REACH * rng.random(_NEAR)
+    near = perturbed(spec.space, X[best], steps, 0.0, free, rng)
+    mean_of, sd_of = belief.predict(np.concatenate([X, near, spec.space.sample(_ANYWHERE, rng)]))
+    regret = float((mean + width * sd)[best] - (mean_of - width * sd_of).min())
+    u = (mean.min() - mean_of) / sd_of
+    gain = float((sd_of * (u * norm.cdf(u) + norm.pdf(u))).max())
+    return max(regret, 0.0), belief.noise / math.sqrt(allowed[best].n), gain
+
+
+def _cost(told: Sequence[Trial]) -> tuple[float, str]:
+    """The mean cost of the latest trials: in money where they have a price, else in seconds."""
+    latest = [t.cost for t in told if t.attempt > 0][-_RECENT:]
+    if any(c.money for c in latest):
+        return math.fsum(c.money for c in latest) / len(latest), "money"
+    return math.fsum(c.wall for c in latest) / max(len(latest), 1), "seconds"
+
+
+def derived(spec: StudySpec, told: Sequence[Trial], body: Mapping[str, Any]) -> str:
+    """What is wrong with an `enough` event, which looked at the first of the results `told`; "" where it comes out again
+    (numbers to 1 %, as another machine's arithmetic may have it)."""
+    said = body["outlook"]
+    again = outlook(spec, told[: said["results"]], Enough(**body["enough"])).to_json()
+    for key, then in said.items():
+        now = again[key]
+        close = (
+            isinstance(then, float) and isinstance(now, float) and math.isclose(then, now, rel_tol=0.01, abs_tol=1e-9)
+        )
+        if then != now and not close:
+            return f"recorded {key} {then!r}, derived again {now!r}"
+    return ""

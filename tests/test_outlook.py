@@ -1,0 +1,131 @@
+"""Whether more search is worth it: advice at any time, and an end of the search that is recorded and derived again."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import trimtab as tt
+from trimtab.cli import cli
+from trimtab.errors import SpecError
+from trimtab.outlook import Enough, outlook
+from trimtab.records import Change
+
+SPACE = tt.Space(x=tt.Float(0, 1), y=tt.Float(0, 1))
+
+
+def noisy(noise):
+    def objective(trial):
+        bowl = (trial.params["x"] - 0.3) ** 2 + (trial.params["y"] - 0.6) ** 2
+        return bowl + noise * np.random.default_rng(trial.seed).normal()
+
+    return objective
+
+
+def study(name="s", **how):
+    return tt.Study(name, SPACE, minimize="loss", seed=1, **how)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_noisy_search_ends_when_the_regret_is_within_the_noise_and_that_is_derived_again(tmp_path, workers):
+    made = study(storage=f"sqlite:///{tmp_path}/t.db", strategy="sobol")
+    made.run(noisy(0.1), trials=300, workers=workers, enough=True, quiet=True)
+    assert 20 <= made.counts["done"] < 300
+    (end,) = made.storage.events(made.record.id, kinds={"enough"})
+    said = end.body["outlook"]
+    assert said["reason"] == "noise"
+    assert said["regret"] <= said["error"]
+    assert 0.05 < said["error"] < 0.2
+    assert made.outlook().to_json() == dict(said)
+    assert made.outlook().text().startswith("stop: what is left")
+    again = made.replay()
+    assert again.holds
+    assert again.looks == 1
+    assert "1 of 1 ends of the search derived again" in again.text()
+    assert made.verify() == []
+    before = made.counts["done"]
+    made.run(noisy(0.1), trials=300, workers=workers, enough=True, quiet=True)  # the same line again
+    assert made.counts["done"] == before
+    assert len(made.storage.events(made.record.id, kinds={"enough"})) == 1
+    made.run(noisy(0.1), trials=before + 3, quiet=True)  # who wants more gets it
+    assert made.counts["done"] == before + 3
+
+
+def test_a_tolerance_ends_a_search_without_noise_and_says_so(capsys):
+    made = study()
+    made.run(noisy(0.0), trials=150, enough=Enough(tolerance=1e-2))
+    assert made.counts["done"] < 60
+    assert "s: stop: what is left to gain is below the noise or the tolerance" in capsys.readouterr().err
+
+
+def test_a_gain_that_is_not_worth_its_cost_ends_a_search():
+    made, dear = study(), tt.Resources(price=3600.0)
+    plain = noisy(0.0)
+    made.run(plain, trials=30, resources=dear, quiet=True)
+    cheap, precious = made.outlook(Enough(worth=1e-9)), made.outlook(Enough(worth=1e9))
+    assert (cheap.reason, precious.reason, cheap.unit) == ("cost", "", "money")
+    assert cheap.text().startswith("stop: what is left to gain is not worth its cost")
+    made.run(plain, trials=60, resources=dear, enough=Enough(worth=1e-9), quiet=True)
+    assert made.counts["done"] == 30
+
+
+def test_nothing_is_said_while_too_little_is_known():
+    made = study()
+    assert made.outlook().text().startswith("after 0 results too little is known of loss")
+    made.run(noisy(0.0), trials=12, enough=True, quiet=True)
+    assert made.counts["done"] == 12
+    assert made.outlook().reason == ""
+
+
+def test_several_goals_and_wrong_settings_are_refused():
+    made = tt.Study("two", SPACE, minimize=["a", "b"])
+    for call in (made.outlook, lambda: made.run(noisy(0), trials=3, enough=True)):
+        with pytest.raises(SpecError, match="of one goal, this study has several"):
+            call()
+    with pytest.raises(SpecError, match="enough='noise' is neither True nor an Enough"):
+        study().run(noisy(0), trials=3, enough="noise")
+    for wrong in ({"tolerance": -1}, {"worth": float("inf")}, {"least": 0}, {"every": None}):
+        with pytest.raises(SpecError, match=f"enough: {next(iter(wrong))}="):
+            Enough(**wrong)
+
+
+def test_an_end_that_does_not_follow_from_the_record_is_found():
+    made = study()
+    made.run(noisy(0.1), trials=150, enough=True, quiet=True)
+    (end,) = made.storage.events(made.record.id, kinds={"enough"})
+    forged = {**end.body, "outlook": {**end.body["outlook"], "reason": "cost"}}
+    made.storage.revise(made.record.id, Change("enough", body={k: forged[k] for k in ("enough", "outlook")}))
+    again = made.replay()
+    assert not again.holds
+    assert again.looks == 2
+    assert "recorded reason 'cost', derived again 'noise'" in again.text()
+    assert json.dumps(again.to_json())
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), noise=st.sampled_from([0.0, 0.1]), n=st.integers(12, 40))
+def test_the_outlook_is_a_function_of_the_results(seed, noise, n):
+    made = tt.Study("s", SPACE, minimize="loss", seed=seed, strategy="random")
+    made.run(noisy(noise), trials=n, quiet=True)
+    told = sorted(made.trials, key=lambda t: t.told)
+    first = outlook(made.spec, told, Enough(least=10))
+    assert first == outlook(made.spec, told, Enough(least=10))
+    assert first.regret >= 0
+    assert first.error >= 0
+    assert first.gain >= 0
+    assert outlook(made.spec, told, Enough(least=10, tolerance=first.regret)).reason == "noise"
+
+
+def test_the_command_line_advises(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = study(storage="sqlite:///trimtab.db")
+    made.run(noisy(0.1), trials=30, quiet=True)
+    shown = CliRunner().invoke(cli, ["outlook", "s"])
+    assert shown.output.strip() == made.outlook().text()
+    told = json.loads(CliRunner().invoke(cli, ["outlook", "s", "--json"]).output)
+    assert told["results"] == 30
+    wrong = CliRunner().invoke(cli, ["outlook", "s", "--worth", "-1"])
+    assert wrong.exit_code == 2
