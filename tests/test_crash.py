@@ -103,11 +103,22 @@ RUNGS = """
     """
 
 
+def stopped_in_mid_trial(parent, url):
+    """Whether the parent is stopped now, with a running trial that has saved something: it cannot end any more."""
+    parent.send_signal(signal.SIGSTOP)
+    time.sleep(0.1)
+    study = tt.Study("s", storage=url)
+    if any(t.state == "running" and (study.checkpoint(t.number) / "epoch").exists() for t in study.trials):
+        return True
+    parent.send_signal(signal.SIGCONT)
+    return False
+
+
 def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, url):
     path = tmp_path / "study.py"
     path.write_text(textwrap.dedent(RUNGS))
     parent = subprocess.Popen([sys.executable, str(path), url])
-    wait_for(lambda: finished(url) >= 3)
+    wait_for(lambda: finished(url) >= 3 and stopped_in_mid_trial(parent, url))
     children = psutil.Process(parent.pid).children(recursive=True)
     parent.kill()
     parent.wait()

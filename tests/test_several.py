@@ -319,6 +319,7 @@ INTERRUPTED = """
         return trial.params["x"]
     signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     draw, times = random.Random(5), 0
+    study.run(objective, trials=1, quiet=True)  # an import that is interrupted may never work again in its process
     for _ in range(40):
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.002 + 0.05 * draw.random(), 30.0)  # again, should Python swallow it

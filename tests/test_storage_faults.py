@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import event
 from sqlalchemy.pool import Pool
 from stores import DONE, SPEC, proposal, put, running, verify
 
@@ -186,17 +186,15 @@ def test_importing_the_package_loads_no_driver():
     assert done.stdout.strip() == "[]"
 
 
-def test_readers_of_changes_use_an_index(store):
+def test_readers_of_changes_use_an_index(file, store):
     study = store.create(SPEC).id
     put(store, study, 3)
-    plans = []
-
-    def explain(connection, cursor, statement, parameters, context, many):
-        if "FROM trials" in statement:
-            plans.extend(r[-1] for r in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall())
-
-    with listening(Engine, "before_cursor_execute", explain):
+    said = []
+    with listening(Pool, "checkout", lambda raw, *_: raw.set_trace_callback(said.append)):
         store.trials(study, since=2)
+    with closing(sqlite3.connect(file)) as other:
+        looks = [text for text in said if "FROM trials" in text]
+        plans = [row[-1] for text in looks for row in other.execute(f"EXPLAIN QUERY PLAN {text}")]
     assert len(plans) == 2
     assert {p.split("INDEX ")[1].split()[0] for p in plans} == {"trials_by_revision", "trials_by_state"}
 

@@ -154,14 +154,13 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
     crew, closing, looked = staff.crew, None, 0
     with _giving_back(book, staff):
         while True:
-            book.refresh()
+            decision = decide(book, staff.executor.free(), staff.clock.now(), terms)
             book.collect()
             staff.watch(book.ledger)
             if closing is None and enough is not None:
                 looked, found = look(book, enough, looked)
                 closing = "enough" if found is not None and found.reason else None
             if closing is None:
-                decision = decide(book, staff.executor.free(), staff.clock.now(), terms)
                 terms, closing = carry_out(decision, book, staff, terms)
             if closing in ("time", "failures"):
                 crew.release()

@@ -4,8 +4,13 @@
 
 Workers (`trimtab worker`) are killed with SIGKILL and replaced, frozen past their leases and woken, asked to drain; the
 objective's own processes are killed; the study is paused; the PostgreSQL server is killed or stopped for up to 30 seconds, or
-cut off. When the time is over the faults end, workers finish the budget, and `checker` reads the database. The seed decides
-which fault comes when; what it hits depends on the machine. Exit status 1 when a promise was broken.
+cut off. `--only` chooses among these faults:
+
+    python -m chaos --storage postgresql --workers 32 --trials 2000 --objective nap --only kill_worker --every 2
+
+kills one of 32 workers every two seconds while they do 2,000 trials of a second each. When the time is over the faults end,
+workers finish the budget, and `checker` reads the database. The seed decides which fault comes when; what it hits depends
+on the machine. Exit status 1 when a promise was broken.
 """
 
 import argparse
@@ -132,7 +137,7 @@ def storm(said, url, folder, server, proxy):
     study = tt.Study(STUDY, space, minimize="loss", storage=url, seed=said.seed, strategy=said.strategy,
                      budget={"trials": said.trials}, max_failures=None)  # fmt: skip
     os.chdir(HERE)
-    study.submit("objective.py:objective")
+    study.submit(f"objective.py:{said.objective}")
     chance, happened = random.Random(said.seed), Counter()
     workers_url = url if proxy is None else url.replace(str(server.port), str(proxy.port))
     crowd = Crowd(workers_url, folder, said.workers)
@@ -143,7 +148,7 @@ def storm(said, url, folder, server, proxy):
             crowd.fill()
             time.sleep(chance.uniform(0, 2 * said.every))
             crowd.wake(time.monotonic())
-            fault = chance.choice(faults.menu())
+            fault = chance.choice([f for f in faults.menu() if f.__name__ in (said.only or f.__name__)])
             fault()
             happened[fault.__name__] += 1
         print(
@@ -157,6 +162,7 @@ def storm(said, url, folder, server, proxy):
         calm = time.monotonic()
         while study.record.count and any(t.state == "running" for t in study.trials) and time.monotonic() < calm + 20:
             time.sleep(0.5)
+        print(f"all leases closed {time.monotonic() - calm:.1f} s after the last trial had ended")
     finally:
         crowd.end()
     trials = study.trials
@@ -178,6 +184,8 @@ def main():
     ask.add_argument("--workers", type=int, default=5)
     ask.add_argument("--trials", type=int, default=1500)
     ask.add_argument("--every", type=float, default=4, help="mean seconds between two faults")
+    ask.add_argument("--only", nargs="+", help="names of the faults, such as kill_worker; all of them otherwise")
+    ask.add_argument("--objective", choices=["objective", "nap"], default="objective", help="nap: sleeps for a second")
     ask.add_argument("--strategy", default="random")
     ask.add_argument("--seed", type=int, default=1)
     said = ask.parse_args()
@@ -189,7 +197,7 @@ def main():
             import postgres
             from proxies import Proxy
 
-            server = postgres.Server()
+            server = postgres.Server(max_connections=20 + 4 * said.workers)
             url, proxy = server.database(), Proxy(server.port)
         try:
             study = storm(said, url, Path(folder), server, proxy)

@@ -6,6 +6,12 @@ import signal
 import time
 
 
+def nap(trial):
+    """A second of nothing."""
+    time.sleep(1)
+    return trial.params["x"]
+
+
 def objective(trial):
     chance = random.Random(f"{trial.seed}/{trial.attempt}")
     for step in range(3):

@@ -8,14 +8,16 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from ..canonical import dumps
 from ..errors import Damaged, UserError
 from ..records import Cost, Event, Json, Purpose, Reason, Report, State, StudyRecord, StudySpec, StudyState, Trial
 
 Row = dict[str, Any]
+T = TypeVar("T", bound=StrEnum)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,18 @@ def _is(kind: type) -> Callable[[Any], Any]:
         if type(value) is not kind:
             raise ValueError(f"{value!r} is of type {type(value).__name__}, not {kind.__name__}")
         return value
+
+    return read
+
+
+def _member(kind: type[T]) -> Callable[[Any], T]:
+    """The member of an enumeration of texts; a table, since a trial's row is read for each of its steps."""
+    members = {str(member): member for member in kind}
+
+    def read(value: Any) -> T:
+        if value not in members:
+            raise ValueError(f"{value!r} is none of {', '.join(members)}")
+        return members[value]
 
     return read
 
@@ -97,8 +111,8 @@ _CURVE = _Column(
 _TRIAL: Mapping[str, _Column] = {
     "study": _WHOLE,
     "number": _WHOLE,
-    "state": _Column(str, State),
-    "purpose": _Column(str, Purpose),
+    "state": _Column(str, _member(State)),
+    "purpose": _Column(str, _member(Purpose)),
     "params": _JSON,
     "seed": _WHOLE,
     "strategy": _TEXT,
@@ -117,7 +131,7 @@ _TRIAL: Mapping[str, _Column] = {
     "started": _optional(_REAL),
     "ended": _optional(_REAL),
     "metrics": _JSON,
-    "reason": _optional(_Column(str, Reason)),
+    "reason": _optional(_Column(str, _member(Reason))),
     "cost": _COST,
     "private": _PRIVATE,
     "fidelity": _optional(_REAL),
@@ -131,7 +145,7 @@ _STUDY: Mapping[str, _Column] = {
     "uid": _TEXT,
     "name": _TEXT,
     "spec": _Column(_spec_text, lambda text: _spec(_is(str)(text))),
-    "state": _Column(str, StudyState),
+    "state": _Column(str, _member(StudyState)),
     "created": _REAL,
     "count": _WHOLE,
     "reserved": _WHOLE,
@@ -227,9 +241,9 @@ def actor_of(row: Mapping[Any, Any]) -> tuple[int, tuple[str, str]]:
     return values["position"], (values["salt"], values["text"])
 
 
-def as_kept(trial: Trial) -> Trial:
-    """The trial as it will read back: plain JSON values, floats where columns hold floats."""
-    return trial_of(trial_row(trial))
+def kept(**values: Any) -> dict[str, Any]:
+    """Fields of a trial as they will read back: plain JSON values, floats where columns hold floats."""
+    return {name: _TRIAL[name].read(_TRIAL[name].write(value)) for name, value in values.items()}
 
 
 def plain(body: Json) -> dict[str, Any]:

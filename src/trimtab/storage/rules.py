@@ -27,7 +27,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from .rows import as_kept, plain
+from .rows import kept, plain
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def queued(
 ) -> Trial:
     """The trial that a proposal becomes, by the enqueue event at `position`; it is trained to the top if nothing is said."""
     top = None if study.spec.fidelity is None else study.spec.fidelity.high
-    return as_kept(
-        Trial(
+    return Trial(
+        **kept(
             study=study.id,
             number=number,
             state=State.QUEUED,
@@ -123,16 +123,8 @@ def queued(
 def taken(trial: Trial, worker: str, now: float, lease: float | None) -> Trial:
     """The trial in the hands of a worker: the next attempt, held for `lease` seconds (None: until it ends)."""
     until = None if lease is None else now + lease
-    return as_kept(
-        replace(
-            trial,
-            state=State.RUNNING,
-            attempt=trial.attempt + 1,
-            worker=named(worker),
-            lease_until=until,
-            started=now,
-        )
-    )
+    held = kept(worker=named(worker), lease_until=until, started=now)
+    return replace(trial, state=State.RUNNING, attempt=trial.attempt + 1, **held)
 
 
 def enqueue_entry(trials: Sequence[Trial]) -> Entry:
@@ -153,9 +145,9 @@ def end(
         raise Stale(f"trial {trial.number} is {trial.state} and cannot become {outcome.state}; read it again")
     texts = private_texts(outcome, trial.worker)
     notes = [*trial.private.get("notes", []), *texts.get("notes", [])]
-    after = as_kept(
-        replace(
-            trial,
+    after = replace(
+        trial,
+        **kept(
             state=outcome.state,
             metrics=outcome.metrics,
             reason=outcome.reason,
@@ -168,7 +160,7 @@ def end(
             verdict=outcome.verdict,
             told=position,
             revision=position,
-        )
+        ),
     )
     return after, {"digest": ended(after, reports), "private": commitments(texts)}
 

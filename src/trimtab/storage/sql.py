@@ -11,19 +11,19 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from ..errors import LeaseLost, StorageError, StudyNotFound
-from ..records import OPEN, Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
-from . import LEASE, Claim, operations, revisions, rows, schema, witness
+from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
+from . import LEASE, Claim, compiled, operations, revisions, rows, schema, witness
 from .database import FAULTS, WRITES, locate
 from .interrupts import deferred
 from .statements import SqlTransaction
-from .tables import events, private, reports, studies, trials
+from .tables import events, is_open, private, reports, studies, trials
 
 T = TypeVar("T")
 
 
 _STUDY = select(studies).where(studies.c.id == bindparam("study"))
 _TOUCHED = select(trials).where(trials.c.study == bindparam("study"), trials.c.revision > bindparam("since"))
-_OPEN = select(trials).where(trials.c.study == bindparam("study"), trials.c.state.in_(sorted(OPEN)))
+_OPEN = select(trials).where(trials.c.study == bindparam("study"), is_open)
 
 
 class Sql:
@@ -183,14 +183,14 @@ class Sql:
 
     def trials(self, study: int, since: int = 0) -> Changes:
         def look(connection: Connection) -> Changes:
-            values = {"study": study, "since": since}
-            record = connection.execute(_STUDY, values).mappings().first()
-            if record is None:
+            record = compiled.rows(connection, _STUDY, {"study": study})
+            if not record:
                 raise StudyNotFound(operations.unknown(study))
-            found = list(connection.execute(_TOUCHED, values).mappings())
+            found = compiled.rows(connection, _TOUCHED, {"study": study, "since": since})
             if since:  # apart: each has its index
-                found += [row for row in connection.execute(_OPEN, values).mappings() if row["revision"] <= since]
-            return Changes(rows.study_of(record), sorted(map(rows.trial_of, found), key=lambda t: t.number))
+                opened = compiled.rows(connection, _OPEN, {"study": study})
+                found += [row for row in opened if row["revision"] <= since]
+            return Changes(rows.study_of(record[0]), sorted(map(rows.trial_of, found), key=lambda t: t.number))
 
         return self._read(look)
 

@@ -9,8 +9,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    CursorResult,
-    Executable,
     Select,
     and_,
     bindparam,
@@ -21,11 +19,12 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql import ClauseElement
 
-from ..records import OPEN, Event, Purpose, Report, State, StudyRecord, StudyState, Trial
-from . import rows
+from ..records import Event, Purpose, Report, State, StudyRecord, StudyState, Trial
+from . import compiled, rows
 from .rules import Actor
-from .tables import events, private, reports, studies, trials
+from .tables import events, is_open, private, reports, studies, trials
 
 # Built once: building a statement costs more than running it. Values that are looked for are called of_...
 _STUDY: BindParameter[int] = bindparam("of_study")
@@ -38,12 +37,7 @@ _OF_TRIAL = and_(reports.c.study == _STUDY, reports.c.number == _NUMBER)
 _SELECT_NAMED = select(studies).where(studies.c.active == bindparam("of_name")).with_for_update()
 _SELECT_STUDY = select(studies).where(studies.c.id == _STUDY).with_for_update()
 _SELECT_TRIAL = select(trials).where(_KEY).with_for_update()
-_SELECT_OPEN = (
-    select(trials)
-    .where(trials.c.study == _STUDY, trials.c.state.in_(sorted(OPEN)))
-    .order_by(trials.c.number)
-    .with_for_update()
-)
+_SELECT_OPEN = select(trials).where(trials.c.study == _STUDY, is_open).order_by(trials.c.number).with_for_update()
 _SELECT_REPORTS = select(reports).where(_OF_TRIAL)
 _SELECT_NEWER = (
     select(reports)
@@ -51,7 +45,7 @@ _SELECT_NEWER = (
     .where(reports.c.study == _STUDY, reports.c.written > bindparam("since"), trials.c.purpose == Purpose.SEARCH.value)
     .order_by(reports.c.written)
 )
-_SELECT_LAST = select(func.coalesce(func.max(reports.c.written), 0)).where(reports.c.study == _STUDY)
+_SELECT_LAST = select(func.coalesce(func.max(reports.c.written), 0).label("last")).where(reports.c.study == _STUDY)
 _SELECT_REQUEUES = select(events).where(
     events.c.study == _STUDY, events.c.number == _NUMBER, events.c.kind == "requeue"
 )
@@ -78,7 +72,7 @@ def _select_claimable(one: bool, purposes: bool) -> Select[Any]:
     return (
         select(trials)
         .join(studies, studies.c.id == trials.c.study)
-        .where(trials.c.study.in_(bindparam("studies", expanding=True)), trials.c.state.in_(sorted(OPEN)))
+        .where(trials.c.study.in_(bindparam("studies", expanding=True)), is_open)
         .where(or_(waits, abandoned), *limits)
         .order_by(trials.c.priority.desc(), trials.c.number, trials.c.study)
         .limit(1)
@@ -96,8 +90,8 @@ class SqlTransaction:
         self.connection = connection
         self.heads: list[tuple[str, int, str]] = []
 
-    def _all(self, statement: Executable, **values: Any) -> Sequence[Any]:
-        return self.connection.execute(statement, values).mappings().all()
+    def _all(self, statement: ClauseElement, **values: Any) -> Sequence[Any]:
+        return compiled.rows(self.connection, statement, values)
 
     def named(self, name: str) -> StudyRecord | None:
         found = self._all(_SELECT_NAMED, of_name=name)
@@ -120,7 +114,8 @@ class SqlTransaction:
             values["of_number"] = number
         if purposes is not None:
             values["purposes"] = sorted(str(p) for p in purposes)
-        found = self._all(_select_claimable(number is not None, purposes is not None), **values)
+        wanted = _select_claimable(number is not None, purposes is not None)
+        found = self.connection.execute(wanted, values).mappings().all()  # its text depends on the length of lists
         return rows.trial_of(found[0]) if found else None
 
     def reports(self, study: int, number: int) -> list[Report]:
@@ -140,15 +135,15 @@ class SqlTransaction:
         return rows.study_of({**row, "id": made})
 
     def save_study(self, study: StudyRecord) -> None:
-        self.connection.execute(_UPDATE_STUDY, {**rows.study_row(study), "of_study": study.id})
+        compiled.write(self.connection, _UPDATE_STUDY, {**rows.study_row(study), "of_study": study.id})
 
     def add_trials(self, added: Sequence[Trial]) -> None:
         if added:
-            self.connection.execute(_INSERT_TRIALS, [rows.trial_row(t) for t in added])
+            compiled.write(self.connection, _INSERT_TRIALS, *map(rows.trial_row, added))
 
     def save_trial(self, trial: Trial) -> None:
         values = {**rows.trial_row(trial), "of_study": trial.study, "of_number": trial.number}
-        self.connection.execute(_UPDATE_TRIAL, values)
+        compiled.write(self.connection, _UPDATE_TRIAL, values)
 
     def swap_trial(self, before: Trial, after: Trial) -> bool:
         row = rows.trial_row(after)
@@ -166,12 +161,11 @@ class SqlTransaction:
             "of_state": state.value,
             "of_attempt": trial.attempt,
         }
-        done: CursorResult[Any] = self.connection.execute(_UPDATE_HELD, {**values, **where})
-        return done.rowcount == 1
+        return compiled.write(self.connection, _UPDATE_HELD, {**values, **where}) == 1
 
     def write_reports(self, trial: Trial, added: Sequence[Report]) -> None:
         of_trial = {"of_study": trial.study, "of_number": trial.number, "of_attempt": trial.attempt}
-        last: int = self.connection.execute(_SELECT_LAST, {"of_study": trial.study}).scalar_one()
+        (last,) = (row["last"] for row in self._all(_SELECT_LAST, of_study=trial.study))
         made: list[dict[str, Any]] = [
             {
                 **rows.report_row(replace(report, number=trial.number, attempt=trial.attempt)),
@@ -180,13 +174,13 @@ class SqlTransaction:
             }
             for written, report in enumerate(added, start=last + 1)
         ]
-        self.connection.execute(_DELETE_STEP, [{**of_trial, "of_step": row["step"]} for row in made])
-        self.connection.execute(_INSERT_REPORTS, made)
+        compiled.write(self.connection, _DELETE_STEP, *({**of_trial, "of_step": row["step"]} for row in made))
+        compiled.write(self.connection, _INSERT_REPORTS, *made)
 
     def add_events(self, study: StudyRecord, added: Sequence[Event]) -> None:
-        self.connection.execute(_INSERT_EVENTS, [{"study": study.id, **rows.event_row(e)} for e in added])
+        compiled.write(self.connection, _INSERT_EVENTS, *({"study": study.id, **rows.event_row(e)} for e in added))
         self.heads.append((study.uid, study.position, study.head))
 
     def add_actors(self, study: int, actors: Sequence[tuple[int, Actor]]) -> None:
         made = [{"study": study, "position": p, "salt": actor.salt, "text": actor.name} for p, actor in actors]
-        self.connection.execute(_INSERT_ACTORS, made)
+        compiled.write(self.connection, _INSERT_ACTORS, *made)

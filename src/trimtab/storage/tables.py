@@ -17,7 +17,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    or_,
 )
+
+from ..records import OPEN
 
 SCHEMA = "0002"
 """The version of the schema below: the newest migration's revision."""
@@ -106,6 +109,9 @@ events = Table(
     Column("body", Text, nullable=False),
     Column("hash", String(64), nullable=False),
 )
+
+is_open = or_(*(trials.c.state == state.value for state in sorted(OPEN)))
+"""Of a trial's row: it waits or runs."""
 
 private = Table(
     "private",

@@ -10,6 +10,7 @@ from elsewhere warm-start the distribution. The fold of a row is all that `tell`
 Notation: lam members of a generation; V, Z as in `numerics.cmaes`; a position is an index in the stream.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -18,6 +19,7 @@ import numpy as np
 
 from ..numerics import cmaes
 from ..numerics.cmaes import Distribution
+from ..numerics.tally import Tally
 from ..numerics.warp import HUGE
 from . import Array, Problem, Proposal, Rows
 from .coordinates import Coordinates
@@ -107,8 +109,8 @@ class CMA:
 
     def ask(self, state: State, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         problem, now = state.problem, state.now
-        counts = {key: len(rows) for key, rows in state.known.items()}
-        taken = Taken(problem.space, problem.replicates, counts).plus(pending)
+        counts = Counter({key: len(rows) for key, rows in state.known.items()})
+        taken = Taken(problem.space, problem.replicates, Tally((counts,))).plus(pending)
         X = now.stream.X[taken.admitted(now.stream.X, n)]
         rest = X[:0]
         if len(X) < n:

@@ -5,13 +5,13 @@ pending rows equal it.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from ..numerics.qmc import sobol
+from ..numerics.tally import Tally
 from ..space import Space
 from . import Array, History, Problem
 
@@ -27,13 +27,12 @@ class Taken:
 
     space: Space
     limit: int
-    counts: Mapping[bytes, int]
+    counts: Tally
 
     @staticmethod
     def of(state: History, pending: Array) -> "Taken":
-        space = state.problem.space
-        waiting = space.keys(pending) if len(pending) else []
-        return Taken(space, state.problem.replicates, Counter((*state.keys, *waiting)))
+        problem = state.problem
+        return Taken(problem.space, problem.replicates, Tally().plus(state.keys)).plus(pending)
 
     def admitted(self, X: Array, n: int) -> list[int]:
         """Indices of the first n of the snapped rows X that may be proposed together."""
@@ -42,14 +41,14 @@ class Taken:
         for i, key in enumerate(self.space.keys(X)):
             if len(chosen) == n:
                 break
-            if self.counts.get(key, 0) + counts[key] < self.limit:
+            if self.counts[key] + counts[key] < self.limit:
                 counts[key] += 1
                 chosen.append(i)
         return chosen
 
     def plus(self, X: Array) -> "Taken":
         """With the rows X (n, d) taken as well."""
-        return Taken(self.space, self.limit, Counter(self.counts) + Counter(self.space.keys(X)))
+        return Taken(self.space, self.limit, self.counts.plus(self.space.keys(X))) if len(X) else self
 
 
 @lru_cache(maxsize=8)

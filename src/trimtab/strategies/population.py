@@ -14,7 +14,6 @@ Notation: d columns, n rows, m goals; P members, L intervals; a level is a fidel
 
 import math
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError
 from ..numerics.pareto import by_front, violations
+from ..numerics.tally import Tally
 from . import LINEAGE, Array, Problem, Proposal, Rows
 from .points import Taken, sequence
 from .variation import Mask, perturbed
@@ -186,7 +186,7 @@ def intervals(state: Population, n: int, rng: np.random.Generator, explore: Expl
 def _first(state: Population, census: Census, members: list[int], rng: np.random.Generator) -> list[Proposal]:
     """Points of the study's Sobol sequence, each begun anew; random ones where a small space has no more."""
     space, index = state.problem.space, len(census.X)
-    taken = Taken(space, 1, Counter(space.keys(census.X)))
+    taken = Taken(space, 1, Tally().plus(space.keys(census.X)))
     _, X = sequence(state.problem, taken, index, len(members))
     if len(X) < len(members):
         X = np.concatenate([X, space.sample(len(members) - len(X), rng)])

@@ -5,8 +5,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from . import Array, History, Problem, Proposal, Rows
+from ..numerics.tally import Tally
+from . import Array, Problem, Proposal, Rows
 from .points import Taken, unseen
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that it needs of the rows so far: how often each point was told."""
+
+    problem: Problem
+    points: Tally
 
 
 @dataclass(frozen=True)
@@ -17,12 +26,13 @@ class Random:
     version: str = "1"
     honours: ClassVar[frozenset[str]] = frozenset()
 
-    def init(self, problem: Problem) -> History:
-        return History.start(problem)
+    def init(self, problem: Problem) -> Told:
+        return Told(problem, Tally())
 
-    def tell(self, state: History, rows: Rows) -> History:
-        return state.with_rows(rows)
+    def tell(self, state: Told, rows: Rows) -> Told:
+        return Told(state.problem, state.points.plus(state.problem.space.keys(rows.X)))
 
-    def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        taken = Taken.of(state, pending)
+    def ask(self, state: Told, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        problem = state.problem
+        taken = Taken(problem.space, problem.replicates, state.points).plus(pending)
         return [Proposal(x, why={"design": "random"}) for x in unseen(taken, n, rng)]
