@@ -135,15 +135,18 @@ class SqlTransaction:
         return rows.study_of({**row, "id": made})
 
     def save_study(self, study: StudyRecord) -> None:
-        compiled.write(self.connection, _UPDATE_STUDY, {**rows.study_row(study), "of_study": study.id})
+        row = rows.study_row(study)
+        del row["id"]  # writing a key, even as it is, makes the database look at all rows that refer to it
+        compiled.write(self.connection, _UPDATE_STUDY, {**row, "of_study": study.id})
 
     def add_trials(self, added: Sequence[Trial]) -> None:
         if added:
             compiled.write(self.connection, _INSERT_TRIALS, *map(rows.trial_row, added))
 
     def save_trial(self, trial: Trial) -> None:
-        values = {**rows.trial_row(trial), "of_study": trial.study, "of_number": trial.number}
-        compiled.write(self.connection, _UPDATE_TRIAL, values)
+        row = rows.trial_row(trial)
+        key = {"of_study": row.pop("study"), "of_number": row.pop("number")}
+        compiled.write(self.connection, _UPDATE_TRIAL, {**row, **key})
 
     def swap_trial(self, before: Trial, after: Trial) -> bool:
         row = rows.trial_row(after)
