@@ -9,6 +9,7 @@ from trimtab.checkpoints import KEEP, QUOTA, VARIABLE
 from trimtab.errors import SpecError, StorageError
 from trimtab.objective import ActiveTrial
 from trimtab.strategies.pbt import PBT
+from trimtab.strategies.random import Random
 
 SPACE = tt.Space(x=tt.Float(0, 1))
 
@@ -84,6 +85,21 @@ def test_a_trial_without_a_place_says_so():
     bare = ActiveTrial.of(study.trials[0], lambda message: {})
     with pytest.raises(SpecError, match="no directory for checkpoints"):
         _ = bare.checkpoint
+
+
+def test_without_the_object_of_the_strategy_nothing_is_collected_and_results_are_taken(tmp_path):
+    class Own(Random):
+        pass
+
+    url = f"sqlite:///{tmp_path}/t.db"
+    study = tt.Study("s", SPACE, minimize="loss", storage=url, strategy=Own(name="own"), seed=1)
+    numbers = [saving(trial) and trial.number for trial in (study.ask(), study.ask())]
+    other = tt.Study("s", storage=url)
+    for number in numbers:
+        other.tell(number, 0.1 * number)
+    assert held(other) == {0, 1}
+    study.run(saving, trials=3, quiet=True)
+    assert held(study) == {study.best.number}
 
 
 # ------------------------------------------------------------------------------------------ the best k, quota, early warning

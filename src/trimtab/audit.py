@@ -51,7 +51,8 @@ class Audited:
         return [ledger.trials[n] for n in sorted(ledger.trials)]
 
     def checkpoint(self, number: int) -> Path:
-        """The directory in which trial `number` saved its state; of ended trials only the best one's is kept."""
+        """The directory in which trial `number` saved its state; of ended trials only those are kept that are
+        needed (see `checkpoints`)."""
         return self._book.checkpoints.path(number)
 
     def schedule(self, number: int | None = None) -> "Schedule":

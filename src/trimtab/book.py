@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from . import engine
@@ -12,6 +13,10 @@ from .records import TOLD, Proposal, StudySpec, Trial
 from .storage import Claim, Storage
 from .strategies import Continuing, Strategy, strategy
 from .strategies.honours import notices
+
+
+class _Unknown(Exception):
+    """The strategy's object is missing here."""
 
 
 class Book:
@@ -75,11 +80,18 @@ class Book:
         return "every member of its population is trained to the top"
 
     def collect(self) -> None:
-        """Remove the checkpoints that nobody needs any more, as the ledger stands."""
-        with self.turn:
+        """Remove the checkpoints that nobody needs any more, as the ledger stands; none where the strategy's object is
+        missing, which alone knows what it needs."""
+        with self.turn, suppress(_Unknown):
             self.checkpoints.collect(self.ledger, self._needed)
 
     def _needed(self) -> frozenset[int]:
+        try:
+            made = self.strategy_of(self.spec)
+        except SpecError as error:
+            raise _Unknown from error
+        if not isinstance(made, Continuing):
+            return frozenset()
         return engine.needed(self.spec, self._fold(), self._pending())
 
     def _fold(self) -> engine.Fold:
