@@ -326,12 +326,16 @@ def test_a_store_goes_on_after_fork(url):
     store = Sql(url)
     study = store.create(SPEC).id
     put(store, study, 20)
+    wait, done = os.pipe()
     child = os.fork()
     for _ in range(10):
         store.finish(store.claim([study], "w", 60.0), DONE)
+    os.close(done)
     if child == 0:
+        os.read(wait, 1)  # until the parent has closed its end too: `verify` reads what must not change meanwhile
         os._exit(0 if verify(store, study) == [] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    os.close(wait)
     assert [str(t.state) for t in store.trials(study).trials] == ["done"] * 20
     assert verify(store, study) == []
 
