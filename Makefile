@@ -1,13 +1,13 @@
 # make demo   tune a real model, prove the gain, write a report      make test   everything that needs no system package
 # make lint   style and types        make bench   figures that the README quotes        make browser   reports in Chromium
-# make ray    trials on a local Ray cluster
+# make ray    trials on a local Ray cluster        make slurm  trials on a local Slurm cluster (installs Slurm from Debian)
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint bench browser ray clean
+.PHONY: demo test lint bench browser ray slurm clean
 
 demo: $(VENV)/.demo
 	$(BIN)/trimtab demo
@@ -33,6 +33,10 @@ browser: $(VENV)/.dev
 ray: $(VENV)/.dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,ray]"
 	$(BIN)/python -m pytest tests/ray
+
+slurm: $(VENV)/.dev
+	command -v slurmctld >/dev/null || (apt-get update -q && apt-get install -y -q --no-install-recommends slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge)
+	$(BIN)/python -m pytest tests/slurm
 
 $(VENV)/.demo $(VENV)/.dev: $(VENV)/.%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -38,7 +38,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "explanation": ("matrix", "errors", "records", "space", "engine", "evidence", "standing", "words"),
     "engine": ("matrix", "errors", "records", "space", "goals", "stopping", "strategies", "numerics", "canonical"),
     "storage": ("records", "errors", "goals", "fidelity", "chain", "canonical"),
-    "executors": ("records", "errors"),
+    "executors": ("records", "errors", "units"),
     "capture": ("errors", "canonical"),
     "outlook": ("records", "engine", "evidence", "standing", "strategies", "words", "errors"),
     "replay": ("outlook", "errors", "records", "stopping", "strategies", "engine"),
@@ -63,6 +63,7 @@ SURFACE = {"__init__", "allowed", "cli", "console", "demo", "studyfile"}
 """The user's side: may import what is public below, and nothing below may import it."""
 EDGE = {
     "announcements",
+    "arrays",
     "audit",
     "book",
     "checkpoints",

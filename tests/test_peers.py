@@ -16,6 +16,7 @@ from trimtab.cli import cli
 from trimtab.errors import ObjectiveError, SpecError
 from trimtab.objective import Command
 from trimtab.peers import Server
+from trimtab.records import Change
 from trimtab.storage import open_storage
 
 TRAIN = """
@@ -88,6 +89,27 @@ def test_a_worker_finishes_what_was_submitted(url):
         ("train.py:quick", 1, True),
     ]
     assert s.verify() == []
+
+
+def test_a_worker_ends_after_as_many_trials_as_it_was_asked_for(url):
+    s = study(url)
+    s.submit("train.py:quick")
+    assert serve(url, "train.py", idle=None, slots=2, trials=3)[-2:] == ["it has done its share of trials", "drained"]
+    assert s.counts["done"] == 3
+    worker = spawn(url, "--allow", "train.py", "--trials", "4")
+    assert worker.wait(60) == 0
+    assert "it has done its share" in worker.stderr.read()
+    worker.stderr.close()
+    assert s.counts["done"] == 7
+
+
+def test_a_worker_goes_by_what_the_run_that_announced_its_study_asked_for(url):
+    s = study(url)
+    s.submit("train.py:quick")
+    (said,) = s.storage.events(s.record.id, kinds={"run"})
+    s.storage.revise(s.record.id, Change("run", body={**said.body, "trials": 5}))
+    assert "study 's': nothing to do (trials)" in serve(url, "train.py")
+    assert s.counts["done"] == 5
 
 
 def test_a_worker_runs_nothing_that_its_call_does_not_allow(url, train):

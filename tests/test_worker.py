@@ -50,7 +50,11 @@ def test_an_end_without_a_result_has_a_reason(ended, reason, text):
     assert text in outcome.error
 
 
-@pytest.mark.parametrize("ended", [Exit(killed=True), Exit(signal=signal.SIGKILL)], ids=["by us", "by another"])
+@pytest.mark.parametrize(
+    "ended",
+    [Exit(killed=True), Exit(signal=signal.SIGKILL), Exit(signal=signal.SIGTERM)],
+    ids=["by us", "by another", "politely"],
+)
 def test_a_kill_without_a_reason_gives_the_trial_back(ended):
     assert outcome_of(ended, LIMITED) is None
 

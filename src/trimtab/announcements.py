@@ -22,6 +22,13 @@ class Announcement:
     fingerprint: str
     resources: Resources
     position: int
+    trials: int | None = None  # what that call of `run` asked for, where it was one
+    until: float | None = None
+
+    @property
+    def what(self) -> tuple[object, ...]:
+        """What is run and how, whoever announced it."""
+        return self.kind, self.text, self.fingerprint, self.resources
 
 
 def facts(called: Source, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +50,8 @@ def latest(events: Sequence[Event]) -> Announcement | None:
         return None
     last = said[-1]
     b, limits = last.body, Resources(**last.body.get("resources", {}))
-    return Announcement(b.get("kind", "function"), b["objective"], b["fingerprint"], limits, last.position)
+    asked = (b.get("trials"), b.get("until"))
+    return Announcement(b.get("kind", "function"), b["objective"], b["fingerprint"], limits, last.position, *asked)
 
 
 def shared(called: Source) -> Source:

@@ -6,6 +6,7 @@ its leases. What it runs is its own code, which its call allowed (see `announcem
 
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,17 +34,26 @@ class Post:
     """One study that this worker serves. Its processes exist while there is something to do."""
 
     def __init__(self, storage: Storage, record: StudyRecord, said: Announcement, called: Source, slots: int) -> None:
-        self.name, self.said, self.closed = record.name, said, "not begun"
+        self.name, self.closed = record.name, "not begun"
         self._storage, self._called, self._slots = storage, called, slots
         self._book = Book(storage, record.id)
-        self._terms = Terms(since=said.position)
+        self._next = 0.0  # when there is reason to look at the record again
+        self._go_by(said)
         self._staff: Staff | None = None
         self._joined = False
-        self._next = 0.0  # when there is reason to look at the record again
 
     @property
     def running(self) -> int:
         return 0 if self._staff is None else len(self._staff.crew.running)
+
+    def heed(self, said: Announcement) -> None:
+        """Go on by a later announcement of the same."""
+        if self.said != said:
+            self._go_by(said)
+
+    def _go_by(self, said: Announcement) -> None:
+        self.said, self._next = said, 0.0
+        self._terms = Terms(said.trials, said.until, since=said.position)
 
     def begin(self, free: int) -> None:
         """Refill the queue and begin trials in up to `free` slots. `closed` says why there is nothing to do, if so."""
@@ -61,10 +71,11 @@ class Post:
         if self.running == before:
             self._next = time.monotonic() + LOOK
 
-    def collect(self, wait: float) -> bool:
-        """Record what has ended; whether anything did."""
+    def collect(self, wait: float, interrupted: bool) -> int:
+        """Record what has ended, and how many did. interrupted: this worker was told to end."""
         if self._staff is None:
-            return False
+            return 0
+        self._staff.crew.interrupted = interrupted
         before = self.running
         ended = self._staff.crew.poll(wait)
         self._next = 0.0 if self.running < before else self._next
@@ -73,7 +84,7 @@ class Post:
         except ObjectiveError as error:
             self.closed = f"wrong: {error}"
             self.leave()
-        return self.running < before
+        return len(ended)
 
     def leave(self) -> None:
         """Give back what still runs, and end the processes."""
@@ -111,7 +122,8 @@ class Post:
 class Server:
     """Serves studies with `slots` trials at once. allow: objectives, files, modules and commands that may be run here.
 
-    names: the studies to serve; all of the store otherwise. say: hears a line when something changes.
+    names: the studies to serve; all of the store otherwise. say: hears a line when something changes. trials: end after so
+    many.
     """
 
     def __init__(
@@ -121,8 +133,10 @@ class Server:
         names: Sequence[str] = (),
         slots: int = 1,
         say: Callable[[str], None] = _log.info,
+        trials: int | None = None,
     ) -> None:
         self._storage, self._allow, self._names, self._slots, self._say = storage, allow, names, slots, say
+        self._left = sys.maxsize if trials is None else trials  # so many more are begun and ended here
         self._posts: dict[int, Post] = {}
         self._read: dict[
             int, tuple[int, Announcement | None]
@@ -133,7 +147,8 @@ class Server:
         self._draining = False
 
     def run(self, idle: float | None = None) -> None:
-        """Serve until SIGTERM (running trials are finished first), or after `idle` seconds without anything to do.
+        """Serve until SIGTERM (running trials are finished first), after `idle` seconds without anything to do, or after as
+        many trials as it was made for.
 
         A second SIGTERM, or Ctrl-C, gives running trials back to the queue and raises KeyboardInterrupt.
         """
@@ -157,11 +172,15 @@ class Server:
         if not self._draining:
             self._find()
             for number, post in sorted(self._posts.items(), key=lambda item: item[1].running):  # the least served first
-                post.begin(self._slots - sum(p.running for p in self._posts.values()))
+                post.begin(min(self._slots, self._left) - sum(p.running for p in self._posts.values()))
                 self._tell(number, post)
         at_work = [p for p in self._posts.values() if p.running]
-        ended = [p.collect(IDLE / len(at_work)) for p in at_work]
-        if not any(ended) and not at_work:
+        for post in at_work:
+            self._left -= post.collect(IDLE / len(at_work), self._draining)
+        if self._left <= 0 and not self._draining:
+            self._draining = True
+            self._say("it has done its share of trials")
+        if not at_work:
             time.sleep(IDLE)
 
     def _tell(self, number: int, post: Post) -> None:
@@ -183,7 +202,9 @@ class Server:
         for record in living.values():
             said = self._announced(record) if not self._names or record.name in self._names else None
             post = self._posts.get(record.id)
-            if said is not None and (post is None or post.said != said):
+            if said is not None and post is not None and post.said.what == said.what:
+                post.heed(said)
+            elif said is not None:
                 self._take_up(record, said)
 
     def _announced(self, record: StudyRecord) -> Announcement | None:

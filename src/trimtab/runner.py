@@ -55,7 +55,7 @@ def executor(called: "Source", workers: int, resources: Resources, supervised: b
     if kind == "ray":
         return _ray(called, workers, resources)
     if kind != "local":
-        raise SpecError(f"executor={kind!r} is not known{nearest(kind, ['local', 'ray'])}")
+        raise SpecError(f"executor={kind!r} is not known{nearest(kind, ['local', 'ray', 'slurm'])}")
     if supervised or workers > 1 or resources.limited:
         from .executors.local import Local
 
@@ -89,7 +89,7 @@ def staff(
 
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise SpecError(f"workers={workers!r} must be a whole number of at least 1")
-    _priced(book, resources)
+    priced(book, resources)
     called = source(objective, book.spec)
     slots = executor(called, workers, resources, supervised, kind)
     said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
@@ -109,7 +109,7 @@ def staff(
             checkpoints=book.checkpoints,
         )
         cleanup.callback(crew.close)
-        with Progress(book.spec, quiet=quiet) as progress, _terminable():
+        with Progress(book.spec, quiet=quiet) as progress, terminable():
             yield Staff(f"{worker()}:{token_hex(4)}", crew, slots, lambda ledger: progress.update(ledger, time.time()))
 
 
@@ -117,18 +117,19 @@ def submit(book: Book, objective: Any, resources: Resources) -> None:
     """Announce an objective to workers elsewhere. Raises ObjectiveError when they could not have it."""
     from .objective import source
 
-    _priced(book, resources)
+    priced(book, resources)
     called = shared(source(objective, book.spec))
     book.storage.revise(book.study, Change("run", body=facts(called, resources, 0, environment())))
 
 
-def _priced(book: Book, resources: Resources) -> None:
+def priced(book: Book, resources: Resources) -> None:
+    """Raises SpecError for a budget of money where nothing has a price."""
     if book.spec.budget.cost is not None and not resources.price:
         raise SpecError("a budget of cost needs a price: resources=tt.Resources(price=money per trial hour)")
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """While it lasts, SIGTERM ends the run as politely as Ctrl-C does (in the main thread only)."""
 
     def interrupt(signum: int, _: object) -> None:
@@ -173,7 +174,7 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
     staff.watch(book.refresh())
     book.collect()
     if closing == "failures":
-        raise _given_up(book, book.ledger.failures_in_a_row(terms.since))
+        raise given_up(book, book.ledger.failures_in_a_row(terms.since))
     return closing
 
 
@@ -301,7 +302,7 @@ def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
             for trial in ended:
                 row = [*row, trial] if trial.state is State.FAILED else []
             if book.spec.max_failures is not None and len(row) >= book.spec.max_failures:
-                raise _given_up(book, row)
+                raise given_up(book, row)
             if not ended and not crew.running:  # others hold what is open
                 time.sleep(IDLE)
             staff.watch(book.refresh())
@@ -318,7 +319,8 @@ def check_results(book: Book, ended: Sequence[Trial], terms: Terms) -> None:
         raise ObjectiveError(f"{_first_line(row[0])} (in each of the first {len(row)} trials)")
 
 
-def _given_up(book: Book, row: Sequence[Trial]) -> RunFailed:
+def given_up(book: Book, row: Sequence[Trial]) -> RunFailed:
+    """The error that ends a run after too many failures in a row."""
     last = max(row, key=lambda t: t.told or 0)
     return RunFailed(
         f"study {book.spec.name}: {len(row)} trials failed in a row (max_failures={book.spec.max_failures}); the last one, "

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import engine, holdout, opening, proof, runner
+from . import arrays, engine, holdout, opening, proof, runner
 from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale
@@ -36,6 +36,7 @@ from .units import seconds
 from .worker import ActiveTrial, imported, told
 
 if TYPE_CHECKING:
+    from .executors.slurm import Slurm
     from .explanation import Explanation
     from .outlook import Enough
     from .reports.figures import Plots
@@ -302,7 +303,7 @@ class Study(Audited):
         workers: int = 1,
         resources: Resources | None = None,
         supervised: bool = False,
-        executor: str = "local",
+        executor: "str | Slurm" = "local",
         enough: "Enough | bool" = False,
         quiet: bool = False,
     ) -> None:
@@ -310,9 +311,10 @@ class Study(Audited):
 
         objective: a function of the trial, "file.py:function", "package.module:function" or a Command. workers: processes
         that are supervised and replaced when they die; one worker without limits runs in this process, unless
-        `supervised`. executor: "local", or "ray": one actor per worker on a Ray cluster. Running the same line again goes on
-        where the record stands. It waits for trials that other processes run, but not for those that were asked for without
-        a lease. enough: True, or a `trimtab.outlook.Enough`: return too when what is left to gain is below its noise or cost.
+        `supervised`. executor: "local"; "ray": one actor per worker on a Ray cluster; "slurm" or a Slurm object: one job per
+        worker. Running the same line again goes on where the record stands. It waits for trials that other processes run, but
+        not for those that were asked for without a lease. enough: True, or a `trimtab.outlook.Enough`: return too when what
+        is left to gain is below its noise or cost.
 
         Raises RunFailed after max_failures failures in a row, ObjectiveError, KeyboardInterrupt (running trials go back to
         the queue).
@@ -322,10 +324,12 @@ class Study(Audited):
             raise SpecError(_closed(self.record))
         for notice in [] if quiet else self._book.shortcomings():
             sys.stderr.write(f"{self.name}: {notice}\n")
-        with runner.staff(
-            self._book, objective, workers, resources or Resources(), supervised, quiet, executor
-        ) as staff:
-            closed = runner.search(self._book, staff, terms, wise)
+        limits = resources or Resources()
+        if (jobs := arrays.asked(executor)) is not None:
+            closed = arrays.run(self._book, objective, workers, limits, jobs, terms, wise, quiet)
+        else:
+            with runner.staff(self._book, objective, workers, limits, supervised, quiet, str(executor)) as staff:
+                closed = runner.search(self._book, staff, terms, wise)
         if closed == "enough" and not quiet:
             sys.stderr.write(f"{self.name}: {self.outlook(wise).text()}\n")
 

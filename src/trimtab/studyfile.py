@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from .errors import ObjectiveError, SpaceError, SpecError, nearest
+from .executors.slurm import Slurm
 from .objective import Command
 from .records import Budget, Resources
 from .space import Choice, Float, Int, Space
@@ -33,6 +34,7 @@ class StudyFile:
     resources: Resources = field(default_factory=Resources)
     evidence: Mapping[str, Any] = field(default_factory=dict)  # keyword arguments of Study.evidence
     storage: str | None = None
+    slurm: Slurm = field(default_factory=Slurm)
 
 
 def read(path: str | Path) -> StudyFile:
@@ -147,6 +149,7 @@ def _study_file(path: Path, data: Any) -> StudyFile:
         resources=given.get("resources", Resources()),
         evidence=given.get("evidence", {}),
         storage=given.get("storage"),
+        slurm=given.get("slurm", Slurm()),
     )
 
 
@@ -240,6 +243,15 @@ def _fields(kind: type[Budget] | type[Resources]) -> Read:
             raise SpecError(str(error).replace(f"{where} ", f"{where}.", 1)) from None
 
     return read_fields
+
+
+def _slurm(value: Any, where: str) -> Slurm:
+    readers: dict[str, Read] = dict.fromkeys((f.name for f in fields(Slurm)), _amount)
+    given = _keys({**readers, "arguments": _texts}, value, f"{where}.")
+    try:
+        return Slurm(**given)
+    except SpecError as error:
+        raise SpecError(str(error).replace(f"{where} ", f"{where}.", 1)) from None
 
 
 # --------------------------------------------------------------------------------------------------------------- space
@@ -360,5 +372,6 @@ _FILE: Mapping[str, Read] = {
     "workers": _positive,
     "resources": _fields(Resources),
     "storage": _text,
+    "slurm": _slurm,
     "evidence": lambda value, where: _keys(_EVIDENCE, value, f"{where}."),
 }

@@ -69,7 +69,7 @@ def outcome_of(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> 
         return Outcome(State(m["state"]), m["metrics"], None, "", ended.output, tuple(notes), cost)
     if ended.limit is not None:
         return failed(ended.limit, _passed(ended.limit, resources, cost))
-    if ended.killed or ended.signal == signal.SIGKILL:
+    if ended.killed or ended.signal in (signal.SIGKILL, signal.SIGTERM):  # a job scheduler sends both
         return None
     if ended.signal is not None:
         name = next((s.name for s in signal.Signals if s == ended.signal), "unnamed")
@@ -117,6 +117,7 @@ class Crew:
         self._study, self._resources, self._lease = study, resources, lease
         self._checkpoints = checkpoints
         self._before = before  # called before each start; what it raises ends the run
+        self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
         self._notes: dict[int, list[str]] = {}
@@ -205,7 +206,7 @@ class Crew:
         outcome = outcome_of(ended, self._resources, self._notes[trial.number])
         last = self._referee.last(trial)
         self._forget(trial.number)
-        why = INTERRUPTED if ended.killed else KILLED
+        why = INTERRUPTED if ended.killed or (self.interrupted and ended.signal == signal.SIGTERM) else KILLED
         if outcome is not None and outcome.reason is Reason.ERROR:
             retries = self._spec_of().retries
             if retries and self._requeued(trial, RETRY) < retries:

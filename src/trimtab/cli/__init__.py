@@ -59,7 +59,11 @@ def demo(quick: bool, out: str, workers: int) -> None:
 @click.option("--time", metavar="DURATION", help='Return after this time, such as "30m".')
 @click.option("--workers", type=click.IntRange(1), help="Worker processes; else what the file says.")
 @click.option(
-    "--executor", default="local", show_default=True, type=click.Choice(["local", "ray"]), help="Where trials run."
+    "--executor",
+    default="local",
+    show_default=True,
+    type=click.Choice(["local", "ray", "slurm"]),
+    help="Where trials run.",
 )
 @click.option("--enough", is_flag=True, help="Return when what is left to gain is below its noise.")
 @click.option("--fresh", is_flag=True, help="Archive the study of this name and begin anew.")
@@ -93,8 +97,9 @@ def run(
     limits: Mapping[str, Any] = {
         "trials": trials, "time": time, "workers": workers or told.workers, "enough": enough,
     }  # fmt: skip
+    where = told.slurm if executor == "slurm" else executor
     with resumable():
-        study.run(told.objective, **limits, resources=told.resources, supervised=True, executor=executor, quiet=quiet)
+        study.run(told.objective, **limits, resources=told.resources, supervised=True, executor=where, quiet=quiet)
     click.echo(console.facts({"study": told.name, **console.answers(study)}))
     if study.counts["failed"] and not study.counts["done"]:
         raise Ended(1, f"study {told.name!r}: no trial succeeded; see why: trimtab trials {shlex.quote(told.name)}")

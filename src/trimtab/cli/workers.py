@@ -34,15 +34,17 @@ def submit(file: str) -> None:
 )
 @click.option("--slots", default=1, show_default=True, type=click.IntRange(1), help="Trials at once.")
 @click.option("--idle", metavar="DURATION", help='Exit when there was nothing to do for so long, such as "1m".')
+@click.option("--trials", type=click.IntRange(1), help="Exit after so many trials.")
 @storage_flag
-def worker(allow: tuple[str, ...], names: tuple[str, ...], slots: int, idle: str | None) -> None:
+def worker(allow: tuple[str, ...], names: tuple[str, ...], slots: int, idle: str | None, trials: int | None) -> None:
     """Serve the store's studies until SIGTERM."""
     from ..peers import Server
     from ..storage import open_storage
     from ..units import seconds
 
     limit = seconds(idle, "idle")
-    server = Server(open_storage(url_of()), _objectives(allow), names, slots, lambda line: click.echo(line, err=True))
+    say = lambda line: click.echo(line, err=True)  # noqa: E731
+    server = Server(open_storage(url_of()), _objectives(allow), names, slots, say, trials)
     with resumable():
         server.run(limit)
 

@@ -1,0 +1,199 @@
+"""A study on Slurm: its jobs are workers among equals (see `peers`), and the program that called `run` keeps their number.
+
+It proposes only where the queue is empty, watches the record until the plan closes, asks for new jobs in the place of those
+that ended, and ends what is left. If it is killed, its jobs go on; the same line, run again, finds them by their name.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from .announcements import facts, shared
+from .book import Book
+from .capture import environment
+from .engine import Fill, Ledger, Terms
+from .errors import BudgetSpent, RunFailed, SpecError, TrimtabError
+from .executors import slurm
+from .executors.slurm import Slurm, SlurmAway
+from .outlook import Enough
+from .records import Change, Resources
+from .runner import check_results, decide, given_up, look, priced, terminable
+
+if TYPE_CHECKING:
+    from .progress import Progress
+
+LOOK = 0.5  # seconds between two looks at the record
+COUNT = 5.0  # ... at the jobs
+IDLE = "1m"  # a job that finds nothing to do for so long ends
+PATIENCE = 600.0  # seconds without an answer from Slurm after which the run gives up
+GRACE = 60.0  # ... in which jobs that were cancelled must have gone
+
+_log = logging.getLogger(__name__)
+
+
+def asked(executor: object) -> Slurm | None:
+    """The options of `executor="slurm"` or `executor=Slurm(...)`; None for another executor."""
+    return executor if isinstance(executor, Slurm) else Slurm() if executor == "slurm" else None
+
+
+def run(
+    book: Book, objective: Any, workers: int, resources: Resources, options: Slurm, terms: Terms,
+    enough: Enough | None, quiet: bool,
+) -> str:  # fmt: skip
+    """Run search trials in up to `workers` jobs until the plan closes; returns why it closed (see `runner.search`)."""
+    from .objective import source
+    from .progress import Progress
+
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise SpecError(f"workers={workers!r} must be a whole number of at least 1")
+    _reachable(book.storage.url)
+    priced(book, resources)
+    called = shared(source(objective, book.spec))
+    jobs = Jobs(
+        f"trimtab-{book.ledger.study.uid}", workers, options.words(resources), _command(book, called.text, options)
+    )
+    jobs.probe()
+    said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
+    until = {k: v for k, v in (("trials", terms.trials), ("until", terms.until)) if v is not None}
+    book.storage.revise(book.study, Change("run", body={**said, **until}))
+    with Progress(book.spec, quiet=quiet) as progress, terminable():
+        try:
+            return _search(book, jobs, progress, terms, enough)
+        finally:
+            jobs.close()
+            progress.update(book.refresh(), time.time())
+
+
+def _reachable(url: str) -> None:
+    """Raises SpecError for a store that jobs on other machines cannot open."""
+    if not url.startswith("postgresql"):
+        raise SpecError(
+            f"storage={url!r}: jobs on other machines cannot share it (network file systems do not lock a SQLite file "
+            "reliably); use storage='postgresql://user@host/name'"
+        )
+    if ":***@" in url:
+        raise SpecError(
+            f"storage={url!r}: its password would be shown to all users of the cluster in the jobs' command lines; put it "
+            "in ~/.pgpass and leave it out of the URL"
+        )
+
+
+def _command(book: Book, text: str, options: Slurm) -> list[str]:
+    worker = [
+        options.python,
+        "-m",
+        "trimtab.cli",
+        "worker",
+        f"--storage={book.storage.url}",
+        f"--study={book.spec.name}",
+    ]
+    limit = [] if options.trials is None else [f"--trials={options.trials}"]
+    return [*worker, f"--allow={text}", f"--idle={IDLE}", *limit]
+
+
+@dataclass
+class Jobs:
+    """The jobs of a study: how many there shall be, and how many ended since a trial was last begun or ended."""
+
+    name: str
+    workers: int
+    words: Sequence[str]
+    command: Sequence[str]
+    _there: int = 0
+    _gone: int = 0
+    _progress: object = None
+    _submitted: bool = False
+    _counted: float = -float("inf")
+    _heard: float = field(default_factory=time.monotonic)
+
+    def probe(self) -> None:
+        """Raises SpecError where there is no Slurm."""
+        try:
+            self._there = slurm.living(self.name)
+        except SlurmAway as error:
+            raise SpecError(f"executor='slurm': {error}") from None
+
+    def keep(self, wanted: int, progress: object) -> None:
+        """See to it that `wanted` jobs wait or run; `progress` is a value that changes while the study gets on.
+
+        Raises SpecError where Slurm refuses the first ones, RunFailed when jobs do nothing but end, or Slurm is away.
+        """
+        now = time.monotonic()
+        if now - self._counted < COUNT:
+            return
+        self._counted = now
+        try:
+            there = slurm.living(self.name)
+            self._gone = 0 if progress != self._progress else self._gone + max(0, self._there - there)
+            self._progress, self._there = progress, there
+            if self._gone > 3 * self.workers:
+                raise RunFailed(
+                    f"{self._gone} jobs ended without having begun a trial; {slurm.last_words(self.name) or 'no output'}"
+                )
+            if there < wanted:
+                slurm.submit(self.name, wanted - there, self.words, self.command)
+                self._there, self._submitted = wanted, True
+            self._heard = now
+        except SlurmAway as error:
+            if not self._submitted and not self._there:
+                raise SpecError(f"executor='slurm': {error}") from None
+            if now - self._heard > PATIENCE:
+                raise RunFailed(f"Slurm has not answered for {PATIENCE:g} s: {error}") from None
+            _log.warning("Slurm: %s", error)
+
+    def close(self) -> None:
+        """End what is left, and wait until it is gone."""
+        until = time.monotonic() + GRACE
+        with suppress(TrimtabError):
+            slurm.cancel(self.name)
+            while slurm.living(self.name) and time.monotonic() < until:
+                time.sleep(LOOK)
+
+
+def _search(book: Book, jobs: Jobs, progress: "Progress", terms: Terms, enough: Enough | None) -> str:
+    closing, looked, known = None, 0, len(book.refresh().told)
+    while closing is None:
+        decision = decide(book, 1, time.time(), terms)
+        ledger = book.ledger
+        progress.update(ledger, time.time())
+        book.collect()
+        ended, known = ledger.told[known:], len(ledger.told)
+        check_results(book, ended, terms)
+        if enough is not None:
+            looked, found = look(book, enough, looked)
+            closing = "enough" if found is not None and found.reason else None
+        closing = closing or decision.closing
+        if closing is None:
+            fills = [a.n for a in decision.actions if isinstance(a, Fill)]
+            try:
+                made = book.fill(fills[0], decision.at) if fills and not ledger.open else []
+            except BudgetSpent:
+                closing = "budget"
+                continue
+            terms = replace(terms, exhausted=known if made is None else terms.exhausted)
+            jobs.keep(_wanted(book.ledger, jobs.workers, terms), _begun(book.ledger))
+            time.sleep(LOOK)
+    while closing not in ("time", "failures") and _held(book.refresh()):  # workers finish what they have begun
+        progress.update(book.ledger, time.time())
+        time.sleep(LOOK)
+    if closing == "failures":
+        raise given_up(book, book.ledger.failures_in_a_row(terms.since))
+    return closing
+
+
+def _wanted(ledger: Ledger, workers: int, terms: Terms) -> int:
+    """So many jobs have something to do."""
+    limits = [x for x in (ledger.study.spec.budget.trials, terms.trials) if x is not None]
+    return min(workers, max(1, min(limits) - ledger.counted)) if limits else workers
+
+
+def _begun(ledger: Ledger) -> object:
+    """A value that changes when a trial is begun or ends."""
+    return len(ledger.told), sum(t.attempt for t in ledger.open.values())
+
+
+def _held(ledger: Ledger) -> bool:
+    return any(t.lease_until is not None and t.lease_until > time.time() for t in ledger.running())

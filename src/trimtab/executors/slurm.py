@@ -1,0 +1,127 @@
+"""Array jobs of Slurm, by its own programs: sbatch starts them, squeue counts them, scancel ends them.
+
+A study's jobs share one name, so that whoever looks finds them: nothing about them is kept anywhere but in Slurm itself.
+Accounting (sacct) is not needed: a task that squeue no longer lists has ended.
+"""
+
+import math
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import SpecError, TrimtabError
+from ..records import Resources
+from ..units import seconds, size
+
+LOGS = "trimtab-slurm"  # the folder of the jobs' output, in the working folder
+OVERHEAD = 512 * 2**20  # bytes for the worker itself, beside its trial
+DRAIN = 120.0  # seconds before its limit of time at which a job is told to begin nothing more
+_MINUTE = 60.0
+_ANSWER = 60.0  # seconds in which one of Slurm's programs must have answered
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """What is asked of Slurm for each job; what is left out is the cluster's to decide, or follows from `Resources`.
+
+    partition, account, qos: by name. time: of a job, seconds or "4h" (Slurm counts whole minutes). memory: of a job, bytes or
+    "8GiB"; else the trial's limit and half a GiB. cpus: of a job; else the trial's. trials: a job ends after so many, and
+    another one is asked for. arguments: more of sbatch's, such as ["--constraint=a100"]. python: the nodes' interpreter.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    time: float | str | None = None
+    memory: float | str | None = None
+    cpus: int | None = None
+    trials: int | None = None
+    arguments: Sequence[str] = ()
+    python: str = sys.executable
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time", seconds(self.time, "slurm time"))
+        object.__setattr__(self, "memory", size(self.memory, "slurm memory"))
+        for name in ("partition", "account", "qos", "python"):
+            v = getattr(self, name)
+            if not (isinstance(v, str) and v.strip()) and (v is not None or name == "python"):
+                raise SpecError(f"slurm {name}={v!r} must be a name; leave it out for the default")
+        for name in ("cpus", "trials"):
+            v = getattr(self, name)
+            if v is not None and (isinstance(v, bool) or not isinstance(v, int) or v < 1):
+                raise SpecError(
+                    f"slurm {name}={v!r} must be a whole number of at least 1; leave it out for the default"
+                )
+        if isinstance(self.arguments, str) or not all(isinstance(a, str) for a in self.arguments):
+            raise SpecError(f"slurm arguments={self.arguments!r} must be a list of texts such as ['--constraint=a100']")
+
+    def words(self, resources: Resources) -> list[str]:
+        """sbatch's arguments for jobs that run one trial at a time within `resources`. Raises SpecError.
+
+        The script's own process hears SIGTERM first, `DRAIN` seconds before the limit (a quarter of a short limit).
+        """
+        if resources.gpus != int(resources.gpus):
+            raise SpecError(f"resources gpus={resources.gpus!r}: Slurm gives whole GPUs; ask for a whole number")
+        memory, limit = self.memory, None if self.time is None else math.ceil(float(self.time) / _MINUTE)
+        if memory is None and resources.memory is not None:
+            memory = float(resources.memory) + OVERHEAD
+        drain = DRAIN if limit is None else min(DRAIN, limit * _MINUTE / 4)
+        asked = {
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "time": limit,
+            "mem": None if memory is None else f"{math.ceil(float(memory) / 2**20)}M",
+            "gpus": int(resources.gpus) or None,
+            "cpus-per-task": self.cpus or resources.cpus,
+            "signal": f"B:TERM@{drain:.0f}",
+        }
+        return ["--requeue", *(f"--{k}={v}" for k, v in asked.items() if v is not None), *self.arguments]
+
+
+class SlurmAway(TrimtabError):
+    """Slurm did not answer, or refused; in its own words."""
+
+
+def submit(name: str, tasks: int, words: Sequence[str], command: Sequence[str]) -> None:
+    """Ask for an array of `tasks` jobs that run `command` where this program runs. Raises SlurmAway, SpecError."""
+    Path(LOGS).mkdir(exist_ok=True)
+    script = f"#!/bin/sh\nexec {shlex.join(command)}\n"  # exec: the signals of Slurm reach the worker itself
+    output = f"--output={LOGS}/%x-%A_%a.log"
+    _ask(["sbatch", "--parsable", f"--job-name={name}", f"--array=0-{tasks - 1}", output, *words], script)
+
+
+def living(name: str) -> int:
+    """How many tasks of that name wait or run. Raises SlurmAway."""
+    return len(_ask(["squeue", "--noheader", "--array", f"--name={name}", "--format=%T"]).split())
+
+
+def cancel(name: str) -> None:
+    """End all jobs of that name: SIGTERM to all of their processes, and SIGKILL after the cluster's KillWait."""
+    _ask(["scancel", f"--name={name}"])
+
+
+def last_words(name: str) -> str:
+    """The end of what the youngest job of that name wrote, with the name of its file; empty where none can be read."""
+    logs = sorted(Path(LOGS).glob(f"{name}-*.log"), key=lambda p: p.stat().st_mtime)
+    if not logs:
+        return ""
+    text = logs[-1].read_text(errors="replace").strip()
+    return f"{logs[-1]}: {' | '.join(text.splitlines()[-3:]) or 'it wrote nothing'}"
+
+
+def _ask(call: Sequence[str], text: str = "") -> str:
+    try:
+        done = subprocess.run(call, input=text, capture_output=True, text=True, timeout=_ANSWER, check=False)
+    except FileNotFoundError:
+        raise SpecError(
+            f"executor='slurm' needs the program {call[0]}, which is not on the PATH; run it where jobs are submitted"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise SlurmAway(f"{call[0]} gave no answer in {_ANSWER:g} s") from None
+    if done.returncode:
+        raise SlurmAway(" ".join(done.stderr.split()) or f"{call[0]} ended with exit code {done.returncode}")
+    return done.stdout
