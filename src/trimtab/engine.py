@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 from .canonical import dumps
 from .errors import SpecError
 from .goals import Metrics
-from .matrix import rows
+from .matrix import purse, rows
 from .numerics.pareto import nondominated
 from .records import (
     COUNTED,
@@ -171,6 +171,7 @@ def problem(spec: StudySpec) -> Problem:
         goals=len(spec.goals),
         constraints=len(spec.constraints),
         budget=spec.budget.trials,
+        purse=purse(spec)[1],
         workers=spec.workers,
         deterministic=spec.deterministic,
         replicates=spec.replicates,

@@ -15,6 +15,7 @@ from .strategies import LINEAGE, Array, Rows
 
 def rows(spec: StudySpec, told: Sequence[Trial], baseline: Metrics | None) -> Rows:
     """Finished trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each limit, NaN where there is none."""
+    unit, _ = purse(spec)
     X = spec.space.encode([t.complete(spec.assumed, spec.space) for t in told])
     good = [t.metrics if t.state in (State.DONE, State.STOPPED) else {} for t in told]
     Y = np.array([[g.loss(m) for g in spec.goals] for m in good], dtype=float).reshape(len(told), len(spec.goals))
@@ -23,11 +24,26 @@ def rows(spec: StudySpec, told: Sequence[Trial], baseline: Metrics | None) -> Ro
         X,
         Y,
         C.reshape(len(told), len(spec.constraints)),
-        np.array([t.cost.wall for t in told], dtype=float),
+        np.array([getattr(t.cost, unit) for t in told], dtype=float),
         np.array([t.seed for t in told], dtype=float),
         _rungs(spec, told),
         _lineage(told),
     )
+
+
+def purse(spec: StudySpec) -> tuple[str, float | None]:
+    """What a study pays in, by the name of a field of Cost, and how much of it, over all workers. None: it counts trials,
+    or has no limit."""
+    b, hour = spec.budget, 3600.0
+    time = b.time * spec.workers if isinstance(b.time, float) else None
+    limits = {
+        "money": b.cost,
+        "gpu": b.gpu_hours and b.gpu_hours * hour,
+        "cpu": b.cpu_hours and b.cpu_hours * hour,
+        "wall": time,
+    }
+    unit, total = next(((unit, total) for unit, total in limits.items() if total), ("wall", None))
+    return unit, None if b.trials is not None else total
 
 
 def _rungs(spec: StudySpec, told: Sequence[Trial]) -> Array:

@@ -23,7 +23,7 @@ SPACES = {
 }
 CASES = [
     (name, space, constraints, seed)
-    for name in ("random", "sobol", "grid", "gp", "tpe", "cma", "evolution", "nsga2", "nsga3", "auto")
+    for name in ("random", "sobol", "grid", "gp", "tpe", "cma", "evolution", "forest", "nsga2", "nsga3", "auto")
     for space in ("finite", "mixed")
     for constraints in (0, 1)
     for seed in (1, 2)

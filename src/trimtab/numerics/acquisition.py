@@ -65,6 +65,11 @@ def lower_bound(mean: Array, var: Array, beta: float) -> Scores:
     return Scores(beta * sd - mean, -np.ones_like(mean), beta / (2 * sd))
 
 
+def less(mean: Array, var: Array, weight: float) -> Scores:
+    """-weight times the mean: for a logarithm that others are to be divided by."""
+    return Scores(-weight * mean, np.full_like(mean, -weight), np.zeros_like(var))
+
+
 def log_improvement(mean: Array, var: Array, best: float) -> Scores:
     """Logarithm of the expected improvement on `best` (Ament et al. 2023), exact for every z."""
     sd = np.sqrt(var)

@@ -94,9 +94,9 @@ def fit(data: Data, start: Minimum, iterations: int, tolerance: float) -> Minimu
 
 
 def warm_fit(data: Data, start: Minimum) -> Minimum:
-    """`fit` from the minimum for almost the same data, in at most 12 steps up to 75 points, then fewer: a few points of
+    """`fit` from the minimum for almost the same data, in at most 12 steps up to 37 points, then fewer: a few points of
     many move little, and each step costs more."""
-    return fit(data, start, iterations=max(3, 900 // max(len(data), 75)), tolerance=0.02)
+    return fit(data, start, iterations=max(3, 450 // max(len(data), 37)), tolerance=0.02)
 
 
 def cold_fit(data: Data) -> Minimum:

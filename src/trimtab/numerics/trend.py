@@ -9,6 +9,8 @@ variance v of the coefficients gives the trend a variance of at most about v.
 Notation: n points, C columns, D groups of columns, B features: of the N numeric columns t, then the bends, then the rest.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,5 +41,11 @@ def back(X: Array, groups: Ints, by_features: Array) -> Array:
 
 def _columns(groups: Ints) -> tuple[Ints, Ints]:
     """The columns that are a group by themselves, and the others."""
-    alone = np.bincount(groups)[groups] == 1
+    return _parted(groups.tobytes())
+
+
+@lru_cache(maxsize=64)
+def _parted(groups: bytes) -> tuple[Ints, Ints]:
+    g = np.frombuffer(groups, dtype=np.intp)
+    alone = np.bincount(g)[g] == 1
     return np.flatnonzero(alone), np.flatnonzero(~alone)

@@ -49,6 +49,9 @@ class Problem:
     replicates: int = 1  # how often a point may be proposed
     seed: int = 0  # of the study: for low-discrepancy sequences; per-ask randomness comes with `rng`
     sources: tuple[Source, ...] = field(default=(), compare=False)  # of a warm start
+    purse: float | None = (
+        None  # what the study pays in, where it does not count trials: the sum that Rows.cost may reach
+    )
     rungs: tuple[float, ...] = ()  # levels of the fidelity, in rising order; the last one is a full training
 
 
@@ -64,7 +67,7 @@ class Rows:
     X: Array  # (n, d), NaN where inactive
     Y: Array  # (n, m), minimised, NaN where the trial failed
     C: Array  # (n, k), feasible where <= 0
-    cost: Array  # (n,) seconds
+    cost: Array  # (n,) seconds, or in the unit of Problem.purse
     seed: Array  # (n,)
     rungs: Array = field(
         default_factory=lambda: np.empty((0, 0, 0))
@@ -176,6 +179,7 @@ _TABLE = {  # name -> module:class
     "auto": "auto:Auto",
     "cma": "cma:CMA",
     "evolution": "evolution:Evolution",
+    "forest": "forest:Forest",
     "gp": "gp:GP",
     "grid": "grid:Grid",
     "nsga2": "nsga2:NSGA2",

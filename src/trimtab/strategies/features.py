@@ -16,6 +16,8 @@ from . import Array
 Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+_COORDINATE = float(np.sqrt(0.5))
+
 
 @dataclass(frozen=True)
 class Features:
@@ -41,6 +43,6 @@ class Features:
         F[:, : len(self.numeric)] = np.where(np.isnan(values), 0.5, values)
         rows = np.arange(len(X))
         for column, first, options in self.choices:
-            level = np.nan_to_num(X[:, column] * options).astype(np.intp)
-            F[rows, first + np.minimum(level, options - 1)] = np.sqrt(0.5)
+            level = np.where(np.isnan(X[:, column]), 0.0, X[:, column] * options).astype(np.intp)
+            F[rows, first + np.minimum(level, options - 1)] = _COORDINATE
         return F

@@ -3,7 +3,8 @@
 A Sobol design, then a model (see `surrogate`) whose acquisition is maximised (see `climb`): the lower confidence bound
 and log expected improvement in turn; with constraints log expected improvement plus the logarithm of the probability
 that they hold. Two or three goals have a model each, and log expected hypervolume improvement (see `front`); more are
-made one by a random weighting for each proposal.
+made one by a random weighting for each proposal. Where the study pays in time or money, not in trials, cost has a model
+too, and the improvement is divided by a power of it that cools from 1 to 0 while the purse empties.
 
 Pending points count as results equal to the model's mean (Desautels et al. 2014). While there are some, the bound is used
 alone and its width goes round: some proposals exploit, others explore, whatever the others that run at the same time do.
@@ -16,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..numerics.acquisition import Term, log_below, log_improvement, log_rate, lower_bound
+from ..numerics.acquisition import Term, less, log_below, log_improvement, log_rate, lower_bound
 from ..numerics.gp import Posterior
 from . import Array, History, Problem, Proposal, Rows, front, transfer
 from .climb import Leaning, Search, candidates
@@ -36,7 +37,7 @@ class GP:
     """Gaussian-process search."""
 
     name: str = "gp"
-    version: str = "7"
+    version: str = "8"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
@@ -56,7 +57,7 @@ class GP:
                 count = len(rows) + len(pending)
                 if succeeded and count >= design_size(problem):
                     if known is None or known.weights is not None:
-                        known = surrogate(problem, rows, _weights(problem, rng))
+                        known = surrogate(state, _weights(problem, rng))
                     proposal = _by_model(_belief(problem, known, pending, count), taken, rng)
                 else:
                     proposal = _by_design(problem, taken, count)
@@ -75,7 +76,7 @@ class GP:
         if not count >= design_size(problem) or not (~np.isnan(rows.Y)).all(1).any():
             return np.inf
         with np.errstate(all="ignore"):
-            known = surrogate(problem, rows, _weights(problem, rng))
+            known = surrogate(state, _weights(problem, rng))
             belief = _belief(problem, known, pending, count)
             best = _by_model(belief, Taken.of(state, pending), rng)
             if best is None:
@@ -155,10 +156,10 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _
         kind = "log-ehvi"
         worst = np.array([goal.warped.z.max() for goal in known.goals])
         terms.append(front.improvement(goals, known.F[known.feasible], waiting, worst, count))
-    elif len(pending) and not terms:
+    elif len(pending) and not terms and known.cost is None:
         kind = "lcb"
         terms.append((goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)])))
-    elif terms or not _by_bound(count):
+    elif terms or known.cost is not None or not _by_bound(count):
         kind = "log-ei"
         terms.append((goals[0], partial(log_improvement, best=_incumbent_mean(known, goals[0]))))
     else:
@@ -167,9 +168,19 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _
     if known.success is not None:
         model, rate = known.success
         terms.append((model.posterior(waiting), partial(log_rate, centre=rate)))
+    if known.cost is not None and kind != "feasibility":
+        kind += " per cost"
+        model, unit = known.cost
+        terms.append((model.posterior(waiting), partial(less, weight=unit * _thrift(problem, known.spent))))
     lengths = np.exp(np.min([goal.model.theta[: len(problem.space)] for goal in known.goals], axis=0))
     leaning = _leaning(Prior.of(problem.space), known)
     return _Belief(Search(problem.space, known.features, terms, lengths, leaning), known, kind, goals)
+
+
+def _thrift(problem: Problem, spent: float) -> float:
+    """The power of the cost by which the improvement is divided: 1 at first, 0 when the purse is empty (EI-cooling, Lee
+    et al. 2020, section 3)."""
+    return max(0.0, 1 - spent / problem.purse) if problem.purse else 0.0
 
 
 def _leaning(prior: Prior | None, known: Surrogate) -> Leaning | None:

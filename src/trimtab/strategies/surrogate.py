@@ -18,7 +18,7 @@ import numpy as np
 from ..numerics import gp
 from ..numerics.pareto import by_front
 from ..numerics.warp import HUGE, Warped, bilog, half_rank, linear_up_to
-from . import Array, Problem, Rows
+from . import Array, History, Rows
 from .features import Features, Ints, Mask
 from .front import extent
 from .transfer import lessons_of, teachers, total
@@ -38,8 +38,19 @@ class Table:
     F: Array  # (p, columns) features
     Y: Array  # (p, g) NaN where every result failed
     C: Array  # (p, k) NaN where unknown
+    cost: Array  # (p,) the mean of its results
     results: Array  # (p,)
     success: Array  # (p,) share of the results that did not fail
+
+    @cached_property
+    def warps(self) -> tuple[Warped, ...]:
+        """How each goal is shown to its model, from the points that have values. Of several, each keeps its spacing up to
+        behind the front, so that volumes there are what they are in the user's units, but for a factor."""
+        known = ~np.isnan(self.Y).any(1)
+        Y = self.Y[known]
+        if Y.shape[1] == 1 or len(Y) == 0:
+            return tuple(half_rank(y) for y in Y.T)
+        return tuple(map(linear_up_to, Y.T, extent(Y, feasible(self)[known])))
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,10 @@ class Surrogate:
     goals: tuple[Goal, ...]
     constraints: tuple[tuple[Model, float], ...]  # models of the known columns, each with its threshold
     success: tuple[Model, float] | None  # model of the success less its mean, and the mean; None while failures are few
+    cost: (
+        tuple[Model, float] | None
+    )  # model of the standardised logarithm of the cost, and its unit; None if all is one
+    spent: float  # the sum of all costs
 
     def ranking(self) -> Ints:
         """The points from best to worst, feasible ones first; of several goals front after front, the least crowded
@@ -89,10 +104,10 @@ class Surrogate:
         return by_front(np.stack([goal.warped.raw for goal in self.goals], axis=1), (~self.feasible).astype(float))
 
 
-def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
+def surrogate(history: History, weights: Array | None) -> Surrogate:
     """All models. At least one row must not have failed. `weights` (m,), if any, make one goal of several."""
+    problem, rows, keys = history.problem, history.rows, history.keys
     features = Features.of(problem.space)
-    keys = problem.space.keys(rows.X)
     m = _PERIOD * ((len(rows) - 1) // _PERIOD)
     table, earlier = (tabulate(features, head(rows, count), keys[:count], weights) for count in (len(rows), m))
 
@@ -109,10 +124,10 @@ def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
         return Model(_data(features, table, now, _local(table.F, now, known), exact), theta)
 
     def goal(j: int) -> Goal:
-        warped = warps(table)[j]
+        warped = table.warps[j]
         lessons = lessons_of(teachers(problem), table.F[usable], warped.z) if problem.goals == 1 else ()
         fitted = model(
-            lambda t: _where_known(t.Y[:, j], lambda _: warps(t)[j].z) - total(lessons, t.F), problem.deterministic
+            lambda t: _where_known(t.Y[:, j], lambda _: t.warps[j].z) - total(lessons, t.F), problem.deterministic
         )
         return Goal(warped, replace(fitted, lessons=lessons))
 
@@ -122,6 +137,10 @@ def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
 
     def success() -> tuple[Model, float]:
         return model(lambda t: _where_known(t.success, lambda rate: rate - rate.mean())), float(table.success.mean())
+
+    def cost() -> tuple[Model, float] | None:
+        _, unit = logged(table.cost)
+        return (model(lambda t: logged(t.cost)[0]), unit) if unit > 0 else None
 
     usable = ~np.isnan(table.Y).any(1)
     known = np.flatnonzero((~np.isnan(table.C)).any(0))
@@ -135,17 +154,9 @@ def surrogate(problem: Problem, rows: Rows, weights: Array | None) -> Surrogate:
         goals=tuple(goal(j) for j in range(table.Y.shape[1])),
         constraints=tuple(constraint(int(k)) for k in known),
         success=success() if failures >= _FAILURES else None,
+        cost=None if problem.purse is None else cost(),
+        spent=float(rows.cost.sum()),
     )
-
-
-def warps(table: Table) -> tuple[Warped, ...]:
-    """How each goal is shown to its model, from the points that have values. Of several, each keeps its spacing up to
-    behind the front, so that volumes there are what they are in the user's units, but for a factor."""
-    known = ~np.isnan(table.Y).any(1)
-    Y = table.Y[known]
-    if Y.shape[1] == 1 or len(Y) == 0:
-        return tuple(half_rank(y) for y in Y.T)
-    return tuple(map(linear_up_to, Y.T, extent(Y, feasible(table)[known])))
 
 
 def feasible(table: Table) -> Mask:
@@ -165,9 +176,18 @@ def tabulate(features: Features, rows: Rows, keys: Sequence[bytes], weights: Arr
         F=features.encode(rows.X[first]),
         Y=_average(targets(rows.Y, failed, weights), line, len(lines)),
         C=_average(rows.C, line, len(lines)),
+        cost=np.bincount(line, rows.cost, len(lines)) / results,
         results=results,
         success=np.bincount(line, ~failed, len(lines)) / results,
     )
+
+
+def logged(cost: Array) -> tuple[Array, float]:
+    """Logarithms of costs (p,), standardised, and how much of the logarithm is one unit: 0 where all cost the same."""
+    seen = cost[cost > 0]
+    z = np.log(np.maximum(cost, 0.01 * float(np.median(seen)))) if len(seen) else np.zeros(len(cost))
+    unit = float(z.std()) if len(z) else 0.0
+    return ((z - z.mean()) / unit, unit) if unit > 1e-6 else (np.zeros(len(cost)), 0.0)
 
 
 def targets(Y: Array, failed: Mask, weights: Array | None) -> Array:

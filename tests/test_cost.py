@@ -1,0 +1,84 @@
+"""A study that pays in time or money rather than in trials spends it where the improvement is worth its cost."""
+
+import numpy as np
+import pytest
+
+import trimtab as tt
+from trimtab.engine import problem
+from trimtab.goals import Goal
+from trimtab.matrix import purse, rows
+from trimtab.records import Budget, Cost, Purpose, State, StudySpec, Trial
+from trimtab.strategies import Problem, Rows, strategy
+from trimtab.strategies.surrogate import logged
+
+SPACE = tt.Space(x=tt.Float(0, 1), size=tt.Float(0, 1))
+
+
+def spec(workers=1, **budget):
+    return StudySpec("s", SPACE, (Goal("loss", False),), budget=Budget(**budget), workers=workers)
+
+
+@pytest.mark.parametrize(
+    ("workers", "budget", "expected"),
+    [
+        (1, {}, ("wall", None)),
+        (3, {"time": "1m"}, ("wall", 180.0)),
+        (3, {"cpu_hours": 0.5}, ("cpu", 1800.0)),
+        (1, {"gpu_hours": 2}, ("gpu", 7200.0)),
+        (1, {"cost": 12.5, "time": 60}, ("money", 12.5)),
+        (1, {"cost": 12.5, "trials": 10}, ("money", None)),  # trials are what it plans with
+    ],
+)
+def test_what_a_study_pays_in(workers, budget, expected):
+    made = spec(workers, **budget)
+    assert purse(made) == expected
+    assert problem(made).purse == expected[1]
+
+
+def test_rows_carry_the_cost_in_the_unit_of_the_purse():
+    cost = Cost(wall=3.0, cpu=2.0, gpu=1.0, money=0.5)
+    how = {"purpose": Purpose.SEARCH, "params": {"x": 0.5, "size": 0.5}, "seed": 1, "metrics": {"loss": 1.0}}
+    trial = Trial(1, 0, State.DONE, cost=cost, **how)
+    budgets = ({}, {"time": 9}, {"cpu_hours": 9}, {"gpu_hours": 9}, {"cost": 9})
+    assert [float(rows(spec(**b), [trial], None).cost[0]) for b in budgets] == [3.0, 3.0, 2.0, 1.0, 0.5]
+
+
+def search(purse, trials):
+    """Mean size and mean cost of the later settings: the loss says nothing of the size, which is all that costs."""
+    made, given = strategy("gp"), Problem(SPACE, seed=1, purse=purse)
+    state, sizes = made.init(given), []
+    for k in range(trials):
+        p = made.ask(state, SPACE.sample(0, np.random.default_rng(0)), 1, np.random.default_rng(k))[0]
+        loss = (p.x[0] - 0.3) ** 2 + 0.3 * np.sin(20 * p.x[0]) + 0.3 * np.sin(15 * p.x[1])
+        told = Rows(p.x[None], np.array([[loss]]), np.empty((1, 0)), np.exp(4 * p.x[1:2]), np.zeros(1))
+        state = made.tell(state, told)
+        sizes.append(p.x[1])
+        assert "per cost" in p.why.get("acquisition", "per cost" if purse else "") or purse is None
+    return float(np.mean(sizes[6:]))
+
+
+def test_settings_that_cost_less_are_tried_more_while_the_purse_is_full():
+    usual, thrifty = search(None, 30), search(1e6, 30)
+    assert thrifty < usual - 0.05
+
+
+def test_an_empty_purse_asks_for_no_thrift():
+    made, none = strategy("gp"), SPACE.sample(0, np.random.default_rng(0))
+    X = SPACE.sample(12, np.random.default_rng(1))
+    told = Rows(X, np.sin(9 * X[:, :1]), np.empty((12, 0)), np.exp(4 * X[:, 1]), np.zeros(12))
+
+    def value(purse):
+        state = made.tell(made.init(Problem(SPACE, seed=1, purse=purse)), told)
+        return made.ask(state, none, 1, np.random.default_rng(0))[0]
+
+    spent = float(told.cost.sum())
+    assert np.array_equal(value(spent).x, value(spent / 2).x)  # spent twice over is spent
+    assert value(None).why["acquisition"] in ("lcb", "log-ei")
+
+
+@pytest.mark.parametrize("cost", [np.zeros(0), np.zeros(5), np.ones(5), np.array([0.0, 1e-300, 1e300, 1.0])])
+def test_odd_costs_stay_finite(cost):
+    z, unit = logged(cost)
+    assert np.isfinite(z).all()
+    assert np.isfinite(unit)
+    assert len(z) == len(cost)
