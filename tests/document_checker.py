@@ -1,4 +1,7 @@
-"""Checks a document from its HTML alone: what it shows, and the evidence record that is embedded in it. Knows no Trimtab."""
+"""Checks a document from its HTML alone: what it shows, and the evidence record that is embedded in it. Knows no Trimtab.
+
+`checked` is for the documents of frameworks, `traced` for the usual report of a study.
+"""
 
 import hashlib
 import json
@@ -120,3 +123,82 @@ def _numbers(id_, item, outside):
             continue
         for figure in re.findall(r"\d+(?:\.\d+)?", text):
             assert figure in known or figure in named, f"{id_}: {figure} in {text!r} comes from nowhere"
+
+
+BLOCKS = {"tr", "p", "li", "figure", "pre", "div", "article", "section", "summary", "footer"}
+NAMES = {"title", "h1", "h2", "h3", "nav", "thead", "summary", "footer", "head"}
+"""Elements that name things: parameters, metrics and studies may have digits in their names."""
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Blocks(HTMLParser):
+    """Every text with its block (the nearest element of BLOCKS) and that block's own sources; rows of tables; figures."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.said, self.rows, self.scripts, self.figures, self._stack = [], [], {}, {}, []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        if tag in VOID:
+            return
+        said = dict(attributes)
+        self._stack.append((tag, said))
+        if tag == "script" and "id" in said:
+            self.scripts[said["id"]] = ""
+        if tag == "tr":
+            self.rows.append(([], said))
+        if tag in ("td", "th"):
+            self.rows[-1][0].append("")
+        if said.get("class") == "plot":
+            figure = next(a for t, a in reversed(self._stack) if t == "figure")
+            self.figures[said["id"]] = figure.get("data-source", "").split()
+
+    def handle_endtag(self, tag):
+        assert self._stack.pop()[0] == tag, tag
+
+    def handle_data(self, data):
+        tags = [tag for tag, _ in self._stack]
+        if "script" in tags or "style" in tags:
+            if "id" in self._stack[-1][1]:
+                self.scripts[self._stack[-1][1]["id"]] += data
+            return
+        if tags and ("td" in tags or "th" in tags):
+            self.rows[-1][0][-1] += data
+        if data.strip() and not NAMES & set(tags):
+            block = next((a for t, a in reversed(self._stack) if t in BLOCKS), {})
+            self.said.append((data.strip(), block.get("data-source", "").split()))
+
+
+def traced(html):
+    """The evidence record of a study's usual report. Raises AssertionError, naming the figure that comes from nowhere."""
+    page = Blocks(html)
+    record = json.loads(page.scripts["evidence"])
+    items = {i["id"]: i for i in record["items"]}
+    assert [i["number"] for i in record["items"]] == list(range(1, 47))
+    _hashes(record)
+    _counts(record, items["trials"])
+    known = record["records"].keys()
+    for text, sources in page.said:
+        assert sources or not re.search(r"\d", text), f"{text!r} comes from nowhere"
+        assert set(sources) <= known, f"{text!r}: {sources} are no records"
+    assert page.figures.keys() == json.loads(page.scripts["plots"]).keys()
+    for name, sources in page.figures.items():
+        assert sources, f"figure {name} comes from nowhere"
+        assert set(sources) <= known, f"figure {name}: {sources} are no records"
+    _same_rows(page, items)
+    listed = {a["data-item"]: a["data-status"] for _, a in page.rows if "data-item" in a}
+    assert listed == {i["id"]: i["status"] for i in record["items"]}
+    return record
+
+
+def _same_rows(page, items):
+    """What the report and the evidence record both say, they say alike: every trial, the evidence, the explanation."""
+    shown = [cells for cells, _ in page.rows]
+    for id_ in ("trials", "sensitivity", "space"):
+        for table in items[id_]["tables"]:
+            for row in table["rows"]:
+                assert row["cells"] in shown, f"{id_}: {row['cells']} is not in the report"
+    for fact in items["benefit"]["facts"]:
+        if fact["label"] != "Notice":
+            assert [fact["label"], fact["text"]] in shown, f"benefit: {fact['label']} is not in the report"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docx
 import pytest
-from document_checker import Page, checked
+from document_checker import Page, checked, traced
 
 import trimtab as tt
 from trimtab.dossier.frameworks import names
@@ -80,10 +80,38 @@ def test_a_document_passes_the_checker_and_is_the_same_each_time(study, template
 
 def test_the_record_of_the_usual_report_is_the_same_as_that_of_a_framework(study):
     html = study.report("study.html").read_text()
-    record = json.loads(Page(html).scripts["evidence"])
+    record = traced(html)
     assert record == checked(study.report("sr.html", template="us-sr-26-2-2026").read_text())
     assert json.loads(study.report("record.json").read_text()) == record
     assert study.report("again.html").read_text() == html
+
+
+def test_every_figure_of_the_usual_report_carries_a_record_that_exists(study):
+    html = study.report("study.html", data={"description": "synthetic", "rows": 30}).read_text()
+    record = traced(html)
+    plots = json.loads(Page(html).scripts["plots"])
+    assert {"gain", "ablation", "safe", "importance", "effects", "pairs", "curve-0", "calibration", "history-0"} <= set(
+        plots
+    )
+    for broken, why in (
+        (html.replace(' data-source="event:1"', "", 1), "comes from nowhere"),
+        (html.replace(' data-source="trial:3"', ' data-source="trial:99"', 1), "are no records"),
+        (html.replace("<td>search</td>", "<td>searched</td>", 1), "is not in the report"),
+    ):
+        assert broken != html
+        with pytest.raises(AssertionError, match=why):
+            traced(broken)
+    assert record["records"]["data"]
+
+
+def test_a_young_study_has_a_traced_report_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    young = tt.Study("young", {"x": tt.Float(0, 1)}, minimize="loss")
+    traced(young.report("empty.html").read_text())
+    young.run(lambda trial: trial.params["x"], trials=3, quiet=True)
+    html = young.report("three.html").read_text()
+    traced(html)
+    assert "Too few results for a model" in html
 
 
 def test_an_edited_document_is_found_out(study, tmp_path):

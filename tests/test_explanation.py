@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.errors import SpecError
@@ -14,7 +16,9 @@ from trimtab.evidence.calibration import leave_one_out
 from trimtab.evidence.effects import dependence, indices
 from trimtab.evidence.fanova import fanova
 from trimtab.evidence.importance import by_branch
+from trimtab.evidence.interactions import interactions, surface, totals
 from trimtab.evidence.sensitivity import findings, safe_ranges
+from trimtab.explanation import Explanation
 from trimtab.numerics import gp
 
 UNIT = tt.Space({f"x{i}": tt.Float(0, 1, default=0.9) for i in range(4)})
@@ -157,6 +161,10 @@ def test_leaving_one_out_is_what_a_fit_without_it_predicts():
     assert found.levels[0] == pytest.approx(level, abs=1e-6)
     assert found.honest
     assert not replace(found, inside=0.5).honest
+    y = np.array(found.results)
+    assert y == pytest.approx(belief.centre + belief.unit * belief.data.y)
+    inside = np.abs(y - found.predicted) <= 1.6448536269514722 * np.array(found.sd)
+    assert inside.mean() == pytest.approx(found.inside)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +183,11 @@ def test_a_study_explains_itself(study):
     assert isinstance(told.findings(), list)
     assert {s.name for s in told.safe_ranges()} == set(study.best.params)
     assert len(told.dependence("rate").mean) > 10
+    assert set(told.totals()) == set(MIXED.names)
+    assert ("depth", "rate") in told.interactions()
+    assert len(told.surface("depth", "rate").mean) == 9
+    again = Explanation.of(study.record, study.trials[::-1])
+    assert (again.sobol(), again.interactions()) == (told.sobol(), told.interactions())
 
 
 def test_every_trial_says_why(study):
@@ -192,6 +205,11 @@ def test_what_cannot_be_explained_is_an_error(study):
         told.importance("magic")
     with pytest.raises(SpecError, match="not a parameter"):
         told.dependence("dept")
+    with pytest.raises(SpecError, match="not a parameter"):
+        told.surface("rate", "dept")
+    for pair in (("rate", "rate"), ("model", "depth")):
+        with pytest.raises(SpecError, match="do not vary together"):
+            told.surface(*pair)
     with pytest.raises(SpecError, match="does not exist"):
         told.why(99)
     with pytest.raises(SpecError, match="goals, numbered from 0"):
@@ -199,3 +217,74 @@ def test_what_cannot_be_explained_is_an_error(study):
     young = tt.Study("young", MIXED, minimize="loss")
     with pytest.raises(SpecError, match="too few"):
         young.explain().sobol()
+
+
+def test_second_order_indices_are_those_of_ishigamis_function():
+    space = tt.Space({f"x{i}": tt.Float(-math.pi, math.pi) for i in range(3)})
+
+    def loss(p):
+        return math.sin(p["x0"]) + 7 * math.sin(p["x1"]) ** 2 + 0.1 * p["x2"] ** 4 * math.sin(p["x0"])
+
+    belief = learned(space, loss, 300)[0]
+    found = interactions(belief)
+    assert next(iter(found)) == ("x0", "x2")
+    known = {("x0", "x2"): 0.244, ("x0", "x1"): 0.0, ("x1", "x2"): 0.0}
+    assert {pair: i.value for pair, i in found.items()} == pytest.approx(known, abs=0.05)
+    assert [i.value for i in totals(belief).values()] == pytest.approx([0.558, 0.442, 0.244], abs=0.06)
+
+
+def test_second_order_indices_are_those_of_the_g_function():
+    a = np.array([0.0, 0.5, 2.0, 8.0])
+    parts = 1 / 3 / (1 + a) ** 2
+    total = np.prod(1 + parts) - 1
+
+    def loss(p):
+        return float(np.prod((np.abs(4 * np.array(list(p.values())) - 2) + a) / (1 + a)))
+
+    belief = learned(UNIT, loss, 400)[0]
+    for (i, j), index in interactions(belief).items():
+        known = parts[int(i[1])] * parts[int(j[1])] / total
+        assert index.value == pytest.approx(known, abs=0.03), (i, j)
+        assert index.low <= index.value <= index.high
+    for name, index in totals(belief).items():
+        j = int(name[1])
+        known = parts[j] * np.prod(1 + np.delete(parts, j)) / total
+        assert index.value == pytest.approx(known, abs=0.05), name
+
+
+@given(st.lists(st.floats(-2, 2), min_size=4, max_size=4), st.floats(0.5, 2))
+@settings(max_examples=6, deadline=None, derandomize=True)
+def test_only_the_pair_that_acts_together_interacts(weights, together):
+    """A sum of main effects and one product (x0 - 1/2) (x1 - 1/2): its variances are known."""
+
+    def loss(p):
+        x = np.array(list(p.values()))
+        return float(np.array(weights) @ x + 4 * together * (x[0] - 0.5) * (x[1] - 0.5))
+
+    found = interactions(learned(UNIT, loss, 120)[0])
+    known = 16 * together**2 / 144 / (16 * together**2 / 144 + np.sum(np.square(weights)) / 12)
+    assert found["x0", "x1"].value == pytest.approx(known, abs=0.06)
+    assert all(i.value < 0.05 for pair, i in found.items() if pair != ("x0", "x1"))
+
+
+def test_a_total_is_at_least_what_a_parameter_does_by_itself():
+    belief = learned(MIXED, mixed, 200)[0]
+    alone, everything = indices(belief), totals(belief)
+    assert everything.keys() == alone.keys()
+    assert all(everything[n].value >= alone[n].value - 0.05 for n in alone)
+
+
+def test_a_parameter_and_the_one_it_depends_on_are_no_pair():
+    found = interactions(learned(MIXED, mixed, 200)[0])
+    assert set(found) == {("model", "rate"), ("depth", "rate"), ("slope", "rate")}
+
+
+def test_a_surface_has_the_shape_and_the_direction_of_the_goal():
+    belief, _, _ = learned(MIXED, mixed, 200)
+    down, up = surface(belief, "depth", "rate"), surface(belief, "depth", "rate", maximize=True)
+    assert np.array(up.mean) == pytest.approx(-np.array(down.mean))
+    i, j = np.unravel_index(np.argmin(down.mean), np.shape(down.mean))
+    assert down.first[i] in (2, 3, 4)
+    assert 0.003 < down.second[j] < 0.03
+    assert surface(belief, "model", "depth") is None
+    assert surface(belief, "rate", "model").second == ("tree", "line")

@@ -14,6 +14,8 @@ import trimtab as tt
 from trimtab.cli import cli
 from trimtab.errors import Exhausted, ObjectiveError, SpecError
 from trimtab.reports import Plots
+from trimtab.reports.document import drawings
+from trimtab.reports.facts import Facts
 from trimtab.schedule import Schedule
 from trimtab.strategies.pb2 import PB2
 from trimtab.strategies.pbt import PBT
@@ -200,6 +202,8 @@ def test_lineage_and_schedule_are_drawn(trained):
     assert max(lineage.data[2].x) == 12
     rates = [s.params["rate"] for s in trained.schedule().stretches]
     assert [*schedule.data[0].y][1:] == rates
+    groups = [d.group for d in drawings(Facts(trained.record, trained.trials), None)]
+    assert groups.count("population") == 2
     assert [*schedule.data[0].x] == [0, 2, 4, 6, 8, 10, 12]
     empty = tt.Study("none", SPACE, minimize="loss")
     assert len(empty.plot.lineage().data) == len(Plots(lambda: (empty.record, [])).schedule().data) == 0

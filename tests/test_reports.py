@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from trimtab import words
 from trimtab.errors import SpecError, UserError
 from trimtab.evidence import certify
+from trimtab.explanation import Explanation
 from trimtab.goals import Goal, constraint
 from trimtab.records import (
     Budget,
@@ -148,7 +149,10 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", ["history", "parallel", "slices", "importance", "timeline", "pareto"])
+@pytest.mark.parametrize(
+    "name",
+    "history parallel slices importance timeline pareto effects pairs ablation safe_ranges calibration".split(),
+)
 def test_every_figure_is_drawn_from_every_record(shape, name):
     fig = getattr(Plots(lambda: SHAPES[shape]), name)()
     assert fig.to_json()
@@ -180,6 +184,38 @@ def test_the_document_needs_no_network():
     assert all(a.startswith("#") for a in page.addresses)
     assert "link" not in page.tags
     assert document(*SHAPES["usual"]).count("plotly.js v") == 1
+
+
+def test_the_figures_of_an_explanation_show_what_it_says():
+    record, trials = SHAPES["usual"]
+    told, plots = Explanation.of(record, trials), Plots(lambda: SHAPES["usual"])
+    (bars,) = plots.ablation().data
+    assert sum(bars.x) == pytest.approx(sum(s.gain for s in told.ablation()), rel=0.01)
+    assert bars.base[0] == 0
+    marks = {t.name: t for t in plots.safe_ranges().data}
+    assert len(marks["best"].x) == len(told.safe_ranges())
+    inside = [x for x in marks["does as well"].x if x is not None]
+    assert all(0 <= x <= 1 for x in inside)
+    for s, x in zip(told.safe_ranges()[::-1], marks["best"].x, strict=True):
+        if s.name == "rate":
+            assert x == pytest.approx(1 + math.log10(s.at) / 4, abs=1e-4)
+    seen = plots.calibration().data[-1]
+    c = told.calibration()
+    assert seen.x == pytest.approx(c.predicted, rel=1e-3)
+    assert seen.y == pytest.approx(c.results, rel=1e-3)
+    shares = {t.name: t for t in plots.effects().data}
+    assert list(shares["by itself (first order)"].x) == pytest.approx(sorted_by_total(told), abs=1e-3)
+    curve = plots.dependence("rate")
+    assert curve.layout.xaxis.type == "log"
+    assert len(plots.dependence("kind").data[0].x) == 3
+    assert np.shape(plots.surface("rate", "kind").data[0].z) == (3, 16)
+    with pytest.raises(SpecError, match="did you mean 'rate'"):
+        plots.dependence("rat")
+
+
+def sorted_by_total(told):
+    totals = told.totals()
+    return [told.sobol()[n].value for n in sorted(totals, key=lambda n: -totals[n].value)[::-1]]
 
 
 def test_the_same_record_gives_the_same_bytes():
@@ -228,7 +264,7 @@ def test_changed_parameters_are_marked():
     record, trials = SHAPES["usual"]
     found = proof(record, trials)
     changed = {k for k in SPACE.names if found.baseline.get(k, ...) != found.tuned.get(k, ...)}
-    assert document(record, trials, found).count('<tr class="changed">') == len(changed) > 0
+    assert document(record, trials, found).count('<tr class="changed"') == len(changed) > 0
 
 
 def test_findings_are_an_alarm():

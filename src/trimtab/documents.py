@@ -14,6 +14,7 @@ from .canonical import dumps
 from .dossier.frameworks import framework
 from .dossier.record import record
 from .dossier.snapshot import Snapshot, as_of
+from .engine import one_thread
 from .errors import SpecError
 from .records import Event, StudyRecord, Trial
 from .storage import Storage
@@ -34,6 +35,11 @@ def snapshot(
 
 def written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any]]:
     """The document, and the body of its event: template, position, and the hashes of document and evidence record."""
+    with one_thread():
+        return _written(s, template, form)
+
+
+def _written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any]]:
     made = record(s, metadata.version("trimtab"))
     if form == ".json":
         content = json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n"

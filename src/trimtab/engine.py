@@ -9,6 +9,7 @@ Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -194,9 +195,15 @@ def fold(
     if last.n == len(told):
         return last
     fresh = rows(spec, told[last.n :], baseline)
-    with _blas().limit(limits=1):
+    with one_thread():
         state = last.strategy.tell(last.state, fresh)
     return Fold(key, last.strategy, state, len(told))
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """BLAS in one thread: its sums come out the same each time, and workers don't crowd each other out."""
+    limited: AbstractContextManager[Any] = _blas().limit(limits=1)
+    return limited
 
 
 @cache
@@ -239,7 +246,7 @@ def needed(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> frozenset
 
 def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: int) -> list[Proposal]:
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, at])))
-    with _blas().limit(limits=1):  # so that proposals don't depend on the number of cores
+    with one_thread():  # so that proposals don't depend on the number of cores
         asked = folded.strategy.ask(folded.state, pending, n, rng)
     _check(spec, folded.strategy.name, asked)
     return [
@@ -266,7 +273,7 @@ def shortfall(spec: StudySpec, folded: Fold, pending: Sequence[Trial], trial: Tr
     waiting = spec.space.encode([t.complete(spec.assumed, spec.space) for t in pending])
     x = spec.space.encode([trial.params])[0]
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, trial.at])))
-    with _blas().limit(limits=1):
+    with one_thread():
         return float(folded.strategy.shortfall(folded.state, waiting, x, rng))
 
 

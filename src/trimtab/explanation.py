@@ -1,6 +1,6 @@
 """What explains a study's results: which parameters matter, how far each may move, why a trial was proposed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,10 +8,11 @@ from typing import Any
 from . import engine, matrix
 from .errors import SpecError, nearest
 from .evidence import ablation, calibration, effects, sensitivity
+from .evidence import interactions as together
 from .evidence.belief import Belief
 from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
-from .records import Trial
+from .records import Changes, StudyRecord, Trial
 from .space import Params
 from .standing import believed, standings
 from .words import number, setting
@@ -26,6 +27,21 @@ class Explanation:
 
     ledger: engine.Ledger
     goal: int = 0
+
+    @staticmethod
+    def of(study: StudyRecord, trials: Sequence[Trial], goal: int = 0) -> "Explanation":
+        """What explains these rows, whatever the store holds by now."""
+        ledger = engine.Ledger(study)
+        ledger.absorb(Changes(study, trials))
+        return Explanation(ledger, goal)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are results enough for a model, and a best setting."""
+        try:
+            return bool(self.best) and self._belief is not None
+        except SpecError:
+            return False
 
     @cached_property
     def _candidates(self) -> list[engine.Candidate]:
@@ -44,7 +60,8 @@ class Explanation:
         return found
 
     @cached_property
-    def _best(self) -> Params:
+    def best(self) -> Params:
+        """The setting that is explained. Raises SpecError where there is none yet."""
         spec = self.ledger.study.spec
         best = standings(spec, self._candidates).best
         if best is None:
@@ -73,12 +90,36 @@ class Explanation:
         """First-order Sobol' index of each parameter, with a 90 % interval: `value`, `low`, `high`."""
         return effects.indices(self._belief)
 
+    def totals(self) -> dict[str, effects.Index]:
+        """Total Sobol' index of each parameter: what it causes by itself and with others, with a 90 % interval."""
+        return together.totals(self._belief)
+
+    def interactions(self) -> dict[tuple[str, str], effects.Index]:
+        """Second-order Sobol' index of each pair, the largest first: what two parameters cause only together. Among the
+        twelve parameters with the largest total index; a parameter and the one that it depends on are no pair."""
+        return together.interactions(self._belief)
+
+    def surface(self, first: str, second: str) -> together.Surface:
+        """The goal over two parameters, averaged over all others: `first`, `second`, `mean`."""
+        names = self._known(first), self._known(second)
+        made = None if first == second else together.surface(self._belief, *names, self._maximize)
+        if made is None:
+            raise SpecError(f"{first!r} and {second!r} do not vary together; name two parameters that do")
+        return made
+
     def dependence(self, name: str) -> effects.Dependence:
         """The goal against one parameter, averaged over all others: `values`, `mean`, `low`, `high`."""
-        spec = self.ledger.study.spec
-        if name not in spec.space.names:
-            raise SpecError(f"{name!r} is not a parameter{nearest(name, spec.space.names)}")
-        return effects.dependence(self._belief, name, spec.goals[self.goal].maximize)
+        return effects.dependence(self._belief, self._known(name), self._maximize)
+
+    @property
+    def _maximize(self) -> bool:
+        return self.ledger.study.spec.goals[self.goal].maximize
+
+    def _known(self, name: str) -> str:
+        names = self.ledger.study.spec.space.names
+        if name not in names:
+            raise SpecError(f"{name!r} is not a parameter{nearest(name, names)}")
+        return name
 
     def ablation(self) -> list[ablation.Step]:
         """The steps from the baseline to the best, the most helpful first, with predicted `gain` and `sd`. Raises SpecError
@@ -86,16 +127,16 @@ class Explanation:
         baseline = self.ledger.study.spec.baseline
         if baseline is None:
             raise SpecError("an ablation path begins at the baseline, and this study has none; give baseline=")
-        return ablation.path(self._belief, baseline, self._best)
+        return ablation.path(self._belief, baseline, self.best)
 
     def safe_ranges(self) -> list[sensitivity.Safe]:
         """How far each parameter may move from the best, the others staying: within one standard error of the best."""
-        return sensitivity.safe_ranges(self._belief, self._best)
+        return sensitivity.safe_ranges(self._belief, self.best)
 
     def findings(self) -> list[sensitivity.Finding]:
         """What to know before the best is used: at the edge of a range, unstable, noise, a model that errs."""
         belief, baseline = self._belief, self.ledger.study.spec.baseline
-        return sensitivity.findings(belief, self._best, baseline, self.calibration(), belief.share)
+        return sensitivity.findings(belief, self.best, baseline, self.calibration(), belief.share)
 
     def calibration(self) -> calibration.Calibration:
         """How well the model predicts each result from all others."""

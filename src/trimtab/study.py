@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .executors.slurm import Slurm
     from .explanation import Explanation
     from .outlook import Enough
-    from .reports.figures import Plots
+    from .reports.plots import Plots
 
 Words = str | Sequence[str]
 
@@ -190,8 +190,8 @@ class Study(Audited):
 
     @property
     def plot(self) -> "Plots":
-        """Figures (Plotly): history, parallel, slices, importance, timeline, pareto, lineage, schedule."""
-        from .reports.figures import Plots
+        """Figures (Plotly) of the trials, of what explains them, and of populations: see `Plots`."""
+        from .reports.plots import Plots
 
         return Plots(lambda: (self.record, self.trials))
 

@@ -8,6 +8,7 @@ import click
 from .plumbing import json_option, opened, storage_flag, the_name
 
 if TYPE_CHECKING:
+    from ..evidence.effects import Index
     from ..explanation import Explanation
 
 
@@ -34,6 +35,7 @@ def _json(told: "Explanation") -> dict[str, object]:
     return {
         "importance": told.importance(),
         "sobol": {n: asdict(i) for n, i in told.sobol().items()},
+        "interactions": [{"pair": list(pair), **asdict(i)} for pair, i in told.interactions().items()],
         "safe": [asdict(s) for s in told.safe_ranges()],
         "findings": [asdict(f) for f in told.findings()],
     }
@@ -47,10 +49,9 @@ def _text(told: "Explanation") -> str:
     rows = []
     for n in sorted(shares, key=lambda n: -shares[n]):
         i, s = alone[n], safe.get(n)
-        band = f"{words.percent(i.value)} ({words.number(100 * i.low, 2)} to {words.number(100 * i.high, 2)})"
         best = "inactive" if s is None else words.value(s.at)
         span = "" if s is None else _span(s.options, s.low, s.high)
-        rows.append([n, words.percent(shares[n]), band, best, span])
+        rows.append([n, words.percent(shares[n]), _band(i), best, span])
     parts = [console.table(["parameter", "importance", "variance by itself", "best", "safe"], rows)]
     if told.ledger.study.spec.baseline is not None:
         steps = [
@@ -58,8 +59,24 @@ def _text(told: "Explanation") -> str:
             for s in told.ablation()
         ]
         parts.append("\n".join(["from the baseline, by the model:", *(f"  {s}" for s in steps)]))
+    if together := [_pair(pair, i) for pair, i in told.interactions().items() if i.low >= WORTH]:
+        parts.append("\n".join(["variance by two together:", *together]))
     parts += [f"beware: {f.text}" for f in told.findings()]
     return "\n\n".join(parts).replace(words.NBSP, " ")
+
+
+def _pair(names: tuple[str, str], i: "Index") -> str:
+    return f"  {' and '.join(names)}: {_band(i)}"
+
+
+def _band(i: "Index") -> str:
+    from .. import words
+
+    return f"{words.percent(i.value)} ({words.number(100 * i.low, 2)} to {words.number(100 * i.high, 2)})"
+
+
+WORTH = 0.005
+"""Share of the variance that an interaction surely has when it is told."""
 
 
 def _span(options: tuple[object, ...], low: object, high: object) -> str:

@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import matrix
 from ..evidence import Evidence
-from ..evidence.importance import importance
 from ..records import Purpose
+from ..reports import influence, sections
 from ..reports import limits as automatic
-from ..reports import sections
-from ..words import number, percent, plural, setting, signed
+from ..words import number, plural, setting, signed
 from .facts import Fact, Missing, Part, Table
 from .snapshot import Snapshot
 
@@ -192,19 +190,31 @@ def stability(s: Snapshot) -> list[Part]:
 
 
 def sensitivity(s: Snapshot) -> list[Part]:
-    facts, spec = s.facts, s.study.spec
-    told = [t for t in facts.searched if t.metrics]
-    if len(told) < 4:
-        return [Missing("Too few results to tell which parameters matter.")]
-    made = matrix.rows(spec, told, facts.reference)
-    shares = importance(made.X, made.Y[:, 0], spec.space)
-    at = (f"event:{s.study.position}",)
-    ranked = sorted(shares.items(), key=lambda item: -item[1])
-    table = Table(["Parameter", f"Share in {spec.goals[0].metric}"], [([n, percent(v)], at) for n, v in ranked], (1,))
+    facts, at = s.facts, (f"event:{s.study.position}",)
     edges = [
         Fact("Finding", text, at) for text in automatic.limits(facts, s.evidence) if text.startswith("On the edge")
     ]
-    return [table, *(edges or [Fact("Edge of range", "no chosen value lies on the edge of its range", at)])]
+    edges = edges or [Fact("Edge of range", "no chosen value lies on the edge of its range", at)]
+    if facts.influence is None:
+        return [Missing("Too few results to tell which parameters matter.")]
+    return [*_explained(facts.influence, at), *edges]
+
+
+def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
+    """What matters, where the gain comes from, what acts together, how far each parameter may move, and the model's word."""
+    head = ["Parameter", "In what the best have in common", "Variance by itself", "With others", "Best", "Does as well"]
+    grids = [
+        Table(head, [(row, at) for row in influence.parameter_rows(i)], title="Parameters (90 % intervals)"),
+        Table(
+            ["Change", "Gain by it", "Gain so far"],
+            [(row, at) for row in influence.path_rows(i)],
+            (1, 2),
+            title=f"From the baseline to the best, by the model, in {i.metric}",
+        ),
+        Table(["Pair", "Variance together"], [(row, at) for row in influence.pair_rows(i)], title="What acts together"),
+    ]
+    said = [Fact(label, text, at) for label, text in influence.model_pairs(i)]
+    return [*(t for t in grids if t.rows), *said, *(Fact("Finding", f.text, at) for f in i.findings)]
 
 
 def limits(s: Snapshot) -> list[Part]:

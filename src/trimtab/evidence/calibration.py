@@ -12,20 +12,24 @@ from scipy.special import ndtr
 
 from .belief import Belief
 
-_Z90 = 1.6448536269514722
+Z90 = 1.6448536269514722
 
 
 @dataclass(frozen=True)
 class Calibration:
     """Over n results, each left out: r2 (1 is perfect, 0 is the mean), the share inside the 90 % intervals, the rank
     correlation of predictions and results, and where each result lay in its predictive distribution (`levels`, uniform
-    on [0, 1] if the model is honest)."""
+    on [0, 1] if the model is honest). `results` and `predicted`, with standard deviations `sd`, are losses in the metric's
+    unit; far outliers are pulled in, as the model sees them."""
 
     n: int
     r2: float
     inside: float
     rank: float
     levels: tuple[float, ...]
+    results: tuple[float, ...] = ()
+    predicted: tuple[float, ...] = ()
+    sd: tuple[float, ...] = ()
 
     @property
     def honest(self) -> bool:
@@ -43,4 +47,10 @@ def leave_one_out(belief: Belief) -> Calibration:
     predicted = np.argsort(np.argsort(y - error)), np.argsort(np.argsort(y))
     rank = float(np.corrcoef(*predicted)[0, 1]) if len(y) > 2 else float("nan")
     r2 = 1 - float(np.sum(error**2)) / variance if variance > 0 else float("nan")
-    return Calibration(len(y), r2, float(np.mean(np.abs(z) <= _Z90)), rank, tuple(ndtr(z).tolist()))
+    inside, levels = float(np.mean(np.abs(z) <= Z90)), tuple(ndtr(z).tolist())
+    told = (
+        belief.centre + belief.unit * y,
+        belief.centre + belief.unit * (y - error),
+        belief.unit / np.sqrt(precision),
+    )
+    return Calibration(len(y), r2, inside, rank, levels, *(tuple(v.tolist()) for v in told))

@@ -29,7 +29,7 @@ _LEVEL = (0.05, 0.95)
 
 @dataclass(frozen=True)
 class Index:
-    """A first-order Sobol' index: the share of the variance that a parameter causes by itself, with a 90 % interval."""
+    """A Sobol' index, a share of the variance (first-order: what a parameter causes by itself), with a 90 % interval."""
 
     value: float
     low: float
@@ -50,35 +50,40 @@ class Dependence:
 
 def indices(belief: Belief) -> dict[str, Index]:
     """The first-order index of every parameter, by name."""
-    f, U = _functions(belief), _base(belief.space)
-    total = f(belief.space.snap(_base(belief.space, TOTAL))).var(axis=0)
+    f, U = functions(belief), base(belief.space)
+    total = f(belief.space.snap(base(belief.space, TOTAL))).var(axis=0)
     found = {}
     for j, name in enumerate(belief.space.names):
         X, g, share = _varied(belief.space, U, j)
         shares = share * _means(f(X), g).var(axis=0) / np.maximum(total, 1e-300) if len(X) else np.zeros(DRAWS)
-        low, high = np.quantile(shares, _LEVEL)
-        found[name] = Index(float(shares.mean()), float(low), float(high))
+        found[name] = summary(shares)
     return found
+
+
+def summary(shares: Array) -> Index:
+    """Mean and 90 % interval of an index over draws."""
+    low, high = np.quantile(shares, _LEVEL)
+    return Index(float(shares.mean()), float(low), float(high))
 
 
 def dependence(belief: Belief, name: str, maximize: bool = False) -> Dependence:
     """The partial dependence of a parameter, averaged over the settings in which it is active."""
     space = belief.space
     j = space.names.index(name)
-    X, g, _ = _varied(space, _base(space), j, grid=2 * GRID)
-    effect = _means(_functions(belief)(X), g) * (-1.0 if maximize else 1.0)
+    X, g, _ = _varied(space, base(space), j, grid=2 * GRID)
+    effect = _means(functions(belief)(X), g) * (-1.0 if maximize else 1.0)
     values = [space.decode(X[np.flatnonzero(g == i)[:1]])[0][name] for i in range(len(effect))]
     low, high = np.quantile(effect, _LEVEL, axis=1)
     return Dependence(name, tuple(values), *(tuple(v.tolist()) for v in (effect.mean(1), low, high)))
 
 
-def _functions(belief: Belief) -> Callable[[Array], Array]:
+def functions(belief: Belief) -> Callable[[Array], Array]:
     """Draws of the model's function, in the metric's unit: rows (B, d) to losses (B, S)."""
     made = draws(belief.data, belief.theta, belief.posterior, DRAWS, np.random.default_rng(0))
     return lambda X: belief.centre + belief.unit * made(belief.features.encode(X))
 
 
-def _base(space: Space, n: int = BASE) -> Array:
+def base(space: Space, n: int = BASE) -> Array:
     """Base points (n, d), with a position for inactive parameters too: what a column's change may wake up. Rows with a
     retired option are replaced."""
     U = points(0, n, len(space), 1)

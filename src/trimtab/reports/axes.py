@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import StudySpec, Trial
-from ..space import Choice, Params
+from ..space import Choice, Parameter, Params
+from ..space.parameters import Value
 from ..words import value
 from .style import label
 
@@ -33,6 +34,11 @@ def positions(spec: StudySpec, name: str, trials: Sequence[Trial]) -> list[float
         return [float(v) for v in values]  # type: ignore[arg-type]  # numeric parameters have numeric values
     spread = [(t.number * 0.618034) % 1 - 0.5 for t in trials]  # the golden ratio: neighbours in time lie apart
     return [p.code(v) + 0.4 * s for v, s in zip(values, spread, strict=True)]
+
+
+def position(p: Parameter, v: Value) -> float:
+    """Where a value lies between the ends of its parameter's range, as the space measures it."""
+    return round(float(p.scale.position(np.array([p.code(v)]))[0]), 4)
 
 
 def axis(spec: StudySpec, name: str) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from typing import Any
 
 from ..errors import UserError
 from ..evidence import Evidence
+from ..lineage import parent_of
 from ..records import Event, Purpose, Report, State, StudyRecord, Trial
 from ..words import moment, plural
-from . import figures, sections
+from . import explained, figures, influence, lineage, sections
 from .facts import Facts
 from .limits import limits
+from .origins import Origins
 
 MOST_SLICES = 24
 
@@ -30,8 +32,13 @@ class Drawing:
     title: str
     caption: str
     figure: Any
-    small: bool = False  # several in a row
+    group: str  # evidence, influence, curves, trials, slices, population, course
     wide: bool = False  # scrolls sideways on narrow screens
+
+    @property
+    def small(self) -> bool:
+        """Several stand in a row."""
+        return self.group in ("slices", "curves")
 
 
 def render(
@@ -55,6 +62,7 @@ def render(
     """
     template = _template()
     facts = Facts(study, sorted(trials, key=lambda t: t.number))
+    handed = ("data",) if record is not None and "data" in record["records"] else ()
     drawn = drawings(facts, evidence)
     kind, sentence = sections.headline(facts, evidence)
     chosen = sections.tuned(facts, evidence)
@@ -62,6 +70,9 @@ def render(
         template.render(
             facts=facts,
             s=sections,
+            i=influence,
+            told=facts.influence,
+            origins=Origins(study, events, handed),
             plural=plural,
             study=study,
             evidence=evidence,
@@ -82,7 +93,6 @@ def render(
             limits=limits(facts, evidence),
             generated=moment(generated),
             drawings=drawn,
-            gain=next((d for d in drawn if d.id == "gain"), None),
             plots=plots(drawn),
             plotly=plotly(),
         )
@@ -91,37 +101,98 @@ def render(
 
 def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
     """All figures that this study has something to show in, in the order of the document."""
-    study, trials, spec = facts.study, facts.trials, facts.spec
-    made = [Drawing("gain", "Gain in every pair", "", figures.gain(evidence))] if evidence and evidence.pairs else []
+    made = []
+    if evidence and evidence.pairs:
+        said = (
+            "Each dot is a pair of fresh runs, tuned less baseline; the diamond is their mean with its 95 % interval."
+        )
+        made.append(Drawing("gain", "Gain in every pair", said, figures.gain(evidence), "evidence"))
     if not any(facts.with_status().values()):
         return made
+    if facts.influence is not None:
+        made += _of_influence(facts, facts.influence)
+    made += _of_trials(facts)
+    if any(parent_of(t) is not None for t in facts.searched):
+        made += _of_population(facts)
+    said = "When each trial ran, on which worker; hatched bars are evidence."
+    return [
+        *made,
+        Drawing("timeline", "Timeline", said, figures.timeline(facts.study, facts.trials), "course", wide=True),
+    ]
+
+
+def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
+    spec, goal = facts.spec, facts.spec.goals[0].metric
+    said = (
+        "From the baseline to the best setting, one change after the other, the most helpful first: what each adds by "
+        "the model of all results, with one standard deviation."
+    )
+    made = (
+        [Drawing("ablation", "Where the gain comes from", said, explained.ablation(told), "influence")]
+        if told.ablation
+        else []
+    )
+    said = (
+        "The best setting, and how far each parameter may move by itself before the predicted result is worse by more "
+        "than one standard error."
+    )
+    made.append(Drawing("safe", "How far each parameter may move", said, explained.safe(told, spec), "influence"))
+    said = "Share of each parameter in what separates the best tenth of the trials from all (PED-ANOVA, less what chance does)."
+    importance = figures.importance(facts.study, facts.trials)
+    made.append(Drawing("importance", "What the best trials have in common", said, importance, "influence"))
+    said = (
+        "Over the whole space: the share of the variance of the result that a parameter causes by itself, and has a part "
+        "in with others (Sobol' indices of the model, 90 % intervals). Wide intervals: the trials do not tell."
+    )
+    made.append(Drawing("effects", "What matters over the whole space", said, explained.effects(told), "influence"))
+    if told.interactions:
+        said = (
+            "The share of the variance that two parameters cause only together, the strongest pairs (90 % intervals)."
+        )
+        made.append(Drawing("pairs", "What acts together", said, explained.pairs(told), "influence"))
+    for k, s in enumerate(told.surfaces):
+        said = "Averaged over all other parameters; darker is better, the ring is the best setting."
+        title = f"{goal} over {s.names[0]} and {s.names[1]}"
+        made.append(Drawing(f"surface-{k}", title, said, explained.surface(s, spec, told.best), "influence"))
+    for k, d in enumerate(told.dependence):
+        made.append(Drawing(f"curve-{k}", d.name, "", explained.dependence(d, spec, goal), "curves"))
+    said = (
+        "Each result against what the model makes of it from all others, with 90 % intervals. Near the dotted line: the "
+        "model, and what is said above, can be believed."
+    )
+    return [*made, Drawing("calibration", "May the model be believed?", said, explained.calibration(told), "influence")]
+
+
+def _of_trials(facts: Facts) -> list[Drawing]:
+    study, trials, spec = facts.study, facts.trials, facts.spec
+    made = []
     for g, goal in enumerate(spec.goals):
         said = (
             "Each mark is a trial. The line is the best feasible result so far, the dotted one the baseline."
             if g == 0
             else ""
         )
-        made.append(Drawing(f"history-{g}", f"History of {goal.metric}", said, figures.history(study, trials, g)))
-    if any(facts.status(t) in ("feasible", "infeasible") for t in facts.searched):
-        made += _drawings_of_results(facts)
-    said = "When each trial ran, on which worker; hatched bars are evidence."
-    return [*made, Drawing("timeline", "Timeline", said, figures.timeline(study, trials), wide=True)]
-
-
-def _drawings_of_results(facts: Facts) -> list[Drawing]:
-    study, trials, spec = facts.study, facts.trials, facts.spec
-    said = "Share of each parameter in what separates the best tenth of the trials from all (PED-ANOVA, less what chance does)."
-    made = [Drawing("importance", "Importance", said, figures.importance(study, trials))]
+        figure = figures.history(study, trials, g)
+        made.append(Drawing(f"history-{g}", f"History of {goal.metric}", said, figure, "trials"))
+    if not any(facts.status(t) in ("feasible", "infeasible") for t in facts.searched):
+        return made
     said = "Each line is a trial, darker when better. A line that dips to the foot: the parameter was inactive."
-    made.append(Drawing("parallel", "Parallel coordinates", said, figures.parallel(study, trials), wide=True))
-    for j, name in enumerate(spec.space.names[:MOST_SLICES]):
-        panel = figures.slices(study, trials, [name]).update_layout(height=250, showlegend=False, margin={"t": 12})
-        made.append(Drawing(f"slice-{j}", name, "", panel, small=True))
+    made.append(Drawing("parallel", "Parallel coordinates", said, figures.parallel(study, trials), "trials", wide=True))
     for a, b in combinations(range(len(spec.goals)), 2):
         title = f"{spec.goals[a].metric} against {spec.goals[b].metric}"
         said = "Ringed settings are on the Pareto front: no other one beats them in every goal."
-        made.append(Drawing(f"pareto-{a}-{b}", title, said, figures.pareto(study, trials, (a, b))))
+        made.append(Drawing(f"pareto-{a}-{b}", title, said, figures.pareto(study, trials, (a, b)), "trials"))
+    for j, name in enumerate(spec.space.names[:MOST_SLICES]):
+        panel = figures.slices(study, trials, [name]).update_layout(height=250, showlegend=False, margin={"t": 12})
+        made.append(Drawing(f"slice-{j}", name, "", panel, "slices"))
     return made
+
+
+def _of_population(facts: Facts) -> list[Drawing]:
+    said = "Who went on from whom: each line leads from a parent's result to its own; in front, the line of the best."
+    made = [Drawing("lineage", "Lineage", said, lineage.lineage(facts.study, facts.trials), "population")]
+    said = "The parameters over the training that led to the best."
+    return [*made, Drawing("schedule", "Schedule", said, lineage.schedule(facts.study, facts.trials), "population")]
 
 
 def script(value: Any) -> str:

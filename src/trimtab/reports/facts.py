@@ -9,6 +9,7 @@ from ..engine import Candidate, baseline_metrics, candidates, feasible, pareto
 from ..goals import Metrics
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial
 from ..standing import Standings, standings
+from .influence import Influence, influence
 
 STATUSES = ("feasible", "infeasible", "stopped early", "failed")
 
@@ -54,6 +55,11 @@ class Facts:
     @cached_property
     def front(self) -> list[Candidate]:
         return pareto(self.spec, self.candidates)
+
+    @cached_property
+    def influence(self) -> Influence | None:
+        """What explains the results; None where they are too few."""
+        return influence(self.study, self.trials)
 
     def status(self, t: Trial) -> str | None:
         """One of STATUSES for an ended trial (feasible: no constraint is known to be broken), None for the others."""

@@ -4,7 +4,7 @@ Each takes the study and all its trials. Certify trials belong to the evidence: 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from ..records import State, StudyRecord, Trial
 from ..words import duration, number, percent, plural
 from .axes import axis, encoded, params_of, positions, ticks
 from .facts import Facts
-from .lineage import lineage, schedule
 from .style import (
     BLUE,
     GRID,
@@ -33,6 +32,7 @@ from .style import (
     figure,
     hovers,
     label,
+    or_empty,
     plotly,
     points,
     view,
@@ -66,7 +66,7 @@ def history(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
     fig.update_layout(
         yaxis={"title": {"text": title}, "range": span}, xaxis={"title": {"text": "trial"}, "range": ends}
     )
-    return _or_empty(fig, any(groups.values()))
+    return or_empty(fig, any(groups.values()))
 
 
 def _mark_progress(fig: Figure, facts: Facts, metric: str) -> None:
@@ -107,7 +107,7 @@ def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = No
     span, _ = view([v for g in groups.values() for v in _values(g, wanted.metric)], wanted.maximize)
     fig.update_yaxes(range=span)
     fig.update_yaxes(title_text=direction(wanted), col=1)
-    return _or_empty(fig, bool(named))
+    return or_empty(fig, bool(named))
 
 
 def parallel(study: StudyRecord, trials: Trials) -> Figure:
@@ -137,7 +137,7 @@ def parallel(study: StudyRecord, trials: Trials) -> Figure:
     fig.update_layout(yaxis={"visible": False, "range": [INACTIVE - 0.05, 1.05]})
     fig.update_xaxes(range=[-0.15, len(names) - 0.45], showgrid=False)
     fig.update_xaxes(tickvals=list(range(len(names))), ticktext=[label(n) for n in names])
-    return _or_empty(fig, bool(done))
+    return or_empty(fig, bool(done))
 
 
 _NOTE = {
@@ -197,14 +197,14 @@ def importance(study: StudyRecord, trials: Trials) -> Figure:
     fig.update_xaxes(title_text="importance", tickformat=".0%", range=[0, 1.12 * max(found.values(), default=1) or 1])
     fig.update_yaxes(showgrid=False, type="category")
     fig.update_layout(margin={"t": 30})
-    return _or_empty(fig, any(found.values()), "too few results to tell parameters apart")
+    return or_empty(fig, any(found.values()), "too few results to tell parameters apart")
 
 
 def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # one signature for all figures
     """When each trial ran, one lane per worker; evidence trials are hatched."""
     ran = [t for t in trials if t.started is not None and t.ended is not None]
     if not ran:
-        return _or_empty(figure(), False)
+        return or_empty(figure(), False)
     first = min(t.started or 0.0 for t in ran)
     length = max(t.ended or 0.0 for t in ran) - first
     unit, name = next(((u, n) for u, n in _TIMES if length > 3 * u), _TIMES[-1])
@@ -265,7 +265,7 @@ def pareto(study: StudyRecord, trials: Trials, goals: tuple[int, int] = (0, 1)) 
     facts = Facts(study, trials)
     fig = figure(420)
     if max(goals) >= len(study.spec.goals):
-        return _or_empty(fig, False, "the study has a single goal")
+        return or_empty(fig, False, "the study has a single goal")
     across, up = (study.spec.goals[g] for g in goals)
     both = {across.metric, up.metric}
     groups = {s: [t for t in g if both <= t.metrics.keys()] for s, g in facts.with_status().items()}
@@ -284,7 +284,7 @@ def pareto(study: StudyRecord, trials: Trials, goals: tuple[int, int] = (0, 1)) 
         fig.add_trace(points([at[across.metric]], [at[up.metric]], "baseline", hovers([facts.baseline])))
     fig.update_xaxes(title_text=direction(across))
     fig.update_yaxes(title_text=direction(up))
-    return _or_empty(fig, any(groups.values()))
+    return or_empty(fig, any(groups.values()))
 
 
 def gain(evidence: Evidence) -> Figure:
@@ -292,7 +292,7 @@ def gain(evidence: Evidence) -> Figure:
     d = [(t - b) if evidence.maximize else (b - t) for b, t in evidence.pairs]
     fig = figure(130 + min(18 * len(d), 360), showlegend=False)
     if not d:
-        return _or_empty(fig, False, "no complete pairs")
+        return or_empty(fig, False, "no complete pairs")
     if evidence.equivalence:
         fig.add_vrect(
             -evidence.equivalence, evidence.equivalence, fillcolor=GRID, opacity=0.6, line_width=0, layer="below"
@@ -311,45 +311,6 @@ def gain(evidence: Evidence) -> Figure:
     return fig.update_xaxes(title_text=title, rangemode="tozero")
 
 
-class Plots:
-    """The figures of one study, each drawn from its rows as they are when it is asked for."""
-
-    def __init__(self, load: Callable[[], tuple[StudyRecord, Trials]]) -> None:
-        self._load = load
-
-    def history(self, goal: int = 0) -> Figure:
-        """Every result of one goal by trial number, and the best so far."""
-        return history(*self._load(), goal=goal)
-
-    def parallel(self) -> Figure:
-        """Every finished trial as a line across the parameters."""
-        return parallel(*self._load())
-
-    def slices(self, params: Sequence[str] | None = None, columns: int = 3) -> Figure:
-        """One panel per parameter: its value against the first goal."""
-        return slices(*self._load(), params=params, columns=columns)
-
-    def importance(self) -> Figure:
-        """The share of each parameter in what separates good from bad trials."""
-        return importance(*self._load())
-
-    def timeline(self) -> Figure:
-        """When each trial ran, and on which worker."""
-        return timeline(*self._load())
-
-    def pareto(self, goals: tuple[int, int] = (0, 1)) -> Figure:
-        """Two goals against each other, with the Pareto front."""
-        return pareto(*self._load(), goals=goals)
-
-    def lineage(self, number: int | None = None) -> Figure:
-        """Of a population: who went on from whom, with the line of one trial (the best) in front."""
-        return lineage(*self._load(), number=number)
-
-    def schedule(self, number: int | None = None) -> Figure:
-        """Of a population: the parameters over the training that led to one trial (the best)."""
-        return schedule(*self._load(), number=number)
-
-
 def _chosen(study: StudyRecord, params: Sequence[str] | None) -> list[str]:
     """The parameters to draw: all of them, or those named."""
     known = study.spec.space.names
@@ -361,15 +322,3 @@ def _chosen(study: StudyRecord, params: Sequence[str] | None) -> list[str]:
 
 def _values(trials: Trials, metric: str) -> list[float]:
     return [t.metrics[metric] for t in trials]
-
-
-def _or_empty(fig: Figure, filled: bool, text: str = "no finished trials") -> Figure:
-    """The figure, or an empty one that says why."""
-    if filled:
-        return fig
-    fig.update_layout(height=120, showlegend=False, margin={"t": 16, "b": 16}, annotations=[])
-    fig.update_xaxes(visible=False)
-    fig.update_yaxes(visible=False)
-    return fig.add_annotation(
-        text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"color": QUIET}
-    )

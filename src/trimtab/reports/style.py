@@ -107,3 +107,15 @@ def view(values: Iterable[float], maximize: bool) -> tuple[list[float] | None, i
     margin = 0.07 * (worst - best) or 0.05 * abs(best) or 0.5
     low, high = best - margin, worst + margin
     return [-high, -low] if maximize else [low, high], sum(v > high for v in losses)
+
+
+def or_empty(fig: Any, filled: bool, text: str = "no finished trials") -> Any:
+    """The figure, or an empty one that says why."""
+    if filled:
+        return fig
+    fig.update_layout(height=120, showlegend=False, margin={"t": 16, "b": 16}, annotations=[])
+    fig.update_xaxes(visible=False)
+    fig.update_yaxes(visible=False)
+    return fig.add_annotation(
+        text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"color": QUIET}
+    )

@@ -1,0 +1,212 @@
+"""Figures of what explains the results: each reads the answers of the model (`Influence`), no trial is run again.
+
+Figures are rounded to what the eye can tell: the same record gives the same document also where the last digits differ.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..evidence.effects import Dependence, Index
+from ..evidence.interactions import Surface
+from ..records import StudySpec
+from ..space import Choice, Params
+from ..space.parameters import Value
+from ..words import number, signed, value
+from .axes import axis, position
+from .influence import Influence, band, span
+from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, figure, label, or_empty, plotly, points
+
+Figure = Any
+FEW = "too few results for a model"
+
+
+def effects(i: Influence | None) -> Figure:
+    """The share of the variance that each parameter causes by itself, and has a part in, with 90 % intervals."""
+    if i is None:
+        return or_empty(figure(), False, FEW)
+    names = i.ranked[::-1]
+    fig = figure(100 + 30 * len(names))
+    for name, shares, colour, symbol in (
+        ("with others (total)", i.totals, QUIET, "diamond-open"),
+        ("by itself (first order)", i.sobol, BLUE, "circle"),
+    ):
+        fig.add_trace(_indices([shares[n] for n in names], [label(n) for n in names], name, colour, symbol))
+    return _shares(fig, max(x.high for x in (*i.totals.values(), *i.sobol.values())))
+
+
+def pairs(i: Influence | None) -> Figure:
+    """The share of the variance that two parameters cause only together, with 90 % intervals."""
+    if i is None or not i.interactions:
+        return or_empty(figure(), False, FEW if i is None else "no two parameters vary together")
+    found = list(i.interactions.items())[::-1]
+    names = [f"{label(a)} × {label(b)}" for (a, b), _ in found]
+    fig = figure(90 + 30 * len(found), showlegend=False)
+    fig.add_trace(_indices([index for _, index in found], names, "together", BLUE, "circle"))
+    return _shares(fig, max(index.high for _, index in found))
+
+
+def _indices(found: Sequence[Index], names: Sequence[str], name: str, colour: str, symbol: str) -> Any:
+    """Marks with intervals, one a line."""
+    arms = {"array": rounded(x.high - x.value for x in found), "arrayminus": rounded(x.value - x.low for x in found)}
+    said = [f"{n}: {band(x)}" for n, x in zip(names, found, strict=True)]
+    bars = {**arms, "symmetric": False, "color": colour, "thickness": 1.5, "width": 4}
+    marker = {"symbol": symbol, "color": colour, "size": 9, "line": {"width": 1.5}}
+    return points(rounded(x.value for x in found), names, name, said, marker=marker, error_x=bars)
+
+
+def _shares(fig: Figure, highest: float) -> Figure:
+    fig.update_yaxes(type="category", showgrid=False)
+    ends = rounded([-0.01, min(1.02, 1.05 * highest + 0.01)])
+    return fig.update_xaxes(title_text="share of the variance", tickformat=".0%", range=ends)
+
+
+def ablation(i: Influence | None) -> Figure:
+    """From the baseline to the best, one change after the other, the most helpful first: what each adds, by the model."""
+    if i is None or not i.ablation:
+        return or_empty(figure(), False, FEW if i is None else "no path: there is no baseline, or it is the best")
+    gains = [s.gain for s in i.ablation]
+    before = np.concatenate([[0.0], np.cumsum(gains)[:-1]])
+    names = [f"{label(s.name)}<br>{_side(s.before)} → {_side(s.after)}" for s in i.ablation]
+    fig = figure(90 + 44 * len(gains), showlegend=False)
+    fig.add_trace(
+        plotly().Bar(
+            base=rounded(before),
+            x=rounded(gains),
+            y=names,
+            orientation="h",
+            width=0.6,
+            marker={"color": [BLUE if g >= 0 else AMBER for g in gains]},
+            error_x={"array": rounded(s.sd for s in i.ablation), "color": INK, "thickness": 1.2, "width": 4},
+            hovertext=[f"{signed(s.gain, 3)} ± {number(s.sd, 2)}" for s in i.ablation],
+            hoverinfo="text",
+        )
+    )
+    fig.add_vline(x=0, line={"color": INK, "width": 1})
+    fig.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    return fig.update_xaxes(title_text=f"gain in {label(i.metric)} over the baseline, by the model")
+
+
+def _side(v: object) -> str:
+    return "inactive" if v is None else label(value(v))
+
+
+def safe(i: Influence | None, spec: StudySpec) -> Figure:
+    """How far each parameter may move from the best, the others staying: the part of its range that does as well."""
+    if i is None:
+        return or_empty(figure(), False, FEW)
+    found = list(i.safe.values())[::-1]
+    names = [f"{label(s.name)}<br>{label(span(s))}" for s in found]
+    fig = figure(70 + 44 * len(found))
+    whole = {"color": GRID, "width": 9}
+    for text, line, ends in (
+        ("whole range", whole, [(0.0, 1.0) for _ in found]),
+        ("does as well", {"color": BLUE, "width": 9}, [_ends(spec, s.name, (s.low, s.high)) for s in found]),
+    ):
+        x = [v for pair in ends for v in (*pair, None)]
+        y = [n for n in names for _ in range(3)]
+        fig.add_trace(points(x, y, text, None, mode="lines", line=line))
+    options = [
+        (position(spec.space.params[s.name], v), n, label(value(v)), v in s.options)
+        for s, n in zip(found, names, strict=True)
+        for v in _options(spec, s.name)
+    ]
+    for inside, colour in ((False, QUIET), (True, BLUE)):
+        shown = [o for o in options if o[3] is inside]
+        if shown:
+            marker = {"size": 9, "color": colour if inside else PAPER, "line": {"color": colour, "width": 1.5}}
+            said = [text + ("" if inside else ": worse") for _, _, text, _ in shown]
+            x, y = [o[0] for o in shown], [o[1] for o in shown]
+            fig.add_trace(points(x, y, "option", said, marker=marker, showlegend=False))
+    at = [position(spec.space.params[s.name], s.at) for s in found]
+    fig.add_trace(points(at, names, "best", [f"{label(s.name)} = {label(value(s.at))}" for s in found]))
+    fig.update_yaxes(type="category", showgrid=False)
+    return fig.update_xaxes(
+        range=[-0.03, 1.03], showgrid=False, tickvals=[0, 1], ticktext=["low end of the range", "high end"]
+    )
+
+
+def _options(spec: StudySpec, name: str) -> tuple[Value, ...]:
+    p = spec.space.params[name]
+    return p.options if isinstance(p, Choice) else ()
+
+
+def _ends(spec: StudySpec, name: str, values: tuple[Value, Value]) -> tuple[float | None, float | None]:
+    """Where a safe range lies; a point gets a little width, a choice has none."""
+    if isinstance(spec.space.params[name], Choice):
+        return None, None
+    low, high = (position(spec.space.params[name], v) for v in values)
+    return (low, high) if high > low else (low - 0.004, high + 0.004)
+
+
+def dependence(d: Dependence, spec: StudySpec, metric: str) -> Figure:
+    """The goal against one parameter, averaged over all others, with 90 % intervals."""
+    p = spec.space.params[d.name]
+    fig = figure(250, showlegend=False, margin={"t": 12})
+    mean, low, high = rounded(d.mean), rounded(d.low), rounded(d.high)
+    if isinstance(p, Choice):
+        x: Sequence[Any] = [int(p.code(v)) for v in d.values]
+        arms = {"array": _less(high, mean), "arrayminus": _less(mean, low), "symmetric": False, "color": BLUE}
+        said = [f"{label(value(v))}: {number(m, 4)}" for v, m in zip(d.values, mean, strict=True)]
+        fig.add_trace(points(x, mean, "mean", said, error_x=None, error_y=arms, marker={"color": BLUE, "size": 9}))
+    else:
+        x = rounded(float(v) for v in d.values)  # type: ignore[arg-type]  # numeric parameters have numeric values
+        band = {"mode": "lines", "line": {"width": 0, "color": BLUE}}
+        fig.add_trace(points(x, low, "low", None, **band))
+        fig.add_trace(points(x, high, "high", None, fill="tonexty", fillcolor="rgba(42,111,151,0.18)", **band))
+        said = [f"{label(d.name)} = {number(v, 4)}: {number(m, 4)}" for v, m in zip(x, mean, strict=True)]
+        fig.add_trace(points(x, mean, "mean", said, mode="lines", line={"color": BLUE, "width": 2}))
+    fig.update_xaxes(title_text=label(d.name), **axis(spec, d.name))
+    return fig.update_yaxes(title_text=label(metric), nticks=5)
+
+
+def surface(s: Surface, spec: StudySpec, best: Params) -> Figure:
+    """The goal over two parameters, averaged over all others; darker is better, the ring is the best setting."""
+    fig, goal = figure(400, showlegend=False), spec.goals[0]
+    scale = [[k / (len(SCALE) - 1), c] for k, c in enumerate(SCALE)]
+    bar = {"title": {"text": label(goal.metric)}, "thickness": 12, "outlinewidth": 0}
+    z = [rounded(row) for row in zip(*s.mean, strict=True)]
+    fig.add_trace(
+        plotly().Heatmap(
+            z=z, colorscale=scale, reversescale=not goal.maximize, colorbar=bar, hovertemplate="%{z:.4g}<extra></extra>"
+        )
+    )
+    counts = (len(s.first), len(s.second))
+    if all(n in best for n in s.names):
+        at = [position(spec.space.params[n], best[n]) * k - 0.5 for n, k in zip(s.names, counts, strict=True)]
+        fig.add_trace(points(at[:1], at[1:], "best", ["the best setting"]))
+    for name, values, update in ((s.names[0], s.first, fig.update_xaxes), (s.names[1], s.second, fig.update_yaxes)):
+        shown = sorted({round(k) for k in np.linspace(0, len(values) - 1, min(5, len(values)))})
+        texts = [label(number(v, 3) if isinstance(v, float) else value(v)) for v in (values[k] for k in shown)]
+        update(title_text=label(name), tickvals=shown, ticktext=texts, showgrid=False)
+    return fig
+
+
+def calibration(i: Influence | None) -> Figure:
+    """Each result against what the model predicts of it from all others, with 90 % intervals."""
+    if i is None:
+        return or_empty(figure(), False, FEW)
+    c, sign = i.calibration, -1.0 if i.maximize else 1.0
+    predicted, measured = ([sign * v for v in values] for values in (c.predicted, c.results))
+    fig = figure(400, showlegend=False)
+    ends = [min(*predicted, *measured), max(*predicted, *measured)]
+    fig.add_trace(
+        points(rounded(ends), rounded(ends), "equal", None, mode="lines", line={"color": QUIET, "dash": "dot"})
+    )
+    arms = {"array": rounded(1.645 * v for v in c.sd), "color": GRID, "thickness": 1.2, "width": 0}
+    said = [f"predicted {number(p, 4)}, measured {number(m, 4)}" for p, m in zip(predicted, measured, strict=True)]
+    fig.add_trace(points(rounded(predicted), rounded(measured), "feasible", said, error_x=arms))
+    margin = 0.05 * (ends[1] - ends[0]) or 0.5
+    title = f"{label(i.metric)}, predicted from all other results"
+    fig.update_xaxes(title_text=title, range=rounded([ends[0] - margin, ends[1] + margin]))
+    return fig.update_yaxes(title_text=f"{label(i.metric)}, measured")
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """To four significant digits."""
+    return [float(f"{v:.4g}") for v in values]
+
+
+def _less(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    return rounded(x - y for x, y in zip(a, b, strict=True))

@@ -1,0 +1,137 @@
+"""What explains the results of a study's first goal, worked out once for the figures and the tables of a document."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..evidence.ablation import Step
+from ..evidence.calibration import Calibration
+from ..evidence.effects import Dependence, Index
+from ..evidence.interactions import Surface
+from ..evidence.sensitivity import Finding, Safe
+from ..explanation import Explanation
+from ..records import StudyRecord, Trial
+from ..space import Params
+from ..words import number, percent, plural, setting, signed, value
+
+MOST_CURVES = 6
+"""Parameters whose curve is drawn: those with the largest total index."""
+MOST_PAIRS = 8
+"""Pairs that are listed."""
+MOST_SURFACES = 2
+SURE = 0.005
+"""Share of the variance that a pair surely has (the low end of its interval) when its surface is drawn."""
+
+
+@dataclass(frozen=True)
+class Influence:
+    """Answers of `Explanation`: fields are named as its methods. `best` is the setting that the path leads to."""
+
+    metric: str
+    maximize: bool
+    best: Params
+    importance: Mapping[str, float]
+    sobol: Mapping[str, Index]
+    totals: Mapping[str, Index]
+    interactions: Mapping[tuple[str, str], Index]
+    surfaces: Sequence[Surface]
+    dependence: Sequence[Dependence]
+    ablation: Sequence[Step]
+    safe: Mapping[str, Safe]
+    findings: Sequence[Finding]
+    calibration: Calibration
+
+    @property
+    def ranked(self) -> list[str]:
+        """Names of the parameters, the one with the largest total index first."""
+        return sorted(self.totals, key=lambda n: -self.totals[n].value)
+
+
+def influence(study: StudyRecord, trials: Sequence[Trial]) -> Influence | None:
+    """None where there are too few results, or no admissible one."""
+    told, spec = Explanation.of(study, trials), study.spec
+    if not told.ready:
+        return None
+    pairs, totals = told.interactions(), told.totals()
+    ranked = sorted(totals, key=lambda n: -totals[n].value)
+    strong = [pair for pair, i in pairs.items() if i.low >= SURE][:MOST_SURFACES]
+    return Influence(
+        spec.goals[0].metric,
+        spec.goals[0].maximize,
+        told.best,
+        told.importance(),
+        told.sobol(),
+        totals,
+        dict(list(pairs.items())[:MOST_PAIRS]),
+        [told.surface(*pair) for pair in strong],
+        [told.dependence(name) for name in ranked[:MOST_CURVES] if totals[name].value > 0],
+        told.ablation() if spec.baseline is not None else [],
+        {s.name: s for s in told.safe_ranges()},
+        told.findings(),
+        told.calibration(),
+    )
+
+
+Rows = list[list[str]]
+
+
+def parameter_rows(i: Influence) -> Rows:
+    """Parameter, importance, variance by itself, with others, best value, how far it may move."""
+    return [
+        [n, percent(i.importance[n]), band(i.sobol[n]), band(i.totals[n]), *_range(i.safe.get(n))] for n in i.ranked
+    ]
+
+
+def band(i: Index) -> str:
+    """An index with its interval, in percent."""
+    return f"{percent(i.value)} ({number(100 * i.low, 2)} to {number(100 * i.high, 2)})"
+
+
+def _range(s: Safe | None) -> tuple[str, str]:
+    if s is None:
+        return "inactive", ""
+    return value(s.at), span(s)
+
+
+def span(s: Safe) -> str:
+    """The values that do as well."""
+    if s.options:
+        return ", ".join(map(value, s.options))
+    low, high = (number(v, 3) if isinstance(v, float) else value(v) for v in (s.low, s.high))
+    return low if low == high else f"{low} to {high}"
+
+
+def path_rows(i: Influence) -> Rows:
+    """Change, gain by it with its standard deviation, gain up to it."""
+    rows, sofar = [], 0.0
+    for s in i.ablation:
+        sofar += s.gain
+        change = f"{s.name}: {_side(s.before)} → {_side(s.after)}"
+        rows.append([change, f"{signed(s.gain, 3)} ± {number(s.sd, 2)}", signed(sofar, 3)])
+    return rows
+
+
+def _side(v: object) -> str:
+    return "inactive" if v is None else value(v)
+
+
+def pair_rows(i: Influence) -> Rows:
+    return [[f"{a} and {b}", band(index)] for (a, b), index in i.interactions.items()]
+
+
+def model_pairs(i: Influence) -> list[tuple[str, str]]:
+    """What the statements rest on: how well the model predicts each result from all others."""
+    c = i.calibration
+    return [
+        ("Model", f"Gaussian process over {plural(c.n, 'setting')}"),
+        ("Each result predicted from all others", f"R² {number(c.r2, 3)}, rank correlation {number(c.rank, 3)}"),
+        ("Results inside their 90 % intervals", f"{percent(c.inside)}" + ("" if c.honest else ": the model errs")),
+    ]
+
+
+def curve_rows(d: Dependence) -> Rows:
+    """Value, mean, low and high end of the 90 % interval."""
+    return [[value(v), *(number(x) for x in row)] for v, *row in zip(d.values, d.mean, d.low, d.high, strict=True)]
+
+
+def chosen(i: Influence) -> str:
+    return setting(i.best)

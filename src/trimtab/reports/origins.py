@@ -1,0 +1,67 @@
+"""Where what a document says comes from: ids of records, as the evidence record maps them to hashes.
+
+An event is `event:POSITION`, a trial `trial:NUMBER`, what was handed in for the document `data`. What sums over the whole
+record comes from the last event: its hash covers everything before it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..records import Event, StudyRecord
+
+Source = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Origins:
+    """The records of one study as of an event. handed: what else the document was given."""
+
+    study: StudyRecord
+    events: Sequence[Event]
+    handed: Source = ()
+
+    @property
+    def now(self) -> Source:
+        """The record as it stands."""
+        return (f"event:{self.study.position}",)
+
+    @property
+    def spec(self) -> Source:
+        """The spec in force."""
+        return self.last("create", "spec")
+
+    @property
+    def run(self) -> Source:
+        """The last call of run or evidence: code and machine."""
+        return self.last("run")
+
+    @property
+    def evidence(self) -> Source:
+        return self.last("evidence")
+
+    @property
+    def data(self) -> Source:
+        """Events that hold fingerprints of data, and what the user said of it."""
+        named = {
+            name: e.position
+            for e in self.events
+            if e.kind in ("run", "inputs") and not e.body.get("refused")
+            for name in e.body.get("data") or ()
+        }
+        return (*(f"event:{n}" for n in sorted(set(named.values()))), *self.handed) or self.now
+
+    def last(self, *kinds: str) -> Source:
+        found = [e.position for e in self.events if e.kind in kinds]
+        return (f"event:{found[-1]}",) if found else self.now
+
+    def trial(self, number: int | str | None) -> Source:
+        """A trial; the whole record where there is none."""
+        return self.now if number is None else (f"trial:{number}",)
+
+    def trial_of(self, row: Sequence[str]) -> Source:
+        """A row that begins with the number of its trial."""
+        return self.trial(row[0])
+
+    def event_of(self, row: Sequence[str]) -> Source:
+        """A row that begins with the position of its event."""
+        return (f"event:{row[0]}",)
