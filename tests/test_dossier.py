@@ -104,6 +104,16 @@ def test_every_figure_of_the_usual_report_carries_a_record_that_exists(study):
     assert record["records"]["data"]
 
 
+def test_the_usual_report_says_what_persons_have_filled_in(study):
+    empty = study.report("study.html").read_text()
+    assert "purpose and intended use" in empty
+    html = study.report("study.html", card={**CARD, "space_reason": {"reason": "as used since 2019"}}).read_text()
+    traced(html)
+    assert "ranking accounts" in html
+    assert "as used since 2019" in html
+    assert "purpose and intended use" not in html
+
+
 def test_a_young_study_has_a_traced_report_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     young = tt.Study("young", {"x": tt.Float(0, 1)}, minimize="loss")

@@ -13,7 +13,7 @@ import yaml
 from .canonical import dumps
 from .dossier.frameworks import framework
 from .dossier.record import record
-from .dossier.snapshot import Snapshot, as_of
+from .dossier.snapshot import Snapshot, as_of, extent
 from .engine import one_thread
 from .errors import SpecError
 from .records import Event, StudyRecord, Trial
@@ -63,7 +63,7 @@ def _written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, An
 
 def _described(s: Snapshot) -> dict[str, Any] | None:
     """What is known of the data: what the user says, and the fingerprints on record."""
-    known = {f"{name} ({f['kind']})": f"SHA-256 {f['sha256']}" for name, (_, f) in s.inputs.items()}
+    known = {f"{name} ({f['kind']})": f"{extent(f)}; SHA-256 {f['sha256']}" for name, (_, f) in s.inputs.items()}
     return {**(s.data or {}), **known} or None
 
 

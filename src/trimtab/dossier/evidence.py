@@ -1,8 +1,5 @@
 """Items 18 to 33: the data, and what the trials say. Each function gives the parts of one item."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from ..evidence import Evidence
@@ -11,7 +8,7 @@ from ..reports import influence, sections
 from ..reports import limits as automatic
 from ..words import number, plural, setting, signed
 from .facts import Fact, Missing, Part, Table
-from .snapshot import Snapshot
+from .snapshot import Snapshot, extent
 
 NO_DATA = Missing('The study names no data; open it with data={"train": "train.csv"}.')
 NO_EVIDENCE = Missing("No evidence on runs that the search never saw: study.evidence(objective).")
@@ -21,18 +18,10 @@ def data_identity(s: Snapshot) -> list[Part]:
     said: list[Part] = [
         Fact(label, text, (f"event:{s.study.position}", "data")) for label, text in sections.flat(s.data or {})
     ]
-    rows = [([n, f["kind"], f.get("path", "in memory"), _extent(f)], (event,)) for n, (event, f) in s.inputs.items()]
+    rows = [([n, f["kind"], f.get("path", "in memory"), extent(f)], (event,)) for n, (event, f) in s.inputs.items()]
     if rows:
         said.append(Table(["Name", "Kind", "Path", "Extent"], rows))
     return said or [NO_DATA]
-
-
-def _extent(f: Mapping[str, Any]) -> str:
-    if "rows" in f:
-        return f"{f['rows']:,} rows, {plural(len(f['columns']), 'column')}"
-    if "shape" in f:
-        return " x ".join(map(str, f["shape"])) + f" of {f['type']}"
-    return plural(len(f["files"]), "file") if "files" in f else f"{f.get('bytes', 0):,} bytes"
 
 
 def data_fingerprint(s: Snapshot) -> list[Part]:
@@ -202,9 +191,8 @@ def sensitivity(s: Snapshot) -> list[Part]:
 
 def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
     """What matters, where the gain comes from, what acts together, how far each parameter may move, and the model's word."""
-    head = ["Parameter", "In what the best have in common", "Variance by itself", "With others", "Best", "Does as well"]
     grids = [
-        Table(head, [(row, at) for row in influence.parameter_rows(i)], title="Parameters (90 % intervals)"),
+        Table(influence.HEAD, [(row, at) for row in influence.parameter_rows(i)], title="Parameters (90 % intervals)"),
         Table(
             ["Change", "Gain by it", "Gain so far"],
             [(row, at) for row in influence.path_rows(i)],

@@ -10,6 +10,7 @@ from ..evidence import Evidence
 from ..records import Cost, Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
 from ..reports.facts import Facts
 from ..verify import spent, state_after
+from ..words import plural
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,15 @@ class Snapshot:
         """Name of a data set -> (id of the event that last named it, its fingerprint)."""
         named = [(e, n, f) for e in self.of("run", "inputs") for n, f in (e.body.get("data") or {}).items()]
         return {n: (f"event:{e.position}", f) for e, n, f in named if not e.body.get("refused")}
+
+
+def extent(f: Mapping[str, Any]) -> str:
+    """How much data a fingerprint speaks of."""
+    if "rows" in f:
+        return f"{f['rows']:,} rows, {plural(len(f['columns']), 'column')}"
+    if "shape" in f:
+        return " x ".join(map(str, f["shape"])) + f" of {f['type']}"
+    return plural(len(f["files"]), "file") if "files" in f else f"{f.get('bytes', 0):,} bytes"
 
 
 def usual_position(events: Sequence[Event]) -> int:

@@ -53,8 +53,20 @@ def axis(spec: StudySpec, name: str) -> dict[str, Any]:
         return {"range": [p.low - margin, p.high + margin], "nticks": 6}
     low, high = math.log10(p.low), math.log10(p.high)
     margin = 0.04 * (high - low) or 0.5
-    marks = {"dtick": math.ceil((high - low) / 5)} if high - low >= 2 else {"nticks": 5}
-    return {"type": "log", "range": [low - margin, high + margin], **marks}
+    marks = _marks(p.low, p.high)
+    texts = [value(v) for v in marks]
+    return {"type": "log", "range": [low - margin, high + margin], "tickvals": marks, "ticktext": texts}
+
+
+def _marks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers between two positive ones, evenly spread on the logarithmic scale: powers of ten, or 1 and 3."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found: list[float] = []
+    for heads in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
+        found = [float(f"{head}e{k}") for k in powers for head in heads if low <= float(f"{head}e{k}") <= high]
+        if len(found) >= 3:
+            break
+    return found[:: math.ceil(len(found) / most)] or [low, high]
 
 
 def ticks(spec: StudySpec, name: str) -> list[tuple[float, str]]:

@@ -73,6 +73,7 @@ def render(
             i=influence,
             told=facts.influence,
             origins=Origins(study, events, handed),
+            card=_of_persons(record),
             plural=plural,
             study=study,
             evidence=evidence,
@@ -99,6 +100,13 @@ def render(
     )
 
 
+def _of_persons(record: Mapping[str, Any] | None) -> dict[str, list[tuple[str, str]]]:
+    """What persons have filled in, by item: label and text."""
+    items = [] if record is None else record["items"]
+    said = {i["id"]: [(f["label"], f["text"]) for f in i["facts"] if f["sources"] == ["card"]] for i in items}
+    return {id_: pairs for id_, pairs in said.items() if pairs}
+
+
 def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
     """All figures that this study has something to show in, in the order of the document."""
     made = []
@@ -114,7 +122,7 @@ def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
     made += _of_trials(facts)
     if any(parent_of(t) is not None for t in facts.searched):
         made += _of_population(facts)
-    said = "When each trial ran, on which worker; hatched bars are evidence."
+    said = "When each trial ran, those at the same time one below the other; hatched bars are evidence."
     return [
         *made,
         Drawing("timeline", "Timeline", said, figures.timeline(facts.study, facts.trials), "course", wide=True),
@@ -124,8 +132,8 @@ def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
 def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
     spec, goal = facts.spec, facts.spec.goals[0].metric
     said = (
-        "From the baseline to the best setting, one change after the other, the most helpful first: what each adds by "
-        "the model of all results, with one standard deviation."
+        "From the baseline to the best setting, one change after the other, the most helpful first: what each adds (blue) or "
+        "costs (brown) by the model of all results, with one standard deviation."
     )
     made = (
         [Drawing("ablation", "Where the gain comes from", said, explained.ablation(told), "influence")]
@@ -154,13 +162,18 @@ def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
         said = "Averaged over all other parameters; darker is better, the ring is the best setting."
         title = f"{goal} over {s.names[0]} and {s.names[1]}"
         made.append(Drawing(f"surface-{k}", title, said, explained.surface(s, spec, told.best), "influence"))
+    span = explained.common(told.dependence)
     for k, d in enumerate(told.dependence):
-        made.append(Drawing(f"curve-{k}", d.name, "", explained.dependence(d, spec, goal), "curves"))
+        figure = explained.dependence(d, spec, goal).update_yaxes(range=span)
+        made.append(Drawing(f"curve-{k}", d.name, "", figure, "curves"))
     said = (
         "Each result against what the model makes of it from all others, with 90 % intervals. Near the dotted line: the "
         "model, and what is said above, can be believed."
     )
-    return [*made, Drawing("calibration", "May the model be believed?", said, explained.calibration(told), "influence")]
+    return [
+        *made,
+        Drawing("calibration", "How far the model can be believed", said, explained.calibration(told), "influence"),
+    ]
 
 
 def _of_trials(facts: Facts) -> list[Drawing]:

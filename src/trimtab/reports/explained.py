@@ -41,8 +41,8 @@ def pairs(i: Influence | None) -> Figure:
     if i is None or not i.interactions:
         return or_empty(figure(), False, FEW if i is None else "no two parameters vary together")
     found = list(i.interactions.items())[::-1]
-    names = [f"{label(a)} × {label(b)}" for (a, b), _ in found]
-    fig = figure(90 + 30 * len(found), showlegend=False)
+    names = [f"{label(a)}<br>× {label(b)}" for (a, b), _ in found]
+    fig = figure(90 + 44 * len(found), showlegend=False)
     fig.add_trace(_indices([index for _, index in found], names, "together", BLUE, "circle"))
     return _shares(fig, max(index.high for _, index in found))
 
@@ -85,7 +85,7 @@ def ablation(i: Influence | None) -> Figure:
     )
     fig.add_vline(x=0, line={"color": INK, "width": 1})
     fig.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    return fig.update_xaxes(title_text=f"gain in {label(i.metric)} over the baseline, by the model")
+    return fig.update_xaxes(title_text=f"gain in {label(i.metric)}")
 
 
 def _side(v: object) -> str:
@@ -119,11 +119,15 @@ def safe(i: Influence | None, spec: StudySpec) -> Figure:
             said = [text + ("" if inside else ": worse") for _, _, text, _ in shown]
             x, y = [o[0] for o in shown], [o[1] for o in shown]
             fig.add_trace(points(x, y, "option", said, marker=marker, showlegend=False))
-    at = [position(spec.space.params[s.name], s.at) for s in found]
-    fig.add_trace(points(at, names, "best", [f"{label(s.name)} = {label(value(s.at))}" for s in found]))
+    marked = {"baseline": spec.baseline or {}, "best": i.best}
+    for kind, params in marked.items():
+        there = [(s.name, n, params[s.name]) for s, n in zip(found, names, strict=True) if s.name in params]
+        at = [position(spec.space.params[name], v) for name, _, v in there]
+        said = [f"{kind}: {label(name)} = {label(value(v))}" for name, _, v in there]
+        fig.add_trace(points(at, [n for _, n, _ in there], kind, said))
     fig.update_yaxes(type="category", showgrid=False)
     return fig.update_xaxes(
-        range=[-0.03, 1.03], showgrid=False, tickvals=[0, 1], ticktext=["low end of the range", "high end"]
+        range=[-0.03, 1.03], showgrid=False, tickvals=[0.06, 0.92], ticktext=["low end", "high end"]
     )
 
 
@@ -159,6 +163,15 @@ def dependence(d: Dependence, spec: StudySpec, metric: str) -> Figure:
         fig.add_trace(points(x, mean, "mean", said, mode="lines", line={"color": BLUE, "width": 2}))
     fig.update_xaxes(title_text=label(d.name), **axis(spec, d.name))
     return fig.update_yaxes(title_text=label(metric), nticks=5)
+
+
+def common(curves: Sequence[Dependence]) -> list[float] | None:
+    """One range for the panels of several curves, so that they can be compared."""
+    ends = [v for d in curves for v in (*d.low, *d.high)]
+    if not ends:
+        return None
+    margin = 0.05 * (max(ends) - min(ends)) or 0.5
+    return rounded([min(ends) - margin, max(ends) + margin])
 
 
 def surface(s: Surface, spec: StudySpec, best: Params) -> Figure:
@@ -198,14 +211,14 @@ def calibration(i: Influence | None) -> Figure:
     said = [f"predicted {number(p, 4)}, measured {number(m, 4)}" for p, m in zip(predicted, measured, strict=True)]
     fig.add_trace(points(rounded(predicted), rounded(measured), "feasible", said, error_x=arms))
     margin = 0.05 * (ends[1] - ends[0]) or 0.5
-    title = f"{label(i.metric)}, predicted from all other results"
+    title = f"{label(i.metric)}, predicted from the others"
     fig.update_xaxes(title_text=title, range=rounded([ends[0] - margin, ends[1] + margin]))
     return fig.update_yaxes(title_text=f"{label(i.metric)}, measured")
 
 
 def rounded(values: Iterable[float]) -> list[float]:
-    """To four significant digits."""
-    return [float(f"{v:.4g}") for v in values]
+    """To six significant digits."""
+    return [float(f"{v:.6g}") for v in values]
 
 
 def _less(a: Sequence[float], b: Sequence[float]) -> list[float]:

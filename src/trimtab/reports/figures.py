@@ -136,7 +136,8 @@ def parallel(study: StudyRecord, trials: Trials) -> Figure:
         fig.add_annotation(x=0, y=INACTIVE, text="inactive", **_NOTE)
     fig.update_layout(yaxis={"visible": False, "range": [INACTIVE - 0.05, 1.05]})
     fig.update_xaxes(range=[-0.15, len(names) - 0.45], showgrid=False)
-    fig.update_xaxes(tickvals=list(range(len(names))), ticktext=[label(n) for n in names])
+    fig.update_xaxes(tickvals=list(range(len(names))), ticktext=[label(n) for n in names], ticklabeloverflow="allow")
+    fig.update_layout(margin={"r": 48})
     return or_empty(fig, bool(done))
 
 
@@ -201,7 +202,7 @@ def importance(study: StudyRecord, trials: Trials) -> Figure:
 
 
 def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # one signature for all figures
-    """When each trial ran, one lane per worker; evidence trials are hatched."""
+    """When each trial ran, one lane for each that ran at the same time; evidence trials are hatched."""
     ran = [t for t in trials if t.started is not None and t.ended is not None]
     if not ran:
         return or_empty(figure(), False)
@@ -238,7 +239,7 @@ def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # o
             )
         )
     lane = sorted(set(lanes.values()))
-    fig.update_yaxes(tickvals=lane, ticktext=[f"worker {i + 1}" for i in lane], showgrid=False, autorange="reversed")
+    fig.update_yaxes(tickvals=lane, ticktext=[f"lane {i + 1}" for i in lane], showgrid=False, autorange="reversed")
     return fig.update_xaxes(title_text=f"{name} since the first trial began", rangemode="tozero")
 
 
@@ -246,16 +247,16 @@ _TIMES = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "second
 
 
 def _lanes(ran: Trials) -> dict[int, int]:
-    """A lane for each trial: that of its worker where it is known, in the order of appearance, else the first free one."""
-    workers: dict[str, int] = {}
-    free: list[float] = []
+    """A lane for each trial: the first free one of the process that ran it, where that is known; one process may run several
+    at a time."""
+    free: list[tuple[str, float]] = []  # of each lane: whose it is, and until when it is taken
     lanes = {}
     for t in sorted(ran, key=lambda t: (t.started or 0.0, t.number)):
-        if "worker" in t.private:
-            lanes[t.number] = workers.setdefault(str(t.private["worker"][1]), len(workers))
-            continue
-        lane = next((i for i, until in enumerate(free) if until <= (t.started or 0.0)), len(free))
-        free[lane : lane + 1] = [t.ended or 0.0]
+        who = str(t.private["worker"][1]) if "worker" in t.private else ""
+        lane = next(
+            (i for i, (whose, until) in enumerate(free) if whose == who and until <= (t.started or 0.0)), len(free)
+        )
+        free[lane : lane + 1] = [(who, t.ended or 0.0)]
         lanes[t.number] = lane
     return lanes
 
@@ -293,11 +294,6 @@ def gain(evidence: Evidence) -> Figure:
     fig = figure(130 + min(18 * len(d), 360), showlegend=False)
     if not d:
         return or_empty(fig, False, "no complete pairs")
-    if evidence.equivalence:
-        fig.add_vrect(
-            -evidence.equivalence, evidence.equivalence, fillcolor=GRID, opacity=0.6, line_width=0, layer="below"
-        )
-    fig.add_vline(x=0, line={"color": INK, "width": 1})
     said = [f"pair {i + 1}: {number(b)} → {number(t)}" for i, (b, t) in enumerate(evidence.pairs)]
     names = [f"{i + 1}" for i in range(len(d))]
     fig.add_trace(points(d, names, "feasible", said))
@@ -306,6 +302,10 @@ def gain(evidence: Evidence) -> Figure:
     bars = {"error_x": {**arms, "thickness": 2.5, "width": 8, "color": ORANGE}} if math.isfinite(low) else {}
     mean = {"symbol": "diamond", "size": 12, "color": ORANGE}
     fig.add_trace(points([evidence.difference], ["mean"], "best", ["mean with its 95 % interval"], marker=mean, **bars))
+    if evidence.equivalence:
+        zone = {"fillcolor": GRID, "opacity": 0.6, "line_width": 0, "layer": "below"}
+        fig.add_vrect(-evidence.equivalence, evidence.equivalence, **zone)
+    fig.add_vline(x=0, line={"color": INK, "width": 1})  # after the traces: empty panels get no lines
     fig.update_yaxes(title_text="pair", type="category", autorange="reversed", categoryarray=[*names, "mean"])
     title = f"gain in {label(evidence.metric)} (right of 0: tuned is better)"
     return fig.update_xaxes(title_text=title, rangemode="tozero")

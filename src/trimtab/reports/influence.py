@@ -76,14 +76,21 @@ Rows = list[list[str]]
 
 def parameter_rows(i: Influence) -> Rows:
     """Parameter, importance, variance by itself, with others, best value, how far it may move."""
-    return [
-        [n, percent(i.importance[n]), band(i.sobol[n]), band(i.totals[n]), *_range(i.safe.get(n))] for n in i.ranked
-    ]
+    return [[n, share(i.importance[n]), band(i.sobol[n]), band(i.totals[n]), *_range(i.safe.get(n))] for n in i.ranked]
 
 
 def band(i: Index) -> str:
     """An index with its interval, in percent."""
-    return f"{percent(i.value)} ({number(100 * i.low, 2)} to {number(100 * i.high, 2)})"
+    return f"{share(i.value)} ({round(100 * i.low)} to {round(100 * i.high)})"
+
+
+def share(x: float) -> str:
+    """In whole percent: the trials seldom tell more."""
+    return "< 1 %" if 0 < x < 0.005 else f"{round(100 * x)} %"
+
+
+HEAD = ("Parameter", "Importance", "Variance by itself", "With others", "Best", "Does as well")
+"""Of `parameter_rows`."""
 
 
 def _range(s: Safe | None) -> tuple[str, str]:

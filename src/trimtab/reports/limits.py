@@ -38,6 +38,9 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
         said.append("No baseline: nothing says how good the best is.")
     elif facts.reference is None:
         said.append("The baseline has no result: comparisons and limits relative to it are unknown.")
+    elif broken := [c for c in facts.spec.constraints if c.excess(facts.reference, facts.reference) > 0]:
+        texts = ", ".join(f"{c.text} (it has {number(facts.reference[c.metric])})" for c in broken)
+        said.append(f"The baseline itself breaks a limit: {texts}.")
     return said
 
 

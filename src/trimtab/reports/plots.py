@@ -35,7 +35,7 @@ class Plots:
         return figures.importance(*self._load())
 
     def timeline(self) -> Figure:
-        """When each trial ran, and on which worker."""
+        """When each trial ran, and what ran at the same time."""
         return figures.timeline(*self._load())
 
     def pareto(self, goals: tuple[int, int] = (0, 1)) -> Figure:

@@ -141,7 +141,8 @@ def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
 def _workers(events: Sequence[Event]) -> str:
     """How many workers the calls of run and evidence had."""
     had = Counter(e.body["workers"] for e in events if e.kind == "run" and e.body["workers"])
-    return ", ".join(f"{w} in {plural(n, 'call')}" for w, n in had.items()) or "asked and told by hand"
+    calls = (f"{plural(w, 'worker')} in {'each of ' if n > 1 else ''}{plural(n, 'call')}" for w, n in had.items())
+    return ", ".join(calls) or "asked and told by hand"
 
 
 def budget_text(b: Budget) -> str:
@@ -224,7 +225,7 @@ def evidence_pairs(facts: Facts, e: Evidence) -> Pairs:
         ("Difference", f"{difference}, 95 % interval {low} to {high}; positive is better"),
         ("Test", e.test),
         ("P(better)", percent(e.p_better)),
-        ("P(practically equivalent)", percent(e.p_equivalent) + f" (within ±{number(e.equivalence)})"),
+        ("P(practically equivalent)", _equivalent(e)),
         ("P(worse)", percent(e.p_worse)),
         ("Pairs", f"{len(e.pairs)} complete, {e.failed_pairs} left out because a run failed"),
     ]
@@ -234,6 +235,12 @@ def evidence_pairs(facts: Facts, e: Evidence) -> Pairs:
         text = f"{number(found.metrics[e.metric])} in the search, {after} in fresh runs; optimism {signed(gap)}"
         said.append(("Search against fresh runs", text))
     return said
+
+
+def _equivalent(e: Evidence) -> str:
+    if not e.equivalence:
+        return "not asked: no zone of practical equivalence was set"
+    return f"{percent(e.p_equivalent)} (within ±{number(e.equivalence)})"
 
 
 def pair_rows(e: Evidence) -> Rows:
