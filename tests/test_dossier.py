@@ -10,9 +10,12 @@ from pathlib import Path
 import docx
 import pytest
 from document_checker import Page, checked, traced
+from hypothesis import given
+from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.dossier.frameworks import names
+from trimtab.dossier.sketch import WIDTH, strip
 from trimtab.errors import SpecError
 
 CARD = {
@@ -223,8 +226,22 @@ def test_the_same_document_for_word_has_the_boxes_and_the_figures(study):
     assert "ranking accounts" in cells
     assert cells.count("[ to be filled in by a person ]") > 20
     headings = [p.text for p in paper.paragraphs if p.style.name == "Heading 2"]
-    assert len(headings) == 46
+    appendix = ["25  All trials, reconciled", "27  Benefit on runs that the search never saw"]
+    assert (len(headings), headings[46:]) == (46 + 2, appendix)
+    drawn = [p.text for p in paper.paragraphs if p.style.name == "Heading 3"]
+    assert drawn[:3] == ["Gain in every pair", "Where the gain comes from", "How far each parameter may move"]
+    assert any(cell.count("█") > 5 for cell in cells)
     assert study.verify("a.docx") == []
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.floats(0, 1))
+def test_a_drawing_puts_marks_where_they_belong(low, length, share):
+    at = low + share * length
+    line = strip((low, low + length), {at: "x"}, [(low, at, "█")])
+    assert len(line) == WIDTH
+    where = share if length > 1e-3 else line.index("x") / (WIDTH - 1)
+    assert abs(line.index("x") - where * (WIDTH - 1)) <= 0.51
+    assert line.count("█") == line.index("x") or low == low + length
 
 
 def test_the_command_line_finds_the_card_beside_the_study_file(tmp_path):

@@ -1,4 +1,4 @@
-"""The document as DOCX, for reviewers who comment and fill in by hand. Figures are in the HTML; their numbers are here."""
+"""The document as DOCX, for reviewers who comment and fill in by hand. Figures are drawn in characters; in full in the HTML."""
 
 import io
 import zipfile
@@ -12,6 +12,7 @@ from ..words import moment
 from .facts import Item, Table
 from .frameworks import Framework
 from .record import items
+from .sketch import Sketch, sketches
 from .snapshot import Snapshot
 
 EMPTY = "[ to be filled in by a person ]"
@@ -46,6 +47,8 @@ def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
             paper.add_paragraph(f"{column}: {ref}")
         for id_ in section.items:
             _item(paper, by_id[id_])
+    _figures(paper, sketches(s.facts, s.evidence), f"event:{s.study.position}")
+    _appendix(paper, [by_id[id_] for section in framework.sections for id_ in section.items])
     paper.add_paragraph(f"Head of the chain: {s.study.head}. Evidence record: {made['sha256']}.")
     out = io.BytesIO()
     paper.save(out)
@@ -69,10 +72,33 @@ def _item(paper: Any, item: Item) -> None:
     if rows:
         _grid(paper, rows)
     for table in item.tables:
-        _table(paper, table)
+        if table.wide:
+            paper.add_paragraph(f"{table.title}: {len(table.rows)} rows, in the appendix.", style="Caption")
+        else:
+            _table(paper, table)
     if item.sources:
         shown = ", ".join(item.sources[:6]) + (f" and {len(item.sources) - 6} more" if len(item.sources) > 6 else "")
         paper.add_paragraph(f"From {shown}.", style="Caption")
+
+
+def _figures(paper: Any, drawn: Sequence[Sketch], source: str) -> None:
+    if drawn:
+        paper.add_heading("Figures", 1)
+    for d in drawn:
+        paper.add_heading(d.title, 3)
+        paper.add_paragraph(f"{d.caption} From {source}.", style="Caption")
+        _grid(paper, [tuple(row) for row in d.rows], widths=(1.8, 2.8, 1.4), font="Courier New")
+
+
+def _appendix(paper: Any, items: Sequence[Item]) -> None:
+    """The long tables, each once."""
+    if any(t.wide for i in items for t in i.tables):
+        paper.add_heading("Appendix", 1)
+    for item in items:
+        for table in item.tables:
+            if table.wide:
+                paper.add_heading(f"{item.number}  {item.title}", 2)
+                _table(paper, table)
 
 
 def _table(paper: Any, table: Table) -> None:
@@ -83,24 +109,30 @@ def _table(paper: Any, table: Table) -> None:
         paper.add_paragraph(f"The first {MOST} of {len(table.rows)}; all of them are in the HTML.", style="Caption")
 
 
-def _grid(paper: Any, rows: Sequence[tuple[str, ...]], head: bool = False) -> None:
-    """A table of texts; with `head` the first row is its head, else the first column."""
+def _grid(
+    paper: Any,
+    rows: Sequence[tuple[str, ...]],
+    head: bool = False,
+    widths: Sequence[float] = (),
+    font: str | None = None,
+) -> None:
+    """A table of texts; with `head` the first row is its head, else the first column. widths: inches of each column."""
     from docx.shared import Inches, Pt
 
     grid = paper.add_table(rows=0, cols=len(rows[0]), style="Table Grid")
     grid.autofit = False
-    widths = [Inches(w) for w in (_widths(rows) if head else (2.0, WIDTH - 2.0))]
-    for column, width in zip(grid.columns, widths, strict=True):
+    chosen = [Inches(w) for w in (widths or (_widths(rows) if head else (2.0, WIDTH - 2.0)))]
+    for column, width in zip(grid.columns, chosen, strict=True):
         column.width = width
     for i, row in enumerate(rows):
-        for cell, text, width, first in zip(
-            grid.add_row().cells, row, widths, (True, *[False] * len(row)), strict=False
-        ):
-            cell.width = width
+        for k, (cell, text) in enumerate(zip(grid.add_row().cells, row, strict=True)):
+            cell.width = chosen[k]
             run = cell.paragraphs[0].add_run(_printable(text))
-            run.bold = i == 0 if head else first
+            run.bold = i == 0 if head else k == 0
             run.italic = text == EMPTY
-            run.font.size = Pt(8 if head else 10)
+            run.font.size = Pt(8 if head or font else 10)
+            if font and k == 1:
+                run.font.name = font
 
 
 WIDTH = 6.0
@@ -108,9 +140,19 @@ WIDTH = 6.0
 
 
 def _widths(rows: Sequence[tuple[str, ...]]) -> list[float]:
-    """Inches of each column, by its longest text."""
-    longest = [min(max(len(text) for text in column) + 4, 44) for column in zip(*rows, strict=True)]
-    return [WIDTH * n / sum(longest) for n in longest]
+    """Inches of each column: room for its longest word, and a share of what is left by its longest text."""
+    columns = list(zip(*rows, strict=True))
+    words = [min(max(len(word) for text in column for word in text.split() or [""]), 40) + 2 for column in columns]
+    texts = [min(max(len(text) for text in column) + 3, 120) for column in columns]
+    left = max(0, WIDTH / _CHARACTER - sum(words))
+    wanted = [max(0, t - w) for t, w in zip(texts, words, strict=True)]
+    share = min(1.0, left / sum(wanted)) if sum(wanted) else 0.0
+    made = [w + share * more for w, more in zip(words, wanted, strict=True)]
+    return [WIDTH * m / sum(made) for m in made]
+
+
+_CHARACTER = 0.055
+"""Inches of a character of a table."""
 
 
 def _printable(text: str) -> str:

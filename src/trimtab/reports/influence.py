@@ -1,5 +1,6 @@
 """What explains the results of a study's first goal, worked out once for the figures and the tables of a document."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from ..evidence.sensitivity import Finding, Safe
 from ..explanation import Explanation
 from ..records import StudyRecord, Trial
 from ..space import Params
-from ..words import number, percent, plural, setting, signed, value
+from ..words import number, percent, plural, signed, value
 
 MOST_CURVES = 6
 """Parameters whose curve is drawn: those with the largest total index."""
@@ -136,9 +137,10 @@ def model_pairs(i: Influence) -> list[tuple[str, str]]:
 
 
 def curve_rows(d: Dependence) -> Rows:
-    """Value, mean, low and high end of the 90 % interval."""
-    return [[value(v), *(number(x) for x in row)] for v, *row in zip(d.values, d.mean, d.low, d.high, strict=True)]
+    """Value, mean, low and high end of the 90 % interval: at most MOST_ROWS of them, evenly spread."""
+    told = dict(zip(d.values, zip(d.mean, d.low, d.high, strict=True), strict=True))
+    step = math.ceil(len(told) / MOST_ROWS)
+    return [[value(v), *(number(x) for x in row)] for v, row in list(told.items())[::step]]
 
 
-def chosen(i: Influence) -> str:
-    return setting(i.best)
+MOST_ROWS = 8

@@ -1,0 +1,107 @@
+"""Figures drawn in characters, for documents that hold text alone: the same data as the figures of the HTML, row by row."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..evidence import Evidence
+from ..reports import influence
+from ..reports.axes import position
+from ..reports.facts import Facts
+from ..space import Choice
+from ..words import number, percent, signed
+
+WIDTH = 41
+MOST = 24
+"""Rows of one figure."""
+BAR, LINE, REST = "█", "─", "·"
+ZERO, DOT, MEAN, BEST = "│", "●", "◆", "◉"
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A figure: (label, drawing, figures) for each row."""
+
+    title: str
+    caption: str
+    rows: Sequence[tuple[str, str, str]]
+
+
+def sketches(facts: Facts, e: Evidence | None) -> list[Sketch]:
+    """The figures that this study has something to show in."""
+    told = facts.influence
+    made = [_gain(e)] if e is not None and e.pairs else []
+    if told is not None:
+        made += [s for s in (_path(told), _safe(facts, told), _importance(told)) if s.rows]
+    return [*made, _history(facts)] if facts.incumbents() else made
+
+
+def strip(ends: tuple[float, float], marks: Mapping[float, str], bars: Iterable[tuple[float, float, str]] = ()) -> str:
+    """A line of WIDTH characters from one end to the other: bars (from, to, character), then marks over them."""
+    low, high = ends
+    line = [" "] * WIDTH
+    for a, b, c in bars:
+        first, last = sorted((_cell(a, low, high), _cell(b, low, high)))
+        line[first : last + 1] = c * (last + 1 - first)
+    for at, c in marks.items():
+        line[_cell(at, low, high)] = c
+    return "".join(line)
+
+
+def _cell(x: float, low: float, high: float) -> int:
+    share = (x - low) / (high - low) if high > low else 0.5
+    return min(WIDTH - 1, max(0, round(share * (WIDTH - 1))))
+
+
+def _gain(e: Evidence) -> Sketch:
+    gains = [(t - b) if e.maximize else (b - t) for b, t in e.pairs]
+    low, high = (v if abs(v) < float("inf") else e.difference for v in e.interval)
+    ends = min(0.0, low, *gains), max(0.0, high, *gains)
+    rows = [(f"{i + 1}", strip(ends, {0.0: ZERO, g: DOT}), signed(g)) for i, g in enumerate(gains[:MOST])]
+    mean = strip(ends, {0.0: ZERO, e.difference: MEAN}, [(low, high, LINE)])
+    caption = (
+        f"Tuned less baseline in {e.metric}, right of {ZERO} is better; {MEAN} is the mean with its 95 % interval."
+    )
+    return Sketch("Gain in every pair", caption, [*rows, ("mean", mean, signed(e.difference))])
+
+
+def _path(i: influence.Influence) -> Sketch:
+    levels = [0.0]
+    for s in i.ablation:
+        levels.append(levels[-1] + s.gain)
+    ends = min(levels), max(levels)
+    rows = [
+        (change, strip(ends, {0.0: ZERO}, [(a, b, BAR)]), gain)
+        for (change, gain, _), a, b in zip(influence.path_rows(i), levels, levels[1:], strict=False)
+    ]
+    caption = f"From the baseline ({ZERO}) to the best setting: what each change adds to {i.metric}, by the model."
+    return Sketch("Where the gain comes from", caption, rows[:MOST])
+
+
+def _safe(facts: Facts, i: influence.Influence) -> Sketch:
+    rows = []
+    for name, s in i.safe.items():
+        p = facts.spec.space.params[name]
+        if isinstance(p, Choice):
+            marks = {position(p, v): DOT if v in s.options else "○" for v in p.options}
+            bars = [(0.0, 1.0, REST)]
+        else:
+            marks = {}
+            bars = [(0.0, 1.0, REST), (position(p, s.low), position(p, s.high), BAR)]
+        rows.append((name, strip((0.0, 1.0), {**marks, position(p, s.at): BEST}, bars), influence.span(s)))
+    caption = f"{BEST} the best, {BAR} and {DOT} what does as well, the others staying; from end to end of the range."
+    return Sketch("How far each parameter may move", caption, rows[:MOST])
+
+
+def _importance(i: influence.Influence) -> Sketch:
+    ranked = sorted(i.importance.items(), key=lambda item: -item[1])
+    rows = [(n, strip((0.0, 1.0), {}, [(0.0, v, BAR)] if v > 0 else []), percent(v)) for n, v in ranked[:MOST]]
+    return Sketch("What the best trials have in common", "Share in what separates the best tenth of the trials.", rows)
+
+
+def _history(facts: Facts) -> Sketch:
+    goal, best = facts.spec.goals[0], facts.incumbents()
+    values = [t.metrics[goal.metric] for t in best]
+    ends = min(values), max(values)
+    shown = list(zip(best, values, strict=True))[-MOST:]
+    rows = [(f"trial {t.number}", strip(ends, {v: DOT}), number(v)) for t, v in shown]
+    return Sketch(f"Best feasible {goal.metric} so far", "Each trial that was better than all before it.", rows)
