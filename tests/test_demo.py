@@ -72,7 +72,28 @@ def test_every_setting_makes_a_model():
         assert credit.model(small, seed=1).fit(X, y).predict_proba(X).shape == (400, 2)
 
 
-@pytest.mark.parametrize("asked", [Asked(SMALL), Asked(SMALL, purpose=Purpose.CERTIFY, replicate=3)])
+def test_the_finalists_are_measured_again_on_the_rows_of_the_search():
+    again = np.concatenate([np.concatenate(split) for split in credit.rehearsal()])
+    assert set(again) == set(np.concatenate([np.concatenate(split) for split in credit.tuning()]))
+    assert len(credit.rehearsal()) == len(credit.reserve()) == credit.FOLDS
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_the_limit_is_on_the_size_that_a_setting_can_lead_to(stopped):
+    """Early stopping ends later on more rows, so that the size on the rows of the search would say nothing."""
+    params = {**SMALL, "max_iter": 60, "learning_rate": 0.3, "early_stopping": stopped}
+    X, y = credit.table()
+    few = np.arange(8000)
+    size = credit.full_grown_kib(credit.model(params, 1).fit(X[few], y[few]), params, 1, few)
+    whole = credit.model({**params, "early_stopping": False}, 1).fit(X, y)
+    assert whole[-1].n_iter_ == 60
+    assert size == pytest.approx(credit.size_kib(whole), rel=0.05)
+    if stopped:
+        assert credit.model(params, 1).fit(X[:8000], y[:8000])[-1].n_iter_ < 60
+
+
+@pytest.mark.parametrize("asked", [Asked(SMALL), Asked(SMALL, purpose=Purpose.CERTIFY, replicate=3),
+                                   Asked(SMALL, purpose=Purpose.SELECT, replicate=3)])  # fmt: skip
 def test_the_objective_repeats_itself(asked):
     first = credit.objective(asked)
     assert first == credit.objective(asked)
@@ -92,6 +113,8 @@ def test_the_quick_demo_runs_in_any_folder_and_again_with_the_same_answer(tmp_pa
     assert {"baseline", "tuned", "difference", "decision", "model"} <= said.keys()
     assert "95 % interval" in said["difference"]
     assert "<html" in (tmp_path / lines[-1]).read_text()[:500]
+
+    assert "KiB" in said["model"]
 
     study = tt.Study("credit-default-quick", storage=f"sqlite:///{tmp_path}/here/trimtab.db")
     assert study.counts["done"] == 4

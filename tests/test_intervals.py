@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from trimtab.errors import SpecError
 from trimtab.evidence import across, certify, intervals
+from trimtab.goals import constraint
 
 several = st.lists(st.floats(-1e6, 1e6).map(lambda v: round(v, 6)), min_size=2, max_size=40).map(np.array)
 
@@ -107,6 +108,16 @@ def test_evidence_of_several_data_sets_is_put_together():
     assert found.p_better + found.p_equivalent + found.p_worse == pytest.approx(1)
     assert found.interval[0] < 0.5 < found.interval[1]
     assert "4 data sets" in found.text()
+
+
+def test_a_limit_that_is_broken_on_one_data_set_is_broken():
+    pairs = [({"auc": 0.0}, {"auc": 1 + i / 10, "size": 9}) for i in range(6)]
+    kept, broken = (
+        certify("auc", True, {"a": 1}, {"a": 2}, 1, pairs, constraints=[constraint(f"size <= {limit}")])
+        for limit in (9, 8)
+    )
+    assert across([kept, kept]).decision == "proven"
+    assert across([kept, broken]).decision == "infeasible"
 
 
 @pytest.mark.parametrize(

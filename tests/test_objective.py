@@ -582,3 +582,12 @@ def test_commands_die_with_the_process_that_started_them(folder):
             break
         threading.Event().wait(0.05)
     assert not os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.parametrize("text", ["no Python (at all\n", "'''open\n", "  a\n b\n"])
+def test_a_function_whose_file_is_no_longer_python_is_known_by_its_code(tmp_path, text):
+    file = tmp_path / "page.md"
+    names = {}
+    exec(compile("def made(trial):\n    return 1.5\n", str(file), "exec"), names)
+    file.write_text(text)
+    assert source(names["made"], StudySpec("s", tt.Space(x=tt.Float(0, 1)), goals("loss", None))).fingerprint

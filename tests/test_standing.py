@@ -5,7 +5,6 @@ import pytest
 
 import trimtab as tt
 from trimtab.engine import Candidate
-from trimtab.evidence.selection import chosen
 from trimtab.evidence.worth import equal_trials, over_random
 from trimtab.goals import Goal
 from trimtab.records import Purpose, State, StudySpec, Trial
@@ -71,16 +70,6 @@ def test_few_results_and_infeasible_ones_are_no_ground_for_doubt():
     assert not standings(*tried(12, 0.15)).noisy
     assert standings(*tried(60, 0.15, feasible=False)).order == ()
     assert standings(*tried(60, 0.15, feasible=False)).best is None
-
-
-def test_fresh_runs_outweigh_what_the_search_supports_when_there_are_enough():
-    prior, sd = np.array([0.0, 0.1]), np.array([0.1, 0.1])
-    level = np.array([0.5, -0.5, 0.2, 0.0, 0.3, -0.4])  # of the seeds: the same for both
-    fresh = level + np.array([[0.3], [0.0]]) + 0.01 * np.random.default_rng(0).normal(size=(2, 6))
-    assert chosen(prior, sd, fresh, 0.1) == 1
-    assert chosen(prior, sd, np.full((2, 3), np.nan), 0.1) == 0
-    assert chosen(prior, sd, np.array([[np.nan, np.nan], [9.0, 9.0]]), 0.1) == 1  # the other one fails
-    assert chosen(np.array([0.0, 5.0]), sd, np.array([[1.0], [0.9]]), 0.5) == 0  # one noisy run is little
 
 
 def test_what_random_search_would_have_found_is_less():

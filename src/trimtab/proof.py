@@ -1,8 +1,9 @@
 """From a study's record to its certificate: select among the likely best, run the pairs, judge, and write it down.
 
-Two stages. *Select*: where noise hides which setting is best, the few likely ones run again on fresh seeds, the same for
-each (`select` trials). *Certify*: the one chosen runs against the baseline on seeds that no selection has seen (`certify`
-trials). What was fixed beforehand is recorded with the runs; looking again, or at another setting, is corrected for.
+Two stages. *Select*: where noise hides which setting is best, or whether it keeps the limits, the few likely ones race on
+fresh seeds, the same for each (`select` trials). *Certify*: the one chosen runs against the baseline on seeds that no
+selection has seen (`certify` trials). What was fixed beforehand is recorded with the runs; looking again, or at another
+setting, is corrected for.
 """
 
 import math
@@ -13,24 +14,26 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import engine, pairs, runner
 from .book import Book
 from .errors import SpecError
 from .evidence import Evidence, Finalist, Worth, certify
-from .evidence.selection import chosen
+from .evidence.race import ENOUGH, Entrants, race
 from .evidence.worth import equal_trials, over_random
-from .goals import Constraint, Goal
+from .goals import Constraint, Goal, Metrics
 from .records import OPEN, Change, Purpose, State, Trial
 from .space import Params
 from .standing import Standings, believed, standings
 from .words import number
 
-SELECT_RUNS = 4  # of each finalist
+POOL = 50  # settings that may enter a race when others break a limit
 STEP = 5  # pairs between two looks of a sequential certificate
 
 Crew = Callable[[], AbstractContextManager[runner.Staff]]
 Judge = Callable[..., Evidence]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -143,30 +146,77 @@ def _once(stack: ExitStack, crew: Crew) -> Callable[[], runner.Staff]:
 def _finalists(
     book: Book, question: Question, made: Standings, staff: Callable[[], runner.Staff]
 ) -> tuple[Finalist, ...]:
-    """The likely best, the chosen one first, after they were measured again; none where there is nothing to choose."""
-    likely = made.finalists(question.finalists) if question.tuned is None else []
-    if len(likely) < 2:
-        return ()
+    """Those that were measured again, the chosen one first; none where there is nothing to choose.
+
+    Where the study has limits even a clear winner runs again, and the next in order may follow it: on fresh seeds, or on
+    the rows of the certificate, a limit may not hold that held in the search.
+    """
     spec = book.spec
-    sides = [(c.trial.number, c.trial.complete(spec.assumed, spec.space)) for c in likely]
-    numbers = pairs.enqueue(book, Purpose.SELECT, sides, SELECT_RUNS, {})
+    limited = bool(spec.constraints) and not spec.deterministic
+    if question.tuned is not None or question.finalists == 1:
+        return ()
+    pool = made.finalists(question.finalists)
+    first = len(pool)
+    if limited:
+        pool += [s.candidate for s in made.order[:POOL] if s.candidate not in pool]
+    elif first < 2:
+        return ()
+    about = {s.candidate.trial.number: s for s in made.order}
+    before = engine.baseline_metrics(spec, book.ledger.baseline)
+    goal = spec.goals[0]
+    entrants = Entrants(
+        np.array([goal.loss({goal.metric: about[c.trial.number].mean}) for c in pool]),
+        np.array([about[c.trial.number].sd for c in pool]),
+        np.array([_beyond(spec.constraints, c.metrics, before) for c in pool]).reshape(len(pool), -1),
+        made.noise,
+    )
+    sides = [(c.trial.number, c.trial.complete(spec.assumed, spec.space)) for c in pool]
+    winner, runs = race(entrants, first, ENOUGH * question.finalists, lambda runs: _measured(book, sides, runs, staff))
+    losses, excess = _measured(book, sides, runs, staff)
+    ran = [winner, *(i for i in range(len(pool)) if runs[i] and i != winner)]
+    return tuple(_finalist(sides[i][0], -losses[i] if goal.maximize else losses[i], excess[i]) for i in ran)
+
+
+def _measured(
+    book: Book, sides: pairs.Sides, runs: Sequence[int], staff: Callable[[], runner.Staff]
+) -> tuple[Array, Array]:
+    """Losses (k, r) and how far beyond each limit (k, r, c) of so many `select` runs of each side; NaN without a run.
+
+    A limit relative to the baseline compares with the baseline's run on the same seed.
+    """
+    spec, r = book.spec, max(runs)
+    relative = spec.baseline is not None and any(c.relative for c in spec.constraints)
+    reference = [(0, spec.baseline)] if relative and spec.baseline is not None else []
+    groups = [([s for s, n in zip(sides, runs, strict=True) if n == count], count) for count in sorted({*runs} - {0})]
+    numbers = [
+        number
+        for group, count in [*groups, (reference, r)]
+        for number in pairs.enqueue(book, Purpose.SELECT, group, count, {})
+    ]
     if any(book.ledger.trials[n].state in OPEN for n in numbers):
         runner.certify(book, staff(), numbers)
-    have, goal = pairs.found(book.refresh(), Purpose.SELECT, sides), spec.goals[0]
-    losses = np.array(
-        [[goal.loss(pairs.metrics(have, s, i) or {}) for i in range(SELECT_RUNS)] for s in range(len(sides))]
-    )
-    about = {s.candidate.trial.number: s for s in made.order}
-    prior = np.array([goal.loss({goal.metric: about[n].mean}) for n, _ in sides])
-    sd = np.array([about[n].sd for n, _ in sides])
-    winner = chosen(prior, sd, losses, made.noise)
-    said = [_finalist(n, -row if goal.maximize else row) for (n, _), row in zip(sides, losses, strict=True)]
-    return (said[winner], *said[:winner], *said[winner + 1 :])
+    have = pairs.found(book.refresh(), Purpose.SELECT, sides)
+    beside = pairs.found(book.ledger, Purpose.SELECT, reference)
+    goal = spec.goals[0]
+    losses = np.full((len(sides), r), math.nan)
+    excess = np.full((len(sides), r, len(spec.constraints)), math.nan)
+    for side, count in enumerate(runs):
+        for i in range(count):
+            metrics = pairs.metrics(have, side, i) or {}
+            losses[side, i] = goal.loss(metrics)
+            excess[side, i] = _beyond(spec.constraints, metrics, pairs.metrics(beside, 0, i))
+    return losses, excess
 
 
-def _finalist(trial: int, values: Any) -> Finalist:
-    known = values[np.isfinite(values)]
-    return Finalist(trial, len(known), float(known.mean()) if len(known) else math.nan)
+def _beyond(constraints: Sequence[Constraint], metrics: Metrics, baseline: Metrics | None) -> list[float]:
+    return [c.excess(metrics, baseline) for c in constraints]
+
+
+def _finalist(trial: int, values: Array, excess: Array) -> Finalist:
+    """What its runs came to; `excess` (r, c)."""
+    known = np.isfinite(values)
+    broke = (np.nan_to_num(excess[known], nan=-1.0) > 0).any(axis=1)
+    return Finalist(trial, int(known.sum()), float(values[known].mean()) if known.any() else math.nan, int(broke.sum()))
 
 
 # --------------------------------------------------------------------------------------------------------- certify
@@ -211,7 +261,7 @@ def _run(
             runner.certify(book, staff(), numbers)
         have = pairs.found(book.refresh(), Purpose.CERTIFY, sides)
         found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in range(count)])
-        if found.decision != "not shown":
+        if found.decision in ("proven", "worse"):
             break
     return found
 

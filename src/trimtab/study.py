@@ -377,10 +377,10 @@ class Study(Audited):
     ) -> Evidence:
         """Measure the tuned setting against the baseline on fresh seeds, paired, and say what that shows.
 
-        Where noise hides which setting is best, up to `finalists` likely ones first run again (`select` trials) and one is
-        chosen. Then `replicates` pairs (20, unless the objective says otherwise) run as `certify` trials. No strategy,
-        stopping rule or `best` ever sees either, the budget does not count them, and runs that exist are not repeated. In
-        pair i both settings get the same trial.seed and trial.replicate == i.
+        Where noise hides which setting is best, or constraints must be kept, up to `finalists` likely ones first race
+        (`select` trials) and one is chosen. Then `replicates` pairs (20, unless the objective says otherwise) run as
+        `certify` trials. No strategy, stopping rule or `best` ever sees either, the budget does not count them, and runs
+        that exist are not repeated. In pair i both settings get the same trial.seed and trial.replicate == i.
 
         metric: one goal; all of them, corrected for their number, unless named. tuned: number of the trial to certify,
         without a selection. test_train_ratio: test rows over training rows when pairs share training data, as folds do

@@ -115,7 +115,7 @@ def protocol(s: Snapshot) -> list[Part]:
     if s.evidence is None:
         return [*made, Missing("No test on runs that the search never saw (study.evidence).")]
     said = (f"event:{s.of('evidence')[-1].position}",)
-    rule = "proven when the two-sided 95 % interval lies above 0"
+    rule = "proven when the two-sided 95 % interval lies above 0 and each limit held in at least 95 % of the pairs"
     return [*made, Fact("Test", s.evidence.test, said), Fact("Rule of decision", rule, said)]
 
 

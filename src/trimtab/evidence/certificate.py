@@ -19,11 +19,29 @@ FEW = 5  # pairs below which the interval leans on normality
 
 @dataclass(frozen=True)
 class ConstraintCheck:
-    """How the tuned setting kept a constraint: its mean of the metric, and the share of pairs in which it held."""
+    """How the tuned setting kept a constraint: its mean of the metric, the share of the pairs in which it held, how many
+    pairs that were, and the 95 % interval of the share among all such runs."""
 
     text: str
     mean: float
     held: float
+    pairs: int = 0
+    interval: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def kept(self) -> bool:
+        """Whether it held in at least 95 % of the pairs."""
+        return self.held >= LEVEL
+
+    @property
+    def said(self) -> str:
+        """In words: "held in 19 of 20 pairs (75.1 to 99.9 % of such runs)"."""
+        if not self.pairs:
+            return f"held in {percent(self.held)} of pairs"
+        low, high = (number(100 * v, 3) for v in self.interval)
+        return (
+            f"held in {round(self.held * self.pairs)} of {plural(self.pairs, 'pair')} ({low} to {high} % of such runs)"
+        )
 
 
 @dataclass(frozen=True)
@@ -39,11 +57,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Finalist:
-    """A setting that was measured again before one was chosen: its trial, how many such runs, and their mean."""
+    """A setting that was measured again before one was chosen: its trial, how many such runs, their mean, and how many of
+    them broke a limit."""
 
     trial: int
     runs: int
     mean: float
+    broke: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,11 +88,13 @@ class Evidence:
     mean, positive when tuned is better whatever the direction, `interval` its two-sided 95 % interval. `p_better`,
     `p_equivalent` and `p_worse` use the zone of practical equivalence, +-`equivalence` in the metric's unit (NaN when
     there are fewer than two pairs). `decision`: "proven" when the interval is above 0, "worse" when it is below 0, else
-    "not shown"; with a `minimum_effect` "proven" means above that. `constraints`: one check each, over the same pairs.
+    "not shown"; with a `minimum_effect` "proven" means above that. What would be proven is "infeasible" where the tuned
+    setting is not shown to keep a constraint in at least 95 % of the pairs. `constraints`: one check each, over the same pairs.
     `notices`: what a reader must know beside it.
 
     `protocol`: "seeds", "folds" or "hold-out". `compared`: how many comparisons share the 95 %, by Bonferroni's
-    correction. `sequential`: the interval holds however often one looks. `more`: pairs that would probably (80 %) show a
+    correction. `sequential`: the interval holds however often one looks. `reserve`: the part of the error that the
+    interval leaves unspent (0.5: a textbook interval at 97.5 %). `more`: pairs that would probably (80 %) show a
     gain of this size, 0 if it is shown, None if none would; `detectable`: the gain that so many pairs show with that
     probability. `goals`: the other goals. `finalists`: what was measured again before the tuned setting was chosen.
     """
@@ -98,6 +120,7 @@ class Evidence:
     minimum_effect: float = 0.0
     compared: int = 1
     sequential: bool = False
+    reserve: float = 0.0
     more: int | None = None
     detectable: float = math.nan
     goals: tuple[Comparison, ...] = ()
@@ -128,11 +151,18 @@ class Evidence:
         kind = "always-valid paired t interval (Wang & Ramdas 2023)" if self.sequential else "paired Student t"
         said = f"{kind} over {count}, two-sided 95 % interval{each}"
         if self.test_train_ratio == 0:
-            return f"{said}; the pairs are taken as independent"
+            return f"{said}; the pairs are taken as independent{self._kept}"
         ratio = number(self.test_train_ratio, 3)
         return (
             f"{said}; variance corrected for overlapping training sets, n_test/n_train = {ratio} (Nadeau & Bengio 2003)"
         )
+
+    @property
+    def _kept(self) -> str:
+        if not self.reserve:
+            return ""
+        level = 100 * (1 - (1 - LEVEL) / self.compared * (1 - self.reserve))
+        return f"; {percent(self.reserve)} of the error is kept in reserve (the textbook interval at {number(level)} %)"
 
     def text(self) -> str:
         """Aligned lines for a terminal."""
@@ -153,10 +183,7 @@ class Evidence:
             ("probability", chances + zone),
             ("test", self.test),
             *self._beside(),
-            *(
-                ("constraint", f"{c.text}: held in {percent(c.held)} of pairs, mean {number(c.mean)}")
-                for c in self.constraints
-            ),
+            *(("constraint", f"{c.text}: {c.said}, mean {number(c.mean)}") for c in self.constraints),
             *(("note", notice) for notice in self.notices),
         ]
 
@@ -169,7 +196,7 @@ class Evidence:
         if self.decision == "not shown" and not math.isnan(self.detectable):
             lines.append(("power", self._power()))
         if len(self.finalists) > 1:
-            lines.append(("finalists", f"{len(self.finalists)} measured again, {_runs(self.finalists)} each"))
+            lines.append(("finalists", _raced(self.finalists)))
         if not math.isnan(self.optimism):
             lines.append(("optimism", f"{signed(self.optimism, 3)}: the search had said {number(self.worth.searched)}"))
         if not math.isnan(self.worth.over_random):
@@ -195,7 +222,8 @@ class Evidence:
         data["interval"] = [_finite(v) for v in self.interval]
         data["pairs"] = [list(p) for p in self.pairs]
         data["constraints"] = [
-            {**asdict(c), "mean": _finite(c.mean), "held": _finite(c.held)} for c in self.constraints
+            {**asdict(c), "mean": _finite(c.mean), "held": _finite(c.held), "interval": list(c.interval)}
+            for c in self.constraints
         ]
         data["notices"] = list(self.notices)
         data["goals"] = [
@@ -213,7 +241,14 @@ class Evidence:
         made["pairs"] = tuple((b, t) for b, t in data["pairs"])
         made["interval"] = _interval(data["interval"])
         made["constraints"] = tuple(
-            ConstraintCheck(c["text"], _number(c["mean"]), _number(c["held"])) for c in data["constraints"]
+            ConstraintCheck(
+                c["text"],
+                _number(c["mean"]),
+                _number(c["held"]),
+                c.get("pairs", 0),
+                _interval(c.get("interval", [0.0, 1.0])),
+            )
+            for c in data["constraints"]
         )
         made["notices"] = tuple(data["notices"])
         made["goals"] = tuple(
@@ -221,7 +256,7 @@ class Evidence:
             for c in data.get("goals", [])
         )
         made["finalists"] = tuple(
-            Finalist(f["trial"], f["runs"], _number(f["mean"])) for f in data.get("finalists", [])
+            Finalist(f["trial"], f["runs"], _number(f["mean"]), f.get("broke", 0)) for f in data.get("finalists", [])
         )
         made["worth"] = Worth(**{k: _number(v) for k, v in data.get("worth", {}).items()})
         return Evidence(**made)
@@ -233,6 +268,7 @@ _SAID = {
     "proven": "the tuned setting beats the baseline",
     "worse": "the tuned setting is worse than the baseline",
     "not shown": "no gain over the baseline could be shown",
+    "infeasible": "a gain, but by a setting that is not shown to keep its limits",
 }
 
 
@@ -249,5 +285,7 @@ def _interval(ends: Sequence[float | None]) -> tuple[float, float]:
     return -math.inf if low is None else low, math.inf if high is None else high
 
 
-def _runs(finalists: Sequence[Finalist]) -> str:
-    return plural(max(f.runs for f in finalists), "run")
+def _raced(finalists: Sequence[Finalist]) -> str:
+    broke = sum(f.broke > 0 for f in finalists)
+    out = f"; {plural(broke, 'setting')} broke a limit" if broke else ""
+    return f"{len(finalists)} measured again, {plural(sum(f.runs for f in finalists), 'run')} in a race{out}"

@@ -8,7 +8,7 @@ from ..errors import SpecError
 from ..words import estimate, number, percent, plural
 from .certificate import LEVEL, Evidence
 from .intervals import Interval, identical, random_effects
-from .judgement import decided, gains
+from .judgement import decided, gains, within
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
         found.equivalent,
         found.worse,
         between,
-        decided(found.interval),
+        within(decided(found.interval), [c for e in evidence for c in e.constraints]),
     )
 
 

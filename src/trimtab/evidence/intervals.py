@@ -12,6 +12,7 @@ that an interval may miss; z the half-width of the zone of practical equivalence
   variance g over the standardised effect, the likelihood ratio of the t-statistic is a martingale whatever the variance,
   so that by Ville's inequality the set where it stays below 1 / alpha holds the mean at all J at once.
 * one hold-out set: percentiles of the bootstrap over its rows.
+* shares (how often a limit held): the exact interval of Clopper and Pearson (1934, Biometrika 26).
 * several data sets: a random-effects mean, with the interval of Hartung and Knapp (2001, Statistics in Medicine 20).
 """
 
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import betaincinv, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -126,6 +127,13 @@ def bootstrap(
     counts = (values > zone).sum(), (values < -zone).sum()
     better, worse = (float((c + 0.5) / (len(values) + 1)) for c in counts)  # of a thousand none is not never
     return Estimate(mean, (float(low), float(high)), better, max(0.0, 1 - better - worse), worse)
+
+
+def share(held: int, of: int, alpha: float) -> Interval:
+    """The interval of a share of which `held` of `of` runs were seen."""
+    low = float(betaincinv(held, of - held + 1, alpha / 2)) if held else 0.0
+    high = float(betaincinv(held + 1, of - held, 1 - alpha / 2)) if held < of else 1.0
+    return low, high
 
 
 def random_effects(

@@ -20,6 +20,7 @@ from .certificate import FEW, HOLDOUT, LEVEL, Comparison, ConstraintCheck, Evide
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
+RESERVE = 0.5  # part of the error that the interval of independent pairs leaves unspent
 Pair = tuple[Metrics | None, Metrics | None]
 _SAME_RUNS = "the replicates are identical: the objective seems to ignore trial.seed, so they say nothing about noise"
 _SAME_DIFFERENCES = "all differences are identical: the seeds move both settings alike, so they say nothing about noise"
@@ -46,19 +47,18 @@ def certify(
 
     test_train_ratio: n_test / n_train of the folds, 0 for independent seeds. equivalence: half-width of the zone of
     practical equivalence, in the metric's unit. minimum_effect: the gain that "proven" needs, in the metric's unit.
-    baseline_metrics: what relative constraints refer to; None: the baseline's run in the same pair. compared: how many
-    settings are compared with the baseline; `others`: further goals, for which the interval is corrected too.
-    sequential: pairs are added until the answer satisfies. Raises SpecError for what is negative or not finite.
-    """
+    baseline_metrics: what relative constraints refer to; None: the baseline's run in the same pair. compared: settings
+    compared with the baseline; `others`: further goals, for which the interval is corrected too. sequential: pairs are
+    added until the answer satisfies. Raises SpecError for what is negative or not finite."""
     _checked(test_train_ratio=test_train_ratio, equivalence=equivalence, minimum_effect=minimum_effect)
-    complete = _complete(pairs, metric)
-    values = tuple((float(b[metric]), float(t[metric])) for b, t in complete)
+    values = tuple((float(b[metric]), float(t[metric])) for b, t in _complete(pairs, metric))
     d = gains(values, maximize)
-    alpha = (1 - LEVEL) / (compared := compared * (1 + len(others)))
+    reserve = 0.0 if test_train_ratio or sequential else RESERVE  # those two are wide by themselves
+    alpha = (1 - LEVEL) * (1 - reserve) / (compared := compared * (1 + len(others)))
     found = _estimate(d, test_train_ratio, equivalence, alpha, sequential)
-    checks = [_check(c, complete, baseline_metrics) for c in constraints]
+    checks = tuple(_check(c, _complete(pairs, metric), baseline_metrics) for c in constraints)
     same = dict(baseline) == dict(tuned)
-    decision = "not shown" if same else decided(found.interval, minimum_effect)
+    gain = "not shown" if same else decided(found.interval, minimum_effect)
     return Evidence(
         metric,
         maximize,
@@ -72,16 +72,17 @@ def certify(
         p_equivalent=found.equivalent,
         p_worse=found.worse,
         equivalence=equivalence,
-        decision=decision,
+        decision=within(gain, checks),
         test_train_ratio=test_train_ratio,
         failed_pairs=len(pairs) - len(values),
-        constraints=tuple(checks),
+        constraints=checks,
         notices=tuple(_notices(metric, pairs, values, d, same, checks)),
         protocol="folds" if test_train_ratio else "seeds",
         minimum_effect=minimum_effect,
         compared=compared,
         sequential=sequential,
-        more=0 if decision == "proven" else _more(d, test_train_ratio, minimum_effect, alpha),
+        reserve=reserve,
+        more=0 if gain == "proven" else _more(d, test_train_ratio, minimum_effect, alpha),
         detectable=intervals.detectable(d, test_train_ratio, alpha),
         goals=tuple(_compare(g, pairs, test_train_ratio, alpha, sequential) for g in others),
     )
@@ -137,6 +138,11 @@ def decided(interval: tuple[float, float], minimum_effect: float = 0.0) -> str:
     return "proven" if low > minimum_effect else "worse" if high < 0 else "not shown"
 
 
+def within(gain: str, checks: Sequence[ConstraintCheck]) -> str:
+    """The decision on a gain under limits: what would be proven is "infeasible" unless all of them are kept."""
+    return "infeasible" if gain == "proven" and not all(c.kept for c in checks) else gain
+
+
 def _more(d: Array, ratio: float, effect: float, alpha: float) -> int | None:
     """How many pairs beyond those of d would probably settle it; None: no number would."""
     needed = intervals.pairs_needed(d, ratio, effect, alpha)
@@ -177,7 +183,7 @@ def _check(c: Constraint, complete: Sequence[tuple[Metrics, Metrics]], reference
     excess = np.array([c.excess(t, b if reference is None else reference) for b, t in complete])
     held = excess[~np.isnan(excess)] <= 0
     mean, share = (float(np.mean(v)) if len(v) else math.nan for v in (means, held))
-    return ConstraintCheck(c.text, mean, share)
+    return ConstraintCheck(c.text, mean, share, len(held), intervals.share(int(held.sum()), len(held), 1 - LEVEL))
 
 
 def _notices(

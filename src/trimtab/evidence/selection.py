@@ -1,37 +1,101 @@
-"""Which of a few finalists is measured to be the best: what the search supports, and fresh runs, taken together.
+"""What fresh runs and the search together say of a few finalists: which is the best, and which keep their limits.
 
-Every finalist runs again on the same fresh seeds. The runs' own level may differ from the search's (other splits, other
-rows), so both are compared by their differences between finalists only.
+Finalists run again on fresh seeds, the same for all of them; not all have equally many runs. The runs' own level may
+differ from the search's (other splits, other rows), so losses are compared by their differences between finalists only,
+and limits by what the search's value plus a common shift leads to expect.
 
-Notation: k finalists, r runs each; prior means (k,) and standard deviations (k,) of their losses from the search, the
-fresh losses (k, r), NaN where a run failed.
+Notation: k finalists, up to r runs each, c limits; prior means (k,) and standard deviations (k,) of their losses from the
+search, fresh losses (k, r), how far each run was beyond a limit (k, r, c) and how far the search says (k, c); NaN where a
+run failed or was never made. A limit is kept where that is at most 0.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtr
 
 Array = NDArray[np.float64]
+_WEIGHT = 2.0  # runs that the search's estimate of the noise is worth
 
 
-def chosen(prior: Array, sd: Array, losses: Array, noise: float) -> int:
-    """The index of the finalist with the lowest posterior mean; the first on ties, 0 where no fresh run ended well.
+@dataclass(frozen=True)
+class Posterior:
+    """Means (k,) of the losses and their covariance (k, k). Only differences between finalists have a meaning."""
 
-    The noise of a difference comes from the fresh runs once the part that all finalists share in a seed is taken out;
-    where too few ended, from the search (`noise`, NaN if unknown).
+    mean: Array
+    covariance: Array
+
+    def ahead(self, of: int) -> Array:
+        """The chance (k,) that each finalist is better than this one."""
+        own = np.diag(self.covariance)
+        variance = np.maximum(own + own[of] - 2 * self.covariance[of], 1e-300)
+        return np.asarray(ndtr((self.mean[of] - self.mean) / np.sqrt(variance)))
+
+
+def posterior(prior: Array, sd: Array, losses: Array, noise: float) -> Posterior:
+    """The losses of all finalists, from the search and the fresh runs.
+
+    Loss of finalist i in seed j: a_i + b_j + e_ij with e ~ N(0, s^2), a ~ N(prior + level, sd^2), seeds b and level
+    unknown (flat). Each seed adds (I - 1/n 11') / s^2 over its n runs to the precision of a; the prior adds D - D11'D / 1'D1
+    with D = 1 / sd^2. s^2 comes from the fresh runs, and as from `_WEIGHT` of them from the search (`noise`, NaN if unknown).
     """
-    runs = (~np.isnan(losses)).sum(1)
-    if not runs.any():
-        return 0
-    level = losses - np.nanmean(losses, axis=0, keepdims=True)  # the seeds' part is gone
-    means = np.array([np.nanmean(row) if n else np.nan for row, n in zip(level, runs, strict=True)])
-    residual = level - means[:, None]
-    known = int(runs.sum() - losses.shape[1] - (runs > 0).sum() + 1)
-    variance = float(np.nansum(residual**2)) / known if known > 1 else noise**2
-    if not np.isfinite(variance):
-        variance = float(np.nanmean(sd**2))
-    prior = prior - prior[runs > 0].mean()
-    trust = 1 / np.maximum(sd**2, 1e-300)
-    fresh = np.where(runs > 0, runs / max(variance, 1e-300), 0.0)
-    posterior = (trust * prior + fresh * np.nan_to_num(means)) / (trust + fresh)
-    posterior[runs == 0] = np.inf  # it failed each time
-    return int(np.argmin(posterior))
+    sd = np.maximum(sd, 1e-3 * max(float(np.ptp(prior)), 1e-12))
+    D = 1 / sd**2
+    precision = np.diag(D) - np.outer(D, D) / D.sum()
+    weighted = precision @ prior
+    variance = max(_variance(losses, noise, float(np.mean(sd**2))), 1e-6 * float(np.mean(sd**2)))
+    for y in losses.T:
+        seen = np.flatnonzero(~np.isnan(y))
+        if len(seen) > 1:
+            centred = (np.eye(len(seen)) - 1 / len(seen)) / variance
+            precision[np.ix_(seen, seen)] += centred
+            weighted[seen] += centred @ y[seen]
+    covariance = np.linalg.inv(precision + D.sum() / len(D) ** 2)  # the level, on which nothing depends
+    return Posterior(covariance @ weighted, covariance)
+
+
+def _variance(losses: Array, noise: float, otherwise: float) -> float:
+    """Variance of one run once finalists and seeds are taken out, by least squares."""
+    k, r = losses.shape
+    i, j = np.nonzero(~np.isnan(losses))
+    design = np.zeros((len(i), k + r))
+    design[np.arange(len(i)), i] = design[np.arange(len(i)), k + j] = 1.0
+    y = losses[i, j]
+    fit, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
+    free, error = len(y) - int(rank), float(np.sum((y - design @ fit) ** 2))
+    if np.isfinite(noise):
+        return (error + _WEIGHT * noise**2) / (free + _WEIGHT)
+    return error / free if free > 1 else otherwise
+
+
+def keeps(searched: Array, excess: Array) -> Array:
+    """The chance (k,) that a further run of each finalist keeps all limits; of those that have not run again too."""
+    chances = np.ones(len(searched))
+    for limit in range(searched.shape[1]):
+        chances *= np.nan_to_num(_kept(searched[:, limit], excess[:, :, limit]), nan=1.0)
+    return chances
+
+
+def _kept(x: Array, excess: Array) -> Array:
+    """Of one limit, by the t-distribution of a further run. NaN where nothing is known.
+
+    m_i, the mean of n_i runs, is shrunk towards x_i + shift, where shift is the mean of m_i - x_i and their variance
+    beyond the noise s^2 / n is by moments, but at least that of the noise: own runs count for half or more.
+    """
+    n = (~np.isnan(excess)).sum(1)
+    ran = n > 0
+    total, free = int(n.sum()), int(n.sum() - ran.sum())
+    if not free:  # nothing is known of the noise
+        return np.where(np.isnan(x), np.nan, np.where(x <= 0, 0.5, 0.0))
+    m = np.array([np.nanmean(row) if seen else 0.0 for row, seen in zip(excess, ran, strict=True)])
+    s2 = float(np.nansum((excess - m[:, None]) ** 2)) / free
+    noise = s2 * int(ran.sum()) / total  # of a mean
+    moved = (m - x)[ran & ~np.isnan(x)]
+    between = max(float(moved.var(ddof=1)) - noise if len(moved) > 1 else s2, noise)
+    expected = np.where(np.isnan(x), m[ran].mean(), x + (moved.mean() if len(moved) else 0.0))
+    own = np.where(ran, between / np.maximum(between + s2 / np.maximum(n, 1), 1e-300), 0.0)
+    mean = (1 - own) * expected + own * m
+    variance = s2 + np.where(ran, own * s2 / np.maximum(n, 1), between + noise)
+    known = np.asarray(stdtr(free, -mean / np.sqrt(np.maximum(variance, 1e-300))))
+    return np.where(variance > 0, known, mean <= 0)

@@ -5,6 +5,7 @@ import inspect
 import os
 import pickle
 from collections.abc import Iterator, Mapping
+from tokenize import TokenError
 from types import CodeType
 from typing import Any
 
@@ -30,7 +31,7 @@ def text_of(objective: Any) -> str:
     inner = _innermost(objective)
     try:
         return inspect.getsource(inner) + bound
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError, TokenError):  # the last two: the file has changed since, or is no Python
         code = getattr(inner, "__code__", None)
         return (name_of(objective) if code is None else _code_text(code)) + bound
 

@@ -44,6 +44,7 @@ def _decided(e: Evidence) -> str:
     said = {
         "proven": f"The tuned setting, trial {e.tuned_trial}, is better than the baseline by {span} {runs}",
         "worse": f"The tuned setting, trial {e.tuned_trial}, is worse than the baseline: {span} {runs}",
+        "infeasible": f"The tuned setting, trial {e.tuned_trial}, is not shown to keep its limits. Its gain: {span} {runs}",
         "not shown": f"A gain of the tuned setting, trial {e.tuned_trial}, over the baseline is not shown: {span} {runs}",
     }
     broken = [f" It broke {c.text!r} in {percent(1 - c.held)} of them." for c in e.constraints if c.held < 1]
@@ -81,7 +82,7 @@ def question(facts: Facts) -> Pairs:
         (
             "Rule of decision",
             "proven when the two-sided 95 % interval of tuned minus baseline, on runs that the search never saw, lies above 0; "
-            "worse when it lies below; else not shown",
+            "worse when it lies below; else not shown; infeasible when a limit held in fewer than 95 % of the pairs",
         ),
     ]
 

@@ -1,0 +1,81 @@
+"""The race of the finalists: runs are spent where they decide which setting is certified.
+
+All finalists run a few times; then only those run on that may still win, until one is left or the runs are spent. Who
+falls behind, or breaks a limit, is out; where the limits leave nobody, the next settings in order enter, by what the runs
+so far have taught of the limits. Every step is a function of the runs made so far, so that a race on record is run
+again without new runs. (Racing: Maron and Moore 1997, Artificial Intelligence Review 11; here by a Bayesian model.)
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .selection import Array, keeps, posterior
+
+Mask = NDArray[np.bool_]
+
+FIRST = 2  # runs of each finalist before anything is decided
+ENOUGH = 4  # runs after which a setting must be known to keep its limits
+SAFE = 0.98  # chance that a run keeps all limits, from which on the setting is trusted with them
+_BEATEN = 0.05  # chance to be better than the leader, below which a finalist is out
+
+Measure = Callable[[Sequence[int]], tuple[Array, Array]]
+"""Runs of each entrant that are wanted -> losses (k, r) and how far beyond each limit (k, r, c), NaN where there is none."""
+
+
+@dataclass(frozen=True)
+class Entrants:
+    """Settings in the order of the search: prior mean and standard deviation (k,) of their losses, how far the search
+    says they are beyond each limit (k, c), and the noise of one result (NaN if unknown)."""
+
+    prior: Array
+    sd: Array
+    searched: Array
+    noise: float
+
+
+def race(entrants: Entrants, first: int, most: int, measure: Measure) -> tuple[int, list[int]]:
+    """The winner, and how many runs each entrant had: `first` of them begin, all together run at most `most` times, and
+    as many more while nobody is trusted with the limits.
+
+    The winner has the lowest expected loss of those that are trusted to keep their limits; where none is, it is the one
+    that is most likely to keep them.
+    """
+    runs = [FIRST if i < first else 0 for i in range(len(entrants.prior))]
+    while True:
+        losses, excess = measure(runs)
+        expected = posterior(entrants.prior, entrants.sd, losses, entrants.noise)
+        kept = keeps(entrants.searched, excess)
+        lost = np.asarray(np.isnan(losses).all(axis=1))  # never run, or failed each time
+        further = _further(runs, expected.mean, expected.ahead, kept, lost)
+        cap = most if (kept[~lost] >= SAFE).any() else 2 * most
+        if not further or sum(runs) + sum(max(1, FIRST - runs[i]) for i in further) > cap:
+            return _winner(expected.mean, kept, lost), runs
+        for i in further:
+            runs[i] = max(FIRST, runs[i] + 1)
+
+
+def _further(runs: Sequence[int], mean: Array, ahead: Callable[[int], Array], kept: Array, lost: Mask) -> list[int]:
+    """Who runs on; nobody when it is settled."""
+    had = np.array(runs)
+    hopeful = kept >= np.where(had < ENOUGH, 0.5, SAFE)
+    able = np.flatnonzero(hopeful & ~lost)
+    if not len(able):
+        return [int(i) for i in np.flatnonzero((had == 0) & (kept >= 0.5))[:FIRST]]
+    leader = int(able[np.argmin(mean[able])])
+    rivals = [int(i) for i in able if i == leader or ahead(leader)[i] >= _BEATEN]
+    if len(rivals) == 1 and kept[leader] >= SAFE:
+        return []
+    least = min(had[rivals])
+    return [i for i in rivals if had[i] == least]
+
+
+def _winner(mean: Array, kept: Array, lost: Mask) -> int:
+    """0, the best of the search, where nobody ended well."""
+    ran = np.flatnonzero(~lost)
+    if not len(ran):
+        return 0
+    safe = ran[kept[ran] >= SAFE]
+    return int(safe[np.argmin(mean[safe])]) if len(safe) else int(ran[np.argmax(kept[ran])])

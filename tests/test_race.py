@@ -1,0 +1,180 @@
+"""The race of the finalists: the better one wins, runs go where they decide, limits bind, and nothing is asked twice."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trimtab.evidence.race import ENOUGH, SAFE, Entrants, race
+from trimtab.evidence.selection import keeps, posterior
+
+NAN = np.nan
+
+
+def measured(losses, excess=None):
+    """A `Measure` that deals out the columns of a table (k, r), and of limits (k, r, c)."""
+    excess = np.empty((*losses.shape, 0)) if excess is None else excess
+
+    def measure(runs):
+        made = np.arange(losses.shape[1]) < np.array(runs)[:, None]
+        return np.where(made, losses, NAN), np.where(made[:, :, None], excess, NAN)
+
+    return measure
+
+
+def entrants(prior, sd=0.1, searched=None, noise=0.1):
+    prior = np.array(prior, dtype=float)
+    searched = np.empty((len(prior), 0)) if searched is None else np.array(searched, dtype=float)[:, None]
+    return Entrants(prior, np.full(len(prior), sd), searched, noise)
+
+
+# ------------------------------------------------------------------------------------------------------- posterior
+
+
+def test_the_posterior_is_that_of_a_linear_model_with_unknown_seeds_and_level():
+    rng = np.random.default_rng(1)
+    prior, sd = np.array([0.0, 0.3, 0.1]), np.array([0.2, 0.1, 0.4])
+    y = rng.normal(size=(3, 4))
+    y[1, 2:] = y[2, 3] = NAN
+    i, j = np.nonzero(~np.isnan(y))
+    design = np.zeros((len(i), 8))  # a (3), the level of the prior, seeds (4)
+    design[np.arange(len(i)), i] = design[np.arange(len(i)), 4 + j] = 1
+    residual = y[i, j] - design @ np.linalg.lstsq(design, y[i, j], rcond=None)[0]
+    s2 = (residual @ residual + 2 * 0.5**2) / (len(i) - 6 + 2)
+    belief = np.zeros((3, 8))
+    belief[:, :3], belief[:, 3] = np.eye(3), -1
+    P = design.T @ design / s2 + belief.T @ np.diag(1 / sd**2) @ belief
+    wanted = np.linalg.pinv(P) @ (design.T @ y[i, j] / s2 + belief.T @ (prior / sd**2))
+    found = posterior(prior, sd, y, 0.5)
+    assert np.diff(found.mean) == pytest.approx(np.diff(wanted[:3]), rel=1e-6)
+    spread = np.linalg.pinv(P)[:3, :3]
+    contrast = np.array([1.0, -1.0, 0.0])
+    assert contrast @ found.covariance @ contrast == pytest.approx(contrast @ spread @ contrast, rel=1e-6)
+
+
+@given(st.integers(2, 5), st.integers(0, 2**16))
+def test_what_all_share_in_a_seed_changes_nothing(k, seed):
+    rng = np.random.default_rng(seed)
+    prior, y = rng.normal(size=k), rng.normal(size=(k, 4))
+    y[rng.random((k, 4)) < 0.3] = NAN
+    moved = y + rng.normal(size=4) * 10
+    one, other = (posterior(prior, np.full(k, 0.5), t, 1.0) for t in (y, moved))
+    assert np.diff(one.mean) == pytest.approx(np.diff(other.mean), abs=1e-6)
+    ahead = one.ahead(0)
+    assert ahead == pytest.approx(other.ahead(0), abs=1e-5)
+    assert ahead[0] == 0.5
+
+
+# ------------------------------------------------------------------------------------------------------ the winner
+
+
+def test_fresh_runs_outweigh_what_the_search_supports_when_there_are_enough():
+    level = np.array([0.5, -0.5, 0.2, 0.0, 0.3, -0.4])  # of the seeds: the same for both
+    fresh = level + np.array([[0.3], [0.0]]) + 0.01 * np.random.default_rng(0).normal(size=(2, 6))
+    assert race(entrants([0.0, 0.1], noise=0.01), 2, 12, measured(fresh))[0] == 1
+
+
+def test_who_fails_each_time_does_not_win_and_without_a_run_the_search_decides():
+    assert race(entrants([0.0, 0.1]), 2, 8, measured(np.full((2, 4), NAN)))[0] == 0
+    assert race(entrants([0.0, 0.1]), 2, 8, measured(np.array([[NAN] * 4, [9.0] * 4])))[0] == 1
+
+
+def test_runs_go_to_those_who_may_still_win():
+    rng = np.random.default_rng(2)
+    level = np.array([0.0, 0.02, 1.0, 1.0, 1.0])[:, None]
+    winner, runs = race(entrants([0.0] * 5, sd=1.0), 5, 20, measured(level + 0.1 * rng.normal(size=(5, 20))))
+    assert winner in (0, 1)
+    assert runs[2:] == [2, 2, 2]
+    assert runs[0] > 2
+    assert sum(runs) <= 20
+
+
+@settings(max_examples=50)
+@given(st.integers(2, 6), st.integers(0, 2**16), st.integers(12, 40), st.booleans())
+def test_a_race_stays_in_its_budget_and_runs_again_alike(k, seed, most, limited):
+    rng = np.random.default_rng(seed)
+    y, excess = rng.normal(size=(k, 2 * most)), rng.normal(rng.normal(), size=(k, 2 * most, int(limited)))
+    who = entrants(rng.normal(size=k), searched=rng.normal(size=k) if limited else None)
+    asked = []
+
+    def measure(runs):
+        asked.append(list(runs))
+        return measured(y, excess)(runs)
+
+    winner, runs = race(who, min(k, 5), most, measure)
+    assert sum(runs) <= (2 * most if limited else most)
+    assert runs[winner] >= 2
+    assert asked[-1] == runs
+    assert all(a <= b for one, other in pairwise(asked) for a, b in zip(one, other, strict=True))
+    assert race(who, min(k, 5), most, measured(y, excess)) == (winner, runs)
+
+
+def test_a_race_finds_the_better_setting_more_often_than_equal_runs_for_all():
+    rng, won = np.random.default_rng(4), np.zeros(2)
+    for _ in range(300):
+        true = rng.normal(0.0, 1.0, 5)
+        y = true[:, None] + rng.normal(0.0, 1.0, (5, 20))
+        who = entrants(np.zeros(5), sd=1.0, noise=1.0)
+        won += true[race(who, 5, 20, measured(y))[0]], true[np.argmin(y[:, :4].mean(1))]
+    assert won[0] < won[1]
+
+
+# ---------------------------------------------------------------------------------------------------------- limits
+
+
+def test_a_setting_that_breaks_its_limit_loses_to_the_next_in_order():
+    rng = np.random.default_rng(5)
+    true, over = np.array([0.0, 0.1, 0.2, 0.3]), np.array([5.0, 5.0, -30.0, -60.0])
+    excess = over[:, None, None] + rng.normal(size=(4, 12, 1))
+    who = entrants(true, searched=over - 8)  # the search, at another level, saw nothing wrong
+    winner, runs = race(who, 1, 24, measured(np.tile(true[:, None], (1, 12)), excess))
+    assert winner == 2
+    assert max(runs[:2]) <= runs[2]
+
+
+def test_a_setting_that_is_close_to_its_limit_is_not_trusted():
+    rng = np.random.default_rng(6)
+    excess = np.array([-0.5, -9.0])[:, None, None] + np.tile([-1.0, 1.0], 10)[:, None]
+    losses = np.array([[0.0], [0.1]]) + 0.01 * rng.normal(size=(2, 20))
+    winner, runs = race(entrants([0.0, 0.1], searched=[-1.0, -9.5]), 1, 20, measured(losses, excess))
+    assert winner == 1
+    assert runs[0] >= ENOUGH
+
+
+@pytest.mark.parametrize("over", [-1.0, 1.0])
+def test_a_single_entrant_wins_whatever_its_limits_say(over):
+    excess = np.full((1, 20, 1), over)
+    assert race(entrants([0.3], searched=[-1.0]), 1, 20, measured(np.zeros((1, 20)), excess)) == (0, [2])
+
+
+def test_where_all_break_the_limit_the_one_that_is_nearest_to_it_is_named():
+    excess = np.array([3.0, 1.0, 2.0])[:, None, None] + 0.1 * np.random.default_rng(7).normal(size=(3, 20, 1))
+    winner, _ = race(entrants([0.0, 0.0, 0.0], searched=[-1, -1, -1]), 3, 20, measured(np.zeros((3, 20)), excess))
+    assert winner == 1
+
+
+def test_limits_that_do_not_vary_are_known_after_two_runs():
+    excess = np.array([1.0, -1.0])[:, None, None] * np.ones((2, 4, 1))
+    assert keeps(np.array([[0.9], [-1.1]]), excess).tolist() == [0.0, 1.0]
+
+
+def test_a_limit_of_which_nothing_is_known_does_not_exclude():
+    nothing = np.full((2, 3, 1), NAN)
+    assert keeps(np.full((2, 1), NAN), nothing).tolist() == [1.0, 1.0]
+    assert keeps(np.array([[-1.0], [1.0]]), nothing).tolist() == [0.5, 0.0]
+
+
+def test_the_chance_to_keep_a_limit_is_what_further_runs_show():
+    """Of settings that are trusted with their limit, hardly any run breaks it."""
+    rng, chances, broke = np.random.default_rng(8), [], []
+    for _ in range(400):
+        centre = rng.normal(-2.0, 1.0, 5)
+        runs = centre[:, None] + rng.normal(size=(5, 4))
+        chances += keeps((centre + rng.normal(size=5))[:, None], runs[:, :, None]).tolist()
+        broke += (centre + rng.normal(size=5) > 0).tolist()
+    chances, broke = np.array(chances), np.array(broke)
+    assert broke[chances >= SAFE].mean() <= 1 - SAFE + 0.01
+    middle = (chances > 0.6) & (chances < 0.95)
+    assert broke[middle].mean() == pytest.approx(1 - chances[middle].mean(), abs=0.05)
