@@ -1,6 +1,7 @@
 """CMA-ES against independent oracles: the tutorial's update written as loops, sampling frequencies, exact margins."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from trimtab.strategies.coordinates import Coordinates
 seeds = st.integers(0, 2**32 - 1)
 some = settings(max_examples=25, deadline=None, derandomize=True)
 NO_CATEGORY = np.empty(0, dtype=np.intp)
+EVERYWHERE = (-np.inf, np.inf)
 
 
 def reals(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +61,7 @@ def test_two_updates_follow_the_tutorial(seed, n, lam):
 
     for g in range(2):
         V = m + sigma * rng.multivariate_normal(np.zeros(n), C, lam)
-        dist = cmaes.update(dist, V, np.empty((lam, 0)), np.zeros(lam, dtype=bool), reals, 0.1)
+        dist = cmaes.update(dist, V, np.empty((lam, 0)), np.zeros(lam, dtype=bool), reals, 0.1, EVERYWHERE)
         ys = [(v - m) / sigma for v in V]
         root = inv(np.real(sqrtm(C)))
         yw = sum(w * y for w, y in zip(weights[:mu], ys[:mu], strict=True))
@@ -86,7 +88,7 @@ def test_the_covariance_stays_positive_definite(seed):
     for _ in range(30):
         V = cmaes.sample(dist, 8, rng)[0]
         V = V[rng.permutation(8)]
-        dist = cmaes.update(dist, V, np.empty((8, 0)), rng.random(8) < 0.2, reals, 0.1)
+        dist = cmaes.update(dist, V, np.empty((8, 0)), rng.random(8) < 0.2, reals, 0.1, EVERYWHERE)
         assert np.linalg.eigvalsh(dist.C).min() > 0
 
 
@@ -98,7 +100,7 @@ def test_integers_keep_their_margin(seed, n):
     dist, lam = cmaes.start(rng.random(n), np.eye(n) * 1e-8, NO_CATEGORY), 8
     for _ in range(5):
         V = cmaes.sample(dist, lam, rng)[0]
-        dist = cmaes.update(dist, V, np.empty((lam, 0)), np.zeros(lam, dtype=bool), steps, 0.1)
+        dist = cmaes.update(dist, V, np.empty((lam, 0)), np.zeros(lam, dtype=bool), steps, 0.1, EVERYWHERE)
         low, up = steps(dist.mean)
         below, above = norm.cdf((low - dist.mean) / dist.sd), norm.sf((up - dist.mean) / dist.sd)
         inner, alpha = np.isfinite(low) & np.isfinite(up), 1 / (n * lam)
@@ -110,7 +112,7 @@ def test_a_distribution_that_has_its_margin_is_left_alone():
     rng = np.random.default_rng(0)
     dist, V = cmaes.start(np.full(3, 0.52), np.eye(3) * 0.04, NO_CATEGORY), rng.normal(0.52, 0.2, (8, 3))
     none, members = np.zeros(8, dtype=bool), np.empty((8, 0))
-    free, kept = (cmaes.update(dist, V, members, none, edges, 0.1) for edges in (reals, steps))
+    free, kept = (cmaes.update(dist, V, members, none, edges, 0.1, EVERYWHERE) for edges in (reals, steps))
     assert kept.mean == pytest.approx(free.mean)
     assert kept.sd == pytest.approx(free.sd)
 
@@ -124,7 +126,9 @@ def test_categories_stay_probabilities_above_their_floor(seed):
     for _ in range(40):
         V, Z = cmaes.sample(dist, 6, rng)
         assert (options - Z).min() > 0
-        dist = cmaes.update(dist, V, Z[np.argsort(Z.sum(1), kind="stable")], np.zeros(6, dtype=bool), reals, alpha)
+        dist = cmaes.update(
+            dist, V, Z[np.argsort(Z.sum(1), kind="stable")], np.zeros(6, dtype=bool), reals, alpha, EVERYWHERE
+        )
         assert dist.q.sum(1) == pytest.approx(np.ones(len(options)))
         for q, k in zip(dist.q, options, strict=True):
             assert q[:k].min() >= alpha / (k - 1) * (1 - 1e-9)
@@ -138,7 +142,7 @@ def test_one_categorical_step_is_the_natural_gradient_of_length_one():
     Z = np.array([[0, 1], [0, 0], [1, 1], [2, 2]])
     slope = sum(w * (np.eye(3)[z] - 1 / 3) for w, z in zip(cmaes.rates(1, 4).weights[:2], Z[:2], strict=True))
     target = dist.q + slope / math.sqrt((slope**2 / dist.q).sum())
-    found = cmaes.update(dist, np.empty((4, 0)), Z, np.zeros(4, dtype=bool), reals, 1e-9).q
+    found = cmaes.update(dist, np.empty((4, 0)), Z, np.zeros(4, dtype=bool), reals, 1e-9, EVERYWHERE).q
     target = np.maximum(target, 1e-9)
     assert found == pytest.approx(target / target.sum(1, keepdims=True), abs=1e-6)
 
@@ -156,7 +160,9 @@ def test_a_member_from_elsewhere_moves_the_mean_no_further_than_usual():
     dist = cmaes.start(np.full(2, 0.5), np.eye(2) * 1e-4, NO_CATEGORY)
     V = np.vstack([[[0.99, 0.99]], np.random.default_rng(0).normal(0.5, 0.01, (5, 2))])
     foreign = np.arange(6) == 0
-    near, far = (cmaes.update(dist, V, np.empty((6, 0)), f, reals, 0.1).mean for f in (foreign, foreign & False))
+    near, far = (
+        cmaes.update(dist, V, np.empty((6, 0)), f, reals, 0.1, EVERYWHERE).mean for f in (foreign, foreign & False)
+    )
     longest = dist.sigma * (math.sqrt(2) + 2 * 2 / 4)
     assert np.linalg.norm(near - 0.5) <= longest < np.linalg.norm(far - 0.5)
 
@@ -253,3 +259,37 @@ def test_the_order_puts_feasible_rows_first_and_failed_ones_last():
     C = np.array([[np.nan], [2.0], [-1.0], [0.5], [0.0], [np.nan]])
     rows = Rows(np.zeros((6, 4)), Y, C, np.ones(6), np.ones(6))
     assert ranked(Problem(REALS, constraints=1), rows, range(6)).tolist() == [4, 2, 3, 1, 5, 0]
+
+
+@some
+@given(seed=seeds, n=st.integers(1, 5))
+def test_the_mean_stays_in_the_box_and_steps_against_its_walls_are_no_progress(seed, n):
+    rng = np.random.default_rng(seed)
+    dist, none = random_distribution(rng, n), np.zeros(8, dtype=bool)
+    box = (np.zeros(n), np.ones(n))
+    for _ in range(5):
+        V = cmaes.sample(dist, 8, rng)[0]
+        V = V[np.argsort(V.sum(1), kind="stable")]
+        dist = cmaes.update(dist, V, np.empty((8, 0)), none, reals, 0.1, box)
+        assert (dist.mean >= 0).all()
+        assert (dist.mean <= 1).all()
+    still = replace(dist, mean=np.zeros(n), path_sigma=np.zeros(n), path_c=np.zeros(n))
+    down = still.mean - still.sd * rng.random((8, n))
+    after = cmaes.update(still, down, np.empty((8, 0)), none, reals, 0.1, box)
+    assert not after.mean.any()
+    assert not after.path_sigma.any()
+    assert after.sigma < still.sigma
+
+
+@pytest.mark.parametrize("corner", [0.0, 1.0])
+def test_an_optimum_in_a_corner_is_met_exactly(corner):
+    space = Space({f"x{i}": Float(0, 1) for i in range(6)})
+    made = strategy("cma")
+    state = made.init(Problem(space, seed=3))
+    for turn in range(60):
+        X = np.stack([p.x for p in made.ask(state, np.empty((0, 6)), 10, np.random.default_rng(turn))])
+        loss = ((X - corner) ** 2 @ np.arange(1.0, 7.0))[:, None]
+        if not loss.min():
+            return
+        state = made.tell(state, Rows(X, loss, np.empty((10, 0)), np.zeros(10), np.zeros(10)))
+    pytest.fail(f"the corner was not met: {loss.min()}")

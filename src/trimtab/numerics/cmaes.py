@@ -121,17 +121,19 @@ def sample(dist: Distribution, n: int, rng: np.random.Generator) -> tuple[Array,
     return V, np.minimum(below.sum(2), last).astype(np.intp)
 
 
-def update(dist: Distribution, V: Array, Z: Array | Ints, foreign: Mask, edges: Edges, alpha: float) -> Distribution:
+def update(
+    dist: Distribution, V: Array, Z: Array | Ints, foreign: Mask, edges: Edges, alpha: float, box: tuple[Array, Array]
+) -> Distribution:
     """The distribution after a population, best first.
 
     Members that are `foreign` (lam,), that is not drawn from `dist`, are brought so near that their step is no longer
     than usual. Categories leave their mode with a probability of `alpha` at least, integers their cell with 1/(N lam),
-    which M recommends and which measured better than `alpha`.
+    which M recommends and which measured better than `alpha`. The mean stays in the `box`, two arrays (N,).
     """
     lam, n = V.shape
     rate = rates(max(n, 1), lam)
     if n:
-        dist = _bordered(_numbers(dist, V, foreign, rate), edges, 1 / (n * lam))
+        dist = _bordered(_numbers(dist, V, foreign, rate, box), edges, 1 / (n * lam))
     if len(dist.q):
         dist = _categories(dist, np.asarray(Z, dtype=np.intp), rate, alpha)
     return replace(dist, updates=dist.updates + 1)
@@ -151,8 +153,13 @@ def _eigen(C: Array) -> tuple[Array, Array]:
     return B, np.sqrt(np.maximum(D2, _FLAT * D2.max(initial=0.0)))
 
 
-def _numbers(dist: Distribution, V: Array, foreign: Mask, rate: Rates) -> Distribution:
-    """One update of mean, sigma and C."""
+def _numbers(dist: Distribution, V: Array, foreign: Mask, rate: Rates, box: tuple[Array, Array]) -> Distribution:
+    """One update of mean, sigma and C.
+
+    Members beyond the box count as they were drawn, though they are measured on its boundary: so an optimum there is met
+    exactly, and C sees all of its distribution. The mean stays inside, and the paths go by the way that it has moved: else
+    steps against the boundary would look like progress, and sigma would grow.
+    """
     n = len(dist.mean)
     B, D = _eigen(dist.C)
     Y = (V - dist.mean) / (dist.sigma * dist.spread)  # ~ N(0, C)
@@ -161,7 +168,8 @@ def _numbers(dist: Distribution, V: Array, foreign: Mask, rate: Rates) -> Distri
     shorter = np.where(foreign, np.minimum(1, usual / np.maximum(lengths, _TINY)), 1.0)  # Hansen 2011, eq. 4
     Y, lengths = Y * shorter[:, None], lengths * shorter
     y_w = rate.weights[: rate.mu] @ Y[: rate.mu]  # (41)
-    mean = dist.mean + dist.sigma * dist.spread * y_w  # (42) with c_m = 1
+    mean = np.clip(dist.mean + dist.sigma * dist.spread * y_w, *box)  # (42) with c_m = 1
+    y_w = (mean - dist.mean) / (dist.sigma * dist.spread)
     gain = np.sqrt(rate.c_sigma * (2 - rate.c_sigma) * rate.mu_eff)
     path_sigma = (1 - rate.c_sigma) * dist.path_sigma + gain * (B @ ((B.T @ y_w) / D))  # (43)
     length = np.linalg.norm(path_sigma)

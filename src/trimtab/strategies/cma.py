@@ -90,7 +90,7 @@ class CMA:
     """Covariance matrix adaptation with margin, restarts with doubled populations, and warm start (see the module)."""
 
     name: str = "cma"
-    version: str = "1"
+    version: str = "2"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> State:
@@ -152,7 +152,6 @@ def _draw(problem: Problem, dist: Distribution, n: int, rng: np.random.Generator
         if not len(bad):
             break
         V[bad], Z[bad] = cmaes.sample(dist, len(bad), rng)
-    V = coordinates.clipped(V)  # not drawn again, so that an optimum on the boundary is met exactly
     X = space.snap(coordinates.rows(V, Z))
     bad = np.flatnonzero(~space.allowed(X))
     if len(bad):
@@ -241,7 +240,8 @@ class _Search:
         if not np.isnan(self.rows.Y[members[0].row]).any():  # else nothing has succeeded
             V, Z = np.stack([m.v for m in members]), np.stack([m.z for m in members])
             foreign = np.array([m.position is None for m in members])
-            dist = cmaes.update(dist, V, Z, foreign, coordinates.edges, cmaes.margin(*coordinates.discrete))
+            alpha = cmaes.margin(*coordinates.discrete)
+            dist = cmaes.update(dist, V, Z, foreign, coordinates.edges, alpha, coordinates.box)
         if stalled > 30 + 50 * len(coordinates) / now.lam or cmaes.converged(dist, _SMALLEST):
             return self._restarted(now)
         return self._opened(replace(now, dist=dist, before=replace(now, before=None), best=best, stalled=stalled))

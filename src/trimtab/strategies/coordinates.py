@@ -52,9 +52,12 @@ class Coordinates:
         """How many integers and how many categories there are."""
         return int(np.isfinite(self.cells).sum()), len(self.categories)
 
-    def clipped(self, V: Array) -> Array:
-        """V with its reals in [0, 1]; an integer may lie beyond the cell at its end, which it then means."""
-        return np.where(np.isinf(self.cells), np.clip(V, 0.0, 1.0), V)
+    @property
+    def box(self) -> tuple[Array, Array]:
+        """Where a mean may lie, (N,) and (N,): a real in [0, 1]; an integer also beyond the cell at its end, which it then
+        means."""
+        real = np.isinf(self.cells)
+        return np.where(real, 0.0, -np.inf), np.where(real, 1.0, np.inf)
 
     def rows(self, V: Array, Z: Ints) -> Array:
         """Rows X (n, d) of the cube, not snapped."""
