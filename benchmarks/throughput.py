@@ -23,11 +23,11 @@ HERE = Path(__file__).parent
 NAMES = [f"x{i}" for i in range(5)]
 
 
-def trimtab_study(url):
+def trimtab_study(url, strategy="random"):
     import trimtab as tt
 
     space = tt.Space({name: tt.Float(0, 1) for name in NAMES})
-    return tt.Study("s", space, minimize="loss", storage=url, strategy="random", seed=1)
+    return tt.Study("s", space, minimize="loss", storage=url, strategy=strategy, seed=1)
 
 
 def trimtab_objective(trial):
@@ -36,11 +36,11 @@ def trimtab_objective(trial):
     return sum(trial.params.values())
 
 
-def trimtab_fill(url, n):
+def trimtab_fill(url, n, strategy="random"):
     """A study with n finished trials, each with its report and note, by the way that every trial takes."""
     from trimtab.records import Change, Outcome, Proposal, State
 
-    study = trimtab_study(url)
+    study = trimtab_study(url, strategy)
     store, number = study.storage, study.record.id
     settings = [study.spec.space.decode(x[None])[0] for x in _uniform(n)]
     made = [(Proposal(p, seed=i), Outcome(State.DONE, {"loss": 0.5}, notes=("note",))) for i, p in enumerate(settings)]

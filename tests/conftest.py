@@ -4,10 +4,14 @@ import os
 import tempfile
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import trimtab as tt
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="trimtab-state-")  # what tests remember is not this user's
+
+settings.register_profile("trimtab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("trimtab")  # how fast the machine is, is no property of the code
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 import trimtab as tt
 from trimtab import engine
 from trimtab.book import Book
-from trimtab.engine import Cancel, Close, Fill, Ledger, Start, Terms, plan
+from trimtab.engine import Cancel, Close, Fill, Start, Terms, plan
 from trimtab.goals import Constraint, Goal, constraint
+from trimtab.ledger import Ledger
 from trimtab.records import Budget, Changes, Cost, Purpose, State, StudyRecord, StudySpec, StudyState, Trial
 from trimtab.storage.memory import Memory
 
@@ -175,7 +176,7 @@ def test_the_ledger_does_not_depend_on_when_it_was_read(data):
         changed = [t for t in seen if t.told is None or t.told > since]
         pieces.absorb(Changes(study(spec(), position=upto), changed))
     pieces.absorb(Changes(study(spec(), position=6), [t for t in final if t.told is None]))
-    assert (pieces.told, pieces.counts, pieces.open) == (whole.told, whole.counts, whole.open)
+    assert (list(pieces.told), pieces.counts, pieces.open) == (list(whole.told), whole.counts, whole.open)
     assert pieces.trials == whole.trials
     assert pieces.wall(NOW) == whole.wall(NOW)
 

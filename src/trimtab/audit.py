@@ -137,7 +137,7 @@ class Audited:
         best = engine.best(spec, engine.candidates(spec, ledger.told, engine.baseline_metrics(spec, ledger.baseline)))
         picked = chosen(rows, trials, None if best is None else best.trial)
         ends = rerun(called, ledger.study.spec, picked, workers, resources or Resources(), supervised)
-        ran = [e for e in self.storage.events(self._book.study) if e.kind == "run"]
+        ran = self.storage.events(self._book.study, kinds={"run"})
         found = Reproduction(
             runs=tuple(compared(t, ends[t.number], tolerance) for t in picked),
             tolerance=tolerance,

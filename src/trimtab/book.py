@@ -3,12 +3,15 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from . import engine
 from .checkpoints import Checkpoints
+from .columns import Results
 from .errors import SpecError, Stale
 from .inputs import Inputs
+from .ledger import Ledger
 from .records import TOLD, Proposal, StudySpec, Trial
 from .storage import Claim, Storage
 from .strategies import Continuing, Strategy, strategy
@@ -17,6 +20,20 @@ from .strategies.honours import notices
 
 class _Unknown(Exception):
     """The strategy's object is missing here."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where a ledger reads the ended trials of a study again: its store."""
+
+    storage: Storage
+    study: int
+
+    def trials(self, first: int, stop: int) -> list[Trial]:
+        return self.storage.page(self.study, first, stop)
+
+    def results(self, after: int, upto: int) -> Results:
+        return self.storage.results(self.study, after, upto)
 
 
 class Book:
@@ -32,26 +49,27 @@ class Book:
         self.inputs = Inputs(storage, study)
         self._folded: engine.Fold | None = None
         self.turn = threading.RLock()  # who decides by the ledger holds it, so that the ledger stays as it was
-        self.ledger = engine.Ledger(storage.trials(study, since=0).study)
+        self.ledger = self._opened()
         self.checkpoints = Checkpoints(storage.url, self.ledger.study.uid)
-        self._read = 0
-        self.refresh()
+        self._torn = False  # whether the ledger has half of some changes
 
     @property
     def spec(self) -> StudySpec:
         return self.ledger.study.spec
 
-    def refresh(self) -> engine.Ledger:
+    def refresh(self) -> Ledger:
         """Read what changed since the last time."""
         with self.turn:
-            changes = self.storage.trials(self.study, since=self._read)
-            try:
-                self.ledger.absorb(changes)
-            except BaseException:  # Ctrl-C in the middle of it: begin again
-                self.ledger, self._read = engine.Ledger(changes.study), 0
-                raise
-            self._read = changes.study.position
+            if self._torn:  # Ctrl-C in the middle of it: begin again
+                self.ledger = self._opened()
+            changes = self.storage.trials(self.study, since=self.ledger.study.position)
+            self._torn = True
+            self.ledger.absorb(changes)
+            self._torn = False
             return self.ledger
+
+    def _opened(self) -> Ledger:
+        return Ledger.of(self.storage.outline(self.study), Shelf(self.storage, self.study))
 
     def strategy_of(self, spec: StudySpec) -> Strategy[Any]:
         """The strategy that a spec of the study names: the user's own object if it has that name, else by the name."""
@@ -124,7 +142,7 @@ class Book:
             except Stale:
                 return []
 
-    def put(self, wanted: Callable[[engine.Ledger], Sequence[Proposal]]) -> list[Trial]:
+    def put(self, wanted: Callable[[Ledger], Sequence[Proposal]]) -> list[Trial]:
         """Enqueue what no strategy proposes (a user's wish, evidence): asked for again each time the record moves on.
 
         The baseline goes first when the study is still empty.

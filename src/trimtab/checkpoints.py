@@ -18,10 +18,11 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
-from .engine import Ledger, baseline_metrics, candidates
+from .engine import baseline_metrics, candidates
 from .errors import SpecError, StorageError
+from .ledger import Ledger
 from .lineage import parent_of
-from .records import OPEN, Trial
+from .records import Trial
 from .units import size
 from .words import size as in_words
 
@@ -73,8 +74,7 @@ class Checkpoints:
         now = (ledger.study.position, frozenset(held))
         if not held or now == self._settled:
             return
-        ended = {n for n, t in ledger.trials.items() if t.state not in OPEN}
-        gone = [path for path, n in held.items() if n in ended]
+        gone = [path for path, n in held.items() if ledger.has_ended(n)]
         if gone:
             must = needed() | {parent for t in ledger.open.values() if (parent := parent_of(t)) is not None}
             best = _best(ledger, _whole_number(KEEP, 1))

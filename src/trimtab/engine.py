@@ -1,6 +1,6 @@
 """The decisions of a study. Pure: rows and `now` go in, decisions come out; no clock, no IO, no unseeded randomness.
 
-A study is a fold over its record. `Ledger` folds trials into counts, spending and what strategies were told; `fold`
+A study is a fold over its record. A `Ledger` (see `ledger`) knows counts, spending and what strategies are told; `fold`
 feeds those rows to the strategy; `suggest` asks it for the next ones; `plan` says what a runner should do next.
 
 Notation: d columns, n rows, m goals, k constraints (see `matrix`).
@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -20,27 +20,14 @@ from threadpoolctl import ThreadpoolController
 from .canonical import dumps
 from .errors import SpecError
 from .goals import Metrics
+from .ledger import BASELINE, Ledger
 from .matrix import purse, rows
 from .numerics.pareto import nondominated
-from .records import (
-    COUNTED,
-    OPEN,
-    TOLD,
-    Changes,
-    Proposal,
-    Purpose,
-    State,
-    StudyRecord,
-    StudySpec,
-    StudyState,
-    Trial,
-)
+from .records import Proposal, State, StudySpec, StudyState, Trial
 from .stopping.jury import Jury
 from .strategies import Array, Continuing, Judge, Problem, Source, Strategy
 from .strategies import Proposal as Point
 from .strategies.rungs import Levelled
-
-BASELINE = "baseline"  # who proposes the baseline's trial
 
 
 def trial_seed(study_seed: int, stream: str, number: int) -> int:
@@ -49,95 +36,7 @@ def trial_seed(study_seed: int, stream: str, number: int) -> int:
     return int.from_bytes(made[:4]) >> 1
 
 
-# ---------------------------------------------------------------------------------------------------------- the ledger
-
-
-@dataclass
-class Ledger:
-    """The record, folded: absorbing what changed costs what changed, not what there is."""
-
-    study: StudyRecord
-    trials: dict[int, Trial] = field(default_factory=dict)
-    told: list[Trial] = field(default_factory=list)  # rows that strategies see, in the order in which they ended
-    open: dict[int, Trial] = field(default_factory=dict)
-    counts: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))  # of ended search trials
-    busy: list[tuple[float, float]] = field(default_factory=list)  # merged intervals in which search trials ran
-    _absorbed: set[int] = field(default_factory=set)
-
-    def absorb(self, changes: Changes) -> None:
-        """Fold in one snapshot of changes."""
-        self.study = changes.study
-        ended = [t for t in changes.trials if t.state not in OPEN and t.number not in self._absorbed]
-        for t in changes.trials:
-            self.trials[t.number] = t
-        self.open = {t.number: t for t in changes.trials if t.state in OPEN}
-        for t in sorted(ended, key=lambda t: t.told or 0):
-            self._end(t)
-
-    def _end(self, t: Trial) -> None:
-        self._absorbed.add(t.number)
-        if t.purpose is Purpose.SEARCH:
-            self.counts[t.state] += 1
-            if t.started is not None and t.ended is not None:
-                _merge(self.busy, t.started, t.ended)
-        if t.purpose in TOLD and t.state is not State.CANCELLED:
-            self.told.append(t)
-
-    @property
-    def counted(self) -> int:
-        """Finished search trials: what a budget of trials counts."""
-        return sum(self.counts[s] for s in COUNTED)
-
-    def queued(self, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
-        return [t for t in self.open.values() if t.state is State.QUEUED and t.purpose is purpose]
-
-    def running(self, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
-        return [t for t in self.open.values() if t.state is State.RUNNING and t.purpose is purpose]
-
-    @property
-    def baseline(self) -> Trial | None:
-        """Trial 0, when the study has a baseline."""
-        return baseline_trial(self.study.spec, self.trials)
-
-    def wall(self, now: float) -> float:
-        """Seconds in which at least one search trial ran; one whose lease ran out ran no longer than that."""
-        intervals = list(self.busy)
-        for t in self.running():
-            start = now if t.started is None else t.started
-            end = now if t.lease_until is None else min(now, t.lease_until)
-            intervals.append((start, max(start, end)))
-        merged: list[tuple[float, float]] = []
-        for start, end in sorted(intervals, key=lambda i: i[1]):
-            _merge(merged, start, end)
-        return math.fsum(end - start for start, end in merged)
-
-    def failures_in_a_row(self, since: int) -> list[Trial]:
-        """The search trials that failed one after the other at the end of the record, after event position `since`."""
-        tail: list[Trial] = []
-        for t in reversed(self.told):
-            if t.purpose is not Purpose.SEARCH or t.state is not State.FAILED or (t.told or 0) <= since:
-                break
-            tail.append(t)
-        return tail
-
-
-def _merge(intervals: list[tuple[float, float]], start: float, end: float) -> None:
-    """Add an interval that ends last to a sorted list of disjoint ones."""
-    while intervals and intervals[-1][1] >= start:
-        earlier, late = intervals.pop()
-        start, end = min(start, earlier), max(end, late)
-    intervals.append((start, end))
-
-
 # ----------------------------------------------------------------------------------------------------- rows to strategy
-
-
-def baseline_trial(spec: StudySpec, trials: Mapping[int, Trial]) -> Trial | None:
-    """Trial 0 where it is the run of the spec's baseline: it may be an imported result, or of an earlier baseline."""
-    first = trials.get(0)
-    if spec.baseline is None or first is None or first.strategy != BASELINE:
-        return None
-    return first if dict(first.complete(spec.assumed, spec.space)) == dict(spec.baseline) else None
 
 
 def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:

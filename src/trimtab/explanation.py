@@ -1,5 +1,6 @@
 """What explains a study's results: which parameters matter, how far each may move, why a trial was proposed."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from .evidence import interactions as together
 from .evidence.belief import Belief
 from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
+from .ledger import Ledger
 from .records import Changes, StudyRecord, Trial
 from .space import Params
 from .standing import believed, standings
@@ -25,13 +27,13 @@ class Explanation:
     """Answers about one goal of a study, from the record as it was when this was made. All but `importance` and `why`
     read a model of the results (a Gaussian process): ask `calibration` how far to trust it."""
 
-    ledger: engine.Ledger
+    ledger: Ledger
     goal: int = 0
 
     @staticmethod
     def of(study: StudyRecord, trials: Sequence[Trial], goal: int = 0) -> "Explanation":
         """What explains these rows, whatever the store holds by now."""
-        ledger = engine.Ledger(study)
+        ledger = Ledger(study)
         ledger.absorb(Changes(study, trials))
         return Explanation(ledger, goal)
 
@@ -157,9 +159,9 @@ class Explanation:
         return rows.X, rows.Y[:, self.goal]
 
 
-def why(t: Trial, ledger: engine.Ledger) -> str:
+def why(t: Trial, ledger: Ledger) -> str:
     """A trial's origin in a few lines, from what the record holds of it."""
-    known = sum((o.told or 0) <= t.seen for o in ledger.told)
+    known = bisect_right(ledger.told.positions, t.seen)
     origin = {
         "user": "asked for by the user",
         "baseline": "the baseline",

@@ -49,4 +49,4 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
 
 def looks(book: Book) -> int:
     """How often the hold-out has been looked at."""
-    return sum(e.kind == "holdout" and "look" in e.body for e in book.storage.events(book.study))
+    return sum("look" in e.body for e in book.storage.events(book.study, kinds={"holdout"}))

@@ -81,16 +81,16 @@ class Inputs:
 
     def _recall(self) -> None:
         """What the record last accepted."""
-        for e in self._storage.events(self._study, since=self._read):
+        for e in self._storage.events(self._study, since=self._read, kinds=("run", "inputs")):
             self._read = e.position
-            if e.kind in ("run", "inputs") and not e.body.get("refused"):
+            if not e.body.get("refused"):
                 self._known["data"] |= e.body.get("data") or {}
                 self._known["code"] = e.body.get("code") or self._known["code"]
 
     def _write(self, now: Mapping[str, Any], changed: Mapping[str, str]) -> None:
         refused = bool(changed) and self._refuse
-        snapshot = self._storage.trials(self._study)
-        running = sorted(t.number for t in snapshot.trials if t.state is State.RUNNING)
+        snapshot = self._storage.outline(self._study)
+        running = sorted(t.number for t in snapshot.open if t.state is State.RUNNING)
         if snapshot.study.state is not StudyState.ARCHIVED:
             body = {**now, "changed": dict(changed), "refused": refused, "running": running}
             self._storage.revise(self._study, Change("inputs", body=body))

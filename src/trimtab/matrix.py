@@ -8,27 +8,34 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .columns import Results
 from .goals import Metrics
-from .records import State, StudySpec, Trial
+from .ledger import Told
+from .records import StudySpec, Trial, completed
 from .strategies import LINEAGE, Array, Rows
 
 
-def rows(spec: StudySpec, told: Sequence[Trial], baseline: Metrics | None) -> Rows:
-    """Finished trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each limit, NaN where there is none."""
+def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | None) -> Rows:
+    """Trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each limit, NaN where there is none."""
     unit, _ = purse(spec)
-    X = spec.space.encode([t.complete(spec.assumed, spec.space) for t in told])
-    good = [t.metrics if t.state in (State.DONE, State.STOPPED) else {} for t in told]
-    Y = np.array([[g.loss(m) for g in spec.goals] for m in good], dtype=float).reshape(len(told), len(spec.goals))
-    C = np.array([[c.excess(m, baseline) for c in spec.constraints] for m in good], dtype=float)
+    told = trials.results() if isinstance(trials, Told) else Results.of(trials)
+    X = spec.space.encode([completed(p, spec.assumed, spec.space) for p in told.params])
+    losses = [[g.loss(m) for m in told.metrics] for g in spec.goals]
+    excess = [[c.excess(m, baseline) for m in told.metrics] for c in spec.constraints]
     return Rows(
         X,
-        Y,
-        C.reshape(len(told), len(spec.constraints)),
-        np.array([getattr(t.cost, unit) for t in told], dtype=float),
-        np.array([t.seed for t in told], dtype=float),
+        _columns(losses, len(told)),
+        _columns(excess, len(told)),
+        np.array([used[unit] for used in told.cost], dtype=float),
+        np.array(told.seed, dtype=float),
         _rungs(spec, told),
         _lineage(told),
     )
+
+
+def _columns(values: Sequence[Sequence[float | None]], n: int) -> Array:
+    """Columns of n values side by side: (n, number of columns)."""
+    return np.ascontiguousarray(np.array(values, dtype=float).reshape(len(values), n).T)
 
 
 def purse(spec: StudySpec) -> tuple[str, float | None]:
@@ -46,19 +53,20 @@ def purse(spec: StudySpec) -> tuple[str, float | None]:
     return unit, None if b.trials is not None else total
 
 
-def _rungs(spec: StudySpec, told: Sequence[Trial]) -> Array:
+def _rungs(spec: StudySpec, told: Results) -> Array:
     """Losses (n, R, m) at each rung of the fidelity, NaN where it was not reached; R is 0 without one."""
     levels = () if spec.fidelity is None else spec.fidelity.rungs
     V = np.full((len(told), len(levels), len(spec.goals)), np.nan)
-    for i, t in enumerate(told):
-        for step, metrics in sorted(t.curve.items(), reverse=True):
+    for i, curve in enumerate(told.curve if levels else ()):
+        for step, metrics in sorted(curve.items(), reverse=True):
             V[i, : bisect_right(levels, step)] = [g.loss(metrics) for g in spec.goals]
-        if t.curve:  # at its last rung its last value counts
-            V[i, bisect_right(levels, max(t.curve)) - 1] = [g.loss(t.metrics) for g in spec.goals]
+        if curve:  # at its last rung its last value counts
+            V[i, bisect_right(levels, max(curve)) - 1] = [g.loss(told.metrics[i]) for g in spec.goals]
     return V
 
 
-def _lineage(told: Sequence[Trial]) -> Array:
+def _lineage(told: Results) -> Array:
     """The columns strategies.LINEAGE (n, 5) of trials, NaN where there is none."""
-    lines = [(t.number, t.parent, t.fidelity, t.reached, t.why.get("member")) for t in told]
-    return np.array(lines, dtype=float).reshape(len(told), len(LINEAGE))
+    reached = [max(curve, default=None) if curve else None for curve in told.curve]
+    lines: tuple[Sequence[float | None], ...] = (told.number, told.parent, told.fidelity, reached, told.member)
+    return _columns(lines, len(told)) if len(told) else np.empty((0, len(LINEAGE)))

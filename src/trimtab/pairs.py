@@ -7,6 +7,7 @@ from . import engine
 from .book import Book
 from .errors import SpecError, nearest
 from .goals import Goal, Metrics
+from .ledger import Ledger
 from .records import Proposal, Purpose, State, StudySpec, Trial
 from .space import Params
 
@@ -43,7 +44,7 @@ def enqueue(book: Book, purpose: Purpose, sides: Sides, runs: int, design: Mappi
     process was faster: it may have asked for the same runs.
     """
 
-    def missing(ledger: engine.Ledger) -> list[Proposal]:
+    def missing(ledger: Ledger) -> list[Proposal]:
         have = found(ledger, purpose, sides)
         return [
             Proposal(
@@ -71,14 +72,14 @@ def metrics(have: Mapping[tuple[int, int], Trial], side: int, i: int) -> Metrics
     return t.metrics if t is not None and t.state is State.DONE else None
 
 
-def found(ledger: engine.Ledger, purpose: Purpose, sides: Sides) -> dict[tuple[int, int], Trial]:
+def found(ledger: Ledger, purpose: Purpose, sides: Sides) -> dict[tuple[int, int], Trial]:
     """The study's trials of this purpose for these settings, by (side, replicate): the first of each.
 
     Cancelled ones don't count, and neither do those of settings that a revision has changed since.
     """
     spec, have = ledger.study.spec, dict[tuple[int, int], Trial]()
-    for _, t in sorted(ledger.trials.items()):
-        if t.purpose is purpose and t.state is not State.CANCELLED:
+    for t in ledger.apart(purpose):
+        if t.state is not State.CANCELLED:
             params = dict(t.complete(spec.assumed, spec.space))
             for side, (parent, wanted) in enumerate(sides):
                 if t.parent == parent and params == dict(wanted):

@@ -8,7 +8,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from .engine import Candidate, Ledger, baseline_metrics, best, candidates
+from .engine import Candidate, baseline_metrics, best, candidates
+from .ledger import Ledger
 from .records import OPEN, Purpose, State, StudySpec
 from .words import duration, number, plural
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 EVERY = 10.0  # seconds between two plain lines, unless there is a new best
+MANY = 4000  # results; when there are more, a new leader is looked for among the new ones only
 
 
 def line(ledger: Ledger, leader: Candidate | None, eta: float | None) -> str:
@@ -34,7 +36,7 @@ def _evidence(ledger: Ledger) -> str:
     """How far the evidence is, while its trials run."""
     if not any(t.purpose is Purpose.CERTIFY for t in ledger.open.values()):
         return ""
-    runs = [t for t in ledger.trials.values() if t.purpose is Purpose.CERTIFY]
+    runs = ledger.apart(Purpose.CERTIFY)
     return f"evidence: {sum(t.state not in OPEN for t in runs)} of {plural(len(runs), 'run')}"
 
 
@@ -113,12 +115,15 @@ class Progress:
 
     def _follow(self, ledger: Ledger) -> bool:
         """Look for a new leader when there are new results; True when there is one."""
-        if self._told == len(ledger.told):
+        told = ledger.told
+        if self._told == len(told):
             return False
-        spec, before = ledger.study.spec, self._leader
-        self._told = len(ledger.told)
-        found = candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
-        self._leader = best(spec, found)
+        spec, before, baseline = ledger.study.spec, self._leader, baseline_metrics(ledger.study.spec, ledger.baseline)
+        if before is None or self._told < MANY:
+            found = candidates(spec, told, baseline)
+        else:
+            found = [before, *candidates(spec, told[self._told :], baseline)]
+        self._told, self._leader = len(told), best(spec, found)
         return self._leader is not None and (before is None or self._leader.trial.number != before.trial.number)
 
     def _eta(self, ledger: Ledger, now: float) -> float | None:

@@ -23,6 +23,7 @@ from .evidence import Evidence, Finalist, Worth, certify
 from .evidence.race import ENOUGH, Entrants, race
 from .evidence.worth import equal_trials, over_random
 from .goals import Constraint, Goal, Metrics
+from .ledger import Ledger
 from .records import OPEN, Change, Purpose, State, Trial
 from .space import Params
 from .standing import Standings, believed, standings
@@ -91,22 +92,22 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
 
 def last(book: Book) -> Evidence | None:
     """The last evidence on record."""
-    bodies = [e.body["evidence"] for e in book.storage.events(book.study) if e.kind == "evidence"]
+    bodies = [e.body["evidence"] for e in book.storage.events(book.study, kinds={"evidence"})]
     return Evidence.from_json(bodies[-1]) if bodies else None
 
 
-def standings_of(ledger: engine.Ledger) -> Standings:
+def standings_of(ledger: Ledger) -> Standings:
     """Which settings are best by what the record supports."""
     return standings(ledger.study.spec, candidates(ledger))
 
 
-def candidates(ledger: engine.Ledger) -> list[engine.Candidate]:
+def candidates(ledger: Ledger) -> list[engine.Candidate]:
     """One entry per setting that finished."""
     spec = ledger.study.spec
     return engine.candidates(spec, ledger.told, engine.baseline_metrics(spec, ledger.baseline))
 
 
-def _tuned(ledger: engine.Ledger, question: Question, made: Standings) -> Trial:
+def _tuned(ledger: Ledger, question: Question, made: Standings) -> Trial:
     """The trial that is named, or the best one. Raises SpecError where there is none."""
     if question.tuned is None:
         return best(ledger, made)
@@ -117,7 +118,7 @@ def _tuned(ledger: engine.Ledger, question: Question, made: Standings) -> Trial:
     return ledger.trials[question.tuned]
 
 
-def best(ledger: engine.Ledger, made: Standings) -> Trial:
+def best(ledger: Ledger, made: Standings) -> Trial:
     """The trial of the best setting. Raises SpecError while there is none."""
     if made.best is not None:
         return made.best.trial
@@ -268,7 +269,7 @@ def _run(
 
 def _earlier(book: Book, baseline: Params, metric: str) -> list[Evidence]:
     """What was certified before against this baseline, on this metric."""
-    bodies = [e.body["evidence"] for e in book.storage.events(book.study) if e.kind == "evidence"]
+    bodies = [e.body["evidence"] for e in book.storage.events(book.study, kinds={"evidence"})]
     made = [Evidence.from_json(b) for b in bodies if b["metric"] == metric]
     return [e for e in made if dict(e.baseline) == dict(baseline)]
 
@@ -286,7 +287,7 @@ def _compared(earlier: Sequence[Evidence], params: Params) -> int:
     return len(seen)
 
 
-def _beside(ledger: engine.Ledger, question: Question, asked: Question, sides: pairs.Sides) -> list[str]:
+def _beside(ledger: Ledger, question: Question, asked: Question, sides: pairs.Sides) -> list[str]:
     """What changed between the design on record and the question, and why an interval is wider than a single look's."""
     said = []
     if asked.sequential and not question.sequential:
@@ -304,7 +305,7 @@ def _beside(ledger: engine.Ledger, question: Question, asked: Question, sides: p
 # ----------------------------------------------------------------------------------------------------------- worth
 
 
-def _worth(ledger: engine.Ledger, params: Params, tuned: Trial, metric: str) -> Worth:
+def _worth(ledger: Ledger, params: Params, tuned: Trial, metric: str) -> Worth:
     """What the search had said of the tuned setting, what it took, and what random search would have found."""
     spec, every = ledger.study.spec, candidates(ledger)
     own = next((c for c in every if dict(c.trial.params) == dict(tuned.params)), None)

@@ -324,10 +324,15 @@ class Trial:
 
     def complete(self, assumed: Mapping[str, Value], space: Space) -> Params:
         """Its params in today's space: parameters younger than the trial take the value that was assumed for them."""
-        if not assumed:
-            return self.params
-        merged = {**assumed, **self.params}
-        return {k: v for k, v in merged.items() if k in space.params}
+        return completed(self.params, assumed, space)
+
+
+def completed(params: Params, assumed: Mapping[str, Value], space: Space) -> Params:
+    """Params in today's space (see Trial.complete)."""
+    if not assumed:
+        return params
+    merged = {**assumed, **params}
+    return {k: v for k, v in merged.items() if k in space.params}
 
 
 class StudyState(StrEnum):

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import engine
 from .errors import SpaceError, UserError
+from .ledger import baseline_trial
 from .outlook import derived
 from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
 from .stopping.jury import Verdict, rehear
@@ -167,7 +168,7 @@ def _fold(
 ) -> engine.Fold:
     """The strategy's state after what had ended by event `seen`."""
     known = [t for t in _ended(trials, seen) if t.state is not State.CANCELLED]
-    first = engine.baseline_trial(spec, {t.number: t for t in known if t.number == 0})
+    first = baseline_trial(spec, {t.number: t for t in known if t.number == 0})
     return engine.fold(spec, strategy, known, engine.baseline_metrics(spec, first), last)
 
 

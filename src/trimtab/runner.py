@@ -18,9 +18,10 @@ from .announcements import facts, shared
 from .book import Book
 from .capture import environment
 from .clock import SYSTEM, Clock
-from .engine import Action, Cancel, Close, Fill, Ledger, Start, Terms, plan
+from .engine import Action, Cancel, Close, Fill, Start, Terms, plan
 from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError, nearest
 from .executors import Executor
+from .ledger import Ledger
 from .outlook import Enough, Outlook, outlook
 from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
 from .storage import INTERRUPTED, LEASE, Claim

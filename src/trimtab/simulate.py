@@ -18,9 +18,10 @@ from typing import Any
 
 from . import runner
 from .book import Book
-from .engine import Ledger, Terms
+from .engine import Terms
 from .errors import SpecError
 from .executors import Exit, Job
+from .ledger import Ledger
 from .objective import ActiveTrial
 from .objective.evaluation import failure, measured
 from .records import Resources, StudyState

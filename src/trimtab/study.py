@@ -16,6 +16,7 @@ from .evidence import Evidence
 from .fidelity import Fidelity
 from .goals import Metrics
 from .inputs import Inputs
+from .ledger import Ledger
 from .records import (
     Budget,
     Change,
@@ -230,7 +231,7 @@ class Study(Audited):
                 verdict = self._referee.report(trial, message["step"], message["metrics"], lease)
                 if verdict is not None:
                     return {"stop": True, "rule": verdict.rule}
-                return {"stop": self.storage.trials(self._book.study).study.state is StudyState.CANCELLED}
+                return {"stop": self._book.refresh().study.state is StudyState.CANCELLED}
             self.storage.revise(self._book.study, Change("note", number=trial.number, text=message["text"]))
             return {}
 
@@ -268,7 +269,7 @@ class Study(Audited):
         spec = self.spec
         checked = spec.space.validate(params)
 
-        def wish(ledger: engine.Ledger) -> list[Proposal]:
+        def wish(ledger: Ledger) -> list[Proposal]:
             seed = engine.trial_seed(spec.seed, "user", ledger.study.count)
             return [Proposal(checked, seed, strategy="user", version="1", priority=1)]
 

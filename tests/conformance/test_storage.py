@@ -1,14 +1,17 @@
 """What every store guarantees, proven for each: the promises of the Storage protocol, one after the other."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
 from stores import DONE, SPEC, STORES, Clock, kinds, proposal, put, row, running, verify
 
 from trimtab.canonical import commitment, dumps
+from trimtab.columns import End, Results
 from trimtab.errors import BudgetSpent, LeaseLost, Stale, StudyMismatch, StudyNotFound
 from trimtab.records import (
     OPEN,
+    TOLD,
     Budget,
     Change,
     Cost,
@@ -541,6 +544,40 @@ def test_readers_get_what_later_events_touched_and_all_that_is_open(store, study
     assert numbers == {0: [0, 1, 2, 3], 1: [0, 1, 2, 3], 2: [0, 1, 2, 3], 3: [0, 1, 2, 3], 4: [0, 2, 3], 5: [2, 3]}
     assert [e.position for e in store.events(study, since=3)] == [4, 5]
     assert store.events(study, since=5) == []
+
+
+def columns_of(trials):
+    """What outline and results say, made from whole trials."""
+    ended = sorted((t for t in trials if t.told is not None), key=lambda t: t.told)
+    told = [t for t in ended if t.purpose in TOLD and t.state is not State.CANCELLED]
+    return [t for t in trials if t.state in OPEN], [End.of(t) for t in ended], told
+
+
+def test_outline_results_and_pages_are_the_trials_in_columns(store, study):
+    put(store, study, 4)
+    put(store, study, 1, purpose=Purpose.CERTIFY)
+    put(store, study, 1, why={"member": 3, "note": 'a "member"'}, parent=0)
+    for outcome in (DONE, Outcome(State.FAILED, reason=Reason.ERROR), DONE):
+        store.finish(store.claim([study], "w", None), outcome)
+    store.finish(store.claim([study], "w", None, purposes=["certify"]), DONE)
+    store.revise(study, Change("cancel", number=3))
+    store.finish(store.claim([study], "w", None, number=5), DONE)
+    store.revise(study, Change("import", trials=[(proposal(9), DONE), (proposal(8), Outcome(State.FAILED))]))
+    store.revise(study, Change("note", number=0, text="seen again"))
+    put(store, study, 2)
+    store.claim([study], "w", 15.0)
+    whole, outline = store.trials(study), store.outline(study)
+    opened, ends, told = columns_of(whole.trials)
+    assert (outline.study, outline.open, outline.ends) == (whole.study, opened, ends)
+    assert len(told) == 6
+    cuts = [0, *(t.told for t in told), whole.study.position]
+    for after, upto in itertools.combinations_with_replacement(cuts, 2):
+        expected = [t for t in told if after < t.told <= upto]
+        assert store.results(study, after, upto) == Results.of(expected)
+    assert store.page(study, 0, 100) == list(whole.trials)
+    assert store.page(study, 2, 5) == [t for t in whole.trials if 2 <= t.number < 5]
+    with pytest.raises(StudyNotFound):
+        store.outline(study + 1)
 
 
 def test_records_handed_out_never_change_what_is_kept(store, study):

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SpaceError, nearest
 from .scales import Grid, Linear, Log, LogIntegers, Scale
@@ -340,6 +341,16 @@ def parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
             raise SpaceError(f"{name}: options={given['options']!r} is not a list; write one")
         return Choice(*given.pop("options"), **given)
     return kind(given.pop("low"), given.pop("high"), **given)
+
+
+def codes(name: str, p: Parameter, values: Sequence[object]) -> NDArray[np.float64]:
+    """The codes of many values. Plain numbers in range are checked together; others one by one. SpaceError as `clean`."""
+    kind = {Float: float, Int: int}.get(type(p))
+    if isinstance(p, Float | Int) and p.step is None and all(type(v) is kind for v in values):
+        found = np.array(values, dtype=float) + 0.0
+        if ((p.low <= found) & (found <= p.high)).all():
+            return found
+    return np.array([p.code(p.clean(name, v)) for v in values])
 
 
 def plain(value: Any) -> Any:

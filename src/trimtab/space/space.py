@@ -21,7 +21,7 @@ from ..errors import SpaceError, nearest
 from . import conditions, revision, search
 from .conditions import Mask
 from .expression import Expression, parse
-from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, parameters
+from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, codes, parameters
 from .scales import Array, LogIntegers, Scale
 
 _FEW = 100_000  # configurations: a space of so many is searched exhaustively
@@ -176,8 +176,7 @@ class Space:
         for j, (name, p) in enumerate(self._params.items()):
             rows = [i for i, config in enumerate(configs) if name in config]
             if rows:
-                codes = [p.code(p.clean(name, configs[i][name])) for i in rows]
-                X[rows, j] = self._scales[j].position(np.array(codes))
+                X[rows, j] = self._scales[j].position(codes(name, p, [configs[i][name] for i in rows]))
         active = self._active(np.where(np.isnan(X), 0.5, X))
         missing = np.argwhere(active & np.isnan(X))
         if len(missing):

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..columns import Outline, Results
 from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
 
 MAX_ATTEMPTS = 3
@@ -120,6 +121,19 @@ class Storage(Protocol):
     def trials(self, study: int, since: int = 0) -> Changes:
         """One consistent snapshot: the study, and its trials that events after position `since` touched plus all open ones,
         in the order of their numbers."""
+        ...
+
+    def outline(self, study: int) -> Outline:
+        """One consistent snapshot of a study, small however many of its trials have ended."""
+        ...
+
+    def page(self, study: int, first: int, stop: int) -> list[Trial]:
+        """The trials with numbers first .. stop-1, in that order; none for a number that there is not."""
+        ...
+
+    def results(self, study: int, after: int, upto: int) -> Results:
+        """What strategies are told of the search and import trials that events at positions after+1 .. upto ended, in the
+        order of these events. Cancelled ones are left out."""
         ...
 
     def reports(self, study: int, number: int | None = None) -> list[Report]:

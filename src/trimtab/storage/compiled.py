@@ -36,6 +36,16 @@ def rows(connection: Connection, statement: ClauseElement, values: Values) -> li
         cursor.close()
 
 
+def table(connection: Connection, statement: ClauseElement, values: Values) -> list[tuple[Any, ...]]:
+    """What a SELECT finds, as tuples: for many rows."""
+    cursor = _run(connection, statement, [values])
+    try:
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+    finally:
+        cursor.close()
+
+
 def write(connection: Connection, statement: ClauseElement, *values: Values) -> int:
     """Carry a statement out for each set of values (all of the same names); how many rows it changed."""
     cursor = _run(connection, statement, values)

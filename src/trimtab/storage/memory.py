@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from ..columns import End, Outline, Results
 from ..errors import LeaseLost
 from ..records import (
     OPEN,
+    TOLD,
     Change,
     Changes,
     Event,
@@ -251,6 +253,21 @@ class Memory:
                     break
                 numbers.add(number)
             return Changes(record, [rows.trial_of(table[n]) for n in sorted(numbers)])
+
+    def outline(self, study: int) -> Outline:
+        changes = self.trials(study)
+        ended = sorted((t for t in changes.trials if t.state not in OPEN), key=lambda t: t.told or 0)
+        return Outline(changes.study, [t for t in changes.trials if t.state in OPEN], [End.of(t) for t in ended])
+
+    def page(self, study: int, first: int, stop: int) -> list[Trial]:
+        with self._lock:
+            table = self._tables.trials[study]
+            return [rows.trial_of(table[n]) for n in range(first, stop) if n in table]
+
+    def results(self, study: int, after: int, upto: int) -> Results:
+        found = [t for t in self.trials(study, since=after).trials if t.purpose in TOLD and t.told is not None]
+        told = [t for t in found if after < (t.told or 0) <= upto and t.state is not State.CANCELLED]
+        return Results.of(sorted(told, key=lambda t: t.told or 0))
 
     def reports(self, study: int, number: int | None = None) -> list[Report]:
         with self._lock:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, bindparam, delete, select
+from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select
 
+from ..columns import Outline, Results
 from ..errors import LeaseLost, StorageError, StudyNotFound
-from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
-from . import LEASE, Claim, compiled, operations, revisions, rows, schema, witness
+from ..records import TOLD, Change, Changes, Event, Outcome, Proposal, Report, State, StudyRecord, StudySpec, Trial
+from . import LEASE, Claim, bulk, compiled, operations, revisions, rows, schema, witness
 from .database import FAULTS, WRITES, locate
 from .interrupts import deferred
 from .statements import SqlTransaction
@@ -24,6 +25,24 @@ T = TypeVar("T")
 _STUDY = select(studies).where(studies.c.id == bindparam("study"))
 _TOUCHED = select(trials).where(trials.c.study == bindparam("study"), trials.c.revision > bindparam("since"))
 _OPEN = select(trials).where(trials.c.study == bindparam("study"), is_open)
+_PAGE = (
+    select(trials)
+    .where(trials.c.study == bindparam("study"), trials.c.number >= bindparam("first"))
+    .where(trials.c.number < bindparam("stop"))
+    .order_by(trials.c.number)
+)
+_ENDS = (
+    select(*(trials.c[name] for name in bulk.ENDS))
+    .where(trials.c.study == bindparam("study"), trials.c.told.is_not(None))
+    .order_by(trials.c.told)
+)
+_RESULTS = (
+    select(*(trials.c[name] for name in bulk.RESULTS), case((trials.c.why.contains('"member"'), trials.c.why)))
+    .where(trials.c.study == bindparam("study"), trials.c.revision > bindparam("after"))  # told <= revision: its index
+    .where(trials.c.told > bindparam("after"), trials.c.told <= bindparam("upto"))
+    .where(or_(*(trials.c.purpose == p.value for p in sorted(TOLD))), trials.c.state != State.CANCELLED.value)
+    .order_by(trials.c.told)
+)
 
 
 class Sql:
@@ -193,6 +212,25 @@ class Sql:
             return Changes(rows.study_of(record[0]), sorted(map(rows.trial_of, found), key=lambda t: t.number))
 
         return self._read(look)
+
+    def outline(self, study: int) -> Outline:
+        def look(connection: Connection) -> Outline:
+            record = compiled.rows(connection, _STUDY, {"study": study})
+            if not record:
+                raise StudyNotFound(operations.unknown(study))
+            opened = compiled.rows(connection, _OPEN, {"study": study})
+            ends = bulk.ends_of(compiled.table(connection, _ENDS, {"study": study}))
+            return Outline(rows.study_of(record[0]), sorted(map(rows.trial_of, opened), key=lambda t: t.number), ends)
+
+        return self._read(look)
+
+    def page(self, study: int, first: int, stop: int) -> list[Trial]:
+        span = {"study": study, "first": first, "stop": stop}
+        return [rows.trial_of(row) for row in self._read(lambda c: compiled.rows(c, _PAGE, span))]
+
+    def results(self, study: int, after: int, upto: int) -> Results:
+        span = {"study": study, "after": after, "upto": upto}
+        return bulk.results_of(self._read(lambda c: compiled.table(c, _RESULTS, span)))
 
     def reports(self, study: int, number: int | None = None) -> list[Report]:
         wanted = select(reports).where(reports.c.study == study)

@@ -1,0 +1,69 @@
+"""Many trials as columns: what of them is needed when nobody looks at a single one. Values only; no clock, no IO."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from .goals import Metrics
+from .records import Purpose, State, StudyRecord, Trial
+from .space import Params
+
+
+class End(NamedTuple):
+    """What a ledger keeps of an ended trial, in a few numbers."""
+
+    number: int
+    told: int  # position of the event that ended it
+    state: State
+    purpose: Purpose
+    started: float | None
+    ended: float | None
+
+    @staticmethod
+    def of(t: Trial) -> "End":
+        return End(t.number, t.told or 0, t.state, t.purpose, t.started, t.ended)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A study in one consistent snapshot: its open trials whole, of its ended ones the ends in the order of these."""
+
+    study: StudyRecord
+    open: Sequence[Trial]
+    ends: Sequence[End]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What strategies are told of trials: columns of equal length. Metrics are empty where a trial failed."""
+
+    number: Sequence[int]
+    params: Sequence[Params]
+    seed: Sequence[int]
+    metrics: Sequence[Metrics]
+    cost: Sequence[Mapping[str, float]]  # the fields of Cost
+    parent: Sequence[int | None]
+    fidelity: Sequence[float | None]
+    curve: Sequence[Mapping[float, Metrics]]
+    member: Sequence[Any]  # of a population
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @staticmethod
+    def of(trials: Sequence[Trial]) -> "Results":
+        return Results(
+            number=[t.number for t in trials],
+            params=[t.params for t in trials],
+            seed=[t.seed for t in trials],
+            metrics=[t.metrics if t.state in GOOD else {} for t in trials],
+            cost=[t.cost.to_json() for t in trials],
+            parent=[t.parent for t in trials],
+            fidelity=[t.fidelity for t in trials],
+            curve=[t.curve for t in trials],
+            member=[t.why.get("member") for t in trials],
+        )
+
+
+GOOD = frozenset({State.DONE, State.STOPPED})
+"""The ends with a result that counts."""

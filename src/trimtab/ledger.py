@@ -1,0 +1,248 @@
+"""The record, folded: what one process knows of a study. Pure but for what its archive reads.
+
+A study may have hundreds of thousands of ended trials; of each of them a ledger keeps a few numbers. Whole ones are at hand
+for the last `KEPT` that were absorbed or looked at; the archive has the others, and is asked for `PAGE` at once.
+"""
+
+import threading
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, overload
+
+from .columns import End, Outline, Results
+from .records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, StudySpec, Trial
+
+KEPT = 4096
+PAGE = 256
+
+
+BASELINE = "baseline"  # who proposes the baseline's trial
+
+
+def baseline_trial(spec: StudySpec, trials: Mapping[int, Trial]) -> Trial | None:
+    """Trial 0 where it is the run of the spec's baseline: it may be an imported result, or of an earlier baseline."""
+    first = trials.get(0)
+    if spec.baseline is None or first is None or first.strategy != BASELINE:
+        return None
+    return first if dict(first.complete(spec.assumed, spec.space)) == dict(spec.baseline) else None
+
+
+class Archive(Protocol):
+    """Where ended trials can be read again: they never change but for notes."""
+
+    def trials(self, first: int, stop: int) -> Sequence[Trial]:
+        """The trials with numbers first .. stop-1, ended or not."""
+        ...
+
+    def results(self, after: int, upto: int) -> Results:
+        """What strategies are told of trials that events at positions after+1 .. upto ended, in that order."""
+        ...
+
+
+class Trials(Mapping[int, Trial]):
+    """All trials of a study by number. Without an archive all of them are at hand."""
+
+    def __init__(self, archive: Archive | None) -> None:
+        self.archive = archive
+        self.open: dict[int, Trial] = {}
+        self._ended: dict[int, Trial] = {}  # those at hand, the latest last
+        self._count = 0
+        self._turn = threading.RLock()  # who reads is not always who absorbs
+
+    def note(self, number: int) -> None:
+        """There is a trial of this number."""
+        self._count = max(self._count, number + 1)
+
+    def keep(self, trial: Trial) -> None:
+        """Have an ended trial at hand. The first one, which may be the baseline, stays."""
+        with self._turn:
+            self._ended.pop(trial.number, None)
+            self._ended[trial.number] = trial
+            if self.archive is not None and len(self._ended) > KEPT:
+                del self._ended[next(n for n in self._ended if n)]
+
+    def at_hand(self, numbers: Sequence[int]) -> list[Trial] | None:
+        """These ended trials, unless one of them would have to be read."""
+        found = [self._ended[n] for n in numbers if n in self._ended]
+        return found if len(found) == len(numbers) else None
+
+    def __getitem__(self, number: int) -> Trial:
+        if (known := self.open.get(number) or self._ended.get(number)) is not None:
+            return known
+        if self.archive is None or number not in self:
+            raise KeyError(number)
+        first = number - number % PAGE
+        with self._turn:
+            page = {t.number: t for t in self.archive.trials(first, min(first + PAGE, self._count))}
+            for trial in page.values():
+                if trial.number not in self.open and trial.state not in OPEN:
+                    self.keep(trial)
+            return page[number]
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and 0 <= number < self._count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._count))
+
+    def __len__(self) -> int:
+        return self._count
+
+
+class Told(Sequence[Trial]):
+    """The trials that strategies are told, in the order in which they ended; each is looked up when it is asked for."""
+
+    def __init__(self, trials: Trials, numbers: "array[int]", positions: "array[int]") -> None:
+        self._trials, self.numbers, self.positions = trials, numbers, positions
+
+    def append(self, end: End) -> None:
+        self.numbers.append(end.number)
+        self.positions.append(end.told)
+
+    def results(self) -> Results:
+        """All of them as columns."""
+        known = self._trials.at_hand(self.numbers) if len(self) <= KEPT else None
+        if known is None and self._trials.archive is not None:
+            return self._trials.archive.results(self.positions[0] - 1, self.positions[-1])
+        return Results.of(known or list(self))
+
+    @overload
+    def __getitem__(self, i: int) -> Trial: ...
+    @overload
+    def __getitem__(self, i: slice) -> "Told": ...
+    def __getitem__(self, i: int | slice) -> "Trial | Told":
+        if isinstance(i, slice):
+            return Told(self._trials, self.numbers[i], self.positions[i])
+        return self._trials[self.numbers[i]]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+class Ledger:
+    """The record, folded: absorbing what changed costs what changed, not what there is."""
+
+    def __init__(self, study: StudyRecord, archive: Archive | None = None) -> None:
+        self.study = study
+        self.trials = Trials(archive)
+        self.told = Told(self.trials, array("q"), array("q"))
+        self.counts = dict.fromkeys(State, 0)  # of ended search trials
+        self._busy = Union()  # when search trials ran
+        self._failing = array(
+            "q"
+        )  # numbers of the search trials that failed one after the other, up to the last one told
+        self._apart: list[tuple[Purpose, int]] = []  # ended trials that strategies are not told of
+        self._ended = bytearray()  # by number: 1 for a trial that ended
+
+    @staticmethod
+    def of(outline: Outline, archive: Archive) -> "Ledger":
+        """The ledger of a study as it stands; its archive has the ended trials."""
+        made = Ledger(outline.study, archive)
+        for end in outline.ends:
+            made._end(end)
+        made._opened(outline.open)
+        return made
+
+    def absorb(self, changes: Changes) -> None:
+        """Fold in one snapshot of changes."""
+        self.study = changes.study
+        ended = [t for t in changes.trials if t.state not in OPEN]
+        for t in ended:
+            self.trials.keep(t)
+        for t in sorted(ended, key=lambda t: t.told or 0):
+            if not self.has_ended(t.number):
+                self._end(End.of(t))
+        self._opened([t for t in changes.trials if t.state in OPEN])
+
+    def _opened(self, trials: Sequence[Trial]) -> None:
+        self.trials.open = {t.number: t for t in trials}
+        for number in self.trials.open:
+            self.trials.note(number)
+
+    def _end(self, end: End) -> None:
+        self._ended.extend(bytes(max(0, end.number + 1 - len(self._ended))))
+        self._ended[end.number] = 1
+        self.trials.note(end.number)
+        if end.purpose is Purpose.SEARCH:
+            self.counts[end.state] += 1
+            if end.started is not None and end.ended is not None:
+                self._busy.add(end.started, end.ended)
+        if end.purpose not in TOLD:
+            self._apart.append((end.purpose, end.number))
+        elif end.state is not State.CANCELLED:
+            self.told.append(end)
+            if end.purpose is Purpose.SEARCH and end.state is State.FAILED:
+                self._failing.append(len(self.told) - 1)
+            else:
+                del self._failing[:]
+
+    def has_ended(self, number: int) -> bool:
+        return number < len(self._ended) and self._ended[number] == 1
+
+    @property
+    def open(self) -> dict[int, Trial]:
+        """The trials that wait or run, by number."""
+        return self.trials.open
+
+    @property
+    def baseline(self) -> Trial | None:
+        """Trial 0, when the study has a baseline."""
+        return baseline_trial(self.study.spec, self.trials)
+
+    @property
+    def counted(self) -> int:
+        """Finished search trials: what a budget of trials counts."""
+        return sum(self.counts[s] for s in COUNTED)
+
+    def queued(self, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
+        return [t for t in self.open.values() if t.state is State.QUEUED and t.purpose is purpose]
+
+    def running(self, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
+        return [t for t in self.open.values() if t.state is State.RUNNING and t.purpose is purpose]
+
+    def apart(self, purpose: Purpose) -> list[Trial]:
+        """All trials of a purpose that strategies are not told of, by number."""
+        ended = [number for p, number in self._apart if p is purpose]
+        waiting = [t.number for t in self.open.values() if t.purpose is purpose]
+        return [self.trials[number] for number in sorted({*ended, *waiting})]
+
+    def wall(self, now: float) -> float:
+        """Seconds in which at least one search trial ran; one whose lease ran out ran no longer than that."""
+        intervals = []
+        for t in self.running():
+            start = now if t.started is None else t.started
+            end = now if t.lease_until is None else min(now, t.lease_until)
+            intervals.append((start, max(start, end)))
+        return self._busy.length(intervals)
+
+    def failures_in_a_row(self, since: int) -> list[Trial]:
+        """The search trials that failed one after the other at the end of the record, after event position `since`."""
+        return [self.told[i] for i in reversed(self._failing) if self.told.positions[i] > since]
+
+
+class Union:
+    """A union of intervals that are added in the order of their ends: disjoint ones, and how long they are together."""
+
+    def __init__(self) -> None:
+        self._starts, self._ends = array("d"), array("d")
+        self._sums = array("d", [0.0])  # length of the first 0, 1, 2, ... of them
+
+    def add(self, start: float, end: float) -> None:
+        while self._ends and self._ends[-1] >= start:
+            start, end = min(start, self._starts.pop()), max(end, self._ends.pop())
+            self._sums.pop()
+        self._starts.append(start)
+        self._ends.append(end)
+        self._sums.append(self._sums[-1] + end - start)
+
+    def length(self, others: Sequence[tuple[float, float]] = ()) -> float:
+        """How long it is, together with the other intervals."""
+        if not others:
+            return self._sums[-1]
+        apart = bisect_left(self._ends, min(start for start, _ in others))  # so many end before all of the others
+        rest = Union()
+        both = [*zip(self._starts[apart:], self._ends[apart:], strict=True), *others]
+        for start, end in sorted(both, key=lambda i: i[1]):
+            rest.add(start, end)
+        return self._sums[apart] + rest.length()
