@@ -32,7 +32,14 @@ def slow(trial):
 
 def broken(trial):
     return None
+
+def meddling(trial):
+    if trial.number == 3:
+        from pathlib import Path
+        Path("cells.csv").write_text("age,income\\n31,3.6\\n")
+    return trial.params["x"]
 """
+CELLS = "age,income\n31,3.5\n"
 
 
 @pytest.fixture(autouse=True)
@@ -240,3 +247,58 @@ def test_the_command_line_submits_and_serves(url, tmp_path):
     assert tt.Study("y", storage=url).counts["done"] == 3
     assert CliRunner().invoke(cli, ["worker", "--storage", url]).exit_code == 2
     assert os.getcwd() == str(tmp_path)
+
+
+def changes(s):
+    return [e.body for e in s.storage.events(s.record.id, kinds={"inputs"})]
+
+
+def test_a_cell_changed_under_a_worker_is_refused_before_the_next_trial(url, tmp_path):
+    (tmp_path / "cells.csv").write_text(CELLS)
+    s = study(url, data={"cells": "cells.csv"}, on_change="refuse")
+    s.submit("train.py:meddling")
+    said = serve(url, "train.py")
+    assert "refused: study 's': data cells: its content changed" in said[1]
+    assert s.counts["done"] == 4  # trial 3 changed it, and nothing began after that
+    assert s.counts["running"] == 0
+    (event,) = changes(s)
+    assert (event["changed"], event["refused"]) == ({"data cells": "its content"}, True)
+    serve(url, "train.py")
+    assert s.counts["done"] == 4
+    (tmp_path / "cells.csv").write_text(CELLS)
+    serve(url, "train.py")
+    assert s.counts["done"] == 8
+    assert s.verify() == []
+
+
+def test_by_default_a_worker_records_the_change_and_goes_on(url, tmp_path):
+    (tmp_path / "cells.csv").write_text(CELLS)
+    s = study(url, data={"cells": "cells.csv"})
+    s.submit("train.py:meddling")
+    serve(url, "train.py")
+    assert s.counts["done"] == 8
+    (event,) = changes(s)
+    assert (event["changed"], event["refused"]) == ({"data cells": "its content"}, False)
+    joined = s.storage.events(s.record.id, kinds={"run"})[-1]
+    assert joined.body["data"]["cells"]["sha256"] != event["data"]["cells"]["sha256"]
+    assert s.verify() == []
+
+
+def test_a_worker_is_told_where_the_data_is(url, tmp_path):
+    (tmp_path / "cells.csv").write_text(CELLS)
+    for name, policy in (("strict", "refuse"), ("loose", "record")):
+        study(url, name, 2, data={"cells": "cells.csv"}, on_change=policy).submit("train.py:quick")
+    (tmp_path / "cells.csv").rename(tmp_path / "elsewhere.csv")
+    said = serve(url, "train.py")
+    assert (
+        "study 'strict' is not served: its data 'cells' is not here (cells.csv); name it with --data cells=PATH" in said
+    )
+    assert "study 'loose': data 'cells' is not here and not watched; name it with --data cells=PATH" in said
+    worker = spawn(url, "--allow", "train.py", "--data", "cells=elsewhere.csv", "--idle", "0.3s")
+    assert worker.wait(60) == 0
+    worker.stderr.close()
+    assert [tt.Study(name, storage=url).counts["done"] for name in ("strict", "loose")] == [2, 2]
+    for wrong in ("cells", "cells=nowhere.csv", "=elsewhere.csv"):
+        done = CliRunner().invoke(cli, ["worker", "--allow", "train.py", "--storage", url, "--data", wrong])
+        assert done.exit_code == 2
+        assert "write NAME=PATH, and a path that exists" in done.output

@@ -1,10 +1,12 @@
 """Cross-validation as an objective: which rows each purpose sees, what leaks, and how studies use it."""
 
+import json
 import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
@@ -15,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import trimtab as tt
+from trimtab.cli import cli
 from trimtab.errors import SpecError
 
 X, y = load_breast_cancer(return_X_y=True)
@@ -171,6 +174,31 @@ def test_a_study_searches_certifies_and_looks_at_the_hold_out():
     assert study.verify() == []
     with pytest.raises(SpecError, match="keeps no rows apart"):
         study.holdout(lambda t: 0.0)
+
+
+def test_looks_at_the_holdout_from_the_command_line_are_counted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "model.py").write_text(
+        "import trimtab as tt\nfrom sklearn.datasets import load_iris\nfrom sklearn.neighbors import KNeighborsClassifier\n"
+        "cv = tt.CrossValidation(KNeighborsClassifier(), *load_iris(return_X_y=True), folds=3, holdout=0.3)\n"
+    )
+    (tmp_path / "study.yaml").write_text(
+        "study: s\nobjective: model.py:cv\nspace: {n_neighbors: {int: [1, 30], default: 30}}\n"
+        "maximize: accuracy\nbudget: {trials: 3}\n"
+    )
+
+    def call(*words):
+        done = CliRunner().invoke(cli, words)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    call("run", "study.yaml", "--quiet")
+    assert "hold-out" not in call("show", "s")
+    assert json.loads(call("holdout", "s", "--json"))["protocol"] == "hold-out"
+    assert "look 2" in call("holdout", "s", "--trial", "1")
+    assert "looked at 2 times" in call("show", "s")
+    assert json.loads(call("show", "s", "--json"))["holdout_looks"] == 2
 
 
 def test_folds_are_steps_at_which_a_rule_may_stop():

@@ -4,8 +4,9 @@ A `run` event names the objective, its kind and fingerprint, and the limits of i
 its own, must have been allowed to run it, and must have the same version of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from .errors import ObjectiveError
@@ -24,11 +25,13 @@ class Announcement:
     position: int
     trials: int | None = None  # what that call of `run` asked for, where it was one
     until: float | None = None
+    data: tuple[tuple[str, str], ...] = ()  # name and path of each file or folder that is watched
+    refuse: bool = False  # whether nothing may run on other data
 
     @property
     def what(self) -> tuple[object, ...]:
         """What is run and how, whoever announced it."""
-        return self.kind, self.text, self.fingerprint, self.resources
+        return self.kind, self.text, self.fingerprint, self.resources, self.data, self.refuse
 
 
 def facts(called: Source, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +53,8 @@ def latest(events: Sequence[Event]) -> Announcement | None:
         return None
     last = said[-1]
     b, limits = last.body, Resources(**last.body.get("resources", {}))
-    asked = (b.get("trials"), b.get("until"))
+    data = tuple((name, f["path"]) for name, f in sorted((b.get("data") or {}).items()) if "path" in f)
+    asked = (b.get("trials"), b.get("until"), data, b.get("on_change") == "refuse")
     return Announcement(b.get("kind", "function"), b["objective"], b["fingerprint"], limits, last.position, *asked)
 
 
@@ -77,3 +81,17 @@ def allowed(said: Announcement, allow: Sequence[str], spec: StudySpec) -> Source
             f"{said.fingerprint[:12]} on record); bring it to the same version, or submit the study again"
         )
     return here
+
+
+def located(said: Announcement, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Where the announced data is here: as `given` by name, else under the recorded path; and the names of what is not here.
+
+    Raises ObjectiveError where something is missing and the study refuses other data, SpecError for a given path that is
+    not there.
+    """
+    found = {name: given.get(name, path) for name, path in said.data}
+    absent = [name for name, path in found.items() if name not in given and not Path(path).exists()]
+    if absent and said.refuse:
+        name = absent[0]
+        raise ObjectiveError(f"its data {name!r} is not here ({found[name]}); name it with --data {name}=PATH")
+    return {name: path for name, path in found.items() if name not in absent}, absent

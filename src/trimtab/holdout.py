@@ -14,6 +14,7 @@ from .engine import trial_seed
 from .errors import SpecError
 from .evidence import Evidence, held_out
 from .records import Change
+from .storage import Storage
 
 
 def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equivalence: float) -> Evidence:
@@ -33,7 +34,7 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
     else:
         raise SpecError(f"trial {tuned} does not exist; the study has {len(ledger.trials)} trials, numbered from 0")
     baseline, params = pairs.contestants(spec, chosen)
-    count = 1 + looks(book)
+    count = 1 + looks(book.storage, book.study)
     seed = trial_seed(spec.seed, "holdout", 0)  # of both trainings
     before, rows = objective.on_holdout(baseline, seed, goal.metric)
     after, _ = objective.on_holdout(params, seed, goal.metric)
@@ -47,6 +48,6 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
     return found
 
 
-def looks(book: Book) -> int:
+def looks(storage: Storage, study: int) -> int:
     """How often the hold-out has been looked at."""
-    return sum("look" in e.body for e in book.storage.events(book.study, kinds={"holdout"}))
+    return sum("look" in e.body for e in storage.events(study, kinds={"holdout"}))

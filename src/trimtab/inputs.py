@@ -37,6 +37,7 @@ class Inputs:
         self._last: Any = None  # what was last found to fit the record
         self._known: dict[str, Any] = {"data": {}, "code": None}
         self._read = 0
+        self._refusal: Any = None  # what was last refused, and written
         self._turn = threading.Lock()
 
     @property
@@ -46,8 +47,8 @@ class Inputs:
     def begin(self, called: "Source | None" = None) -> dict[str, Any]:
         """Look at everything; what a `run` event says of it. Raises InputChanged when a change is refused."""
         with self._turn:
-            self._last = None
-            return self._look(called, memory=True)
+            self._last = self._refusal = None
+            return {**self._look(called, memory=True), "on_change": POLICIES[self._refuse]}
 
     def check(self, called: "Source | None" = None) -> None:
         """Look at files again, before a trial starts. Raises InputChanged when a change is refused."""
@@ -91,9 +92,11 @@ class Inputs:
         refused = bool(changed) and self._refuse
         snapshot = self._storage.outline(self._study)
         running = sorted(t.number for t in snapshot.open if t.state is State.RUNNING)
-        if snapshot.study.state is not StudyState.ARCHIVED:
+        again = refused and now == self._refusal  # it is on record already
+        if snapshot.study.state is not StudyState.ARCHIVED and not again:
             body = {**now, "changed": dict(changed), "refused": refused, "running": running}
             self._storage.revise(self._study, Change("inputs", body=body))
+        self._refusal = now if refused else None
         if refused:
             what = "; ".join(f"{name}: {text} changed" for name, text in changed.items())
             raise InputChanged(

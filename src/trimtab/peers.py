@@ -8,16 +8,17 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from secrets import token_hex
 
-from .announcements import Announcement, allowed, facts, latest
+from .announcements import Announcement, allowed, facts, latest, located
 from .book import Book
 from .capture import environment
-from .engine import Terms
-from .errors import ObjectiveError
+from .engine import Start, Terms
+from .errors import InputChanged, ObjectiveError
 from .executors.local import Local
+from .inputs import POLICIES, Inputs
 from .objective import Source
 from .records import Change, StudyRecord, StudyState
 from .runner import IDLE, Staff, carry_out, check_results, decide, give_back, worker
@@ -33,10 +34,19 @@ _log = logging.getLogger(__name__)
 class Post:
     """One study that this worker serves. Its processes exist while there is something to do."""
 
-    def __init__(self, storage: Storage, record: StudyRecord, said: Announcement, called: Source, slots: int) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        record: StudyRecord,
+        said: Announcement,
+        called: Source,
+        slots: int,
+        data: Mapping[str, str],
+    ) -> None:
         self.name, self.closed = record.name, "not begun"
         self._storage, self._called, self._slots = storage, called, slots
         self._book = Book(storage, record.id)
+        self._book.inputs = Inputs(storage, record.id, data, POLICIES[said.refuse])
         self._next = 0.0  # when there is reason to look at the record again
         self._go_by(said)
         self._staff: Staff | None = None
@@ -64,7 +74,14 @@ class Post:
         decision = decide(self._book, free, time.time(), self._terms)
         closing = decision.closing
         if self._staff is not None or closing is None:
-            self._terms, closing = carry_out(decision, self._book, self._at_work(), self._terms)
+            try:
+                if any(isinstance(a, Start) for a in decision.actions):
+                    self._book.inputs.check()  # before a trial is claimed, and again before it starts
+                self._terms, closing = carry_out(decision, self._book, self._at_work(), self._terms)
+            except InputChanged as error:
+                self.closed, self._next = f"refused: {error}", time.monotonic() + AGAIN
+                self.leave()
+                return
         self.closed = closing or ""
         if closing and not self.running:
             self.leave()
@@ -102,7 +119,8 @@ class Post:
         if self._staff is not None:
             return self._staff
         if not self._joined:
-            body = facts(self._called, self.said.resources, self._slots, environment())
+            seen = {"data": self._book.inputs.begin()["data"]} if self._book.inputs.watched else {}
+            body = {**seen, **facts(self._called, self.said.resources, self._slots, environment())}
             self._storage.revise(self._book.study, Change("run", body={**body, "joined": True}))
             self._joined = True
         executor = Local(self._slots, self._called, self.said.resources)
@@ -113,6 +131,7 @@ class Post:
             self._book.study,
             self.said.resources,
             LEASE,
+            self._book.inputs.check,
             checkpoints=self._book.checkpoints,
         )
         self._staff = Staff(f"{worker()}:{token_hex(4)}", crew, executor, lambda _: None)
@@ -123,7 +142,7 @@ class Server:
     """Serves studies with `slots` trials at once. allow: objectives, files, modules and commands that may be run here.
 
     names: the studies to serve; all of the store otherwise. say: hears a line when something changes. trials: end after so
-    many.
+    many. data: where files that studies watch are here, by name.
     """
 
     def __init__(
@@ -134,7 +153,9 @@ class Server:
         slots: int = 1,
         say: Callable[[str], None] = _log.info,
         trials: int | None = None,
+        data: Mapping[str, str] | None = None,
     ) -> None:
+        self._data = dict(data or {})
         self._storage, self._allow, self._names, self._slots, self._say = storage, allow, names, slots, say
         self._left = sys.maxsize if trials is None else trials  # so many more are begun and ended here
         self._posts: dict[int, Post] = {}
@@ -222,12 +243,17 @@ class Server:
             self._posts.pop(record.id).leave()
         try:
             called = allowed(said, self._allow, record.spec)
+            data, absent = located(said, self._data)
         except ObjectiveError as error:
             self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
             if str(error) != before:
                 self._say(f"study {record.name!r} is not served: {error}")
             return
-        self._posts[record.id] = Post(self._storage, record, said, called, self._slots)
+        for name in absent:
+            self._say(
+                f"study {record.name!r}: data {name!r} is not here and not watched; name it with --data {name}=PATH"
+            )
+        self._posts[record.id] = Post(self._storage, record, said, called, self._slots, data)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

@@ -120,7 +120,8 @@ def submit(book: Book, objective: Any, resources: Resources) -> None:
 
     priced(book, resources)
     called = shared(source(objective, book.spec))
-    book.storage.revise(book.study, Change("run", body=facts(called, resources, 0, environment())))
+    said = {**book.inputs.begin(called), **facts(called, resources, 0, environment())}
+    book.storage.revise(book.study, Change("run", body=said))
 
 
 def priced(book: Book, resources: Resources) -> None:

@@ -211,6 +211,24 @@ def evidence(name: str, replicates: int | None, file: str | None, as_json: bool,
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
 
 
+@cli.command()
+@the_name
+@click.option(
+    "--trial", type=click.IntRange(0), metavar="N", help="Which setting; else the certified one, else the best."
+)
+@click.option("--metric", metavar="NAME", help="Which metric; else the first goal's.")
+@click.option("--file", metavar="FILE", help="The study file; else the one that the study was run from here.")
+@json_option
+@storage_flag
+def holdout(name: str, trial: int | None, metric: str | None, file: str | None, as_json: bool) -> None:
+    """Look at the rows kept apart; each look is on record."""
+    from .. import console
+
+    study = opened(name)
+    found = study.holdout(file_of(study, file).objective, tuned=trial, metric=metric)
+    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
+
+
 for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain, outlook):
     cli.add_command(verb)
 

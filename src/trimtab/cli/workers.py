@@ -1,5 +1,6 @@
 """The verbs of a fleet: hand a study over to workers, and be one."""
 
+import os
 import shlex
 
 import click
@@ -35,8 +36,16 @@ def submit(file: str) -> None:
 @click.option("--slots", default=1, show_default=True, type=click.IntRange(1), help="Trials at once.")
 @click.option("--idle", metavar="DURATION", help='Exit when there was nothing to do for so long, such as "1m".')
 @click.option("--trials", type=click.IntRange(1), help="Exit after so many trials.")
+@click.option("--data", multiple=True, metavar="NAME=PATH", help="Where a file that studies watch is here.")
 @storage_flag
-def worker(allow: tuple[str, ...], names: tuple[str, ...], slots: int, idle: str | None, trials: int | None) -> None:
+def worker(
+    allow: tuple[str, ...],
+    names: tuple[str, ...],
+    slots: int,
+    idle: str | None,
+    trials: int | None,
+    data: tuple[str, ...],
+) -> None:
     """Serve the store's studies until SIGTERM."""
     from ..peers import Server
     from ..storage import open_storage
@@ -44,9 +53,20 @@ def worker(allow: tuple[str, ...], names: tuple[str, ...], slots: int, idle: str
 
     limit = seconds(idle, "idle")
     say = lambda line: click.echo(line, err=True)  # noqa: E731
-    server = Server(open_storage(url_of()), _objectives(allow), names, slots, say, trials)
+    server = Server(open_storage(url_of()), _objectives(allow), names, slots, say, trials, _places(data))
     with resumable():
         server.run(limit)
+
+
+def _places(data: tuple[str, ...]) -> dict[str, str]:
+    """What --data names: a path for each name."""
+    found = {}
+    for text in data:
+        name, _, path = text.partition("=")
+        if not name or not os.path.exists(path):
+            raise click.UsageError(f"--data {text!r}: write NAME=PATH, and a path that exists")
+        found[name] = path
+    return found
 
 
 def _objectives(allow: tuple[str, ...]) -> list[str]:
