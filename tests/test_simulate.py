@@ -59,6 +59,20 @@ def test_when_the_time_is_up_what_runs_goes_back_to_the_queue():
     assert sim.clock.now() == 7200.0
 
 
+def test_what_runs_when_a_study_is_cancelled_goes_on_past_the_time_as_it_would_in_real_life():
+    sim = Simulation()
+    study = tt.Study("s", SPACE, minimize="loss", fidelity=EPOCHS, stopping=None, storage=sim.storage, seed=1)
+
+    def slow(trial):
+        for epoch in range(1, 28):
+            yield 60.0, epoch, {"loss": 1 / epoch}
+        study.cancel()
+
+    sim.run(study, lambda t: slow(t) if t.number == 0 else training(t), workers=3, time=27.5 * 60)
+    assert study.counts["running"] == study.counts["queued"] == 0
+    assert sim.clock.now() > 27.5 * 60
+
+
 def test_trainings_that_raise_or_report_nonsense_are_failed_trials():
     def broken(trial):
         yield 1.0, 1, {"loss": 1.0 if trial.number % 2 else float("nan")}

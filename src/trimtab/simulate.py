@@ -61,7 +61,7 @@ class _Run:
 
 
 class Simulated:
-    """An executor whose jobs are trainings in simulated time; nothing happens after `until`."""
+    """An executor whose jobs are trainings in simulated time; it looks up at `until`, as a runner does."""
 
     def __init__(self, slots: int, training: Training, clock: SimulatedClock, until: float | None) -> None:
         self._slots, self._training, self._clock, self._until = slots, training, clock, until
@@ -76,12 +76,12 @@ class Simulated:
         trial = ActiveTrial(job.payload, job.listen)
         self._next(_Run(job, trial, iter(self._training(trial)), self._clock.time))
 
-    def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:  # noqa: ARG002  (simulated time is free)
-        """Let time pass until a job ends."""
-        while self._queue and not self._ended:
+    def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
+        """Let time pass until a job ends; none with wait=0."""
+        while wait > 0 and self._queue and not self._ended:
             when, _, run = self._queue[0]
-            if self._until is not None and when > self._until:
-                self._clock.time = self._until
+            if self._until is not None and self._clock.time < self._until < when:
+                self._clock.time = self._until  # once: what the runner does not end now runs on
                 break
             heapq.heappop(self._queue)
             self._clock.time = when
