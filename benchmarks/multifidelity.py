@@ -7,8 +7,8 @@
 Learning curves of LCBench (see curves.py), even-numbered data sets, reports at epochs 1, 3, 9, 27 and 52. Each method
 runs with the same simulated workers until it has *finished a full training* whose loss reaches the target: the median over
 seeds of the best of 200 random full trainings. The figure is that time over the time which 200 random full trainings
-take on as many workers; a run that needs longer counts as 1. Going on from one epoch to a later one costs the added epochs
-only, for every method. Writes benchmarks/results/multifidelity.csv; finished runs are not repeated.
+take on as many workers; a run that has not reached it by half of that counts as 0.5. Going on from one epoch to a later
+one costs the added epochs only, for every method. Writes benchmarks/results/multifidelity.csv; finished runs are not repeated.
 """
 
 import os
@@ -29,11 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from multifidelity_peers import RUNGS, by_budgets, dehb, optuna, smac, syne
 
 FULL = 200  # random full trainings that set the target
+LIMIT = 0.5  # of the time that they take: where a run is broken off
 RESULTS = Path(__file__).parent / "results" / "multifidelity.csv"
 FIELDS = ("method", "set", "workers", "seed", "share", "trials", "cpu")
-RUNGS = (1, 3, 9, 27, 52)  # as in curves.py, which needs onnxruntime
 
 
 class Task:
@@ -43,7 +44,8 @@ class Task:
         self.curves, self.workers, self.seed, self.target = curves, workers, seed, target
         self.pool = curves.random(FULL, np.random.default_rng([seed, 7]))
         self.losses, self.seconds = curves.at_rungs(self.pool)
-        self.limit = spread(self.seconds[:, -1], workers)
+        self.whole = spread(self.seconds[:, -1], workers)
+        self.limit = LIMIT * self.whole
 
     def reached(self, loss: float) -> bool:
         return loss <= self.target
@@ -127,136 +129,6 @@ def trimtab(strategy: str, stopping: Any) -> Callable[[Task], tuple[float, int]]
     return run
 
 
-# -------------------------------------------------------------------------------------------------------------- peers
-
-
-def optuna(pruner: str) -> Callable[[Task], tuple[float, int]]:
-    """TPE with a pruner, both as documented; trials report at the rungs."""
-
-    def run(task: Task) -> tuple[float, int]:
-        import optuna as op
-
-        op.logging.set_verbosity(op.logging.ERROR)
-        pruners: dict[str, Callable[[], Any]] = {
-            "hyperband": lambda: op.pruners.HyperbandPruner(min_resource=1, max_resource=RUNGS[-1], reduction_factor=3),
-            "sh": lambda: op.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
-        }
-        sampler = op.samplers.TPESampler(seed=task.seed)
-        study = op.create_study(sampler=sampler, pruner=pruners[pruner]())
-        order = itertools.count()
-        queue: list[tuple[float, int, Any]] = []
-
-        def ask(now: float) -> None:
-            trial = study.ask()
-            config = {
-                name: (trial.suggest_int if kind == "int" else trial.suggest_float)(name, low, high, log=log)
-                for name, (kind, low, high, log) in task.curves.space.items()
-            }
-            losses, seconds = (a[0] for a in task.curves.at_rungs([config]))
-            heapq.heappush(queue, (now + seconds[0], next(order), (trial, losses, seconds, 0)))
-
-        for _ in range(task.workers):
-            ask(0.0)
-        while queue:
-            now, _, (trial, losses, seconds, k) = heapq.heappop(queue)
-            if now >= task.limit:
-                break
-            trial.report(losses[k], RUNGS[k])
-            if k + 1 == len(RUNGS):
-                study.tell(trial, losses[k])
-                if task.reached(losses[k]):
-                    return now, len(study.trials)
-                ask(now)
-            elif trial.should_prune():
-                study.tell(trial, state=op.trial.TrialState.PRUNED)
-                ask(now)
-            else:
-                heapq.heappush(queue, (now + seconds[k + 1] - seconds[k], next(order), (trial, losses, seconds, k + 1)))
-        return task.limit, len(study.trials)
-
-    return run
-
-
-def by_budgets(peer: Callable[[Task], tuple[Callable[[], Any], Callable[[Any, float, float], None]]]) -> Any:
-    """A peer that asks for (key, config, budget), and is told its loss there and its seconds."""
-
-    def run(task: Task) -> tuple[float, int]:
-        ask, tell = peer(task)
-        order, queue = itertools.count(), list[tuple[float, int, Any]]()
-        trained: dict[str, float] = {}  # seconds that a configuration has had
-        now, free = 0.0, task.workers
-        while now < task.limit:
-            while free and (job := ask()) is not None:
-                handle, config, budget = job
-                k = int(np.argmin([abs(budget - r) for r in RUNGS]))
-                losses, seconds = (a[0] for a in task.curves.at_rungs([config]))
-                key = repr(sorted(config.items()))
-                added = max(seconds[k] - trained.get(key, 0.0), 1e-6)
-                trained[key] = max(seconds[k], trained.get(key, 0.0))
-                heapq.heappush(queue, (now + added, next(order), (handle, losses[k], added, k)))
-                free -= 1
-            if not queue:
-                break
-            now, _, (handle, loss, added, k) = heapq.heappop(queue)
-            free += 1
-            if k + 1 == len(RUNGS) and task.reached(loss) and now < task.limit:
-                return now, len(trained)
-            tell(handle, loss, added)
-        return task.limit, len(trained)
-
-    return run
-
-
-def smac(task: Task) -> tuple[Callable[[], Any], Callable[[Any, float, float], None]]:
-    import tempfile
-
-    from ConfigSpace import ConfigurationSpace, Float, Integer
-    from smac import MultiFidelityFacade, Scenario
-    from smac.runhistory.dataclasses import TrialValue
-
-    space = ConfigurationSpace(seed=task.seed)
-    for name, (kind, low, high, log) in task.curves.space.items():
-        space.add((Integer if kind == "int" else Float)(name, (low, high), log=log))
-    scenario = Scenario(
-        space, deterministic=True, min_budget=1, max_budget=RUNGS[-1], n_trials=10_000, seed=task.seed,
-        output_directory=Path(tempfile.mkdtemp()),
-    )  # fmt: skip
-
-    def never(config: Any, seed: int = 0, budget: float = 0) -> float:
-        raise AssertionError(f"asked and told, never run: {config} {seed} {budget}")
-
-    facade = MultiFidelityFacade(scenario, never, overwrite=True, logging_level=50)
-
-    def ask() -> Any:
-        info = facade.ask()
-        return info, {k: info.config[k] for k in task.curves.space}, info.budget
-
-    return ask, lambda info, loss, added: facade.tell(info, TrialValue(cost=loss, time=added))
-
-
-def dehb(task: Task) -> tuple[Callable[[], Any], Callable[[Any, float, float], None]]:
-    import tempfile
-
-    from ConfigSpace import ConfigurationSpace, Float, Integer
-    from dehb import DEHB
-    from loguru import logger
-
-    logger.remove()
-    space = ConfigurationSpace(seed=task.seed)
-    for name, (kind, low, high, log) in task.curves.space.items():
-        space.add((Integer if kind == "int" else Float)(name, (low, high), log=log))
-    made = DEHB(
-        cs=space, min_fidelity=1, max_fidelity=RUNGS[-1], n_workers=1, seed=task.seed, output_path=tempfile.mkdtemp(),
-        save_freq="end",
-    )  # fmt: skip
-
-    def ask() -> Any:
-        info = made.ask()
-        return info, {k: info["config"][k] for k in task.curves.space}, info["fidelity"]
-
-    return ask, lambda info, loss, added: made.tell(info, {"fitness": float(loss), "cost": float(added)})
-
-
 METHODS: dict[str, tuple[str, Callable[[Task], tuple[float, int]]]] = {  # name -> (package, run)
     "random": ("numpy", random_full),
     "one epoch, then top k": ("numpy", one_epoch_then_top),
@@ -267,6 +139,9 @@ METHODS: dict[str, tuple[str, Callable[[Task], tuple[float, int]]]] = {  # name 
     "Trimtab, Hyperband": ("trimtab", trimtab("auto", "hyperband")),
     "Optuna TPE, Hyperband": ("optuna", optuna("hyperband")),
     "Optuna TPE, SH": ("optuna", optuna("sh")),
+    "Syne Tune ASHA": ("syne_tune", syne("ASHA")),
+    "Syne Tune BOHB": ("syne_tune", syne("BOHB")),
+    "Syne Tune ASHACQR": ("syne_tune", syne("ASHACQR")),
     "SMAC3": ("smac", by_budgets(smac)),
     "DEHB": ("dehb", by_budgets(dehb)),
 }
@@ -301,7 +176,7 @@ def measure(names: list[str], folder: Path, sets: int, seeds: int, workers: list
                 name,
                 w,
                 seed,
-                f"{min(at / task.limit, 1.0):.5f}",
+                f"{min(at / task.whole, LIMIT):.5f}",
                 trials,
                 f"{time.process_time() - cpu:.2f}",
             )
@@ -327,7 +202,7 @@ def table() -> None:
             every = np.array(list(mine.values()))
             print(
                 f"{method:34}{means.mean():10.3f}   {low:.3f} to {high:.3f}   {np.exp(np.log(every).mean()):10.3f}"
-                f"   {np.mean(every >= 1):10.0%}   {len(sets):6} x {len(every) / len(sets):.1f}"
+                f"   {np.mean(every >= LIMIT):10.0%}   {len(sets):6} x {len(every) / len(sets):.1f}"
             )
 
 

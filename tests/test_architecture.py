@@ -36,7 +36,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "standing": ("records", "space", "engine", "evidence", "words"),
     "validation": ("errors", "words", "capture", "objective"),
     "lineage": ("records", "errors"),
-    "matrix": ("columns", "ledger", "records", "space", "goals", "strategies"),
+    "matrix": ("columns", "ledger", "records", "space", "goals", "stopping", "strategies"),
     "explanation": ("matrix", "ledger", "errors", "records", "space", "engine", "evidence", "standing", "words"),
     "engine": (
         "ledger",

@@ -12,6 +12,7 @@ from .columns import Results
 from .errors import SpecError, Stale
 from .inputs import Inputs
 from .ledger import Ledger
+from .matrix import suited
 from .records import TOLD, Proposal, StudySpec, Trial
 from .storage import Claim, Storage
 from .strategies import Continuing, Strategy, strategy
@@ -91,11 +92,11 @@ class Book:
 
     def nothing(self) -> str:
         """Why the strategy proposes nothing, where it does not."""
-        if not isinstance(self.strategy_of(self.spec), Continuing):
+        if not isinstance(suited(self.spec, self.strategy_of(self.spec)), Continuing):
             return "every point of its space has been proposed"
         if self.ledger.running():
             return "nothing can be proposed before a running trial has ended; tell its result first"
-        return "every member of its population is trained to the top"
+        return "everybody who may go on is trained to the top"
 
     def collect(self) -> None:
         """Remove the checkpoints that nobody needs any more, as the ledger stands; none where the strategy's object is
@@ -105,7 +106,7 @@ class Book:
 
     def _needed(self) -> frozenset[int]:
         try:
-            made = self.strategy_of(self.spec)
+            made = suited(self.spec, self.strategy_of(self.spec))
         except SpecError as error:
             raise _Unknown from error
         if not isinstance(made, Continuing):

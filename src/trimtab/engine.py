@@ -21,13 +21,12 @@ from .canonical import dumps
 from .errors import SpecError
 from .goals import Metrics
 from .ledger import BASELINE, Ledger
-from .matrix import purse, rows
+from .matrix import purse, rows, suited
 from .numerics.pareto import nondominated
 from .records import Proposal, State, StudySpec, StudyState, Trial
 from .stopping.jury import Jury
 from .strategies import Array, Continuing, Judge, Problem, Source, Strategy
 from .strategies import Proposal as Point
-from .strategies.rungs import Levelled
 
 
 def trial_seed(study_seed: int, stream: str, number: int) -> int:
@@ -88,9 +87,8 @@ def fold(
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
     key = dumps([spec.to_json(), relative])
     if last is None or last.key != key or last.n > len(told):
-        as_it_is = spec.fidelity is None or isinstance(strategy, Continuing)
-        suited = strategy if as_it_is else Levelled.over(strategy)
-        last = Fold(key, suited, suited.init(problem(spec)), 0)
+        made = suited(spec, strategy)
+        last = Fold(key, made, made.init(problem(spec)), 0)
     if last.n == len(told):
         return last
     fresh = rows(spec, told[last.n :], baseline)

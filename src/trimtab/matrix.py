@@ -1,10 +1,12 @@
-"""Trials as arrays: what strategies are told. Pure; every goal is turned into a loss here, once.
+"""Trials as arrays: what strategies are told, and how in a study with a fidelity. Pure; every goal is turned into a loss
+here, once.
 
 Notation: d columns, n rows, m goals, k constraints, R rungs of the fidelity.
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,20 @@ from .columns import Results
 from .goals import Metrics
 from .ledger import Told
 from .records import StudySpec, Trial, completed
-from .strategies import LINEAGE, Array, Rows
+from .stopping import promotion, rule
+from .strategies import LINEAGE, Array, Continuing, Rows, Strategy
+from .strategies.promotion import Promoting
+from .strategies.rungs import Levelled
+
+
+def suited(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:
+    """The strategy, on results of unequal fidelity where the study has one, and with promotion where it is asked for."""
+    if spec.fidelity is None or isinstance(strategy, Continuing):
+        return strategy
+    for r in map(rule, spec.stopping):
+        if isinstance(r, promotion.Promotion):
+            return Promoting.over(strategy, r.eta or spec.fidelity.factor, r.trust, r.growing)
+    return Levelled.over(strategy)
 
 
 def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | None) -> Rows:

@@ -180,6 +180,8 @@ def _checked(spec: StudySpec) -> StudySpec:
         strategy(spec.strategy, **spec.settings).init(engine.problem(spec))  # what it cannot search at all is told now
     for rule in spec.stopping:
         rules.rule(rule).begin(spec.fidelity)  # raises what does not fit
+        if rule["rule"] == "promotion" and _continuing(spec):
+            raise SpecError(f"strategy={spec.strategy!r} says itself who goes on; leave stopping='promotion' out")
     return replace(spec, baseline=baseline)
 
 

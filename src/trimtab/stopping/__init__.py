@@ -55,6 +55,7 @@ _TABLE = {  # name -> module:class
     "median": "percentile:Median",
     "percentile": "percentile:Percentile",
     "plateau": "alone:Plateau",
+    "promotion": "promotion:Promotion",
     "threshold": "alone:Threshold",
     "wilcoxon": "folds:Wilcoxon",
 }

@@ -14,9 +14,9 @@ from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from ..fidelity import Fidelity
+from ..numerics.kendall import agreement
 from . import Heard, Score, needed, within
 from .rungs import Rung
 
@@ -123,11 +123,3 @@ class Halving:
             return True
         witnesses = self._witnesses[bracket, k]
         return len(witnesses) >= _WITNESSES and agreement(witnesses) >= self._trust
-
-
-def agreement(pairs: Sequence[tuple[Score, Score]]) -> float:
-    """Kendall's tau-a: pairs of trials in the same order at both rungs less those in the opposite one, as a share."""
-    total = 0
-    for (a, b), (c, d) in combinations(pairs, 2):
-        total += (int(a > c) - int(a < c)) * (int(b > d) - int(b < d))
-    return 2 * total / (len(pairs) * (len(pairs) - 1))

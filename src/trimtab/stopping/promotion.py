@@ -1,0 +1,38 @@
+"""Asynchronous successive halving in its pausing form, in which nobody is stopped: see strategies.promotion, which decides.
+
+As a rule it says how; its hearing lets everybody go on to where its trial ends.
+"""
+
+from dataclasses import dataclass
+
+from ..errors import SpecError
+from ..fidelity import Fidelity
+from . import Heard, needed, within
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Trials pause at each rung, and the best 1/eta of it go on when a slot is free. eta: the fidelity's factor unless given.
+    trust: how far the order at an early rung must agree with that of a later one before new trials pause there (Kendall's
+    tau); 0 trusts the first rung at once. growing: nobody is trained further than it takes to tell who is best (PASHA)."""
+
+    eta: float | None = None
+    trust: float = 0.3
+    growing: bool = False
+    name: str = "promotion"
+
+    def __post_init__(self) -> None:
+        if self.eta is not None:
+            within(self.name, "eta", self.eta, 1.1, 100)
+        within(self.name, "trust", self.trust, 0.0, 1.0)
+        if not isinstance(self.growing, bool):
+            raise SpecError(f"stopping {self.name!r}: growing={self.growing!r} must be True or False")
+
+    def begin(self, fidelity: Fidelity | None) -> "_Hearing":
+        needed(self.name, fidelity)
+        return _Hearing()
+
+
+class _Hearing:
+    def hear(self, heard: Heard) -> str:  # noqa: ARG002
+        return ""
