@@ -94,7 +94,7 @@ class Child:
     def begin(self, job: Job) -> None:
         """Take a job; it starts as soon as the task has been loaded."""
         self.job = job
-        self._sampled = self._before = self._cpu = self._peak = 0.0
+        self._before = self._cpu = self._peak = 0.0
         os.ftruncate(self._output.fileno(), 0)
         self._started_now()
         with suppress(OSError):  # found by `look`
@@ -102,6 +102,7 @@ class Child:
 
     def _started_now(self) -> None:
         self._started = self._heard = time.monotonic()
+        self._due = self._started + SAMPLE  # when it is measured next: short jobs are not, they measure themselves
         with suppress(psutil.Error):
             self._before = self._cpu = sum(psutil.Process(self._process.pid).cpu_times()[:4])
 
@@ -166,8 +167,8 @@ class Child:
             over = Reason.TIMEOUT
         elif limits.stall is not None and now - self._heard > float(limits.stall):
             over = Reason.STALL
-        elif now - self._sampled > (SELDOM if limits.memory is None else SAMPLE):
-            self._sampled = now
+        elif now > self._due:
+            self._due = now + (SELDOM if limits.memory is None else SAMPLE)
             used = self._measure()
             over = Reason.MEMORY if limits.memory is not None and used > float(limits.memory) else None
         if over is None:
