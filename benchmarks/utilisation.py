@@ -82,12 +82,12 @@ def ray_tune(work: Callable[[float, str], None], seconds: float, trials: int, wo
         tune.Tuner(objective, param_space=space, tune_config=settings, run_config=run).fit()
 
 
-SYSTEMS = {
-    "trimtab": (trimtab, "random/local"),
-    "trimtab-auto": (trimtab, "auto/local"),
-    "trimtab-ray": (trimtab, "random/ray"),
-    "ray-tune": (ray_tune, "default"),
-    "ray-tune-reuse": (ray_tune, "reuse"),
+SYSTEMS = {  # what runs, how, and at most how many trials
+    "trimtab": (trimtab, "random/local", 1000),
+    "trimtab-auto": (trimtab, "auto/local", 1000),
+    "trimtab-ray": (trimtab, "random/ray", 1000),
+    "ray-tune": (ray_tune, "default", 60),
+    "ray-tune-reuse": (ray_tune, "reuse", 60),
 }
 CASES = {
     "1 s": (spin, 1.0, 40),
@@ -99,8 +99,9 @@ CASES = {
 
 def measure(system: str, case: str, workers: int) -> dict[str, object]:
     """One row of the table."""
-    run, how = SYSTEMS[system]
+    run, how, most = SYSTEMS[system]
     work, seconds, trials = CASES[case]
+    trials = min(trials, most)
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "log")
         run(work, seconds, trials, workers, log, how)
