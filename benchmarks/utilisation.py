@@ -15,7 +15,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -41,6 +42,18 @@ def _note(log: str, began: float) -> None:
         file.write(f"{began} {time.time()}\n")
 
 
+@contextmanager
+def cluster(slots: int) -> Iterator[None]:
+    """A Ray cluster of this machine that offers so many CPUs, however many there are."""
+    import ray
+
+    ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False, logging_level="error")
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
 def trimtab(work: Callable[[float, str], None], seconds: float, trials: int, workers: int, log: str, how: str) -> None:
     """The default store for work that matters (SQLite, durable); strategy and executor as `how` says."""
     import trimtab as tt
@@ -52,7 +65,7 @@ def trimtab(work: Callable[[float, str], None], seconds: float, trials: int, wor
         return trial.params["x"]
 
     space = tt.Space(x=tt.Float(0, 1), y=tt.Float(1e-4, 1, log=True), n=tt.Int(1, 9), c=tt.Choice("a", "b"))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, cluster(workers) if executor == "ray" else nullcontext():
         study = tt.Study("u", space, minimize="loss", storage=f"sqlite:///{folder}/t.db", seed=1, strategy=strategy)
         study.run(objective, trials=trials, workers=workers, executor=executor, quiet=True)
         assert study.counts["done"] == trials
@@ -60,23 +73,19 @@ def trimtab(work: Callable[[float, str], None], seconds: float, trials: int, wor
 
 def ray_tune(work: Callable[[float, str], None], seconds: float, trials: int, workers: int, log: str, how: str) -> None:
     """Random search by Ray Tune's tuner with its defaults."""
-    import ray
     from ray import tune
 
     def objective(config):
         work(seconds, log)
         return {"loss": config["x"]}
 
-    ray.init(
-        num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error", ignore_reinit_error=True
-    )
     space = {
         "x": tune.uniform(0, 1),
         "y": tune.loguniform(1e-4, 1),
         "n": tune.randint(1, 10),
         "c": tune.choice(["a", "b"]),
     }
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, cluster(workers):
         settings = tune.TuneConfig(metric="loss", mode="min", num_samples=trials, reuse_actors=how == "reuse")
         run = tune.RunConfig(storage_path=folder, verbose=0)
         tune.Tuner(objective, param_space=space, tune_config=settings, run_config=run).fit()

@@ -49,6 +49,7 @@ def test_records_of_before_there_was_energy_keep_their_text():
         ({"prices": {"cpu_hours": 1}}, "resources prices: 'cpu_hours' is not known; did you mean 'cpu_hour'"),
         ({"prices": {"kwh": -1}}, "resources prices: kwh=-1 must be a number of at least 0"),
         ({"watts": {"gpu": "many"}}, "resources watts: gpu='many' must be a number"),
+        ({"custom": ["tpu"]}, r"resources custom=\['tpu'\] must be a mapping such as \{'tpu': 1\}"),
     ],
 )
 def test_lists_that_are_wrong(wrong, said):

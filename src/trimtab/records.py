@@ -114,7 +114,8 @@ class Resources:
 
     cpus: CPU slots, also the thread cap of numeric libraries. memory: bytes (or "2GiB") of the trial and its children.
     time: seconds (or "5m") of wall time. stall: seconds without a report. price: money per trial hour. prices: money per
-    "cpu_hour" that is used, "gpu_hour" that is held, and "kwh". watts: drawn by a "cpu" at work and by a "gpu".
+    "cpu_hour" that is used, "gpu_hour" that is held, and "kwh". watts: drawn by a "cpu" at work and by a "gpu". custom: a
+    cluster's own resources by name, such as {"tpu": 1}; Ray looks for a node that has them.
     """
 
     cpus: int = 1
@@ -125,6 +126,7 @@ class Resources:
     price: float = 0.0
     prices: Mapping[str, float] = field(default_factory=dict)
     watts: Mapping[str, float] = field(default_factory=dict)
+    custom: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.cpus, bool) or not isinstance(self.cpus, int) or self.cpus < 1:
@@ -133,8 +135,8 @@ class Resources:
             v = getattr(self, name)
             if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
                 raise SpecError(f"resources {name}={v!r} must be a number of at least 0")
-        for name, known in (("prices", _PRICES), ("watts", _WATTS)):
-            object.__setattr__(self, name, _priced(name, getattr(self, name), known))
+        for name, known in (("prices", _PRICES), ("watts", _WATTS), ("custom", None)):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name), known))
         object.__setattr__(self, "memory", size(self.memory, "resources memory"))
         object.__setattr__(self, "time", seconds(self.time, "resources time"))
         object.__setattr__(self, "stall", seconds(self.stall, "resources stall"))
@@ -163,12 +165,12 @@ class Resources:
 _PRICES, _WATTS = ("cpu_hour", "gpu_hour", "kwh"), ("cpu", "gpu")
 
 
-def _priced(name: str, given: object, known: Sequence[str]) -> dict[str, float]:
-    """A mapping of known names to numbers that are not negative."""
+def _numbers(name: str, given: object, known: Sequence[str] | None) -> dict[str, float]:
+    """A mapping of names (known ones, if it is said which) to numbers that are not negative."""
     if not isinstance(given, Mapping):
-        raise SpecError(f"resources {name}={given!r} must be a mapping such as {{{known[0]!r}: 0.05}}")
+        raise SpecError(f"resources {name}={given!r} must be a mapping such as {{{(known or ['tpu'])[0]!r}: 1}}")
     for key, v in given.items():
-        if key not in known:
+        if known is not None and key not in known:
             raise SpecError(f"resources {name}: {key!r} is not known{nearest(str(key), known)}")
         if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
             raise SpecError(f"resources {name}: {key}={v!r} must be a number of at least 0")

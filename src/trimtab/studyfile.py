@@ -243,7 +243,7 @@ def _fields(kind: type[Budget] | type[Resources]) -> Read:
 
     def read_fields(value: Any, where: str) -> Any:
         readers: dict[str, Read] = dict.fromkeys((f.name for f in fields(kind)), _amount)
-        readers |= {name: _numbers for name in ("prices", "watts") if name in readers}
+        readers |= {name: _numbers for name in ("prices", "watts", "custom") if name in readers}
         given = _keys(readers, value, f"{where}.")
         try:
             return kind(**given)
