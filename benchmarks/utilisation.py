@@ -47,7 +47,7 @@ def cluster(slots: int) -> Iterator[None]:
     """A Ray cluster of this machine that offers so many CPUs, however many there are."""
     import ray
 
-    ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init("local", num_cpus=slots, include_dashboard=False, log_to_driver=False, logging_level="error")
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from .canonical import dumps
+from .canonical import dumps, plain
 from .errors import SpecError
 from .goals import Metrics
 from .ledger import BASELINE, Ledger
@@ -155,7 +155,7 @@ def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: 
             seed=trial_seed(spec.seed, "search", first + i),
             strategy=folded.strategy.name,
             version=folded.strategy.version,
-            why=_plain(p.why),
+            why=plain(p.why),
             parent=p.parent,
             fidelity=p.fidelity,
         )
@@ -188,17 +188,6 @@ def _check(spec: StudySpec, name: str, asked: Sequence[Point]) -> None:
         else:
             continue
         raise SpecError(f"strategy {name!r}: its proposal {p.x!r} {fault}")
-
-
-def _plain(value: Any) -> Any:
-    """The JSON form of what a strategy says: plain Python, non-finite numbers as None."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def jury(spec: StudySpec) -> Jury:
