@@ -1,8 +1,10 @@
 """How much of its slots' time an executor spends in objectives: CPU-bound trials of a second, and of 10 ms, on two workers.
 
-Utilisation is the time inside objectives over workers times the time from the first trial's begin to the last one's end; the
-overhead of a trial is the rest of a slot's time, divided by the trials. Objectives spin for so much CPU time and write when
-they began and ended, so that all systems are measured alike. Ray Tune runs in the same call where it is installed:
+Utilisation is the time inside objectives over workers times the time from the first trial's begin to the last one's end.
+"Steady" is the same without the start of processes and the tail: from when as many trials have begun as there are workers,
+to the begin of the last one; the overhead of a trial is the rest of a slot's time there, divided by the trials. Objectives
+write when they began and ended, so that all systems are measured alike. Ray Tune runs in the same call where it is
+installed:
 
     pip install "ray[tune]"
     python benchmarks/utilisation.py --systems trimtab,ray-tune
@@ -118,10 +120,14 @@ def measure(system: str, case: str, workers: int) -> dict[str, object]:
     assert len(spans) == trials, f"{len(spans)} of {trials} trials"
     busy = math.fsum(end - begin for begin, end in spans)
     elapsed = max(end for _, end in spans) - min(begin for begin, _ in spans)
-    rest = (workers * elapsed - busy) / trials
+    begins = sorted(begin for begin, _ in spans)
+    low, high = begins[workers - 1], begins[-1]
+    within = math.fsum(max(0.0, min(end, high) - max(begin, low)) for begin, end in spans)
+    rest = (workers * (high - low) - within) / max(1, trials - workers)
     return {
         "system": system, "case": case, "workers": workers, "trials": trials, "elapsed s": round(elapsed, 2),
-        "utilisation": round(busy / (workers * elapsed), 4), "overhead ms": round(1000 * rest, 1),
+        "utilisation": round(busy / (workers * elapsed), 4), "steady": round(within / (workers * (high - low)), 4),
+        "overhead ms": round(1000 * rest, 1),
     }  # fmt: skip
 
 
