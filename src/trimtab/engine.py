@@ -8,7 +8,7 @@ Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -27,7 +27,6 @@ from .records import Cost, Proposal, State, StudySpec, StudyState, Trial
 from .stopping.jury import Jury
 from .strategies import Array, Continuing, Judge, Problem, Source, Strategy
 from .strategies import Proposal as Point
-
 
 Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
 
