@@ -80,6 +80,16 @@ def kill(pid: int, known: Iterable[psutil.Process] = ()) -> None:
             break
 
 
+def kill_marked(mark: str) -> None:
+    """SIGKILL to all processes of this user that were started with `mark` in their environment: orphans of a process that
+    crashed, wherever they have gone. Nothing where the system does not show environments."""
+    text = mark.encode()
+    for pid in psutil.pids():
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+            if pid != os.getpid() and text in file.read():
+                os.kill(pid, signal.SIGKILL)
+
+
 def _kill(process: psutil.Process) -> None:
     with suppress(psutil.Error):  # psutil knows a process id that was given to another
         process.kill()

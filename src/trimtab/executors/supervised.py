@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from secrets import token_hex
 from typing import Any
 
 import psutil
@@ -68,11 +69,13 @@ class Child:
         fd = self._output.fileno()
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
         self.channel = Connection(ours.detach())
+        mark = {"TRIMTAB_CHILD": token_hex(16)}
+        self._mark = "=".join(*mark.items())
         numbers = [str(n) for n in (theirs.fileno(), listening, os.getpid())]
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-u", "-c", _BOOT, *numbers, *home.path],  # -u: output in order, and kept at a crash
-                stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, env=home.environment,
+                stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, env={**home.environment, **mark},
                 pass_fds=(theirs.fileno(), listening), start_new_session=True,
             )  # fmt: skip
         except OSError:
@@ -210,6 +213,7 @@ class Child:
         """Kill it with all that belongs to it, wait for it, and close what was open."""
         processes.kill(self._process.pid, self._members)
         self._process.wait()
+        processes.kill_marked(self._mark)
         self._close()
 
     def _close(self) -> None:
