@@ -104,11 +104,11 @@ def simulated(p: Problem, ratio: float, seed: int, kind: str) -> Row:
         for i, (s, y) in enumerate(zip(settings, seen, strict=True))
     ]
     made = standings(spec, told)
-    few = [c.trial.number for c in made.finalists(FINALISTS)]
-    about = {s.candidate.trial.number: s for s in made.order}
+    first = made.finalists(FINALISTS)
+    few = [c.trial.number for c in first]
     fresh = true[few][:, None] + sd * rng.standard_normal((len(few), ENOUGH * FINALISTS))
-    prior, spread = np.array([about[n].mean for n in few]), np.array([about[n].sd for n in few])
-    entrants = Entrants(prior, spread, np.empty((len(few), 0)), made.noise)
+    losses = made.losses(first, p.space.encode([c.trial.params for c in first]))
+    entrants = Entrants(*losses, np.empty((len(few), 0)), made.noise)
     best = few[race(entrants, len(few), ENOUGH * FINALISTS, lambda runs: _run(fresh, runs))[0]] if few[1:] else few[0]
     noise = sd * rng.standard_normal((PAIRS, 2))
     pairs = [({"loss": true[0] + a}, {"loss": true[best] + b}) for a, b in noise]

@@ -124,3 +124,44 @@ def test_a_wrong_question_is_refused_before_anything_runs(made, name, bad):
     with pytest.raises(SpecError, match=name):
         study.evidence(noisy, quiet=True, **{name: bad})
     assert len(study.trials) == count
+
+
+def larger(trial, limit=0.0):
+    """What is good is large, and outside the search it is larger: the best of the search breaks a limit of 0.7."""
+    size = 1 - abs(trial.params["x"] - 0.3) + (0.05 if trial.purpose == "search" else 0.1) + limit
+    return {"loss": noisy(trial, 0.02), "size": size + random.Random(trial.seed * 7 + trial.number).gauss(0, 0.01)}
+
+
+@pytest.mark.parametrize("trials", [12, 40])  # without and with a model of the results
+def test_a_setting_that_breaks_its_limit_afterwards_is_not_chosen(trials):
+    study = tt.Study("limit", SPACE, minimize="loss", subject_to=["size <= 0.9"], seed=9, strategy="random")
+    study.run(larger, trials=trials, quiet=True)
+    found = study.evidence(larger, replicates=10, quiet=True)
+    assert found.constraints[0].held == 1
+    assert found.decision == "proven"
+    count = len(study.trials)
+    assert study.evidence(larger, replicates=10, quiet=True) == found
+    assert len(study.trials) == count
+    assert study.verify() == []
+
+
+def test_a_gain_beyond_the_limit_is_infeasible_where_no_other_setting_was_tried():
+    study = tt.Study("none", SPACE, minimize="loss", subject_to=["size <= 0.95"], seed=9)
+    for x in (0.2, 0.25):
+        study.add({"x": x, "y": 0.6}, {"loss": 0.0, "size": 0.9})
+    study.enqueue({"x": 0.22, "y": 0.6})
+    study.run(lambda t: {"loss": noisy(t, 0.02), "size": 0.9 if t.purpose == "search" else 1.0}, trials=4, quiet=True)
+    found = study.evidence(lambda t: {"loss": noisy(t, 0.02), "size": 1.0}, replicates=6, quiet=True)
+    assert found.decision == "infeasible"
+    assert found.finalists[0].broke == found.finalists[0].runs > 0
+    assert "broke a limit" in found.text() or len(found.finalists) == 1
+
+
+def test_a_limit_relative_to_the_baseline_is_measured_beside_it():
+    study = tt.Study("beside", SPACE, minimize="loss", subject_to=["size <= 2.2 * baseline"], seed=9, strategy="random")
+    study.run(larger, trials=12, quiet=True)
+    found = study.evidence(larger, replicates=6, quiet=True)
+    runs = {t.parent for t in of(study, "select")}
+    assert 0 in runs
+    assert len(runs) > 1
+    assert found.constraints[0].kept

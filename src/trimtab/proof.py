@@ -163,18 +163,13 @@ def _finalists(
         pool += [s.candidate for s in made.order[:POOL] if s.candidate not in pool]
     elif first < 2:
         return ()
-    about = {s.candidate.trial.number: s for s in made.order}
     before = engine.baseline_metrics(spec, book.ledger.baseline)
-    goal = spec.goals[0]
-    entrants = Entrants(
-        np.array([goal.loss({goal.metric: about[c.trial.number].mean}) for c in pool]),
-        np.array([about[c.trial.number].sd for c in pool]),
-        np.array([_beyond(spec.constraints, c.metrics, before) for c in pool]).reshape(len(pool), -1),
-        made.noise,
-    )
     sides = [(c.trial.number, c.trial.complete(spec.assumed, spec.space)) for c in pool]
+    searched = np.array([_beyond(spec.constraints, c.metrics, before) for c in pool]).reshape(len(pool), -1)
+    entrants = Entrants(*made.losses(pool, spec.space.encode([params for _, params in sides])), searched, made.noise)
     winner, runs = race(entrants, first, ENOUGH * question.finalists, lambda runs: _measured(book, sides, runs, staff))
     losses, excess = _measured(book, sides, runs, staff)
+    goal = spec.goals[0]
     ran = [winner, *(i for i in range(len(pool)) if runs[i] and i != winner)]
     return tuple(_finalist(sides[i][0], -losses[i] if goal.maximize else losses[i], excess[i]) for i in ran)
 

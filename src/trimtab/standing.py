@@ -41,12 +41,14 @@ class Standing:
 @dataclass(frozen=True)
 class Standings:
     """All admissible settings, best first. `noise`: standard deviation of one result, NaN where nothing is known;
-    `share`: its part of the variance of the results."""
+    `share`: its part of the variance of the results. `belief`: the model behind them, None where values are believed."""
 
     metric: str
     order: tuple[Standing, ...]
     noise: float
     share: float
+    belief: Belief | None = None
+    maximize: bool = False
 
     @property
     def noisy(self) -> bool:
@@ -62,6 +64,14 @@ class Standings:
         likely = [s for s in self.order[1:] if s.p_best >= _LIKELY] if self.share > SOME else []
         likely.sort(key=lambda s: -s.p_best)
         return [s.candidate for s in [*self.order[:1], *likely][:most]]
+
+    def losses(self, pool: Sequence[Candidate], X: Array) -> tuple[Array, Array]:
+        """Mean (n,) and covariance (n, n) of the losses of these candidates, whose rows are X (n, d)."""
+        if self.belief is not None:
+            return self.belief.joint(X)
+        sign = -1.0 if self.maximize else 1.0
+        y = np.array([sign * c.metrics[self.metric] for c in pool])
+        return y, np.zeros((len(y), len(y)))
 
     @cached_property
     def warning(self) -> str | None:
@@ -96,7 +106,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
     sign = -1.0 if goal.maximize else 1.0
     made = tuple(Standing(allowed[i], float(sign * mean[i]), float(sd[i]), *chances[i].tolist()) for i in order)
     noise, share = (math.nan, 0.0) if belief is None else (belief.noise, belief.share)
-    return Standings(goal.metric, made, noise, share)
+    return Standings(goal.metric, made, noise, share, belief, goal.maximize)
 
 
 def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) -> Belief | None:

@@ -4,11 +4,12 @@ Finalists run again on fresh seeds, the same for all of them; not all have equal
 differ from the search's (other splits, other rows), so losses are compared by their differences between finalists only,
 and limits by what the search's value plus a common shift leads to expect.
 
-Notation: k finalists, up to r runs each, c limits; prior means (k,) and standard deviations (k,) of their losses from the
+Notation: k finalists, up to r runs each, c limits; prior means (k,) and covariance (k, k) of their losses from the
 search, fresh losses (k, r), how far each run was beyond a limit (k, r, c) and how far the search says (k, c); NaN where a
 run failed or was never made. A limit is kept where that is at most 0.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,33 +27,39 @@ class Posterior:
     mean: Array
     covariance: Array
 
+    def apart(self, of: int) -> Array:
+        """Standard deviations (k,) of the differences to this finalist."""
+        own = np.diag(self.covariance)
+        return np.asarray(np.sqrt(np.maximum(own + own[of] - 2 * self.covariance[of], 0.0)))
+
     def ahead(self, of: int) -> Array:
         """The chance (k,) that each finalist is better than this one."""
-        own = np.diag(self.covariance)
-        variance = np.maximum(own + own[of] - 2 * self.covariance[of], 1e-300)
-        return np.asarray(ndtr((self.mean[of] - self.mean) / np.sqrt(variance)))
+        return np.asarray(ndtr((self.mean[of] - self.mean) / np.maximum(self.apart(of), 1e-150)))
 
 
-def posterior(prior: Array, sd: Array, losses: Array, noise: float) -> Posterior:
+def posterior(prior: Array, covariance: Array, losses: Array, noise: float) -> Posterior:
     """The losses of all finalists, from the search and the fresh runs.
 
-    Loss of finalist i in seed j: a_i + b_j + e_ij with e ~ N(0, s^2), a ~ N(prior + level, sd^2), seeds b and level
+    Loss of finalist i in seed j: a_i + b_j + e_ij with e ~ N(0, s^2), a ~ N(prior + level, covariance), seeds b and level
     unknown (flat). Each seed adds (I - 1/n 11') / s^2 over its n runs to the precision of a; the prior adds D - D11'D / 1'D1
-    with D = 1 / sd^2. s^2 comes from the fresh runs, and as from `_WEIGHT` of them from the search (`noise`, NaN if unknown).
+    with D the inverse of its covariance: settings that are alike have like errors, so that their difference is known better
+    than either. s^2 comes from the fresh runs, and as from `_WEIGHT` of them from the search (`noise`, NaN if unknown).
     """
-    sd = np.maximum(sd, 1e-3 * max(float(np.ptp(prior)), 1e-12))
-    D = 1 / sd**2
-    precision = np.diag(D) - np.outer(D, D) / D.sum()
+    k = len(prior)
+    least = max(1e-3 * float(np.ptp(prior)), 1e-4 * math.sqrt(float(np.diag(covariance).max())), 1e-15)
+    D = np.linalg.inv(covariance + least**2 * np.eye(k))
+    precision = D - np.outer(D.sum(1), D.sum(0)) / D.sum()
     weighted = precision @ prior
-    variance = max(_variance(losses, noise, float(np.mean(sd**2))), 1e-6 * float(np.mean(sd**2)))
+    usual = float(np.diag(covariance).mean()) + least**2
+    variance = max(_variance(losses, noise, usual), 1e-6 * usual)
     for y in losses.T:
         seen = np.flatnonzero(~np.isnan(y))
         if len(seen) > 1:
             centred = (np.eye(len(seen)) - 1 / len(seen)) / variance
             precision[np.ix_(seen, seen)] += centred
             weighted[seen] += centred @ y[seen]
-    covariance = np.linalg.inv(precision + D.sum() / len(D) ** 2)  # the level, on which nothing depends
-    return Posterior(covariance @ weighted, covariance)
+    found = np.linalg.inv(precision + D.sum() / k**2)  # the level, on which nothing depends
+    return Posterior(found @ weighted, (found + found.T) / 2)
 
 
 def _variance(losses: Array, noise: float, otherwise: float) -> float:

@@ -67,7 +67,6 @@ class Ray:
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
             memory=int(resources.memory) if resources.memory else None,
-            resources=dict(resources.custom) or None,
             max_concurrency=2,
             max_restarts=0,
         )

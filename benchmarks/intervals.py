@@ -1,0 +1,100 @@
+"""Do the intervals of a certificate hold when one looks again, when differences are not normal, and over data sets?
+
+    python benchmarks/intervals.py [--studies 2000]
+
+Looks: pairs are added five at a time up to 60; an interval holds a study if it covers the true difference at *every* look.
+Single: one look at so many pairs, with the reserve that `certify` keeps. Shapes of the differences: normal, skewed
+(exponential), heavy tails (t with 3 degrees of freedom), two lumps. Data sets: the random-effects mean of `across` over so
+many data sets whose true gains vary by 0, 1 or 3 standard errors. Prints tables and writes benchmarks/results/intervals.csv.
+"""
+
+import argparse
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import trimtab as tt
+from trimtab.evidence.intervals import Interval, always_valid, random_effects, student
+from trimtab.evidence.judgement import RESERVE
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+SHAPES: dict[str, Draw] = {
+    "normal": lambda rng, n: rng.standard_normal(n),
+    "skewed": lambda rng, n: rng.exponential(1.0, n) - 1.0,
+    "heavy tails": lambda rng, n: rng.standard_t(3, n),
+    "two lumps": lambda rng, n: rng.choice([-1.0, 1.0], n) + 0.2 * rng.standard_normal(n),
+}
+ALPHA = 0.05
+
+
+def covers(interval: Interval) -> bool:
+    return interval[0] <= 0.0 <= interval[1]
+
+
+def looked(studies: int) -> list[list[object]]:
+    looks, table = range(5, 61, 5), []
+    for name, draw in SHAPES.items():
+        rng, held = np.random.default_rng(1), np.zeros(3)
+        for _ in range(studies):
+            d = draw(rng, 60)
+            held[0] += all(covers(always_valid(d[:J], 0.0, ALPHA)) for J in looks)
+            held[1] += all(covers(student(d[:J], 0.0, 0.0, ALPHA * (1 - RESERVE)).interval) for J in looks)
+            held[2] += all(covers(student(d[:J], 0.0, 0.0, ALPHA).interval) for J in looks)
+        table.append([name, *(held / studies)])
+    return table
+
+
+def single(studies: int) -> list[list[object]]:
+    table = []
+    for name, draw in SHAPES.items():
+        for J in (5, 10, 20):
+            rng = np.random.default_rng(J)
+            every = [draw(rng, J) for _ in range(studies)]
+            kept, plain = (
+                np.mean([covers(student(d, 0.0, 0.0, alpha).interval) for d in every])
+                for alpha in (ALPHA * (1 - RESERVE), ALPHA)
+            )
+            table.append([f"{name}, {J} pairs", kept, plain])
+    return table
+
+
+def data_sets(studies: int) -> list[list[object]]:
+    table = []
+    for k in (3, 5, 8, 20):
+        for spread in (0.0, 1.0, 3.0):
+            rng, inside = np.random.default_rng(k), 0
+            for _ in range(studies):
+                errors = rng.uniform(0.5, 1.5, k)
+                gains = spread * rng.standard_normal(k) + errors * rng.standard_normal(k)
+                inside += covers(random_effects(gains, errors, 0.0, ALPHA)[0].interval)
+            table.append([f"{k} data sets, spread {spread:g}", inside / studies])
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=2000)
+    asked = parser.parse_args()
+    began, written = time.process_time(), []
+    for head, make in (
+        (["at every look", "always-valid", "with reserve", "plain t"], looked),
+        (["single look", "with reserve", "plain t"], single),
+        (["mean over", "covers"], data_sets),
+    ):
+        rows = make(asked.studies)
+        written += [head, *rows]
+        print(" | ".join(f"{h:>14}" if i else f"{h:<24}" for i, h in enumerate(head)))
+        for name, *shares in rows:
+            print(" | ".join([f"{name:<24}", *(f"{100 * float(str(v)):>12.1f} %" for v in shares)]), flush=True)
+    target = Path(__file__).parent / "results" / "intervals.csv"
+    target.parent.mkdir(exist_ok=True)
+    with target.open("w", newline="") as file:
+        csv.writer(file).writerows(written)
+    print(f"Trimtab {tt.__version__}, {time.process_time() - began:.0f} s of CPU; {target}")
+
+
+if __name__ == "__main__":
+    main()
