@@ -2,11 +2,13 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -223,6 +225,20 @@ FROZEN = """
     """
 
 
+def _freeze(process, url):
+    """SIGSTOP, outside of a transaction: else the file would stay locked for all others."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.5, isolation_level=None)) as db:
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("ROLLBACK")
+                return
+            except sqlite3.OperationalError:
+                process.send_signal(signal.SIGCONT)
+                time.sleep(0.05)
+
+
 def test_a_parent_that_was_frozen_beyond_its_leases_brings_late_results(tmp_path, url):
     path = tmp_path / "frozen.py"
     path.write_text(textwrap.dedent(FROZEN))
@@ -231,7 +247,7 @@ def test_a_parent_that_was_frozen_beyond_its_leases_brings_late_results(tmp_path
         time.sleep(0.05)
     while sum(t.state == "running" for t in tt.Study("s", X, minimize="loss", storage=url, seed=1).trials) < 2:
         time.sleep(0.05)
-    first.send_signal(signal.SIGSTOP)
+    _freeze(first, url)
     try:
         second = subprocess.Popen([sys.executable, str(path), url])
         while not any(t.attempt > 1 for t in tt.Study("s", storage=url).trials):

@@ -16,7 +16,7 @@ from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
 from trimtab.goals import goals
 from trimtab.objective import load, source
-from trimtab.records import Change, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
+from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
 from trimtab.storage.memory import Memory
 from trimtab.verify import findings
 from trimtab.worker import Crew, outcome_of, told
@@ -312,3 +312,49 @@ def test_a_finished_trial_is_not_finished_again():
         with pytest.raises(LeaseLost):
             scene.store.finish(trial, Outcome(State.DONE, {"loss": 2.0}))
         assert scene.trial(0).metrics == ended.metrics == {"loss": 1.0}
+
+
+@pytest.fixture
+def busy(monkeypatch):
+    """A crew whose two slots are busy after eight short trials: there is room for one more, which is claimed ahead."""
+    monkeypatch.setattr(worker, "SHORT", 60.0)
+
+    def hangs_late(trial):
+        if trial.number >= 8 and trial.attempt == 1:
+            time.sleep(300)
+        return 0.5
+
+    with Scene(hangs_late, trials=12, supervised=True) as s:
+        for n in range(8):
+            assert s.crew.room() == 2 - len(s.crew.running)
+            s.start(n)
+            assert len(s.ended()) == 1
+        assert s.crew.room() == 3
+        for n in (8, 9, 10):
+            s.start(n)
+        assert s.crew.room() == 0
+        assert sorted(s.crew.running) == [8, 9, 10]
+        yield s
+
+
+def test_a_trial_that_was_claimed_ahead_starts_as_soon_as_a_slot_is_free(busy):
+    busy.crew.cancel(8)
+    busy.store.revise(busy.study, Change("cancel", number=8))
+    assert busy.crew.poll(0.0) == []
+    assert busy.executor.free() == 0
+    assert busy.crew.room() <= 1
+    busy.crew.release()
+    states = [t.state for t in busy.store.trials(busy.study).trials if t.number >= 8]
+    assert states == [State.CANCELLED, State.QUEUED, State.QUEUED, State.QUEUED]
+
+
+def test_a_trial_that_was_claimed_ahead_can_be_cancelled_or_given_back(busy):
+    assert busy.crew.cancel(10) == Cost()
+    busy.store.revise(busy.study, Change("cancel", number=10))
+    assert sorted(busy.crew.running) == [8, 9]
+    busy.start(11)
+    assert sorted(busy.crew.running) == [8, 9, 11]
+    busy.crew.release()
+    assert busy.crew.running == {}
+    states = [t.state for t in busy.store.trials(busy.study).trials if t.number >= 8]
+    assert states == [State.QUEUED, State.QUEUED, State.CANCELLED, State.QUEUED]

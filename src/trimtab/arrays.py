@@ -62,7 +62,7 @@ def run(
     book.storage.revise(book.study, Change("run", body={**said, **until}))
     with Progress(book.spec, quiet=quiet) as progress, terminable():
         try:
-            return _search(book, jobs, progress, terms, enough)
+            return _search(book, jobs, progress, replace(terms, charge=resources.charge), enough)
         finally:
             jobs.close()
             progress.update(book.refresh(), time.time())

@@ -5,6 +5,8 @@ Canonical JSON here: keys sorted, no white space, UTF-8, floats as Python's shor
 
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -23,3 +25,14 @@ def digest(value: Any) -> str:
 def commitment(salt: str, text: str) -> str:
     """What stands for a private text in an event: it can be checked while salt and text exist, and says nothing after."""
     return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """The JSON form of what an algorithm says: plain Python for numpy's values, None for what is not finite."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,7 +8,7 @@ Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,16 +17,18 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from .canonical import dumps
+from .canonical import dumps, plain
 from .errors import SpecError
 from .goals import Metrics
 from .ledger import BASELINE, Ledger
 from .matrix import purse, rows, suited
 from .numerics.pareto import nondominated
-from .records import Proposal, State, StudySpec, StudyState, Trial
+from .records import Cost, Proposal, State, StudySpec, StudyState, Trial
 from .stopping.jury import Jury
 from .strategies import Array, Continuing, Judge, Problem, Source, Strategy
 from .strategies import Proposal as Point
+
+Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
 
 
 def trial_seed(study_seed: int, stream: str, number: int) -> int:
@@ -152,7 +154,7 @@ def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: 
             seed=trial_seed(spec.seed, "search", first + i),
             strategy=folded.strategy.name,
             version=folded.strategy.version,
-            why=_plain(p.why),
+            why=plain(p.why),
             parent=p.parent,
             fidelity=p.fidelity,
         )
@@ -185,17 +187,6 @@ def _check(spec: StudySpec, name: str, asked: Sequence[Point]) -> None:
         else:
             continue
         raise SpecError(f"strategy {name!r}: its proposal {p.x!r} {fault}")
-
-
-def _plain(value: Any) -> Any:
-    """The JSON form of what a strategy says: plain Python, non-finite numbers as None."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def jury(spec: StudySpec) -> Jury:
@@ -250,6 +241,7 @@ class Terms:
     since: int = 0  # event position at which it began: earlier failures are forgiven
     exhausted: int | None = None  # so many results were known when the strategy had nothing more to propose
     batch: int = 1  # at least so many are proposed together: it grows where others keep being faster
+    charge: Charge | None = None  # what running trials cost
 
 
 def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
@@ -283,20 +275,26 @@ def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
         return "trials"
     if b.trials is not None and ledger.counted >= b.trials:
         return "trials"
-    if spent(ledger, now) is not None:
+    if spent(ledger, now, terms.charge) is not None:
         return "budget"
     return "time" if terms.until is not None and now >= terms.until else None
 
 
-def spent(ledger: Ledger, now: float) -> str | None:
-    """Which budget, apart from that of trials, is used up."""
+def spent(ledger: Ledger, now: float, charge: Charge | None = None) -> str | None:
+    """Which budget, apart from that of trials, is used up: by what has ended and, where `charge` is known, by what runs.
+
+    What runs is taken to use as much CPU time in a second as what has ended did; one CPU before anything has.
+    """
     b, used = ledger.study.spec.budget, ledger.study.spent
     if isinstance(b.time, float) and ledger.wall(now) >= b.time:
         return "time"
-    hours = 3600.0
-    limits = {"cpu_hours": (b.cpu_hours, used.cpu / hours), "gpu_hours": (b.gpu_hours, used.gpu / hours)}
-    limits["cost"] = (b.cost, used.money)
-    return next((name for name, (limit, x) in limits.items() if limit is not None and x >= limit), None)
+    if charge is not None and b.measured(used):
+        busy = used.cpu / used.wall if used.wall else 1.0
+        for t in ledger.running():
+            if t.started is not None and t.lease_until is not None:  # else it was asked for: nobody measures it
+                wall = max(0.0, min(now, t.lease_until) - t.started)
+                used = used.plus(charge(wall, wall * busy))
+    return next((name for name, (x, limit) in b.measured(used).items() if x >= limit), None)
 
 
 # ------------------------------------------------------------------------------------------------------- best and front

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from secrets import token_hex
 
 from .announcements import Announcement, allowed, facts, latest, located
@@ -20,7 +21,7 @@ from .errors import InputChanged, ObjectiveError
 from .executors.local import Local
 from .inputs import POLICIES, Inputs
 from .objective import Source
-from .records import Change, StudyRecord, StudyState
+from .records import Budget, Change, StudyRecord, StudyState
 from .runner import IDLE, Staff, carry_out, check_results, decide, give_back, worker
 from .storage import LEASE, Storage
 from .worker import Crew
@@ -51,6 +52,7 @@ class Post:
         self._go_by(said)
         self._staff: Staff | None = None
         self._joined = False
+        self._spent: Budget | None = None  # the budget that was found to be spent
 
     @property
     def running(self) -> int:
@@ -63,7 +65,7 @@ class Post:
 
     def _go_by(self, said: Announcement) -> None:
         self.said, self._next = said, 0.0
-        self._terms = Terms(said.trials, said.until, since=said.position)
+        self._terms = Terms(said.trials, said.until, since=said.position, charge=said.resources.charge)
 
     def begin(self, free: int) -> None:
         """Refill the queue and begin trials in up to `free` slots. `closed` says why there is nothing to do, if so."""
@@ -73,6 +75,10 @@ class Post:
         self._book.collect()
         decision = decide(self._book, free, time.time(), self._terms)
         closing = decision.closing
+        if closing == "budget":
+            self._spent = self._book.spec.budget  # for good: what was estimated of running trials may have been less
+        elif self._spent == self._book.spec.budget:
+            decision, closing = replace(decision, actions=[]), "budget"
         if self._staff is not None or closing is None:
             try:
                 if any(isinstance(a, Start) for a in decision.actions):

@@ -55,14 +55,9 @@ def _budget_left(ledger: Ledger) -> str:
     b, spent = ledger.study.spec.budget, ledger.study.spent
     if b.trials is not None:
         return f"{max(0, b.trials - ledger.counted)} of {plural(b.trials, 'trial')} left"
-    hours = 3600.0
-    for limit, used, unit in (
-        (b.cpu_hours, spent.cpu / hours, " CPU hours"),
-        (b.gpu_hours, spent.gpu / hours, " GPU hours"),
-        (b.cost, spent.money, " of cost"),
-    ):
-        if limit is not None:
-            return f"{number(max(0.0, limit - used), 3)} of {number(limit, 3)}{unit} left"
+    units = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "cost": "of cost", "kwh": "kWh"}
+    for name, (used, limit) in b.measured(spent).items():
+        return f"{number(max(0.0, limit - used), 3)} of {number(limit, 3)} {units[name]} left"
     return ""
 
 

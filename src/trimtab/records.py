@@ -1,17 +1,17 @@
 """The nouns of the record: what a study is, what a trial is, what may happen to it. Values only; no clock, no IO."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from .errors import SpecError
 from .fidelity import Fidelity
 from .goals import Constraint, Goal, Metrics, constraint
 from .sources import Source
 from .space import Params, Space, Value
-from .units import seconds, size
+from .usage import Budget as Budget
+from .usage import Cost as Cost
+from .usage import Resources as Resources
 
 Json = Mapping[str, Any]
 
@@ -66,70 +66,6 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What a study may spend, over all workers and all calls of run. None: no limit.
-
-    trials: finished search trials. time: seconds (or "30m") in which at least one trial ran. cpu_hours, gpu_hours:
-    measured in the trials. cost: money, trial hours times `Resources.price`.
-    """
-
-    trials: int | None = None
-    time: float | str | None = None
-    cpu_hours: float | None = None
-    gpu_hours: float | None = None
-    cost: float | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "time", seconds(self.time, "budget time"))
-        if self.trials is not None and (
-            isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1
-        ):
-            raise SpecError(
-                f"budget trials={self.trials!r} must be a whole number of at least 1; leave it out for no limit"
-            )
-        for name in ("cpu_hours", "gpu_hours", "cost"):
-            v = getattr(self, name)
-            if v is not None and (isinstance(v, bool) or not isinstance(v, int | float) or not 0 < v < math.inf):
-                raise SpecError(f"budget {name}={v!r} must be a positive number; leave it out for no limit")
-
-    @property
-    def unlimited(self) -> bool:
-        return all(getattr(self, f.name) is None for f in fields(self))
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one trial gets, and the limits at which it is ended.
-
-    cpus: CPU slots, also the thread cap of numeric libraries. memory: bytes (or "2GiB") of the trial and its children.
-    time: seconds (or "5m") of wall time. stall: seconds without a report. price: money per trial hour.
-    """
-
-    cpus: int = 1
-    gpus: float = 0
-    memory: float | str | None = None
-    time: float | str | None = None
-    stall: float | str | None = None
-    price: float = 0.0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.cpus, bool) or not isinstance(self.cpus, int) or self.cpus < 1:
-            raise SpecError(f"resources cpus={self.cpus!r} must be a whole number of at least 1")
-        for name in ("gpus", "price"):
-            v = getattr(self, name)
-            if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
-                raise SpecError(f"resources {name}={v!r} must be a number of at least 0")
-        object.__setattr__(self, "memory", size(self.memory, "resources memory"))
-        object.__setattr__(self, "time", seconds(self.time, "resources time"))
-        object.__setattr__(self, "stall", seconds(self.stall, "resources stall"))
-
-    @property
-    def limited(self) -> bool:
-        """Whether a supervised process is needed to keep the limits."""
-        return (self.memory, self.time, self.stall) != (None, None, None)
-
-
-@dataclass(frozen=True)
 class StudySpec:
     """Everything that decides what a study proposes, fixed when it is created and changed only by audited revisions."""
 
@@ -137,7 +73,7 @@ class StudySpec:
     space: Space
     goals: tuple[Goal, ...]
     constraints: tuple[Constraint, ...] = ()
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     baseline: Params | None = None
     strategy: str = "auto"
     settings: Json = field(default_factory=dict)  # of the strategy
@@ -163,7 +99,7 @@ class StudySpec:
             "space": self.space.to_json(),
             "goals": [{"metric": g.metric, "maximize": g.maximize} for g in self.goals],
             "subject_to": [c.text for c in self.constraints],
-            "budget": {f.name: getattr(self.budget, f.name) for f in fields(Budget)},
+            "budget": self.budget.to_json(),
             "baseline": None if self.baseline is None else dict(self.baseline),
             "settings": dict(self.settings),
             "assumed": dict(self.assumed),
@@ -212,30 +148,6 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a trial used: seconds of wall, CPU and GPU time, bytes of peak memory, money."""
-
-    wall: float = 0.0
-    cpu: float = 0.0
-    gpu: float = 0.0
-    memory: float = 0.0
-    money: float = 0.0
-
-    def to_json(self) -> dict[str, float]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def plus(self, other: "Cost") -> "Cost":
-        """Both together: sums, and the larger peak memory."""
-        return Cost(
-            self.wall + other.wall,
-            self.cpu + other.cpu,
-            self.gpu + other.gpu,
-            max(self.memory, other.memory),
-            self.money + other.money,
-        )
-
-
-@dataclass(frozen=True)
 class Report:
     """Metrics of a running trial at a step."""
 
@@ -257,7 +169,7 @@ class Outcome:
     error: str = ""  # message and traceback
     output: str = ""  # captured standard output and error
     notes: tuple[str, ...] = ()
-    cost: Cost = Cost()
+    cost: Cost = field(default_factory=Cost)
     verdict: Json = field(default_factory=dict)  # of the rule that stopped it (see stopping.jury)
 
 
@@ -288,7 +200,7 @@ class Trial:
     ended: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: Reason | None = None
-    cost: Cost = Cost()
+    cost: Cost = field(default_factory=Cost)
     private: Json = field(
         default_factory=dict
     )  # {"error" | "output" | "worker": [salt, text], "notes": [[salt, text]]}
@@ -392,7 +304,7 @@ class Change:
     body: Json = field(default_factory=dict)
     trials: Sequence[tuple[Proposal, Outcome]] = ()
     attempt: int | None = None
-    cost: Cost = Cost()  # what the attempt had used that is cancelled or given back
+    cost: Cost = field(default_factory=Cost)  # what the attempt had used that is cancelled or given back
     actor: str = ""
 
 

@@ -125,9 +125,17 @@ def submit(book: Book, objective: Any, resources: Resources) -> None:
 
 
 def priced(book: Book, resources: Resources) -> None:
-    """Raises SpecError for a budget of money where nothing has a price."""
-    if book.spec.budget.cost is not None and not resources.price:
-        raise SpecError("a budget of cost needs a price: resources=tt.Resources(price=money per trial hour)")
+    """Raises SpecError for a budget of money or energy where nothing says what a trial costs."""
+    budget = book.spec.budget
+    if budget.cost is not None and not resources.costs_money:
+        raise SpecError(
+            "a budget of cost needs a price: resources=tt.Resources(price=money per trial hour), or "
+            "prices={'cpu_hour': ..., 'gpu_hour': ..., 'kwh': ...}"
+        )
+    if budget.kwh is not None and not any(resources.watts.values()):
+        raise SpecError("a budget of kwh needs watts: resources=tt.Resources(watts={'cpu': ..., 'gpu': ...})")
+    if resources.prices.get("kwh") and not resources.watts:
+        raise SpecError("a price of kwh needs watts: resources=tt.Resources(watts={'cpu': ..., 'gpu': ...})")
 
 
 @contextmanager
@@ -155,9 +163,10 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
     trials fail in a row, KeyboardInterrupt after having given the running trials back.
     """
     crew, closing, looked = staff.crew, None, 0
+    terms = replace(terms, charge=crew.charge)
     with _giving_back(book, staff):
         while True:
-            decision = decide(book, staff.executor.free(), staff.clock.now(), terms)
+            decision = decide(book, crew.room(), staff.clock.now(), terms)
             book.collect()
             staff.watch(book.ledger)
             if closing is None and enough is not None:

@@ -232,11 +232,19 @@ def _params(value: Any, where: str) -> dict[str, Any]:
     return {_text(k, f"{where}: a parameter's name"): _scalar_value(v, f"{where}.{k}") for k, v in value.items()}
 
 
+def _numbers(value: Any, where: str) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise _wrong(where, value, "write {name: number, ...}")
+    return {_text(k, f"{where}: a name"): _number(v, f"{where}.{k}") for k, v in value.items()}
+
+
 def _fields(kind: type[Budget] | type[Resources]) -> Read:
     """A reader of Budget or Resources."""
 
     def read_fields(value: Any, where: str) -> Any:
-        given = _keys(dict.fromkeys((f.name for f in fields(kind)), _amount), value, f"{where}.")
+        readers: dict[str, Read] = dict.fromkeys((f.name for f in fields(kind)), _amount)
+        readers |= {name: _numbers for name in ("prices", "watts", "custom") if name in readers}
+        given = _keys(readers, value, f"{where}.")
         try:
             return kind(**given)
         except SpecError as error:  # its message says "budget trials=0 ...": the place is in it

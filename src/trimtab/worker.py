@@ -4,6 +4,7 @@ import logging
 import math
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from .words import duration, size
 __all__ = ["ActiveTrial", "Crew", "imported", "outcome_of", "told"]
 
 QUICK = 1.0  # seconds: reports of a trial that follow one another faster are written together
+SHORT = 0.1  # seconds: where trials are shorter, one is claimed ahead, so that no slot waits for the record
 
 _log = logging.getLogger(__name__)
 
@@ -79,14 +81,7 @@ def outcome_of(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> 
 
 
 def _cost(used: Mapping[str, float], resources: Resources) -> Cost:
-    wall = used.get("wall", 0.0)
-    return Cost(
-        wall=wall,
-        cpu=used.get("cpu", 0.0),
-        gpu=wall * resources.gpus,
-        memory=used.get("memory", 0.0),
-        money=wall / 3600 * resources.price,
-    )
+    return resources.charge(used.get("wall", 0.0), used.get("cpu", 0.0), used.get("memory", 0.0))
 
 
 def _passed(limit: Reason, resources: Resources, cost: Cost) -> str:
@@ -115,11 +110,14 @@ class Crew:
     ) -> None:
         self._storage, self._executor, self._spec_of = storage, executor, spec_of
         self._study, self._resources, self._lease = study, resources, lease
+        self.charge = resources.charge
         self._checkpoints = checkpoints
         self._before = before  # called before each start; what it raises ends the run
         self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
+        self._ahead: list[Job] = []  # claimed, not launched yet: at most one
+        self._walls: deque[float] = deque(maxlen=8)  # of the last trials
         self._notes: dict[int, list[str]] = {}
         self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
         self._referee = Referee(storage, study, spec_of, clock.now, together=QUICK)
@@ -141,7 +139,17 @@ class Crew:
         self.running[trial.number], self._jobs[trial.number], self._notes[trial.number] = trial, job, []
         if self._renewal.ident is None:
             self._renewal.start()
-        self._executor.launch(job)
+        if self._executor.free():
+            self._executor.launch(job)
+        else:
+            self._ahead.append(job)
+
+    def room(self) -> int:
+        """So many trials may be started: as many as there are free slots, and one ahead where several short ones run."""
+        free = self._executor.free()
+        several = len(self.running) + free > 1
+        short = len(self._walls) == self._walls.maxlen and max(self._walls) < SHORT
+        return free + (several and short) - len(self._ahead)
 
     def poll(self, wait: float) -> list[Trial]:
         """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have.
@@ -150,22 +158,33 @@ class Crew:
         """
         reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
         self._reaped = []
+        while self._ahead and self._executor.free():
+            self._executor.launch(self._ahead.pop(0))
         if self._broken is not None:
             raise self._broken
         ended = [self._end(job, how) for job, how in reaped if self._jobs.get(job.key[1]) is job]
         for n, trial in [*self.running.items()]:
             if (n, trial.attempt) in self._lost:
-                self._executor.kill(self._jobs[n])
+                self._drop(n)
         return [trial for trial in ended if trial is not None]
 
     def cancel(self, number: int) -> Cost:
         """End a trial's process; what it has used. What becomes of the trial is the caller's to record."""
         job = self._jobs[number]
-        self._executor.kill(job)
+        self._drop(number)
         self._forget(number)
         reaped = self._executor.reap()
         self._reaped += [(j, how) for j, how in reaped if j is not job]
         return next((_cost(how.cost, self._resources) for j, how in reaped if j is job), Cost())
+
+    def _drop(self, number: int) -> None:
+        """End a trial's job. One that was not launched yet has nothing to say, and is forgotten."""
+        job = self._jobs[number]
+        if job in self._ahead:
+            self._ahead.remove(job)
+            self._forget(number)
+        else:
+            self._executor.kill(job)
 
     def release(self) -> None:
         """End all processes and give their trials back to the queue; those that have just ended keep their results."""
@@ -203,6 +222,7 @@ class Crew:
 
     def _end(self, job: Job, ended: Exit) -> Trial | None:
         trial = self.running[job.key[1]]
+        self._walls.append(ended.cost.get("wall", math.inf))
         outcome = outcome_of(ended, self._resources, self._notes[trial.number])
         last = self._referee.last(trial)
         self._forget(trial.number)

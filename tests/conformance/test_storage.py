@@ -171,10 +171,12 @@ def test_the_budget_of_trials_binds_search_alone_and_cancelling_frees_a_place(st
     assert verify(store, study) == []
 
 
-@pytest.mark.parametrize(("limit", "cost"), [("cpu_hours", "cpu"), ("gpu_hours", "gpu"), ("cost", "money")])
+@pytest.mark.parametrize(
+    ("limit", "cost"), [("cpu_hours", "cpu"), ("gpu_hours", "gpu"), ("cost", "money"), ("kwh", "energy")]
+)
 def test_measured_budgets_bind_once_they_are_spent(store, limit, cost):
     study = store.create(changed(SPEC, budget=Budget(**{limit: 1.0}))).id
-    full = 1.0 if cost == "money" else 3600.0
+    full = 1.0 if cost in ("money", "energy") else 3600.0
     for used in (0.75 * full, 0.25 * full):
         store.finish(running(store, study), replace(DONE, cost=Cost(**{cost: used})))
     with pytest.raises(BudgetSpent, match=limit):

@@ -73,6 +73,37 @@ def test_jobs_that_find_no_room_wait_for_it(cluster, url, monkeypatch):
     assert s.counts["done"] == 8
 
 
+def test_custom_resources_are_asked_for(cluster, url):
+    special = cluster.add_node(num_cpus=1, resources={"rare": 1})
+    cluster.wait_for_nodes()
+    s = study(url)
+    s.run(lambda trial: 1.0, trials=3, executor="ray", resources=Resources(custom={"rare": 1}), quiet=True)
+    assert s.counts["done"] == 3
+    cluster.remove_node(special)
+
+
+def test_a_trial_may_ask_for_a_placement_group_of_its_own(cluster, url):
+    """Beside the CPU of the trial there are two: each group needs that the one before is gone, also after a failure."""
+    address = cluster.address
+
+    def trains(trial):
+        import ray
+
+        ray.init(address=address, log_to_driver=False)
+        try:
+            group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="SPREAD")
+            ray.get(group.ready(), timeout=120)
+            if trial.number == 1:
+                raise ValueError("with its group")
+            return float(len(group.bundle_specs))
+        finally:
+            ray.shutdown()
+
+    s = study(url)
+    s.run(trains, trials=3, executor="ray", quiet=True)
+    assert [t.metrics.get("loss") for t in s.trials] == [2.0, None, 2.0], [t.error for t in s.trials]
+
+
 def test_a_node_that_is_killed_gives_its_trial_back(cluster, url):
     lost = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()

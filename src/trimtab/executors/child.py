@@ -55,6 +55,8 @@ def main(channel: int, lifeline: int, parent: int) -> None:
     sys.argv[:] = setup.argv
     task: Task = connection.recv()
     run = task.load()
+    gc.collect()
+    gc.freeze()  # what was loaded is not looked through again after every trial
     try:
         _say(connection, "ready")
         while True:

@@ -67,6 +67,7 @@ class Ray:
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
             memory=int(resources.memory) if resources.memory else None,
+            resources=dict(resources.custom) or None,
             max_concurrency=2,
             max_restarts=0,
         )

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from secrets import token_hex
 from typing import Any
 
 import psutil
@@ -68,11 +69,13 @@ class Child:
         fd = self._output.fileno()
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
         self.channel = Connection(ours.detach())
+        mark = {"TRIMTAB_CHILD": token_hex(16)}
+        self._mark = "=".join(*mark.items())
         numbers = [str(n) for n in (theirs.fileno(), listening, os.getpid())]
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-u", "-c", _BOOT, *numbers, *home.path],  # -u: output in order, and kept at a crash
-                stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, env=home.environment,
+                stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, env={**home.environment, **mark},
                 pass_fds=(theirs.fileno(), listening), start_new_session=True,
             )  # fmt: skip
         except OSError:
@@ -94,7 +97,7 @@ class Child:
     def begin(self, job: Job) -> None:
         """Take a job; it starts as soon as the task has been loaded."""
         self.job = job
-        self._sampled = self._before = self._cpu = self._peak = 0.0
+        self._before = self._cpu = self._peak = 0.0
         os.ftruncate(self._output.fileno(), 0)
         self._started_now()
         with suppress(OSError):  # found by `look`
@@ -102,6 +105,7 @@ class Child:
 
     def _started_now(self) -> None:
         self._started = self._heard = time.monotonic()
+        self._due = self._started + SAMPLE  # when it is measured next: short jobs are not, they measure themselves
         with suppress(psutil.Error):
             self._before = self._cpu = sum(psutil.Process(self._process.pid).cpu_times()[:4])
 
@@ -166,8 +170,8 @@ class Child:
             over = Reason.TIMEOUT
         elif limits.stall is not None and now - self._heard > float(limits.stall):
             over = Reason.STALL
-        elif now - self._sampled > (SELDOM if limits.memory is None else SAMPLE):
-            self._sampled = now
+        elif now > self._due:
+            self._due = now + (SELDOM if limits.memory is None else SAMPLE)
             used = self._measure()
             over = Reason.MEMORY if limits.memory is not None and used > float(limits.memory) else None
         if over is None:
@@ -209,6 +213,7 @@ class Child:
         """Kill it with all that belongs to it, wait for it, and close what was open."""
         processes.kill(self._process.pid, self._members)
         self._process.wait()
+        processes.kill_marked(self._mark)
         self._close()
 
     def _close(self) -> None:

@@ -155,7 +155,7 @@ def _workers(events: Sequence[Event]) -> str:
 def budget_text(b: Budget) -> str:
     said = [] if b.trials is None else [plural(b.trials, "trial")]
     said += [duration(b.time)] if isinstance(b.time, float) else []
-    measures = ((b.cpu_hours, "CPU hours"), (b.gpu_hours, "GPU hours"), (b.cost, "of cost"))
+    measures = ((b.cpu_hours, "CPU hours"), (b.gpu_hours, "GPU hours"), (b.cost, "of cost"), (b.kwh, "kWh"))
     return ", ".join([*said, *(f"{number(v)} {unit}" for v, unit in measures if v is not None)]) or "no limit"
 
 
@@ -163,6 +163,7 @@ def _cost(c: Cost) -> str:
     said = [f"{duration(c.wall)} of trial time", f"{duration(c.cpu)} CPU"]
     said += [f"{duration(c.gpu)} GPU"] if c.gpu else []
     said += [f"peak memory {size(c.memory)}"] if c.memory else []
+    said += [f"{number(c.energy)} kWh"] if c.energy else []
     return ", ".join(said + ([f"cost {number(c.money)}"] if c.money else []))
 
 

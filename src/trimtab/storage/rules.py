@@ -81,13 +81,8 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int) -> None:
             f"study {study.name!r}: {study.reserved} of its {budget.trials} trials are given out, "
             f"{wanted} more do not fit; raise the budget's trials"
         )
-    limits = (
-        ("cpu_hours", spent.cpu / 3600, budget.cpu_hours),
-        ("gpu_hours", spent.gpu / 3600, budget.gpu_hours),
-        ("cost", spent.money, budget.cost),
-    )
-    for name, used, limit in limits:
-        if limit is not None and used >= limit:
+    for name, (used, limit) in budget.measured(spent).items():
+        if used >= limit:
             raise BudgetSpent(f"study {study.name!r}: {name}={used:g} of {limit:g} is spent; raise the budget's {name}")
 
 

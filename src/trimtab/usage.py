@@ -1,0 +1,148 @@
+"""What a study may spend, what one trial gets, and what it has used. Values only; no clock, no IO."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from .errors import SpecError, nearest
+from .units import seconds, size
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a study may spend, over all workers and all calls of run. None: no limit.
+
+    trials: finished search trials. time: seconds (or "30m") in which at least one trial ran. cpu_hours, gpu_hours:
+    measured in the trials. cost: money, by the prices of `Resources`. kwh: energy, by its `watts`.
+    """
+
+    trials: int | None = None
+    time: float | str | None = None
+    cpu_hours: float | None = None
+    gpu_hours: float | None = None
+    cost: float | None = None
+    kwh: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time", seconds(self.time, "budget time"))
+        if self.trials is not None and (
+            isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1
+        ):
+            raise SpecError(
+                f"budget trials={self.trials!r} must be a whole number of at least 1; leave it out for no limit"
+            )
+        for name in ("cpu_hours", "gpu_hours", "cost", "kwh"):
+            v = getattr(self, name)
+            if v is not None and (isinstance(v, bool) or not isinstance(v, int | float) or not 0 < v < math.inf):
+                raise SpecError(f"budget {name}={v!r} must be a positive number; leave it out for no limit")
+
+    @property
+    def unlimited(self) -> bool:
+        return all(getattr(self, f.name) is None for f in fields(self))
+
+    def measured(self, used: "Cost") -> dict[str, tuple[float, float]]:
+        """(used, limit) of each limit on what trials use, by its name."""
+        all_used = {"cpu_hours": used.cpu / 3600, "gpu_hours": used.gpu / 3600, "cost": used.money, "kwh": used.energy}
+        limits = {name: getattr(self, name) for name in all_used}
+        return {name: (all_used[name], limit) for name, limit in limits.items() if limit is not None}
+
+    def to_json(self) -> dict[str, Any]:
+        """Without a limit on energy where there is none: specs of before there was one keep their text."""
+        return {k: v for k, v in asdict(self).items() if k != "kwh" or v is not None}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial gets, and the limits at which it is ended.
+
+    cpus: CPU slots, also the thread cap of numeric libraries. memory: bytes (or "2GiB") of the trial and its children.
+    time: seconds (or "5m") of wall time. stall: seconds without a report. price: money per trial hour. prices: money per
+    "cpu_hour" that is used, "gpu_hour" that is held, and "kwh". watts: drawn by a "cpu" at work and by a "gpu". custom: a
+    cluster's own resources by name, such as {"tpu": 1}; Ray looks for a node that has them.
+    """
+
+    cpus: int = 1
+    gpus: float = 0
+    memory: float | str | None = None
+    time: float | str | None = None
+    stall: float | str | None = None
+    price: float = 0.0
+    prices: Mapping[str, float] = field(default_factory=dict)
+    watts: Mapping[str, float] = field(default_factory=dict)
+    custom: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.cpus, bool) or not isinstance(self.cpus, int) or self.cpus < 1:
+            raise SpecError(f"resources cpus={self.cpus!r} must be a whole number of at least 1")
+        for name in ("gpus", "price"):
+            v = getattr(self, name)
+            if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
+                raise SpecError(f"resources {name}={v!r} must be a number of at least 0")
+        for name, known in (("prices", _PRICES), ("watts", _WATTS), ("custom", None)):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name), known))
+        object.__setattr__(self, "memory", size(self.memory, "resources memory"))
+        object.__setattr__(self, "time", seconds(self.time, "resources time"))
+        object.__setattr__(self, "stall", seconds(self.stall, "resources stall"))
+
+    @property
+    def limited(self) -> bool:
+        """Whether a supervised process is needed to keep the limits."""
+        return (self.memory, self.time, self.stall) != (None, None, None)
+
+    @property
+    def costs_money(self) -> bool:
+        return self.price > 0 or any(self.prices.values())
+
+    def charge(self, wall: float, cpu: float, memory: float = 0.0) -> "Cost":
+        """What a trial costs that took so many seconds of time and of CPU time, and so many bytes at its peak.
+
+        GPUs count as long as they are held, at the power that `watts` says.
+        """
+        cpus, gpus, watt_hours = cpu / 3600, self.gpus * wall / 3600, 0.0
+        watt_hours = cpus * self.watts.get("cpu", 0.0) + gpus * self.watts.get("gpu", 0.0)
+        bought = {"cpu_hour": cpus, "gpu_hour": gpus, "kwh": watt_hours / 1000}
+        money = wall / 3600 * self.price + sum(bought[k] * price for k, price in self.prices.items())
+        return Cost(wall, cpu, wall * self.gpus, memory, money, watt_hours / 1000)
+
+
+_PRICES, _WATTS = ("cpu_hour", "gpu_hour", "kwh"), ("cpu", "gpu")
+
+
+def _numbers(name: str, given: object, known: Sequence[str] | None) -> dict[str, float]:
+    """A mapping of names (known ones, if it is said which) to numbers that are not negative."""
+    if not isinstance(given, Mapping):
+        raise SpecError(f"resources {name}={given!r} must be a mapping such as {{{(known or ['tpu'])[0]!r}: 1}}")
+    for key, v in given.items():
+        if known is not None and key not in known:
+            raise SpecError(f"resources {name}: {key!r} is not known{nearest(str(key), known)}")
+        if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
+            raise SpecError(f"resources {name}: {key}={v!r} must be a number of at least 0")
+    return dict(given)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a trial used: seconds of wall, CPU and GPU time, bytes of peak memory, money, energy in kWh."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    gpu: float = 0.0
+    memory: float = 0.0
+    money: float = 0.0
+    energy: float = 0.0
+
+    def to_json(self) -> dict[str, float]:
+        """Without energy where none is known: records of before it was counted keep their digests."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "energy" or self.energy}
+
+    def plus(self, other: "Cost") -> "Cost":
+        """Both together: sums, and the larger peak memory."""
+        return Cost(
+            self.wall + other.wall,
+            self.cpu + other.cpu,
+            self.gpu + other.gpu,
+            max(self.memory, other.memory),
+            self.money + other.money,
+            self.energy + other.energy,
+        )
