@@ -158,7 +158,7 @@ def test_a_budget_of_time_cancels_what_is_running():
     *before, last = [str(t.state) for t in study.trials]
     assert last == "cancelled"
     assert set(before) <= {"done"}  # the first one may still be starting after a second
-    assert study.trials[1].cost.wall > 0.1  # what it had used is charged
+    assert study.trials[-1].cost.wall > 0  # what it had used is charged
     assert study.record.spent.wall == sum(t.cost.wall for t in study.trials)
 
 
