@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from trimtab.executors import Exit, Job
+from trimtab.errors import SpecError
+from trimtab.executors import Exit, Job, gpus
 from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
 from trimtab.records import Reason, Resources
@@ -71,6 +72,10 @@ class Actions:
             send({})
             time.sleep(0.15)
         return {"answer": "done"}
+
+    def gpus(self, payload, send):
+        send({})
+        return {"answer": os.environ.get("CUDA_VISIBLE_DEVICES")}
 
     def ended_by(self, payload, send):
         os.kill(os.getpid(), payload["signal"])
@@ -327,3 +332,42 @@ def test_children_die_with_a_parent_that_was_killed(tmp_path):
     assert len(pids) == 4
     assert all(gone(pid) for pid in pids)
     assert [p for p in tmp_path.iterdir() if p.name.startswith("trimtab-")] == []
+
+
+@pytest.mark.parametrize(
+    ("each", "slots", "seen"),
+    [
+        (1, 3, ["0", "2", "GPU-8f"]),
+        (2, 1, ["0,2"]),
+        (0.5, 4, ["0", "0", "2", "GPU-8f"]),
+        (0, 2, ["0,2,GPU-8f", "0,2,GPU-8f"]),
+    ],
+)
+def test_each_slot_sees_its_own_gpus(monkeypatch, each, slots, seen):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, 2,GPU-8f" if each else "0,2,GPU-8f")
+    needs = Resources(gpus=each)
+    with Local(slots, Work(), needs) as made:
+        for first in (0, slots):  # twice, with processes that crash in between
+            jobs = [job(first + i, "gpus", resources=needs) for i in range(slots)]
+            assert sorted(how.message["answer"] for how in outcome(made, *jobs).values()) == seen
+            outcome(made, *[job(90 + first + i, "ended_by", signal=9) for i in range(slots)])
+
+
+def test_a_machine_without_gpus_only_counts_them(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with Local(2, Work(), Resources(gpus=4)) as made:
+        assert outcome(made, job(0, "gpus"))[0].message == {"answer": ""}
+
+
+@pytest.mark.parametrize(
+    ("slots", "each", "said"),
+    [
+        (3, 1, "at most 2 workers"),
+        (5, 0.5, "at most 4 workers"),
+        (1, 3, "at most 0 workers"),
+        (1, 1.5, "a whole number of"),
+    ],
+)
+def test_more_gpus_than_there_are(slots, each, said):
+    with pytest.raises(SpecError, match=said):
+        gpus.shares(slots, each, ["0", "1"])

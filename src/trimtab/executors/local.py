@@ -11,7 +11,7 @@ from multiprocessing.connection import wait as wait_for
 from typing import Any
 
 from ..records import Resources
-from . import Exit, Job
+from . import Exit, Job, gpus
 from .child import Task
 from .supervised import Child, Home
 
@@ -22,10 +22,11 @@ PAUSE = 1.0  # seconds without a new child after one that failed to start
 class Local:
     """`slots` processes on this machine, each with the thread cap of `resources`; `task` is what they load once.
 
-    Raises what pickling the task raises.
+    Each process sees the GPUs of its slot alone. Raises what pickling the task raises, and SpecError for too few GPUs.
     """
 
     def __init__(self, slots: int, task: Task, resources: Resources) -> None:
+        self._devices = gpus.shares(slots, resources.gpus, gpus.visible())  # of slots without a process
         self._task = pickle.dumps(task)
         self._scratch = tempfile.TemporaryDirectory(prefix="trimtab-", ignore_cleanup_errors=True)
         self._home = Home.here(self._scratch.name, resources.cpus)
@@ -46,16 +47,26 @@ class Local:
             child = self._idle.pop()
             if child.alive:
                 break
-            child.end()
+            self._end(child)
         else:
             try:
-                child = Child(self._task, self._home)
+                child = self._new()
             except OSError as error:
                 self._pause = time.monotonic() + PAUSE
                 self._ended.append((job, Exit(code=127, output=f"no worker process could be started: {error}")))
                 return
         child.begin(job)
         self._busy[job.key] = child
+
+    def _new(self) -> Child:
+        seen = {gpus.VARIABLE: self._devices[0]} if self._devices else {}
+        child = Child(self._task, self._home, seen)
+        self._devices = self._devices[1:]
+        return child
+
+    def _end(self, child: Child) -> None:
+        child.end()
+        self._devices += child.seen.values()
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
         deadline = time.monotonic() + wait
@@ -78,7 +89,7 @@ class Local:
     def close(self) -> None:
         """End every child, and wait until it is gone."""
         for child in [*self._busy.values(), *self._idle]:
-            child.end()
+            self._end(child)
         self._busy, self._idle, self._ended = {}, [], []
         self._scratch.cleanup()
 
@@ -91,7 +102,7 @@ class Local:
             return
         if not child.ready:
             self._pause = time.monotonic() + PAUSE
-        child.end()
+        self._end(child)
 
     def __enter__(self) -> "Local":
         return self

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -57,11 +58,15 @@ class Home:
 
 
 class Child:
-    """A process that carries out one job after the other. Raises OSError when it cannot be started."""
+    """A process that carries out one job after the other. Raises OSError when it cannot be started.
+
+    seen: variables of its own, beside those of its home.
+    """
 
     job: Job
 
-    def __init__(self, task: bytes, home: Home) -> None:
+    def __init__(self, task: bytes, home: Home, seen: Mapping[str, str]) -> None:
+        self.seen = seen
         ours, theirs = socket.socketpair()
         listening, lifeline = os.pipe()
         self._lifeline = os.fdopen(lifeline, "wb")
@@ -75,7 +80,7 @@ class Child:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-u", "-c", _BOOT, *numbers, *home.path],  # -u: output in order, and kept at a crash
-                stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, env={**home.environment, **mark},
+                stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, env={**home.environment, **seen, **mark},
                 pass_fds=(theirs.fileno(), listening), start_new_session=True,
             )  # fmt: skip
         except OSError:

@@ -1,0 +1,39 @@
+"""Which NVIDIA GPUs each slot of this machine gets: its processes see no others (CUDA_VISIBLE_DEVICES)."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import SpecError
+
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+_DRIVER = Path("/proc/driver/nvidia/gpus")  # one folder per GPU; no library is needed to count them
+
+
+def visible() -> list[str]:
+    """The GPUs that this process may use, by index or UUID: what its environment says, else all that the driver has."""
+    said = os.environ.get(VARIABLE)
+    if said is not None:
+        return [name.strip() for name in said.split(",") if name.strip() not in ("", "-1")]
+    return [str(i) for i in range(len(list(_DRIVER.glob("*"))))]
+
+
+def shares(slots: int, each: float, devices: Sequence[str]) -> list[str]:
+    """For each slot the devices of its trials, as CUDA_VISIBLE_DEVICES writes them: `each` whole ones, or a part of one that
+    it shares with others. Empty where trials need none, or there is none here: then GPUs are only counted.
+
+    Raises SpecError when there are too few.
+    """
+    if each == 0 or not devices:
+        return []
+    if each >= 1 and each != int(each):
+        raise SpecError(f"resources gpus={each!r}: ask for a whole number of GPUs, or for a part of one")
+    whole, sharing = max(1, int(each)), 1 if each >= 1 else int(1 / each + 1e-9)
+    room = len(devices) // whole * sharing
+    if slots > room:
+        raise SpecError(
+            f"workers={slots} with gpus={each:g} each need more than the {len(devices)} GPUs here ({', '.join(devices)}): "
+            f"at most {room} workers, or a smaller part of a GPU each"
+        )
+    groups = [",".join(devices[i : i + whole]) for i in range(0, len(devices) - whole + 1, whole)]
+    return [groups[i % len(groups)] for i in range(slots)]  # spread: a device is shared when all are taken
