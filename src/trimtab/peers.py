@@ -187,6 +187,8 @@ class Server:
                     if any(p.running or not p.closed for p in self._posts.values()):
                         busy = time.monotonic()
                     elif idle is not None and time.monotonic() - busy >= idle:
+                        for number, post in self._posts.items():
+                            self._tell(number, post)
                         self._say(f"nothing to do for {idle:g} s")
                         return
                 self._say("drained")
