@@ -32,7 +32,7 @@ def script(tmp_path, **how):
     return path
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -76,7 +76,7 @@ def spawn(url, *words):
     return subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -408,3 +408,28 @@ def test_evidence_for_the_baseline_itself_runs_nothing(space):
     study.run(lambda trial: float(trial.number), trials=3, quiet=True)
     found = study.evidence(lambda trial: 1.0, replicates=3, quiet=True)
     assert (found.decision, found.failed_pairs, len(study.trials)) == ("not shown", 0, 3)
+
+
+class Clumsy:
+    """A strategy that makes a mistake when it knows three results."""
+
+    name, version = "clumsy", "1"
+
+    def init(self, problem):
+        return problem, 0
+
+    def tell(self, state, rows):
+        return state[0], state[1] + len(rows)
+
+    def ask(self, state, pending, n, rng):
+        if state[1] == 3:
+            raise RuntimeError("three is too many")
+        return [Proposal(x) for x in state[0].space.sample(n, rng)]
+
+
+def test_a_result_is_kept_when_the_strategy_fails_after_it(url):
+    study = tt.Study("s", FINITE, minimize="loss", strategy=Clumsy(), seed=1, storage=url)
+    with pytest.raises(RuntimeError, match="three is too many"):
+        study.run(lambda trial: float(trial.number), trials=9, quiet=True)
+    assert [(t.state, t.metrics) for t in study.trials] == [("done", {"loss": float(i)}) for i in range(3)]
+    assert study.verify() == []

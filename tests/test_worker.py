@@ -116,7 +116,7 @@ class Scene:
 
     def ended(self, count=1):
         found = []
-        end = time.monotonic() + 30
+        end = time.monotonic() + 300
         while len(found) < count and time.monotonic() < end:
             found += self.crew.poll(0.2)
         return found
@@ -125,7 +125,7 @@ class Scene:
         return self.store.trials(self.study).trials[number]
 
     def wait_for_report(self):
-        end = time.monotonic() + 30
+        end = time.monotonic() + 300
         while not self.store.reports(self.study) and time.monotonic() < end:
             self.crew.poll(0.05)
         assert self.store.reports(self.study)

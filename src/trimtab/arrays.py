@@ -197,4 +197,4 @@ def _begun(ledger: Ledger) -> object:
 
 
 def _held(ledger: Ledger) -> bool:
-    return any(t.lease_until is not None and t.lease_until > time.time() for t in ledger.running())
+    return any(t.lease_until is not None and t.lease_until > ledger.now for t in ledger.running())

@@ -1,6 +1,9 @@
 """The record as one process reads it, and how it adds to it: refresh, propose, enqueue."""
 
+import math
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +16,8 @@ from .errors import SpecError, Stale
 from .inputs import Inputs
 from .ledger import Ledger
 from .matrix import suited
-from .records import TOLD, Proposal, StudySpec, Trial
-from .storage import Claim, Storage
+from .records import TOLD, Changes, Proposal, StudySpec, Trial
+from .storage import Claim, Ending, Settled, Storage
 from .strategies import Continuing, Strategy, strategy
 from .strategies.honours import notices
 
@@ -52,6 +55,7 @@ class Book:
         self.turn = threading.RLock()  # who decides by the ledger holds it, so that the ledger stays as it was
         self.ledger = self._opened()
         self.checkpoints = Checkpoints(storage.url, self.ledger.study.uid)
+        self._paces = deque[float](maxlen=8)  # seconds that the last proposals took
         self._torn = False  # whether the ledger has half of some changes
 
     @property
@@ -78,6 +82,11 @@ class Book:
             return self._custom
         return strategy(spec.strategy, **spec.settings)
 
+    @property
+    def pace(self) -> float:
+        """About how many seconds a proposal takes: the least of the last few, since other programs only add to it."""
+        return min(self._paces, default=math.inf)
+
     def shortcomings(self) -> list[str]:
         """What the study's strategy will not take into account, in words; nothing while its object is missing."""
         try:
@@ -88,7 +97,10 @@ class Book:
     def propose(self, n: int) -> list[Proposal]:
         """The next n proposals, as the record stands."""
         with self.turn:
-            return engine.suggest(self.spec, self._fold(), self._pending(), self.ledger.study.count, n)
+            began = time.perf_counter()
+            made = engine.suggest(self.spec, self._fold(), self._pending(), self.ledger.study.count, n)
+            self._paces.append(time.perf_counter() - began)
+            return made
 
     def nothing(self) -> str:
         """Why the strategy proposes nothing, where it does not."""
@@ -142,6 +154,27 @@ class Book:
                 return self.enqueue(proposals, claim) if proposals else None
             except Stale:
                 return []
+
+    def settle(self, endings: Sequence[Ending], then: Callable[[], tuple[Sequence[Proposal], Claim | None]]) -> Settled:
+        """Record how trials ended, and what `then` proposes once the ledger knows it, in one transaction.
+
+        `then` runs while nobody else can change the study, maybe more than once; the ledger does not know of the trials
+        that it makes: refresh it.
+        """
+
+        def tell(changes: Changes) -> tuple[Sequence[Proposal], Claim | None]:
+            if self._torn:  # the transaction is repeated: what was read in it before may not be so
+                self.ledger = self._opened()
+            self._torn = True
+            self.ledger.absorb(changes)
+            return then()
+
+        with self.turn:
+            if self._torn:
+                self.refresh()
+            settled = self.storage.settle(self.study, endings, self.ledger.study.position, tell)
+            self._torn = False
+            return settled
 
     def put(self, wanted: Callable[[Ledger], Sequence[Proposal]]) -> list[Trial]:
         """Enqueue what no strategy proposes (a user's wish, evidence): asked for again each time the record moves on.

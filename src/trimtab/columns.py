@@ -31,6 +31,7 @@ class Outline:
     study: StudyRecord
     open: Sequence[Trial]
     ends: Sequence[End]
+    now: float = 0.0  # the store's time
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 
 import hashlib
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -87,7 +88,7 @@ def fold(
 ) -> Fold:
     """Feed the told trials to the strategy, going on from `last` where it still holds."""
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
-    key = dumps([spec.to_json(), relative])
+    key = _key(spec, relative)
     if last is None or last.key != key or last.n > len(told):
         made = suited(spec, strategy)
         last = Fold(key, made, made.init(problem(spec)), 0)
@@ -103,6 +104,19 @@ def one_thread() -> AbstractContextManager[Any]:
     """BLAS in one thread: its sums come out the same each time, and workers don't crowd each other out."""
     limited: AbstractContextManager[Any] = _blas().limit(limits=1)
     return limited
+
+
+_keys: deque[tuple[StudySpec, str]] = deque(maxlen=8)
+"""The texts of the last specs: each fold asks for one again."""
+
+
+def _key(spec: StudySpec, relative: Metrics | None) -> str:
+    """What a fold is valid for."""
+    text = next((text for known, text in _keys if known is spec), None)  # specs never change
+    if text is None:
+        text = dumps(spec.to_json())
+        _keys.append((spec, text))
+    return text + dumps(relative)
 
 
 @cache

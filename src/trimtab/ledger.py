@@ -125,6 +125,7 @@ class Ledger:
 
     def __init__(self, study: StudyRecord, archive: Archive | None = None) -> None:
         self.study = study
+        self.now = 0.0  # the store's time when it was last read
         self.trials = Trials(archive)
         self.told = Told(self.trials, array("q"), array("q"))
         self.counts = dict.fromkeys(State, 0)  # of ended search trials
@@ -139,6 +140,7 @@ class Ledger:
     def of(outline: Outline, archive: Archive) -> "Ledger":
         """The ledger of a study as it stands; its archive has the ended trials."""
         made = Ledger(outline.study, archive)
+        made.now = outline.now
         for end in outline.ends:
             made._end(end)
         made._opened(outline.open)
@@ -146,7 +148,7 @@ class Ledger:
 
     def absorb(self, changes: Changes) -> None:
         """Fold in one snapshot of changes."""
-        self.study = changes.study
+        self.study, self.now = changes.study, changes.now
         ended = [t for t in changes.trials if t.state not in OPEN]
         for t in ended:
             self.trials.keep(t)

@@ -19,24 +19,28 @@ from .book import Book
 from .capture import environment
 from .clock import SYSTEM, Clock
 from .engine import Action, Cancel, Close, Fill, Start, Terms, plan
-from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, TrimtabError, nearest
+from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError, nearest
 from .executors import Executor
 from .ledger import Ledger
 from .outlook import Enough, Outlook, outlook
-from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
-from .storage import INTERRUPTED, LEASE, Claim
+from .records import OPEN, Change, Proposal, Purpose, Reason, Resources, State, StudyState, Trial
+from .storage import INTERRUPTED, LEASE, Claim, Settled
 from .worker import Crew
 
 if TYPE_CHECKING:
     from .objective import Source
 
 IDLE = 0.1  # seconds between two looks at the record while others work
+BRIEF = 0.02  # seconds: a strategy that takes no longer proposes while others wait for the study
 CROWD = 32  # trials that are proposed together at most because others race
 
 
 def worker() -> str:
     """Who claims: host and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+NOTHING = Settled(())
 
 
 @dataclass(frozen=True)
@@ -166,21 +170,21 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
     terms = replace(terms, charge=crew.charge)
     with _giving_back(book, staff):
         while True:
-            decision = decide(book, crew.room(), staff.clock.now(), terms)
+            decision, settled = settle(book, staff, terms, closing is None and enough is None)
+            check_results(book, [t for t in settled.ended if t is not None], terms)
             book.collect()
             staff.watch(book.ledger)
             if closing is None and enough is not None:
                 looked, found = look(book, enough, looked)
                 closing = "enough" if found is not None and found.reason else None
             if closing is None:
-                terms, closing = carry_out(decision, book, staff, terms)
+                terms, closing = carry_out(decision, book, staff, terms, settled)
             if closing in ("time", "failures"):
                 crew.release()
             if closing is not None and not crew.running:
                 break
-            ended = crew.poll(IDLE)
-            check_results(book, ended, terms)
-            if not ended and not crew.running:  # others hold what is open, or were faster
+            crew.collect(IDLE)
+            if not crew.endings and not crew.running:  # others hold what is open, or were faster
                 staff.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
     staff.watch(book.refresh())
     book.collect()
@@ -222,12 +226,44 @@ class Decision:
 def decide(book: Book, free: int, now: float, terms: Terms) -> Decision:
     """The plan for `free` slots. No other thread moves the ledger while it is made."""
     with book.turn:
-        ledger = book.refresh()
-        actions = plan(ledger, free, now, terms)
-        return Decision(actions, ledger.study.count, _unopposed(ledger, actions, now))
+        return _decided(book.refresh(), free, now, terms)
 
 
-def carry_out(decision: Decision, book: Book, staff: Staff, terms: Terms) -> tuple[Terms, str | None]:
+def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
+    """The plan at `now` of this machine; leases and what was spent are judged by the time of the store."""
+    until = None if terms.until is None else terms.until - now + ledger.now
+    actions = plan(ledger, free, ledger.now, replace(terms, until=until))
+    return Decision(actions, ledger.study.count, _unopposed(ledger, actions, ledger.now))
+
+
+def settle(book: Book, staff: Staff, terms: Terms, going_on: bool) -> tuple[Decision, Settled]:
+    """Record the trials that have ended, and make the next plan. What that wants to be proposed is proposed in the same
+    transaction, where the strategy is quick and the search goes on."""
+    crew, plans = staff.crew, list[Decision]()
+    if not crew.endings:
+        return decide(book, crew.room(), staff.clock.now(), terms), NOTHING
+    endings, crew.endings = crew.endings, []
+    fills = going_on and book.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
+
+    def then() -> tuple[Sequence[Proposal], Claim | None]:
+        decision = _decided(book.ledger, crew.room(), staff.clock.now(), terms)
+        plans.append(decision)
+        n = sum(a.n for a in decision.actions if isinstance(a, Fill)) if fills else 0
+        return (book.propose(n) if n else []), Claim(staff.name, staff.lease, decision.unopposed)
+
+    try:
+        settled = book.settle(endings, then)
+    except StorageError:
+        crew.endings = endings  # not recorded: `release` tries again
+        raise
+    if settled.error is not None and not isinstance(settled.error, BudgetSpent):
+        raise settled.error
+    return plans[-1], settled
+
+
+def carry_out(
+    decision: Decision, book: Book, staff: Staff, terms: Terms, settled: Settled = NOTHING
+) -> tuple[Terms, str | None]:
     """Do what the plan says; what the next plan needs to know, and why nothing more is to be started, if so."""
     crew, closing, begun = staff.crew, decision.closing, 0
     for action in decision.actions:
@@ -235,7 +271,7 @@ def carry_out(decision: Decision, book: Book, staff: Staff, terms: Terms) -> tup
             case Fill(n):
                 known = len(book.ledger.told)
                 try:
-                    made = book.fill(n, decision.at, Claim(staff.name, staff.lease, decision.unopposed))
+                    made = settled.made or book.fill(n, decision.at, Claim(staff.name, staff.lease, decision.unopposed))
                 except BudgetSpent:
                     closing = "budget"
                     continue
@@ -306,7 +342,7 @@ def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
                 raise SpecError(
                     f"study {book.spec.name!r} is {book.ledger.study.state}: its evidence cannot be completed"
                 )
-            for n in _claimable(book.ledger, waiting, time.time()):
+            for n in _claimable(book.ledger, waiting, book.ledger.now):
                 if executor.free() and (trial := book.storage.claim([book.study], staff.name, LEASE, number=n)):
                     crew.start(trial)
             ended = crew.poll(IDLE)

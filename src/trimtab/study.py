@@ -212,7 +212,7 @@ class Study(Audited):
             ledger = self._book.refresh()
             if ledger.study.state is not StudyState.OPEN:
                 raise SpecError(_closed(ledger.study))
-            if (budget := engine.spent(ledger, time.time())) is not None:
+            if (budget := engine.spent(ledger, ledger.now)) is not None:
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
             made = self._book.fill(1, ledger.study.count, Claim(runner.worker(), held, 1))
             if made is None:
@@ -255,7 +255,8 @@ class Study(Audited):
             raise SpecError(f"trial {number} {state}; only a running trial can be told")
         if isinstance(trial, ActiveTrial | Trial):  # who held it before somebody else took it over has no say
             held = replace(held, attempt=trial.attempt)
-        wall = max(0.0, time.time() - (held.started or time.time()))
+        now = self._book.refresh().now
+        wall = max(0.0, now - (held.started or now))
         outcome = told(metrics, failed, self._book.spec.metrics, wall, heeded)
         ended = self.storage.finish(held, outcome if heeded is None else self._referee.stopped(held, outcome))
         self._asked.pop(number, None)

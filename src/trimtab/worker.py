@@ -17,7 +17,7 @@ from .objective.evaluation import measured, payload
 from .objective.evaluation import number as real
 from .records import Change, Cost, Outcome, Reason, Resources, State, StudySpec, Trial
 from .referee import Referee
-from .storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Storage
+from .storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending, Storage
 from .words import duration, size
 
 __all__ = ["ActiveTrial", "Crew", "imported", "outcome_of", "told"]
@@ -119,6 +119,7 @@ class Crew:
         self._ahead: list[Job] = []  # claimed, not launched yet: at most one
         self._walls: deque[float] = deque(maxlen=8)  # of the last trials
         self._notes: dict[int, list[str]] = {}
+        self.endings: list[Ending] = []  # of trials that have ended and are not recorded yet
         self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
         self._referee = Referee(storage, study, spec_of, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
@@ -156,17 +157,24 @@ class Crew:
 
         Trials that are somebody else's now are killed, but only after a look at what they may have returned: it is kept.
         """
+        self.collect(wait)
+        endings, self.endings = self.endings, []
+        return [trial for ending in endings if (trial := self._record(ending)) is not None]
+
+    def collect(self, wait: float) -> None:
+        """Wait up to `wait` seconds for trials to end: what is to be recorded of them is added to `endings`."""
         reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
         self._reaped = []
         while self._ahead and self._executor.free():
             self._executor.launch(self._ahead.pop(0))
         if self._broken is not None:
             raise self._broken
-        ended = [self._end(job, how) for job, how in reaped if self._jobs.get(job.key[1]) is job]
+        for job, how in reaped:
+            if self._jobs.get(job.key[1]) is job and (ending := self._end(job, how)) is not None:
+                self.endings.append(ending)
         for n, trial in [*self.running.items()]:
             if (n, trial.attempt) in self._lost:
                 self._drop(n)
-        return [trial for trial in ended if trial is not None]
 
     def cancel(self, number: int) -> Cost:
         """End a trial's process; what it has used. What becomes of the trial is the caller's to record."""
@@ -220,7 +228,14 @@ class Crew:
             self._broken = error  # not the objective's fault: `poll` raises it
         return {"stop": (trial.number, trial.attempt) in self._lost or self._broken is not None}
 
-    def _end(self, job: Job, ended: Exit) -> Trial | None:
+    def _record(self, ending: Ending) -> Trial | None:
+        try:
+            return self._storage.finish(ending.trial, ending.outcome, ending.reports)
+        except LeaseLost:  # the store keeps it as a late result
+            return None
+
+    def _end(self, job: Job, ended: Exit) -> Ending | None:
+        """How a job's end ends its trial; None where the trial goes back to the queue."""
         trial = self.running[job.key[1]]
         self._walls.append(ended.cost.get("wall", math.inf))
         outcome = outcome_of(ended, self._resources, self._notes[trial.number])
@@ -239,10 +254,7 @@ class Crew:
         if outcome is None:
             self._requeue(trial, why, _cost(ended.cost, self._resources))
             return None
-        try:
-            return self._storage.finish(trial, outcome, last)
-        except LeaseLost:  # the store keeps it as a late result
-            return None
+        return Ending(trial, outcome, last)
 
     def _requeued(self, trial: Trial, why: str) -> int:
         """How often the trial was given back to the queue for that reason."""

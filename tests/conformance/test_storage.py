@@ -25,7 +25,7 @@ from trimtab.records import (
     changed,
 )
 from trimtab.space import Choice, Float, Space
-from trimtab.storage import MAX_ATTEMPTS, Claim
+from trimtab.storage import MAX_ATTEMPTS, Claim, Ending
 
 
 @pytest.fixture
@@ -368,6 +368,50 @@ def test_a_late_result_is_kept_and_charged_but_never_told(store, study, clock):
     with pytest.raises(LeaseLost):
         store.finish(spare, DONE)
     assert store.trials(study).study.spent.wall == 6.0
+    assert verify(store, study) == []
+
+
+def test_settle_finishes_and_enqueues_what_follows(store, study, clock):
+    held = [running(store, study), running(store, study)]
+    since, seen = store.trials(study).study.position, []
+
+    def then(changes):
+        seen.append(changes)
+        return [proposal(7), proposal(8)], Claim("worker", 15.0, 1)
+
+    reports = [Report(0, 1, 1.0, {"loss": 0.7}, 1000.5)]
+    clock.now += 2
+    settled = store.settle(study, [Ending(held[0], DONE, reports), Ending(held[1], DONE)], since, then)
+    assert settled.error is None
+    after = store.trials(study)
+    assert list(settled.ended) == list(after.trials[:2])
+    assert [t.state for t in after.trials] == [State.DONE, State.DONE, State.RUNNING, State.QUEUED]
+    assert list(settled.made) == list(after.trials[2:])
+    assert [(t.at, t.seen) for t in settled.made] == [(2, since + 2)] * 2
+    assert kinds(store, study, since) == [("finish", 0), ("finish", 1), ("enqueue", None)]
+    assert [r.metrics for r in store.reports(study)] == [{"loss": 0.7}]
+    (changes,) = seen
+    assert (changes.study.position, changes.study.spent) == (since + 2, Cost(4.0, 3.0, 0.5, 100, 0.2))
+    assert list(changes.trials) == list(after.trials[:2])
+    assert verify(store, study) == []
+
+
+def test_settle_keeps_the_ends_whatever_follows(store):
+    study = store.create(changed(SPEC, budget=Budget(trials=2))).id
+    first, second = running(store, study), running(store, study)
+    full = store.settle(study, [Ending(first, DONE)], 0, lambda _: ([proposal(1)], None))
+    assert isinstance(full.error, BudgetSpent)
+
+    def broken(_):
+        raise RuntimeError("a strategy's mistake")
+
+    failed = store.settle(study, [Ending(second, DONE), Ending(first, DONE)], 0, broken)
+    assert isinstance(failed.error, RuntimeError)
+    assert [t and t.state for t in failed.ended] == [State.DONE, None]  # the second one was late
+    assert [t.state for t in store.trials(study).trials] == [State.DONE, State.DONE]
+    assert [kind for kind, _ in kinds(store, study)][-3:] == ["finish", "finish", "late"]
+    nothing = store.settle(study, [], 0, lambda _: ([], None))
+    assert (list(nothing.ended), list(nothing.made), nothing.error) == ([], [], None)
     assert verify(store, study) == []
 
 

@@ -173,6 +173,8 @@ class Space:
         Retired options are known here. SpaceError: an active parameter is missing, or a value is not of its domain.
         """
         X = np.full((len(configs), len(self)), np.nan)
+        if not len(configs):
+            return X
         for j, (name, p) in enumerate(self._params.items()):
             rows = [i for i, config in enumerate(configs) if name in config]
             if rows:

@@ -13,7 +13,7 @@
 Private texts (error, output, notes, worker and actor names) enter events only as salted commitments.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,29 @@ class Claim:
     worker: str
     lease: float | None
     n: int
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a running trial ended, with its last reports: not yet recorded."""
+
+    trial: Trial
+    outcome: Outcome
+    reports: Sequence[Report] = ()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of endings (None where the lease was lost), the trials that were enqueued with them, and what kept those
+    from being enqueued (the ends are recorded nevertheless)."""
+
+    ended: Sequence[Trial | None]
+    made: Sequence[Trial] = ()
+    error: Exception | None = None
+
+
+Then = Callable[[Changes], tuple[Sequence[Proposal], "Claim | None"]]
+"""From what changed to what is to be enqueued because of it, and claimed."""
 
 
 class Storage(Protocol):
@@ -96,6 +119,14 @@ class Storage(Protocol):
         "private"}; adds to `spent` when the trial is a search trial). Raises LeaseLost, after recording a `late` event with
         the outcome's metrics and charging its cost (its texts are not kept), when the trial has ended or was claimed by
         another.
+        """
+        ...
+
+    def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
+        """`finish` for several trials of a study and `enqueue` for what follows from that, in one transaction.
+
+        `then` is told what changed after `since`, these ends included, while nobody else can change the study: it should be
+        quick. It is asked again when the transaction has to be repeated; what it raises comes back in Settled.error.
         """
         ...
 

@@ -6,6 +6,7 @@ have written go its way.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -53,6 +54,19 @@ def write(connection: Connection, statement: ClauseElement, *values: Values) -> 
         return int(cursor.rowcount)
     finally:
         cursor.close()
+
+
+def write_all(connection: Connection, writes: Sequence[tuple[ClauseElement, Sequence[Values]]]) -> None:
+    """Carry several statements out, in order: sent together where the driver can."""
+    driver: Any = connection.connection.dbapi_connection
+    try:
+        with driver.pipeline() if len(writes) > 1 and hasattr(driver, "pipeline") else nullcontext():
+            for statement, values in writes:
+                write(connection, statement, *values)
+    except DBAPIError:
+        raise
+    except Exception as error:  # the answer to one of them came when all were sent
+        raise _translated(connection, "several statements", error) from None
 
 
 def _run(connection: Connection, statement: ClauseElement, values: Sequence[Values]) -> Any:

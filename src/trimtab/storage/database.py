@@ -53,6 +53,10 @@ class Database(Protocol):
         """Hold off others who would make or change tables, until the transaction ends."""
         ...
 
+    def now(self, connection: Connection) -> float | None:
+        """The database's own time when the transaction began; None: it has no clock to share."""
+        ...
+
     def ticket(self, connection: Connection) -> tuple[float | None, str]:
         """The database's own time (None: it has no clock to share), and what names the writing transaction."""
         ...

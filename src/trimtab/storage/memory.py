@@ -25,7 +25,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from . import Claim, operations, revisions, rows
+from . import Claim, Ending, Settled, Then, operations, revisions, rows
 from .rows import Row
 from .rules import Actor
 
@@ -86,6 +86,15 @@ class _Transaction:
     def open_trials(self, study: int) -> list[Trial]:
         return [rows.trial_of(self._tables.trials[study][n]) for n in sorted(self._tables.open[study])]
 
+    def changes(self, study: int, since: int) -> Changes:
+        record = operations.known(self, study)
+        table, numbers = self._tables.trials[study], set(self._tables.open[study])
+        for number in reversed(table):
+            if table[number]["revision"] <= since:
+                break
+            numbers.add(number)
+        return Changes(record, [rows.trial_of(table[n]) for n in sorted(numbers)], self.now)
+
     def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
         found = [
             row
@@ -127,9 +136,12 @@ class _Transaction:
 
     def add_trials(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
-            self.save_trial(trial)
+            self._save(trial)
 
-    def save_trial(self, trial: Trial) -> None:
+    def save_trial(self, before: Trial, after: Trial) -> None:  # noqa: ARG002  (the whole row is cheap)
+        self._save(after)
+
+    def _save(self, trial: Trial) -> None:
         row = rows.trial_row(trial)
 
         def write() -> None:
@@ -146,7 +158,7 @@ class _Transaction:
         row = self._tables.trials[before.study].get(before.number)
         if row is None or (row["state"], row["attempt"]) != (before.state, before.attempt):
             return False
-        self.save_trial(after)
+        self._save(after)
         return True
 
     def renew(self, trial: Trial, until: float | None) -> bool:
@@ -156,7 +168,7 @@ class _Transaction:
         self._writes.append(lambda: row.update(lease_until=until))
         return True
 
-    def write_reports(self, trial: Trial, reports: Sequence[Report]) -> None:
+    def write_reports(self, trial: Trial, reports: Sequence[Report], new: bool = False) -> None:  # noqa: ARG002
         made = [rows.report_row(replace(r, number=trial.number, attempt=trial.attempt)) for r in reports]
 
         def write() -> None:
@@ -240,24 +252,29 @@ class Memory:
             raise LeaseLost(operations.lost(trial))
         return ended
 
+    def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
+        with self._lock:
+            ended = []
+            for e in endings:
+                with self._transaction() as tx:  # the next one reads what it has written
+                    ended.append(operations.finish(tx, e.trial, e.outcome, e.reports))
+            with self._transaction() as tx:
+                return operations.follow(tx, study, ended, since, then)
+
     def revise(self, study: int, change: Change) -> StudyRecord:
         with self._transaction() as tx:
             return revisions.revise(tx, study, change)
 
     def trials(self, study: int, since: int = 0) -> Changes:
         with self._lock:
-            record = operations.known(_Transaction(self._tables, 0.0), study)
-            table, numbers = self._tables.trials[study], set(self._tables.open[study])
-            for number in reversed(table):
-                if table[number]["revision"] <= since:
-                    break
-                numbers.add(number)
-            return Changes(record, [rows.trial_of(table[n]) for n in sorted(numbers)])
+            return _Transaction(self._tables, self._clock()).changes(study, since)
 
     def outline(self, study: int) -> Outline:
         changes = self.trials(study)
         ended = sorted((t for t in changes.trials if t.state not in OPEN), key=lambda t: t.told or 0)
-        return Outline(changes.study, [t for t in changes.trials if t.state in OPEN], [End.of(t) for t in ended])
+        return Outline(
+            changes.study, [t for t in changes.trials if t.state in OPEN], [End.of(t) for t in ended], changes.now
+        )
 
     def page(self, study: int, first: int, stop: int) -> list[Trial]:
         with self._lock:

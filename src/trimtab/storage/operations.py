@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from secrets import token_hex
 
-from ..errors import LeaseLost, StudyNotFound
+from ..errors import LeaseLost, StudyNotFound, TrimtabError
 from ..records import (
     Cost,
     Json,
@@ -22,7 +22,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from . import KILLED, MAX_ATTEMPTS, Claim, rules
+from . import KILLED, MAX_ATTEMPTS, Claim, Ending, Settled, Then, rules
 from .rules import Actor, Entry
 from .transaction import Transaction
 
@@ -156,20 +156,38 @@ def finish(tx: Transaction, trial: Trial, outcome: Outcome, reports: Sequence[Re
     if row.state is State.RUNNING and row.attempt == trial.attempt:
         return _end(tx, study, row, outcome, reports)
     study = record(tx, rules.charged(study, row, outcome.cost), [rules.late_entry(trial, outcome)])
-    tx.save_trial(replace(row, revision=study.position))
+    tx.save_trial(row, replace(row, revision=study.position))
     return None
+
+
+def settle(tx: Transaction, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
+    """See Storage.settle."""
+    return follow(tx, study, [finish(tx, e.trial, e.outcome, e.reports) for e in endings], since, then)
+
+
+def follow(tx: Transaction, study: int, ended: Sequence[Trial | None], since: int, then: Then) -> Settled:
+    """The second half of `settle`: enqueue what follows from the ends."""
+    changes = tx.changes(study, since)
+    try:
+        proposals, claim = then(changes)
+    except Exception as error:  # of a strategy: the results are kept first
+        return Settled(ended, error=error)
+    try:
+        return Settled(ended, enqueue(tx, study, proposals, changes.study.count, changes.study.position, claim))
+    except TrimtabError as error:  # no room, and nothing was written for it
+        return Settled(ended, error=error)
 
 
 def _end(tx: Transaction, study: StudyRecord, trial: Trial, outcome: Outcome, last: Sequence[Report] = ()) -> Trial:
     """Write a trial's last reports and end it by a `finish` event."""
-    fresh = _last(trial, last)
+    fresh, written = _last(trial, last), tx.reports(study.id, trial.number)
     if fresh:
-        tx.write_reports(trial, fresh)
-    reports = {(r.attempt, float(r.step)): r for r in [*tx.reports(study.id, trial.number), *fresh]}
+        tx.write_reports(trial, fresh, new=not written)
+    reports = {(r.attempt, float(r.step)): r for r in [*written, *fresh]}
     after, sealed = rules.end(trial, outcome, [*reports.values()], tx.now, study.position + 1, study.spec.fidelity)
     study = rules.released(rules.charged(study, after, after.cost), [after])
     record(tx, study, [Entry("finish", trial.number, rules.finish_body(after, sealed))])
-    tx.save_trial(after)
+    tx.save_trial(trial, after)
     return after
 
 
@@ -193,6 +211,6 @@ def cancel(
         ended.append(after)
         entries.append(Entry("cancel", trial.number, {**(body or {}), **sealed}, actor))
     study = record(tx, rules.released(study, ended), entries)
-    for after in ended:
-        tx.save_trial(after)
+    for before, after in zip(trials, ended, strict=True):
+        tx.save_trial(before, after)
     return study

@@ -24,11 +24,10 @@ PATIENCE = 600.0  # seconds that a store waits for a server that went away
 OPENING = 10.0  # ... before it has ever answered
 FROZEN = 15  # seconds after which the server ends a transaction whose program has stopped: others wait for its locks
 
-_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_BEGIN_WRITE = (
-    "BEGIN; SELECT pg_current_xact_id()::text, extract(epoch FROM clock_timestamp())::float8"  # one round trip
-)
-_TICKET = "trimtab_ticket"
+_NOW = "extract(epoch FROM clock_timestamp())::float8"
+_BEGIN_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {_NOW}"  # one round trip
+_BEGIN_WRITE = f"BEGIN; SELECT pg_current_xact_id()::text, {_NOW}"
+_TICKET, _TIME = "trimtab_ticket", "trimtab_time"
 
 _MOMENTARY = frozenset({"40001", "40P01", "23505", "55P03"})
 """Somebody else was in the way: serialization, deadlock, two who create one study, a lock that was not given in time."""
@@ -51,6 +50,7 @@ class Postgres:
         engine = create_engine(
             self.address,
             poolclass=QueuePool,
+            pool_reset_on_return=None,  # every transaction has ended when its connection comes back
             pool_size=2,  # a thread that works and one that renews leases
             max_overflow=-1,
             isolation_level="AUTOCOMMIT",  # transactions begin where we say
@@ -59,9 +59,9 @@ class Postgres:
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             if connection.get_execution_options().get(WRITES, False):
-                _begin_write(connection)
+                _begin(connection, _BEGIN_WRITE, _TICKET)
             else:
-                connection.exec_driver_sql(_BEGIN_READ)
+                _begin(connection, _BEGIN_READ, _TIME)
 
         return engine
 
@@ -73,6 +73,9 @@ class Postgres:
 
     def lock(self, connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('trimtab'))")
+
+    def now(self, connection: Connection) -> float | None:
+        return float(connection.info[_TIME][0])
 
     def ticket(self, connection: Connection) -> tuple[float | None, str]:
         named, now = connection.info[_TICKET]
@@ -161,16 +164,17 @@ def _witness(url: URL) -> Path | None:
     return file
 
 
-def _begin_write(connection: Connection) -> None:
+def _begin(connection: Connection, statement: str, answer: str) -> None:
+    """Begin a transaction, and keep what the server answers under that name."""
     raw = connection.connection
     cursor = raw.cursor()
     try:
-        cursor.execute(_BEGIN_WRITE)
+        cursor.execute(statement)
         cursor.nextset()
-        connection.info[_TICKET] = cursor.fetchone()
+        connection.info[answer] = cursor.fetchone()
     except Exception as error:
         connection.invalidate(error)
-        raise DBAPIError(_BEGIN_WRITE, None, error, connection_invalidated=True) from None
+        raise DBAPIError(statement, None, error, connection_invalidated=True) from None
     finally:
         cursor.close()
 

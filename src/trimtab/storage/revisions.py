@@ -86,7 +86,7 @@ def _requeue(tx: Transaction, study: StudyRecord, trial: Trial, change: Change, 
     body = body if change.cost == Cost() else {**body, "cost": change.cost.to_json()}
     study = record(tx, rules.charged(study, trial, change.cost), [Entry("requeue", trial.number, body, actor)])
     waiting = replace(trial, state=State.QUEUED, worker=None, lease_until=None, started=None, revision=study.position)
-    tx.save_trial(waiting)
+    tx.save_trial(trial, waiting)
     return study
 
 
@@ -95,7 +95,7 @@ def _note(tx: Transaction, study: StudyRecord, trial: Trial, change: Change, act
     body = {**change.body, "note": commitment(*note)}
     study = record(tx, study, [Entry("note", trial.number, body, actor)])
     notes = [*trial.private.get("notes", []), note]
-    tx.save_trial(replace(trial, private={**trial.private, "notes": notes}, revision=study.position))
+    tx.save_trial(trial, replace(trial, private={**trial.private, "notes": notes}, revision=study.position))
     return study
 
 

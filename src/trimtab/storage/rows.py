@@ -196,6 +196,12 @@ def trial_row(trial: Trial) -> Row:
     return _write(trial, _TRIAL)
 
 
+def difference(before: Trial, after: Trial) -> Row:
+    """The columns in which two states of a trial differ."""
+    pairs = ((name, getattr(before, name), getattr(after, name)) for name in _TRIAL)
+    return {name: _TRIAL[name].write(b) for name, a, b in pairs if a is not b and a != b}
+
+
 def trial_of(row: Mapping[Any, Any]) -> Trial:
     return Trial(**_read(row, _TRIAL, f"trial {row['number']} of study {row['study']}"))
 

@@ -13,17 +13,16 @@ from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select
 from ..columns import Outline, Results
 from ..errors import LeaseLost, StorageError, StudyNotFound
 from ..records import TOLD, Change, Changes, Event, Outcome, Proposal, Report, State, StudyRecord, StudySpec, Trial
-from . import LEASE, Claim, bulk, compiled, operations, revisions, rows, schema, witness
+from . import LEASE, Claim, Ending, Settled, Then, bulk, compiled, operations, revisions, rows, schema, witness
 from .database import FAULTS, WRITES, locate
 from .interrupts import deferred
-from .statements import SqlTransaction
+from .statements import SqlTransaction, touched
 from .tables import events, is_open, private, reports, studies, trials
 
 T = TypeVar("T")
 
 
 _STUDY = select(studies).where(studies.c.id == bindparam("study"))
-_TOUCHED = select(trials).where(trials.c.study == bindparam("study"), trials.c.revision > bindparam("since"))
 _OPEN = select(trials).where(trials.c.study == bindparam("study"), is_open)
 _PAGE = (
     select(trials)
@@ -137,6 +136,7 @@ class Sql:
                 now, ticket = self._database.ticket(connection)
                 tx = SqlTransaction(connection, self._now(now), self._grace())
                 result = work(tx)
+                tx.flush()
                 done.append((ticket, tx, result))
 
         self._patiently(step)
@@ -144,6 +144,9 @@ class Sql:
         if tx.heads and self._database.witness is not None:
             witness.append(self._database.witness, tx.heads)
         return result
+
+    def _now_of(self, connection: Connection) -> float:
+        return self._now(self._database.now(connection))
 
     def _now(self, of_database: float | None) -> float:
         if self._clock is not None:
@@ -197,6 +200,9 @@ class Sql:
             raise LeaseLost(operations.lost(trial))
         return ended
 
+    def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
+        return self._write(lambda tx: operations.settle(tx, study, endings, since, then))
+
     def revise(self, study: int, change: Change) -> StudyRecord:
         return self._write(lambda tx: revisions.revise(tx, study, change))
 
@@ -205,11 +211,7 @@ class Sql:
             record = compiled.rows(connection, _STUDY, {"study": study})
             if not record:
                 raise StudyNotFound(operations.unknown(study))
-            found = compiled.rows(connection, _TOUCHED, {"study": study, "since": since})
-            if since:  # apart: each has its index
-                opened = compiled.rows(connection, _OPEN, {"study": study})
-                found += [row for row in opened if row["revision"] <= since]
-            return Changes(rows.study_of(record[0]), sorted(map(rows.trial_of, found), key=lambda t: t.number))
+            return Changes(rows.study_of(record[0]), touched(connection, study, since), self._now_of(connection))
 
         return self._read(look)
 
@@ -220,7 +222,8 @@ class Sql:
                 raise StudyNotFound(operations.unknown(study))
             opened = compiled.rows(connection, _OPEN, {"study": study})
             ends = bulk.ends_of(compiled.table(connection, _ENDS, {"study": study}))
-            return Outline(rows.study_of(record[0]), sorted(map(rows.trial_of, opened), key=lambda t: t.number), ends)
+            waiting = sorted(map(rows.trial_of, opened), key=lambda t: t.number)
+            return Outline(rows.study_of(record[0]), waiting, ends, self._now_of(connection))
 
         return self._read(look)
 

@@ -47,6 +47,7 @@ class Sqlite:
             "sqlite://",
             creator=lambda: _open(self),
             poolclass=QueuePool,
+            pool_reset_on_return=None,  # every transaction has ended when its connection comes back
             max_overflow=-1,
             insertmanyvalues_page_size=500,
         )
@@ -70,6 +71,9 @@ class Sqlite:
 
     def lock(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE has done it."""
+
+    def now(self, connection: Connection) -> float | None:  # noqa: ARG002
+        return None
 
     def ticket(self, connection: Connection) -> tuple[float | None, str]:  # noqa: ARG002
         return None, ""

@@ -21,7 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ClauseElement
 
-from ..records import Event, Purpose, Report, State, StudyRecord, StudyState, Trial
+from ..errors import StudyNotFound
+from ..records import Changes, Event, Purpose, Report, State, StudyRecord, StudyState, Trial
 from . import compiled, rows
 from .rules import Actor
 from .tables import events, is_open, private, reports, studies, trials
@@ -38,6 +39,8 @@ _SELECT_NAMED = select(studies).where(studies.c.active == bindparam("of_name")).
 _SELECT_STUDY = select(studies).where(studies.c.id == _STUDY).with_for_update()
 _SELECT_TRIAL = select(trials).where(_KEY).with_for_update()
 _SELECT_OPEN = select(trials).where(trials.c.study == _STUDY, is_open).order_by(trials.c.number).with_for_update()
+_TOUCHED = select(trials).where(trials.c.study == _STUDY, trials.c.revision > bindparam("since"))
+_OPEN = select(trials).where(trials.c.study == _STUDY, is_open)
 _SELECT_REPORTS = select(reports).where(_OF_TRIAL)
 _SELECT_NEWER = (
     select(reports)
@@ -80,6 +83,15 @@ def _select_claimable(one: bool, purposes: bool) -> Select[Any]:
     )
 
 
+def touched(connection: Connection, study: int, since: int) -> list[Trial]:
+    """Trials that events after position `since` touched, and all open ones, by number."""
+    found = compiled.rows(connection, _TOUCHED, {"of_study": study, "since": since})
+    if since:  # apart: each has its index
+        opened = compiled.rows(connection, _OPEN, {"of_study": study})
+        found += [row for row in opened if row["revision"] <= since]
+    return sorted(map(rows.trial_of, found), key=lambda t: t.number)
+
+
 class SqlTransaction:
     """Statements of one transaction. grace: seconds for which a lease is honoured after it ran out. heads: (uid, position,
     hash) of the chains that it has continued."""
@@ -89,17 +101,41 @@ class SqlTransaction:
         self._grace = grace
         self.connection = connection
         self.heads: list[tuple[str, int, str]] = []
+        self._studies: dict[int, StudyRecord] = {}  # rows that are held, as they are to be
+        self._unsaved: set[int] = set()
+        self._writes: list[tuple[ClauseElement, Sequence[compiled.Values]]] = []  # not yet sent
 
     def _all(self, statement: ClauseElement, **values: Any) -> Sequence[Any]:
+        self._send()
         return compiled.rows(self.connection, statement, values)
+
+    def _later(self, statement: ClauseElement, *values: compiled.Values) -> None:
+        """Carry it out before the next look, or at the end: what is sent together costs one round trip."""
+        self._writes.append((statement, values))
+
+    def _send(self) -> None:
+        writes, self._writes = self._writes, []
+        if writes:
+            compiled.write_all(self.connection, writes)
 
     def named(self, name: str) -> StudyRecord | None:
         found = self._all(_SELECT_NAMED, of_name=name)
         return rows.study_of(found[0]) if found else None
 
     def study(self, study: int) -> StudyRecord | None:
-        found = self._all(_SELECT_STUDY, of_study=study)
-        return rows.study_of(found[0]) if found else None
+        if study not in self._studies:
+            found = self._all(_SELECT_STUDY, of_study=study)
+            if not found:
+                return None
+            self._studies[study] = rows.study_of(found[0])
+        return self._studies[study]
+
+    def changes(self, study: int, since: int) -> Changes:
+        record = self.study(study)
+        if record is None:
+            raise StudyNotFound(f"study number {study} is not in this store")
+        self._send()
+        return Changes(record, touched(self.connection, study, since), self.now)
 
     def trial(self, study: int, number: int) -> Trial | None:
         found = self._all(_SELECT_TRIAL, of_study=study, of_number=number)
@@ -114,6 +150,7 @@ class SqlTransaction:
             values["of_number"] = number
         if purposes is not None:
             values["purposes"] = sorted(str(p) for p in purposes)
+        self._send()
         wanted = _select_claimable(number is not None, purposes is not None)
         found = self.connection.execute(wanted, values).mappings().all()  # its text depends on the length of lists
         return rows.trial_of(found[0]) if found else None
@@ -135,18 +172,25 @@ class SqlTransaction:
         return rows.study_of({**row, "id": made})
 
     def save_study(self, study: StudyRecord) -> None:
-        row = rows.study_row(study)
-        del row["id"]  # writing a key, even as it is, makes the database look at all rows that refer to it
-        compiled.write(self.connection, _UPDATE_STUDY, {**row, "of_study": study.id})
+        self._studies[study.id] = study
+        self._unsaved.add(study.id)
+
+    def flush(self) -> None:
+        """Write what is not yet written; the rows of studies once, however often they changed."""
+        for study in self._unsaved:
+            row = rows.study_row(self._studies[study])
+            del row["id"]  # writing a key, even as it is, makes the database look at all rows that refer to it
+            self._later(_UPDATE_STUDY, {**row, "of_study": study})
+        self._unsaved.clear()
+        self._send()
 
     def add_trials(self, added: Sequence[Trial]) -> None:
         if added:
-            compiled.write(self.connection, _INSERT_TRIALS, *map(rows.trial_row, added))
+            self._later(_INSERT_TRIALS, *map(rows.trial_row, added))
 
-    def save_trial(self, trial: Trial) -> None:
-        row = rows.trial_row(trial)
-        key = {"of_study": row.pop("study"), "of_number": row.pop("number")}
-        compiled.write(self.connection, _UPDATE_TRIAL, {**row, **key})
+    def save_trial(self, before: Trial, after: Trial) -> None:
+        key = {"of_study": before.study, "of_number": before.number}
+        self._later(_UPDATE_TRIAL, {**rows.difference(before, after), **key})
 
     def swap_trial(self, before: Trial, after: Trial) -> bool:
         row = rows.trial_row(after)
@@ -164,9 +208,10 @@ class SqlTransaction:
             "of_state": state.value,
             "of_attempt": trial.attempt,
         }
+        self._send()
         return compiled.write(self.connection, _UPDATE_HELD, {**values, **where}) == 1
 
-    def write_reports(self, trial: Trial, added: Sequence[Report]) -> None:
+    def write_reports(self, trial: Trial, added: Sequence[Report], new: bool = False) -> None:
         of_trial = {"of_study": trial.study, "of_number": trial.number, "of_attempt": trial.attempt}
         (last,) = (row["last"] for row in self._all(_SELECT_LAST, of_study=trial.study))
         made: list[dict[str, Any]] = [
@@ -177,13 +222,14 @@ class SqlTransaction:
             }
             for written, report in enumerate(added, start=last + 1)
         ]
-        compiled.write(self.connection, _DELETE_STEP, *({**of_trial, "of_step": row["step"]} for row in made))
-        compiled.write(self.connection, _INSERT_REPORTS, *made)
+        if not new:
+            self._later(_DELETE_STEP, *({**of_trial, "of_step": row["step"]} for row in made))
+        self._later(_INSERT_REPORTS, *made)
 
     def add_events(self, study: StudyRecord, added: Sequence[Event]) -> None:
-        compiled.write(self.connection, _INSERT_EVENTS, *({"study": study.id, **rows.event_row(e)} for e in added))
+        self._later(_INSERT_EVENTS, *({"study": study.id, **rows.event_row(e)} for e in added))
         self.heads.append((study.uid, study.position, study.head))
 
     def add_actors(self, study: int, actors: Sequence[tuple[int, Actor]]) -> None:
         made = [{"study": study, "position": p, "salt": actor.salt, "text": actor.name} for p, actor in actors]
-        compiled.write(self.connection, _INSERT_ACTORS, *made)
+        self._later(_INSERT_ACTORS, *made)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from ..records import Event, Report, StudyRecord, Trial
+from ..records import Changes, Event, Report, StudyRecord, Trial
 from .rules import Actor
 
 
@@ -24,6 +24,10 @@ class Transaction(Protocol):
 
     def open_trials(self, study: int) -> list[Trial]: ...
 
+    def changes(self, study: int, since: int) -> Changes:
+        """See Storage.trials; with what this transaction has written."""
+        ...
+
     def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
         """The first trial that waits in an open study, or whose lease ran out in an open or a cancelled one."""
         ...
@@ -42,7 +46,9 @@ class Transaction(Protocol):
 
     def add_trials(self, trials: Sequence[Trial]) -> None: ...
 
-    def save_trial(self, trial: Trial) -> None: ...
+    def save_trial(self, before: Trial, after: Trial) -> None:
+        """Save what differs between a trial as it was read and as it is to be."""
+        ...
 
     def swap_trial(self, before: Trial, after: Trial) -> bool:
         """Save the lease columns of `after` if state and attempt are still those of `before`."""
@@ -52,8 +58,8 @@ class Transaction(Protocol):
         """Renew the lease if the trial still runs in this attempt."""
         ...
 
-    def write_reports(self, trial: Trial, reports: Sequence[Report]) -> None:
-        """Keep reports of the trial's attempt; a step that it has reported before is replaced."""
+    def write_reports(self, trial: Trial, reports: Sequence[Report], new: bool = False) -> None:
+        """Keep reports of the trial's attempt; a step that it has reported before is replaced. new: there are none yet."""
         ...
 
     def add_events(self, study: StudyRecord, events: Sequence[Event]) -> None: ...

@@ -92,9 +92,10 @@ def unseen(taken: Taken, n: int, rng: np.random.Generator) -> Array:
     for draw in (n, 256, 4096) if size(space) > SMALL else ():
         X = space.sample(draw, rng)
         X = X[taken.admitted(X, n - len(found))]
-        found, taken = np.concatenate([found, X]), taken.plus(X)
+        found = np.concatenate([found, X])
         if len(found) >= n:
             break
+        taken = taken.plus(X)
     if len(found) < n and size(space) <= _LISTABLE:
         X = listing(space)
         X = X[np.tile(rng.permutation(len(X)), taken.limit)]
