@@ -31,6 +31,7 @@ _SD = 1 / 6  # of the first distribution
 _LENGTH = 3  # generations that a stream would suffice for
 _ROUNDS = 8  # of drawing anew what is not allowed
 _BEST = 0.1  # share of the rows from elsewhere that a warm start goes by
+_NEWS = 10  # a warm start is made anew when a tenth more rows are known: so that a long record is folded in linear time
 _SMALLEST = 1e-8  # standard deviation, below which the search starts again
 _DOUBLINGS = 6  # of lam, at most
 _FREE = 10  # generations that may follow from known results alone, after each row
@@ -90,7 +91,7 @@ class CMA:
     """Covariance matrix adaptation with margin, restarts with doubled populations, and warm start (see the module)."""
 
     name: str = "cma"
-    version: str = "2"
+    version: str = "3"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> State:
@@ -206,7 +207,7 @@ class _Search:
             return replace(now, members=(*now.members, late))
         if now.begun:
             return replace(now, guest=self._better(now, now.guest, row))
-        if row + 1 - now.origin >= 2 * now.lam:
+        if row + 1 - now.origin >= max(2 * now.lam, now.origin // _NEWS):
             return replace(_first(self.problem, head(self.rows, row + 1)), before=replace(now, before=None))
         return now
 
