@@ -27,6 +27,7 @@ def test_options_become_arguments_of_sbatch():
         ({"partition": ""}, "slurm partition='' must be a name"),
         ({"python": None}, "slurm python=None must be a name"),
         ({"cpus": 0}, "slurm cpus=0 must be a whole number of at least 1"),
+        ({"slots": None}, "slurm slots=None must be a whole number"),
         ({"trials": 1.5}, r"slurm trials=1\.5 must be a whole number"),
         ({"arguments": "--nice"}, "slurm arguments='--nice' must be a list of texts"),
     ],
@@ -36,8 +37,13 @@ def test_options_that_are_wrong(wrong, said):
         Slurm(**wrong)
 
 
-def test_fractions_of_a_gpu_are_not_for_slurm():
-    with pytest.raises(SpecError, match=r"gpus=0\.5: Slurm gives whole GPUs"):
+def test_a_job_of_several_slots_asks_for_all_of_them():
+    asked = Slurm(slots=4).words(tt.Resources(cpus=2, gpus=0.5, memory="1GiB"))
+    assert {"--cpus-per-task=8", "--gpus=2", "--mem=4608M"} <= set(asked)
+
+
+def test_slurm_gives_no_fractions_of_a_gpu():
+    with pytest.raises(SpecError, match=r"gpus=0\.5: Slurm gives a job whole GPUs"):
         Slurm().words(tt.Resources(gpus=0.5))
 
 

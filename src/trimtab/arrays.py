@@ -5,6 +5,7 @@ that ended, and ends what is left. If it is killed, its jobs go on; the same lin
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -44,7 +45,8 @@ def run(
     book: Book, objective: Any, workers: int, resources: Resources, options: Slurm, terms: Terms,
     enough: Enough | None, quiet: bool,
 ) -> str:  # fmt: skip
-    """Run search trials in up to `workers` jobs until the plan closes; returns why it closed (see `runner.search`)."""
+    """Run search trials, `workers` at once, in as many jobs as hold them, until the plan closes; returns why it closed (see
+    `runner.search`)."""
     from .objective import source
     from .progress import Progress
 
@@ -53,9 +55,8 @@ def run(
     _reachable(book.storage.url)
     priced(book, resources)
     called = shared(source(objective, book.spec))
-    jobs = Jobs(
-        f"trimtab-{book.ledger.study.uid}", workers, options.words(resources), _command(book, called.text, options)
-    )
+    name, command = f"trimtab-{book.ledger.study.uid}", _command(book, called.text, options)
+    jobs = Jobs(name, -(-workers // options.slots), options.slots, options.words(resources), command)
     jobs.probe()
     said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
     until = {k: v for k, v in (("trials", terms.trials), ("until", terms.until)) if v is not None}
@@ -92,7 +93,7 @@ def _command(book: Book, text: str, options: Slurm) -> list[str]:
         f"--study={book.spec.name}",
     ]
     limit = [] if options.trials is None else [f"--trials={options.trials}"]
-    return [*worker, f"--allow={text}", f"--idle={IDLE}", *limit]
+    return [*worker, f"--allow={text}", f"--slots={options.slots}", f"--idle={IDLE}", *limit]
 
 
 @dataclass
@@ -100,7 +101,8 @@ class Jobs:
     """The jobs of a study: how many there shall be, and how many ended since a trial was last begun or ended."""
 
     name: str
-    workers: int
+    most: int
+    slots: int  # of each
     words: Sequence[str]
     command: Sequence[str]
     _there: int = 0
@@ -130,7 +132,7 @@ class Jobs:
             there = slurm.living(self.name)
             self._gone = 0 if progress != self._progress else self._gone + max(0, self._there - there)
             self._progress, self._there = progress, there
-            if self._gone > 3 * self.workers:
+            if self._gone > 3 * self.most:
                 raise RunFailed(
                     f"{self._gone} jobs ended without having begun a trial; {slurm.last_words(self.name) or 'no output'}"
                 )
@@ -175,7 +177,7 @@ def _search(book: Book, jobs: Jobs, progress: "Progress", terms: Terms, enough: 
                 closing = "budget"
                 continue
             terms = replace(terms, exhausted=known if made is None else terms.exhausted)
-            jobs.keep(_wanted(book.ledger, jobs.workers, terms), _begun(book.ledger))
+            jobs.keep(_wanted(book.ledger, jobs, terms), _begun(book.ledger))
             time.sleep(LOOK)
     while closing not in ("time", "failures") and _held(book.refresh()):  # workers finish what they have begun
         progress.update(book.ledger, time.time())
@@ -185,10 +187,10 @@ def _search(book: Book, jobs: Jobs, progress: "Progress", terms: Terms, enough: 
     return closing
 
 
-def _wanted(ledger: Ledger, workers: int, terms: Terms) -> int:
+def _wanted(ledger: Ledger, jobs: Jobs, terms: Terms) -> int:
     """So many jobs have something to do."""
     limits = [x for x in (ledger.study.spec.budget.trials, terms.trials) if x is not None]
-    return min(workers, max(1, min(limits) - ledger.counted)) if limits else workers
+    return min(jobs.most, math.ceil(max(1, min(limits) - ledger.counted) / jobs.slots)) if limits else jobs.most
 
 
 def _begun(ledger: Ledger) -> object:

@@ -28,8 +28,9 @@ class Slurm:
     """What is asked of Slurm for each job; what is left out is the cluster's to decide, or follows from `Resources`.
 
     partition, account, qos: by name. time: of a job, seconds or "4h" (Slurm counts whole minutes). memory: of a job, bytes or
-    "8GiB"; else the trial's limit and half a GiB. cpus: of a job; else the trial's. trials: a job ends after so many, and
-    another one is asked for. arguments: more of sbatch's, such as ["--constraint=a100"]. python: the nodes' interpreter.
+    "8GiB"; else the trials' limits and half a GiB. cpus: of a job; else the trials'. slots: trials at once in one job. trials:
+    a job ends after so many, and another one is asked for. arguments: more of sbatch's, such as ["--constraint=a100"].
+    python: the nodes' interpreter.
     """
 
     partition: str | None = None
@@ -38,6 +39,7 @@ class Slurm:
     time: float | str | None = None
     memory: float | str | None = None
     cpus: int | None = None
+    slots: int = 1
     trials: int | None = None
     arguments: Sequence[str] = ()
     python: str = sys.executable
@@ -49,9 +51,9 @@ class Slurm:
             v = getattr(self, name)
             if not (isinstance(v, str) and v.strip()) and (v is not None or name == "python"):
                 raise SpecError(f"slurm {name}={v!r} must be a name; leave it out for the default")
-        for name in ("cpus", "trials"):
+        for name in ("cpus", "slots", "trials"):
             v = getattr(self, name)
-            if v is not None and (isinstance(v, bool) or not isinstance(v, int) or v < 1):
+            if (v is not None or name == "slots") and (isinstance(v, bool) or not isinstance(v, int) or v < 1):
                 raise SpecError(
                     f"slurm {name}={v!r} must be a whole number of at least 1; leave it out for the default"
                 )
@@ -59,15 +61,19 @@ class Slurm:
             raise SpecError(f"slurm arguments={self.arguments!r} must be a list of texts such as ['--constraint=a100']")
 
     def words(self, resources: Resources) -> list[str]:
-        """sbatch's arguments for jobs that run one trial at a time within `resources`. Raises SpecError.
+        """sbatch's arguments for jobs whose trials run within `resources`. Raises SpecError.
 
         The script's own process hears SIGTERM first, `DRAIN` seconds before the limit (a quarter of a short limit).
         """
-        if resources.gpus != int(resources.gpus):
-            raise SpecError(f"resources gpus={resources.gpus!r}: Slurm gives whole GPUs; ask for a whole number")
+        gpus = resources.gpus * self.slots
+        if gpus != int(gpus):
+            raise SpecError(
+                f"resources gpus={resources.gpus!r}: Slurm gives a job whole GPUs; ask for a whole number, or for as many "
+                "slots in a job as share one"
+            )
         memory, limit = self.memory, None if self.time is None else math.ceil(float(self.time) / _MINUTE)
         if memory is None and resources.memory is not None:
-            memory = float(resources.memory) + OVERHEAD
+            memory = float(resources.memory) * self.slots + OVERHEAD
         drain = DRAIN if limit is None else min(DRAIN, limit * _MINUTE / 4)
         asked = {
             "partition": self.partition,
@@ -75,8 +81,8 @@ class Slurm:
             "qos": self.qos,
             "time": limit,
             "mem": None if memory is None else f"{math.ceil(float(memory) / 2**20)}M",
-            "gpus": int(resources.gpus) or None,
-            "cpus-per-task": self.cpus or resources.cpus,
+            "gpus": int(gpus) or None,
+            "cpus-per-task": self.cpus or resources.cpus * self.slots,
             "signal": f"B:TERM@{drain:.0f}",
         }
         return ["--requeue", *(f"--{k}={v}" for k, v in asked.items() if v is not None), *self.arguments]
