@@ -3,8 +3,9 @@
     python -m chaos --storage sqlite|postgresql [--seconds 600] [--workers 5] [--trials 1500] [--seed 1]   (from tests/)
 
 Workers (`trimtab worker`) are killed with SIGKILL and replaced, frozen past their leases and woken, asked to drain; the
-objective's own processes are killed; the study is paused; the PostgreSQL server is killed or stopped for up to 30 seconds, or
-cut off. `--only` chooses among these faults:
+objective's own processes are killed; the study is paused; the PostgreSQL server is killed, stopped for up to 30
+seconds or for all of them, or cut off. Where no process was killed, every value that the objective returned must be in the
+study. `--only` chooses among these faults:
 
     python -m chaos --storage postgresql --workers 32 --trials 2000 --objective nap --only kill_worker --every 2
 
@@ -35,6 +36,9 @@ sys.path.insert(0, str(HERE.parent))
 from chaos import checker  # noqa: E402
 
 STUDY = "chaos"
+RETURNS = "returns"  # what the objective returned, before the study knew
+KILLERS = {"kill_worker", "kill_objective", "freeze"}
+"""Faults after which a value that was returned need not have arrived: its process was killed, or lost its lease."""
 
 
 class Crowd:
@@ -46,7 +50,11 @@ class Crowd:
 
     def fill(self):
         """A new worker in each place that is empty."""
-        environment = {**os.environ, "PYTHONPATH": str(Path(tt.__file__).parents[1])}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(tt.__file__).parents[1]),
+            "CHAOS_RETURNS": str(self.folder / RETURNS),
+        }
         self.alive = [p for p in self.alive if p.poll() is None]
         while len(self.alive) < self.size:
             self.started += 1
@@ -90,7 +98,9 @@ class Faults:
     def menu(self):
         common = [self.kill_worker] * 6 + [self.kill_objective] * 4 + [self.freeze] * 2 + [self.drain, self.pause]
         return common + (
-            [self.crash_server, self.stop_server, self.cut_network, self.cut_network] if self.server else []
+            [self.crash_server, self.stop_server, self.outage, self.cut_network, self.cut_network]
+            if self.server
+            else []
         )
 
     def kill_worker(self):
@@ -121,6 +131,11 @@ class Faults:
     def stop_server(self):
         self.server.stop()
         time.sleep(self.chance.uniform(1, 30))
+        self.server.start()
+
+    def outage(self):
+        self.server.stop()
+        time.sleep(30)
         self.server.start()
 
     def cut_network(self):
@@ -169,7 +184,7 @@ def storm(said, url, folder, server, proxy):
     print(f"{crowd.started} workers, {time.monotonic() - began:.0f} s")
     print(f"states {dict(Counter(str(t.state) for t in trials))}, attempts {dict(Counter(t.attempt for t in trials))}")
     print(f"events {dict(Counter(e.kind for e in study.storage.events(study.record.id)))}", flush=True)
-    return study
+    return study, set(happened)
 
 
 def finished(study):
@@ -200,8 +215,12 @@ def main():
             server = postgres.Server(max_connections=20 + 4 * said.workers)
             url, proxy = server.database(), Proxy(server.port)
         try:
-            study = storm(said, url, Path(folder), server, proxy)
+            study, happened = storm(said, url, Path(folder), server, proxy)
             wrong = checker.check(url, STUDY, budget=said.trials) + checker.derived(study)
+            if not happened & KILLERS:
+                returns = Path(folder) / RETURNS
+                wrong += checker.delivered(url, STUDY, returns)
+                print(f"{len(returns.read_text().splitlines())} values were returned")
             print("\n".join(wrong) or "all promises kept")
             if wrong:
                 print((Path(folder) / "workers.log").read_text()[-3000:])

@@ -32,6 +32,32 @@ def check(url, name, *, budget=None):
     ]
 
 
+def delivered(url, name, returns):
+    """Values that the objective returned and the study does not have, as texts; `returns` is the file that objectives write.
+
+    For runs in which no process was killed: who is killed after it has returned may not have handed its value over. A trial
+    that was taken over meanwhile has the value as a late result.
+    """
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect() as c:
+        of = {"name": name}
+        trials = text(
+            "SELECT t.* FROM trials t JOIN studies s ON s.id = t.study WHERE s.name = :name AND t.state = 'done'"
+        )
+        late = text("SELECT e.* FROM events e JOIN studies s ON s.id = e.study WHERE s.name = :name AND kind = 'late'")
+        have = {(t["number"], t["attempt"], t["metrics"]) for t in c.execute(trials, of).mappings()}
+        bodies = [(e["number"], json.loads(e["body"])) for e in c.execute(late, of).mappings()]
+    engine.dispose()
+    have |= {(number, body["attempt"], json.dumps(body["metrics"])) for number, body in bodies}
+    kept = {(number, attempt, json.loads(metrics).get("loss")) for number, attempt, metrics in have}
+    lines = [line.split() for line in returns.read_text().splitlines()]
+    return [
+        f"trial {number}, attempt {attempt}: it returned {value}, and the study does not have it"
+        for number, attempt, value in lines
+        if (int(number), int(attempt), float(value)) not in kept
+    ]
+
+
 def _chain(study, events):
     """Positions without gaps, and each hash over the one before and the event's content."""
     head = study["uid"]

@@ -9,7 +9,16 @@ import time
 def nap(trial):
     """A second of nothing."""
     time.sleep(1)
-    return trial.params["x"]
+    return kept(trial, trial.params["x"])
+
+
+def kept(trial, value):
+    """The value; a file outside of the study has it before the study does (`checker.delivered`)."""
+    line = f"{trial.number} {trial.attempt} {value!r}\n".encode()
+    file = os.open(os.environ["CHAOS_RETURNS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, line)
+    os.close(file)
+    return value
 
 
 def objective(trial):
@@ -23,4 +32,4 @@ def objective(trial):
         os.kill(os.getpid(), signal.SIGKILL)
     if chance.random() < 0.02:
         os._exit(3)
-    return (trial.params["x"] - 0.3) ** 2 + trial.params["y"]
+    return kept(trial, (trial.params["x"] - 0.3) ** 2 + trial.params["y"])
