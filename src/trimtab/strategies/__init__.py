@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpecError, nearest
+from ..numerics.tally import Tally
 from ..space import Space
 
 Array = NDArray[np.float64]
@@ -166,13 +167,15 @@ class History:
     problem: Problem
     rows: Rows
     keys: tuple[bytes, ...]  # identity of each row
+    points: Tally  # how often each was told
 
     @staticmethod
     def start(problem: Problem) -> "History":
-        return History(problem, Rows.empty(len(problem.space), problem.goals, problem.constraints), ())
+        return History(problem, Rows.empty(len(problem.space), problem.goals, problem.constraints), (), Tally())
 
     def with_rows(self, rows: Rows) -> "History":
-        return History(self.problem, self.rows + rows, (*self.keys, *self.problem.space.keys(rows.X)))
+        new = self.problem.space.keys(rows.X)
+        return History(self.problem, self.rows + rows, (*self.keys, *new), self.points.plus(new))
 
 
 _TABLE = {  # name -> module:class

@@ -32,7 +32,7 @@ class Taken:
     @staticmethod
     def of(state: History, pending: Array) -> "Taken":
         problem = state.problem
-        return Taken(problem.space, problem.replicates, Tally().plus(state.keys)).plus(pending)
+        return Taken(problem.space, problem.replicates, state.points).plus(pending)
 
     def admitted(self, X: Array, n: int) -> list[int]:
         """Indices of the first n of the snapped rows X that may be proposed together."""
