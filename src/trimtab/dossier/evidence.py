@@ -6,7 +6,7 @@ from ..evidence import Evidence
 from ..records import Purpose
 from ..reports import influence, sections
 from ..reports import limits as automatic
-from ..words import number, plural, setting, signed
+from ..words import number, plural, setting
 from .facts import Fact, Missing, Part, Table
 from .snapshot import Snapshot, extent
 
@@ -156,7 +156,8 @@ def optimism(s: Snapshot) -> list[Part]:
         return [Missing("The search has no value of the certified setting to compare with.")]
     tuned = e.means[1]
     away = (searched - tuned) if e.maximize else (tuned - searched)
-    text = f"{number(searched)} in the search, {number(tuned)} on fresh runs: too good by {signed(away)}"
+    verdict = f"the search flattered it by {number(away, 3)}" if away > 0 else "the search did not flatter it"
+    text = f"{number(searched)} in the search, {number(tuned)} on fresh runs: {verdict}"
     return [Fact(e.metric, text, (*_said(s), f"trial:{e.tuned_trial}"), [searched, tuned, away])]
 
 
@@ -179,14 +180,15 @@ def stability(s: Snapshot) -> list[Part]:
 
 
 def sensitivity(s: Snapshot) -> list[Part]:
-    facts, at = s.facts, (f"event:{s.study.position}",)
-    edges = [
-        Fact("Finding", text, at) for text in automatic.limits(facts, s.evidence) if text.startswith("On the edge")
-    ]
-    edges = edges or [Fact("Edge of range", "no chosen value lies on the edge of its range", at)]
-    if facts.influence is None:
+    told, at = s.facts.influence, (f"event:{s.study.position}",)
+    if told is None:
         return [Missing("Too few results to tell which parameters matter.")]
-    return [*_explained(facts.influence, at), *edges]
+    made = _explained(told, at)
+    if any(f.kind == "edge" for f in told.findings):
+        return made
+    edges = [text for text in automatic.limits(s.facts, s.evidence) if text.startswith("On the edge")]
+    said = edges or ["no chosen value lies on the edge of its range"]
+    return [*made, *(Fact("Edge of range", text, at) for text in said)]
 
 
 def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
