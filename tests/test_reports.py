@@ -193,10 +193,10 @@ def test_the_figures_of_an_explanation_show_what_it_says():
     assert sum(bars.x) == pytest.approx(sum(s.gain for s in told.ablation()), rel=0.01)
     assert bars.base[0] == 0
     marks = {t.name: t for t in plots.safe_ranges().data}
-    assert len(marks["best"].x) == len(told.safe_ranges())
+    assert len(marks["chosen"].x) == len(told.safe_ranges())
     inside = [x for x in marks["does as well"].x if x is not None]
     assert all(0 <= x <= 1 for x in inside)
-    for s, x in zip(told.safe_ranges()[::-1], marks["best"].x, strict=True):
+    for s, x in zip(told.safe_ranges()[::-1], marks["chosen"].x, strict=True):
         if s.name == "rate":
             assert x == pytest.approx(1 + math.log10(s.at) / 4, abs=1e-4)
     seen = plots.calibration().data[-1]
@@ -211,6 +211,14 @@ def test_the_figures_of_an_explanation_show_what_it_says():
     assert np.shape(plots.surface("rate", "kind").data[0].z) == (3, 16)
     with pytest.raises(SpecError, match="did you mean 'rate'"):
         plots.dependence("rat")
+
+
+def test_a_document_explains_the_setting_that_was_certified():
+    record, trials = SHAPES["usual"]
+    best = Facts(record, trials).influence.best
+    chosen = Facts(record, trials, certified=1).influence
+    assert best != trials[1].params == chosen.best
+    assert chosen.ablation[-1].params == trials[1].params
 
 
 def sorted_by_total(told):

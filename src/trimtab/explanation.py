@@ -29,13 +29,14 @@ class Explanation:
 
     ledger: Ledger
     goal: int = 0
+    chosen: int | None = None  # the trial whose setting is explained; else the best
 
     @staticmethod
-    def of(study: StudyRecord, trials: Sequence[Trial], goal: int = 0) -> "Explanation":
+    def of(study: StudyRecord, trials: Sequence[Trial], goal: int = 0, chosen: int | None = None) -> "Explanation":
         """What explains these rows, whatever the store holds by now."""
         ledger = Ledger(study)
         ledger.absorb(Changes(study, trials))
-        return Explanation(ledger, goal)
+        return Explanation(ledger, goal, chosen)
 
     @property
     def ready(self) -> bool:
@@ -65,6 +66,8 @@ class Explanation:
     def best(self) -> Params:
         """The setting that is explained. Raises SpecError where there is none yet."""
         spec = self.ledger.study.spec
+        if self.chosen is not None:
+            return self.ledger.trials[self.chosen].complete(spec.assumed, spec.space)
         best = standings(spec, self._candidates).best
         if best is None:
             raise SpecError(f"study {spec.name!r} has no best setting yet; run more trials")

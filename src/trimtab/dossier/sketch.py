@@ -73,7 +73,7 @@ def _path(i: influence.Influence) -> Sketch:
         (change, strip(ends, {0.0: ZERO}, [(a, b, BAR)]), gain)
         for (change, gain, _), a, b in zip(influence.path_rows(i), levels, levels[1:], strict=False)
     ]
-    caption = f"From the baseline ({ZERO}) to the best setting: what each change adds to {i.metric}, by the model."
+    caption = f"From the baseline ({ZERO}) to the chosen setting: what each change adds to {i.metric}, by the model."
     return Sketch("Where the gain comes from", caption, rows[:MOST])
 
 
@@ -88,7 +88,7 @@ def _safe(facts: Facts, i: influence.Influence) -> Sketch:
             marks = {}
             bars = [(0.0, 1.0, REST), (position(p, s.low), position(p, s.high), BAR)]
         rows.append((name, strip((0.0, 1.0), {**marks, position(p, s.at): BEST}, bars), influence.span(s)))
-    caption = f"{BEST} the best, {BAR} and {DOT} what does as well, the others staying; from end to end of the range."
+    caption = f"{BEST} the chosen, {BAR} and {DOT} what does as well, the others staying; from end to end of the range."
     return Sketch("How far each parameter may move", caption, rows[:MOST])
 
 

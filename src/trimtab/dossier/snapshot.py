@@ -28,7 +28,7 @@ class Snapshot:
 
     @cached_property
     def facts(self) -> Facts:
-        return Facts(self.study, self.trials)
+        return Facts(self.study, self.trials, None if self.evidence is None else self.evidence.tuned_trial)
 
     def of(self, *kinds: str) -> list[Event]:
         return [e for e in self.events if e.kind in kinds]

@@ -61,7 +61,8 @@ def render(
     Raises UserError when Plotly or Jinja is not installed.
     """
     template = _template()
-    facts = Facts(study, sorted(trials, key=lambda t: t.number))
+    certified = None if evidence is None else evidence.tuned_trial
+    facts = Facts(study, sorted(trials, key=lambda t: t.number), certified)
     handed = ("data",) if record is not None and "data" in record["records"] else ()
     drawn = drawings(facts, evidence)
     kind, sentence = sections.headline(facts, evidence)
@@ -132,7 +133,7 @@ def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
 def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
     spec, goal = facts.spec, facts.spec.goals[0].metric
     said = (
-        "From the baseline to the best setting, one change after the other, the most helpful first: what each adds (blue) or "
+        "From the baseline to the chosen setting, one change after the other, the most helpful first: what each adds (blue) or "
         "costs (brown) by the model of all results, with one standard deviation."
     )
     made = (
@@ -141,7 +142,7 @@ def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
         else []
     )
     said = (
-        "The best setting, and how far each parameter may move by itself before the predicted result is worse by more "
+        "The chosen setting, and how far each parameter may move by itself before the predicted result is worse by more "
         "than one standard error."
     )
     made.append(Drawing("safe", "How far each parameter may move", said, explained.safe(told, spec), "influence"))
@@ -159,7 +160,7 @@ def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
         )
         made.append(Drawing("pairs", "What acts together", said, explained.pairs(told), "influence"))
     for k, s in enumerate(told.surfaces):
-        said = "Averaged over all other parameters; darker is better, the ring is the best setting."
+        said = "Averaged over all other parameters; darker is better, the ring is the chosen setting."
         title = f"{goal} over {s.names[0]} and {s.names[1]}"
         made.append(Drawing(f"surface-{k}", title, said, explained.surface(s, spec, told.best), "influence"))
     span = explained.common(told.dependence)

@@ -119,12 +119,12 @@ def safe(i: Influence | None, spec: StudySpec) -> Figure:
             said = [text + ("" if inside else ": worse") for _, _, text, _ in shown]
             x, y = [o[0] for o in shown], [o[1] for o in shown]
             fig.add_trace(points(x, y, "option", said, marker=marker, showlegend=False))
-    marked = {"baseline": spec.baseline or {}, "best": i.best}
-    for kind, params in marked.items():
+    marked = {"baseline": ("baseline", spec.baseline or {}), "best": ("chosen", i.best)}
+    for kind, (text, params) in marked.items():
         there = [(s.name, n, params[s.name]) for s, n in zip(found, names, strict=True) if s.name in params]
         at = [position(spec.space.params[name], v) for name, _, v in there]
-        said = [f"{kind}: {label(name)} = {label(value(v))}" for name, _, v in there]
-        fig.add_trace(points(at, [n for _, n, _ in there], kind, said))
+        said = [f"{text}: {label(name)} = {label(value(v))}" for name, _, v in there]
+        fig.add_trace(points(at, [n for _, n, _ in there], kind, said, name=text))
     fig.update_yaxes(type="category", showgrid=False)
     return fig.update_xaxes(
         range=[-0.03, 1.03], showgrid=False, tickvals=[0.06, 0.92], ticktext=["low end", "high end"]
@@ -188,7 +188,7 @@ def surface(s: Surface, spec: StudySpec, best: Params) -> Figure:
     counts = (len(s.first), len(s.second))
     if all(n in best for n in s.names):
         at = [position(spec.space.params[n], best[n]) * k - 0.5 for n, k in zip(s.names, counts, strict=True)]
-        fig.add_trace(points(at[:1], at[1:], "best", ["the best setting"]))
+        fig.add_trace(points(at[:1], at[1:], "best", ["the chosen setting"]))
     for name, values, update in ((s.names[0], s.first, fig.update_xaxes), (s.names[1], s.second, fig.update_yaxes)):
         shown = sorted({round(k) for k in np.linspace(0, len(values) - 1, min(5, len(values)))})
         texts = [label(number(v, 3) if isinstance(v, float) else value(v)) for v in (values[k] for k in shown)]

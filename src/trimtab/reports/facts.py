@@ -16,10 +16,11 @@ STATUSES = ("feasible", "infeasible", "stopped early", "failed")
 
 @dataclass(frozen=True)
 class Facts:
-    """One snapshot of a study and all its trials, in the order of their numbers."""
+    """One snapshot of a study and all its trials, in the order of their numbers. certified: the trial of the evidence."""
 
     study: StudyRecord
     trials: Sequence[Trial]
+    certified: int | None = None
 
     @property
     def spec(self) -> StudySpec:
@@ -58,8 +59,8 @@ class Facts:
 
     @cached_property
     def influence(self) -> Influence | None:
-        """What explains the results; None where they are too few."""
-        return influence(self.study, self.trials)
+        """What explains the results, and the certified setting (else the best); None where they are too few."""
+        return influence(self.study, self.trials, self.certified)
 
     def status(self, t: Trial) -> str | None:
         """One of STATUSES for an ended trial (feasible: no constraint is known to be broken), None for the others."""

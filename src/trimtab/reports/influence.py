@@ -25,7 +25,7 @@ SURE = 0.005
 
 @dataclass(frozen=True)
 class Influence:
-    """Answers of `Explanation`: fields are named as its methods. `best` is the setting that the path leads to."""
+    """Answers of `Explanation`: fields are named as its methods. `best` is the setting that is explained."""
 
     metric: str
     maximize: bool
@@ -47,9 +47,9 @@ class Influence:
         return sorted(self.totals, key=lambda n: -self.totals[n].value)
 
 
-def influence(study: StudyRecord, trials: Sequence[Trial]) -> Influence | None:
-    """None where there are too few results, or no admissible one."""
-    told, spec = Explanation.of(study, trials), study.spec
+def influence(study: StudyRecord, trials: Sequence[Trial], chosen: int | None = None) -> Influence | None:
+    """chosen: the trial whose setting is explained, else the best. None where there are too few results, or no best."""
+    told, spec = Explanation.of(study, trials, chosen=chosen), study.spec
     if not told.ready:
         return None
     pairs, totals = told.interactions(), told.totals()
@@ -90,7 +90,7 @@ def share(x: float) -> str:
     return "< 1 %" if 0 < x < 0.005 else f"{round(100 * x)} %"
 
 
-HEAD = ("Parameter", "Importance", "Variance by itself", "With others", "Best", "Does as well")
+HEAD = ("Parameter", "Importance", "Variance by itself", "With others", "Chosen", "Does as well")
 """Of `parameter_rows`."""
 
 
