@@ -112,14 +112,17 @@ def trimtab(strategy: str, stopping: Any) -> Callable[[Task], tuple[float, int]]
             storage=sim.storage, seed=task.seed, **how,
         )  # fmt: skip
         found: list[float] = []
+        trained: dict[int | None, tuple[int, float]] = {}  # trial -> rungs and seconds that it has behind it
 
         def training(trial: Any) -> Iterator[tuple[float, float, Mapping[str, float]]]:
             losses, seconds = (a[0] for a in task.curves.at_rungs([trial.params]))
-            before = 0.0
-            for epoch, loss, at in zip(RUNGS, losses, seconds, strict=True):
-                yield at - before, epoch, {"loss": loss}
-                before = at
-            if task.reached(loss):
+            first, before = trained.get(trial.parent, (0, 0.0))
+            last = RUNGS.index(int(trial.fidelity))
+            for k in range(first, last + 1):
+                yield seconds[k] - before, RUNGS[k], {"loss": losses[k]}
+                before = seconds[k]
+            trained[trial.number] = last + 1, before
+            if last + 1 == len(RUNGS) and task.reached(losses[-1]):
                 found.append(sim.clock.now())
                 study.cancel()
 

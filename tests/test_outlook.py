@@ -12,6 +12,7 @@ import trimtab as tt
 from trimtab.cli import cli
 from trimtab.errors import SpecError
 from trimtab.outlook import Enough, outlook
+from trimtab.peers import Server
 from trimtab.records import Change
 
 SPACE = tt.Space(x=tt.Float(0, 1), y=tt.Float(0, 1))
@@ -27,6 +28,23 @@ def noisy(noise):
 
 def study(name="s", **how):
     return tt.Study(name, SPACE, minimize="loss", seed=1, **how)
+
+
+def test_a_worker_that_asks_begins_no_more_trials_of_a_study_that_has_enough(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text("def objective(trial):\n    return trial.params['x']\n")
+    made = study(storage="sqlite:///t.db", strategy="random", budget=tt.Budget(trials=300))
+    made.submit("train.py:objective")
+    said = []
+    Server(made.storage, ["train.py"], say=said.append, enough=Enough(tolerance=10.0)).run(idle=0.5)
+    assert "study 's': nothing to do (enough)" in said
+    assert 20 <= made.counts["done"] < 60
+    assert len(made.storage.events(made.record.id, kinds={"enough"})) == 1
+    assert made.replay().looks == 1
+    again = CliRunner().invoke(
+        cli, ["worker", "--allow", "train.py", "--storage", "sqlite:///t.db", "--enough", "--help"]
+    )
+    assert "whose gain is below its noise" in " ".join(again.output.split())
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -16,13 +16,14 @@ from secrets import token_hex
 from .announcements import Announcement, allowed, facts, latest, located
 from .book import Book
 from .capture import environment
-from .engine import Start, Terms
+from .engine import Close, Start, Terms
 from .errors import InputChanged, ObjectiveError
 from .executors.local import Local
 from .inputs import POLICIES, Inputs
 from .objective import Source
+from .outlook import Enough
 from .records import Budget, Change, StudyRecord, StudyState
-from .runner import IDLE, Staff, carry_out, check_results, decide, give_back, worker
+from .runner import IDLE, Staff, carry_out, check_results, decide, give_back, look, worker
 from .storage import LEASE, Storage
 from .worker import Crew
 
@@ -43,7 +44,9 @@ class Post:
         called: Source,
         slots: int,
         data: Mapping[str, str],
+        enough: Enough | None = None,
     ) -> None:
+        self._enough, self._looked, self._had = enough, 0, False  # when to look, and whether there was enough
         self.name, self.closed = record.name, "not begun"
         self._storage, self._called, self._slots = storage, called, slots
         self._book = Book(storage, record.id)
@@ -78,7 +81,9 @@ class Post:
         if closing == "budget":
             self._spent = self._book.spec.budget  # for good: what was estimated of running trials may have been less
         elif self._spent == self._book.spec.budget:
-            decision, closing = replace(decision, actions=[]), "budget"
+            decision, closing = replace(decision, actions=[Close("budget")]), "budget"
+        elif closing is None and self._has_enough():
+            decision, closing = replace(decision, actions=[Close("enough")]), "enough"
         if self._staff is not None or closing is None:
             try:
                 if any(isinstance(a, Start) for a in decision.actions):
@@ -93,6 +98,13 @@ class Post:
             self.leave()
         if self.running == before:
             self._next = time.monotonic() + LOOK
+
+    def _has_enough(self) -> bool:
+        """Whether more search is not worth it, where this worker asks; once it is so it stays so here."""
+        if self._enough is not None and not self._had:
+            self._looked, found = look(self._book, self._enough, self._looked)
+            self._had = found is not None and bool(found.reason)
+        return self._had
 
     def collect(self, wait: float, interrupted: bool) -> int:
         """Record what has ended, and how many did. interrupted: this worker was told to end."""
@@ -148,7 +160,8 @@ class Server:
     """Serves studies with `slots` trials at once. allow: objectives, files, modules and commands that may be run here.
 
     names: the studies to serve; all of the store otherwise. say: hears a line when something changes. trials: end after so
-    many. data: where files that studies watch are here, by name.
+    many. data: where files that studies watch are here, by name. enough: begin no more trials of a study where more search
+    is not worth it (see `outlook`); nobody asks without it.
     """
 
     def __init__(
@@ -160,8 +173,9 @@ class Server:
         say: Callable[[str], None] = _log.info,
         trials: int | None = None,
         data: Mapping[str, str] | None = None,
+        enough: Enough | None = None,
     ) -> None:
-        self._data = dict(data or {})
+        self._data, self._enough = dict(data or {}), enough
         self._storage, self._allow, self._names, self._slots, self._say = storage, allow, names, slots, say
         self._left = sys.maxsize if trials is None else trials  # so many more are begun and ended here
         self._posts: dict[int, Post] = {}
@@ -261,7 +275,7 @@ class Server:
             self._say(
                 f"study {record.name!r}: data {name!r} is not here and not watched; name it with --data {name}=PATH"
             )
-        self._posts[record.id] = Post(self._storage, record, said, called, self._slots, data)
+        self._posts[record.id] = Post(self._storage, record, said, called, self._slots, data, self._enough)
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

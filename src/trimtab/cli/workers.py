@@ -37,6 +37,7 @@ def submit(file: str) -> None:
 @click.option("--idle", metavar="DURATION", help='Exit when there was nothing to do for so long, such as "1m".')
 @click.option("--trials", type=click.IntRange(1), help="Exit after so many trials.")
 @click.option("--data", multiple=True, metavar="NAME=PATH", help="Where a file that studies watch is here.")
+@click.option("--enough", is_flag=True, help="Begin no more trials of a study whose gain is below its noise.")
 @storage_flag
 def worker(
     allow: tuple[str, ...],
@@ -45,15 +46,26 @@ def worker(
     idle: str | None,
     trials: int | None,
     data: tuple[str, ...],
+    enough: bool,
 ) -> None:
     """Serve the store's studies until SIGTERM."""
+    from ..outlook import Enough
     from ..peers import Server
     from ..storage import open_storage
     from ..units import seconds
 
     limit = seconds(idle, "idle")
     say = lambda line: click.echo(line, err=True)  # noqa: E731
-    server = Server(open_storage(url_of()), _objectives(allow), names, slots, say, trials, _places(data))
+    server = Server(
+        open_storage(url_of()),
+        _objectives(allow),
+        names,
+        slots,
+        say,
+        trials,
+        _places(data),
+        Enough() if enough else None,
+    )
     with resumable():
         server.run(limit)
 

@@ -31,7 +31,7 @@ class Asha:
 
     eta: float | None = None
     least: int | None = None
-    trust: float = 0.3
+    trust: float = 0.6  # so far agree 8 pairs without any order once in sixty times; by 0.3 once in seven
     name: str = "asha"
 
     def __post_init__(self) -> None:

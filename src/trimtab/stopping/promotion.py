@@ -17,7 +17,7 @@ class Promotion:
     tau); 0 trusts the first rung at once. growing: nobody is trained further than it takes to tell who is best (PASHA)."""
 
     eta: float | None = None
-    trust: float = 0.3
+    trust: float = 0.6
     growing: bool = False
     name: str = "promotion"
 
