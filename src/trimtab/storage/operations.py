@@ -172,6 +172,8 @@ def follow(tx: Transaction, study: int, ended: Sequence[Trial | None], since: in
         proposals, claim = then(changes)
     except Exception as error:  # of a strategy: the results are kept first
         return Settled(ended, error=error)
+    if not proposals:  # nothing to be admitted: the study may have been cancelled meanwhile
+        return Settled(ended)
     try:
         return Settled(ended, enqueue(tx, study, proposals, changes.study.count, changes.study.position, claim))
     except TrimtabError as error:  # no room, and nothing was written for it
