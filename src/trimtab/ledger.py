@@ -13,7 +13,7 @@ from typing import Protocol, overload
 from .columns import End, Outline, Results
 from .records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, StudySpec, Trial
 
-KEPT = 4096
+KEPT = 2048
 PAGE = 256
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 EVERY = 10.0  # seconds between two plain lines, unless there is a new best
-MANY = 4000  # results; when there are more, a new leader is looked for among the new ones only
+MANY = 2000  # results; when there are more, a new leader is looked for among the new ones only
 
 
 def line(ledger: Ledger, leader: Candidate | None, eta: float | None) -> str:

@@ -10,6 +10,7 @@ is exactly v for every number that came out of it, and 0.1 comes back as 0.1.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -44,19 +45,54 @@ class Linear:
     high: float
     cells: float = math.inf
 
-    def numbers(self, x: Array) -> Array:
-        v = self.low + np.clip(x, 0.0, 1.0) * (self.high - self.low)
+    @property
+    def decimals(self) -> int | None:
+        """To how many decimals its numbers are rounded; None where the range is too narrow for that."""
         largest = max(abs(self.low), abs(self.high))
         decimals = 13 - math.floor(math.log10(self.high - self.low))
-        if decimals <= min(14 - math.ceil(math.log10(largest)), 300):
+        return decimals if decimals <= min(14 - math.ceil(math.log10(largest)), 300) else None
+
+    def numbers(self, x: Array) -> Array:
+        v = self.low + np.clip(x, 0.0, 1.0) * (self.high - self.low)
+        decimals = self.decimals
+        if decimals is not None:
             v = _rounded(v, np.full_like(v, decimals))
         else:  # a range so narrow that decimals would cost more than they give
-            unit = 8.0 * math.ulp(largest)
+            unit = 8.0 * math.ulp(max(abs(self.low), abs(self.high)))
             v = np.rint(v / unit) * unit
         return np.clip(v, self.low, self.high)
 
     def position(self, v: Array) -> Array:
         return np.clip((v - self.low) / (self.high - self.low), 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Linears:
+    """Linear scales side by side, each for its column of (n, c) arrays: one call of numpy for all of them."""
+
+    low: Array
+    high: Array
+    decimals: Array
+    cells: float = math.inf
+
+    @staticmethod
+    def of(scales: Sequence[Linear]) -> "Linears":
+        low, high = np.array([s.low for s in scales]), np.array([s.high for s in scales])
+        return Linears(low, high, np.array([s.decimals for s in scales], dtype=float))
+
+    def numbers(self, x: Array) -> Array:
+        v = self.low + np.clip(x, 0.0, 1.0) * (self.high - self.low)
+        return np.clip(_rounded(v, np.broadcast_to(self.decimals, v.shape)), self.low, self.high)
+
+    def position(self, v: Array) -> Array:
+        return np.clip((v - self.low) / (self.high - self.low), 0.0, 1.0)
+
+
+def grouped(scales: Sequence[Scale]) -> list[tuple[int | list[int], Scale]]:
+    """Columns with what maps them: as many linear ones together as can be, the others one by one."""
+    alike = {j: s for j, s in enumerate(scales) if isinstance(s, Linear) and s.decimals is not None}
+    apart: list[tuple[int | list[int], Scale]] = [(j, s) for j, s in enumerate(scales) if j not in alike]
+    return [([*alike], Linears.of([*alike.values()])), *apart] if alike else apart
 
 
 @dataclass(frozen=True)

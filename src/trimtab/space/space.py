@@ -22,7 +22,7 @@ from . import conditions, revision, search
 from .conditions import Mask
 from .expression import Expression, parse
 from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, codes, parameters
-from .scales import Array, LogIntegers, Scale
+from .scales import Array, LogIntegers, Scale, grouped
 
 _FEW = 100_000  # configurations: a space of so many is searched exhaustively
 _POINTS = 20_000  # of a bounded search
@@ -57,6 +57,7 @@ class Space:
         self._order = conditions.order(self.names, self._gates)
         self._scales = [p.scale for p in self._params.values()]
         self._cells = np.array([scale.cells for scale in self._scales])
+        self._grouped = grouped(self._scales)
         self._live = [conditions.live_cells(p) for p in self._params.values()]
         shares = [n / k if n < k else 1.0 for n, k in zip(self._live, self._cells.tolist(), strict=True)]
         self._share = np.array(shares)  # of each column that is live: retired options have the last cells
@@ -191,10 +192,12 @@ class Space:
         S = self._filled(X)
         active = self._active(S)
         configs: list[Params] = [{} for _ in S]
+        V = np.empty_like(S)
+        for columns, scale in self._grouped:
+            V[:, columns] = scale.numbers(S[:, columns])
         for j, (name, p) in enumerate(self._params.items()):
-            codes = self._scales[j].numbers(S[:, j])
             for i in np.flatnonzero(active[:, j]):
-                configs[i][name] = p.value(float(codes[i]))
+                configs[i][name] = p.value(float(V[i, j]))
         return configs
 
     def snap(self, X: Array) -> Array:
@@ -225,9 +228,9 @@ class Space:
         """The identities of rows X (n, d)."""
         S = self._filled(X)
         active = self._active(S)
-        for j in np.flatnonzero(np.isinf(self._cells)):
-            scale = self._scales[j]  # by way of the numbers: what encodes equal params has equal keys
-            S[:, j] = np.round(scale.position(scale.numbers(S[:, j])), 9)
+        for columns, scale in self._grouped:
+            if scale.cells == math.inf:  # by way of the numbers: what encodes equal params has equal keys
+                S[:, columns] = np.round(scale.position(scale.numbers(S[:, columns])), 9)
         return [row.tobytes() for row in np.where(active, S + 0.0, -1.0)]
 
     def _filled(self, X: Array) -> Array:
