@@ -65,7 +65,7 @@ class Server:
                 start_new_session=True,
                 **self.who,
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=5).close()

@@ -70,7 +70,7 @@ def test_kill_9_of_the_parent_and_of_a_worker_in_mid_trial(tmp_path, url):
     parent.wait()
     wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
     before = {t.number: t for t in tt.Study("s", storage=url).trials if t.state == "done"}
-    subprocess.run([sys.executable, str(path), url], check=True, timeout=120)
+    subprocess.run([sys.executable, str(path), url], check=True, timeout=600)
     study = tt.Study("s", storage=url)
     assert study.counts["done"] == 12
     assert [t.number for t in study.trials] == list(range(12))
@@ -127,7 +127,7 @@ def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, 
     before = {t.number: t for t in study.trials if t.state in ("done", "stopped")}
     begun = [t.number for t in study.trials if t.state == "running" and (study.checkpoint(t.number) / "epoch").exists()]
     saved = {n: (study.checkpoint(n) / "epoch").read_text() for n in begun}  # is there for the next attempt
-    subprocess.run([sys.executable, str(path), url], check=True, timeout=120)
+    subprocess.run([sys.executable, str(path), url], check=True, timeout=600)
     study = tt.Study("s", storage=url)
     assert study.counts["done"] + study.counts["stopped"] == 24
     assert study.counts["stopped"] >= 5
@@ -146,7 +146,7 @@ def test_four_processes_share_one_budget_on_sqlite(tmp_path, url):
     path = script(tmp_path, pause=0, trials=200, workers=1, strategy="random")
     crowd = [subprocess.Popen([sys.executable, str(path), url], stderr=subprocess.PIPE, text=True) for _ in range(4)]
     for p in crowd:
-        _, errors = p.communicate(timeout=180)
+        _, errors = p.communicate(timeout=600)
         assert p.returncode == 0, errors
         assert "locked" not in errors
     study = tt.Study("s", storage=url)
@@ -169,7 +169,7 @@ def test_ctrl_c_gives_running_trials_back(tmp_path, url):
     time.sleep(1)
     wait_for(lambda: running() == 2)
     parent.send_signal(signal.SIGINT)
-    _, errors = parent.communicate(timeout=20)
+    _, errors = parent.communicate(timeout=300)
     assert "Run the same line again to go on" in errors
     states = [str(t.state) for t in tt.Study("s", storage=url).trials]
     assert states == ["queued", "queued"]

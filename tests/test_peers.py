@@ -197,7 +197,7 @@ def test_the_workers_that_are_left_finish_the_study(anywhere):
     wait_for(lambda: len({t.private["worker"][1] for t in s.trials if t.state == "done"}) == 2)
     crowd[0].kill()
     crowd[0].communicate()
-    _, said = crowd[1].communicate(timeout=60)
+    _, said = crowd[1].communicate(timeout=300)
     assert crowd[1].returncode == 0, said
     assert s.counts["done"] == 10
     assert [t.number for t in s.trials] == list(range(10))
@@ -215,7 +215,7 @@ def test_sigterm_drains_and_a_second_one_gives_back(url):
     worker = spawn(url, "--allow", "train.py", "--slots", "2")
     wait_for(lambda: len(running()) == 2)
     worker.send_signal(signal.SIGTERM)
-    _, said = worker.communicate(timeout=30)
+    _, said = worker.communicate(timeout=300)
     assert worker.returncode == 0
     assert "stopping: running trials are finished first\n" in said
     assert said.endswith("drained\n")
@@ -228,7 +228,7 @@ def test_sigterm_drains_and_a_second_one_gives_back(url):
     worker.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     worker.send_signal(signal.SIGTERM)
-    _, said = worker.communicate(timeout=30)
+    _, said = worker.communicate(timeout=300)
     assert worker.returncode in (0, 143), said  # 0: the trial ended just then
     assert running() == []
     assert s.verify() == []

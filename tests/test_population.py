@@ -275,7 +275,7 @@ def test_kill_9_loses_no_checkpoint_leaves_no_orphan_and_changes_no_decision(tmp
     environment = {**os.environ, "URL": url, "MARK": mark}
 
     def run():
-        return subprocess.run([sys.executable, "-c", RUN], cwd=tmp_path, env=environment, timeout=200).returncode
+        return subprocess.run([sys.executable, "-c", RUN], cwd=tmp_path, env=environment, timeout=600).returncode
 
     assert run() == -signal.SIGKILL
     study = tt.Study("p", storage=url)

@@ -340,7 +340,7 @@ def test_processes_finish_exactly_the_budget_and_kill_9_loses_nothing(store, url
         if t.state == "running":
             store.revise(study, Change("requeue", number=t.number, attempt=t.attempt))
     crowd = [worker(url) for _ in range(3)]
-    ended = [p.communicate(timeout=60) for p in crowd]
+    ended = [p.communicate(timeout=300) for p in crowd]
     assert [errors for _, errors in ended] == [""] * 3
     numbers = acknowledged + [int(n) for out, _ in ended for n in out.split()]
     assert len(numbers) == len(set(numbers)) >= 59  # the first one may have died before it said so

@@ -353,7 +353,7 @@ def test_kill_9_between_two_rungs_loses_nothing_and_changes_no_decision(tmp_path
 
     def run():
         environment = {**os.environ, "URL": url}
-        return subprocess.run([sys.executable, "-c", RUN], cwd=tmp_path, env=environment, timeout=200).returncode
+        return subprocess.run([sys.executable, "-c", RUN], cwd=tmp_path, env=environment, timeout=600).returncode
 
     assert run() == -signal.SIGKILL
     study = tt.Study("p", storage=url)

@@ -351,7 +351,7 @@ INTERRUPTED = """
 def test_ctrl_c_at_any_point_leaves_a_record_that_goes_on(tmp_path, url):
     path = tmp_path / "interrupted.py"
     path.write_text(textwrap.dedent(INTERRUPTED))
-    done = subprocess.run([sys.executable, str(path), url], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, str(path), url], capture_output=True, text=True, timeout=600)
     times, finished, running, *found = done.stdout.split()
     assert (times, running, found) == ("40", "0", ["[]"]), done.stderr
     study = tt.Study("s", storage=url)

@@ -499,7 +499,7 @@ def worker(url):
 def test_four_processes_finish_exactly_the_budget(store):
     study = store.create(changed(SPEC, budget=replace(SPEC.budget, trials=200))).id
     crowd = [worker(store.url) for _ in range(4)]
-    ended = [p.communicate(timeout=60) for p in crowd]
+    ended = [p.communicate(timeout=300) for p in crowd]
     assert [p.returncode for p in crowd] == [0] * 4, ended
     assert [errors for _, errors in ended] == [""] * 4
     assert sorted(int(n) for out, _ in ended for n in out.split()) == list(range(200))

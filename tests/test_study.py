@@ -319,7 +319,7 @@ def test_a_script_without_a_main_guard_runs_in_workers(tmp_path):
         print(study.counts["done"], len(study.trials))
         """)
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=600)
     assert done.stdout.split() == ["6", "6"], done.stderr
 
 

@@ -117,7 +117,7 @@ def job(number, what, listen=lambda message: {}, resources=FREE, **payload):
     return Job((1, number, 1), {"what": what, **payload}, listen, resources)
 
 
-def outcome(executor, *jobs, seconds=60):
+def outcome(executor, *jobs, seconds=300):
     """Launch the jobs and wait for their ends: exits by number."""
     for each in jobs:
         executor.launch(each)
@@ -129,7 +129,7 @@ def outcome(executor, *jobs, seconds=60):
     return found
 
 
-def gone(pid, seconds=10):
+def gone(pid, seconds=120):
     """Whether the process ends within a while (a zombie has ended)."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
