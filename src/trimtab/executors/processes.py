@@ -65,13 +65,14 @@ def proportional(members: Iterable[psutil.Process]) -> float:
 def kill(pid: int, known: Iterable[psutil.Process] = ()) -> None:
     """SIGKILL to the descendants, the process and its group, and to members that were known earlier.
 
-    The process comes last, so that one may end itself.
+    The process comes last, so that one may end itself. What the quick look at another one misses, `kill_marked` finds.
     """
+    look = family if pid == os.getpid() else known_family
     for member in known:
         if member.pid != pid:
             _kill(member)
     for _ in range(3):  # what is forked between the look and the blow is seen the next time
-        members = family(pid)[1:]
+        members = look(pid)[1:]
         for member in members:
             _kill(member)
         with suppress(ProcessLookupError, PermissionError):
