@@ -433,3 +433,19 @@ def test_a_result_is_kept_when_the_strategy_fails_after_it(url):
         study.run(lambda trial: float(trial.number), trials=9, quiet=True)
     assert [(t.state, t.metrics) for t in study.trials] == [("done", {"loss": float(i)}) for i in range(3)]
     assert study.verify() == []
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_a_study_that_is_cancelled_while_a_trial_runs_ends_its_run_with_that_trial(tmp_path, store):
+    url = None if store == "memory" else f"sqlite:///{tmp_path}/t.db"
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="loss", strategy="random", storage=url, seed=1)
+
+    def objective(trial):
+        if trial.number == 3:
+            study.cancel()
+        return trial.params["x"]
+
+    study.run(objective, trials=10, quiet=True)
+    assert study.counts["done"] == 4
+    assert study.counts["queued"] == study.counts["running"] == 0
+    assert study.verify() == []
