@@ -4,10 +4,11 @@ A trial that reaches a rung goes on if it is among the best 1/eta of all trials 
 2020, "A system for massively parallel hyperparameter tuning", section 3; the stopping form as in Tune and Syne Tune).
 Nobody waits: a trial is judged once a rung, against those who came before. Until a rung holds `least` trials all go on.
 
-An early rung may say nothing of the end, and would then stop the good ones. So a rung below high / factor^2 stops nobody
-until 8 trials have gone on from it to the next one, and only while the order of the latest 32 of them at the two rungs
-agrees by a Kendall's tau of at least `trust`. Those who go on restrict the range, which makes the rung doubt itself
-sooner rather than later; when it stops nobody, new trials show whether it should.
+An early rung may say nothing of the end, and would then stop the good ones; what it saves is little, as later rungs stop
+the bad ones too. So a rung below high / factor^2 stops nobody until 8 trials have gone on from it to the next one, and only
+while the order of the latest 32 of them at the two rungs agrees by a Kendall's tau of at least `trust`: entirely, unless
+said. Those who go on restrict the range, which makes the rung doubt itself sooner rather than later; when it stops nobody,
+new trials show whether it should.
 """
 
 from bisect import bisect_right
@@ -31,7 +32,7 @@ class Asha:
 
     eta: float | None = None
     least: int | None = None
-    trust: float = 0.6  # so far agree 8 pairs without any order once in sixty times; by 0.3 once in seven
+    trust: float = 1.0
     name: str = "asha"
 
     def __post_init__(self) -> None:
