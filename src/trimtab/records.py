@@ -291,7 +291,7 @@ class Changes:
 
     study: StudyRecord
     trials: Sequence[Trial]  # those touched by later events, and every open one
-    now: float = 0.0  # the store's time: leases are judged by no other clock
+    now: float = field(default=0.0, compare=False)  # the store's time: leases are judged by no other clock
 
 
 @dataclass(frozen=True)
