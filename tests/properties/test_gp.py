@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize
@@ -136,6 +136,7 @@ def moment(k: int, z: float) -> float:
 
 
 @some
+@example(values=[5e-324])
 @given(values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
 def test_the_warp_keeps_order_and_is_standardised(values):
     y = np.array(values)

@@ -37,7 +37,8 @@ class Warped:
 def half_rank(y: Array) -> Warped:
     """Warp finite or infinite y (n,), n >= 1, smaller is better, to mean 0 and standard deviation 1 (0 if constant)."""
     raw = np.clip(y, -HUGE, HUGE)
-    median = float(np.median(raw / 2)) * 2  # the mean of two middle values must not overflow
+    # The mean of two middle values must not overflow, nor half of the tiniest value become 0.
+    median = max(float(np.median(raw / 2)) * 2, float(raw.min()))
     away = raw - median
     good = away <= 0
     unit = float(np.abs(away[good]).max())
