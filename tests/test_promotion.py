@@ -212,7 +212,9 @@ TRAIN = """
             assert (done > 0) == (trial.parent is not None), "the parent's checkpoint is not there"
         for epoch in range(done + 1, int(trial.fidelity) + 1):
             w -= trial.params["rate"] * (w - 1 / epoch) + 1e-3 * (trial.params["kind"] == "a")
-            state.write_text(json.dumps([w, epoch]))
+            half = state.with_suffix(".half")  # a kill may come at any moment
+            half.write_text(json.dumps([w, epoch]))
+            half.replace(state)
             trial.report(epoch, loss=w * w)
         return w * w
     """
