@@ -21,7 +21,7 @@ from ..errors import UserError
 from ..numerics.acquisition import log_improvement
 from ..numerics.warp import HUGE, half_rank
 from . import Array, History, Problem, Proposal, Rows
-from .points import SMALL, Taken, listing, sequence, size, unseen
+from .points import SMALL, Taken, at_random, by_sobol, listing, size
 from .surrogate import targets
 from .variation import mutants
 
@@ -57,29 +57,17 @@ class Forest:
             while len(proposals) < n:
                 count = len(rows) + len(pending)
                 if count < min(_DESIGN, -(-(problem.budget or 4 * _DESIGN) // 4)):
-                    proposal = _by_design(problem, taken, count, rng)
+                    proposal = by_sobol(problem, taken, count) or at_random(taken, rng)
                 elif np.isnan(rows.Y).any(axis=1).all() or rng.random() < _RANDOM:
-                    proposal = _at_random(taken, rng)
+                    proposal = at_random(taken, rng)
                 else:
-                    proposal = _by_model(_Belief.of(rows, pending, rng), taken, rng) or _at_random(taken, rng)
+                    proposal = _by_model(_Belief.of(rows, pending, rng), taken, rng) or at_random(taken, rng)
                 if proposal is None:
                     break
                 proposals.append(proposal)
                 taken = taken.plus(proposal.x[None])
                 pending = np.concatenate([pending, proposal.x[None]])
         return proposals
-
-
-def _by_design(problem: Problem, taken: Taken, count: int, rng: np.random.Generator) -> Proposal | None:
-    for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
-        return Proposal(x, why={"design": "sobol", "index": index})
-    return _at_random(taken, rng)
-
-
-def _at_random(taken: Taken, rng: np.random.Generator) -> Proposal | None:
-    for x in unseen(taken, 1, rng):
-        return Proposal(x, why={"design": "random"})
-    return None
 
 
 def _by_model(belief: "_Belief", taken: Taken, rng: np.random.Generator) -> Proposal | None:

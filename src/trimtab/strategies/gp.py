@@ -21,7 +21,7 @@ from ..numerics.acquisition import Term, less, log_below, log_improvement, log_r
 from ..numerics.gp import Posterior
 from . import Array, History, Problem, Proposal, Rows, front, transfer
 from .climb import Leaning, Search, candidates
-from .points import SMALL, Taken, listing, sequence, size, unseen
+from .points import SMALL, Taken, at_random, by_sobol, listing, size
 from .priors import Prior
 from .surrogate import Surrogate, surrogate
 
@@ -61,7 +61,7 @@ class GP:
                     proposal = _by_model(_belief(problem, known, pending, count), taken, rng)
                 else:
                     proposal = _by_design(problem, taken, count)
-                proposal = proposal or _at_random(taken, rng)
+                proposal = proposal or at_random(taken, rng)
                 if proposal is None:
                     break
                 proposals.append(proposal)
@@ -104,15 +104,7 @@ def _by_design(problem: Problem, taken: Taken, count: int) -> Proposal | None:
         expected = prior.design(problem.space, count // 2, problem.seed)
         for i in taken.admitted(expected, 1):
             return Proposal(expected[i], why={"design": "prior"})
-    for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
-        return Proposal(x, why={"design": "sobol", "index": index})
-    return None
-
-
-def _at_random(taken: Taken, rng: np.random.Generator) -> Proposal | None:
-    for x in unseen(taken, 1, rng):
-        return Proposal(x, why={"design": "random"})
-    return None
+    return by_sobol(problem, taken, count)
 
 
 @dataclass(frozen=True)

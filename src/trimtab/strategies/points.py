@@ -13,7 +13,7 @@ import numpy as np
 from ..numerics.qmc import sobol
 from ..numerics.tally import Tally
 from ..space import Space
-from . import Array, History, Problem
+from . import Array, History, Problem, Proposal
 
 SMALL = 2048  # spaces up to this size are simply listed
 _LISTABLE = 100_000  # spaces up to this size are listed when sampling finds nothing new
@@ -101,3 +101,17 @@ def unseen(taken: Taken, n: int, rng: np.random.Generator) -> Array:
         X = X[np.tile(rng.permutation(len(X)), taken.limit)]
         found = np.concatenate([found, X[taken.admitted(X, n - len(found))]])
     return found
+
+
+def by_sobol(problem: Problem, taken: Taken, count: int) -> Proposal | None:
+    """The point of the study's Sobol sequence that a design proposes after `count` others; None if there is none left."""
+    for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
+        return Proposal(x, why={"design": "sobol", "index": index})
+    return None
+
+
+def at_random(taken: Taken, rng: np.random.Generator) -> Proposal | None:
+    """A random point that is not taken; None if there is none left."""
+    for x in unseen(taken, 1, rng):
+        return Proposal(x, why={"design": "random"})
+    return None

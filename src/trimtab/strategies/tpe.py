@@ -20,7 +20,7 @@ import numpy as np
 from ..numerics.kde import Columns, Ints, Mixture
 from ..space import Space
 from . import Array, History, Problem, Proposal, Rows
-from .points import Taken, sequence, unseen
+from .points import Taken, at_random, by_sobol, unseen
 
 _DESIGN = 10  # points of the initial design
 _SHARE, _GOOD = 0.1, 25  # of the results are good, at most so many
@@ -54,7 +54,7 @@ class TPE:
                 if len(split.good) and len(rows) + len(pending) >= _DESIGN:
                     proposal = _by_model(split, pending, taken, rng)
                 else:
-                    proposal = _by_design(problem, taken, len(rows) + len(pending), rng)
+                    proposal = by_sobol(problem, taken, len(rows) + len(pending)) or at_random(taken, rng)
                 if proposal is None:
                     break
                 proposals.append(proposal)
@@ -62,18 +62,6 @@ class TPE:
                     taken = taken.plus(proposal.x[None])
                     pending = np.concatenate([pending, proposal.x[None]])
         return proposals
-
-
-def _by_design(problem: Problem, taken: Taken, count: int, rng: np.random.Generator) -> Proposal | None:
-    for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
-        return Proposal(x, why={"design": "sobol", "index": index})
-    return _at_random(taken, rng)
-
-
-def _at_random(taken: Taken, rng: np.random.Generator) -> Proposal | None:
-    for x in unseen(taken, 1, rng):
-        return Proposal(x, why={"design": "random"})
-    return None
 
 
 # ------------------------------------------------------------------------------------------------------ good and rest
