@@ -96,13 +96,18 @@ def one_epoch_then_top(task: Task) -> tuple[float, int]:
 # ------------------------------------------------------------------------------------------------------------ Trimtab
 
 
-def trimtab(strategy: str, stopping: Any) -> Callable[[Task], tuple[float, int]]:
+def trimtab(
+    strategy: str, stopping: Any, prior: Callable[[Task], Mapping[str, Any]] | None = None
+) -> Callable[[Task], tuple[float, int]]:
+    """A study with this strategy and stopping rule (...: the default), and with priors of parameters."""
+
     def run(task: Task) -> tuple[float, int]:
         import trimtab as tt
         from trimtab.simulate import Simulation
 
+        priors = prior(task) if prior else {}
         space = {
-            name: (tt.Int if kind == "int" else tt.Float)(low, high, log=log)
+            name: (tt.Int if kind == "int" else tt.Float)(low, high, log=log, prior=priors.get(name))
             for name, (kind, low, high, log) in task.curves.space.items()
         }
         sim = Simulation()

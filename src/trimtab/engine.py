@@ -25,6 +25,8 @@ from .ledger import BASELINE, Ledger
 from .matrix import purse, rows, suited
 from .numerics.pareto import nondominated
 from .records import Cost, Proposal, State, StudySpec, StudyState, Trial
+from .stopping import rule
+from .stopping.halving import Hyperband
 from .stopping.jury import Jury
 from .strategies import Array, Continuing, Judge, Problem, Source, Strategy
 from .strategies import Proposal as Point
@@ -80,7 +82,14 @@ def problem(spec: StudySpec) -> Problem:
         seed=spec.seed,
         sources=tuple(Source(source.study, *source.rows(spec.space)) for source in spec.sources),
         rungs=() if spec.fidelity is None else spec.fidelity.rungs,
+        brackets=_brackets(spec),
     )
+
+
+def _brackets(spec: StudySpec) -> tuple[float, ...]:
+    """The shares of the trials that the study's rules first judge at each rung; (): all at the first one."""
+    rules = [r for r in map(rule, spec.stopping) if isinstance(r, Hyperband)]
+    return rules[0].shares(spec.fidelity) if rules and spec.fidelity is not None else ()
 
 
 def fold(

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..fidelity import Fidelity
+from ..numerics import brackets
 from ..numerics.kendall import agreement
 from . import Heard, Score, needed, within
 from .rungs import Rung
 
-_GOLDEN = 0.6180339887498949  # its multiples modulo 1 spread evenly, however many there are
 _WITNESSES, _LATEST = 8, 32  # trials that must have gone on from a rung before it is trusted; that are looked at
 
 
@@ -58,11 +58,12 @@ class Hyperband:
 
     def begin(self, fidelity: Fidelity | None) -> "Halving":
         given = needed(self.name, fidelity)
-        eta, rungs = self.eta or given.factor, given.rungs
-        most = len(rungs) - 1
-        # n trials begin in the bracket that has s rungs above its first one: (s_max + 1) / (s + 1) * eta^s
-        weights = [(most + 1) / (most - i + 1) * eta ** (most - i) for i in range(len(rungs))]
-        return Halving(self, given, [rungs[i:] for i in range(len(rungs))], weights)
+        rungs = given.rungs
+        return Halving(self, given, [rungs[i:] for i in range(len(rungs))], self.shares(given))
+
+    def shares(self, fidelity: Fidelity) -> tuple[float, ...]:
+        """The share of the trials that are first judged at each rung."""
+        return brackets.shares(self.eta or fidelity.factor, len(fidelity.rungs))
 
 
 def _check(rule: Asha | Hyperband) -> None:
@@ -74,17 +75,16 @@ def _check(rule: Asha | Hyperband) -> None:
 
 
 class Halving:
-    """The rungs of each bracket, the top among them. weights: how many trials each bracket gets, in proportion."""
+    """The rungs of each bracket, the top among them. shares: of the trials, by bracket."""
 
     def __init__(
-        self, rule: Asha | Hyperband, fidelity: Fidelity, levels: Sequence[Sequence[float]], weights: Sequence[float]
+        self, rule: Asha | Hyperband, fidelity: Fidelity, levels: Sequence[Sequence[float]], shares: Sequence[float]
     ) -> None:
         self._name, self._trust, self._levels = rule.name, rule.trust, levels
         self._eta = rule.eta or fidelity.factor
         self._early = fidelity.high / fidelity.factor**2
         self._least = max(2, -int(-self._eta // 1)) if rule.least is None else rule.least
-        total = sum(weights)
-        self._shares = [sum(weights[: i + 1]) / total for i in range(len(weights))]
+        self._shares = shares
         self._rungs: defaultdict[tuple[int, int], Rung] = defaultdict(Rung)
         self._passed: defaultdict[int, list[Score]] = defaultdict(list)  # each trial's scores at the rungs behind it
         self._witnesses: defaultdict[tuple[int, int], deque[tuple[Score, Score]]] = defaultdict(
@@ -93,7 +93,7 @@ class Halving:
 
     def bracket(self, number: int) -> int:
         """The bracket of a trial."""
-        return min(bisect_right(self._shares, (number * _GOLDEN) % 1), len(self._shares) - 1)
+        return brackets.bracket(number, self._shares)
 
     def hear(self, heard: Heard) -> str:
         bracket, passed = self.bracket(heard.number), self._passed[heard.number]

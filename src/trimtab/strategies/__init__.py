@@ -54,6 +54,7 @@ class Problem:
         None  # what the study pays in, where it does not count trials: the sum that Rows.cost may reach
     )
     rungs: tuple[float, ...] = ()  # levels of the fidelity, in rising order; the last one is a full training
+    brackets: tuple[float, ...] = ()  # shares of the trials that are first judged at each rung; (): all at the first
 
 
 LINEAGE = ("number", "parent", "level", "reached", "member")
@@ -189,6 +190,7 @@ _TABLE = {  # name -> module:class
     "nsga3": "nsga3:NSGA3",
     "pb2": "pb2:PB2",
     "pbt": "pbt:PBT",
+    "priorband": "priorband:PriorBand",
     "random": "random:Random",
     "sobol": "sobol:Sobol",
     "tpe": "tpe:TPE",

@@ -42,9 +42,13 @@ class Prior:
     @staticmethod
     def of(space: Space) -> "Prior | None":
         """The prior that the parameters of a space say; None if none of them has one."""
+        prior = Prior.said_of(space)
+        return prior if prior.informative else None
+
+    @staticmethod
+    def said_of(space: Space) -> "Prior":
+        """As `of`; uniform if none of them has one."""
         given = [p.prior for p in space.params.values()]
-        if not any(given):
-            return None
         codes = [
             p.scale.position(np.array([p.code(p.prior[0])]))[0] if p.prior else np.nan for p in space.params.values()
         ]
@@ -56,6 +60,11 @@ class Prior:
             space.cells,
             space.unordered,
         )
+
+    @property
+    def informative(self) -> bool:
+        """Whether it says anything of any column."""
+        return not bool(np.isnan(self.centre).all())
 
     def log_density(self, X: Array) -> tuple[Array, Array]:
         """Logarithm of the density at rows X (n, d) against that of the uniform one, (n,), and its slope (n, d)."""

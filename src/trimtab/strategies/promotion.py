@@ -96,7 +96,7 @@ class Promoting:
             anew = np.isnan(state.under_way.lineage[:, PARENT])
             waiting = np.concatenate([state.under_way.X[anew], pending[len(state.under_way) :]])
             level = state.problem.rungs[first]
-            fresh = self.inner.ask(self._told(state), waiting, n - len(made), rng)
+            fresh = self.inner.ask(self._told(state, first), waiting, n - len(made), rng)
             made += [replace(p, fidelity=level) for p in fresh]
         return made
 
@@ -104,10 +104,14 @@ class Promoting:
         """What the inner strategy says (see strategies.Judge)."""
         if not isinstance(self.inner, Judge):
             return np.inf
-        return self.inner.shortfall(self._told(state), pending, x, rng)
+        first = Ladder(state, self.eta).first_rung(self.trust)
+        return self.inner.shortfall(self._told(state, first), pending, x, rng)
 
-    def _told(self, state: Paused) -> Any:
-        return self.inner.tell(self.inner.init(state.problem), levelled(settings(state.rows)))
+    def _told(self, state: Paused, first: int) -> Any:
+        """The inner strategy's state. It knows that new settings are judged at this rung."""
+        brackets = tuple(float(k == first) for k in range(len(state.problem.rungs)))
+        inner = self.inner.init(replace(state.problem, brackets=brackets))
+        return self.inner.tell(inner, levelled(settings(state.rows)))
 
     def _on(self, state: Paused, ladder: "Ladder", i: int) -> Proposal:
         """The stretch to the next rung."""
