@@ -8,11 +8,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from waiting import until
 
 import trimtab as tt
 from trimtab.cli import cli
@@ -406,11 +406,8 @@ def test_an_interrupt_gives_the_trial_back_and_the_same_line_goes_on(place, numb
         program("run", "shell.yaml"),
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job may ignore Ctrl-C
     )
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and not (Path("on-0").exists() and Path("on-1").exists()):
-        time.sleep(0.05)
+    until(lambda: Path("on-0").exists() and Path("on-1").exists())
     process.send_signal(number)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == status, errors

@@ -9,6 +9,7 @@ import textwrap
 import time
 
 import psutil
+from waiting import until
 
 import trimtab as tt
 
@@ -32,20 +33,6 @@ def script(tmp_path, **how):
     return path
 
 
-def wait_for(condition, seconds=300):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")
-
-
-def interruptible():
-    """A background job may have been started with Ctrl-C ignored, and would hand that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def finished(url):
     path = url.removeprefix("sqlite:///")
     if not os.path.exists(path):
@@ -60,15 +47,15 @@ def finished(url):
 def test_kill_9_of_the_parent_and_of_a_worker_in_mid_trial(tmp_path, url):
     path = script(tmp_path)
     parent = subprocess.Popen([sys.executable, str(path), url])
-    wait_for(lambda: finished(url) >= 3)
+    until(lambda: finished(url) >= 3)
     children = psutil.Process(parent.pid).children(recursive=True)
     assert len(children) >= 2
     children[0].send_signal(signal.SIGKILL)
-    wait_for(lambda: finished(url) >= 5)
+    until(lambda: finished(url) >= 5)
     children = psutil.Process(parent.pid).children(recursive=True)
     parent.kill()
     parent.wait()
-    wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
+    until(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
     before = {t.number: t for t in tt.Study("s", storage=url).trials if t.state == "done"}
     subprocess.run([sys.executable, str(path), url], check=True, timeout=600)
     study = tt.Study("s", storage=url)
@@ -118,11 +105,11 @@ def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, 
     path = tmp_path / "study.py"
     path.write_text(textwrap.dedent(RUNGS))
     parent = subprocess.Popen([sys.executable, str(path), url])
-    wait_for(lambda: finished(url) >= 3 and stopped_in_mid_trial(parent, url))
+    until(lambda: finished(url) >= 3 and stopped_in_mid_trial(parent, url))
     children = psutil.Process(parent.pid).children(recursive=True)
     parent.kill()
     parent.wait()
-    wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
+    until(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
     study = tt.Study("s", storage=url)
     before = {t.number: t for t in study.trials if t.state in ("done", "stopped")}
     begun = [t.number for t in study.trials if t.state == "running" and (study.checkpoint(t.number) / "epoch").exists()]
@@ -158,16 +145,14 @@ def test_four_processes_share_one_budget_on_sqlite(tmp_path, url):
 
 def test_ctrl_c_gives_running_trials_back(tmp_path, url):
     path = script(tmp_path, pause=30, trials=4)
-    parent = subprocess.Popen(
-        [sys.executable, str(path), url], stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
-    )
+    parent = subprocess.Popen([sys.executable, str(path), url], stderr=subprocess.PIPE, text=True)
 
     def running():
         return sum(t.state == "running" for t in tt.Study("s", storage=url).trials)
 
-    wait_for(lambda: os.path.exists(url.removeprefix("sqlite:///")))
+    until(lambda: os.path.exists(url.removeprefix("sqlite:///")))
     time.sleep(1)
-    wait_for(lambda: running() == 2)
+    until(lambda: running() == 2)
     parent.send_signal(signal.SIGINT)
     _, errors = parent.communicate(timeout=300)
     assert "Run the same line again to go on" in errors

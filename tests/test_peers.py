@@ -9,6 +9,7 @@ import time
 import postgres as pg
 import pytest
 from click.testing import CliRunner
+from waiting import until
 
 import trimtab as tt
 from trimtab import peers
@@ -74,13 +75,6 @@ def serve(url, *allow, idle=0.3, **how):
 def spawn(url, *words):
     call = [sys.executable, "-m", "trimtab.cli", "worker", "--storage", url, *words]
     return subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(condition, seconds=300):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_a_worker_finishes_what_was_submitted(url):
@@ -194,7 +188,7 @@ def test_the_workers_that_are_left_finish_the_study(anywhere):
     s = study(anywhere, trials=10)
     s.submit("train.py:slow")
     crowd = [spawn(anywhere, "--allow", "train.py", "--slots", "2", "--idle", "1") for _ in range(2)]
-    wait_for(lambda: len({t.private["worker"][1] for t in s.trials if t.state == "done"}) == 2)
+    until(lambda: len({t.private["worker"][1] for t in s.trials if t.state == "done"}) == 2)
     crowd[0].kill()
     crowd[0].communicate()
     _, said = crowd[1].communicate(timeout=300)
@@ -213,7 +207,7 @@ def test_sigterm_drains_and_a_second_one_gives_back(url):
         return [t for t in s.trials if t.state == "running"]
 
     worker = spawn(url, "--allow", "train.py", "--slots", "2")
-    wait_for(lambda: len(running()) == 2)
+    until(lambda: len(running()) == 2)
     worker.send_signal(signal.SIGTERM)
     _, said = worker.communicate(timeout=300)
     assert worker.returncode == 0
@@ -224,7 +218,7 @@ def test_sigterm_drains_and_a_second_one_gives_back(url):
     assert finished >= 2
 
     worker = spawn(url, "--allow", "train.py")
-    wait_for(running)
+    until(running)
     worker.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     worker.send_signal(signal.SIGTERM)

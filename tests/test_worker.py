@@ -7,6 +7,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import until
 
 import trimtab as tt
 from trimtab import worker
@@ -254,8 +255,7 @@ def test_release_gives_running_trials_back_and_keeps_what_has_ended(tmp_path):
     with Scene(objective, supervised=True) as scene:
         scene.start()
         scene.start()
-        while not flag.exists():  # nobody listens meanwhile
-            time.sleep(0.05)
+        until(flag.exists)  # nobody listens meanwhile
         time.sleep(1.0)
         scene.crew.release()
         assert scene.crew.running == {}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from trimtab.errors import SpecError
 from trimtab.executors import Exit, Job, gpus
@@ -171,8 +172,7 @@ def test_slots_are_counted(executor):
     assert slots >= 1
     executor.launch(job(0, "square", x=1))
     assert executor.free() == slots - 1
-    while not executor.reap(0.5):
-        pass
+    until(lambda: executor.reap(0.5))
     assert executor.free() == slots
     assert executor.reap(0.0) == []
 
@@ -204,8 +204,7 @@ def test_kill_reaches_children_in_other_sessions(local):
     started = []
     hanging = job(0, "spawn_and_hang", lambda m: started.append(m["pid"]) or {})
     local.launch(hanging)
-    while not started:
-        assert local.reap(0.1) == []
+    until(lambda: local.reap(0.0) or started)
     local.kill(hanging)
     ((ended, how),) = local.reap(5.0)
     assert ended is hanging
@@ -304,7 +303,7 @@ def test_children_die_with_a_parent_that_was_killed(tmp_path):
         textwrap.dedent(f"""
         import os, signal, sys
         import psutil
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        sys.path += [{str(Path(__file__).parent)!r}, {str(Path(__file__).parent.parent)!r}]
         from test_executors import FREE, Local, Work, job
 
         started = []

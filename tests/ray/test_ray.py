@@ -9,6 +9,7 @@ import time
 import pytest
 import ray
 from ray.cluster_utils import Cluster
+from waiting import until
 
 import trimtab as tt
 from trimtab import runner
@@ -142,10 +143,7 @@ def test_the_same_line_goes_on_after_kill_9_of_the_driver(cluster, url):
     call = [sys.executable, "-c", textwrap.dedent(DRIVER), url, cluster.address]
     driver = subprocess.Popen(call)
     s = study(url)
-    deadline = time.monotonic() + 120
-    while s.counts["done"] < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: s.counts["done"] >= 3)
     driver.kill()
     driver.wait()
     before = s.counts["done"]

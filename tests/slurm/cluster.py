@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
+
+from waiting import until
 
 CONFIG = """
 ClusterName=tests
@@ -59,11 +60,11 @@ class Cluster:
         named = {k: self.folder / k for k in ("pid-file", "log-file", "seed-file")}
         places = [f"--{k}={v}" for k, v in {**named, "socket": self.folder / "munge.sock", "key-file": key}.items()]
         self._start("munged", "--foreground", "--force", *places)
-        _until(lambda: (self.folder / "munge.sock").exists())
+        until(lambda: (self.folder / "munge.sock").exists())
         self._start("slurmctld", "-D")
         for node in ("a", "b"):
             self._start("slurmd", "-D", "-N", node)
-        _until(lambda: self.ask("sinfo", "--noheader", "--states=idle", "--format=%D").strip() == "2")
+        until(lambda: self.ask("sinfo", "--noheader", "--states=idle", "--format=%D").strip() == "2")
 
     def _start(self, program, *words):
         found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
@@ -101,10 +102,3 @@ def _ports(n):
         for s in sockets:
             s.bind(("127.0.0.1", 0))
         return [s.getsockname()[1] for s in sockets]
-
-
-def _until(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "the cluster does not come up"
-        time.sleep(0.1)

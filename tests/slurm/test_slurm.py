@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import postgres as pg
 import pytest
 from cluster import Cluster
+from waiting import until
 
 import trimtab as tt
 from trimtab import arrays
@@ -65,13 +65,6 @@ def study(url, **how):
     return tt.Study("s", SPACE, minimize="loss", storage=url, seed=1, strategy="random", **how)
 
 
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def drive():
     """Starts a program that runs the study, as a user's script does."""
@@ -121,7 +114,7 @@ def test_an_array_of_jobs_finishes_a_study_on_both_nodes(store):
 def test_a_job_that_is_cancelled_from_outside_is_replaced_and_its_trial_given_back(store, cluster, drive):
     s = study(store)
     driver = drive(store, "'train.py:long'", "trials=8", "workers=2")
-    wait_for(lambda: any(t.number == 1 and t.state == "running" for t in s.trials))
+    until(lambda: any(t.number == 1 and t.state == "running" for t in s.trials))
     holder = next(t.worker for t in s.trials if t.number == 1)
     pid = int(holder.split(":")[1])
     inside = dict(e.split("=", 1) for e in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in e)
@@ -153,7 +146,7 @@ def test_a_job_drains_before_its_limit_of_time_and_no_trial_suffers(store):
 def test_the_same_line_goes_on_after_kill_9_of_the_driver_with_the_jobs_that_run(store, cluster, drive):
     s = study(store)
     driver = drive(store, "'train.py:nap'", "trials=20", "workers=2")
-    wait_for(lambda: s.counts["done"] >= 3)
+    until(lambda: s.counts["done"] >= 3)
     before = {job for job, _ in cluster.jobs()}
     driver.kill()
     driver.wait()
@@ -167,7 +160,7 @@ def test_the_same_line_goes_on_after_kill_9_of_the_driver_with_the_jobs_that_run
 def test_sigterm_of_the_driver_ends_its_jobs_and_gives_their_trials_back(store, cluster, drive):
     s = study(store)
     driver = drive(store, "'train.py:long'", "trials=8", "workers=2")
-    wait_for(lambda: any(t.number == 1 and t.state == "running" for t in s.trials))
+    until(lambda: any(t.number == 1 and t.state == "running" for t in s.trials))
     driver.terminate()
     assert driver.wait(60) != 0
     assert not cluster.jobs()
