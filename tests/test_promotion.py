@@ -28,7 +28,7 @@ from trimtab.stopping import rule, to_json
 from trimtab.stopping.promotion import Promotion
 from trimtab.strategies import Problem, Rows, strategy
 from trimtab.strategies.points import size
-from trimtab.strategies.promotion import LEVEL, NUMBER, PARENT, Ladder, Paused, Promoting
+from trimtab.strategies.promotion import LEVEL, NUMBER, PARENT, Halving, Ladder, Paused, Promoting
 from trimtab.strategies.promotion import settings as joined
 from trimtab.testing.continuing import campaign
 
@@ -44,7 +44,7 @@ SPACE = tt.Space(rate=tt.Float(1e-3, 1.0, log=True), kind=tt.Choice("a", "b"))
 def test_nobody_is_promoted_twice_or_past_a_better_one_and_no_worker_waits(growing, seed):
     """Trials end in any order, fail, are cancelled or stopped short; parents must be good, kept, and less trained (see
     Campaign)."""
-    made = Promoting.over(strategy(["random", "tpe"][seed % 2]), 3.0, 0.0, growing)
+    made = Promoting.over(strategy(["random", "tpe"][seed % 2]), Halving(3.0, 0.0, growing))
     run = campaign(made, seed, trouble=0.2)
     for proposals in run.turns():
         if len(run.rows) + 1 >= run.problem.budget:
@@ -65,7 +65,7 @@ def test_nobody_is_promoted_twice_or_past_a_better_one_and_no_worker_waits(growi
 @pytest.mark.parametrize("inner", ["random", "sobol"])
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_records_give_equal_decisions_however_they_are_told(seed, inner):
-    run = campaign(Promoting.over(strategy(inner), 3.0, 0.3, False), seed)
+    run = campaign(Promoting.over(strategy(inner), Halving(3.0, 0.3, False)), seed)
     for turn, _ in enumerate(islice(run.turns(), 60)):
         if len(run.rows) + 1 >= run.problem.budget:
             break
@@ -94,10 +94,11 @@ def paused(values, level=0, parents=None, rungs=(1.0, 3.0, 9.0), budget=None, cu
 
 
 def test_the_best_third_is_promoted_from_the_highest_rung_down():
-    ladder = Ladder(paused([5, 4, 3, 2, 1, 6, 2.5, 1.5, 0.9], [0] * 6 + [1] * 3, [None] * 6 + [4, 3, 2]), 3.0)
-    assert ladder.promotable(2) == [8]
-    assert ladder.promotable(1) == []  # 4 and 3 have been
-    assert Ladder(paused([1, 2]), 3.0).promotable(2) == []  # nobody on a thin rung
+    ladder = Ladder(paused([5, 4, 3, 2, 1, 6, 2.5, 1.5, 0.9], [0] * 6 + [1] * 3, [None] * 6 + [4, 3, 2]))
+    third = Halving(3.0, 0.0, False)
+    assert third.promotable(ladder, 2) == [8]
+    assert third.promotable(ladder, 1) == []  # 4 and 3 have been
+    assert third.promotable(Ladder(paused([1, 2])), 2) == []  # nobody on a thin rung
 
 
 def test_an_early_rung_that_says_nothing_of_a_later_one_is_skipped():
@@ -105,25 +106,29 @@ def test_an_early_rung_that_says_nothing_of_a_later_one_is_skipped():
     agreeing = np.column_stack([ends, ends, ends, np.full(12, np.nan)])
     against = np.column_stack([1 - ends, ends, ends, np.full(12, np.nan)])
     for curves, expected in ((agreeing, 0), (against, 1), (agreeing[:7], 1)):
-        assert Ladder(paused(ends[: len(curves)], 2, rungs=rungs, curves=curves), 3.0).first_rung(0.3) == expected
-    assert Ladder(paused(ends, 1, rungs=rungs, curves=against), 3.0).first_rung(0.0) == 0
+        ladder = Ladder(paused(ends[: len(curves)], 2, rungs=rungs, curves=curves))
+        assert Halving(3.0, 0.3, False).first_rung(ladder) == expected
+    assert Halving(3.0, 0.0, False).first_rung(Ladder(paused(ends, 1, rungs=rungs, curves=against))) == 0
 
 
 def test_the_ceiling_grows_while_the_order_changes():
     rungs = (1.0, 3.0, 9.0, 27.0)
     same = paused([1, 2, 3, 1.1, 2.1], [0, 0, 0, 1, 1], [None, None, None, 0, 1], rungs)
     other = paused([1, 2, 3, 2.1, 1.1], [0, 0, 0, 1, 1], [None, None, None, 0, 1], rungs)
-    assert Ladder(same, 3.0).ceiling(0) == 1
-    assert Ladder(other, 3.0).ceiling(0) == 2
+    assert Ladder(same).ceiling(0) == 1
+    assert Ladder(other).ceiling(0) == 2
     close = paused([1, 1.01, 3, 2.1, 1.1], [0, 0, 0, 1, 1], [None, None, None, 0, 1], rungs)
-    assert Ladder(close, 3.0).ceiling(0) == 1  # these two are alike
+    assert Ladder(close).ceiling(0) == 1  # these two are alike
 
 
 def test_when_the_budget_ends_the_most_advanced_one_is_trained_to_the_top():
-    ladder = Ladder(paused([3, 1, 2], budget=5), 3.0)
-    assert ladder.last_ones() == [1]
-    assert Ladder(paused([3, 1, 2], budget=6), 3.0).last_ones() is None
-    assert Ladder(paused([3, 1, 2], budget=None), 3.0).last_ones() is None
+    def last(budget):
+        ladder = Ladder(paused([3, 1, 2], budget=budget))
+        return ladder.last_ones(Halving(3.0, 0.0, False).waiting(ladder))
+
+    assert last(5) == [1]
+    assert last(6) is None
+    assert last(None) is None
 
 
 def test_stretches_of_a_setting_are_one_result():
@@ -340,21 +345,22 @@ def objective(trial):
 RUN = """
 import os
 import trimtab as tt
-from trimtab.stopping.promotion import Promotion
+from trimtab.stopping.promotion import FreezeThaw, Promotion
 
 space = tt.Space(rate=tt.Float(1e-3, 1.0, log=True), kind=tt.Choice("a", "b"))
 study = tt.Study("p", space, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 27), strategy="random",
-                 stopping=Promotion(trust=0), budget=tt.Budget(trials=40), storage=os.environ["URL"], seed=1)
+                 stopping=eval(os.environ["STOPPING"]), budget=tt.Budget(trials=40), storage=os.environ["URL"], seed=1)
 study.run("train.py:objective", workers=2, quiet=True)
 """
 
 
-def test_kill_9_between_two_rungs_loses_nothing_and_changes_no_decision(tmp_path):
+@pytest.mark.parametrize("stopping", ["Promotion(trust=0)", "FreezeThaw(trust=0)"])
+def test_kill_9_between_two_rungs_loses_nothing_and_changes_no_decision(tmp_path, stopping):
     url = f"sqlite:///{tmp_path}/t.db"
     (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN) + DYING)
 
     def run():
-        environment = {**os.environ, "URL": url}
+        environment = {**os.environ, "URL": url, "STOPPING": stopping}
         return subprocess.run([sys.executable, "-c", RUN], cwd=tmp_path, env=environment, timeout=600).returncode
 
     assert run() == -signal.SIGKILL

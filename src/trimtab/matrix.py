@@ -16,17 +16,20 @@ from .ledger import Told
 from .records import StudySpec, Trial, completed
 from .stopping import promotion, rule
 from .strategies import LINEAGE, Array, Continuing, Rows, Strategy
-from .strategies.promotion import Promoting
+from .strategies.promotion import Halving, Promoting
 from .strategies.rungs import Levelled
+from .strategies.thawing import Thawing
 
 
 def suited(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:
-    """The strategy, on results of unequal fidelity where the study has one, and with promotion where it is asked for."""
+    """The strategy, on results of unequal fidelity where the study has one, and with pauses where they are asked for."""
     if spec.fidelity is None or isinstance(strategy, Continuing):
         return strategy
     for r in map(rule, spec.stopping):
         if isinstance(r, promotion.Promotion):
-            return Promoting.over(strategy, r.eta or spec.fidelity.factor, r.trust, r.growing)
+            return Promoting.over(strategy, Halving(r.eta or spec.fidelity.factor, r.trust, r.growing))
+        if isinstance(r, promotion.FreezeThaw):
+            return Promoting.over(strategy, Thawing(r.eta or spec.fidelity.factor, r.trust))
     return Levelled.over(strategy)
 
 

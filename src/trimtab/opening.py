@@ -15,6 +15,7 @@ from .earlier import Earlier, sources
 from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from .fidelity import Fidelity
 from .goals import Metrics, constraint, goals
+from .matrix import suited
 from .records import Budget, Change, StudyRecord, StudySpec, StudyState
 from .space import Params, Space
 from .storage import Storage
@@ -176,12 +177,12 @@ def _checked(spec: StudySpec) -> StudySpec:
             f"constraint {relative[0]!r} compares with the baseline, but there is none; "
             "give baseline=, or a default to each parameter"
         )
-    if spec.strategy in names():
-        strategy(spec.strategy, **spec.settings).init(engine.problem(spec))  # what it cannot search at all is told now
     for rule in spec.stopping:
         rules.rule(rule).begin(spec.fidelity)  # raises what does not fit
-        if rule["rule"] == "promotion" and _continuing(spec):
-            raise SpecError(f"strategy={spec.strategy!r} says itself who goes on; leave stopping='promotion' out")
+        if rule["rule"] in ("promotion", "freeze-thaw") and _continuing(spec):
+            raise SpecError(f"strategy={spec.strategy!r} says itself who goes on; leave stopping={rule['rule']!r} out")
+    if spec.strategy in names():  # what it cannot search at all is told now
+        suited(spec, strategy(spec.strategy, **spec.settings)).init(engine.problem(spec))
     return replace(spec, baseline=baseline)
 
 

@@ -51,6 +51,7 @@ class Rule(Protocol):
 _TABLE = {  # name -> module:class
     "asha": "halving:Asha",
     "forgiving": "folds:Forgiving",
+    "freeze-thaw": "promotion:FreezeThaw",
     "hyperband": "halving:Hyperband",
     "median": "percentile:Median",
     "percentile": "percentile:Percentile",

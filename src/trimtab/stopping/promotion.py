@@ -1,4 +1,4 @@
-"""Asynchronous successive halving in its pausing form, in which nobody is stopped: see strategies.promotion, which decides.
+"""Rules under which trials pause and nobody is stopped: see strategies.promotion and strategies.thawing, which decide.
 
 As a rule it says how; its hearing lets everybody go on to where its trial ends.
 """
@@ -27,6 +27,26 @@ class Promotion:
         within(self.name, "trust", self.trust, 0.0, 1.0)
         if not isinstance(self.growing, bool):
             raise SpecError(f"stopping {self.name!r}: growing={self.growing!r} must be True or False")
+
+    def begin(self, fidelity: Fidelity | None) -> "_Hearing":
+        needed(self.name, fidelity)
+        return _Hearing()
+
+
+@dataclass(frozen=True)
+class FreezeThaw:
+    """Trials pause at each rung; the one goes on whose learning curve, extrapolated, promises the largest improvement for
+    its cost, or a new one is begun. eta: of how many that pause at a rung one is expected to go on; the fidelity's factor
+    unless given. trust: as in Promotion."""
+
+    eta: float | None = None
+    trust: float = 0.6
+    name: str = "freeze-thaw"
+
+    def __post_init__(self) -> None:
+        if self.eta is not None:
+            within(self.name, "eta", self.eta, 1.1, 100)
+        within(self.name, "trust", self.trust, 0.0, 1.0)
 
     def begin(self, fidelity: Fidelity | None) -> "_Hearing":
         needed(self.name, fidelity)

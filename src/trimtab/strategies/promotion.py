@@ -1,10 +1,13 @@
-"""Any strategy in the pausing form of asynchronous successive halving: trials end at their first rung, and the best go on.
+"""Any strategy with trials that pause: each is one stretch of training, and a policy says which go on.
 
-Each trial is one stretch of training. A new setting is trained to the first rung; there it pauses, which is to say that its
-trial ends and its checkpoint stays. When a slot is free, the best 1/eta of the trials at a rung that have not been promoted
-yet are, from the highest rung down: a new trial goes on from the checkpoint to the next rung. Where nobody can be promoted,
-`inner` proposes a new setting (Li et al. 2020, "A system for massively parallel hyperparameter tuning", algorithm 2). So who
-is promoted is a function of the record, nobody is promoted twice from a rung, and nobody waits for a slow or a dead worker.
+A new setting is trained to its first rung; there it pauses, which is to say that its trial ends and its checkpoint stays.
+When a slot is free, a policy names a paused trial, and a new one goes on from its checkpoint to the next rung; or it names
+nobody, and `inner` proposes a new setting. So who is promoted is a function of the record, nobody is promoted twice from a
+rung, and nobody waits for a slow or a dead worker.
+
+The policy here is the pausing form of asynchronous successive halving: the best 1/eta of the trials at a rung that have not
+been promoted yet are, from the highest rung down (Li et al. 2020, "A system for massively parallel hyperparameter tuning",
+algorithm 2). Another one is in `thawing`.
 
 An early rung may say nothing of the end. So new settings pause at the first rung from high / eta^2 on, until 8 trials have
 passed a lower one and their order there agrees with that at this rung by a Kendall's tau of `trust`.
@@ -19,10 +22,10 @@ advanced trial still needs, that one is trained on, so that there is a full trai
 Notation: n rows, R rungs, m goals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,27 +52,55 @@ class Paused:
     under_way: Rows
 
 
+Choice = tuple[int, Mapping[str, Any]]
+"""A paused trial, by its row, and why it goes on: JSON."""
+
+
+class Policy(Protocol):
+    """Which paused trials go on, and where new settings pause."""
+
+    @property
+    def version(self) -> str:
+        """Of what it decides: part of the strategy's version in the record."""
+        ...
+
+    def check(self, problem: Problem) -> None:
+        """Raises SpecError for a problem that it cannot decide on."""
+        ...
+
+    def first_rung(self, ladder: "Ladder") -> int:
+        """The rung at which new settings pause."""
+        ...
+
+    def choose(self, ladder: "Ladder", first: int) -> tuple[Sequence[Choice], Sequence[Choice]]:
+        """The paused trials that go on before new settings are begun, and those that do where there are no new ones."""
+        ...
+
+    def waiting(self, ladder: "Ladder") -> NDArray[np.bool_]:
+        """(n,) which paused trials may yet go on."""
+        ...
+
+
 @dataclass(frozen=True)
 class Promoting:
-    """`inner` for new settings, promotion for the others. See stopping.promotion.Promotion for the settings."""
+    """`inner` for new settings, a policy for the others."""
 
     inner: Strategy[Any]
-    eta: float
-    trust: float
-    growing: bool
+    policy: Policy
     name: str
     version: str
 
     @staticmethod
-    def over(inner: Strategy[Any], eta: float, trust: float, growing: bool) -> Strategy[Any]:
+    def over(inner: Strategy[Any], policy: Policy) -> Strategy[Any]:
         """The strategy, with the version of what is done around it in its own."""
-        made = Promoting(inner, eta, trust, growing, inner.name, f"{inner.version}/promotion1")
+        made = Promoting(inner, policy, inner.name, f"{inner.version}/{policy.version}")
         return cast(Strategy[Any], made)  # frozen, so not a Strategy to mypy
 
     def init(self, problem: Problem) -> Paused:
         """Raises SpecError without a fidelity."""
         if not problem.rungs:
             raise SpecError("promotion needs rungs: give the study fidelity=tt.Fidelity('epochs', 1, 81)")
+        self.policy.check(problem)
         self.inner.init(problem)  # raises where it cannot search the space
         none = Rows.empty(len(problem.space), problem.goals, problem.constraints)
         return Paused(problem, none, none)
@@ -81,30 +112,30 @@ class Promoting:
         return replace(state, under_way=under_way)
 
     def needed(self, state: Paused) -> frozenset[int]:
-        """The trials that pause and have a place from which they may yet be promoted; what is under way may be cancelled."""
-        ladder = Ladder(replace(state, under_way=self.init(state.problem).rows), self.eta)
-        return frozenset(int(state.rows.lineage[i, NUMBER]) for i in np.flatnonzero(ladder.waiting))
+        """The trials that pause and may yet be promoted; what is under way may be cancelled."""
+        ladder = Ladder(replace(state, under_way=self.init(state.problem).rows))
+        return frozenset(int(state.rows.lineage[i, NUMBER]) for i in np.flatnonzero(self.policy.waiting(ladder)))
 
     def ask(self, state: Paused, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        ladder = Ladder(state, self.eta)
-        if (last := ladder.last_ones()) is not None:
-            return [self._on(state, ladder, i) for i in last[:n]]
-        first = ladder.first_rung(self.trust)
-        ceiling = ladder.ceiling(first) if self.growing else len(state.problem.rungs) - 1
-        made = [self._on(state, ladder, i) for i in ladder.promotable(ceiling)[:n]]
+        ladder = Ladder(state)
+        if (last := ladder.last_ones(self.policy.waiting(ladder))) is not None:
+            return [ladder.on(i, ladder.place(i)) for i in last[:n]]
+        first = self.policy.first_rung(ladder)
+        before, otherwise = self.policy.choose(ladder, first)
+        made = [ladder.on(i, why) for i, why in before[:n]]
         if len(made) < n:
             anew = np.isnan(state.under_way.lineage[:, PARENT])
             waiting = np.concatenate([state.under_way.X[anew], pending[len(state.under_way) :]])
             level = state.problem.rungs[first]
             fresh = self.inner.ask(self._told(state, first), waiting, n - len(made), rng)
             made += [replace(p, fidelity=level) for p in fresh]
-        return made
+        return made + [ladder.on(i, why) for i, why in otherwise[: n - len(made)]]
 
     def shortfall(self, state: Paused, pending: Array, x: Array, rng: np.random.Generator) -> float:
         """What the inner strategy says (see strategies.Judge)."""
         if not isinstance(self.inner, Judge):
             return np.inf
-        first = Ladder(state, self.eta).first_rung(self.trust)
+        first = self.policy.first_rung(Ladder(state))
         return self.inner.shortfall(self._told(state, first), pending, x, rng)
 
     def _told(self, state: Paused, first: int) -> Any:
@@ -113,13 +144,45 @@ class Promoting:
         inner = self.inner.init(replace(state.problem, brackets=brackets))
         return self.inner.tell(inner, levelled(settings(state.rows)))
 
-    def _on(self, state: Paused, ladder: "Ladder", i: int) -> Proposal:
-        """The stretch to the next rung."""
-        number, k = int(state.rows.lineage[i, NUMBER]), int(ladder.rung[i])
-        order = ladder.order(k)
-        place = int(np.flatnonzero(order == i)[0]) + 1
-        why = {"promoted": number, "place": place, "of": len(order), "from": ladder.levels[k]}
-        return Proposal(state.rows.X[i], number, why, ladder.levels[k + 1])
+
+@dataclass(frozen=True)
+class Halving:
+    """The best 1/eta of each rung go on. See stopping.promotion.Promotion for the settings."""
+
+    eta: float
+    trust: float
+    growing: bool
+    version: str = "promotion1"
+
+    def check(self, problem: Problem) -> None:
+        del problem
+
+    def first_rung(self, ladder: "Ladder") -> int:
+        return ladder.telling(self.eta, self.trust)
+
+    def choose(self, ladder: "Ladder", first: int) -> tuple[Sequence[Choice], Sequence[Choice]]:
+        ceiling = ladder.ceiling(first) if self.growing else len(ladder.levels) - 1
+        return [(i, ladder.place(i)) for i in self.promotable(ladder, ceiling)], ()
+
+    def promotable(self, ladder: "Ladder", ceiling: int) -> list[int]:
+        """The best 1/eta of each rung below the ceiling that still pause, from the highest rung down."""
+        orders = [ladder.order(k) for k in range(ceiling - 1, -1, -1)]
+        return [int(i) for order in orders for i in order[: int(len(order) / self.eta)] if ladder.pausing[i]]
+
+    def waiting(self, ladder: "Ladder") -> NDArray[np.bool_]:
+        """A budget bounds how many will come to a rung; with one goal and without constraints nobody's place gets better.
+        (Else units and fronts change, and all may.)"""
+        rows, budget = ladder.state.rows, ladder.state.problem.budget
+        if budget is None:
+            return ladder.pausing
+        left, hopeful = budget - len(rows), np.zeros(len(rows), dtype=bool)
+        if left <= 0:
+            return hopeful
+        for k in range(len(ladder.levels) - 1):
+            order = ladder.order(k)
+            plain = rows.Y.shape[1] == 1 and rows.C.shape[1] == 0
+            hopeful[order[: max(1, int((len(order) + left) / self.eta)) if plain else None]] = True
+        return np.asarray(ladder.pausing & hopeful)
 
 
 @dataclass(frozen=True)
@@ -127,7 +190,6 @@ class Ladder:
     """Who stands where. Indices are of the finished rows."""
 
     state: Paused
-    eta: float
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -149,22 +211,6 @@ class Ladder:
         below = (self.rung >= 0) & (self.rung < len(self.levels) - 1)
         return np.asarray(below & ~np.isin(self.state.rows.lineage[:, NUMBER], known))
 
-    @cached_property
-    def waiting(self) -> NDArray[np.bool_]:
-        """(n,) who of those may yet be promoted. A budget bounds how many will come to a rung; with one goal and without
-        constraints nobody's place gets better. (Else units and fronts change, and all may.)"""
-        rows, budget = self.state.rows, self.state.problem.budget
-        if budget is None:
-            return self.pausing
-        left, hopeful = budget - len(rows), np.zeros(len(rows), dtype=bool)
-        if left <= 0:
-            return hopeful
-        for k in range(len(self.levels) - 1):
-            order = self.order(k)
-            plain = rows.Y.shape[1] == 1 and rows.C.shape[1] == 0
-            hopeful[order[: max(1, int((len(order) + left) / self.eta)) if plain else None]] = True
-        return np.asarray(self.pausing & hopeful)
-
     def order(self, k: int) -> Ints:
         """Those who ended at rung k, the best first."""
         here = np.flatnonzero(self.rung == k)
@@ -172,30 +218,36 @@ class Ladder:
             return here
         return here[by_front(self.state.rows.Y[here], violations(self.state.rows.C[here]))]
 
-    def promotable(self, ceiling: int) -> list[int]:
-        """The best 1/eta of each rung below the ceiling that still pause, from the highest rung down."""
-        orders = [self.order(k) for k in range(ceiling - 1, -1, -1)]
-        return [int(i) for order in orders for i in order[: int(len(order) / self.eta)] if self.pausing[i]]
+    def place(self, i: int) -> Mapping[str, Any]:
+        """Where a trial stands at its rung: JSON."""
+        order = self.order(int(self.rung[i]))
+        return {"place": int(np.flatnonzero(order == i)[0]) + 1, "of": len(order)}
 
-    def last_ones(self) -> list[int] | None:
+    def on(self, i: int, why: Mapping[str, Any]) -> Proposal:
+        """The stretch of a trial to the next rung."""
+        rows, k = self.state.rows, int(self.rung[i])
+        number = int(rows.lineage[i, NUMBER])
+        return Proposal(rows.X[i], number, {"promoted": number, **why, "from": self.levels[k]}, self.levels[k + 1])
+
+    def last_ones(self, waiting: NDArray[np.bool_]) -> list[int] | None:
         """Who alone may go on, because the budget has no more than the most advanced one still needs; else None."""
         rows, under_way, top = self.state.rows, self.state.under_way, len(self.levels) - 1
         if self.state.problem.budget is None:
             return None
         left = self.state.problem.budget - len(rows) - len(under_way)
         climbing = [int(np.searchsorted(self.levels, level)) for level in under_way.lineage[:, LEVEL]]
-        highest = max([-1, *climbing, *self.rung[self.waiting]])
+        highest = max([-1, *climbing, *self.rung[waiting]])
         settled = bool(((self.rung == top) & (rows.lineage[:, NUMBER] > 0)).any()) or highest >= top
         if settled or highest < 0 or left > top - highest:
             return None
-        best = [int(i) for i in self.order(highest) if self.waiting[i]]
+        best = [int(i) for i in self.order(highest) if waiting[i]]
         return best[:1] if highest not in climbing else []
 
-    def first_rung(self, trust: float) -> int:
-        """Where new settings pause: the lowest rung that tells enough of the first one that is late enough to be trusted."""
+    def telling(self, eta: float, trust: float) -> int:
+        """The lowest rung that tells enough of the first one that is late enough to be trusted."""
         if trust == 0.0:
             return 0
-        late = next(k for k, level in enumerate(self.levels) if level >= self.levels[-1] / self.eta**2)
+        late = next(k for k, level in enumerate(self.levels) if level >= self.levels[-1] / eta**2)
         return next((k for k in range(late) if self._agree(k, late, trust)), late)
 
     def _agree(self, k: int, later: int, trust: float) -> bool:
@@ -246,6 +298,15 @@ def settings(rows: Rows) -> Rows:
             cost[i] += cost[p]
     last = [i for i in range(len(rows)) if i not in went_on]
     return Rows(rows.X[last], rows.Y[last], rows.C[last], cost[last], rows.seed[last], V[last], lines[last])
+
+
+def origins(lines: Array) -> Mapping[int, int]:
+    """The trial that began each trial's setting, by their numbers, from the lineage (n, 5) of finished trials."""
+    found: dict[int, int] = {}
+    for number, parent in lines[:, [NUMBER, PARENT]]:  # a parent ended before its child began
+        if not np.isnan(number):
+            found[int(number)] = int(number) if np.isnan(parent) else found.get(int(parent), int(parent))
+    return found
 
 
 def _scores(Y: Array) -> list[tuple[float, ...]]:
