@@ -375,6 +375,7 @@ class Study(Audited):
         workers: int = 1,
         resources: Resources | None = None,
         supervised: bool = False,
+        executor: str = "local",
         quiet: bool = False,
     ) -> Evidence:
         """Measure the tuned setting against the baseline on fresh seeds, paired, and say what that shows.
@@ -389,6 +390,7 @@ class Study(Audited):
         (1/(k-1) for k-fold cross-validation), 0 for independent repetitions; what the objective says of itself unless
         given. equivalence: a difference that does not matter; minimum_effect: the gain that "proven" needs; both in the
         metric's unit, fixed before the runs. sequential: add pairs until the answer is clear or there are `replicates`.
+        workers, resources, supervised, executor ("local" or "ray"): as in `run`.
         """
         from .objective import found
 
@@ -396,7 +398,7 @@ class Study(Audited):
         ratio = getattr(said, "test_train_ratio", 0.0) if test_train_ratio is None else test_train_ratio
         pairs = getattr(said, "replicates", 20) if replicates is None else replicates
         asked = proof.Question(pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential)
-        how = (workers, resources or Resources(), supervised, quiet)
+        how = (workers, resources or Resources(), supervised, quiet, executor)
         return proof.prove(self._book, asked, lambda: runner.staff(self._book, objective, *how))
 
     def holdout(

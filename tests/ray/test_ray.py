@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
 import ray
+from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.cluster_utils import Cluster
 from waiting import until
 
@@ -74,13 +76,36 @@ def test_jobs_that_find_no_room_wait_for_it(cluster, url, monkeypatch):
     assert s.counts["done"] == 8
 
 
-def test_custom_resources_are_asked_for(cluster, url):
-    special = cluster.add_node(num_cpus=1, resources={"rare": 1})
-    cluster.wait_for_nodes()
+def test_what_finds_no_room_is_demand_that_an_autoscaler_sees(cluster, url):
     s = study(url)
-    s.run(lambda trial: 1.0, trials=3, executor="ray", resources=Resources(custom={"rare": 1}), quiet=True)
+    how = {"executor": "ray", "resources": Resources(custom={"rare": 1}), "quiet": True}
+    run = threading.Thread(target=lambda: s.run(lambda trial: 1.0, trials=3, **how))
+    run.start()
+
+    def demand():
+        asked = get_cluster_status(cluster.address).resource_demands.ray_task_actor_demand
+        return [bundle.bundle for d in asked for bundle in d.bundles_by_count]
+
+    assert {"CPU": 1.0, "rare": 1.0} in until(demand)
+    special = cluster.add_node(num_cpus=1, resources={"rare": 1})
+    run.join()
     assert s.counts["done"] == 3
     cluster.remove_node(special)
+
+
+def test_evidence_runs_on_the_cluster(cluster, url):
+    here = os.getpid()
+
+    def objective(trial):
+        assert os.getppid() != here
+        return trial.params["x"] + 1e-3 * (trial.seed % 7)
+
+    s = study(url)
+    s.run(objective, trials=4, executor="ray", quiet=True)
+    found = s.evidence(objective, replicates=3, workers=3, executor="ray", quiet=True)
+    assert len(found.pairs) == 3
+    assert found.decision == "proven"
+    assert s.verify() == []
 
 
 def test_a_trial_may_ask_for_a_placement_group_of_its_own(cluster, url):
@@ -151,6 +176,44 @@ def test_the_same_line_goes_on_after_kill_9_of_the_driver(cluster, url):
     assert s.counts["done"] == 10 > before
     assert [t.number for t in s.trials] == list(range(10))
     assert s.verify() == []
+
+
+GUARDED = """
+    import os, subprocess, sys
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.wait_for_nodes()
+    call = [sys.executable, "-m", "trimtab.cli", "run", sys.argv[1], "--executor", "ray", "--quiet"]
+    there = {**os.environ, "RAY_ADDRESS": made.address}
+    for change in ({}, {"RAY_AUTH_TOKEN": "b" * 64}):
+        done = subprocess.run(call, env={**there, **change}, capture_output=True, text=True)
+        print(done.returncode, done.stdout.split("\\n")[0], done.stderr.strip().split("\\n")[-1], sep="|")
+    made.shutdown()
+    """
+
+STUDY = """
+    study: guarded
+    space: {x: {float: [0, 1]}}
+    minimize: loss
+    budget: {trials: 3}
+    command: sh -c 'echo loss={x}'
+    """
+
+
+def test_a_cluster_with_a_token_takes_those_who_have_it(tmp_path):
+    (tmp_path / "guarded.py").write_text(textwrap.dedent(GUARDED))
+    (tmp_path / "study.yaml").write_text(textwrap.dedent(STUDY))
+    secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
+    call = [sys.executable, "guarded.py", "study.yaml"]
+    done = subprocess.run(
+        call, cwd=tmp_path, env={**os.environ, **secret}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    let_in, kept_out = (line.split("|") for line in done.stdout.splitlines()[-2:])
+    assert let_in[0] == "0"
+    assert kept_out[0] == "2"
+    assert kept_out[2].startswith("trimtab: executor='ray': ")
+    assert kept_out[2].endswith("RAY_AUTH_MODE and RAY_AUTH_TOKEN")
 
 
 def test_an_executor_that_is_not_known(url):

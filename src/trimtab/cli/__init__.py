@@ -194,10 +194,13 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
     "--replicates", type=click.IntRange(2), help="Pairs of runs on fresh seeds.  [default: the file's, else 20]"
 )
 @click.option("--file", metavar="FILE", help="The study file; else the one that the study was run from here.")
+@click.option(
+    "--executor", default="local", show_default=True, type=click.Choice(["local", "ray"]), help="Where they run."
+)
 @json_option
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @storage_flag
-def evidence(name: str, replicates: int | None, file: str | None, as_json: bool, quiet: bool) -> None:
+def evidence(name: str, replicates: int | None, file: str | None, executor: str, as_json: bool, quiet: bool) -> None:
     """Test tuned against baseline on fresh seeds."""
     from .. import console
 
@@ -205,9 +208,8 @@ def evidence(name: str, replicates: int | None, file: str | None, as_json: bool,
     told = file_of(study, file)
     asked = {**told.evidence, **({} if replicates is None else {"replicates": replicates})}
     with resumable():
-        found = study.evidence(
-            told.objective, **asked, workers=told.workers, resources=told.resources, supervised=True, quiet=quiet
-        )
+        how: Mapping[str, Any] = {"workers": told.workers, "resources": told.resources, "supervised": True}
+        found = study.evidence(told.objective, **asked, **how, executor=executor, quiet=quiet)
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
 
 

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import SpecError
 from ..records import Resources
 from . import Exit, Job
 from .child import Task
@@ -49,18 +50,29 @@ class Host:
         return self._out.get()
 
 
+def _connect(ray: Any) -> None:
+    try:
+        ray.init(log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise SpecError(
+            f"executor='ray': {said}; check RAY_ADDRESS, that the cluster runs and, where it asks for a token, RAY_AUTH_MODE "
+            "and RAY_AUTH_TOKEN"
+        ) from None
+
+
 class Ray:
     """`slots` actors at once on the cluster to which this program is connected; else the one that RAY_ADDRESS names, else
     a new one on this machine.
 
-    Raises what pickling the task or connecting raises.
+    Raises SpecError where the cluster is not reached, and what pickling the task raises.
     """
 
     def __init__(self, slots: int, task: Task, resources: Resources) -> None:
         import ray
 
         if not ray.is_initialized():
-            ray.init(log_to_driver=False)
+            _connect(ray)
         self._ray, self._slots, self._resources = ray, slots, resources
         self._task = ray.put(pickle.dumps(task))
         self._make = ray.remote(Host).options(
