@@ -117,8 +117,7 @@ class Study(Audited):
         self._referee = Referee(self.storage, record.id, lambda: self._book.spec)
 
     def __repr__(self) -> str:
-        r = self.record
-        return f"<Study {r.name!r} ({r.state}): {r.count} trials, {self.storage.url}>"
+        return "<Study {0.name!r} ({0.state}): {0.count} trials, {1.url}>".format(self.record, self.storage)
 
     # ------------------------------------------------------------------------------------------------- what it holds
 
@@ -381,16 +380,15 @@ class Study(Audited):
         """Measure the tuned setting against the baseline on fresh seeds, paired, and say what that shows.
 
         Where noise hides which setting is best, or constraints must be kept, up to `finalists` likely ones first race
-        (`select` trials) and one is chosen. Then `replicates` pairs (20, unless the objective says otherwise) run as
-        `certify` trials. No strategy, stopping rule or `best` ever sees either, the budget does not count them, and runs
-        that exist are not repeated. In pair i both settings get the same trial.seed and trial.replicate == i.
+        (`select` trials). Then `replicates` pairs (20, unless the objective says otherwise) run as `certify` trials, in pair
+        i both with the same trial.seed and trial.replicate == i. Nothing in the search sees them, the budget does not
+        count them, runs that exist are not repeated.
 
         metric: one goal; all of them, corrected for their number, unless named. tuned: number of the trial to certify,
-        without a selection. test_train_ratio: test rows over training rows when pairs share training data, as folds do
-        (1/(k-1) for k-fold cross-validation), 0 for independent repetitions; what the objective says of itself unless
-        given. equivalence: a difference that does not matter; minimum_effect: the gain that "proven" needs; both in the
-        metric's unit, fixed before the runs. sequential: add pairs until the answer is clear or there are `replicates`.
-        workers, resources, supervised, executor ("local" or "ray"): as in `run`.
+        without a selection. test_train_ratio: test rows over training rows when pairs share training data (1/(k-1) for
+        k-fold cross-validation), 0 for independent repetitions; what the objective says unless given. equivalence: a
+        difference that does not matter; minimum_effect: the gain that "proven" needs; both in the metric's unit, fixed
+        before the runs. sequential: add pairs until the answer is clear. executor: "local" or "ray"; others as in `run`.
         """
         from .objective import found
 
@@ -398,8 +396,8 @@ class Study(Audited):
         ratio = getattr(said, "test_train_ratio", 0.0) if test_train_ratio is None else test_train_ratio
         pairs = getattr(said, "replicates", 20) if replicates is None else replicates
         asked = proof.Question(pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential)
-        how = (workers, resources or Resources(), supervised, quiet, executor)
-        return proof.prove(self._book, asked, lambda: runner.staff(self._book, objective, *how))
+        how = (objective, workers, resources or Resources(), supervised, quiet, executor)
+        return proof.prove(self._book, asked, lambda: runner.staff(self._book, *how))
 
     def holdout(
         self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
