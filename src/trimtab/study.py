@@ -117,7 +117,8 @@ class Study(Audited):
         self._referee = Referee(self.storage, record.id, lambda: self._book.spec)
 
     def __repr__(self) -> str:
-        return "<Study {0.name!r} ({0.state}): {0.count} trials, {1.url}>".format(self.record, self.storage)
+        r = self.record
+        return f"<Study {r.name!r} ({r.state}): {r.count} trials, {self.storage.url}>"
 
     # ------------------------------------------------------------------------------------------------- what it holds
 
@@ -380,9 +381,8 @@ class Study(Audited):
         """Measure the tuned setting against the baseline on fresh seeds, paired, and say what that shows.
 
         Where noise hides which setting is best, or constraints must be kept, up to `finalists` likely ones first race
-        (`select` trials). Then `replicates` pairs (20, unless the objective says otherwise) run as `certify` trials, in pair
-        i both with the same trial.seed and trial.replicate == i. Nothing in the search sees them, the budget does not
-        count them, runs that exist are not repeated.
+        (`select` trials). Then `replicates` pairs (20, unless the objective says otherwise) run as `certify` trials, pair i
+        with one trial.seed and trial.replicate == i. The search and the budget see neither; runs that exist are kept.
 
         metric: one goal; all of them, corrected for their number, unless named. tuned: number of the trial to certify,
         without a selection. test_train_ratio: test rows over training rows when pairs share training data (1/(k-1) for
