@@ -101,7 +101,8 @@ def _pool(search: Search, incumbents: Array, rng: np.random.Generator) -> Array:
 
 def _diverse(search: Search, X: Array, values: Array) -> Ints:
     """Up to _STARTS rows, greedily by value + log(scaled distance to those already taken)."""
-    Z = search.features.encode(X) / search.lengths[search.features.groups]
+    lengths = np.append(search.lengths, 1.0)  # a rung is the same for all
+    Z = search.features.encode(X) / lengths[search.features.groups]
     chosen = [0]
     near = ((Z - Z[0]) ** 2).sum(1)
     while len(chosen) < min(_STARTS, len(X)):

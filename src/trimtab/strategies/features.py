@@ -2,7 +2,8 @@
 
 A numeric parameter or an ordered choice is one column (0.5 where inactive). An unordered choice is one-hot / sqrt 2
 with one lengthscale for all its columns, so that two different options are at squared distance 1 (first option where
-inactive). Notation: d parameters, N of them numeric, C feature columns: the N numeric ones first.
+inactive). A model of several rungs of a fidelity sees the rung in one more column, the last. Notation: d parameters, N of
+them numeric, C feature columns: the N numeric ones first.
 """
 
 from dataclasses import dataclass
@@ -26,18 +27,21 @@ class Features:
     numeric: Ints  # (N,) columns of the cube
     choices: tuple[tuple[int, int, int], ...]  # (column of the cube, first feature column, options)
     groups: Ints
+    rung: bool = False  # whether there is a column of the rung: from 0, the first one, to 1, the top
 
     @staticmethod
-    def of(space: Space) -> "Features":
+    def of(space: Space, rung: bool = False) -> "Features":
         numeric = np.flatnonzero(~space.unordered)
         groups, choices = list(numeric), []
         for column in np.flatnonzero(space.unordered):
             options = int(space.cells[column])
             choices.append((int(column), len(groups), options))
             groups += [column] * options
-        return Features(numeric, tuple(choices), np.array(groups, dtype=np.intp))
+        groups += [np.intp(len(space))] * rung
+        return Features(numeric, tuple(choices), np.array(groups, dtype=np.intp), rung)
 
-    def encode(self, X: Array) -> Array:
+    def encode(self, X: Array, rung: Array | None = None) -> Array:
+        """Features of rows at a rung (n,), at the top unless said."""
         F = np.zeros((len(X), len(self.groups)))
         values = X[:, self.numeric]
         F[:, : len(self.numeric)] = np.where(np.isnan(values), 0.5, values)
@@ -45,4 +49,6 @@ class Features:
         for column, first, options in self.choices:
             level = np.where(np.isnan(X[:, column]), 0.0, X[:, column] * options).astype(np.intp)
             F[rows, first + np.minimum(level, options - 1)] = _COORDINATE
+        if self.rung:
+            F[:, -1] = 1.0 if rung is None else rung
         return F

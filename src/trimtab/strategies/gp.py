@@ -34,8 +34,10 @@ _TOP = 8  # best results among which the incumbent's mean is taken
 
 @dataclass(frozen=True)
 class GP:
-    """Gaussian-process search."""
+    """Gaussian-process search. ladder: whether the model knows results at all rungs of a fidelity, with the rung as an input
+    (see `surrogate`), in place of the last one of each trial."""
 
+    ladder: bool = False
     name: str = "gp"
     version: str = "8"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
@@ -57,7 +59,7 @@ class GP:
                 count = len(rows) + len(pending)
                 if succeeded and count >= design_size(problem):
                     if known is None or known.weights is not None:
-                        known = surrogate(state, _weights(problem, rng))
+                        known = surrogate(state, _weights(problem, rng), self.ladder)
                     proposal = _by_model(_belief(problem, known, pending, count), taken, rng)
                 else:
                     proposal = _by_design(problem, taken, count)
@@ -76,7 +78,7 @@ class GP:
         if not count >= design_size(problem) or not (~np.isnan(rows.Y)).all(1).any():
             return np.inf
         with np.errstate(all="ignore"):
-            known = surrogate(state, _weights(problem, rng))
+            known = surrogate(state, _weights(problem, rng), self.ladder)
             belief = _belief(problem, known, pending, count)
             best = _by_model(belief, Taken.of(state, pending), rng)
             if best is None:

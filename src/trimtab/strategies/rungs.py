@@ -18,6 +18,7 @@ from . import Array, History, Judge, Problem, Proposal, Rows, Strategy
 
 _PAIRS = 3  # trials that reached both rungs, before their spreads are compared
 _STEEPEST = 10.0  # a map stretches or shrinks no more than so
+_HUGE = 1e300  # larger values count as this, so that differences are finite
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,21 @@ def levelled(rows: Rows) -> Rows:
     return replace(rows, Y=Y)
 
 
+def carried(V: Array) -> Array:
+    """Values V (n, R) at each rung as of the top: (n, R), NaN where there is none."""
+    out = V.copy()
+    for k in range(V.shape[1] - 1):
+        for step in range(k, V.shape[1] - 1):
+            out[:, k] = _up(V[:, step], V[:, step + 1], out[:, k])
+    return out
+
+
 def _up(lower: Array, upper: Array, values: Array) -> Array:
     """Values at the lower rung as of the upper one, by the trials that have both."""
     both = ~np.isnan(lower) & ~np.isnan(upper)
     if not both.any():
         return values
-    a, b = lower[both], upper[both]
+    a, b, values = (np.clip(v, -_HUGE, _HUGE) for v in (lower[both], upper[both], values))
     centre, spread = np.median(a), np.mean(np.abs(a - np.median(a)))
     slope = np.mean(np.abs(b - np.median(b))) / spread if len(a) >= _PAIRS and spread > 0 else 1.0
     return np.asarray(np.median(b) + np.clip(slope, 1 / _STEEPEST, _STEEPEST) * (values - centre))

@@ -6,6 +6,10 @@ rows, the less ten of them can move: the warm fit takes fewer steps then.
 
 Each goal has a model of its own; where there are too many for that, `weights` make one of them first.
 
+With `ladder` the model of one goal knows the results at each rung of a fidelity, carried to the unit of the top (see `rungs`),
+and sees the rung in a column of its own: how much an early result says of the end is then a lengthscale, and how sure the end
+is follows. Predictions are at the top.
+
 Notation: n rows, d parameters, k constraints, g modelled goals; p distinct points.
 """
 
@@ -21,6 +25,7 @@ from ..numerics.warp import HUGE, Warped, bilog, half_rank, linear_up_to
 from . import Array, History, Rows
 from .features import Features, Ints, Mask
 from .front import extent
+from .rungs import carried
 from .transfer import lessons_of, teachers, total
 
 _PERIOD = 10
@@ -73,9 +78,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Goal:
-    """A modelled goal: its values (p,) at the known points as the model sees them, and the model."""
+    """A modelled goal: how its values are shown to the model, those at the known points (p,) as they are, and the model."""
 
     warped: Warped
+    raw: Array
     model: Model
 
 
@@ -100,36 +106,35 @@ class Surrogate:
         """The points from best to worst, feasible ones first; of several goals front after front, the least crowded
         first."""
         if len(self.goals) == 1:
-            return np.lexsort((self.goals[0].warped.raw, ~self.feasible))
-        return by_front(np.stack([goal.warped.raw for goal in self.goals], axis=1), (~self.feasible).astype(float))
+            return np.lexsort((self.goals[0].raw, ~self.feasible))
+        return by_front(np.stack([goal.raw for goal in self.goals], axis=1), (~self.feasible).astype(float))
 
 
-def surrogate(history: History, weights: Array | None) -> Surrogate:
+def surrogate(history: History, weights: Array | None, ladder: bool = False) -> Surrogate:
     """All models. At least one row must not have failed. `weights` (m,), if any, make one goal of several."""
     problem, rows, keys = history.problem, history.rows, history.keys
-    features = Features.of(problem.space)
+    ladder = ladder and problem.goals == 1 and rows.rungs.shape[1] > 1 and not problem.sources
+    features = Features.of(problem.space, ladder)
     m = _PERIOD * ((len(rows) - 1) // _PERIOD)
-    table, earlier = (tabulate(features, head(rows, count), keys[:count], weights) for count in (len(rows), m))
+    counts = (len(rows), m)
+    tables = [tabulate(features, head(rows, count), keys[:count], weights) for count in counts]
+    climbed = (
+        [at_rungs(features, head(rows, count), keys[:count], problem.rungs) for count in counts] if ladder else tables
+    )
+    table = tables[0]
 
-    def model(values: Callable[[Table], Array], exact: bool = False) -> Model:
-        before, now = values(earlier), values(table)
-        old, known = _known(before), _known(now)
-        some = _thin(before, old)
-        start = gp.unfitted(len(problem.space), len(known))
-        if len(some) > 1:
-            start = gp.cold_fit(_data(features, earlier, before, some, exact))
-        # Warm on the same lines and the new ones, so that the fit has little to change.
-        some = np.append(some, np.setdiff1d(known, old))
-        theta = gp.warm_fit(_data(features, table, now, some, exact), start).x
-        return Model(_data(features, table, now, _local(table.F, now, known), exact), theta)
+    def model(values: Callable[[Table], Array], exact: bool = False, of: Sequence[Table] = tables) -> Model:
+        return fitted(features, of, values, exact)
 
     def goal(j: int) -> Goal:
-        warped = table.warps[j]
+        warped = climbed[0].warps[j]
         lessons = lessons_of(teachers(problem), table.F[usable], warped.z) if problem.goals == 1 else ()
-        fitted = model(
-            lambda t: _where_known(t.Y[:, j], lambda _: t.warps[j].z) - total(lessons, t.F), problem.deterministic
+        made = model(
+            lambda t: _where_known(t.Y[:, j], lambda _: t.warps[j].z) - total(lessons, t.F),
+            problem.deterministic,
+            climbed,
         )
-        return Goal(warped, replace(fitted, lessons=lessons))
+        return Goal(warped, np.clip(table.Y[usable, j], -HUGE, HUGE), replace(made, lessons=lessons))
 
     def constraint(k: int) -> tuple[Model, float]:
         zero = bilog(table.C[~np.isnan(table.C[:, k]), k]).zero
@@ -159,13 +164,40 @@ def surrogate(history: History, weights: Array | None) -> Surrogate:
     )
 
 
+def fitted(features: Features, tables: Sequence[Table], values: Callable[[Table], Array], exact: bool) -> Model:
+    """The model of `values` (p,) of a table, NaN where unknown. `tables`: of all rows, and of those of the last cold fit."""
+    table, earlier = tables
+    before, now = values(earlier), values(table)
+    old, known = _known(before), _known(now)
+    some = _thin(before, old)
+    start = gp.unfitted(int(features.groups.max()) + 1, len(known))
+    if len(some) > 1:
+        start = gp.cold_fit(_data(features, earlier, before, some, exact))
+    # Warm on the same lines and the new ones, so that the fit has little to change.
+    some = np.append(some, np.setdiff1d(known, old))
+    theta = gp.warm_fit(_data(features, table, now, some, exact), start).x
+    return Model(_data(features, table, now, _local(table.F, now, known), exact), theta)
+
+
 def feasible(table: Table) -> Mask:
     """Which points are known to satisfy every constraint."""
     return np.asarray((table.C <= 0).all(1))
 
 
-def tabulate(features: Features, rows: Rows, keys: Sequence[bytes], weights: Array | None) -> Table:
-    """Rows with equal keys become one line, in the order of their first appearance."""
+def at_rungs(features: Features, rows: Rows, keys: Sequence[bytes], levels: Sequence[float]) -> Table:
+    """A line for each distinct point at each rung (levels of the fidelity) that it has reached."""
+    V = carried(rows.rungs[:, :, 0])
+    i, k = np.nonzero(~np.isnan(V) & ~np.isnan(rows.Y))
+    lines = Rows(rows.X[i], V[i, k][:, None], rows.C[i], rows.cost[i], rows.seed[i])
+    named = [keys[a] + bytes([b]) for a, b in zip(i.tolist(), k.tolist(), strict=True)]
+    at = np.log(np.array(levels) / levels[0]) / np.log(levels[-1] / levels[0])
+    return tabulate(features, lines, named, None, at[k])
+
+
+def tabulate(
+    features: Features, rows: Rows, keys: Sequence[bytes], weights: Array | None, rung: Array | None = None
+) -> Table:
+    """Rows, at a rung (n,), with equal keys become one line, in the order of their first appearance."""
     lines: dict[bytes, int] = {}
     line = np.array([lines.setdefault(key, len(lines)) for key in keys], dtype=np.intp)
     _, first = np.unique(line, return_index=True)
@@ -173,7 +205,7 @@ def tabulate(features: Features, rows: Rows, keys: Sequence[bytes], weights: Arr
     results = np.bincount(line, minlength=len(lines)).astype(float)
     return Table(
         X=rows.X[first],
-        F=features.encode(rows.X[first]),
+        F=features.encode(rows.X[first], None if rung is None else rung[first]),
         Y=_average(targets(rows.Y, failed, weights), line, len(lines)),
         C=_average(rows.C, line, len(lines)),
         cost=np.bincount(line, rows.cost, len(lines)) / results,
@@ -205,7 +237,7 @@ def targets(Y: Array, failed: Mask, weights: Array | None) -> Array:
 
 def head(rows: Rows, n: int) -> Rows:
     """The first n rows."""
-    return Rows(rows.X[:n], rows.Y[:n], rows.C[:n], rows.cost[:n], rows.seed[:n])
+    return Rows(rows.X[:n], rows.Y[:n], rows.C[:n], rows.cost[:n], rows.seed[:n], rows.rungs[:n])
 
 
 def _average(values: Array, line: Ints, lines: int) -> Array:
