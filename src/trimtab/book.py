@@ -18,8 +18,10 @@ from .ledger import Ledger
 from .matrix import suited
 from .records import TOLD, Changes, Proposal, StudySpec, Trial
 from .storage import Claim, Ending, Settled, Storage
-from .strategies import Continuing, Strategy, strategy
+from .strategies import Continuing, Strategy, learns, strategy
 from .strategies.honours import notices
+
+Batches = Sequence[Sequence[Proposal]]
 
 
 class _Unknown(Exception):
@@ -102,6 +104,22 @@ class Book:
             self._paces.append(time.perf_counter() - began)
             return made
 
+    def batches(self, n: int) -> list[list[Proposal]]:
+        """The next n proposals as they are to be enqueued: one by one where the strategy does not learn, so that they are
+        the same however many are made at once; else together."""
+        if self.learns:
+            return [self.propose(n)] if n else []
+        with self.turn:
+            began = time.perf_counter()
+            made = engine.suggest_each(self.spec, self._fold(), self._pending(), self.ledger.study.count, n)
+            self._paces.append((time.perf_counter() - began) / max(1, n))
+            return [[p] for p in made]
+
+    @property
+    def learns(self) -> bool:
+        """Whether results matter to proposals."""
+        return learns(suited(self.spec, self.strategy_of(self.spec)))
+
     def nothing(self) -> str:
         """Why the strategy proposes nothing, where it does not."""
         if not isinstance(suited(self.spec, self.strategy_of(self.spec)), Continuing):
@@ -155,14 +173,14 @@ class Book:
             except Stale:
                 return []
 
-    def settle(self, endings: Sequence[Ending], then: Callable[[], tuple[Sequence[Proposal], Claim | None]]) -> Settled:
-        """Record how trials ended, and what `then` proposes once the ledger knows it, in one transaction.
+    def settle(self, endings: Sequence[Ending], then: Callable[[], tuple[Batches, Claim | None]]) -> Settled:
+        """Record how trials ended, and what `then` wants enqueued and claimed once the ledger knows it, in one transaction.
 
         `then` runs while nobody else can change the study, maybe more than once; the ledger does not know of the trials
         that it makes: refresh it.
         """
 
-        def tell(changes: Changes) -> tuple[Sequence[Proposal], Claim | None]:
+        def tell(changes: Changes) -> tuple[Batches, Claim | None]:
             if self._torn:  # the transaction is repeated: what was read in it before may not be so
                 self.ledger = self._opened()
             self._torn = True

@@ -28,7 +28,7 @@ from .records import Cost, Proposal, State, StudySpec, StudyState, Trial
 from .stopping import rule
 from .stopping.halving import Hyperband
 from .stopping.jury import Jury
-from .strategies import Array, Continuing, Judge, Problem, Source, Strategy
+from .strategies import Array, Continuing, Judge, Problem, Rows, Source, Strategy
 from .strategies import Proposal as Point
 
 Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
@@ -152,6 +152,30 @@ def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n:
     return made
 
 
+def suggest_each(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n: int) -> list[Proposal]:
+    """The next n proposals, each as `suggest` makes one when the trials of those before it exist: of a strategy that does
+    not learn, to which a point is the same whether it is told or pending."""
+    first = suggest(spec, folded, pending, at, 1)
+    others = spec.space.encode([*(t.complete(spec.assumed, spec.space) for t in pending), *(p.params for p in first)])
+    nothing, asked, strategy = np.empty((0, len(spec.space))), list[Point](), folded.strategy
+    with one_thread():
+        state = strategy.tell(folded.state, _blank(spec, others))
+        while first and len(asked) < n - 1:
+            fresh = strategy.ask(state, nothing, 1, _rng(spec, at + 1 + len(asked)))
+            if not fresh:
+                break
+            asked += fresh
+            state = strategy.tell(state, _blank(spec, fresh[0].x[None]))
+    return first + _proposals(spec, strategy, asked, first=at + 1)
+
+
+def _blank(spec: StudySpec, points: Array) -> Rows:
+    """Rows at points (n, d), without results."""
+    n, unknown = len(points), np.full(len(points), math.nan)
+    Y, C = (np.full((n, len(k)), math.nan) for k in (spec.goals, spec.constraints))
+    return Rows(points, Y, C, unknown, unknown)
+
+
 def _begun(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> Any:
     """The strategy's state; one whose trials go on from one another knows those under way too."""
     if not isinstance(folded.strategy, Continuing):
@@ -167,16 +191,26 @@ def needed(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> frozenset
 
 
 def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: int) -> list[Proposal]:
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, at])))
     with one_thread():  # so that proposals don't depend on the number of cores
-        asked = folded.strategy.ask(folded.state, pending, n, rng)
-    _check(spec, folded.strategy.name, asked)
+        asked = folded.strategy.ask(folded.state, pending, n, _rng(spec, at))
+    return _proposals(spec, folded.strategy, asked, first)
+
+
+def _rng(spec: StudySpec, at: int) -> np.random.Generator:
+    """The random numbers of who proposes when `at` trials exist."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, at])))
+
+
+def _proposals(spec: StudySpec, strategy: Strategy[Any], asked: Sequence[Point], first: int) -> list[Proposal]:
+    """What a strategy proposes, for trials with numbers from `first` on."""
+    _check(spec, strategy.name, asked)
+    params = spec.space.decode(np.array([p.x for p in asked], dtype=float).reshape(len(asked), len(spec.space)))
     return [
         Proposal(
-            params=spec.space.decode(p.x[None])[0],
+            params=params[i],
             seed=trial_seed(spec.seed, "search", first + i),
-            strategy=folded.strategy.name,
-            version=folded.strategy.version,
+            strategy=strategy.name,
+            version=strategy.version,
             why=plain(p.why),
             parent=p.parent,
             fidelity=p.fidelity,
@@ -194,18 +228,21 @@ def shortfall(spec: StudySpec, folded: Fold, pending: Sequence[Trial], trial: Tr
         return math.inf
     waiting = spec.space.encode([t.complete(spec.assumed, spec.space) for t in pending])
     x = spec.space.encode([trial.params])[0]
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, trial.at])))
     with one_thread():
-        return float(folded.strategy.shortfall(folded.state, waiting, x, rng))
+        return float(folded.strategy.shortfall(folded.state, waiting, x, _rng(spec, trial.at)))
 
 
 def _check(spec: StudySpec, name: str, asked: Sequence[Point]) -> None:
     """Raises SpecError for a point that is not in the space: a plug-in's mistake, found before it costs a run."""
-    for p in asked:
-        x = np.asarray(p.x, dtype=float)[None]
-        if x.shape != (1, len(spec.space)) or not np.array_equal(spec.space.snap(x), x, equal_nan=True):
+    space, rows = spec.space, [np.asarray(p.x, dtype=float) for p in asked]
+    if all(x.shape == (len(space),) for x in rows):
+        X = np.array(rows).reshape(len(rows), len(space))
+        if np.array_equal(space.snap(X), X, equal_nan=True) and space.allowed(X).all():
+            return
+    for p, x in zip(asked, rows, strict=True):
+        if x.shape != (len(space),) or not np.array_equal(space.snap(x[None]), x[None], equal_nan=True):
             fault = "is no row of the space (shape, range, cell centres, NaN where inactive); return space.snap(...)"
-        elif not spec.space.allowed(x)[0]:
+        elif not space.allowed(x[None])[0]:
             fault = "breaks a require expression or uses a retired value; keep to space.allowed(...)"
         else:
             continue

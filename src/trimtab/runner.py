@@ -3,6 +3,7 @@
 Any number of processes may run this loop on one study; the store decides who gets what.
 """
 
+import math
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from .announcements import facts, shared
-from .book import Book
+from .book import Batches, Book
 from .capture import environment
 from .clock import SYSTEM, Clock
 from .engine import Action, Cancel, Close, Fill, Start, Terms, plan
@@ -23,7 +24,7 @@ from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, St
 from .executors import Executor
 from .ledger import Ledger
 from .outlook import Enough, Outlook, outlook
-from .records import OPEN, Change, Proposal, Purpose, Reason, Resources, State, StudyState, Trial
+from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
 from .storage import INTERRUPTED, LEASE, Claim, Settled
 from .worker import Crew
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 IDLE = 0.1  # seconds between two looks at the record while others work
 BRIEF = 0.02  # seconds: a strategy that takes no longer proposes while others wait for the study
 CROWD = 32  # trials that are proposed together at most because others race
+STOCK = 32  # trials that are claimed ahead at most, see `stock`
 
 
 def worker() -> str:
@@ -215,7 +217,11 @@ class Decision:
 
     actions: Sequence[Action]
     at: int  # so many trials existed
-    unopposed: int  # so many new ones may be claimed as they are made
+    unopposed: int  # so many may be claimed as new ones are made
+
+    def lost(self, terms: Terms) -> bool:
+        """Whether it wants something to be proposed, and others were faster the last time."""
+        return terms.batch > 1 and any(isinstance(a, Fill) for a in self.actions)
 
     @property
     def closing(self) -> str | None:
@@ -236,20 +242,32 @@ def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
     return Decision(actions, ledger.study.count, _unopposed(ledger, actions, ledger.now))
 
 
-def settle(book: Book, staff: Staff, terms: Terms, going_on: bool) -> tuple[Decision, Settled]:
-    """Record the trials that have ended, and make the next plan. What that wants to be proposed is proposed in the same
-    transaction, where the strategy is quick and the search goes on."""
-    crew, plans = staff.crew, list[Decision]()
-    if not crew.endings:
-        return decide(book, crew.room(), staff.clock.now(), terms), NOTHING
-    endings, crew.endings = crew.endings, []
-    fills = going_on and book.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
+def stock(book: Book) -> int:
+    """How many very short trials may be claimed ahead, to be recorded together: none where what comes of one decides about
+    the next, whether it is proposed, goes on or can be paid."""
+    spec = book.spec
+    if spec.stopping or not spec.budget.countable or book.pace == math.inf or book.learns:
+        return 0
+    return min(STOCK, int(BRIEF / book.pace))
 
-    def then() -> tuple[Sequence[Proposal], Claim | None]:
-        decision = _decided(book.ledger, crew.room(), staff.clock.now(), terms)
+
+def settle(book: Book, staff: Staff, terms: Terms, going_on: bool) -> tuple[Decision, Settled]:
+    """Record the trials that have ended, and make the next plan. What that wants to be proposed is proposed and claimed in
+    the same transaction, where the strategy is quick and the search goes on."""
+    crew, plans = staff.crew, list[Decision]()
+    ahead = stock(book) if going_on else 0
+    endings = crew.take()
+    quick = going_on and book.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
+    if not endings:
+        decision = decide(book, crew.room(ahead), staff.clock.now(), terms)
+        if not (quick and decision.lost(terms)):
+            return decision, NOTHING
+
+    def then() -> tuple[Batches, Claim | None]:
+        decision = _decided(book.ledger, crew.room(ahead), staff.clock.now(), replace(terms, batch=1))
         plans.append(decision)
-        n = sum(a.n for a in decision.actions if isinstance(a, Fill)) if fills else 0
-        return (book.propose(n) if n else []), Claim(staff.name, staff.lease, decision.unopposed)
+        n = sum(a.n for a in decision.actions if isinstance(a, Fill)) if quick else 0
+        return book.batches(n), Claim(staff.name, staff.lease, decision.unopposed) if quick else None
 
     try:
         settled = book.settle(endings, then)
@@ -265,19 +283,21 @@ def carry_out(
     decision: Decision, book: Book, staff: Staff, terms: Terms, settled: Settled = NOTHING
 ) -> tuple[Terms, str | None]:
     """Do what the plan says; what the next plan needs to know, and why nothing more is to be started, if so."""
-    crew, closing, begun = staff.crew, decision.closing, 0
+    crew, closing, begun = staff.crew, decision.closing, len(settled.claimed)
+    for trial in settled.claimed:
+        crew.start(trial)
     for action in decision.actions:
         match action:
             case Fill(n):
-                known = len(book.ledger.told)
+                known, first = len(book.ledger.told), 0 if book.ledger.queued() else decision.unopposed
                 try:
-                    made = settled.made or book.fill(n, decision.at, Claim(staff.name, staff.lease, decision.unopposed))
+                    made = settled.made or book.fill(n, decision.at, Claim(staff.name, staff.lease, first))
                 except BudgetSpent:
                     closing = "budget"
                     continue
                 terms = replace(terms, exhausted=known if made is None else None, batch=_batch(terms.batch, made))
                 for trial in made or []:
-                    if trial.state is State.RUNNING:
+                    if trial.state is State.RUNNING and not settled.made:
                         crew.start(trial)
                         begun += 1
             case Start(n):
@@ -299,9 +319,9 @@ def _batch(before: int, made: Sequence[Trial] | None) -> int:
 
 
 def _unopposed(ledger: Ledger, actions: Sequence[Action], now: float) -> int:
-    """How many new trials may be claimed as they are made: none while older ones wait, or have lost their worker."""
+    """How many trials may be claimed as new ones are made: none while a trial that has lost its worker goes before."""
     lost = any(t.lease_until is not None and t.lease_until <= now for t in ledger.running())
-    return 0 if lost or ledger.queued() else sum(a.n for a in actions if isinstance(a, Start))
+    return 0 if lost else sum(a.n for a in actions if isinstance(a, Start))
 
 
 @contextmanager

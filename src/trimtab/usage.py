@@ -41,6 +41,11 @@ class Budget:
     def unlimited(self) -> bool:
         return all(getattr(self, f.name) is None for f in fields(self))
 
+    @property
+    def countable(self) -> bool:
+        """Whether nothing but the number of trials is limited."""
+        return all(getattr(self, f.name) is None for f in fields(self) if f.name != "trials")
+
     def measured(self, used: "Cost") -> dict[str, tuple[float, float]]:
         """(used, limit) of each limit on what trials use, by its name."""
         all_used = {"cpu_hours": used.cpu / 3600, "gpu_hours": used.gpu / 3600, "cost": used.money, "kwh": used.energy}

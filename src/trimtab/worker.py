@@ -4,6 +4,7 @@ import logging
 import math
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,9 @@ __all__ = ["ActiveTrial", "Crew", "imported", "outcome_of", "told"]
 
 QUICK = 1.0  # seconds: reports of a trial that follow one another faster are written together
 SHORT = 0.1  # seconds: where trials are shorter, one is claimed ahead, so that no slot waits for the record
+BRISK = 0.005  # seconds: where trials are shorter, a transaction costs more than one of them, and several share one
+HELD = 0.05  # seconds of such trials that one transaction records
+STUCK = 1.0  # seconds after which what is held for others' sake is recorded, or given back, however long a trial takes
 
 _log = logging.getLogger(__name__)
 
@@ -116,10 +120,13 @@ class Crew:
         self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
-        self._ahead: list[Job] = []  # claimed, not launched yet: at most one
+        self._ahead: list[Job] = []  # claimed, not launched yet
         self._walls: deque[float] = deque(maxlen=8)  # of the last trials
         self._notes: dict[int, list[str]] = {}
         self.endings: list[Ending] = []  # of trials that have ended and are not recorded yet
+        self._since = 0.0  # when the first of them ended
+        self._moved = 0.0  # when a trial last ended or was begun
+        self._turn = threading.RLock()  # for what is held: endings, and jobs ahead
         self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
         self._referee = Referee(storage, study, spec_of, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
@@ -140,17 +147,22 @@ class Crew:
         self.running[trial.number], self._jobs[trial.number], self._notes[trial.number] = trial, job, []
         if self._renewal.ident is None:
             self._renewal.start()
+        self._moved = time.monotonic()
         if self._executor.free():
             self._executor.launch(job)
         else:
-            self._ahead.append(job)
+            with self._turn:
+                self._ahead.append(job)
 
-    def room(self) -> int:
-        """So many trials may be started: as many as there are free slots, and one ahead where several short ones run."""
-        free = self._executor.free()
+    def room(self, stock: int = 0) -> int:
+        """So many trials may be started: as many as there are free slots, one ahead where several short ones run, and up to
+        `stock` ahead where trials are so short that many take HELD together."""
+        free, known = self._executor.free(), len(self._walls)
+        full, mean = known == self._walls.maxlen, sum(self._walls) / known if known else math.inf
         several = len(self.running) + free > 1
-        short = len(self._walls) == self._walls.maxlen and max(self._walls) < SHORT
-        return free + (several and short) - len(self._ahead)
+        short = several and full and max(self._walls) < SHORT
+        many = min(stock, stock if full else 8 * known, int(HELD / max(mean, HELD / 1000))) if mean < BRISK else 0
+        return free + max(short, many) - len(self._ahead)
 
     def poll(self, wait: float) -> list[Trial]:
         """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have.
@@ -158,23 +170,52 @@ class Crew:
         Trials that are somebody else's now are killed, but only after a look at what they may have returned: it is kept.
         """
         self.collect(wait)
-        endings, self.endings = self.endings, []
-        return [trial for ending in endings if (trial := self._record(ending)) is not None]
+        return [trial for ending in self.take() if (trial := self._record(ending)) is not None]
+
+    def take(self) -> list[Ending]:
+        """The endings that are to be recorded: the caller's from now on."""
+        with self._turn:
+            endings, self.endings = self.endings, []
+            return endings
 
     def collect(self, wait: float) -> None:
-        """Wait up to `wait` seconds for trials to end: what is to be recorded of them is added to `endings`."""
+        """Wait up to `wait` seconds for trials to end: what is to be recorded of them is added to `endings`. Where trials
+        are claimed ahead it goes on with those, for up to HELD seconds, as long as nothing fails."""
+        self._collect(wait)
+        while self._ahead and self.endings and self._may_wait():
+            self._collect(min(wait, HELD))
+
+    def _may_wait(self) -> bool:
+        with self._turn:
+            good = all(e.outcome.state is State.DONE for e in self.endings)
+        return good and time.monotonic() - self._since < HELD
+
+    def _collect(self, wait: float) -> None:
         reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
         self._reaped = []
-        while self._ahead and self._executor.free():
-            self._executor.launch(self._ahead.pop(0))
+        while self._executor.free() and (job := self._next()) is not None:
+            self._executor.launch(job)
         if self._broken is not None:
             raise self._broken
         for job, how in reaped:
             if self._jobs.get(job.key[1]) is job and (ending := self._end(job, how)) is not None:
-                self.endings.append(ending)
+                self._hold(ending)
         for n, trial in [*self.running.items()]:
             if (n, trial.attempt) in self._lost:
                 self._drop(n)
+
+    def _next(self) -> Job | None:
+        """The next of the jobs that were claimed ahead."""
+        with self._turn:
+            self._moved = time.monotonic()
+            return self._ahead.pop(0) if self._ahead else None
+
+    def _hold(self, ending: Ending) -> None:
+        with self._turn:
+            self._moved = time.monotonic()
+            if not self.endings:
+                self._since = self._moved
+            self.endings.append(ending)
 
     def cancel(self, number: int) -> Cost:
         """End a trial's process; what it has used. What becomes of the trial is the caller's to record."""
@@ -188,25 +229,39 @@ class Crew:
     def _drop(self, number: int) -> None:
         """End a trial's job. One that was not launched yet has nothing to say, and is forgotten."""
         job = self._jobs[number]
-        if job in self._ahead:
-            self._ahead.remove(job)
+        with self._turn:
+            waits = job in self._ahead
+            if waits:
+                self._ahead.remove(job)
+        if waits:
             self._forget(number)
         else:
             self._executor.kill(job)
 
     def release(self) -> None:
         """End all processes and give their trials back to the queue; those that have just ended keep their results."""
+        self._give_back_ahead()
         try:
             self.poll(0.0)
         except TrimtabError as error:  # the store fails: what ended is run again
             _log.warning("trials that have ended could not be recorded: %s", error)
         for number, trial in list(self.running.items()):
             used = self.cancel(number)
-            try:
-                self._requeue(trial, INTERRUPTED, used)
-            except TrimtabError as error:  # its lease will run out
-                _log.warning("trial %s could not be given back: %s", number, error)
+            self._return(trial, used)
         self._executor.reap()
+
+    def _give_back_ahead(self) -> None:
+        """Give trials that were claimed ahead back to the queue."""
+        while (job := self._next()) is not None:
+            trial = self.running[job.key[1]]
+            self._forget(trial.number)
+            self._return(trial, Cost())
+
+    def _return(self, trial: Trial, used: Cost) -> None:
+        try:
+            self._requeue(trial, INTERRUPTED, used)
+        except TrimtabError as error:  # its lease will run out
+            _log.warning("trial %s could not be given back: %s", trial.number, error)
 
     def close(self) -> None:
         """Renew no more leases."""
@@ -276,9 +331,24 @@ class Crew:
         for kept in (self.running, self._jobs, self._notes):
             kept.pop(number, None)
 
+    def _unburden(self) -> None:
+        """Record what has ended and give back what is ahead, where a long trial has kept the main thread or all slots since."""
+        with self._turn:
+            stuck = bool(self._ahead or self.endings) and time.monotonic() - self._moved > STUCK
+            endings = self.take() if stuck else []
+        if stuck:
+            self._give_back_ahead()
+        for ending in endings:
+            try:
+                self._record(ending)
+            except TrimtabError as error:
+                _log.warning("the result of trial %s could not be recorded yet: %s", ending.trial.number, error)
+                self._hold(ending)
+
     def _renew(self) -> None:
         """Renew the leases of all running trials, also while an inline objective blocks the main thread."""
         while not self._closed.wait(self._lease / 3):
+            self._unburden()
             for number, trial in list(self.running.items()):
                 try:
                     self._referee.renew(trial, self._lease)

@@ -377,7 +377,7 @@ def test_settle_finishes_and_enqueues_what_follows(store, study, clock):
 
     def then(changes):
         seen.append(changes)
-        return [proposal(7), proposal(8)], Claim("worker", 15.0, 1)
+        return [[proposal(7), proposal(8)]], Claim("worker", 15.0, 1)
 
     reports = [Report(0, 1, 1.0, {"loss": 0.7}, 1000.5)]
     clock.now += 2
@@ -399,7 +399,7 @@ def test_settle_finishes_and_enqueues_what_follows(store, study, clock):
 def test_settle_keeps_the_ends_whatever_follows(store):
     study = store.create(changed(SPEC, budget=Budget(trials=2))).id
     first, second = running(store, study), running(store, study)
-    full = store.settle(study, [Ending(first, DONE)], 0, lambda _: ([proposal(1)], None))
+    full = store.settle(study, [Ending(first, DONE)], 0, lambda _: ([[proposal(1)]], None))
     assert isinstance(full.error, BudgetSpent)
 
     def broken(_):

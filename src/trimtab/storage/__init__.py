@@ -46,16 +46,18 @@ class Ending:
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of endings (None where the lease was lost), the trials that were enqueued with them, and what kept those
-    from being enqueued (the ends are recorded nevertheless)."""
+    """What became of endings (None where the lease was lost), the trials that were enqueued with them, those that were
+    claimed, and what kept others from being enqueued (the ends are recorded nevertheless)."""
 
     ended: Sequence[Trial | None]
     made: Sequence[Trial] = ()
+    claimed: Sequence[Trial] = ()
     error: Exception | None = None
 
 
-Then = Callable[[Changes], tuple[Sequence[Proposal], "Claim | None"]]
-"""From what changed to what is to be enqueued because of it, and claimed."""
+Then = Callable[[Changes], tuple[Sequence[Sequence[Proposal]], "Claim | None"]]
+"""From what changed to the batches that are to be enqueued because of it, each when those before it exist, and to how many
+trials are claimed: search trials that wait, then new ones."""
 
 
 class Storage(Protocol):
@@ -123,7 +125,7 @@ class Storage(Protocol):
         ...
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
-        """`finish` for several trials of a study and `enqueue` for what follows from that, in one transaction.
+        """`finish` for several trials of a study, `enqueue` for what follows from that and `claim`, in one transaction.
 
         `then` is told what changed after `since`, these ends included, while nobody else can change the study: it should be
         quick. It is asked again when the transaction has to be repeated; what it raises comes back in Settled.error.

@@ -29,12 +29,7 @@ def _text(
 
 def rows(connection: Connection, statement: ClauseElement, values: Values) -> list[dict[str, Any]]:
     """What a SELECT finds."""
-    cursor = _run(connection, statement, [values])
-    try:
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    finally:
-        cursor.close()
+    return _found(_run(connection, statement, [values]))
 
 
 def table(connection: Connection, statement: ClauseElement, values: Values) -> list[tuple[Any, ...]]:
@@ -56,17 +51,32 @@ def write(connection: Connection, statement: ClauseElement, *values: Values) -> 
         cursor.close()
 
 
-def write_all(connection: Connection, writes: Sequence[tuple[ClauseElement, Sequence[Values]]]) -> None:
-    """Carry several statements out, in order: sent together where the driver can."""
+def exchange(
+    connection: Connection,
+    writes: Sequence[tuple[ClauseElement, Sequence[Values]]],
+    looks: Sequence[tuple[ClauseElement, Values]],
+) -> list[list[dict[str, Any]]]:
+    """Carry statements out, in order, and return what each SELECT finds after them: sent together where the driver can."""
     driver: Any = connection.connection.dbapi_connection
+    several = len(writes) + len(looks) > 1
     try:
-        with driver.pipeline() if len(writes) > 1 and hasattr(driver, "pipeline") else nullcontext():
+        with driver.pipeline() if several and hasattr(driver, "pipeline") else nullcontext():
             for statement, values in writes:
                 write(connection, statement, *values)
+            cursors = [_run(connection, statement, [values]) for statement, values in looks]
+        return [_found(cursor) for cursor in cursors]
     except DBAPIError:
         raise
     except Exception as error:  # the answer to one of them came when all were sent
         raise _translated(connection, "several statements", error) from None
+
+
+def _found(cursor: Any) -> list[dict[str, Any]]:
+    try:
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    finally:
+        cursor.close()
 
 
 def _run(connection: Connection, statement: ClauseElement, values: Sequence[Values]) -> Any:

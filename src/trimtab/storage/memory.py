@@ -83,6 +83,12 @@ class _Transaction:
         row = self._tables.trials[study].get(number)
         return None if row is None else rows.trial_of(row)
 
+    def endings(
+        self, study: int, numbers: Sequence[int]
+    ) -> tuple[StudyRecord | None, dict[int, tuple[Trial, list[Report]]]]:
+        found = {number: trial for number in numbers if (trial := self.trial(study, number)) is not None}
+        return self.study(study), {n: (trial, self.reports(study, n)) for n, trial in found.items()}
+
     def open_trials(self, study: int) -> list[Trial]:
         return [rows.trial_of(self._tables.trials[study][n]) for n in sorted(self._tables.open[study])]
 
@@ -254,11 +260,9 @@ class Memory:
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
         with self._lock:
-            ended = []
-            for e in endings:
-                with self._transaction() as tx:  # the next one reads what it has written
-                    ended.append(operations.finish(tx, e.trial, e.outcome, e.reports))
             with self._transaction() as tx:
+                ended = operations.finish_all(tx, study, endings)
+            with self._transaction() as tx:  # reads what the other one has written
                 return operations.follow(tx, study, ended, since, then)
 
     def revise(self, study: int, change: Change) -> StudyRecord:

@@ -57,10 +57,16 @@ def enqueue(
     tx: Transaction, study: int, proposals: Sequence[Proposal], at: int, seen: int, claim: Claim | None
 ) -> list[Trial]:
     """See Storage.enqueue."""
-    row = known(tx, study)
+    return _enqueue(tx, known(tx, study), proposals, at, seen, claim)[1]
+
+
+def _enqueue(
+    tx: Transaction, row: StudyRecord, proposals: Sequence[Proposal], at: int, seen: int, claim: Claim | None
+) -> tuple[StudyRecord, list[Trial]]:
+    """The study's row after the proposals, and the trials that they become."""
     rules.admit(row, proposals, at)
     if not proposals:
-        return []
+        return row, []
     batch, position = len(proposals), row.position + 1
     trials = [
         rules.queued(row, at + i, p, seen=seen, at=at, batch=batch, now=tx.now, position=position)
@@ -68,11 +74,11 @@ def enqueue(
     ]
     wanted = sum(t.purpose is Purpose.SEARCH for t in trials)
     row = replace(row, count=row.count + len(trials), reserved=row.reserved + wanted)
-    record(tx, row, [rules.enqueue_entry(trials)])
+    row = record(tx, row, [rules.enqueue_entry(trials)])
     if claim is not None and row.state is StudyState.OPEN:
         trials[: claim.n] = [rules.taken(t, claim.worker, tx.now, claim.lease) for t in trials[: claim.n]]
     tx.add_trials(trials)
-    return trials
+    return row, trials
 
 
 def record(tx: Transaction, study: StudyRecord, entries: Sequence[Entry]) -> StudyRecord:
@@ -122,7 +128,7 @@ def _abandoned(tx: Transaction, found: Trial) -> bool:
     if lost < MAX_ATTEMPTS:
         return False
     text = f"its worker went silent or was killed in {lost} attempts; look at the workers' machines and memory"
-    _end(tx, study, trial, Outcome(State.FAILED, reason=Reason.LOST, error=text))
+    _end(tx, study, trial, Outcome(State.FAILED, reason=Reason.LOST, error=text), tx.reports(study.id, trial.number))
     return True
 
 
@@ -149,48 +155,86 @@ def lost(trial: Trial) -> str:
 
 def finish(tx: Transaction, trial: Trial, outcome: Outcome, reports: Sequence[Report]) -> Trial | None:
     """See Storage.finish; None when the lease was lost (raise it after the commit)."""
-    study = tx.study(trial.study)
-    row = None if study is None else tx.trial(trial.study, trial.number)
-    if study is None or row is None:
-        return None
-    if row.state is State.RUNNING and row.attempt == trial.attempt:
-        return _end(tx, study, row, outcome, reports)
-    study = record(tx, rules.charged(study, row, outcome.cost), [rules.late_entry(trial, outcome)])
-    tx.save_trial(row, replace(row, revision=study.position))
-    return None
+    (ended,) = finish_all(tx, trial.study, [Ending(trial, outcome, reports)])
+    return ended
+
+
+def finish_all(tx: Transaction, study: int, endings: Sequence[Ending]) -> list[Trial | None]:
+    """End trials of one study, each by an event of its own; None where the lease was lost."""
+    row, found = tx.endings(study, [e.trial.number for e in endings])
+    ended: list[Trial | None] = []
+    for e in endings:
+        number = e.trial.number
+        if row is None or number not in found:
+            ended.append(None)
+            continue
+        before, written = found[number]
+        if before.state is State.RUNNING and before.attempt == e.trial.attempt:
+            row, after = _end(tx, row, before, e.outcome, written, e.reports)
+            ended.append(after)
+        else:
+            row = record(tx, rules.charged(row, before, e.outcome.cost), [rules.late_entry(e.trial, e.outcome)])
+            after = replace(before, revision=row.position)
+            tx.save_trial(before, after)
+            ended.append(None)
+        found[number] = (after, written)
+    return ended
 
 
 def settle(tx: Transaction, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
     """See Storage.settle."""
-    return follow(tx, study, [finish(tx, e.trial, e.outcome, e.reports) for e in endings], since, then)
+    return follow(tx, study, finish_all(tx, study, endings), since, then)
 
 
 def follow(tx: Transaction, study: int, ended: Sequence[Trial | None], since: int, then: Then) -> Settled:
-    """The second half of `settle`: enqueue what follows from the ends."""
+    """The second half of `settle`: enqueue and claim what follows from the ends."""
     changes = tx.changes(study, since)
     try:
-        proposals, claim = then(changes)
+        batches, claim = then(changes)
     except Exception as error:  # of a strategy: the results are kept first
         return Settled(ended, error=error)
-    if not proposals:  # nothing to be admitted: the study may have been cancelled meanwhile
-        return Settled(ended)
+    row, made, claimed = changes.study, list[Trial](), list[Trial]()
+    if claim is not None and row.state is StudyState.OPEN:
+        claimed = _claim_waiting(tx, changes.trials, claim)
+        claim = replace(claim, n=claim.n - len(claimed))
     try:
-        return Settled(ended, enqueue(tx, study, proposals, changes.study.count, changes.study.position, claim))
+        for batch in batches:
+            row, fresh = _enqueue(tx, row, batch, row.count, row.position, claim)
+            made += fresh
+            taken = [t for t in fresh if t.state is State.RUNNING]
+            claimed += taken
+            claim = claim and replace(claim, n=claim.n - len(taken))
     except TrimtabError as error:  # no room, and nothing was written for it
-        return Settled(ended, error=error)
+        return Settled(ended, made, claimed, error)
+    return Settled(ended, made, claimed)
 
 
-def _end(tx: Transaction, study: StudyRecord, trial: Trial, outcome: Outcome, last: Sequence[Report] = ()) -> Trial:
-    """Write a trial's last reports and end it by a `finish` event."""
-    fresh, written = _last(trial, last), tx.reports(study.id, trial.number)
+def _claim_waiting(tx: Transaction, trials: Sequence[Trial], claim: Claim) -> list[Trial]:
+    """Claim the first search trials that wait, unless somebody else is just taking them."""
+    waiting = [t for t in trials if t.state is State.QUEUED and t.purpose is Purpose.SEARCH]
+    first = sorted(waiting, key=lambda t: (-t.priority, t.number))[: claim.n]
+    taken = [(t, rules.taken(t, claim.worker, tx.now, claim.lease)) for t in first]
+    return [after for before, after in taken if tx.swap_trial(before, after)]
+
+
+def _end(
+    tx: Transaction,
+    study: StudyRecord,
+    trial: Trial,
+    outcome: Outcome,
+    written: Sequence[Report],
+    last: Sequence[Report] = (),
+) -> tuple[StudyRecord, Trial]:
+    """Write a trial's last reports and end it by a `finish` event; the study's row and the trial after that."""
+    fresh = _last(trial, last)
     if fresh:
         tx.write_reports(trial, fresh, new=not written)
     reports = {(r.attempt, float(r.step)): r for r in [*written, *fresh]}
     after, sealed = rules.end(trial, outcome, [*reports.values()], tx.now, study.position + 1, study.spec.fidelity)
     study = rules.released(rules.charged(study, after, after.cost), [after])
-    record(tx, study, [Entry("finish", trial.number, rules.finish_body(after, sealed))])
+    study = record(tx, study, [Entry("finish", trial.number, rules.finish_body(after, sealed))])
     tx.save_trial(trial, after)
-    return after
+    return study, after
 
 
 def cancel(

@@ -140,6 +140,7 @@ _TRIAL: Mapping[str, _Column] = {
     "told": _optional(_WHOLE),
     "revision": _WHOLE,
 }
+_CHANGING = ("study", "number", "revision", "state", "attempt", "worker", "lease_until", "started")
 _STUDY: Mapping[str, _Column] = {
     "id": _WHOLE,
     "uid": _TEXT,
@@ -160,6 +161,7 @@ _REPORT: Mapping[str, _Column] = {
     "metrics": _JSON,
     "at": _REAL,
 }
+_WRITTEN = {**_REPORT, "written": _WHOLE}
 _EVENT: Mapping[str, _Column] = {
     "position": _WHOLE,
     "kind": _TEXT,
@@ -179,17 +181,18 @@ def _write(record: object, columns: Mapping[str, _Column]) -> Row:
     return {name: column.write(getattr(record, name)) for name, column in columns.items()}
 
 
-def _read(row: Mapping[Any, Any], columns: Mapping[str, _Column], what: str) -> dict[str, Any]:
-    values = {}
-    for name, column in columns.items():
-        try:
+def _read(row: Mapping[Any, Any], columns: Mapping[str, _Column], what: Callable[[], str]) -> dict[str, Any]:
+    name = ""
+    try:
+        values = {}
+        for name, column in columns.items():
             values[name] = column.read(row[name])
-        except (ValueError, TypeError, KeyError, AttributeError, UserError) as error:
-            raise Damaged(
-                f"{what}: its column {name!r} cannot be read ({error}); the row was changed outside Trimtab, "
-                "restore the store from a backup"
-            ) from None
-    return values
+        return values
+    except (ValueError, TypeError, KeyError, AttributeError, UserError) as error:
+        raise Damaged(
+            f"{what()}: its column {name!r} cannot be read ({error}); the row was changed outside Trimtab, "
+            "restore the store from a backup"
+        ) from None
 
 
 def trial_row(trial: Trial) -> Row:
@@ -202,8 +205,11 @@ def difference(before: Trial, after: Trial) -> Row:
     return {name: _TRIAL[name].write(b) for name, a, b in pairs if a is not b and a != b}
 
 
-def trial_of(row: Mapping[Any, Any]) -> Trial:
-    return Trial(**_read(row, _TRIAL, f"trial {row['number']} of study {row['study']}"))
+def trial_of(row: Mapping[Any, Any], known: Trial | None = None) -> Trial:
+    """The trial of a row; `known` itself where that is what it says: nothing but events and leases change a trial."""
+    if known is not None and all(row[name] == getattr(known, name) for name in _CHANGING):
+        return known
+    return Trial(**_read(row, _TRIAL, lambda: f"trial {row['number']} of study {row['study']}"))
 
 
 def study_row(study: StudyRecord) -> Row:
@@ -213,7 +219,7 @@ def study_row(study: StudyRecord) -> Row:
 
 
 def study_of(row: Mapping[Any, Any]) -> StudyRecord:
-    study = StudyRecord(**_read(row, _STUDY, f"study {row['id']} ({row['name']})"))
+    study = StudyRecord(**_read(row, _STUDY, lambda: f"study {row['id']} ({row['name']})"))
     if row["active"] != (None if study.state is StudyState.ARCHIVED else study.name):
         raise Damaged(
             f"study {study.id} ({study.name}): its column 'active' is {row['active']!r}, which does not fit its name and "
@@ -227,10 +233,8 @@ def report_row(report: Report) -> Row:
 
 
 def report_of(row: Mapping[Any, Any]) -> Report:
-    values = _read(
-        row, {**_REPORT, "written": _WHOLE}, f"trial {row['number']}, attempt {row['attempt']}, report at {row['step']}"
-    )
-    return Report(**values)
+    what = lambda: f"trial {row['number']}, attempt {row['attempt']}, report at {row['step']}"  # noqa: E731
+    return Report(**_read(row, _WRITTEN, what))
 
 
 def event_row(event: Event) -> Row:
@@ -238,12 +242,12 @@ def event_row(event: Event) -> Row:
 
 
 def event_of(row: Mapping[Any, Any]) -> Event:
-    return Event(**_read(row, _EVENT, f"event {row['position']} ({row['kind']})"))
+    return Event(**_read(row, _EVENT, lambda: f"event {row['position']} ({row['kind']})"))
 
 
 def actor_of(row: Mapping[Any, Any]) -> tuple[int, tuple[str, str]]:
     """(position, (salt, name)) of who made an event."""
-    values = _read(row, _ACTOR, f"event {row['position']}, its actor")
+    values = _read(row, _ACTOR, lambda: f"event {row['position']}, its actor")
     return values["position"], (values["salt"], values["text"])
 
 

@@ -56,6 +56,7 @@ class Sql:
         self._clock = clock
         self._database = locate(url, timeout)
         self.url = self._database.url
+        self._open: dict[int, Mapping[int, Trial]] = {}  # the open trials of studies, as they were last read
         self._away = (-math.inf, 0.0)  # when waiting for the database ended, and how long it had taken
         self._begin()
         try:
@@ -134,7 +135,7 @@ class Sql:
             done.clear()
             with self._writing() as connection:
                 now, ticket = self._database.ticket(connection)
-                tx = SqlTransaction(connection, self._now(now), self._grace())
+                tx = SqlTransaction(connection, self._now(now), self._grace(), self._open)
                 result = work(tx)
                 tx.flush()
                 done.append((ticket, tx, result))
@@ -142,7 +143,7 @@ class Sql:
         self._patiently(step)
         _, tx, result = done[0]
         if tx.heads and self._database.witness is not None:
-            witness.append(self._database.witness, tx.heads)
+            witness.append(self._database.witness, [(uid, *head) for uid, head in tx.heads.items()])
         return result
 
     def _now_of(self, connection: Connection) -> float:
@@ -201,7 +202,9 @@ class Sql:
         return ended
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
-        return self._write(lambda tx: operations.settle(tx, study, endings, since, then))
+        settled, tx = self._write(lambda tx: (operations.settle(tx, study, endings, since, then), tx))
+        self._open[study] = tx.open
+        return settled
 
     def revise(self, study: int, change: Change) -> StudyRecord:
         return self._write(lambda tx: revisions.revise(tx, study, change))
@@ -211,7 +214,8 @@ class Sql:
             record = compiled.rows(connection, _STUDY, {"study": study})
             if not record:
                 raise StudyNotFound(operations.unknown(study))
-            return Changes(rows.study_of(record[0]), touched(connection, study, since), self._now_of(connection))
+            found = touched(connection, study, since, known=self._open.get(study) if since else None)
+            return Changes(rows.study_of(record[0]), found, self._now_of(connection))
 
         return self._read(look)
 

@@ -1,6 +1,6 @@
 """One writing transaction on an SQL database: the statements behind `transaction.Transaction`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import ClauseElement
 
 from ..errors import StudyNotFound
-from ..records import Changes, Event, Purpose, Report, State, StudyRecord, StudyState, Trial
+from ..records import OPEN, Changes, Event, Purpose, Report, State, StudyRecord, StudyState, Trial
 from . import compiled, rows
 from .rules import Actor
 from .tables import events, is_open, private, reports, studies, trials
@@ -40,7 +40,9 @@ _SELECT_STUDY = select(studies).where(studies.c.id == _STUDY).with_for_update()
 _SELECT_TRIAL = select(trials).where(_KEY).with_for_update()
 _SELECT_OPEN = select(trials).where(trials.c.study == _STUDY, is_open).order_by(trials.c.number).with_for_update()
 _TOUCHED = select(trials).where(trials.c.study == _STUDY, trials.c.revision > bindparam("since"))
-_OPEN = select(trials).where(trials.c.study == _STUDY, is_open)
+_OLDER = select(trials).where(
+    trials.c.study == _STUDY, is_open, trials.c.revision + 0 <= bindparam("since")
+)  # not by revision
 _SELECT_REPORTS = select(reports).where(_OF_TRIAL)
 _SELECT_NEWER = (
     select(reports)
@@ -58,6 +60,23 @@ _UPDATE_STUDY = update(studies).where(studies.c.id == _STUDY)
 _UPDATE_TRIAL = update(trials).where(_KEY)
 _UPDATE_HELD = update(trials).where(_HELD)
 _DELETE_STEP = delete(reports).where(_OF_TRIAL, reports.c.attempt == _ATTEMPT, reports.c.step == bindparam("of_step"))
+
+
+@cache
+def _select_endings(n: int) -> tuple[Select[Any], Select[Any]]:
+    """n trials of a study, held, and their reports."""
+    wanted: list[BindParameter[int]] = [bindparam(name) for name in _numbers([0] * n)]
+    of_study = trials.c.study == _STUDY, trials.c.number.in_(wanted)
+    return (
+        select(trials).where(*of_study).with_for_update(),
+        select(reports).where(reports.c.study == _STUDY, reports.c.number.in_(wanted)),
+    )
+
+
+def _numbers(numbers: Sequence[int]) -> dict[str, int]:
+    """Numbers by the names of their parameters; the last is repeated up to a power of two, so that statements are few."""
+    n = 1 << (len(numbers) - 1).bit_length()
+    return {f"of_number_{i}": numbers[min(i, len(numbers) - 1)] for i in range(n)}
 
 
 @cache
@@ -83,40 +102,64 @@ def _select_claimable(one: bool, purposes: bool) -> Select[Any]:
     )
 
 
-def touched(connection: Connection, study: int, since: int) -> list[Trial]:
-    """Trials that events after position `since` touched, and all open ones, by number."""
-    found = compiled.rows(connection, _TOUCHED, {"of_study": study, "since": since})
+Writes = Sequence[tuple[ClauseElement, Sequence[compiled.Values]]]
+
+
+def touched(
+    connection: Connection, study: int, since: int, writes: Writes = (), known: Mapping[int, Trial] | None = None
+) -> list[Trial]:
+    """Trials that events after position `since` touched, and all open ones, by number; after some writes. Those that are
+    known as they are need not be parsed."""
+    looks: list[tuple[ClauseElement, compiled.Values]] = [(_TOUCHED, {"of_study": study, "since": since})]
     if since:  # apart: each has its index
-        opened = compiled.rows(connection, _OPEN, {"of_study": study})
-        found += [row for row in opened if row["revision"] <= since]
-    return sorted(map(rows.trial_of, found), key=lambda t: t.number)
+        looks.append((_OLDER, {"of_study": study, "since": since}))
+    found = [row for rows_ in compiled.exchange(connection, writes, looks) for row in rows_]
+    last = known or {}
+    return sorted((rows.trial_of(row, last.get(row["number"])) for row in found), key=lambda t: t.number)
 
 
 class SqlTransaction:
-    """Statements of one transaction. grace: seconds for which a lease is honoured after it ran out. heads: (uid, position,
+    """Statements of one transaction. grace: seconds for which a lease is honoured after it ran out. heads: uid -> (position,
     hash) of the chains that it has continued."""
 
-    def __init__(self, connection: Connection, now: float, grace: float = 0.0) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        now: float,
+        grace: float = 0.0,
+        known: Mapping[int, Mapping[int, Trial]] | None = None,
+    ) -> None:
         self.now = now
         self._grace = grace
         self.connection = connection
-        self.heads: list[tuple[str, int, str]] = []
+        self.heads: dict[str, tuple[int, str]] = {}
         self._studies: dict[int, StudyRecord] = {}  # rows that are held, as they are to be
         self._unsaved: set[int] = set()
-        self._writes: list[tuple[ClauseElement, Sequence[compiled.Values]]] = []  # not yet sent
+        self._known = known or {}  # open trials by study and number, as they were last read
+        self.open: Mapping[int, Trial] = {}  # those of the study whose changes it has read
+        self._reported: dict[int, int] = {}  # how often reports were written, by study
+        self._writes: dict[tuple[ClauseElement, tuple[str, ...]], list[compiled.Values]] = {}  # not yet sent
+        self._saved: dict[tuple[int, int], Trial] = {}  # by study and number: trials that they save
 
     def _all(self, statement: ClauseElement, **values: Any) -> Sequence[Any]:
-        self._send()
-        return compiled.rows(self.connection, statement, values)
+        (found,) = compiled.exchange(self.connection, self._due(), [(statement, values)])
+        return found
 
     def _later(self, statement: ClauseElement, *values: compiled.Values) -> None:
-        """Carry it out before the next look, or at the end: what is sent together costs one round trip."""
-        self._writes.append((statement, values))
+        """Carry it out before the next look, or at the end: what is sent together costs one round trip, and one statement
+        does what it can for all of its rows."""
+        for v in values:
+            self._writes.setdefault((statement, tuple(v)), []).append(v)
+
+    def _due(self) -> Writes:
+        """What is to be sent now."""
+        due = [(statement, values) for (statement, _), values in self._writes.items()]
+        self._writes, self._saved = {}, {}
+        return due
 
     def _send(self) -> None:
-        writes, self._writes = self._writes, []
-        if writes:
-            compiled.write_all(self.connection, writes)
+        if self._writes:
+            compiled.exchange(self.connection, self._due(), [])
 
     def named(self, name: str) -> StudyRecord | None:
         found = self._all(_SELECT_NAMED, of_name=name)
@@ -134,12 +177,37 @@ class SqlTransaction:
         record = self.study(study)
         if record is None:
             raise StudyNotFound(f"study number {study} is not in this store")
-        self._send()
-        return Changes(record, touched(self.connection, study, since), self.now)
+        saved = {t.number: t for t in self._saved.values() if t.study == study}
+        found = touched(self.connection, study, since, self._due(), {**self._known.get(study, {}), **saved})
+        self.open = {t.number: t for t in found if t.state in OPEN}
+        return Changes(record, found, self.now)
 
     def trial(self, study: int, number: int) -> Trial | None:
         found = self._all(_SELECT_TRIAL, of_study=study, of_number=number)
         return rows.trial_of(found[0]) if found else None
+
+    def endings(
+        self, study: int, numbers: Sequence[int]
+    ) -> tuple[StudyRecord | None, dict[int, tuple[Trial, list[Report]]]]:
+        if not numbers:
+            return self.study(study), {}
+        which = {"of_study": study, **_numbers(numbers)}
+        select_trials, select_reports = _select_endings(len(which) - 1)
+        looks: list[tuple[ClauseElement, compiled.Values]] = [
+            (_SELECT_STUDY, {"of_study": study}),
+            (select_trials, which),
+            (select_reports, which),
+            (_SELECT_LAST, {"of_study": study}),
+        ]
+        record, ended, written, (last,) = compiled.exchange(self.connection, self._due(), looks)
+        if not record:
+            return None, {}
+        self._studies.setdefault(study, rows.study_of(record[0]))
+        self._reported.setdefault(study, last["last"])
+        found = {t.number: (t, list[Report]()) for t in map(rows.trial_of, ended)}
+        for report in map(rows.report_of, written):
+            found[report.number][1].append(report)
+        return self._studies[study], found
 
     def open_trials(self, study: int) -> list[Trial]:
         return [rows.trial_of(row) for row in self._all(_SELECT_OPEN, of_study=study)]
@@ -190,6 +258,9 @@ class SqlTransaction:
 
     def save_trial(self, before: Trial, after: Trial) -> None:
         key = {"of_study": before.study, "of_number": before.number}
+        if (before.study, before.number) in self._saved:  # the order of its changes counts
+            self._send()
+        self._saved[before.study, before.number] = after
         self._later(_UPDATE_TRIAL, {**rows.difference(before, after), **key})
 
     def swap_trial(self, before: Trial, after: Trial) -> bool:
@@ -213,22 +284,25 @@ class SqlTransaction:
 
     def write_reports(self, trial: Trial, added: Sequence[Report], new: bool = False) -> None:
         of_trial = {"of_study": trial.study, "of_number": trial.number, "of_attempt": trial.attempt}
-        (last,) = (row["last"] for row in self._all(_SELECT_LAST, of_study=trial.study))
+        if trial.study not in self._reported:
+            (last,) = self._all(_SELECT_LAST, of_study=trial.study)
+            self._reported[trial.study] = last["last"]
         made: list[dict[str, Any]] = [
             {
                 **rows.report_row(replace(report, number=trial.number, attempt=trial.attempt)),
                 "study": trial.study,
                 "written": written,
             }
-            for written, report in enumerate(added, start=last + 1)
+            for written, report in enumerate(added, start=self._reported[trial.study] + 1)
         ]
+        self._reported[trial.study] += len(made)
         if not new:
             self._later(_DELETE_STEP, *({**of_trial, "of_step": row["step"]} for row in made))
         self._later(_INSERT_REPORTS, *made)
 
     def add_events(self, study: StudyRecord, added: Sequence[Event]) -> None:
         self._later(_INSERT_EVENTS, *({"study": study.id, **rows.event_row(e)} for e in added))
-        self.heads.append((study.uid, study.position, study.head))
+        self.heads[study.uid] = (study.position, study.head)
 
     def add_actors(self, study: int, actors: Sequence[tuple[int, Actor]]) -> None:
         made = [{"study": study, "position": p, "salt": actor.salt, "text": actor.name} for p, actor in actors]

@@ -22,6 +22,12 @@ class Transaction(Protocol):
 
     def trial(self, study: int, number: int) -> Trial | None: ...
 
+    def endings(
+        self, study: int, numbers: Sequence[int]
+    ) -> tuple[StudyRecord | None, dict[int, tuple[Trial, list[Report]]]]:
+        """The study's row, held, and those of these trials that there are, with their reports: what ends them."""
+        ...
+
     def open_trials(self, study: int) -> list[Trial]: ...
 
     def changes(self, study: int, since: int) -> Changes:

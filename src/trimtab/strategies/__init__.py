@@ -130,6 +130,12 @@ class Strategy(Protocol[S]):
         ...
 
 
+def learns(made: Strategy[Any]) -> bool:
+    """Whether results matter to its proposals. One that says `learns = False` proposes the same whether a point was told,
+    with whatever result, or is pending: so it may propose before results are known."""
+    return bool(getattr(made, "learns", True))
+
+
 @runtime_checkable
 class Judge(Protocol):
     """A strategy that can say how good a point is by its own measure: for a replay on another kind of machine."""

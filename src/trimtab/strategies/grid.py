@@ -18,6 +18,7 @@ class Grid:
     name: str = "grid"
     version: str = "1"
     honours: ClassVar[frozenset[str]] = frozenset()
+    learns: ClassVar[bool] = False
 
     def init(self, problem: Problem) -> History:
         """Raises SpecError if the space is infinite."""

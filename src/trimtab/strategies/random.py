@@ -25,6 +25,7 @@ class Random:
     name: str = "random"
     version: str = "1"
     honours: ClassVar[frozenset[str]] = frozenset()
+    learns: ClassVar[bool] = False
 
     def init(self, problem: Problem) -> Told:
         return Told(problem, Tally())

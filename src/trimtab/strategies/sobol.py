@@ -16,6 +16,7 @@ class Sobol:
     name: str = "sobol"
     version: str = "1"
     honours: ClassVar[frozenset[str]] = frozenset()
+    learns: ClassVar[bool] = False
 
     def init(self, problem: Problem) -> History:
         return History.start(problem)
