@@ -58,6 +58,7 @@ class Book:
         self.ledger = self._opened()
         self.checkpoints = Checkpoints(storage.url, self.ledger.study.uid)
         self._paces = deque[float](maxlen=8)  # seconds that the last proposals took
+        self.moved = False  # whether this process has changed the record since the ledger last read it
         self._torn = False  # whether the ledger has half of some changes
 
     @property
@@ -69,6 +70,7 @@ class Book:
         with self.turn:
             if self._torn:  # Ctrl-C in the middle of it: begin again
                 self.ledger = self._opened()
+            self.moved = False
             changes = self.storage.trials(self.study, since=self.ledger.study.position)
             self._torn = True
             self.ledger.absorb(changes)
@@ -107,12 +109,14 @@ class Book:
     def batches(self, n: int) -> list[list[Proposal]]:
         """The next n proposals as they are to be enqueued: one by one where the strategy does not learn, so that they are
         the same however many are made at once; else together."""
+        if not n:
+            return []
         if self.learns:
-            return [self.propose(n)] if n else []
+            return [self.propose(n)]
         with self.turn:
             began = time.perf_counter()
             made = engine.suggest_each(self.spec, self._fold(), self._pending(), self.ledger.study.count, n)
-            self._paces.append((time.perf_counter() - began) / max(1, n))
+            self._paces.append((time.perf_counter() - began) / n)
             return [[p] for p in made]
 
     @property
@@ -190,6 +194,7 @@ class Book:
         with self.turn:
             if self._torn:
                 self.refresh()
+            self.moved = False
             settled = self.storage.settle(self.study, endings, self.ledger.study.position, tell)
             self._torn = False
             return settled

@@ -183,9 +183,11 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
                 terms, closing = carry_out(decision, book, staff, terms, settled)
             if closing in ("time", "failures"):
                 crew.release()
+            elif closing is not None:
+                crew.give_back_ahead()
             if closing is not None and not crew.running:
                 break
-            crew.collect(IDLE)
+            crew.collect(IDLE, lambda: book.moved)
             if not crew.endings and not crew.running:  # others hold what is open, or were faster
                 staff.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
     staff.watch(book.refresh())
@@ -255,11 +257,11 @@ def settle(book: Book, staff: Staff, terms: Terms, going_on: bool) -> tuple[Deci
     """Record the trials that have ended, and make the next plan. What that wants to be proposed is proposed and claimed in
     the same transaction, where the strategy is quick and the search goes on."""
     crew, plans = staff.crew, list[Decision]()
-    ahead = stock(book) if going_on else 0
     endings = crew.take()
     quick = going_on and book.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
+    ahead = stock(book) if quick else 0
     if not endings:
-        decision = decide(book, crew.room(ahead), staff.clock.now(), terms)
+        decision = decide(book, crew.room(), staff.clock.now(), terms)
         if not (quick and decision.lost(terms)):
             return decision, NOTHING
 

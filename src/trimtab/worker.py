@@ -123,6 +123,7 @@ class Crew:
         self._ahead: list[Job] = []  # claimed, not launched yet
         self._walls: deque[float] = deque(maxlen=8)  # of the last trials
         self._notes: dict[int, list[str]] = {}
+        self._begun: dict[int, float] = {}  # when each was claimed
         self.endings: list[Ending] = []  # of trials that have ended and are not recorded yet
         self._since = 0.0  # when the first of them ended
         self._moved = 0.0  # when a trial last ended or was begun
@@ -147,7 +148,7 @@ class Crew:
         self.running[trial.number], self._jobs[trial.number], self._notes[trial.number] = trial, job, []
         if self._renewal.ident is None:
             self._renewal.start()
-        self._moved = time.monotonic()
+        self._moved = self._begun[trial.number] = time.monotonic()
         if self._executor.free():
             self._executor.launch(job)
         else:
@@ -178,22 +179,22 @@ class Crew:
             endings, self.endings = self.endings, []
             return endings
 
-    def collect(self, wait: float) -> None:
+    def collect(self, wait: float, stop: Callable[[], bool] = lambda: False) -> None:
         """Wait up to `wait` seconds for trials to end: what is to be recorded of them is added to `endings`. Where trials
-        are claimed ahead it goes on with those, for up to HELD seconds, as long as nothing fails."""
-        self._collect(wait)
-        while self._ahead and self.endings and self._may_wait():
-            self._collect(min(wait, HELD))
+        are claimed ahead it goes on with those, for up to HELD seconds, as long as nothing fails and until `stop` says so."""
+        self._collect(wait, stop)
+        while self._ahead and self.endings and self._may_wait() and not stop():
+            self._collect(min(wait, HELD), stop)
 
     def _may_wait(self) -> bool:
         with self._turn:
             good = all(e.outcome.state is State.DONE for e in self.endings)
         return good and time.monotonic() - self._since < HELD
 
-    def _collect(self, wait: float) -> None:
+    def _collect(self, wait: float, stop: Callable[[], bool]) -> None:
         reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
         self._reaped = []
-        while self._executor.free() and (job := self._next()) is not None:
+        while self._executor.free() and not stop() and (job := self._next()) is not None:
             self._executor.launch(job)
         if self._broken is not None:
             raise self._broken
@@ -240,7 +241,7 @@ class Crew:
 
     def release(self) -> None:
         """End all processes and give their trials back to the queue; those that have just ended keep their results."""
-        self._give_back_ahead()
+        self.give_back_ahead()
         try:
             self.poll(0.0)
         except TrimtabError as error:  # the store fails: what ended is run again
@@ -250,7 +251,7 @@ class Crew:
             self._return(trial, used)
         self._executor.reap()
 
-    def _give_back_ahead(self) -> None:
+    def give_back_ahead(self) -> None:
         """Give trials that were claimed ahead back to the queue."""
         while (job := self._next()) is not None:
             trial = self.running[job.key[1]]
@@ -328,7 +329,7 @@ class Crew:
     def _forget(self, number: int) -> None:
         if (trial := self.running.get(number)) is not None:
             self._referee.last(trial)
-        for kept in (self.running, self._jobs, self._notes):
+        for kept in (self.running, self._jobs, self._notes, self._begun):
             kept.pop(number, None)
 
     def _unburden(self) -> None:
@@ -337,7 +338,7 @@ class Crew:
             stuck = bool(self._ahead or self.endings) and time.monotonic() - self._moved > STUCK
             endings = self.take() if stuck else []
         if stuck:
-            self._give_back_ahead()
+            self.give_back_ahead()
         for ending in endings:
             try:
                 self._record(ending)
@@ -346,10 +347,14 @@ class Crew:
                 self._hold(ending)
 
     def _renew(self) -> None:
-        """Renew the leases of all running trials, also while an inline objective blocks the main thread."""
+        """Renew the leases of all running trials, also while an inline objective blocks the main thread; not of those that
+        have just begun, of which there may be many."""
         while not self._closed.wait(self._lease / 3):
             self._unburden()
+            now = time.monotonic()
             for number, trial in list(self.running.items()):
+                if now - self._begun.get(number, 0.0) < self._lease / 6:
+                    continue
                 try:
                     self._referee.renew(trial, self._lease)
                 except LeaseLost:
