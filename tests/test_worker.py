@@ -358,3 +358,47 @@ def test_a_trial_that_was_claimed_ahead_can_be_cancelled_or_given_back(busy):
     assert busy.crew.running == {}
     states = [t.state for t in busy.store.trials(busy.study).trials if t.number >= 8]
     assert states == [State.QUEUED, State.QUEUED, State.CANCELLED, State.QUEUED]
+
+
+# ------------------------------------------------------------------------------------------------ very short trials
+
+
+def test_what_a_long_trial_keeps_waiting_is_recorded_and_given_back():
+    after, long = threading.Event(), threading.Event()
+
+    def objective(trial):
+        if trial.number == 2:
+            long.set()
+            assert after.wait(60)
+        return 0.5
+
+    with Scene(objective, trials=6, lease=0.9) as scene:
+        for _ in range(6):
+            scene.start()
+        worker = threading.Thread(target=lambda: scene.crew.collect(0.0))
+        worker.start()
+        assert long.wait(60)
+        end = time.monotonic() + 60
+        while scene.trial(5).state is State.RUNNING and time.monotonic() < end:
+            time.sleep(0.05)
+        states = [str(scene.trial(n).state) for n in range(6)]
+        after.set()
+        worker.join(60)
+        assert states == ["done", "done", "running", "queued", "queued", "queued"]
+        (last,) = scene.ended()
+        assert (last.number, last.state) == (2, State.DONE)
+        assert scene.crew.running == {}
+
+
+def test_so_many_very_short_trials_are_claimed_ahead_as_fill_a_transaction():
+    with Scene(lambda _: 0.5, trials=1) as scene:
+        assert scene.crew.room(32) == 1
+        scene.start()
+        assert len(scene.crew.poll(0.0)) == 1
+        assert scene.crew.room(32) == 9
+        assert scene.crew.room(4) == 5
+        assert scene.crew.room() == 1
+    with Scene(lambda _: time.sleep(0.01) or 0.5, trials=1) as scene:
+        scene.start()
+        assert len(scene.crew.poll(0.0)) == 1
+        assert scene.crew.room(32) == 1

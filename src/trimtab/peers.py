@@ -23,8 +23,20 @@ from .inputs import POLICIES, Inputs
 from .objective import Source
 from .outlook import Enough
 from .records import Budget, Change, StudyRecord, StudyState
-from .runner import IDLE, Staff, carry_out, check_results, decide, give_back, look, worker
-from .storage import LEASE, Storage
+from .runner import (
+    IDLE,
+    NOTHING,
+    Decision,
+    Staff,
+    carry_out,
+    check_results,
+    decide,
+    give_back,
+    look,
+    settle,
+    worker,
+)
+from .storage import LEASE, Settled, Storage
 from .worker import Crew
 
 LOOK = 1.0  # seconds between two looks for studies, and at one for which there was nothing to do
@@ -70,34 +82,60 @@ class Post:
         self.said, self._next = said, 0.0
         self._terms = Terms(said.trials, said.until, since=said.position, charge=said.resources.charge)
 
-    def begin(self, free: int) -> None:
-        """Refill the queue and begin trials in up to `free` slots. `closed` says why there is nothing to do, if so."""
-        if time.monotonic() < self._next or (self.closed.startswith("wrong") and not self.running):
+    def begin(self, free: int, most: int) -> None:
+        """Record what has ended, refill the queue and begin trials in up to `free` slots; very short ones may be claimed
+        ahead, up to `most` in all. `closed` says why there is nothing to do, if so."""
+        ended = self._staff is not None and bool(self._staff.crew.endings)
+        wrong = self.closed.startswith("wrong") and not self.running
+        if not ended and (time.monotonic() < self._next or wrong):
             return
         before = self.running
         self._book.collect()
-        decision = decide(self._book, free, time.time(), self._terms)
-        closing = decision.closing
-        if closing == "budget":
-            self._spent = self._book.spec.budget  # for good: what was estimated of running trials may have been less
-        elif self._spent == self._book.spec.budget:
-            decision, closing = replace(decision, actions=[Close("budget")]), "budget"
-        elif closing is None and self._has_enough():
-            decision, closing = replace(decision, actions=[Close("enough")]), "enough"
-        if self._staff is not None or closing is None:
-            try:
-                if any(isinstance(a, Start) for a in decision.actions):
-                    self._book.inputs.check()  # before a trial is claimed, and again before it starts
-                self._terms, closing = carry_out(decision, self._book, self._at_work(), self._terms)
-            except InputChanged as error:
-                self.closed, self._next = f"refused: {error}", time.monotonic() + AGAIN
-                self.leave()
-                return
+        try:
+            closing = self._serve(free, most)
+        except InputChanged as error:
+            self.closed, self._next = f"refused: {error}", time.monotonic() + AGAIN
+            self.leave()
+            return
+        except ObjectiveError as error:
+            self.closed = f"wrong: {error}"
+            self.leave()
+            return
         self.closed = closing or ""
         if closing and not self.running:
             self.leave()
-        if self.running == before:
+        if self.running == before and not ended:
             self._next = time.monotonic() + LOOK
+
+    def _serve(self, free: int, most: int) -> str | None:
+        """One look at the record, and what follows from it; why there is nothing more to begin, if so."""
+        over = "budget" if self._spent == self._book.spec.budget else "enough" if self._has_enough() else None
+        decision, settled = self._look(free, most, going_on=over is None)
+        if decision.closing == "budget":
+            self._spent = self._book.spec.budget  # for good: what was estimated of running trials may have been less
+        if over is not None and decision.closing is None:
+            decision = replace(decision, actions=[Close(over)])
+        if self._staff is None and decision.closing is not None:
+            return decision.closing
+        if any(isinstance(a, Start) for a in decision.actions) and not settled.claimed:
+            self._book.inputs.check()  # before a trial is claimed, and again before it starts
+        self._terms, closing = carry_out(decision, self._book, self._at_work(), self._terms, settled)
+        return closing
+
+    def _look(self, free: int, most: int, going_on: bool) -> tuple[Decision, Settled]:
+        """The plan for `free` slots; with what has ended recorded, and trials claimed in the same transaction."""
+        if self._staff is None or not self._staff.crew.endings:
+            return decide(self._book, free, time.time(), self._terms), NOTHING
+        refused: InputChanged | None = None
+        try:
+            self._book.inputs.check()
+        except InputChanged as error:
+            refused = error  # nothing is claimed any more; what has ended counts
+        decision, settled = settle(self._book, self._staff, self._terms, going_on and refused is None, most)
+        check_results(self._book, [t for t in settled.ended if t is not None], self._terms)
+        if refused is not None:
+            raise refused
+        return decision, settled
 
     def _has_enough(self) -> bool:
         """Whether more search is not worth it, where this worker asks; once it is so it stays so here."""
@@ -107,19 +145,18 @@ class Post:
         return self._had
 
     def collect(self, wait: float, interrupted: bool) -> int:
-        """Record what has ended, and how many did. interrupted: this worker was told to end."""
+        """Wait for trials to end, and how many did; `begin` records them. interrupted: this worker was told to end, and
+        records them at once."""
         if self._staff is None:
             return 0
-        self._staff.crew.interrupted = interrupted
-        before = self.running
-        ended = self._staff.crew.poll(wait)
+        crew, before = self._staff.crew, self.running
+        crew.interrupted = interrupted
+        if interrupted:
+            crew.give_back_ahead()
+            return len(crew.poll(wait))
+        crew.collect(wait)
         self._next = 0.0 if self.running < before else self._next
-        try:
-            check_results(self._book, ended, self._terms)
-        except ObjectiveError as error:
-            self.closed = f"wrong: {error}"
-            self.leave()
-        return len(ended)
+        return len(crew.endings)
 
     def leave(self) -> None:
         """Give back what still runs, and end the processes."""
@@ -215,7 +252,9 @@ class Server:
         if not self._draining:
             self._find()
             for number, post in sorted(self._posts.items(), key=lambda item: item[1].running):  # the least served first
-                post.begin(min(self._slots, self._left) - sum(p.running for p in self._posts.values()))
+                running = sum(p.running for p in self._posts.values())
+                free = min(self._slots, self._left) - running
+                post.begin(free, self._left - running if len(self._posts) == 1 else free)
                 self._tell(number, post)
         at_work = [p for p in self._posts.values() if p.running]
         for post in at_work:

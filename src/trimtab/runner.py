@@ -253,20 +253,24 @@ def stock(book: Book) -> int:
     return min(STOCK, int(BRIEF / book.pace))
 
 
-def settle(book: Book, staff: Staff, terms: Terms, going_on: bool) -> tuple[Decision, Settled]:
-    """Record the trials that have ended, and make the next plan. What that wants to be proposed is proposed and claimed in
-    the same transaction, where the strategy is quick and the search goes on."""
+def settle(book: Book, staff: Staff, terms: Terms, going_on: bool, most: int | None = None) -> tuple[Decision, Settled]:
+    """Record the trials that have ended, and make the next plan, for up to `most` trials. What that wants to be proposed is
+    proposed and claimed in the same transaction, where the strategy is quick and the search goes on."""
     crew, plans = staff.crew, list[Decision]()
     endings = crew.take()
     quick = going_on and book.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
     ahead = stock(book) if quick else 0
+
+    def room(stock: int) -> int:
+        return crew.room(stock) if most is None else min(most, crew.room(stock))
+
     if not endings:
-        decision = decide(book, crew.room(), staff.clock.now(), terms)
+        decision = decide(book, room(0), staff.clock.now(), terms)
         if not (quick and decision.lost(terms)):
             return decision, NOTHING
 
     def then() -> tuple[Batches, Claim | None]:
-        decision = _decided(book.ledger, crew.room(ahead), staff.clock.now(), replace(terms, batch=1))
+        decision = _decided(book.ledger, room(ahead), staff.clock.now(), replace(terms, batch=1))
         plans.append(decision)
         n = sum(a.n for a in decision.actions if isinstance(a, Fill)) if quick else 0
         return book.batches(n), Claim(staff.name, staff.lease, decision.unopposed) if quick else None

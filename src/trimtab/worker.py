@@ -183,24 +183,24 @@ class Crew:
         """Wait up to `wait` seconds for trials to end: what is to be recorded of them is added to `endings`. Where trials
         are claimed ahead it goes on with those, for up to HELD seconds, as long as nothing fails and until `stop` says so."""
         self._collect(wait, stop)
-        while self._ahead and self.endings and self._may_wait() and not stop():
+        while self._ahead and self.endings and self._good() and time.monotonic() - self._since < HELD and not stop():
             self._collect(min(wait, HELD), stop)
 
-    def _may_wait(self) -> bool:
+    def _good(self) -> bool:
+        """Whether nothing has failed that the record doesn't know of: what is to follow may depend on that."""
         with self._turn:
-            good = all(e.outcome.state is State.DONE for e in self.endings)
-        return good and time.monotonic() - self._since < HELD
+            return all(e.outcome.state is State.DONE for e in self.endings)
 
     def _collect(self, wait: float, stop: Callable[[], bool]) -> None:
         reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
         self._reaped = []
-        while self._executor.free() and not stop() and (job := self._next()) is not None:
-            self._executor.launch(job)
         if self._broken is not None:
             raise self._broken
         for job, how in reaped:
             if self._jobs.get(job.key[1]) is job and (ending := self._end(job, how)) is not None:
                 self._hold(ending)
+        while self._executor.free() and self._good() and not stop() and (waiting := self._next()) is not None:
+            self._executor.launch(waiting)
         for n, trial in [*self.running.items()]:
             if (n, trial.attempt) in self._lost:
                 self._drop(n)

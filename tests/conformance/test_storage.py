@@ -396,6 +396,34 @@ def test_settle_finishes_and_enqueues_what_follows(store, study, clock):
     assert verify(store, study) == []
 
 
+def test_settle_enqueues_batch_by_batch_and_claims_what_waits_first(store, study, clock):
+    held = running(store, study)
+    put(store, study, n=3)
+    store.revise(study, Change("cancel", number=2))
+    since = store.trials(study).study.position
+    batches = [[proposal(7)], [proposal(8), proposal(9)], [proposal(10)]]
+    settled = store.settle(study, [Ending(held, DONE)], since, lambda _: (batches, Claim("worker", 15.0, 4)))
+    assert [t.number for t in settled.claimed] == [1, 3, 4, 5]
+    assert [t.number for t in settled.made] == [4, 5, 6, 7]
+    after = {t.number: t for t in store.trials(study).trials}
+    assert [after[n].state for n in (1, 3, 4, 5, 6, 7)] == [State.RUNNING] * 4 + [State.QUEUED] * 2
+    assert [after[t.number] for t in settled.claimed] == list(settled.claimed)
+    assert {t.worker for t in settled.claimed} == {"worker"}
+    assert [(t.at, t.seen, t.batch) for t in settled.made] == [
+        (4, since + 1, 1), (5, since + 2, 2), (5, since + 2, 2), (7, since + 3, 1),
+    ]  # fmt: skip
+    assert verify(store, study) == []
+
+
+def test_settle_ends_a_trial_twice_only_as_late(store, study):
+    held = running(store, study)
+    settled = store.settle(study, [Ending(held, DONE), Ending(held, DONE)], 0, lambda _: ([], None))
+    assert [t and t.state for t in settled.ended] == [State.DONE, None]
+    assert [kind for kind, _ in kinds(store, study)][-2:] == ["finish", "late"]
+    assert row(store, study, 0).revision == store.trials(study).study.position
+    assert verify(store, study) == []
+
+
 def test_settle_keeps_the_ends_whatever_follows(store):
     study = store.create(changed(SPEC, budget=Budget(trials=2))).id
     first, second = running(store, study), running(store, study)

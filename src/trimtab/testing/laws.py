@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..strategies import Array, Continuing, Problem, Proposal, Rows, Strategy
+from ..strategies import Array, Continuing, Problem, Proposal, Rows, Strategy, learns
 from .continuing import CONTINUING_CHECKS
 from .law import Check, require, strict
 from .problems import FINITE, HARD, LINES, ODD, SAFE, WIDE, part, random_history, random_problem
@@ -127,6 +127,22 @@ def long_histories_are_searched(made: Strategy[Any]) -> None:
         require(_points(found) == _points(proposals), "tell(tell(s, A), B) must equal tell(s, A + B)", f"{n} results")
 
 
+@strict
+def who_does_not_learn_needs_no_results(made: Strategy[Any]) -> None:
+    if learns(made):
+        return
+    for seed in _SEEDS:
+        rng = np.random.default_rng(seed)
+        problem, cut = random_problem(made, Random(seed)), seed % 13
+        rows = random_history(problem, 12, rng)
+        unknown = [np.full_like(a, np.nan) for a in (rows.Y, rows.C, rows.cost, rows.seed)]
+        expected = _points(_propose(made, problem, rows, rows.X[:0], 1, seed))
+        found = _points(_propose(made, problem, part(rows, 0, cut), rows.X[cut:], 1, seed))
+        require(found == expected, "with learns=False a pending point must count as a told one", f"seed {seed}")
+        found = _points(_propose(made, problem, Rows(rows.X, *unknown), rows.X[:0], 1, seed))
+        require(found == expected, "with learns=False results must not matter", f"seed {seed}")
+
+
 STRATEGY_CHECKS: Sequence[Check] = (
     proposals_are_legal_new_and_as_many_as_asked,
     equal_inputs_give_equal_proposals_and_are_left_alone,
@@ -136,6 +152,7 @@ STRATEGY_CHECKS: Sequence[Check] = (
     a_hundred_parameters_are_searched,
     hard_numbers_still_give_valid_proposals,
     long_histories_are_searched,
+    who_does_not_learn_needs_no_results,
 )
 
 
