@@ -16,7 +16,7 @@ from .errors import SpecError, Stale
 from .inputs import Inputs
 from .ledger import Ledger
 from .matrix import suited
-from .records import TOLD, Changes, Proposal, StudySpec, Trial
+from .records import TOLD, Change, Changes, Proposal, StudySpec, Trial
 from .storage import Claim, Ending, Settled, Storage
 from .strategies import Continuing, Strategy, learns, strategy
 from .strategies.honours import notices
@@ -198,6 +198,11 @@ class Book:
             settled = self.storage.settle(self.study, endings, self.ledger.study.position, tell)
             self._torn = False
             return settled
+
+    def revise(self, change: Change) -> None:
+        """An audited change that who runs trials here is to heed at once."""
+        self.storage.revise(self.study, change)
+        self.moved = True
 
     def put(self, wanted: Callable[[Ledger], Sequence[Proposal]]) -> list[Trial]:
         """Enqueue what no strategy proposes (a user's wish, evidence): asked for again each time the record moves on.

@@ -445,7 +445,6 @@ class Study(Audited):
 
     def _revise(self, kind: str, **what: Any) -> None:
         try:
-            self.storage.revise(self._book.study, Change(kind, **what))
-            self._book.moved = True
+            self._book.revise(Change(kind, **what))
         except Stale as error:
             raise SpecError(f"{kind}: {error}") from None
