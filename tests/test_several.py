@@ -214,9 +214,9 @@ def test_the_budget_of_time_binds_asks(url):
 
 FROZEN = """
     import os, sys, time
+    from trimtab import storage
+    storage.LEASE = 2.0  # before all others import it
     import trimtab as tt
-    from trimtab import runner
-    runner.LEASE = 2.0
     may_end = sys.argv[2]
     def objective(trial):
         while not os.path.exists(may_end):
