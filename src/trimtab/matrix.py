@@ -29,7 +29,7 @@ def suited(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:
         if isinstance(r, promotion.Promotion):
             return Promoting.over(strategy, Halving(r.eta or spec.fidelity.factor, r.trust, r.growing))
         if isinstance(r, promotion.FreezeThaw):
-            return Promoting.over(strategy, Thawing(r.eta or spec.fidelity.factor, r.trust))
+            return Promoting.over(strategy, Thawing(spec.fidelity.factor, r.trust))
     return Levelled.over(strategy)
 
 

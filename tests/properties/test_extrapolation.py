@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab.numerics.extrapolation import forecast, shapes
-from trimtab.strategies.thawing import expected_cost, improvement, seen
+from trimtab.strategies.thawing import seen, worth
 
 LEVELS = np.array([1.0, 3.0, 9.0, 27.0, 81.0])
 
@@ -49,7 +49,7 @@ def test_whatever_was_reported_there_is_a_forecast(case):
     assert np.isfinite(mean).all()
     assert np.isfinite(sd).all()
     assert (sd > 0).all()
-    gain = improvement(mean, sd, float(mean.min()))
+    gain = worth(mean, sd, float(mean.min()), np.ones(1), np.ones(1))
     assert np.isfinite(gain).all()
     assert (gain >= 0).all()
 
@@ -88,11 +88,8 @@ def test_one_point_is_enough_and_more_of_them_make_it_surer():
     assert sd[:5].max() < sd[5:].min()
 
 
-def test_a_new_setting_is_expected_to_pause_again():
-    assert expected_cost((1, 3, 9), 3.0).tolist() == pytest.approx([1 + (2 + 6 / 3) / 3, 2 + 6 / 3, 6])
-
-
-def test_improvement_is_that_of_the_normal_distribution():
+def test_worth_is_improvement_over_what_it_is_expected_to_cost():
     draws = np.random.default_rng(0).normal(0.3, 0.7, 200_000)
-    expected = np.maximum(0.1 - draws, 0).mean()
-    assert improvement(np.array([0.3]), np.array([0.7]), 0.1)[0] == pytest.approx(expected, rel=0.02)
+    gain, chance = np.maximum(0.1 - draws, 0).mean(), (draws < 0.1).mean()
+    found = worth(np.array([0.3]), np.array([0.7]), 0.1, np.array([2.0]), np.array([24.0]))
+    assert found[0] == pytest.approx(gain / (2 + chance * 24), rel=0.02)

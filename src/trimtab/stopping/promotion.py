@@ -36,16 +36,12 @@ class Promotion:
 @dataclass(frozen=True)
 class FreezeThaw:
     """Trials pause at each rung; the one goes on whose learning curve, extrapolated, promises the largest improvement for
-    its cost, or a new one is begun. eta: of how many that pause at a rung one is expected to go on; the fidelity's factor
-    unless given. trust: as in Promotion."""
+    its cost, or a new one is begun. trust: as in Promotion."""
 
-    eta: float | None = None
     trust: float = 0.6
     name: str = "freeze-thaw"
 
     def __post_init__(self) -> None:
-        if self.eta is not None:
-            within(self.name, "eta", self.eta, 1.1, 100)
         within(self.name, "trust", self.trust, 0.0, 1.0)
 
     def begin(self, fidelity: Fidelity | None) -> "_Hearing":

@@ -1,10 +1,10 @@
 """Freeze-thaw: the paused trial goes on whose learning curve promises most, or a new one is begun.
 
 All curves together say where each of them will end, and how sure that is (see numerics.extrapolation). A paused trial is
-worth its expected improvement at the top on the best full training, over what it is expected to cost from here: to the next
-rung, and from each rung on a share of 1/eta of the way to the one after it, for most of those that go on pause again. A new
-setting is worth the same, if it turns out like the latest ones (Swersky et al. 2014, "Freeze-thaw Bayesian optimization",
-chose by information gain among a basket of paused trials and new ones).
+worth its expected improvement at the top on the best full training, over what it is expected to cost: the way to the next
+rung, and the rest as probably as it improves, for then it will be trained to the end. A new setting is worth the same, if it
+turns out like the latest ones (Swersky et al. 2014, "Freeze-thaw Bayesian optimization", chose by information gain among a
+basket of paused trials and new ones).
 
 Curves are of one metric. It is seen in units of the better half's spread, and beyond the median by its logarithm, so that what
 diverges has no weight.
@@ -26,17 +26,19 @@ from .promotion import NUMBER, REACHED, Choice, Ladder, origins, settings
 
 _LATEST = 16  # settings that say what a new one will be like
 _ENOUGH = 8  # values at a rung that set the unit
+_SURE = 1e-9  # no forecast is surer
 _HUGE = 1e300
 _FAR = 1e3  # units below the median that still count
 
 
 @dataclass(frozen=True)
 class Thawing:
-    """The policy (see promotion.Policy). eta: of so many that pause at a rung one is expected to go on."""
+    """The policy (see promotion.Policy). New settings pause where those of promotion.Halving do, by `eta` and
+    `trust`."""
 
     eta: float
     trust: float
-    version: str = "thawing1"
+    version: str = "thawing2"
 
     def check(self, problem: Problem) -> None:
         if problem.goals > 1:
@@ -53,24 +55,25 @@ class Thawing:
         known = np.flatnonzero(~np.isnan(rows.Y).any(axis=1))
         V = seen(_curves(rows, known, ladder.levels))
         mean, sd = forecast(V, np.array(ladder.levels))
+        sd = np.maximum(sd, _SURE)
         whole = ~np.isnan(V[:, -1])
         best = float(V[whole, -1].min() if whole.any() else mean.min())
-        cost = expected_cost(ladder.levels, self.eta)
+        levels = np.array(ladder.levels)
 
         begun = origins(lines)
         numbers = [int(number) for number in rows.lineage[known, NUMBER]]
         latest = np.argsort([begun[number] for number in numbers], kind="stable")[-_LATEST:]
-        like = improvement(mean[latest].mean(), np.sqrt((sd[latest] ** 2).mean() + mean[latest].var()), best)
-        new = float(like / (cost[first] + (ladder.levels[first - 1] if first else 0.0)))
+        like = np.sqrt((sd[latest] ** 2).mean() + mean[latest].var(keepdims=True))
+        new = float(worth(mean[latest].mean(keepdims=True), like, best, levels[first], levels[-1] - levels[first])[0])
 
         at = {number: i for i, number in enumerate(numbers)}
         which = np.array([at[int(number)] for number in lines[pausing, NUMBER]])
-        worth = improvement(mean[which], sd[which], best) / cost[ladder.rung[pausing] + 1]
-        worth = np.where((rows.C[known][which] > 0).any(axis=1), 0.0, worth)
-        chosen: list[Choice] = [
-            (int(pausing[i]), {"worth": float(worth[i]), "new": new}) for i in np.argsort(-worth, kind="stable")
-        ]
-        before = int((worth > new).sum())
+        here, then = levels[ladder.rung[pausing]], levels[ladder.rung[pausing] + 1]
+        value = worth(mean[which], sd[which], best, then - here, levels[-1] - then)
+        value = np.where((rows.C[known][which] > 0).any(axis=1), 0.0, value)
+        order = np.argsort(-value, kind="stable")
+        chosen: list[Choice] = [(int(pausing[i]), {"worth": float(value[i]), "new": new}) for i in order]
+        before = int((value > new).sum())
         return chosen[:before], chosen[before:]
 
     def waiting(self, ladder: Ladder) -> Mask:
@@ -100,16 +103,9 @@ def seen(V: Array) -> Array:
     return np.where(Z > 1, 1 + np.log(np.maximum(Z, 1.0)), Z)
 
 
-def improvement(mean: Array, sd: Array, best: float) -> Array:
-    """By how much a normal value is expected to be below `best`, if it is."""
-    sd = np.maximum(sd, 1e-9)
+def worth(mean: Array, sd: Array, best: float, step: Array, rest: Array) -> Array:
+    """The expected improvement on `best` of normal values (n,) over the expected cost: the step, and the rest as probably as
+    they improve."""
     z = (best - mean) / sd
-    return np.asarray(np.maximum(sd * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)), 0.0))
-
-
-def expected_cost(levels: Sequence[float], eta: float) -> Array:
-    """What the stretch to each rung (R,) is expected to cost with those that follow: of eta that pause one goes on."""
-    cost = np.diff(np.array(levels), prepend=0.0)
-    for k in range(len(cost) - 2, -1, -1):
-        cost[k] += cost[k + 1] / eta
-    return cost
+    gain = np.maximum(sd * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)), 0.0)
+    return np.asarray(gain / (step + ndtr(z) * rest))
