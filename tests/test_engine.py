@@ -104,6 +104,11 @@ CASES = {
     "gpu hours": (spec(budget=Budget(gpu_hours=1)), [], {"spent": HOUR}, 1, Terms(), [Close("budget")]),
     "cost": (spec(budget=Budget(cost=5)), [], {"spent": HOUR}, 1, Terms(), [Close("budget")]),
     "money is left": (spec(budget=Budget(cost=6)), [], {"spent": HOUR}, 1, Terms(), [Fill(1), Start(1)]),
+    "money for an average trial is left": (
+        spec(budget=Budget(cost=7)), DONE, {"spent": HOUR}, 2, Terms(), [Fill(1), Start(1)],
+    ),
+    "money for none is left": (spec(budget=Budget(cost=6)), DONE, {"spent": HOUR}, 2, Terms(), [Close("budget")]),
+    "what is left is reserved": (spec(budget=Budget(cost=7)), [*DONE, running(3)], {"spent": HOUR}, 2, Terms(), []),
 }  # fmt: skip
 
 

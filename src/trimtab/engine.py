@@ -315,6 +315,10 @@ def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
     limits = [x for x in (spec.budget.trials, terms.trials) if x is not None]
     room = max(free, terms.batch) if free else 0
     left = min(limits) - ledger.counted - len(running) if limits else room
+    paid = affordable(ledger, now, terms.charge)
+    if paid < 1 and not running:
+        return [Close("budget")]
+    left = int(min(left, max(0, paid)))
     exhausted = terms.exhausted == len(ledger.told)
     wanted = 0 if exhausted or queued >= free else max(0, min(room, left) - queued)
     startable = min(free, left + expired, queued + wanted + expired)
@@ -341,20 +345,38 @@ def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
 
 
 def spent(ledger: Ledger, now: float, charge: Charge | None = None) -> str | None:
-    """Which budget, apart from that of trials, is used up: by what has ended and, where `charge` is known, by what runs.
-
-    What runs is taken to use as much CPU time in a second as what has ended did; one CPU before anything has.
-    """
+    """Which budget, apart from that of trials, is used up: by what has ended and, where `charge` is known, by what runs."""
     b, used = ledger.study.spec.budget, ledger.study.spent
     if isinstance(b.time, float) and ledger.wall(now) >= b.time:
         return "time"
-    if charge is not None and b.measured(used):
-        busy = used.cpu / used.wall if used.wall else 1.0
-        for t in ledger.running():
-            if t.started is not None and t.lease_until is not None:  # else it was asked for: nobody measures it
-                wall = max(0.0, min(now, t.lease_until) - t.started)
-                used = used.plus(charge(wall, wall * busy))
+    for accrued in _accrued(ledger, now, charge) if b.measured(used) else []:
+        used = used.plus(accrued)
     return next((name for name, (x, limit) in b.measured(used).items() if x >= limit), None)
+
+
+def affordable(ledger: Ledger, now: float, charge: Charge | None = None) -> float:
+    """How many trials more may begin, by the budget's measured limits: each reserves what finished ones took on average, one
+    that runs no less than what it has used. Infinite without such limits, and before anything has finished."""
+    b, used = ledger.study.spec.budget, ledger.study.spent
+    room = math.inf
+    for name, (x, limit) in b.measured(used).items() if ledger.counted else ():
+        mean = x / ledger.counted
+        held = sum(max(mean, b.measured(accrued)[name][0]) for accrued in _accrued(ledger, now, charge))
+        room = min(room, math.floor((limit - x - held) / mean) if mean > 0 else math.inf)
+    return room
+
+
+def _accrued(ledger: Ledger, now: float, charge: Charge | None) -> list[Cost]:
+    """What each running trial has used so far, if it used as much CPU time in a second as what has ended did; one CPU
+    before anything has. Nothing where nobody measures it: it was asked for."""
+    used, made = ledger.study.spent, list[Cost]()
+    for t in ledger.running():
+        measured = charge is not None and t.started is not None and t.lease_until is not None
+        wall = max(0.0, min(now, t.lease_until or now) - (t.started or now)) if measured else 0.0
+        made.append(
+            charge(wall, wall * (used.cpu / used.wall if used.wall else 1.0)) if charge and measured else Cost()
+        )
+    return made
 
 
 # ------------------------------------------------------------------------------------------------------- best and front

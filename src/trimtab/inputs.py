@@ -44,6 +44,11 @@ class Inputs:
     def watched(self) -> bool:
         return bool(self._inputs)
 
+    @property
+    def strict(self) -> bool:
+        """Whether no trial may begin without a look."""
+        return self.watched or self._refuse
+
     def begin(self, called: "Source | None" = None) -> dict[str, Any]:
         """Look at everything; what a `run` event says of it. Raises InputChanged when a change is refused."""
         with self._turn:

@@ -177,8 +177,15 @@ def test_the_budget_of_trials_binds_search_alone_and_cancelling_frees_a_place(st
 def test_measured_budgets_bind_once_they_are_spent(store, limit, cost):
     study = store.create(changed(SPEC, budget=Budget(**{limit: 1.0}))).id
     full = 1.0 if cost in ("money", "energy") else 3600.0
-    for used in (0.75 * full, 0.25 * full):
+    for used in (0.25 * full, 0.5 * full):
         store.finish(running(store, study), replace(DONE, cost=Cost(**{cost: used})))
+    with pytest.raises(BudgetSpent, match=r"reserved at .*; raise the budget's .*, or wait"):
+        put(store, study)  # an average trial has no room
+    store.revise(study, Change("spec", spec=changed(SPEC, budget=Budget(**{limit: 1.5}))))
+    held = running(store, study)
+    with pytest.raises(BudgetSpent, match="1 open trials have the rest reserved"):
+        put(store, study, 2)
+    store.finish(held, replace(DONE, cost=Cost(**{cost: 0.75 * full})))
     with pytest.raises(BudgetSpent, match=limit):
         put(store, study)
     put(store, study, purpose=Purpose.CERTIFY)

@@ -64,8 +64,12 @@ def append(study: StudyRecord, entries: Sequence[Entry], now: float) -> tuple[St
     return replace(study, position=study.position + len(events), head=head), events
 
 
-def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int) -> None:
-    """Raises StudyMismatch, Stale or BudgetSpent when the proposals may not be enqueued (see Storage.enqueue)."""
+def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int, opened: int) -> None:
+    """Raises StudyMismatch, Stale or BudgetSpent when the proposals may not be enqueued (see Storage.enqueue).
+
+    opened: how many search trials wait or run; each reserves what finished ones took on average. Only asked for where the
+    budget has a limit on what trials use.
+    """
     if study.state in (StudyState.ARCHIVED, StudyState.CANCELLED):
         raise StudyMismatch(
             f"study {study.name!r} is {study.state}: it takes no more trials; start a study of another name"
@@ -81,9 +85,16 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int) -> None:
             f"study {study.name!r}: {study.reserved} of its {budget.trials} trials are given out, "
             f"{wanted} more do not fit; raise the budget's trials"
         )
+    finished = study.reserved - opened
     for name, (used, limit) in budget.measured(spent).items():
         if used >= limit:
             raise BudgetSpent(f"study {study.name!r}: {name}={used:g} of {limit:g} is spent; raise the budget's {name}")
+        mean = used / finished if finished > 0 else 0.0
+        if used + (opened + wanted) * mean > limit:
+            raise BudgetSpent(
+                f"study {study.name!r}: {name}={used:g} of {limit:g} is spent, and {opened} open trials have the rest "
+                f"reserved at {mean:.3g} each; raise the budget's {name}, or wait until they have ended"
+            )
 
 
 def queued(

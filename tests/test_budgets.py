@@ -1,0 +1,104 @@
+"""Budgets of hours, money and energy: reserved before a trial begins, settled when it ends, by all workers of a study."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trimtab as tt
+from trimtab.book import Book
+from trimtab.engine import Cancel, Close, Fill, Start, Terms, affordable
+from trimtab.errors import BudgetSpent, Stale
+from trimtab.goals import goals
+from trimtab.records import Budget, Change, Cost, Outcome, Proposal, Resources, State, StudySpec
+from trimtab.runner import decide
+from trimtab.storage import Claim
+from trimtab.storage.memory import Memory
+
+SPACE = tt.Space(x=tt.Float(0, 1))
+PRICE = Resources(price=3600.0)  # one a second
+TICK = 0.5  # seconds between two looks of each worker
+FOREVER = 1e9
+
+
+class Times:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def scene(**budget):
+    clock = Times()
+    store = Memory(clock)
+    spec = StudySpec("s", SPACE, goals("loss", None), strategy="random", seed=1, budget=Budget(**budget))
+    return clock, store, store.create(spec).id
+
+
+def works(clock, store, study, workers, durations):
+    """Workers that know of one another by the record alone, each with one slot, until none has anything to do."""
+    books, held, closed = [Book(store, study) for _ in range(workers)], {}, set()
+    while len(closed) < workers or held:
+        for w, book in enumerate(books):
+            if w in held and clock.now >= held[w][1]:
+                trial, end = held.pop(w)
+                store.finish(trial, Outcome(State.DONE, {"loss": 0.5}, cost=PRICE.charge(end - trial.started, 0.0)))
+            decision = decide(book, int(w not in held and w not in closed), clock.now, Terms(charge=PRICE.charge))
+            for action in decision.actions:
+                match action:
+                    case Fill(n):
+                        book.fill(n, decision.at)
+                    case Start() if (trial := store.claim([study], str(w), FOREVER)) is not None:
+                        held[w] = trial, clock.now + durations[trial.number % len(durations)]
+                    case Cancel(number) if w in held and held[w][0].number == number:
+                        trial, _ = held.pop(w)
+                        used = PRICE.charge(clock.now - trial.started, 0.0)
+                        try:
+                            store.revise(study, Change("cancel", number=number, cost=used))
+                        except Stale:
+                            pytest.fail("a trial that runs here was ended elsewhere")
+                    case Close():
+                        closed.add(w)
+        clock.now += TICK
+
+
+@given(st.integers(1, 4), st.lists(st.floats(0.6, 20), min_size=1, max_size=20), st.floats(1, 120))
+def test_a_budget_is_overrun_by_no_more_than_what_runs_between_two_looks(workers, durations, limit):
+    clock, store, study = scene(cost=limit)
+    works(clock, store, study, workers, durations)
+    found = store.trials(study)
+    assert found.study.spent.money <= limit + workers * TICK
+    assert all(t.state in (State.DONE, State.CANCELLED) for t in found.trials)
+    finished = [t.cost.money for t in found.trials if t.state is State.DONE]
+    if finished:  # and no more than an average trial is left
+        assert limit - found.study.spent.money <= found.study.spent.money / len(finished)
+
+
+@given(st.integers(1, 4), st.integers(1, 12))
+def test_where_trials_cost_the_same_none_is_begun_in_vain(workers, trials):
+    clock, store, study = scene(cost=4.0 * (workers + trials))
+    works(clock, store, study, workers, [4.0])
+    found = store.trials(study)
+    assert [t.state for t in found.trials] == [State.DONE] * (workers + trials)
+    assert found.study.spent.money == pytest.approx(4.0 * (workers + trials))
+
+
+def test_open_trials_reserve_what_finished_ones_took():
+    clock, store, study = scene(cpu_hours=1.0)
+    hour = 3600.0
+
+    def put(n):
+        record = store.trials(study).study
+        proposals = [Proposal({"x": 0.5}, seed=1)] * n
+        return store.enqueue(study, proposals, at=record.count, seen=record.position, claim=Claim("w", FOREVER, n))
+
+    held = put(5)  # nothing is known yet
+    store.finish(held[0], Outcome(State.DONE, {"loss": 0.5}, cost=Cost(cpu=0.125 * hour)))
+    put(3)
+    with pytest.raises(BudgetSpent, match=r"cpu_hours=0.125 of 1 is spent, and 7 open trials have the rest reserved"):
+        put(1)
+    book = Book(store, study)
+    assert affordable(book.refresh(), clock.now) == 0
+    store.finish(held[1], Outcome(State.DONE, {"loss": 0.5}, cost=Cost(cpu=0.0)))  # the rest is released
+    put(3)
+    with pytest.raises(BudgetSpent, match="or wait until they have ended"):
+        put(6)
