@@ -1,7 +1,7 @@
 """How much simulated training time until a result as good as the best of 200 random full trainings?
 
     pip install onnxruntime optuna          # smac, dehb: in environments of their own; what is missing is left out
-    python benchmarks/multifidelity.py --yahpo DIR/lcbench [--sets 12] [--seeds 10] [--workers 4,16] [--methods a,b]
+    python benchmarks/multifidelity.py --yahpo DIR/lcbench [--sets 12] [--seeds 10] [--workers 4,16] [--methods "a;b"]
     python benchmarks/multifidelity.py --table          # of what has been measured
 
 Learning curves of LCBench (see curves.py), even-numbered data sets, reports at epochs 1, 3, 9, 27 and 52. Each method
@@ -97,7 +97,7 @@ def one_epoch_then_top(task: Task) -> tuple[float, int]:
 
 
 def trimtab(
-    strategy: str, stopping: Any, prior: Callable[[Task], Mapping[str, Any]] | None = None
+    strategy: Any, stopping: Any, prior: Callable[[Task], Mapping[str, Any]] | None = None
 ) -> Callable[[Task], tuple[float, int]]:
     """A study with this strategy and stopping rule (...: the default), and with priors of parameters."""
 
@@ -137,6 +137,24 @@ def trimtab(
     return run
 
 
+def centred(of: int, good: bool) -> Callable[[Task], dict[str, Any]]:
+    """Priors of medium width around the best, or the worst, of so many random full trainings of another seed."""
+
+    def prior(task: Task) -> dict[str, Any]:
+        configs = task.curves.random(of, np.random.default_rng([task.seed, 5]))
+        ends = task.curves.at_rungs(configs)[0][:, -1]
+        return {name: (value, "medium") for name, value in configs[np.argmin(ends if good else -ends)].items()}
+
+    return prior
+
+
+def laddered(task: Task) -> tuple[float, int]:
+    from trimtab.strategies.gp import GP
+
+    return trimtab(GP(ladder=True), ...)(task)
+
+
+GOOD, BAD = centred(25, True), centred(25, False)
 METHODS: dict[str, tuple[str, Callable[[Task], tuple[float, int]]]] = {  # name -> (package, run)
     "random": ("numpy", random_full),
     "one epoch, then top k": ("numpy", one_epoch_then_top),
@@ -145,6 +163,18 @@ METHODS: dict[str, tuple[str, Callable[[Task], tuple[float, int]]]] = {  # name 
     "Trimtab": ("trimtab", trimtab("auto", ...)),
     "Trimtab, no stopping": ("trimtab", trimtab("auto", None)),
     "Trimtab, Hyperband": ("trimtab", trimtab("auto", "hyperband")),
+    "Trimtab, median rule": ("trimtab", trimtab("auto", "median")),
+    "Trimtab, promotion": ("trimtab", trimtab("auto", "promotion")),
+    "Trimtab, freeze-thaw": ("trimtab", trimtab("auto", "freeze-thaw")),
+    "Trimtab, rung as an input": ("trimtab", laddered),
+    "Trimtab, good prior": ("trimtab", trimtab("auto", ..., GOOD)),
+    "Trimtab, bad prior": ("trimtab", trimtab("auto", ..., BAD)),
+    "PriorBand, ASHA": ("trimtab", trimtab("priorband", "asha")),
+    "PriorBand, ASHA, good prior": ("trimtab", trimtab("priorband", "asha", GOOD)),
+    "PriorBand, ASHA, bad prior": ("trimtab", trimtab("priorband", "asha", BAD)),
+    "PriorBand, Hyperband": ("trimtab", trimtab("priorband", "hyperband")),
+    "PriorBand, Hyperband, good prior": ("trimtab", trimtab("priorband", "hyperband", GOOD)),
+    "PriorBand, Hyperband, bad prior": ("trimtab", trimtab("priorband", "hyperband", BAD)),
     "Optuna TPE, Hyperband": ("optuna", optuna("hyperband")),
     "Optuna TPE, SH": ("optuna", optuna("sh")),
     "Syne Tune ASHA": ("syne_tune", syne("ASHA")),
@@ -165,12 +195,12 @@ def done() -> dict[tuple[str, str, int, int], float]:
         }
 
 
-def measure(names: list[str], folder: Path, sets: int, seeds: int, workers: list[int]) -> None:
+def measure(names: list[str], folder: Path, sets: slice, seeds: range, workers: list[int]) -> None:
     from curves import Curves, instances
 
     RESULTS.parent.mkdir(exist_ok=True)
     had = done()
-    for seed, name in itertools.product(range(seeds), instances(folder)[:sets]):
+    for seed, name in itertools.product(seeds, instances(folder)[sets]):
         wanted = [(m, w) for m in names for w in workers if (m, name, w, seed) not in had]
         if not wanted:
             continue
@@ -218,7 +248,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--yahpo", type=Path, help="the folder lcbench of yahpo_data")
     parser.add_argument("--sets", type=int, default=12)
+    parser.add_argument(
+        "--skip", type=int, default=0, help="data sets to leave out: 12 for those that choose between methods"
+    )
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--workers", default="4,16")
     parser.add_argument("--methods", help="names, separated by ';'")
     parser.add_argument("--table", action="store_true")
@@ -228,7 +262,8 @@ def main() -> None:
             parser.error("--yahpo is needed: the folder lcbench of yahpo_data")
         known = [m for m, (package, _) in METHODS.items() if importlib.util.find_spec(package)]
         names = given.methods.split(";") if given.methods else known
-        measure(names, given.yahpo, given.sets, given.seeds, [int(w) for w in given.workers.split(",")])
+        sets, seeds = slice(given.skip, given.skip + given.sets), range(given.first, given.first + given.seeds)
+        measure(names, given.yahpo, sets, seeds, [int(w) for w in given.workers.split(",")])
     table()
 
 

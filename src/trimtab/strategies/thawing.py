@@ -4,7 +4,7 @@ All curves together say where each of them will end, and how sure that is (see n
 worth its expected improvement at the top on the best full training, over what it is expected to cost: the way to the next
 rung, and the rest as probably as it improves, for then it will be trained to the end. A new setting is worth the same, if it
 turns out like the latest ones (Swersky et al. 2014, "Freeze-thaw Bayesian optimization", chose by information gain among a
-basket of paused trials and new ones).
+basket of paused trials and new ones). While there is no full training, the improvement is on the median forecast.
 
 Curves are of one metric. It is seen in units of the better half's spread, and beyond the median by its logarithm, so that what
 diverges has no weight.
@@ -38,7 +38,7 @@ class Thawing:
 
     eta: float
     trust: float
-    version: str = "thawing2"
+    version: str = "thawing3"
 
     def check(self, problem: Problem) -> None:
         if problem.goals > 1:
@@ -57,7 +57,7 @@ class Thawing:
         mean, sd = forecast(V, np.array(ladder.levels))
         sd = np.maximum(sd, _SURE)
         whole = ~np.isnan(V[:, -1])
-        best = float(V[whole, -1].min() if whole.any() else mean.min())
+        best = float(V[whole, -1].min() if whole.any() else np.median(mean))
         levels = np.array(ladder.levels)
 
         begun = origins(lines)
