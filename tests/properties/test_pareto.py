@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab.numerics.pareto import (
+    by_front,
     crowding,
     directions,
     fronts,
@@ -32,6 +33,20 @@ def rows(seed: int, most: int = 14) -> np.ndarray:
 
 def dominates(a: np.ndarray, b: np.ndarray) -> bool:
     return bool((a <= b).all() and (a < b).any())
+
+
+@some
+@given(seed=seeds, goals=st.integers(1, 3), constrained=st.booleans())
+def test_the_order_is_front_after_front_and_the_least_crowded_first(seed, goals, constrained):
+    rng = np.random.default_rng(seed)
+    Y = rng.choice([0.0, 1.0, 2.5, np.inf if goals == 1 else 3.0], (rng.integers(0, 14), goals))
+    violation = rng.choice([0.0, 0.5, np.inf], len(Y)) if constrained else None
+    expected = []
+    for front in fronts(Y, violation):
+        with np.errstate(invalid="ignore"):
+            crowded = -crowding(np.nan_to_num(Y[front], posinf=9.0))
+        expected += front[np.argsort(crowded, kind="stable")].tolist()
+    assert by_front(Y, violation).tolist() == expected
 
 
 @some

@@ -123,10 +123,22 @@ def crowding(Y: Array) -> Array:
 
 def by_front(Y: Array, violation: Array | None = None) -> Ints:
     """The rows of Y (n, m) from best to worst: front after front, in each the least crowded first."""
+    if Y.shape[1] == 1:
+        return _in_line(Y[:, 0], np.zeros(len(Y)) if violation is None else violation)
     key = np.empty((2, len(Y)))
     for number, front in enumerate(fronts(Y, violation)):
         key[:, front] = -crowding(Y[front]), np.full(len(front), number)
     return np.lexsort(key)
+
+
+def _in_line(y: Array, violation: Array) -> Ints:
+    """`by_front` of one goal y (n,), in O(n log n): a front is what is equal, the first and the last of it at its ends."""
+    order = np.lexsort((y, violation))
+    a, b = order[:-1], order[1:]
+    differs = (y[a] != y[b]) | (violation[a] != violation[b])
+    inner = np.empty(len(y), dtype=bool)
+    inner[order] = ~(np.append(True, differs) | np.append(differs, True))[: len(y)]
+    return np.lexsort((inner, y, violation))
 
 
 def spread(Y: Array, count: int) -> Ints:

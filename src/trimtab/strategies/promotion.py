@@ -166,7 +166,7 @@ class Halving:
 
     def promotable(self, ladder: "Ladder", ceiling: int) -> list[int]:
         """The best 1/eta of each rung below the ceiling that still pause, from the highest rung down."""
-        orders = [ladder.order(k) for k in range(ceiling - 1, -1, -1)]
+        orders = [ladder.orders[k] for k in range(ceiling - 1, -1, -1)]
         return [int(i) for order in orders for i in order[: int(len(order) / self.eta)] if ladder.pausing[i]]
 
     def waiting(self, ladder: "Ladder") -> NDArray[np.bool_]:
@@ -179,7 +179,7 @@ class Halving:
         if left <= 0:
             return hopeful
         for k in range(len(ladder.levels) - 1):
-            order = ladder.order(k)
+            order = ladder.orders[k]
             plain = rows.Y.shape[1] == 1 and rows.C.shape[1] == 0
             hopeful[order[: max(1, int((len(order) + left) / self.eta)) if plain else None]] = True
         return np.asarray(ladder.pausing & hopeful)
@@ -211,16 +211,18 @@ class Ladder:
         below = (self.rung >= 0) & (self.rung < len(self.levels) - 1)
         return np.asarray(below & ~np.isin(self.state.rows.lineage[:, NUMBER], known))
 
-    def order(self, k: int) -> Ints:
-        """Those who ended at rung k, the best first."""
-        here = np.flatnonzero(self.rung == k)
-        if len(here) == 0:
-            return here
-        return here[by_front(self.state.rows.Y[here], violations(self.state.rows.C[here]))]
+    @cached_property
+    def orders(self) -> tuple[Ints, ...]:
+        """Those who ended at each rung, the best first."""
+        rows, found = self.state.rows, []
+        for k in range(len(self.levels)):
+            here = np.flatnonzero(self.rung == k)
+            found.append(here[by_front(rows.Y[here], violations(rows.C[here]))] if len(here) else here)
+        return tuple(found)
 
     def place(self, i: int) -> Mapping[str, Any]:
         """Where a trial stands at its rung: JSON."""
-        order = self.order(int(self.rung[i]))
+        order = self.orders[int(self.rung[i])]
         return {"place": int(np.flatnonzero(order == i)[0]) + 1, "of": len(order)}
 
     def on(self, i: int, why: Mapping[str, Any]) -> Proposal:
@@ -240,7 +242,7 @@ class Ladder:
         settled = bool(((self.rung == top) & (rows.lineage[:, NUMBER] > 0)).any()) or highest >= top
         if settled or highest < 0 or left > top - highest:
             return None
-        best = [int(i) for i in self.order(highest) if waiting[i]]
+        best = [int(i) for i in self.orders[highest] if waiting[i]]
         return best[:1] if highest not in climbing else []
 
     def telling(self, eta: float, trust: float) -> int:
