@@ -22,10 +22,9 @@ def tried(n, sd, seed=0, maximize=False, feasible=True):
     rng = np.random.default_rng(seed)
     settings = SPACE.decode(SPACE.sample(n, rng))
     sign = -1 if maximize else 1
+    trials = {i: Trial(0, i, State.DONE, Purpose.SEARCH, p, 0) for i, p in enumerate(settings)}
     made = [
-        Candidate(
-            Trial(0, i, State.DONE, Purpose.SEARCH, p, 0), {"m": sign * (truth(p) + sd * rng.normal())}, 1, feasible
-        )
+        Candidate(i, p, {"m": sign * (truth(p) + sd * rng.normal())}, 1, feasible, trials)
         for i, p in enumerate(settings)
     ]
     return StudySpec("s", SPACE, (Goal("m", maximize),)), made

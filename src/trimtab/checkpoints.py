@@ -109,7 +109,7 @@ def _best(ledger: Ledger, k: int) -> list[int]:
     """The first trials of the k best settings, the best first."""
     spec = ledger.study.spec
     found = candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
-    order = sorted((spec.goals[0].loss(c.metrics), c.trial.number) for c in found if c.feasible is not False)
+    order = sorted((spec.goals[0].loss(c.metrics), c.number) for c in found if c.feasible is not False)
     return [number for _, number in order[:k]]
 
 

@@ -39,6 +39,7 @@ class Results:
     """What strategies are told of trials: columns of equal length. Metrics are empty where a trial failed."""
 
     number: Sequence[int]
+    done: Sequence[bool]  # whether it went to its end
     params: Sequence[Params]
     seed: Sequence[int]
     metrics: Sequence[Metrics]
@@ -55,6 +56,7 @@ class Results:
     def of(trials: Sequence[Trial]) -> "Results":
         return Results(
             number=[t.number for t in trials],
+            done=[t.state is State.DONE for t in trials],
             params=[t.params for t in trials],
             seed=[t.seed for t in trials],
             metrics=[t.metrics if t.state in GOOD else {} for t in trials],

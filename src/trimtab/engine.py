@@ -9,9 +9,9 @@ Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 import hashlib
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -19,12 +19,14 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from .canonical import dumps, plain
+from .columns import Results
 from .errors import SpecError
 from .goals import Metrics
-from .ledger import BASELINE, Ledger
+from .ledger import BASELINE, Ledger, Told
 from .matrix import purse, rows, suited
 from .numerics.pareto import nondominated
-from .records import Cost, Proposal, State, StudySpec, StudyState, Trial
+from .records import Cost, Proposal, State, StudySpec, StudyState, Trial, completed
+from .space import Params
 from .stopping import rule
 from .stopping.halving import Hyperband
 from .stopping.jury import Jury
@@ -52,6 +54,8 @@ def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:
 
 def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> bool | None:
     """Whether all constraints hold; None when that cannot be known (the baseline has no result)."""
+    if not spec.constraints:
+        return True
     excess = [c.excess(metrics, baseline) for c in spec.constraints]
     if any(e > 0 for e in excess):
         return False
@@ -384,25 +388,45 @@ def _accrued(ledger: Ledger, now: float, charge: Charge | None) -> list[Cost]:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A setting with all its successful results: the first trial that had it, and the mean of each metric."""
+    """A setting with all its successful results: number and params of the first trial that had it, the mean of each metric
+    over its `n` results, and whether that is feasible. `trial` is looked up among `trials`."""
 
-    trial: Trial
+    number: int
+    params: Params
     metrics: Metrics
     n: int
     feasible: bool | None
+    trials: Mapping[int, Trial] = field(repr=False, compare=False)
+
+    @property
+    def trial(self) -> Trial:
+        return self.trials[self.number]
+
+    def complete(self, spec: StudySpec) -> Params:
+        """Its params in today's space."""
+        return completed(self.params, spec.assumed, spec.space)
 
 
 def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None) -> list[Candidate]:
     """One candidate per setting among finished trials; replicates are averaged."""
-    groups: dict[str, list[Trial]] = {}
-    for t in told:
-        if t.state is State.DONE and complete(spec, t) and all(g.metric in t.metrics for g in spec.goals):
-            groups.setdefault(dumps(dict(t.params)), []).append(t)
-    made = []
-    for same in groups.values():
-        names = [m for m in spec.metrics if all(m in t.metrics for t in same)]
-        mean = {**same[0].metrics, **{m: math.fsum(t.metrics[m] for t in same) / len(same) for m in names}}
-        made.append(Candidate(same[0], mean, len(same), feasible(spec, mean, baseline)))
+    whole = [] if isinstance(told, Told) else list(told)
+    trials = told.trials if isinstance(told, Told) else {t.number: t for t in whole}
+    found = told.results() if isinstance(told, Told) else Results.of(whole)
+    top = -math.inf if spec.fidelity is None else spec.fidelity.high
+    goals = [g.metric for g in spec.goals]
+    groups: dict[str, list[int]] = {}
+    for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
+        if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
+            groups.setdefault(dumps(found.params[i]), []).append(i)
+    made, wanted = [], spec.metrics
+    for first, *others in groups.values():
+        mean = found.metrics[first]
+        if others:
+            results = [mean, *(found.metrics[i] for i in others)]
+            names = [m for m in wanted if all(m in metrics for metrics in results)]
+            mean = {**mean, **{m: math.fsum(metrics[m] for metrics in results) / len(results) for m in names}}
+        judged = feasible(spec, mean, baseline)
+        made.append(Candidate(found.number[first], found.params[first], mean, 1 + len(others), judged, trials))
     return made
 
 
@@ -414,11 +438,11 @@ def complete(spec: StudySpec, t: Trial) -> bool:
 def best(spec: StudySpec, found: Sequence[Candidate]) -> Candidate | None:
     """The candidate with the best mean of the first goal, among those not known to be infeasible; the earliest on ties."""
     allowed = [c for c in found if c.feasible is not False]
-    return min(allowed, key=lambda c: (spec.goals[0].loss(c.metrics), c.trial.number), default=None)
+    return min(allowed, key=lambda c: (spec.goals[0].loss(c.metrics), c.number), default=None)
 
 
 def pareto(spec: StudySpec, found: Sequence[Candidate]) -> list[Candidate]:
     """Candidates that no other one beats in every goal, among those not known to be infeasible, by trial number."""
-    allowed = sorted((c for c in found if c.feasible is not False), key=lambda c: c.trial.number)
+    allowed = sorted((c for c in found if c.feasible is not False), key=lambda c: c.number)
     L = np.array([[g.loss(c.metrics) for g in spec.goals] for c in allowed]).reshape(len(allowed), len(spec.goals))
     return [allowed[i] for i in np.flatnonzero(nondominated(L))]

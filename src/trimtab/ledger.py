@@ -94,7 +94,7 @@ class Told(Sequence[Trial]):
     """The trials that strategies are told, in the order in which they ended; each is looked up when it is asked for."""
 
     def __init__(self, trials: Trials, numbers: "array[int]", positions: "array[int]") -> None:
-        self._trials, self.numbers, self.positions = trials, numbers, positions
+        self.trials, self.numbers, self.positions = trials, numbers, positions
 
     def append(self, end: End) -> None:
         self.numbers.append(end.number)
@@ -102,9 +102,9 @@ class Told(Sequence[Trial]):
 
     def results(self) -> Results:
         """All of them as columns."""
-        known = self._trials.at_hand(self.numbers) if len(self) <= KEPT else None
-        if known is None and self._trials.archive is not None:
-            return self._trials.archive.results(self.positions[0] - 1, self.positions[-1])
+        known = self.trials.at_hand(self.numbers) if len(self) <= KEPT else None
+        if known is None and self.trials.archive is not None:
+            return self.trials.archive.results(self.positions[0] - 1, self.positions[-1])
         return Results.of(known or list(self))
 
     @overload
@@ -113,8 +113,8 @@ class Told(Sequence[Trial]):
     def __getitem__(self, i: slice) -> "Told": ...
     def __getitem__(self, i: int | slice) -> "Trial | Told":
         if isinstance(i, slice):
-            return Told(self._trials, self.numbers[i], self.positions[i])
-        return self._trials[self.numbers[i]]
+            return Told(self.trials, self.numbers[i], self.positions[i])
+        return self.trials[self.numbers[i]]
 
     def __len__(self) -> int:
         return len(self.numbers)

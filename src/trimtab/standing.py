@@ -82,7 +82,7 @@ class Standings:
         first = self.order[0]
         return (
             f"the lead is inside the noise: one result of {self.metric} varies by ±{number(self.noise, 2)}; trial "
-            f"{first.candidate.trial.number} is expected at {number(first.mean, 4)} ± {number(first.sd, 2)}, and "
+            f"{first.candidate.number} is expected at {number(first.mean, 4)} ± {number(first.sd, 2)}, and "
             f"{plural(rivals, 'other setting')} may well be better"
         )
 
@@ -90,7 +90,7 @@ class Standings:
 def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
     """The candidates that are not known to be infeasible, ordered by what the data supports; the earliest on ties."""
     goal = spec.goals[0]
-    allowed = sorted((c for c in candidates if c.feasible is not False), key=lambda c: c.trial.number)
+    allowed = sorted((c for c in candidates if c.feasible is not False), key=lambda c: c.number)
     y = np.array([goal.loss(c.metrics) for c in allowed])
     enough = len(candidates) >= _ENOUGH + 2 * len(spec.space)
     belief = believed(spec, candidates) if enough and allowed and not spec.deterministic else None
@@ -98,7 +98,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
         mean, sd, order = y, np.zeros(len(y)), np.argsort(y, kind="stable")
         chances = np.stack([(np.arange(len(y)) == order[:1].sum()), np.zeros(len(y))], axis=1)
     else:
-        X = spec.space.encode([c.trial.complete(spec.assumed, spec.space) for c in allowed])
+        X = spec.space.encode([c.complete(spec) for c in allowed])
         mean, sd = belief.predict(X)
         order = np.argsort(mean + sd if belief.share > NOISY else y, kind="stable")
         chances = np.zeros((len(y), 2))
@@ -111,7 +111,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
 
 def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) -> Belief | None:
     """The model of a goal over all settings that finished; None while there are too few."""
-    X = spec.space.encode([c.trial.complete(spec.assumed, spec.space) for c in candidates])
+    X = spec.space.encode([c.complete(spec) for c in candidates])
     y = np.array([spec.goals[goal].loss(c.metrics) for c in candidates])
     n = np.array([c.n for c in candidates], dtype=float)
     return Belief.of(spec.space, X, y, n, exact=spec.deterministic)

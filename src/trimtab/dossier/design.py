@@ -128,8 +128,8 @@ def trade_off(s: Snapshot) -> list[Part]:
     head = ["Trial", *(g.metric for g in goals), "Setting"]
     rows = [
         (
-            [str(c.trial.number), *(number(c.metrics[g.metric]) for g in goals), setting(c.trial.params)],
-            _of(c.trial.number),
+            [str(c.number), *(number(c.metrics[g.metric]) for g in goals), setting(c.params)],
+            _of(c.number),
         )
         for c in s.facts.front
     ]

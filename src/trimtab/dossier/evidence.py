@@ -162,7 +162,7 @@ def optimism(s: Snapshot) -> list[Part]:
 
 
 def _searched(s: Snapshot, e: Evidence) -> float | None:
-    found = next((c for c in s.facts.candidates if c.trial.params == e.tuned and e.metric in c.metrics), None)
+    found = next((c for c in s.facts.candidates if c.params == e.tuned and e.metric in c.metrics), None)
     return None if found is None else found.metrics[e.metric]
 
 

@@ -68,7 +68,7 @@ def _of_best(facts: Facts, params: Params | None) -> list[str]:
     said = []
     if edges := _on_edge(facts, params):
         said.append(f"On the edge of its range: {', '.join(edges)}. A wider range may hold something better.")
-    found = next((c for c in facts.candidates if c.trial.params == params), None)
+    found = next((c for c in facts.candidates if c.params == params), None)
     if found is None:
         return said
     if found.n == 1:

@@ -237,7 +237,7 @@ def evidence_pairs(facts: Facts, e: Evidence) -> Pairs:
         ("P(worse)", percent(e.p_worse)),
         ("Pairs", f"{len(e.pairs)} complete, {e.failed_pairs} left out because a run failed"),
     ]
-    found = next((c for c in facts.candidates if c.trial.params == e.tuned and e.metric in c.metrics), None)
+    found = next((c for c in facts.candidates if c.params == e.tuned and e.metric in c.metrics), None)
     if found and e.pairs:
         gap = (found.metrics[e.metric] - e.means[1]) * (1 if e.maximize else -1)
         text = f"{number(found.metrics[e.metric])} in the search, {after} in fresh runs; optimism {signed(gap)}"

@@ -39,6 +39,7 @@ def results_of(found: Sequence[Sequence[Any]]) -> Results:
     counts = [s in _GOOD for s in state]
     return Results(
         number=number,
+        done=[s == _DONE for s in state],
         params=_parsed("params", params),
         seed=seed,
         metrics=[m if good else {} for m, good in zip(_parsed("metrics", metrics), counts, strict=True)],
@@ -50,7 +51,7 @@ def results_of(found: Sequence[Sequence[Any]]) -> Results:
     )
 
 
-_GOOD = frozenset(map(str, GOOD))
+_GOOD, _DONE = frozenset(map(str, GOOD)), str(State.DONE)
 
 
 def _parsed(column: str, texts: Sequence[str]) -> list[dict[str, Any]]:
