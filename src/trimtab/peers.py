@@ -109,10 +109,12 @@ class Post:
 
     def _serve(self, free: int, most: int) -> str | None:
         """One look at the record, and what follows from it; why there is nothing more to begin, if so."""
-        over = "budget" if self._spent == self._book.spec.budget else "enough" if self._has_enough() else None
-        decision, settled = self._look(free, most, going_on=over is None)
+        over = "budget" if self._spent == self._book.spec.budget else None
+        decision, settled = self._look(free, most, going_on=over is None and self._enough is None)
         if decision.closing == "budget":
             self._spent = self._book.spec.budget  # for good: what was estimated of running trials may have been less
+        elif over is None and decision.closing is None and self._has_enough():
+            over = "enough"
         if over is not None and decision.closing is None:
             decision = replace(decision, actions=[Close(over)])
         if self._staff is None and decision.closing is not None:

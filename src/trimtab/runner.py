@@ -246,9 +246,10 @@ def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
 
 def stock(book: Book) -> int:
     """How many very short trials may be claimed ahead, to be recorded together: none where what comes of one decides about
-    the next (whether it is proposed, goes on or can be paid), or where files are looked at before each."""
+    the next (whether it is proposed, goes on or can be paid), or where files are looked at before each or kept after it."""
     spec = book.spec
-    if spec.stopping or not spec.budget.countable or book.inputs.strict or book.pace == math.inf or book.learns:
+    alone = bool(spec.stopping) or not spec.budget.countable or book.inputs.strict or bool(book.checkpoints.held())
+    if alone or book.pace == math.inf or book.learns:
         return 0
     return min(STOCK, int(BRIEF / book.pace))
 
