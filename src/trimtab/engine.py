@@ -19,11 +19,10 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from .canonical import dumps, plain
-from .columns import Results
 from .errors import SpecError
 from .goals import Metrics
 from .ledger import BASELINE, Ledger, Told
-from .matrix import purse, rows, suited
+from .matrix import purse, results, rows, suited
 from .numerics.pareto import nondominated
 from .records import Cost, Proposal, State, StudySpec, StudyState, Trial, completed
 from .space import Params
@@ -409,9 +408,9 @@ class Candidate:
 
 def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None) -> list[Candidate]:
     """One candidate per setting among finished trials; replicates are averaged."""
-    whole = [] if isinstance(told, Told) else list(told)
-    trials = told.trials if isinstance(told, Told) else {t.number: t for t in whole}
-    found = told.results() if isinstance(told, Told) else Results.of(whole)
+    told = told if isinstance(told, Told) else list(told)
+    trials = told.trials if isinstance(told, Told) else {t.number: t for t in told}
+    found = results(told)
     top = -math.inf if spec.fidelity is None else spec.fidelity.high
     goals = [g.metric for g in spec.goals]
     groups: dict[str, list[int]] = {}
@@ -422,9 +421,9 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
     for first, *others in groups.values():
         mean = found.metrics[first]
         if others:
-            results = [mean, *(found.metrics[i] for i in others)]
-            names = [m for m in wanted if all(m in metrics for metrics in results)]
-            mean = {**mean, **{m: math.fsum(metrics[m] for metrics in results) / len(results) for m in names}}
+            several = [mean, *(found.metrics[i] for i in others)]
+            names = [m for m in wanted if all(m in metrics for metrics in several)]
+            mean = {**mean, **{m: math.fsum(metrics[m] for metrics in several) / len(several) for m in names}}
         judged = feasible(spec, mean, baseline)
         made.append(Candidate(found.number[first], found.params[first], mean, 1 + len(others), judged, trials))
     return made

@@ -5,7 +5,7 @@ Notation: d columns, n rows, m goals, k constraints, R rungs of the fidelity.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,15 @@ def suited(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:
     return Levelled.over(strategy)
 
 
+def results(trials: Iterable[Trial] | Told) -> Results:
+    """What strategies are told of trials, as columns."""
+    return trials.results() if isinstance(trials, Told) else Results.of(list(trials))
+
+
 def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | None) -> Rows:
     """Trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each limit, NaN where there is none."""
     unit, _ = purse(spec)
-    told = trials.results() if isinstance(trials, Told) else Results.of(trials)
+    told = results(trials)
     X = spec.space.encode([completed(p, spec.assumed, spec.space) for p in told.params])
     losses = [[g.loss(m) for m in told.metrics] for g in spec.goals]
     excess = [[c.excess(m, baseline) for m in told.metrics] for c in spec.constraints]
