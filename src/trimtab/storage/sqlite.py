@@ -23,7 +23,7 @@ from sqlalchemy.pool import QueuePool
 from ..errors import StorageError
 from .database import WRITES
 
-_PAUSE = 0.004  # seconds between two looks at a file that another writes to, at most
+_PAUSE = 0.006  # seconds between two looks at a file that another writes to, at most
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,11 @@ def _open(database: Sqlite) -> sqlite3.Connection:
 def _begin_write(connection: Connection, timeout: float) -> None:
     """BEGIN IMMEDIATE, tried for up to `timeout` seconds.
 
-    All who wait look again after a few random milliseconds, and where others write too nobody asks at once: who has just
-    written would hardly ever leave it to those who wait. (SQLite's own waiting backs off to 100 ms, and has both faults.)
+    All who wait look again equally often, however long they have waited. Where others write too nobody asks at once, or who
+    has just written would hardly ever leave it to those who wait. (SQLite's own waiting backs off to 100 ms, and has both
+    faults.)
     """
-    began, pause = time.monotonic(), _PAUSE / 4
+    began = time.monotonic()
     cursor, known = connection.connection.cursor(), connection.info
     if known.get("others"):
         time.sleep(random.uniform(_PAUSE / 2, _PAUSE))
@@ -172,8 +173,7 @@ def _begin_write(connection: Connection, timeout: float) -> None:
         except sqlite3.OperationalError as error:
             if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() - began > timeout:
                 raise
-        time.sleep(random.uniform(pause / 2, pause))
-        pause = min(1.1 * pause, _PAUSE)
+        time.sleep(random.uniform(_PAUSE / 2, _PAUSE))
     (version,) = cursor.execute("PRAGMA data_version").fetchone()  # changes when another connection has written
     known["others"] = known.get("version", version) != version
     known["version"] = version
