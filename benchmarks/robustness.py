@@ -99,10 +99,7 @@ Make = Callable[[Problem, int, int, str], Tuner]
 
 
 def tuners() -> dict[str, Make]:
-    made: dict[str, Make] = {
-        "trimtab": lambda p, s, n, _: Trimtab(p, s, n),
-        "trimtab gp": lambda p, s, n, _: Trimtab(p, s, n, "gp"),  # without second opinions
-    }
+    made: dict[str, Make] = {"trimtab": lambda p, s, n, _: Trimtab(p, s, n)}
     if importlib.util.find_spec("optuna"):
         made["optuna TPE"] = lambda p, s, _, case: Optuna(p, s, "TPESampler", constant_liar=case.isdigit())
         if importlib.util.find_spec("torch"):

@@ -120,7 +120,7 @@ def test_on_another_machine_a_proposal_counts_when_the_strategy_finds_it_as_good
     """A point that is moved a little has nearly the best acquisition value; another point has not."""
     trials, events = rows(space, objective)
     last = trials[-1]
-    near = {**last.params, "rate": last.params["rate"] * (1 + 1e-7)}
+    near = {**last.params, "rate": last.params["rate"] * (1 - 1e-7)}
     moved = [*trials[:-1], replace(last, params=near)]
     assert replay(moved, events, plain, here="a", machines=["b"]).close == (19,)
     assert replay(moved, events, plain, here="a", machines=["a"]).different.keys() == {19}

@@ -5,15 +5,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import Array, Judge, Problem, Proposal, Rows, Strategy, strategy
+from . import Array, Judge, Problem, Proposal, Rows, strategy
 from .points import size
 
 _GRID = 1000  # a finite space up to this size is searched completely if the budget allows
 _MODEL = 2000  # beyond this many results a Gaussian process learns little more from its neighbourhood
 _FRONT = 250  # the same for the models of several goals, which have to know a whole front
-_OTHER = "tpe"  # gives second opinions
-_TURN = 5  # of so many proposals one is a second opinion
-_ALONE = 10  # results that it needs before it has one
 
 
 @dataclass(frozen=True)
@@ -29,14 +26,10 @@ class State:
 
 @dataclass(frozen=True)
 class Auto:
-    """`grid` where the budget pays for every point, else `gp`; for very long studies one whose cost hardly grows.
-
-    Every fifth proposal beside `gp` is a second opinion by `tpe`. A model that has come to believe the wrong thing, as
-    happens with noisy results, otherwise never meets a result that it did not ask for.
-    """
+    """`grid` where the budget pays for every point, else `gp`; for very long studies one whose cost hardly grows."""
 
     name: str = "auto"
-    version: str = "12"
+    version: str = "11"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> State:
@@ -53,50 +46,14 @@ class Auto:
         return State(state.problem, told, which, reason, inner)
 
     def ask(self, state: State, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        made: list[Proposal] = []
-        while len(made) < n:
-            waiting = np.concatenate([pending, *(p.x[None] for p in made)])
-            speaker = _speaker(state, len(state.rows) + len(waiting))
-            proposals = speaker.strategy.ask(speaker.state, waiting, min(speaker.turns, n - len(made)), rng)
-            if not proposals:
-                break
-            made += [Proposal(p.x, p.parent, {**p.why, "auto": speaker.why}) for p in proposals]
-        return made
+        proposals = strategy(state.which).ask(state.inner, pending, n, rng)
+        auto = f"{state.which}: {state.reason}"
+        return [Proposal(p.x, p.parent, {**p.why, "auto": auto}) for p in proposals]
 
     def shortfall(self, state: State, pending: Array, x: Array, rng: np.random.Generator) -> float:
-        """What the strategy whose turn it is says (see strategies.Judge)."""
-        speaker = _speaker(state, len(state.rows) + len(pending))
-        if not isinstance(speaker.strategy, Judge):
-            return np.inf
-        return speaker.strategy.shortfall(speaker.state, pending, x, rng)
-
-
-@dataclass(frozen=True)
-class _Speaker:
-    """Whose turn it is: the strategy, its state after all rows, for how many proposals, and why."""
-
-    strategy: Strategy[Any]
-    state: Any
-    turns: int
-    why: str
-
-
-def _speaker(state: State, count: int) -> _Speaker:
-    """Who proposes when `count` points were told or are pending."""
-    if not _doubted(state):
-        return _Speaker(strategy(state.which), state.inner, 10**9, f"{state.which}: {state.reason}")
-    if count % _TURN == 0 and len(state.rows) >= _ALONE:
-        other = strategy(_OTHER)
-        told = other.tell(other.init(state.problem), state.rows)
-        return _Speaker(other, told, 1, f"{_OTHER}: a second opinion, as for every {_TURN}th proposal")
-    return _Speaker(strategy(state.which), state.inner, _TURN - count % _TURN, f"{state.which}: {state.reason}")
-
-
-def _doubted(state: State) -> bool:
-    """Whether the model's proposals alternate with another strategy's: only where that one knows all that matters."""
-    p = state.problem
-    plain = p.goals == 1 and not p.constraints and not p.sources and not p.rungs and p.purse is None
-    return state.which == "gp" and plain and not any(q.prior for q in p.space.params.values())
+        """What the strategy that it chose says (see strategies.Judge)."""
+        chosen = strategy(state.which)
+        return chosen.shortfall(state.inner, pending, x, rng) if isinstance(chosen, Judge) else np.inf
 
 
 def choose(problem: Problem, results: int) -> tuple[str, str]:

@@ -63,19 +63,6 @@ class TPE:
                     pending = np.concatenate([pending, proposal.x[None]])
         return proposals
 
-    def shortfall(self, state: History, pending: Array, x: Array, rng: np.random.Generator) -> float:
-        """How far log l/g at x falls short of the largest one found (see strategies.Judge)."""
-        rows = state.rows
-        with np.errstate(all="ignore"):
-            split = _split(state.problem, rows)
-            if not len(split.good) or len(rows) + len(pending) < _DESIGN:
-                return np.inf
-            best = _by_model(split, pending, Taken.of(state, pending), rng)
-            if best is None:
-                return np.inf
-            mine, most = _score(split, _bad(split, pending), np.stack([x, best.x]))
-        return float(max(0.0, most - mine))
-
 
 # ------------------------------------------------------------------------------------------------------ good and rest
 
@@ -172,22 +159,13 @@ def _by_model(split: _Split, pending: Array, taken: Taken, rng: np.random.Genera
     X = _candidates(split.density, taken, rng)
     if len(X) == 0:
         return None
-    bad = _bad(split, pending)
-    score = _score(split, bad, X)
+    bad = np.concatenate([split.rest, pending])
+    if len(bad) > _KERNELS:
+        bad = bad[np.linspace(0, len(bad) - 1, _KERNELS).astype(int)]
+    score = split.density.log_density(X) - Mixture.fit(split.columns, bad).log_density(X)
     top = int(np.argmax(score))
     why = {"acquisition": "log l/g", "value": float(score[top]), "good": len(split.good), "rest": len(bad)}
     return Proposal(X[top], why=why)
-
-
-def _bad(split: _Split, pending: Array) -> Array:
-    """Rows of the second density, g."""
-    bad = np.concatenate([split.rest, pending])
-    return bad if len(bad) <= _KERNELS else bad[np.linspace(0, len(bad) - 1, _KERNELS).astype(int)]
-
-
-def _score(split: _Split, bad: Array, X: Array) -> Array:
-    """log l/g at the rows of X (n, d): (n,)."""
-    return split.density.log_density(X) - Mixture.fit(split.columns, bad).log_density(X)
 
 
 def _candidates(density: Mixture, taken: Taken, rng: np.random.Generator) -> Array:
