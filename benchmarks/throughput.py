@@ -104,13 +104,18 @@ def work(system, url, gate, seconds, results):
             study.run(objective, time=max(0.01, stop - time.time()), quiet=True)
             return count
     else:
+        import optuna
+
         study = optuna_study(url)
 
         def run(stop):
             count = 0
             while time.time() < stop:
-                study.optimize(optuna_objective, n_trials=1)
-                count += 1
+                try:
+                    study.optimize(optuna_objective, n_trials=1)
+                    count += 1
+                except optuna.exceptions.StorageInternalError as error:  # its program would have to try again
+                    print("optuna:", str(error.__cause__).splitlines()[0], file=sys.stderr)
             return count
 
     run(time.time() + 1.0)
