@@ -86,7 +86,7 @@ def test_what_finds_no_room_is_demand_that_an_autoscaler_sees(cluster, url):
         asked = get_cluster_status(cluster.address).resource_demands.ray_task_actor_demand
         return [bundle.bundle for d in asked for bundle in d.bundles_by_count]
 
-    assert {"CPU": 1.0, "rare": 1.0} in until(demand)
+    until(lambda: {"CPU": 1.0, "rare": 1.0} in demand())
     special = cluster.add_node(num_cpus=1, resources={"rare": 1})
     run.join()
     assert s.counts["done"] == 3
