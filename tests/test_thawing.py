@@ -1,10 +1,10 @@
 """Freeze-thaw: which paused trial goes on, in any order of arrival and with failures; what a user and an auditor see of it."""
 
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import pytest
+from pausing import alike_however_told, going_on
 
 import trimtab as tt
 from trimtab.errors import SpecError
@@ -13,7 +13,7 @@ from trimtab.stopping import rule
 from trimtab.stopping.promotion import FreezeThaw
 from trimtab.strategies import Problem, Rows, strategy
 from trimtab.strategies.points import size
-from trimtab.strategies.promotion import LEVEL, NUMBER, PARENT, Ladder, Paused, Promoting
+from trimtab.strategies.promotion import Ladder, Paused, Promoting
 from trimtab.strategies.thawing import Thawing
 from trimtab.testing.continuing import campaign
 
@@ -35,32 +35,14 @@ def thawing(seed, trouble=0.2, trust=0.0):
 def test_nobody_goes_on_twice_and_no_worker_waits(seed, trust):
     """Parents must have ended well, be kept, and less trained (see Campaign)."""
     run = thawing(seed, trust=trust)
-    for proposals in run.turns():
-        if len(run.rows) + 1 >= run.problem.budget:
-            break
-        lines = np.concatenate([run.rows.lineage, run.state().under_way.lineage])
-        parents = lines[~np.isnan(lines[:, PARENT]), PARENT]
-        assert len(parents) == len(set(parents))
-        levels, rungs = {int(n): level for n, level in lines[:, [NUMBER, LEVEL]]}, run.problem.rungs
-        for p in proposals:
-            if p.parent is not None:
-                assert p.fidelity == rungs[rungs.index(levels[p.parent]) + 1]
-                assert size(run.problem.space) <= run.count or "of" in p.why or p.why["worth"] > p.why["new"]
-        left = run.problem.budget - len(run.rows) - len(run.open)
-        assert len(run.open) == run.workers or left <= len(rungs) or size(run.problem.space) <= run.count
-    assert len(run.rows) + 1 >= run.problem.budget or size(run.problem.space) <= run.count
+    for on in going_on(run):
+        for p in on:
+            assert size(run.problem.space) <= run.count or "of" in p.why or p.why["worth"] > p.why["new"]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_equal_records_give_equal_decisions_however_they_are_told(seed):
-    run = thawing(seed)
-    for turn, _ in enumerate(islice(run.turns(), 60)):
-        if len(run.rows) + 1 >= run.problem.budget:
-            break
-        if turn % 9 == 5:
-            first, second = run.ask(4), run.ask(4, cut=turn % len(run.rows))
-            said = [[(p.x.tobytes(), p.parent, p.fidelity, dict(p.why)) for p in asked] for asked in (first, second)]
-            assert said[0] == said[1]
+    alike_however_told(thawing(seed))
 
 
 def paused(curves, C=None):

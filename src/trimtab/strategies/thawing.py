@@ -6,8 +6,8 @@ rung, and the rest as probably as it improves, for then it will be trained to th
 turns out like the latest ones (Swersky et al. 2014, "Freeze-thaw Bayesian optimization", chose by information gain among a
 basket of paused trials and new ones). While there is no full training, the improvement is on the median forecast.
 
-Curves are of one metric. It is seen in units of the better half's spread, and beyond the median by its logarithm, so that what
-diverges has no weight.
+Curves are of one metric. It is seen in units of its mean distance from the median, and from one unit above that on by its
+logarithm, so that what diverges has no weight.
 
 Notation: n rows, R rungs, c settings.
 """
@@ -25,7 +25,6 @@ from .features import Ints, Mask
 from .promotion import NUMBER, REACHED, Choice, Ladder, origins, settings
 
 _LATEST = 16  # settings that say what a new one will be like
-_ENOUGH = 8  # values at a rung that set the unit
 _SURE = 1e-9  # no forecast is surer
 _HUGE = 1e300
 _FAR = 1e3  # units below the median that still count
@@ -92,7 +91,7 @@ def _curves(rows: Rows, known: Ints, levels: Sequence[float]) -> Array:
 
 
 def seen(V: Array) -> Array:
-    """Values V (c, R) in units of the spread of the last ones about their median; logarithmic from a unit above it on."""
+    """Values V (c, R) in units of the mean distance of the last ones from their median; logarithmic from a unit above it on."""
     V = np.clip(V, -_HUGE, _HUGE) / 4  # so that differences are finite
     known = ~np.isnan(V)
     last = V[known.any(axis=1), V.shape[1] - 1 - known[:, ::-1].argmax(axis=1)[known.any(axis=1)]]
