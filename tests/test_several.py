@@ -217,11 +217,12 @@ FROZEN = """
     from trimtab import storage
     storage.LEASE = 2.0  # before all others import it
     import trimtab as tt
-    may_end = sys.argv[2]
+    folder = sys.argv[2]
     def objective(trial):
-        while not os.path.exists(may_end):
+        open(f"{folder}/begun-{trial.number}-{trial.attempt}", "w").close()
+        while not os.path.exists(f"{folder}/may-end"):
             time.sleep(0.05)
-        open(f"{may_end}-{trial.number}-{trial.attempt}", "w").close()
+        open(f"{folder}/ended-{trial.number}-{trial.attempt}", "w").close()
         return trial.params["x"]
     space = tt.Space(x=tt.Float(0, 1, default=0.5))
     study = tt.Study("s", space, minimize="loss", seed=1, storage=sys.argv[1], strategy="random")
@@ -245,17 +246,16 @@ def _freeze(process, url):
 
 
 def test_a_parent_that_was_frozen_beyond_its_leases_brings_late_results(tmp_path, url):
-    path, may_end = tmp_path / "frozen.py", tmp_path / "may-end"
+    path = tmp_path / "frozen.py"
     path.write_text(textwrap.dedent(FROZEN))
-    opened(url)
-    call = [sys.executable, str(path), url, str(may_end)]
+    call = [sys.executable, str(path), url, str(tmp_path)]
     first = subprocess.Popen(call)
-    until(lambda: opened(url).counts["running"] == 2)
+    until(lambda: len(list(tmp_path.glob("begun-*-1"))) == 2)
     _freeze(first, url)
     second = subprocess.Popen(call)
-    until(lambda: sum(t.attempt > 1 for t in opened(url).trials) == 2)
-    may_end.touch()
-    until(lambda: len(list(tmp_path.glob("may-end-*"))) == 4)
+    until(lambda: len(list(tmp_path.glob("begun-*-2"))) == 2)
+    (tmp_path / "may-end").touch()
+    until(lambda: len(list(tmp_path.glob("ended-*"))) == 4)
     time.sleep(1)  # for the results on their way to the first
     first.send_signal(signal.SIGCONT)
     assert (first.wait(240), second.wait(240)) == (0, 0)
