@@ -92,6 +92,7 @@ def test_what_a_trial_writes_is_captured_and_a_flood_is_cut():
     def talks(trial):
         if trial.number == 1:
             sys.stdout.write("x" * 10_000_000)
+            time.sleep(1)  # what is written while the file is cut back is lost
         sys.stdout.write(f"trial {trial.number} says hello\n")
         sys.stderr.write("and complains\n")
         return 1.0
