@@ -78,6 +78,24 @@ def test_every_member_is_trained_to_the_top_and_every_copy_is_derived_again(tmp_
     assert study.verify() == []
 
 
+def test_networks_that_ended_with_the_same_values_are_not_repetitions(tmp_path):
+    """Or another one's result would move the best to one whose checkpoint has gone."""
+    study = population(f"sqlite:///{tmp_path}/t.db", PBT(4, 2, fixed=("rate", "kind")))
+    first = [study.ask() for _ in range(4)]
+    for trial, loss in zip(first, [1.0, 1.0, 1.0, 2.0], strict=True):
+        study.tell(trial, loss)
+    second = [study.ask() for _ in range(4)]
+    alike = [t for t in second if sum(t.params == other.params for other in second) > 1]
+    assert len(alike) == 2
+    (other, *_) = [t for t in second if t not in alike]
+    for trial, loss in [(alike[0], 1.0), (other, 1.1), (alike[1], 5.0)]:
+        assert trial.checkpoint.is_dir()
+        study.tell(trial, loss)
+    assert study.best.number == alike[0].number
+    assert study.best.metrics == {"loss": 1.0}
+    assert study.checkpoint(alike[0].number).is_dir()
+
+
 def test_a_member_that_fails_is_replaced_by_a_copy_of_a_good_one(tmp_path):
     plain = objective()
 

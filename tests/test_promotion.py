@@ -330,7 +330,7 @@ from trimtab.stopping.promotion import FreezeThaw, Promotion
 
 space = tt.Space(rate=tt.Float(1e-3, 1.0, log=True), kind=tt.Choice("a", "b"))
 study = tt.Study("p", space, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 27), strategy="random",
-                 stopping=eval(os.environ["STOPPING"]), budget=tt.Budget(trials=40), storage=os.environ["URL"], seed=1)
+                 stopping=eval(os.environ["STOPPING"]), budget=tt.Budget(trials=60), storage=os.environ["URL"], seed=1)
 study.run("train.py:objective", workers=2, quiet=True)
 """
 
@@ -354,11 +354,11 @@ def test_kill_9_between_two_rungs_loses_nothing_and_changes_no_decision(tmp_path
     before = {t.number: t for t in study.trials if t.state == "done"}
     assert run() == 0
     study = tt.Study("p", storage=url)
-    assert study.counts["done"] == len(study.trials) == 40
+    assert study.counts["done"] == len(study.trials) == 60
     assert study.trials[cut.number].attempt == 2
     assert all(study.trials[n] == t for n, t in before.items())
     assert held(study) == {study.best.number}
-    assert study.replay().exact == 40
+    assert study.replay().exact == 60
     assert study.verify() == []
 
 

@@ -2,7 +2,8 @@
 
 A trial has one directory for all its attempts: what a killed attempt has saved is there for the next. A trial that goes on
 from a parent begins with a copy of the parent's. Kept are the directories of open trials and of their parents, of those that
-the strategy may still go on from (see strategies.Continuing), and of the best TRIMTAB_CHECKPOINTS_KEEP ones (1 unless said).
+the strategy may still go on from (see strategies.Continuing), and of the best TRIMTAB_CHECKPOINTS_KEEP ones (1 unless said;
+keep a few where settings are repeated, since another result of the best one may make the next one the best).
 
 Directories lie in TRIMTAB_CHECKPOINTS, else beside an SQLite file (FILE.checkpoints), else in ./trimtab-checkpoints; those
 of a study in memory go with the process. Workers on several machines need a folder that all of them see. A study may fill

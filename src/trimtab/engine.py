@@ -407,16 +407,19 @@ class Candidate:
 
 
 def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None) -> list[Candidate]:
-    """One candidate per setting among finished trials; replicates are averaged."""
+    """One candidate per setting among finished trials; replicates are averaged.
+
+    A member of a population stands for itself: what it trained with last is not all that it was trained with.
+    """
     told = told if isinstance(told, Told) else list(told)
     trials = told.trials if isinstance(told, Told) else {t.number: t for t in told}
     found = results(told)
     top = -math.inf if spec.fidelity is None else spec.fidelity.high
     goals = [g.metric for g in spec.goals]
-    groups: dict[str, list[int]] = {}
+    groups: dict[str | int, list[int]] = {}
     for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
         if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
-            groups.setdefault(dumps(found.params[i]), []).append(i)
+            groups.setdefault(dumps(found.params[i]) if found.member[i] is None else i, []).append(i)
     made, wanted = [], spec.metrics
     for first, *others in groups.values():
         mean = found.metrics[first]
