@@ -1,11 +1,14 @@
-"""Nevergrad's NGOpt and Hyperopt's TPE for robustness.py. Each can be in an environment of its own.
+"""Nevergrad's NGOpt, Hyperopt's TPE and SMAC3's random forest for robustness.py. Each can be in an environment of its own.
 
-Both get the space flat: of a conditional parameter the value is ignored where it does not apply. Ordered choices are
-integer indices for Hyperopt and a `TransitionChoice` for Nevergrad.
+Nevergrad and Hyperopt get the space flat: of a conditional parameter the value is ignored where it does not apply. SMAC
+gets its conditions. Ordered choices are integer indices for Hyperopt, a `TransitionChoice` for Nevergrad and an ordinal
+for SMAC.
 """
 
 import math
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,3 +107,59 @@ class Hyperopt:
 
     def best(self) -> Params | None:
         return None
+
+
+class Smac:
+    """The facade for hyperparameter optimisation as it comes, told the budget and whether results are noisy. A failed
+    trial has crashed, at the worst result so far: the infinite default has no logarithm."""
+
+    def __init__(self, space: tt.Space, seed: int, trials: int, case: str) -> None:
+        import ConfigSpace
+        from smac import HyperparameterOptimizationFacade, Scenario
+
+        def parameter(name: str, p: Any) -> Any:
+            if isinstance(p, tt.Choice):
+                return (ConfigSpace.OrdinalHyperparameter if p.ordered else ConfigSpace.CategoricalHyperparameter)(
+                    name, list(range(len(p.options)))
+                )
+            return (ConfigSpace.Integer if isinstance(p, tt.Int) else ConfigSpace.Float)(
+                name, (p.low, p.high), log=p.log
+            )
+
+        made = ConfigSpace.ConfigurationSpace(seed=seed)
+        made.add([parameter(name, p) for name, p in space.params.items()])
+        for name, p in space.params.items():
+            for parent, values in (p.when or {}).items():
+                indices = [space.params[parent].options.index(v) for v in values]
+                made.add(ConfigSpace.InCondition(made[name], made[parent], indices))
+        scenario = Scenario(
+            made, deterministic=case != "noise", n_trials=trials, seed=seed, output_directory=Path(tempfile.mkdtemp())
+        )
+
+        def never(config: Any, seed: int = 0) -> float:
+            raise AssertionError(f"asked and told, never run: {config} {seed}")
+
+        self.space, self.worst = space, 0.0
+        self.search = HyperparameterOptimizationFacade(scenario, never, overwrite=True, logging_level=50)
+
+    def params(self, config: Any) -> Params:
+        made = {
+            name: p.options[int(config[name])] if isinstance(p, tt.Choice) else config[name]
+            for name, p in self.space.params.items()
+            if name in config
+        }
+        return active(self.space, made)
+
+    def ask(self) -> tuple[Any, Params]:
+        trial = self.search.ask()
+        return trial, self.params(trial.config)
+
+    def tell(self, trial: Any, loss: float | None) -> None:
+        from smac.runhistory.dataclasses import StatusType, TrialValue
+
+        self.worst = max(self.worst, self.worst if loss is None else loss)
+        failed = TrialValue(cost=self.worst, status=StatusType.CRASHED)
+        self.search.tell(trial, failed if loss is None else TrialValue(cost=loss))
+
+    def best(self) -> Params | None:
+        return self.params(self.search.intensifier.get_incumbents()[0])
