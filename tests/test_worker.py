@@ -3,16 +3,19 @@
 import signal
 import threading
 import time
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stores import Clock
 from waiting import until
 
 import trimtab as tt
 from trimtab import worker
 from trimtab.errors import LeaseLost, StorageError
-from trimtab.executors import Exit
+from trimtab.executors import Exit, inline
 from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
 from trimtab.goals import goals
@@ -87,9 +90,9 @@ def test_what_is_told_is_judged_as_what_is_returned():
 class Scene:
     """A study in a memory store, with a crew for an objective."""
 
-    def __init__(self, objective, trials=3, supervised=False, lease=15.0, resources=None, **spec):
+    def __init__(self, objective, trials=3, supervised=False, lease=15.0, resources=None, clock=time.time, **spec):
         self.spec = StudySpec("s", SPACE, goals("loss", None), **spec)
-        self.store = Memory()
+        self.store = Memory(clock)
         self.study = self.store.create(self.spec).id
         row = [Proposal({"x": n / 10}, seed=n, purpose=Purpose.SEARCH) for n in range(trials)]
         self.store.enqueue(self.study, row, at=0, seen=self.store.trials(self.study).study.position)
@@ -183,24 +186,17 @@ def test_a_bad_result_is_not_tried_again():
 
 
 def test_the_lease_is_renewed_while_an_inline_objective_blocks():
+    clock = Clock()
+
     def objective(trial):
-        time.sleep(2.6)
+        for _ in range(3):
+            clock.now += 1.0  # most of the lease
+            until(lambda: scene.trial(0).lease_until == clock.now + 1.2)
+            assert scene.claim() is None
         return 1.0
 
-    with Scene(objective, trials=1, lease=1.2) as scene:
-        trial = scene.store.claim([scene.study], "here", 1.2)
-        rivals = []
-
-        def rival():
-            for _ in range(22):
-                rivals.append(scene.claim())
-                time.sleep(0.1)
-
-        thread = threading.Thread(target=rival)
-        thread.start()
-        scene.crew.start(trial)
-        thread.join()
-        assert rivals == [None] * 22
+    with Scene(objective, trials=1, lease=1.2, clock=clock) as scene:
+        scene.crew.start(scene.store.claim([scene.study], "here", 1.2))
         assert scene.ended()[0].state is State.DONE
 
 
@@ -243,20 +239,17 @@ def test_cancel_ends_the_process_and_leaves_the_record_to_the_caller():
         assert scene.executor.free() == 2
 
 
-def test_release_gives_running_trials_back_and_keeps_what_has_ended(tmp_path):
-    flag = tmp_path / "ended"
-
+def test_release_gives_running_trials_back_and_keeps_what_has_ended(monkeypatch):
     def objective(trial):
         if trial.number == 1:
-            time.sleep(300)
-        flag.touch()
+            time.sleep(3600)
         return 1.0
 
     with Scene(objective, supervised=True) as scene:
         scene.start()
         scene.start()
-        until(flag.exists)  # nobody listens meanwhile
-        time.sleep(1.0)
+        reap = scene.executor.reap
+        monkeypatch.setattr(scene.executor, "reap", lambda wait=0.0: reap(300))  # the first one has ended by then
         scene.crew.release()
         assert scene.crew.running == {}
         assert [scene.trial(n).state for n in range(2)] == [State.DONE, State.QUEUED]
@@ -324,7 +317,7 @@ def busy(monkeypatch):
             time.sleep(300)
         return 0.5
 
-    with Scene(hangs_late, trials=12, supervised=True) as s:
+    with Scene(hangs_late, trials=12, supervised=True, lease=3600.0) as s:  # nothing is given back for being stuck
         for n in range(8):
             assert s.crew.room() == 2 - len(s.crew.running)
             s.start(n)
@@ -363,34 +356,40 @@ def test_a_trial_that_was_claimed_ahead_can_be_cancelled_or_given_back(busy):
 # ------------------------------------------------------------------------------------------------ very short trials
 
 
-def test_what_a_long_trial_keeps_waiting_is_recorded_and_given_back():
+def test_what_a_long_trial_keeps_waiting_is_recorded_and_given_back(monkeypatch):
+    monkeypatch.setattr(worker, "STUCK", 3600.0)
     after, long = threading.Event(), threading.Event()
 
     def objective(trial):
         if trial.number == 2:
             long.set()
-            assert after.wait(60)
+            assert after.wait(240)
         return 0.5
 
     with Scene(objective, trials=6, lease=0.9) as scene:
         for _ in range(6):
             scene.start()
-        worker = threading.Thread(target=lambda: scene.crew.collect(0.0))
-        worker.start()
-        assert long.wait(60)
-        end = time.monotonic() + 60
-        while scene.trial(5).state is State.RUNNING and time.monotonic() < end:
-            time.sleep(0.05)
-        states = [str(scene.trial(n).state) for n in range(6)]
+
+        def collects():
+            while not long.is_set():
+                scene.crew.collect(0.0)
+
+        main = threading.Thread(target=collects)
+        main.start()
+        assert long.wait(240)
+        monkeypatch.setattr(worker, "STUCK", 0.0)
+        expected = ["done", "done", "running", "queued", "queued", "queued"]
+        until(lambda: [str(t.state) for t in scene.store.trials(scene.study).trials] == expected)
         after.set()
-        worker.join(60)
-        assert states == ["done", "done", "running", "queued", "queued", "queued"]
+        main.join()
         (last,) = scene.ended()
         assert (last.number, last.state) == (2, State.DONE)
         assert scene.crew.running == {}
 
 
-def test_so_many_very_short_trials_are_claimed_ahead_as_fill_a_transaction():
+def test_so_many_very_short_trials_are_claimed_ahead_as_fill_a_transaction(monkeypatch):
+    ticks = SimpleNamespace(perf_counter=count(0.0, 1e-3).__next__)
+    monkeypatch.setattr(inline, "time", ticks)  # each trial takes a millisecond
     with Scene(lambda _: 0.5, trials=1) as scene:
         assert scene.crew.room(32) == 1
         scene.start()
@@ -398,7 +397,8 @@ def test_so_many_very_short_trials_are_claimed_ahead_as_fill_a_transaction():
         assert scene.crew.room(32) == 9
         assert scene.crew.room(4) == 5
         assert scene.crew.room() == 1
-    with Scene(lambda _: time.sleep(0.01) or 0.5, trials=1) as scene:
+    ticks.perf_counter = count(0.0, 1e-2).__next__
+    with Scene(lambda _: 0.5, trials=1) as scene:
         scene.start()
         assert len(scene.crew.poll(0.0)) == 1
         assert scene.crew.room(32) == 1
