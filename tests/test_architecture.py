@@ -84,6 +84,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     ),
     "progress": ("ledger", "records", "engine", "goals", "words", "units"),
     "objective": ("records", "errors", "space", "goals", "canonical"),
+    "outcomes": ("objective", "executors", "records", "errors", "words"),
 }
 SURFACE = {"__init__", "allowed", "cli", "console", "demo", "studyfile"}
 """The user's side: may import what is public below, and nothing below may import it."""
@@ -109,6 +110,7 @@ EDGE = {
     "schedule",
     "simulate",
     "study",
+    "sharing",
     "worker",
 }
 """Where IO, clocks and processes meet decisions: may import every room, and each other without cycles."""

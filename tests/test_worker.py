@@ -3,8 +3,6 @@
 import signal
 import threading
 import time
-from itertools import count
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -13,17 +11,19 @@ from stores import Clock
 from waiting import until
 
 import trimtab as tt
-from trimtab import worker
+from trimtab import sharing, worker
 from trimtab.errors import LeaseLost, StorageError
-from trimtab.executors import Exit, inline
+from trimtab.executors import Exit
 from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
 from trimtab.goals import goals
 from trimtab.objective import load, source
+from trimtab.outcomes import outcome_of, told
 from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
+from trimtab.sharing import Pace
 from trimtab.storage.memory import Memory
 from trimtab.verify import findings
-from trimtab.worker import Crew, outcome_of, told
+from trimtab.worker import Crew
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
 LIMITED = Resources(time="2s", memory="1MiB", stall="3s", gpus=2, price=7200)
@@ -310,7 +310,7 @@ def test_a_finished_trial_is_not_finished_again():
 @pytest.fixture
 def busy(monkeypatch):
     """A crew whose two slots are busy after eight short trials: there is room for one more, which is claimed ahead."""
-    monkeypatch.setattr(worker, "SHORT", 60.0)
+    monkeypatch.setattr(sharing, "SHORT", 60.0)
 
     def hangs_late(trial):
         if trial.number >= 8 and trial.attempt == 1:
@@ -387,18 +387,24 @@ def test_what_a_long_trial_keeps_waiting_is_recorded_and_given_back(monkeypatch)
         assert scene.crew.running == {}
 
 
-def test_so_many_very_short_trials_are_claimed_ahead_as_fill_a_transaction(monkeypatch):
-    ticks = SimpleNamespace(perf_counter=count(0.0, 1e-3).__next__)
-    monkeypatch.setattr(inline, "time", ticks)  # each trial takes a millisecond
-    with Scene(lambda _: 0.5, trials=1) as scene:
-        assert scene.crew.room(32) == 1
-        scene.start()
-        assert len(scene.crew.poll(0.0)) == 1
-        assert scene.crew.room(32) == 9
-        assert scene.crew.room(4) == 5
-        assert scene.crew.room() == 1
-    ticks.perf_counter = count(0.0, 1e-2).__next__
-    with Scene(lambda _: 0.5, trials=1) as scene:
-        scene.start()
-        assert len(scene.crew.poll(0.0)) == 1
-        assert scene.crew.room(32) == 1
+@pytest.mark.parametrize(
+    ("walls", "slots", "stock", "ahead"),
+    [
+        ([], 1, 32, 0),
+        ([0.0005], 1, 32, 8),  # fewer while few are known
+        ([0.0005] * 8, 1, 32, 32),
+        ([0.004] * 8, 1, 32, 12),
+        ([0.0005], 1, 4, 4),
+        ([0.0005] * 8, 1, 0, 0),
+        ([0.01], 1, 32, 0),
+        ([0.01] * 7, 2, 32, 0),
+        ([0.01] * 8, 2, 32, 1),
+        ([0.01] * 8, 1, 32, 0),
+        ([0.01] * 8 + [0.2], 2, 32, 0),
+    ],
+)
+def test_so_many_very_short_trials_are_claimed_ahead_as_fill_a_transaction(walls, slots, stock, ahead):
+    pace = Pace()
+    for wall in walls:
+        pace.add(wall)
+    assert pace.ahead(slots, stock) == ahead

@@ -158,7 +158,7 @@ class Post:
             return len(crew.poll(wait))
         crew.collect(wait)
         self._next = 0.0 if self.running < before else self._next
-        return len(crew.endings)
+        return crew.endings
 
     def leave(self) -> None:
         """Give back what still runs, and end the processes."""

@@ -15,10 +15,10 @@ from .goals import Metrics
 from .lineage import parent_of
 from .objective import Source
 from .objective.evaluation import payload
+from .outcomes import outcome_of
 from .records import Resources, State, StudySpec, Trial
 from .runner import IDLE, executor
 from .words import number, plural
-from .worker import outcome_of
 
 USUAL = 5
 """How many trials are run again unless they are named."""

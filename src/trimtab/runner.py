@@ -279,7 +279,7 @@ def settle(book: Book, staff: Staff, terms: Terms, going_on: bool, most: int | N
     try:
         settled = book.settle(endings, then)
     except StorageError:
-        crew.endings = endings  # not recorded: `release` tries again
+        crew.put_back(endings)
         raise
     if settled.error is not None and not isinstance(settled.error, BudgetSpent):
         raise settled.error

@@ -17,24 +17,15 @@ from .fidelity import Fidelity
 from .goals import Metrics
 from .inputs import Inputs
 from .ledger import Ledger
-from .records import (
-    Budget,
-    Change,
-    Proposal,
-    Purpose,
-    Resources,
-    State,
-    StudyRecord,
-    StudyState,
-    Trial,
-)
+from .objective import ActiveTrial
+from .outcomes import imported, told
+from .records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
 from .referee import Referee
 from .space import Params, Space
 from .standing import Standings
 from .storage import Claim, Storage, open_storage
 from .strategies import Strategy
 from .units import seconds
-from .worker import ActiveTrial, imported, told
 
 if TYPE_CHECKING:
     from .executors.slurm import Slurm

@@ -1,100 +1,27 @@
-"""Carries claimed trials to their ends: launch, listen, renew leases, and turn every way to end into an Outcome."""
+"""Carries claimed trials to their ends: launch, listen, renew leases, and record how they ended."""
 
 import logging
 import math
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .checkpoints import Checkpoints
 from .clock import SYSTEM, Clock
-from .errors import LeaseLost, SpecError, Stale, TrimtabError
+from .errors import LeaseLost, Stale, TrimtabError
 from .executors import Executor, Exit, Job
-from .objective import ActiveTrial, TrialFailed
-from .objective.evaluation import measured, payload
-from .objective.evaluation import number as real
+from .objective.evaluation import payload
+from .outcomes import cost_of, outcome_of
 from .records import Change, Cost, Outcome, Reason, Resources, State, StudySpec, Trial
 from .referee import Referee
+from .sharing import HELD, Held, Pace
 from .storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending, Storage
-from .words import duration, size
-
-__all__ = ["ActiveTrial", "Crew", "imported", "outcome_of", "told"]
 
 QUICK = 1.0  # seconds: reports of a trial that follow one another faster are written together
-SHORT = 0.1  # seconds: where trials are shorter, one is claimed ahead, so that no slot waits for the record
-BRISK = 0.005  # seconds: where trials are shorter, a transaction costs more than one of them, and several share one
-HELD = 0.05  # seconds of such trials that one transaction records
-STUCK = 1.0  # seconds after which what is held for others' sake is recorded, or given back, however long a trial takes
 
 _log = logging.getLogger(__name__)
-
-
-def told(
-    metrics: object, failed: str | None, needed: Sequence[str], wall: float, reported: Mapping[str, float] | None = None
-) -> Outcome:
-    """The outcome of a trial that was evaluated elsewhere in `wall` seconds: its metrics, or why it failed.
-
-    reported: of a trial that heeded a stopping rule, whose last reports fill in for what is missing.
-    """
-    cost = Cost(wall=wall)
-    if failed is not None:
-        return Outcome(State.FAILED, reason=Reason.ERROR, error=failed, cost=cost)
-    try:
-        if reported is not None:
-            late = {} if metrics is None else measured(metrics, needed, partly=True)
-            return Outcome(State.STOPPED, {**reported, **late}, cost=cost)
-        return Outcome(State.DONE, measured(metrics, needed), cost=cost)
-    except TrialFailed as error:
-        return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
-
-
-def imported(metrics: object, needed: Sequence[str]) -> Outcome:
-    """The outcome of a result from elsewhere. Raises SpecError where it is no result; NaN or infinity is a failed trial."""
-    outcome = told(metrics, None, needed, 0.0)
-    values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
-    numbers = [real(v) for v in values]
-    if outcome.state is State.FAILED and not any(x is not None and not math.isfinite(x) for x in numbers):
-        raise SpecError(outcome.error.replace("the objective returned", "add"))
-    return outcome
-
-
-def outcome_of(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:
-    """How a job's end ends its trial; None gives the trial back to the queue: its process was killed, but not by a limit."""
-    cost = _cost(ended.cost, resources)
-
-    def failed(reason: Reason, error: str) -> Outcome:
-        return Outcome(State.FAILED, {}, reason, error, ended.output, tuple(notes), cost)
-
-    if ended.message is not None:
-        m = ended.message
-        if m["state"] == "failed":
-            return failed(Reason(m["reason"]), m["error"])
-        return Outcome(State(m["state"]), m["metrics"], None, "", ended.output, tuple(notes), cost)
-    if ended.limit is not None:
-        return failed(ended.limit, _passed(ended.limit, resources, cost))
-    if ended.killed or ended.signal in (signal.SIGKILL, signal.SIGTERM):  # a job scheduler sends both
-        return None
-    if ended.signal is not None:
-        name = next((s.name for s in signal.Signals if s == ended.signal), "unnamed")
-        return failed(Reason.ERROR, f"the process ended by signal {ended.signal} ({name})")
-    how = "closed its connection" if ended.code is None else f"ended with exit code {ended.code}"
-    return failed(Reason.ERROR, f"the process {how} before the objective returned")
-
-
-def _cost(used: Mapping[str, float], resources: Resources) -> Cost:
-    return resources.charge(used.get("wall", 0.0), used.get("cpu", 0.0), used.get("memory", 0.0))
-
-
-def _passed(limit: Reason, resources: Resources, cost: Cost) -> str:
-    match limit:
-        case Reason.MEMORY:
-            return f"it used {size(cost.memory)} of memory; the limit is {size(float(resources.memory or 0))}"
-        case Reason.STALL:
-            return f"no report for {duration(float(resources.stall or 0))}, the limit; it ran {duration(cost.wall)}"
-    return f"it ran {duration(cost.wall)}; the limit is {duration(float(resources.time or 0))}"
 
 
 class Crew:
@@ -120,14 +47,10 @@ class Crew:
         self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
         self.running: dict[int, Trial] = {}
         self._jobs: dict[int, Job] = {}
-        self._ahead: list[Job] = []  # claimed, not launched yet
-        self._walls: deque[float] = deque(maxlen=8)  # of the last trials
+        self._held = Held()
+        self._pace = Pace()
         self._notes: dict[int, list[str]] = {}
         self._begun: dict[int, float] = {}  # when each was claimed
-        self.endings: list[Ending] = []  # of trials that have ended and are not recorded yet
-        self._since = 0.0  # when the first of them ended
-        self._moved = 0.0  # when a trial last ended or was begun
-        self._turn = threading.RLock()  # for what is held: endings, and jobs ahead
         self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
         self._referee = Referee(storage, study, spec_of, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
@@ -148,22 +71,23 @@ class Crew:
         self.running[trial.number], self._jobs[trial.number], self._notes[trial.number] = trial, job, []
         if self._renewal.ident is None:
             self._renewal.start()
-        self._moved = self._begun[trial.number] = time.monotonic()
+        self._begun[trial.number] = time.monotonic()
+        self._held.moved()
         if self._executor.free():
             self._executor.launch(job)
         else:
-            with self._turn:
-                self._ahead.append(job)
+            self._held.wait(job)
 
     def room(self, stock: int = 0) -> int:
-        """So many trials may be started: as many as there are free slots, one ahead where several short ones run, and up to
-        `stock` ahead where trials are so short that many take HELD together."""
-        free, known = self._executor.free(), len(self._walls)
-        full, mean = known == self._walls.maxlen, sum(self._walls) / known if known else math.inf
-        several = len(self.running) + free > 1
-        short = several and full and max(self._walls) < SHORT
-        many = min(stock, stock if full else 8 * known, int(HELD / max(mean, HELD / 1000))) if mean < BRISK else 0
-        return free + max(short, many) - len(self._ahead)
+        """So many trials may be started: as many as there are free slots, and some ahead where trials are short; up to
+        `stock` where they are very short."""
+        free = self._executor.free()
+        return free + self._pace.ahead(len(self.running) + free, stock) - self._held.jobs
+
+    @property
+    def endings(self) -> int:
+        """How many trials have ended that the record doesn't know of."""
+        return self._held.ends
 
     def poll(self, wait: float) -> list[Trial]:
         """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have.
@@ -175,21 +99,18 @@ class Crew:
 
     def take(self) -> list[Ending]:
         """The endings that are to be recorded: the caller's from now on."""
-        with self._turn:
-            endings, self.endings = self.endings, []
-            return endings
+        return self._held.take()
+
+    def put_back(self, endings: Sequence[Ending]) -> None:
+        """What was taken could not be recorded: `poll` and `release` try again."""
+        self._held.add(endings)
 
     def collect(self, wait: float, stop: Callable[[], bool] = lambda: False) -> None:
-        """Wait up to `wait` seconds for trials to end: what is to be recorded of them is added to `endings`. Where trials
-        are claimed ahead it goes on with those, for up to HELD seconds, as long as nothing fails and until `stop` says so."""
+        """Wait up to `wait` seconds for trials to end: what is to be recorded of them is held. Where trials are claimed ahead
+        it goes on with those for a moment (see `sharing`), as long as nothing fails and until `stop` says so."""
         self._collect(wait, stop)
-        while self._ahead and self.endings and self._good() and time.monotonic() - self._since < HELD and not stop():
+        while self._held.growing and not stop():
             self._collect(min(wait, HELD), stop)
-
-    def _good(self) -> bool:
-        """Whether nothing has failed that the record doesn't know of: what is to follow may depend on that."""
-        with self._turn:
-            return all(e.outcome.state is State.DONE for e in self.endings)
 
     def _collect(self, wait: float, stop: Callable[[], bool]) -> None:
         reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
@@ -198,25 +119,12 @@ class Crew:
             raise self._broken
         for job, how in reaped:
             if self._jobs.get(job.key[1]) is job and (ending := self._end(job, how)) is not None:
-                self._hold(ending)
-        while self._executor.free() and self._good() and not stop() and (waiting := self._next()) is not None:
+                self._held.add([ending])
+        while self._executor.free() and self._held.good and not stop() and (waiting := self._held.next()) is not None:
             self._executor.launch(waiting)
         for n, trial in [*self.running.items()]:
             if (n, trial.attempt) in self._lost:
                 self._drop(n)
-
-    def _next(self) -> Job | None:
-        """The next of the jobs that were claimed ahead."""
-        with self._turn:
-            self._moved = time.monotonic()
-            return self._ahead.pop(0) if self._ahead else None
-
-    def _hold(self, ending: Ending) -> None:
-        with self._turn:
-            self._moved = time.monotonic()
-            if not self.endings:
-                self._since = self._moved
-            self.endings.append(ending)
 
     def cancel(self, number: int) -> Cost:
         """End a trial's process; what it has used. What becomes of the trial is the caller's to record."""
@@ -225,16 +133,11 @@ class Crew:
         self._forget(number)
         reaped = self._executor.reap()
         self._reaped += [(j, how) for j, how in reaped if j is not job]
-        return next((_cost(how.cost, self._resources) for j, how in reaped if j is job), Cost())
+        return next((cost_of(how.cost, self._resources) for j, how in reaped if j is job), Cost())
 
     def _drop(self, number: int) -> None:
         """End a trial's job. One that was not launched yet has nothing to say, and is forgotten."""
-        job = self._jobs[number]
-        with self._turn:
-            waits = job in self._ahead
-            if waits:
-                self._ahead.remove(job)
-        if waits:
+        if self._held.drop(job := self._jobs[number]):
             self._forget(number)
         else:
             self._executor.kill(job)
@@ -253,7 +156,7 @@ class Crew:
 
     def give_back_ahead(self) -> None:
         """Give trials that were claimed ahead back to the queue."""
-        while (job := self._next()) is not None:
+        while (job := self._held.next()) is not None:
             trial = self.running[job.key[1]]
             self._forget(trial.number)
             self._return(trial, Cost())
@@ -293,7 +196,7 @@ class Crew:
     def _end(self, job: Job, ended: Exit) -> Ending | None:
         """How a job's end ends its trial; None where the trial goes back to the queue."""
         trial = self.running[job.key[1]]
-        self._walls.append(ended.cost.get("wall", math.inf))
+        self._pace.add(ended.cost.get("wall", math.inf))
         outcome = outcome_of(ended, self._resources, self._notes[trial.number])
         last = self._referee.last(trial)
         self._forget(trial.number)
@@ -308,7 +211,7 @@ class Crew:
             text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
             outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
         if outcome is None:
-            self._requeue(trial, why, _cost(ended.cost, self._resources))
+            self._requeue(trial, why, cost_of(ended.cost, self._resources))
             return None
         return Ending(trial, outcome, last)
 
@@ -334,17 +237,16 @@ class Crew:
 
     def _unburden(self) -> None:
         """Record what has ended and give back what is ahead, where a long trial has kept the main thread or all slots since."""
-        with self._turn:
-            stuck = bool(self._ahead or self.endings) and time.monotonic() - self._moved > STUCK
-            endings = self.take() if stuck else []
-        if stuck:
-            self.give_back_ahead()
+        endings = self._held.stuck()
+        if endings is None:
+            return
+        self.give_back_ahead()
         for ending in endings:
             try:
                 self._record(ending)
             except TrimtabError as error:
                 _log.warning("the result of trial %s could not be recorded yet: %s", ending.trial.number, error)
-                self._hold(ending)
+                self._held.add([ending])
 
     def _renew(self) -> None:
         """Renew the leases of all running trials, also while an inline objective blocks the main thread; not of those that

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..space import Choice, Float, Int, Params, Space
 
 if TYPE_CHECKING:
-    from ..worker import ActiveTrial
+    from ..objective import ActiveTrial
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int32]

@@ -1,0 +1,79 @@
+"""How trials end: what was told, imported or seen of a process becomes an Outcome. Pure."""
+
+import math
+import signal
+from collections.abc import Mapping, Sequence
+
+from .errors import SpecError
+from .executors import Exit
+from .objective import TrialFailed
+from .objective.evaluation import measured
+from .objective.evaluation import number as real
+from .records import Cost, Outcome, Reason, Resources, State
+from .words import duration, size
+
+
+def told(
+    metrics: object, failed: str | None, needed: Sequence[str], wall: float, reported: Mapping[str, float] | None = None
+) -> Outcome:
+    """The outcome of a trial that was evaluated elsewhere in `wall` seconds: its metrics, or why it failed.
+
+    reported: of a trial that heeded a stopping rule, whose last reports fill in for what is missing.
+    """
+    cost = Cost(wall=wall)
+    if failed is not None:
+        return Outcome(State.FAILED, reason=Reason.ERROR, error=failed, cost=cost)
+    try:
+        if reported is not None:
+            late = {} if metrics is None else measured(metrics, needed, partly=True)
+            return Outcome(State.STOPPED, {**reported, **late}, cost=cost)
+        return Outcome(State.DONE, measured(metrics, needed), cost=cost)
+    except TrialFailed as error:
+        return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
+
+
+def imported(metrics: object, needed: Sequence[str]) -> Outcome:
+    """The outcome of a result from elsewhere. Raises SpecError where it is no result; NaN or infinity is a failed trial."""
+    outcome = told(metrics, None, needed, 0.0)
+    values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
+    numbers = [real(v) for v in values]
+    if outcome.state is State.FAILED and not any(x is not None and not math.isfinite(x) for x in numbers):
+        raise SpecError(outcome.error.replace("the objective returned", "add"))
+    return outcome
+
+
+def outcome_of(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:
+    """How a job's end ends its trial; None gives the trial back to the queue: its process was killed, but not by a limit."""
+    cost = cost_of(ended.cost, resources)
+
+    def failed(reason: Reason, error: str) -> Outcome:
+        return Outcome(State.FAILED, {}, reason, error, ended.output, tuple(notes), cost)
+
+    if ended.message is not None:
+        m = ended.message
+        if m["state"] == "failed":
+            return failed(Reason(m["reason"]), m["error"])
+        return Outcome(State(m["state"]), m["metrics"], None, "", ended.output, tuple(notes), cost)
+    if ended.limit is not None:
+        return failed(ended.limit, _passed(ended.limit, resources, cost))
+    if ended.killed or ended.signal in (signal.SIGKILL, signal.SIGTERM):  # a job scheduler sends both
+        return None
+    if ended.signal is not None:
+        name = next((s.name for s in signal.Signals if s == ended.signal), "unnamed")
+        return failed(Reason.ERROR, f"the process ended by signal {ended.signal} ({name})")
+    how = "closed its connection" if ended.code is None else f"ended with exit code {ended.code}"
+    return failed(Reason.ERROR, f"the process {how} before the objective returned")
+
+
+def cost_of(used: Mapping[str, float], resources: Resources) -> Cost:
+    """What a job has used, with its price."""
+    return resources.charge(used.get("wall", 0.0), used.get("cpu", 0.0), used.get("memory", 0.0))
+
+
+def _passed(limit: Reason, resources: Resources, cost: Cost) -> str:
+    match limit:
+        case Reason.MEMORY:
+            return f"it used {size(cost.memory)} of memory; the limit is {size(float(resources.memory or 0))}"
+        case Reason.STALL:
+            return f"no report for {duration(float(resources.stall or 0))}, the limit; it ran {duration(cost.wall)}"
+    return f"it ran {duration(cost.wall)}; the limit is {duration(float(resources.time or 0))}"
