@@ -357,7 +357,7 @@ def test_a_trial_that_was_claimed_ahead_can_be_cancelled_or_given_back(busy):
 
 
 def test_what_a_long_trial_keeps_waiting_is_recorded_and_given_back(monkeypatch):
-    monkeypatch.setattr(worker, "STUCK", 3600.0)
+    monkeypatch.setattr(sharing, "STUCK", 3600.0)
     after, long = threading.Event(), threading.Event()
 
     def objective(trial):
@@ -377,7 +377,7 @@ def test_what_a_long_trial_keeps_waiting_is_recorded_and_given_back(monkeypatch)
         main = threading.Thread(target=collects)
         main.start()
         assert long.wait(240)
-        monkeypatch.setattr(worker, "STUCK", 0.0)
+        monkeypatch.setattr(sharing, "STUCK", 0.0)
         expected = ["done", "done", "running", "queued", "queued", "queued"]
         until(lambda: [str(t.state) for t in scene.store.trials(scene.study).trials] == expected)
         after.set()
