@@ -11,11 +11,13 @@ import time
 from contextlib import closing
 
 import pytest
+from stores import Clock
 from waiting import until
 
 import trimtab as tt
 from trimtab.book import Book
 from trimtab.errors import BudgetSpent, LeaseLost, SpecError
+from trimtab.storage.sql import Sql
 
 X = tt.Space(x=tt.Float(0, 1, default=0.5))
 
@@ -196,11 +198,19 @@ def test_a_wrong_argument_of_evidence_is_told_before_anything_runs(url):
 
 def test_time_in_which_nothing_ran_is_not_charged(url):
     """As after kill -9: a trial that nobody holds any more is open, and its lease ran out long ago."""
-    study = opened(url, budget=tt.Budget(time=1.0))
-    study.ask(lease=0.05)
-    time.sleep(1.5)
-    study.run(lambda trial: time.sleep(0.4) or 1.0, quiet=True)
-    assert study.counts["done"] >= 2
+    clock = Clock()
+    store = Sql(url, clock=clock)
+    study = opened(store, budget=tt.Budget(time=60.0))
+    study.ask(lease=5.0)
+    clock.now += 90.0
+
+    def objective(trial):
+        clock.now += 25.0
+        return 1.0
+
+    study.run(objective, quiet=True)
+    assert study.counts["done"] == 3
+    store.close()
 
 
 def test_the_budget_of_time_binds_asks(url):
@@ -214,8 +224,6 @@ def test_the_budget_of_time_binds_asks(url):
 
 FROZEN = """
     import os, sys, time
-    from trimtab import storage
-    storage.LEASE = 2.0  # before all others import it
     import trimtab as tt
     folder = sys.argv[2]
     def objective(trial):
@@ -231,13 +239,14 @@ FROZEN = """
 
 
 def _freeze(process, url):
-    """SIGSTOP, outside of a transaction: else the file would stay locked for all others."""
+    """SIGSTOP, outside of a transaction: else the file would stay locked for all others. Its leases run out at once."""
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.5, isolation_level=None)) as db:
         for _ in range(100):
             process.send_signal(signal.SIGSTOP)
             try:
                 db.execute("BEGIN IMMEDIATE")
-                db.execute("ROLLBACK")
+                db.execute("UPDATE trials SET lease_until = 0")
+                db.execute("COMMIT")
                 return
             except sqlite3.OperationalError:
                 process.send_signal(signal.SIGCONT)
@@ -256,7 +265,7 @@ def test_a_parent_that_was_frozen_beyond_its_leases_brings_late_results(tmp_path
     until(lambda: len(list(tmp_path.glob("begun-*-2"))) == 2)
     (tmp_path / "may-end").touch()
     until(lambda: len(list(tmp_path.glob("ended-*"))) == 4)
-    time.sleep(1)  # for the results on their way to the first
+    time.sleep(3)  # for the results on their way to the first
     first.send_signal(signal.SIGCONT)
     assert (first.wait(240), second.wait(240)) == (0, 0)
     study = tt.Study("s", storage=url)
@@ -282,14 +291,27 @@ def reports_from_threads(trial):
     return 1.0
 
 
-def leaves_a_thread(trial):
-    def late():
-        time.sleep(0.3)
-        trial.report(99, loss=float(trial.number))
+LEFT = []  # by trials that have ended, in the worker's process: a thread, and what lets it go on
 
-    threading.Thread(target=late).start()
-    time.sleep(0.2)
-    return 1.0
+
+def leaves_a_thread(trial):
+    """It returns how many reports of threads of earlier trials were refused."""
+    may, refused = threading.Event(), []
+
+    def late():
+        may.wait()
+        try:
+            trial.report(99, loss=float(trial.number))
+        except RuntimeError:
+            refused.append(trial.number)
+
+    thread = threading.Thread(target=late, daemon=True)
+    thread.start()
+    for other, begins, _ in LEFT:
+        begins.set()
+        other.join()
+    LEFT.append((thread, may, refused))
+    return float(sum(len(found) for *_, found in LEFT))
 
 
 def changes_folder(trial):
@@ -309,7 +331,7 @@ def test_an_objective_may_report_from_its_threads(supervised, url):
 def test_a_thread_that_outlives_its_trial_reports_to_no_other(url):
     study = opened(url)
     study.run(leaves_a_thread, trials=3, supervised=True, quiet=True)
-    assert study.counts["done"] == 3
+    assert [t.metrics for t in study.trials] == [{"loss": float(n)} for n in range(3)]
     assert study.storage.reports(study.record.id) == []
 
 
