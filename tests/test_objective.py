@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import until
 
 import trimtab as tt
 from trimtab.errors import ObjectiveError
@@ -577,11 +578,7 @@ def test_commands_die_with_the_process_that_started_them(folder):
     with subprocess.Popen(run_it, stdout=subprocess.PIPE, text=True, env=environment) as starter:
         pid = int(starter.stdout.readline())
         starter.kill()
-    for _ in range(200):
-        if not os.path.exists(f"/proc/{pid}"):
-            break
-        threading.Event().wait(0.05)
-    assert not os.path.exists(f"/proc/{pid}")
+    until(lambda: not os.path.exists(f"/proc/{pid}"))
 
 
 @pytest.mark.parametrize("text", ["no Python (at all\n", "'''open\n", "  a\n b\n"])

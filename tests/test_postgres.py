@@ -186,13 +186,14 @@ def test_what_was_acknowledged_survives_kill_9_of_the_server(own):
     store.close()
 
 
-def test_patience_ends_with_an_error_that_says_what_to_do(proxied, monkeypatch):
+def test_patience_ends_with_an_error_that_says_what_to_do(proxied):
     proxy, store = proxied
     study = store.create(SPEC).id
-    monkeypatch.setattr(postgres, "PATIENCE", 0.5)
     proxy.cut()
-    with pytest.raises(StorageError, match=r"127\.0\.0\.1/t[0-9]+: the server cannot be reached; see that it runs"):
-        store.trials(study)
+    with pytest.MonkeyPatch.context() as impatient:
+        impatient.setattr(postgres, "PATIENCE", 0.5)
+        with pytest.raises(StorageError, match=r"127\.0\.0\.1/t[0-9]+: the server cannot be reached; see that it runs"):
+            store.trials(study)
     proxy.mend()
     assert store.trials(study).trials == []
 
@@ -226,13 +227,18 @@ def put_now(store, record):
     return store.enqueue(record.id, [proposal()], at=record.count, seen=record.position)
 
 
-def test_leases_outlive_the_time_in_which_nobody_could_renew_them(proxied):
+def test_leases_outlive_the_time_in_which_nobody_could_renew_them(proxied, url):
     proxy, store = proxied
     study = store.create(SPEC).id
-    held = running(store, study, lease=1.0)
+    held = running(store, study)
     proxy.cut()
-    timer = later(2.0, proxy.mend)
-    assert store.claim([study], "other", 15.0) is None  # it was away for longer than the lease
+
+    def mend():
+        by_hand(url, "UPDATE trials SET lease_until = extract(epoch FROM clock_timestamp())")
+        proxy.mend()
+
+    timer = later(3.0, mend)
+    assert store.claim([study], "other", 15.0) is None  # it ran out while the server was away
     timer.join()
     store.report(held, [], 15.0)
     assert store.finish(held, DONE).state == "done"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import psutil
@@ -38,7 +39,8 @@ def kill_a_worker(parents):
     """kill -9 of the youngest worker process of one of them."""
     children = [c for p in parents if p.poll() is None for c in psutil.Process(p.pid).children(recursive=True)]
     if children:
-        children[-1].send_signal(signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):  # it may have just ended
+            children[-1].send_signal(signal.SIGKILL)
 
 
 def test_200_trials_of_four_workers_with_kills_are_derived_again(tmp_path, url):
