@@ -6,19 +6,24 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
+from contextlib import closing
+from pathlib import Path
 
 import psutil
+import pytest
 from waiting import until
 
 import trimtab as tt
 
 SLOW = """
-    import sys, time
+    import os, sys, time
     import trimtab as tt
 
+    go = sys.argv[2]
+
     def objective(trial):
-        time.sleep({pause})
+        while trial.number >= {held} and not os.path.exists(go):
+            time.sleep(0.05)
         return trial.params["x"] ** 2 + trial.params["y"]
 
     space = tt.Space(x=tt.Float(-1, 1, default=0.5), y=tt.Float(0, 1, default=0.5))
@@ -27,37 +32,58 @@ SLOW = """
     """
 
 
-def script(tmp_path, **how):
+def script(tmp_path, url, **how):
+    """The call that runs a study whose trials from number `held` on do not end before there is a file `go`."""
     path = tmp_path / "study.py"
-    path.write_text(textwrap.dedent(SLOW).format(**{"pause": 0.2, "trials": 12, "workers": 2, "strategy": "gp", **how}))
-    return path
+    how = {"held": 1000, "trials": 12, "workers": 2, "strategy": "gp", **how}
+    path.write_text(textwrap.dedent(SLOW).format(**how))
+    return [sys.executable, str(path), url, str(tmp_path / "go")]
 
 
-def finished(url):
+@pytest.fixture
+def start():
+    """Starts programs; none of them outlives the test."""
+    started = []
+
+    def begin(call, **how):
+        started.append(subprocess.Popen(call, **how))
+        return started[-1]
+
+    yield begin
+    for program in started:
+        program.kill()
+        program.wait()
+
+
+def count(url, state, attempt=1):
+    """How many trials are in that state, in that attempt or a later one."""
     path = url.removeprefix("sqlite:///")
     if not os.path.exists(path):
         return 0
     try:
-        with sqlite3.connect(path, timeout=30) as c:
-            return c.execute("select count(*) from trials where state = 'done'").fetchone()[0]
+        with closing(sqlite3.connect(path, timeout=30)) as c:
+            query = "select count(*) from trials where state = ? and attempt >= ?"
+            return c.execute(query, (state, attempt)).fetchone()[0]
     except sqlite3.OperationalError:  # the tables are being made
         return 0
 
 
-def test_kill_9_of_the_parent_and_of_a_worker_in_mid_trial(tmp_path, url):
-    path = script(tmp_path)
-    parent = subprocess.Popen([sys.executable, str(path), url])
-    until(lambda: finished(url) >= 3)
+def test_kill_9_of_the_parent_and_of_a_worker_in_mid_trial(tmp_path, url, start):
+    call = script(tmp_path, url, held=4)
+    parent = start(call)
+    until(lambda: (count(url, "done"), count(url, "running")) == (4, 2))
     children = psutil.Process(parent.pid).children(recursive=True)
     assert len(children) >= 2
     children[0].send_signal(signal.SIGKILL)
-    until(lambda: finished(url) >= 5)
+    until(lambda: count(url, "running", attempt=2) == 1)
     children = psutil.Process(parent.pid).children(recursive=True)
     parent.kill()
     parent.wait()
     until(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
     before = {t.number: t for t in tt.Study("s", storage=url).trials if t.state == "done"}
-    subprocess.run([sys.executable, str(path), url], check=True, timeout=600)
+    assert len(before) == 4
+    (tmp_path / "go").touch()
+    subprocess.run(call, check=True, timeout=600)
     study = tt.Study("s", storage=url)
     assert study.counts["done"] == 12
     assert [t.number for t in study.trials] == list(range(12))
@@ -66,12 +92,15 @@ def test_kill_9_of_the_parent_and_of_a_worker_in_mid_trial(tmp_path, url):
 
 
 RUNGS = """
-    import sys, time
+    import os, sys, time
     import trimtab as tt
+
+    go = sys.argv[2]
 
     def objective(trial):
         for epoch in range(1, 10):
-            time.sleep(0.03)
+            while trial.number >= 8 and epoch == 3 and not os.path.exists(go):
+                time.sleep(0.05)
             saved = trial.checkpoint / "epoch"
             with open(trial.checkpoint / "log", "a") as log:
                 log.write(f"{epoch} after {saved.read_text() if saved.exists() else 0}\\n")
@@ -90,22 +119,13 @@ RUNGS = """
     """
 
 
-def stopped_in_mid_trial(parent, url):
-    """Whether the parent is stopped now, with a running trial that has saved something: it cannot end any more."""
-    parent.send_signal(signal.SIGSTOP)
-    time.sleep(0.1)
-    study = tt.Study("s", storage=url)
-    if any(t.state == "running" and (study.checkpoint(t.number) / "epoch").exists() for t in study.trials):
-        return True
-    parent.send_signal(signal.SIGCONT)
-    return False
-
-
-def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, url):
+def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, url, start):
     path = tmp_path / "study.py"
     path.write_text(textwrap.dedent(RUNGS))
-    parent = subprocess.Popen([sys.executable, str(path), url])
-    until(lambda: finished(url) >= 3 and stopped_in_mid_trial(parent, url))
+    call = [sys.executable, str(path), url, str(tmp_path / "go")]
+    parent = start(call)
+    folder = f"{url.removeprefix('sqlite:///')}.checkpoints"
+    until(lambda: any(p.read_text() == "2" and int(p.parent.name) >= 8 for p in Path(folder).glob("*/*/epoch")))
     children = psutil.Process(parent.pid).children(recursive=True)
     parent.kill()
     parent.wait()
@@ -114,7 +134,9 @@ def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, 
     before = {t.number: t for t in study.trials if t.state in ("done", "stopped")}
     begun = [t.number for t in study.trials if t.state == "running" and (study.checkpoint(t.number) / "epoch").exists()]
     saved = {n: (study.checkpoint(n) / "epoch").read_text() for n in begun}  # is there for the next attempt
-    subprocess.run([sys.executable, str(path), url], check=True, timeout=600)
+    assert any(n >= 8 and epoch == "2" for n, epoch in saved.items())
+    (tmp_path / "go").touch()
+    subprocess.run(call, check=True, timeout=600)
     study = tt.Study("s", storage=url)
     assert study.counts["done"] + study.counts["stopped"] == 24
     assert study.counts["stopped"] >= 5
@@ -124,14 +146,13 @@ def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, 
     replayed = study.replay()
     assert replayed.holds, replayed.text()
     assert replayed.verdicts == study.counts["stopped"]
-    assert saved
     best = study.checkpoint(study.best.number)
     assert [p.name for p in best.parent.iterdir()] == [best.name]  # nobody's is left but the best one's
 
 
 def test_four_processes_share_one_budget_on_sqlite(tmp_path, url):
-    path = script(tmp_path, pause=0, trials=200, workers=1, strategy="random")
-    crowd = [subprocess.Popen([sys.executable, str(path), url], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    call = script(tmp_path, url, trials=200, workers=1, strategy="random")
+    crowd = [subprocess.Popen(call, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     for p in crowd:
         _, errors = p.communicate(timeout=600)
         assert p.returncode == 0, errors
@@ -143,16 +164,9 @@ def test_four_processes_share_one_budget_on_sqlite(tmp_path, url):
     assert study.verify() == []
 
 
-def test_ctrl_c_gives_running_trials_back(tmp_path, url):
-    path = script(tmp_path, pause=30, trials=4)
-    parent = subprocess.Popen([sys.executable, str(path), url], stderr=subprocess.PIPE, text=True)
-
-    def running():
-        return sum(t.state == "running" for t in tt.Study("s", storage=url).trials)
-
-    until(lambda: os.path.exists(url.removeprefix("sqlite:///")))
-    time.sleep(1)
-    until(lambda: running() == 2)
+def test_ctrl_c_gives_running_trials_back(tmp_path, url, start):
+    parent = start(script(tmp_path, url, held=0, trials=4), stderr=subprocess.PIPE, text=True)
+    until(lambda: count(url, "running") == 2)
     parent.send_signal(signal.SIGINT)
     _, errors = parent.communicate(timeout=300)
     assert "Run the same line again to go on" in errors
