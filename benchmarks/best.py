@@ -26,8 +26,8 @@ import numpy as np
 from noisy import Problem, problems
 
 import trimtab as tt
-from trimtab.engine import Candidate
 from trimtab.goals import Goal
+from trimtab.incumbents import Candidate
 from trimtab.objective import ActiveTrial
 from trimtab.records import Purpose, State, StudySpec, Trial
 from trimtab.standing import standings

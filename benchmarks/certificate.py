@@ -38,12 +38,12 @@ from noisy import Problem, problems
 from scipy.stats import norm
 
 import trimtab as tt
-from trimtab.engine import Candidate
 from trimtab.evidence import Evidence, certify
 from trimtab.evidence.intervals import student
 from trimtab.evidence.judgement import gains
 from trimtab.evidence.race import ENOUGH, Entrants, race
 from trimtab.goals import Goal
+from trimtab.incumbents import Candidate
 from trimtab.records import Purpose, State, StudySpec, Trial
 from trimtab.standing import standings
 

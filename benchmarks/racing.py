@@ -28,10 +28,10 @@ from noisy import Problem, problems
 from scipy.stats import norm
 
 import trimtab as tt
-from trimtab.engine import Candidate
 from trimtab.evidence.race import ENOUGH, Entrants, Measure, race
 from trimtab.evidence.selection import posterior
 from trimtab.goals import Goal
+from trimtab.incumbents import Candidate
 from trimtab.proof import POOL
 from trimtab.records import Purpose, State, StudySpec, Trial
 from trimtab.standing import Standings, standings

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trimtab as tt
-from trimtab import engine, ledger, matrix
+from trimtab import incumbents, ledger, matrix
 from trimtab.book import Book, Shelf
 from trimtab.ledger import Ledger
 from trimtab.records import Change, Outcome, Proposal, Purpose, Reason, State
@@ -82,7 +82,7 @@ def test_only_so_many_ended_trials_are_at_hand(tmp_path):
     at_hand = [n for n in made.trials if made.trials.at_hand([n]) is not None]
     assert len(at_hand) == ledger.KEPT
     assert at_hand[0] == 0  # the baseline stays
-    assert engine.best(study.spec, engine.candidates(study.spec, made.told, None)).metrics == {"loss": 0.5}
+    assert incumbents.best(study.spec, incumbents.candidates(study.spec, made.told, None)).metrics == {"loss": 0.5}
     store.close()
 
 

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trimtab as tt
-from trimtab.engine import Close, Ledger, Terms, plan, spent
 from trimtab.errors import SpecError
+from trimtab.ledger import Ledger
 from trimtab.objective import Command
 from trimtab.peers import Server
+from trimtab.planning import Close, Terms, plan, spent
 from trimtab.records import Cost, Resources, State, StudySpec
 from trimtab.storage import open_storage
 from trimtab.studyfile import read

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from .announcements import facts, shared
 from .book import Book
 from .capture import environment
-from .engine import Fill, Terms
 from .errors import BudgetSpent, RunFailed, SpecError, TrimtabError
 from .executors import slurm
 from .executors.slurm import Slurm, SlurmAway
 from .ledger import Ledger
 from .outlook import Enough
+from .planning import Fill, Terms
 from .records import Change, Resources
 from .runner import check_results, decide, given_up, look, priced, terminable
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import engine, keys, proof, seals
+from . import incumbents, keys, proof, seals
 from .book import Book
 from .capture import environment, numerics
 from .errors import Damaged, SpecError
@@ -133,8 +133,7 @@ class Audited:
         tolerance, ledger = checked(tolerance), self._book.refresh()
         called = source(objective, ledger.study.spec)
         rows = [ledger.trials[n] for n in sorted(ledger.trials)]
-        spec = ledger.study.spec
-        best = engine.best(spec, engine.candidates(spec, ledger.told, engine.baseline_metrics(spec, ledger.baseline)))
+        best = incumbents.best(ledger.study.spec, incumbents.of(ledger))
         picked = chosen(rows, trials, None if best is None else best.trial)
         ends = rerun(called, ledger.study.spec, picked, workers, resources or Resources(), supervised)
         ran = self.storage.events(self._book.study, kinds={"run"})

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from . import engine
+from . import engine, incumbents
 from .checkpoints import Checkpoints
 from .columns import Results
 from .errors import SpecError, Stale
@@ -149,7 +149,7 @@ class Book:
 
     def _fold(self) -> engine.Fold:
         ledger, spec = self.ledger, self.spec
-        baseline = engine.baseline_metrics(spec, ledger.baseline)
+        baseline = incumbents.baseline_metrics(spec, ledger.baseline)
         self._folded = engine.fold(spec, self.strategy_of(spec), ledger.told, baseline, self._folded)
         return self._folded
 

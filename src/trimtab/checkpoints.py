@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
-from .engine import baseline_metrics, candidates
+from . import incumbents
 from .errors import SpecError, StorageError
 from .ledger import Ledger
 from .lineage import parent_of
@@ -108,9 +108,8 @@ class Checkpoints:
 
 def _best(ledger: Ledger, k: int) -> list[int]:
     """The first trials of the k best settings, the best first."""
-    spec = ledger.study.spec
-    found = candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
-    order = sorted((spec.goals[0].loss(c.metrics), c.number) for c in found if c.feasible is not False)
+    goal = ledger.study.spec.goals[0]
+    order = sorted((goal.loss(c.metrics), c.number) for c in incumbents.of(ledger) if c.feasible is not False)
     return [number for _, number in order[:k]]
 
 

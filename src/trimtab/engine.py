@@ -1,7 +1,7 @@
-"""The decisions of a study. Pure: rows and `now` go in, decisions come out; no clock, no IO, no unseeded randomness.
+"""What comes next in a study, from its record to proposals. Pure: no clock, no IO, no unseeded randomness.
 
 A study is a fold over its record. A `Ledger` (see `ledger`) knows counts, spending and what strategies are told; `fold`
-feeds those rows to the strategy; `suggest` asks it for the next ones; `plan` says what a runner should do next.
+feeds those rows to the strategy; `suggest` asks it for the next ones. What a runner is to do is `planning`'s to say.
 
 Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 """
@@ -9,9 +9,9 @@ Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 import hashlib
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -21,44 +21,20 @@ from threadpoolctl import ThreadpoolController
 from .canonical import dumps, plain
 from .errors import SpecError
 from .goals import Metrics
-from .ledger import BASELINE, Ledger, Told
-from .matrix import purse, results, rows, suited
-from .numerics.pareto import nondominated
-from .records import Cost, Proposal, State, StudySpec, StudyState, Trial, completed
-from .space import Params
+from .ledger import BASELINE
+from .matrix import purse, rows, suited
+from .records import Proposal, StudySpec, Trial
 from .stopping import rule
 from .stopping.halving import Hyperband
 from .stopping.jury import Jury
 from .strategies import Array, Continuing, Judge, Problem, Rows, Source, Strategy
 from .strategies import Proposal as Point
 
-Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
-
 
 def trial_seed(study_seed: int, stream: str, number: int) -> int:
     """The seed of a trial: 31 bits that depend on the study's seed, the stream ("search", "certify") and a number."""
     made = hashlib.sha256(f"{study_seed}/{stream}/{number}".encode()).digest()
     return int.from_bytes(made[:4]) >> 1
-
-
-# ----------------------------------------------------------------------------------------------------- rows to strategy
-
-
-def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:
-    """The metrics that relative constraints compare with; None while unknown, or when the baseline failed."""
-    if spec.baseline is None or trial is None or trial.state is not State.DONE:
-        return None
-    return trial.metrics
-
-
-def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> bool | None:
-    """Whether all constraints hold; None when that cannot be known (the baseline has no result)."""
-    if not spec.constraints:
-        return True
-    excess = [c.excess(metrics, baseline) for c in spec.constraints]
-    if any(e > 0 for e in excess):
-        return False
-    return None if any(math.isnan(e) for e in excess) else True
 
 
 @dataclass(frozen=True)
@@ -256,195 +232,3 @@ def jury(spec: StudySpec) -> Jury:
     """The study's stopping rules, before the first report. Trial 0 is never stopped where it is the baseline."""
     exempt = None if spec.baseline is None else 0
     return Jury(spec.stopping, spec.fidelity, spec.goals, spec.constraints, exempt)
-
-
-# ---------------------------------------------------------------------------------------------------------------- plan
-
-
-@dataclass(frozen=True)
-class Fill:
-    """Propose and enqueue n trials."""
-
-    n: int
-
-
-@dataclass(frozen=True)
-class Start:
-    """Claim and launch up to n queued trials (or expired ones)."""
-
-    n: int
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """End this running trial: the budget has no more for it."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Close:
-    """Start nothing more: trials, budget, time, failures, exhausted, held, paused, cancelled or archived says why.
-
-    held: all that is left to do was asked for without a lease, and may be told at any time or never.
-    """
-
-    reason: str
-
-
-Action = Fill | Start | Cancel | Close
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What one call of `run` asks for: stop at so many finished trials or at this moment (seconds since the epoch)."""
-
-    trials: int | None = None
-    until: float | None = None
-    since: int = 0  # event position at which it began: earlier failures are forgiven
-    exhausted: int | None = None  # so many results were known when the strategy had nothing more to propose
-    batch: int = 1  # at least so many are proposed together: it grows where others keep being faster
-    charge: Charge | None = None  # what running trials cost
-
-
-def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
-    """What to do next, given `free` slots."""
-    spec = ledger.study.spec
-    if reason := _closed(ledger, now, terms):
-        cancel = [Cancel(t.number) for t in ledger.running()] if reason == "budget" else []
-        return [*cancel, Close(reason)]
-    running = ledger.running()
-    queued, expired = len(ledger.queued()), sum(t.lease_until is not None and t.lease_until <= now for t in running)
-    limits = [x for x in (spec.budget.trials, terms.trials) if x is not None]
-    room = max(free, terms.batch) if free else 0
-    left = min(limits) - ledger.counted - len(running) if limits else room
-    paid = affordable(ledger, now, terms.charge)
-    if paid < 1 and not running:
-        return [Close("budget")]
-    left = int(min(left, max(0, paid)))
-    exhausted = terms.exhausted == len(ledger.told)
-    wanted = 0 if exhausted or queued >= free else max(0, min(room, left) - queued)
-    startable = min(free, left + expired, queued + wanted + expired)
-    if startable <= 0 and free > 0 and all(t.lease_until is None for t in running):
-        return [Close("exhausted" if exhausted and not running else "held")]
-    fill: list[Action] = [Fill(wanted)] if wanted else []
-    return [*fill, Start(startable)] if startable > 0 else fill
-
-
-def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
-    spec, study = ledger.study.spec, ledger.study
-    if study.state is not StudyState.OPEN:
-        return str(study.state)
-    if spec.max_failures is not None and len(ledger.failures_in_a_row(terms.since)) >= spec.max_failures:
-        return "failures"
-    b = spec.budget
-    if terms.trials is not None and ledger.counted >= terms.trials:
-        return "trials"
-    if b.trials is not None and ledger.counted >= b.trials:
-        return "trials"
-    if spent(ledger, now, terms.charge) is not None:
-        return "budget"
-    return "time" if terms.until is not None and now >= terms.until else None
-
-
-def spent(ledger: Ledger, now: float, charge: Charge | None = None) -> str | None:
-    """Which budget, apart from that of trials, is used up: by what has ended and, where `charge` is known, by what runs."""
-    b, used = ledger.study.spec.budget, ledger.study.spent
-    if isinstance(b.time, float) and ledger.wall(now) >= b.time:
-        return "time"
-    for accrued in _accrued(ledger, now, charge) if b.measured(used) else []:
-        used = used.plus(accrued)
-    return next((name for name, (x, limit) in b.measured(used).items() if x >= limit), None)
-
-
-def affordable(ledger: Ledger, now: float, charge: Charge | None = None) -> float:
-    """How many trials more may begin, by the budget's measured limits: each reserves what finished ones took on average, one
-    that runs no less than what it has used. Infinite without such limits, and before anything has finished."""
-    b, used = ledger.study.spec.budget, ledger.study.spent
-    room = math.inf
-    for name, (x, limit) in b.measured(used).items() if ledger.counted else ():
-        mean = x / ledger.counted
-        held = sum(max(mean, b.measured(accrued)[name][0]) for accrued in _accrued(ledger, now, charge))
-        room = min(room, math.floor((limit - x - held) / mean) if mean > 0 else math.inf)
-    return room
-
-
-def _accrued(ledger: Ledger, now: float, charge: Charge | None) -> list[Cost]:
-    """What each running trial has used so far, if it used as much CPU time in a second as what has ended did; one CPU
-    before anything has. Nothing where nobody measures it: it was asked for."""
-    used, made = ledger.study.spent, list[Cost]()
-    for t in ledger.running():
-        measured = charge is not None and t.started is not None and t.lease_until is not None
-        wall = max(0.0, min(now, t.lease_until or now) - (t.started or now)) if measured else 0.0
-        made.append(
-            charge(wall, wall * (used.cpu / used.wall if used.wall else 1.0)) if charge and measured else Cost()
-        )
-    return made
-
-
-# ------------------------------------------------------------------------------------------------------- best and front
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A setting with all its successful results: number and params of the first trial that had it, the mean of each metric
-    over its `n` results, and whether that is feasible. `trial` is looked up among `trials`."""
-
-    number: int
-    params: Params
-    metrics: Metrics
-    n: int
-    feasible: bool | None
-    trials: Mapping[int, Trial] = field(repr=False, compare=False)
-
-    @property
-    def trial(self) -> Trial:
-        return self.trials[self.number]
-
-    def complete(self, spec: StudySpec) -> Params:
-        """Its params in today's space."""
-        return completed(self.params, spec.assumed, spec.space)
-
-
-def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None) -> list[Candidate]:
-    """One candidate per setting among finished trials; replicates are averaged.
-
-    A member of a population stands for itself: what it trained with last is not all that it was trained with.
-    """
-    told = told if isinstance(told, Told) else list(told)
-    trials = told.trials if isinstance(told, Told) else {t.number: t for t in told}
-    found = results(told)
-    top = -math.inf if spec.fidelity is None else spec.fidelity.high
-    goals = [g.metric for g in spec.goals]
-    groups: dict[str | int, list[int]] = {}
-    for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
-        if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
-            groups.setdefault(dumps(found.params[i]) if found.member[i] is None else i, []).append(i)
-    made, wanted = [], spec.metrics
-    for first, *others in groups.values():
-        mean = found.metrics[first]
-        if others:
-            several = [mean, *(found.metrics[i] for i in others)]
-            names = [m for m in wanted if all(m in metrics for metrics in several)]
-            mean = {**mean, **{m: math.fsum(metrics[m] for metrics in several) / len(several) for m in names}}
-        judged = feasible(spec, mean, baseline)
-        made.append(Candidate(found.number[first], found.params[first], mean, 1 + len(others), judged, trials))
-    return made
-
-
-def complete(spec: StudySpec, t: Trial) -> bool:
-    """Whether a trial was to be trained to the study's top fidelity (one from before there was a fidelity was)."""
-    return spec.fidelity is None or t.fidelity is None or t.fidelity >= spec.fidelity.high
-
-
-def best(spec: StudySpec, found: Sequence[Candidate]) -> Candidate | None:
-    """The candidate with the best mean of the first goal, among those not known to be infeasible; the earliest on ties."""
-    allowed = [c for c in found if c.feasible is not False]
-    return min(allowed, key=lambda c: (spec.goals[0].loss(c.metrics), c.number), default=None)
-
-
-def pareto(spec: StudySpec, found: Sequence[Candidate]) -> list[Candidate]:
-    """Candidates that no other one beats in every goal, among those not known to be infeasible, by trial number."""
-    allowed = sorted((c for c in found if c.feasible is not False), key=lambda c: c.number)
-    L = np.array([[g.loss(c.metrics) for g in spec.goals] for c in allowed]).reshape(len(allowed), len(spec.goals))
-    return [allowed[i] for i in np.flatnonzero(nondominated(L))]

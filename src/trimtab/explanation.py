@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from . import engine, matrix
+from . import incumbents, matrix
 from .errors import SpecError, nearest
 from .evidence import ablation, calibration, effects, sensitivity
 from .evidence import interactions as together
@@ -47,9 +47,8 @@ class Explanation:
             return False
 
     @cached_property
-    def _candidates(self) -> list[engine.Candidate]:
-        spec = self.ledger.study.spec
-        return engine.candidates(spec, self.ledger.told, engine.baseline_metrics(spec, self.ledger.baseline))
+    def _candidates(self) -> list[incumbents.Candidate]:
+        return incumbents.of(self.ledger)
 
     @cached_property
     def _belief(self) -> Belief:
@@ -158,7 +157,7 @@ class Explanation:
     def _rows(self) -> tuple[Any, Any]:
         """Rows of the unit cube and losses of all that was told."""
         spec = self.ledger.study.spec
-        rows = matrix.rows(spec, self.ledger.told, engine.baseline_metrics(spec, self.ledger.baseline))
+        rows = matrix.rows(spec, self.ledger.told, incumbents.baseline_metrics(spec, self.ledger.baseline))
         return rows.X, rows.Y[:, self.goal]
 
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from .engine import Candidate, baseline_metrics, candidates
 from .errors import SpecError
 from .evidence.belief import Belief
+from .incumbents import Candidate, baseline_metrics, candidates
 from .ledger import baseline_trial
 from .records import StudySpec, Trial
 from .standing import believed

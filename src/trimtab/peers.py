@@ -16,12 +16,12 @@ from secrets import token_hex
 from .announcements import Announcement, allowed, facts, latest, located
 from .book import Book
 from .capture import environment
-from .engine import Close, Start, Terms
 from .errors import InputChanged, ObjectiveError
 from .executors.local import Local
 from .inputs import POLICIES, Inputs
 from .objective import Source
 from .outlook import Enough
+from .planning import Close, Start, Terms
 from .records import Budget, Change, StudyRecord, StudyState
 from .runner import (
     IDLE,

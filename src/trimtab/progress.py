@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from .engine import Candidate, baseline_metrics, best, candidates
+from .incumbents import Candidate, baseline_metrics, best, candidates
 from .ledger import Ledger
 from .records import OPEN, Purpose, State, StudySpec
 from .words import duration, number, plural

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import engine, pairs, runner
+from . import incumbents, pairs, runner
 from .book import Book
 from .errors import SpecError
 from .evidence import Evidence, Finalist, Worth, certify
@@ -98,13 +98,7 @@ def last(book: Book) -> Evidence | None:
 
 def standings_of(ledger: Ledger) -> Standings:
     """Which settings are best by what the record supports."""
-    return standings(ledger.study.spec, candidates(ledger))
-
-
-def candidates(ledger: Ledger) -> list[engine.Candidate]:
-    """One entry per setting that finished."""
-    spec = ledger.study.spec
-    return engine.candidates(spec, ledger.told, engine.baseline_metrics(spec, ledger.baseline))
+    return standings(ledger.study.spec, incumbents.of(ledger))
 
 
 def _tuned(ledger: Ledger, question: Question, made: Standings) -> Trial:
@@ -163,7 +157,7 @@ def _finalists(
         pool += [s.candidate for s in made.order[:POOL] if s.candidate not in pool]
     elif first < 2:
         return ()
-    before = engine.baseline_metrics(spec, book.ledger.baseline)
+    before = incumbents.baseline_metrics(spec, book.ledger.baseline)
     sides = [(c.number, c.complete(spec)) for c in pool]
     searched = np.array([_beyond(spec.constraints, c.metrics, before) for c in pool]).reshape(len(pool), -1)
     entrants = Entrants(*made.losses(pool, spec.space.encode([params for _, params in sides])), searched, made.noise)
@@ -303,7 +297,7 @@ def _beside(ledger: Ledger, question: Question, asked: Question, sides: pairs.Si
 
 def _worth(ledger: Ledger, params: Params, tuned: Trial, metric: str) -> Worth:
     """What the search had said of the tuned setting, what it took, and what random search would have found."""
-    spec, every = ledger.study.spec, candidates(ledger)
+    spec, every = ledger.study.spec, incumbents.of(ledger)
     own = next((c for c in every if dict(c.params) == dict(tuned.params)), None)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600

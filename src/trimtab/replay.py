@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import engine
+from . import engine, incumbents
 from .errors import SpaceError, UserError
 from .ledger import baseline_trial
 from .outlook import derived
@@ -169,7 +169,7 @@ def _fold(
     """The strategy's state after what had ended by event `seen`."""
     known = [t for t in _ended(trials, seen) if t.state is not State.CANCELLED]
     first = baseline_trial(spec, {t.number: t for t in known if t.number == 0})
-    return engine.fold(spec, strategy, known, engine.baseline_metrics(spec, first), last)
+    return engine.fold(spec, strategy, known, incumbents.baseline_metrics(spec, first), last)
 
 
 def _pending(trials: Sequence[Trial], batch: Sequence[Trial]) -> list[Trial]:

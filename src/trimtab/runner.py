@@ -19,11 +19,11 @@ from .announcements import facts, shared
 from .book import Batches, Book
 from .capture import environment
 from .clock import SYSTEM, Clock
-from .engine import Action, Cancel, Close, Fill, Start, Terms, plan
 from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError, nearest
 from .executors import Executor
 from .ledger import Ledger
 from .outlook import Enough, Outlook, outlook
+from .planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from .records import OPEN, Change, Purpose, Reason, Resources, State, StudyState, Trial
 from .storage import INTERRUPTED, LEASE, Claim, Settled
 from .worker import Crew

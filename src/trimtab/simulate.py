@@ -18,12 +18,12 @@ from typing import Any
 
 from . import runner
 from .book import Book
-from .engine import Terms
 from .errors import SpecError
 from .executors import Exit, Job
 from .ledger import Ledger
 from .objective import ActiveTrial
 from .objective.evaluation import failure, measured
+from .planning import Terms
 from .records import Resources, StudyState
 from .storage.memory import Memory
 from .study import Study

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import arrays, engine, holdout, opening, proof, runner
+from . import arrays, engine, holdout, incumbents, opening, planning, proof, runner
 from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale
@@ -128,13 +128,13 @@ class Study(Audited):
     def feasible(self, trial: Trial) -> bool | None:
         """Whether a trial's metrics meet all constraints; None while a relative one cannot be judged."""
         ledger = self._book.ledger
-        return engine.feasible(
-            ledger.study.spec, trial.metrics, engine.baseline_metrics(ledger.study.spec, ledger.baseline)
+        return incumbents.feasible(
+            ledger.study.spec, trial.metrics, incumbents.baseline_metrics(ledger.study.spec, ledger.baseline)
         )
 
-    def candidates(self) -> list[engine.Candidate]:
+    def candidates(self) -> list[incumbents.Candidate]:
         """One entry per setting that finished: its first trial, mean metrics over replicates, and feasibility."""
-        return proof.candidates(self._book.refresh())
+        return incumbents.of(self._book.refresh())
 
     @property
     def best(self) -> Trial:
@@ -163,7 +163,7 @@ class Study(Audited):
     @property
     def pareto(self) -> list[Trial]:
         """Trials of the settings that no other one beats in every goal, among those that meet the constraints."""
-        return [c.trial for c in engine.pareto(self.spec, self.candidates())]
+        return [c.trial for c in incumbents.pareto(self.spec, self.candidates())]
 
     @property
     def notices(self) -> list[str]:
@@ -203,7 +203,7 @@ class Study(Audited):
             ledger = self._book.refresh()
             if ledger.study.state is not StudyState.OPEN:
                 raise SpecError(_closed(ledger.study))
-            if (budget := engine.spent(ledger, ledger.now)) is not None:
+            if (budget := planning.spent(ledger, ledger.now)) is not None:
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
             made = self._book.fill(1, ledger.study.count, Claim(runner.worker(), held, 1))
             if made is None:
@@ -337,7 +337,7 @@ class Study(Audited):
             raise SpecError(_closed(self.record))
         runner.submit(self._book, objective, resources or Resources())
 
-    def _terms(self, trials: int | None, limit: float | str | None) -> engine.Terms:
+    def _terms(self, trials: int | None, limit: float | str | None) -> planning.Terms:
         if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
             raise SpecError(f"trials={trials!r} must be a whole number of at least 1; leave it out for no limit")
         duration = seconds(limit, "time")
@@ -349,7 +349,7 @@ class Study(Audited):
         ):
             raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
         until = None if duration is None else time.time() + duration
-        return engine.Terms(trials, until, since=self.record.position)
+        return planning.Terms(trials, until, since=self.record.position)
 
     def evidence(
         self,

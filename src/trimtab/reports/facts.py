@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..engine import Candidate, baseline_metrics, candidates, feasible, pareto
 from ..goals import Metrics
+from ..incumbents import Candidate, baseline_metrics, candidates, feasible, pareto
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial
 from ..standing import Standings, standings
 from .influence import Influence, influence

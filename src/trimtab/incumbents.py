@@ -1,0 +1,103 @@
+"""The settings that have results, the best of them, and the front of several goals. Pure."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .canonical import dumps
+from .goals import Metrics
+from .ledger import Ledger, Told
+from .matrix import results
+from .numerics.pareto import nondominated
+from .records import State, StudySpec, Trial, completed
+from .space import Params
+
+
+def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:
+    """The metrics that relative constraints compare with; None while unknown, or when the baseline failed."""
+    if spec.baseline is None or trial is None or trial.state is not State.DONE:
+        return None
+    return trial.metrics
+
+
+def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> bool | None:
+    """Whether all constraints hold; None when that cannot be known (the baseline has no result)."""
+    if not spec.constraints:
+        return True
+    excess = [c.excess(metrics, baseline) for c in spec.constraints]
+    if any(e > 0 for e in excess):
+        return False
+    return None if any(math.isnan(e) for e in excess) else True
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A setting with all its successful results: number and params of the first trial that had it, the mean of each metric
+    over its `n` results, and whether that is feasible. `trial` is looked up among `trials`."""
+
+    number: int
+    params: Params
+    metrics: Metrics
+    n: int
+    feasible: bool | None
+    trials: Mapping[int, Trial] = field(repr=False, compare=False)
+
+    @property
+    def trial(self) -> Trial:
+        return self.trials[self.number]
+
+    def complete(self, spec: StudySpec) -> Params:
+        """Its params in today's space."""
+        return completed(self.params, spec.assumed, spec.space)
+
+
+def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None) -> list[Candidate]:
+    """One candidate per setting among finished trials; replicates are averaged.
+
+    A member of a population stands for itself: what it trained with last is not all that it was trained with.
+    """
+    told = told if isinstance(told, Told) else list(told)
+    trials = told.trials if isinstance(told, Told) else {t.number: t for t in told}
+    found = results(told)
+    top = -math.inf if spec.fidelity is None else spec.fidelity.high
+    goals = [g.metric for g in spec.goals]
+    groups: dict[str | int, list[int]] = {}
+    for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
+        if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
+            groups.setdefault(dumps(found.params[i]) if found.member[i] is None else i, []).append(i)
+    made, wanted = [], spec.metrics
+    for first, *others in groups.values():
+        mean = found.metrics[first]
+        if others:
+            several = [mean, *(found.metrics[i] for i in others)]
+            names = [m for m in wanted if all(m in metrics for metrics in several)]
+            mean = {**mean, **{m: math.fsum(metrics[m] for metrics in several) / len(several) for m in names}}
+        judged = feasible(spec, mean, baseline)
+        made.append(Candidate(found.number[first], found.params[first], mean, 1 + len(others), judged, trials))
+    return made
+
+
+def of(ledger: Ledger) -> list[Candidate]:
+    """The candidates of a study, as its ledger stands."""
+    spec = ledger.study.spec
+    return candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
+
+
+def complete(spec: StudySpec, t: Trial) -> bool:
+    """Whether a trial was to be trained to the study's top fidelity (one from before there was a fidelity was)."""
+    return spec.fidelity is None or t.fidelity is None or t.fidelity >= spec.fidelity.high
+
+
+def best(spec: StudySpec, found: Sequence[Candidate]) -> Candidate | None:
+    """The candidate with the best mean of the first goal, among those not known to be infeasible; the earliest on ties."""
+    allowed = [c for c in found if c.feasible is not False]
+    return min(allowed, key=lambda c: (spec.goals[0].loss(c.metrics), c.number), default=None)
+
+
+def pareto(spec: StudySpec, found: Sequence[Candidate]) -> list[Candidate]:
+    """Candidates that no other one beats in every goal, among those not known to be infeasible, by trial number."""
+    allowed = sorted((c for c in found if c.feasible is not False), key=lambda c: c.number)
+    L = np.array([[g.loss(c.metrics) for g in spec.goals] for c in allowed]).reshape(len(allowed), len(spec.goals))
+    return [allowed[i] for i in np.flatnonzero(nondominated(L))]

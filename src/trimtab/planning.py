@@ -1,0 +1,131 @@
+"""What a runner is to do next: propose, start, cancel or close, as the budget and the record allow. Pure."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .ledger import Ledger
+from .records import Cost, StudyState
+
+Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Propose and enqueue n trials."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """Claim and launch up to n queued trials (or expired ones)."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """End this running trial: the budget has no more for it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Close:
+    """Start nothing more: trials, budget, time, failures, exhausted, held, paused, cancelled or archived says why.
+
+    held: all that is left to do was asked for without a lease, and may be told at any time or never.
+    """
+
+    reason: str
+
+
+Action = Fill | Start | Cancel | Close
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What one call of `run` asks for: stop at so many finished trials or at this moment (seconds since the epoch)."""
+
+    trials: int | None = None
+    until: float | None = None
+    since: int = 0  # event position at which it began: earlier failures are forgiven
+    exhausted: int | None = None  # so many results were known when the strategy had nothing more to propose
+    batch: int = 1  # at least so many are proposed together: it grows where others keep being faster
+    charge: Charge | None = None  # what running trials cost
+
+
+def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
+    """What to do next, given `free` slots."""
+    spec = ledger.study.spec
+    if reason := _closed(ledger, now, terms):
+        cancel = [Cancel(t.number) for t in ledger.running()] if reason == "budget" else []
+        return [*cancel, Close(reason)]
+    running = ledger.running()
+    queued, expired = len(ledger.queued()), sum(t.lease_until is not None and t.lease_until <= now for t in running)
+    limits = [x for x in (spec.budget.trials, terms.trials) if x is not None]
+    room = max(free, terms.batch) if free else 0
+    left = min(limits) - ledger.counted - len(running) if limits else room
+    paid = affordable(ledger, now, terms.charge)
+    if paid < 1 and not running:
+        return [Close("budget")]
+    left = int(min(left, max(0, paid)))
+    exhausted = terms.exhausted == len(ledger.told)
+    wanted = 0 if exhausted or queued >= free else max(0, min(room, left) - queued)
+    startable = min(free, left + expired, queued + wanted + expired)
+    if startable <= 0 and free > 0 and all(t.lease_until is None for t in running):
+        return [Close("exhausted" if exhausted and not running else "held")]
+    fill: list[Action] = [Fill(wanted)] if wanted else []
+    return [*fill, Start(startable)] if startable > 0 else fill
+
+
+def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
+    spec, study = ledger.study.spec, ledger.study
+    if study.state is not StudyState.OPEN:
+        return str(study.state)
+    if spec.max_failures is not None and len(ledger.failures_in_a_row(terms.since)) >= spec.max_failures:
+        return "failures"
+    b = spec.budget
+    if terms.trials is not None and ledger.counted >= terms.trials:
+        return "trials"
+    if b.trials is not None and ledger.counted >= b.trials:
+        return "trials"
+    if spent(ledger, now, terms.charge) is not None:
+        return "budget"
+    return "time" if terms.until is not None and now >= terms.until else None
+
+
+def spent(ledger: Ledger, now: float, charge: Charge | None = None) -> str | None:
+    """Which budget, apart from that of trials, is used up: by what has ended and, where `charge` is known, by what runs."""
+    b, used = ledger.study.spec.budget, ledger.study.spent
+    if isinstance(b.time, float) and ledger.wall(now) >= b.time:
+        return "time"
+    for accrued in _accrued(ledger, now, charge) if b.measured(used) else []:
+        used = used.plus(accrued)
+    return next((name for name, (x, limit) in b.measured(used).items() if x >= limit), None)
+
+
+def affordable(ledger: Ledger, now: float, charge: Charge | None = None) -> float:
+    """How many trials more may begin, by the budget's measured limits: each reserves what finished ones took on average, one
+    that runs no less than what it has used. Infinite without such limits, and before anything has finished."""
+    b, used = ledger.study.spec.budget, ledger.study.spent
+    room = math.inf
+    for name, (x, limit) in b.measured(used).items() if ledger.counted else ():
+        mean = x / ledger.counted
+        held = sum(max(mean, b.measured(accrued)[name][0]) for accrued in _accrued(ledger, now, charge))
+        room = min(room, math.floor((limit - x - held) / mean) if mean > 0 else math.inf)
+    return room
+
+
+def _accrued(ledger: Ledger, now: float, charge: Charge | None) -> list[Cost]:
+    """What each running trial has used so far, if it used as much CPU time in a second as what has ended did; one CPU
+    before anything has. Nothing where nobody measures it: it was asked for."""
+    used, made = ledger.study.spent, list[Cost]()
+    for t in ledger.running():
+        measured = charge is not None and t.started is not None and t.lease_until is not None
+        wall = max(0.0, min(now, t.lease_until or now) - (t.started or now)) if measured else 0.0
+        made.append(
+            charge(wall, wall * (used.cpu / used.wall if used.wall else 1.0)) if charge and measured else Cost()
+        )
+    return made

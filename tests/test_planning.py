@@ -1,0 +1,83 @@
+"""What a runner is to do next, and which budget is spent."""
+
+import pytest
+from trials import NOW, ended, ledger, queued, running, spec
+
+from trimtab import planning
+from trimtab.planning import Cancel, Close, Fill, Start, Terms, plan
+from trimtab.records import Budget, Cost, State, StudyState
+
+FAILED = [ended(i, State.FAILED) for i in range(3)]
+DONE = [ended(i) for i in range(3)]
+FEW = Budget(trials=4)
+HOUR = Cost(cpu=3600.0, gpu=3600.0, money=5.0)
+CASES = {
+    "an empty study is filled": (spec(), [], {}, 2, Terms(), [Fill(2), Start(2)]),
+    "a refill serves those who race too": (spec(), [], {}, 2, Terms(batch=5), [Fill(5), Start(2)]),
+    "but never beyond the budget": (spec(budget=FEW), DONE, {}, 1, Terms(batch=9), [Fill(1), Start(1)]),
+    "what waits goes first": (spec(), [queued(0)], {}, 2, Terms(), [Fill(1), Start(2)]),
+    "more waits than can run": (spec(), [queued(0), queued(1)], {}, 1, Terms(), [Start(1)]),
+    "nobody is free": (spec(), [running(0)], {}, 0, Terms(), []),
+    "no more than the budget": (spec(budget=FEW), DONE, {}, 3, Terms(), [Fill(1), Start(1)]),
+    "what runs is in the budget": (spec(budget=FEW), [*DONE, running(3)], {}, 3, Terms(), []),
+    "the budget of trials": (spec(budget=FEW), [*DONE, ended(3)], {}, 1, Terms(), [Close("trials")]),
+    "the trials of the call": (spec(), DONE, {}, 1, Terms(trials=3), [Close("trials")]),
+    "wishes beyond the call wait": (spec(), [queued(i) for i in range(6)], {}, 4, Terms(trials=3), [Start(3)]),
+    "wishes beside running ones": (spec(), [running(0), queued(1), queued(2)], {}, 4, Terms(trials=2), [Start(1)]),
+    "a lease that ran out is taken over": (
+        spec(budget=Budget(trials=1)), [running(0, lease_until=NOW)], {}, 1, Terms(), [Start(1)],
+    ),
+    "an asked trial holds up nothing else": (
+        spec(), [running(0, lease_until=None)], {}, 1, Terms(trials=2), [Fill(1), Start(1)],
+    ),
+    "only asked trials are left": (spec(), [running(0, lease_until=None)], {}, 1, Terms(trials=1), [Close("held")]),
+    "asked and leased are left": (
+        spec(), [running(0, lease_until=None), running(1)], {}, 1, Terms(trials=2), [],
+    ),
+    "exhausted": (spec(), DONE, {}, 1, Terms(exhausted=len(DONE)), [Close("exhausted")]),
+    "exhausted but running": (spec(), [running(0)], {}, 1, Terms(exhausted=0), []),
+    "exhausted but asked": (spec(), [running(0, lease_until=None)], {}, 1, Terms(exhausted=0), [Close("held")]),
+    "exhausted but queued": (spec(), [queued(0)], {}, 2, Terms(exhausted=0), [Start(1)]),
+    "failures in a row": (spec(), FAILED, {}, 1, Terms(), [Close("failures")]),
+    "earlier failures are forgiven": (spec(), FAILED, {}, 1, Terms(since=2), [Fill(1), Start(1)]),
+    "failures without a limit": (spec(max_failures=None), FAILED, {}, 1, Terms(), [Fill(1), Start(1)]),
+    "a success between failures": (spec(), [*FAILED[:2], ended(2)], {}, 1, Terms(), [Fill(1), Start(1)]),
+    "time is up": (spec(), [], {}, 1, Terms(until=NOW), [Close("time")]),
+    "time is left": (spec(), [], {}, 1, Terms(until=NOW + 1), [Fill(1), Start(1)]),
+    "paused": (spec(), [queued(0)], {"state": StudyState.PAUSED}, 1, Terms(), [Close("paused")]),
+    "cancelled": (spec(), [running(0)], {"state": StudyState.CANCELLED}, 1, Terms(), [Close("cancelled")]),
+    "archived": (spec(), [], {"state": StudyState.ARCHIVED}, 1, Terms(), [Close("archived")]),
+    "the study's time ends what runs": (
+        spec(budget=Budget(time=5)), [running(0), queued(1)], {}, 1, Terms(), [Cancel(0), Close("budget")],
+    ),
+    "cpu hours": (spec(budget=Budget(cpu_hours=1)), [], {"spent": HOUR}, 1, Terms(), [Close("budget")]),
+    "gpu hours": (spec(budget=Budget(gpu_hours=1)), [], {"spent": HOUR}, 1, Terms(), [Close("budget")]),
+    "cost": (spec(budget=Budget(cost=5)), [], {"spent": HOUR}, 1, Terms(), [Close("budget")]),
+    "money is left": (spec(budget=Budget(cost=6)), [], {"spent": HOUR}, 1, Terms(), [Fill(1), Start(1)]),
+    "money for an average trial is left": (
+        spec(budget=Budget(cost=7)), DONE, {"spent": HOUR}, 2, Terms(), [Fill(1), Start(1)],
+    ),
+    "money for none is left": (spec(budget=Budget(cost=6)), DONE, {"spent": HOUR}, 2, Terms(), [Close("budget")]),
+    "what is left is reserved": (spec(budget=Budget(cost=7)), [*DONE, running(3)], {"spent": HOUR}, 2, Terms(), []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_plan(case):
+    which, trials, row, free, terms, actions = CASES[case]
+    assert plan(ledger(which, *trials, **row), free, NOW, terms) == actions
+
+
+@pytest.mark.parametrize(
+    ("budget", "spent", "name"),
+    [
+        (Budget(), HOUR, None),
+        (Budget(cpu_hours=1, cost=5), HOUR, "cpu_hours"),
+        (Budget(cpu_hours=2, cost=5), HOUR, "cost"),
+        (Budget(gpu_hours=0.5), HOUR, "gpu_hours"),
+        (Budget(time=1), Cost(), "time"),
+        (Budget(time=2), Cost(), None),
+    ],
+)
+def test_which_budget_is_spent(budget, spent, name):
+    assert planning.spent(ledger(spec(budget=budget), ended(0), spent=spent), NOW) == name
