@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import postgres as pg
 import pytest
@@ -21,14 +21,16 @@ from trimtab.records import Change
 from trimtab.storage import open_storage
 
 TRAIN = """
+import os
 import time
 
 def quick(trial):
     trial.report(1, loss=0.5)
     return abs(trial.params["x"] - 0.3)
 
-def slow(trial):
-    time.sleep(1.0)
+def held(trial):
+    while not os.path.exists("go"):
+        time.sleep(0.05)
     return trial.params["x"]
 
 def broken(trial):
@@ -72,9 +74,20 @@ def serve(url, *allow, idle=0.3, **how):
     return said
 
 
-def spawn(url, *words):
-    call = [sys.executable, "-m", "trimtab.cli", "worker", "--storage", url, *words]
-    return subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def spawn():
+    """Starts workers; none of them outlives the test."""
+    started = []
+
+    def start(url, *words):
+        call = [sys.executable, "-m", "trimtab.cli", "worker", "--storage", url, *words]
+        started.append(subprocess.Popen(call, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.kill()
+        worker.communicate()
 
 
 def test_a_worker_finishes_what_was_submitted(url):
@@ -92,15 +105,15 @@ def test_a_worker_finishes_what_was_submitted(url):
     assert s.verify() == []
 
 
-def test_a_worker_ends_after_as_many_trials_as_it_was_asked_for(url):
+def test_a_worker_ends_after_as_many_trials_as_it_was_asked_for(url, spawn):
     s = study(url)
     s.submit("train.py:quick")
     assert serve(url, "train.py", idle=None, slots=2, trials=3)[-2:] == ["it has done its share of trials", "drained"]
     assert s.counts["done"] == 3
     worker = spawn(url, "--allow", "train.py", "--trials", "4")
-    assert worker.wait(60) == 0
-    assert "it has done its share" in worker.stderr.read()
-    worker.stderr.close()
+    _, said = worker.communicate(timeout=300)
+    assert worker.returncode == 0
+    assert "it has done its share" in said
     assert s.counts["done"] == 7
 
 
@@ -116,7 +129,7 @@ def test_a_worker_goes_by_what_the_run_that_announced_its_study_asked_for(url):
 def test_a_worker_runs_nothing_that_its_call_does_not_allow(url, train):
     s = study(url)
     s.submit("train.py:quick")
-    (refusal, _) = serve(url, "train.py:slow", "quick", "other.py")
+    (refusal, _) = serve(url, "train.py:held", "quick", "other.py")
     assert (
         refusal
         == "study 's' is not served: it runs 'train.py:quick', which this worker was not allowed; add --allow 'train.py'"
@@ -143,7 +156,7 @@ def test_code_that_was_mended_is_tried_again(url, train, monkeypatch):
         train.write_text(TRAIN)
 
     store = open_storage(url)
-    Server(store, ["train.py"], say=mend).run(idle=1.0)
+    Server(store, ["train.py"], say=mend, trials=8).run()
     store.close()
     assert "is not the code" in said[0]
     assert said[1] == "study 's': runs train.py:quick"
@@ -184,13 +197,14 @@ def test_only_the_named_studies_are_served(url):
     assert (a.counts["done"], b.counts["done"]) == (0, 2)
 
 
-def test_the_workers_that_are_left_finish_the_study(anywhere):
+def test_the_workers_that_are_left_finish_the_study(anywhere, spawn):
     s = study(anywhere, trials=10)
-    s.submit("train.py:slow")
+    s.submit("train.py:held")
     crowd = [spawn(anywhere, "--allow", "train.py", "--slots", "2", "--idle", "1") for _ in range(2)]
-    until(lambda: len({t.private["worker"][1] for t in s.trials if t.state == "done"}) == 2)
+    until(lambda: len({t.worker for t in s.trials if t.state == "running"}) == 2 and s.counts["running"] == 4)
     crowd[0].kill()
     crowd[0].communicate()
+    Path("go").touch()
     _, said = crowd[1].communicate(timeout=300)
     assert crowd[1].returncode == 0, said
     assert s.counts["done"] == 10
@@ -199,32 +213,38 @@ def test_the_workers_that_are_left_finish_the_study(anywhere):
     assert s.verify() == []
 
 
-def test_sigterm_drains_and_a_second_one_gives_back(url):
+def stop(worker):
+    """SIGTERM, and wait until it has been heard."""
+    worker.send_signal(signal.SIGTERM)
+    assert any(line == "stopping: running trials are finished first\n" for line in worker.stderr)
+
+
+def test_sigterm_drains_and_a_second_one_gives_back(url, spawn):
     s = study(url, trials=50)
-    s.submit("train.py:slow")
+    s.submit("train.py:held")
 
     def running():
         return [t for t in s.trials if t.state == "running"]
 
     worker = spawn(url, "--allow", "train.py", "--slots", "2")
     until(lambda: len(running()) == 2)
-    worker.send_signal(signal.SIGTERM)
+    stop(worker)
+    Path("go").touch()
     _, said = worker.communicate(timeout=300)
     assert worker.returncode == 0
-    assert "stopping: running trials are finished first\n" in said
     assert said.endswith("drained\n")
     assert running() == []
-    finished = s.counts["done"]
-    assert finished >= 2
+    assert s.counts["done"] == 2
 
+    Path("go").unlink()
     worker = spawn(url, "--allow", "train.py")
     until(running)
-    worker.send_signal(signal.SIGTERM)
-    time.sleep(0.1)
+    stop(worker)
     worker.send_signal(signal.SIGTERM)
     _, said = worker.communicate(timeout=300)
-    assert worker.returncode in (0, 143), said  # 0: the trial ended just then
+    assert worker.returncode == 143, said
     assert running() == []
+    assert s.counts["done"] == 2
     assert s.verify() == []
 
 
@@ -278,7 +298,7 @@ def test_by_default_a_worker_records_the_change_and_goes_on(url, tmp_path):
     assert s.verify() == []
 
 
-def test_a_worker_is_told_where_the_data_is(url, tmp_path):
+def test_a_worker_is_told_where_the_data_is(url, tmp_path, spawn):
     (tmp_path / "cells.csv").write_text(CELLS)
     for name, policy in (("strict", "refuse"), ("loose", "record")):
         study(url, name, 2, data={"cells": "cells.csv"}, on_change=policy).submit("train.py:quick")
@@ -289,8 +309,8 @@ def test_a_worker_is_told_where_the_data_is(url, tmp_path):
     )
     assert "study 'loose': data 'cells' is not here and not watched; name it with --data cells=PATH" in said
     worker = spawn(url, "--allow", "train.py", "--data", "cells=elsewhere.csv", "--idle", "0.3s")
-    assert worker.wait(60) == 0
-    worker.stderr.close()
+    worker.communicate(timeout=300)
+    assert worker.returncode == 0
     assert [tt.Study(name, storage=url).counts["done"] for name in ("strict", "loose")] == [2, 2]
     for wrong in ("cells", "cells=nowhere.csv", "=elsewhere.csv"):
         done = CliRunner().invoke(cli, ["worker", "--allow", "train.py", "--storage", url, "--data", wrong])
