@@ -10,13 +10,15 @@ import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from stores import Clock
 from waiting import until
 
 from trimtab.errors import SpecError
-from trimtab.executors import Exit, Job, gpus
+from trimtab.executors import Exit, Job, gpus, supervised
 from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
 from trimtab.records import Reason, Resources
@@ -71,7 +73,6 @@ class Actions:
     def chatter(self, payload, send):
         for _ in range(15):
             send({})
-            time.sleep(0.15)
         return {"answer": "done"}
 
     def gpus(self, payload, send):
@@ -229,9 +230,25 @@ def test_memory_of_children_counts(local):
     assert how.cost["memory"] > 300 * MIB
 
 
-def test_silence_is_a_stall_and_messages_are_none(local):
-    limits = Resources(stall="1.5s")
-    found = outcome(local, job(0, "keep_silent", resources=limits), job(1, "chatter", resources=limits))
+@pytest.fixture
+def clock(monkeypatch):
+    """The time by which limits are kept: it passes when the test says so."""
+    made = Clock()
+    monkeypatch.setattr(supervised, "time", SimpleNamespace(monotonic=made))
+    return made
+
+
+def test_silence_is_a_stall_and_messages_are_none(local, clock):
+    limits, heard, found = Resources(stall="1.5s"), [], {}
+
+    def a_second_passes(message):
+        clock.now += 1.0
+        return {}
+
+    local.launch(job(0, "keep_silent", lambda message: heard.append(message) or {}, limits))
+    until(lambda: local.reap(0.0) or heard)
+    local.launch(job(1, "chatter", a_second_passes, limits))
+    until(lambda: found.update({ended.key[1]: how for ended, how in local.reap(0.5)}) or len(found) == 2)
     assert found[0].limit is Reason.STALL
     assert found[1].message == {"answer": "done"}
 
@@ -240,7 +257,8 @@ def test_a_process_that_leaves_is_noticed_though_its_fork_holds_the_channel(loca
     assert outcome(local, job(0, "fork_and_leave"))[0].code == 3
 
 
-def test_a_process_that_closes_its_channel_is_ended(local):
+def test_a_process_that_closes_its_channel_is_ended(local, monkeypatch):
+    monkeypatch.setattr(supervised, "LEAVE", 0.5)
     how = outcome(local, job(0, "close_everything"))[0]
     assert (how.message, how.code, how.signal, how.killed) == (None, None, None, False)
 
@@ -256,13 +274,15 @@ def test_a_reply_that_cannot_be_made_reaches_the_caller(local):
 
     local.launch(job(0, "keep_silent", listen))
     with pytest.raises(OSError, match="the disk is full"):
-        local.reap(30)
+        local.reap(300)
 
 
-def test_the_time_of_loading_is_not_the_trial_s():
+def test_the_time_of_loading_is_not_the_trial_s(clock):
     limits = Resources(time="1s")
-    with Local(1, Work(delay=1.5), limits) as local:
-        how = outcome(local, job(0, "square", resources=limits, x=5))[0]
+    with Local(1, Work(delay=0.5), limits) as local:
+        local.launch(job(0, "square", resources=limits, x=5))
+        clock.now += 1.5
+        ((_, how),) = until(lambda: local.reap(0.5))
         assert how.message == {"answer": 25}
 
 

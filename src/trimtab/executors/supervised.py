@@ -25,6 +25,7 @@ from .child import Setup
 SAMPLE = 0.1  # seconds between two measurements of a job with a memory limit
 SELDOM = 1.0  # ... without one
 START = 300.0  # seconds that loading the task may take before a limit of time, if there is one, ends it
+LEAVE = 10.0  # seconds between the end of a process's channel and its own, however busy the machine is
 KEPT = 64 * 1024  # bytes of output
 TRIM = 8 * 1024 * 1024  # bytes of output at which the file is cut back
 
@@ -154,7 +155,7 @@ class Child:
     def _gone(self) -> Exit:
         """It went away without a last message, or closed its channel, which ends it too."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)
+            self._process.wait(LEAVE)
         code = self._process.returncode
         output, cost = self._tail(), self._cost()
         if code is None or code >= 0:
