@@ -87,7 +87,8 @@ def spawn():
     yield start
     for worker in started:
         worker.kill()
-        worker.communicate()
+        worker.wait()
+        worker.stderr.close()
 
 
 def test_a_worker_finishes_what_was_submitted(url):
