@@ -24,7 +24,7 @@ import itertools
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -224,24 +224,42 @@ def measure(names: list[str], folder: Path, sets: slice, seeds: range, workers: 
 
 
 def table() -> None:
-    """Means with 95 % bootstrap intervals over data sets, per number of workers; geometric, for shares are ratios."""
-    had, rng = done(), np.random.default_rng(0)
+    """Means with 95 % bootstrap intervals over data sets, per number of workers; Trimtab's share of them on the same runs."""
+    had = done()
     for w in sorted({k[2] for k in had}):
-        print(f"\n{w} workers{'':26}mean share   95 % interval    geometric   not reached   sets x seeds")
-        for method in METHODS:
-            mine = {k[1:]: v for k, v in had.items() if k[0] == method and k[2] == w}
-            if not mine:
+        print(
+            f"\n{w} workers{'':23}mean share   95 % interval   not reached   sets x seeds   Trimtab's share of it   worst set"
+        )
+        runs = {m: {(s, seed): v for (method, s, n, seed), v in had.items() if (method, n) == (m, w)} for m in METHODS}
+        ours = runs["Trimtab"]
+        for method, theirs in runs.items():
+            if not theirs:
                 continue
-            sets = sorted({k[0] for k in mine})
-            per_set = [[v for k, v in mine.items() if k[0] == s] for s in sets]
-            means = np.array([np.mean(v) for v in per_set])
-            draws = means[rng.integers(0, len(means), (2000, len(means)))].mean(axis=1)
-            low, high = np.quantile(draws, [0.025, 0.975])
-            every = np.array(list(mine.values()))
-            print(
-                f"{method:34}{means.mean():10.3f}   {low:.3f} to {high:.3f}   {np.exp(np.log(every).mean()):10.3f}"
-                f"   {np.mean(every >= LIMIT):10.0%}   {len(sets):6} x {len(every) / len(sets):.1f}"
+            means = by_set(theirs, theirs)
+            low, high = interval(len(means), lambda i, means=means: means[i].mean(axis=1))
+            missed, sets = np.mean([v >= LIMIT for v in theirs.values()]), len(means)
+            seeds = len(theirs) / sets
+            row = (
+                f"{method:32}{means.mean():10.3f}   {low:.3f} to {high:.3f}   {missed:11.0%}   {sets:4} x {seeds:<4.1f}"
             )
+            both = sorted(set(ours) & set(theirs))
+            if both and method != "Trimtab":
+                mine, other = by_set(ours, both), by_set(theirs, both)
+                low, high = interval(len(mine), lambda i, a=mine, b=other: a[i].mean(axis=1) / b[i].mean(axis=1))
+                row += f"   {mine.mean() / other.mean():8.2f} ({low:.2f} to {high:.2f})   {(mine / other).max():12.2f}"
+            print(row)
+
+
+def by_set(shares: Mapping[tuple[str, int], float], runs: Iterable[tuple[str, int]]) -> np.ndarray:
+    """The mean share of these runs, (set, seed), on each data set (sets,)."""
+    runs = list(runs)
+    return np.array([np.mean([shares[r] for r in runs if r[0] == name]) for name in sorted({r[0] for r in runs})])
+
+
+def interval(n: int, statistic: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a statistic of n data sets; it is given indices (draws, n)."""
+    low, high = np.quantile(statistic(np.random.default_rng(0).integers(0, n, (2000, n))), [0.025, 0.975])
+    return float(low), float(high)
 
 
 def main() -> None:
