@@ -277,6 +277,18 @@ def test_a_reply_that_cannot_be_made_reaches_the_caller(local):
         local.reap(300)
 
 
+def test_a_limit_of_time_is_kept_while_the_parent_is_held_up(local, clock):
+    started = []
+    local.launch(job(0, "spawn_and_hang", lambda m: started.append(m["pid"]) or {}, Resources(time="2s")))
+    until(lambda: local.reap(0.0) or started)
+    child = psutil.Process(started[0]).ppid()
+    assert gone(child)  # though nobody looks after it
+    assert gone(started[0])
+    clock.now += 2.5
+    ((_, how),) = local.reap(300)
+    assert how.limit is Reason.TIMEOUT
+
+
 def test_the_time_of_loading_is_not_the_trial_s(clock):
     limits = Resources(time="1s")
     with Local(1, Work(delay=0.5), limits) as local:

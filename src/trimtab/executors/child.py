@@ -1,13 +1,16 @@
 """What runs in a supervised process: take the task, then carry out payload after payload until the parent hangs up.
 
-From the parent come pickles (`Setup`, then payloads and replies); to the parent goes JSON, so that an objective cannot run
-code in it: ["ready"], ["message", m] (answered), ["last", m, cost].
+From the parent come pickles (`Setup`, then payloads with their limits of time, and replies); to the parent goes JSON, so that
+an objective cannot run code in it: ["ready"], ["message", m] (answered), ["last", m, cost].
+
+Limits are the parent's to keep. That of time is kept here too, a moment later: the parent may be held up by a slow store.
 """
 
 import ctypes
 import faulthandler
 import gc
 import json
+import math
 import os
 import resource
 import select
@@ -23,6 +26,7 @@ from typing import Any, Protocol
 
 from . import processes
 
+LATE = 0.3  # seconds past its limit of time after which a child ends itself
 _SUBREAPER = 36  # prctl: orphans of this process become its children, and are ended with it
 
 
@@ -30,6 +34,13 @@ class Task(Protocol):
     """What is sent to a child once: picklable, and able to make the function that carries out payloads."""
 
     def load(self) -> Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]: ...
+
+
+@dataclass
+class Alarm:
+    """When this process is to end itself, by the monotonic clock."""
+
+    at: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,8 @@ def main(channel: int, lifeline: int, parent: int) -> None:
         os.set_inheritable(fd, False)
     connection = Connection(channel)
     setup: Setup = connection.recv()
-    threading.Thread(target=_watch, args=(lifeline, parent, setup.scratch), daemon=True).start()
+    alarm = Alarm()
+    threading.Thread(target=_watch, args=(lifeline, parent, setup.scratch, alarm), daemon=True).start()
     faulthandler.enable()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
@@ -60,14 +72,17 @@ def main(channel: int, lifeline: int, parent: int) -> None:
     try:
         _say(connection, "ready")
         while True:
-            _serve(connection, run, connection.recv())
+            payload, limit = connection.recv()
+            _serve(connection, run, payload, limit, alarm)
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent has hung up; if it died, `_watch` is at work
         time.sleep(2.0)
         processes.kill(os.getpid())
 
 
-def _serve(connection: Connection, run: Callable[..., Any], payload: Mapping[str, Any]) -> None:
-    """Carry out one payload. Its messages may come from any of its threads, until it has ended."""
+def _serve(
+    connection: Connection, run: Callable[..., Any], payload: Mapping[str, Any], limit: float, alarm: Alarm
+) -> None:
+    """Carry out one payload in `limit` seconds. Its messages may come from any of its threads, until it has ended."""
     turn, over = threading.Lock(), False
 
     def send(message: Any) -> Any:
@@ -80,7 +95,9 @@ def _serve(connection: Connection, run: Callable[..., Any], payload: Mapping[str
     wall, cpu = time.perf_counter(), _cpu()
     with suppress(OSError):
         _reset_peak()
+    alarm.at = time.monotonic() + limit + LATE
     last = run(payload, send)
+    alarm.at = math.inf
     with turn:
         over = True
     for stream in (sys.stdout, sys.stderr):
@@ -115,11 +132,13 @@ def _peak() -> float:
     return 0.0
 
 
-def _watch(lifeline: int, parent: int, scratch: str) -> None:
-    """End this process with its group and descendants when the parent is gone."""
+def _watch(lifeline: int, parent: int, scratch: str, alarm: Alarm) -> None:
+    """End this process with its group and descendants when the parent is gone, or the alarm goes off."""
     poll = select.poll()
     poll.register(lifeline, select.POLLIN)
     while os.getppid() == parent:
+        if time.monotonic() > alarm.at:
+            processes.kill(os.getpid())
         seen = poll.poll(500)
         if any(what & select.POLLNVAL for _, what in seen):  # the objective has closed it
             time.sleep(0.5)

@@ -4,6 +4,7 @@ import fcntl
 import json
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from .child import Setup
 SAMPLE = 0.1  # seconds between two measurements of a job with a memory limit
 SELDOM = 1.0  # ... without one
 START = 300.0  # seconds that loading the task may take before a limit of time, if there is one, ends it
+MOMENT = 0.05  # seconds for which one process that is going holds up the others
 LEAVE = 10.0  # seconds between the end of a process's channel and its own, however busy the machine is
 KEPT = 64 * 1024  # bytes of output
 TRIM = 8 * 1024 * 1024  # bytes of output at which the file is cut back
@@ -107,10 +109,17 @@ class Child:
         os.ftruncate(self._output.fileno(), 0)
         self._started_now()
         with suppress(OSError):  # found by `look`
-            self.channel.send(dict(job.payload))
+            self.channel.send((dict(job.payload), self._allowed))
+
+    @property
+    def _allowed(self) -> float:
+        """Seconds that the job may take."""
+        limit = self.job.resources.time
+        return math.inf if limit is None else float(limit)
 
     def _started_now(self) -> None:
         self._started = self._heard = time.monotonic()
+        self._closed = math.inf  # when its channel was found closed
         self._due = self._started + SAMPLE  # when it is measured next: short jobs are not, they measure themselves
         with suppress(psutil.Error):
             self._before = self._cpu = sum(psutil.Process(self._process.pid).cpu_times()[:4])
@@ -128,7 +137,7 @@ class Child:
                     self._heard = time.monotonic()
                     self._answer(message)
                 case _:
-                    return self._gone()
+                    return self._gone() or self._limits(time.monotonic())
         return self._limits(time.monotonic())
 
     def _hear(self) -> list[Any] | None:
@@ -152,12 +161,18 @@ class Child:
         self._peak = max(self._peak, used["memory"])
         return Exit(message, output=self._tail(), cost={**self._cost(), "wall": used["wall"]})
 
-    def _gone(self) -> Exit:
-        """It went away without a last message, or closed its channel, which ends it too."""
+    def _gone(self) -> Exit | None:
+        """It went away without a last message, or closed its channel, which ends it too; None while it may still go."""
+        now = time.monotonic()
+        self._closed = min(self._closed, now)
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(LEAVE)
+            self._process.wait(MOMENT)
         code = self._process.returncode
+        if code is None and now - self._closed < LEAVE:
+            return None
         output, cost = self._tail(), self._cost()
+        if self.ready and code == -signal.SIGKILL and now - self._started > self._allowed:  # its own doing, see `child`
+            return Exit(limit=Reason.TIMEOUT, output=output, cost=cost)
         if code is None or code >= 0:
             return Exit(code=code, output=output, cost=cost)
         return Exit(signal=-code, output=output, cost=cost)
@@ -168,8 +183,7 @@ class Child:
         return Exit(killed=True, output=self._tail(), cost=self._cost())
 
     def _limits(self, now: float) -> Exit | None:
-        limits, over = self.job.resources, None
-        allowed = math.inf if limits.time is None else float(limits.time)
+        limits, allowed, over = self.job.resources, self._allowed, None
         if not self.ready:
             over = Reason.TIMEOUT if now - self._started > max(START, allowed) else None
         elif now - self._started > allowed:
