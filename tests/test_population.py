@@ -246,13 +246,18 @@ from pathlib import Path
 import trimtab as tt
 
 URL = os.environ["URL"]
+PARENT = os.getppid()
 copytree = shutil.copytree
 
 
 def die(mark, number):  # once, with the process that runs the study: as a power cut would
-    if mark == os.environ["MARK"] and not Path(mark).exists():
-        Path(mark).write_text(str(number))
-        os.kill(os.getppid(), signal.SIGKILL)
+    if mark == os.environ["MARK"]:
+        try:
+            with open(mark, "x") as file:
+                file.write(str(number))
+        except FileExistsError:
+            return
+        os.kill(PARENT, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

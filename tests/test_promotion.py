@@ -312,14 +312,17 @@ DYING = """
 import os, signal
 from pathlib import Path
 
+PARENT = os.getppid()
+
 
 def objective(trial):
     end = trial.fidelity
     if trial.parent is not None and not Path("mark").exists():
         trial.fidelity = end - 1
         train(trial)
-        Path("mark").write_text(str(trial.number))
-        os.kill(os.getppid(), signal.SIGKILL)  # with the process that runs the study: as a power cut would
+        with open("mark", "x") as file:  # by one of them alone
+            file.write(str(trial.number))
+        os.kill(PARENT, signal.SIGKILL)  # with the process that runs the study: as a power cut would
         os.kill(os.getpid(), signal.SIGKILL)
     return train(trial)
 """
