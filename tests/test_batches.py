@@ -1,12 +1,15 @@
 """Very short trials of strategies that do not learn share transactions: nothing else of a study may change by that."""
 
 import sqlite3
+from itertools import count
+from types import SimpleNamespace
 
 import postgres as pg
 import pytest
 
 import trimtab as tt
-from trimtab import engine
+from trimtab import engine, runner, worker
+from trimtab.executors import inline
 
 SPACE = {"x": tt.Float(0, 1), "k": tt.Int(0, 30), "c": tt.Choice("a", "b")}
 
@@ -38,6 +41,15 @@ def commits(s, monkeypatch):
     return said
 
 
+@pytest.fixture
+def brisk(monkeypatch):
+    """Trials and proposals count as short, however busy the machine is."""
+    monkeypatch.setattr(inline, "time", SimpleNamespace(perf_counter=count(0.0, 1e-3).__next__))
+    monkeypatch.setattr(worker, "HELD", 60.0)
+    monkeypatch.setattr(runner, "BRIEF", 60.0)
+
+
+@pytest.mark.usefixtures("brisk")
 @pytest.mark.parametrize("strategy", ["random", "sobol"])
 def test_short_trials_share_transactions_and_are_what_they_would_have_been_alone(url, strategy, monkeypatch):
     s = study(url, strategy)
