@@ -34,7 +34,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=bf_interval=1
 MpiDefault=none
 ReturnToService=2
-KillWait=5
+KillWait=45
 MinJobAge=2
 NodeName=a NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2
 NodeName=b NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2

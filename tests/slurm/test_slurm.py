@@ -19,11 +19,23 @@ from trimtab.objective import Command
 
 TRAIN = """
 import os, time
+from pathlib import Path
 
 def nap(trial):
     trial.report(1, loss=0.5)
     time.sleep(0.5)
     trial.note(os.environ["SLURMD_NODENAME"])
+    return trial.params["x"]
+
+def meets(trial):
+    Path("on-" + os.environ["SLURMD_NODENAME"]).touch()
+    while len(list(Path().glob("on-*"))) < 2:
+        time.sleep(0.05)
+    return nap(trial)
+
+def held(trial):
+    while trial.number >= 3 and not os.path.exists("go"):
+        time.sleep(0.05)
     return trial.params["x"]
 
 def long(trial):
@@ -105,7 +117,7 @@ def complete(s, n):
 def test_an_array_of_jobs_finishes_a_study_on_both_nodes(store):
     s = study(store)
     how = Slurm(partition="main", time="10m", arguments=["--comment=tuning"])
-    s.run("train.py:nap", trials=16, workers=4, executor=how, resources=tt.Resources(time="1m"), quiet=True)
+    s.run("train.py:meets", trials=16, workers=4, executor=how, resources=tt.Resources(time="4m"), quiet=True)
     complete(s, 16)
     assert {note for t in s.trials for note in t.notes} == {"a", "b"}
     assert len(s.storage.reports(s.record.id)) == 16
@@ -119,14 +131,14 @@ def test_a_job_that_is_cancelled_from_outside_is_replaced_and_its_trial_given_ba
     pid = int(holder.split(":")[1])
     inside = dict(e.split("=", 1) for e in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in e)
     cluster.ask("scancel", f"{inside['SLURM_ARRAY_JOB_ID']}_{inside['SLURM_ARRAY_TASK_ID']}")
-    assert driver.wait(120) == 0
+    assert driver.wait(240) == 0
     complete(s, 8)
     assert [t.attempt for t in s.trials] == [1, 2, 1, 1, 1, 1, 1, 1]
 
 
 def test_jobs_that_end_after_some_trials_are_replaced(store):
     s = study(store)
-    s.run(Command("echo loss={x}"), trials=6, workers=2, executor=Slurm(slots=2, trials=3), quiet=True)
+    s.run(Command("echo loss={x}"), trials=6, workers=1, executor=Slurm(slots=2, trials=3), quiet=True)
     complete(s, 6)
     said = [log.read_text() for log in Path(LOGS).iterdir()]
     assert any("it has done its share of trials" in text for text in said)
@@ -145,12 +157,13 @@ def test_a_job_drains_before_its_limit_of_time_and_no_trial_suffers(store):
 
 def test_the_same_line_goes_on_after_kill_9_of_the_driver_with_the_jobs_that_run(store, cluster, drive):
     s = study(store)
-    driver = drive(store, "'train.py:nap'", "trials=20", "workers=2")
-    until(lambda: s.counts["done"] >= 3)
+    driver = drive(store, "'train.py:held'", "trials=20", "workers=2")
+    until(lambda: len({t.worker for t in s.trials if t.state == "running" and t.number >= 3}) == 2)
     before = {job for job, _ in cluster.jobs()}
     driver.kill()
     driver.wait()
-    s.run("train.py:nap", trials=20, workers=2, executor="slurm", quiet=True)
+    Path("go").touch()
+    s.run("train.py:held", trials=20, workers=2, executor="slurm", quiet=True)
     complete(s, 20)
     joined = [e for e in s.storage.events(s.record.id, kinds={"run"}) if e.body.get("joined")]
     assert len(before) == len(joined) == 2
@@ -162,7 +175,7 @@ def test_sigterm_of_the_driver_ends_its_jobs_and_gives_their_trials_back(store, 
     driver = drive(store, "'train.py:long'", "trials=8", "workers=2")
     until(lambda: any(t.number == 1 and t.state == "running" for t in s.trials))
     driver.terminate()
-    assert driver.wait(60) != 0
+    assert driver.wait(240) != 0
     assert not cluster.jobs()
     assert s.counts["running"] == s.counts["failed"] == 0
     assert s.verify() == []
