@@ -57,11 +57,11 @@ def test_trials_run_on_all_nodes_with_reports_limits_and_failures(cluster, url):
         if trial.number == 1:
             raise ValueError("boom")
         if trial.number == 2:
-            time.sleep(60)
+            time.sleep(3600)
         return trial.params["x"]
 
     s = study(url)
-    s.run(objective, trials=6, workers=3, executor="ray", resources=Resources(time="3s"), quiet=True)
+    s.run(objective, trials=6, workers=3, executor="ray", resources=Resources(time="15s"), quiet=True)
     assert [str(t.reason or t.state) for t in s.trials] == ["done", "error", "timeout", "done", "done", "done"]
     assert s.trials[1].error.startswith("ValueError: boom")
     assert {r.number for r in s.storage.reports(s.record.id)} == set(range(6))
@@ -149,31 +149,33 @@ def test_a_node_that_is_killed_gives_its_trial_back(cluster, url):
 
 
 DRIVER = """
-    import sys, time
+    import os, sys, time
     import ray
     import trimtab as tt
 
-    def slow(trial):
-        time.sleep(1)
+    go = sys.argv[3]
+
+    def held(trial):
+        while trial.number >= 3 and not os.path.exists(go):
+            time.sleep(0.05)
         return trial.params["x"]
 
     ray.init(address=sys.argv[2], log_to_driver=False)
     space = tt.Space(x=tt.Float(0, 1, default=0.5))
     study = tt.Study("s", space, minimize="loss", storage=sys.argv[1], seed=1, strategy="random")
-    study.run(slow, trials=10, workers=3, executor="ray", quiet=True)
+    study.run(held, trials=10, workers=3, executor="ray", quiet=True)
     """
 
 
-def test_the_same_line_goes_on_after_kill_9_of_the_driver(cluster, url):
-    call = [sys.executable, "-c", textwrap.dedent(DRIVER), url, cluster.address]
-    driver = subprocess.Popen(call)
+def test_the_same_line_goes_on_after_kill_9_of_the_driver(cluster, url, tmp_path):
+    call = [sys.executable, "-c", textwrap.dedent(DRIVER), url, cluster.address, str(tmp_path / "go")]
     s = study(url)
-    until(lambda: s.counts["done"] >= 3)
-    driver.kill()
-    driver.wait()
-    before = s.counts["done"]
-    subprocess.run(call, check=True, timeout=180)
-    assert s.counts["done"] == 10 > before
+    with subprocess.Popen(call) as driver:
+        until(lambda: (s.counts["done"], s.counts["running"]) == (3, 3))
+        driver.kill()
+    (tmp_path / "go").touch()
+    subprocess.run(call, check=True, timeout=240)
+    assert s.counts["done"] == 10
     assert [t.number for t in s.trials] == list(range(10))
     assert s.verify() == []
 
