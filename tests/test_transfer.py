@@ -110,6 +110,41 @@ def test_a_source_that_agrees_is_kept_and_one_that_contradicts_is_dropped():
     assert transfer.lessons_of(known, many, np.tile(z, 2)) == ()  # 24 results of its own: nothing more to learn
 
 
+def test_the_starts_have_a_good_setting_for_each_source_whatever_its_units():
+    X = SPACE.sample(60, np.random.default_rng(0))
+    near = [((X[:, :2] - spot) ** 2).sum(1, keepdims=True) for spot in (0.2, 0.8)]
+    problem = Problem(SPACE, budget=50, sources=(Lesson("a", X, near[0]), Lesson("b", X, 1e6 * near[1] + 7)))
+    found = transfer.starts(problem)
+    assert len(found) == 5
+    for spot in (0.2, 0.8):
+        assert ((found[:3, :2] - spot) ** 2).sum(1).min() < np.quantile(near[0], 0.1)
+
+
+def gp_after(n, sources):
+    """The strategy, and its state after n results: of the law that `lesson` has with sign 1."""
+    rows, made = lesson(n, 1.0, seed=5), strategy("gp")
+    told = Rows(rows.X, rows.Y, np.empty((n, 0)), np.ones(n), np.zeros(n))
+    return made, made.tell(made.init(Problem(SPACE, budget=50, seed=1, sources=sources)), told)
+
+
+@pytest.mark.parametrize(
+    ("n", "sign", "earlier"), [(5, 1.0, True), (19, 1.0, True), (6, 1.0, False), (21, 1.0, False), (9, -1.0, False)]
+)
+def test_every_second_proposal_is_a_best_setting_of_a_source_that_is_believed(n, sign, earlier):
+    source = lesson(40, sign)
+    made, state = gp_after(n, (source,))
+    none = np.empty((0, 3))
+    (proposal,) = made.ask(state, none, 1, np.random.default_rng(7))
+    best = source.X[np.argsort(source.Y[:, 0])[:20]]
+    assert (proposal.why["acquisition"] == "mean of earlier best") is earlier
+    assert (proposal.x.tolist() in best.tolist()) is earlier
+    assert made.shortfall(state, none, proposal.x, np.random.default_rng(7)) == 0
+    if earlier:
+        assert proposal.why["value"] == pytest.approx(proposal.why["mean"])
+        (other,) = made.ask(state, best, 1, np.random.default_rng(7))  # all of them are pending
+        assert other.x.tolist() not in best.tolist()
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=10, deadline=None, derandomize=True)
 def test_proposals_stay_legal_new_and_reproducible_whatever_the_source(seed):

@@ -6,6 +6,8 @@ that they hold. Two or three goals have a model each, and log expected hypervolu
 made one by a random weighting for each proposal. Where the study pays in time or money, not in trials, cost has a model
 too, and the improvement is divided by a power of it that cools from 1 to 0 while the purse empties.
 
+Where earlier studies teach something (see `transfer`), every second proposal is one of their best settings.
+
 Pending points count as results equal to the model's mean (Desautels et al. 2014). While there are some, the bound is used
 alone and its width goes round: some proposals exploit, others explore, whatever the others that run at the same time do.
 """
@@ -29,6 +31,7 @@ _BETA = 1.8
 _BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
 _DESIGN = 4
 _INCUMBENTS = 5  # points that the pool perturbs
+_EARLIER = "mean of earlier best"  # the acquisition of proposals among the best settings of earlier studies
 _TOP = 8  # best results among which the incumbent's mean is taken
 
 
@@ -39,7 +42,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "8"
+    version: str = "9"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
@@ -60,7 +63,7 @@ class GP:
                 if succeeded and count >= design_size(problem):
                     if known is None or known.weights is not None:
                         known = surrogate(state, _weights(problem, rng), self.ladder)
-                    proposal = _by_model(_belief(problem, known, pending, count), taken, rng)
+                    proposal = _by_model(_belief(problem, known, pending, count, taken), taken, rng)
                 else:
                     proposal = _by_design(problem, taken, count)
                 proposal = proposal or at_random(taken, rng)
@@ -79,8 +82,9 @@ class GP:
             return np.inf
         with np.errstate(all="ignore"):
             known = surrogate(state, _weights(problem, rng), self.ladder)
-            belief = _belief(problem, known, pending, count)
-            best = _by_model(belief, Taken.of(state, pending), rng)
+            taken = Taken.of(state, pending)
+            belief = _belief(problem, known, pending, count, taken)
+            best = _by_model(belief, taken, rng)
             if best is None:
                 return np.inf
             mine, most = belief.search.score(np.stack([x, best.x]))
@@ -111,12 +115,14 @@ def _by_design(problem: Problem, taken: Taken, count: int) -> Proposal | None:
 
 @dataclass(frozen=True)
 class _Belief:
-    """What the next proposal maximises (`kind`, `terms`), and the posteriors of the goals for its explanation."""
+    """What the next proposal maximises (`kind`, the terms of `search`), over the rows `among` (k, d) if any are given, and
+    the posteriors of the goals for its explanation."""
 
     search: Search
     known: Surrogate
     kind: str
     goals: Sequence[Posterior]
+    among: Array | None = None
 
     def why(self, x: Array, value: float) -> Mapping[str, Any]:
         """What is believed of the point x (d,), in units of the goals if they are modelled as they are: JSON."""
@@ -130,7 +136,7 @@ class _Belief:
             mean = [_finite(warp.inverse(float(m))) for warp, m in zip(warps, z, strict=True)]
             spread = [_finite(warp.unit * float(s)) for warp, s in zip(warps, sd, strict=True)]
             why |= {"mean": mean, "sd": spread} if len(mean) > 1 else {"mean": mean[0], "sd": spread[0]}
-        if self.kind == "lcb" and known.success is None and known.weights is None:
+        if self.kind in ("lcb", _EARLIER) and known.success is None and known.weights is None:
             why["value"] = known.goals[0].warped.inverse(-value)  # the bound itself
         return {k: _finite(v) if isinstance(v, float) else v for k, v in why.items()}
 
@@ -139,13 +145,20 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _Belief:
+def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, taken: Taken) -> _Belief:
     """The acquisition for the next proposal, when `count` points were told or are pending."""
     waiting = known.features.encode(pending)
     goals = [goal.model.posterior(waiting) for goal in known.goals]
     terms: list[Term] = [(m.posterior(waiting), partial(log_below, bound=bound)) for m, bound in known.constraints]
+    among = None
+    if goals[0].lessons and not terms and known.cost is None and not _by_bound(count):
+        among = transfer.promising(problem)
+        among = among[taken.admitted(among, len(among))]
     if terms and not known.feasible.any():
         kind = "feasibility"
+    elif among is not None and len(among):
+        kind = _EARLIER
+        terms.append((goals[0], partial(lower_bound, beta=0.0)))
     elif len(goals) > 1:
         kind = "log-ehvi"
         worst = np.array([goal.warped.z.max() for goal in known.goals])
@@ -168,7 +181,8 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int) -> _
         terms.append((model.posterior(waiting), partial(less, weight=unit * _thrift(problem, known.spent))))
     lengths = np.exp(np.min([goal.model.theta[: len(problem.space)] for goal in known.goals], axis=0))
     leaning = _leaning(Prior.of(problem.space), known)
-    return _Belief(Search(problem.space, known.features, terms, lengths, leaning), known, kind, goals)
+    search = Search(problem.space, known.features, terms, lengths, leaning)
+    return _Belief(search, known, kind, goals, among if kind == _EARLIER else None)
 
 
 def _thrift(problem: Problem, spent: float) -> float:
@@ -193,8 +207,8 @@ def _by_bound(count: int) -> bool:
 def _by_model(belief: _Belief, taken: Taken, rng: np.random.Generator) -> Proposal | None:
     """The admissible point of the largest acquisition, or None if the search met only points that are taken."""
     search = belief.search
-    if size(search.space) <= SMALL:
-        X = listing(search.space)
+    if belief.among is not None or size(search.space) <= SMALL:
+        X = listing(search.space) if belief.among is None else belief.among
         values = search.score(X)
     else:
         X, values = candidates(search, belief.known.X[belief.known.ranking()[:_INCUMBENTS]], rng)

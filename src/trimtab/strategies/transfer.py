@@ -9,6 +9,8 @@ over (stacked residuals, as in Golovin et al. 2017). The weights are those of a 
 means, drawn to equal shares while results are few, and fade as the study has more of its own. A teacher that ranks the known
 points the wrong way round, or hardly better than chance, is dropped: the guard against misleading sources. Settings of
 sources are tried in turn with points of the usual design, so that a source that is dropped has cost two of its four points.
+As long as a teacher is left, every second proposal is one of the settings that were best somewhere, the one that the model
+expects to be best here: what was measured to be good is a better guess than what a mean of few results extrapolates.
 
 Notation: n known points, s sources, d columns.
 """
@@ -20,13 +22,12 @@ from scipy.optimize import nnls
 
 from ..numerics import gp
 from ..numerics.warp import half_rank
-from ..space import Space
 from . import Array, Problem, Source
 from .features import Features
 
 _ROWS = 160  # of a source that its model is conditioned on: the best half of them, and some spread over the rest
 _STARTS = 5  # settings that sources propose while there is no model, at most
-_BEST = 20  # settings of each source among which those are chosen
+_BEST = 20  # settings of each source that count as its best
 _PULL = 1.0  # results that the shares before the first result are worth
 _TRUST = 0.8  # sum of those shares
 _JUDGED = 4  # results from which on teachers are judged
@@ -93,32 +94,32 @@ def concordance(a: Array, b: Array) -> float:
 
 
 def starts(problem: Problem) -> Array:
-    """Settings (k, d) to begin with, allowed and distinct: the best of the sources, chosen greedily so that each source
-    has a good one among them (Wistuba et al. 2015), far from each other where that is even."""
-    space, known = problem.space, teachers(problem)
+    """Settings (k, d) to begin with, allowed and distinct: of the best of the sources, chosen greedily so that each
+    teacher has one that it ranks well among them (Wistuba et al. 2015)."""
+    known = teachers(problem)
     count = _STARTS if problem.budget is None else min(_STARTS, problem.budget // 5)
     if not known or count < 1:
-        return np.empty((0, len(space)))
-    features = Features.of(space)
-    X = _promising(space, problem.sources)
-    if len(X) == 0:
-        return X
-    F = features.encode(X)
+        return np.empty((0, len(problem.space)))
+    X = promising(problem)
+    F = Features.of(problem.space).encode(X)
     M = np.stack([teacher.predict(F)[0] for teacher in known], axis=1)
+    ranks = np.argsort(np.argsort(M, axis=0, kind="stable"), axis=0, kind="stable").astype(float)
     chosen: list[int] = []
-    best, near = np.full(len(known), np.inf), np.full(len(X), np.inf)
+    best = np.full(len(known), np.inf)
     while len(chosen) < min(count, len(X)):
-        score = np.minimum(M, best).mean(1) - 0.1 * np.log(np.minimum(near, 1e3) + 1e-12)
+        score = np.minimum(ranks, best).mean(1)
         score[chosen] = np.inf
         chosen.append(int(np.argmin(score)))
-        best = np.minimum(best, M[chosen[-1]])
-        near = np.minimum(near, ((F - F[chosen[-1]]) ** 2).sum(1))
+        best = np.minimum(best, ranks[chosen[-1]])
     return X[chosen]
 
 
-def _promising(space: Space, sources: Sequence[Source]) -> Array:
-    """The best settings of each source that are allowed, without repeats."""
-    X = np.concatenate([s.X[np.argsort(s.Y[:, 0], kind="stable")[:_BEST]] for s in sources])
+def promising(problem: Problem) -> Array:
+    """The best settings (k, d) of each source that are allowed, without repeats."""
+    space = problem.space
+    if not problem.sources:
+        return np.empty((0, len(space)))
+    X = np.concatenate([s.X[np.argsort(s.Y[:, 0], kind="stable")[:_BEST]] for s in problem.sources])
     X = X[space.allowed(X)]
     _, first = np.unique(np.array(space.keys(X)), return_index=True)
     return X[np.sort(first)]
