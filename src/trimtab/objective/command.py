@@ -33,8 +33,9 @@ SCRATCH = "TRIMTAB_SCRATCH"  # where a supervised process keeps its temporary fi
 RESERVED = ("seed", "trial", "params")
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _POLITE = 5.0  # seconds between SIGTERM and SIGKILL
-_GRACE = 1.0  # seconds in which output is still read after the command has ended
 _LOOK = 0.1  # seconds between two looks at TRIMTAB_RESULT
+_SILENT = 20  # waits of half a look, one after the other, in which nothing is heard once the command has ended
+_CHATTY = 30.0  # seconds for which what it left behind is listened to then, however much that says
 
 _LAUNCH = (  # the command dies with the process that started it, even where that one is killed
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
@@ -174,12 +175,12 @@ def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) 
         _reader(process.stderr, sys.stderr, complaints.append, deaf),
     ]
     harvest = Harvest(trial.metrics)
-    over, looked, position = None, 0.0, 0
+    over, silent, looked, position = None, 0, 0.0, 0
     while any(r.is_alive() for r in readers) or not lines.empty():
         try:
-            reported = harvest.line(lines.get(timeout=_LOOK / 2), trial)
+            reported, silent = harvest.line(lines.get(timeout=_LOOK / 2), trial), 0
         except Empty:
-            reported = False
+            reported, silent = False, silent + 1
         now = time.monotonic()
         if now - looked > _LOOK:
             looked, (position, from_file) = now, _news(result, position, harvest, trial)
@@ -188,8 +189,9 @@ def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) 
             deaf.set()
             return harvest, True, [*complaints]
         if process.poll() is not None:
-            over = over or now
-            if now - over > _GRACE:  # something that it left behind holds the pipe, and may still write
+            if over is None:  # what it left behind may hold the pipe, and still write
+                over, silent = now, 0
+            if silent > _SILENT or now - over > _CHATTY:
                 deaf.set()
             if deaf.is_set() and lines.empty():
                 break
