@@ -146,8 +146,9 @@ def test_jobs_that_end_after_some_trials_are_replaced(store):
 
 
 def test_a_job_drains_before_its_limit_of_time_and_no_trial_suffers(store):
-    """A limit of a minute, of which Slurm tells the job to begin nothing more after a quarter at most."""
-    s = study(store, budget={"time": "25s"})
+    """A limit of a minute. Slurm looks at it every half minute, and tells the job to begin nothing more after a quarter of it
+    or at the next look: before the budget is spent in any case."""
+    s = study(store, budget={"time": "50s"})
     how = Slurm(time="1m", arguments=["--signal=B:TERM@45"])
     s.run("train.py:nap", workers=1, executor=how, quiet=True)
     assert s.counts["failed"] == 0
