@@ -156,6 +156,7 @@ DRIVER = """
     go = sys.argv[3]
 
     def held(trial):
+        time.sleep(0.05)  # no trial is so short that others are claimed ahead
         while trial.number >= 3 and not os.path.exists(go):
             time.sleep(0.05)
         return trial.params["x"]
