@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.special import ndtr
-from scipy.stats import norm
+from scipy.stats import lognorm, norm
 
 from trimtab.numerics import acquisition, ascent, descent, gp, qmc, warp
 
@@ -57,8 +57,9 @@ def test_the_loss_is_the_negative_log_posterior(seed):
     other = theta + 0.1 * rng.standard_normal(7)
 
     def oracle(t):
-        x, noise, s = np.exp(-2 * t[:4]), math.exp(t[4]), math.exp(t[5])
-        prior = -0.1 * (1 / x + x).sum() + 0.1 * t[4] - 30 * noise + t[5] - s + norm.logpdf(t[6], -0.5, 1.2)
+        noise, s = math.exp(t[4]), math.exp(t[5])
+        prior = lognorm.logpdf(np.exp(t[:4]), math.sqrt(3), scale=math.exp(math.sqrt(2)) * math.sqrt(4)).sum()
+        prior += 0.1 * t[4] - 30 * noise + t[5] - s + norm.logpdf(t[6], -0.5, 1.2)
         return -norm.logpdf(np.linalg.solve(np.linalg.cholesky(dense_covariance(data, t)), data.y)).sum() + (
             np.linalg.slogdet(dense_covariance(data, t))[1] / 2 - prior
         )

@@ -31,6 +31,7 @@ _LENGTH = (np.log(2.5e-2), np.log(1e3))
 _NOISE = (np.log(1e-6), 1.0)
 _SCALE = (-4.0, 4.0)
 _TREND = (-8.0, 4.0)
+_LENGTH_MEDIAN, _LENGTH_SD = np.exp(np.sqrt(2) - 3), np.sqrt(3)  # of l / sqrt D, and of log l, a priori
 _TREND_MEAN, _TREND_SD = -0.5, 1.2  # of log v, a priori
 _VARIANCE_FLOOR = 1e-12
 _LEAF = 64  # triangles up to this size are inverted by LAPACK, which is slow with larger ones
@@ -162,16 +163,16 @@ def loss(theta: Array, data: Data) -> tuple[float, Array]:
 
 
 def _prior(theta: Array, D: int, rate: float) -> tuple[float, Array]:
-    """Negative log priors and their derivatives, chosen by measurement. As in Optuna's GP sampler:
-
-    0.1 / x + 0.1 x of each x = 1 / l^2 (both very short and very long lengthscales are implausible), noise ~
-    Gamma(1.1, rate), s ~ Gamma(2, rate 1). Ours: log v ~ N(-0.5, 1.2^2).
+    """Negative log priors and their derivatives, chosen by measurement: the density of l ~ LogNormal(sqrt 2 + log(D) / 2,
+    sqrt 3), by which l grows with the number of parameters (Hvarfner et al. 2024, eq. 4), and which is normal around
+    log(0.205 sqrt D) in log l; noise ~ Gamma(1.1, rate) and s ~ Gamma(2, rate 1) as in Optuna's GP sampler; log v ~
+    N(-0.5, 1.2^2).
     """
-    x = np.exp(-2 * theta[:D])
+    length = (theta[:D] - np.log(_LENGTH_MEDIAN) - 0.5 * np.log(D)) / _LENGTH_SD
     variance, s = noise(theta), np.exp(theta[D + 1])
     v = (theta[D + 2] - _TREND_MEAN) / _TREND_SD
-    value = 0.1 * (1 / x + x).sum() + rate * variance - 0.1 * theta[D] + s - theta[D + 1] + 0.5 * v * v
-    return float(value), np.concatenate([0.2 * (1 / x - x), [rate * variance - 0.1, s - 1, v / _TREND_SD]])
+    value = 0.5 * (length @ length + v * v) + rate * variance - 0.1 * theta[D] + s - theta[D + 1]
+    return float(value), np.concatenate([length / _LENGTH_SD, [rate * variance - 0.1, s - 1, v / _TREND_SD]])
 
 
 @dataclass(frozen=True)
