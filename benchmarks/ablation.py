@@ -142,8 +142,9 @@ def problems(yahpo: str | None, every: int) -> Iterator[families.Problem]:
     yield from families.analytic()
     for family in families.TABLES:
         yield from families.tables(family)
-    for family in families.SURROGATES if yahpo else ():
-        yield from families.surrogates(Path(yahpo), family)[:: 2 * every]
+    if yahpo:
+        for family in families.SURROGATES:
+            yield from families.surrogates(Path(yahpo), family)[:: 2 * every]
 
 
 def run(
@@ -210,7 +211,8 @@ def show(
     variants: list[str],
     how: Case,
 ) -> None:
-    regret, marks = {}, how.marks
+    regret: dict[tuple[str, ...], list[float]] = {}
+    marks = how.marks
     for p in wanted:
         of = {key: losses for key, losses in runs.items() if key[1] == p.name}
         low = min(float(usual(p, how).min()), *(min(losses) for losses in of.values()))
@@ -236,7 +238,8 @@ def usual(problem: families.Problem, how: Case) -> np.ndarray:
     if not how.failures:
         return losses
     region = Region(problem)
-    return losses[X @ region.direction <= region.level]
+    kept: np.ndarray = losses[X @ region.direction <= region.level]
+    return kept
 
 
 def main() -> None:

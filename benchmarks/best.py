@@ -18,21 +18,19 @@ import csv
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from noisy import Problem, problems
+from noisy import Problem, problems, told
 
 import trimtab as tt
 from trimtab.goals import Goal
-from trimtab.incumbents import Candidate
 from trimtab.objective import ActiveTrial
-from trimtab.records import Purpose, State, StudySpec, Trial
+from trimtab.records import StudySpec
+from trimtab.space import Params
 from trimtab.standing import standings
 
-Params = Mapping[str, Any]
 Tried = list[tuple[Params, float]]
 HEAD = ["noise / signal", "studies", "best single", "study.best", "difference", "se"]
 
@@ -48,12 +46,11 @@ def study(p: Problem, ratio: float, seed: int, trials: int, search: str) -> tupl
 def at_random(p: Problem, sd: float, seed: int, trials: int) -> tuple[Tried, Params]:
     """Random settings with their noisy losses, and what the data supports of them."""
     rng = np.random.default_rng([seed, *map(ord, p.name)])
-    tried = [(s, p.loss(s) + sd * rng.standard_normal()) for s in p.space.decode(p.space.sample(trials, rng))]
-    told = [
-        Candidate(Trial(0, i, State.DONE, Purpose.SEARCH, s, 0), {"loss": y}, 1, True) for i, (s, y) in enumerate(tried)
-    ]
-    found = standings(StudySpec("best", p.space, (Goal("loss", False),)), told)
-    return tried, found.order[0].candidate.trial.params
+    settings = p.space.decode(p.space.sample(trials, rng))
+    losses = np.array([p.loss(s) for s in settings]) + sd * rng.standard_normal(trials)
+    spec = StudySpec("best", p.space, (Goal("loss", False),))
+    found = standings(spec, told(settings, losses, np.ones(trials, dtype=bool)))
+    return list(zip(settings, losses.tolist(), strict=True)), found.order[0].candidate.params
 
 
 def by_record(p: Problem, sd: float, seed: int, trials: int) -> tuple[Tried, Params]:

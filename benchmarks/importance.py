@@ -57,7 +57,11 @@ def linear(d: int) -> Function:
     weights = 1.5 ** np.arange(d)
     known = weights**2 / (weights @ weights)
     return Function(
-        f"weighted sum, {d}", space, lambda p: float(weights @ list(p.values())), known, [0.0] * (d * (d - 1) // 2)
+        f"weighted sum, {d}",
+        space,
+        lambda p: float(weights @ list(p.values())),
+        known.tolist(),
+        [0.0] * (d * (d - 1) // 2),
     )
 
 
@@ -98,7 +102,8 @@ def optunas(f: Function, X: np.ndarray, y: np.ndarray) -> dict[str, list[float]]
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    axes = {n: optuna.distributions.FloatDistribution(p.low, p.high) for n, p in f.space.params.items()}
+    floats = {n: p for n, p in f.space.params.items() if isinstance(p, tt.Float)}  # the functions have no others
+    axes = {n: optuna.distributions.FloatDistribution(p.low, p.high) for n, p in floats.items()}
     study = optuna.create_study()
     study.add_trials(
         [
@@ -113,11 +118,17 @@ def optunas(f: Function, X: np.ndarray, y: np.ndarray) -> dict[str, list[float]]
     return {name: [found[n] for n in f.space.names] for name, found in shares.items()}
 
 
+def belief(f: Function, X: np.ndarray, y: np.ndarray) -> Belief:
+    made = Belief.of(f.space, X, y)
+    assert made is not None, "too few results for a model"
+    return made
+
+
 def ours(f: Function, X: np.ndarray, y: np.ndarray) -> dict[str, tuple[list[float], float]]:
     """Shares by each of our methods, and its CPU seconds."""
     made: dict[str, Callable[[], Mapping[str, float]]] = {
         "ped-anova": lambda: importance(X, y, f.space),
-        "sobol": lambda: {n: i.value for n, i in indices(Belief.of(f.space, X, y)).items()},
+        "sobol": lambda: {n: i.value for n, i in indices(belief(f, X, y)).items()},
     }
     if importlib.util.find_spec("sklearn"):
         made["fanova"] = lambda: fanova(X, y, f.space)
@@ -131,7 +142,7 @@ def ours(f: Function, X: np.ndarray, y: np.ndarray) -> dict[str, tuple[list[floa
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    head, table = ["function", "trials", "method", "truth", "Optuna", "s"], []
+    table: list[list[object]] = [["function", "trials", "method", "truth", "Optuna", "s"]]
     for f in functions():
         n = 400
         X, y = trials(f, n)
@@ -142,18 +153,18 @@ def main() -> None:
             peer = f"{spearmanr(shares, theirs[method]).statistic:.2f}" if method in theirs else ""
             table.append([f.name, n, method, truth, peer, f"{seconds:.2f}"])
         began = time.process_time()
-        found = interactions(Belief.of(f.space, X, y))
+        found = interactions(belief(f, X, y))
         away = [abs(found[pair].value - v) for pair, v in zip(combinations(f.space.names, 2), f.pairs, strict=True)]
         table.append([f.name, n, "sobol, pairs", f"{max(away):.3f}", "", f"{time.process_time() - began:.2f}"])
     big = linear(20)
     X, y = trials(big, 10_000)
     table += [[big.name, 10_000, method, "", "", f"{seconds:.2f}"] for method, (_, seconds) in ours(big, X, y).items()]
-    for row in [head, *table]:
+    for row in table:
         print(" | ".join(f"{v!s:>16}" for v in row))
     target = Path(__file__).parent / "results" / "importance.csv"
     target.parent.mkdir(exist_ok=True)
     with target.open("w", newline="") as file:
-        csv.writer(file).writerows([head, *table])
+        csv.writer(file).writerows(table)
     print(f"Trimtab {tt.__version__}; {target}")
 
 

@@ -11,7 +11,7 @@ many data sets whose true gains vary by 0, 1 or 3 standard errors. Prints tables
 import argparse
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ def data_sets(studies: int) -> list[list[object]]:
             for _ in range(studies):
                 errors = rng.uniform(0.5, 1.5, k)
                 gains = spread * rng.standard_normal(k) + errors * rng.standard_normal(k)
-                inside += covers(random_effects(gains, errors, 0.0, ALPHA)[0].interval)
+                inside += covers(random_effects(gains.tolist(), errors.tolist(), 0.0, ALPHA)[0].interval)
             table.append([f"{k} data sets, spread {spread:g}", inside / studies])
     return table
 
@@ -78,7 +78,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
     asked = parser.parse_args()
-    began, written = time.process_time(), []
+    began = time.process_time()
+    written: list[Sequence[object]] = []
     for head, make in (
         (["at every look", "always-valid", "with reserve", "plain t"], looked),
         (["single look", "with reserve", "plain t"], single),

@@ -15,13 +15,14 @@ import multiprocessing
 import resource
 import tempfile
 import time
-import uuid
+from collections.abc import Callable
+from multiprocessing.queues import Queue
 from pathlib import Path
 
-from throughput import HERE, server, trimtab_fill, trimtab_objective, trimtab_study
+from throughput import HERE, stores, trimtab_fill, trimtab_objective, trimtab_study
 
 
-def look(url, strategy, results):
+def look(results: "Queue[list[float]]", url: str, strategy: str) -> None:
     """Open the study and ask once: seconds and CPU seconds to open, the same to ask, MiB."""
     import trimtab.storage.sql
     import trimtab.study  # noqa: F401
@@ -32,10 +33,10 @@ def look(url, strategy, results):
     study.ask()
     marks.append((time.perf_counter(), time.process_time()))
     passed = [after - before for a, b in itertools.pairwise(marks) for before, after in zip(a, b, strict=True)]
-    results.put((*passed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    results.put([*passed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024])
 
 
-def grow(url, n, results):
+def grow(results: "Queue[list[float]]", url: str, n: int) -> None:
     """Run trials that do nothing: MiB that the process holds after 1,000 and after n."""
     study, held = trimtab_study(url), []
     for trials in (1000, n):
@@ -45,35 +46,30 @@ def grow(url, n, results):
     results.put(held)
 
 
-def apart(work, *given):
-    """What a function puts into its last argument, in a process of its own."""
+def apart(work: Callable[..., None], *given: object) -> list[float]:
+    """What a function puts into its first argument, in a process of its own."""
     context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    process = context.Process(target=work, args=(*given, results))
+    results: Queue[list[float]] = context.Queue()
+    process = context.Process(target=work, args=(results, *given))
     process.start()
     found = results.get(timeout=3600)
     process.join()
     return found
 
 
-def main():
+def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--trials", type=int, nargs="+", default=[10_000, 100_000])
     ask.add_argument("--stores", nargs="+", default=["sqlite", "postgresql"])
     ask.add_argument("--strategy", default="random")
     ask.add_argument("--grow", type=int, default=0)
     said = ask.parse_args()
-    running = server() if "postgresql" in said.stores else None
     rows = []
     print(f"{'store':11}{'trials':>9}{'open s':>9}{'CPU s':>7}{'ask s':>9}{'CPU s':>7}{'MiB':>8}")
-    with tempfile.TemporaryDirectory() as folder:
-
-        def place(store):
-            return f"sqlite:///{folder}/{uuid.uuid4().hex}.db" if store == "sqlite" else running.database()
-
+    with tempfile.TemporaryDirectory() as folder, stores(said.stores, folder) as new:
         for store in said.stores:
             for n in said.trials:
-                url = place(store)
+                url = new[store]()
                 trimtab_fill(url, n, said.strategy)
                 found = apart(look, url, said.strategy)
                 rows.append((store, n, *(round(x, 2) for x in found)))
@@ -82,13 +78,11 @@ def main():
                     f"{store:11}{n:9}{opened:9.2f}{opened_cpu:7.2f}{asked:9.2f}{asked_cpu:7.2f}{mib:8.0f}", flush=True
                 )
             if said.grow:
-                early, late = apart(grow, place(store), said.grow)
+                early, late = apart(grow, new[store](), said.grow)
                 print(
                     f"{store:11}{said.grow:9} trials run: {early:.0f} MiB after 1,000, {late:.0f} MiB after all",
                     flush=True,
                 )
-    if running is not None:
-        running.close()
     target = HERE / "results" / "large.csv"
     target.parent.mkdir(exist_ok=True)
     with target.open("w", newline="") as f:

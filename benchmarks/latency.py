@@ -32,11 +32,12 @@ import psutil
 import trimtab as tt
 from trimtab.strategies import Problem, Rows, strategy
 
+ORDERED = tt.Choice(8, 16, 32, 64, 128, ordered=True)
 SPACE = tt.Space(
     **{f"f{i}": tt.Float(0.0, 1.0) for i in range(3)},
     **{f"l{i}": tt.Float(1e-5, 1.0, log=True) for i in range(2)},
     **{f"i{i}": tt.Int(1, 64) for i in range(2)},
-    o0=tt.Choice(8, 16, 32, 64, 128, ordered=True),
+    o0=ORDERED,
     **{f"c{i}": tt.Choice("a", "b", "c", "d") for i in range(2)},
 )
 Step = Callable[[], None]
@@ -70,7 +71,7 @@ def optuna(sampler: str, n: int) -> Step:
     study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=0))
     kinds = {name: distribution(op.distributions, p) for name, p in SPACE.params.items()}
     for config in SPACE.decode(SPACE.sample(n, rng)):
-        params = {**config, "o0": SPACE.params["o0"].options.index(config["o0"])}
+        params = {**config, "o0": ORDERED.options.index(config["o0"])}
         study.add_trial(op.create_trial(params=params, distributions=kinds, value=rng.random()))
 
     def step() -> None:
@@ -137,8 +138,10 @@ def main() -> None:
         if chosen.only and name not in chosen.only.split(","):
             continue
         used = milliseconds(make(n), chosen.steps)
-        rows.append((name, n, *(round(f(used), 2) for f in (statistics.median, statistics.mean, max))))
-        print(f"{name:12} {n:7} {rows[-1][2]:10.2f} {rows[-1][3]:10.2f} {rows[-1][4]:10.2f}")
+        figures = (statistics.median(used), statistics.mean(used), max(used))
+        median, mean, largest = (round(v, 2) for v in figures)
+        rows.append((name, n, median, mean, largest))
+        print(f"{name:12} {n:7} {median:10.2f} {mean:10.2f} {largest:10.2f}")
     medians = {(name, n): median for name, n, median, *_ in rows}
     for ours, theirs in (("gp", "optuna GP"), ("tpe", "optuna TPE")):
         for (name, n), median in medians.items():

@@ -14,12 +14,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import psutil
 
 import trimtab as tt
+from trimtab.objective import ActiveTrial
 
 MIB = 2**20
 LIMITS = {"memory": 400 * MIB, "timeout": 1.0, "stall": 0.5}
@@ -30,7 +32,7 @@ RESOURCES = {
 }
 
 
-def breaks(kind: str, folder: str):
+def breaks(kind: str, folder: str) -> Callable[[ActiveTrial], None]:
     """An objective whose trials break that limit; what they live through is in `folder`."""
 
     def live(name: str) -> None:
@@ -39,7 +41,7 @@ def breaks(kind: str, folder: str):
             os.pwrite(fd, f"{os.getpid()} {time.time():.6f}".encode(), 0)
             time.sleep(0.005)
 
-    def objective(trial):
+    def objective(trial: ActiveTrial) -> None:
         began = time.time()
         if os.fork() == 0:
             os.setsid()
@@ -50,7 +52,8 @@ def breaks(kind: str, folder: str):
         if kind != "memory":
             passed.write_text(str((began if kind == "timeout" else time.time()) + LIMITS[kind]))
             time.sleep(600)
-        kept, own = [], psutil.Process()
+        kept: list[bytes] = []
+        own = psutil.Process()
         while True:
             now = time.time()
             if own.memory_info().rss < LIMITS["memory"] - 5 * MIB:  # the child has some of its own

@@ -21,7 +21,6 @@ import csv
 import heapq
 import importlib.util
 import itertools
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -236,7 +235,7 @@ def table() -> None:
             if not theirs:
                 continue
             means = by_set(theirs, theirs)
-            low, high = interval(len(means), lambda i, means=means: means[i].mean(axis=1))
+            low, high = interval(lambda a: a.mean(axis=1), means)
             missed, sets = np.mean([v >= LIMIT for v in theirs.values()]), len(means)
             seeds = len(theirs) / sets
             row = (
@@ -245,7 +244,7 @@ def table() -> None:
             both = sorted(set(ours) & set(theirs))
             if both and method != "Trimtab":
                 mine, other = by_set(ours, both), by_set(theirs, both)
-                low, high = interval(len(mine), lambda i, a=mine, b=other: a[i].mean(axis=1) / b[i].mean(axis=1))
+                low, high = interval(lambda a, b: a.mean(axis=1) / b.mean(axis=1), mine, other)
                 row += f"   {mine.mean() / other.mean():8.2f} ({low:.2f} to {high:.2f})   {(mine / other).max():12.2f}"
             print(row)
 
@@ -256,9 +255,11 @@ def by_set(shares: Mapping[tuple[str, int], float], runs: Iterable[tuple[str, in
     return np.array([np.mean([shares[r] for r in runs if r[0] == name]) for name in sorted({r[0] for r in runs})])
 
 
-def interval(n: int, statistic: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
-    """The 95 % bootstrap interval of a statistic of n data sets; it is given indices (draws, n)."""
-    low, high = np.quantile(statistic(np.random.default_rng(0).integers(0, n, (2000, n))), [0.025, 0.975])
+def interval(statistic: Callable[..., np.ndarray], *values: np.ndarray) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a statistic of values on n data sets; of each it is given draws (draws, n)."""
+    n = len(values[0])
+    drawn = np.random.default_rng(0).integers(0, n, (2000, n))
+    low, high = np.quantile(statistic(*(v[drawn] for v in values)), [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -287,4 +288,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
-    sys.exit(main())
+    main()

@@ -5,7 +5,7 @@ random settings. The baseline is a setting of median quality, as a default often
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 import trimtab as tt
-
-Params = Mapping[str, Any]
+from trimtab.incumbents import Candidate
+from trimtab.space import Params
 
 
 @dataclass(frozen=True)
 class Problem:
     name: str
     space: tt.Space
-    loss: Callable[[Params], float]
+    loss: Callable[[Mapping[str, Any]], float]
 
     @cached_property
     def sample(self) -> tuple[list[Params], np.ndarray]:
@@ -38,6 +38,14 @@ class Problem:
     def baseline(self) -> Params:
         settings, losses = self.sample
         return settings[int(np.argsort(losses)[len(losses) // 2])]
+
+
+def told(settings: Sequence[Params], losses: np.ndarray, feasible: np.ndarray) -> list[Candidate]:
+    """Settings with one result each, as a study has them; of them there are no trials."""
+    return [
+        Candidate(i, s, {"loss": float(y)}, 1, bool(k), {})
+        for i, (s, y, k) in enumerate(zip(settings, losses, feasible, strict=True))
+    ]
 
 
 def problems() -> list[Problem]:
@@ -71,15 +79,11 @@ def network() -> Problem:
         activation=tt.Choice("relu", "tanh", "gelu"),
     )
 
-    def loss(p: Params) -> float:
+    def loss(p: Mapping[str, Any]) -> float:
         rate = math.log10(p["rate"]) + 2.5 + 0.15 * (p["layers"] - 4)
         waste = 0.02 * (p["layers"] - 4) ** 2 + 0.5 * (p["dropout"] - 0.2) ** 2
-        return (
-            math.log1p(rate**2)
-            + waste
-            + 0.05 * (math.log10(p["decay"]) + 4) ** 2 / 4
-            + 0.2 * (p["activation"] == "tanh")
-        )
+        decay = 0.05 * (math.log10(p["decay"]) + 4) ** 2 / 4
+        return float(math.log1p(rate**2) + waste + decay + 0.2 * (p["activation"] == "tanh"))
 
     return Problem("network", space, loss)
 
@@ -93,9 +97,9 @@ def branches() -> Problem:
         depth=tt.Int(1, 12, when={"model": "tree"}),
     )
 
-    def loss(p: Params) -> float:
+    def loss(p: Mapping[str, Any]) -> float:
         if p["model"] == "linear":
-            return 0.5 + (math.log10(p["penalty"]) + 2) ** 2 / 10
+            return float(0.5 + (math.log10(p["penalty"]) + 2) ** 2 / 10)
         depth = abs(p["depth"] - 5) / 10 if p["model"] == "tree" else 0.3
         return float(0.1 + depth + (math.log10(p["rate"]) + 1.5) ** 2 / 4)
 

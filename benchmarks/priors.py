@@ -55,7 +55,7 @@ def main() -> None:
     usual = [*analytic()[::2], *tables("hpobench")[:3:2], *tables("fcnet")[:1], *tables("nasbench201")[:1]]
     wanted = [p for p in usual if not chosen.problems or p.name in chosen.problems.split(",")]
     marks = [t for t in (5, 10, 25) if t < chosen.trials] + [chosen.trials]
-    regrets = defaultdict(list)
+    regrets: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     for problem in wanted:
         curves = {
             way: [run(problem, spaced(problem, *way), seed, chosen.trials) for seed in range(chosen.seeds)]

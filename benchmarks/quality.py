@@ -66,7 +66,7 @@ def analytic() -> list[Problem]:
     def branin(p: Params) -> float:
         a, b = p["a"], p["b"]
         bowl = (b - 5.1 / (4 * math.pi**2) * a * a + 5 / math.pi * a - 6) ** 2
-        return bowl + 10 * (1 - 1 / (8 * math.pi)) * math.cos(a) + 10
+        return float(bowl + 10 * (1 - 1 / (8 * math.pi)) * math.cos(a) + 10)
 
     def branches(p: Params) -> float:
         if p["model"] == "linear":

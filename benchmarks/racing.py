@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from noisy import Problem, problems
+from noisy import Problem, problems, told
 from scipy.stats import norm
 
 import trimtab as tt
@@ -33,7 +33,8 @@ from trimtab.evidence.selection import posterior
 from trimtab.goals import Goal
 from trimtab.incumbents import Candidate
 from trimtab.proof import POOL
-from trimtab.records import Purpose, State, StudySpec, Trial
+from trimtab.records import StudySpec
+from trimtab.space import Params
 from trimtab.standing import Standings, standings
 
 FINALISTS = 5
@@ -43,16 +44,12 @@ HEAD = ["noise / signal", "studies", "luckiest", "best", "equal runs", "race", "
 LIMIT_HEAD = ["noise / signal", "studies", "best loss", "race loss", "best kept", "race kept", "runs"]
 
 
-def found(p: Problem, seen: np.ndarray, settings: Sequence, keeps: np.ndarray) -> Standings:
-    told = [
-        Candidate(Trial(0, i, State.DONE, Purpose.SEARCH, s, 0), {"loss": y}, 1, bool(k))
-        for i, (s, y, k) in enumerate(zip(settings, seen, keeps, strict=True))
-    ]
-    return standings(StudySpec("racing", p.space, (Goal("loss", False),)), told)
+def found(p: Problem, seen: np.ndarray, settings: Sequence[Params], keeps: np.ndarray) -> Standings:
+    return standings(StudySpec("racing", p.space, (Goal("loss", False),)), told(settings, seen, keeps))
 
 
 def entered(p: Problem, made: Standings, pool: Sequence[Candidate], searched: np.ndarray) -> Entrants:
-    rows = p.space.encode([c.trial.params for c in pool])
+    rows = p.space.encode([c.params for c in pool])
     return Entrants(*made.losses(pool, rows), searched, made.noise)
 
 
@@ -74,7 +71,7 @@ def free(p: Problem, ratio: float, seed: int, trials: int) -> list[float]:
     seen = true + sd * rng.standard_normal(trials)
     made = found(p, seen, settings, np.ones(trials, dtype=bool))
     first = made.finalists(FINALISTS)
-    pool = [c.trial.number for c in first]
+    pool = [c.number for c in first]
     who = entered(p, made, first, np.empty((len(pool), 0)))
     fresh = true[pool][:, None] + sd * rng.standard_normal((len(pool), MOST))
     if len(pool) == 1:
@@ -98,7 +95,7 @@ def limited(p: Problem, ratio: float, seed: int, trials: int) -> list[float]:
     made = found(p, seen, settings, size <= 0)
     first = made.finalists(FINALISTS)
     every = first + [s.candidate for s in made.order[:POOL] if s.candidate not in first]
-    pool = [c.trial.number for c in every]
+    pool = [c.number for c in every]
     after = size + SHIFT
     shape = (len(pool), 2 * MOST)
     fresh = true[pool][:, None] + sd * rng.standard_normal(shape)
@@ -115,7 +112,8 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=204, help="of each noise")
     parser.add_argument("--trials", type=int, default=100)
     asked = parser.parse_args()
-    began, every, table = time.process_time(), problems(), []
+    began, every = time.process_time(), problems()
+    table: list[Sequence[object]] = []
     for head, play in ((HEAD, free), (LIMIT_HEAD, limited)):
         rows = {
             ratio: [play(p, ratio, s, asked.trials) for s in range(asked.studies // len(every)) for p in every]

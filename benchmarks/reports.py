@@ -9,7 +9,6 @@ through the referee, as a worker makes them: written, others' read, judged. Mill
 
 import argparse
 import csv
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -82,15 +81,15 @@ def main() -> None:
     given = parser.parse_args()
     target = Path(__file__).parent / "results" / "reports.csv"
     target.parent.mkdir(exist_ok=True)
-    rows = [("store", "trials", "steps", "mean_ms", "p95_ms")]
+    rows: list[tuple[object, ...]] = [("store", "trials", "steps", "mean_ms", "p95_ms")]
     for kind in given.stores.split(","):
         taken = measure(kind, given.trials, given.steps)
         row = (kind, given.trials, given.steps, f"{np.mean(taken):.4f}", f"{np.quantile(taken, 0.95):.4f}")
         print("{:8} {:>6} trials of {} reports: {} ms of CPU a report, 95th percentile {}".format(*row))
-        rows.append(row)  # type: ignore[arg-type]
+        rows.append(row)
     with target.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -148,7 +148,7 @@ class Region:
         X, losses = problem.sample
         towards, aside = X[losses.argmin()] - 0.5, rng.standard_normal(X.shape[1])
         self.direction = towards / np.linalg.norm(towards) + 0.5 * aside / np.linalg.norm(aside)
-        self.level = np.quantile(X @ self.direction, 0.8)
+        self.level = float(np.quantile(X @ self.direction, 0.8))
         self.space = problem.space
 
     def __contains__(self, params: Params) -> bool:
@@ -186,8 +186,9 @@ def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> dict
         top = min(told, key=lambda key: float(np.mean(told[key])), default=None)
         found.append(float(problem.sample[1].max()) if top is None else problem.true(settings[top]))
     best = (tuner.best() or lowest[1]) if told else None
-    in_vain = best is None or (case == "failures" and best in region)
-    named = float(problem.sample[1].max()) if in_vain else problem.true(best)
+    if best is not None and case == "failures" and best in region:
+        best = None  # in vain
+    named = float(problem.sample[1].max()) if best is None else problem.true(best)
     scores = (found[trials // 4 - 1], found[trials // 2 - 1], found[-1], named)
     return {**dict(zip(SCORES, scores, strict=True)), "cpu_ms": round(1e3 * cpu / trials, 2)}
 

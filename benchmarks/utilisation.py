@@ -12,6 +12,7 @@ installed:
 
 import argparse
 import csv
+import logging
 import math
 import os
 import sys
@@ -20,6 +21,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trimtab.objective import ActiveTrial
 
 HERE = Path(__file__).parent
 
@@ -49,7 +54,7 @@ def cluster(slots: int) -> Iterator[None]:
     """A Ray cluster of this machine that offers so many CPUs, however many there are."""
     import ray
 
-    ray.init("local", num_cpus=slots, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init("local", num_cpus=slots, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield
     finally:
@@ -62,9 +67,9 @@ def trimtab(work: Callable[[float, str], None], seconds: float, trials: int, wor
 
     strategy, executor = how.split("/")
 
-    def objective(trial):
+    def objective(trial: "ActiveTrial") -> float:
         work(seconds, log)
-        return trial.params["x"]
+        return float(trial.params["x"])
 
     space = tt.Space(x=tt.Float(0, 1), y=tt.Float(1e-4, 1, log=True), n=tt.Int(1, 9), c=tt.Choice("a", "b"))
     with tempfile.TemporaryDirectory() as folder, cluster(workers) if executor == "ray" else nullcontext():
@@ -77,7 +82,7 @@ def ray_tune(work: Callable[[float, str], None], seconds: float, trials: int, wo
     """Random search by Ray Tune's tuner with its defaults."""
     from ray import tune
 
-    def objective(config):
+    def objective(config: dict[str, Any]) -> dict[str, float]:
         work(seconds, log)
         return {"loss": config["x"]}
 

@@ -18,14 +18,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import robustness
+from families import Params
+from families import Problem as Benchmark
 
 from trimtab.numerics.acquisition import Scores, Term, log_improvement, lower_bound
 from trimtab.numerics.gp import condition
-from trimtab.strategies import gp
+from trimtab.strategies import Problem, gp
 from trimtab.strategies.climb import Search
+from trimtab.strategies.points import Taken
 from trimtab.strategies.surrogate import Model, Surrogate
 
 Rule = Callable[[Surrogate, np.ndarray, int, np.random.Generator], list[Term]]
@@ -102,21 +106,25 @@ RULES: dict[str, Rule | None] = {
 class Ruled(robustness.Trimtab):
     """Trimtab's default with another rule."""
 
-    def __init__(self, problem: robustness.Problem, seed: int, trials: int, rule: Rule | None) -> None:
+    def __init__(self, problem: Benchmark, seed: int, trials: int, rule: Rule | None) -> None:
         super().__init__(problem, seed, trials)
         self.rule, self.rng = rule, np.random.default_rng(seed)
 
-    def ask(self) -> tuple[Any, robustness.Params]:
-        gp._belief = SHIPPED if self.rule is None else self.belief
-        return super().ask()
+    def ask(self) -> tuple[Any, Params]:
+        with patch.object(gp, "_belief", self.belief):
+            return super().ask()
 
-    def belief(self, problem: Any, known: Surrogate, pending: np.ndarray, count: int) -> Any:
-        shipped = SHIPPED(problem, known, pending, count)
-        if len(pending) == 0:
+    def belief(self, problem: Problem, known: Surrogate, pending: np.ndarray, count: int, taken: Taken) -> gp._Belief:
+        shipped = SHIPPED(problem, known, pending, count, taken)
+        if self.rule is None or len(pending) == 0:
             return shipped
         terms = self.rule(known, known.features.encode(pending), count, self.rng)
         search = Search(shipped.search.space, shipped.search.features, terms, shipped.search.lengths)
         return gp._Belief(search, known, "log-ei", shipped.goals)
+
+
+def ruled(rule: Rule | None, problem: Benchmark, seed: int, trials: int, _: str) -> Ruled:
+    return Ruled(problem, seed, trials, rule)
 
 
 def ranks(file: Path) -> None:
@@ -138,7 +146,7 @@ def main() -> None:
     out = Path(__file__).parent / "results" / "waiting.csv"
     usual = ["--seeds", "2", "--cases", "8,32", "--out", str(out)]
     sys.argv[1:] = [*usual, *sys.argv[1:]]
-    robustness.main({name: lambda p, s, n, _, rule=rule: Ruled(p, s, n, rule) for name, rule in RULES.items()})
+    robustness.main({name: partial(ruled, rule) for name, rule in RULES.items()})
     ranks(Path(sys.argv[len(sys.argv) - 1 - sys.argv[::-1].index("--out") + 1]))
 
 
