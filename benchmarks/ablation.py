@@ -59,15 +59,22 @@ def z_scores(y: np.ndarray) -> Warped:
     return Warped((y - y.mean()) / sd, y, median, sd, (median - y.mean()) / sd)
 
 
-def alike(theta: np.ndarray, D: int, rate: float) -> tuple[float, np.ndarray]:
+def alike(theta: np.ndarray, data: model.Data) -> tuple[float, np.ndarray]:
     """The shipped prior, but the same lengthscales whatever the number of parameters: 0.1 / x + 0.1 x of each x = 1 / l^2,
     as in Optuna's GP sampler."""
-    value, slope = SHIPPED_PRIOR(theta, D, rate)
-    length = (theta[:D] - np.log(model._LENGTH_MEDIAN) - 0.5 * np.log(D)) / model._LENGTH_SD
+    value, slope = SHIPPED_PRIOR(theta, data)
+    D = len(data.expected)
+    length = (theta[:D] - data.expected) / model._LENGTH_SD
     x = np.exp(-2 * theta[:D])
     value += (0.1 * (1 / x + x) - 0.5 * length * length).sum()
     slope[:D] += 0.2 * (1 / x - x) - length / model._LENGTH_SD
     return value, slope
+
+
+def as_numbers(data: model.Data) -> np.ndarray:
+    """Lengthscales that are expected of choices as of numbers."""
+    D = int(data.groups.max()) + 1
+    return np.full(D, np.log(0.5) + 0.5 * np.log(D / 6))
 
 
 def latest(_: np.ndarray, __: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -90,13 +97,11 @@ GP: Variants = {
     "shipped": (),
     "no trend": ((model, "_TREND", (-30.0, -30.0)),),
     "a design of 8 to 20": ((gp, "design_size", long_design),),
-    "neither": ((model, "_TREND", (-30.0, -30.0)), (gp, "design_size", long_design)),
     "z-scores for half-ranks": ((surrogate, "half_rank", z_scores),),
     "lengthscales that do not grow": ((model, "_prior", alike),),
+    "lengthscales of choices as of numbers": ((model.Data, "expected", property(as_numbers)),),
     "log-EI alone": ((gp, "_by_bound", lambda _: False),),
     "the bound alone": ((gp, "_by_bound", lambda _: True),),
-    "the bound alone up to 30": ((gp, "_by_bound", lambda count: count < 30 or count % 2 == 0),),
-    "log-EI alone from 50 on": ((gp, "_by_bound", lambda count: count < 50 and count % 2 == 0),),
     "a narrow bound (1)": ((gp, "_BETA", 1.0),),
 }
 FAILURES: Variants = {

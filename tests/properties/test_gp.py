@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.special import ndtr
-from scipy.stats import lognorm, norm
+from scipy.stats import norm
 
 from trimtab.numerics import acquisition, ascent, descent, gp, qmc, warp
 
@@ -58,7 +58,8 @@ def test_the_loss_is_the_negative_log_posterior(seed):
 
     def oracle(t):
         noise, s = math.exp(t[4]), math.exp(t[5])
-        prior = lognorm.logpdf(np.exp(t[:4]), math.sqrt(3), scale=math.exp(math.sqrt(2)) * math.sqrt(4)).sum()
+        apart = np.where(np.bincount(data.groups) > 1, 1 / 2, 1 / 6)  # a group of two columns is a choice of two
+        prior = norm.logpdf(t[:4], np.log(np.sqrt(4 * apart) / 2), math.sqrt(3)).sum()
         prior += 0.1 * t[4] - 30 * noise + t[5] - s + norm.logpdf(t[6], -0.5, 1.2)
         return -norm.logpdf(np.linalg.solve(np.linalg.cholesky(dense_covariance(data, t)), data.y)).sum() + (
             np.linalg.slogdet(dense_covariance(data, t))[1] / 2 - prior

@@ -31,7 +31,7 @@ _LENGTH = (np.log(2.5e-2), np.log(1e3))
 _NOISE = (np.log(1e-6), 1.0)
 _SCALE = (-4.0, 4.0)
 _TREND = (-8.0, 4.0)
-_LENGTH_MEDIAN, _LENGTH_SD = np.exp(np.sqrt(2) - 3), np.sqrt(3)  # of l / sqrt D, and of log l, a priori
+_LENGTH_SD = np.sqrt(3)  # of log l, a priori
 _TREND_MEAN, _TREND_SD = -0.5, 1.2  # of log v, a priori
 _VARIANCE_FLOOR = 1e-12
 _LEAF = 64  # triangles up to this size are inverted by LAPACK, which is slow with larger ones
@@ -59,6 +59,14 @@ class Data:
     def trends(self) -> Array:
         """The features (n, B) of the trend."""
         return trend.features(self.X, self.groups)
+
+    @cached_property
+    def expected(self) -> Array:
+        """The logarithm (D,) of each lengthscale a priori: half of sqrt D times how far apart two random points are in its
+        columns. Their mean squared distance is 1/6 in a number, 1 - 1/k in k options, one-hot / sqrt 2."""
+        columns = np.bincount(self.groups)
+        squared = np.where(columns > 1, 1 - 1 / columns, 1 / 6)
+        return np.asarray(np.log(0.5) + 0.5 * np.log(len(columns) * squared))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -158,21 +166,21 @@ def loss(theta: Array, data: Data) -> tuple[float, Array]:
     # sum_ab M_ab (x_a - x_b)^2 of each column
     quadratic = (M.sum(0) + M.sum(1)) @ data.squares - 2 * np.einsum("ij,ij->j", data.X, M @ data.X)
     by_length = np.bincount(data.groups, quadratic * kernel.inverse**2, D)
-    prior, slope = _prior(theta, D, data.rate)
+    prior, slope = _prior(theta, data)
     return float(value + prior), np.concatenate([by_length, [by_noise, by_scale, by_trend]]) + slope
 
 
-def _prior(theta: Array, D: int, rate: float) -> tuple[float, Array]:
-    """Negative log priors and their derivatives, chosen by measurement: the density of l ~ LogNormal(sqrt 2 + log(D) / 2,
-    sqrt 3), by which l grows with the number of parameters (Hvarfner et al. 2024, eq. 4), and which is normal around
-    log(0.205 sqrt D) in log l; noise ~ Gamma(1.1, rate) and s ~ Gamma(2, rate 1) as in Optuna's GP sampler; log v ~
-    N(-0.5, 1.2^2).
+def _prior(theta: Array, data: Data) -> tuple[float, Array]:
+    """Negative log priors and their derivatives, chosen by measurement. log l ~ N(`data.expected`, 3): for numbers that is
+    the density of l ~ LogNormal(sqrt 2 + log(D) / 2, sqrt 3), by which l grows with the number of parameters (Hvarfner et
+    al. 2024, eq. 4). Noise ~ Gamma(1.1, rate) and s ~ Gamma(2, rate 1) as in Optuna's GP sampler, log v ~ N(-0.5, 1.2^2).
     """
-    length = (theta[:D] - np.log(_LENGTH_MEDIAN) - 0.5 * np.log(D)) / _LENGTH_SD
+    D = len(theta) - 3
+    length = (theta[:D] - data.expected) / _LENGTH_SD
     variance, s = noise(theta), np.exp(theta[D + 1])
     v = (theta[D + 2] - _TREND_MEAN) / _TREND_SD
-    value = 0.5 * (length @ length + v * v) + rate * variance - 0.1 * theta[D] + s - theta[D + 1]
-    return float(value), np.concatenate([length / _LENGTH_SD, [rate * variance - 0.1, s - 1, v / _TREND_SD]])
+    value = 0.5 * (length @ length + v * v) + data.rate * variance - 0.1 * theta[D] + s - theta[D + 1]
+    return float(value), np.concatenate([length / _LENGTH_SD, [data.rate * variance - 0.1, s - 1, v / _TREND_SD]])
 
 
 @dataclass(frozen=True)

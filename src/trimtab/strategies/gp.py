@@ -42,7 +42,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "10"
+    version: str = "11"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
