@@ -63,18 +63,18 @@ def alike(theta: np.ndarray, data: model.Data) -> tuple[float, np.ndarray]:
     """The shipped prior, but the same lengthscales whatever the number of parameters: 0.1 / x + 0.1 x of each x = 1 / l^2,
     as in Optuna's GP sampler."""
     value, slope = SHIPPED_PRIOR(theta, data)
-    D = len(data.expected)
-    length = (theta[:D] - data.expected) / model._LENGTH_SD
+    D = len(data.reaches)
+    length = (theta[:D] - data.reaches) / data.prior.spread
     x = np.exp(-2 * theta[:D])
     value += (0.1 * (1 / x + x) - 0.5 * length * length).sum()
-    slope[:D] += 0.2 * (1 / x - x) - length / model._LENGTH_SD
+    slope[:D] += 0.2 * (1 / x - x) - length / data.prior.spread
     return value, slope
 
 
 def as_numbers(data: model.Data) -> np.ndarray:
     """Lengthscales that are expected of choices as of numbers."""
     D = int(data.groups.max()) + 1
-    return np.full(D, np.log(0.5) + 0.5 * np.log(D / 6))
+    return np.full(D, np.log(data.prior.reach) + 0.5 * np.log(D / 6))
 
 
 def latest(_: np.ndarray, __: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -99,7 +99,7 @@ GP: Variants = {
     "a design of 8 to 20": ((gp, "design_size", long_design),),
     "z-scores for half-ranks": ((surrogate, "half_rank", z_scores),),
     "lengthscales that do not grow": ((model, "_prior", alike),),
-    "lengthscales of choices as of numbers": ((model.Data, "expected", property(as_numbers)),),
+    "lengthscales of choices as of numbers": ((model.Data, "reaches", property(as_numbers)),),
     "log-EI alone": ((gp, "_by_bound", lambda _: False),),
     "the bound alone": ((gp, "_by_bound", lambda _: True),),
     "a narrow bound (1)": ((gp, "_BETA", 1.0),),

@@ -22,6 +22,7 @@ LEAST = 4  # settings below which there is no model
 MOST = 400  # settings on which the model is conditioned
 _FITTED = 256  # settings on which its hyperparameters are fitted
 _FAR = 3.0  # see `standard`
+_PRIOR = gp.Prior(reach=1.0, spread=1.0, rate=0.0)  # much of what looks rough may be noise, or luck would be believed
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Belief:
         weights = np.ones(len(y)) if results is None else 1.0 / results[known]
         z, centre, unit = standard(y)
         features = Features.of(space)
-        data = gp.Data(features.encode(X), z, weights, features.groups, exact, rate=0.0)
+        data = gp.Data(features.encode(X), z, weights, features.groups, exact, _PRIOR)
         part = data.take(spread(len(y), _FITTED))
         theta = gp.fit(part, start(len(space), len(part)), iterations=60, tolerance=1e-4).x
         kept = data.take(leading(z, MOST))

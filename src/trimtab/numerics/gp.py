@@ -31,25 +31,39 @@ _LENGTH = (np.log(2.5e-2), np.log(1e3))
 _NOISE = (np.log(1e-6), 1.0)
 _SCALE = (-4.0, 4.0)
 _TREND = (-8.0, 4.0)
-_LENGTH_SD = np.sqrt(3)  # of log l, a priori
 _TREND_MEAN, _TREND_SD = -0.5, 1.2  # of log v, a priori
 _VARIANCE_FLOOR = 1e-12
 _LEAF = 64  # triangles up to this size are inverted by LAPACK, which is slow with larger ones
 
 
+class Prior(NamedTuple):
+    """What is expected of hyperparameters.
+
+    reach, spread: each lengthscale is log-normal, its median `reach` times sqrt D times how far apart two random points are
+    in its columns, the standard deviation of its logarithm `spread`. rate: of the noise's Gamma prior, the larger the less
+    noise; 0 expects nothing.
+    """
+
+    reach: float
+    spread: float
+    rate: float
+
+
+SEARCH = Prior(reach=0.5, spread=float(np.sqrt(3)), rate=30.0)
+"""A search does well to expect little noise, and to take a rough function for one. For numbers this is the density of
+l ~ LogNormal(sqrt 2 + log(D) / 2, sqrt 3) (Hvarfner et al. 2024, eq. 4), in log l."""
+
+
 @dataclass(frozen=True)
 class Data:
-    """Training points: X (n, C), y (n,), weights w (n,), group of each column (C,); `exact` fixes the noise at 1e-6.
-
-    rate: of the noise's Gamma prior. 30 expects little noise, as a search does well to; 0 expects nothing.
-    """
+    """Training points: X (n, C), y (n,), weights w (n,), group of each column (C,); `exact` fixes the noise at 1e-6."""
 
     X: Array
     y: Array
     weights: Array
     groups: Ints
     exact: bool = False
-    rate: float = 30.0
+    prior: Prior = SEARCH
 
     @cached_property
     def squares(self) -> Array:
@@ -61,23 +75,23 @@ class Data:
         return trend.features(self.X, self.groups)
 
     @cached_property
-    def expected(self) -> Array:
-        """The logarithm (D,) of each lengthscale a priori: half of sqrt D times how far apart two random points are in its
-        columns. Their mean squared distance is 1/6 in a number, 1 - 1/k in k options, one-hot / sqrt 2."""
+    def reaches(self) -> Array:
+        """The logarithm (D,) of the median of each lengthscale a priori. The mean squared distance of two random points is
+        1/6 in a number, 1 - 1/k in k options, one-hot / sqrt 2."""
         columns = np.bincount(self.groups)
         squared = np.where(columns > 1, 1 - 1 / columns, 1 / 6)
-        return np.asarray(np.log(0.5) + 0.5 * np.log(len(columns) * squared))
+        return np.asarray(np.log(self.prior.reach) + 0.5 * np.log(len(columns) * squared))
 
     def __len__(self) -> int:
         return len(self.y)
 
     def take(self, rows: Ints) -> "Data":
-        return Data(self.X[rows], self.y[rows], self.weights[rows], self.groups, self.exact, self.rate)
+        return Data(self.X[rows], self.y[rows], self.weights[rows], self.groups, self.exact, self.prior)
 
     def append(self, X: Array, y: Array) -> "Data":
         weights = np.concatenate([self.weights, np.ones(len(y))])
         return Data(
-            np.concatenate([self.X, X]), np.concatenate([self.y, y]), weights, self.groups, self.exact, self.rate
+            np.concatenate([self.X, X]), np.concatenate([self.y, y]), weights, self.groups, self.exact, self.prior
         )
 
 
@@ -111,7 +125,7 @@ def warm_fit(data: Data, start: Minimum) -> Minimum:
 def cold_fit(data: Data) -> Minimum:
     """`fit` from the default start, remembered by value: the same data does not cost twice."""
     return _cold(
-        _Key(data.X.tobytes(), data.y.tobytes(), data.weights.tobytes(), tuple(data.groups), data.exact, data.rate)
+        _Key(data.X.tobytes(), data.y.tobytes(), data.weights.tobytes(), tuple(data.groups), data.exact, data.prior)
     )
 
 
@@ -123,14 +137,14 @@ class _Key(NamedTuple):
     weights: bytes
     groups: tuple[int, ...]
     exact: bool
-    rate: float
+    prior: Prior
 
 
 @lru_cache(maxsize=64)
 def _cold(key: _Key) -> Minimum:
     groups = np.array(key.groups, dtype=np.intp)
     X = np.frombuffer(key.X).reshape(-1, len(groups))
-    data = Data(X, np.frombuffer(key.y), np.frombuffer(key.weights), groups, key.exact, key.rate)
+    data = Data(X, np.frombuffer(key.y), np.frombuffer(key.weights), groups, key.exact, key.prior)
     found = fit(data, unfitted(int(groups.max()) + 1, len(data)), iterations=40, tolerance=1e-3)
     for part in found:
         part.setflags(write=False)
@@ -171,16 +185,15 @@ def loss(theta: Array, data: Data) -> tuple[float, Array]:
 
 
 def _prior(theta: Array, data: Data) -> tuple[float, Array]:
-    """Negative log priors and their derivatives, chosen by measurement. log l ~ N(`data.expected`, 3): for numbers that is
-    the density of l ~ LogNormal(sqrt 2 + log(D) / 2, sqrt 3), by which l grows with the number of parameters (Hvarfner et
-    al. 2024, eq. 4). Noise ~ Gamma(1.1, rate) and s ~ Gamma(2, rate 1) as in Optuna's GP sampler, log v ~ N(-0.5, 1.2^2).
-    """
-    D = len(theta) - 3
-    length = (theta[:D] - data.expected) / _LENGTH_SD
+    """Negative log priors and their derivatives, chosen by measurement: log l ~ N(`data.reaches`, spread^2), noise ~
+    Gamma(1.1, rate) and s ~ Gamma(2, rate 1) as in Optuna's GP sampler, log v ~ N(-0.5, 1.2^2)."""
+    D, expected = len(theta) - 3, data.prior
+    length = (theta[:D] - data.reaches) / expected.spread
     variance, s = noise(theta), np.exp(theta[D + 1])
     v = (theta[D + 2] - _TREND_MEAN) / _TREND_SD
-    value = 0.5 * (length @ length + v * v) + data.rate * variance - 0.1 * theta[D] + s - theta[D + 1]
-    return float(value), np.concatenate([length / _LENGTH_SD, [data.rate * variance - 0.1, s - 1, v / _TREND_SD]])
+    value = 0.5 * (length @ length + v * v) + expected.rate * variance - 0.1 * theta[D] + s - theta[D + 1]
+    slope = [expected.rate * variance - 0.1, s - 1, v / _TREND_SD]
+    return float(value), np.concatenate([length / expected.spread, slope])
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class Gains:
         far = space.snap(np.where(movable, space.sample(_FAR, rng), x))
         X = np.concatenate([x[None], near, far[space.allowed(far)]])
         groups = np.concatenate([[0, 1], 2 + self.features.groups])
-        data = gp.Data(self.F, self.y, np.ones(len(self.y)), groups, rate=3.0)
+        data = gp.Data(self.F, self.y, np.ones(len(self.y)), groups, prior=gp.SEARCH._replace(rate=3.0))
         theta = gp.cold_fit(data).x
         waiting = [census.X[i] for i in census.latest.values() if i >= census.ended] + list(chosen)
         model = gp.condition(data, theta).believing(self._inputs(start, np.array(waiting)), gp.noise(theta))
