@@ -117,7 +117,7 @@ def test_the_quick_demo_runs_in_any_folder_and_again_with_the_same_answer(tmp_pa
     assert "KiB" in said["model"]
 
     study = tt.Study("credit-default-quick", storage=f"sqlite:///{tmp_path}/here/trimtab.db")
-    assert study.counts["done"] == 4
+    assert study.counts["done"] == 8
     assert study.verify() == []
     assert sorted(p.name for p in tmp_path.iterdir()) == ["here"]
     card = json.loads((tmp_path / "here" / "model-quick.json").read_text())

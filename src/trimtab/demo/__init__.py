@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..study import Study
 
 OBJECTIVE = "trimtab.demo.credit:objective"
-TRIALS, QUICK_TRIALS, QUICK_PAIRS = 50, 4, 3
+TRIALS, QUICK_TRIALS, QUICK_PAIRS = 50, 8, 3
 
 
 def run(out: Path, *, quick: bool = False, workers: int = 2) -> Iterator[str]:
