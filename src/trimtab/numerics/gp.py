@@ -50,7 +50,7 @@ class Prior(NamedTuple):
 
 
 SEARCH = Prior(reach=0.5, spread=float(np.sqrt(3)), rate=30.0)
-"""A search does well to expect little noise, and to take a rough function for one. For numbers this is nearly the density of
+"""A search does well to expect little noise, and rough functions. For numbers this is nearly the density of
 l ~ LogNormal(sqrt 2 + log(D) / 2, sqrt 3) (Hvarfner et al. 2024, eq. 4), in log l."""
 
 
