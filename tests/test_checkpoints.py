@@ -79,6 +79,14 @@ def test_who_saves_nothing_makes_no_directory_and_a_place_can_be_named(tmp_path,
     assert study.checkpoint(0).parent.parent == tmp_path / "shared"
 
 
+def test_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    study = tt.Study("s", SPACE, minimize="loss", strategy="random", storage="sqlite:///~/s.db")
+    study.run(saving, trials=1, quiet=True)
+    assert study.checkpoint(0).is_relative_to(tmp_path / "s.db.checkpoints")
+
+
 def test_a_trial_without_a_place_says_so():
     study = tt.Study("s", SPACE, minimize="loss", strategy="random", seed=1)
     study.run(lambda trial: 0.0, trials=1, quiet=True)

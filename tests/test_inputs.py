@@ -17,6 +17,7 @@ from pyarrow import feather, parquet
 
 import trimtab as tt
 from trimtab.capture import Input, different, environment, look
+from trimtab.capture.code import code
 from trimtab.errors import InputChanged, SpecError
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
@@ -113,6 +114,20 @@ def test_another_objective_or_an_edited_file_is_noticed(tmp_path, monkeypatch, u
     study.run("model.py:loss", trials=3, quiet=True)
     with pytest.raises(InputChanged, match=r"the objective \(was model\.py:loss, is .*test_inputs\.loss\)"):
         study.run(loss, trials=4, quiet=True)
+
+
+def test_files_of_one_name_are_told_apart_from_anywhere(tmp_path, monkeypatch):
+    files = [str(tmp_path / folder / "conf.py") for folder in ("a", "b")]
+    for file in files:
+        Path(file).parent.mkdir()
+        Path(file).write_text(SCRIPT)
+    (tmp_path / "train.py").write_text(SCRIPT)
+    seen = code("train", "", [*files, str(tmp_path / "train.py")], {}, repository=False)["files"]
+    assert seen.keys() == {"a/conf.py", "b/conf.py", "train.py"}
+    monkeypatch.chdir(tmp_path / "a")
+    Path("conf.py").write_text("")
+    after = code("train", "", ["conf.py", "../b/conf.py"], {}, repository=False)["files"]
+    assert (after["a/conf.py"] != seen["a/conf.py"], after["b/conf.py"]) == (True, seen["b/conf.py"])
 
 
 def test_a_study_file_names_its_data(tmp_path):

@@ -486,6 +486,14 @@ def test_a_command_knows_its_trial_and_its_output_is_passed_on(folder, capfd):
 
 
 @pytest.mark.parametrize(
+    ("fidelity", "said"), [(1234567.0, "1234567"), (1e6, "1000000"), (0.1, "0.1"), (1 / 3, repr(1 / 3))]
+)
+def test_a_command_is_told_its_fidelity_exactly(capfd, fidelity, said):
+    run(Command("""sh -c 'echo "$TRIMTAB_FIDELITY"; echo 1'"""), fidelity=fidelity)
+    assert capfd.readouterr().out.splitlines()[0] == said
+
+
+@pytest.mark.parametrize(
     ("shell", "reason", "text"),
     [
         ("echo loss 1; echo first >&2; echo last >&2; exit 3", "error", "exit code 3: last"),

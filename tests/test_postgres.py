@@ -97,6 +97,9 @@ def test_a_password_is_never_shown(url):
     with pytest.raises(StorageError) as caught:
         open_storage("postgresql://u:geheim@h")
     assert "geheim" not in str(caught.value)
+    with pytest.raises(StorageError, match=r"password in the query; put it in ~/\.pgpass") as caught:
+        open_storage("postgresql://u@h/db?password=geheim")
+    assert "geheim" not in str(caught.value)
 
 
 def test_a_database_of_another_program_is_left_alone(url):

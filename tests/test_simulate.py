@@ -5,6 +5,7 @@ import pytest
 import trimtab as tt
 from trimtab.errors import RunFailed, SpecError
 from trimtab.simulate import Simulation
+from trimtab.strategies.random import Random
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.9))
 EPOCHS = tt.Fidelity("epochs", 1, 27)
@@ -89,6 +90,14 @@ def test_a_simulation_runs_its_own_studies_only():
     study = tt.Study("s", SPACE, minimize="loss", storage=sim.storage)
     with pytest.raises(SpecError, match="nothing says when to stop"):
         sim.run(study, training)
+
+
+def test_a_strategy_of_one_s_own_is_simulated():
+    class Mine(Random):
+        pass
+
+    _, study = simulated(2, strategy=Mine(name="mine"), trials=4)
+    assert {t.strategy for t in study.trials if t.number > 0} == {"mine"}
 
 
 def test_the_model_searches_in_simulated_time_too():

@@ -12,7 +12,7 @@ import pytest
 import trimtab as tt
 from trimtab import keys, seals
 from trimtab.chain import link
-from trimtab.errors import UserError
+from trimtab.errors import SpecError, UserError
 from trimtab.storage import rows
 
 
@@ -276,3 +276,17 @@ def test_a_colleague_s_signature_counts_once_their_key_is_trusted(forger, tmp_pa
     assert keys.trusted() == {theirs: "developer", mine: "this user"}
     with pytest.raises(UserError, match="is no public key: 64 hexadecimal digits"):
         keys.trust("x", "abc")
+    for name in ("", "../x", "a/b", ".hidden"):
+        with pytest.raises(UserError, match="letters, digits and"):
+            keys.trust(name, theirs)
+    keys.trust("developer", " ".join([theirs[:32].upper(), theirs[32:]]))  # as somebody may have copied it
+    assert keys.trusted() == {theirs: "developer", mine: "this user"}
+
+
+def test_an_archived_study_is_not_signed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=f"sqlite:///{tmp_path}/s.db")
+    tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=study.storage, fresh=True)
+    with pytest.raises(SpecError, match="sign a study before it is archived"):
+        study.sign()
+    assert not keys.folder().exists()

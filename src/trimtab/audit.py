@@ -162,9 +162,13 @@ class Audited:
         """Add a checkpoint: the chain up to here, signed with this user's Ed25519 key (extra `sign`).
 
         The key is made at its first use, outside the database (see `keys`). timestamp: address of a time-stamp authority
-        (RFC 3161), whose token is kept with the signature. Raises UserError; nothing is written then.
+        (RFC 3161), whose token is kept with the signature. Raises UserError, SpecError for an archived study; nothing is
+        written then.
         """
-        self._say("checkpoint", keys.sign(self.record, timestamp))
+        record = self.record
+        if record.state is StudyState.ARCHIVED:
+            raise SpecError(f"study {record.name!r} is archived and read-only; sign a study before it is archived")
+        self._say("checkpoint", keys.sign(record, timestamp))
 
     def verify(self, report: str | os.PathLike[str] | None = None) -> list[str]:
         """What does not fit in the record: rows, chain, witness, signatures; empty when it is intact.

@@ -43,7 +43,7 @@ class Checkpoints:
         place = os.environ.get(VARIABLE)
         if place is None and url != "memory://":
             file = url.removeprefix("sqlite:///")
-            place = f"{file}.checkpoints" if file != url else "trimtab-checkpoints"
+            place = f"{os.path.expanduser(file)}.checkpoints" if file != url else "trimtab-checkpoints"
         self.root = Path(place or tempfile.gettempdir()).absolute() / f"trimtab-{uid[:16]}"
         if place is None:
             weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)

@@ -9,6 +9,7 @@ signed        heads that were signed here, as in a witness file: a chain that wa
 
 import base64
 import os
+import re
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -56,13 +57,17 @@ def trusted() -> dict[str, str]:
 
 
 def trust(name: str, key: str) -> Path:
-    """Trust a public key. Raises UserError for what is none."""
+    """Trust a public key; it takes the place of the name's earlier one. Raises UserError for what is none, and for a name
+    that is no file name."""
+    if not re.fullmatch(r"\w[\w.@-]*", name):
+        raise UserError(f"name={name!r}: letters, digits and . @ - _ make a name; take ada@example.com")
     try:
-        if len(bytes.fromhex(key)) != 32:
+        raw = bytes.fromhex(key)
+        if len(raw) != 32:
             raise ValueError
     except ValueError:
         raise UserError(f"{key!r} is no public key: 64 hexadecimal digits, as `trimtab key` prints them") from None
-    return _write(f"{name}.pub", key.lower().encode(), 0o644)
+    return _write(f"{name}.pub", raw.hex().encode(), 0o644)
 
 
 def authorities() -> list[bytes]:

@@ -155,7 +155,7 @@ class Simulation:
             raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
         if study.record.state is not StudyState.OPEN:
             raise SpecError(f"study {study.name!r} is {study.record.state}; resume() it to go on")
-        book = Book(self.storage, study.record.id)
+        book = Book(self.storage, study.record.id, study.strategy)
         until = None if duration is None else self.clock.time + duration
         slots = Simulated(workers, training, self.clock, until)
         crew = Crew(self.storage, slots, lambda: book.spec, book.study, Resources(), _FOREVER, clock=self.clock)

@@ -121,6 +121,11 @@ class Study(Audited):
         return {str(s): held.get(s, ledger.counts[s]) for s in State}
 
     @property
+    def strategy(self) -> Strategy[Any]:
+        """The strategy that proposes: the object that was given, or the one of that name."""
+        return self._book.strategy_of(self.spec)
+
+    @property
     def baseline(self) -> Trial | None:
         """The baseline's trial (number 0); None when the study has none or it has not been proposed yet."""
         return self._book.refresh().baseline
@@ -234,7 +239,7 @@ class Study(Audited):
         """End a trial with its metrics (a mapping, or one float where one metric is needed), or as failed with a reason.
 
         NaN, infinity, a wrong type or a missing metric makes it a failed trial. Raises SpecError for a trial that is
-        not running. A trial that heeded `should_stop` ends as stopped, and what it reported last fills in for metrics.
+        not running, LeaseLost where somebody else holds it by now. A trial that heeded `should_stop` ends as stopped, and what it reported last fills in for metrics.
         """
         number = trial.number if isinstance(trial, ActiveTrial | Trial) else _index(trial)
         heeded = trial.reported if isinstance(trial, ActiveTrial) and trial.rule else None

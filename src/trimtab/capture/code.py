@@ -18,10 +18,23 @@ def code(
     repository: whether to ask git, which takes longer than the rest.
     """
     found = {}
-    for file in files:
+    for file, name in zip(files, _names(files), strict=True):
         last[file] = look(Input(file, file), last.get(file)) if os.path.exists(file) else Look({"sha256": "missing"})
-        found[os.path.basename(file)] = last[file].fingerprint["sha256"]
+        found[name] = last[file].fingerprint["sha256"]
     made: dict[str, Any] = {"objective": text, "fingerprint": fingerprint, "files": found}
     if repository and files and (git := state_of(Path(files[0]))) is not None:
         made["git"] = git
     return made
+
+
+def _names(files: Sequence[str]) -> list[str]:
+    """The base name of each file, with as many folders before it as tell it from the others: the same from anywhere."""
+    paths = [Path(file).absolute().parts for file in files]
+
+    def name(path: tuple[str, ...]) -> str:
+        for n in range(1, len(path)):
+            if all(other == path for other in paths if other[-n:] == path[-n:]):
+                return "/".join(path[-n:])
+        return "/".join(path)
+
+    return [name(path) for path in paths]

@@ -154,7 +154,7 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
         "TRIMTAB_TRIAL": str(trial.number),
         "TRIMTAB_PURPOSE": trial.purpose,
         "TRIMTAB_REPLICATE": "" if trial.replicate is None else str(trial.replicate),
-        "TRIMTAB_FIDELITY": "" if trial.fidelity is None else f"{trial.fidelity:g}",
+        "TRIMTAB_FIDELITY": "" if trial.fidelity is None else _exact(float(trial.fidelity)),
         "TRIMTAB_RESULT": str(result),
     }
     launcher = [sys.executable, "-ISc", _LAUNCH, str(os.getpid())] if sys.platform == "linux" else []
@@ -163,6 +163,11 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
         [*launcher, *argv], env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
         text=True, encoding="utf-8", errors="replace",
     )  # fmt: skip
+
+
+def _exact(amount: float) -> str:
+    """A number that reads back as it is, and as a whole one where it is one."""
+    return str(int(amount)) if amount.is_integer() else repr(amount)
 
 
 def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) -> tuple[Harvest, bool, list[str]]:

@@ -120,6 +120,8 @@ def locate(url: str, timeout: float) -> Postgres:
         address = make_url(url).set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):
         raise StorageError("the storage URL cannot be read; write 'postgresql://user@host:5432/name'") from None
+    if "password" in address.query:  # where URLs are shown, only a password in front of the host is left out
+        raise StorageError("the storage URL has its password in the query; put it in ~/.pgpass or PGPASSWORD")
     if not address.database:
         raise StorageError(f"storage {address.set(drivername='postgresql').render_as_string()!r} names no database; "
                            "write 'postgresql://user@host/name'")  # fmt: skip
