@@ -239,7 +239,8 @@ class Study(Audited):
         """End a trial with its metrics (a mapping, or one float where one metric is needed), or as failed with a reason.
 
         NaN, infinity, a wrong type or a missing metric makes it a failed trial. Raises SpecError for a trial that is
-        not running, LeaseLost where somebody else holds it by now. A trial that heeded `should_stop` ends as stopped, and what it reported last fills in for metrics.
+        not running, LeaseLost where somebody else holds it by now. A trial that heeded `should_stop` ends as stopped, and
+        what it reported last fills in for metrics.
         """
         number = trial.number if isinstance(trial, ActiveTrial | Trial) else _index(trial)
         heeded = trial.reported if isinstance(trial, ActiveTrial) and trial.rule else None
