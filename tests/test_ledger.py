@@ -77,9 +77,9 @@ def test_only_so_many_ended_trials_are_at_hand(tmp_path):
     study.tell(study.ask(), 0.5)
     store.revise(study.record.id, Change("import", trials=results(*[1.0] * (ledger.KEPT + 100))))
     made = Book(store, study.record.id).ledger
-    assert made.trials.at_hand([0]) is None
+    assert not made.trials.at_hand([0])
     assert len([t for t in made.told if t.metrics["loss"] == 1.0]) == ledger.KEPT + 100
-    at_hand = [n for n in made.trials if made.trials.at_hand([n]) is not None]
+    at_hand = [n for n in made.trials if made.trials.at_hand([n])]
     assert len(at_hand) == ledger.KEPT
     assert at_hand[0] == 0  # the baseline stays
     assert incumbents.best(study.spec, incumbents.candidates(study.spec, made.told, None)).metrics == {"loss": 0.5}

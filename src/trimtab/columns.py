@@ -1,7 +1,7 @@
 """Many trials as columns: what of them is needed when nobody looks at a single one. Values only; no clock, no IO."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from .goals import Metrics
@@ -51,6 +51,9 @@ class Results:
 
     def __len__(self) -> int:
         return len(self.number)
+
+    def __add__(self, other: "Results") -> "Results":
+        return Results(**{f.name: [*getattr(self, f.name), *getattr(other, f.name)] for f in fields(self)})
 
     @staticmethod
     def of(trials: Sequence[Trial]) -> "Results":

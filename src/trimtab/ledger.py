@@ -62,10 +62,14 @@ class Trials(Mapping[int, Trial]):
             if self.archive is not None and len(self._ended) > KEPT:
                 del self._ended[next(n for n in self._ended if n)]
 
-    def at_hand(self, numbers: Sequence[int]) -> list[Trial] | None:
-        """These ended trials, unless one of them would have to be read."""
-        found = [self._ended[n] for n in numbers if n in self._ended]
-        return found if len(found) == len(numbers) else None
+    def at_hand(self, numbers: Sequence[int]) -> list[Trial]:
+        """The last of these ended trials, from the first one on behind which none would have to be read."""
+        found = list[Trial]()
+        for number in reversed(numbers):
+            if (trial := self._ended.get(number)) is None:
+                break
+            found.append(trial)
+        return found[::-1]
 
     def __getitem__(self, number: int) -> Trial:
         if (known := self.open.get(number) or self._ended.get(number)) is not None:
@@ -101,11 +105,13 @@ class Told(Sequence[Trial]):
         self.positions.append(end.told)
 
     def results(self) -> Results:
-        """All of them as columns."""
-        known = self.trials.at_hand(self.numbers) if len(self) <= KEPT else None
-        if known is None and self.trials.archive is not None:
-            return self.trials.archive.results(self.positions[0] - 1, self.positions[-1])
-        return Results.of(known or list(self))
+        """All of them as columns: the last ones from what is at hand, the others from the archive, which does not know yet
+        what an open transaction has just ended."""
+        last = self.trials.at_hand(self.numbers)
+        found, others = Results.of(last), len(self) - len(last)
+        if others and self.trials.archive is not None:
+            found = self.trials.archive.results(self.positions[0] - 1, self.positions[others - 1]) + found
+        return found
 
     @overload
     def __getitem__(self, i: int) -> Trial: ...

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 from stores import DONE, SPEC, kinds, proposal, put, row, running, verify
 
+from trimtab.book import Book
 from trimtab.canonical import commitment, dumps
+from trimtab.columns import Results
 from trimtab.errors import BudgetSpent, LeaseLost, Stale, StudyMismatch, StudyNotFound
 from trimtab.records import (
     OPEN,
@@ -400,6 +402,20 @@ def test_settle_enqueues_batch_by_batch_and_claims_what_waits_first(store, study
         (4, since + 1, 1), (5, since + 2, 2), (5, since + 2, 2), (7, since + 3, 1),
     ]  # fmt: skip
     assert verify(store, study) == []
+
+
+def test_settle_tells_what_it_has_just_ended_after_what_has_to_be_read(store, study):
+    store.revise(study, Change("import", trials=[(proposal(i), DONE) for i in range(3)]))
+    held = running(store, study)
+    book, told = Book(store, study), []  # of the imported ones it has nothing at hand
+
+    def then():
+        told.extend(book.ledger.told.results().number)
+        return [], None
+
+    assert book.settle([Ending(held, DONE)], then).error is None
+    assert told == [0, 1, 2, 3]
+    assert book.ledger.told[2:].results() == Results.of(list(book.ledger.told[2:]))
 
 
 def test_settle_ends_a_trial_twice_only_as_late(store, study):
