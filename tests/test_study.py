@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from trimtab.errors import (
     StudyMismatch,
     StudyNotFound,
 )
+from trimtab.goals import goals
+from trimtab.storage.memory import Memory
 from trimtab.strategies import Proposal
 
 PIECES = (7, 20, 33, 60)
@@ -204,6 +207,42 @@ def test_fresh_archives_and_never_deletes(space, objective, url):
     assert anew.trials == []
     records = anew.storage.studies()
     assert [(str(r.state), r.count) for r in records] == [("archived", 2), ("open", 0)]
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {},
+        {"minimize": "loss", "warm_start": "nope"},
+        {"minimize": "loss", "on_change": "nope"},
+        {"minimize": "loss", "data": {"train": "nope.csv"}},
+    ],
+)
+def test_fresh_leaves_the_old_study_as_it_is_when_the_new_one_cannot_be(space, url, mistake):
+    old = tt.Study("s", space, minimize="loss", storage=url)
+    before = old.storage.studies()
+    with pytest.raises(SpecError):
+        tt.Study("s", space, storage=url, fresh=True, **mistake)
+    assert old.storage.studies() == before
+
+
+def test_fresh_may_learn_from_the_study_that_it_archives(space, objective, url):
+    old = tt.Study("s", space, minimize="loss", storage=url)
+    old.run(objective, trials=2, quiet=True)
+    anew = tt.Study("s", space, minimize="loss", storage=url, fresh=True, warm_start="s")
+    assert [source.uid for source in anew.spec.sources] == [old.record.uid]
+
+
+def test_who_creates_a_study_too_late_is_told_that_it_is_another(space):
+    class Raced(Memory):
+        """Somebody else creates the study when this process has just looked."""
+
+        def create(self, spec):
+            super().create(replace(spec, goals=goals(None, "auc")))
+            return super().create(spec)
+
+    with pytest.raises(StudyMismatch, match="goals"):
+        tt.Study("s", space, minimize="loss", storage=Raced())
 
 
 def test_opening_by_name_alone(space, url):

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 POLICIES = ("record", "refuse")
 
 
+def named(data: Mapping[str, Any] | None, on_change: str) -> list[Input]:
+    """The inputs that are to be looked at. Raises SpecError for what cannot be, and for an unknown policy."""
+    if on_change not in POLICIES:
+        raise SpecError(f"on_change={on_change!r} is not known; choose 'record' or 'refuse'")
+    if data is not None and not isinstance(data, Mapping):
+        raise SpecError(f"data={data!r} has no names; write data={{'train': 'train.csv'}}")
+    return [Input(str(name), what) for name, what in (data or {}).items()]
+
+
 class Inputs:
     """What a study's results depend on: the named `data` (paths, arrays, tables), and the objective's files.
 
@@ -25,12 +34,8 @@ class Inputs:
     def __init__(
         self, storage: Storage, study: int, data: Mapping[str, Any] | None = None, on_change: str = "record"
     ) -> None:
-        if on_change not in POLICIES:
-            raise SpecError(f"on_change={on_change!r} is not known; choose 'record' or 'refuse'")
-        if data is not None and not isinstance(data, Mapping):
-            raise SpecError(f"data={data!r} has no names; write data={{'train': 'train.csv'}}")
         self._storage, self._study = storage, study
-        self._inputs = [Input(str(name), what) for name, what in (data or {}).items()]
+        self._inputs = named(data, on_change)
         self._refuse = on_change == "refuse"
         self._looks: dict[str, Look] = {}
         self._files: dict[str, Look] = {}

@@ -265,16 +265,17 @@ def open_study(
     if not said and not fresh:
         known = {r.name: r for r in records} | known
     record = known.get(name)
-    if record is not None and fresh:
-        if "space" not in said:
+    if record is None or fresh:
+        if record is not None and "space" not in said:
             raise SpecError(f"fresh=True begins study {name!r} anew, so it needs its space")
-        storage.revise(record.id, Change("archive"))
-        record = None
-    if record is None:
         if not said.keys() - {"seed"}:
             raise StudyNotFound(f"{storage.url} holds no study {name!r}{nearest(name, known)}")
         spec = new_spec(name, said)
-        return storage.create(spec if warm_start is None else replace(spec, sources=sources(storage, warm_start, spec)))
+        if warm_start is not None:
+            spec = replace(spec, sources=sources(storage, warm_start, spec))
+        if record is not None:
+            storage.revise(record.id, Change("archive"))
+        record = storage.create(spec)  # somebody else's where they were faster: compared like any other
     same(record.spec, said)
     if "budget" in said and said["budget"] != record.spec.budget:
         return storage.revise(record.id, Change("spec", spec=revised(record.spec, {"budget": said["budget"]})))

@@ -15,7 +15,7 @@ from .errors import BudgetSpent, Exhausted, SpecError, Stale
 from .evidence import Evidence
 from .fidelity import Fidelity
 from .goals import Metrics
-from .inputs import Inputs
+from .inputs import Inputs, named
 from .ledger import Ledger
 from .objective import ActiveTrial
 from .outcomes import imported, told
@@ -98,6 +98,7 @@ class Study(Audited):
             strategy=strategy, seed=seed, replicates=replicates, retries=retries, max_failures=max_failures,
             deterministic=deterministic, fidelity=fidelity, stopping=stopping,
         )  # fmt: skip
+        named(data, on_change)  # a mistake there is told before the store is touched
         self.storage = open_storage(storage)
         record = opening.open_study(self.storage, name, said, fresh, warm_start)
         custom = None if strategy is None or isinstance(strategy, str) else strategy
