@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import docx
@@ -125,6 +126,37 @@ def test_a_young_study_has_a_traced_report_too(tmp_path, monkeypatch):
     html = young.report("three.html").read_text()
     traced(html)
     assert "Too few results for a model" in html
+
+
+@pytest.mark.parametrize("proven", ["never", "before", "after"])
+def test_a_revision_that_adds_a_parameter_leaves_the_document_about_the_same_setting(tmp_path, monkeypatch, proven):
+    """Proven never, before the revision or after it: what is compared is told in today's space."""
+    monkeypatch.chdir(tmp_path)
+    x = tt.Float(0, 1, default=0.5)
+    study = tt.Study("s", {"x": x}, minimize="loss", seed=1, deterministic=True)
+    study.run(lambda trial: (trial.params["x"] - 0.3) ** 2, trials=12, quiet=True)
+
+    def prove():
+        study.evidence(lambda trial: (trial.params["x"] - 0.3) ** 2, replicates=2, finalists=1, quiet=True)
+
+    if proven == "before":
+        prove()
+    study.revise(space=tt.Space(x=x, k=tt.Int(1, 9, default=2)), assume={"k": 2})
+    if proven == "after":
+        prove()
+    best = study.best
+    assert "k" not in best.params
+    html = study.report("study.html").read_text()
+    traced(html)
+    assert "<td>k</td><td>2</td><td>2</td>" in html
+    assert '"k": 2' in unescape(html)
+    items = {i["id"]: i for i in checked(study.report("a.html", template="us-sr-26-2-2026").read_text())["items"]}
+    chosen = {f["label"]: f["value"] for f in items["choice_reason"]["facts"]}
+    assert chosen == {"Chosen setting": best.number, "x": best.params["x"], "k": 2}
+    found = [f["text"] for f in items["limits"]["facts"]]
+    assert any("ran once in the search" in text for text in found)
+    assert not any("is now trial" in text for text in found)
+    assert [f["text"] for f in items["overrides"]["facts"]] == ["none on record"]
 
 
 def test_an_edited_document_is_found_out(study, tmp_path):

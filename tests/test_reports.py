@@ -368,6 +368,14 @@ def test_a_best_on_the_edge_or_close_to_a_limit_is_told():
     assert "Close to a limit (size <= 80)" in said
 
 
+def test_what_is_inactive_lies_on_no_edge():
+    """A parameter that a revision added under a condition has its assumed value in the setting of every older trial."""
+    record, trials = study(40, states=[State.DONE], baseline=False)
+    record = replace(record, spec=replace(record.spec, assumed={"depth": 12}))
+    best = replace(trials[-1], params={"kind": None, "rate": 0.1, "fixed": 3}, metrics={"loss": -1.0, "size": 1.0})
+    assert "edge" not in " ".join(limits(Facts(record, [*trials[:-1], best]), None))
+
+
 @pytest.mark.parametrize("module", ["plotly", "jinja2"])
 def test_a_missing_extra_is_named(monkeypatch, module):
     for name in [m for m in sys.modules if m.split(".")[0] == module]:

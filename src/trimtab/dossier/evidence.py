@@ -220,7 +220,7 @@ def overrides(s: Snapshot) -> list[Part]:
         for t in wished
     ]
     e, best = s.evidence, s.facts.best
-    if e is not None and best is not None and best.trial.params != e.tuned:
-        text = f"trial {e.tuned_trial} was certified; the best of the search is trial {best.trial.number}"
-        made.append(Fact("Not the best of the search", text, (*_said(s), f"trial:{best.trial.number}")))
+    if e is not None and best is not None and best.complete(s.study.spec) != sections.tuned(s.facts, e):
+        text = f"trial {e.tuned_trial} was certified; the best of the search is trial {best.number}"
+        made.append(Fact("Not the best of the search", text, (*_said(s), f"trial:{best.number}")))
     return made or [Fact("Overrides", "none on record", (f"event:{s.study.position}",))]

@@ -7,7 +7,8 @@ from functools import cached_property
 
 from ..goals import Metrics
 from ..incumbents import Candidate, baseline_metrics, candidates, feasible, pareto
-from ..records import TOLD, State, StudyRecord, StudySpec, Trial
+from ..records import TOLD, State, StudyRecord, StudySpec, Trial, completed
+from ..space import Params
 from ..standing import Standings, standings
 from .influence import Influence, influence
 
@@ -25,6 +26,10 @@ class Facts:
     @property
     def spec(self) -> StudySpec:
         return self.study.spec
+
+    def today(self, params: Params) -> Params:
+        """A setting of any time in today's space (see `Trial.complete`): only so are two of them compared."""
+        return completed(params, self.spec.assumed, self.spec.space)
 
     @cached_property
     def searched(self) -> list[Trial]:

@@ -27,10 +27,11 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
         said += [f"{w[0].upper()}{w[1:]}." for w in (facts.standings.warning,) if w]
     elif len(e.pairs) < 2 * FEW:
         said.append(f"Few pairs: the interval rests on {plural(len(e.pairs), 'pair')}.")
+    best = facts.best
     known = [] if e is None else [e.tuned_trial, *(f.trial for f in e.finalists)]
-    if e is not None and facts.best and facts.best.trial.params != e.tuned and facts.best.trial.number not in known:
+    if e is not None and best and best.number not in known and best.complete(facts.spec) != tuned(facts, e):
         said.append(
-            f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {facts.best.trial.number}."
+            f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {best.number}."
         )
     if e is not None and len(facts.spec.goals) > 1 and not e.goals:
         said.append(f"Several goals: the evidence speaks of {e.metric} alone.")
@@ -68,7 +69,7 @@ def _of_best(facts: Facts, params: Params | None) -> list[str]:
     said = []
     if edges := _on_edge(facts, params):
         said.append(f"On the edge of its range: {', '.join(edges)}. A wider range may hold something better.")
-    found = next((c for c in facts.candidates if c.params == params), None)
+    found = next((c for c in facts.candidates if c.complete(facts.spec) == params), None)
     if found is None:
         return said
     if found.n == 1:
@@ -89,9 +90,9 @@ def _on_edge(facts: Facts, params: Params) -> list[str]:
     cells = facts.spec.space.cells
     edges = []
     for j, (name, p) in enumerate(facts.spec.space.params.items()):
-        if isinstance(p, Choice) or name not in params or cells[j] <= 3:
+        if isinstance(p, Choice) or cells[j] <= 3:
             continue
         near = max(0.02, 0.75 / cells[j])
-        if not near <= row[j] <= 1 - near:
+        if row[j] < near or row[j] > 1 - near:  # neither where it is inactive: NaN
             edges.append(f"{name} = {value(params[name])} (from {value(p.low)} to {value(p.high)})")
     return edges

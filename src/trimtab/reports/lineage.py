@@ -7,7 +7,7 @@ from typing import Any
 from ..lineage import ancestry, parent_of
 from ..records import Purpose, State, StudyRecord, Trial
 from ..space import Choice
-from .axes import axis
+from .axes import axis, params_of
 from .style import BLUE, GRID, ORANGE, QUIET, direction, figure, hovers, label, plotly, points, view
 
 Figure = Any
@@ -21,8 +21,8 @@ def lineage(study: StudyRecord, trials: Sequence[Trial], number: int | None = No
     fig = figure()
     front = ancestry(known, number) if number is not None else _front(study, known, shown)
     kinds = (
-        ("goes on", GRID, "solid", [t for t in shown if not _copied(known, t)]),
-        ("copy with other parameters", QUIET, "dot", [t for t in shown if _copied(known, t)]),
+        ("goes on", GRID, "solid", [t for t in shown if not _copied(study, known, t)]),
+        ("copy with other parameters", QUIET, "dot", [t for t in shown if _copied(study, known, t)]),
         ("line of the best", ORANGE, "solid", [t for t in front if _placed(t)]),
     )
     for name, colour, dash, group in kinds:
@@ -49,7 +49,7 @@ def schedule(study: StudyRecord, trials: Sequence[Trial], number: int | None = N
     fig = figure(60 + 170 * len(names), len(names), 1, showlegend=False)
     ends = [0.0, *(float(t.fidelity or 0) for t in line)]
     for row, name in enumerate(names, start=1):
-        active = [t for t in line if name in t.params]
+        active = [t for t in line if name in params_of(study.spec, t)]
         if active:
             place = {t.number: _height(study, name, t) for t in active}
             y = [place.get(t.number) for t in line]
@@ -64,9 +64,9 @@ def _placed(t: Trial) -> bool:
     return t.purpose is Purpose.SEARCH and t.state is State.DONE and t.fidelity is not None
 
 
-def _copied(known: Mapping[int, Trial], t: Trial) -> bool:
+def _copied(study: StudyRecord, known: Mapping[int, Trial], t: Trial) -> bool:
     parent = parent_of(t)
-    return parent is not None and dict(known[parent].params) != dict(t.params)
+    return parent is not None and params_of(study.spec, known[parent]) != params_of(study.spec, t)
 
 
 def _front(study: StudyRecord, known: Mapping[int, Trial], shown: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -90,7 +90,7 @@ def _segments(known: Mapping[int, Trial], group: Sequence[Trial], metric: str) -
 
 def _height(study: StudyRecord, name: str, t: Trial) -> float:
     """Where a trial's value lies on the parameter's axis."""
-    p, v = study.spec.space.params[name], t.params[name]
+    p, v = study.spec.space.params[name], params_of(study.spec, t)[name]
     return float(p.code(v) if isinstance(p, Choice) else v)  # type: ignore[arg-type]
 
 

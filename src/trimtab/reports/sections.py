@@ -53,7 +53,7 @@ def _decided(e: Evidence) -> str:
 
 def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, str, bool]]:
     """(parameter, baseline, tuned, changed) for every parameter that is active in either."""
-    before: Params = evidence.baseline if evidence else facts.spec.baseline or {}
+    before = facts.today(evidence.baseline) if evidence else facts.spec.baseline or {}
     after = tuned(facts, evidence) or {}
     names = [n for n in facts.spec.space.names if n in before or n in after]
     texts = [[shown(p, n) for p in (before, after)] for n in names]
@@ -61,10 +61,10 @@ def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, 
 
 
 def tuned(facts: Facts, evidence: Evidence | None) -> Params | None:
-    """The setting the document is about: that of the evidence, else the best."""
+    """The setting the document is about, in today's space: that of the evidence, else the best."""
     if evidence:
-        return evidence.tuned
-    return facts.best.trial.params if facts.best else None
+        return facts.today(evidence.tuned)
+    return facts.best.complete(facts.spec) if facts.best else None
 
 
 def shown(params: Params, name: str) -> str:
