@@ -48,6 +48,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "outlook": ("ledger", "records", "incumbents", "evidence", "standing", "strategies", "words", "errors"),
     "replay": ("outlook", "ledger", "errors", "records", "stopping", "strategies", "engine", "incumbents"),
     "reports": (
+        "ledger",
         "lineage",
         "matrix",
         "records",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab import words
+from trimtab import incumbents, words
 from trimtab.errors import SpecError, UserError
 from trimtab.evidence import certify
 from trimtab.explanation import Explanation
@@ -71,7 +71,7 @@ def study(n=30, goals=LOSS, constraints=("size <= 80",), states=ENDS, baseline=T
                 Purpose.SEARCH if i < n else Purpose.CERTIFY,
                 setting,
                 i,
-                "gp",
+                "gp" if i or not baseline else "baseline",
                 "1",
                 replicate=(i - n) // 2 if i >= n else None,
                 started=1e9 + i,
@@ -366,6 +366,21 @@ def test_a_best_on_the_edge_or_close_to_a_limit_is_told():
     assert "depth" not in said
     assert "fixed" not in said
     assert "Close to a limit (size <= 80)" in said
+
+
+@pytest.mark.parametrize("change", [{"baseline": {"kind": None, "rate": 0.5, "fixed": 3}}, {"baseline": None}])
+def test_a_document_has_the_baseline_that_the_study_has(change):
+    """After a revision of the baseline trial 0 is the run of an earlier one, and no limit is relative to it."""
+    record, trials = study(12, constraints=["size <= 2 * baseline"], states=[State.DONE])
+    revised = replace(record, spec=replace(record.spec, **change))
+    for row in (record, revised):
+        ledger = Explanation.of(row, trials).ledger
+        facts = Facts(row, trials)
+        assert facts.baseline == ledger.baseline
+        assert facts.candidates == incumbents.of(ledger)
+    assert Facts(record, trials).baseline == trials[0]
+    assert Facts(revised, trials).reference is None
+    assert not any(t.name == "baseline" for t in figures.history(revised, trials).data)
 
 
 def test_what_is_inactive_lies_on_no_edge():

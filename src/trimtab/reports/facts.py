@@ -7,6 +7,7 @@ from functools import cached_property
 
 from ..goals import Metrics
 from ..incumbents import Candidate, baseline_metrics, candidates, feasible, pareto
+from ..ledger import baseline_trial
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial, completed
 from ..space import Params
 from ..standing import Standings, standings
@@ -38,8 +39,8 @@ class Facts:
 
     @cached_property
     def baseline(self) -> Trial | None:
-        """Trial 0, when the study has a baseline and it exists."""
-        return next((t for t in self.searched if t.number == 0), None) if self.spec.baseline is not None else None
+        """Trial 0, where it is the run of the study's baseline."""
+        return baseline_trial(self.spec, {t.number: t for t in self.searched[:1]})
 
     @cached_property
     def reference(self) -> Metrics | None:

@@ -30,9 +30,7 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
     best = facts.best
     known = [] if e is None else [e.tuned_trial, *(f.trial for f in e.finalists)]
     if e is not None and best and best.number not in known and best.complete(facts.spec) != tuned(facts, e):
-        said.append(
-            f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {best.number}."
-        )
+        said.append(f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {best.number}.")
     if e is not None and len(facts.spec.goals) > 1 and not e.goals:
         said.append(f"Several goals: the evidence speaks of {e.metric} alone.")
     if facts.spec.baseline is None:
