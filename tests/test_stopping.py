@@ -422,3 +422,21 @@ def test_a_revised_rule_holds_for_what_is_reported_from_then_on():
     study.run(train, trials=14, quiet=True)
     assert study.counts["stopped"] >= 2
     assert study.replay().holds
+
+
+@pytest.mark.parametrize("baseline", [None, {"x": 0.5}])
+def test_trial_zero_is_stopped_like_any_other_unless_it_runs_the_baseline(url, baseline):
+    """The study may have got its baseline later, by a revision."""
+    study = tt.Study("s", X, minimize="loss", fidelity=EPOCHS, stopping="asha", strategy="random", storage=url, seed=1)
+    study.enqueue({"x": 1.0})
+    first = study.ask()
+    for _ in range(9):
+        trial = study.ask()
+        study.tell(trial, train(trial))
+    if baseline is not None:
+        study.revise(baseline=baseline)
+    assert study.baseline is None
+    assert study.tell(first, train(first)).state == tt.State.STOPPED
+    replayed = study.replay()
+    assert replayed.verdicts == study.counts["stopped"]
+    assert replayed.holds

@@ -21,7 +21,7 @@ from threadpoolctl import ThreadpoolController
 from .canonical import dumps, plain
 from .errors import SpecError
 from .goals import Metrics
-from .ledger import BASELINE
+from .ledger import BASELINE, baseline_trial
 from .matrix import purse, rows, suited
 from .records import Proposal, StudySpec, Trial
 from .stopping import rule
@@ -228,7 +228,7 @@ def _check(spec: StudySpec, name: str, asked: Sequence[Point]) -> None:
         raise SpecError(f"strategy {name!r}: its proposal {p.x!r} {fault}")
 
 
-def jury(spec: StudySpec) -> Jury:
-    """The study's stopping rules, before the first report. Trial 0 is never stopped where it is the baseline."""
-    exempt = None if spec.baseline is None else 0
+def jury(spec: StudySpec, first: Trial | None) -> Jury:
+    """The study's stopping rules, before the first report. `first`: trial 0, never stopped where it is the baseline."""
+    exempt = None if first is None or baseline_trial(spec, {0: first}) is None else 0
     return Jury(spec.stopping, spec.fidelity, spec.goals, spec.constraints, exempt)

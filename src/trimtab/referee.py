@@ -33,7 +33,7 @@ class Referee:
         self._together = together
         self._storage, self._study, self._spec_of, self._now = storage, study, spec_of, now
         self._spec = spec_of()
-        self._jury = jury(self._spec)
+        self._jury: Jury | None = None  # until the first report: by then there is a trial 0
         self._turn = threading.RLock()
         self._waiting: dict[
             tuple[int, int], list[Report]
@@ -76,16 +76,17 @@ class Referee:
     def _current(self) -> Jury:
         """The jury; a new one, which has heard nothing yet, when the study's rules were revised."""
         spec = self._spec_of()
-        if spec is not self._spec:
-            fresh = jury(spec)
-            if fresh.key != self._jury.key:
+        if self._jury is None or spec is not self._spec:
+            first = self._storage.page(self._study, 0, 1) if spec.stopping else []
+            fresh = jury(spec, first[0] if first else None)
+            if self._jury is None or fresh.key != self._jury.key:
                 self._jury = fresh
             self._spec = spec
         return self._jury
 
     def stopped(self, trial: Trial, outcome: Outcome) -> Outcome:
         """The outcome of a trial that heeded a rule, with the verdict for the record."""
-        verdict = self._jury.verdicts.get(trial.number)
+        verdict = None if self._jury is None else self._jury.verdicts.get(trial.number)
         if verdict is None or outcome.state not in (State.DONE, State.STOPPED):
             return outcome
         return replace(outcome, state=State.STOPPED, verdict=verdict.to_json())

@@ -130,7 +130,7 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
     wrong: dict[int, str] = {}
     for t in stopped:
         spec = specs[bisect_right([p for p, _ in specs], t.told or 0) - 1][1]
-        fresh = engine.jury(spec)
+        fresh = engine.jury(spec, trials[0])
         if fresh.key not in juries:
             juries[fresh.key] = rehear(fresh, heard)
         again = juries[fresh.key].get(t.number)
