@@ -15,7 +15,7 @@ from .records import Change, Resources, StudyRecord, StudySpec, StudyState, Tria
 from .replay import Replay, enoughs, replay, verdicts
 from .reproduce import Reproduction
 from .storage import Storage
-from .storage.rules import user
+from .storage.revisions import user
 from .verify import findings
 
 if TYPE_CHECKING:

@@ -404,6 +404,15 @@ def test_settle_enqueues_batch_by_batch_and_claims_what_waits_first(store, study
     assert verify(store, study) == []
 
 
+def test_settle_reserves_for_what_it_has_just_enqueued(store):
+    study = store.create(changed(SPEC, budget=Budget(cpu_hours=5.0))).id
+    store.finish(running(store, study), replace(DONE, cost=Cost(cpu=3600.0)))
+    settled = store.settle(study, [], 0, lambda _: ([[proposal(i)] for i in range(9)], None))
+    assert [t.number for t in settled.made] == [1, 2, 3, 4]
+    assert isinstance(settled.error, BudgetSpent)
+    assert verify(store, study) == []
+
+
 def test_settle_tells_what_it_has_just_ended_after_what_has_to_be_read(store, study):
     store.revise(study, Change("import", trials=[(proposal(i), DONE) for i in range(3)]))
     held = running(store, study)

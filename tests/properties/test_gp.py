@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,19 @@ def test_the_gradient_of_the_loss_matches_differences(seed):
     data, theta, _ = problem(seed)
     expected = slopes(lambda t: gp.loss(t, data)[0], theta)
     assert gp.loss(theta, data)[1] == pytest.approx(expected, abs=1e-5, rel=1e-5)
+
+
+@some
+@given(seed=seeds)
+def test_the_joint_posterior_is_the_posterior_with_covariances(seed):
+    """Lessons, the means of other posteriors, count in both."""
+    data, theta, rng = problem(seed)
+    X = rng.random((6, 5))
+    other = gp.condition(*problem(seed + 1)[:2])
+    posterior = replace(gp.condition(data, theta), lessons=((0.7, 0.2, other),))
+    (mean, var), (joint, cov) = posterior.predict(X), posterior.joint(X)
+    assert joint == pytest.approx(mean, rel=1e-9, abs=1e-9)
+    assert np.diag(cov) == pytest.approx(var, rel=1e-6, abs=1e-9)
 
 
 @some

@@ -253,7 +253,10 @@ class Posterior:
         at = self.kernel.see(X)
         k, _ = self.kernel.between(at, self.data)
         V = k @ self.root.T
-        return k @ self.alpha, self.kernel.between(at, at)[0] - V @ V.T
+        mean = k @ self.alpha
+        for a, c, other in self.lessons:
+            mean = mean + a * (other.predict(X)[0] - c)
+        return mean, self.kernel.between(at, at)[0] - V @ V.T
 
     def believing(self, X: Array, noise: float) -> "Posterior":
         """Conditioned further on results at X (w, C), with this variance of noise, that are what it expects there.

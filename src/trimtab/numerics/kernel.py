@@ -1,6 +1,6 @@
 """The covariance function of the Gaussian process: a trend plus Matérn-5/2.
 
-    k(x, x') = v p(x).p(x') + s (1 + r + r^2/3) exp(-r)                   (Rasmussen and Williams 2006, eqs. 2.11, 4.17)
+    k(x, x') = v p(x).p(x') + s (1 + r + r^2/3) exp(-r)      (Rasmussen and Williams 2006, section 2.7 and eq. 4.17)
     r = |z - z'|,   z_c = sqrt(5) x_c / l_g(c),   p(x): main effects, see `trend`
 
 Notation: n points, C columns, D groups of columns that share a lengthscale, B features of the trend; theta = (log l_1 ..

@@ -61,12 +61,13 @@ class _Tables:
 
 
 class _Transaction:
-    """Reads from the tables at once; writes when it is committed."""
+    """Reads from the tables at once; writes when it is committed. Of what it writes only new open trials are read again."""
 
     def __init__(self, tables: _Tables, now: float) -> None:
         self.now = now
         self._tables = tables
         self._writes: list[Callable[[], None]] = []
+        self._added: list[Trial] = []  # open ones
 
     def commit(self) -> None:
         for write in self._writes:
@@ -90,7 +91,8 @@ class _Transaction:
         return self.study(study), {n: (trial, self.reports(study, n)) for n, trial in found.items()}
 
     def open_trials(self, study: int) -> list[Trial]:
-        return [rows.trial_of(self._tables.trials[study][n]) for n in sorted(self._tables.open[study])]
+        kept = [rows.trial_of(self._tables.trials[study][n]) for n in sorted(self._tables.open[study])]
+        return kept + [t for t in self._added if t.study == study]
 
     def changes(self, study: int, since: int) -> Changes:
         record = operations.known(self, study)
@@ -141,6 +143,7 @@ class _Transaction:
         self._writes.append(lambda: self._tables.studies.update({study.id: row}))
 
     def add_trials(self, trials: Sequence[Trial]) -> None:
+        self._added += [t for t in trials if t.state in OPEN]
         for trial in trials:
             self._save(trial)
 

@@ -1,5 +1,6 @@
 """Audited changes: what each kind of Change does to a study, its trials and its chain (see Storage.revise)."""
 
+import getpass
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ def revise(tx: Transaction, study: int, change: Change) -> StudyRecord:
     row = known(tx, study)
     if row.state is StudyState.ARCHIVED:
         raise Stale(f"study {row.name!r} is archived: it is read-only; start a study of the same name to go on")
-    actor = rules.actor_of(change)
+    actor = _actor_of(change)
     if change.number is not None and change.kind in _OF_A_TRIAL:
         return _of_trial(tx, row, change.number, change, actor)
     if change.kind in _MOVES:
@@ -118,3 +119,15 @@ def _import(tx: Transaction, study: StudyRecord, change: Change, actor: Actor) -
     study = record(tx, replace(study, count=study.count + len(trials)), entries)
     tx.add_trials(trials)
     return study
+
+
+def _actor_of(change: Change) -> Actor:
+    return Actor(*rules.salted(rules.named(change.actor or user())))
+
+
+def user() -> str:
+    """The user of this process."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a user id without a name, as in some containers
+        return "unknown"

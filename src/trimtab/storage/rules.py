@@ -1,6 +1,7 @@
-"""PURE: what each change makes of a study's row, of its trials and of its chain. Rows and `now` in, rows and entries out."""
+"""What each change makes of a study's row, of its trials and of its chain. Rows and `now` in, rows and entries out: no IO, no
+clock. Only the salts of private texts are drawn here.
+"""
 
-import getpass
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ from ..goals import Metrics
 from ..records import (
     OPEN,
     TRANSITIONS,
-    Change,
     Cost,
     Event,
     Json,
@@ -237,15 +237,3 @@ def valid(text: str) -> str:
 def named(text: str) -> str:
     """The name of a worker or actor as a column of text can keep it: without NUL."""
     return valid(text).replace("\x00", "\ufffd")
-
-
-def actor_of(change: Change) -> Actor:
-    return Actor(*salted(named(change.actor or user())))
-
-
-def user() -> str:
-    """The user of this process."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a user id without a name, as in some containers
-        return "unknown"

@@ -28,7 +28,9 @@ class Transaction(Protocol):
         """The study's row, held, and those of these trials that there are, with their reports: what ends them."""
         ...
 
-    def open_trials(self, study: int) -> list[Trial]: ...
+    def open_trials(self, study: int) -> list[Trial]:
+        """Those that wait or run, by number; with those that this transaction has added."""
+        ...
 
     def changes(self, study: int, since: int) -> Changes:
         """See Storage.trials; with what this transaction has written."""

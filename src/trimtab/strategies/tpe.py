@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..numerics.kde import Columns, Ints, Mixture
+from ..numerics.pareto import violations
 from ..space import Space
 from . import Array, History, Problem, Proposal, Rows
 from .points import Taken, at_random, by_sobol, unseen
@@ -86,24 +87,13 @@ def _split(problem: Problem, rows: Rows) -> _Split:
     known = np.flatnonzero(~np.isnan(rows.Y).any(axis=1))
     Y = np.clip(rows.Y[known], -_HUGE, _HUGE)
     count = min(int(np.ceil(_SHARE * len(known))), _GOOD)
-    violation = _violation(rows.C[known])
+    violation = violations(rows.C[known])
     best, weights = _best(Y, violation, count)
     good = np.zeros(len(rows), dtype=bool)
     good[known[best]] = True
     columns = _columns(problem.space)
     X = rows.X[known[best]]
     return _Split(columns, X, rows.X[~good], Mixture.fit(columns, X, weights))
-
-
-def _violation(C: Array) -> Array:
-    """By how much each row of C (n, k) violates the constraints, in units of the median violation of each: (n,), 0
-    where feasible, inf where unknown."""
-    total = np.zeros(len(C))
-    for column in np.clip(C.T, 0.0, _HUGE):
-        positive = column[column > 0]
-        scale = np.median(positive / 2) * 2 if len(positive) else 1.0
-        total += np.where(np.isnan(column), np.inf, column / scale)
-    return total
 
 
 def _best(Y: Array, violation: Array, count: int) -> tuple[Ints, Array]:
