@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, wilcoxon
 
 import trimtab as tt
-from trimtab import stopping
+from trimtab import matrix, stopping
 from trimtab.errors import SpecError
 from trimtab.goals import Goal, constraint
 from trimtab.records import StudySpec
@@ -339,6 +339,33 @@ def test_a_study_stops_early_and_its_record_says_why(url):
     assert replayed.holds
     assert replayed.verdicts == len(stopped)
     assert f"{len(stopped)} of {len(stopped)} stops" in replayed.text()
+
+
+def test_what_was_stopped_below_the_lowest_rung_is_not_told_as_trained_to_the_top():
+    """Epochs are counted from 0 here, and the loss falls by a hundred after the first."""
+    study = tt.Study(
+        "s", X, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 9), stopping=Threshold("loss", above=120.5), seed=1
+    )
+
+    def objective(trial):
+        for epoch in range(10):
+            loss = trial.params["x"] + (120 if epoch == 0 else 1 / epoch)
+            trial.report(epoch, loss=loss)
+            if trial.should_stop():
+                return None
+        return loss
+
+    study.run(objective, trials=12, quiet=True)
+    told = study.trials
+    seen = matrix.rows(study.spec, told, None)
+    below = [t.reached == 0 for t in told]
+    assert 2 <= sum(below) <= 10
+    for t, V, at_end in zip(told, seen.rungs[:, :, 0], below, strict=True):
+        assert np.isnan(V).tolist() == ([False, True, True] if at_end else [False] * 3)
+        assert V[0 if at_end else 2] == t.metrics["loss"]
+    full = seen.Y[~np.array(below), 0]
+    assert levelled(seen).Y[below, 0] == pytest.approx(seen.Y[below, 0] + np.median(full) - np.median(full + 8 / 9))
+    assert study.replay().holds
 
 
 def test_an_asked_trial_is_judged_and_told_as_stopped(url):

@@ -77,14 +77,15 @@ def purse(spec: StudySpec) -> tuple[str, float | None]:
 
 
 def _rungs(spec: StudySpec, told: Results) -> Array:
-    """Losses (n, R, m) at each rung of the fidelity, NaN where it was not reached; R is 0 without one."""
+    """Losses (n, R, m) at each rung of the fidelity, NaN where it was not reached; R is 0 without one. What ended below the
+    lowest rung is taken for what it would have been there, which is nearer than the top."""
     levels = () if spec.fidelity is None else spec.fidelity.rungs
     V = np.full((len(told), len(levels), len(spec.goals)), np.nan)
     for i, curve in enumerate(told.curve if levels else ()):
         for step, metrics in sorted(curve.items(), reverse=True):
             V[i, : bisect_right(levels, step)] = [g.loss(metrics) for g in spec.goals]
         if curve:  # at its last rung its last value counts
-            V[i, bisect_right(levels, max(curve)) - 1] = [g.loss(told.metrics[i]) for g in spec.goals]
+            V[i, max(bisect_right(levels, max(curve)) - 1, 0)] = [g.loss(told.metrics[i]) for g in spec.goals]
     return V
 
 

@@ -152,7 +152,7 @@ class Halving:
     eta: float
     trust: float
     growing: bool
-    version: str = "promotion1"
+    version: str = "promotion2"
 
     def check(self, problem: Problem) -> None:
         del problem

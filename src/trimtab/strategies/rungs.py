@@ -33,7 +33,7 @@ class Levelled:
     def over(inner: Strategy[Any]) -> Strategy[Any]:
         """The strategy, with the version of what is told to it in its own."""
         return cast(
-            Strategy[Any], Levelled(inner, inner.name, f"{inner.version}/rungs1")
+            Strategy[Any], Levelled(inner, inner.name, f"{inner.version}/rungs2")
         )  # frozen, so not a Strategy to mypy
 
     def init(self, problem: Problem) -> History:

@@ -37,7 +37,7 @@ class Thawing:
 
     eta: float
     trust: float
-    version: str = "thawing3"
+    version: str = "thawing4"
 
     def check(self, problem: Problem) -> None:
         if problem.goals > 1:
