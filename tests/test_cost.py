@@ -14,23 +14,24 @@ from trimtab.strategies.surrogate import logged
 SPACE = tt.Space(x=tt.Float(0, 1), size=tt.Float(0, 1))
 
 
-def spec(workers=1, **budget):
-    return StudySpec("s", SPACE, (Goal("loss", False),), budget=Budget(**budget), workers=workers)
+def spec(**budget):
+    return StudySpec("s", SPACE, (Goal("loss", False),), budget=Budget(**budget))
 
 
 @pytest.mark.parametrize(
-    ("workers", "budget", "expected"),
+    ("budget", "expected"),
     [
-        (1, {}, ("wall", None)),
-        (3, {"time": "1m"}, ("wall", 180.0)),
-        (3, {"cpu_hours": 0.5}, ("cpu", 1800.0)),
-        (1, {"gpu_hours": 2}, ("gpu", 7200.0)),
-        (1, {"cost": 12.5, "time": 60}, ("money", 12.5)),
-        (1, {"cost": 12.5, "trials": 10}, ("money", None)),  # trials are what it plans with
+        ({}, ("wall", None)),
+        ({"time": "1m"}, ("wall", 60.0)),
+        ({"cpu_hours": 0.5}, ("cpu", 1800.0)),
+        ({"gpu_hours": 2}, ("gpu", 7200.0)),
+        ({"cost": 12.5, "time": 60}, ("money", 12.5)),
+        ({"cost": 12.5, "trials": 10}, ("money", None)),  # trials are what it plans with
+        ({"kwh": 2.0}, ("wall", None)),
     ],
 )
-def test_what_a_study_pays_in(workers, budget, expected):
-    made = spec(workers, **budget)
+def test_what_a_study_pays_in(budget, expected):
+    made = spec(**budget)
     assert purse(made) == expected
     assert problem(made).purse == expected[1]
 

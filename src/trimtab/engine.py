@@ -55,7 +55,6 @@ def problem(spec: StudySpec) -> Problem:
         constraints=len(spec.constraints),
         budget=spec.budget.trials,
         purse=purse(spec)[1],
-        workers=spec.workers,
         deterministic=spec.deterministic,
         replicates=spec.replicates,
         seed=spec.seed,

@@ -62,15 +62,18 @@ def _columns(values: Sequence[Sequence[float | None]], n: int) -> Array:
 
 
 def purse(spec: StudySpec) -> tuple[str, float | None]:
-    """What a study pays in, by the name of a field of Cost, and how much of it, over all workers. None: it counts trials,
-    or has no limit."""
+    """What a study pays in, by the name of a field of Cost, and how much of it. None: it counts trials, or has no limit that
+    enters proposals (energy does not).
+
+    A budget of time is one of seconds in which any trial runs. What it is compared with are the seconds of all trials in
+    sum: where several run at once, these reach it earlier.
+    """
     b, hour = spec.budget, 3600.0
-    time = b.time * spec.workers if isinstance(b.time, float) else None
     limits = {
         "money": b.cost,
         "gpu": b.gpu_hours and b.gpu_hours * hour,
         "cpu": b.cpu_hours and b.cpu_hours * hour,
-        "wall": time,
+        "wall": b.time if isinstance(b.time, float) else None,
     }
     unit, total = next(((unit, total) for unit, total in limits.items() if total), ("wall", None))
     return unit, None if b.trials is not None else total

@@ -78,7 +78,6 @@ class StudySpec:
     strategy: str = "auto"
     settings: Json = field(default_factory=dict)  # of the strategy
     seed: int = 0
-    workers: int = 1  # how many trials the strategies should plan for at once
     replicates: int = 1
     retries: int = 0  # how often a trial that failed by itself is tried again
     max_failures: int | None = 20  # in a row
@@ -128,7 +127,7 @@ class StudySpec:
         )
 
 
-_PLAIN = ("strategy", "seed", "workers", "replicates", "retries", "max_failures", "deterministic")
+_PLAIN = ("strategy", "seed", "replicates", "retries", "max_failures", "deterministic")
 
 
 @dataclass(frozen=True)

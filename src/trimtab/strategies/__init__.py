@@ -45,14 +45,12 @@ class Problem:
     goals: int = 1
     constraints: int = 0
     budget: int | None = None  # finished search trials the study pays for; None: no limit
-    workers: int = 1  # how many trials may run at once
     deterministic: bool = False  # the user says that equal params give equal results
     replicates: int = 1  # how often a point may be proposed
     seed: int = 0  # of the study: for low-discrepancy sequences; per-ask randomness comes with `rng`
     sources: tuple[Source, ...] = field(default=(), compare=False)  # of a warm start
-    purse: float | None = (
-        None  # what the study pays in, where it does not count trials: the sum that Rows.cost may reach
-    )
+    purse: float | None = None  # how much the study may spend in the unit of Rows.cost, where it does not count trials.
+    # Of seconds it is what one trial after the other may take; those of trials that run at once add up to more.
     rungs: tuple[float, ...] = ()  # levels of the fidelity, in rising order; the last one is a full training
     brackets: tuple[float, ...] = ()  # shares of the trials that are first judged at each rung; (): all at the first
 

@@ -125,9 +125,8 @@ class CMA:
 
 
 def population(problem: Problem) -> int:
-    """Members of a generation: Hansen's default (48) and at least one for each worker."""
-    d = len(Coordinates.of(problem.space))
-    return max(4 + int(3 * np.log(max(d, 1))), problem.workers)
+    """Members of a generation: Hansen's default (48)."""
+    return 4 + int(3 * np.log(max(len(Coordinates.of(problem.space)), 1)))
 
 
 def ranked(problem: Problem, rows: Rows, chosen: Sequence[int] | Ints, restarts: int = 0) -> Ints:
