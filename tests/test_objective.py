@@ -103,6 +103,8 @@ BAD = {
     "None": (lambda t: None, "missing metric 'loss': the objective returned None"),
     "text": (lambda t: "0.5", "'0.5' (str)"),
     "NaN": (lambda t: math.nan, "loss=nan; a metric must be finite"),
+    "masked": (lambda t: np.ma.masked, "loss=nan"),
+    "masked array": (lambda t: np.ma.array(3.0, mask=True), "loss=nan"),
     "infinity": (lambda t: {"loss": -math.inf}, "loss=-inf"),
     "huge": (lambda t: 10**400, "loss=inf"),
     "bool": (lambda t: True, "True (bool)"),

@@ -167,3 +167,17 @@ def test_a_limit_relative_to_the_baseline_is_measured_beside_it():
     assert 0 in runs
     assert len(runs) > 1
     assert found.constraints[0].kept
+
+
+def test_options_that_python_takes_for_equal_are_told_apart():
+    space = tt.Space(leaf=tt.Choice(1, 1.0, default=1))  # scikit-learn: one of something, or all of it
+    study = tt.Study("types", space, maximize="acc", seed=9)
+
+    def accuracy(trial):
+        return (0.9 if isinstance(trial.params["leaf"], float) else 0.5) + random.Random(trial.seed).random() / 100
+
+    study.run(accuracy, trials=2, quiet=True)
+    found = study.evidence(accuracy, replicates=6, quiet=True)
+    assert (repr(found.baseline["leaf"]), repr(found.tuned["leaf"])) == ("1", "1.0")
+    assert (found.decision, len(found.pairs)) == ("proven", 6)
+    assert study.evidence(accuracy, replicates=6, quiet=True) == found

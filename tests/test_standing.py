@@ -1,5 +1,7 @@
 """What the data supports: noise is not mistaken for quality, and what is no noise is not doubted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,12 @@ def test_equal_cost_is_fewer_trials_where_random_ones_are_dearer():
     costs, blind = np.array([2.0] * 10 + [1.0] * 30), np.arange(40) < 10
     assert equal_trials(costs, blind) == 25
     assert equal_trials(np.zeros(40), blind) == 40
+
+
+@pytest.mark.parametrize("huge", [1e160, 1e200, 1.7e308])
+def test_results_that_are_huge_do_not_hide_the_best(huge):
+    spec, made = tried(40, 0.0)
+    made = [replace(c, metrics={"m": huge}) if c.params["x"] > 0.6 else c for c in made]
+    assert standings(spec, made).best is min(made, key=lambda c: c.metrics["m"])
+    both = [replace(made[0], metrics={"m": -huge}), *made[1:]]
+    assert np.isfinite([s.mean for s in standings(spec, both).order]).all()

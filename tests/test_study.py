@@ -191,6 +191,28 @@ def test_another_spec_under_the_same_name_shows_the_difference(space, url):
         tt.Study("s", tt.Space(a=tt.Int(1, 3)), minimize="loss", storage=url)
 
 
+def test_options_of_another_type_are_another_spec(url):
+    tt.Study("s", tt.Space(a=tt.Choice(0, 1, default=0)), minimize="loss", storage=url)
+    with pytest.raises(StudyMismatch, match="space"):
+        tt.Study("s", tt.Space(a=tt.Choice(False, True, default=False)), minimize="loss", storage=url)
+
+
+def test_what_is_handed_out_can_be_changed_without_changing_the_study(space, objective, url):
+    study = tt.Study("s", space, minimize="loss", storage=url, seed=3, strategy="random")
+    study.run(objective, trials=8, quiet=True)
+    before, best = history(study), study.best
+    for mapping in (
+        study.best.params, study.best.metrics, study.trials[2].params, study.baseline.params, study.spec.baseline,
+        study.spec.settings, study.candidates()[0].params, study.standings.order[0].candidate.params,
+    ):  # fmt: skip
+        mapping.clear()
+    study.run(objective, trials=10, quiet=True)
+    assert history(study)[:8] == before
+    assert study.trials[best.number] == best
+    assert study.verify() == []
+    assert study.replay().holds
+
+
 def test_a_changed_budget_is_an_audited_revision(space, objective, url):
     study = tt.Study("s", space, minimize="loss", storage=url, budget=tt.Budget(trials=3), seed=1)
     study.run(objective, quiet=True)

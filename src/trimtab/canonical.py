@@ -22,6 +22,11 @@ def dumps(value: Any) -> str:
     return "".join(_FAST(value, 0)) if _FAST else _ENCODER.encode(value)
 
 
+def alike(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two settings are the same, types and all: Python takes 1, 1.0 and True for equal."""
+    return dumps(dict(a)) == dumps(dict(b))
+
+
 def digest(value: Any) -> str:
     """SHA-256 of the canonical JSON, in hexadecimal."""
     return hashlib.sha256(dumps(value).encode()).hexdigest()

@@ -4,6 +4,7 @@ import ast
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import SpecError
 
@@ -38,11 +39,18 @@ def goals(minimize: str | Iterable[str] | None, maximize: str | Iterable[str] | 
 
 
 def _names(value: str | Iterable[str] | None, word: str) -> list[str]:
-    names = [] if value is None else [value] if isinstance(value, str) else list(value)
+    names = [] if value is None else [value] if isinstance(value, str) else listed(value, word, "metrics")
     for n in names:
         if not isinstance(n, str) or not n.strip():
             raise SpecError(f"{word}={value!r} does not name metrics; give a name or a list of names")
     return names
+
+
+def listed(value: Any, word: str, what: str) -> list[Any]:
+    """The members of what should be a list. Raises SpecError where it is none."""
+    if not isinstance(value, Iterable):
+        raise SpecError(f"{word}={value!r} is no list of {what}")
+    return list(value)
 
 
 @dataclass(frozen=True)
@@ -89,10 +97,12 @@ def constraint(text: str) -> Constraint:
         if not isinstance(left, ast.Name) or left.id == "baseline":
             raise ValueError("one side must be the name of a metric")
         offset, factor = _linear(right)
-    except (SyntaxError, ValueError, TypeError) as error:
+        if not (math.isfinite(offset) and math.isfinite(factor)):
+            raise ValueError("its numbers must be finite")
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError) as error:
         reason = "it is no expression" if isinstance(error, SyntaxError) else str(error)
         raise SpecError(
-            f"constraint {text!r}: {reason}; write it like 'latency_ms <= 20' or 'auc >= 0.95 * baseline'"
+            f"constraint {text[:200]!r}: {reason[:200]}; write it like 'latency_ms <= 20' or 'auc >= 0.95 * baseline'"
         ) from None
     return Constraint(text, left.id, upper, offset, factor)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .canonical import dumps
+from .copied import copied
 from .goals import Metrics
 from .ledger import Ledger, Told
 from .matrix import results
@@ -32,6 +33,7 @@ def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> boo
     return None if any(math.isnan(e) for e in excess) else True
 
 
+@copied("params", "metrics")
 @dataclass(frozen=True)
 class Candidate:
     """A setting with all its successful results: number and params of the first trial that had it, the mean of each metric

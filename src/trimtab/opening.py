@@ -14,12 +14,13 @@ from .canonical import dumps
 from .earlier import Earlier, sources
 from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from .fidelity import Fidelity
-from .goals import Metrics, constraint, goals
+from .goals import Metrics, constraint, goals, listed
 from .matrix import suited
 from .records import Budget, Change, StudyRecord, StudySpec, StudyState
 from .space import Params, Space
 from .storage import Storage
 from .strategies import Continuing, Strategy, names, strategy
+from .usage import amounts
 
 Names = str | Iterable[str]
 Stopping = str | rules.Rule | Mapping[str, Any] | Sequence[Any] | None
@@ -51,10 +52,10 @@ def given(
     if minimize is not None or maximize is not None:
         said["goals"] = goals(minimize, maximize)
     if subject_to is not None:
-        texts = [subject_to] if isinstance(subject_to, str) else list(subject_to)
+        texts = [subject_to] if isinstance(subject_to, str) else listed(subject_to, "subject_to", "constraints")
         said["constraints"] = tuple(constraint(_text(t)) for t in texts)
     if budget is not None:
-        said["budget"] = as_budget(budget)
+        said["budget"] = amounts(Budget, budget, "budget")
     if baseline is not None:
         said["baseline"] = baseline
     if strategy is not None:
@@ -111,19 +112,6 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise SpecError(f"constraint {value!r} is no text; write it like 'latency_ms <= 20'")
     return value
-
-
-def as_budget(budget: Budget | Mapping[str, Any]) -> Budget:
-    """A Budget from itself or from a mapping of its fields."""
-    if isinstance(budget, Budget):
-        return budget
-    if not isinstance(budget, Mapping):
-        raise SpecError(f"budget={budget!r} is no budget; write tt.Budget(trials=100, time='30m')")
-    known = [f.name for f in fields(Budget)]
-    for key in budget:
-        if key not in known:
-            raise SpecError(f"budget: {key!r} is not known{nearest(str(key), known)}")
-    return Budget(**budget)
 
 
 def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
@@ -183,7 +171,15 @@ def _checked(spec: StudySpec) -> StudySpec:
             raise SpecError(f"strategy={spec.strategy!r} says itself who goes on; leave stopping={rule['rule']!r} out")
     if spec.strategy in names():  # what it cannot search at all is told now
         suited(spec, strategy(spec.strategy, **spec.settings)).init(engine.problem(spec))
-    return replace(spec, baseline=baseline)
+    settled = replace(spec, baseline=baseline)
+    try:
+        dumps(settled.to_json()).encode()
+    except UnicodeEncodeError as error:
+        text = error.object[max(0, error.start - 10) : error.end + 10]
+        raise SpecError(
+            f"{text!r} holds half a character (a lone surrogate), which no file can store; leave it out"
+        ) from None
+    return settled
 
 
 def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = None) -> StudySpec:
@@ -209,7 +205,7 @@ def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
     if "baseline" in said:
         wanted = _checked(wanted)
     before, after = stored.to_json(), wanted.to_json()
-    different = [k for k in before | after if before.get(k) != after.get(k) and k != "name"]
+    different = [k for k in before | after if dumps(before.get(k)) != dumps(after.get(k)) and k != "name"]
     if not different:
         return
     lines = [f"  {k}: stored {_short(before.get(k))}, given {_short(after.get(k))}" for k in different]

@@ -22,7 +22,7 @@ def told(
     """
     cost = Cost(wall=wall)
     if failed is not None:
-        return Outcome(State.FAILED, reason=Reason.ERROR, error=failed, cost=cost)
+        return Outcome(State.FAILED, reason=Reason.ERROR, error=str(failed), cost=cost)
     try:
         if reported is not None:
             late = {} if metrics is None else measured(metrics, needed, partly=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from . import engine
 from .book import Book
+from .canonical import alike
 from .errors import SpecError, nearest
 from .goals import Goal, Metrics
 from .ledger import Ledger
@@ -80,8 +81,8 @@ def found(ledger: Ledger, purpose: Purpose, sides: Sides) -> dict[tuple[int, int
     spec, have = ledger.study.spec, dict[tuple[int, int], Trial]()
     for t in ledger.apart(purpose):
         if t.state is not State.CANCELLED:
-            params = dict(t.complete(spec.assumed, spec.space))
+            params = t.complete(spec.assumed, spec.space)
             for side, (parent, wanted) in enumerate(sides):
-                if t.parent == parent and params == dict(wanted):
+                if t.parent == parent and alike(params, wanted):
                     have.setdefault((side, t.replicate or 0), t)
     return have

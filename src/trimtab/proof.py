@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import incumbents, pairs, runner
 from .book import Book
+from .canonical import alike, dumps
 from .errors import SpecError
 from .evidence import Evidence, Finalist, Worth, certify
 from .evidence.race import ENOUGH, Entrants, race
@@ -76,13 +77,13 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
         tuned = ledger.trials[finalists[0].trial] if finalists else first
         baseline, params = pairs.contestants(spec, tuned)
         asked, earlier = question, _earlier(book, baseline, goal.metric)
-        if any(dict(e.tuned) == dict(params) and _total(e) < question.replicates for e in earlier):
+        if any(alike(e.tuned, params) and _total(e) < question.replicates for e in earlier):
             asked = replace(question, sequential=True)
         judge = _judge(
             asked, goal, others, spec.constraints, baseline, params, tuned.number, _compared(earlier, params)
         )
         sides = ((0, baseline), (tuned.number, params))
-        found = judge([]) if dict(params) == dict(baseline) else _run(book, asked, sides, judge, staff)
+        found = judge([]) if alike(params, baseline) else _run(book, asked, sides, judge, staff)
     found = replace(found, finalists=finalists, worth=_worth(book.refresh(), params, tuned, goal.metric))
     found = replace(found, notices=(*found.notices, *_beside(book.ledger, question, asked, sides)))
     if last(book) != found:
@@ -270,11 +271,7 @@ def _total(e: Evidence) -> int:
 
 def _compared(earlier: Sequence[Evidence], params: Params) -> int:
     """How many settings have been compared with the baseline, this one included."""
-    seen: list[dict[str, Any]] = [dict(params)]
-    for e in earlier:
-        if dict(e.tuned) not in seen:
-            seen.append(dict(e.tuned))
-    return len(seen)
+    return len({dumps(dict(setting)) for setting in (params, *(e.tuned for e in earlier))})
 
 
 def _beside(ledger: Ledger, question: Question, asked: Question, sides: pairs.Sides) -> list[str]:
@@ -298,7 +295,7 @@ def _beside(ledger: Ledger, question: Question, asked: Question, sides: pairs.Si
 def _worth(ledger: Ledger, params: Params, tuned: Trial, metric: str) -> Worth:
     """What the search had said of the tuned setting, what it took, and what random search would have found."""
     spec, every = ledger.study.spec, incumbents.of(ledger)
-    own = next((c for c in every if dict(c.params) == dict(tuned.params)), None)
+    own = next((c for c in every if alike(c.params, tuned.params)), None)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600
     if spec.goals[0].metric != metric or not searched:

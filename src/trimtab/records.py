@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from .copied import copied
 from .fidelity import Fidelity
 from .goals import Constraint, Goal, Metrics, constraint
 from .sources import Source
@@ -65,6 +66,7 @@ class Reason(StrEnum):
     BAD_RESULT = "bad result"  # NaN, infinity, a wrong type, a missing metric
 
 
+@copied("baseline", "settings", "assumed")
 @dataclass(frozen=True)
 class StudySpec:
     """Everything that decides what a study proposes, fixed when it is created and changed only by audited revisions."""
@@ -130,6 +132,7 @@ class StudySpec:
 _PLAIN = ("strategy", "seed", "replicates", "retries", "max_failures", "deterministic")
 
 
+@copied("params")
 @dataclass(frozen=True)
 class Proposal:
     """A trial to be enqueued, with what its proposer knew."""
@@ -172,6 +175,7 @@ class Outcome:
     verdict: Json = field(default_factory=dict)  # of the rule that stopped it (see stopping.jury)
 
 
+@copied("params", "metrics")
 @dataclass(frozen=True)
 class Trial:
     """A row of the record: one setting, and what came of it. Read-only."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import engine, incumbents
+from .canonical import alike
 from .errors import SpaceError, UserError
 from .ledger import baseline_trial
 from .outlook import derived
@@ -196,7 +197,7 @@ def _difference(t: Trial, made: Proposal | None) -> str | None:
             f"{t.strategy} version {t.version} proposed it, but {made.strategy} version {made.version} would now; "
             "replay with the version of Trimtab that the record names"
         )
-    if dict(t.params) != dict(made.params):
+    if not alike(t.params, made.params):
         return f"recorded {dict(t.params)}, derived again {dict(made.params)}"
     return None if t.seed == made.seed else f"recorded seed {t.seed}, derived again {made.seed}"
 

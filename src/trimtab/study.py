@@ -26,6 +26,7 @@ from .standing import Standings
 from .storage import Claim, Storage, open_storage
 from .strategies import Strategy
 from .units import seconds
+from .usage import amounts
 
 if TYPE_CHECKING:
     from .executors.slurm import Slurm
@@ -301,7 +302,7 @@ class Study(Audited):
         trials: int | None = None,
         time: float | str | None = None,
         workers: int = 1,
-        resources: Resources | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
         supervised: bool = False,
         executor: "str | Slurm" = "local",
         enough: "Enough | bool" = False,
@@ -324,7 +325,7 @@ class Study(Audited):
             raise SpecError(_closed(self.record))
         for notice in [] if quiet else self._book.shortcomings():
             sys.stderr.write(f"{self.name}: {notice}\n")
-        limits = resources or Resources()
+        limits = amounts(Resources, resources, "resources")
         if (jobs := arrays.asked(executor)) is not None:
             closed = arrays.run(self._book, objective, workers, limits, jobs, terms, wise, quiet)
         else:
@@ -333,7 +334,7 @@ class Study(Audited):
         if closed == "enough" and not quiet:
             sys.stderr.write(f"{self.name}: {self.outlook(wise).text()}\n")
 
-    def submit(self, objective: Any, *, resources: Resources | None = None) -> None:
+    def submit(self, objective: Any, *, resources: Resources | Mapping[str, Any] | None = None) -> None:
         """Say what the study runs and return: workers (`trimtab worker`) that allow the objective do the rest.
 
         objective: "file.py:function", "package.module:function" or a Command, which each worker has its own copy of; the
@@ -342,7 +343,7 @@ class Study(Audited):
         self._terms(None, None)
         if self.record.state is not StudyState.OPEN:
             raise SpecError(_closed(self.record))
-        runner.submit(self._book, objective, resources or Resources())
+        runner.submit(self._book, objective, amounts(Resources, resources, "resources"))
 
     def _terms(self, trials: int | None, limit: float | str | None) -> planning.Terms:
         if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
@@ -371,7 +372,7 @@ class Study(Audited):
         minimum_effect: float = 0.0,
         sequential: bool = False,
         workers: int = 1,
-        resources: Resources | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
         supervised: bool = False,
         executor: str = "local",
         quiet: bool = False,
@@ -394,7 +395,7 @@ class Study(Audited):
         ratio = getattr(said, "test_train_ratio", 0.0) if test_train_ratio is None else test_train_ratio
         pairs = getattr(said, "replicates", 20) if replicates is None else replicates
         asked = proof.Question(pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential)
-        how = (objective, workers, resources or Resources(), supervised, quiet, executor)
+        how = (objective, workers, amounts(Resources, resources, "resources"), supervised, quiet, executor)
         return proof.prove(self._book, asked, lambda: runner.staff(self._book, *how))
 
     def holdout(
@@ -439,7 +440,7 @@ class Study(Audited):
 
     def note(self, number: int, text: str) -> None:
         """Attach a note to a trial."""
-        self._revise("note", number=number, text=text)
+        self._revise("note", number=number, text=str(text))
 
     def _revise(self, kind: str, **what: Any) -> None:
         try:

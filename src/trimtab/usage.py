@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import SpecError, nearest
 from .units import seconds, size
@@ -124,6 +124,22 @@ def _numbers(name: str, given: object, known: Sequence[str] | None) -> dict[str,
         if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
             raise SpecError(f"resources {name}: {key}={v!r} must be a number of at least 0")
     return dict(given)
+
+
+Amounts = TypeVar("Amounts", Budget, Resources)
+
+
+def amounts(kind: type[Amounts], given: "Amounts | Mapping[str, Any] | None", word: str) -> Amounts:
+    """A Budget or Resources from itself, a mapping of its fields, or None. Raises SpecError."""
+    if isinstance(given, kind):
+        return given
+    if given is not None and not isinstance(given, Mapping):
+        raise SpecError(f"{word}={given!r} is not understood; write tt.{kind.__name__}(...) or a mapping of its fields")
+    known = [f.name for f in fields(kind)]
+    for key in given or {}:
+        if key not in known:
+            raise SpecError(f"{word}: {key!r} is not known{nearest(str(key), known)}")
+    return kind(**(given or {}))
 
 
 @dataclass(frozen=True)

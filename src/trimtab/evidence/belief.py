@@ -22,6 +22,7 @@ LEAST = 4  # settings below which there is no model
 MOST = 400  # settings on which the model is conditioned
 _FITTED = 256  # settings on which its hyperparameters are fitted
 _FAR = 3.0  # see `standard`
+_HUGE = 1e150  # larger losses count as this: squares of such differences overflow
 _PRIOR = gp.Prior(reach=1.0, spread=1.0, rate=0.0)  # much of what looks rough may be noise, or luck would be believed
 
 
@@ -41,7 +42,7 @@ class Belief:
     def of(space: Space, X: Array, y: Array, results: Array | None = None, exact: bool = False) -> "Belief | None":
         """The model of rows X with losses y; `exact` where equal settings give equal losses. None: too few results."""
         known = np.isfinite(y)
-        X, y = X[known], y[known]
+        X, y = X[known], np.clip(y[known], -_HUGE, _HUGE)
         if len(y) < LEAST or np.ptp(y) == 0:
             return None
         weights = np.ones(len(y)) if results is None else 1.0 / results[known]

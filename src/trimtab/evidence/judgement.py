@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..canonical import alike
 from ..errors import SpecError
 from ..goals import Constraint, Goal, Metrics
 from ..space import Params
@@ -57,7 +58,7 @@ def certify(
     alpha = (1 - LEVEL) * (1 - reserve) / (compared := compared * (1 + len(others)))
     found = _estimate(d, test_train_ratio, equivalence, alpha, sequential)
     checks = tuple(_check(c, _complete(pairs, metric), baseline_metrics) for c in constraints)
-    same = dict(baseline) == dict(tuned)
+    same = alike(baseline, tuned)
     gain = "not shown" if same else decided(found.interval, minimum_effect)
     return Evidence(
         metric,
@@ -108,7 +109,7 @@ def held_out(
     said = [f"{plural(rows, 'hold-out row')}; two trained models: another training of the same settings may differ"]
     if look > 1:
         said.append(f"look {look} at these rows: what was chosen after an earlier look is no longer unseen by them")
-    same = dict(baseline) == dict(tuned)
+    same = alike(baseline, tuned)
     everything = np.arange(rows)
     return Evidence(
         goal.metric,

@@ -195,7 +195,11 @@ def number(value: object) -> float | None:
         except OverflowError:
             return math.inf
     item = getattr(value, "item", None)
-    return number(item()) if getattr(value, "shape", None) == () and callable(item) else None
+    if getattr(value, "shape", None) != () or not callable(item):
+        return None
+    return (
+        math.nan if getattr(value, "mask", False) else number(item())
+    )  # what numpy masks has a value that means nothing
 
 
 def _finite(where: str, name: str, value: object) -> float:

@@ -1,0 +1,33 @@
+"""Mappings in values: a dataclass keeps its own and hands out copies, so that nobody can change the value."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+C = TypeVar("C", bound=type)
+
+
+def copied(*names: str) -> Callable[[C], C]:
+    """Of a dataclass, the fields of these names, mappings or None: each is read as a plain dict, to do with as one likes."""
+
+    def decorate(owner: C) -> C:
+        for name in names:
+            setattr(owner, name, _Copied(name))
+        return owner
+
+    return decorate
+
+
+class _Copied:
+    """A field that is copied in and out."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, of: object | None, owner: type | None = None) -> Any:
+        if of is None:
+            return self
+        kept: dict[str, Any] | None = of.__dict__[self._name]
+        return None if kept is None else kept.copy()
+
+    def __set__(self, of: object, value: Mapping[str, Any] | None) -> None:
+        of.__dict__[self._name] = None if value is None else dict(value)
