@@ -12,10 +12,13 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
 import trimtab as tt
+from trimtab.cli import cli
 from trimtab.errors import SpecError
-from trimtab.replay import replay
+from trimtab.records import Change
+from trimtab.replay import SHORTFALL, Replay, replay
 from trimtab.strategies import strategy
 
 SCRIPT = """
@@ -128,6 +131,39 @@ def test_on_another_machine_a_proposal_counts_when_the_strategy_finds_it_as_good
     assert replay(moved, events, plain, here="a", machines=["a"]).different.keys() == {19}
     far = [*trials[:-1], replace(last, params={"kind": "tree", "rate": 0.4, "depth": 12})]
     assert replay(far, events, plain, here="a", machines=["b"]).different.keys() == {19}
+
+
+WRONG = Replay(10, 8, (3,), {4: "x"}, verdicts=5, overturned={2: "y"}, looks=2, misjudged={9: "z"})
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (replace(WRONG, close=(), different={}, overturned={}, misjudged={}), [[8, 10, 0], [5, 5, 0], [2, 2, 0]]),
+        (WRONG, [[8, 10, 1], [4, 5, 1], [1, 2, 1]]),
+        (Replay(10, 10), [[10, 10, 0]]),
+    ],
+)
+def test_a_document_says_whatever_a_replay_found_wrong(space, tmp_path, monkeypatch, found, said):
+    monkeypatch.chdir(tmp_path)
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    study.storage.revise(study.record.id, Change("replay", body={"replay": found.to_json()}))
+    items = {i["id"]: i for i in json.loads(study.report("r.json").read_text())["items"]}
+    facts = [f for f in items["seeds"]["facts"] if f["label"].startswith("Replay")]
+    assert [f["value"] for f in facts] == said
+    assert sum(wrong for _, _, wrong in said) == found.wrong
+    assert (found.wrong == 0) == found.holds
+    close = f"1 more within {100 * SHORTFALL:g} % of the best acquisition"
+    assert (close in facts[0]["text"]) == bool(found.close)
+
+
+def test_the_command_line_counts_whatever_does_not_follow(space, tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/s.db"
+    tt.Study("s", space, minimize="loss", storage=url).storage.close()
+    monkeypatch.setattr(tt.Study, "replay", lambda _: replace(WRONG, different={}))
+    result = CliRunner().invoke(cli, ["replay", "s", "--storage", url])
+    assert result.exit_code == 1
+    assert "2 decisions on record do not follow" in result.stderr
 
 
 def test_a_strategy_object_that_is_not_known_here_is_a_difference_not_a_crash(space, objective):

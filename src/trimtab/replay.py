@@ -48,7 +48,12 @@ class Replay:
 
     @property
     def holds(self) -> bool:
-        return not self.different and not self.overturned and not self.misjudged
+        return not self.wrong
+
+    @property
+    def wrong(self) -> int:
+        """How many proposals, stops and ends of the search do not follow."""
+        return len(self.different) + len(self.overturned) + len(self.misjudged)
 
     def to_json(self) -> dict[str, Any]:
         return {

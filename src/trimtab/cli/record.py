@@ -87,12 +87,12 @@ def key(trust: str | None, name: str | None) -> None:
 @storage_flag
 def replay(name: str, as_json: bool) -> None:
     """Derive every proposal again from the record."""
-    from .. import console
+    from .. import console, words
 
     found = opened(name).replay()
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
     if not found.holds:
-        raise Ended(1, f"study {name!r}: {len(found.different)} proposals do not follow from the record")
+        raise Ended(1, f"study {name!r}: {words.plural(found.wrong, 'decision')} on record do not follow from it")
 
 
 @click.command()

@@ -55,9 +55,23 @@ def seeds(s: Snapshot) -> list[Part]:
     if not replays:
         return [*made, Missing("The proposals were not derived again (trimtab replay NAME).")]
     e = replays[-1]
-    r = e.body["replay"]
-    text = f"{r['exact']} of {plural(r['proposals'], 'proposal')} derived again exactly, {len(r['different'])} differ"
-    return [*made, Fact("Replay", text, (f"event:{e.position}",), [r["exact"], r["proposals"], len(r["different"])])]
+    return [*made, *_replayed(e.body["replay"], (f"event:{e.position}",))]
+
+
+def _replayed(r: Mapping[str, Any], at: tuple[str, ...]) -> list[Part]:
+    """What came of deriving proposals, stops and ends of the search again; the last two are left out where there are none."""
+    close, wrong = len(r["close"]), len(r["different"])
+    near = f", {close} more within 1 % of the best acquisition (another kind of machine)" if close else ""
+    text = f"{r['exact']} of {plural(r['proposals'], 'proposal')} derived again exactly{near}, {wrong} differ"
+    made: list[Part] = [Fact("Replay", text, at, [r["exact"], r["proposals"], wrong])]
+    for label, all_, unlike in (
+        ("Replay of stops", "verdicts", "overturned"),
+        ("Replay of ends of the search", "looks", "misjudged"),
+    ):
+        if n := r.get(all_, 0):
+            wrong = len(r.get(unlike, ()))
+            made.append(Fact(label, f"{n - wrong} of {n} derived again, {wrong} differ", at, [n - wrong, n, wrong]))
+    return made
 
 
 def reproduction(s: Snapshot) -> list[Part]:
