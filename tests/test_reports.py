@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab import incumbents, words
+from trimtab.dossier import evidence
+from trimtab.dossier.snapshot import Snapshot
 from trimtab.errors import SpecError, UserError
 from trimtab.evidence import certify
 from trimtab.explanation import Explanation
@@ -28,7 +30,7 @@ from trimtab.records import (
     StudyState,
     Trial,
 )  # fmt: skip
-from trimtab.reports import Plots, figures, render
+from trimtab.reports import Plots, figures, render, sections
 from trimtab.reports.facts import Facts
 from trimtab.reports.limits import limits
 from trimtab.reports.style import view
@@ -366,6 +368,18 @@ def test_a_best_on_the_edge_or_close_to_a_limit_is_told():
     assert "depth" not in said
     assert "fixed" not in said
     assert "Close to a limit (size <= 80)" in said
+
+
+def test_the_report_cuts_a_long_list_and_the_evidence_record_has_every_trial(monkeypatch):
+    record, trials = SHAPES["one"]
+    many = [replace(trials[0], number=n) for n in range(sections.MOST_ROWS + 5)]
+    created = Event(1, "create", None, 1e9, {"spec": record.spec.to_json()}, "h")
+    listed = evidence.trials(Snapshot(record, many, [], [created]))[-1]
+    assert (listed.title, len(listed.rows)) == ("Every trial", len(many))
+    monkeypatch.setattr(sections, "MOST_ROWS", 5)
+    text = document(*SHAPES["usual"])
+    assert len(re.findall(r"<td>search</td>", text)) == 1 + 5  # of the table of counts, and of the list
+    assert "The first 5 of 42" in Reader(text).text
 
 
 @pytest.mark.parametrize("change", [{"baseline": {"kind": None, "rate": 0.5, "fixed": 3}}, {"baseline": None}])

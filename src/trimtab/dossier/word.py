@@ -106,7 +106,10 @@ def _table(paper: Any, table: Table) -> None:
         paper.add_paragraph(table.title, style="Caption")
     _grid(paper, [tuple(table.head), *(tuple(cells) for cells, _ in table.rows[:MOST])], head=True)
     if len(table.rows) > MOST:
-        paper.add_paragraph(f"The first {MOST} of {len(table.rows)}; all of them are in the HTML.", style="Caption")
+        paper.add_paragraph(
+            f"The first {MOST} of {len(table.rows)}; all of them are in the evidence record (a report named .json).",
+            style="Caption",
+        )
 
 
 def _grid(

@@ -14,7 +14,7 @@ from .facts import Facts
 Rows = list[list[str]]
 Pairs = list[tuple[str, str]]
 MOST_ROWS = 1000
-"""Trials that the document lists one by one."""
+"""Trials that the report for those who tune shows one by one; the evidence record, which is part of it, has all."""
 
 
 def wish(goal: Goal) -> str:
@@ -193,7 +193,8 @@ def reconciliation(facts: Facts) -> str:
     return said + f"The study's row says {facts.study.count}: it does NOT fit."
 
 
-def trial_rows(facts: Facts) -> Rows:
+def trial_rows(facts: Facts, most: int | None = None) -> Rows:
+    """Every trial, or the first `most`."""
     metrics = facts.spec.metrics
     return [
         [
@@ -204,7 +205,7 @@ def trial_rows(facts: Facts) -> Rows:
             duration(t.cost.wall) if t.ended is not None else "",
             setting(t.params),
         ]
-        for t in facts.trials[:MOST_ROWS]
+        for t in facts.trials[:most]
     ]
 
 
