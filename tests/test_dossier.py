@@ -157,6 +157,9 @@ def test_a_revision_that_adds_a_parameter_leaves_the_document_about_the_same_set
     assert any("ran once in the search" in text for text in found)
     assert not any("is now trial" in text for text in found)
     assert [f["text"] for f in items["overrides"]["facts"]] == ["none on record"]
+    if (e := study.result()) is not None:
+        assert [f["value"] for f in items["optimism"]["facts"]] == [[e.worth.searched, e.means[1], e.optimism]]
+        assert "Search against fresh runs" in [f["label"] for f in items["benefit"]["facts"]]
 
 
 def test_an_edited_document_is_found_out(study, tmp_path):

@@ -1,8 +1,9 @@
 """Items 18 to 33: the data, and what the trials say. Each function gives the parts of one item."""
 
+import math
+
 import numpy as np
 
-from ..evidence import Evidence
 from ..records import Purpose
 from ..reports import influence, sections
 from ..reports import limits as automatic
@@ -128,9 +129,7 @@ def benefit(s: Snapshot) -> list[Part]:
         "Difference": [e.difference, *e.interval], "Means": list(e.means), "P(better)": e.p_better,
         "P(practically equivalent)": e.p_equivalent, "P(worse)": e.p_worse, "Pairs": [len(e.pairs), e.failed_pairs],
     }  # fmt: skip
-    made: list[Part] = [
-        Fact(label, text, at, figures.get(label)) for label, text in sections.evidence_pairs(s.facts, e)
-    ]
+    made: list[Part] = [Fact(label, text, at, figures.get(label)) for label, text in sections.evidence_pairs(e)]
     made += [Fact("Notice", text, at) for text in e.notices]
     if e.pairs:
         head = ["Pair", "Baseline", "Tuned", "Gain"]
@@ -151,19 +150,12 @@ def optimism(s: Snapshot) -> list[Part]:
     e = s.evidence
     if e is None:
         return [NO_EVIDENCE]
-    searched = _searched(s, e)
-    if searched is None or not e.pairs:
+    if math.isnan(e.optimism):
         return [Missing("The search has no value of the certified setting to compare with.")]
-    tuned = e.means[1]
-    away = (searched - tuned) if e.maximize else (tuned - searched)
+    searched, tuned, away = e.worth.searched, e.means[1], e.optimism
     verdict = f"the search flattered it by {number(away, 3)}" if away > 0 else "the search did not flatter it"
     text = f"{number(searched)} in the search, {number(tuned)} on fresh runs: {verdict}"
     return [Fact(e.metric, text, (*_said(s), f"trial:{e.tuned_trial}"), [searched, tuned, away])]
-
-
-def _searched(s: Snapshot, e: Evidence) -> float | None:
-    found = next((c for c in s.facts.candidates if c.params == e.tuned and e.metric in c.metrics), None)
-    return None if found is None else found.metrics[e.metric]
 
 
 def stability(s: Snapshot) -> list[Part]:

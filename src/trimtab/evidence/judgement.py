@@ -39,7 +39,6 @@ def certify(
     equivalence: float = 0.0,
     minimum_effect: float = 0.0,
     constraints: Sequence[Constraint] = (),
-    baseline_metrics: Metrics | None = None,
     compared: int = 1,
     sequential: bool = False,
     others: Sequence[Goal] = (),
@@ -48,16 +47,16 @@ def certify(
 
     test_train_ratio: n_test / n_train of the folds, 0 for independent seeds. equivalence: half-width of the zone of
     practical equivalence, in the metric's unit. minimum_effect: the gain that "proven" needs, in the metric's unit.
-    baseline_metrics: what relative constraints refer to; None: the baseline's run in the same pair. compared: settings
-    compared with the baseline; `others`: further goals, for which the interval is corrected too. sequential: pairs are
-    added until the answer satisfies. Raises SpecError for what is negative or not finite."""
+    constraints: relative ones refer to the baseline's run in the same pair. compared: settings compared with the
+    baseline; `others`: further goals, for which the interval is corrected too. sequential: pairs are added until the
+    answer satisfies. Raises SpecError for what is negative or not finite."""
     _checked(test_train_ratio=test_train_ratio, equivalence=equivalence, minimum_effect=minimum_effect)
     values = tuple((float(b[metric]), float(t[metric])) for b, t in _complete(pairs, metric))
     d = gains(values, maximize)
     reserve = 0.0 if test_train_ratio or sequential else RESERVE  # those two are wide by themselves
     alpha = (1 - LEVEL) * (1 - reserve) / (compared := compared * (1 + len(others)))
     found = _estimate(d, test_train_ratio, equivalence, alpha, sequential)
-    checks = tuple(_check(c, _complete(pairs, metric), baseline_metrics) for c in constraints)
+    checks = tuple(_check(c, _complete(pairs, metric)) for c in constraints)
     same = alike(baseline, tuned)
     gain = "not shown" if same else decided(found.interval, minimum_effect)
     return Evidence(
@@ -178,10 +177,10 @@ def _checked(**given: float) -> None:
             raise SpecError(f"{name}={v!r} must be a finite number of at least 0; give {said[name]}")
 
 
-def _check(c: Constraint, complete: Sequence[tuple[Metrics, Metrics]], reference: Metrics | None) -> ConstraintCheck:
+def _check(c: Constraint, complete: Sequence[tuple[Metrics, Metrics]]) -> ConstraintCheck:
     """The constraint over the pairs in which it can be judged; NaN where there is none."""
     means = [t[c.metric] for _, t in complete if _has(t, c.metric)]
-    excess = np.array([c.excess(t, b if reference is None else reference) for b, t in complete])
+    excess = np.array([c.excess(t, b) for b, t in complete])
     held = excess[~np.isnan(excess)] <= 0
     mean, share = (float(np.mean(v)) if len(v) else math.nan for v in (means, held))
     return ConstraintCheck(c.text, mean, share, len(held), intervals.share(int(held.sum()), len(held), 1 - LEVEL))

@@ -1,5 +1,6 @@
 """What the document says, as plain tables and sentences: rows in, text out. How it looks is the template's business."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -224,7 +225,7 @@ def first_line(text: str) -> str:
     return "no message" if not lines else lines[0] if len(lines[0]) <= 200 else lines[0][:199] + "…"
 
 
-def evidence_pairs(facts: Facts, e: Evidence) -> Pairs:
+def evidence_pairs(e: Evidence) -> Pairs:
     baseline, after = (number(v) for v in e.means)
     difference, low, high = estimate(e.difference, e.interval)
     said = [
@@ -238,10 +239,8 @@ def evidence_pairs(facts: Facts, e: Evidence) -> Pairs:
         ("P(worse)", percent(e.p_worse)),
         ("Pairs", f"{len(e.pairs)} complete, {e.failed_pairs} left out because a run failed"),
     ]
-    found = next((c for c in facts.candidates if c.params == e.tuned and e.metric in c.metrics), None)
-    if found and e.pairs:
-        gap = (found.metrics[e.metric] - e.means[1]) * (1 if e.maximize else -1)
-        text = f"{number(found.metrics[e.metric])} in the search, {after} in fresh runs; optimism {signed(gap)}"
+    if not math.isnan(e.optimism):
+        text = f"{number(e.worth.searched)} in the search, {after} in fresh runs; optimism {signed(e.optimism)}"
         said.append(("Search against fresh runs", text))
     return said
 
