@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from html import unescape
 from pathlib import Path
 
 import docx
+import numpy as np
 import pytest
 from document_checker import Page, checked, traced
 from hypothesis import given
 from hypothesis import strategies as st
 
 import trimtab as tt
+from trimtab.dossier.facts import Fact
 from trimtab.dossier.frameworks import names
 from trimtab.dossier.sketch import WIDTH, strip
 from trimtab.errors import SpecError
@@ -267,6 +270,11 @@ def test_the_same_document_for_word_has_the_boxes_and_the_figures(study):
     assert drawn[:3] == ["Gain in every pair", "Where the gain comes from", "How far each parameter may move"]
     assert any(cell.count("█") > 5 for cell in cells)
     assert study.verify("a.docx") == []
+
+
+def test_the_figures_behind_a_fact_are_plain_json():
+    made = Fact("spread", "3", ("event:1",), {"n": np.int64(3), "ends": (np.float64("nan"), -math.inf, 0.5)})
+    assert json.loads(json.dumps(made.to_json()["value"])) == {"n": 3, "ends": [None, None, 0.5]}
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.floats(0, 1))

@@ -1,11 +1,10 @@
 """What an item is made of: facts and tables, each with the records that it comes from; and the item itself."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..canonical import digest
+from ..canonical import digest, plain
 
 FILLED, PARTIAL, MISSING, NOT_APPLICABLE = "filled", "partial", "missing", "not applicable"
 
@@ -103,14 +102,3 @@ def status(parts: Sequence[Part], asked: int, answered: int) -> str:
     there = sum(isinstance(p, Fact | Table) for p in parts) + answered
     lacking = sum(isinstance(p, Missing) for p in parts) + asked - answered
     return MISSING if not there else PARTIAL if lacking else FILLED
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON: NaN and infinity are None."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return value

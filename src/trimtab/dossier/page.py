@@ -6,7 +6,7 @@ from typing import Any
 
 from ..reports import document, sections
 from ..words import moment, plural
-from .facts import Item
+from .facts import FILLED, MISSING, NOT_APPLICABLE, PARTIAL, Item
 from .frameworks import Framework
 from .record import items
 from .snapshot import Snapshot
@@ -43,5 +43,5 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
 
 
 def _statuses(found: Sequence[Item]) -> list[tuple[str, int]]:
-    order = ("filled", "partial", "missing", "not applicable")
+    order = (FILLED, PARTIAL, MISSING, NOT_APPLICABLE)
     return [(name, sum(i.status == name for i in found)) for name in order]

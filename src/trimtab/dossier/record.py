@@ -11,7 +11,7 @@ from ..canonical import digest
 from ..errors import SpecError, nearest
 from ..records import Event
 from . import control, design, evidence
-from .facts import Fact, Item, Missing, NotApplicable, Part, Table, status
+from .facts import NOT_APPLICABLE, Fact, Item, Missing, NotApplicable, Part, Table, status
 from .snapshot import Snapshot
 
 Builder = Callable[[Snapshot], list[Part]]
@@ -78,9 +78,6 @@ def _answers(card: Mapping[str, Any], entries: Sequence[Entry]) -> dict[str, dic
     return found
 
 
-NOT_APPLICABLE = "not applicable"
-
-
 def _item(e: Entry, parts: Sequence[Part], answers: Mapping[str, str]) -> Item:
     why_not = answers.get(NOT_APPLICABLE) or next((p.text for p in parts if isinstance(p, NotApplicable)), "")
     if why_not:
@@ -90,7 +87,7 @@ def _item(e: Entry, parts: Sequence[Part], answers: Mapping[str, str]) -> Item:
             e.id,
             e.title,
             e.group,
-            "not applicable",
+            NOT_APPLICABLE,
             [Fact("Not applicable", why_not, source)],
             why_not=why_not,
         )
