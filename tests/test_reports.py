@@ -298,8 +298,13 @@ def test_certify_trials_stay_out_of_the_figures_of_the_search():
     for name in ("history", "parallel", "slices", "importance", "pareto"):
         draw = getattr(figures, name)
         assert draw(record, trials).to_json() == draw(record, search).to_json()
-    shown = figures.timeline(record, trials)
-    assert "certify, done" in {trace.name for trace in shown.data}
+
+
+def test_the_timeline_hatches_the_runs_of_the_evidence_and_no_others():
+    record, trials = study(12, states=[State.DONE], certify=2)
+    trials[5:7] = [replace(trials[n], purpose=Purpose.SELECT) for n in (5, 6)]
+    shapes = {bars.name: bars.marker.pattern.shape for bars in figures.timeline(record, trials).data}
+    assert shapes == {"search, done": "", "select, done": "/", "certify, done": "/"}
 
 
 def test_statuses_differ_in_shape_and_in_colour():

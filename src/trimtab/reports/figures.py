@@ -1,6 +1,6 @@
 """One Plotly builder per figure, for notebooks and for the document alike: rows in, figure out.
 
-Each takes the study and all its trials. Certify trials belong to the evidence: only the timeline shows them.
+Each takes the study and all its trials. Select and certify trials belong to the evidence: only the timeline shows them.
 """
 
 import math
@@ -14,7 +14,7 @@ from ..errors import SpecError, nearest
 from ..evidence import Evidence
 from ..evidence import importance as shares
 from ..matrix import rows
-from ..records import State, StudyRecord, Trial
+from ..records import TOLD, State, StudyRecord, Trial
 from ..words import duration, number, percent, plural
 from .axes import axis, encoded, params_of, positions, ticks
 from .facts import Facts
@@ -219,7 +219,7 @@ def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # o
     for (purpose, state), group in groups.items():
         colour, hatch = STATES.get(state, (QUIET, ""))
         pattern = {
-            "shape": hatch or ("/" if purpose == "certify" else ""),
+            "shape": hatch or ("" if purpose in TOLD else "/"),
             "fgcolor": PAPER,
             "size": 6,
             "fillmode": "overlay",
