@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.errors import SpecError
-from trimtab.records import StudySpec
+from trimtab.records import Change, Outcome, Proposal, Purpose, State, StudySpec
 from trimtab.sources import MOST, Source
 from trimtab.strategies import Problem, Rows, strategy, transfer
 from trimtab.strategies import Source as Lesson
@@ -66,6 +66,35 @@ def test_a_source_that_teaches_nothing_is_an_error_before_the_study_exists(tmp_p
     with pytest.raises(SpecError, match=said):
         tt.Study("s", space, minimize=goal, storage=store, warm_start=warm_start)
     assert [r.name for r in tt.Study("earlier", storage=store).storage.studies()] == ["earlier"]
+
+
+@pytest.mark.parametrize("levels", [[1, 1, 3, 9, 1, 9], [9], [1, 3]])
+def test_a_study_with_a_fidelity_teaches_what_was_trained_to_the_top(levels):
+    fidelity = tt.Fidelity("epochs", 1, 9)
+    source = tt.Study("earlier", SPACE, minimize="loss", fidelity=fidelity, stopping=None, seed=1)
+    proposals = [
+        Proposal({"x": i / 10, "y": 0.1, "kind": "a"}, i, Purpose.IMPORT, fidelity=float(level))
+        for i, level in enumerate(levels)
+    ]
+    rows = [(p, Outcome(State.DONE, {"loss": float(i)})) for i, p in enumerate(proposals)]
+    source.storage.revise(source.record.id, Change("import", trials=rows))
+    full = [(float(i),) for i, level in enumerate(levels) if level == 9]
+    assert len(source.candidates()) == len(full)
+    if not full:
+        with pytest.raises(SpecError, match=f"none of its {len(levels)} finished trials was trained to epochs=9"):
+            tt.Study("later", SPACE, minimize="loss", warm_start=source)
+        return
+    assert list(tt.Study("later", SPACE, minimize="loss", warm_start=source).spec.sources[0].losses) == full
+
+
+def test_a_trial_of_before_a_revision_teaches_the_value_that_was_assumed_for_it():
+    source = tt.Study("earlier", SPACE, minimize="loss", seed=1)
+    source.run(lambda trial: loss(trial.params), trials=3, quiet=True)
+    wider = tt.Space({**SPACE.params, "opt": tt.Choice("sgd", "adam", default="adam")})
+    source.revise(space=wider, assume={"opt": "sgd"})
+    study = tt.Study("later", wider, minimize="loss", warm_start=source)
+    X, _ = study.spec.sources[0].rows(wider)
+    assert [p["opt"] for p in wider.decode(X)] == ["sgd"] * 3
 
 
 def test_results_find_their_place_in_another_space_or_are_left_out():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from .errors import SpecError, nearest
+from .incumbents import complete
 from .records import TOLD, State, StudyRecord, StudySpec, Trial
 from .sources import Source
 from .space import Params
@@ -45,14 +46,20 @@ def _source(storage: Storage, study: Any, spec: StudySpec) -> Source:
         raise SpecError(f"warm_start={study!r} is no study; give a tt.Study, a name, or a list of them")
     if not set(record.spec.space.params) & set(spec.space.params):
         raise SpecError(f"warm_start={record.name!r}: no parameter of its space is one of {list(spec.space.names)}")
-    return Source.of(record.name, record.uid, record.head, _lessons(record.name, trials, spec))
+    return Source.of(record.name, record.uid, record.head, _lessons(record.spec, trials, spec))
 
 
-def _lessons(name: str, trials: Sequence[Trial], spec: StudySpec) -> list[tuple[Params, tuple[float, ...]]]:
-    """Settings and losses of the finished trials that have all goals of `spec`."""
+def _lessons(earlier: StudySpec, trials: Sequence[Trial], spec: StudySpec) -> list[tuple[Params, tuple[float, ...]]]:
+    """Settings, in the earlier study's own space, and losses of the finished trials that have all goals of `spec` and were
+    trained to the top: what a short training came to is no result of a full one."""
     metrics = [goal.metric for goal in spec.goals]
     done = [t for t in trials if t.state is State.DONE and t.purpose in TOLD]
-    good = [t for t in done if all(metric in t.metrics for metric in metrics)]
+    full = [t for t in done if complete(earlier, t)]
+    good = [t for t in full if all(metric in t.metrics for metric in metrics)]
     if not good:
-        raise SpecError(f"warm_start={name!r}: none of its {len(done)} finished trials has {', '.join(metrics)}")
-    return [(t.params, tuple(goal.loss(t.metrics) for goal in spec.goals)) for t in good]
+        said, top = f"warm_start={earlier.name!r}: none of its {len(done)} finished trials", earlier.fidelity
+        if top is not None and not full:
+            raise SpecError(f"{said} was trained to {top.name}={top.high:g}: they say nothing of full trainings")
+        raise SpecError(f"{said} has {', '.join(metrics)}")
+    losses = [tuple(goal.loss(t.metrics) for goal in spec.goals) for t in good]
+    return [(t.complete(earlier.assumed, earlier.space), loss) for t, loss in zip(good, losses, strict=True)]
