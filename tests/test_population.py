@@ -214,6 +214,18 @@ def test_the_command_line_exports_a_schedule_and_trains_by_it(trained, tmp_path,
     assert Schedule.from_yaml(shown.output).stretches[0].trial == 0
 
 
+def test_an_interrupted_training_by_a_schedule_says_that_it_begins_anew(trained, tmp_path, monkeypatch):
+    """There is no study behind it, and so no queue to which a trial would be given back."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text(trained.schedule().to_yaml())
+    (tmp_path / "stopped.py").write_text("def train(trial):\n    raise KeyboardInterrupt\n")
+    words = ["train", "s.yaml", "stopped.py:train"]
+    monkeypatch.setattr(sys, "argv", ["trimtab", *words])
+    ran = CliRunner().invoke(cli, words)
+    assert ran.exit_code == 130
+    assert ran.stderr == f"trimtab: interrupted; nothing was recorded. Begin anew with: trimtab {' '.join(words)}\n"
+
+
 def test_lineage_and_schedule_are_drawn(trained):
     lineage, schedule = trained.plot.lineage(), trained.plot.schedule()
     names = [trace.name for trace in lineage.data]

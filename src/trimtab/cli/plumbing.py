@@ -72,17 +72,19 @@ def _verdict(error: Exception) -> tuple[int, str]:
     raise error
 
 
+ANEW = "nothing was recorded. Begin anew with"
+"""For `resumable`: what is run without a queue."""
+
+
 @contextmanager
-def resumable() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end with the way to go on."""
+def resumable(how: str = "running trials were given back to the queue. Go on with") -> Iterator[None]:
+    """Ctrl-C and SIGTERM end with the way to go on; `how` leads to the command."""
     try:
         yield
     except KeyboardInterrupt as stop:
         number = stop.args[0] if stop.args and isinstance(stop.args[0], int) else 2
         again = shlex.join(["trimtab", *(a for a in sys.argv[1:] if a != "--fresh")])
-        raise Ended(
-            128 + number, f"interrupted; running trials were given back to the queue. Go on with: {again}"
-        ) from None
+        raise Ended(128 + number, f"interrupted; {how}: {again}") from None
 
 
 # --------------------------------------------------------------------------------------------------------- the record

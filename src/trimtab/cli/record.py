@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .plumbing import Ended, file_of, json_option, opened, resumable, storage_flag, the_name
+from .plumbing import ANEW, Ended, file_of, json_option, opened, resumable, storage_flag, the_name
 
 if TYPE_CHECKING:
     from ..study import Study
@@ -111,7 +111,7 @@ def reproduce(
 
     study = opened(name)
     told = file_of(study, file)
-    with resumable():
+    with resumable(ANEW):
         found = study.reproduce(
             told.objective, numbers or None, tolerance=tolerance, principal=principal, workers=told.workers,
             resources=told.resources, supervised=True,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .plumbing import opened, resumable, storage_flag, the_name
+from .plumbing import ANEW, opened, resumable, storage_flag, the_name
 
 
 @click.command()
@@ -33,7 +33,7 @@ def train(file: str, objective: str, seed: int | None, folder: str | None) -> No
     from ..schedule import Schedule
 
     read = Schedule.from_yaml(Path(file).read_text(encoding="utf-8"))
-    with resumable():
+    with resumable(ANEW):
         metrics = read.train(objective, seed=seed, folder=folder)
     click.echo(console.document({"study": read.study, "recorded": dict(read.metrics), "metrics": dict(metrics)}))
 
