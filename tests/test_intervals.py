@@ -28,6 +28,11 @@ def test_an_always_valid_interval_holds_at_every_look_where_the_plain_one_does_n
     assert missed[1] / sims > 0.15
 
 
+def test_differences_whose_squares_are_zero_have_an_interval():
+    d = np.array([1e-200, 2e-200, 3e-200])
+    assert intervals.student(d, 0.0, 0.0, 0.05).interval == (d.mean(), d.mean())
+
+
 @given(several, st.floats(0, 1))
 def test_an_always_valid_interval_holds_that_of_a_single_look(d, ratio):
     low, high = intervals.always_valid(d, ratio, 0.05)

@@ -50,9 +50,9 @@ def student(d: Array, ratio: float, zone: float, alpha: float) -> Estimate:
     if J < 2:
         return Estimate(float(d[0]) if J else math.nan, EVERYTHING, math.nan, math.nan, math.nan)
     mean = float(d.mean())
-    if identical(d):
-        return Estimate(mean, (mean, mean), *certain(mean, zone))
     scale = math.sqrt(float(d.var(ddof=1)) * (1 / J + ratio))
+    if identical(d) or scale == 0.0:  # the squares of the tiniest differences are 0
+        return Estimate(mean, (mean, mean), *certain(mean, zone))
     half = float(stdtrit(J - 1, 1 - alpha / 2)) * scale
     better = float(stdtr(J - 1, (mean - zone) / scale))
     worse = float(stdtr(J - 1, (-zone - mean) / scale))
