@@ -49,6 +49,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "outlook": ("ledger", "records", "incumbents", "evidence", "standing", "strategies", "words", "errors"),
     "replay": ("canonical", "outlook", "ledger", "errors", "records", "stopping", "strategies", "engine", "incumbents"),
     "reports": (
+        "canonical",
         "ledger",
         "lineage",
         "matrix",

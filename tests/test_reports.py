@@ -402,6 +402,19 @@ def test_a_document_has_the_baseline_that_the_study_has(change):
     assert not any(t.name == "baseline" for t in figures.history(revised, trials).data)
 
 
+def test_settings_are_compared_with_their_types():
+    """1 and True are options of their own: what ran twice is the one, and the chosen one ran once."""
+    space = Space(k=Choice(1, True, default=1), x=Float(0, 1, default=0.5))
+    record, trials = study(3, states=[State.DONE], constraints=())
+    record = replace(record, spec=replace(record.spec, space=space, baseline=space.defaults()))
+    settings = [{"k": 1, "x": 0.5}, {"k": 1, "x": 0.5}, {"k": True, "x": 0.5}]
+    trials = [
+        replace(t, params=s, metrics={"loss": float(-n)}) for n, (t, s) in enumerate(zip(trials, settings, strict=True))
+    ]
+    assert Facts(record, trials).best.params["k"] is True
+    assert "ran once in the search" in " ".join(limits(Facts(record, trials), None))
+
+
 def test_what_is_inactive_lies_on_no_edge():
     """A parameter that a revision added under a condition has its assumed value in the setting of every older trial."""
     record, trials = study(40, states=[State.DONE], baseline=False)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..canonical import alike
 from ..records import Purpose
 from ..reports import influence, sections
 from ..reports import limits as automatic
@@ -212,7 +213,7 @@ def overrides(s: Snapshot) -> list[Part]:
         for t in wished
     ]
     e, best = s.evidence, s.facts.best
-    if e is not None and best is not None and best.complete(s.study.spec) != sections.tuned(s.facts, e):
+    if e is not None and best is not None and not alike(best.complete(s.study.spec), s.facts.today(e.tuned)):
         text = f"trial {e.tuned_trial} was certified; the best of the search is trial {best.number}"
         made.append(Fact("Not the best of the search", text, (*_said(s), f"trial:{best.number}")))
     return made or [Fact("Overrides", "none on record", (f"event:{s.study.position}",))]

@@ -2,6 +2,7 @@
 
 import math
 
+from ..canonical import alike
 from ..evidence import Evidence
 from ..evidence.certificate import FEW
 from ..records import COUNTED, State
@@ -29,7 +30,12 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
         said.append(f"Few pairs: the interval rests on {plural(len(e.pairs), 'pair')}.")
     best = facts.best
     known = [] if e is None else [e.tuned_trial, *(f.trial for f in e.finalists)]
-    if e is not None and best and best.number not in known and best.complete(facts.spec) != tuned(facts, e):
+    if (
+        e is not None
+        and best
+        and best.number not in known
+        and not alike(best.complete(facts.spec), facts.today(e.tuned))
+    ):
         said.append(f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {best.number}.")
     if e is not None and len(facts.spec.goals) > 1 and not e.goals:
         said.append(f"Several goals: the evidence speaks of {e.metric} alone.")
@@ -67,7 +73,7 @@ def _of_best(facts: Facts, params: Params | None) -> list[str]:
     said = []
     if edges := _on_edge(facts, params):
         said.append(f"On the edge of its range: {', '.join(edges)}. A wider range may hold something better.")
-    found = next((c for c in facts.candidates if c.complete(facts.spec) == params), None)
+    found = next((c for c in facts.candidates if alike(c.complete(facts.spec), params)), None)
     if found is None:
         return said
     if found.n == 1:

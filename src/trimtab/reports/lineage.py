@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..canonical import alike
 from ..lineage import ancestry, parent_of
 from ..records import Purpose, State, StudyRecord, Trial
 from ..space import Choice
@@ -66,7 +67,7 @@ def _placed(t: Trial) -> bool:
 
 def _copied(study: StudyRecord, known: Mapping[int, Trial], t: Trial) -> bool:
     parent = parent_of(t)
-    return parent is not None and params_of(study.spec, known[parent]) != params_of(study.spec, t)
+    return parent is not None and not alike(params_of(study.spec, known[parent]), params_of(study.spec, t))
 
 
 def _front(study: StudyRecord, known: Mapping[int, Trial], shown: Sequence[Trial]) -> tuple[Trial, ...]:
