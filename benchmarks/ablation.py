@@ -35,7 +35,7 @@ from robustness import Region
 
 from trimtab.numerics import gp as model
 from trimtab.numerics.warp import Warped
-from trimtab.strategies import Problem, Rows, cma, gp, strategy, surrogate
+from trimtab.strategies import Problem, Rows, cma, features, gp, strategy, surrogate
 
 RESULTS = Path(__file__).parent / "results"
 Patch = tuple[Any, str, Any]
@@ -103,6 +103,8 @@ GP: Variants = {
     "log-EI alone": ((gp, "_by_bound", lambda _: False),),
     "the bound alone": ((gp, "_by_bound", lambda _: True),),
     "a narrow bound (1)": ((gp, "_BETA", 1.0),),
+    "a model that is believed (doubt 1)": ((gp, "_DOUBT", 1.0),),
+    "options that are not counted": ((features, "_OPTIONS", 10**9),),
 }
 FAILURES: Variants = {
     "shipped": (),

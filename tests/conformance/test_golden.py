@@ -20,6 +20,7 @@ MIXED = {**FINITE, "rate": Float(1e-4, 1.0, log=True), "share": Float(0, 1, when
 SPACES = {
     "finite": Space(FINITE),
     "mixed": Space(MIXED).require("depth <= 8 or leaves >= 16"),
+    "alike": Space({f"edge{i}": Choice("none", "skip", "conv", "pool") for i in range(6)}),
     "priors": Space(
         depth=Int(1, 12, prior=3), kind=Choice("linear", "tree", prior=("tree", "low")), rate=Float(1e-4, 1.0, log=True)
     ),
@@ -32,6 +33,7 @@ CASES = [
     for seed in (1, 2)
     if (name, space) != ("grid", "mixed")
 ] + [("gp", space, constraints, 1) for space in ("mixed, 2 goals", "mixed, 3 goals") for constraints in (0, 1)]
+CASES += [("gp", "alike", constraints, 1) for constraints in (0, 1)]
 CASES += [("priorband", space, constraints, 1) for space in ("finite", "mixed", "priors") for constraints in (0, 1)]
 CASES += [(name, "population", 0, seed) for name in ("pbt", "pb2") for seed in (1, 5)]
 

@@ -109,6 +109,7 @@ def test_the_posterior_matches_dense_algebra(seed):
 TERMS = {
     "bound": lambda m, v: acquisition.lower_bound(m, v, 1.8),
     "improvement": lambda m, v: acquisition.log_improvement(m, v, -0.7),
+    "doubted improvement": lambda m, v: acquisition.log_improvement(m, v, -0.7, doubt=2.0),
     "below": lambda m, v: acquisition.log_below(m, v, -0.4),
     "rate": lambda m, v: acquisition.log_rate(m / 10, v, 0.5)._replace(
         by_mean=acquisition.log_rate(m / 10, v, 0.5)[1] / 10

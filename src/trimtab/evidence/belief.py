@@ -50,7 +50,7 @@ class Belief:
         features = Features.of(space)
         data = gp.Data(features.encode(X), z, weights, features.groups, exact, _PRIOR)
         part = data.take(spread(len(y), _FITTED))
-        theta = gp.fit(part, start(len(space), len(part)), iterations=60, tolerance=1e-4).x
+        theta = gp.fit(part, start(features.lengths, len(part)), iterations=60, tolerance=1e-4).x
         kept = data.take(leading(z, MOST))
         return Belief(space, features, kept, theta, gp.condition(kept, theta), centre, unit)
 

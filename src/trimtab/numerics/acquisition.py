@@ -70,9 +70,10 @@ def less(mean: Array, var: Array, weight: float) -> Scores:
     return Scores(-weight * mean, np.full_like(mean, -weight), np.zeros_like(var))
 
 
-def log_improvement(mean: Array, var: Array, best: float) -> Scores:
-    """Logarithm of the expected improvement on `best` (Ament et al. 2023), exact for every z."""
-    sd = np.sqrt(var)
+def log_improvement(mean: Array, var: Array, best: float, doubt: float = 1.0) -> Scores:
+    """Logarithm of the expected improvement on `best` (Ament et al. 2023), exact for every z. doubt: by what the standard
+    deviation is multiplied, for a model that is surer than it should be."""
+    sd = doubt * np.sqrt(var)
     z = (best - mean) / sd
     value, slope = log_h(z)
     return Scores(value + np.log(sd), -slope / sd, (1 - slope * z) / (2 * var))

@@ -101,7 +101,8 @@ def _pool(search: Search, incumbents: Array, rng: np.random.Generator) -> Array:
 
 def _diverse(search: Search, X: Array, values: Array) -> Ints:
     """Up to _STARTS rows, greedily by value + log(scaled distance to those already taken)."""
-    lengths = np.append(search.lengths, 1.0)  # a rung is the same for all
+    lengths = np.ones(search.features.lengths)  # of counts, too; a rung is the same for all
+    lengths[: len(search.lengths)] = search.lengths
     Z = search.features.encode(X) / lengths[search.features.groups]
     chosen = [0]
     near = ((Z - Z[0]) ** 2).sum(1)

@@ -2,8 +2,10 @@
 
 A numeric parameter or an ordered choice is one column (0.5 where inactive). An unordered choice is one-hot / sqrt 2
 with one lengthscale for all its columns, so that two different options are at squared distance 1 (first option where
-inactive). A model of several rungs of a fidelity sees the rung in one more column, the last. Notation: d parameters, N of
-them numeric, C feature columns: the N numeric ones first.
+inactive). Choices that offer the same three or more options, such as the operations on the edges of a network, have another
+group of columns in common: how many of them took each option. What an option does in one place it often does in the others.
+A model of several rungs of a fidelity sees the rung in one more column, the last. Notation: d parameters, N of them numeric,
+C feature columns: the N numeric ones first.
 """
 
 from dataclasses import dataclass
@@ -11,34 +13,68 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..space import Space
+from ..space import Choice, Space
 from . import Array
 
 Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _COORDINATE = float(np.sqrt(0.5))
+_COMMON = 2.0  # the weight of counts, chosen by measurement
+_OPTIONS = 3  # flags that are on or off have seldom much in common
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Where an unordered choice is: its column of the cube, its first feature column, how many options it has."""
+
+    column: int
+    first: int
+    options: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Choices with the same options, and the first of the feature columns that count these."""
+
+    first: int
+    members: tuple[Coded, ...]
 
 
 @dataclass(frozen=True)
 class Features:
-    """How rows (n, d) of the unit cube become features (n, C); `groups` (C,) is the parameter of each column."""
+    """How rows (n, d) of the unit cube become features (n, C); `groups` (C,) says which columns share a lengthscale: those
+    of the parameter of that number, and from d on counts and the rung."""
 
     numeric: Ints  # (N,) columns of the cube
-    choices: tuple[tuple[int, int, int], ...]  # (column of the cube, first feature column, options)
+    choices: tuple[Coded, ...]
+    counts: tuple[Counted, ...]
     groups: Ints
     rung: bool = False  # whether there is a column of the rung: from 0, the first one, to 1, the top
 
     @staticmethod
     def of(space: Space, rung: bool = False) -> "Features":
         numeric = np.flatnonzero(~space.unordered)
-        groups, choices = list(numeric), []
-        for column in np.flatnonzero(space.unordered):
-            options = int(space.cells[column])
-            choices.append((int(column), len(groups), options))
-            groups += [column] * options
-        groups += [np.intp(len(space))] * rung
-        return Features(numeric, tuple(choices), np.array(groups, dtype=np.intp), rung)
+        groups, choices = [*numeric.tolist()], []
+        offering: dict[str, list[Coded]] = {}
+        for column, parameter in enumerate(space.params.values()):
+            if isinstance(parameter, Choice) and space.unordered[column]:
+                coded = Coded(column, len(groups), int(space.cells[column]))
+                choices.append(coded)
+                offering.setdefault(repr(parameter.options), []).append(coded)
+                groups += [column] * coded.options
+        counts = []
+        for members in offering.values():
+            if len(members) > 1 and members[0].options >= _OPTIONS:
+                counts.append(Counted(len(groups), tuple(members)))
+                groups += [len(space) + len(counts) - 1] * members[0].options
+        groups += [len(space) + len(counts)] * rung
+        return Features(numeric, tuple(choices), tuple(counts), np.array(groups, dtype=np.intp), rung)
+
+    @property
+    def lengths(self) -> int:
+        """How many lengthscales there are."""
+        return int(self.groups.max()) + 1
 
     def encode(self, X: Array, rung: Array | None = None) -> Array:
         """Features of rows at a rung (n,), at the top unless said."""
@@ -46,9 +82,14 @@ class Features:
         values = X[:, self.numeric]
         F[:, : len(self.numeric)] = np.where(np.isnan(values), 0.5, values)
         rows = np.arange(len(X))
-        for column, first, options in self.choices:
-            level = np.where(np.isnan(X[:, column]), 0.0, X[:, column] * options).astype(np.intp)
-            F[rows, first + np.minimum(level, options - 1)] = _COORDINATE
+        for c in self.choices:
+            level = np.where(np.isnan(X[:, c.column]), 0.0, X[:, c.column] * c.options).astype(np.intp)
+            F[rows, c.first + np.minimum(level, c.options - 1)] = _COORDINATE
+        for counted in self.counts:
+            taken = [
+                ~np.isnan(X[:, c.column, None]) * F[:, c.first : c.first + c.options] for c in counted.members
+            ]  # an inactive one counts for nothing
+            F[:, counted.first : counted.first + taken[0].shape[1]] = _COMMON / np.sqrt(len(taken)) * sum(taken)
         if self.rung:
             F[:, -1] = 1.0 if rung is None else rung
         return F

@@ -30,6 +30,7 @@ from .surrogate import Surrogate, surrogate
 _BETA = 1.8
 _BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
 _DESIGN = 4
+_DOUBT = 2.0  # the model errs by about twice its standard deviation where it proposes, as measured
 _INCUMBENTS = 5  # points that the pool perturbs
 _EARLIER = "mean of earlier best"  # the acquisition of proposals among the best settings of earlier studies
 _TOP = 8  # best results among which the incumbent's mean is taken
@@ -42,7 +43,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "11"
+    version: str = "12"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
@@ -168,7 +169,8 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
         terms.append((goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)])))
     elif terms or known.cost is not None or not _by_bound(count):
         kind = "log-ei"
-        terms.append((goals[0], partial(log_improvement, best=_incumbent_mean(known, goals[0]))))
+        best = _incumbent_mean(known, goals[0])
+        terms.append((goals[0], partial(log_improvement, best=best, doubt=_DOUBT)))
     else:
         kind = "lcb"
         terms.append((goals[0], partial(lower_bound, beta=_BETA)))

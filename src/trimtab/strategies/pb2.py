@@ -39,7 +39,7 @@ class PB2:
     quantile: float = 0.25
     fixed: tuple[str, ...] = ()
     name: str = "pb2"
-    version: str = "2"
+    version: str = "3"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> Population:
