@@ -231,6 +231,23 @@ def test_fresh_archives_and_never_deletes(space, objective, url):
     assert [(str(r.state), r.count) for r in records] == [("archived", 2), ("open", 0)]
 
 
+def test_a_new_parameter_may_be_inactive_in_old_settings(url):
+    kind = tt.Choice("a", "b", default="a")
+    study = tt.Study("s", tt.Space(kind=kind), minimize="loss", storage=url, seed=1, replicates=3)
+    study.add([{"kind": "a"}, {"kind": "b"}], [2.0, 3.0])
+    wider = tt.Space(kind=kind, depth=tt.Int(1, 5, default=3, when={"kind": "b"}))
+    study.revise(space=wider, assume={"depth": 4})
+    assert study.spec.baseline == {"kind": "a"}
+    study.add([{"kind": "a"}, {"kind": "b", "depth": 4}, {"kind": "b", "depth": 5}], [4.0, 5.0, 6.0])
+    assert [(c.complete(study.spec), c.metrics["loss"], c.n) for c in study.candidates()] == [
+        ({"kind": "a"}, 3.0, 2),
+        ({"kind": "b", "depth": 4}, 4.0, 2),
+        ({"kind": "b", "depth": 5}, 6.0, 1),
+    ]
+    study.run(lambda trial: 1.0, trials=4, quiet=True)
+    assert study.replay().holds
+
+
 @pytest.mark.parametrize(
     "mistake",
     [

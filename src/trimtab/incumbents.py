@@ -68,7 +68,8 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
     groups: dict[str | int, list[int]] = {}
     for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
         if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
-            groups.setdefault(dumps(found.params[i]) if found.member[i] is None else i, []).append(i)
+            setting = completed(found.params[i], spec.assumed, spec.space)
+            groups.setdefault(dumps(setting) if found.member[i] is None else i, []).append(i)
     made, wanted = [], spec.metrics
     for first, *others in groups.values():
         mean = found.metrics[first]

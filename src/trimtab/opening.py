@@ -16,7 +16,7 @@ from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from .fidelity import Fidelity
 from .goals import Metrics, constraint, goals, listed
 from .matrix import suited
-from .records import Budget, Change, StudyRecord, StudySpec, StudyState
+from .records import Budget, Change, StudyRecord, StudySpec, StudyState, completed
 from .space import Params, Space
 from .storage import Storage
 from .strategies import Continuing, Strategy, names, strategy
@@ -191,7 +191,7 @@ def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = 
         changes["space"] = stored.space.revise(changes["space"], dict(assume or {}))
         assumed.update(fresh)
         if stored.baseline is not None and "baseline" not in changes:
-            changes["baseline"] = {**{k: v for k, v in assumed.items() if k not in stored.baseline}, **stored.baseline}
+            changes["baseline"] = completed(stored.baseline, assumed, changes["space"])
     return _checked(replace(stored, **changes, assumed=assumed))
 
 

@@ -243,11 +243,14 @@ class Trial:
 
 
 def completed(params: Params, assumed: Mapping[str, Value], space: Space) -> Params:
-    """Params in today's space (see Trial.complete)."""
+    """Params in today's space (see Trial.complete); what is inactive there is left out."""
     if not assumed:
         return params
-    merged = {**assumed, **params}
-    return {k: v for k, v in merged.items() if k in space.params}
+    merged = {k: v for k, v in {**assumed, **params}.items() if k in space.params}
+    if any(space.params[name].when for name in merged.keys() - params.keys()):
+        (active,) = space.decode(space.encode([merged]))
+        return {k: v for k, v in merged.items() if k in active}
+    return merged
 
 
 class StudyState(StrEnum):
