@@ -49,7 +49,8 @@ def log_density_of_one(mixture: Mixture, i: int, x: np.ndarray) -> float:
         else:
             share = 0.9 if here == there else 0.1 / (k - 1)
         total += np.log(max(k * share, 1e-300))
-        assert table.shape == (k, k)
+        assert table.shape == (k, k + 1)
+        assert not table[:, k].any()  # uniform where inactive
     return total
 
 

@@ -68,7 +68,7 @@ class Mixture:
     columns: Columns
     centres: Array  # (d, n + 1) NaN where uniform
     widths: Array  # (s, n + 1) standard deviations in the s smooth columns
-    tables: tuple[Array, ...]  # (k, k) for each coarse column: log density of the cell (row) around each cell (column)
+    tables: tuple[Array, ...]  # (k, k + 1) for each coarse column, see `_log_shares`
     weights: Array  # (n + 1,) sum 1
     coefficients: Array  # (p, n + 1)
 
@@ -145,10 +145,18 @@ def _normal(mu: Array, sd: Array) -> Array:
 
 def _ordered(k: int, x: Array) -> Array:
     """The table of an ordered column of k cells for kernels at x (n,): the bandwidth is that of the cells which occur."""
+    occurring = np.zeros(k + 1, dtype=bool)
+    occurring[_cells(k, _outside(x))] = True
+    return _ordered_around(k, occurring[:k].tobytes())
+
+
+@lru_cache(maxsize=256)
+def _ordered_around(k: int, occurring: bytes) -> Array:
+    """The table of an ordered column of k cells of which some occur (k booleans): often all of them, again and again."""
     centres = (np.arange(k) + 0.5) / k
-    occurring = np.unique(_cells(k, x[~np.isnan(x)]))
+    there = np.flatnonzero(np.frombuffer(occurring, dtype=bool))
     sd = np.ones(k)
-    sd[occurring] = bandwidths(centres[None, occurring])
+    sd[there] = bandwidths(centres[None, there])
     edges = ndtr((np.arange(k + 1)[:, None] / k - centres) / sd)
     return _log_shares(np.diff(edges, axis=0))
 
@@ -160,8 +168,11 @@ def _unordered(k: int) -> Array:
 
 
 def _log_shares(P: Array) -> Array:
-    """Log densities of cells from their masses (k, k) in each column."""
-    return np.asarray(np.log(np.maximum(len(P) * P / P.sum(axis=0), _TINY)))
+    """From the masses P (k, k) of the cells (rows) around each cell (columns) to their log densities (k, k + 1): the last
+    column is that of no cell, uniform."""
+    table = np.zeros((len(P), len(P) + 1))
+    table[:, :-1] = np.log(np.maximum(len(P) * P / P.sum(axis=0), _TINY))
+    return table
 
 
 def _cells(k: int, x: Array) -> Ints:
@@ -170,11 +181,8 @@ def _cells(k: int, x: Array) -> Ints:
 
 
 def _looked_up(table: Array, x: Array) -> Array:
-    """The column of a table (k, k) for the cell of each x (n,): (k, n), 0 where x is NaN."""
-    k = len(table)
-    padded = np.zeros((k, k + 1))
-    padded[:, :k] = table
-    return np.take(padded, _cells(k, _outside(x)), axis=1)
+    """The column of a table (k, k + 1) for the cell of each x (n,), the last one where x is NaN: (k, n)."""
+    return np.take(table, _cells(len(table), _outside(x)), axis=1)
 
 
 def _outside(x: Array) -> Array:

@@ -25,4 +25,4 @@ class Tally:
         return Tally((*levels, last))
 
     def __getitem__(self, key: bytes) -> int:
-        return sum(level[key] for level in self.levels)
+        return sum([level.get(key, 0) for level in self.levels])  # as a list: it is asked for every candidate

@@ -41,7 +41,7 @@ class Taken:
         for i, key in enumerate(self.space.keys(X)):
             if len(chosen) == n:
                 break
-            if self.counts[key] + counts[key] < self.limit:
+            if self.counts[key] + counts.get(key, 0) < self.limit:
                 counts[key] += 1
                 chosen.append(i)
         return chosen
