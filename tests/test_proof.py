@@ -181,3 +181,13 @@ def test_options_that_python_takes_for_equal_are_told_apart():
     assert (repr(found.baseline["leaf"]), repr(found.tuned["leaf"])) == ("1", "1.0")
     assert (found.decision, len(found.pairs)) == ("proven", 6)
     assert study.evidence(accuracy, replicates=6, quiet=True) == found
+
+
+def test_what_the_search_said_is_found_across_a_revision():
+    study = tt.Study("revised", tt.Space(x=tt.Float(0, 1, default=0.9)), minimize="loss", seed=2)
+    study.add({"x": 0.3}, 0.5)
+    study.revise(space=tt.Space(x=tt.Float(0, 1, default=0.9), k=tt.Int(1, 3, default=2)), assume={"k": 2})
+    study.add({"x": 0.3, "k": 2}, 0.7)
+    (again,) = [t.number for t in study.trials if t.params.get("k")]
+    found = study.evidence(lambda trial: trial.params["x"], tuned=again, replicates=2, quiet=True)
+    assert found.worth.searched == 0.6  # the mean of the two results of one setting

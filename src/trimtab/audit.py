@@ -16,6 +16,7 @@ from .replay import Replay, enoughs, replay, verdicts
 from .reproduce import Reproduction
 from .storage import Storage
 from .storage.revisions import user
+from .usage import amounts
 from .verify import findings
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Audited:
         tolerance: float = 0.0,
         principal: str = "",
         workers: int = 1,
-        resources: Resources | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
         supervised: bool = False,
     ) -> Reproduction:
         """Run trials again with their params and seeds, compare their metrics, and note the outcome as an event.
@@ -135,7 +136,7 @@ class Audited:
         rows = [ledger.trials[n] for n in sorted(ledger.trials)]
         best = incumbents.best(ledger.study.spec, incumbents.of(ledger))
         picked = chosen(rows, trials, None if best is None else best.trial)
-        ends = rerun(called, ledger.study.spec, picked, workers, resources or Resources(), supervised)
+        ends = rerun(called, ledger.study.spec, picked, workers, amounts(Resources, resources, "resources"), supervised)
         ran = self.storage.events(self._book.study, kinds={"run"})
         found = Reproduction(
             runs=tuple(compared(t, ends[t.number], tolerance) for t in picked),

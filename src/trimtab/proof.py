@@ -84,7 +84,7 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
         )
         sides = ((0, baseline), (tuned.number, params))
         found = judge([]) if alike(params, baseline) else _run(book, asked, sides, judge, staff)
-    found = replace(found, finalists=finalists, worth=_worth(book.refresh(), params, tuned, goal.metric))
+    found = replace(found, finalists=finalists, worth=_worth(book.refresh(), params, goal.metric))
     found = replace(found, notices=(*found.notices, *_beside(book.ledger, question, asked, sides)))
     if last(book) != found:
         book.storage.revise(book.study, Change("evidence", body={"evidence": found.to_json()}))
@@ -292,10 +292,10 @@ def _beside(ledger: Ledger, question: Question, asked: Question, sides: pairs.Si
 # ----------------------------------------------------------------------------------------------------------- worth
 
 
-def _worth(ledger: Ledger, params: Params, tuned: Trial, metric: str) -> Worth:
+def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
     """What the search had said of the tuned setting, what it took, and what random search would have found."""
     spec, every = ledger.study.spec, incumbents.of(ledger)
-    own = next((c for c in every if alike(c.params, tuned.params)), None)
+    own = next((c for c in every if alike(c.complete(spec), params)), None)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600
     if spec.goals[0].metric != metric or not searched:

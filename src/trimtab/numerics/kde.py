@@ -172,6 +172,7 @@ def _log_shares(P: Array) -> Array:
     column is that of no cell, uniform."""
     table = np.zeros((len(P), len(P) + 1))
     table[:, :-1] = np.log(np.maximum(len(P) * P / P.sum(axis=0), _TINY))
+    table.setflags(write=False)  # it is remembered
     return table
 
 

@@ -197,9 +197,8 @@ def number(value: object) -> float | None:
     item = getattr(value, "item", None)
     if getattr(value, "shape", None) != () or not callable(item):
         return None
-    return (
-        math.nan if getattr(value, "mask", False) else number(item())
-    )  # what numpy masks has a value that means nothing
+    masked = getattr(value, "mask", False)  # numpy keeps a value there, which means nothing
+    return math.nan if masked else number(item())
 
 
 def _finite(where: str, name: str, value: object) -> float:

@@ -86,9 +86,8 @@ class Features:
             level = np.where(np.isnan(X[:, c.column]), 0.0, X[:, c.column] * c.options).astype(np.intp)
             F[rows, c.first + np.minimum(level, c.options - 1)] = _COORDINATE
         for counted in self.counts:
-            taken = [
-                ~np.isnan(X[:, c.column, None]) * F[:, c.first : c.first + c.options] for c in counted.members
-            ]  # an inactive one counts for nothing
+            # An inactive one counts for nothing.
+            taken = [~np.isnan(X[:, c.column, None]) * F[:, c.first : c.first + c.options] for c in counted.members]
             F[:, counted.first : counted.first + taken[0].shape[1]] = _COMMON / np.sqrt(len(taken)) * sum(taken)
         if self.rung:
             F[:, -1] = 1.0 if rung is None else rung

@@ -30,7 +30,7 @@ from .surrogate import Surrogate, surrogate
 _BETA = 1.8
 _BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
 _DESIGN = 4
-_DOUBT = 2.0  # the model errs by about twice its standard deviation where it proposes, as measured
+_DOUBT = 2.0  # where improvement is expected, the model errs by twice its standard deviation: benchmarks/calibration.py
 _INCUMBENTS = 5  # points that the pool perturbs
 _EARLIER = "mean of earlier best"  # the acquisition of proposals among the best settings of earlier studies
 _TOP = 8  # best results among which the incumbent's mean is taken
