@@ -79,15 +79,13 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "objective": ("records", "errors", "space", "goals", "canonical"),
     "outcomes": ("objective", "executors", "records", "errors", "words"),
 }
-SURFACE = {"__init__", "allowed", "cli", "console", "demo", "studyfile"}
+SURFACE = {"__init__", "cli", "demo", "studyfile"}
 """The user's side: may import what is public below, and nothing below may import it."""
 EDGE = {
     "announcements",
-    "arrays",
     "audit",
     "book",
     "checkpoints",
-    "earlier",
     "documents",
     "holdout",
     "inputs",
@@ -104,6 +102,8 @@ EDGE = {
     "simulate",
     "study",
     "sharing",
+    "slurm",
+    "warmstart",
     "worker",
 }
 """Where IO, clocks and processes meet decisions: may import every room, and each other without cycles."""

@@ -3,7 +3,7 @@
 import pytest
 
 import trimtab as tt
-from trimtab import arrays
+from trimtab import slurm
 from trimtab.errors import SpecError
 from trimtab.executors.slurm import Slurm
 from trimtab.studyfile import read
@@ -57,7 +57,7 @@ def test_a_store_of_one_machine_is_refused(store, url):
 
 def test_a_password_in_the_url_is_refused():
     with pytest.raises(SpecError, match=r"put it in ~/\.pgpass"):
-        arrays._reachable("postgresql://ada:***@db/tuning")
+        slurm._reachable("postgresql://ada:***@db/tuning")
 
 
 FILE = """

@@ -11,7 +11,6 @@ from typing import Any, cast
 from . import engine
 from . import stopping as rules
 from .canonical import dumps
-from .earlier import Earlier, sources
 from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from .fidelity import Fidelity
 from .goals import Metrics, constraint, goals, listed
@@ -21,6 +20,7 @@ from .space import Params, Space
 from .storage import Storage
 from .strategies import Continuing, Strategy, names, strategy
 from .usage import amounts
+from .warmstart import Earlier, sources
 
 Names = str | Iterable[str]
 Stopping = str | rules.Rule | Mapping[str, Any] | Sequence[Any] | None

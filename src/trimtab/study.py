@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import arrays, engine, holdout, incumbents, opening, planning, proof, runner
+from . import engine, holdout, incumbents, opening, planning, proof, runner, slurm
 from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale
@@ -326,8 +326,8 @@ class Study(Audited):
         for notice in [] if quiet else self._book.shortcomings():
             sys.stderr.write(f"{self.name}: {notice}\n")
         limits = amounts(Resources, resources, "resources")
-        if (jobs := arrays.asked(executor)) is not None:
-            closed = arrays.run(self._book, objective, workers, limits, jobs, terms, wise, quiet)
+        if (jobs := slurm.asked(executor)) is not None:
+            closed = slurm.run(self._book, objective, workers, limits, jobs, terms, wise, quiet)
         else:
             with runner.staff(self._book, objective, workers, limits, supervised, quiet, str(executor)) as staff:
                 closed = runner.search(self._book, staff, terms, wise)

@@ -12,7 +12,7 @@ from cluster import Cluster
 from waiting import until
 
 import trimtab as tt
-from trimtab import arrays
+from trimtab import slurm
 from trimtab.errors import ObjectiveError, RunFailed, SpecError
 from trimtab.executors.slurm import LOGS, Slurm
 from trimtab.objective import Command
@@ -61,7 +61,7 @@ def here(cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_CONF", str(cluster.config))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(arrays, "COUNT", 0.5)
+    monkeypatch.setattr(slurm, "COUNT", 0.5)
     (tmp_path / "train.py").write_text(TRAIN)
     yield
     left = cluster.jobs()
@@ -97,8 +97,8 @@ def _program(url, *words):
     script = f"""
         import sys
         import trimtab as tt
-        from trimtab import arrays
-        arrays.COUNT = 0.5
+        from trimtab import slurm
+        slurm.COUNT = 0.5
         space = tt.Space(x=tt.Float(0, 1, default=0.5))
         study = tt.Study("s", space, minimize="loss", storage={url!r}, seed=1, strategy="random")
         study.run({", ".join(words)}, executor="slurm", quiet=True)

@@ -80,10 +80,10 @@ def run(
     quiet: bool,
 ) -> None:
     """Run the study in FILE (YAML), or continue it."""
-    from .. import console
-    from ..allowed import remember
     from ..study import Study
     from ..studyfile import read
+    from . import console
+    from .allowed import remember
 
     told = read(file)
     try:
@@ -114,10 +114,10 @@ def run(
 @storage_flag
 def list_(as_json: bool) -> None:
     """The studies in the store."""
-    from .. import console
     from ..records import StudyState
     from ..storage import open_storage
     from ..words import moment
+    from . import console
 
     records = open_storage(existing()).studies()
     if as_json:
@@ -137,7 +137,7 @@ def list_(as_json: bool) -> None:
 @storage_flag
 def show(name: str, as_json: bool) -> None:
     """A study: question, space, budget, counts, best."""
-    from .. import console
+    from . import console
 
     study = opened(name)
     if as_json:
@@ -152,7 +152,7 @@ def show(name: str, as_json: bool) -> None:
 @storage_flag
 def best(name: str, as_json: bool) -> None:
     """The best trial that meets the constraints."""
-    from .. import console
+    from . import console
 
     study = opened(name)
     trial = study.best
@@ -171,7 +171,7 @@ def best(name: str, as_json: bool) -> None:
 @storage_flag
 def trials(name: str, as_json: bool, to: str | None) -> None:
     """All trials of a study."""
-    from .. import console
+    from . import console
 
     if as_json and to:
         raise click.UsageError("--json and --csv exclude each other; choose one")
@@ -202,7 +202,7 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
 @storage_flag
 def evidence(name: str, replicates: int | None, file: str | None, executor: str, as_json: bool, quiet: bool) -> None:
     """Test tuned against baseline on fresh seeds."""
-    from .. import console
+    from . import console
 
     study = opened(name)
     told = file_of(study, file)
@@ -224,7 +224,7 @@ def evidence(name: str, replicates: int | None, file: str | None, executor: str,
 @storage_flag
 def holdout(name: str, trial: int | None, metric: str | None, file: str | None, as_json: bool) -> None:
     """Look at the rows kept apart; each look is on record."""
-    from .. import console
+    from . import console
 
     study = opened(name)
     found = study.holdout(file_of(study, file).objective, tuned=trial, metric=metric)

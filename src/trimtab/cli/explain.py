@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @storage_flag
 def explain(name: str, trial: int | None, as_json: bool) -> None:
     """What matters, what is safe to change, what to beware of."""
-    from .. import console
+    from . import console
 
     told = opened(name).explain()
     if trial is not None:
@@ -43,7 +43,8 @@ def _json(told: "Explanation") -> dict[str, object]:
 
 def _text(told: "Explanation") -> str:
     """One line a parameter, then the path from the baseline and the findings."""
-    from .. import console, words
+    from .. import words
+    from . import console
 
     shares, alone, safe = told.importance(), told.sobol(), {s.name: s for s in told.safe_ranges()}
     rows = []

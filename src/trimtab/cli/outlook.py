@@ -15,8 +15,8 @@ from .plumbing import json_option, opened, storage_flag, the_name
 @storage_flag
 def outlook(name: str, tolerance: float, worth: float | None, as_json: bool) -> None:
     """Whether more search is worth it: what may be left to gain, its noise and its cost."""
-    from .. import console
     from ..outlook import Enough
+    from . import console
 
     found = opened(name).outlook(Enough(tolerance=tolerance, worth=worth))
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())

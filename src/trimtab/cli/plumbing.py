@@ -134,8 +134,8 @@ def storage_option(file: "StudyFile") -> str:
 
 def file_of(study: "Study", given: str | None) -> "StudyFile":
     """The study file that this user allowed for the study. Raises UserError when none is known or it is another's."""
-    from ..allowed import files
     from ..studyfile import read
+    from .allowed import files
 
     path = given or files().get(study.record.uid)
     if path is None:

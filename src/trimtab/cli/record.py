@@ -28,7 +28,7 @@ def report(name: str, out: str, template: str, card: str | None, previous: str |
 
 def _card_of(study: "Study") -> str | None:
     """card.yaml beside the study file that this user ran the study from, if it is there."""
-    from ..allowed import files
+    from .allowed import files
 
     path = files().get(study.record.uid)
     card = None if path is None else os.path.join(os.path.dirname(path), "card.yaml")
@@ -87,7 +87,8 @@ def key(trust: str | None, name: str | None) -> None:
 @storage_flag
 def replay(name: str, as_json: bool) -> None:
     """Derive every proposal again from the record."""
-    from .. import console, words
+    from .. import words
+    from . import console
 
     found = opened(name).replay()
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
@@ -107,7 +108,7 @@ def reproduce(
     name: str, numbers: tuple[int, ...], tolerance: float, principal: str, file: str | None, as_json: bool
 ) -> None:
     """Run chosen trials again and compare their metrics."""
-    from .. import console
+    from . import console
 
     study = opened(name)
     told = file_of(study, file)

@@ -29,8 +29,8 @@ def schedule(name: str, number: int | None, out: str | None) -> None:
 @click.option("--folder", metavar="FOLDER", help="Where the model is saved; else nowhere.")
 def train(file: str, objective: str, seed: int | None, folder: str | None) -> None:
     """Train OBJECTIVE (train.py:objective) by the schedule in FILE; prints its metrics as JSON."""
-    from .. import console
     from ..schedule import Schedule
+    from . import console
 
     read = Schedule.from_yaml(Path(file).read_text(encoding="utf-8"))
     with resumable(ANEW):

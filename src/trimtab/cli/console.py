@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from . import words
-from .holdout import looks
-from .records import COUNTED, State, Trial
+from .. import words
+from ..holdout import looks
+from ..records import COUNTED, State, Trial
 
 if TYPE_CHECKING:
-    from .evidence import Evidence
-    from .study import Study
+    from ..evidence import Evidence
+    from ..study import Study
 
 Row = Sequence[str]
 
@@ -121,7 +121,7 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
 
 def best_of(study: "Study") -> Trial | None:
     """The best trial, or None while there is none."""
-    from .errors import SpecError
+    from ..errors import SpecError
 
     try:
         return study.best
