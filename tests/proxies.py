@@ -7,12 +7,14 @@ from contextlib import suppress
 
 class Proxy:
     """Carries bytes between clients and 127.0.0.1:`port`. `cut` ends all connections and refuses new ones until `mend`;
-    `lose_answer_to` lets the next message that holds these bytes through, and cuts the connection before its answer."""
+    `lose_answer_to` lets the next message that holds these bytes through, and cuts the connection before its answer; so many
+    clients as `recovering` says are told what a server says that has crashed and is not back yet."""
 
     def __init__(self, port):
         self.server = port
         self.lose_answer_to = b""
         self.lost = 0
+        self.recovering = 0
         self._pairs, self._open = [], True
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
@@ -26,6 +28,10 @@ class Proxy:
                 return
             if not self._open:
                 client.close()
+                continue
+            if self.recovering:
+                self.recovering -= 1
+                _not_yet(client)
                 continue
             try:
                 server = socket.create_connection(("127.0.0.1", self.server))
@@ -63,6 +69,21 @@ class Proxy:
     def close(self):
         self._socket.close()
         self.cut()
+
+
+def _not_yet(client):
+    """Refuse a connection in PostgreSQL's words and protocol: encryption first, then the start itself."""
+    while client.recv(4096)[4:8] in ((80877103).to_bytes(4), (80877104).to_bytes(4)):
+        client.sendall(b"N")
+    told = {
+        "S": "FATAL",
+        "C": "57P03",
+        "M": "the database system is not yet accepting connections",
+        "D": "Consistent recovery state has not been yet reached.",
+    }
+    fields = b"".join(key.encode() + text.encode() + b"\0" for key, text in told.items()) + b"\0"
+    client.sendall(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+    _end(client)
 
 
 def _end(s):

@@ -89,6 +89,14 @@ def test_a_database_that_is_not_there_is_an_error_at_once(monkeypatch):
         open_storage(pg.server().url("nowhere"))
 
 
+def test_a_server_that_recovers_from_a_crash_is_waited_for(proxied):
+    proxy, store = proxied
+    proxy.recovering = 2
+    again = Sql(store.url)
+    assert proxy.recovering == 0
+    again.close()
+
+
 def test_a_password_is_never_shown(url):
     store = Sql(url.replace("tests@", "tests:geheim@").replace("postgresql", "postgres"))
     assert "geheim" not in store.url

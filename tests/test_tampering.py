@@ -3,10 +3,12 @@
 import json
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import postgres
 import pytest
 
 import trimtab as tt
@@ -290,3 +292,33 @@ def test_an_archived_study_is_not_signed(tmp_path, monkeypatch):
     with pytest.raises(SpecError, match="sign a study before it is archived"):
         study.sign()
     assert not keys.folder().exists()
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_who_goes_on_working_while_a_record_is_verified_is_taken_for_nobody_who_changed_it(tmp_path, store):
+    where = f"sqlite:///{tmp_path}/s.db" if store == "sqlite" else postgres.of(str(tmp_path))
+    how = {"minimize": "loss", "strategy": "random", "storage": where, "budget": {"trials": 100_000}}
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1, default=0.5)), **how)
+    study.run(objective, trials=100, quiet=True)
+    over = threading.Event()
+
+    def annotate():
+        at_work = tt.Study("s", storage=where)
+        while not over.wait(0.005):
+            at_work.note(0, "seen")
+
+    def search():
+        at_work = tt.Study("s", storage=where)
+        while not over.is_set():
+            at_work.run(objective, trials=at_work.counts["done"] + 20, quiet=True)
+
+    others = [threading.Thread(target=annotate), threading.Thread(target=search)]
+    for thread in others:
+        thread.start()
+    try:
+        found = [study.verify() for _ in range(12)]
+    finally:
+        over.set()
+        for thread in others:
+            thread.join()
+    assert found == [[]] * 12

@@ -180,8 +180,10 @@ class Audited:
         witness = [*self.storage.witnessed(uid), *keys.signed(uid)]  # first: the record only grows after it
         try:
             snapshot = self.storage.trials(study)
-            events = self.storage.events(study)[: snapshot.study.position]
-            reports, actors = self.storage.reports(study), self.storage.actors(study)
+            count, position = snapshot.study.count, snapshot.study.position
+            events = self.storage.events(study)[:position]  # others may write on: what is judged is the snapshot
+            reports = [r for r in self.storage.reports(study) if r.number < count]
+            actors = {at: who for at, who in self.storage.actors(study).items() if at <= position}
         except Damaged as error:
             return [str(error)]
         found = findings(snapshot.study, snapshot.trials, reports, events, witness, actors)

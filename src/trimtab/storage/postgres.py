@@ -202,9 +202,8 @@ def _disconnected(error: BaseException) -> bool:
 
 def _starting(error: BaseException) -> bool:
     text = str(error)
-    return any(
-        word in text for word in ("starting up", "shutting down", "recovery mode", "too many clients", "reserved for")
-    )
+    words = "starting up", "shutting down", "recovery mode", "not yet accepting", "too many clients", "reserved for"
+    return any(word in text for word in words)
 
 
 def _repair(state: str | None, text: str, name: str) -> str:
