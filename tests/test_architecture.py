@@ -83,6 +83,7 @@ SURFACE = {"__init__", "cli", "demo", "studyfile"}
 """The user's side: may import what is public below, and nothing below may import it."""
 EDGE = {
     "announcements",
+    "answers",
     "audit",
     "book",
     "checkpoints",

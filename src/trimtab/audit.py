@@ -1,96 +1,25 @@
-"""The record's side of a study: what it holds, whether it is intact, whether it can be derived and run again, its document."""
+"""The auditor's side of a study: whether its record is intact, can be derived and run again, and its document."""
 
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import incumbents, keys, proof, seals
-from .book import Book
+from . import incumbents, keys, seals
+from .answers import Answers
 from .capture import environment, numerics
 from .errors import Damaged, SpecError
-from .evidence import Evidence
-from .records import Change, Resources, StudyRecord, StudySpec, StudyState, Trial
+from .records import Change, Resources, StudyState
 from .replay import Replay, enoughs, replay, verdicts
 from .reproduce import Reproduction
-from .storage import Storage
 from .storage.revisions import user
 from .usage import amounts
 from .verify import findings
 
-if TYPE_CHECKING:
-    from .outlook import Enough, Outlook
-    from .schedule import Schedule
 
-
-class Audited:
+class Audited(Answers):
     """What an auditor asks of a study. `Study` adds what its user does."""
-
-    storage: Storage
-    _book: Book
-
-    # ------------------------------------------------------------------------------------------------- what it holds
-
-    @property
-    def record(self) -> StudyRecord:
-        """The study's row, as it is now."""
-        return self._book.refresh().study
-
-    @property
-    def name(self) -> str:
-        return self._book.spec.name
-
-    @property
-    def spec(self) -> StudySpec:
-        return self.record.spec
-
-    @property
-    def trials(self) -> list[Trial]:
-        """All trials, whatever their purpose and state, by number."""
-        ledger = self._book.refresh()
-        return [ledger.trials[n] for n in sorted(ledger.trials)]
-
-    def checkpoint(self, number: int) -> Path:
-        """The directory in which trial `number` saved its state; of ended trials only those are kept that are
-        needed (see `checkpoints`)."""
-        return self._book.checkpoints.path(number)
-
-    def schedule(self, number: int | None = None) -> "Schedule":
-        """By which parameters, until when, trial `number` was trained: the best one unless said (see `schedule`)."""
-        from .schedule import Schedule
-
-        ledger = self._book.refresh()
-        if number is None:
-            number = proof.best(ledger, proof.standings_of(ledger)).number
-        return Schedule.of(ledger.study.spec, ledger.trials, number)
-
-    def outlook(self, enough: "Enough | None" = None) -> "Outlook":
-        """Whether more search is worth it, as of the last look that is due: what may be left to gain beside its noise and
-        its cost; `text()` is the advice. Raises SpecError for several goals."""
-        from .outlook import Enough, outlook
-
-        ledger, asked = self._book.refresh(), enough or Enough()
-        return outlook(ledger.study.spec, ledger.told[: asked.look(len(ledger.told))], asked)
-
-    def _enough(self, given: "Enough | bool") -> "Enough | None":
-        """What `run` was told of when there is enough. Raises SpecError."""
-        from .outlook import Enough, check
-
-        if given is False:
-            return None
-        check(self.spec)
-        if given is True:
-            return Enough()
-        if not isinstance(given, Enough):
-            raise SpecError(f"enough={given!r} is neither True nor an Enough; write trimtab.outlook.Enough(worth=...)")
-        return given
-
-    def result(self) -> Evidence | None:
-        """The last evidence on record."""
-        return proof.last(self._book)
-
-    # ----------------------------------------------------------------------------------------------- can it be trusted
 
     def replay(self) -> Replay:
         """Derive every proposal, and every stop by a rule, again from the record, and note the outcome as an event.

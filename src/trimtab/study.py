@@ -1,4 +1,4 @@
-"""`Study`: what a user meets. Opens or creates a study, proposes, runs, and answers questions about the record."""
+"""`Study`: what a user meets. Opens or creates a study, proposes, runs and revises it; what it answers is in `answers`."""
 
 import operator
 import sys
@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import engine, holdout, incumbents, opening, planning, proof, runner, slurm
+from . import engine, holdout, opening, planning, proof, runner, slurm
 from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale
@@ -22,7 +22,6 @@ from .outcomes import imported, told
 from .records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
 from .referee import Referee
 from .space import Params, Space
-from .standing import Standings
 from .storage import Claim, Storage, open_storage
 from .strategies import Strategy
 from .units import seconds
@@ -30,9 +29,7 @@ from .usage import amounts
 
 if TYPE_CHECKING:
     from .executors.slurm import Slurm
-    from .explanation import Explanation
     from .outlook import Enough
-    from .reports.plots import Plots
 
 Words = str | Sequence[str]
 
@@ -106,93 +103,11 @@ class Study(Audited):
         self._book = Book(self.storage, record.id, custom)
         self._book.inputs = Inputs(self.storage, record.id, data, on_change)
         self._asked: dict[int, Trial] = {}
-        self._standings: tuple[int, Standings | None] = (0, None)
         self._referee = Referee(self.storage, record.id, lambda: self._book.spec)
 
     def __repr__(self) -> str:
         r = self.record
         return f"<Study {r.name!r} ({r.state}): {r.count} trials, {self.storage.url}>"
-
-    # ------------------------------------------------------------------------------------------------- what it holds
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many search trials are in each state."""
-        ledger = self._book.refresh()
-        held = {State.QUEUED: len(ledger.queued()), State.RUNNING: len(ledger.running())}
-        return {str(s): held.get(s, ledger.counts[s]) for s in State}
-
-    @property
-    def strategy(self) -> Strategy[Any]:
-        """The strategy that proposes: the object that was given, or the one of that name."""
-        return self._book.strategy_of(self.spec)
-
-    @property
-    def baseline(self) -> Trial | None:
-        """The baseline's trial (number 0); None when the study has none or it has not been proposed yet."""
-        return self._book.refresh().baseline
-
-    def feasible(self, trial: Trial) -> bool | None:
-        """Whether a trial's metrics meet all constraints; None while a relative one cannot be judged."""
-        ledger = self._book.ledger
-        return incumbents.feasible(
-            ledger.study.spec, trial.metrics, incumbents.baseline_metrics(ledger.study.spec, ledger.baseline)
-        )
-
-    def candidates(self) -> list[incumbents.Candidate]:
-        """One entry per setting that finished: its first trial, mean metrics over replicates, and feasibility."""
-        return incumbents.of(self._book.refresh())
-
-    @property
-    def best(self) -> Trial:
-        """The trial of the best feasible setting, by what the data supports. Raises SpecError while there is none."""
-        return proof.best(self._book.refresh(), self.standings)
-
-    @property
-    def standings(self) -> Standings:
-        """All admissible settings, best first, with what the data supports of each."""
-        ledger = self._book.refresh()
-        position, made = self._standings
-        if position != ledger.study.position or made is None:
-            made = proof.standings_of(ledger)
-            self._standings = (ledger.study.position, made)
-        return made
-
-    def explain(self, goal: int = 0) -> "Explanation":
-        """What explains the results of one goal: importance, dependence, safe ranges, findings, why a trial was proposed."""
-        from .explanation import Explanation
-
-        ledger = self._book.refresh()
-        if not 0 <= goal < len(ledger.study.spec.goals):
-            raise SpecError(f"goal={goal!r}: the study has {len(ledger.study.spec.goals)} goals, numbered from 0")
-        return Explanation(ledger, goal)
-
-    @property
-    def pareto(self) -> list[Trial]:
-        """Trials of the settings that no other one beats in every goal, among those that meet the constraints."""
-        return [c.trial for c in incumbents.pareto(self.spec, self.candidates())]
-
-    @property
-    def notices(self) -> list[str]:
-        """What a reader of the results should know, and what the strategy will not take into account."""
-        spec, first, said = self.spec, self.baseline, self._book.shortcomings()
-        relative = [c.text for c in spec.constraints if c.relative]
-        if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
-            said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
-        return [*said, *([warning] if (warning := self.standings.warning) else [])]
-
-    def frame(self) -> Any:
-        """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
-        from .reports.tables import frame
-
-        return frame(self.trials)
-
-    @property
-    def plot(self) -> "Plots":
-        """Figures (Plotly) of the trials, of what explains them, and of populations: see `Plots`."""
-        from .reports.plots import Plots
-
-        return Plots(lambda: (self.record, self.trials))
 
     # ------------------------------------------------------------------------------------------------- ask and tell
 
@@ -358,6 +273,19 @@ class Study(Audited):
             raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
         until = None if duration is None else time.time() + duration
         return planning.Terms(trials, until, since=self.record.position)
+
+    def _enough(self, given: "Enough | bool") -> "Enough | None":
+        """What `run` was told of when there is enough. Raises SpecError."""
+        from .outlook import Enough, check
+
+        if given is False:
+            return None
+        check(self.spec)
+        if given is True:
+            return Enough()
+        if not isinstance(given, Enough):
+            raise SpecError(f"enough={given!r} is neither True nor an Enough; write trimtab.outlook.Enough(worth=...)")
+        return given
 
     def evidence(
         self,

@@ -1,0 +1,156 @@
+"""What a study says of its results: its trials, the best of them, what explains them, and whether more search is worth it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import incumbents, proof
+from .book import Book
+from .errors import SpecError
+from .evidence import Evidence
+from .records import State, StudyRecord, StudySpec, Trial
+from .standing import Standings
+from .storage import Storage
+from .strategies import Strategy
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
+    from .outlook import Enough, Outlook
+    from .reports.plots import Plots
+    from .schedule import Schedule
+
+
+class Answers:
+    """What may be asked of a study without adding to its record."""
+
+    storage: Storage
+    _book: Book
+    _standings: tuple[int, Standings | None] = (0, None)  # as of that event
+
+    # ------------------------------------------------------------------------------------------------- what it holds
+
+    @property
+    def record(self) -> StudyRecord:
+        """The study's row, as it is now."""
+        return self._book.refresh().study
+
+    @property
+    def name(self) -> str:
+        return self._book.spec.name
+
+    @property
+    def spec(self) -> StudySpec:
+        return self.record.spec
+
+    @property
+    def strategy(self) -> Strategy[Any]:
+        """The strategy that proposes: the object that was given, or the one of that name."""
+        return self._book.strategy_of(self.spec)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials, whatever their purpose and state, by number."""
+        ledger = self._book.refresh()
+        return [ledger.trials[n] for n in sorted(ledger.trials)]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many search trials are in each state."""
+        ledger = self._book.refresh()
+        held = {State.QUEUED: len(ledger.queued()), State.RUNNING: len(ledger.running())}
+        return {str(s): held.get(s, ledger.counts[s]) for s in State}
+
+    @property
+    def baseline(self) -> Trial | None:
+        """The baseline's trial (number 0); None when the study has none or it has not been proposed yet."""
+        return self._book.refresh().baseline
+
+    def checkpoint(self, number: int) -> Path:
+        """The directory in which trial `number` saved its state; of ended trials only those are kept that are
+        needed (see `checkpoints`)."""
+        return self._book.checkpoints.path(number)
+
+    def frame(self) -> Any:
+        """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
+        from .reports.tables import frame
+
+        return frame(self.trials)
+
+    @property
+    def plot(self) -> "Plots":
+        """Figures (Plotly) of the trials, of what explains them, and of populations: see `Plots`."""
+        from .reports.plots import Plots
+
+        return Plots(lambda: (self.record, self.trials))
+
+    # --------------------------------------------------------------------------------------------- which setting is best
+
+    def feasible(self, trial: Trial) -> bool | None:
+        """Whether a trial's metrics meet all constraints; None while a relative one cannot be judged."""
+        ledger = self._book.ledger
+        return incumbents.feasible(
+            ledger.study.spec, trial.metrics, incumbents.baseline_metrics(ledger.study.spec, ledger.baseline)
+        )
+
+    def candidates(self) -> list[incumbents.Candidate]:
+        """One entry per setting that finished: its first trial, mean metrics over replicates, and feasibility."""
+        return incumbents.of(self._book.refresh())
+
+    @property
+    def standings(self) -> Standings:
+        """All admissible settings, best first, with what the data supports of each."""
+        ledger = self._book.refresh()
+        position, made = self._standings
+        if position != ledger.study.position or made is None:
+            made = proof.standings_of(ledger)
+            self._standings = (ledger.study.position, made)
+        return made
+
+    @property
+    def best(self) -> Trial:
+        """The trial of the best feasible setting, by what the data supports. Raises SpecError while there is none."""
+        return proof.best(self._book.refresh(), self.standings)
+
+    @property
+    def pareto(self) -> list[Trial]:
+        """Trials of the settings that no other one beats in every goal, among those that meet the constraints."""
+        return [c.trial for c in incumbents.pareto(self.spec, self.candidates())]
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader of the results should know, and what the strategy will not take into account."""
+        spec, first, said = self.spec, self.baseline, self._book.shortcomings()
+        relative = [c.text for c in spec.constraints if c.relative]
+        if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
+            said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
+        return [*said, *([warning] if (warning := self.standings.warning) else [])]
+
+    def result(self) -> Evidence | None:
+        """The last evidence on record."""
+        return proof.last(self._book)
+
+    # ----------------------------------------------------------------------------------------- what the results mean
+
+    def explain(self, goal: int = 0) -> "Explanation":
+        """What explains the results of one goal: importance, dependence, safe ranges, findings, why a trial was proposed."""
+        from .explanation import Explanation
+
+        ledger = self._book.refresh()
+        if not 0 <= goal < len(ledger.study.spec.goals):
+            raise SpecError(f"goal={goal!r}: the study has {len(ledger.study.spec.goals)} goals, numbered from 0")
+        return Explanation(ledger, goal)
+
+    def outlook(self, enough: "Enough | None" = None) -> "Outlook":
+        """Whether more search is worth it, as of the last look that is due: what may be left to gain beside its noise and
+        its cost; `text()` is the advice. Raises SpecError for several goals."""
+        from .outlook import Enough, outlook
+
+        ledger, asked = self._book.refresh(), enough or Enough()
+        return outlook(ledger.study.spec, ledger.told[: asked.look(len(ledger.told))], asked)
+
+    def schedule(self, number: int | None = None) -> "Schedule":
+        """By which parameters, until when, trial `number` was trained: the best one unless said (see `schedule`)."""
+        from .schedule import Schedule
+
+        number = self.best.number if number is None else number
+        ledger = self._book.refresh()
+        return Schedule.of(ledger.study.spec, ledger.trials, number)
