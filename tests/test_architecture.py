@@ -92,6 +92,7 @@ EDGE = {
     "inputs",
     "keys",
     "clock",
+    "looks",
     "opening",
     "pairs",
     "peers",

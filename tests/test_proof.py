@@ -110,9 +110,10 @@ def test_every_goal_is_judged_and_corrected_for():
         }
 
     study.run(both, trials=8, quiet=True)
-    found = study.evidence(both, replicates=6, tuned=5, quiet=True)
     alone = study.evidence(both, replicates=6, tuned=5, metric="loss", quiet=True)
-    assert (found.compared, alone.compared) == (2, 1)
+    found = study.evidence(both, replicates=6, tuned=5, quiet=True)
+    assert (alone.compared, found.compared) == (1, 2)
+    assert study.evidence(both, replicates=6, tuned=5, metric="size", quiet=True).compared == 2  # it was looked at
     assert [g.metric for g in found.goals] == ["size"]
     assert found.interval[1] - found.interval[0] > alone.interval[1] - alone.interval[0]
 
@@ -191,3 +192,99 @@ def test_what_the_search_said_is_found_across_a_revision():
     (again,) = [t.number for t in study.trials if t.params.get("k")]
     found = study.evidence(lambda trial: trial.params["x"], tuned=again, replicates=2, quiet=True)
     assert found.worth.searched == 0.6  # the mean of the two results of one setting
+
+
+@pytest.fixture
+def seen():
+    """A study of which 20 pairs have been looked at."""
+    study = tt.Study("seen", SPACE, minimize="loss", seed=5)
+    study.run(noisy, trials=5, quiet=True)
+    return study, study.evidence(noisy, tuned=3, quiet=True)
+
+
+def test_pairs_that_ran_cannot_be_left_out(seen):
+    study, found = seen
+    fewer = study.evidence(noisy, replicates=7, tuned=3, quiet=True)
+    assert (fewer.pairs, fewer.interval) == (found.pairs, found.interval)
+    assert any("20 pairs had run already" in n for n in fewer.notices)
+
+
+def test_what_stopped_when_it_was_clear_is_no_single_look():
+    study = tt.Study("stopped", SPACE, minimize="loss", seed=5)
+    study.run(noisy, trials=5, quiet=True)
+    first = study.evidence(noisy, replicates=60, tuned=3, sequential=True, quiet=True)
+    plain = study.evidence(noisy, replicates=len(first.pairs), tuned=3, quiet=True)
+    assert plain.sequential
+    assert plain.interval == first.interval
+
+
+def test_pairs_that_were_planned_and_given_up_are_no_single_look():
+    study = tt.Study("given up", SPACE, minimize="loss", seed=5)
+    study.run(noisy, trials=5, quiet=True)
+
+    def interrupted(trial):
+        if trial.purpose == "certify" and trial.replicate == 8:
+            raise KeyboardInterrupt
+        return noisy(trial)
+
+    with pytest.raises(KeyboardInterrupt):
+        study.evidence(interrupted, replicates=20, tuned=3, quiet=True)
+    found = study.evidence(noisy, replicates=8, tuned=3, quiet=True)
+    assert found.sequential
+    assert any("more were planned" in n for n in found.notices)
+
+
+def test_the_same_setting_from_another_trial_is_another_comparison(seen):
+    study, _ = seen
+    again = study.enqueue(study.trials[3].params)
+    study.run(noisy, trials=6, quiet=True)
+    assert study.evidence(noisy, tuned=again.number, quiet=True).compared == 2
+
+
+def test_a_smaller_ratio_than_before_is_told(seen):
+    study, _ = seen
+    study.evidence(noisy, tuned=3, test_train_ratio=0.25, quiet=True)
+    found = study.evidence(noisy, tuned=3, quiet=True)
+    assert "test_train_ratio was said to be 0.25, and is 0 here" in found.notices
+
+
+def test_a_smaller_ratio_than_the_objectives_own_is_told():
+    def folded(trial):
+        return noisy(trial)
+
+    folded.test_train_ratio = 0.25
+    study = tt.Study("own", SPACE, minimize="loss", seed=5)
+    study.run(folded, trials=4, quiet=True)
+    assert study.evidence(folded, replicates=5, quiet=True).notices == ()
+    found = study.evidence(folded, replicates=5, test_train_ratio=0, quiet=True)
+    assert "test_train_ratio was said to be 0.25, and is 0 here" in found.notices
+
+
+def test_another_baseline_than_the_searchs_is_told_and_counts(seen):
+    study, _ = seen
+    study.revise(baseline={"x": 1.0, "y": 0.0})
+    found = study.evidence(noisy, tuned=3, quiet=True)
+    assert found.compared == 2
+    assert any("the baseline was changed" in n for n in found.notices)
+
+
+def test_other_code_than_the_searchs_is_told(seen):
+    study, found = seen
+    assert not any("other code" in n for n in found.notices)
+    flattering = study.evidence(lambda t: truth(t.params) - (t.parent == 4), tuned=4, quiet=True)
+    assert any("other code" in n for n in flattering.notices)
+
+
+def test_a_setting_whose_runs_fail_is_not_proven():
+    def fragile(trial):
+        if trial.purpose == "certify" and trial.parent == 3 and trial.replicate % 2:
+            raise ValueError("it diverged")
+        return truth(trial.params) + random.Random(trial.seed).gauss(0, 0.001) * trial.params["x"]
+
+    study = tt.Study("fragile", SPACE, minimize="loss", seed=5)
+    study.run(fragile, trials=5, quiet=True)
+    study.revise(baseline=study.trials[max(range(5), key=lambda n: study.trials[n].metrics["loss"])].params)
+    found = study.evidence(fragile, tuned=3, quiet=True)
+    assert found.interval[0] > 0
+    assert (found.decision, found.failed_pairs) == ("not shown", 10)
+    assert any("fails more often than the baseline" in n for n in found.notices)

@@ -18,17 +18,18 @@ from numpy.typing import NDArray
 
 from . import incumbents, pairs, runner
 from .book import Book
-from .canonical import alike, dumps
+from .canonical import alike
 from .errors import SpecError
 from .evidence import Evidence, Finalist, Worth, certify
 from .evidence.race import ENOUGH, Entrants, race
 from .evidence.worth import equal_trials, over_random
 from .goals import Constraint, Goal, Metrics
 from .ledger import Ledger
+from .looks import Seen, others_since
 from .records import OPEN, Change, Purpose, State, Trial
 from .space import Params
 from .standing import Standings, believed, standings
-from .words import number
+from .words import number, plural
 
 POOL = 50  # settings that may enter a race when others break a limit
 STEP = 5  # pairs between two looks of a sequential certificate
@@ -50,6 +51,7 @@ class Question:
     equivalence: float = 0.0
     minimum_effect: float = 0.0
     sequential: bool = False
+    said_ratio: float | None = None  # what the objective itself says of its test_train_ratio
 
     def __post_init__(self) -> None:
         for name, value, least in (("replicates", self.replicates, 2), ("finalists", self.finalists, 1)):
@@ -76,16 +78,15 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
         finalists = _finalists(book, question, made, staff)
         tuned = ledger.trials[finalists[0].trial] if finalists else first
         baseline, params = pairs.contestants(spec, tuned)
-        asked, earlier = question, _earlier(book, baseline, goal.metric)
-        if any(alike(e.tuned, params) and _total(e) < question.replicates for e in earlier):
-            asked = replace(question, sequential=True)
-        judge = _judge(
-            asked, goal, others, spec.constraints, baseline, params, tuned.number, _compared(earlier, params)
-        )
         sides = ((0, baseline), (tuned.number, params))
+        seen = Seen.of(book, sides, [goal.metric, *(g.metric for g in others)])
+        asked = replace(question, replicates=max(question.replicates, seen.ended))
+        if seen.grown(asked.replicates):
+            asked = replace(asked, sequential=True)
+        judge = _judge(asked, goal, others, spec.constraints, baseline, params, tuned.number, seen.compared)
         found = judge([]) if alike(params, baseline) else _run(book, asked, sides, judge, staff)
     found = replace(found, finalists=finalists, worth=_worth(book.refresh(), params, goal.metric))
-    found = replace(found, notices=(*found.notices, *_beside(book.ledger, question, asked, sides)))
+    found = replace(found, notices=(*found.notices, *_beside(book, question, asked, sides, seen)))
     if last(book) != found:
         book.storage.revise(book.study, Change("evidence", body={"evidence": found.to_json()}))
     return found
@@ -258,27 +259,15 @@ def _run(
     return found
 
 
-def _earlier(book: Book, baseline: Params, metric: str) -> list[Evidence]:
-    """What was certified before against this baseline, on this metric."""
-    bodies = [e.body["evidence"] for e in book.storage.events(book.study, kinds={"evidence"})]
-    made = [Evidence.from_json(b) for b in bodies if b["metric"] == metric]
-    return [e for e in made if dict(e.baseline) == dict(baseline)]
-
-
-def _total(e: Evidence) -> int:
-    return len(e.pairs) + e.failed_pairs
-
-
-def _compared(earlier: Sequence[Evidence], params: Params) -> int:
-    """How many settings have been compared with the baseline, this one included."""
-    return len({dumps(dict(setting)) for setting in (params, *(e.tuned for e in earlier))})
-
-
-def _beside(ledger: Ledger, question: Question, asked: Question, sides: pairs.Sides) -> list[str]:
+def _beside(book: Book, question: Question, asked: Question, sides: pairs.Sides, seen: Seen) -> list[str]:
     """What changed between the design on record and the question, and why an interval is wider than a single look's."""
-    said = []
+    said, ledger = [], book.ledger
     if asked.sequential and not question.sequential:
-        said.append("an earlier look had fewer pairs: the interval is one that holds however often one looks")
+        said.append(
+            "an earlier look had fewer pairs, or more were planned: the interval is one that holds however often one looks"
+        )
+    if asked.replicates > question.replicates:
+        said.append(f"{plural(asked.replicates, 'pair')} had run already, and all of them count")
     have = pairs.found(ledger, Purpose.CERTIFY, sides)
     designs = [t.why for _, t in sorted(have.items()) if t.why]
     before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0
@@ -286,7 +275,11 @@ def _beside(ledger: Ledger, question: Question, asked: Question, sides: pairs.Si
         said.append(
             f"minimum_effect was fixed as {number(before)} before the runs and is {number(question.minimum_effect)} now"
         )
-    return said
+    ratio = max(seen.ratio or 0.0, question.said_ratio or 0.0)
+    if ratio > question.test_train_ratio:
+        given = number(question.test_train_ratio, 3)
+        said.append(f"test_train_ratio was said to be {number(ratio, 3)}, and is {given} here")
+    return [*said, *others_since(book, sides, have)]
 
 
 # ----------------------------------------------------------------------------------------------------------- worth

@@ -320,9 +320,10 @@ class Study(Audited):
         from .objective import found
 
         said = objective if None not in (test_train_ratio, replicates) else found(objective)
-        ratio = getattr(said, "test_train_ratio", 0.0) if test_train_ratio is None else test_train_ratio
+        own = getattr(said, "test_train_ratio", None)
+        ratio = own or 0.0 if test_train_ratio is None else test_train_ratio
         pairs = getattr(said, "replicates", 20) if replicates is None else replicates
-        asked = proof.Question(pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential)
+        asked = proof.Question(pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential, own)
         how = (objective, workers, amounts(Resources, resources, "resources"), supervised, quiet, executor)
         return proof.prove(self._book, asked, lambda: runner.staff(self._book, *how))
 

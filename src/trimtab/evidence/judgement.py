@@ -47,18 +47,19 @@ def certify(
 
     test_train_ratio: n_test / n_train of the folds, 0 for independent seeds. equivalence: half-width of the zone of
     practical equivalence, in the metric's unit. minimum_effect: the gain that "proven" needs, in the metric's unit.
-    constraints: relative ones refer to the baseline's run in the same pair. compared: settings compared with the
-    baseline; `others`: further goals, for which the interval is corrected too. sequential: pairs are added until the
+    constraints: relative ones refer to the baseline's run in the same pair. compared: comparisons that share the 95 %,
+    this one and those of `others`, further goals over the same pairs, included. sequential: pairs are added until the
     answer satisfies. Raises SpecError for what is negative or not finite."""
     _checked(test_train_ratio=test_train_ratio, equivalence=equivalence, minimum_effect=minimum_effect)
     values = tuple((float(b[metric]), float(t[metric])) for b, t in _complete(pairs, metric))
     d = gains(values, maximize)
     reserve = 0.0 if test_train_ratio or sequential else RESERVE  # those two are wide by themselves
-    alpha = (1 - LEVEL) * (1 - reserve) / (compared := compared * (1 + len(others)))
+    alpha = (1 - LEVEL) * (1 - reserve) / (compared := max(compared, 1 + len(others)))
     found = _estimate(d, test_train_ratio, equivalence, alpha, sequential)
     checks = tuple(_check(c, _complete(pairs, metric)) for c in constraints)
     same = alike(baseline, tuned)
-    gain = "not shown" if same else decided(found.interval, minimum_effect)
+    fails = _fails(pairs, metric)
+    gain = "not shown" if same else reliable(decided(found.interval, minimum_effect), fails)
     return Evidence(
         metric,
         maximize,
@@ -82,8 +83,8 @@ def certify(
         compared=compared,
         sequential=sequential,
         reserve=reserve,
-        more=0 if gain == "proven" else _more(d, test_train_ratio, minimum_effect, alpha),
-        detectable=intervals.detectable(d, test_train_ratio, alpha),
+        more=0 if gain == "proven" else None if fails else _more(d, test_train_ratio, minimum_effect, alpha),
+        detectable=math.nan if fails else intervals.detectable(d, test_train_ratio, alpha),
         goals=tuple(_compare(g, pairs, test_train_ratio, alpha, sequential) for g in others),
     )
 
@@ -143,6 +144,23 @@ def within(gain: str, checks: Sequence[ConstraintCheck]) -> str:
     return "infeasible" if gain == "proven" and not all(c.kept for c in checks) else gain
 
 
+def reliable(gain: str, fails: bool) -> str:
+    """The decision on a gain among runs that ended: none of a setting whose runs fail is proven."""
+    return "not shown" if gain == "proven" and fails else gain
+
+
+def _fails(pairs: Sequence[Pair], metric: str) -> bool:
+    """Whether the tuned setting failed in more than 5 % of the pairs, and more often than the baseline."""
+    baseline, tuned = _failures(pairs, metric)
+    return tuned > baseline and tuned > (1 - LEVEL) * len(pairs)
+
+
+def _failures(pairs: Sequence[Pair], metric: str) -> tuple[int, int]:
+    """In how many pairs the baseline and the tuned setting have no value."""
+    baseline, tuned = (sum(not _has(p[side] or {}, metric) for p in pairs) for side in (0, 1))
+    return baseline, tuned
+
+
 def _more(d: Array, ratio: float, effect: float, alpha: float) -> int | None:
     """How many pairs beyond those of d would probably settle it; None: no number would."""
     needed = intervals.pairs_needed(d, ratio, effect, alpha)
@@ -153,7 +171,8 @@ def _compare(goal: Goal, pairs: Sequence[Pair], ratio: float, alpha: float, sequ
     both = [(b[goal.metric], t[goal.metric]) for b, t in _complete(pairs, goal.metric)]
     d = gains(both, goal.maximize)
     found = _estimate(d, ratio, 0.0, alpha, sequential)
-    return Comparison(goal.metric, goal.maximize, found.mean, found.interval, decided(found.interval))
+    gain = reliable(decided(found.interval), _fails(pairs, goal.metric))
+    return Comparison(goal.metric, goal.maximize, found.mean, found.interval, gain)
 
 
 def _estimate(d: Array, ratio: float, zone: float, alpha: float, sequential: bool) -> intervals.Estimate:
@@ -198,11 +217,13 @@ def _notices(
     if same:
         said.append("the tuned setting is the baseline itself: there is no gain to show")
     if len(pairs) > J:
-        by = [sum(not (m is not None and _has(m, metric)) for m in side) for side in zip(*pairs, strict=True)]
+        by = _failures(pairs, metric)
         said.append(
             f"{len(pairs) - J} of {plural(len(pairs), 'pair')} left out because a run failed "
             f"(baseline {by[0]}, tuned {by[1]}): the difference speaks only of runs that ended"
         )
+    if _fails(pairs, metric):
+        said.append("the tuned setting fails more often than the baseline: a gain among runs that ended is no proof")
     if J < 2:
         said.append(f"{plural(J, 'complete pair')}: an interval needs at least 2")
     elif J < FEW:
