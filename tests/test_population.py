@@ -137,6 +137,31 @@ def test_the_budget_says_how_many_members_there_are():
     assert len(study.trials) == 30
 
 
+def test_members_that_a_raised_budget_adds_copy_nobody_whose_checkpoint_has_gone(tmp_path):
+    """The first ones had arrived at the top, and nobody needed what they had saved on the way."""
+    for trials in (36, 72):
+        study = population(f"sqlite:///{tmp_path}/t.db", PBT(intervals=6), budget=tt.Budget(trials=trials))
+        study.run(objective(), quiet=True)
+    assert study.counts["done"] == len(study.trials) == 66
+    assert study.counts["failed"] == 0
+    later = [t for t in study.trials if t.number >= 30]
+    assert any("copies" in t.why for t in later)
+    assert all(t.parent is None or t.parent >= 30 for t in later)
+    assert held(study) == [str(study.best.number)]
+    assert study.replay().exact == 66
+
+
+def test_a_smaller_budget_has_fewer_members_and_the_others_may_still_be_copied(tmp_path):
+    url = f"sqlite:///{tmp_path}/t.db"
+    wide = population(url, PBT(intervals=6), budget=tt.Budget(trials=72))
+    wide.run(objective(), trials=24, quiet=True)
+    study = population(url, PBT(intervals=6), budget=tt.Budget(trials=54))
+    study.run(objective(), quiet=True)
+    assert study.counts["done"] == len(study.trials)
+    assert {t.why["member"] for t in study.trials if t.fidelity == 12} == set(range(8))
+    assert study.replay().holds
+
+
 @pytest.mark.parametrize(
     ("strategy", "said"),
     [

@@ -39,7 +39,7 @@ class PB2:
     quantile: float = 0.25
     fixed: tuple[str, ...] = ()
     name: str = "pb2"
-    version: str = "3"
+    version: str = "4"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> Population:
@@ -61,7 +61,7 @@ class PB2:
         movable, gains = free(state.problem, self.fixed), cache(lambda: Gains.of(state))
 
         def explore(x: Array, member: int, chosen: Sequence[Array], rng: np.random.Generator) -> tuple[Array, Any]:
-            if len(gains().y) < max(2 * x.size, len(state.plan.frequency) // 2):
+            if len(gains().y) < max(2 * x.size, state.plan.size // 2):
                 return moved(state, x, _STEP, _RESAMPLE, movable, rng), {"gain": "not known yet"}
             return gains().best(x, member, chosen, movable, rng)
 

@@ -32,7 +32,7 @@ class PBT:
     resample: float = 0.1
     fixed: tuple[str, ...] = ()
     name: str = "pbt"
-    version: str = "1"
+    version: str = "2"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> Population:

@@ -39,9 +39,10 @@ _HUGE = 1e300
 
 @dataclass(frozen=True)
 class Plan:
-    """A population, laid out: frequency of each member, levels (L,) at which intervals may end."""
+    """A population of `size` members, laid out: they take the frequencies in turn; levels (L,) at which intervals may end."""
 
-    frequency: tuple[int, ...]
+    size: int
+    frequencies: tuple[int, ...]
     levels: tuple[float, ...]
     quantile: float
 
@@ -67,12 +68,16 @@ class Plan:
         each = sum(L / f for f in frequencies) / len(frequencies)  # trials of a member
         P = _SOME if problem.budget is None else min(int((problem.budget - 1) / each), _MANY)
         size = max(P, _FEW * len(frequencies)) if population is None else population
-        return Plan(tuple(frequencies[i % len(frequencies)] for i in range(size)), levels, quantile)
+        return Plan(size, tuple(frequencies), levels, quantile)
+
+    def frequency(self, member: int) -> int:
+        """Of a member, also of one that a smaller budget has no room for any more."""
+        return self.frequencies[member % len(self.frequencies)]
 
     def next(self, member: int, level: float) -> float:
         """The level of a member's next interval after `level` (0: its first one)."""
         passed = bisect_right(self.levels, level)
-        return self.levels[min(passed + self.frequency[member], len(self.levels)) - 1]
+        return self.levels[min(passed + self.frequency(member), len(self.levels)) - 1]
 
 
 def _check(
@@ -130,6 +135,7 @@ class Census:
     violation: Array  # (finished,)
     settled: bool  # whether another result never changes the order of the earlier ones
     latest: dict[int, int]  # member -> its last interval
+    came: dict[int, float]  # member -> number of the first trial that it may copy; nearly always 0, see `_came`
     ended: int
 
     @staticmethod
@@ -138,13 +144,13 @@ class Census:
         lines, ended = both.lineage, len(state.rows)
         known = ~np.isnan(state.rows.Y).any(axis=1) & (state.rows.lineage[:, REACHED] >= state.rows.lineage[:, LEVEL])
         order = np.argsort(lines[:, NUMBER], kind="stable")
-        members = [i for i in order if 0 <= lines[i, MEMBER] < len(state.plan.frequency)]
+        members = [i for i in order if 0 <= lines[i, MEMBER] < state.plan.size]
         good = np.zeros(len(both), dtype=bool)
         good[:ended] = known & (state.rows.lineage[:, MEMBER] >= 0)
         Y = np.clip(state.rows.Y, -_HUGE, _HUGE)
         C = np.clip(state.rows.C, -_HUGE, _HUGE)
         settled, latest = Y.shape[1] == 1 and C.shape[1] == 0, {int(lines[i, MEMBER]): int(i) for i in members}
-        return Census(state.plan, both.X, lines, good, Y, violations(C), settled, latest, ended)
+        return Census(state.plan, both.X, lines, good, Y, violations(C), settled, latest, _came(lines, order), ended)
 
     @property
     def due(self) -> list[int]:
@@ -153,20 +159,34 @@ class Census:
         waiting = [(self.lines[i, LEVEL], i, m) for m, i in self.latest.items() if i < self.ended]
         return [m for level, _, m in sorted(waiting) if level < top or not self.good[self.latest[m]]]
 
-    def at(self, level: float, frequency: int | None = None) -> Ints:
-        """The good results at a level, best first; of one sub-population alone, if said."""
-        here = np.flatnonzero(self.good & (self.lines[:, LEVEL] == level))
+    def at(self, level: float, came: float = 0.0, frequency: int | None = None) -> Ints:
+        """The good results at a level from trial number `came` on, best first; of one sub-population alone, if said."""
+        here = np.flatnonzero(self.good & (self.lines[:, LEVEL] == level) & (self.lines[:, NUMBER] >= came))
         if frequency is not None:
             here = here[[self.frequency(int(i)) == frequency for i in here]]
         return here[by_front(self.Y[here], self.violation[here])] if len(here) else here
 
     def frequency(self, i: int) -> int:
-        return self.plan.frequency[int(self.lines[i, MEMBER])]
+        return self.plan.frequency(int(self.lines[i, MEMBER]))
 
     def line(self, number: float) -> int | None:
         """Where the trial of that number is."""
         found = np.flatnonzero(self.lines[:, NUMBER] == number)
         return int(found[0]) if len(found) else None
+
+
+def _came(lines: Array, order: Ints) -> dict[int, float]:
+    """Members begin before anybody goes on; who comes later, by a raised budget, may copy nobody who came before: what
+    nobody needed any more is gone. So for each member the number of the first trial that it may copy. order: by number."""
+    came: dict[int, float] = {}
+    first, together = 0.0, True
+    for i in order[~np.isnan(lines[order, MEMBER])]:
+        member = int(lines[i, MEMBER])
+        if member not in came:
+            came[member] = first = first if together else float(lines[i, NUMBER])
+            together = True
+        together = together and bool(np.isnan(lines[i, PARENT]))
+    return came
 
 
 Explore = Callable[[Array, int, Sequence[Array], np.random.Generator], tuple[Array, dict[str, Any]]]
@@ -176,7 +196,7 @@ Explore = Callable[[Array, int, Sequence[Array], np.random.Generator], tuple[Arr
 def intervals(state: Population, n: int, rng: np.random.Generator, explore: Explore) -> list[Proposal]:
     """Up to n next intervals: the members' first ones, then those of members that are due."""
     census = Census.of(state)
-    missing = [m for m in range(len(state.plan.frequency)) if m not in census.latest]
+    missing = [m for m in range(state.plan.size) if m not in census.latest]
     made = _first(state, census, missing[:n], rng)
     for member in census.due[: n - len(made)]:
         made.append(_next(state, census, member, [p.x for p in made], rng, explore))
@@ -207,18 +227,19 @@ def _next(
     """A member goes on, or from a copy of a better one, or, where nobody has got so far, from where it was before."""
     plan, i = census.plan, census.latest[member]
     level, number = float(census.lines[i, LEVEL]), int(census.lines[i, NUMBER])
-    own = census.at(level, plan.frequency[member])
+    came = census.came[member]
+    own = census.at(level, came, plan.frequency(member))
     place, cut = (int(np.flatnonzero(own == i)[0]) if census.good[i] else len(own)), int(plan.quantile * len(own))
     why: dict[str, Any] = {"member": member, "place": place + 1, "of": max(len(own), place + 1)}
     if census.good[i] and place < len(own) - cut:
         return Proposal(census.X[i], number, {**why, "goes on": number}, plan.next(member, level))
-    others = census.at(level)
+    others = census.at(level, came)
     if len(others) == 0 or level == plan.levels[-1]:
         return _again(state, census, member, chosen, rng, explore)
     best = others[: max(1, int(plan.quantile * len(others)))]
     donor = int(best[rng.integers(len(best))])
     model = donor
-    if census.frequency(donor) < plan.frequency[member] and len(own):
+    if census.frequency(donor) < plan.frequency(member) and len(own):
         model = int(own[rng.integers(max(1, cut))])  # parameters of its own kind
     x, said = explore(census.X[model], member, chosen, rng)
     copied = {"copies": int(census.lines[donor, NUMBER]), "instead of": number}
@@ -249,7 +270,7 @@ def needed(state: Population) -> frozenset[int]:
     """Trials whose checkpoints may be asked for: each member's last one that has ended, until the member has arrived at
     the top (what is under way may yet fail or be cancelled), and the best of each level that somebody has yet to pass."""
     told = Census.of(state.begun(Rows.empty(len(state.problem.space), state.problem.goals, state.problem.constraints)))
-    plan, P, top = told.plan, len(told.plan.frequency), told.plan.levels[-1]
+    plan, P, top = told.plan, told.plan.size, told.plan.levels[-1]
     lasts = [i for i in told.latest.values() if not (told.good[i] and told.lines[i, LEVEL] == top)]
     if not lasts and len(told.latest) == P:
         return frozenset()
@@ -258,5 +279,5 @@ def needed(state: Population) -> frozenset[int]:
     few = max(1, int(plan.quantile * P)) if told.settled else None
     for level in plan.levels[:-1]:
         if level >= behind:
-            kept |= {told.lines[i, NUMBER] for i in told.at(level)[:few]}
+            kept |= {told.lines[i, NUMBER] for came in {0.0, *told.came.values()} for i in told.at(level, came)[:few]}
     return frozenset(int(number) for number in kept if not math.isnan(number))
