@@ -167,7 +167,7 @@ def test_a_study_searches_certifies_and_looks_at_the_hold_out():
     assert any("look 2" in n for n in second.notices)
     assert study.result() == found
     events = list(study.storage.events(study.record.id))
-    assert [e.body.get("look") for e in events if e.kind == "holdout"] == [1, None, 2, None]
+    assert [e.body.get("look") for e in events if e.kind == "holdout"] == [True, None, True, None]
     ran = next(e for e in events if e.kind == "run").body["protocol"]
     assert ran["rows"] == {"search": 398, "holdout": 171}
     assert len(ran["data"]["X"]["sha256"]) == 64

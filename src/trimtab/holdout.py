@@ -1,9 +1,13 @@
 """A look at the rows that were kept apart: tuned against baseline on one hold-out set, and every look is on record.
 
 Both settings are trained once on all search rows; the interval comes from the bootstrap over the hold-out's rows. A hold-out
-that has been looked at often is no longer unseen: looks are counted in the chain, the first before its result is known.
+that has been looked at often is no longer unseen: looks are counted in the chain, each written before its result is known,
+and after everything that may be wrong with the call. One that was begun and never answered (a crash, a metric that raises)
+is the same look when the same is asked again: nobody has seen its result.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,21 +15,28 @@ import numpy as np
 from . import pairs, proof
 from .book import Book
 from .engine import trial_seed
-from .errors import SpecError
-from .evidence import Evidence, held_out
-from .records import Change
+from .errors import ObjectiveError, SpecError, UserError
+from .evidence import Evidence, checked, held_out
+from .objective import source
+from .records import Change, Event, StudyState
 from .storage import Storage
 
 
 def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equivalence: float) -> Evidence:
     """Compare a trial's setting (the certified one, else the best) with the baseline on the objective's hold-out rows.
 
-    Raises SpecError where the objective keeps no rows apart, or there is nothing to compare.
+    Raises SpecError where the objective keeps no rows apart, or others than it did in the search, where there is nothing to
+    compare, or the study is archived; ObjectiveError where training or the metric fails; InputChanged.
     """
-    if not hasattr(objective, "on_holdout"):
-        raise SpecError(f"objective {objective!r} keeps no rows apart; give a CrossValidation with holdout=0.2")
+    checked(equivalence=equivalence)
     ledger = book.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, metric)
+    called = source(objective, spec)
+    kept: Any = called.call
+    if not hasattr(kept, "on_holdout"):
+        raise SpecError(f"objective {objective!r} keeps no rows apart; give a CrossValidation with holdout=0.2")
+    if ledger.study.state is StudyState.ARCHIVED:
+        raise SpecError(f"study {spec.name!r} is archived and read-only; a look could not be recorded")
     if tuned is None:
         last = proof.last(book)
         chosen = proof.best(ledger, proof.standings_of(ledger)) if last is None else ledger.trials[last.tuned_trial]
@@ -34,20 +45,74 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
     else:
         raise SpecError(f"trial {tuned} does not exist; the study has {len(ledger.trials)} trials, numbered from 0")
     baseline, params = pairs.contestants(spec, chosen)
-    count = 1 + looks(book.storage, book.study)
+    _same_rows(getattr(kept, "protocol", None), book.storage.events(book.study, kinds={"run"}))
+    book.inputs.begin(called)
     seed = trial_seed(spec.seed, "holdout", 0)  # of both trainings
-    before, rows = objective.on_holdout(baseline, seed, goal.metric)
-    after, _ = objective.on_holdout(params, seed, goal.metric)
-    book.storage.revise(
-        book.study, Change("holdout", body={"look": count, "metric": goal.metric, "tuned": chosen.number})
-    )
-    found = held_out(
-        goal, baseline, params, chosen.number, before, after, rows, equivalence, count, np.random.default_rng(spec.seed)
-    )
+    with _blamed("training on the search rows failed, and nothing was looked at"):
+        before, rows = kept.on_holdout(baseline, seed, goal.metric)
+        after, _ = kept.on_holdout(params, seed, goal.metric)
+    count, rng = _begun(book, goal.metric, chosen.number), np.random.default_rng(spec.seed)
+    with _blamed(
+        f"{goal.metric} failed; look {count} is on record without a result, asking the same again completes it"
+    ):
+        found = held_out(goal, baseline, params, chosen.number, before, after, rows, equivalence, count, rng)
     book.storage.revise(book.study, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))
     return found
 
 
+@contextmanager
+def _blamed(what: str) -> Iterator[None]:
+    """What the objective raises is an ObjectiveError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise ObjectiveError(f"{what}: {type(error).__name__}: {error}") from error
+
+
+def _same_rows(protocol: Any, runs: Sequence[Event]) -> None:
+    """Raises SpecError where a run on record kept other rows apart: its search has seen rows of this hold-out."""
+    now = _decisive(protocol)
+    for e in runs:
+        then = _decisive(e.body.get("protocol"))
+        if now and then and now != then:
+            other = ", ".join(name for name in now if now[name] != then[name])
+            raise SpecError(
+                f"these are not the rows that the search left alone: {other} differ from the run at event {e.position}; "
+                "give the CrossValidation that the study ran"
+            )
+
+
+def _decisive(protocol: Any) -> dict[str, Any]:
+    """What decides which rows are kept apart, of the protocol of a cross-validation; {} of anything else."""
+    if not isinstance(protocol, Mapping) or protocol.get("kind") != "cross-validation":
+        return {}
+    data = {name: protocol["data"].get(name) for name in ("y", "groups", "time")}
+    return {**{name: protocol[name] for name in ("rows", "respects", "seed")}, **data}
+
+
+def _begun(book: Book, metric: str, tuned: int) -> int:
+    """Write that somebody looks, unless this look was begun before and has no result; which one it is, from 1.
+
+    Two who begin at once are counted in the order of the chain.
+    """
+    position = 0
+    for e in book.storage.events(book.study, kinds={"holdout"}):
+        if "look" in e.body and (e.body["metric"], e.body["tuned"]) == (metric, tuned):
+            position = e.position
+        elif (said := e.body.get("evidence")) and (said["metric"], said["tuned_trial"]) == (metric, tuned):
+            position = 0
+    if not position:
+        body = {"look": True, "metric": metric, "tuned": tuned}
+        position = book.storage.revise(book.study, Change("holdout", body=body)).position
+    return sum(e.position <= position for e in _looks(book.storage, book.study))
+
+
+def _looks(storage: Storage, study: int) -> list[Event]:
+    return [e for e in storage.events(study, kinds={"holdout"}) if "look" in e.body]
+
+
 def looks(storage: Storage, study: int) -> int:
     """How often the hold-out has been looked at."""
-    return sum("look" in e.body for e in storage.events(study, kinds={"holdout"}))
+    return len(_looks(storage, study))

@@ -331,10 +331,11 @@ class Study(Audited):
         self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
     ) -> Evidence:
         """Look at the rows that a `CrossValidation` kept apart: tuned (the certified setting, else the best, else the trial
-        named) against baseline, trained once each on all other rows. Every look is an event of the record."""
-        from .objective import found
+        named) against baseline, trained once each on all other rows. Every look is an event of the record.
 
-        return holdout.look(self._book, found(objective), tuned, metric, equivalence)
+        Raises SpecError also where other rows were kept apart in the search, ObjectiveError where training or the metric
+        fails."""
+        return holdout.look(self._book, objective, tuned, metric, equivalence)
 
     # ------------------------------------------------------------------------------------------ record and revisions
 

@@ -227,7 +227,9 @@ def holdout(name: str, trial: int | None, metric: str | None, file: str | None, 
     from . import console
 
     study = opened(name)
-    found = study.holdout(file_of(study, file).objective, tuned=trial, metric=metric)
+    told = file_of(study, file)
+    with resumable("a look that was begun is on record; the same command completes it"):
+        found = study.holdout(told.objective, tuned=trial, metric=metric)
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
 
 

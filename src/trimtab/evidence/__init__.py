@@ -3,7 +3,7 @@
 from .certificate import Comparison, ConstraintCheck, Evidence, Finalist, Worth
 from .datasets import Across, across
 from .importance import importance
-from .judgement import certify, held_out
+from .judgement import certify, checked, held_out
 
 __all__ = [
     "Across",
@@ -14,6 +14,7 @@ __all__ = [
     "Worth",
     "across",
     "certify",
+    "checked",
     "held_out",
     "importance",
 ]

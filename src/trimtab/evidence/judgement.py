@@ -50,7 +50,7 @@ def certify(
     constraints: relative ones refer to the baseline's run in the same pair. compared: comparisons that share the 95 %,
     this one and those of `others`, further goals over the same pairs, included. sequential: pairs are added until the
     answer satisfies. Raises SpecError for what is negative or not finite."""
-    _checked(test_train_ratio=test_train_ratio, equivalence=equivalence, minimum_effect=minimum_effect)
+    checked(test_train_ratio=test_train_ratio, equivalence=equivalence, minimum_effect=minimum_effect)
     values = tuple((float(b[metric]), float(t[metric])) for b, t in _complete(pairs, metric))
     d = gains(values, maximize)
     reserve = 0.0 if test_train_ratio or sequential else RESERVE  # those two are wide by themselves
@@ -102,23 +102,24 @@ def held_out(
     rng: np.random.Generator,
 ) -> Evidence:
     """The evidence of one hold-out set: `before` and `after` give the metric of baseline and tuned on chosen rows of it.
-    `look` counts how often it has been looked at."""
-    _checked(equivalence=equivalence)
+    `look` counts how often it has been looked at. A metric that is not finite on all rows is a failed pair."""
     sign = 1.0 if goal.maximize else -1.0
     found = intervals.bootstrap(lambda i: sign * (after(i) - before(i)), rows, equivalence, 1 - LEVEL, rng)
     said = [f"{plural(rows, 'hold-out row')}; two trained models: another training of the same settings may differ"]
     if look > 1:
         said.append(f"look {look} at these rows: what was chosen after an earlier look is no longer unseen by them")
-    same = alike(baseline, tuned)
-    everything = np.arange(rows)
+    same, values = alike(baseline, tuned), (before(np.arange(rows)), after(np.arange(rows)))
+    known = all(map(math.isfinite, values))
+    if not known:
+        said.append(f"{goal.metric} is not finite on these rows (baseline {values[0]}, tuned {values[1]})")
     return Evidence(
         goal.metric,
         goal.maximize,
         baseline,
         tuned,
         tuned_trial,
-        ((before(everything), after(everything)),),
-        difference=found.mean,
+        (values,) if known else (),
+        difference=found.mean if known else math.nan,
         interval=found.interval,
         p_better=found.better,
         p_equivalent=found.equivalent,
@@ -126,7 +127,7 @@ def held_out(
         equivalence=equivalence,
         decision="not shown" if same else decided(found.interval),
         test_train_ratio=0.0,
-        failed_pairs=0,
+        failed_pairs=0 if known else 1,
         constraints=(),
         notices=tuple(said),
         protocol=HOLDOUT,
@@ -185,7 +186,8 @@ def gains(values: Sequence[tuple[float, float]], maximize: bool) -> Array:
     return np.array([t - b if maximize else b - t for b, t in values])
 
 
-def _checked(**given: float) -> None:
+def checked(**given: float) -> None:
+    """Raises SpecError for one of these that is negative or not finite."""
     said = {
         "test_train_ratio": "n_test / n_train, 0 for independent seeds",
         "equivalence": "a half-width in the metric's unit, 0 for no zone",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..capture import Input, look
-from ..errors import SpecError
+from ..errors import SpecError, nearest
 from ..objective import ActiveTrial
 from .checks import checks
 from .splits import Rows, Split, plan
@@ -157,7 +157,9 @@ class CrossValidation:
 
     def on_holdout(self, params: Mapping[str, Any], seed: int, metric: str) -> tuple[Callable[[Rows], float], int]:
         """Train a setting on all search rows: its score on chosen hold-out rows (numbers from 0, with repetition), and how
-        many there are. Raises SpecError where nothing was kept apart."""
+        many there are. Raises SpecError where nothing was kept apart, and for a metric that is not scored."""
+        if metric not in self.metrics:
+            raise SpecError(f"metric={metric!r} is not scored{nearest(metric, self.metrics)}")
         if not len(self._holdout):
             raise SpecError("no rows were kept apart; make the CrossValidation with holdout=0.2")
         scorer, rows = self.metrics[metric], self._holdout

@@ -1,0 +1,158 @@
+"""The rows that were kept apart: what is wrong is told before they are looked at, and no look is lost, doubled or hidden."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import postgres
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.neighbors import KNeighborsClassifier
+from waiting import until
+
+import trimtab as tt
+from trimtab.errors import InputChanged, ObjectiveError, SpecError
+
+X, y = load_iris(return_X_y=True)
+SPACE = tt.Space(n_neighbors=tt.Int(1, 30, log=True, default=30))
+
+
+def hits(model, X, y):
+    return float((model.predict(X) == y).mean())
+
+
+def made(metric=hits, estimator=None, **how):
+    how = {"folds": 3, "holdout": 0.3, **how}
+    return tt.CrossValidation(estimator or KNeighborsClassifier(), X, y, metric={"hits": metric}, **how)
+
+
+def searched(cv, **how):
+    study = tt.Study("s", SPACE, maximize="hits", strategy="sobol", seed=2, **how)
+    study.run(cv, trials=4, quiet=True)
+    return study
+
+
+def events(study):
+    return [e for e in study.storage.events(study.record.id) if e.kind == "holdout"]
+
+
+class Unfit(KNeighborsClassifier):
+    def fit(self, X, y):
+        raise RuntimeError("no memory left")
+
+
+@pytest.mark.parametrize(
+    ("cv", "how", "error", "said"),
+    [
+        (made(), {"equivalence": -1.0}, SpecError, "equivalence=-1.0 must be"),
+        (made(), {"tuned": 99}, SpecError, "trial 99 does not exist"),
+        (made(), {"metric": "hit"}, SpecError, "did you mean 'hits'"),
+        (tt.CrossValidation(KNeighborsClassifier(), X, y, folds=3, holdout=0.3), {}, SpecError, "'hits' is not scored"),
+        (made(estimator=Unfit()), {}, ObjectiveError, "nothing was looked at: RuntimeError: no memory left"),
+        (made(seed=5), {}, SpecError, "not the rows that the search left alone: seed differ"),
+        (made(holdout=0.4), {}, SpecError, "rows differ from the run at event 2"),
+        (tt.CrossValidation(KNeighborsClassifier(), X[::-1], y[::-1], folds=3, holdout=0.3, metric={"hits": hits}), {},
+         SpecError, "y differ"),
+    ],
+)  # fmt: skip
+def test_a_wrong_call_spends_no_look(cv, how, error, said):
+    study = searched(made())
+    with pytest.raises(error, match=said):
+        study.holdout(cv, **how)
+    assert events(study) == []
+
+
+def test_an_archived_study_is_not_looked_at():
+    study = searched(made())
+    study.archive()
+    with pytest.raises(SpecError, match="archived and read-only"):
+        study.holdout(made(estimator=Unfit()))
+
+
+def test_data_that_changed_is_refused_before_it_is_looked_at():
+    table = np.arange(3)
+    study = searched(made(), data={"raw": table}, on_change="refuse")
+    table[0] = 4
+    with pytest.raises(InputChanged, match="data raw"):
+        study.holdout(made())
+    assert events(study) == []
+
+
+def test_a_metric_that_raises_is_the_same_look_when_it_is_mended():
+    def broken(model, X, y):
+        raise RuntimeError("no such column")
+
+    study = searched(made())
+    with pytest.raises(ObjectiveError, match=r"look 1 is on record without a result.*no such column"):
+        study.holdout(made(broken), tuned=1)
+    other = study.holdout(made(), tuned=2)
+    assert any("look 2" in n for n in other.notices)
+    found = study.holdout(made(), tuned=1)
+    assert not any("look " in n for n in found.notices)
+    again = study.holdout(made(), tuned=1)  # its result is known
+    assert any("look 3" in n for n in again.notices)
+    assert again.pairs == found.pairs
+    assert len([e for e in events(study) if "look" in e.body]) == 3
+    assert study.verify() == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_metric_without_a_value_shows_nothing_and_is_on_record(value):
+    study = searched(made())
+    found = study.holdout(made(lambda model, X, y: value))
+    assert (found.decision, found.pairs, found.failed_pairs) == ("not shown", (), 1)
+    assert any(f"not finite on these rows (baseline {value}, tuned {value})" in n for n in found.notices)
+    assert "result_of" in events(study)[-1].body
+    assert study.verify() == []
+
+
+def test_two_who_look_at_once_are_counted_both():
+    both = threading.Barrier(2)
+
+    def trained(params):
+        both.wait(60)
+        return KNeighborsClassifier(**params)
+
+    study = searched(made())
+    found = {}
+
+    def look(tuned):
+        found[tuned] = study.holdout(made(estimator=trained), tuned=tuned)
+
+    threads = [threading.Thread(target=look, args=(n,)) for n in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(any("look 2" in n for n in e.notices) for e in found.values()) == [False, True]
+    assert sorted(e.body["result_of"] for e in events(study) if "result_of" in e.body) == [1, 2]
+
+
+def patient(model, X, y):
+    """`hits`, once there is no file HOLD any more."""
+    while os.path.exists(os.environ.get("HOLD", "")):
+        time.sleep(0.01)
+    return hits(model, X, y)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_kill_9_in_a_look_and_the_same_call_ends_it_with_the_same_figures(tmp_path, store):
+    url = f"sqlite:///{tmp_path}/s.db" if store == "sqlite" else postgres.of(str(tmp_path))
+    study, undisturbed = searched(made(patient), storage=url), searched(made(patient))
+    hold = tmp_path / "hold"
+    hold.touch()
+    look = "import sys, test_holdout as t; t.tt.Study('s', storage=sys.argv[1]).holdout(t.made(t.patient))"
+    paths = os.pathsep.join([os.path.dirname(__file__), os.path.dirname(os.path.dirname(tt.__file__))])
+    environment = {**os.environ, "PYTHONPATH": paths, "HOLD": str(hold)}
+    looking = subprocess.Popen([sys.executable, "-c", look, url], env=environment)
+    try:
+        until(lambda: events(study), 100)
+    finally:
+        looking.kill()
+        looking.wait()
+    assert study.holdout(made(patient)) == undisturbed.holdout(made(patient))
+    assert [sorted(e.body.keys() & {"look", "result_of"}) for e in events(study)] == [["look"], ["result_of"]]
+    assert study.verify() == []
