@@ -8,6 +8,14 @@ down_revision = None
 
 
 def upgrade() -> None:
+    studies()
+    trials()
+    reports()
+    events()
+    private()
+
+
+def studies() -> None:
     op.create_table(
         "studies",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -24,6 +32,9 @@ def upgrade() -> None:
         sa.Column("head", sa.String(64), nullable=False),
         sqlite_autoincrement=True,
     )
+
+
+def trials() -> None:
     op.create_table(
         "trials",
         sa.Column("study", sa.Integer, sa.ForeignKey("studies.id"), primary_key=True, autoincrement=False),
@@ -56,6 +67,9 @@ def upgrade() -> None:
     )
     op.create_index("trials_by_revision", "trials", ["study", "revision"])
     op.create_index("trials_by_state", "trials", ["study", "state"])
+
+
+def reports() -> None:
     op.create_table(
         "reports",
         sa.Column("study", sa.Integer, primary_key=True, autoincrement=False),
@@ -68,6 +82,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["study", "number"], ["trials.study", "trials.number"]),
         sa.UniqueConstraint("study", "written"),
     )
+
+
+def events() -> None:
     op.create_table(
         "events",
         sa.Column("study", sa.Integer, sa.ForeignKey("studies.id"), primary_key=True, autoincrement=False),
@@ -78,6 +95,9 @@ def upgrade() -> None:
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
     )
+
+
+def private() -> None:
     op.create_table(
         "private",
         sa.Column("study", sa.Integer, primary_key=True, autoincrement=False),
