@@ -16,7 +16,6 @@ from .records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, 
 KEPT = 2048
 PAGE = 256
 
-
 BASELINE = "baseline"  # who proposes the baseline's trial
 
 
@@ -136,9 +135,7 @@ class Ledger:
         self.told = Told(self.trials, array("q"), array("q"))
         self.counts = dict.fromkeys(State, 0)  # of ended search trials
         self._busy = Union()  # when search trials ran
-        self._failing = array(
-            "q"
-        )  # numbers of the search trials that failed one after the other, up to the last one told
+        self._failing = array("q")  # places in `told` of the search trials that failed one after the other at its end
         self._apart: list[tuple[Purpose, int]] = []  # ended trials that strategies are not told of
         self._ended = bytearray()  # by number: 1 for a trial that ended
 

@@ -204,9 +204,8 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: Reason | None = None
     cost: Cost = field(default_factory=Cost)
-    private: Json = field(
-        default_factory=dict
-    )  # {"error" | "output" | "worker": [salt, text], "notes": [[salt, text]]}
+    # {"error" | "output" | "worker": [salt, text], "notes": [[salt, text]]}
+    private: Json = field(default_factory=dict)
     fidelity: float | None = None  # how far it was to be trained; None in a study without one
     curve: Mapping[float, Metrics] = field(default_factory=dict)  # of an ended one, at the rungs it passed, by step
     verdict: Json = field(default_factory=dict)  # why a rule stopped it

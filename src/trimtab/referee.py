@@ -16,6 +16,7 @@ from .stopping.jury import Jury, Verdict
 from .storage import Storage
 
 Now = Callable[[], float]
+Key = tuple[int, int]  # number and attempt of a trial
 
 
 class Referee:
@@ -35,10 +36,8 @@ class Referee:
         self._spec = spec_of()
         self._jury: Jury | None = None  # until the first report: by then there is a trial 0
         self._turn = threading.RLock()
-        self._waiting: dict[
-            tuple[int, int], list[Report]
-        ] = {}  # by (number, attempt): written with the next, or at the end
-        self._written: dict[tuple[int, int], float] = {}
+        self._waiting: dict[Key, list[Report]] = {}  # written with the next, or at the end
+        self._written: dict[Key, float] = {}
 
     def report(self, trial: Trial, step: float, metrics: Metrics, lease: float | None) -> Verdict | None:
         """Write a report and renew the lease; the verdict, if the trial should stop. Raises LeaseLost."""

@@ -69,10 +69,8 @@ class Rows:
     C: Array  # (n, k), feasible where <= 0
     cost: Array  # (n,) seconds, or in the unit of Problem.purse
     seed: Array  # (n,)
-    rungs: Array = field(
-        default_factory=lambda: np.empty((0, 0, 0))
-    )  # (n, R, m) as Y, at each rung of the fidelity; NaN
-    # where it was not reached. R is 0 in a study without one.
+    # (n, R, m) as Y, at each rung of the fidelity; NaN where it was not reached. R is 0 in a study without one.
+    rungs: Array = field(default_factory=lambda: np.empty((0, 0, 0)))
     lineage: Array = field(default_factory=lambda: np.empty((0, len(LINEAGE))))  # (n, 5), NaN where there is none
 
     def __post_init__(self) -> None:

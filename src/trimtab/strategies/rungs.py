@@ -32,9 +32,8 @@ class Levelled:
     @staticmethod
     def over(inner: Strategy[Any]) -> Strategy[Any]:
         """The strategy, with the version of what is told to it in its own."""
-        return cast(
-            Strategy[Any], Levelled(inner, inner.name, f"{inner.version}/rungs2")
-        )  # frozen, so not a Strategy to mypy
+        levelled = Levelled(inner, inner.name, f"{inner.version}/rungs2")
+        return cast(Strategy[Any], levelled)  # frozen, so not a Strategy to mypy
 
     def init(self, problem: Problem) -> History:
         self.inner.init(problem)  # raises where it cannot search the space
