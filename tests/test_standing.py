@@ -1,5 +1,6 @@
 """What the data supports: noise is not mistaken for quality, and what is no noise is not doubted."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -65,6 +66,18 @@ def test_noise_is_measured_and_told():
     assert "the lead is inside the noise" in found.warning
     assert 1 < len(found.finalists(5)) <= 5
     assert sum(s.p_best for s in found.order) == pytest.approx(1)
+
+
+def test_the_standings_of_a_study_can_leave_the_process():
+    study, rng = tt.Study("s", SPACE, minimize="m", strategy="random", seed=1), np.random.default_rng(1)
+    for trial in (study.ask() for _ in range(20)):
+        study.tell(trial, truth(trial.params) + 0.2 * rng.normal())
+    here = study.standings
+    there = pickle.loads(pickle.dumps(here))
+    assert there.order == here.order
+    assert [s.candidate.trial for s in there.order] == [s.candidate.trial for s in here.order]
+    X = SPACE.sample(5, rng)
+    assert np.array_equal(there.belief.predict(X), here.belief.predict(X))
 
 
 def test_few_results_and_infeasible_ones_are_no_ground_for_doubt():

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,10 @@ class Candidate:
     @property
     def trial(self) -> Trial:
         return self.trials[self.number]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled it takes its own trial along, and not the record in which the others are looked up."""
+        return Candidate, (self.number, self.params, self.metrics, self.n, self.feasible, {self.number: self.trial})
 
     def complete(self, spec: StudySpec) -> Params:
         """Its params in today's space."""
