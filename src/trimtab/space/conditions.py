@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpaceError, nearest
-from .parameters import Choice, Parameter
+from .parameters import Parameter
 from .scales import Array
 
 Mask = NDArray[np.bool_]
@@ -79,60 +79,3 @@ def order(names: Sequence[str], gates: Gates) -> tuple[int, ...]:
     for j in range(len(names)):
         visit(j, ())
     return tuple(done)
-
-
-def live_cells(p: Parameter) -> float:
-    """How many values of p can be proposed; inf if continuous."""
-    return float(len(p.options)) if isinstance(p, Choice) else p.scale.cells
-
-
-def count(params: Sequence[Parameter], gates: Gates, order: Sequence[int]) -> int | float:
-    """The number of distinct configurations, or inf. Parts of the graph that don't meet are counted on their own."""
-    listed: dict[int, set[float]] = {}
-    for gate in (gate for column in gates for gate in column):
-        listed.setdefault(gate.parent, set()).update(gate.codes)
-
-    def total(columns: tuple[int, ...], known: Mapping[int, float]) -> int | float:
-        product: int | float = 1
-        for part in _parts(columns, gates):
-            product = _times(product, connected(part, known))
-        return product
-
-    def connected(part: tuple[int, ...], known: Mapping[int, float]) -> int | float:
-        first, rest = part[0], part[1:]  # parents come first, so the activity of `first` is known
-        if not all(known[gate.parent] in gate.codes for gate in gates[first]):
-            return total(rest, {**known, first: math.nan})
-        live = live_cells(params[first])
-        if live == math.inf:
-            return math.inf
-        if not rest:
-            return int(live)
-        special = [code for code in sorted(listed.get(first, ())) if _is_live(params[first], code)]
-        others = _times(int(live) - len(special), total(rest, {**known, first: -math.inf}))
-        return sum((total(rest, {**known, first: code}) for code in special), others)
-
-    return total(tuple(order), {})
-
-
-def _is_live(p: Parameter, code: float) -> bool:
-    return not isinstance(p, Choice) or code < len(p.options)
-
-
-def _times(a: int | float, b: int | float) -> int | float:
-    if a == 0 or b == 0:
-        return 0
-    return math.inf if math.inf in (a, b) else a * b
-
-
-def _parts(columns: tuple[int, ...], gates: Gates) -> list[tuple[int, ...]]:
-    """`columns` split where no gate connects them; the order within each part is kept."""
-    label = {j: j for j in columns}
-    for j in columns:
-        for gate in gates[j]:
-            if gate.parent in label:
-                old, new = label[j], label[gate.parent]
-                label = {i: new if part == old else part for i, part in label.items()}
-    parts: dict[int, list[int]] = {}
-    for j in columns:
-        parts.setdefault(label[j], []).append(j)
-    return [tuple(part) for part in parts.values()]

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpaceError, nearest
+from . import written
 from .scales import Grid, Linear, Log, LogIntegers, Scale
+from .written import COLLECTIONS, plain
 
 Value: TypeAlias = str | int | float | bool | None
 Params: TypeAlias = dict[str, Value]
@@ -35,7 +37,6 @@ class Unset(Enum):
 
 UNSET = Unset.UNSET
 
-_COLLECTIONS = (list, tuple, set, frozenset)
 _MOST = 2**48  # values of a finite parameter: (i + 1/2) / k still names i exactly
 _LARGEST = 2**53  # integers beyond are not exact as floats
 _LARGEST_LOG = 2**40  # integers beyond are not exact after log and exp
@@ -65,16 +66,16 @@ class Float:
         prior: float | tuple[float, str] | None = None,
         when: Mapping[str, Any] | None = None,
     ) -> None:
-        centre = _prior(prior)
+        centre = written.prior(prior)
         _assign(
             self,
-            low=_real(low),
-            high=_real(high),
+            low=written.real(low),
+            high=written.real(high),
             log=bool(log),
-            step=_real(step),
-            default=_real(default),
-            prior=centre and (_real(centre[0]), centre[1]),
-            when=_when(when),
+            step=written.real(step),
+            default=written.real(default),
+            prior=centre and (written.real(centre[0]), centre[1]),
+            when=written.when(when),
         )
 
     def check(self, name: str) -> None:
@@ -164,8 +165,8 @@ class Int:
             log=bool(log),
             step=None if plain(step) == 1 else plain(step),
             default=plain(default),
-            prior=_prior(prior),
-            when=_when(when),
+            prior=written.prior(prior),
+            when=written.when(when),
         )
 
     def check(self, name: str) -> None:
@@ -246,8 +247,8 @@ class Choice:
             options=tuple(plain(o) for o in options),
             ordered=bool(ordered),
             default=plain(default),
-            prior=_prior(prior),
-            when=_when(when),
+            prior=written.prior(prior),
+            when=written.when(when),
             retired=tuple(plain(o) for o in retired),
         )
 
@@ -257,7 +258,7 @@ class Choice:
             raise SpaceError(f"{name}: Choice() has no options; give at least one")
         seen = set()
         for option in (*self.options, *self.retired):
-            if isinstance(option, _COLLECTIONS):
+            if isinstance(option, COLLECTIONS):
                 raise SpaceError(f"{name}: option {option!r} is a collection; write Choice(*options)")
             if not (option is None or isinstance(option, str | int | float)):
                 raise SpaceError(f"{name}: option {option!r} is not text, number, bool or None; name it with a text")
@@ -304,43 +305,6 @@ class Choice:
 
 
 Parameter: TypeAlias = Float | Int | Choice
-KINDS: dict[str, type[Float] | type[Int] | type[Choice]] = {kind.type: kind for kind in (Float, Int, Choice)}
-
-
-def parameters(entries: Any) -> dict[str, Parameter]:
-    """The parameters that a list of `{"name": name, **to_json()}` holds. SpaceError: it isn't one, or repeats a name."""
-    params: dict[str, Parameter] = {}
-    for entry in entries if isinstance(entries, list | tuple) else [entries]:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-            raise SpaceError(f"{entry!r} is not a parameter; write {{'name': ..., 'type': ..., ...}}")
-        name = entry["name"]
-        if name in params:
-            raise SpaceError(f"{name}: given twice; remove one")
-        params[name] = parameter(name, entry)
-    return params
-
-
-def parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
-    """The parameter whose `to_json()` is `entry`. SpaceError: a type or key that is not known, or a missing one."""
-    if entry.get("type") not in KINDS:
-        raise SpaceError(f"{name}: type={entry.get('type')!r} is not known{nearest(str(entry.get('type')), KINDS)}")
-    kind = KINDS[entry["type"]]
-    fields = [f for f in kind.__dataclass_fields__ if f != "type"]
-    given = {key: value for key, value in entry.items() if key not in ("name", "type")}
-    for key in given:
-        if key not in fields:
-            raise SpaceError(f"{name}: {key!r} is not known of a {entry['type']}{nearest(key, fields)}")
-    needed = ("options",) if kind is Choice else ("low", "high")
-    for key in needed:
-        if key not in given:
-            raise SpaceError(f"{name}: {key!r} is missing; give it")
-    if isinstance(given.get("prior"), list):
-        given["prior"] = tuple(given["prior"])
-    if kind is Choice:
-        if not isinstance(given["options"], list | tuple):
-            raise SpaceError(f"{name}: options={given['options']!r} is not a list; write one")
-        return Choice(*given.pop("options"), **given)
-    return kind(given.pop("low"), given.pop("high"), **given)
 
 
 def codes(name: str, p: Parameter, values: Sequence[object]) -> NDArray[np.float64]:
@@ -351,34 +315,6 @@ def codes(name: str, p: Parameter, values: Sequence[object]) -> NDArray[np.float
         if ((p.low <= found) & (found <= p.high)).all():
             return found
     return np.array([p.code(p.clean(name, v)) for v in values])
-
-
-def plain(value: Any) -> Any:
-    """A numpy scalar as the Python value that it holds; -0.0 as 0.0; anything else as it is."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    return value + 0.0 if type(value) is float else value
-
-
-def _real(value: Any) -> Any:
-    value = plain(value)
-    try:
-        return float(value) if type(value) is int else value
-    except OverflowError:
-        return math.inf
-
-
-def _prior(prior: Any) -> Any:
-    if prior is None:
-        return None
-    pair = isinstance(prior, tuple) and len(prior) == 2
-    return (plain(prior[0]), prior[1]) if pair else (plain(prior), "medium")
-
-
-def _when(when: Any) -> Any:
-    if not isinstance(when, Mapping):
-        return {} if when is None else when  # anything else is refused by `check`
-    return {p: tuple(plain(v) for v in (vs if isinstance(vs, _COLLECTIONS) else [vs])) for p, vs in when.items()}
 
 
 def _assign(target: object, **values: Any) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from ..errors import SpaceError, nearest
-from .parameters import Choice, Float, Int, Parameter, Value, parameter
+from .entries import parameter
+from .parameters import Choice, Float, Int, Parameter, Value
 
 Table = Mapping[str, Parameter]
 

@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpaceError, nearest
-from . import conditions, revision, search
+from . import conditions, enumeration, revision, search
 from .conditions import Mask
+from .entries import parameters
 from .expression import Expression, parse
-from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, codes, parameters
+from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, codes
 from .scales import Array, LogIntegers, Scale, grouped
 
 _FEW = 100_000  # configurations: a space of so many is searched exhaustively
 _POINTS = 20_000  # of a bounded search
 _WITNESSES = 4_096  # allowed rows that are kept
-_BLOCK = 4_096  # rows at once when iterating
+_BLOCK = 4_096  # rows that are drawn at once
 _ROUNDS = 20  # of rejection sampling
 
 
@@ -58,7 +59,7 @@ class Space:
         self._scales = [p.scale for p in self._params.values()]
         self._cells = np.array([scale.cells for scale in self._scales])
         self._grouped = grouped(self._scales)
-        self._live = [conditions.live_cells(p) for p in self._params.values()]
+        self._live = [enumeration.live_cells(p) for p in self._params.values()]
         shares = [n / k if n < k else 1.0 for n, k in zip(self._live, self._cells.tolist(), strict=True)]
         self._share = np.array(shares)  # of each column that is live: retired options have the last cells
         self._logs = [j for j, scale in enumerate(self._scales) if isinstance(scale, LogIntegers)]
@@ -304,7 +305,7 @@ class Space:
 
     @cached_property
     def _total(self) -> int | float:
-        return conditions.count(list(self._params.values()), self._gates, self._order)
+        return enumeration.count(list(self._params.values()), self._gates, self._order)
 
     def __iter__(self) -> Iterator[Params]:
         """All allowed configurations, lazily. SpaceError: there are infinitely many."""
@@ -319,25 +320,8 @@ class Space:
 
     def _rows(self) -> Iterator[Array]:
         """Every configuration of live values as a row, requirements or not, in blocks."""
-        return self._blocks(np.full((1, len(self)), np.nan), self._order)
-
-    def _blocks(self, X: Array, columns: Sequence[int]) -> Iterator[Array]:
-        """Rows X with every combination of live cells in `columns`, whose parents are in X or come first."""
-        if not columns:
-            yield X
-            return
-        j, rest = columns[0], columns[1:]
-        active = self.active(X)[:, j]
-        size = int(max(1, _BLOCK // self._live[j]))
-        for first in range(0, len(X), size):
-            part = slice(first, first + size)
-            k = int(self._live[j]) if active[part].any() else 1
-            for start in range(0, k, _BLOCK):
-                times = np.where(active[part], min(_BLOCK, k - start), int(start == 0))
-                rows = np.repeat(X[part], times, axis=0)
-                i = start + np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
-                rows[:, j] = np.where(np.repeat(active[part], times), self._centres(j, i.astype(float)), np.nan)
-                yield from self._blocks(rows, rest)
+        start = np.full((1, len(self)), np.nan)
+        return enumeration.rows(start, self._order, self._live, self.active, self._centres)
 
     def _centres(self, j: int, i: Array) -> Array:
         """The centres of cells i (m,) of column j."""

@@ -1,0 +1,45 @@
+"""Parameters read from JSON, as their `to_json` wrote it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import SpaceError, nearest
+from .parameters import Choice, Float, Int, Parameter
+
+KINDS: dict[str, type[Float] | type[Int] | type[Choice]] = {kind.type: kind for kind in (Float, Int, Choice)}
+
+
+def parameters(entries: Any) -> dict[str, Parameter]:
+    """The parameters that a list of `{"name": name, **to_json()}` holds. SpaceError: it isn't one, or repeats a name."""
+    params: dict[str, Parameter] = {}
+    for entry in entries if isinstance(entries, list | tuple) else [entries]:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+            raise SpaceError(f"{entry!r} is not a parameter; write {{'name': ..., 'type': ..., ...}}")
+        name = entry["name"]
+        if name in params:
+            raise SpaceError(f"{name}: given twice; remove one")
+        params[name] = parameter(name, entry)
+    return params
+
+
+def parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
+    """The parameter whose `to_json()` is `entry`. SpaceError: a type or key that is not known, or a missing one."""
+    if entry.get("type") not in KINDS:
+        raise SpaceError(f"{name}: type={entry.get('type')!r} is not known{nearest(str(entry.get('type')), KINDS)}")
+    kind = KINDS[entry["type"]]
+    fields = [f for f in kind.__dataclass_fields__ if f != "type"]
+    given = {key: value for key, value in entry.items() if key not in ("name", "type")}
+    for key in given:
+        if key not in fields:
+            raise SpaceError(f"{name}: {key!r} is not known of a {entry['type']}{nearest(key, fields)}")
+    needed = ("options",) if kind is Choice else ("low", "high")
+    for key in needed:
+        if key not in given:
+            raise SpaceError(f"{name}: {key!r} is missing; give it")
+    if isinstance(given.get("prior"), list):
+        given["prior"] = tuple(given["prior"])
+    if kind is Choice:
+        if not isinstance(given["options"], list | tuple):
+            raise SpaceError(f"{name}: options={given['options']!r} is not a list; write one")
+        return Choice(*given.pop("options"), **given)
+    return kind(given.pop("low"), given.pop("high"), **given)

@@ -1,0 +1,101 @@
+"""How many configurations a space has, and all of them, a block of rows at a time.
+
+Columns and gates are those of `conditions`; a column's live cells are those of values that can be proposed.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from .conditions import Gates, Mask
+from .parameters import Choice, Parameter
+from .scales import Array
+
+_BLOCK = 4_096  # rows at once
+
+
+def live_cells(p: Parameter) -> float:
+    """How many values of p can be proposed; inf if continuous."""
+    return float(len(p.options)) if isinstance(p, Choice) else p.scale.cells
+
+
+def count(params: Sequence[Parameter], gates: Gates, order: Sequence[int]) -> int | float:
+    """The number of distinct configurations, or inf. Parts of the graph that don't meet are counted on their own."""
+    listed: dict[int, set[float]] = {}
+    for gate in (gate for column in gates for gate in column):
+        listed.setdefault(gate.parent, set()).update(gate.codes)
+
+    def total(columns: tuple[int, ...], known: Mapping[int, float]) -> int | float:
+        product: int | float = 1
+        for part in _parts(columns, gates):
+            product = _times(product, connected(part, known))
+        return product
+
+    def connected(part: tuple[int, ...], known: Mapping[int, float]) -> int | float:
+        first, rest = part[0], part[1:]  # parents come first, so the activity of `first` is known
+        if not all(known[gate.parent] in gate.codes for gate in gates[first]):
+            return total(rest, {**known, first: math.nan})
+        live = live_cells(params[first])
+        if live == math.inf:
+            return math.inf
+        if not rest:
+            return int(live)
+        special = [code for code in sorted(listed.get(first, ())) if _is_live(params[first], code)]
+        others = _times(int(live) - len(special), total(rest, {**known, first: -math.inf}))
+        return sum((total(rest, {**known, first: code}) for code in special), others)
+
+    return total(tuple(order), {})
+
+
+def _is_live(p: Parameter, code: float) -> bool:
+    return not isinstance(p, Choice) or code < len(p.options)
+
+
+def _times(a: int | float, b: int | float) -> int | float:
+    if a == 0 or b == 0:
+        return 0
+    return math.inf if math.inf in (a, b) else a * b
+
+
+def _parts(columns: tuple[int, ...], gates: Gates) -> list[tuple[int, ...]]:
+    """`columns` split where no gate connects them; the order within each part is kept."""
+    label = {j: j for j in columns}
+    for j in columns:
+        for gate in gates[j]:
+            if gate.parent in label:
+                old, new = label[j], label[gate.parent]
+                label = {i: new if part == old else part for i, part in label.items()}
+    parts: dict[int, list[int]] = {}
+    for j in columns:
+        parts.setdefault(label[j], []).append(j)
+    return [tuple(part) for part in parts.values()]
+
+
+def rows(
+    X: Array,
+    columns: Sequence[int],
+    live: Sequence[float],
+    active: Callable[[Array], Mask],
+    centres: Callable[[int, Array], Array],
+) -> Iterator[Array]:
+    """Rows X with every combination of live cells in `columns`, whose parents are in X or come first.
+
+    live: how many cells each column of the space has. active: which parameters are, given rows (n, d). centres: the
+    positions of cells (m,) of a column.
+    """
+    if not columns:
+        yield X
+        return
+    j, rest = columns[0], columns[1:]
+    open_ = active(X)[:, j]
+    size = int(max(1, _BLOCK // live[j]))
+    for first in range(0, len(X), size):
+        part = slice(first, first + size)
+        k = int(live[j]) if open_[part].any() else 1
+        for start in range(0, k, _BLOCK):
+            times = np.where(open_[part], min(_BLOCK, k - start), int(start == 0))
+            found = np.repeat(X[part], times, axis=0)
+            i = start + np.arange(len(found)) - np.repeat(np.cumsum(times) - times, times)
+            found[:, j] = np.where(np.repeat(open_[part], times), centres(j, i.astype(float)), np.nan)
+            yield from rows(found, rest, live, active, centres)

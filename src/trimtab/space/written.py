@@ -1,0 +1,40 @@
+"""What a user writes in a declaration, as plain Python values. What makes no sense passes: `check` refuses it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+COLLECTIONS = (list, tuple, set, frozenset)
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as the Python value that it holds; -0.0 as 0.0; anything else as it is."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value + 0.0 if type(value) is float else value
+
+
+def real(value: Any) -> Any:
+    """An integer as a float; anything else as it is."""
+    value = plain(value)
+    try:
+        return float(value) if type(value) is int else value
+    except OverflowError:
+        return math.inf
+
+
+def prior(prior: Any) -> Any:
+    """A centre alone is one with medium confidence."""
+    if prior is None:
+        return None
+    pair = isinstance(prior, tuple) and len(prior) == 2
+    return (plain(prior[0]), prior[1]) if pair else (plain(prior), "medium")
+
+
+def when(when: Any) -> Any:
+    """One value of a parent is a tuple of one."""
+    if not isinstance(when, Mapping):
+        return {} if when is None else when
+    return {p: tuple(plain(v) for v in (vs if isinstance(vs, COLLECTIONS) else [vs])) for p, vs in when.items()}
