@@ -18,7 +18,7 @@ from stores import DONE, SPEC, kinds, put, running, verify
 
 import trimtab as tt
 from trimtab.errors import StorageError
-from trimtab.records import Change, Report, changed
+from trimtab.records import Change, Report
 from trimtab.storage import open_storage, postgres
 from trimtab.storage.migrations import upgrade
 from trimtab.storage.sql import Sql
@@ -347,7 +347,7 @@ def test_a_user_without_rights_learns_it(store, url):
 def test_processes_finish_exactly_the_budget_and_kill_9_loses_nothing(store, url):
     from test_storage_faults import worker
 
-    study = store.create(changed(SPEC, budget=replace(SPEC.budget, trials=60))).id
+    study = store.create(replace(SPEC, budget=replace(SPEC.budget, trials=60))).id
     first = worker(url)
     acknowledged = [int(first.stdout.readline()) for _ in range(10)]
     first.send_signal(signal.SIGKILL)

@@ -18,7 +18,7 @@ from sqlalchemy.pool import Pool
 from stores import DONE, SPEC, proposal, put, running, verify
 
 from trimtab.errors import StorageError
-from trimtab.records import Change, Purpose, Report, changed
+from trimtab.records import Change, Purpose, Report
 from trimtab.storage import open_storage
 from trimtab.storage.migrations import upgrade
 from trimtab.storage.rows import Damaged
@@ -313,7 +313,7 @@ def test_the_witness_remembers_what_an_older_copy_has_lost(file, store, tmp_path
 
 
 def test_torn_witness_lines_and_other_studies_are_passed_over(file, store):
-    first, second = store.create(SPEC), store.create(changed(SPEC, name="t"))
+    first, second = store.create(SPEC), store.create(replace(SPEC, name="t"))
     witness = file.with_name("t.db.witness")
     with open(witness, "a") as f:
         f.write(f'{{"uid":"{first.uid}","position":2,"ha')
@@ -352,7 +352,7 @@ def full_record(tmp_path_factory):
     store.revise(study, Change("import", trials=[(proposal(9), DONE)]))
     put(store, study, 2, purpose=Purpose.CERTIFY)
     store.claim([study], "host:2", 15.0, purposes=["certify"])
-    store.revise(study, Change("spec", spec=changed(SPEC, seed=3)))
+    store.revise(study, Change("spec", spec=replace(SPEC, seed=3)))
     assert verify(store, study) == []
     store.close()
     return file
@@ -497,7 +497,7 @@ def worker(url):
 
 
 def test_four_processes_finish_exactly_the_budget(store):
-    study = store.create(changed(SPEC, budget=replace(SPEC.budget, trials=200))).id
+    study = store.create(replace(SPEC, budget=replace(SPEC.budget, trials=200))).id
     crowd = [worker(store.url) for _ in range(4)]
     ended = [p.communicate(timeout=300) for p in crowd]
     assert [p.returncode for p in crowd] == [0] * 4, ended

@@ -12,7 +12,6 @@ from .ledger import Ledger
 from .records import Proposal, Purpose, State, StudySpec, Trial
 from .space import Params
 
-Pair = tuple[Metrics | None, Metrics | None]
 Sides = Sequence[tuple[int, Params]]
 """Settings that run on the same seeds, each with the number of the trial that it comes from (the baseline's: 0)."""
 

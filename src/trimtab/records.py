@@ -1,7 +1,7 @@
 """The nouns of the record: what a study is, what a trial is, what may happen to it. Values only; no clock, no IO."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -312,8 +312,3 @@ class Change:
     attempt: int | None = None
     cost: Cost = field(default_factory=Cost)  # what the attempt had used that is cancelled or given back
     actor: str = ""
-
-
-def changed(spec: StudySpec, **changes: Any) -> StudySpec:
-    """The spec with some fields replaced."""
-    return replace(spec, **changes)

@@ -23,7 +23,6 @@ from trimtab.records import (
     Report,
     State,
     StudyState,
-    changed,
 )
 from trimtab.storage import MAX_ATTEMPTS, Claim, Ending
 
@@ -35,7 +34,7 @@ def test_create_makes_a_study_once(store, clock):
     assert (made.name, made.spec, made.state, made.created) == ("s", SPEC, StudyState.OPEN, 1000.0)
     assert (made.count, made.reserved, made.spent, made.position) == (0, 0, Cost(), 1)
     clock.now += 5
-    assert store.create(changed(SPEC, seed=9)) == made
+    assert store.create(replace(SPEC, seed=9)) == made
     assert store.studies() == [made]
     (event,) = store.events(made.id)
     assert (event.position, event.kind, event.number, event.at) == (1, "create", None, 1000.0)
@@ -45,7 +44,7 @@ def test_create_makes_a_study_once(store, clock):
 
 
 def test_studies_come_in_the_order_of_creation_and_archiving_frees_the_name(store):
-    first, second = store.create(SPEC), store.create(changed(SPEC, name="t"))
+    first, second = store.create(SPEC), store.create(replace(SPEC, name="t"))
     put(store, first.id, 2)
     held = store.claim([first.id], "w", None)
     store.revise(first.id, Change("archive"))
@@ -63,14 +62,14 @@ def test_studies_come_in_the_order_of_creation_and_archiving_frees_the_name(stor
 
 
 def test_delete_leaves_nothing_and_never_gives_the_number_out_again(store):
-    kept, gone = store.create(SPEC), store.create(changed(SPEC, name="gone"))
+    kept, gone = store.create(SPEC), store.create(replace(SPEC, name="gone"))
     held = running(store, gone.id)
     store.report(held, [Report(0, 1, 1, {"loss": 1.0}, 0.0)], 15.0)
     store.revise(gone.id, Change("note", number=0, text="secret"))
     store.delete(gone.id)
     assert store.studies() == [kept]
     assert (store.events(gone.id), store.reports(gone.id), dict(store.actors(gone.id))) == ([], [], {})
-    assert store.create(changed(SPEC, name="gone")).id not in (kept.id, gone.id)
+    assert store.create(replace(SPEC, name="gone")).id not in (kept.id, gone.id)
     for call in (
         lambda: store.delete(gone.id),
         lambda: store.trials(gone.id),
@@ -134,7 +133,7 @@ def test_only_who_knows_all_trials_may_enqueue(store, study):
 
 
 def test_the_budget_of_trials_binds_search_alone_and_cancelling_frees_a_place(store):
-    study = store.create(changed(SPEC, budget=Budget(trials=3))).id
+    study = store.create(replace(SPEC, budget=Budget(trials=3))).id
     put(store, study, 2)
     with pytest.raises(BudgetSpent, match="2 of its 3 trials"):
         put(store, study, 2)
@@ -148,7 +147,7 @@ def test_the_budget_of_trials_binds_search_alone_and_cancelling_frees_a_place(st
     put(store, study, 1)
     with pytest.raises(BudgetSpent):
         put(store, study, 1)
-    store.revise(study, Change("spec", spec=changed(SPEC, budget=Budget(trials=4))))
+    store.revise(study, Change("spec", spec=replace(SPEC, budget=Budget(trials=4))))
     put(store, study, 1)
     assert verify(store, study) == []
 
@@ -157,13 +156,13 @@ def test_the_budget_of_trials_binds_search_alone_and_cancelling_frees_a_place(st
     ("limit", "cost"), [("cpu_hours", "cpu"), ("gpu_hours", "gpu"), ("cost", "money"), ("kwh", "energy")]
 )
 def test_measured_budgets_bind_once_they_are_spent(store, limit, cost):
-    study = store.create(changed(SPEC, budget=Budget(**{limit: 1.0}))).id
+    study = store.create(replace(SPEC, budget=Budget(**{limit: 1.0}))).id
     full = 1.0 if cost in ("money", "energy") else 3600.0
     for used in (0.25 * full, 0.5 * full):
         store.finish(running(store, study), replace(DONE, cost=Cost(**{cost: used})))
     with pytest.raises(BudgetSpent, match=r"reserved at .*; raise the budget's .*, or wait"):
         put(store, study)  # an average trial has no room
-    store.revise(study, Change("spec", spec=changed(SPEC, budget=Budget(**{limit: 1.5}))))
+    store.revise(study, Change("spec", spec=replace(SPEC, budget=Budget(**{limit: 1.5}))))
     held = running(store, study)
     with pytest.raises(BudgetSpent, match="1 open trials have the rest reserved"):
         put(store, study, 2)
@@ -185,7 +184,7 @@ def test_a_closed_study_takes_no_trials(store, study, kind):
 
 
 def test_trials_are_claimed_by_priority_then_number(store, study, clock):
-    other = store.create(changed(SPEC, name="other")).id
+    other = store.create(replace(SPEC, name="other")).id
     put(store, study, 2)
     put(store, study, 1, priority=5)
     put(store, other, 1, priority=1)
@@ -405,7 +404,7 @@ def test_settle_enqueues_batch_by_batch_and_claims_what_waits_first(store, study
 
 
 def test_settle_reserves_for_what_it_has_just_enqueued(store):
-    study = store.create(changed(SPEC, budget=Budget(cpu_hours=5.0))).id
+    study = store.create(replace(SPEC, budget=Budget(cpu_hours=5.0))).id
     store.finish(running(store, study), replace(DONE, cost=Cost(cpu=3600.0)))
     settled = store.settle(study, [], 0, lambda _: ([[proposal(i)] for i in range(9)], None))
     assert [t.number for t in settled.made] == [1, 2, 3, 4]
@@ -437,7 +436,7 @@ def test_settle_ends_a_trial_twice_only_as_late(store, study):
 
 
 def test_settle_keeps_the_ends_whatever_follows(store):
-    study = store.create(changed(SPEC, budget=Budget(trials=2))).id
+    study = store.create(replace(SPEC, budget=Budget(trials=2))).id
     first, second = running(store, study), running(store, study)
     full = store.settle(study, [Ending(first, DONE)], 0, lambda _: ([[proposal(1)]], None))
     assert isinstance(full.error, BudgetSpent)

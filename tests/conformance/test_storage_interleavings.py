@@ -13,14 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from stores import DONE, SPEC, STORES, Clock, proposal, verify
 
 from trimtab.errors import BudgetSpent, LeaseLost, Stale
-from trimtab.records import OPEN, Budget, Change, Report, State, changed
+from trimtab.records import OPEN, Budget, Change, Report, State
 from trimtab.storage import MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("name", sorted(STORES))
 def test_threads_end_every_trial_exactly_once(name, tmp_path):
     store = STORES[name](tmp_path, Clock())
-    study = store.create(changed(SPEC, budget=Budget(trials=40))).id
+    study = store.create(replace(SPEC, budget=Budget(trials=40))).id
     finished, wrong = [], []
 
     def work():
@@ -63,7 +63,7 @@ class Crowd(RuleBasedStateMachine):
         self.folder = tempfile.mkdtemp()
         self.clock = Clock()
         self.store = type(self).open_store(self.folder, self.clock)
-        self.study = self.store.create(changed(SPEC, budget=Budget(trials=6))).id
+        self.study = self.store.create(replace(SPEC, budget=Budget(trials=6))).id
         self.state: dict[int, str] = {}
         self.attempt: dict[int, int] = {}
         self.until: dict[int, float] = {}

@@ -1,6 +1,7 @@
 """What every store guarantees: changes that somebody makes, and what readers get (the rest is in test_storage)."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from stores import DONE, SPEC, kinds, proposal, put, row, running, verify
@@ -18,7 +19,6 @@ from trimtab.records import (
     Purpose,
     Reason,
     State,
-    changed,
 )
 from trimtab.space import Choice, Float, Space
 
@@ -34,7 +34,7 @@ def test_pause_resume_cancel_archive_follow_their_table(store, study):
     }
     for start, moves in legal.items():
         for kind in ("pause", "resume", "cancel", "archive"):
-            record = store.create(changed(SPEC, name=f"{start} {kind}"))
+            record = store.create(replace(SPEC, name=f"{start} {kind}"))
             for step in {"open": [], "paused": ["pause"], "cancelled": ["cancel"], "archived": ["archive"]}[start]:
                 record = store.revise(record.id, Change(step))
             if kind in moves:
@@ -133,7 +133,7 @@ def test_imported_results_are_ended_trials(store, study):
 
 
 def test_specs_and_statements_are_recorded(store, study):
-    spec = changed(SPEC, budget=Budget(trials=9), space=Space(x=Float(-1.0, 1.0), kind=Choice("a", None, True)))
+    spec = replace(SPEC, budget=Budget(trials=9), space=Space(x=Float(-1.0, 1.0), kind=Choice("a", None, True)))
     assert store.revise(study, Change("spec", spec=spec)).spec == spec
     for kind in ("run", "evidence", "holdout", "witness"):
         store.revise(study, Change(kind, body={"n": [1, 2.5, None]}))
