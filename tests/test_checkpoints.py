@@ -1,6 +1,7 @@
 """Checkpoints: a trial's directory lives as long as somebody needs it, over attempts and processes, and not longer."""
 
 import gc
+import shutil
 
 import pytest
 
@@ -8,6 +9,7 @@ import trimtab as tt
 from trimtab.checkpoints import KEEP, QUOTA, VARIABLE
 from trimtab.errors import SpecError, StorageError
 from trimtab.objective import ActiveTrial
+from trimtab.stopping.promotion import Promotion
 from trimtab.strategies.pbt import PBT
 from trimtab.strategies.random import Random
 
@@ -93,6 +95,20 @@ def test_a_trial_without_a_place_says_so():
     bare = ActiveTrial.of(study.trials[0], lambda message: {})
     with pytest.raises(SpecError, match="no directory for checkpoints"):
         _ = bare.checkpoint
+
+
+def test_a_promoted_trial_whose_checkpoint_has_gone_begins_anew_and_notes_it(tmp_path):
+    how = {"minimize": "loss", "fidelity": tt.Fidelity("epochs", 1, 9), "stopping": Promotion(trust=0), "seed": 1}
+    study = tt.Study("s", SPACE, storage=f"sqlite:///{tmp_path}/t.db", strategy="random", **how)
+    study.run(saving, trials=3, quiet=True)
+    shutil.rmtree(study.checkpoint(0).parent)
+    study.run(saving, trials=12, quiet=True)
+    promoted = [t for t in study.trials if t.parent is not None and t.parent < 3]
+    assert promoted
+    for trial in promoted:
+        said = f"begins anew: there is no checkpoint of trial {trial.parent} in {study.checkpoint(0).parent}"
+        assert trial.notes == (said,)
+    assert study.counts["failed"] == 0
 
 
 def test_without_the_object_of_the_strategy_nothing_is_collected_and_results_are_taken(tmp_path):

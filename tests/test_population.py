@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 
+import postgres
 import pytest
 from click.testing import CliRunner
 
@@ -359,3 +360,66 @@ def test_kill_9_loses_no_checkpoint_leaves_no_orphan_and_changes_no_decision(tmp
     assert study.replay().holds
     assert study.verify() == []
     assert study.schedule().train(objective()) == study.best.metrics  # its state came down the whole line
+
+
+# --------------------------------------------------------------------------------------- workers that share a PostgreSQL
+
+
+@pytest.fixture
+def submitted(tmp_path, monkeypatch):
+    """Hands a population over to workers in folder `a`; returns the study."""
+
+    def submit(code, strategy, trials):
+        monkeypatch.chdir(_place(tmp_path, "a", code))
+        study = population(postgres.server().database(), strategy, budget=tt.Budget(trials=trials))
+        study.submit("train.py:train")
+        return study
+
+    return submit
+
+
+def _place(tmp_path, folder, code):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "train.py").write_text(code)
+    return tmp_path / folder
+
+
+def _work(study, *folders, trials=40):
+    """One worker in each of the folders, until they have nothing to do or have ended so many trials."""
+    call = [sys.executable, "-m", "trimtab.cli", "worker", "--storage", study.storage.url, "--allow", "train.py"]
+    team = [subprocess.Popen([*call, f"--trials={trials}", "--idle=1s"], cwd=folder) for folder in folders]
+    assert [worker.wait(100) for worker in team] == [0] * len(folders)
+
+
+KILLED = """
+    import os, signal
+    trained = train
+
+    def train(trial):
+        loss = trained(trial)
+        if trial.number in (5, 9, 14) and trial.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return loss
+    """
+
+
+def test_two_workers_train_a_population_on_postgresql(tmp_path, submitted):
+    study = submitted(textwrap.dedent(TRAIN) + textwrap.dedent(KILLED), PBT(6, 4), 60)
+    _work(study, tmp_path / "a", tmp_path / "a")
+    assert study.counts["done"] == len(study.trials) == 24
+    assert [t.number for t in study.trials if t.attempt == 2] == [5, 9, 14]
+    assert held(study) == [str(study.best.number)]
+    assert study.replay().exact == 24
+    assert study.verify() == []
+    assert study.schedule().train(objective()) == study.best.metrics
+
+
+def test_who_does_not_see_the_parents_checkpoint_says_so_and_trains_nothing(tmp_path, submitted):
+    code = textwrap.dedent(TRAIN)
+    study = submitted(code, PBT(4, 3), 8)
+    _work(study, tmp_path / "a", trials=4)
+    _work(study, _place(tmp_path, "b", code))
+    assert [str(t.state) for t in study.trials] == ["done"] * 4 + ["failed"] * 4
+    said = "there is no checkpoint of trial {} in {}, from which this one goes on; let TRIMTAB_CHECKPOINTS name a folder"
+    root = tmp_path / "b" / "trimtab-checkpoints" / study.checkpoint(0).parent.name
+    assert all(t.error.startswith(said.format(t.parent, root)) for t in study.trials[4:])

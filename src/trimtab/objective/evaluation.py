@@ -52,6 +52,7 @@ def payload(trial: "Trial", metrics: Iterable[str] = (), folders: Folders = (Non
         "parent": trial.parent,
         "checkpoint": folders[0],
         "handed": folders[1],
+        "member": trial.why.get("member"),
     }
 
 
@@ -76,6 +77,7 @@ class ActiveTrial:
         self.parent: int | None = task.get("parent")
         self._checkpoint: str | None = task.get("checkpoint")
         self._handed: str | None = task.get("handed")
+        self._member: int | None = task.get("member")  # of a population
         self.reported: dict[str, float] = {}  # the last value of each metric
         self.rule = ""  # the stopping rule that the objective has been told of
         self._send = send
@@ -95,10 +97,26 @@ class ActiveTrial:
 
         A trial with a parent begins with a copy of the parent's. It is kept while the trial is open, and afterwards as
         long as another trial may go on from it, or if the trial is the study's best. In a simulation there is none.
+
+        Raises TrialFailed for a member of a population whose parent's checkpoint is not here.
         """
         if self._checkpoint is None:
             raise SpecError("this trial has no directory for checkpoints: it is simulated, or from an older worker")
-        return handed_over(Path(self._checkpoint), None if self._handed is None else Path(self._handed))
+        own, parent = Path(self._checkpoint), None if self._handed is None else Path(self._handed)
+        if parent is not None and not own.is_dir() and not parent.is_dir():
+            self._begin_anew(f"there is no checkpoint of trial {self.parent} in {parent.parent}")
+        return handed_over(own, parent)
+
+    def _begin_anew(self, why: str) -> None:
+        """A setting can be trained from the beginning; what a member of a population has gone through cannot."""
+        if self._member is None:
+            self.note(f"begins anew: {why}")
+            return
+        raise TrialFailed(
+            ERROR,
+            f"{why}, from which this one goes on; let TRIMTAB_CHECKPOINTS name a folder that all who run the trials of "
+            "this study see, and in which nobody else removes anything",
+        )
 
     def report(self, step: float, /, **metrics: float) -> None:
         """Record metrics at a step (epoch, fold, row count): finite numbers, several at once.
