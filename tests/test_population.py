@@ -420,6 +420,8 @@ def test_who_does_not_see_the_parents_checkpoint_says_so_and_trains_nothing(tmp_
     _work(study, tmp_path / "a", trials=4)
     _work(study, _place(tmp_path, "b", code))
     assert [str(t.state) for t in study.trials] == ["done"] * 4 + ["failed"] * 4
-    said = "there is no checkpoint of trial {} in {}, from which this one goes on; let TRIMTAB_CHECKPOINTS name a folder"
+    said = (
+        "there is no checkpoint of trial {} in {}, from which this one goes on; let TRIMTAB_CHECKPOINTS name a folder"
+    )
     root = tmp_path / "b" / "trimtab-checkpoints" / study.checkpoint(0).parent.name
     assert all(t.error.startswith(said.format(t.parent, root)) for t in study.trials[4:])
