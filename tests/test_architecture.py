@@ -88,6 +88,7 @@ EDGE = {
     "book",
     "checkpoints",
     "documents",
+    "files",
     "holdout",
     "inputs",
     "keys",

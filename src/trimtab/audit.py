@@ -10,6 +10,7 @@ from . import incumbents, keys, seals
 from .answers import Answers
 from .capture import environment, numerics
 from .errors import Damaged, SpecError
+from .files import whole
 from .records import Change, Resources, StudyState
 from .replay import Replay, enoughs, replay, verdicts
 from .reproduce import Reproduction
@@ -150,11 +151,8 @@ class Audited(Answers):
         then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
         content, body = documents.written(then, template, form)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        if all(
-            e.body != {**body, "actor": e.body["actor"]}
-            for e in self.storage.events(self._book.study)
-            if e.kind == "report"
-        ):
-            self._say("report", body)
+        with whole(target, content):  # the chain knows a document before it is there
+            said = self.storage.events(self._book.study, kinds={"report"})
+            if all(e.body != {**body, "actor": e.body["actor"]} for e in said):
+                self._say("report", body)
         return target

@@ -8,6 +8,8 @@ import json
 import os
 from pathlib import Path
 
+from ..files import write
+
 
 def files() -> dict[str, str]:
     """Study uid -> path of its file; empty when there is no register or it cannot be read."""
@@ -24,9 +26,7 @@ def remember(uid: str, path: Path) -> None:
     if known.get(uid) == str(path):
         return
     register.parent.mkdir(parents=True, exist_ok=True)
-    fresh = register.with_name(f"{register.name}.{os.getpid()}")
-    fresh.write_text(json.dumps({**known, uid: str(path)}, indent=0), encoding="utf-8")
-    os.replace(fresh, register)
+    write(register, json.dumps({**known, uid: str(path)}, indent=0).encode())
 
 
 def _register() -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..files import write
 
 if TYPE_CHECKING:
     from ..records import Trial
@@ -105,7 +106,7 @@ def _keep(study: "Study", tuned: int, path: Path) -> Path:
         pass  # none yet, or not whole: fit it
     size = _save(best, path)
     facts = {"file": path.name, "sha256": _sha256(path), "size_kib": size, "origin": origin, "made_with": environment()}
-    _replace(card, (json.dumps(facts, indent=2) + "\n").encode())
+    write(card, (json.dumps(facts, indent=2) + "\n").encode())
     return path
 
 
@@ -121,15 +122,8 @@ def _save(best: "Trial", path: Path) -> float:
         fitted = credit.model(best.params, best.seed).fit(X, y)
     buffer = io.BytesIO()
     joblib.dump(fitted, buffer)
-    _replace(path, buffer.getvalue())
+    write(path, buffer.getvalue())
     return credit.size_kib(fitted)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    fresh = path.with_name(f"{path.name}.part")
-    fresh.write_bytes(content)
-    os.replace(fresh, path)
 
 
 def _sha256(path: Path) -> str:

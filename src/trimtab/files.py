@@ -1,0 +1,37 @@
+"""Files that are written whole or not at all: neither a full disk nor kill -9 leaves half of one, or takes the one before."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole(path: Path, content: bytes) -> Iterator[None]:
+    """The file is there with this content when the block has ended, and as it was before where anything raises.
+
+    The content is on the disk when the block begins. Raises OSError.
+    """
+    path = Path(os.path.realpath(path))  # a link stays one
+    if path.is_fifo() or path.is_char_device():
+        yield
+        path.write_bytes(content)
+        return
+    if path.exists():
+        os.close(os.open(path, os.O_WRONLY))  # what may not be written is not replaced either
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with fresh.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises OSError."""
+    with whole(path, content):
+        pass

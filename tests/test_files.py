@@ -1,0 +1,79 @@
+"""Documents and other files are written whole or not at all, and the chain knows every document that is there."""
+
+import os
+import resource
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import trimtab as tt
+from trimtab.errors import StorageError
+from trimtab.files import write
+from trimtab.storage.sql import Sql
+
+SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
+
+
+def finished(**how):
+    study = tt.Study("s", SPACE, minimize="loss", seed=1, **how)
+    study.run(lambda t: t.params["x"], trials=3, quiet=True)
+    return study
+
+
+@contextmanager
+def room(size):
+    """No file may grow beyond `size` bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("form", ["html", "json"])
+def test_a_full_disk_leaves_the_document_that_was_there_and_no_half_of_another(tmp_path, form):
+    study = finished()
+    target = study.report(tmp_path / f"r.{form}")
+    before = target.read_bytes()
+    study.note(0, "more to say")
+    with room(1000), pytest.raises(OSError, match="File too large"):
+        study.report(target)
+    assert target.read_bytes() == before
+    assert os.listdir(tmp_path) == [target.name]
+    assert study.verify(target) == []
+    assert study.report(target).read_bytes() != before
+
+
+def test_a_document_that_the_chain_could_not_take_is_not_there(tmp_path):
+    folder = tmp_path / "out"
+    study = finished(storage=Sql(f"sqlite:///{tmp_path}/s.db", timeout=0.2))
+    other = Sql(f"sqlite:///{tmp_path}/s.db")
+    with other._writing(), pytest.raises(StorageError, match="another program has kept it locked"):
+        study.report(folder / "r.json")
+    assert os.listdir(folder) == []
+    assert study.verify(study.report(folder / "r.json")) == []
+    other.close()
+
+
+def test_what_may_not_be_written_is_not_replaced_and_leaves_no_event(tmp_path):
+    study, folder = finished(), tmp_path / "r.json"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError):
+        study.report(folder)
+    assert not any(e.kind == "report" for e in study.storage.events(study.record.id))
+
+
+def test_a_link_is_written_through_and_a_device_stays_one(tmp_path):
+    real, link, pipe = tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "pipe"
+    link.symlink_to(real)
+    write(link, b"one")
+    assert (real.read_bytes(), link.is_symlink()) == (b"one", True)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write(Path(pipe), b"two")
+    assert os.read(reader, 10) == b"two"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
