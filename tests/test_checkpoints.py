@@ -111,6 +111,18 @@ def test_a_promoted_trial_whose_checkpoint_has_gone_begins_anew_and_notes_it(tmp
     assert study.counts["failed"] == 0
 
 
+@pytest.mark.parametrize("end", ["cancel", "archive"])
+def test_of_a_study_that_is_ended_for_good_only_the_best_one_stays_and_of_a_deleted_one_nothing(tmp_path, end):
+    how = {"minimize": "loss", "fidelity": tt.Fidelity("epochs", 1, 4), "strategy": PBT(4, 4), "seed": 1}
+    study = tt.Study("s", SPACE, storage=f"sqlite:///{tmp_path}/t.db", **how)
+    study.run(saving, trials=13, quiet=True)
+    assert len(held(study)) > 1
+    getattr(study, end)()
+    assert held(study) == {study.best.number}
+    study.delete()
+    assert not study.checkpoint(0).parent.exists()
+
+
 def test_without_the_object_of_the_strategy_nothing_is_collected_and_results_are_taken(tmp_path):
     class Own(Random):
         pass

@@ -405,7 +405,7 @@ KILLED = """
 
 def test_two_workers_train_a_population_on_postgresql(tmp_path, submitted):
     study = submitted(textwrap.dedent(TRAIN) + textwrap.dedent(KILLED), PBT(6, 4), 60)
-    _work(study, tmp_path / "a", tmp_path / "a")
+    _work(study, tmp_path / "a", tmp_path / "a", trials=12)
     assert study.counts["done"] == len(study.trials) == 24
     assert [t.number for t in study.trials if t.attempt == 2] == [5, 9, 14]
     assert held(study) == [str(study.best.number)]

@@ -16,7 +16,7 @@ from .errors import SpecError, Stale
 from .inputs import Inputs
 from .ledger import Ledger
 from .matrix import suited
-from .records import TOLD, Change, Changes, Proposal, StudySpec, Trial
+from .records import TOLD, Change, Changes, Proposal, StudySpec, StudyState, Trial
 from .storage import Claim, Ending, Settled, Storage
 from .strategies import Continuing, Strategy, learns, strategy
 from .strategies.honours import notices
@@ -138,7 +138,15 @@ class Book:
         with self.turn, suppress(_Unknown):
             self.checkpoints.collect(self.ledger, self._needed)
 
+    def tidy(self) -> None:
+        """As `collect`, as the record stands now."""
+        if self.checkpoints.held():
+            self.refresh()
+            self.collect()
+
     def _needed(self) -> frozenset[int]:
+        if self.ledger.study.state not in (StudyState.OPEN, StudyState.PAUSED):
+            return frozenset()
         try:
             made = suited(self.spec, self.strategy_of(self.spec))
         except SpecError as error:

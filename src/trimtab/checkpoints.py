@@ -85,6 +85,10 @@ class Checkpoints:
             self._within(best[1:], must)
         self._settled = (ledger.study.position, frozenset(self.held()))
 
+    def remove(self) -> None:
+        """Remove all of the study's directories."""
+        _remove([self.root])
+
     def _within(self, spare: list[int], must: frozenset[int]) -> None:
         """Keep the quota, if there is one: without the spare ones, the last of them first, where it has to be."""
         quota = size(os.environ.get(QUOTA), QUOTA)

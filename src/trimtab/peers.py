@@ -9,14 +9,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from secrets import token_hex
 
 from .announcements import Announcement, allowed, facts, latest, located
 from .book import Book
 from .capture import environment
-from .errors import InputChanged, ObjectiveError
+from .errors import InputChanged, ObjectiveError, TrimtabError
 from .executors.local import Local
 from .inputs import POLICIES, Inputs
 from .objective import Source
@@ -170,6 +170,8 @@ class Post:
             self._staff.crew.close()
             self._staff.executor.close()
             self._staff = None
+        with suppress(TrimtabError):
+            self._book.tidy()  # nobody may come after this worker
 
     def _at_work(self) -> Staff:
         """The processes for its trials; the record says once that this worker has joined."""

@@ -182,6 +182,7 @@ def _search(book: Book, jobs: Jobs, progress: "Progress", terms: Terms, enough: 
     while closing not in ("time", "failures") and _held(book.refresh()):  # workers finish what they have begun
         progress.update(book.ledger, time.time())
         time.sleep(LOOK)
+    book.collect()
     if closing == "failures":
         raise given_up(book, book.ledger.failures_in_a_row(terms.since))
     return closing

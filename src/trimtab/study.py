@@ -174,9 +174,7 @@ class Study(Audited):
         outcome = told(metrics, failed, self._book.spec.metrics, wall, heeded)
         ended = self.storage.finish(held, outcome if heeded is None else self._referee.stopped(held, outcome))
         self._asked.pop(number, None)
-        if self._book.checkpoints.held():
-            self._book.refresh()
-            self._book.collect()
+        self._book.tidy()
         return ended
 
     def enqueue(self, params: Params) -> Trial:
@@ -359,14 +357,17 @@ class Study(Audited):
     def cancel(self, number: int | None = None) -> None:
         """End the study (queued trials are cancelled), or one open trial."""
         self._revise("cancel", number=number)
+        self._book.tidy()
 
     def archive(self) -> None:
         """Make the study read-only and free its name."""
         self._revise("archive")
+        self._book.tidy()
 
     def delete(self) -> None:
-        """Remove the study and its whole record, for good."""
+        """Remove the study, its whole record and its checkpoints, for good."""
         self.storage.delete(self._book.study)
+        self._book.checkpoints.remove()
 
     def note(self, number: int, text: str) -> None:
         """Attach a note to a trial."""
