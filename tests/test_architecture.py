@@ -41,7 +41,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "matrix": ("columns", "ledger", "records", "space", "goals", "stopping", "strategies"),
     "explanation": ("matrix", "ledger", "errors", "records", "space", "incumbents", "evidence", "standing", "words"),
     "engine": ("ledger", "matrix", "errors", "records", "goals", "stopping", "strategies", "canonical"),
-    "planning": ("ledger", "records"),
+    "planning": ("ledger", "records", "words"),
     "incumbents": ("copied", "ledger", "matrix", "records", "space", "goals", "numerics", "canonical"),
     "storage": ("columns", "records", "errors", "goals", "fidelity", "chain", "canonical"),
     "executors": ("records", "errors", "units"),

@@ -3,6 +3,7 @@
 import math
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,12 @@ CASES = {
     "constraint with equality": (lambda: new(subject_to="latency == 3"), "<= or >="),
     "constraint on two metrics": (lambda: new(subject_to="latency <= size"), "size"),
     "constraint that is no expression": (lambda: new(subject_to="latency <="), "no expression"),
+    "baseline that is no setting": (lambda: new(baseline=0.5), r"baseline=0\.5"),
+    "text for a truth value": (lambda: new(deterministic="no"), "deterministic='no' must be True or False"),
+    "fresh that is no truth value": (lambda: new(fresh="no"), "fresh='no' must be True or False"),
+    "store that is a path": (lambda: new(storage=Path("trimtab.db")), "write 'sqlite:///trimtab.db'"),
+    "explain of no goal": (lambda: done().explain("auc"), "goal='auc' is none of the study's goals: loss"),
+    "verify of no document": (lambda: new().verify("nowhere.html"), "nowhere.html.*No such file"),
     "constraints that are no list": (lambda: new(subject_to=5), "subject_to=5"),
     "constraint with infinities": (lambda: new(subject_to="latency <= 1e999 - 1e999"), "must be finite"),
     "constraint that no float can hold": (lambda: new(subject_to="latency <= 1" + "0" * 400), "too large"),

@@ -20,7 +20,8 @@ from trimtab.cli import cli
 EXAMPLES = Path(__file__).parent / "examples"
 VERBS = ["demo", "run", "list", "show", "best", "trials", "evidence", "report", "verify", "pause", "resume", "cancel",
          "archive", "delete", "db", "report-metrics",
-         "replay", "reproduce", "sign", "key", "submit", "worker", "explain", "schedule", "train", "outlook"]  # fmt: skip
+         "replay", "reproduce", "sign", "key", "submit", "worker", "explain", "schedule", "train", "outlook",
+         "revise"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +170,7 @@ def test_show(made):
     for part in (
         "minimize loss",
         "size <= 5",
-        "trials 20",
+        "budget      5 of 20 trials\n",
         "5 of 20 trials: 1 running, 4 done, 1 failed",
         "Float(0.0, 1.0",
     ):
@@ -364,6 +365,31 @@ def test_another_spec_is_an_error_until_fresh(place):
     assert "trimtab run shell.yaml --fresh" in result.stderr
     call("run", "shell.yaml", "--trials", "1", "--quiet", "--fresh")
     assert [s["state"] for s in json.loads(call("list", "--json"))["studies"]] == ["archived", "open"]
+
+
+def test_revise_makes_the_study_what_the_file_says(place):
+    call("run", "shell.yaml", "--trials", "1", "--quiet")
+    file = place / "shell.yaml"
+    assert call("revise", "shell.yaml") == "study 'shell' is what shell.yaml says already\n"
+    file.write_text(
+        file.read_text().replace("int: [1, 9]", "int: [1, 12]").replace("space:", "space:\n  cold: {float: [0, 1]}")
+    )
+    message = CliRunner().invoke(cli, ["run", "shell.yaml"]).stderr
+    assert "space depth: stored Int(1, 9, default=1), given Int(1, 12, default=1)" in message
+    assert "trimtab revise shell.yaml" in message
+    assert "cold" in refused("revise", "shell.yaml")
+    assert "NAME=VALUE" in refused("revise", "shell.yaml", "--assume", "cold")
+    assert call("revise", "shell.yaml", "--assume", "cold=0.5") == "study 'shell' is what shell.yaml says\n"
+    assert "2 of 8 trials" in call("run", "shell.yaml", "--trials", "2", "--quiet")
+    study = tt.Study("shell", storage="sqlite:///trimtab.db")
+    assert study.spec.assumed == {"cold": 0.5}
+    assert study.verify() == []
+
+
+def test_the_table_of_trials_says_why_they_failed(made):
+    lines = call("trials", "made").splitlines()
+    assert lines[0].endswith("error")
+    assert lines[4].endswith("out of luck")
 
 
 def test_the_file_names_the_store_and_the_hint_says_so(place):

@@ -81,3 +81,19 @@ def test_the_plan(case):
 )
 def test_which_budget_is_spent(budget, spent, name):
     assert planning.spent(ledger(spec(budget=budget), ended(0), spent=spent), NOW) == name
+
+
+@pytest.mark.parametrize(
+    ("budget", "why"),
+    [
+        (Budget(), None),
+        (Budget(trials=2, cost=50), None),
+        (Budget(trials=1, cost=50), "the budget of trials is spent"),
+        (Budget(time=1), "the budget of time is spent"),
+        (Budget(cost=5), "the budget of cost is spent"),
+        (Budget(cost=6), "the budget of cost has 1 left, and a trial takes 5"),
+        (Budget(cost=10), None),
+    ],
+)
+def test_which_limit_lets_no_more_trials_begin(budget, why):
+    assert planning.bound(ledger(spec(budget=budget), ended(0), spent=HOUR), NOW) == why

@@ -135,3 +135,15 @@ resources: {watts: {cpu: 10}, prices: {kwh: 0.3}}
     file.write_text(text.replace("kwh: 0.3", "kWh: 0.3"))
     with pytest.raises(SpecError, match=r"resources.prices: 'kWh' is not known; did you mean 'kwh'"):
         read(file)
+
+
+def test_a_study_says_which_limit_ended_it(capsys):
+    study = tt.Study("paid", SPACE, minimize="loss", budget={"trials": 50, "cost": 0.0005}, strategy="random", seed=1)
+    assert (study.spent, study.bound) == ({"trials": (0, 50), "cost": (0, 0.0005)}, None)
+    study.run(lambda t: time.sleep(0.02) or t.params["x"], resources={"price": 20})
+    assert study.spent["trials"][0] == study.counts["done"] < 50
+    assert study.spent["cost"][0] == study.record.spent.money
+    assert str(study.bound).startswith("the budget of cost ")
+    err = capsys.readouterr().err
+    assert f"paid: {study.bound}\n" in err
+    assert "of 0.0005 of cost left" in err

@@ -191,6 +191,20 @@ def test_another_spec_under_the_same_name_shows_the_difference(space, url):
         tt.Study("s", tt.Space(a=tt.Int(1, 3)), minimize="loss", storage=url)
 
 
+def test_another_space_shows_which_parameters_differ():
+    old = {"a": tt.Int(1, 3, default=1), "b": tt.Choice("x", "y"), "c": tt.Float(0, 1)}
+    study = tt.Study("s", old, minimize="loss", storage=(url := Memory()))
+    with pytest.raises(StudyMismatch) as error:
+        tt.Study("s", {**old, "a": tt.Int(1, 4, default=1), "d": tt.Float(0, 1)}, minimize="loss", storage=url)
+    assert "space a: stored Int(1, 3, default=1), given Int(1, 4, default=1)\n" in str(error.value)
+    assert "space d: stored None, given Float(0.0, 1.0)\n" in str(error.value)
+    assert "space b" not in str(error.value)
+    with pytest.raises(StudyMismatch, match=r"require: stored \[\], given \[\"c < 0.5\"\]\n"):
+        tt.Study("s", study.spec.space.require("c < 0.5"), minimize="loss", storage=url)
+    with pytest.raises(StudyMismatch, match="in order: stored a, b, c, given c, b, a\n"):
+        tt.Study("s", dict(reversed(old.items())), minimize="loss", storage=url)
+
+
 def test_options_of_another_type_are_another_spec(url):
     tt.Study("s", tt.Space(a=tt.Choice(0, 1, default=0)), minimize="loss", storage=url)
     with pytest.raises(StudyMismatch, match="space"):

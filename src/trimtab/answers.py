@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import incumbents, proof
+from . import incumbents, planning, proof
 from .book import Book
 from .errors import SpecError
 from .evidence import Evidence
@@ -58,6 +58,18 @@ class Answers:
         ledger = self._book.refresh()
         held = {State.QUEUED: len(ledger.queued()), State.RUNNING: len(ledger.running())}
         return {str(s): held.get(s, ledger.counts[s]) for s in State}
+
+    @property
+    def spent(self) -> dict[str, tuple[float, float]]:
+        """(used, limit) of each limit of the budget, by its name; time in seconds."""
+        ledger = self._book.refresh()
+        return planning.used(ledger, ledger.now)
+
+    @property
+    def bound(self) -> str | None:
+        """Which limit of the budget lets no more trials begin, in words; None while there is room."""
+        ledger = self._book.refresh()
+        return planning.bound(ledger, ledger.now)
 
     @property
     def baseline(self) -> Trial | None:
@@ -130,13 +142,19 @@ class Answers:
 
     # ----------------------------------------------------------------------------------------- what the results mean
 
-    def explain(self, goal: int = 0) -> "Explanation":
-        """What explains the results of one goal: importance, dependence, safe ranges, findings, why a trial was proposed."""
+    def explain(self, goal: int | str = 0) -> "Explanation":
+        """What explains the results of one goal: importance, dependence, safe ranges, findings, why a trial was proposed.
+
+        goal: its metric, or its place among the goals. Raises SpecError for what is none.
+        """
         from .explanation import Explanation
 
         ledger = self._book.refresh()
-        if not 0 <= goal < len(ledger.study.spec.goals):
-            raise SpecError(f"goal={goal!r}: the study has {len(ledger.study.spec.goals)} goals, numbered from 0")
+        names = [g.metric for g in ledger.study.spec.goals]
+        if goal in names:
+            goal = names.index(str(goal))
+        if not isinstance(goal, int) or not 0 <= goal < len(names):
+            raise SpecError(f"goal={goal!r} is none of the study's goals: {', '.join(names)}, numbered from 0")
         return Explanation(ledger, goal)
 
     def outlook(self, enough: "Enough | None" = None) -> "Outlook":

@@ -121,9 +121,12 @@ def embedded(html: str) -> str:
 
 
 def unknown(path: str | os.PathLike[str], events: Sequence[Event]) -> list[str]:
-    """A finding when a document is not, byte for byte, one that the chain names."""
-    with open(path, "rb") as file:
-        sha = hashlib.file_digest(file, "sha256").hexdigest()
+    """A finding when a document is not, byte for byte, one that the chain names. Raises SpecError where there is none."""
+    try:
+        with open(path, "rb") as file:
+            sha = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SpecError(f"report {os.fspath(path)!r} cannot be read: {error.strerror}") from None
     known = {e.body["sha256"] for e in events if e.kind == "report"}
     if sha in known:
         return []

@@ -57,6 +57,8 @@ def given(
     if budget is not None:
         said["budget"] = amounts(Budget, budget, "budget")
     if baseline is not None:
+        if not isinstance(baseline, Mapping):
+            raise SpecError(f"baseline={baseline!r} is no setting; write {{'parameter': value, ...}}")
         said["baseline"] = baseline
     if strategy is not None:
         said["strategy"], said["settings"] = _named(strategy)
@@ -74,7 +76,9 @@ def given(
     if max_failures is None:
         said["max_failures"] = None
     if deterministic is not None:
-        said["deterministic"] = bool(deterministic)
+        if not isinstance(deterministic, bool):
+            raise SpecError(f"deterministic={deterministic!r} must be True or False")
+        said["deterministic"] = deterministic
     if fidelity is not None:
         said["fidelity"] = _fidelity(fidelity)
     if not isinstance(stopping, EllipsisType):
@@ -208,7 +212,9 @@ def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
     different = [k for k in before | after if dumps(before.get(k)) != dumps(after.get(k)) and k != "name"]
     if not different:
         return
-    lines = [f"  {k}: stored {_short(before.get(k))}, given {_short(after.get(k))}" for k in different]
+    lines = [f"  {k}: stored {_short(before.get(k))}, given {_short(after.get(k))}" for k in different if k != "space"]
+    if "space" in different:
+        lines += _apart(stored.space, wanted.space)
     words = {"goals": "maximize", "subject_to": "subject_to"}
     call = ", ".join(f"{words.get(k, k)}=..." for k in different if k != "settings")
     raise StudyMismatch(
@@ -224,6 +230,16 @@ def _as_stored(stored: Space, given: Space) -> Space:
         return stored if stored.revise(given, {}) == stored else given
     except SpaceError:
         return given
+
+
+def _apart(stored: Space, given: Space) -> list[str]:
+    """What differs between two spaces, a parameter a line."""
+    names = dict.fromkeys([*stored.names, *given.names])
+    pairs = [(f"space {n}", repr(stored.params.get(n)), repr(given.params.get(n))) for n in names]
+    pairs.append(("require", dumps(list(stored.requirements)), dumps(list(given.requirements))))
+    if set(stored.names) == set(given.names):
+        pairs.append(("space, in order", ", ".join(stored.names), ", ".join(given.names)))
+    return [f"  {what}: stored {a}, given {b}" for what, a, b in pairs if a != b]
 
 
 def _short(value: Any) -> str:
@@ -256,6 +272,8 @@ def open_study(
 
     By its name alone an archived study is opened too, for reading, unless a living one has the name.
     """
+    if not isinstance(fresh, bool):
+        raise SpecError(f"fresh={fresh!r} must be True or False")
     records = storage.studies()
     known = {r.name: r for r in records if r.state is not StudyState.ARCHIVED}
     if not said and not fresh:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .ledger import Ledger
 from .records import Cost, StudyState
+from .words import number
 
 Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
 
@@ -94,6 +95,26 @@ def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
     if spent(ledger, now, terms.charge) is not None:
         return "budget"
     return "time" if terms.until is not None and now >= terms.until else None
+
+
+def used(ledger: Ledger, now: float) -> dict[str, tuple[float, float]]:
+    """(used, limit) of each limit of the budget, by its name: trials, time in seconds, and what ended trials have used."""
+    b = ledger.study.spec.budget
+    found = {} if b.trials is None else {"trials": (float(ledger.counted), float(b.trials))}
+    if isinstance(b.time, float):
+        found["time"] = (ledger.wall(now), b.time)
+    return found | b.measured(ledger.study.spent)
+
+
+def bound(ledger: Ledger, now: float) -> str | None:
+    """Which limit of the budget lets no more trials begin, in words; None while there is room."""
+    for name, (x, limit) in used(ledger, now).items():
+        if x >= limit:
+            return f"the budget of {name} is spent"
+        mean = x / ledger.counted if ledger.counted else 0.0
+        if name not in ("trials", "time") and limit - x < mean:
+            return f"the budget of {name} has {number(limit - x, 3)} left, and a trial takes {number(mean, 3)}"
+    return None
 
 
 def spent(ledger: Ledger, now: float, charge: Charge | None = None) -> str | None:

@@ -51,14 +51,13 @@ def _best(spec: StudySpec, leader: Candidate | None) -> str:
 
 
 def _budget_left(ledger: Ledger) -> str:
-    """What remains of the budget that counts trials, else of the first other one that was set."""
+    """What remains of the budget's limits, but for time, which `eta` tells."""
     b, spent = ledger.study.spec.budget, ledger.study.spent
-    if b.trials is not None:
-        return f"{max(0, b.trials - ledger.counted)} of {plural(b.trials, 'trial')} left"
+    left = [] if b.trials is None else [f"{max(0, b.trials - ledger.counted)} of {plural(b.trials, 'trial')}"]
     units = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "cost": "of cost", "kwh": "kWh"}
     for name, (used, limit) in b.measured(spent).items():
-        return f"{number(max(0.0, limit - used), 3)} of {number(limit, 3)} {units[name]} left"
-    return ""
+        left.append(f"{number(max(0.0, limit - used), 3)} of {number(limit, 3)} {units[name]}")
+    return f"{', '.join(left)} left" if left else ""
 
 
 class Progress:

@@ -244,6 +244,9 @@ class Study(Audited):
         else:
             with runner.staff(self._book, objective, workers, limits, supervised, quiet, str(executor)) as staff:
                 closed = runner.search(self._book, staff, terms, wise)
+        ledger = self._book.refresh()
+        if closed == "budget" and not quiet and (why := planning.bound(ledger, ledger.now)) is not None:
+            sys.stderr.write(f"{self.name}: {why}\n")
         if closed == "enough" and not quiet:
             sys.stderr.write(f"{self.name}: {self.outlook(wise).text()}\n")
 

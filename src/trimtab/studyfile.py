@@ -119,6 +119,11 @@ def _parse(text: str) -> Any:
         raise SpecError(f"this is no YAML: {' '.join(str(error).split())}") from None
 
 
+def scalar(text: str) -> Any:
+    """The value of a YAML scalar: `3` is a number, `true` a truth value, `gbtree` a text. Raises SpecError."""
+    return _scalar_value(_parse(text), text)
+
+
 def _place(mark: yaml.Mark | None) -> str:
     return "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
 
@@ -369,6 +374,7 @@ _STUDY: Mapping[str, Read] = {  # keyword arguments of Study
     "on_change": _text,
     "fidelity": lambda value, where: _keys(_FIDELITY, value, f"{where}."),
     "stopping": _stopping,
+    "warm_start": _texts,
 }
 _FILE: Mapping[str, Read] = {
     "study": _text,

@@ -29,6 +29,7 @@ from .plumbing import (
     the_name,
     url_of,
 )
+from .revise import revise
 
 # -------------------------------------------------------------------------------------------------------------- verbs
 
@@ -89,7 +90,9 @@ def run(
     try:
         study = Study(told.name, storage=url_of(told), fresh=fresh, **told.study)
     except StudyMismatch as error:
-        raise StudyMismatch(f"{error}. On the command line: trimtab run {shlex.quote(file)} --fresh") from None
+        raise StudyMismatch(
+            f"{error}. On the command line: trimtab revise {shlex.quote(file)}, or trimtab run {shlex.quote(file)} --fresh"
+        ) from None
     try:
         remember(study.record.uid, told.path)
     except OSError as error:
@@ -101,9 +104,11 @@ def run(
     with resumable():
         study.run(told.objective, **limits, resources=told.resources, supervised=True, executor=where, quiet=quiet)
     click.echo(console.facts({"study": told.name, **console.answers(study)}))
-    if study.counts["failed"] and not study.counts["done"]:
-        raise Ended(1, f"study {told.name!r}: no trial succeeded; see why: trimtab trials {shlex.quote(told.name)}")
     store = storage_option(told)
+    if study.counts["failed"] and not study.counts["done"]:
+        raise Ended(
+            1, f"study {told.name!r}: no trial succeeded; see why: trimtab trials {shlex.quote(told.name)}{store}"
+        )
     if study.record.state != "open":
         click.echo(f"\nThe study is {study.record.state}. Go on with: trimtab resume {shlex.quote(told.name)}{store}")
     click.echo(f"\nTest the gain on fresh seeds: trimtab evidence {shlex.quote(told.name)}{store}")
@@ -233,7 +238,7 @@ def holdout(name: str, trial: int | None, metric: str | None, file: str | None, 
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
 
 
-for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain, outlook):
+for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain, outlook, revise):
     cli.add_command(verb)
 
 

@@ -8,7 +8,6 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .. import words
@@ -56,10 +55,24 @@ def trials_csv(trials: Sequence[Trial]) -> str:
     metrics = list(dict.fromkeys(k for t in trials for k in t.metrics))
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
-    plain = ("number", "state", "purpose", "seed", "reason", "strategy", "started", "ended", "wall")
+    plain = (
+        "number",
+        "state",
+        "purpose",
+        "seed",
+        "reason",
+        "strategy",
+        "started",
+        "ended",
+        "wall",
+        "cpu",
+        "memory",
+        "money",
+    )
     write([*plain, *(f"params.{k}" for k in params), *(f"metrics.{k}" for k in metrics)])
     for t in trials:
-        facts = [t.number, t.state, t.purpose, t.seed, t.reason, t.strategy, t.started, t.ended, t.cost.wall]
+        facts = [t.number, t.state, t.purpose, t.seed, t.reason, t.strategy, t.started, t.ended]
+        facts += [t.cost.wall, t.cost.cpu, t.cost.memory, t.cost.money]
         write([*facts, *(t.params.get(k) for k in params), *(t.metrics.get(k) for k in metrics)])
     return out.getvalue()
 
@@ -105,14 +118,15 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
     """Number, state, purpose, metrics, feasibility, time and setting of each trial."""
     metrics = study.spec.metrics
     best = best_of(study)
-    rows = []
+    rows, failed = [], any(t.error for t in trials)
     for t in trials:
         state = f"{t.state} ({t.reason})" if t.reason else str(t.state)
         mark = "*" if best is not None and t.number == best.number else ""
         values = [words.number(t.metrics[m]) if m in t.metrics else "" for m in metrics]
         wall = words.duration(t.cost.wall) if t.ended else ""
-        rows.append([f"{t.number}{mark}", state, str(t.purpose), *values, wall, setting(study, t)])
-    head = ["trial", "state", "purpose", *metrics, "time", "params"]
+        why = [" ".join(t.error.splitlines()[:1])] if failed else []
+        rows.append([f"{t.number}{mark}", state, str(t.purpose), *values, wall, setting(study, t), *why])
+    head = ["trial", "state", "purpose", *metrics, "time", "params", *(["error"] if failed else [])]
     return table(head, rows, right=["trial", *metrics, "time"]).replace(words.NBSP, " ")
 
 
@@ -155,6 +169,8 @@ def answers(study: "Study") -> dict[str, str]:
     """Counts, baseline, best, how much better it is, whether it meets the constraints, and what evidence there is."""
     spec, baseline, best, found = study.spec, study.baseline, best_of(study), study.result()
     lines = {"trials": counted(study.counts, spec.budget.trials)}
+    if (why := study.bound) is not None and not why.startswith("the budget of trials"):
+        lines["ended"] = why
     if baseline is not None:
         met = "" if study.feasible(baseline) is not False else "; does not meet the constraints"
         lines["baseline"] = measured(study, baseline) + met
@@ -204,15 +220,14 @@ def study_json(study: "Study") -> dict[str, Any]:
 def study_text(study: "Study") -> str:
     """A study on one screen: what is asked, what was spent, what was found, and the space."""
     record, spec = study.record, study.spec
-    limits = {f.name: getattr(spec.budget, f.name) for f in fields(spec.budget)}
-    shown = {k: words.duration(v) if k == "time" else words.number(v) for k, v in limits.items() if v is not None}
+    budget = [f"{_amount(k, used)} of {_amount(k, limit)} {_UNITS[k]}" for k, (used, limit) in study.spent.items()]
     head = {
         "study": f"{record.name} ({record.state})",
         "uid": record.uid,
         "created": words.moment(record.created),
         "goal": ", ".join(f"{'maximize' if g.maximize else 'minimize'} {g.metric}" for g in spec.goals),
         "subject to": ", ".join(c.text for c in spec.constraints) or "nothing",
-        "budget": ", ".join(f"{k} {v}" for k, v in shown.items()) or "no limit",
+        "budget": ", ".join(budget) or "no limit",
         "spent": f"{words.duration(record.spent.wall)} in trials, {words.duration(record.spent.cpu)} of CPU time",
         "strategy": f"{spec.strategy}, seed {spec.seed}",
         **answers(study),
@@ -221,6 +236,16 @@ def study_text(study: "Study") -> str:
     rows = [[name, repr(p)] for name, p in spec.space.params.items()]
     rows += [["require", text] for text in spec.space.requirements]
     return f"{facts(head)}\n\n{table(['parameter', 'domain'], rows)}"
+
+
+_UNITS = {
+    "trials": "trials", "time": "in which trials ran", "cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "cost": "of cost",
+    "kwh": "kWh",
+}  # fmt: skip
+
+
+def _amount(limit: str, value: float) -> str:
+    return words.duration(value) if limit == "time" else words.number(value, 3)
 
 
 def _difference(found: "Evidence") -> str:

@@ -24,6 +24,9 @@ def rows(trials: Sequence[Trial]) -> list[dict[str, object]]:
             "started": t.started,
             "ended": t.ended,
             "wall": t.cost.wall,
+            "cpu": t.cost.cpu,
+            "memory": t.cost.memory,
+            "money": t.cost.money,
             **{f"params.{k}": v for k, v in t.params.items()},
             **{f"metrics.{k}": v for k, v in t.metrics.items()},
         }

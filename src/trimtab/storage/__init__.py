@@ -13,11 +13,13 @@
 Private texts (error, output, notes, worker and actor names) enter events only as salted commitments.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..columns import Outline, Results
+from ..errors import StorageError
 from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
 
 MAX_ATTEMPTS = 3
@@ -202,6 +204,8 @@ def open_storage(url: "str | Storage | None") -> Storage:
         from .memory import Memory
 
         return Memory()
+    if isinstance(url, os.PathLike):
+        raise StorageError(f"storage {str(url)!r} is a path, no URL; for a file write 'sqlite:///{url}'")
     if not isinstance(url, str):
         return url
     from .sql import Sql

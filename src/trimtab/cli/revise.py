@@ -1,0 +1,33 @@
+"""The verb that changes a study that has begun into what its file says now."""
+
+import click
+
+from ..errors import StudyMismatch, UserError
+from .plumbing import existing, opened, storage_flag
+
+
+@click.command()
+@click.argument("file")
+@click.option(
+    "--assume", multiple=True, metavar="NAME=VALUE", help="The value that old trials had of a parameter that is new."
+)
+@storage_flag
+def revise(file: str, assume: tuple[str, ...]) -> None:
+    """Change the study of FILE (YAML) into what the file says now: an audited revision."""
+    from ..study import Study
+    from ..studyfile import read, scalar
+
+    told = read(file)
+    values = [text.partition("=") for text in assume]
+    for name, sign, _ in values:
+        if not (name and sign):
+            raise UserError(f"--assume {name!r}: write NAME=VALUE")
+    study = opened(told.name)
+    before = study.record.head
+    try:
+        Study(told.name, storage=existing(), **told.study)  # a changed budget is a revision by itself
+    except StudyMismatch:
+        words = {key: value for key, value in told.study.items() if key not in ("data", "on_change", "warm_start")}
+        study.revise(assume={name: scalar(value) for name, _, value in values}, **words)
+    changed = study.record.head != before
+    click.echo(f"study {told.name!r} is what {file} says" + ("" if changed else " already"))
