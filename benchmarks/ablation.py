@@ -23,7 +23,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import argparse
 import csv
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,8 @@ from trimtab.numerics.warp import Warped
 from trimtab.strategies import Problem, Rows, cma, features, gp, strategy, surrogate
 
 RESULTS = Path(__file__).parent / "results"
-Patch = tuple[Any, str, Any]
-Variants = dict[str, tuple[Patch, ...]]
-
-
+Undone = tuple[Any, dict[str, Any]]
+Variants = dict[str, Undone | None]  # None: nothing is undone
 Fails = Callable[[families.Params], bool]
 
 
@@ -92,36 +90,44 @@ def best_ones(_: np.ndarray, values: np.ndarray, known: np.ndarray) -> np.ndarra
     return np.sort(known[np.argsort(values[known], kind="stable")[:384]])
 
 
+def instead(owner: Any, **values: Any) -> Undone:
+    """What a variant has in the place of names of a module or class. AttributeError at once for a name that is not there, so
+    that a choice that was renamed is not measured as shipped."""
+    for name in values:
+        getattr(owner, name)
+    return owner, values
+
+
 SHIPPED_PRIOR = model._prior
 GP: Variants = {
-    "shipped": (),
-    "no trend": ((model, "_TREND", (-30.0, -30.0)),),
-    "a design of 8 to 20": ((gp, "design_size", long_design),),
-    "z-scores for half-ranks": ((surrogate, "half_rank", z_scores),),
-    "lengthscales that do not grow": ((model, "_prior", alike),),
-    "lengthscales of choices as of numbers": ((model.Data, "reaches", property(as_numbers)),),
-    "log-EI alone": ((gp, "_by_bound", lambda _: False),),
-    "the bound alone": ((gp, "_by_bound", lambda _: True),),
-    "a narrow bound (1)": ((gp, "_BETA", 1.0),),
-    "a model that is believed (doubt 1)": ((gp, "_DOUBT", 1.0),),
-    "options that are not counted": ((features, "_OPTIONS", 10**9),),
+    "shipped": None,
+    "no trend": instead(model, _TREND=(-30.0, -30.0)),
+    "a design of 8 to 20": instead(gp, design_size=long_design),
+    "z-scores for half-ranks": instead(surrogate, half_rank=z_scores),
+    "lengthscales that do not grow": instead(model, _prior=alike),
+    "lengthscales of choices as of numbers": instead(model.Data, reaches=property(as_numbers)),
+    "log-EI alone": instead(gp, _by_bound=lambda _: False),
+    "the bound alone": instead(gp, _by_bound=lambda _: True),
+    "a narrow bound (1)": instead(gp, _BETA=1.0),
+    "a model that is believed (doubt 1)": instead(gp, _DOUBT=1.0),
+    "options that are not counted": instead(features, _OPTIONS=10**9),
 }
 FAILURES: Variants = {
-    "shipped": (),
-    "a model of success from the first failure": ((surrogate, "_FAILURES", 1),),
-    "from the tenth": ((surrogate, "_FAILURES", 10),),
-    "none: failures are ignored": ((surrogate, "_FAILURES", 10**9),),
+    "shipped": None,
+    "a model of success from the first failure": instead(surrogate, _FAILURES=1),
+    "from the tenth": instead(surrogate, _FAILURES=10),
+    "none: failures are ignored": instead(surrogate, _FAILURES=10**9),
 }
 MANY: Variants = {
-    "shipped": (),
-    "the latest results": ((surrogate, "_local", latest),),
-    "spread over the record": ((surrogate, "_local", evenly),),
-    "the best results": ((surrogate, "_local", best_ones),),
+    "shipped": None,
+    "the latest results": instead(surrogate, _local=latest),
+    "spread over the record": instead(surrogate, _local=evenly),
+    "the best results": instead(surrogate, _local=best_ones),
 }
 CMA: Variants = {
-    "shipped": (),
-    "first deviation 1/4": ((cma, "_SD", 1 / 4),),
-    "first deviation 1/10": ((cma, "_SD", 1 / 10),),
+    "shipped": None,
+    "first deviation 1/4": instead(cma, _SD=1 / 4),
+    "first deviation 1/10": instead(cma, _SD=1 / 10),
 }
 
 
@@ -200,9 +206,8 @@ def measure(
             left = [v for v in variants if (v, p.name, str(seed)) not in done]
             begun = begin(p, seed, how.after) if left else None
             for variant in left:
-                with ExitStack() as undone:
-                    for target, name, value in how.variants[variant]:
-                        undone.enter_context(patch.object(target, name, value))
+                undone = how.variants[variant]
+                with patch.multiple(undone[0], **undone[1]) if undone else nullcontext():
                     model._cold.cache_clear()
                     fails = Region(p).__contains__ if how.failures else never
                     losses = run(p, seed, trials, how.strategy, begun, fails)
