@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SpecError
 from ..numerics.pareto import by_front, violations
 from ..space import Space
-from . import Array, History, Proposal, Rows
+from . import Array, History, Problem, Proposal, Rows
 from .points import Taken, sequence, unseen
 from .variation import children
 
@@ -101,6 +102,13 @@ def proposals(
     if len(made) < n:
         made += [Proposal(x, why={"design": "random"}) for x in unseen(taken.plus(X), n - len(made), rng)]
     return made
+
+
+def in_pairs(problem: Problem, population: int | None) -> History:
+    """The state before any result of a strategy that crosses pairs. Raises SpecError if its population has none."""
+    if population is not None and population < 2:
+        raise SpecError(f"population={population} has no pairs; give at least 2")
+    return History.start(problem)
 
 
 def population_size(given: int | None, budget: int | None) -> int:

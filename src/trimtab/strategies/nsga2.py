@@ -9,10 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import SpecError
 from ..numerics.pareto import fronts, spread
 from . import Array, History, Problem, Proposal, Rows
-from .breeding import Results, by_tournament, design_size, population_size, proposals, results
+from .breeding import Results, by_tournament, design_size, in_pairs, population_size, proposals, results
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,7 @@ class NSGA2:
 
     def init(self, problem: Problem) -> History:
         """Raises SpecError if the population is smaller than 2."""
-        if self.population is not None and self.population < 2:
-            raise SpecError(f"population={self.population} has no pairs; give at least 2")
-        return History.start(problem)
+        return in_pairs(problem, self.population)
 
     def tell(self, state: History, rows: Rows) -> History:
         return state.with_rows(rows)
