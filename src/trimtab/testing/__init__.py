@@ -13,8 +13,8 @@ needed: `check_strategy(MyStrategy())` runs them all. A strategy whose trials go
 CONTINUING_CHECKS.
 """
 
+from .check import Violation
 from .continuing import CONTINUING_CHECKS
-from .law import Violation
 from .laws import STRATEGY_CHECKS, check_strategy
 from .spaces import random_space
 

@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import SpecError
 from ..space import Float, Space
 from ..strategies import Continuing, Problem, Proposal, Rows, Strategy
-from .law import Check, require, strict
+from .check import Check, require, strict
+from .problems import part
 from .spaces import random_space
 
 _SEEDS = range(10)
@@ -42,7 +43,7 @@ class Campaign:
     def state(self, cut: int = 0) -> Any:
         """As the study would have it for an ask; told in two pieces, the first one of `cut` rows."""
         state = self.made.init(self.problem)
-        for piece in (_part(self.rows, 0, cut), _part(self.rows, cut, len(self.rows))):
+        for piece in (part(self.rows, 0, cut), part(self.rows, cut, len(self.rows))):
             state = self.made.tell(state, piece)
         lines = [self._line(number, p, np.nan) for number, p in self.open.items()]
         return cast(Continuing, self.made).begun(state, self._row(self.pending, lines))
@@ -177,11 +178,6 @@ def it_says_what_it_cannot_do_without_a_fidelity(made: Strategy[Any]) -> None:
     except SpecError:
         return
     require(False, "a study without a fidelity must be refused", made.name)
-
-
-def _part(rows: Rows, first: int, last: int) -> Rows:
-    columns = (rows.X, rows.Y, rows.C, rows.cost, rows.seed, rows.rungs, rows.lineage)
-    return Rows(*(a[first:last] for a in columns))
 
 
 def _texts(proposals: Sequence[Proposal]) -> list[str]:

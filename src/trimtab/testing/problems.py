@@ -62,7 +62,8 @@ def random_history(problem: Problem, n: int, rng: np.random.Generator) -> Rows:
 
 def part(rows: Rows, first: int, last: int) -> Rows:
     """Rows first to last - 1."""
-    return Rows(*(a[first:last] for a in (rows.X, rows.Y, rows.C, rows.cost, rows.seed)))
+    columns = (rows.X, rows.Y, rows.C, rows.cost, rows.seed, rows.rungs, rows.lineage)
+    return Rows(*(a[first:last] for a in columns))
 
 
 def _lines(**values: object) -> dict[str, Array]:
