@@ -105,7 +105,7 @@ def replay(
     exact, close, different = 0, list[int](), dict[int, str]()
     folded: engine.Fold | None = None
     for (_, seen), batch in sorted(batches.items()):
-        spec = specs[bisect_right([p for p, _ in specs], seen) - 1][1]
+        spec = _spec_at(specs, seen)
         try:
             folded = _fold(spec, strategy_of(spec), trials, seen, folded)
             again = _again(spec, folded, trials, batch)
@@ -135,7 +135,7 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
     juries: dict[str, Mapping[int, Verdict]] = {}
     wrong: dict[int, str] = {}
     for t in stopped:
-        spec = specs[bisect_right([p for p, _ in specs], t.told or 0) - 1][1]
+        spec = _spec_at(specs, t.told or 0)
         fresh = engine.jury(spec, trials[0])
         if fresh.key not in juries:
             juries[fresh.key] = rehear(fresh, heard)
@@ -151,7 +151,7 @@ def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict
     """Look again wherever the search was ended because there was enough: how often that was, and event -> what is wrong."""
     specs, wrong, ends = _specs(events), dict[int, str](), [e for e in events if e.kind == "enough"]
     for e in ends:
-        spec = specs[bisect_right([p for p, _ in specs], e.position) - 1][1]
+        spec = _spec_at(specs, e.position)
         told = [t for t in _ended(trials, e.position) if t.state is not State.CANCELLED]
         if why := derived(spec, told, e.body):
             wrong[e.position] = why
@@ -161,6 +161,11 @@ def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict
 def _specs(events: Sequence[Event]) -> list[tuple[int, StudySpec]]:
     """(position, the spec that holds from there on), in order."""
     return [(e.position, StudySpec.from_json(e.body["spec"])) for e in events if e.kind in ("create", "spec")]
+
+
+def _spec_at(specs: Sequence[tuple[int, StudySpec]], position: int) -> StudySpec:
+    """The spec that held at an event."""
+    return specs[bisect_right(specs, position, key=lambda s: s[0]) - 1][1]
 
 
 def _ended(trials: Sequence[Trial], seen: int) -> list[Trial]:
