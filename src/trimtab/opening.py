@@ -11,7 +11,7 @@ from typing import Any, cast
 from . import engine
 from . import stopping as rules
 from .canonical import dumps
-from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
+from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest, whole
 from .fidelity import Fidelity
 from .goals import Metrics, constraint, goals, listed
 from .matrix import suited
@@ -62,16 +62,15 @@ def given(
         said["baseline"] = baseline
     if strategy is not None:
         said["strategy"], said["settings"] = _named(strategy)
-    whole = {
+    counts = {
         "seed": (seed, 0),
         "replicates": (replicates, 1),
         "retries": (retries, 0),
         "max_failures": (None if max_failures is ... else max_failures, 1),
     }
-    for name, (value, least) in whole.items():
+    for name, (value, least) in counts.items():
         if value is not None:
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SpecError(f"{name}={value!r} must be a whole number of at least {least}")
+            whole(name, value, least)
             said[name] = value
     if max_failures is None:
         said["max_failures"] = None

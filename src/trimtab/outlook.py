@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from .errors import SpecError
+from .errors import SpecError, whole
 from .evidence.belief import Belief
 from .incumbents import Candidate, baseline_metrics, candidates
 from .ledger import baseline_trial
@@ -51,9 +51,8 @@ class Enough:
             if wrong and not (name == "worth" and value is None):
                 raise SpecError(f"enough: {name}={value!r} must be a number of at least 0")
         for name, count in (("least", self.least), ("every", self.every)):
-            wrong = isinstance(count, bool) or not isinstance(count, int) or count < 1
-            if wrong and not (name == "least" and count is None):
-                raise SpecError(f"enough: {name}={count!r} must be a whole number of at least 1")
+            if count is not None or name == "every":
+                whole(f"enough: {name}", count)
 
     def look(self, results: int) -> int:
         """How many of so many results the last look was taken at; 0 before the first one."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from . import incumbents, pairs, runner
 from .book import Book
 from .canonical import alike
-from .errors import SpecError
+from .errors import SpecError, whole
 from .evidence import Evidence, Finalist, Worth, certify
 from .evidence.race import ENOUGH, Entrants, race
 from .evidence.worth import equal_trials, over_random
@@ -55,8 +55,7 @@ class Question:
 
     def __post_init__(self) -> None:
         for name, value, least in (("replicates", self.replicates, 2), ("finalists", self.finalists, 1)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SpecError(f"{name}={value!r} must be a whole number of at least {least}")
+            whole(name, value, least)
 
     @property
     def design(self) -> dict[str, Any]:

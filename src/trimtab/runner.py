@@ -19,7 +19,7 @@ from .announcements import facts, shared
 from .book import Batches, Book
 from .capture import environment
 from .clock import SYSTEM, Clock
-from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError, nearest
+from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError, nearest, whole
 from .executors import Executor
 from .ledger import Ledger
 from .outlook import Enough, Outlook, outlook
@@ -94,8 +94,7 @@ def staff(
     from .objective import source
     from .progress import Progress
 
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise SpecError(f"workers={workers!r} must be a whole number of at least 1")
+    whole("workers", workers)
     priced(book, resources)
     called = source(objective, book.spec)
     slots = executor(called, workers, resources, supervised, kind)

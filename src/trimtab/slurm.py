@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .announcements import facts, shared
 from .book import Book
 from .capture import environment
-from .errors import BudgetSpent, RunFailed, SpecError, TrimtabError
+from .errors import BudgetSpent, RunFailed, SpecError, TrimtabError, whole
 from .executors import slurm
 from .executors.slurm import Slurm, SlurmAway
 from .ledger import Ledger
@@ -50,8 +50,7 @@ def run(
     from .objective import source
     from .progress import Progress
 
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise SpecError(f"workers={workers!r} must be a whole number of at least 1")
+    whole("workers", workers)
     _reachable(book.storage.url)
     priced(book, resources)
     called = shared(source(objective, book.spec))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import engine, holdout, opening, planning, proof, runner, slurm
 from .audit import Audited
 from .book import Book
-from .errors import BudgetSpent, Exhausted, SpecError, Stale
+from .errors import BudgetSpent, Exhausted, SpecError, Stale, whole
 from .evidence import Evidence
 from .fidelity import Fidelity
 from .goals import Metrics
@@ -262,8 +262,8 @@ class Study(Audited):
         runner.submit(self._book, objective, amounts(Resources, resources, "resources"))
 
     def _terms(self, trials: int | None, limit: float | str | None) -> planning.Terms:
-        if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
-            raise SpecError(f"trials={trials!r} must be a whole number of at least 1; leave it out for no limit")
+        if trials is not None:
+            whole("trials", trials, repair="; leave it out for no limit")
         duration = seconds(limit, "time")
         if (
             trials is None

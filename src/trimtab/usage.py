@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from .errors import SpecError, nearest
+from .errors import SpecError, nearest, whole
 from .units import seconds, size
 
 
@@ -26,12 +26,8 @@ class Budget:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "time", seconds(self.time, "budget time"))
-        if self.trials is not None and (
-            isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 1
-        ):
-            raise SpecError(
-                f"budget trials={self.trials!r} must be a whole number of at least 1; leave it out for no limit"
-            )
+        if self.trials is not None:
+            whole("budget trials", self.trials, repair="; leave it out for no limit")
         for name in ("cpu_hours", "gpu_hours", "cost", "kwh"):
             v = getattr(self, name)
             if v is not None and (isinstance(v, bool) or not isinstance(v, int | float) or not 0 < v < math.inf):
@@ -78,8 +74,7 @@ class Resources:
     custom: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.cpus, bool) or not isinstance(self.cpus, int) or self.cpus < 1:
-            raise SpecError(f"resources cpus={self.cpus!r} must be a whole number of at least 1")
+        whole("resources cpus", self.cpus)
         for name in ("gpus", "price"):
             v = getattr(self, name)
             if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:

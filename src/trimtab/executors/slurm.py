@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import SpecError, TrimtabError
+from ..errors import SpecError, TrimtabError, whole
 from ..records import Resources
 from ..units import seconds, size
 
@@ -53,10 +53,8 @@ class Slurm:
                 raise SpecError(f"slurm {name}={v!r} must be a name; leave it out for the default")
         for name in ("cpus", "slots", "trials"):
             v = getattr(self, name)
-            if (v is not None or name == "slots") and (isinstance(v, bool) or not isinstance(v, int) or v < 1):
-                raise SpecError(
-                    f"slurm {name}={v!r} must be a whole number of at least 1; leave it out for the default"
-                )
+            if v is not None or name == "slots":
+                whole(f"slurm {name}", v, repair="; leave it out for the default")
         if isinstance(self.arguments, str) or not all(isinstance(a, str) for a in self.arguments):
             raise SpecError(f"slurm arguments={self.arguments!r} must be a list of texts such as ['--constraint=a100']")
 

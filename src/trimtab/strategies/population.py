@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpecError
+from ..errors import SpecError, whole
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
 from . import LINEAGE, Array, Problem, Proposal, Rows
@@ -88,8 +88,8 @@ def _check(
     if not frequencies or any(isinstance(f, bool) or not isinstance(f, int) or f < 1 for f in frequencies):
         raise SpecError(f"frequencies={frequencies!r} must be whole numbers of at least 1, such as (1, 3)")
     for name, value, least in (("population", population, _FEW * len(frequencies)), ("intervals", intervals, 2)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise SpecError(f"{name}={value!r} must be a whole number of at least {least}")
+        if value is not None:
+            whole(name, value, least)
     if isinstance(quantile, bool) or not isinstance(quantile, int | float) or not 0 < quantile <= 0.5:
         raise SpecError(f"quantile={quantile!r} must be above 0 and at most 0.5")
 

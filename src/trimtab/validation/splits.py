@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpecError
+from ..errors import SpecError, whole
 
 Rows = NDArray[np.intp]
 Split = tuple[Rows, Rows]
@@ -80,8 +80,7 @@ def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
     from sklearn.utils.multiclass import type_of_target
 
     n, classes = len(y), type_of_target(y) in ("binary", "multiclass")
-    if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
-        raise SpecError(f"folds={folds!r} must be a whole number of at least 2")
+    whole("folds", folds, 2)
     if groups is not None and times is not None:
         raise SpecError(
             "groups= and time= together are not supported; give time=, and check that groups don't repeat over time"
