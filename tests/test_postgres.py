@@ -1,6 +1,5 @@
 """PostgreSQL stores when things go wrong: wrong URLs, servers that stop, crash or are cut off, answers that get lost."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import postgres as pg
 import psycopg
 import pytest
+from crowd import goes_on_after_fork, worker
 from proxies import Proxy
 from sqlalchemy.exc import DBAPIError
 from stores import DONE, SPEC, kinds, put, running, verify
@@ -345,8 +345,6 @@ def test_a_user_without_rights_learns_it(store, url):
 
 
 def test_processes_finish_exactly_the_budget_and_kill_9_loses_nothing(store, url):
-    from test_storage_faults import worker
-
     study = store.create(replace(SPEC, budget=replace(SPEC.budget, trials=60))).id
     first = worker(url)
     acknowledged = [int(first.stdout.readline()) for _ in range(10)]
@@ -367,21 +365,7 @@ def test_processes_finish_exactly_the_budget_and_kill_9_loses_nothing(store, url
 
 
 def test_a_store_goes_on_after_fork(url):
-    store = Sql(url)
-    study = store.create(SPEC).id
-    put(store, study, 20)
-    wait, done = os.pipe()
-    child = os.fork()
-    for _ in range(10):
-        store.finish(store.claim([study], "w", 60.0), DONE)
-    os.close(done)
-    if child == 0:
-        os.read(wait, 1)  # until the parent has closed its end too: `verify` reads what must not change meanwhile
-        os._exit(0 if verify(store, study) == [] else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    os.close(wait)
-    assert [str(t.state) for t in store.trials(study).trials] == ["done"] * 20
-    assert verify(store, study) == []
+    goes_on_after_fork(Sql(url))
 
 
 def test_without_the_driver_the_error_names_the_extra(tmp_path):

@@ -7,12 +7,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import textwrap
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from crowd import goes_on_after_fork, worker
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 from stores import DONE, SPEC, proposal, put, running, verify
@@ -466,35 +466,6 @@ def test_erased_actors_leave_the_record_intact(full_record, tmp_path):
 
 # ----------------------------------------------------------------------------------------------------------- processes
 
-WORKER = """
-    import sys
-    from stores import DONE, proposal
-    from trimtab.errors import BudgetSpent, Stale
-    from trimtab.storage.sql import Sql
-
-    store = Sql(sys.argv[1])
-    study = store.studies()[0].id
-    while True:
-        trial = store.claim([study], "w", 600.0)
-        if trial is not None:
-            store.finish(trial, DONE)
-            print(trial.number, flush=True)
-            continue
-        record = store.trials(study, since=10**9).study
-        try:
-            store.enqueue(study, [proposal(record.count)], at=record.count, seen=record.position)
-        except Stale:
-            pass
-        except BudgetSpent:
-            break
-    """
-
-
-def worker(url):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(WORKER), url], env=environment, **pipes)
-
 
 def test_four_processes_finish_exactly_the_budget(store):
     study = store.create(replace(SPEC, budget=replace(SPEC.budget, trials=200))).id
@@ -524,18 +495,4 @@ def test_kill_9_loses_nothing_that_was_acknowledged(store):
 
 
 def test_a_store_goes_on_after_fork(file):
-    store = Sql(f"sqlite:///{file}")
-    study = store.create(SPEC).id
-    put(store, study, 20)
-    wait, done = os.pipe()
-    child = os.fork()
-    for _ in range(10):
-        store.finish(store.claim([study], "w", 60.0), DONE)
-    os.close(done)
-    if child == 0:
-        os.read(wait, 1)  # until the parent has closed its end too: `verify` reads what must not change meanwhile
-        os._exit(0 if verify(store, study) == [] else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    os.close(wait)
-    assert [str(t.state) for t in store.trials(study).trials] == ["done"] * 20
-    assert verify(store, study) == []
+    goes_on_after_fork(Sql(f"sqlite:///{file}"))
