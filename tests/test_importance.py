@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import random_space
 
 from trimtab.evidence import importance
 from trimtab.space import Choice, Float, Int, Space
+from trimtab.testing import random_space
 
 MIXED = Space(
     kind=Choice("a", "b", "c"),

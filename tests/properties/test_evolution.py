@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import random_space
 
 from trimtab.errors import SpecError
 from trimtab.numerics.pareto import directions, hypervolume, ranks
@@ -18,6 +17,7 @@ from trimtab.strategies.nsga3 import NSGA3, fill, normalised
 from trimtab.strategies.nsga3 import survivors as survivors3
 from trimtab.strategies.random import Random
 from trimtab.strategies.variation import ETA, children, crossed, moved, mutants, polynomial, sbx
+from trimtab.testing import random_space
 
 seeds = st.integers(0, 2**32 - 1)
 unit = st.floats(0, 1)

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import configs, random_rows, random_space, spaces
+from random_spaces import configs, random_rows, spaces
 
 from trimtab.errors import SpaceError
 from trimtab.space import Choice, Float, Int, Space
 from trimtab.space.scales import grouped
+from trimtab.testing import random_space
 
 seeds = st.integers(0, 2**32 - 1)
 properties = settings(max_examples=60, deadline=None, derandomize=True)
