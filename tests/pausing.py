@@ -4,8 +4,8 @@ from itertools import islice
 
 import numpy as np
 
+from trimtab.strategies.ladder import LEVEL, NUMBER, PARENT
 from trimtab.strategies.points import size
-from trimtab.strategies.promotion import LEVEL, NUMBER, PARENT
 
 
 def going_on(run):

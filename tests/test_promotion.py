@@ -27,8 +27,9 @@ from trimtab.simulate import Simulation
 from trimtab.stopping import rule, to_json
 from trimtab.stopping.promotion import Promotion
 from trimtab.strategies import Problem, Rows, strategy
-from trimtab.strategies.promotion import Halving, Ladder, Paused, Promoting
-from trimtab.strategies.promotion import settings as joined
+from trimtab.strategies.ladder import Ladder, Paused
+from trimtab.strategies.ladder import settings as joined
+from trimtab.strategies.promotion import Halving, Promoting
 from trimtab.testing.continuing import campaign
 
 EPOCHS = tt.Fidelity("epochs", 1, 27)

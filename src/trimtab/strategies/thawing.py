@@ -22,7 +22,8 @@ from ..errors import SpecError
 from ..numerics.extrapolation import forecast
 from . import Array, Problem, Rows
 from .features import Ints, Mask
-from .promotion import NUMBER, REACHED, Choice, Ladder, origins, settings
+from .ladder import NUMBER, REACHED, Ladder, origins, settings
+from .promotion import Choice
 
 _LATEST = 16  # settings that say what a new one will be like
 _SURE = 1e-9  # no forecast is surer
