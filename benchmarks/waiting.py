@@ -114,8 +114,10 @@ class Ruled(robustness.Trimtab):
         with patch.object(gp, "_belief", self.belief):
             return super().ask()
 
-    def belief(self, problem: Problem, known: Surrogate, pending: np.ndarray, count: int, taken: Taken) -> gp._Belief:
-        shipped = SHIPPED(problem, known, pending, count, taken)
+    def belief(
+        self, problem: Problem, known: Surrogate, pending: np.ndarray, count: int, taken: Taken, at_once: int
+    ) -> gp._Belief:
+        shipped = SHIPPED(problem, known, pending, count, taken, at_once)
         if self.rule is None or len(pending) == 0:
             return shipped
         terms = self.rule(known, known.features.encode(pending), count, self.rng)

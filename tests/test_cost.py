@@ -27,7 +27,7 @@ def spec(**budget):
         ({"gpu_hours": 2}, ("gpu", 7200.0)),
         ({"cost": 12.5, "time": 60}, ("money", 12.5)),
         ({"cost": 12.5, "trials": 10}, ("money", None)),  # trials are what it plans with
-        ({"kwh": 2.0}, ("wall", None)),
+        ({"kwh": 2.0}, ("energy", 2.0)),
     ],
 )
 def test_what_a_study_pays_in(budget, expected):
@@ -37,11 +37,11 @@ def test_what_a_study_pays_in(budget, expected):
 
 
 def test_rows_carry_the_cost_in_the_unit_of_the_purse():
-    cost = Cost(wall=3.0, cpu=2.0, gpu=1.0, money=0.5)
+    cost = Cost(wall=3.0, cpu=2.0, gpu=1.0, money=0.5, energy=0.25)
     how = {"purpose": Purpose.SEARCH, "params": {"x": 0.5, "size": 0.5}, "seed": 1, "metrics": {"loss": 1.0}}
     trial = Trial(1, 0, State.DONE, cost=cost, **how)
-    budgets = ({}, {"time": 9}, {"cpu_hours": 9}, {"gpu_hours": 9}, {"cost": 9})
-    assert [float(rows(spec(**b), [trial], None).cost[0]) for b in budgets] == [3.0, 3.0, 2.0, 1.0, 0.5]
+    budgets = ({}, {"time": 9}, {"cpu_hours": 9}, {"gpu_hours": 9}, {"cost": 9}, {"kwh": 9})
+    assert [float(rows(spec(**b), [trial], None).cost[0]) for b in budgets] == [3.0, 3.0, 2.0, 1.0, 0.5, 0.25]
 
 
 def search(purse, trials):
@@ -75,6 +75,22 @@ def test_an_empty_purse_asks_for_no_thrift():
     spent = float(told.cost.sum())
     assert np.array_equal(value(spent).x, value(spent / 2).x)  # spent twice over is spent
     assert value(None).why["acquisition"] in ("lcb", "log-ei")
+
+
+@pytest.mark.parametrize(("waiting", "asked"), [(3, 1), (0, 4), (2, 2)])
+def test_a_second_of_the_clock_pays_for_all_trials_that_run_at_once(waiting, asked):
+    X = SPACE.sample(12 + waiting, np.random.default_rng(1))
+    X, pending = X[:12], X[12:]
+    cost = np.exp(4 * X[:, 1])
+
+    def proposed(clocked, share):
+        told = Rows(X, np.sin(9 * X[:, :1]) - X[:, 1:], np.empty((12, 0)), share * cost, np.zeros(12))
+        made, given = strategy("gp"), Problem(SPACE, seed=1, purse=float(cost.sum()), clocked=clocked)
+        proposals = made.ask(made.tell(made.init(given), told), pending, asked, np.random.default_rng(0))
+        return np.stack([p.x for p in proposals])
+
+    assert np.allclose(proposed(clocked=True, share=1.0), proposed(clocked=False, share=0.25), atol=1e-6)
+    assert not np.allclose(proposed(clocked=True, share=1.0), proposed(clocked=False, share=1.0), atol=1e-6)
 
 
 @pytest.mark.parametrize("cost", [np.zeros(0), np.zeros(5), np.ones(5), np.array([0.0, 1e-300, 1e300, 1.0])])

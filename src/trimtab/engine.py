@@ -49,12 +49,14 @@ class Fold:
 
 def problem(spec: StudySpec) -> Problem:
     """What a strategy may know of the study before the first result."""
+    unit, total = purse(spec)
     return Problem(
         space=spec.space,
         goals=len(spec.goals),
         constraints=len(spec.constraints),
         budget=spec.budget.trials,
-        purse=purse(spec)[1],
+        purse=total,
+        clocked=unit == "wall",
         deterministic=spec.deterministic,
         replicates=spec.replicates,
         seed=spec.seed,

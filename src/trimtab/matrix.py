@@ -49,7 +49,7 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
         X,
         _columns(losses, len(told)),
         _columns(excess, len(told)),
-        np.array([used[unit] for used in told.cost], dtype=float),
+        np.array([used.get(unit, 0.0) for used in told.cost], dtype=float),
         np.array(told.seed, dtype=float),
         _rungs(spec, told),
         _lineage(told),
@@ -62,17 +62,13 @@ def _columns(values: Sequence[Sequence[float | None]], n: int) -> Array:
 
 
 def purse(spec: StudySpec) -> tuple[str, float | None]:
-    """What a study pays in, by the name of a field of Cost, and how much of it. None: it counts trials, or has no limit that
-    enters proposals (energy does not).
-
-    A budget of time is one of seconds in which any trial runs. What it is compared with are the seconds of all trials in
-    sum: where several run at once, these reach it earlier.
-    """
+    """What a study pays in, by the name of a field of Cost, and how much of it. None: it counts trials, or has no limit."""
     b, hour = spec.budget, 3600.0
     limits = {
         "money": b.cost,
         "gpu": b.gpu_hours and b.gpu_hours * hour,
         "cpu": b.cpu_hours and b.cpu_hours * hour,
+        "energy": b.kwh,
         "wall": b.time if isinstance(b.time, float) else None,
     }
     unit, total = next(((unit, total) for unit, total in limits.items() if total), ("wall", None))

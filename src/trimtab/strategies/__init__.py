@@ -50,7 +50,7 @@ class Problem:
     seed: int = 0  # of the study: for low-discrepancy sequences; per-ask randomness comes with `rng`
     sources: tuple[Source, ...] = field(default=(), compare=False)  # of a warm start
     purse: float | None = None  # how much the study may spend in the unit of Rows.cost, where it does not count trials.
-    # Of seconds it is what one trial after the other may take; those of trials that run at once add up to more.
+    clocked: bool = False  # the purse is time, which trials that run at once spend together
     rungs: tuple[float, ...] = ()  # levels of the fidelity, in rising order; the last one is a full training
     brackets: tuple[float, ...] = ()  # shares of the trials that are first judged at each rung; (): all at the first
 

@@ -55,6 +55,7 @@ class GP:
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         problem, rows = state.problem, state.rows
         taken = Taken.of(state, pending)
+        at_once = len(pending) + n
         succeeded = bool((~np.isnan(rows.Y)).all(1).any())
         proposals: list[Proposal] = []
         known = None
@@ -64,7 +65,7 @@ class GP:
                 if succeeded and count >= design_size(problem):
                     if known is None or known.weights is not None:
                         known = surrogate(state, _weights(problem, rng), self.ladder)
-                    proposal = _by_model(_belief(problem, known, pending, count, taken), taken, rng)
+                    proposal = _by_model(_belief(problem, known, pending, count, taken, at_once), taken, rng)
                 else:
                     proposal = _by_design(problem, taken, count)
                 proposal = proposal or at_random(taken, rng)
@@ -84,7 +85,7 @@ class GP:
         with np.errstate(all="ignore"):
             known = surrogate(state, _weights(problem, rng), self.ladder)
             taken = Taken.of(state, pending)
-            belief = _belief(problem, known, pending, count, taken)
+            belief = _belief(problem, known, pending, count, taken, len(pending) + 1)
             best = _by_model(belief, taken, rng)
             if best is None:
                 return np.inf
@@ -146,8 +147,8 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, taken: Taken) -> _Belief:
-    """The acquisition for the next proposal, when `count` points were told or are pending."""
+def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, taken: Taken, at_once: int) -> _Belief:
+    """The acquisition for the next proposal, when `count` points were told or are pending and `at_once` trials run."""
     waiting = known.features.encode(pending)
     goals = [goal.model.posterior(waiting) for goal in known.goals]
     terms: list[Term] = [(m.posterior(waiting), partial(log_below, bound=bound)) for m, bound in known.constraints]
@@ -180,17 +181,19 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     if known.cost is not None and kind != "feasibility":
         kind += " per cost"
         model, unit = known.cost
-        terms.append((model.posterior(waiting), partial(less, weight=unit * _thrift(problem, known.spent))))
+        terms.append((model.posterior(waiting), partial(less, weight=unit * _thrift(problem, known.spent, at_once))))
     lengths = np.exp(np.min([goal.model.theta[: len(problem.space)] for goal in known.goals], axis=0))
     leaning = _leaning(Prior.of(problem.space), known)
     search = Search(problem.space, known.features, terms, lengths, leaning)
     return _Belief(search, known, kind, goals, among if kind == _EARLIER else None)
 
 
-def _thrift(problem: Problem, spent: float) -> float:
+def _thrift(problem: Problem, spent: float, at_once: int) -> float:
     """The power of the cost by which the improvement is divided: 1 at first, 0 when the purse is empty (EI-cooling, Lee
-    et al. 2020, section 3)."""
-    return max(0.0, 1 - spent / problem.purse) if problem.purse else 0.0
+    et al. 2020, section 3). `spent`: by all trials in sum; a second of the clock pays for all that run at once."""
+    if not problem.purse:
+        return 0.0
+    return max(0.0, 1 - spent / (at_once if problem.clocked else 1) / problem.purse)
 
 
 def _leaning(prior: Prior | None, known: Surrogate) -> Leaning | None:
