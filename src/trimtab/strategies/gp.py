@@ -43,7 +43,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "12"
+    version: str = "13"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
