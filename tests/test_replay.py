@@ -234,6 +234,17 @@ def test_what_cannot_be_run_again_is_said(space, how, says):
         study.reproduce(noisy, **how)
 
 
+@pytest.mark.parametrize(("done", "trials"), [(0, None), (1, [])])
+def test_nothing_run_again_reproduces_nothing(space, done, trials):
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    if done:
+        study.run(noisy, trials=done, quiet=True)
+    study.add({"kind": "linear", "rate": 0.1}, 1.0)
+    with pytest.raises(SpecError, match="nothing to run again"):
+        study.reproduce(noisy, trials)
+    assert not any(e.kind == "reproduce" for e in study.storage.events(study.record.id))
+
+
 def test_an_archived_study_is_replayed_and_stays_as_it_is(space, objective, url):
     study = tt.Study("s", space, minimize="loss", seed=5, storage=url)
     study.run(objective, trials=4, quiet=True)

@@ -81,11 +81,13 @@ class Reproduction:
 def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial | None) -> list[Trial]:
     """The trials to run again: those named, else the baseline, the best, and finished ones spread over the study.
 
-    Raises SpecError for a trial that does not exist or has no result of its own.
+    Raises SpecError for a trial that does not exist or has no result of its own, and where there is none to run.
     """
     done = [t for t in trials if t.state is State.DONE and t.attempt > 0 and parent_of(t) is None]
+    if not done or (numbers is not None and len(numbers) == 0):
+        raise SpecError("there is nothing to run again: no trial is named that was run here, is done and began anew")
     if numbers is None:
-        spread = [done[i * (len(done) - 1) // (USUAL - 1)] for i in range(USUAL)] if done else []
+        spread = [done[i * (len(done) - 1) // (USUAL - 1)] for i in range(USUAL)]
         first = [t for t in done if t.number == 0] + [t for t in done if best is not None and t.number == best.number]
         picked = {t.number: t for t in [*first, *spread]}
         return sorted([*picked.values()][:USUAL], key=lambda t: t.number)
