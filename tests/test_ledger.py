@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from stores import Clock
 
 import trimtab as tt
 from trimtab import incumbents, ledger, matrix
@@ -88,11 +89,24 @@ def test_only_so_many_ended_trials_are_at_hand(tmp_path):
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=12), st.data())
 def test_the_length_of_a_union_is_that_of_what_it_covers(spans, data):
-    """Whole seconds, counted one by one."""
-    spans = sorted(((a, a + n) for a, n in spans), key=lambda s: s[1])
+    """Whole seconds, counted one by one; in any order, as when the clock is set."""
+    spans = [(a, a + n) for a, n in spans]
     others = data.draw(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)).map(lambda s: (s[0], s[0] + s[1]))))
     union = ledger.Union()
     for start, end in spans:
         union.add(float(start), float(end))
     seconds = {s for a, b in [*spans, *others] for s in range(a, b)}
     assert union.length([(float(a), float(b)) for a, b in others]) == len(seconds)
+
+
+def test_a_clock_that_is_set_back_spends_no_budget_of_time():
+    clock = Clock()
+    how = {"minimize": "loss", "strategy": "random", "budget": {"time": "1h"}}
+    study = tt.Study("s", SPACE, storage=Memory(clock=clock), **how)
+    for set_to in (0.0, -86_400.0, 0.0):  # in the middle of the second trial
+        trial = study.ask()
+        clock.now += 60 + set_to
+        study.tell(trial, 0.5)
+        clock.now += 60
+    assert study._book.refresh().wall(clock.now) == 120
+    study.tell(study.ask(), 0.5)

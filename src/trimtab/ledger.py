@@ -172,7 +172,7 @@ class Ledger:
         if end.purpose is Purpose.SEARCH:
             self.counts[end.state] += 1
             if end.started is not None and end.ended is not None:
-                self._busy.add(end.started, end.ended)
+                self._busy.add(end.started, max(end.started, end.ended))  # the clock may have been set back
         if end.purpose not in TOLD:
             self._apart.append((end.purpose, end.number))
         elif end.state is not State.CANCELLED:
@@ -227,19 +227,26 @@ class Ledger:
 
 
 class Union:
-    """A union of intervals that are added in the order of their ends: disjoint ones, and how long they are together."""
+    """A union of intervals: disjoint ones in order, and how long they are together. Those that are added end one after the
+    other, as a rule: only where a clock was set back are there later ones already."""
 
     def __init__(self) -> None:
         self._starts, self._ends = array("d"), array("d")
         self._sums = array("d", [0.0])  # length of the first 0, 1, 2, ... of them
 
     def add(self, start: float, end: float) -> None:
+        later = list[tuple[float, float]]()
         while self._ends and self._ends[-1] >= start:
-            start, end = min(start, self._starts.pop()), max(end, self._ends.pop())
+            s, e = self._starts.pop(), self._ends.pop()
             self._sums.pop()
-        self._starts.append(start)
-        self._ends.append(end)
-        self._sums.append(self._sums[-1] + end - start)
+            if s > end:
+                later.append((s, e))
+            else:
+                start, end = min(start, s), max(end, e)
+        for s, e in [(start, end), *reversed(later)]:
+            self._starts.append(s)
+            self._ends.append(e)
+            self._sums.append(self._sums[-1] + e - s)
 
     def length(self, others: Sequence[tuple[float, float]] = ()) -> float:
         """How long it is, together with the other intervals."""
