@@ -16,7 +16,12 @@ from waiting import until
 import trimtab as tt
 from trimtab import runner
 from trimtab.errors import SpecError
+from trimtab.executors import Job
+from trimtab.executors.ray import Ray
+from trimtab.objective import source
+from trimtab.objective.evaluation import payload
 from trimtab.records import Resources
+from trimtab.strategies.pbt import PBT
 
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (else Ray's workers give way to all else: minutes on a busy machine)
 os.environ["RAY_raylet_start_wait_time_s"] = "300"  # noqa: SIM112
@@ -76,7 +81,8 @@ def test_jobs_that_find_no_room_wait_for_it(cluster, url, monkeypatch):
     assert s.counts["done"] == 8
 
 
-def test_what_finds_no_room_is_demand_that_an_autoscaler_sees(cluster, url):
+def test_what_finds_no_room_is_demand_that_an_autoscaler_sees_and_is_said(cluster, url, monkeypatch, caplog):
+    monkeypatch.setattr("trimtab.executors.ray.NO_ROOM", 1.0)
     s = study(url)
     how = {"executor": "ray", "resources": Resources(custom={"rare": 1}), "quiet": True}
     run = threading.Thread(target=lambda: s.run(lambda trial: 1.0, trials=3, **how))
@@ -87,6 +93,11 @@ def test_what_finds_no_room_is_demand_that_an_autoscaler_sees(cluster, url):
         return [bundle.bundle for d in asked for bundle in d.bundles_by_count]
 
     until(lambda: {"CPU": 1.0, "rare": 1.0} in demand())
+    until(lambda: caplog.messages)
+    assert (
+        "no node has had room for a trial for 1 s: it asks for CPU 1, rare 1; the nodes have CPU 3, rare 0"
+        in caplog.text
+    )
     special = cluster.add_node(num_cpus=1, resources={"rare": 1})
     run.join()
     assert s.counts["done"] == 3
@@ -146,6 +157,93 @@ def test_a_node_that_is_killed_gives_its_trial_back(cluster, url):
     assert s.counts["done"] == 12
     assert max(t.attempt for t in s.trials) == 2
     assert s.verify() == []
+
+
+def test_a_job_that_was_given_to_an_actor_that_had_gone_begins_at_another_one(cluster, url):
+    """Else three actors that nobody missed would make a lost trial of one that never began."""
+    limits = Resources(custom={"spot": 1})
+    s = study(url)
+    executor = Ray(3, source(lambda trial: 1.0, s.spec), limits)
+
+    def carried_out(n):
+        numbers = [s.ask().number for _ in range(n)]
+        for trial in s.trials[numbers[0] :]:
+            executor.launch(Job((1, trial.number, 1), payload(trial, ["loss"]), lambda message: {}, limits))
+        ended = []
+        until(lambda: ended.extend(executor.reap(1.0)) or len(ended) == n)
+        return [how.message for _, how in ended]
+
+    done = {"state": "done", "metrics": {"loss": 1.0}}
+    lost = cluster.add_node(num_cpus=3, resources={"spot": 3})
+    assert carried_out(3) == [done] * 3
+    cluster.remove_node(lost, allow_graceful=False)
+    new = cluster.add_node(num_cpus=3, resources={"spot": 3})
+    assert carried_out(1) == [done]
+    executor.close()
+    cluster.remove_node(new)
+
+
+OTHER = """
+    import sys
+    import ray
+    import trimtab as tt
+
+    ray.init(address=sys.argv[2], log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": sys.argv[3]}})
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=sys.argv[1], seed=1)
+    study.run(lambda trial: 1.0, trials=2, executor="ray", quiet=True)
+    """
+
+
+def test_a_node_with_another_trimtab_is_an_error_before_the_first_trial(cluster, url, tmp_path):
+    (tmp_path / "trimtab").mkdir()
+    (tmp_path / "trimtab" / "__init__.py").write_text("raise ImportError('this is version 0')")
+    call = [sys.executable, "-c", textwrap.dedent(OTHER), url, cluster.address, str(tmp_path)]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    said = "executor='ray': a node could not begin a trial: ImportError: this is version 0; it needs this Trimtab"
+    assert said in done.stderr.splitlines()[-1]
+    assert tt.Study("s", storage=url).counts["queued"] == 1
+
+
+def learner():
+    """Made here, so that it is sent by value; the actor of trial 7 is killed when a part of its parent's state is copied."""
+
+    def train(trial):
+        import json
+        import os
+        import shutil
+        import signal
+
+        copytree = shutil.copytree
+
+        def killed(source, target, **how):
+            (target / "state").write_text("half of i")
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+
+        shutil.copytree = killed if (trial.number, trial.attempt) == (7, 1) else copytree
+        state = trial.checkpoint / "state"
+        w, done = json.loads(state.read_text()) if state.exists() else (4.0, 0)
+        assert (done > 0) == (trial.parent is not None)
+        for epoch in range(done + 1, int(trial.fidelity) + 1):
+            w -= trial.params["x"] * (w - 1 / epoch) + 1e-4 * (trial.seed % 7)
+        state.write_text(json.dumps([w, int(trial.fidelity)]))
+        return w * w
+
+    return train
+
+
+def test_a_population_begins_on_the_cluster_and_ends_on_this_machine(cluster, url):
+    s = tt.Study(
+        "s", SPACE, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 8), strategy=PBT(4, 4), storage=url, seed=1
+    )
+    s.run(learner(), trials=10, workers=3, executor="ray", quiet=True)
+    s.run(learner(), trials=40, workers=2, quiet=True)
+    assert s.counts["done"] == len(s.trials) == 16 + (s.baseline is not None)
+    assert [t.number for t in s.trials if t.attempt > 1] == [7]
+    assert [p.name for p in s.checkpoint(0).parent.iterdir()] == [str(s.best.number)]
+    assert s.replay().exact == s.replay().proposals
+    assert s.verify() == []
+    assert s.schedule().train(learner()) == s.best.metrics
 
 
 DRIVER = """

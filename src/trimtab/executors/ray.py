@@ -5,6 +5,8 @@ children are the same on every node, and relays their messages. What Ray cannot 
 autoscaler sees. A node that is lost takes its actors along: their jobs come back as killed from outside.
 """
 
+import logging
+import math
 import pickle
 import queue
 import signal
@@ -19,7 +21,10 @@ from .child import Task
 from .local import Local
 
 UNPLACED = 10.0  # seconds after which a job whose actor finds no room is given to one that is idle
+NO_ROOM = 30.0  # seconds without room for a first actor after which that is said
 _BEAT = 1.0  # seconds between two looks of an actor at its process
+
+_log = logging.getLogger(__name__)
 
 
 class Host:
@@ -75,10 +80,13 @@ class Ray:
             _connect(ray)
         self._ray, self._slots, self._resources = ray, slots, resources
         self._task = ray.put(pickle.dumps(task))
+        memory = int(resources.memory) if resources.memory else None
+        asked = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": memory or 0, **resources.custom}
+        self._asked = {name: n for name, n in asked.items() if n}
         self._make = ray.remote(Host).options(
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
-            memory=int(resources.memory) if resources.memory else None,
+            memory=memory,
             resources=dict(resources.custom) or None,
             max_concurrency=2,
             max_restarts=0,
@@ -86,17 +94,23 @@ class Ray:
         self._busy: dict[Any, _Held] = {}  # what is awaited -> who is to say it
         self._idle: list[Any] = []
         self._ended: list[tuple[Job, Exit]] = []
+        self._worked = False  # whether an actor has ever been placed
+        self._complain = math.inf  # when it is said that there is no room
 
     def free(self) -> int:
         return max(0, self._slots - len(self._busy) - len(self._ended))
 
     def launch(self, job: Job) -> None:
         """Give the job to an idle actor, or to a new one, which Ray places where there is room."""
-        self._begin(job, self._idle.pop() if self._idle else self._make.remote(self._task, self._resources))
+        if self._idle:
+            self._begin(job, self._idle.pop(), used=True)
+        else:
+            self._begin(job, self._make.remote(self._task, self._resources), used=False)
 
-    def _begin(self, job: Job, host: Any) -> None:
+    def _begin(self, job: Job, host: Any, used: bool) -> None:
         host.run.remote(job.key, dict(job.payload))
-        self._busy[host.next.remote()] = _Held(job, host, time.monotonic())
+        self._busy[host.next.remote()] = _Held(job, host, time.monotonic(), used)
+        self._complain = min(self._complain, time.monotonic() + NO_ROOM)
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
         deadline = time.monotonic() + wait
@@ -113,35 +127,61 @@ class Ray:
 
     def _move(self) -> None:
         """Jobs whose actors find no room go to actors that have nothing to do, and hold the room."""
+        if not self._worked and time.monotonic() > self._complain:
+            self._complain = math.inf
+            there = self._ray.cluster_resources()
+            both = [", ".join(f"{k} {of.get(k, 0):g}" for k in self._asked) for of in (self._asked, there)]
+            _log.warning("no node has had room for a trial for %g s: it asks for %s; the nodes have %s", NO_ROOM, *both)
         late = time.monotonic() - UNPLACED
         for awaited, held in [*self._busy.items()]:
             if self._idle and not held.placed and held.began < late:
                 del self._busy[awaited]
                 self._ray.kill(held.host)
-                self._begin(held.job, self._idle.pop())
+                self._begin(held.job, self._idle.pop(), used=True)
 
     def _hear(self, said: Any) -> None:
-        """A message or the end of a job; an actor that is gone was killed, with its node or alone."""
+        """A message or the end of a job."""
         held = self._busy.pop(said)
         try:
             kind, what = self._ray.get(said)
         except self._ray.exceptions.RayError as error:
-            lost = Exit(signal=signal.SIGKILL, output=f"its actor is gone: {error}", cost=_since(held.began))
-            self._ended.append((held.job, lost))
+            self._gone(held, error)
             return
         if kind == "exit":
             self._idle.append(held.host)
             self._ended.append((held.job, what))
             return
-        reply = held.job.listen(what) if kind == "message" else None
-        self._busy[held.host.next.remote(reply)] = replace(held, placed=True)
+        if kind == "placed":
+            self._worked, reply, held = True, None, replace(held, placed=True, began=time.monotonic())
+        else:
+            reply = held.job.listen(what)
+        self._busy[held.host.next.remote(reply)] = held
+
+    def _gone(self, held: "_Held", error: Exception) -> None:
+        """An actor was killed, with its node or alone. One that had gone before it was given this job has not begun it.
+
+        Raises SpecError where actors cannot be made at all.
+        """
+        self._ray.kill(held.host)  # it may only be out of reach
+        never = isinstance(error, self._ray.exceptions.RuntimeEnvSetupError)
+        if not self._worked and (never or getattr(error, "actor_init_failed", False)):
+            said = str(error).strip().splitlines()[-1]
+            raise SpecError(
+                f"executor='ray': a node could not begin a trial: {said}; it needs this Trimtab and the objective's packages, "
+                "installed there or brought by runtime_env"
+            )
+        if held.used and not held.placed:
+            self.launch(held.job)
+        else:
+            lost = Exit(signal=signal.SIGKILL, output=f"its actor is gone: {error}", cost=held.cost)
+            self._ended.append((held.job, lost))
 
     def kill(self, job: Job) -> None:
         for awaited, held in [*self._busy.items()]:
             if held.job is job:
                 del self._busy[awaited]
                 self._ray.kill(held.host)
-                self._ended.append((job, Exit(killed=True, cost=_since(held.began))))
+                self._ended.append((job, Exit(killed=True, cost=held.cost)))
 
     def close(self) -> None:
         """End every actor; the connection to the cluster stays."""
@@ -152,13 +192,15 @@ class Ray:
 
 @dataclass(frozen=True)
 class _Held:
-    """A job, its actor, when it was given to it, and whether Ray has found a place for that."""
+    """A job, its actor, when it was given to it or began there, whether that has worked before, and whether it has begun."""
 
     job: Job
     host: Any
     began: float
+    used: bool
     placed: bool = False
 
-
-def _since(began: float) -> dict[str, float]:
-    return {"wall": time.monotonic() - began}
+    @property
+    def cost(self) -> dict[str, float]:
+        """What is known of it: how long the job has run."""
+        return {"wall": time.monotonic() - self.began if self.placed else 0.0}
