@@ -2,9 +2,11 @@
 
 import json
 import math
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -139,11 +141,42 @@ def test_what_leaks_is_said():
         ({"groups": np.zeros(len(y))}, "there are 1"),
         ({"groups": np.arange(len(y)), "time": np.arange(len(y))}, "together"),
         ({"repeats": 2, "time": np.arange(len(y))}, "repeats=2"),
+        ({"gap": -1, "time": np.arange(len(y))}, "gap=-1 must be a whole number"),  # it would train on test rows
+        ({"gap": 900, "time": np.arange(len(y))}, "gap=900.*no such splits"),
+        ({"holdout": 0.9999}, "holdout=0.9999.*no such splits"),
+        ({"time": [f"{i}.1.2024" for i in range(len(y))]}, "texts such as .*pandas.to_datetime"),
+        ({"time": np.r_[np.full(len(y) - 1, 1.0), np.nan]}, "time is missing in 1 of 569 rows"),
+        ({"time": [datetime.now(UTC), *[datetime.now()] * (len(y) - 1)]}, "put in order"),
+        ({"seed": "a"}, "seed='a'"),
+        ({"metric": {}}, "metric={}"),
+        ({"metric": 3}, "metric=3"),
     ],
 )
 def test_a_protocol_that_cannot_be_is_refused(how, said):
     with pytest.raises(SpecError, match=said):
         made(**how)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "targets", "said"),
+    [
+        (KNeighborsClassifier, y, r"is a class; give an object: KNeighborsClassifier\(\)"),
+        ("knn", y, "neither an estimator nor a function"),
+        (KNeighborsClassifier(), np.zeros(len(y)), "y is 0.0 in all 569 rows"),
+        (KNeighborsClassifier(), np.r_[y[1:], np.nan], "y is missing in 1 of 569 rows"),
+        (KNeighborsClassifier(), [None, *y[1:].tolist()], "y is missing in 1 of 569 rows"),
+    ],
+)
+def test_what_cannot_be_learnt_is_refused(estimator, targets, said):
+    with pytest.raises(SpecError, match=said):
+        tt.CrossValidation(estimator, X, targets)
+
+
+def test_rows_that_go_together_by_place_but_not_by_index_are_said():
+    table, targets = pd.DataFrame(X), pd.Series(y)
+    assert tt.CrossValidation(Ridge(), table, targets).checks == []
+    shuffled = tt.CrossValidation(Ridge(), table.sample(frac=1, random_state=0), targets).checks
+    assert any("the index of y is not that of X" in c for c in shuffled)
 
 
 def test_nothing_kept_apart_is_nothing_to_look_at():
@@ -220,7 +253,6 @@ def test_an_estimator_may_be_a_pipeline_or_a_function_and_its_randomness_is_the_
 
 
 def test_tables_keep_their_columns_and_change_the_fingerprint():
-    import pandas as pd
 
     frame, target = pd.DataFrame(X, columns=[f"c{i}" for i in range(30)]), pd.Series(y)
     cv = tt.CrossValidation(KNeighborsClassifier(), frame, target, holdout=0.2)

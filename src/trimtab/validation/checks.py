@@ -13,7 +13,20 @@ _PROXY = 0.999  # rank correlation at which one column is the target in disguise
 
 def checks(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
     """What a reader should know of the data under this plan; empty when nothing was found."""
-    return [*_duplicates(X, plan, search, holdout), *_time(plan, holdout), *_balance(plan), *_proxies(X, plan)]
+    found = [*_duplicates(X, plan, search, holdout), *_time(plan, holdout), *_balance(plan), *_proxies(X, plan)]
+    return [*_indices(X, plan), *found]
+
+
+def _indices(X: Any, plan: Plan) -> list[str]:
+    """Tables whose rows are named otherwise, though they are taken by their places."""
+    beside = {"y": plan.y, "groups": plan.groups, "time": plan.times}
+    if not hasattr(X, "iloc"):
+        return []
+    return [
+        f"the index of {name} is not that of X: rows go together by place, not by index; align them before"
+        for name, values in beside.items()
+        if hasattr(values, "iloc") and not X.index.equals(values.index)
+    ]
 
 
 def _duplicates(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
@@ -57,7 +70,7 @@ def _time(plan: Plan, holdout: Rows) -> list[str]:
     """Equal times on both sides of a boundary."""
     if plan.times is None:
         return []
-    times = np.asarray(plan.times)
+    times = np.unique(np.asarray(plan.times), return_inverse=True)[1]  # their order is what counts
     kept = np.setdiff1d(np.arange(len(times)), holdout)
     crossing = sum(times[a].max() >= times[b].min() for a, b in plan.split(kept, 0))
     if len(holdout):
@@ -87,6 +100,8 @@ def _proxies(X: Any, plan: Plan) -> list[str]:
     if hasattr(values, "tocsr") or np.asarray(values).ndim != 2 or np.asarray(values).dtype.kind not in "biuf":
         return []
     y = np.asarray(plan.y)
+    if y.ndim != 1:
+        return []
     if y.dtype.kind not in "biuf":
         _, y = np.unique(y, return_inverse=True)
     names = (

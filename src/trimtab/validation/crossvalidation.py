@@ -15,7 +15,7 @@ from ..capture import Input, look
 from ..errors import SpecError, nearest
 from ..objective import ActiveTrial
 from .checks import checks
-from .splits import Rows, Split, plan
+from .splits import Rows, Split, missing, plan
 
 _SPLITS = ("reshuffle", "shared")
 
@@ -64,11 +64,21 @@ class CrossValidation:
             raise SpecError(f"repeats={repeats!r} must be a whole number of at least 1, and 1 where rows have a time")
         if len(y) != (X.shape[0] if hasattr(X, "shape") else len(X)):
             raise SpecError("X and y must have the same number of rows")
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise SpecError(f"seed={seed!r} must be a whole number of at least 0")
+        _trainable(estimator)
+        _learnable(y)
         self.estimator, self.X, self.y = estimator, X, y
         self.repeats, self.splits, self.seed = repeats, splits, seed
         self.plan = plan(y, folds, groups, time, gap)
         self.metrics = _scorers(metric)
-        self._search, self._holdout = self.plan.apart(len(y), holdout, seed)
+        try:
+            self._search, self._holdout = self.plan.apart(len(y), holdout, seed)
+            self.plan.split(self._search, seed)
+        except ValueError as error:  # scikit-learn's
+            raise SpecError(
+                f"folds={folds}, gap={gap}, holdout={holdout}: no such splits of {len(y)} rows: {error}"
+            ) from None
         plan(np.asarray(y)[self._search], folds, _taken(groups, self._search), _taken(time, self._search), gap)
         self.checks: list[str] = checks(X, self.plan, self._search, self._holdout)
 
@@ -195,12 +205,29 @@ class _Known:
         return answer
 
 
+def _trainable(estimator: Any) -> None:
+    """Raises SpecError for what no estimator can be made of."""
+    if isinstance(estimator, type) and hasattr(estimator, "get_params"):
+        raise SpecError(f"estimator={estimator.__name__} is a class; give an object: {estimator.__name__}()")
+    if not hasattr(estimator, "get_params") and not callable(estimator):
+        raise SpecError(f"estimator={estimator!r} is neither an estimator nor a function of the params that makes one")
+
+
+def _learnable(y: Any) -> None:
+    """Raises SpecError for targets that are missing or all the same."""
+    values = np.asarray(y)
+    if lost := missing(values):
+        raise SpecError(f"y is missing in {lost} of {len(values)} rows; leave these rows out")
+    if len(values) and (values == values[:1]).all():
+        raise SpecError(f"y is {values.ravel()[0]} in all {len(values)} rows: there is nothing to learn")
+
+
 def _scorers(metric: str | Sequence[str] | Mapping[str, Callable[..., float]]) -> dict[str, Callable[..., float]]:
     from sklearn.metrics import get_scorer, get_scorer_names
 
-    if isinstance(metric, Mapping):
+    if isinstance(metric, Mapping) and metric and all(callable(s) for s in metric.values()):
         return dict(metric)
-    names = [metric] if isinstance(metric, str) else list(metric)
+    names: list[Any] = list(metric) if isinstance(metric, Sequence) and not isinstance(metric, str) else [metric]
     unknown = [n for n in names if n not in get_scorer_names()]
     if unknown or not names:
         raise SpecError(

@@ -75,6 +75,28 @@ class Plan:
         return np.sort(a), np.sort(b)
 
 
+def missing(values: NDArray[Any]) -> int:
+    """How many values are NaN, NaT, NA or None."""
+    if values.dtype.kind in "fcmM":
+        return int(np.isnan(values).sum() if values.dtype.kind in "fc" else np.isnat(values).sum())
+    return sum(v is None or str(v) in ("nan", "NaT", "<NA>") for v in values.ravel() if not isinstance(v, str))
+
+
+def _ordered(times: Any) -> None:
+    """Raises SpecError for times that say no order."""
+    values = np.asarray(times)
+    if values.dtype.kind in "US" or any(isinstance(v, str) for v in values[:1].tolist()):
+        raise SpecError(
+            f"time holds texts such as {values[0]!r}, which sort as texts; convert them: pandas.to_datetime(...)"
+        )
+    if lost := missing(values):
+        raise SpecError(f"time is missing in {lost} of {len(values)} rows; leave these rows out")
+    try:
+        np.sort(values)
+    except TypeError as error:
+        raise SpecError(f"time cannot be put in order: {error}") from None
+
+
 def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
     """The plan for these rows. Raises SpecError for one that cannot be."""
     from sklearn.utils.multiclass import type_of_target
@@ -87,9 +109,13 @@ def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
         )
     if gap and times is None:
         raise SpecError(f"gap={gap!r} is rows between training and test in time order; give time= too, or leave it out")
+    if isinstance(gap, bool) or not isinstance(gap, int) or gap < 0:
+        raise SpecError(f"gap={gap!r} must be a whole number of rows, at least 0")
     for name, values in (("groups", groups), ("time", times)):
         if values is not None and len(values) != n:
             raise SpecError(f"{name} has {len(values)} values for {n} rows; give one for each row")
+    if times is not None:
+        _ordered(times)
     kinds = n if groups is None else len(set(np.asarray(groups).tolist()))
     if kinds < folds:
         raise SpecError(
