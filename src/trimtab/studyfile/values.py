@@ -1,0 +1,99 @@
+"""What may stand at a place in the file: each reader gives the checked value, or raises SpecError with place and repair."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import SpecError, nearest
+
+Read = Callable[[Any, str], Any]  # (value, where it stands) -> the checked value
+
+
+def keys(known: Mapping[str, Read], data: Any, where: str) -> dict[str, Any]:
+    """The mapping `data` with each value read by the reader of its key. Unknown keys are errors."""
+    at = where.removesuffix(".")
+    if not isinstance(data, dict):
+        what = "is empty" if data is None else f"is {_shown(data)}"
+        raise SpecError(f"{at or 'the file'} {what}; write a mapping with keys such as {', '.join(list(known)[:4])}")
+    for key in data:
+        if key not in known:
+            raise SpecError(f"{where}{key} is not a key that is known here{nearest(str(key), known)}")
+    return {key: known[key](value, f"{where}{key}") for key, value in data.items()}
+
+
+def wrong(where: str, value: Any, repair: str) -> SpecError:
+    """The error that a value at a place is."""
+    return SpecError(f"{where}: {'nothing is there' if value is None else _shown(value)}; {repair}")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def text(value: Any, where: str) -> str:
+    """A text that says something."""
+    if not isinstance(value, str) or not value.strip():
+        hint = f', in quotes: "{value}"' if isinstance(value, int | float) else ""
+        raise wrong(where, value, f"a text is needed here{hint}")
+    return value
+
+
+def texts(value: Any, where: str) -> list[str]:
+    """One text or a list of texts, as a list."""
+    if isinstance(value, list) and value:
+        return [text(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    return [text(value, where)]
+
+
+def number(value: Any, where: str) -> float:
+    """A number; not its text."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong(where, value, "a number is needed here, without quotes")
+    return value
+
+
+def whole(value: Any, where: str) -> int:
+    """A whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong(where, value, "a whole number is needed here")
+    return value
+
+
+def positive(value: Any, where: str) -> int:
+    """A whole number from 1 on."""
+    if whole(value, where) < 1:
+        raise wrong(where, value, "a whole number of at least 1 is needed here")
+    return int(value)
+
+
+def flag(value: Any, where: str) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise wrong(where, value, "write true or false")
+    return value
+
+
+def amount(value: Any, where: str) -> Any:
+    """A number, a text with a unit ("30m", "2GiB"), or nothing for no limit: the record checks units."""
+    return value if value is None or isinstance(value, str) else number(value, where)
+
+
+def single(value: Any, where: str) -> Any:
+    """One value, whatever its type."""
+    if isinstance(value, list | dict):
+        raise wrong(where, value, "a single value is needed here")
+    return value
+
+
+def params(value: Any, where: str) -> dict[str, Any]:
+    """A setting."""
+    if not isinstance(value, dict):
+        raise wrong(where, value, "write {parameter: value, ...}")
+    return {text(k, f"{where}: a parameter's name"): single(v, f"{where}.{k}") for k, v in value.items()}
+
+
+def numbers(value: Any, where: str) -> dict[str, float]:
+    """Numbers by name."""
+    if not isinstance(value, dict):
+        raise wrong(where, value, "write {name: number, ...}")
+    return {text(k, f"{where}: a name"): number(v, f"{where}.{k}") for k, v in value.items()}

@@ -1,0 +1,74 @@
+"""YAML as its version 1.2 reads it: plain scalars of the core schema, in which a key may not stand twice."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+
+from ..errors import SpecError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML with the plain scalars of YAML 1.2's core schema, in which a key may not stand twice."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute): none of YAML 1.1's
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise SpecError(f"{_place(key.start_mark)}: {key.value!r} stands twice in one mapping; remove one")
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _bool(text: str) -> bool:
+    return text.lower() == "true"
+
+
+def _float(text: str) -> float:
+    return float(re.sub(r"\.(?=[in])", "", text.lower()))  # .inf and .nan
+
+
+def _none(_: str) -> None:
+    return None
+
+
+_SCALARS: Mapping[str, tuple[str, str, Callable[[str], Any]]] = {  # tag -> pattern, first characters, value
+    "bool": ("true|True|TRUE|false|False|FALSE", "tTfF", _bool),
+    "int": ("[-+]?[0-9]+", "-+0123456789", int),
+    "float": (
+        r"[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+        _float,
+    ),
+    "null": ("~|null|Null|NULL|", "~nN", _none),
+}
+
+
+def _scalar(make: Callable[[str], Any]) -> Callable[[yaml.SafeLoader, yaml.ScalarNode], Any]:
+    return lambda _, node: make(node.value)
+
+
+for _tag, (_pattern, _first, _make) in _SCALARS.items():
+    _uri = f"tag:yaml.org,2002:{_tag}"
+    _Loader.add_implicit_resolver(_uri, re.compile(f"^(?:{_pattern})$"), [*_first, ""] if _tag == "null" else [*_first])
+    _Loader.add_constructor(_uri, _scalar(_make))
+
+
+def parse(text: str) -> Any:
+    """The one document in `text`."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        why = " ".join(filter(None, [error.context, error.problem]))
+        raise SpecError(f"{_place(mark)}: this is no YAML: {why}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SpecError(f"this is no YAML: {' '.join(str(error).split())}") from None
+
+
+def _place(mark: yaml.Mark | None) -> str:
+    return "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
