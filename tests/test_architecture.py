@@ -84,6 +84,7 @@ SURFACE = {"__init__", "cli", "demo", "studyfile"}
 EDGE = {
     "announcements",
     "answers",
+    "arguments",
     "audit",
     "book",
     "checkpoints",

@@ -1,137 +1,23 @@
-"""From the words of `Study(...)` to a spec: checked before anything is stored, and compared with what is stored."""
+"""From what a user said to a study: its spec as a whole, checked before anything is stored, and compared with what is."""
 
-import inspect
-import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
-from types import EllipsisType
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from . import engine
 from . import stopping as rules
 from .canonical import dumps
-from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest, whole
-from .fidelity import Fidelity
-from .goals import Metrics, constraint, goals, listed
+from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
+from .goals import goals
 from .matrix import suited
-from .records import Budget, Change, StudyRecord, StudySpec, StudyState, completed
+from .records import Change, StudyRecord, StudySpec, StudyState, completed
 from .space import Params, Space
 from .storage import Storage
-from .strategies import Continuing, Strategy, names, strategy
-from .usage import amounts
+from .strategies import Continuing, names, strategy
 from .warmstart import Earlier, sources
 
-Names = str | Iterable[str]
-Stopping = str | rules.Rule | Mapping[str, Any] | Sequence[Any] | None
-
 DEFAULT_STOPPING = "asha"  # where there is a fidelity, and nothing is said of stopping
-
-
-def given(
-    *,
-    space: Space | Mapping[str, Any] | None = None,
-    minimize: Names | None = None,
-    maximize: Names | None = None,
-    subject_to: Names | None = None,
-    budget: Budget | Mapping[str, Any] | None = None,
-    baseline: Params | None = None,
-    strategy: str | Strategy[Any] | None = None,
-    seed: int | None = None,
-    replicates: int | None = None,
-    retries: int | None = None,
-    max_failures: int | EllipsisType | None = ...,
-    deterministic: bool | None = None,
-    fidelity: Fidelity | Mapping[str, Any] | None = None,
-    stopping: Stopping | EllipsisType = ...,
-) -> dict[str, Any]:
-    """The spec's fields for what the user said; what was left out is absent. Raises SpecError or SpaceError."""
-    said: dict[str, Any] = {}
-    if space is not None:
-        said["space"] = space if isinstance(space, Space) else Space(space)
-    if minimize is not None or maximize is not None:
-        said["goals"] = goals(minimize, maximize)
-    if subject_to is not None:
-        texts = [subject_to] if isinstance(subject_to, str) else listed(subject_to, "subject_to", "constraints")
-        said["constraints"] = tuple(constraint(_text(t)) for t in texts)
-    if budget is not None:
-        said["budget"] = amounts(Budget, budget, "budget")
-    if baseline is not None:
-        if not isinstance(baseline, Mapping):
-            raise SpecError(f"baseline={baseline!r} is no setting; write {{'parameter': value, ...}}")
-        said["baseline"] = baseline
-    if strategy is not None:
-        said["strategy"], said["settings"] = _named(strategy)
-    counts = {
-        "seed": (seed, 0),
-        "replicates": (replicates, 1),
-        "retries": (retries, 0),
-        "max_failures": (None if max_failures is ... else max_failures, 1),
-    }
-    for name, (value, least) in counts.items():
-        if value is not None:
-            whole(name, value, least)
-            said[name] = value
-    if max_failures is None:
-        said["max_failures"] = None
-    if deterministic is not None:
-        if not isinstance(deterministic, bool):
-            raise SpecError(f"deterministic={deterministic!r} must be True or False")
-        said["deterministic"] = deterministic
-    if fidelity is not None:
-        said["fidelity"] = _fidelity(fidelity)
-    if not isinstance(stopping, EllipsisType):
-        said["stopping"] = tuple(rules.to_json(rules.rule(r)) for r in _several(stopping))
-    return said
-
-
-def _fidelity(given: Fidelity | Mapping[str, Any]) -> Fidelity:
-    """A Fidelity from itself or from a mapping of its fields."""
-    if isinstance(given, Fidelity):
-        return given
-    try:
-        return Fidelity(**given)
-    except TypeError as error:
-        raise SpecError(f"fidelity={given!r}: {error}; write tt.Fidelity('epochs', 1, 81)") from None
-
-
-def _several(stopping: Stopping) -> Iterable[Any]:
-    """One rule or several as several; None is none."""
-    if stopping is None:
-        return ()
-    return stopping if isinstance(stopping, list | tuple) else [stopping]
-
-
-def known(words: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same words, if `given` takes them all. Raises SpecError."""
-    takes = list(inspect.signature(given).parameters)
-    for word in words:
-        if word not in takes:
-            raise SpecError(f"{word!r} is nothing that a study has{nearest(word, takes)}")
-    return words
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise SpecError(f"constraint {value!r} is no text; write it like 'latency_ms <= 20'")
-    return value
-
-
-def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
-    """Name and settings of a strategy, as the record keeps them."""
-    made = strategy(chosen)  # an unknown name is an error here
-    if isinstance(chosen, str):
-        return chosen, {}
-    settings: dict[str, Any] = (
-        {f.name: getattr(made, f.name) for f in fields(made) if f.init} if is_dataclass(made) else {}
-    )
-    settings.pop("name", None)
-    settings.pop("version", None)
-    try:
-        settings = json.loads(dumps(settings))  # as the record gives them back
-    except (TypeError, ValueError):
-        settings = {"repr": repr(made)}
-    return made.name, settings
 
 
 def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
@@ -244,20 +130,6 @@ def _apart(stored: Space, given: Space) -> list[str]:
 def _short(value: Any) -> str:
     text = dumps(value)
     return text if len(text) <= 160 else f"{text[:120]} ... ({len(text)} characters)"
-
-
-def results(
-    params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]
-) -> list[tuple[Params, float | Metrics]]:
-    """Pairs of a setting and its metrics, from one or from two sequences of equal length. Raises SpecError."""
-    if isinstance(params, Mapping):
-        return [(params, cast(float | Metrics, metrics))]
-    if isinstance(metrics, Mapping) or not (isinstance(params, Iterable) and isinstance(metrics, Iterable)):
-        raise SpecError("add takes one setting with its metrics, or a list of settings with a list of metrics")
-    settings, measured = list(params), list(metrics)
-    if len(settings) != len(measured):
-        raise SpecError(f"add: {len(settings)} settings but {len(measured)} results; give one result for each setting")
-    return list(zip(settings, measured, strict=True))
 
 
 def open_study(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import engine, holdout, opening, planning, proof, runner, slurm
+from . import arguments, engine, holdout, opening, planning, proof, runner, slurm
 from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale, whole
@@ -87,11 +87,11 @@ class Study(Audited):
         data: Mapping[str, Any] | None = None,
         on_change: str = "record",
         fidelity: Fidelity | Mapping[str, Any] | None = None,
-        stopping: opening.Stopping | EllipsisType = ...,
+        stopping: arguments.Stopping | EllipsisType = ...,
         warm_start: "Study | str | Sequence[Study | str] | None" = None,
         fresh: bool = False,
     ) -> None:
-        said = opening.given(
+        said = arguments.given(
             space=space, minimize=minimize, maximize=maximize, subject_to=subject_to, budget=budget, baseline=baseline,
             strategy=strategy, seed=seed, replicates=replicates, retries=retries, max_failures=max_failures,
             deterministic=deterministic, fidelity=fidelity, stopping=stopping,
@@ -201,7 +201,7 @@ class Study(Audited):
                 Proposal(spec.space.validate(p), 0, Purpose.IMPORT, strategy="user", version="1"),
                 imported(m, spec.metrics),
             )
-            for p, m in opening.results(params, metrics)
+            for p, m in arguments.results(params, metrics)
         ]
         self._book.put(lambda _: [])  # the baseline is trial 0
         self.storage.revise(self._book.study, Change("import", trials=rows))
@@ -346,7 +346,7 @@ class Study(Audited):
         A new space must keep old trials valid: ranges widen, choices are added or retired, and `assume` gives the value
         that old trials had of each new parameter.
         """
-        spec = opening.revised(self.spec, opening.given(**opening.known(words)), assume)
+        spec = opening.revised(self.spec, arguments.given(**arguments.known(words)), assume)
         self.storage.revise(self._book.study, Change("spec", spec=spec))
 
     def pause(self) -> None:
