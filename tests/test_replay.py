@@ -283,3 +283,16 @@ def test_the_command_line_replays_and_reproduces(tmp_path):
     said = call("reproduce", "s")
     assert said.returncode == 1
     assert "0 of 5 trials run again gave identical metrics\nnote: the objective's code is not" in said.stdout
+
+
+def test_what_was_chosen_by_hand_or_measured_elsewhere_is_counted():
+    study = tt.Study("hand", tt.Space(x=tt.Float(0, 1, default=0.5)), minimize="loss", seed=1)
+    study.run(lambda t: t.params["x"], trials=3, quiet=True)
+    assert "beside" not in study.replay().text()
+    study.enqueue({"x": 0.2})
+    study.add([{"x": 0.1}, {"x": 0.3}], [0.1, 0.3])
+    study.run(lambda t: t.params["x"], trials=5, quiet=True)
+    found = study.replay()
+    assert (found.proposals, found.exact, found.by_hand, found.imported) == (4, 4, 1, 2)
+    assert "beside them: 1 trial chosen by hand, 2 results from elsewhere, which cannot be derived" in found.text()
+    assert (found.to_json()["by_hand"], found.to_json()["imported"]) == (1, 2)

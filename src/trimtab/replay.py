@@ -17,10 +17,12 @@ from .outlook import derived
 from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
 from .stopping.jury import Verdict, rehear
 from .strategies import Strategy
+from .words import plural
 
 SHORTFALL = 0.01
 """Share of the best acquisition value by which a proposal made on another kind of machine may fall short of it."""
 
+_BY_HAND = ("user", "")
 Maker = Callable[[StudySpec], Strategy[Any]]
 
 
@@ -33,6 +35,7 @@ class Replay:
     machine only. different: number -> what is wrong. machines: numeric fingerprints that the record names; here: this one's.
     verdicts: how many trials a stopping rule ended; overturned: number -> what is wrong, where that does not come out again.
     looks: how often the search was ended because there was enough; misjudged: event -> what is wrong with that.
+    by_hand: search trials that no strategy proposed; imported: results from elsewhere. There is nothing to derive in them.
     """
 
     proposals: int
@@ -45,6 +48,8 @@ class Replay:
     overturned: Mapping[int, str] = field(default_factory=dict)
     looks: int = 0
     misjudged: Mapping[int, str] = field(default_factory=dict)
+    by_hand: int = 0
+    imported: int = 0
 
     @property
     def holds(self) -> bool:
@@ -65,6 +70,8 @@ class Replay:
             **({"overturned": {str(n): why for n, why in self.overturned.items()}} if self.overturned else {}),
             **({"looks": self.looks} if self.looks else {}),
             **({"misjudged": {str(n): why for n, why in self.misjudged.items()}} if self.misjudged else {}),
+            **({"by_hand": self.by_hand} if self.by_hand else {}),
+            **({"imported": self.imported} if self.imported else {}),
             "machines": list(self.machines),
             "here": self.here,
         }
@@ -76,6 +83,8 @@ class Replay:
             said += f", {len(self.close)} more within {SHORTFALL:.0%} of the best acquisition (another kind of machine)"
         lines = [f"trial {n}: {why}" for n, why in sorted(self.different.items())]
         heads = [said + (f", {len(lines)} differ" if lines else "")]
+        if beside := underived(self.by_hand, self.imported):
+            heads.append(beside)
         if self.verdicts:
             wrong = f", {len(self.overturned)} differ" if self.overturned else ""
             heads.append(
@@ -85,6 +94,13 @@ class Replay:
             heads.append(f"{self.looks - len(self.misjudged)} of {self.looks} ends of the search derived again")
         lines += [f"event {n}: {why}" for n, why in sorted(self.misjudged.items())]
         return "\n".join([*heads, *lines, *(f"trial {n}: {why}" for n, why in sorted(self.overturned.items()))])
+
+
+def underived(by_hand: int, imported: int) -> str:
+    """What the search was told besides its own proposals; "" where that is nothing."""
+    said = [f"{plural(by_hand, 'trial')} chosen by hand"] if by_hand else []
+    said += [f"{plural(imported, 'result')} from elsewhere"] if imported else []
+    return f"beside them: {', '.join(said)}, which cannot be derived" if said else ""
 
 
 def replay(
@@ -99,7 +115,7 @@ def replay(
     specs = _specs(events)
     batches: dict[tuple[int, int], list[Trial]] = {}
     for t in trials:
-        if t.purpose is Purpose.SEARCH and t.strategy not in ("user", ""):
+        if t.purpose is Purpose.SEARCH and t.strategy not in _BY_HAND:
             batches.setdefault((t.at, t.seen), []).append(t)
     elsewhere = {*machines} != {here}
     exact, close, different = 0, list[int](), dict[int, str]()
@@ -119,7 +135,11 @@ def replay(
                 close.append(t.number)
             else:
                 different[t.number] = why
-    return Replay(sum(map(len, batches.values())), exact, tuple(close), different, tuple(sorted({*machines})), here)
+    return Replay(
+        sum(map(len, batches.values())), exact, tuple(close), different, tuple(sorted({*machines})), here,
+        by_hand=sum(t.purpose is Purpose.SEARCH and t.strategy in _BY_HAND for t in trials),
+        imported=sum(t.purpose is Purpose.IMPORT for t in trials),
+    )  # fmt: skip
 
 
 def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequence[Event]) -> tuple[int, dict[int, str]]:

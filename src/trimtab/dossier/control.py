@@ -64,6 +64,9 @@ def _replayed(r: Mapping[str, Any], at: tuple[str, ...]) -> list[Part]:
     near = f", {close} more within 1 % of the best acquisition (another kind of machine)" if close else ""
     text = f"{r['exact']} of {plural(r['proposals'], 'proposal')} derived again exactly{near}, {wrong} differ"
     made: list[Part] = [Fact("Replay", text, at, [r["exact"], r["proposals"], wrong])]
+    if any(beside := [r.get("by_hand", 0), r.get("imported", 0)]):
+        text = f"{plural(beside[0], 'trial')} chosen by hand, {plural(beside[1], 'result')} from elsewhere"
+        made.append(Fact("Told to the search besides", text, at, beside))
     for label, all_, unlike in (
         ("Replay of stops", "verdicts", "overturned"),
         ("Replay of ends of the search", "looks", "misjudged"),
