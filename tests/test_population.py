@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import postgres
 import pytest
@@ -14,10 +15,12 @@ from click.testing import CliRunner
 import trimtab as tt
 from trimtab.cli import cli
 from trimtab.errors import Exhausted, ObjectiveError, SpecError
+from trimtab.replay import replay
 from trimtab.reports import Plots
 from trimtab.reports.document import drawings
 from trimtab.reports.facts import Facts
 from trimtab.schedule import Schedule
+from trimtab.strategies import strategy
 from trimtab.strategies.pb2 import PB2
 from trimtab.strategies.pbt import PBT
 
@@ -265,6 +268,20 @@ def test_lineage_and_schedule_are_drawn(trained):
     assert [*schedule.data[0].x] == [0, 2, 4, 6, 8, 10, 12]
     empty = tt.Study("none", SPACE, minimize="loss")
     assert len(empty.plot.lineage().data) == len(Plots(lambda: (empty.record, [])).schedule().data) == 0
+
+
+def test_a_replay_finds_who_went_on_from_another_than_follows(trained):
+    trials, events = trained.trials, trained.storage.events(trained.record.id)
+    last, before = trials[-1], trials[-2]
+    other = next(t.number for t in trials if t.fidelity == 10 and t.number != last.parent)
+    told = [*trials[:-2], replace(before, fidelity=11.0), replace(last, parent=other)]
+    found = replay(told, events, lambda spec: strategy(spec.strategy, **spec.settings))
+    assert found.different == {
+        before.number: f"recorded as going on from trial {before.parent}, to 11, "
+        f"derived again as going on from trial {before.parent}, to 12",
+        last.number: f"recorded as going on from trial {other}, to 12, "
+        f"derived again as going on from trial {last.parent}, to 12",
+    }
 
 
 def test_only_trials_that_began_anew_are_run_again_by_themselves(trained):

@@ -1,5 +1,6 @@
 """How trials are carried to their ends: outcomes, leases, retries, and what is given back to the queue."""
 
+import os
 import signal
 import threading
 import time
@@ -176,6 +177,18 @@ def test_a_trial_that_failed_by_itself_is_tried_again():
         scene.start()
         (trial,) = scene.ended()
         assert (trial.state, trial.attempt) == (State.DONE, 3)
+
+
+def test_lost_workers_and_killed_processes_are_counted_together():
+    """Two workers went silent, which is no event; then the trial's own process was killed."""
+    clock = Clock()
+    with Scene(lambda trial: os.kill(os.getpid(), signal.SIGKILL), supervised=True, clock=clock) as scene:
+        for _ in range(2):
+            scene.claim(0)
+            clock.now += 20.0
+        assert scene.start(0).attempt == 3
+        (ended,) = scene.ended()
+        assert (ended.state, ended.reason) == (State.FAILED, Reason.LOST)
 
 
 def test_a_bad_result_is_not_tried_again():

@@ -215,7 +215,9 @@ def _again(spec: StudySpec, folded: engine.Fold, trials: Sequence[Trial], batch:
 
 def _same_origin(t: Trial, made: Proposal | None) -> bool:
     """Whether at most the params differ: all that another machine's arithmetic can change."""
-    return made is not None and (t.strategy, t.version, t.seed) == (made.strategy, made.version, made.seed)
+    if made is None or t.parent != made.parent:
+        return False
+    return (t.strategy, t.version, t.seed) == (made.strategy, made.version, made.seed)
 
 
 def _difference(t: Trial, made: Proposal | None) -> str | None:
@@ -227,9 +229,17 @@ def _difference(t: Trial, made: Proposal | None) -> str | None:
             f"{t.strategy} version {t.version} proposed it, but {made.strategy} version {made.version} would now; "
             "replay with the version of Trimtab that the record names"
         )
+    if (t.parent, t.fidelity) != (made.parent, t.fidelity if made.fidelity is None else made.fidelity):
+        return f"recorded {_stretch(t)}, derived again {_stretch(made)}"
     if not alike(t.params, made.params):
         return f"recorded {dict(t.params)}, derived again {dict(made.params)}"
     return None if t.seed == made.seed else f"recorded seed {t.seed}, derived again {made.seed}"
+
+
+def _stretch(t: Trial | Proposal) -> str:
+    """Where a trial begins and ends, in words."""
+    begins = "as beginning anew" if t.parent is None else f"as going on from trial {t.parent}"
+    return begins if t.fidelity is None else f"{begins}, to {t.fidelity:g}"
 
 
 def _as_good(spec: StudySpec, folded: engine.Fold, trials: Sequence[Trial], batch: Sequence[Trial], t: Trial) -> bool:

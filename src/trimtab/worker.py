@@ -203,11 +203,11 @@ class Crew:
         why = INTERRUPTED if ended.killed or (self.interrupted and ended.signal == signal.SIGTERM) else KILLED
         if outcome is not None and outcome.reason is Reason.ERROR:
             retries = self._spec_of().retries
-            if retries and self._requeued(trial, RETRY) < retries:
+            if retries and self._requeues(trial).count(RETRY) < retries:
                 outcome, why = None, RETRY
         if outcome is not None and outcome.state is State.STOPPED:
             outcome = self._referee.stopped(trial, outcome)
-        elif outcome is None and why == KILLED and self._requeued(trial, KILLED) + 1 >= MAX_ATTEMPTS:
+        elif outcome is None and why == KILLED and self._lost_by(trial) >= MAX_ATTEMPTS:
             text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
             outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
         if outcome is None:
@@ -215,12 +215,16 @@ class Crew:
             return None
         return Ending(trial, outcome, last)
 
-    def _requeued(self, trial: Trial, why: str) -> int:
-        """How often the trial was given back to the queue for that reason."""
+    def _requeues(self, trial: Trial) -> list[str]:
+        """Why the trial was given back to the queue, each time."""
         if trial.attempt == 1:
-            return 0
+            return []
         events = self._storage.events(self._study, kinds={"requeue"})
-        return sum(e.number == trial.number and e.body.get("why") == why for e in events)
+        return [str(e.body.get("why")) for e in events if e.number == trial.number]
+
+    def _lost_by(self, trial: Trial) -> int:
+        """How many attempts have lost their process or their worker, the present one with them."""
+        return trial.attempt - sum(why != KILLED for why in self._requeues(trial))
 
     def _requeue(self, trial: Trial, why: str, used: Cost) -> None:
         change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": why}, cost=used)
