@@ -1,27 +1,21 @@
-"""How many configurations a space has, and all of them, a block of rows at a time.
-
-Columns and gates are those of `conditions`; a column's live cells are those of values that can be proposed.
-"""
+"""How many configurations a space has, requirements or not, and all of them, a block of rows at a time."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from .conditions import Gates, Mask
+from .conditions import Gates
+from .cube import Cube
 from .parameters import Choice, Parameter
 from .scales import Array
 
 _BLOCK = 4_096  # rows at once
 
 
-def live_cells(p: Parameter) -> float:
-    """How many values of p can be proposed; inf if continuous."""
-    return float(len(p.options)) if isinstance(p, Choice) else p.scale.cells
-
-
-def count(params: Sequence[Parameter], gates: Gates, order: Sequence[int]) -> int | float:
+def count(cube: Cube) -> int | float:
     """The number of distinct configurations, or inf. Parts of the graph that don't meet are counted on their own."""
+    params, gates = cube.params, cube.gates
     listed: dict[int, set[float]] = {}
     for gate in (gate for column in gates for gate in column):
         listed.setdefault(gate.parent, set()).update(gate.codes)
@@ -36,7 +30,7 @@ def count(params: Sequence[Parameter], gates: Gates, order: Sequence[int]) -> in
         first, rest = part[0], part[1:]  # parents come first, so the activity of `first` is known
         if not all(known[gate.parent] in gate.codes for gate in gates[first]):
             return total(rest, {**known, first: math.nan})
-        live = live_cells(params[first])
+        live = cube.live[first]
         if live == math.inf:
             return math.inf
         if not rest:
@@ -45,7 +39,7 @@ def count(params: Sequence[Parameter], gates: Gates, order: Sequence[int]) -> in
         others = _times(int(live) - len(special), total(rest, {**known, first: -math.inf}))
         return sum((total(rest, {**known, first: code}) for code in special), others)
 
-    return total(tuple(order), {})
+    return total(cube.order, {})
 
 
 def _is_live(p: Parameter, code: float) -> bool:
@@ -72,30 +66,25 @@ def _parts(columns: tuple[int, ...], gates: Gates) -> list[tuple[int, ...]]:
     return [tuple(part) for part in parts.values()]
 
 
-def rows(
-    X: Array,
-    columns: Sequence[int],
-    live: Sequence[float],
-    active: Callable[[Array], Mask],
-    centres: Callable[[int, Array], Array],
-) -> Iterator[Array]:
-    """Rows X with every combination of live cells in `columns`, whose parents are in X or come first.
+def rows(cube: Cube) -> Iterator[Array]:
+    """Every configuration of live values as a row (n, d), in blocks."""
+    return _blocks(cube, np.full((1, len(cube.params)), np.nan), cube.order)
 
-    live: how many cells each column of the space has. active: which parameters are, given rows (n, d). centres: the
-    positions of cells (m,) of a column.
-    """
+
+def _blocks(cube: Cube, X: Array, columns: Sequence[int]) -> Iterator[Array]:
+    """Rows X with every combination of live cells in `columns`, whose parents are in X or come first."""
     if not columns:
         yield X
         return
     j, rest = columns[0], columns[1:]
-    open_ = active(X)[:, j]
-    size = int(max(1, _BLOCK // live[j]))
+    live, active = cube.live[j], cube.active(cube.filled(X))[:, j]
+    size = int(max(1, _BLOCK // live))
     for first in range(0, len(X), size):
         part = slice(first, first + size)
-        k = int(live[j]) if open_[part].any() else 1
+        k = int(live) if active[part].any() else 1
         for start in range(0, k, _BLOCK):
-            times = np.where(open_[part], min(_BLOCK, k - start), int(start == 0))
-            found = np.repeat(X[part], times, axis=0)
-            i = start + np.arange(len(found)) - np.repeat(np.cumsum(times) - times, times)
-            found[:, j] = np.where(np.repeat(open_[part], times), centres(j, i.astype(float)), np.nan)
-            yield from rows(found, rest, live, active, centres)
+            times = np.where(active[part], min(_BLOCK, k - start), int(start == 0))
+            rows = np.repeat(X[part], times, axis=0)
+            i = start + np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
+            rows[:, j] = np.where(np.repeat(active[part], times), cube.centres(j, i.astype(float)), np.nan)
+            yield from _blocks(cube, rows, rest)

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpaceError, nearest
-from . import conditions, enumeration, revision, search
+from . import enumeration, revision, search
 from .conditions import Mask
+from .cube import Cube
 from .entries import parameters
 from .expression import Expression, parse
 from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, codes
-from .scales import Array, LogIntegers, Scale, grouped
+from .scales import Array, Scale
 
 _FEW = 100_000  # configurations: a space of so many is searched exhaustively
 _POINTS = 20_000  # of a bounded search
@@ -54,15 +55,7 @@ class Space:
             if not isinstance(p, Float | Int | Choice):
                 raise SpaceError(f"{name}: {p!r} is not a Float, Int or Choice; write one of them")
             p.check(name)
-        self._gates = conditions.gates(self._params)
-        self._order = conditions.order(self.names, self._gates)
-        self._scales = [p.scale for p in self._params.values()]
-        self._cells = np.array([scale.cells for scale in self._scales])
-        self._grouped = grouped(self._scales)
-        self._live = [enumeration.live_cells(p) for p in self._params.values()]
-        shares = [n / k if n < k else 1.0 for n, k in zip(self._live, self._cells.tolist(), strict=True)]
-        self._share = np.array(shares)  # of each column that is live: retired options have the last cells
-        self._logs = [j for j, scale in enumerate(self._scales) if isinstance(scale, LogIntegers)]
+        self._cube = Cube(self._params)
         self._expressions: tuple[Expression, ...] = ()
         self._witnesses: Array = np.empty((0, len(self)))
 
@@ -83,7 +76,7 @@ class Space:
     @property
     def cells(self) -> Array:
         """The number of cells of each column (d,), retired options included; inf if continuous."""
-        return self._cells.copy()
+        return self._cube.cells.copy()
 
     @property
     def unordered(self) -> Mask:
@@ -123,9 +116,9 @@ class Space:
         codes: dict[int, float] = {}  # of the active columns
         cleaned: Params = {}
         names = self.names
-        for j in self._order:
+        for j in self._cube.order:
             name, p = names[j], self._params[names[j]]
-            shut = [gate for gate in self._gates[j] if codes.get(gate.parent) not in gate.codes]
+            shut = [gate for gate in self._cube.gates[j] if codes.get(gate.parent) not in gate.codes]
             if shut and name in params:
                 parent = names[shut[0].parent]
                 raise SpaceError(
@@ -154,9 +147,9 @@ class Space:
         """The defaults of all parameters that are active under the defaults; None if one of them has none."""
         chosen: dict[int, Value] = {}
         names = self.names
-        for j in self._order:
+        for j in self._cube.order:
             p = self._params[names[j]]
-            parents = [(gate, chosen.get(gate.parent, UNSET)) for gate in self._gates[j]]
+            parents = [(gate, chosen.get(gate.parent, UNSET)) for gate in self._cube.gates[j]]
             if not all(v is not UNSET and self._code(gate.parent, v) in gate.codes for gate, v in parents):
                 continue
             if p.default is UNSET:
@@ -180,8 +173,8 @@ class Space:
         for j, (name, p) in enumerate(self._params.items()):
             rows = [i for i, config in enumerate(configs) if name in config]
             if rows:
-                X[rows, j] = self._scales[j].position(codes(name, p, [configs[i][name] for i in rows]))
-        active = self._active(np.where(np.isnan(X), 0.5, X))
+                X[rows, j] = self._cube.scales[j].position(codes(name, p, [configs[i][name] for i in rows]))
+        active = self._cube.active(np.where(np.isnan(X), 0.5, X))
         missing = np.argwhere(active & np.isnan(X))
         if len(missing):
             i, j = missing[0]
@@ -190,12 +183,10 @@ class Space:
 
     def decode(self, X: Array) -> list[Params]:
         """The params of rows X (n, d): plain Python values of the active parameters, in declared order."""
-        S = self._filled(X)
-        active = self._active(S)
+        S = self._cube.filled(X)
+        active = self._cube.active(S)
         configs: list[Params] = [{} for _ in S]
-        V = np.empty_like(S)
-        for columns, scale in self._grouped:
-            V[:, columns] = scale.numbers(S[:, columns])
+        V = self._cube.numbers(S)
         for j, (name, p) in enumerate(self._params.items()):
             for i in np.flatnonzero(active[:, j]):
                 configs[i][name] = p.value(float(V[i, j]))
@@ -207,18 +198,18 @@ class Space:
         NaN where a column is active counts as 0.5. Idempotent, and `encode(decode(snap(X)))` is `snap(X)`: exactly in
         finite columns, to 1e-12 in continuous ones (or what floats can tell apart, where that is coarser).
         """
-        S = self._filled(X)
-        return np.where(self._active(S), S, np.nan)
+        S = self._cube.filled(X)
+        return np.where(self._cube.active(S), S, np.nan)
 
     def active(self, X: Array) -> Mask:
         """Which parameters are active (n, d)."""
-        return self._active(self._filled(X))
+        return self._cube.active(self._cube.filled(X))
 
     def allowed(self, X: Array) -> Mask:
         """Which rows (n,) satisfy all requirements and use no retired option."""
-        S = self._filled(X)
-        active = self._active(S)
-        live = ~(active & (self._share < 1.0) & (self._share <= S)).any(axis=1)
+        S = self._cube.filled(X)
+        active = self._cube.active(S)
+        live = ~(active & (self._cube.share < 1.0) & (self._cube.share <= S)).any(axis=1)
         return np.asarray(live & self._judged(S, active).all(axis=1))
 
     def key(self, x: Array) -> bytes:
@@ -227,41 +218,13 @@ class Space:
 
     def keys(self, X: Array) -> list[bytes]:
         """The identities of rows X (n, d)."""
-        S = self._filled(X)
-        active = self._active(S)
-        for columns, scale in self._grouped:
-            if scale.cells == math.inf:  # by way of the numbers: what encodes equal params has equal keys
-                S[:, columns] = np.round(scale.position(scale.numbers(S[:, columns])), 9)
-        return [row.tobytes() for row in np.where(active, S + 0.0, -1.0)]
-
-    def _filled(self, X: Array) -> Array:
-        """X with NaN as 0.5, and every entry at the centre of its cell, active or not."""
-        X = np.asarray(X, dtype=float)
-        if X.ndim != 2 or X.shape[1] != len(self):
-            raise SpaceError(f"rows of shape {X.shape} don't fit the space; give (n, {len(self)})")
-        S = np.clip(np.where(np.isnan(X), 0.5, X), 0.0, 1.0)
-        logs = S[:, self._logs]
-        finite = np.isfinite(self._cells)
-        k = self._cells[finite]
-        S[:, finite] = (np.minimum(np.floor(S[:, finite] * k), k - 1.0) + 0.5) / k
-        for column, j in enumerate(self._logs):
-            scale = self._scales[j]
-            S[:, j] = scale.position(scale.numbers(logs[:, column]))
-        return S
-
-    def _active(self, S: Array) -> Mask:
-        active = np.ones(S.shape, dtype=bool)
-        for j in self._order:
-            for gate in self._gates[j]:
-                code = self._scales[gate.parent].numbers(S[:, gate.parent])
-                active[:, j] &= active[:, gate.parent] & gate.opens(code)
-        return active
+        return self._cube.keys(X)
 
     def _judged(self, S: Array, active: Mask) -> Mask:
         """Which requirements (columns) each row of S satisfies."""
         index = {name: j for j, name in enumerate(self._params)}
         used = dict.fromkeys(name for e in self._expressions for name in e.names)
-        codes = {name: self._scales[index[name]].numbers(S[:, index[name]]) for name in used}
+        codes = {name: self._cube.scales[index[name]].numbers(S[:, index[name]]) for name in used}
         judged = np.ones((len(S), len(self._expressions)), dtype=bool)
         for i, e in enumerate(self._expressions):
             judged[:, i] = e.holds(codes) | ~active[:, [index[name] for name in e.names]].all(axis=1)
@@ -291,7 +254,7 @@ class Space:
 
     def _draw(self, n: int, rng: np.random.Generator) -> Array:
         """Rows (n, d) uniform in the live part of the cube."""
-        return np.asarray(rng.random((n, len(self))) * self._share)
+        return np.asarray(rng.random((n, len(self))) * self._cube.share)
 
     def cardinality(self) -> int | float:
         """How many distinct configurations there are, or inf; retired options don't count.
@@ -301,39 +264,29 @@ class Space:
         """
         if not self._expressions or self._total > _FEW:
             return self._total
-        return sum(int(self.allowed(rows).sum()) for rows in self._rows())
+        return sum(int(self.allowed(rows).sum()) for rows in enumeration.rows(self._cube))
 
     @cached_property
     def _total(self) -> int | float:
-        return enumeration.count(list(self._params.values()), self._gates, self._order)
+        """How many configurations there are, requirements or not."""
+        return enumeration.count(self._cube)
 
     def __iter__(self) -> Iterator[Params]:
         """All allowed configurations, lazily. SpaceError: there are infinitely many."""
         if self._total == math.inf:
-            continuous = [name for name, k in zip(self._params, self._cells, strict=True) if k == math.inf]
+            continuous = [name for name, k in zip(self._params, self._cube.cells, strict=True) if k == math.inf]
             raise SpaceError(f"{', '.join(continuous)}: continuous, so the space can't be listed; give them a step")
         return self._configs()
 
     def _configs(self) -> Iterator[Params]:
-        for rows in self._rows():
+        for rows in enumeration.rows(self._cube):
             yield from self.decode(rows[self.allowed(rows)])
-
-    def _rows(self) -> Iterator[Array]:
-        """Every configuration of live values as a row, requirements or not, in blocks."""
-        start = np.full((1, len(self)), np.nan)
-        return enumeration.rows(start, self._order, self._live, self.active, self._centres)
-
-    def _centres(self, j: int, i: Array) -> Array:
-        """The centres of cells i (m,) of column j."""
-        scale = self._scales[j]
-        return scale.position(scale.low + i) if isinstance(scale, LogIntegers) else (i + 0.5) / self._cells[j]
 
     def _search(self) -> Array:
         """Some rows (m, d) that satisfy all requirements. SpaceError: none was found, naming the culprit."""
         few = self._total <= _FEW
-        rows = np.concatenate(list(self._rows())) if few else self._points(np.random.default_rng(0))
-        S = self._filled(rows)
-        judged = self._judged(S, self._active(S))
+        rows = np.concatenate(list(enumeration.rows(self._cube))) if few else self._points(np.random.default_rng(0))
+        judged = self._judge(rows)
         finding = "no configuration satisfies" if few else f"none of {len(rows):,} points that were tried satisfies"
         for i, e in enumerate(self._expressions):
             if not judged[:, i].any():
@@ -355,10 +308,15 @@ class Space:
         constants = np.array([c for e in self._expressions for c in e.constants])
         positions = {
             j: search.places(scale.cells, self._positions(scale, constants), rng)
-            for j, (name, scale) in enumerate(zip(self._params, self._scales, strict=True))
+            for j, (name, scale) in enumerate(zip(self._params, self._cube.scales, strict=True))
             if name in named
         }
-        return search.along_columns(rows, lambda X: self._judged(S := self._filled(X), self._active(S)), positions, rng)
+        return search.along_columns(rows, self._judge, positions, rng)
+
+    def _judge(self, X: Array) -> Mask:
+        """Which requirements (columns) each row of X satisfies."""
+        S = self._cube.filled(X)
+        return self._judged(S, self._cube.active(S))
 
     @staticmethod
     def _positions(scale: Scale, constants: Array) -> Array:
