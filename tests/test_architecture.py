@@ -115,6 +115,7 @@ EDGE = {
     "runner",
     "schedule",
     "simulate",
+    "staffing",
     "study",
     "sharing",
     "slurm",

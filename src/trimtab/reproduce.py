@@ -17,7 +17,8 @@ from .objective import Source
 from .objective.evaluation import payload
 from .outcomes import outcome_of
 from .records import Resources, State, StudySpec, Trial
-from .runner import IDLE, executor
+from .runner import IDLE
+from .staffing import executor
 from .words import number, plural
 
 USUAL = 5

@@ -22,7 +22,8 @@ from .ledger import Ledger
 from .outlook import Enough
 from .planning import Fill, Terms
 from .records import Change, Resources
-from .runner import check_results, decide, given_up, look, priced, terminable
+from .runner import check_results, decide, given_up, look
+from .staffing import priced, terminable
 
 if TYPE_CHECKING:
     from .progress import Progress

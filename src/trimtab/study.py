@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, engine, holdout, opening, planning, proof, runner, slurm
+from . import arguments, engine, holdout, opening, planning, proof, runner, slurm, staffing
 from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale, whole
@@ -242,7 +242,7 @@ class Study(Audited):
         if (jobs := slurm.asked(executor)) is not None:
             closed = slurm.run(self._book, objective, workers, limits, jobs, terms, wise, quiet)
         else:
-            with runner.staff(self._book, objective, workers, limits, supervised, quiet, str(executor)) as staff:
+            with staffing.staff(self._book, objective, workers, limits, supervised, quiet, str(executor)) as staff:
                 closed = runner.search(self._book, staff, terms, wise)
         ledger = self._book.refresh()
         if closed == "budget" and not quiet and (why := planning.bound(ledger, ledger.now)) is not None:
@@ -259,7 +259,7 @@ class Study(Audited):
         self._terms(None, None)
         if self.record.state is not StudyState.OPEN:
             raise SpecError(_closed(self.record))
-        runner.submit(self._book, objective, amounts(Resources, resources, "resources"))
+        staffing.submit(self._book, objective, amounts(Resources, resources, "resources"))
 
     def _terms(self, trials: int | None, limit: float | str | None) -> planning.Terms:
         if trials is not None:
@@ -326,7 +326,7 @@ class Study(Audited):
         pairs = getattr(said, "replicates", 20) if replicates is None else replicates
         asked = proof.Question(pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential, own)
         how = (objective, workers, amounts(Resources, resources, "resources"), supervised, quiet, executor)
-        return proof.prove(self._book, asked, lambda: runner.staff(self._book, *how))
+        return proof.prove(self._book, asked, lambda: staffing.staff(self._book, *how))
 
     def holdout(
         self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0

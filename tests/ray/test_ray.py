@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 from waiting import until
 
 import trimtab as tt
-from trimtab import runner
+from trimtab import runner, staffing
 from trimtab.errors import SpecError
 from trimtab.executors import Job
 from trimtab.executors.ray import Ray
@@ -150,7 +150,7 @@ def test_a_node_that_is_killed_gives_its_trial_back(cluster, url):
             cluster.remove_node(lost, allow_graceful=False)
 
     s = study(url)
-    with runner.staff(s._book, sleeper(), 4, Resources(), True, True, "ray") as staff:
+    with staffing.staff(s._book, sleeper(), 4, Resources(), True, True, "ray") as staff:
         watched = runner.replace(staff, watch=watch)
         runner.search(s._book, watched, runner.Terms(trials=12))
     assert not lost.any_processes_alive()
