@@ -1,6 +1,7 @@
 """The certificate of a study, end to end: two stages, what is fixed beforehand, looking again, asking more than once."""
 
 import random
+import threading
 from collections import Counter
 
 import pytest
@@ -288,3 +289,38 @@ def test_a_setting_whose_runs_fail_is_not_proven():
     assert found.interval[0] > 0
     assert (found.decision, found.failed_pairs) == ("not shown", 10)
     assert any("fails more often than the baseline" in n for n in found.notices)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "compared", "sequential"),
+    [((1, 6), (2, 6), (1, 2), (False, False)), ((1, 4), (1, 8), (1, 1), (True, True))],
+)
+def test_who_asks_while_another_is_answered_is_corrected_as_if_asked_after(first, second, compared, sequential):
+    began, answered = threading.Barrier(2), threading.Event()
+    study = tt.Study("s", SPACE, minimize="loss", seed=4, strategy="random")
+    study.run(noisy, trials=6, quiet=True)
+    found, theirs = {}, [study.spec.baseline, study.trials[first[0]].params]
+
+    def ask(name, tuned, replicates):
+        once = []
+
+        def objective(trial):
+            if not once:
+                once.append(began.wait(60))
+            if trial.params not in theirs or trial.replicate >= first[1]:  # what only the second one runs
+                assert answered.wait(60)
+            return noisy(trial)
+
+        own = tt.Study("s", storage=study.storage)
+        found[name] = own.evidence(objective, tuned=tuned, replicates=replicates, quiet=True)
+        if name == "first":
+            answered.set()
+
+    both = [threading.Thread(target=ask, args=a) for a in (("first", *first), ("second", *second))]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert (found["first"].compared, found["second"].compared) == compared
+    assert (found["first"].sequential, found["second"].sequential) == sequential
+    assert study.verify() == []

@@ -78,17 +78,27 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
         tuned = ledger.trials[finalists[0].trial] if finalists else first
         baseline, params = pairs.contestants(spec, tuned)
         sides = ((0, baseline), (tuned.number, params))
-        seen = Seen.of(book, sides, [goal.metric, *(g.metric for g in others)])
-        asked = replace(question, replicates=max(question.replicates, seen.ended))
-        if seen.grown(asked.replicates):
-            asked = replace(asked, sequential=True)
-        judge = _judge(asked, goal, others, spec.constraints, baseline, params, tuned.number, seen.compared)
-        found = judge([]) if alike(params, baseline) else _run(book, asked, sides, judge, staff)
+        metrics = [goal.metric, *(g.metric for g in others)]
+        seen, asked = _corrected(book, question, sides, metrics)
+        while True:
+            judge = _judge(asked, goal, others, spec.constraints, baseline, params, tuned.number, seen.compared)
+            found = judge([]) if alike(params, baseline) else _run(book, asked, sides, judge, staff)
+            before = seen.compared, asked
+            seen, asked = _corrected(book, question, sides, metrics)
+            if (seen.compared, asked) == before:  # nobody else has looked while it ran
+                break
     found = replace(found, finalists=finalists, worth=_worth(book.refresh(), params, goal.metric))
     found = replace(found, notices=(*found.notices, *_beside(book, question, asked, sides, seen)))
     if last(book) != found:
         book.storage.revise(book.study, Change("evidence", body={"evidence": found.to_json()}))
     return found
+
+
+def _corrected(book: Book, question: Question, sides: pairs.Sides, metrics: Sequence[str]) -> tuple[Seen, Question]:
+    """What has been seen by now, and the question as it has to be asked because of that."""
+    seen = Seen.of(book, sides, metrics)
+    asked = replace(question, replicates=max(question.replicates, seen.ended))
+    return seen, replace(asked, sequential=True) if seen.grown(asked.replicates) else asked
 
 
 def last(book: Book) -> Evidence | None:
