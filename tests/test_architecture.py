@@ -119,6 +119,7 @@ EDGE = {
     "study",
     "sharing",
     "slurm",
+    "unheard",
     "warmstart",
     "worker",
 }

@@ -50,3 +50,47 @@ def test_strategies_name_only_needs_that_exist_and_plug_ins_are_taken_at_their_w
         name, version = "plain", "1"
 
     assert honoured(Plain()) == set(NEEDS)
+
+
+def silent(trial):
+    return trial.params["x"]
+
+
+def mistyped(trial):
+    for epoch in (1, 3, 9):
+        trial.report(epoch, los=trial.params["x"])
+    return trial.params["x"]
+
+
+def deaf(trial):
+    for epoch in (1, 3, 9):
+        trial.report(epoch, loss=trial.params["x"])
+    return trial.params["x"]
+
+
+def heeding(trial):
+    for epoch in (1, 3, 9):
+        trial.report(epoch, loss=trial.params["x"])
+        if trial.should_stop():
+            break
+    return trial.params["x"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (silent, "median can stop nobody: trials report nothing; call trial.report(step, loss=...)"),
+        (mistyped, "median can stop nobody: trials report only los; call trial.report(step, loss=...)"),
+        (deaf, "to stop, and none did: return when trial.should_stop() says so"),
+        (heeding, None),
+    ],
+)
+def test_rules_that_can_stop_nobody_are_told(objective, said, capsys):
+    space = tt.Space(x=tt.Float(0, 1, default=0.5))
+    study = tt.Study("deaf", space, minimize="loss", stopping="median", strategy="random", seed=1)
+    study.run(objective, trials=2)
+    assert not any("stop" in n for n in study.notices)  # too early to say
+    study.run(objective, trials=20)
+    told = [n for n in study.notices if "stop" in n]
+    assert [said in n for n in told] == ([True] if said else [])
+    assert all(f"deaf: {n}" in capsys.readouterr().err for n in told)

@@ -11,6 +11,7 @@ from .records import State, StudyRecord, StudySpec, Trial
 from .standing import Standings
 from .storage import Storage
 from .strategies import Strategy
+from .unheard import unheard
 
 if TYPE_CHECKING:
     from .explanation import Explanation
@@ -134,6 +135,7 @@ class Answers:
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
+        said += unheard(self._book)
         return [*said, *([warning] if (warning := self.standings.warning) else [])]
 
     def result(self) -> Evidence | None:

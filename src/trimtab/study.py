@@ -24,6 +24,7 @@ from .referee import Referee
 from .space import Params, Space
 from .storage import Claim, Storage, open_storage
 from .strategies import Strategy
+from .unheard import unheard
 from .units import seconds
 from .usage import amounts
 
@@ -247,6 +248,8 @@ class Study(Audited):
         ledger = self._book.refresh()
         if closed == "budget" and not quiet and (why := planning.bound(ledger, ledger.now)) is not None:
             sys.stderr.write(f"{self.name}: {why}\n")
+        for notice in [] if quiet else unheard(self._book):
+            sys.stderr.write(f"{self.name}: {notice}\n")
         if closed == "enough" and not quiet:
             sys.stderr.write(f"{self.name}: {self.outlook(wise).text()}\n")
 

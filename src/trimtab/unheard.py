@@ -1,0 +1,38 @@
+"""What keeps a study's stopping rules from stopping anybody: nothing is reported, or nobody asks whether to stop."""
+
+from . import engine
+from .book import Book
+from .records import Purpose, State
+from .stopping.jury import rehear
+from .words import plural
+
+_SOME = 3  # trials that ended before anything is said
+_MOST = 300  # trials whose reports are judged again
+_PAUSING = ("promotion", "freeze-thaw")  # they judge what trials return
+
+
+def unheard(book: Book) -> list[str]:
+    """In words, where rules that stop have stopped nobody though trials have ended; else nothing."""
+    ledger = book.refresh()
+    spec = ledger.study.spec
+    rules = [rule for rule in spec.stopping if rule["rule"] not in _PAUSING]
+    if not rules or ledger.counts[State.STOPPED] or not ledger.counts[State.DONE] >= _SOME:
+        return []
+    done = [t.number for t in ledger.told if t.purpose is Purpose.SEARCH and t.state is State.DONE]
+    metric, names = spec.goals[0].metric, " and ".join(rule["rule"] for rule in rules)
+    last = [set(r.metrics) for number in done[-_SOME:] for r in book.storage.reports(book.study, number)]
+    wanted = {g.metric for g in spec.goals} | {rule["metric"] for rule in rules if "metric" in rule}
+    if not any(reported & wanted for reported in last):
+        what = f"only {', '.join(sorted(set().union(*last)))}" if last else "nothing"
+        return [f"{names} can stop nobody: trials report {what}; call trial.report(step, {metric}=...)"]
+    if ledger.study.count > _MOST:
+        return []
+    heard = [(r.number, r.step, r.metrics, r.written) for r in book.storage.reports(book.study)]
+    search = {t.number for t in ledger.told if t.purpose is Purpose.SEARCH}
+    told = rehear(engine.jury(spec, ledger.trials[0]), [h for h in heard if h[0] in search])
+    went_on = [number for number in done if number in told]
+    if not went_on:
+        return []
+    return [
+        f"{names} told {plural(len(went_on), 'trial')} to stop, and none did: return when trial.should_stop() says so"
+    ]
