@@ -22,7 +22,7 @@ from waiting import until
 import trimtab as tt
 from trimtab.errors import ObjectiveError
 from trimtab.goals import goals
-from trimtab.objective import Command, evaluate, load, report_metrics, source
+from trimtab.objective import Command, evaluate, load, program, report_metrics
 from trimtab.objective.command import arguments
 from trimtab.objective.evaluation import ActiveTrial, TrialFailed, measured
 from trimtab.objective.harvest import Harvest
@@ -58,7 +58,7 @@ class Listener:
 
 
 def run(objective, metrics=("loss",), listener=None, **changes):
-    return load(source(objective, SPEC))(task(metrics, **changes), listener or Listener())
+    return load(program(objective, SPEC))(task(metrics, **changes), listener or Listener())
 
 
 # ----------------------------------------------------------------------------------------------- what it may return
@@ -186,7 +186,7 @@ def test_the_traceback_begins_in_the_objective():
 
 
 def test_ctrl_c_passes_through_here_and_is_contained_in_a_worker_process():
-    made = source(raises(KeyboardInterrupt()), SPEC)
+    made = program(raises(KeyboardInterrupt()), SPEC)
     with pytest.raises(KeyboardInterrupt):
         load(made)(task(), Listener())
     assert made.load()(task(), Listener())["reason"] == "error"
@@ -253,7 +253,7 @@ def scaled(trial, factor):
     ids=["lambda", "partial", "method", "object", "partial of an object"],
 )
 def test_any_callable_reaches_another_process(objective):
-    made = source(objective, SPEC)
+    made = program(objective, SPEC)
     there = pickle.loads(pickle.dumps(made))
     assert made.kind == there.kind == "function"
     assert len(made.fingerprint) == 64
@@ -266,10 +266,10 @@ def test_the_fingerprint_follows_the_code():
     def compiled(text):
         space = {}
         exec(text, space)
-        return source(space["f"], SPEC).fingerprint
+        return program(space["f"], SPEC).fingerprint
 
-    assert source(scaled_by(2), SPEC).fingerprint == source(scaled_by(2), SPEC).fingerprint
-    assert source(scaled_by(2), SPEC).fingerprint != source(scaled_by(3), SPEC).fingerprint
+    assert program(scaled_by(2), SPEC).fingerprint == program(scaled_by(2), SPEC).fingerprint
+    assert program(scaled_by(2), SPEC).fingerprint != program(scaled_by(3), SPEC).fingerprint
     assert compiled("def f(t): return 1.0") == compiled("def f(t): return 1.0")
     assert compiled("def f(t): return 1.0") != compiled("def f(t): return 2.0")
 
@@ -284,15 +284,15 @@ def test_what_cannot_be_sent_is_named():
     def objective(trial):
         return float(lock.locked()) + len(harmless)
 
-    made = source(objective, SPEC)
+    made = program(objective, SPEC)
     assert load(made)(task(), Listener())["metrics"] == {"loss": 2.0}
     with pytest.raises(ObjectiveError, match=r"captures lock \(lock\).*one worker") as caught:
         pickle.dumps(made)
     assert "harmless" not in str(caught.value)
     with pytest.raises(ObjectiveError, match=r"captures factor \(lock\)"):
-        pickle.dumps(source(Model(lock), SPEC))
+        pickle.dumps(program(Model(lock), SPEC))
     with pytest.raises(ObjectiveError, match=r"captures factor \(lock\)"):
-        pickle.dumps(source(functools.partial(scaled, factor=lock), SPEC))
+        pickle.dumps(program(functools.partial(scaled, factor=lock), SPEC))
 
 
 def test_a_function_that_is_not_importable_there_fails_each_trial(tmp_path, monkeypatch):
@@ -300,7 +300,7 @@ def test_a_function_that_is_not_importable_there_fails_each_trial(tmp_path, monk
     monkeypatch.syspath_prepend(tmp_path)
     import fleeting
 
-    packed = pickle.dumps(source(fleeting.objective, SPEC))
+    packed = pickle.dumps(program(fleeting.objective, SPEC))
     monkeypatch.delitem(sys.modules, "fleeting")
     (tmp_path / "fleeting.py").unlink()
     message = pickle.loads(packed).load()(task(), Listener())
@@ -342,13 +342,13 @@ def test_a_file_and_a_module_are_objectives(folder):
     write(folder / "package" / "__init__.py", "")
     write(folder / "package" / "deep.py", "def objective(trial): return 0.5\n")
     for path in ("train.py:objective", "./train.py:Trainer.objective", "package.deep:objective"):
-        made = source(path, SPEC)
+        made = program(path, SPEC)
         assert (made.kind, made.text) == ("path", path)
         for each in (made, pickle.loads(pickle.dumps(made))):
             assert each.load()(task(), Listener())["metrics"] == {"loss": 0.5}
-    before = source("train.py:objective", SPEC)
+    before = program("train.py:objective", SPEC)
     write(folder / "train.py", "def objective(trial): return 3.0\n")
-    after = source("train.py:objective", SPEC)
+    after = program("train.py:objective", SPEC)
     assert before.fingerprint != after.fingerprint
     assert load(after)(task(), Listener())["metrics"] == {"loss": 3.0}
 
@@ -391,7 +391,7 @@ def test_a_wrong_objective_is_told_before_the_first_trial(way, folder):
     (folder / "folder.py").mkdir()
     objective, pattern = WRONG[way]
     with pytest.raises(ObjectiveError, match=pattern):
-        source(objective, SPEC)
+        program(objective, SPEC)
 
 
 # ---------------------------------------------------------------------------------------------------- commands
@@ -432,7 +432,7 @@ def test_words_of_inactive_parameters_are_left_out(template, expected):
 def test_a_wrong_command_is_told_before_the_first_trial(template, pattern, folder):
     write(folder / "plain.txt", "echo\n")
     with pytest.raises(ObjectiveError, match=pattern):
-        source(Command(template), SPEC)
+        program(Command(template), SPEC)
 
 
 @pytest.mark.parametrize(
@@ -597,4 +597,4 @@ def test_a_function_whose_file_is_no_longer_python_is_known_by_its_code(tmp_path
     names = {}
     exec(compile("def made(trial):\n    return 1.5\n", str(file), "exec"), names)
     file.write_text(text)
-    assert source(names["made"], StudySpec("s", tt.Space(x=tt.Float(0, 1)), goals("loss", None))).fingerprint
+    assert program(names["made"], StudySpec("s", tt.Space(x=tt.Float(0, 1)), goals("loss", None))).fingerprint

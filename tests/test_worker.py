@@ -18,7 +18,7 @@ from trimtab.executors import Exit
 from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
 from trimtab.goals import goals
-from trimtab.objective import load, source
+from trimtab.objective import load, program
 from trimtab.outcomes import outcome_of, told
 from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
 from trimtab.sharing import Pace
@@ -97,7 +97,7 @@ class Scene:
         self.study = self.store.create(self.spec).id
         row = [Proposal({"x": n / 10}, seed=n, purpose=Purpose.SEARCH) for n in range(trials)]
         self.store.enqueue(self.study, row, at=0, seen=self.store.trials(self.study).study.position)
-        made, limits = source(objective, self.spec), resources or Resources()
+        made, limits = program(objective, self.spec), resources or Resources()
         self.executor = Local(2, made, limits) if supervised else Inline(load(made))
         self.crew = Crew(self.store, self.executor, lambda: self.spec, self.study, limits, lease)
 

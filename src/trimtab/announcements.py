@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ObjectiveError
-from .objective import Command, Source, source
+from .objective import Command, Program, program
 from .records import Event, Resources, StudySpec
 
 
@@ -34,7 +34,7 @@ class Announcement:
         return self.kind, self.text, self.fingerprint, self.resources, self.data, self.refuse
 
 
-def facts(called: Source, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
+def facts(called: Program, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
     """The body of a `run` event."""
     return {
         "objective": called.text,
@@ -58,7 +58,7 @@ def latest(events: Sequence[Event]) -> Announcement | None:
     return Announcement(b.get("kind", "function"), b["objective"], b["fingerprint"], limits, last.position, *asked)
 
 
-def shared(called: Source) -> Source:
+def shared(called: Program) -> Program:
     """The objective, if other machines can have it. Raises ObjectiveError."""
     if called.kind == "function":
         raise ObjectiveError(
@@ -68,13 +68,13 @@ def shared(called: Source) -> Source:
     return called
 
 
-def allowed(said: Announcement, allow: Sequence[str], spec: StudySpec) -> Source:
+def allowed(said: Announcement, allow: Sequence[str], spec: StudySpec) -> Program:
     """The announced objective as it is here. Raises ObjectiveError, saying what keeps this worker from running it."""
-    shared(Source(said.kind, said.text, said.fingerprint))
+    shared(Program(said.kind, said.text, said.fingerprint))
     places = [said.text, said.text.rpartition(":")[0]] if said.kind == "path" else [said.text]
     if not any(place in allow for place in places):
         raise ObjectiveError(f"it runs {said.text!r}, which this worker was not allowed; add --allow {places[-1]!r}")
-    here = source(Command(said.text) if said.kind == "command" else said.text, spec)
+    here = program(Command(said.text) if said.kind == "command" else said.text, spec)
     if here.fingerprint != said.fingerprint:
         raise ObjectiveError(
             f"{said.text} is not the code that the study was started with (fingerprint {here.fingerprint[:12]} here, "

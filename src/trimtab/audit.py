@@ -58,11 +58,11 @@ class Audited(Answers):
         as the same; 0 means identical. principal: who does it, the user of this process otherwise; kept like every name
         beside the chain, which holds a commitment. Nothing is added to the study's trials. Raises SpecError, ObjectiveError.
         """
-        from .objective import source
+        from .objective import program
         from .reproduce import checked, chosen, compared, rerun
 
         tolerance, ledger = checked(tolerance), self._book.refresh()
-        called = source(objective, ledger.study.spec)
+        called = program(objective, ledger.study.spec)
         rows = [ledger.trials[n] for n in sorted(ledger.trials)]
         best = incumbents.best(ledger.study.spec, incumbents.of(ledger))
         picked = chosen(rows, trials, None if best is None else best.trial)

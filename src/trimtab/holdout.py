@@ -17,7 +17,7 @@ from .book import Book
 from .engine import trial_seed
 from .errors import ObjectiveError, SpecError, UserError
 from .evidence import Evidence, checked, held_out
-from .objective import source
+from .objective import program
 from .records import Change, Event, StudyState
 from .storage import Storage
 
@@ -31,7 +31,7 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
     checked(equivalence=equivalence)
     ledger = book.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, metric)
-    called = source(objective, spec)
+    called = program(objective, spec)
     kept: Any = called.call
     if not hasattr(kept, "on_holdout"):
         raise SpecError(f"objective {objective!r} keeps no rows apart; give a CrossValidation with holdout=0.2")

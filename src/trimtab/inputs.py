@@ -10,7 +10,7 @@ from .records import Change, State, StudyState
 from .storage import Storage
 
 if TYPE_CHECKING:
-    from .objective import Source
+    from .objective import Program
 
 POLICIES = ("record", "refuse")
 
@@ -54,18 +54,18 @@ class Inputs:
         """Whether no trial may begin without a look."""
         return self.watched or self._refuse
 
-    def begin(self, called: "Source | None" = None) -> dict[str, Any]:
+    def begin(self, called: "Program | None" = None) -> dict[str, Any]:
         """Look at everything; what a `run` event says of it. Raises InputChanged when a change is refused."""
         with self._turn:
             self._last = self._refusal = None
             return {**self._look(called, memory=True), "on_change": POLICIES[self._refuse]}
 
-    def check(self, called: "Source | None" = None) -> None:
+    def check(self, called: "Program | None" = None) -> None:
         """Look at files again, before a trial starts. Raises InputChanged when a change is refused."""
         with self._turn:
             self._look(called, memory=False)
 
-    def _look(self, called: "Source | None", memory: bool) -> dict[str, Any]:
+    def _look(self, called: "Program | None", memory: bool) -> dict[str, Any]:
         for given in self._inputs:
             if memory or given.name not in self._looks or self._looks[given.name].marks:
                 self._looks[given.name] = look(given, self._looks.get(given.name))

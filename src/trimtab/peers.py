@@ -19,7 +19,7 @@ from .capture import environment
 from .errors import InputChanged, ObjectiveError, TrimtabError
 from .executors.local import Local
 from .inputs import POLICIES, Inputs
-from .objective import Source
+from .objective import Program
 from .outlook import Enough
 from .planning import Close, Start, Terms
 from .records import Budget, Change, StudyRecord, StudyState
@@ -53,7 +53,7 @@ class Post:
         storage: Storage,
         record: StudyRecord,
         said: Announcement,
-        called: Source,
+        called: Program,
         slots: int,
         data: Mapping[str, str],
         enough: Enough | None = None,

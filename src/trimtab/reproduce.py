@@ -13,7 +13,7 @@ from .errors import SpecError
 from .executors import Exit, Job
 from .goals import Metrics
 from .lineage import parent_of
-from .objective import Source
+from .objective import Program
 from .objective.evaluation import payload
 from .outcomes import outcome_of
 from .records import Resources, State, StudySpec, Trial
@@ -103,13 +103,13 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
 
 
 def rerun(
-    source: Source, spec: StudySpec, trials: Sequence[Trial], workers: int, resources: Resources, supervised: bool
+    called: Program, spec: StudySpec, trials: Sequence[Trial], workers: int, resources: Resources, supervised: bool
 ) -> dict[int, Exit]:
     """How each trial ends when it is run again with its params and its seed; nothing is recorded."""
     waiting, ends = list(trials), dict[int, Exit]()
     with (
         TemporaryDirectory(prefix="trimtab-") as place,
-        closing(executor(source, workers, resources, supervised)) as slots,
+        closing(executor(called, workers, resources, supervised)) as slots,
     ):
         while len(ends) < len(trials):
             while waiting and slots.free():

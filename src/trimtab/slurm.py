@@ -48,13 +48,13 @@ def run(
 ) -> str:  # fmt: skip
     """Run search trials, `workers` at once, in as many jobs as hold them, until the plan closes; returns why it closed (see
     `runner.search`)."""
-    from .objective import source
+    from .objective import program
     from .progress import Progress
 
     whole("workers", workers)
     _reachable(book.storage.url)
     priced(book, resources)
-    called = shared(source(objective, book.spec))
+    called = shared(program(objective, book.spec))
     name, command = f"trimtab-{book.ledger.study.uid}", _command(book, called.text, options)
     jobs = Jobs(name, -(-workers // options.slots), options.slots, options.words(resources), command)
     jobs.probe()

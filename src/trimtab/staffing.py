@@ -18,10 +18,10 @@ from .storage import LEASE
 from .worker import Crew
 
 if TYPE_CHECKING:
-    from .objective import Source
+    from .objective import Program
 
 
-def executor(called: "Source", workers: int, resources: Resources, supervised: bool, kind: str = "local") -> Executor:
+def executor(called: "Program", workers: int, resources: Resources, supervised: bool, kind: str = "local") -> Executor:
     """Where an objective runs: in this process, in supervised ones (see `staff`), or on a Ray cluster."""
     if kind == "ray":
         return _ray(called, workers, resources)
@@ -37,7 +37,7 @@ def executor(called: "Source", workers: int, resources: Resources, supervised: b
     return Inline(load(called))
 
 
-def _ray(called: "Source", workers: int, resources: Resources) -> Executor:
+def _ray(called: "Program", workers: int, resources: Resources) -> Executor:
     try:
         import ray  # noqa: F401
     except ImportError as error:
@@ -55,12 +55,12 @@ def staff(
 
     One worker without limits runs in this process, where a debugger works; everything else in supervised processes.
     """
-    from .objective import source
+    from .objective import program
     from .progress import Progress
 
     whole("workers", workers)
     priced(book, resources)
-    called = source(objective, book.spec)
+    called = program(objective, book.spec)
     slots = executor(called, workers, resources, supervised, kind)
     said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
     if isinstance(protocol := getattr(called.call, "protocol", None), Mapping):
@@ -85,10 +85,10 @@ def staff(
 
 def submit(book: Book, objective: Any, resources: Resources) -> None:
     """Announce an objective to workers elsewhere. Raises ObjectiveError when they could not have it."""
-    from .objective import source
+    from .objective import program
 
     priced(book, resources)
-    called = shared(source(objective, book.spec))
+    called = shared(program(objective, book.spec))
     said = {**book.inputs.begin(called), **facts(called, resources, 0, environment())}
     book.storage.revise(book.study, Change("run", body=said))
 

@@ -18,7 +18,7 @@ from trimtab import runner, staffing
 from trimtab.errors import SpecError
 from trimtab.executors import Job
 from trimtab.executors.ray import Ray
-from trimtab.objective import source
+from trimtab.objective import program
 from trimtab.objective.evaluation import payload
 from trimtab.records import Resources
 from trimtab.strategies.pbt import PBT
@@ -163,7 +163,7 @@ def test_a_job_that_was_given_to_an_actor_that_had_gone_begins_at_another_one(cl
     """Else three actors that nobody missed would make a lost trial of one that never began."""
     limits = Resources(custom={"spot": 1})
     s = study(url)
-    executor = Ray(3, source(lambda trial: 1.0, s.spec), limits)
+    executor = Ray(3, program(lambda trial: 1.0, s.spec), limits)
 
     def carried_out(n):
         numbers = [s.ask().number for _ in range(n)]

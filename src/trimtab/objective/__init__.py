@@ -1,7 +1,7 @@
 """What an objective may be (a function, an import path, a command), and how it reaches the process that runs it.
 
-`source` checks and names an objective; `load` makes the function that runs its trials, here or in a worker process to
-which the pickled Source was sent. Code travels only through the pipe to our own child; it is never stored.
+`program` checks and names an objective; `load` makes the function that runs its trials, here or in a worker process to
+which the pickled Program was sent. Code travels only through the pipe to our own child; it is never stored.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ActiveTrial",
     "Command",
+    "Program",
     "Run",
-    "Source",
     "TrialFailed",
     "evaluate",
     "found",
     "load",
+    "program",
     "report_metrics",
-    "source",
 ]
 
 Run = Callable[[Mapping[str, Any], Send], Message]
@@ -37,7 +37,7 @@ Run = Callable[[Mapping[str, Any], Send], Message]
 
 
 @dataclass(frozen=True)
-class Source:
+class Program:
     """An objective that has been checked.
 
     kind: "function", "path" or "command". text: qualified name, import path or template. fingerprint: sha256 of the
@@ -91,34 +91,34 @@ def found(objective: Any) -> Any:
     return paths.find(objective)[0] if isinstance(objective, str) else objective
 
 
-def load(source: Source) -> Run:
+def load(called: Program) -> Run:
     """What runs the trials of an objective in this process; KeyboardInterrupt passes through."""
-    return partial(evaluate, source.objective())
+    return partial(evaluate, called.objective())
 
 
-def source(objective: Any, spec: "StudySpec") -> Source:
-    """The objective of a study: a callable, "train.py:objective", "package.module:objective", a Command or a Source.
+def program(objective: Any, spec: "StudySpec") -> Program:
+    """The objective of a study: a callable, "train.py:objective", "package.module:objective", a Command or a Program.
 
     Raises ObjectiveError: there is no such file, module, function or program, importing it fails, it cannot be called
     with a trial alone, or a placeholder names no parameter.
     """
-    if isinstance(objective, Source):
+    if isinstance(objective, Program):
         return objective
     if isinstance(objective, Command):
         command.check(objective.template, spec.space.params)
         files = tuple(word for word in command.words(objective.template) if os.path.isfile(word))
-        return Source("command", objective.template, _sha(objective.template), files)
+        return Program("command", objective.template, _sha(objective.template), files)
     if isinstance(objective, str):
         call, text = paths.find(objective)
         functions.check(call)
-        return Source("path", objective, _sha(text), functions.files_of(call), call=call)
+        return Program("path", objective, _sha(text), functions.files_of(call), call=call)
     if not callable(objective):
         raise ObjectiveError(
             f"objective={objective!r} cannot be called; give a function of the trial, 'train.py:objective' or a Command"
         )
     functions.check(objective)
     text = functions.text_of(objective)
-    return Source("function", functions.name_of(objective), _sha(text), functions.files_of(objective), call=objective)
+    return Program("function", functions.name_of(objective), _sha(text), functions.files_of(objective), call=objective)
 
 
 def _sha(text: str) -> str:
