@@ -229,6 +229,18 @@ def test_it_says_what_changed_since_the_approved_study(study, original):
         other.report("x.html", previous="s.db")
 
 
+@pytest.mark.parametrize("form", ["html", "json"])
+def test_an_approved_study_that_was_edited_is_found_out(study, form):
+    approved = study.report(f"approved.{form}", template="us-sr-26-2-2026")
+    assert study.report("new.json", previous=approved)
+    text = approved.read_text(encoding="utf-8")
+    assert text.count("0.0001 to 1") >= 1
+    approved.write_text(text.replace("0.0001 to 1", "0.0001 to 9"), encoding="utf-8")
+    with pytest.raises(SpecError, match=f"previous approved.{form} was edited: its content does not fit its hash"):
+        study.report("newer.json", previous=approved)
+    assert not Path("newer.json").exists()
+
+
 def test_a_further_framework_needs_only_a_template_file(study):
     Path("mine.yaml").write_text(
         "name: bank-1\ntitle: Our own form\nframework: Form 1 of the bank.\ncolumns: [Form 1]\n"
@@ -247,9 +259,12 @@ def test_a_further_framework_needs_only_a_template_file(study):
         ({"card": {"purpos": "x"}}, "card: 'purpos' is no item; did you mean 'purpose'"),
         ({"card": {"purpose": {"usage": "x"}}}, "card: purpose has no field 'usage'"),
         ({"card": "nowhere.yaml"}, r"card nowhere\.yaml cannot be read"),
+        ({"template": "bytes.yaml"}, r"template bytes\.yaml cannot be read"),
+        ({"previous": {"items": 1, "study": {}, "sha256": ""}}, "previous was edited"),
     ],
 )
 def test_a_wrong_call_is_said(study, how, says):
+    Path("bytes.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(SpecError, match=says):
         study.report("x.html", **{"template": "us-sr-26-2-2026", **how})
     with pytest.raises(SpecError, match=r"a report is written as \.html, \.docx, \.json"):

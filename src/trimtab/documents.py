@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from .canonical import dumps
+from .canonical import digest, dumps
 from .dossier.frameworks import framework
 from .dossier.record import record
 from .dossier.snapshot import Snapshot, as_of, extent
@@ -97,18 +97,27 @@ def _texts(said: Any) -> Any:
 
 
 def previous_of(given: Any) -> Mapping[str, Any] | None:
-    """The evidence record of the study that was approved before: a mapping, or the .json or .html that holds it."""
-    if given is None or isinstance(given, Mapping):
-        return given
+    """The evidence record of the study that was approved before: a mapping, or the .json or .html that holds it.
+
+    Raises SpecError where there is none, and where its content does not fit its own hash.
+    """
+    if given is None:
+        return None
+    where = "previous" if isinstance(given, Mapping) else f"previous {os.fspath(given)}"
     try:
-        text = Path(given).read_text(encoding="utf-8")
-        said = json.loads(embedded(text) if Path(given).suffix.lower() == ".html" else text)
-        if not {"items", "study", "sha256"} <= said.keys():
+        said = given if isinstance(given, Mapping) else _record_in(Path(given))
+        if not isinstance(said, Mapping) or not {"items", "study", "sha256"} <= said.keys():
             raise ValueError("it holds no evidence record")
-    except (OSError, ValueError, AttributeError) as error:
-        raise SpecError(f"previous {os.fspath(given)} cannot be read: {error}") from None
-    loaded: Mapping[str, Any] = said
-    return loaded
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{where} cannot be read: {error}") from None
+    if digest({k: v for k, v in said.items() if k != "sha256"}) != said["sha256"]:
+        raise SpecError(f"{where} was edited: its content does not fit its hash; name the document that was approved")
+    return said
+
+
+def _record_in(path: Path) -> Any:
+    text = path.read_text(encoding="utf-8")
+    return json.loads(embedded(text) if path.suffix.lower() == ".html" else text)
 
 
 def embedded(html: str) -> str:

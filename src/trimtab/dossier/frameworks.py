@@ -47,13 +47,20 @@ def framework(which: str) -> Framework:
     if which in names():
         text = _HERE.joinpath(f"{which}.yaml").read_text(encoding="utf-8")
     elif which.endswith((".yaml", ".yml")) and Path(which).is_file():
-        text = Path(which).read_text(encoding="utf-8")
+        text = _text(Path(which))
     else:
         raise SpecError(f"template={which!r} is not known{nearest(which, ['study', *names()])}; a file ends in .yaml")
     try:
         return _framework(yaml.safe_load(text))
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise SpecError(f"{which} is no template ({error}); see docs/how-to/reports.md for its form") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"template {path} cannot be read: {error}") from None
 
 
 def _framework(said: Mapping[str, Any]) -> Framework:
