@@ -17,10 +17,11 @@ from stores import DONE, SPEC, put, running, verify
 
 from trimtab.errors import StorageError
 from trimtab.records import Change, Report
-from trimtab.storage.database import WRITES, locate
+from trimtab.storage.database import WRITES
 from trimtab.storage.migrations import upgrade, versions
 from trimtab.storage.sql import Sql
 from trimtab.storage.tables import SCHEMA
+from trimtab.storage.urls import locate
 
 RECORDS = sorted((Path(__file__).parent / "golden").glob("record-*.sql"))
 

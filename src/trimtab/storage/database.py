@@ -9,11 +9,10 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from ..errors import StorageError, nearest
+from ..errors import StorageError
 
 WRITES = "trimtab_writes"
 """Execution option of connections whose transactions write."""
-
 
 FAULTS = (DBAPIError, sqlite3.Error, OSError)
 """What connections raise when the database, its driver or its disk is at fault."""
@@ -72,26 +71,6 @@ class Database(Protocol):
     def explain(self, error: BaseException) -> str:
         """Place, what is wrong, and the repair."""
         ...
-
-
-def locate(url: str, timeout: float) -> Database:
-    """The database that a URL names. Raises StorageError when there can be none."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        raise StorageError(f"storage {url!r} is no URL; for a file write 'sqlite:///{url}'")
-    if scheme == "sqlite":
-        from .sqlite import locate as file
-
-        return file(url, timeout)
-    if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
-        from .postgres import locate as server
-
-        return server(f"postgresql://{rest}", timeout)
-    hint = nearest(scheme, ["sqlite", "postgresql", "memory"])
-    raise StorageError(
-        f"storage {url!r}: unknown kind {scheme!r}{hint}; write 'sqlite:///file.db', 'postgresql://user@host/name' or "
-        "'memory://'"
-    )
 
 
 @contextmanager

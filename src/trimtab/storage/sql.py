@@ -14,10 +14,11 @@ from ..columns import Outline, Results
 from ..errors import LeaseLost, StorageError, StudyNotFound
 from ..records import TOLD, Change, Changes, Event, Outcome, Proposal, Report, State, StudyRecord, StudySpec, Trial
 from . import LEASE, Claim, Ending, Settled, Then, bulk, compiled, operations, revisions, rows, schema, witness
-from .database import FAULTS, WRITES, locate
+from .database import FAULTS, WRITES
 from .interrupts import deferred
 from .statements import SqlTransaction, touched
 from .tables import events, is_open, private, reports, studies, trials
+from .urls import locate
 
 T = TypeVar("T")
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from .. import schema
-from ..database import WRITES, explained, locate
+from ..database import WRITES, explained
+from ..urls import locate
 
 
 def upgrade(url: str, *, to: str = "head", timeout: float = 30.0) -> tuple[str | None, str]:

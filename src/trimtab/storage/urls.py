@@ -1,0 +1,24 @@
+"""The database that a URL names: only the driver of its own kind is imported."""
+
+from ..errors import StorageError, nearest
+from .database import Database
+
+
+def locate(url: str, timeout: float) -> Database:
+    """The database that a URL names. Raises StorageError when there can be none."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise StorageError(f"storage {url!r} is no URL; for a file write 'sqlite:///{url}'")
+    if scheme == "sqlite":
+        from .sqlite import locate as file
+
+        return file(url, timeout)
+    if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        from .postgres import locate as server
+
+        return server(f"postgresql://{rest}", timeout)
+    hint = nearest(scheme, ["sqlite", "postgresql", "memory"])
+    raise StorageError(
+        f"storage {url!r}: unknown kind {scheme!r}{hint}; write 'sqlite:///file.db', 'postgresql://user@host/name' or "
+        "'memory://'"
+    )
