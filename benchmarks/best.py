@@ -14,14 +14,13 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import argparse
-import csv
 import math
 import random
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+from figures import write
 from noisy import Problem, problems, told
 
 import trimtab as tt
@@ -86,10 +85,7 @@ def main() -> None:
     print(" | ".join(f"{h:>14}" for h in HEAD))
     for name, n, *figures in table:
         print(" | ".join([f"{name:>14}", f"{n:>14}", *(f"{v:>14.3f}" for v in figures)]))
-    target = Path(__file__).parent / "results" / "best.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as file:
-        csv.writer(file).writerows([HEAD, *table])
+    target = write("best", [HEAD, *table])
     print(f"Trimtab {tt.__version__}, {time.process_time() - began:.0f} s of CPU; {target}")
 
 

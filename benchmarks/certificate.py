@@ -25,15 +25,14 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import argparse
-import csv
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import write
 from noisy import Problem, problems, told
 from scipy.stats import norm
 
@@ -280,10 +279,7 @@ def main() -> None:
     if asked.only != "simulated":
         table += reality(asked.real)
     show(table)
-    target = Path(__file__).parent / "results" / "certificate.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as file:
-        csv.writer(file).writerows([HEAD, *table])
+    target = write("certificate", [HEAD, *table])
     print(f"Trimtab {tt.__version__}, {time.process_time() - began:.0f} s of CPU; {target}")
 
 

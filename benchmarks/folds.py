@@ -9,12 +9,11 @@ benchmarks/results/folds.csv.
 """
 
 import argparse
-import csv
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import write
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -85,10 +84,7 @@ def main() -> None:
             f"{name:22} score {score:.4f}   fits {fits:6.1f}   {FOLDS * given.trials / fits:.2f} times fewer",
             flush=True,
         )
-    target = Path(__file__).parent / "results" / "folds.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
+    write("folds", rows)
 
 
 if __name__ == "__main__":

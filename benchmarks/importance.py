@@ -15,17 +15,16 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
-import csv
 import importlib.util
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import write
 from scipy.stats import spearmanr
 
 import trimtab as tt
@@ -161,10 +160,7 @@ def main() -> None:
     table += [[big.name, 10_000, method, "", "", f"{seconds:.2f}"] for method, (_, seconds) in ours(big, X, y).items()]
     for row in table:
         print(" | ".join(f"{v!s:>16}" for v in row))
-    target = Path(__file__).parent / "results" / "importance.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as file:
-        csv.writer(file).writerows(table)
+    target = write("importance", table)
     print(f"Trimtab {tt.__version__}; {target}")
 
 

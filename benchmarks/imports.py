@@ -5,12 +5,13 @@
 Each command and its floor run in turn, so that a drifting machine hits both; the median of the pairwise ratios counts.
 """
 
-import csv
 import resource
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from figures import write
 
 ROUNDS = 15
 TRIMTAB = str(Path(sys.executable).with_name("trimtab"))
@@ -36,10 +37,7 @@ def main() -> int:
         rows.append(
             (what, statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs), ratio, limit)
         )
-    target = Path(__file__).parent / "results" / "imports.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as f:
-        csv.writer(f).writerows([("what", "cpu_s", "floor_cpu_s", "ratio", "limit"), *rows])
+    write("imports", [("what", "cpu_s", "floor_cpu_s", "ratio", "limit"), *rows])
     for what, a, b, ratio, limit in rows:
         print(f"{what:16} {a * 1e3:7.1f} ms CPU   floor {b * 1e3:7.1f} ms   ratio {ratio:.2f}   limit {limit}")
     return int(any(ratio > limit for *_, ratio, limit in rows))

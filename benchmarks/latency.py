@@ -17,17 +17,16 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import argparse
-import csv
 import importlib.util
 import statistics
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+from figures import write
 
 import trimtab as tt
 from trimtab.strategies import Problem, Rows, strategy
@@ -149,10 +148,7 @@ def main() -> None:
                 print(f"{theirs} / {ours} at {n}: {medians[theirs, n] / median:.1f}")
     if not chosen.only:
         print(f"auto at 10,000 results: {growth(300):+.1f} MiB in 300 steps")
-    target = Path(__file__).parent / "results" / "latency.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as f:
-        csv.writer(f).writerows([("tuner", "n", "median_ms", "mean_ms", "largest_ms"), *rows])
+    write("latency", [("tuner", "n", "median_ms", "mean_ms", "largest_ms"), *rows])
 
 
 if __name__ == "__main__":

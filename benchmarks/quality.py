@@ -15,7 +15,6 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import argparse
-import csv
 import importlib.util
 import math
 import sys
@@ -23,10 +22,10 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import write
 
 import trimtab as tt
 
@@ -191,10 +190,7 @@ def main() -> None:
             print(f"{problem.name:28} {name:12}", file=sys.stderr)
     rows = [row(name, wanted, runs) for name in tuners()]
     columns = ["tuner", *(f"r@{t}" for t in marks(chosen.trials)), "cpu ms"]
-    target = Path(__file__).parent / "results" / "quality.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as f:
-        csv.writer(f).writerows([columns, *rows])
+    write("quality", [columns, *rows])
     print(
         f"{len(wanted)} problems, {chosen.seeds} seeds, mean normalised regret (0: best known, 1: median random setting)\n"
     )

@@ -18,12 +18,11 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import argparse
-import csv
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+from figures import write
 from noisy import Problem, problems, told
 from scipy.stats import norm
 
@@ -130,10 +129,7 @@ def main() -> None:
                 figures += [d.mean(), d.std(ddof=1) / np.sqrt(len(d))]
             table.append([name, len(part), *figures])
             print(" | ".join([f"{name:>14}", f"{len(part):>14}", *(f"{v:>14.3f}" for v in figures)]), flush=True)
-    target = Path(__file__).parent / "results" / "racing.csv"
-    target.parent.mkdir(exist_ok=True)
-    with target.open("w", newline="") as file:
-        csv.writer(file).writerows(table)
+    target = write("racing", table)
     print(f"Trimtab {tt.__version__}, {time.process_time() - began:.0f} s of CPU; {target}")
 
 

@@ -8,12 +8,11 @@ through the referee, as a worker makes them: written, others' read, judged. Mill
 """
 
 import argparse
-import csv
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
+from figures import write
 
 import trimtab as tt
 from trimtab.records import Outcome, Proposal, Report, State, Trial
@@ -79,16 +78,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--stores", default="memory,sqlite")
     given = parser.parse_args()
-    target = Path(__file__).parent / "results" / "reports.csv"
-    target.parent.mkdir(exist_ok=True)
     rows: list[tuple[object, ...]] = [("store", "trials", "steps", "mean_ms", "p95_ms")]
     for kind in given.stores.split(","):
         taken = measure(kind, given.trials, given.steps)
         row = (kind, given.trials, given.steps, f"{np.mean(taken):.4f}", f"{np.quantile(taken, 0.95):.4f}")
         print("{:8} {:>6} trials of {} reports: {} ms of CPU a report, 95th percentile {}".format(*row))
         rows.append(row)
-    with target.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
+    write("reports", rows)
 
 
 if __name__ == "__main__":

@@ -14,18 +14,16 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import argparse
-import csv
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import ablation
 import families
 import numpy as np
+from figures import write
 
-OUT = Path(__file__).parent / "results" / "strategies.csv"
 NAMES = ("auto", "tpe", "cma", "evolution", "forest", "sobol", "random")
 
 
@@ -67,9 +65,7 @@ def main() -> None:
         table.append([name, *means, f"{1000 * cost[j] / runs:.1f}"])
     for row in table:
         print("| " + " | ".join(row) + " |")
-    OUT.parent.mkdir(exist_ok=True)
-    with OUT.open("w", newline="") as file:
-        csv.writer(file).writerows(table)
+    write("strategies", table)
 
 
 if __name__ == "__main__":
