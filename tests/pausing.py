@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 
-from trimtab.strategies.ladder import LEVEL, NUMBER, PARENT
+from trimtab.strategies import LEVEL, NUMBER, PARENT
 from trimtab.strategies.points import size
 
 

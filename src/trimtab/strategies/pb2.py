@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..numerics import gp
-from . import Array, Problem, Proposal, Rows
+from . import LEVEL, PARENT, Array, Problem, Proposal, Rows
 from .features import Features
-from .population import LEVEL, PARENT, Census, Plan, Population, free, intervals, moved, needed
+from .population import Census, Plan, Population, free, intervals, moved, needed
 from .variation import Mask, perturbed
 
 _LATEST = 300  # gains that are looked at

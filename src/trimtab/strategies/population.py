@@ -24,13 +24,12 @@ from numpy.typing import NDArray
 from ..errors import SpecError, whole
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
-from . import LINEAGE, Array, Problem, Proposal, Rows
+from . import LEVEL, MEMBER, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
 from .points import Taken, sequence
 from .variation import Mask, perturbed
 
 Ints = NDArray[np.intp]
 
-NUMBER, PARENT, LEVEL, REACHED, MEMBER = range(len(LINEAGE))
 _FEW, _SOME, _MANY = 4, 16, 40  # members: at least, without a budget, at most
 _INTERVALS = 12
 _TRIES = 32  # settings among which an allowed one is sought
@@ -59,8 +58,8 @@ class Plan:
                 f"intervals={L} must be a multiple of {common}, and at least twice the frequency {max(frequencies)}"
             )
         ends = [top * (k + 1) / L for k in range(L)]
-        whole = float(low).is_integer() and float(top).is_integer()
-        levels = tuple(float(math.ceil(e - 1e-9)) if whole else e for e in ends)
+        counted = float(low).is_integer() and float(top).is_integer()
+        levels = tuple(float(math.ceil(e - 1e-9)) if counted else e for e in ends)
         if levels[0] < low or len(set(levels)) < L:
             raise SpecError(
                 f"intervals={L} makes the first one end at {levels[0]:g}; the fidelity's low is {low:g}: take fewer"

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpecError
-from . import Array, Judge, Problem, Proposal, Rows, Strategy
-from .ladder import NUMBER, PARENT, Ladder, Paused, settings
+from . import NUMBER, PARENT, Array, Judge, Problem, Proposal, Rows, Strategy
+from .ladder import Ladder, Paused, settings
 from .rungs import levelled
 
 Choice = tuple[int, Mapping[str, Any]]

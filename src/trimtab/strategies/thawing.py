@@ -20,9 +20,9 @@ from scipy.special import ndtr
 
 from ..errors import SpecError
 from ..numerics.extrapolation import forecast
-from . import Array, Problem, Rows
+from . import NUMBER, REACHED, Array, Problem, Rows
 from .features import Ints, Mask
-from .ladder import NUMBER, REACHED, Ladder, origins, settings
+from .ladder import Ladder, origins, settings
 from .promotion import Choice
 
 _LATEST = 16  # settings that say what a new one will be like

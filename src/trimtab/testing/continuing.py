@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import SpecError
 from ..space import Float, Space
-from ..strategies import Continuing, Problem, Proposal, Rows, Strategy
+from ..strategies import LEVEL, LINEAGE, Continuing, Problem, Proposal, Rows, Strategy
 from .check import Check, require, strict
 from .problems import part
 from .spaces import random_space
@@ -112,7 +112,7 @@ class Campaign:
     def _row(self, X: np.ndarray[Any, Any], lines: list[list[float]]) -> Rows:
         n, nothing = len(X), np.zeros(len(X))
         Y, C = np.full((n, self.problem.goals), np.nan), np.full((n, self.problem.constraints), np.nan)
-        return Rows(X, Y, C, nothing, nothing, lineage=np.array(lines).reshape(n, 5))
+        return Rows(X, Y, C, nothing, nothing, lineage=np.array(lines).reshape(n, len(LINEAGE)))
 
 
 def campaign(made: Strategy[Any], seed: int, trouble: float = 0.1) -> Campaign:
@@ -146,7 +146,7 @@ def nobody_waits_for_anybody(made: Strategy[Any]) -> None:
         members = 0
         for proposals in run.turns():
             alone = all(p.parent is not None for p in proposals)
-            due = bool(run.rows.lineage.size) and run.rows.lineage[-1, 2] < run.problem.rungs[-1]
+            due = bool(run.rows.lineage.size) and run.rows.lineage[-1, LEVEL] < run.problem.rungs[-1]
             waits = due and not proposals and run.workers > len(run.open)
             require(not waits, "a member that can go on must", f"seed {seed}, {run.problem}")
             members += 0 if alone else len(proposals)
