@@ -16,6 +16,7 @@ from trimtab import slurm
 from trimtab.errors import ObjectiveError, RunFailed, SpecError
 from trimtab.executors.slurm import LOGS, Slurm
 from trimtab.objective import Command
+from trimtab.strategies.pbt import PBT
 
 TRAIN = """
 import os, time
@@ -42,6 +43,15 @@ def held(trial):
 def long(trial):
     time.sleep(3600 if trial.attempt == 1 and trial.number == 1 else 0.5)
     return trial.params["x"]
+
+def member(trial):
+    saved = trial.checkpoint / "w"
+    w = float(saved.read_text()) if saved.exists() else 4.0
+    assert saved.exists() == (trial.parent is not None)
+    for _ in range(2):
+        w -= trial.params["x"] * (w - 1 / trial.fidelity)
+    saved.write_text(repr(w))
+    return w * w
 
 def nothing(trial):
     return None
@@ -75,7 +85,7 @@ def store():
 
 
 def study(url, **how):
-    return tt.Study("s", SPACE, minimize="loss", storage=url, seed=1, strategy="random", **how)
+    return tt.Study("s", SPACE, minimize="loss", storage=url, seed=1, **{"strategy": "random", **how})
 
 
 @pytest.fixture
@@ -135,6 +145,14 @@ def test_a_job_that_is_cancelled_from_outside_is_replaced_and_its_trial_given_ba
     assert driver.wait(240) == 0
     complete(s, 8)
     assert [t.attempt for t in s.trials] == [1, 2, 1, 1, 1, 1, 1, 1]
+
+
+def test_jobs_train_a_population_and_leave_the_checkpoint_of_the_best(store):
+    s = study(store, fidelity=tt.Fidelity("epochs", 1, 8), strategy=PBT(4, 4))
+    s.run("train.py:member", trials=40, workers=2, executor="slurm", quiet=True)
+    complete(s, 17)  # the baseline, and four members in four intervals
+    assert [p.name for p in s.checkpoint(0).parent.iterdir()] == [str(s.best.number)]
+    assert s.replay().holds
 
 
 def test_jobs_that_end_after_some_trials_are_replaced(store):
