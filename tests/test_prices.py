@@ -94,6 +94,8 @@ def test_what_runs_counts(budget, resources):
     assert spent(ledger, began + 1.1, charge) == next(iter(budget))
     assert spent(ledger, began + 1.1) is None
     assert Close("budget") in plan(ledger, 1, began + 1.1, Terms(charge=charge))
+    waited = {trial.number: 0.2}  # for room in a cluster
+    assert Close("budget") not in plan(ledger, 1, began + 1.1, Terms(charge=charge, waited=waited))
 
 
 def hangs(trial):

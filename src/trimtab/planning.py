@@ -1,14 +1,18 @@
 """What a runner is to do next: propose, start, cancel or close, as the budget and the record allow. Pure."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from .ledger import Ledger
 from .records import Cost, StudyState
 from .words import number
 
 Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
+
+Waited = Mapping[int, float]  # number of a trial that runs here -> seconds for which there was no room for it
+NOT_AT_ALL: Waited = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Terms:
     exhausted: int | None = None  # so many results were known when the strategy had nothing more to propose
     batch: int = 1  # at least so many are proposed together: it grows where others keep being faster
     charge: Charge | None = None  # what running trials cost
+    waited: Waited = field(default_factory=dict)
 
 
 def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
@@ -68,7 +73,7 @@ def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
     limits = [x for x in (spec.budget.trials, terms.trials) if x is not None]
     room = max(free, terms.batch) if free else 0
     left = min(limits) - ledger.counted - len(running) if limits else room
-    paid = affordable(ledger, now, terms.charge)
+    paid = affordable(ledger, now, terms.charge, terms.waited)
     if paid < 1 and not running:
         return [Close("budget")]
     left = int(min(left, max(0, paid)))
@@ -92,7 +97,7 @@ def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
         return "trials"
     if b.trials is not None and ledger.counted >= b.trials:
         return "trials"
-    if spent(ledger, now, terms.charge) is not None:
+    if spent(ledger, now, terms.charge, terms.waited) is not None:
         return "budget"
     return "time" if terms.until is not None and now >= terms.until else None
 
@@ -117,35 +122,39 @@ def bound(ledger: Ledger, now: float) -> str | None:
     return None
 
 
-def spent(ledger: Ledger, now: float, charge: Charge | None = None) -> str | None:
+def spent(ledger: Ledger, now: float, charge: Charge | None = None, waited: Waited = NOT_AT_ALL) -> str | None:
     """Which budget, apart from that of trials, is used up: by what has ended and, where `charge` is known, by what runs."""
     b, used = ledger.study.spec.budget, ledger.study.spent
     if isinstance(b.time, float) and ledger.wall(now) >= b.time:
         return "time"
-    for accrued in _accrued(ledger, now, charge) if b.measured(used) else []:
+    for accrued in _accrued(ledger, now, charge, waited) if b.measured(used) else []:
         used = used.plus(accrued)
     return next((name for name, (x, limit) in b.measured(used).items() if x >= limit), None)
 
 
-def affordable(ledger: Ledger, now: float, charge: Charge | None = None) -> float:
+def affordable(ledger: Ledger, now: float, charge: Charge | None = None, waited: Waited = NOT_AT_ALL) -> float:
     """How many trials more may begin, by the budget's measured limits: each reserves what finished ones took on average, one
     that runs no less than what it has used. Infinite without such limits, and before anything has finished."""
     b, used = ledger.study.spec.budget, ledger.study.spent
     room = math.inf
     for name, (x, limit) in b.measured(used).items() if ledger.counted else ():
         mean = x / ledger.counted
-        held = sum(max(mean, b.measured(accrued)[name][0]) for accrued in _accrued(ledger, now, charge))
+        held = sum(max(mean, b.measured(accrued)[name][0]) for accrued in _accrued(ledger, now, charge, waited))
         room = min(room, math.floor((limit - x - held) / mean) if mean > 0 else math.inf)
     return room
 
 
-def _accrued(ledger: Ledger, now: float, charge: Charge | None) -> list[Cost]:
+def _accrued(ledger: Ledger, now: float, charge: Charge | None, waited: Waited) -> list[Cost]:
     """What each running trial has used so far, if it used as much CPU time in a second as what has ended did; one CPU
     before anything has. Nothing where nobody measures it: it was asked for."""
     used, made = ledger.study.spent, list[Cost]()
     for t in ledger.running():
         measured = charge is not None and t.started is not None and t.lease_until is not None
-        wall = max(0.0, min(now, t.lease_until or now) - (t.started or now)) if measured else 0.0
+        wall = (
+            max(0.0, min(now, t.lease_until or now) - (t.started or now) - waited.get(t.number, 0.0))
+            if measured
+            else 0.0
+        )
         made.append(
             charge(wall, wall * (used.cpu / used.wall if used.wall else 1.0)) if charge and measured else Cost()
         )

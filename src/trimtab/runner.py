@@ -57,6 +57,7 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
     terms = replace(terms, charge=crew.charge)
     with _giving_back(book, staff):
         while True:
+            terms = replace(terms, waited=crew.waited)
             decision, settled = settle(book, staff, terms, closing is None and enough is None)
             check_results(book, [t for t in settled.ended if t is not None], terms)
             book.collect()

@@ -89,6 +89,9 @@ class Simulated:
         ended, self._ended = self._ended, []
         return ended
 
+    def waited(self) -> dict[tuple[int, int, int], float]:
+        return {}
+
     def kill(self, job: Job) -> None:
         run = next((r for _, _, r in self._queue if r.job is job), None)
         if run is not None:

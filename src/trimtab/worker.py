@@ -85,6 +85,11 @@ class Crew:
         return free + self._pace.ahead(len(self.running) + free, stock) - self._held.jobs
 
     @property
+    def waited(self) -> dict[int, float]:
+        """For how many seconds the executor had no room for running trials, by number, where it had none."""
+        return {key[1]: seconds for key, seconds in self._executor.waited().items()}
+
+    @property
     def endings(self) -> int:
         """How many trials have ended that the record doesn't know of."""
         return self._held.ends

@@ -82,8 +82,8 @@ def test_jobs_that_find_no_room_wait_for_it(cluster, url, monkeypatch):
 
 
 def test_what_finds_no_room_is_demand_that_an_autoscaler_sees_and_is_said(cluster, url, monkeypatch, caplog):
-    monkeypatch.setattr("trimtab.executors.ray.NO_ROOM", 1.0)
-    s = study(url)
+    monkeypatch.setattr("trimtab.executors.ray.NO_ROOM", 9.0)
+    s = study(url, budget=tt.Budget(cpu_hours=8 / 3600))  # what waits uses nothing of it
     how = {"executor": "ray", "resources": Resources(custom={"rare": 1}), "quiet": True}
     run = threading.Thread(target=lambda: s.run(lambda trial: 1.0, trials=3, **how))
     run.start()
@@ -95,7 +95,7 @@ def test_what_finds_no_room_is_demand_that_an_autoscaler_sees_and_is_said(cluste
     until(lambda: {"CPU": 1.0, "rare": 1.0} in demand())
     until(lambda: caplog.messages)
     assert (
-        "no node has had room for a trial for 1 s: it asks for CPU 1, rare 1; the nodes have CPU 3, rare 0"
+        "no node has had room for a trial for 9 s: it asks for CPU 1, rare 1; the nodes have CPU 3, rare 0"
         in caplog.text
     )
     special = cluster.add_node(num_cpus=1, resources={"rare": 1})
@@ -315,6 +315,11 @@ def test_a_cluster_with_a_token_takes_those_who_have_it(tmp_path):
     assert kept_out[0] == "2"
     assert kept_out[2].startswith("trimtab: executor='ray': ")
     assert kept_out[2].endswith("RAY_AUTH_MODE and RAY_AUTH_TOKEN")
+
+
+def test_gpus_that_no_node_can_give(cluster, url):
+    with pytest.raises(SpecError, match=r"gpus=1.5: ask for a whole number of GPUs, or for a part of one"):
+        study(url).run(sleeper(), trials=1, executor="ray", resources=Resources(gpus=1.5), quiet=True)
 
 
 def test_an_executor_that_is_not_known(url):

@@ -50,6 +50,10 @@ class Executor(Protocol):
         """Deliver messages, keep limits, and return the jobs that have ended, waiting up to `wait` seconds for one."""
         ...
 
+    def waited(self) -> Mapping[tuple[int, int, int], float]:
+        """Seconds for which jobs that run have had no room to run in, by their keys; those that began at once left out."""
+        ...
+
     def kill(self, job: Job) -> None:
         """End a job with all its children; `reap` returns it as killed."""
         ...

@@ -36,6 +36,9 @@ class Inline:
         ended, self._ended = self._ended, []
         return ended
 
+    def waited(self) -> dict[tuple[int, int, int], float]:
+        return {}
+
     def kill(self, job: Job) -> None:
         """Nothing to do: a job has ended when `launch` returns."""
 

@@ -81,6 +81,9 @@ class Local:
                 return ended
             wait_for([c.channel for c in self._busy.values()], timeout=min(left, TICK))
 
+    def waited(self) -> dict[tuple[int, int, int], float]:
+        return {}
+
     def kill(self, job: Job) -> None:
         child = self._busy.get(job.key)
         if child is not None:

@@ -80,6 +80,8 @@ class Ray:
             _connect(ray)
         self._ray, self._slots, self._resources = ray, slots, resources
         self._task = ray.put(pickle.dumps(task))
+        if resources.gpus > 1 and resources.gpus != int(resources.gpus):
+            raise SpecError(f"resources gpus={resources.gpus!r}: ask for a whole number of GPUs, or for a part of one")
         memory = int(resources.memory) if resources.memory else None
         asked = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": memory or 0, **resources.custom}
         self._asked = {name: n for name, n in asked.items() if n}
@@ -107,10 +109,11 @@ class Ray:
         else:
             self._begin(job, self._make.remote(self._task, self._resources), used=False)
 
-    def _begin(self, job: Job, host: Any, used: bool) -> None:
+    def _begin(self, job: Job, host: Any, used: bool, since: float | None = None) -> None:
+        now = time.monotonic()
         host.run.remote(job.key, dict(job.payload))
-        self._busy[host.next.remote()] = _Held(job, host, time.monotonic(), used)
-        self._complain = min(self._complain, time.monotonic() + NO_ROOM)
+        self._busy[host.next.remote()] = _Held(job, host, now if since is None else since, now, used)
+        self._complain = min(self._complain, now + NO_ROOM)
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
         deadline = time.monotonic() + wait
@@ -137,7 +140,7 @@ class Ray:
             if self._idle and not held.placed and held.began < late:
                 del self._busy[awaited]
                 self._ray.kill(held.host)
-                self._begin(held.job, self._idle.pop(), used=True)
+                self._begin(held.job, self._idle.pop(), used=True, since=held.since)
 
     def _hear(self, said: Any) -> None:
         """A message or the end of a job."""
@@ -176,6 +179,10 @@ class Ray:
             lost = Exit(signal=signal.SIGKILL, output=f"its actor is gone: {error}", cost=held.cost)
             self._ended.append((held.job, lost))
 
+    def waited(self) -> dict[tuple[int, int, int], float]:
+        now = time.monotonic()
+        return {held.job.key: (held.began if held.placed else now) - held.since for held in self._busy.values()}
+
     def kill(self, job: Job) -> None:
         for awaited, held in [*self._busy.items()]:
             if held.job is job:
@@ -192,10 +199,12 @@ class Ray:
 
 @dataclass(frozen=True)
 class _Held:
-    """A job, its actor, when it was given to it or began there, whether that has worked before, and whether it has begun."""
+    """A job, its actor, since when it is to run, when it was given to the actor or began there, whether that has worked
+    before, and whether it has begun."""
 
     job: Job
     host: Any
+    since: float
     began: float
     used: bool
     placed: bool = False
