@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import trimtab as tt
 from trimtab.cli import cli
-from trimtab.errors import SpecError
+from trimtab.errors import SpecError, StorageError
 from trimtab.records import Change
 from trimtab.replay import SHORTFALL, Replay, replay
 from trimtab.strategies import strategy
@@ -296,3 +296,27 @@ def test_what_was_chosen_by_hand_or_measured_elsewhere_is_counted():
     assert (found.proposals, found.exact, found.by_hand, found.imported) == (4, 4, 1, 2)
     assert "beside them: 1 trial chosen by hand, 2 results from elsewhere, which cannot be derived" in found.text()
     assert (found.to_json()["by_hand"], found.to_json()["imported"]) == (1, 2)
+
+
+def test_who_may_only_read_has_the_outcome_all_the_same(monkeypatch, capsys, tmp_path):
+    def objective(trial):
+        return trial.params["x"]
+
+    study = tt.Study("read", tt.Space(x=tt.Float(0, 1, default=0.5)), minimize="loss", seed=1)
+    study.run(objective, trials=3, quiet=True)
+    position = study.record.position
+
+    def refuse(*_):
+        raise StorageError("this user lacks the right")
+
+    monkeypatch.setattr(study.storage, "revise", refuse)
+    assert study.replay().holds
+    assert study.reproduce(objective).holds
+    assert study.report(tmp_path / "read.json").exists()
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        f"read: this {what} is not on record: this user lacks the right" for what in ("replay", "reproduce", "report")
+    ]
+    assert study.record.position == position
+    with pytest.raises(StorageError):
+        study.note(0, "a note")

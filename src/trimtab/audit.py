@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from . import incumbents, keys, seals
 from .answers import Answers
 from .capture import environment, numerics
-from .errors import Damaged, SpecError
+from .errors import Damaged, SpecError, StorageError
 from .files import whole
 from .records import Change, Resources, StudyState
 from .replay import Replay, enoughs, replay, verdicts
@@ -38,7 +39,7 @@ class Audited(Answers):
         stops, overturned = verdicts(rows, reports, events)
         looks, misjudged = enoughs(rows, events)
         found = dataclasses.replace(found, verdicts=stops, overturned=overturned, looks=looks, misjudged=misjudged)
-        self._say("replay", {"replay": found.to_json()})
+        self._note("replay", {"replay": found.to_json()})
         return found
 
     def reproduce(
@@ -75,7 +76,7 @@ class Audited(Answers):
             independent=self._independent(principal or user(), [e.position for e in ran]),
         )
         body = {"reproduction": found.to_json(), "objective": called.text, "fingerprint": called.fingerprint}
-        self._say("reproduce", {**body, "environment": environment()}, principal)
+        self._note("reproduce", {**body, "environment": environment()}, principal)
         return found
 
     def _independent(self, who: str, runs: Sequence[int]) -> bool | None:
@@ -88,6 +89,13 @@ class Audited(Answers):
         """Add an event that only says something; an archived study is read-only, and stays as it is."""
         if self.record.state is not StudyState.ARCHIVED:
             self.storage.revise(self._book.study, Change(kind, body=body, actor=actor))
+
+    def _note(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
+        """As `_say`; but who may not write, or cannot, has the outcome all the same, and is told that it is not on record."""
+        try:
+            self._say(kind, body, actor)
+        except StorageError as error:
+            sys.stderr.write(f"{self.name}: this {kind} is not on record: {error}\n")
 
     def sign(self, timestamp: str | None = None) -> None:
         """Add a checkpoint: the chain up to here, signed with this user's Ed25519 key (extra `sign`).
@@ -154,5 +162,5 @@ class Audited(Answers):
         with whole(target, content):  # the chain knows a document before it is there
             said = self.storage.events(self._book.study, kinds={"report"})
             if all(e.body != {**body, "actor": e.body["actor"]} for e in said):
-                self._say("report", body)
+                self._note("report", body)
         return target

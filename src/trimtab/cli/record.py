@@ -41,6 +41,7 @@ def _card_of(study: "Study") -> str | None:
 @storage_flag
 def verify(name: str, document: str | None) -> None:
     """Check a study's record against its event chain."""
+    from .. import words
     from ..errors import Damaged
 
     try:
@@ -52,7 +53,8 @@ def verify(name: str, document: str | None) -> None:
         click.echo(line)
     record = study.record
     if found:
-        raise Ended(1, f"study {name!r}: {len(found)} findings; the record is not what was written")
+        what = "record" if study.verify() else "document"
+        raise Ended(1, f"study {name!r}: {words.plural(len(found), 'finding')}; the {what} is not what was written")
     click.echo(f"study {name!r} is intact: {record.count} trials, {record.position} events, head {record.head[:16]}")
 
 
