@@ -23,9 +23,9 @@ import trimtab as tt
 from trimtab.errors import ObjectiveError
 from trimtab.goals import goals
 from trimtab.objective import Command, evaluate, load, program, report_metrics
-from trimtab.objective.command import arguments
 from trimtab.objective.evaluation import ActiveTrial, TrialFailed, measured
 from trimtab.objective.harvest import Harvest
+from trimtab.objective.template import arguments
 from trimtab.records import StudySpec
 
 SPACE = tt.Space(

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ObjectiveError
-from . import command, functions, paths
+from . import command, functions, paths, template
 from .command import Command, report_metrics
 from .evaluation import ERROR, ActiveTrial, Message, Objective, Send, TrialFailed, evaluate, failed, failure
 
@@ -105,8 +105,8 @@ def program(objective: Any, spec: "StudySpec") -> Program:
     if isinstance(objective, Program):
         return objective
     if isinstance(objective, Command):
-        command.check(objective.template, spec.space.params)
-        files = tuple(word for word in command.words(objective.template) if os.path.isfile(word))
+        template.check(objective.template, spec.space.params)
+        files = tuple(word for word in template.words(objective.template) if os.path.isfile(word))
         return Program("command", objective.template, _sha(objective.template), files)
     if isinstance(objective, str):
         call, text = paths.find(objective)

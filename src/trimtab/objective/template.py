@@ -1,0 +1,76 @@
+"""The template of a command: its words as a shell would split them, its placeholders, and their values in a trial."""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ObjectiveError, nearest
+from .evaluation import ActiveTrial
+
+RESERVED = ("seed", "trial", "params")
+_PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+
+
+def words(template: str) -> list[str]:
+    """The words of a template. Raises ObjectiveError when there are none or a quote is left open."""
+    try:
+        found = shlex.split(template)
+    except ValueError as error:
+        raise ObjectiveError(f"command {template!r}: {error}; close the quote") from None
+    if not found:
+        raise ObjectiveError(f"command {template!r} is empty; write a program and its arguments")
+    return found
+
+
+def check(template: str, parameters: Iterable[str]) -> None:
+    """Raises ObjectiveError for an unknown placeholder or a program that is not there."""
+    names = [*parameters]
+    for word in words(template):
+        for name in _placeholders(word):
+            if name not in (*names, *RESERVED):
+                raise ObjectiveError(
+                    f"command {template!r}: {{{name}}} is no parameter{nearest(name, [*names, *RESERVED])}; "
+                    "double the braces where they are meant literally"
+                )
+            if name == "params" and name not in names and word != "{params}":
+                raise ObjectiveError(f"command {template!r}: {{params}} makes several words; put it between spaces")
+    program = words(template)[0]
+    if _placeholders(program) or shutil.which(program, path=search_path()):
+        return
+    if Path(program).is_file():
+        raise ObjectiveError(
+            f"command {template!r}: {program} may not be executed; run `chmod +x {shlex.quote(program)}`"
+        )
+    raise ObjectiveError(f"command {template!r}: no program {program!r} on the PATH; install it or give its path")
+
+
+def _placeholders(word: str) -> list[str]:
+    return [m[1] for m in _PLACE.finditer(word) if m[1] is not None]
+
+
+def search_path() -> str:
+    """The PATH, and last the folder of this interpreter: `python` is found in an environment that was not activated."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), os.path.dirname(sys.executable)])
+
+
+def arguments(template: str, trial: ActiveTrial) -> list[str]:
+    """The words of the template with a trial's values filled in."""
+    values: Mapping[str, Any] = {"seed": trial.seed, "trial": trial.number, **trial.params}
+    filled: list[str] = []
+    option = False  # whether the last word is an option that waits for its value
+    for word in words(template):
+        if word == "{params}" and "params" not in values:
+            filled += [w for name, value in trial.params.items() for w in (f"--{name}", str(value))]
+            option = False
+        elif any(name not in values for name in _placeholders(word)):
+            filled = filled[:-1] if option else filled
+            option = False
+        else:
+            filled.append(_PLACE.sub(lambda m: m[0][0] if m[1] is None else str(values[m[1]]), word))
+            option = word.startswith("-") and not _placeholders(word)
+    return filled
