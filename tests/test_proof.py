@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 import trimtab as tt
-from trimtab.errors import SpecError
+from trimtab.errors import SpecError, StudyMismatch
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.9), y=tt.Float(0, 1, default=0.1))
 
@@ -323,4 +323,41 @@ def test_who_asks_while_another_is_answered_is_corrected_as_if_asked_after(first
         thread.join()
     assert (found["first"].compared, found["second"].compared) == compared
     assert (found["first"].sequential, found["second"].sequential) == sequential
+    assert study.verify() == []
+
+
+@pytest.mark.parametrize("how", ["cancel", "archive"])
+def test_a_study_that_is_ended_while_it_is_certified_has_no_certificate(how):
+    study = tt.Study("s", SPACE, minimize="loss", seed=4, strategy="random")
+    study.run(noisy, trials=6, quiet=True)
+
+    def objective(trial):
+        if trial.replicate == 3:
+            getattr(tt.Study("s", storage=study.storage), how)()
+        return noisy(trial)
+
+    with pytest.raises(StudyMismatch, match="it takes no more trials"):
+        study.evidence(objective, tuned=1, replicates=8, quiet=True)
+    assert study.result() is None
+    assert study.verify() == []
+
+
+def test_a_run_that_was_cancelled_is_run_again_and_no_pair_is_left_out():
+    study = tt.Study("s", SPACE, minimize="loss", seed=4, strategy="random")
+    study.run(noisy, trials=6, quiet=True)
+    cancelled = []
+
+    def objective(trial):
+        if trial.replicate == 3 and not cancelled:
+            waiting = [t.number for t in study.trials if t.state == "queued"]
+            cancelled.extend([waiting[0], waiting[-1], trial.number])
+            for number in cancelled:
+                study.cancel(number)
+        return noisy(trial)
+
+    found = study.evidence(objective, tuned=1, replicates=8, quiet=True)
+    assert (len(found.pairs), found.failed_pairs) == (8, 0)
+    certified = of(study, "certify")
+    assert [t.number for t in certified if t.state == "cancelled"] == sorted(cancelled)
+    assert len(certified) == 16 + len(cancelled)
     assert study.verify() == []

@@ -147,6 +147,17 @@ def _once(stack: ExitStack, crew: Crew) -> Callable[[], runner.Staff]:
     return staff
 
 
+def _completed(book: Book, staff: Callable[[], runner.Staff], wanted: Callable[[], list[int]]) -> None:
+    """Run what is wanted to its end, and what was cancelled meanwhile again: who could leave runs out, could choose the answer.
+
+    Raises StudyMismatch where the study was cancelled or archived.
+    """
+    numbers = wanted()
+    while any(book.ledger.trials[n].state in OPEN for n in numbers):
+        runner.certify(book, staff(), numbers)
+        numbers = wanted()
+
+
 # ---------------------------------------------------------------------------------------------------------- select
 
 
@@ -190,13 +201,13 @@ def _measured(
     relative = spec.baseline is not None and any(c.relative for c in spec.constraints)
     reference = [(0, spec.baseline)] if relative and spec.baseline is not None else []
     groups = [([s for s, n in zip(sides, runs, strict=True) if n == count], count) for count in sorted({*runs} - {0})]
-    numbers = [
-        number
-        for group, count in [*groups, (reference, r)]
-        for number in pairs.enqueue(book, Purpose.SELECT, group, count, {})
-    ]
-    if any(book.ledger.trials[n].state in OPEN for n in numbers):
-        runner.certify(book, staff(), numbers)
+    _completed(
+        book,
+        staff,
+        lambda: [
+            n for g, count in [*groups, (reference, r)] for n in pairs.enqueue(book, Purpose.SELECT, g, count, {})
+        ],
+    )
     have = pairs.found(book.refresh(), Purpose.SELECT, sides)
     beside = pairs.found(book.ledger, Purpose.SELECT, reference)
     goal = spec.goals[0]
@@ -258,9 +269,7 @@ def _run(
     """Run the pairs; a sequential certificate stops as soon as its interval decides."""
     looks = range(STEP, question.replicates, STEP) if question.sequential else ()
     for count in (*looks, question.replicates):
-        numbers = pairs.enqueue(book, Purpose.CERTIFY, sides, count, question.design)
-        if any(book.ledger.trials[n].state in OPEN for n in numbers):
-            runner.certify(book, staff(), numbers)
+        _completed(book, staff, partial(pairs.enqueue, book, Purpose.CERTIFY, sides, count, question.design))
         have = pairs.found(book.refresh(), Purpose.CERTIFY, sides)
         found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in range(count)])
         if found.decision in ("proven", "worse"):

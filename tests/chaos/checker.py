@@ -104,8 +104,9 @@ def _ledger(study, trials, events, budget):
     if budget is not None and len(search) != budget:
         yield f"the budget is {budget} trials, {len(search)} were run"
     costs = [json.loads(t["cost"]) for t in trials if t["purpose"] == "search"]
-    costs += [json.loads(e["body"])["cost"] for e in events if e["kind"] == "late"]
-    costs += [json.loads(e["body"]).get("cost", {}) for e in events if e["kind"] == "requeue"]
+    searched = {t["number"] for t in trials if t["purpose"] == "search"}  # the evidence does not pay from the budget
+    given_up = [e for e in events if e["kind"] in ("late", "requeue") and e["number"] in searched]
+    costs += [json.loads(e["body"]).get("cost", {}) for e in given_up]
     spent = json.loads(study["spent"])
     for kind in ("wall", "cpu", "money"):
         total = sum(c.get(kind, 0.0) for c in costs)
