@@ -109,6 +109,7 @@ EDGE = {
     "opening",
     "pairs",
     "peers",
+    "post",
     "proof",
     "referee",
     "reproduce",

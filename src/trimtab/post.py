@@ -1,0 +1,176 @@
+"""One study that a worker serves (see `peers`): its trials here, and the processes for them while there is something to do."""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from secrets import token_hex
+
+from .announcements import Announcement, facts
+from .book import Book
+from .capture import environment
+from .errors import InputChanged, ObjectiveError, TrimtabError
+from .executors.local import Local
+from .inputs import POLICIES, Inputs
+from .objective import Program
+from .outlook import Enough
+from .planning import Close, Start, Terms
+from .records import Budget, Change, StudyRecord
+from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, look, settle, worker
+from .storage import LEASE, Settled, Storage
+from .worker import Crew
+
+LOOK = 1.0  # seconds between two looks for studies, and at one for which there was nothing to do
+AGAIN = 30.0  # ... at one that could not be served: its code may have been mended here
+
+
+class Post:
+    """One study that this worker serves. Its processes exist while there is something to do."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        record: StudyRecord,
+        said: Announcement,
+        called: Program,
+        slots: int,
+        data: Mapping[str, str],
+        enough: Enough | None = None,
+    ) -> None:
+        self._enough, self._looked, self._had = enough, 0, False  # when to look, and whether there was enough
+        self.name, self.closed = record.name, "not begun"
+        self._storage, self._called, self._slots = storage, called, slots
+        self._book = Book(storage, record.id)
+        self._book.inputs = Inputs(storage, record.id, data, POLICIES[said.refuse])
+        self._next = 0.0  # when there is reason to look at the record again
+        self._go_by(said)
+        self._staff: Staff | None = None
+        self._joined = False
+        self._spent: Budget | None = None  # the budget that was found to be spent
+
+    @property
+    def running(self) -> int:
+        return 0 if self._staff is None else len(self._staff.crew.running)
+
+    def heed(self, said: Announcement) -> None:
+        """Go on by a later announcement of the same."""
+        if self.said != said:
+            self._go_by(said)
+
+    def _go_by(self, said: Announcement) -> None:
+        self.said, self._next = said, 0.0
+        self._terms = Terms(said.trials, said.until, since=said.position, charge=said.resources.charge)
+
+    def begin(self, free: int, most: int) -> None:
+        """Record what has ended, refill the queue and begin trials in up to `free` slots; very short ones may be claimed
+        ahead, up to `most` in all. `closed` says why there is nothing to do, if so."""
+        ended = self._staff is not None and bool(self._staff.crew.endings)
+        wrong = self.closed.startswith("wrong") and not self.running
+        if not ended and (time.monotonic() < self._next or wrong):
+            return
+        before = self.running
+        self._book.collect()
+        try:
+            closing = self._serve(free, most)
+        except InputChanged as error:
+            self.closed, self._next = f"refused: {error}", time.monotonic() + AGAIN
+            self.leave()
+            return
+        except ObjectiveError as error:
+            self.closed = f"wrong: {error}"
+            self.leave()
+            return
+        self.closed = closing or ""
+        if closing and not self.running:
+            self.leave()
+        if self.running == before and not ended:
+            self._next = time.monotonic() + LOOK
+
+    def _serve(self, free: int, most: int) -> str | None:
+        """One look at the record, and what follows from it; why there is nothing more to begin, if so."""
+        over = "budget" if self._spent == self._book.spec.budget else None
+        decision, settled = self._look(free, most, going_on=over is None and self._enough is None)
+        if decision.closing == "budget":
+            self._spent = self._book.spec.budget  # for good: what was estimated of running trials may have been less
+        elif over is None and decision.closing is None and self._has_enough():
+            over = "enough"
+        if over is not None and decision.closing is None:
+            decision = replace(decision, actions=[Close(over)])
+        if self._staff is None and decision.closing is not None:
+            return decision.closing
+        if any(isinstance(a, Start) for a in decision.actions) and not settled.claimed:
+            self._book.inputs.check()  # before a trial is claimed, and again before it starts
+        self._terms, closing = carry_out(decision, self._book, self._at_work(), self._terms, settled)
+        return closing
+
+    def _look(self, free: int, most: int, going_on: bool) -> tuple[Decision, Settled]:
+        """The plan for `free` slots; with what has ended recorded, and trials claimed in the same transaction."""
+        if self._staff is None or not self._staff.crew.endings:
+            return decide(self._book, free, time.time(), self._terms), NOTHING
+        refused: InputChanged | None = None
+        try:
+            self._book.inputs.check()
+        except InputChanged as error:
+            refused = error  # nothing is claimed any more; what has ended counts
+        decision, settled = settle(self._book, self._staff, self._terms, going_on and refused is None, most)
+        check_results(self._book, [t for t in settled.ended if t is not None], self._terms)
+        if refused is not None:
+            raise refused
+        return decision, settled
+
+    def _has_enough(self) -> bool:
+        """Whether more search is not worth it, where this worker asks; once it is so it stays so here."""
+        if self._enough is not None and not self._had:
+            self._looked, found = look(self._book, self._enough, self._looked)
+            self._had = found is not None and bool(found.reason)
+        return self._had
+
+    def collect(self, wait: float, interrupted: bool) -> int:
+        """Wait for trials to end, and how many did; `begin` records them. interrupted: this worker was told to end, and
+        records them at once."""
+        if self._staff is None:
+            return 0
+        crew, before = self._staff.crew, self.running
+        crew.interrupted = interrupted
+        if interrupted:
+            crew.give_back_ahead()
+            return len(crew.poll(wait))
+        crew.collect(wait)
+        self._next = 0.0 if self.running < before else self._next
+        return crew.endings
+
+    def leave(self) -> None:
+        """Give back what still runs, and end the processes."""
+        if self._staff is None:
+            return
+        try:
+            give_back(self._book, self._staff)
+        finally:
+            self._staff.crew.close()
+            self._staff.executor.close()
+            self._staff = None
+        with suppress(TrimtabError):
+            self._book.tidy()  # nobody may come after this worker
+
+    def _at_work(self) -> Staff:
+        """The processes for its trials; the record says once that this worker has joined."""
+        if self._staff is not None:
+            return self._staff
+        if not self._joined:
+            seen = {"data": self._book.inputs.begin()["data"]} if self._book.inputs.watched else {}
+            body = {**seen, **facts(self._called, self.said.resources, self._slots, environment())}
+            self._storage.revise(self._book.study, Change("run", body={**body, "joined": True}))
+            self._joined = True
+        executor = Local(self._slots, self._called, self.said.resources)
+        crew = Crew(
+            self._storage,
+            executor,
+            lambda: self._book.spec,
+            self._book.study,
+            self.said.resources,
+            LEASE,
+            self._book.inputs.check,
+            checkpoints=self._book.checkpoints,
+        )
+        self._staff = Staff(f"{worker()}:{token_hex(4)}", crew, executor, lambda _: None)
+        return self._staff
