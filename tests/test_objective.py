@@ -450,6 +450,9 @@ def test_a_wrong_command_is_told_before_the_first_trial(template, pattern, folde
         (['{"auc": "high"}'], {"auc": "high"}),
         (['{"level": "info", "time": 3}', "{broken", "[1, 2]"], {}),
         (["auc: 0.5%"], {"auc": 0.5}),
+        (["loss: 999.5", "loss: 1,234.5"], {"loss": "1,234.5"}),
+        (["auc = 0,93"], {"auc": "0,93"}),
+        (["auc 45/50, loss 3,"], {"auc": "45/50", "loss": 3.0}),
         (["auc: 1.2.3"], {}),
     ],
 )

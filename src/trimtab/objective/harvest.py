@@ -7,7 +7,8 @@ from typing import Any
 
 from .evaluation import ActiveTrial, number
 
-_NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?!\w|\.\d)"
+_NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?!\w|[.,/]\d)"
+_UNCLEAR = r"([-+]?[\d.]+[,/][\d.,/]*\d)"  # 1,234.5 or 0,93 or 45/50: a text, and so no metric, rather than 1, 0 or 45
 
 
 class Harvest:
@@ -16,9 +17,10 @@ class Harvest:
     def __init__(self, needed: Sequence[str]) -> None:
         self._needed = tuple(needed)
         self._patterns = {
-            m: re.compile(rf"(?<![\w.-]){re.escape(m)}[\"']?(?:\s*[:=]\s*|\s+){_NUMBER}", re.IGNORECASE) for m in needed
+            m: re.compile(rf"(?<![\w.-]){re.escape(m)}[\"']?(?:\s*[:=]\s*|\s+)(?:{_NUMBER}|{_UNCLEAR})", re.IGNORECASE)
+            for m in needed
         }
-        self._printed: dict[str, float] = {}  # by lines such as `auc: 0.91`
+        self._printed: dict[str, float | str] = {}  # by lines such as `auc: 0.91`
         self._filed: dict[str, Any] = {}  # by JSON lines of the result file
         self._json: dict[str, Any] = {}  # by JSON lines on standard output
         self._last = ""
@@ -32,7 +34,7 @@ class Harvest:
             return _report(entry, trial)
         for metric, pattern in self._patterns.items():
             for match in pattern.finditer(text):
-                self._printed[metric] = float(match[1])
+                self._printed[metric] = float(match[1]) if match[1] else match[2]
         return False
 
     def entry(self, text: str, trial: ActiveTrial) -> bool:
