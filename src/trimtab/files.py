@@ -1,4 +1,5 @@
-"""Files that are written whole or not at all: neither a full disk nor kill -9 leaves half of one, or takes the one before."""
+"""Where a user's own files are, and files that are written whole or not at all: neither a full disk nor kill -9 leaves half
+of one, or takes the one before."""
 
 import os
 from collections.abc import Iterator
@@ -35,3 +36,8 @@ def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises OSError."""
     with whole(path, content):
         pass
+
+
+def of_user(*names: str) -> Path:
+    """A place for what is this user's, outside every database: in $XDG_STATE_HOME/trimtab, else ~/.local/state/trimtab."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state").joinpath("trimtab", *names)

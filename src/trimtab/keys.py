@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .files import of_user
 from .records import StudyRecord
 from .seals import message
 from .storage import witness
@@ -24,8 +25,7 @@ PATIENCE = 30.0  # seconds for an answer of a time-stamp authority
 
 
 def folder() -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "trimtab" / "keys"
+    return of_user("keys")
 
 
 def sign(study: StudyRecord, authority: str | None = None) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from. The register is {study uid: absolute path} in $XDG_STATE_HOME/trimtab/file
 """
 
 import json
-import os
 from pathlib import Path
 
-from ..files import write
+from ..files import of_user, write
 
 
 def files() -> dict[str, str]:
@@ -30,5 +29,4 @@ def remember(uid: str, path: Path) -> None:
 
 
 def _register() -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "trimtab" / "files.json"
+    return of_user("files.json")

@@ -6,7 +6,6 @@ answer to a COMMIT was lost, the server is asked afterwards whether it was done:
 """
 
 import hashlib
-import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from ..errors import StorageError
+from ..files import of_user
 from .database import WRITES
 
 PATIENCE = 600.0  # seconds that a store waits for a server that went away
@@ -157,8 +157,7 @@ def _text(value: str | tuple[str, ...]) -> str:
 def _witness(url: URL) -> Path | None:
     """This user's witness file for the database: another machine than the server's, as a rule."""
     where = f"{url.host or _text(url.query.get('host', ''))}:{url.port or 5432}/{url.database}"
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    file = state / "trimtab" / f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.witness"
+    file = of_user(f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.witness")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError:  # no home, or a read-only one
