@@ -541,3 +541,25 @@ def test_a_study_that_is_cancelled_while_a_trial_runs_ends_its_run_with_that_tri
     assert study.counts["done"] == 4
     assert study.counts["queued"] == study.counts["running"] == 0
     assert study.verify() == []
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        lambda study, held: study.evidence(lambda t: t.params["x"], replicates=2, minimum_effect=0.1, quiet=True),
+        lambda study, held: study.add({"x": 0.1}, 1.0),
+        lambda study, held: study.revise(budget={"trials": 9}),
+        lambda study, held: study.note(0, "too late"),
+        lambda study, held: held.note("too late"),
+    ],
+)
+def test_who_is_late_for_an_archived_study_is_told_so(late):
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1, default=0.5)), minimize="loss", seed=1)
+    study.run(lambda t: t.params["x"], trials=3, quiet=True)
+    study.evidence(lambda t: t.params["x"], replicates=2, quiet=True)
+    held = study.ask()
+    study.archive()
+    before = study.record
+    with pytest.raises(SpecError, match="study 's' is archived: it is read-only"):
+        late(study, held)
+    assert study.record == before

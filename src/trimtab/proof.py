@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from . import incumbents, pairs, runner
 from .book import Book
 from .canonical import alike
-from .errors import SpecError, whole
+from .errors import SpecError, Stale, whole
 from .evidence import Evidence, Finalist, Worth, certify
 from .evidence.race import ENOUGH, Entrants, race
 from .evidence.worth import equal_trials, over_random
@@ -90,7 +90,10 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
     found = replace(found, finalists=finalists, worth=_worth(book.refresh(), params, goal.metric))
     found = replace(found, notices=(*found.notices, *_beside(book, question, asked, sides, seen)))
     if last(book) != found:
-        book.storage.revise(book.study, Change("evidence", body={"evidence": found.to_json()}))
+        try:
+            book.storage.revise(book.study, Change("evidence", body={"evidence": found.to_json()}))
+        except Stale as error:  # what is not on record is not told either: it would be a look that nobody counts
+            raise SpecError(f"this evidence cannot be recorded: {error}") from None
     return found
 
 

@@ -146,7 +146,7 @@ class Study(Audited):
                 if verdict is not None:
                     return {"stop": True, "rule": verdict.rule}
                 return {"stop": self._book.refresh().study.state is StudyState.CANCELLED}
-            self.storage.revise(self._book.study, Change("note", number=trial.number, text=message["text"]))
+            self._revise("note", number=trial.number, text=message["text"])
             return {}
 
         return send
@@ -205,7 +205,7 @@ class Study(Audited):
             for p, m in arguments.results(params, metrics)
         ]
         self._book.put(lambda _: [])  # the baseline is trial 0
-        self.storage.revise(self._book.study, Change("import", trials=rows))
+        self._revise("import", trials=rows)
 
     # ------------------------------------------------------------------------------------------------------- running
 
@@ -350,7 +350,7 @@ class Study(Audited):
         that old trials had of each new parameter.
         """
         spec = opening.revised(self.spec, arguments.given(**arguments.known(words)), assume)
-        self.storage.revise(self._book.study, Change("spec", spec=spec))
+        self._revise("spec", spec=spec)
 
     def pause(self) -> None:
         """Start no new trials until `resume`."""
