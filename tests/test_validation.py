@@ -209,6 +209,18 @@ def test_a_study_searches_certifies_and_looks_at_the_hold_out():
         study.holdout(lambda t: 0.0)
 
 
+def test_looks_at_several_settings_share_the_95_percent_and_say_that_no_limit_was_judged():
+    cv = made(folds=3, metric={"hits": hits, "ones": lambda model, X, y: 1.0}, holdout=0.3)
+    study = tt.Study("looks", SPACE, maximize="hits", subject_to="ones <= 2", strategy="sobol", seed=2)
+    study.run(cv, trials=4, quiet=True)
+    first, second, again = (study.holdout(cv, tuned=n) for n in (2, 3, 2))
+    assert (first.compared, second.compared, again.compared) == (1, 2, 2)
+    assert again.difference == first.difference
+    width, before = (e.interval[1] - e.interval[0] for e in (again, first))
+    assert width > before
+    assert any("whether ones <= 2 holds on these rows is not judged" in n for n in first.notices)
+
+
 def test_looks_at_the_holdout_from_the_command_line_are_counted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

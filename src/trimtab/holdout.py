@@ -55,7 +55,11 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
     with _blamed(
         f"{goal.metric} failed; look {count} is on record without a result, asking the same again completes it"
     ):
-        found = held_out(goal, baseline, params, chosen.number, before, after, rows, equivalence, count, rng)
+        found = held_out(
+            goal, baseline, params, chosen.number, before, after, rows, equivalence, count, rng,
+            compared=len({(e.body["tuned"], e.body["metric"]) for e in _looks(book.storage, book.study)}),
+            limits=[c.text for c in spec.constraints],
+        )  # fmt: skip
     book.storage.revise(book.study, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))
     return found
 

@@ -100,14 +100,20 @@ def held_out(
     equivalence: float,
     look: int,
     rng: np.random.Generator,
+    compared: int = 1,
+    limits: Sequence[str] = (),
 ) -> Evidence:
     """The evidence of one hold-out set: `before` and `after` give the metric of baseline and tuned on chosen rows of it.
-    `look` counts how often it has been looked at. A metric that is not finite on all rows is a failed pair."""
+    `look` counts how often it has been looked at, `compared` how many settings and goals were; `limits` are the
+    constraints, which nobody judges here. A metric that is not finite on all rows is a failed pair."""
     sign = 1.0 if goal.maximize else -1.0
-    found = intervals.bootstrap(lambda i: sign * (after(i) - before(i)), rows, equivalence, 1 - LEVEL, rng)
+    alpha = (1 - LEVEL) / compared
+    found = intervals.bootstrap(lambda i: sign * (after(i) - before(i)), rows, equivalence, alpha, rng)
     said = [f"{plural(rows, 'hold-out row')}; two trained models: another training of the same settings may differ"]
     if look > 1:
         said.append(f"look {look} at these rows: what was chosen after an earlier look is no longer unseen by them")
+    if limits:
+        said.append(f"whether {', '.join(limits)} holds on these rows is not judged")
     same, values = alike(baseline, tuned), (before(np.arange(rows)), after(np.arange(rows)))
     known = all(map(math.isfinite, values))
     if not known:
@@ -131,6 +137,7 @@ def held_out(
         constraints=(),
         notices=tuple(said),
         protocol=HOLDOUT,
+        compared=compared,
     )
 
 
