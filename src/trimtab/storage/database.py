@@ -18,6 +18,11 @@ FAULTS = (DBAPIError, sqlite3.Error, OSError)
 """What connections raise when the database, its driver or its disk is at fault."""
 
 
+def raised(error: BaseException) -> BaseException:
+    """What the driver raised, where SQLAlchemy has wrapped it."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
 class Database(Protocol):
     """One database, as SQLite or PostgreSQL keeps it."""
 

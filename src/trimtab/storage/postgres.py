@@ -18,7 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from ..errors import StorageError
 from ..files import of_user
-from .database import WRITES
+from .database import WRITES, raised
 
 PATIENCE = 600.0  # seconds that a store waits for a server that went away
 OPENING = 10.0  # ... before it has ever answered
@@ -106,7 +106,7 @@ class Postgres:
         return min(1.0, 0.05 + waited / 4)
 
     def explain(self, error: BaseException) -> str:
-        text = " ".join(str(_driver(error)).split())
+        text = " ".join(str(raised(error)).split())
         return f"{self.place}: {_repair(_state(error), text, self.address.database or '')} ({text})"
 
 
@@ -180,14 +180,9 @@ def _begin(connection: Connection, statement: str, answer: str) -> None:
         cursor.close()
 
 
-def _driver(error: BaseException) -> BaseException:
-    """What the driver raised."""
-    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-
-
 def _state(error: BaseException) -> str | None:
     """The SQLSTATE; None when the server has given none, as when it cannot be reached."""
-    return getattr(_driver(error), "sqlstate", None)
+    return getattr(raised(error), "sqlstate", None)
 
 
 def _disconnected(error: BaseException) -> bool:
@@ -196,7 +191,7 @@ def _disconnected(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     state = _state(error)
-    return isinstance(_driver(error), psycopg.OperationalError) and (state is None or state.startswith("08"))
+    return isinstance(raised(error), psycopg.OperationalError) and (state is None or state.startswith("08"))
 
 
 def _starting(error: BaseException) -> bool:

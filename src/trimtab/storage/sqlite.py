@@ -17,11 +17,10 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from ..errors import StorageError
-from .database import WRITES
+from .database import WRITES, raised
 
 _OFTEN, _SELDOM = 0.006, 0.02  # seconds between two looks at a file that another writes to
 
@@ -85,11 +84,11 @@ class Sqlite:
 
     def again(self, error: BaseException, waited: float, opening: bool) -> float | None:  # noqa: ARG002
         """A reader is only in the way of one who repairs the file after a crash, or makes it."""
-        busy = _code(_driver(error)) == sqlite3.SQLITE_BUSY and waited < self.timeout
+        busy = _code(raised(error)) == sqlite3.SQLITE_BUSY and waited < self.timeout
         return 0.01 if busy else None
 
     def explain(self, error: BaseException) -> str:
-        return _explain(self, _driver(error))
+        return _explain(self, raised(error))
 
 
 def locate(url: str, timeout: float) -> Sqlite:
@@ -180,11 +179,6 @@ def _begin_write(connection: Connection, timeout: float) -> None:
     known["others"] = known.get("version", version) != version
     known["version"], known["usual"] = version, 0.75 * usual + 0.25 * (time.monotonic() - began)
     cursor.close()
-
-
-def _driver(error: BaseException) -> BaseException:
-    """What the driver raised."""
-    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
 def _code(error: BaseException) -> int:
