@@ -15,7 +15,7 @@ from ..space import Choice, Params
 from ..space.parameters import Value
 from ..words import number, signed, value
 from .axes import axis, position
-from .influence import Influence, band, span
+from .influence import Influence, band, side, span
 from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, figure, label, or_empty, plotly, points
 
 Figure = Any
@@ -68,7 +68,7 @@ def ablation(i: Influence | None) -> Figure:
         return or_empty(figure(), False, FEW if i is None else "no path: there is no baseline, or it is the best")
     gains = [s.gain for s in i.ablation]
     before = np.concatenate([[0.0], np.cumsum(gains)[:-1]])
-    names = [f"{label(s.name)}<br>{_side(s.before)} → {_side(s.after)}" for s in i.ablation]
+    names = [f"{label(s.name)}<br>{label(side(s.before))} → {label(side(s.after))}" for s in i.ablation]
     fig = figure(90 + 44 * len(gains), showlegend=False)
     fig.add_trace(
         plotly().Bar(
@@ -86,10 +86,6 @@ def ablation(i: Influence | None) -> Figure:
     fig.add_vline(x=0, line={"color": INK, "width": 1})
     fig.update_yaxes(type="category", autorange="reversed", showgrid=False)
     return fig.update_xaxes(title_text=f"gain in {label(i.metric)}")
-
-
-def _side(v: object) -> str:
-    return "inactive" if v is None else label(value(v))
 
 
 def safe(i: Influence | None, spec: StudySpec) -> Figure:

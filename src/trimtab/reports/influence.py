@@ -113,12 +113,13 @@ def path_rows(i: Influence) -> Rows:
     rows, sofar = [], 0.0
     for s in i.ablation:
         sofar += s.gain
-        change = f"{s.name}: {_side(s.before)} → {_side(s.after)}"
+        change = f"{s.name}: {side(s.before)} → {side(s.after)}"
         rows.append([change, f"{signed(s.gain, 3)} ± {number(s.sd, 2)}", signed(sofar, 3)])
     return rows
 
 
-def _side(v: object) -> str:
+def side(v: object) -> str:
+    """A value before or after a change."""
     return "inactive" if v is None else value(v)
 
 
