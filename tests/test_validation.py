@@ -184,6 +184,17 @@ def test_nothing_kept_apart_is_nothing_to_look_at():
         made().on_holdout({"n_neighbors": 5}, 0, "accuracy")
 
 
+def test_more_pairs_than_there_are_folds_in_time_are_refused_before_any_runs():
+    cv = made(folds=3, time=np.arange(len(y)), metric={"hits": hits})
+    study = tt.Study("cv", SPACE, maximize="hits", strategy="sobol", seed=2)
+    study.run(cv, trials=2, quiet=True)
+    before = study.record
+    with pytest.raises(SpecError, match="replicates=6: the objective has folds for 3 pairs at most"):
+        study.evidence(cv, finalists=1, replicates=6, test_train_ratio=0.5, quiet=True)
+    assert study.record == before
+    assert len(study.evidence(cv, finalists=1, quiet=True).pairs) == 3
+
+
 def test_a_study_searches_certifies_and_looks_at_the_hold_out():
     cv = made(folds=3, metric={"hits": hits}, holdout=0.3)
     study = tt.Study("cv", SPACE, maximize="hits", strategy="sobol", seed=2)

@@ -52,10 +52,15 @@ class Question:
     minimum_effect: float = 0.0
     sequential: bool = False
     said_ratio: float | None = None  # what the objective itself says of its test_train_ratio
+    most: int | None = None  # for how many pairs it has folds
 
     def __post_init__(self) -> None:
         for name, value, least in (("replicates", self.replicates, 2), ("finalists", self.finalists, 1)):
             whole(name, value, least)
+        if self.most is not None and self.replicates > self.most:
+            raise SpecError(
+                f"replicates={self.replicates}: the objective has folds for {self.most} pairs at most; ask for so many"
+            )
 
     @property
     def design(self) -> dict[str, Any]:

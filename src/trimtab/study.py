@@ -323,11 +323,14 @@ class Study(Audited):
         """
         from .objective import found
 
-        said = objective if None not in (test_train_ratio, replicates) else found(objective)
+        said = found(objective)
         own = getattr(said, "test_train_ratio", None)
         ratio = own or 0.0 if test_train_ratio is None else test_train_ratio
         pairs = getattr(said, "replicates", 20) if replicates is None else replicates
-        asked = proof.Question(pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential, own)
+        asked = proof.Question(
+            pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential, own,
+            getattr(said, "most_replicates", None),
+        )  # fmt: skip
         how = (objective, workers, amounts(Resources, resources, "resources"), supervised, quiet, executor)
         return proof.prove(self._book, asked, lambda: staffing.staff(self._book, *how))
 

@@ -90,6 +90,11 @@ class CrossValidation:
         return self.plan.folds if self.plan.times is not None else 2 * self.plan.folds
 
     @property
+    def most_replicates(self) -> int | None:
+        """How many pairs there can be: there is one set of folds where rows have a time; None for no limit."""
+        return None if self.plan.times is None else self.plan.folds
+
+    @property
     def test_train_ratio(self) -> float:
         """Test rows over training rows of a fold: 1 / (folds - 1), or what the folds in time have on average."""
         if self.plan.times is None:
