@@ -13,12 +13,14 @@ from waiting import until
 
 import trimtab as tt
 from trimtab import peers
+from trimtab.checkpoints import QUOTA
 from trimtab.cli import cli
 from trimtab.errors import ObjectiveError, SpecError
 from trimtab.objective import Command
 from trimtab.peers import Server
 from trimtab.records import Change
 from trimtab.storage import open_storage
+from trimtab.strategies.pbt import PBT
 
 TRAIN = """
 import os
@@ -31,6 +33,10 @@ def quick(trial):
 def held(trial):
     while not os.path.exists("go"):
         time.sleep(0.05)
+    return trial.params["x"]
+
+def heavy(trial):
+    (trial.checkpoint / "weights").write_bytes(bytes(4096))
     return trial.params["x"]
 
 def broken(trial):
@@ -61,7 +67,7 @@ def anywhere(request, tmp_path):
 def study(url, name="s", trials=8, **how):
     space = tt.Space(x=tt.Float(0, 1, default=0.5))
     return tt.Study(
-        name, space, minimize="loss", storage=url, seed=1, strategy="random", budget={"trials": trials}, **how
+        name, space, minimize="loss", storage=url, seed=1, budget={"trials": trials}, **{"strategy": "random", **how}
     )
 
 
@@ -188,6 +194,19 @@ def test_several_studies_share_the_slots(url):
     assert any("study 'c': nothing to do (wrong: missing metric 'loss'" in line for line in said)
     assert c.counts["failed"] in (3, 4)  # one more may have been running
     assert a.verify() == b.verify() == c.verify() == []
+
+
+def test_a_study_over_its_quota_does_not_stop_the_others(url, monkeypatch):
+    monkeypatch.setenv(QUOTA, "10KiB")
+    large = study(url, "large", strategy=PBT(4, 4), fidelity=tt.Fidelity("epochs", 1, 4))
+    large.submit("train.py:heavy")
+    other = study(url, "other")
+    other.submit("train.py:quick")
+    said = serve(url, "train.py")
+    assert other.counts["done"] == 8
+    assert large.counts["running"] == 0
+    assert large.counts["done"] < 8
+    assert any("refused: checkpoints in" in line and f"{QUOTA} is 10 KiB: raise it" in line for line in said)
 
 
 def test_only_the_named_studies_are_served(url):

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import incumbents
-from .errors import SpecError, StorageError
+from .errors import OverQuota, SpecError
 from .ledger import Ledger
 from .lineage import parent_of
 from .records import Trial
@@ -69,7 +69,7 @@ class Checkpoints:
     def collect(self, ledger: Ledger, needed: Callable[[], frozenset[int]] = frozenset) -> None:
         """Remove the directories of trials that have ended, but for those that somebody needs.
 
-        needed: the trials that the strategy may go on from. Raises StorageError where what must stay exceeds the quota.
+        needed: the trials that the strategy may go on from. Raises OverQuota where what must stay exceeds the quota.
         """
         held = self.held()
         now = (ledger.study.position, frozenset(held))
@@ -101,7 +101,7 @@ class Checkpoints:
                 used.pop(path, None)
         total = sum(used.values())
         if total > quota:
-            raise StorageError(
+            raise OverQuota(
                 f"checkpoints in {self.root} need {in_words(total)}, {QUOTA} is {in_words(quota)}: raise it, save less, or "
                 "take a smaller population, and run the same line again"
             )

@@ -9,7 +9,8 @@ TrimtabError
 │   ├── StudyNotFound    no study of that name in the store
 │   ├── StudyMismatch    the name is taken by a study with another spec
 │   └── StorageError     the store cannot be opened, read or written (locked, corrupt, foreign, read-only, full)
-│       └── Damaged      a row is not what this program writes; `verify` reports it
+│       ├── Damaged      a row is not what this program writes; `verify` reports it
+│       └── OverQuota    checkpoints that a study needs have no room
 ├── RunFailed            the study stopped because its trials fail; exit status 1
 ├── Stale                somebody else was faster: read the record again and retry (never shown to a user)
 ├── BudgetSpent          the budget has no room for these proposals
@@ -55,6 +56,10 @@ class StudyMismatch(UserError):
 
 class StorageError(UserError):
     """The store cannot be opened, read or written."""
+
+
+class OverQuota(StorageError):
+    """The checkpoints that a study needs exceed its quota."""
 
 
 class Damaged(StorageError):

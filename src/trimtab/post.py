@@ -9,7 +9,7 @@ from secrets import token_hex
 from .announcements import Announcement, facts
 from .book import Book
 from .capture import environment
-from .errors import InputChanged, ObjectiveError, TrimtabError
+from .errors import InputChanged, ObjectiveError, OverQuota, TrimtabError
 from .executors.local import Local
 from .inputs import POLICIES, Inputs
 from .objective import Program
@@ -69,10 +69,10 @@ class Post:
         if not ended and (time.monotonic() < self._next or wrong):
             return
         before = self.running
-        self._book.collect()
         try:
+            self._book.collect()
             closing = self._serve(free, most)
-        except InputChanged as error:
+        except (InputChanged, OverQuota) as error:
             self.closed, self._next = f"refused: {error}", time.monotonic() + AGAIN
             self.leave()
             return
