@@ -1,6 +1,7 @@
 """kill -9 anything, any time: no finished result is lost, none is counted twice, the same command continues."""
 
 import os
+import runpy
 import signal
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ import textwrap
 from contextlib import closing
 from pathlib import Path
 
+import postgres
 import psutil
 import pytest
 from waiting import until
@@ -173,3 +175,61 @@ def test_ctrl_c_gives_running_trials_back(tmp_path, url, start):
     states = [str(t.state) for t in tt.Study("s", storage=url).trials]
     assert states == ["queued", "queued"]
     assert tt.Study("s", storage=url).verify() == []
+
+
+CERTIFY = """
+    import json, os, random, sys, time
+    import trimtab as tt
+
+    def objective(trial):
+        while trial.purpose == "certify" and trial.replicate >= 2 and not os.path.exists(os.environ["GO"]):
+            time.sleep(0.05)
+        chance = random.Random(f"{trial.seed}/{trial.params}")
+        if trial.purpose != "search" and chance.random() < 0.1:
+            raise RuntimeError("now and then")
+        return (trial.params["x"] - 0.3) ** 2 + chance.gauss(0, 0.1)
+
+    def searched(url):
+        space = tt.Space(x=tt.Float(-1, 1, default=0.9))
+        study = tt.Study("s", space, minimize="loss", seed=3, storage=url, strategy="random")
+        study.run(objective, trials=20, quiet=True)
+        return study
+
+    def certified(study, workers):
+        found = study.evidence(objective, replicates=6, workers=workers, quiet=True).to_json()
+        del found["worth"]  # what the search took
+        return json.dumps(found)
+
+    if __name__ == "__main__":
+        print(certified(searched(sys.argv[1]), 2))
+    """
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_kill_9_in_a_certificate_and_another_that_was_asked_for_at_once_has_the_same_figures(
+    tmp_path, start, store, monkeypatch
+):
+    file, go = tmp_path / "study.py", tmp_path / "go"
+    file.write_text(textwrap.dedent(CERTIFY))
+    monkeypatch.setenv("GO", str(go))
+    script = runpy.run_path(str(file))
+    url = f"sqlite:///{tmp_path}/s.db" if store == "sqlite" else postgres.of(str(tmp_path))
+    study = script["searched"](url)
+
+    def held(attempt):
+        running = [t for t in study.trials if t.purpose == "certify" and t.state == "running"]
+        return [t for t in running if t.replicate == 2 and t.attempt == attempt]
+
+    first = start([sys.executable, str(file), url])
+    until(lambda: len(held(1)) == 2, 100)
+    second = start([sys.executable, str(file), url], stdout=subprocess.PIPE, text=True)
+    psutil.Process(first.pid).children(recursive=True)[0].send_signal(signal.SIGKILL)
+    until(lambda: held(2), 100)
+    first.kill()
+    first.wait()
+    go.touch()
+    said, _ = second.communicate(timeout=100)
+    assert said.strip() == script["certified"](script["searched"]("memory://"), 1)
+    certified = [t for t in study.trials if t.purpose == "certify"]
+    assert len({(t.parent, t.replicate) for t in certified}) == len(certified) == 12
+    assert study.verify() == []
