@@ -200,11 +200,13 @@ class Ledger:
         """Finished search trials: what a budget of trials counts."""
         return sum(self.counts[s] for s in COUNTED)
 
-    def queued(self, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
-        return [t for t in self.open.values() if t.state is State.QUEUED and t.purpose is purpose]
+    def queued(self) -> list[Trial]:
+        """The search trials that wait."""
+        return [t for t in self.open.values() if t.state is State.QUEUED and t.purpose is Purpose.SEARCH]
 
-    def running(self, purpose: Purpose = Purpose.SEARCH) -> list[Trial]:
-        return [t for t in self.open.values() if t.state is State.RUNNING and t.purpose is purpose]
+    def running(self) -> list[Trial]:
+        """The search trials that run."""
+        return [t for t in self.open.values() if t.state is State.RUNNING and t.purpose is Purpose.SEARCH]
 
     def apart(self, purpose: Purpose) -> list[Trial]:
         """All trials of a purpose that strategies are not told of, by number."""

@@ -14,6 +14,7 @@ from ..words import value
 from .style import label
 
 Array = NDArray[np.float64]
+_MARKS = 5  # on a logarithmic axis, at most
 
 
 def params_of(spec: StudySpec, t: Trial) -> Params:
@@ -58,7 +59,7 @@ def axis(spec: StudySpec, name: str) -> dict[str, Any]:
     return {"type": "log", "range": [low - margin, high + margin], "tickvals": marks, "ticktext": texts}
 
 
-def _marks(low: float, high: float, most: int = 5) -> list[float]:
+def _marks(low: float, high: float) -> list[float]:
     """Round numbers between two positive ones, evenly spread on the logarithmic scale: powers of ten, or 1 and 3."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []
@@ -66,7 +67,7 @@ def _marks(low: float, high: float, most: int = 5) -> list[float]:
         found = [float(f"{head}e{k}") for k in powers for head in heads if low <= float(f"{head}e{k}") <= high]
         if len(found) >= 3:
             break
-    return found[:: math.ceil(len(found) / most)] or [low, high]
+    return found[:: math.ceil(len(found) / _MARKS)] or [low, high]
 
 
 def ticks(spec: StudySpec, name: str) -> list[tuple[float, str]]:

@@ -6,8 +6,10 @@ from .. import schema
 from ..database import WRITES, explained
 from ..urls import locate
 
+_PATIENCE = 30.0  # seconds to wait for another program that writes
 
-def upgrade(url: str, *, to: str = "head", timeout: float = 30.0) -> tuple[str | None, str]:
+
+def upgrade(url: str, *, to: str = "head") -> tuple[str | None, str]:
     """Bring the store at `url` to the newest schema (or that of `to`), in one transaction: (version before, version after).
 
     An empty database gets it too (before: None). Raises StorageError for a database that is not ours or newer than we know.
@@ -15,7 +17,7 @@ def upgrade(url: str, *, to: str = "head", timeout: float = 30.0) -> tuple[str |
     from alembic import command
     from alembic.config import Config
 
-    database = locate(url, timeout)
+    database = locate(url, _PATIENCE)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     engine = database.connect()
