@@ -65,6 +65,19 @@ def test_a_wrong_call_spends_no_look(cv, how, error, said):
     assert events(study) == []
 
 
+def test_what_workers_elsewhere_run_has_its_rows_on_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(
+        "from test_holdout import made\ncv, other = made(), made(seed=5)\n", encoding="utf-8"
+    )
+    study = tt.Study("s", SPACE, maximize="hits", budget={"trials": 4}, storage=f"sqlite:///{tmp_path}/s.db")
+    study.submit("model.py:cv")
+    study.add({"n_neighbors": 5}, 0.9)
+    with pytest.raises(SpecError, match="not the rows that the search left alone: seed differ"):
+        study.holdout("model.py:other")
+    assert study.holdout("model.py:cv").tuned_trial == study.best.number
+
+
 def test_an_archived_study_is_not_looked_at():
     study = searched(made())
     study.archive()

@@ -35,7 +35,8 @@ class Announcement:
 
 
 def facts(called: Program, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
-    """The body of a `run` event."""
+    """The body of a `run` event. protocol: how results are measured, where the objective says so of itself."""
+    protocol = getattr(called.call, "protocol", None)
     return {
         "objective": called.text,
         "kind": called.kind,
@@ -43,6 +44,7 @@ def facts(called: Program, resources: Resources, workers: int, environment: dict
         "resources": asdict(resources),
         "workers": workers,
         "environment": environment,
+        **({"protocol": dict(protocol)} if isinstance(protocol, Mapping) else {}),
     }
 
 

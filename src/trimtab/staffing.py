@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -63,8 +63,6 @@ def staff(
     called = program(objective, book.spec)
     slots = executor(called, workers, resources, supervised, kind)
     said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
-    if isinstance(protocol := getattr(called.call, "protocol", None), Mapping):
-        said["protocol"] = dict(protocol)
     with ExitStack() as cleanup:
         cleanup.callback(slots.close)
         book.storage.revise(book.study, Change("run", body=said))
