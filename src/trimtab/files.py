@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 
 @contextmanager
@@ -20,12 +21,15 @@ def whole(path: Path, content: bytes) -> Iterator[None]:
         return
     if path.exists():
         os.close(os.open(path, os.O_WRONLY))  # what may not be written is not replaced either
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh = path.with_name(f"{path.name}.{token_hex(4)}")
     try:
-        with fresh.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with fresh.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:  # who writes to a full disk is not told where
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         yield
         os.replace(fresh, path)
     finally:
