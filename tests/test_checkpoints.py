@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import time
 
 import pytest
 
@@ -52,6 +53,24 @@ def test_a_second_attempt_finds_what_the_first_one_saved(tmp_path):
 
     study.run(fragile, trials=2, quiet=True)
     assert study.counts["done"] == 2
+
+
+def test_who_was_thought_dead_cannot_write_to_the_checkpoint_of_who_took_over(tmp_path):
+    study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db", strategy="random", seed=1)
+    first = study.ask(lease=0.05)
+    state = first.checkpoint / "epoch"
+    state.write_text("3")
+    time.sleep(0.1)
+    second = study.ask()
+    assert (second.number, second.attempt) == (0, 2)
+    assert (second.checkpoint / "epoch").read_text() == "3"
+    (second.checkpoint / "epoch").write_text("9")
+    with pytest.raises(FileNotFoundError):
+        state.write_text("4")
+    (first.checkpoint / "epoch").write_text("5")
+    study.tell(second, 0.5)
+    assert (study.checkpoint(0) / "epoch").read_text() == "9"
+    assert [p.name for p in study.checkpoint(0).parent.iterdir()] == ["0-2"]
 
 
 def test_asked_trials_have_one_until_they_are_told():

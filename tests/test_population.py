@@ -87,6 +87,7 @@ def test_networks_that_ended_with_the_same_values_are_not_repetitions(tmp_path):
     study = population(f"sqlite:///{tmp_path}/t.db", PBT(4, 2, fixed=("rate", "kind")))
     first = [study.ask() for _ in range(4)]
     for trial, loss in zip(first, [1.0, 1.0, 1.0, 2.0], strict=True):
+        assert trial.checkpoint.is_dir()
         study.tell(trial, loss)
     second = [study.ask() for _ in range(4)]
     alike = [t for t in second if sum(t.params == other.params for other in second) > 1]

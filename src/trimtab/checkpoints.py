@@ -1,7 +1,8 @@
 """Directories in which trials save their state: kept as long as somebody needs them, then collected.
 
-A trial has one directory for all its attempts: what a killed attempt has saved is there for the next. A trial that goes on
-from a parent begins with a copy of the parent's. Kept are the directories of open trials and of their parents, of those that
+What a killed attempt at a trial has saved is there for the next one. That moves it to a directory of its own (NUMBER-ATTEMPT),
+so that whoever was thought dead and still runs the attempt before cannot write to it any more. A trial that goes on from a
+parent begins with a copy of the parent's. Kept are the directories of open trials and of their parents, of those that
 the strategy may still go on from (see strategies.Continuing), and of the best TRIMTAB_CHECKPOINTS_KEEP ones (1 unless said;
 keep a few where settings are repeated, since another result of the best one may make the next one the best).
 
@@ -16,13 +17,14 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from . import incumbents
 from .errors import OverQuota, SpecError
 from .ledger import Ledger
 from .lineage import parent_of
+from .objective.evaluation import Folders
 from .records import Trial
 from .units import size
 from .words import size as in_words
@@ -49,13 +51,19 @@ class Checkpoints:
             weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
 
     def path(self, number: int) -> Path:
-        """A trial's directory, whether it exists or not."""
-        return self.root / str(number)
+        """A trial's directory, that of its last attempt that has one; or where its first one would have it."""
+        return _last(self.held()).get(number, self._of(number, 1))
 
-    def folders(self, trial: Trial) -> tuple[str, str | None]:
-        """A trial's directory, and that of the trial that it goes on from, if any."""
+    def _of(self, number: int, attempt: int) -> Path:
+        return self.root / (str(number) if attempt == 1 else f"{number}-{attempt}")
+
+    def folders(self, trial: Trial) -> Folders:
+        """Those of a trial's attempt."""
         parent = parent_of(trial)
-        return str(self.path(trial.number)), None if parent is None else str(self.path(parent))
+        earlier = [str(self._of(trial.number, k)) for k in range(trial.attempt - 1, 0, -1)]
+        return Folders(
+            str(self._of(trial.number, trial.attempt)), None if parent is None else str(self.path(parent)), earlier
+        )
 
     def held(self) -> dict[Path, int]:
         """The directories there are, and whose each is; unfinished copies among them."""
@@ -75,12 +83,12 @@ class Checkpoints:
         now = (ledger.study.position, frozenset(held))
         if not held or now == self._settled:
             return
-        gone = [path for path, n in held.items() if ledger.has_ended(n)]
+        last, gone = _last(held), [path for path, n in held.items() if ledger.has_ended(n)]
         if gone:
             must = needed() | {parent for t in ledger.open.values() if (parent := parent_of(t)) is not None}
             best = _best(ledger, _whole_number(KEEP, 1))
             kept = must | set(best)
-            gone = [path for path in gone if held[path] not in kept or path.name.startswith(".")]
+            gone = [path for path in gone if held[path] not in kept or last.get(held[path]) != path]
             _remove(gone)
             self._within(best[1:], must)
         self._settled = (ledger.study.position, frozenset(self.held()))
@@ -108,6 +116,12 @@ class Checkpoints:
         if total > EARLY * quota and not self._warned:
             _log.warning("checkpoints in %s fill %s of %s=%s", self.root, in_words(total), QUOTA, in_words(quota))
         self._warned = total > EARLY * quota
+
+
+def _last(held: Mapping[Path, int]) -> dict[int, Path]:
+    """The directory of each trial's last attempt among those there are."""
+    whole = [path for path in held if not path.name.startswith(".")]
+    return {held[path]: path for path in sorted(whole, key=lambda path: int(path.name.partition("-")[2] or 1))}
 
 
 def _best(ledger: Ledger, k: int) -> list[int]:

@@ -14,7 +14,7 @@ from .executors import Exit, Job
 from .goals import Metrics
 from .lineage import parent_of
 from .objective import Program
-from .objective.evaluation import payload
+from .objective.evaluation import Folders, payload
 from .outcomes import outcome_of
 from .records import Resources, State, StudySpec, Trial
 from .runner import IDLE
@@ -114,7 +114,7 @@ def rerun(
         while len(ends) < len(trials):
             while waiting and slots.free():
                 t = waiting.pop(0)
-                task = payload(t, spec.metrics, (os.path.join(place, str(t.number)), None))
+                task = payload(t, spec.metrics, Folders(os.path.join(place, str(t.number))))
                 slots.launch(Job((t.study, t.number, t.attempt), task, lambda _: {"stop": False}, resources))
             ended = slots.reap(IDLE)
             ends |= {job.key[1]: how for job, how in ended}

@@ -12,7 +12,7 @@ from .checkpoints import Checkpoints
 from .clock import SYSTEM, Clock
 from .errors import LeaseLost, Stale, TrimtabError
 from .executors import Executor, Exit, Job
-from .objective.evaluation import payload
+from .objective.evaluation import Folders, payload
 from .outcomes import cost_of, outcome_of
 from .records import Change, Cost, Outcome, Reason, Resources, State, StudySpec, Trial
 from .referee import Referee
@@ -61,7 +61,7 @@ class Crew:
     def start(self, trial: Trial) -> None:
         """Launch a claimed trial."""
         self._before()
-        folders = (None, None) if self._checkpoints is None else self._checkpoints.folders(trial)
+        folders = Folders() if self._checkpoints is None else self._checkpoints.folders(trial)
         job = Job(
             key=(trial.study, trial.number, trial.attempt),
             payload=payload(trial, self._spec_of().metrics, folders),

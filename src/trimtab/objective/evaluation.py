@@ -11,12 +11,13 @@ import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError, TrimtabError, nearest
-from .handover import handed_over
+from .handover import handed_over, taken_over
 
 if TYPE_CHECKING:
     from ..records import Trial
@@ -24,10 +25,18 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 Send = Callable[[Message], Mapping[str, Any]]
 Objective = Callable[["ActiveTrial"], object]
-Folders = tuple[str | None, str | None]  # of a trial's checkpoint, and of the one that is handed over to it
 
 ERROR, MEMORY, BAD_RESULT = "error", "memory", "bad result"  # the values of records.Reason that an objective can cause
 LONGEST = 20_000  # characters of an error that are kept
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Of an attempt's checkpoint, of the one that is handed over to it, and of attempts before it, the last one first."""
+
+    own: str | None = None
+    handed: str | None = None
+    earlier: Sequence[str] = ()
 
 
 class TrialFailed(TrimtabError):
@@ -38,7 +47,7 @@ class TrialFailed(TrimtabError):
         self.reason = reason
 
 
-def payload(trial: "Trial", metrics: Iterable[str] = (), folders: Folders = (None, None)) -> dict[str, Any]:
+def payload(trial: "Trial", metrics: Iterable[str] = (), folders: Folders = Folders()) -> dict[str, Any]:
     """What an evaluation needs to know of a trial, the metrics that it must return, and where it may save its state."""
     return {
         "params": dict(trial.params),
@@ -50,8 +59,9 @@ def payload(trial: "Trial", metrics: Iterable[str] = (), folders: Folders = (Non
         "metrics": list(metrics),
         "fidelity": trial.fidelity,
         "parent": trial.parent,
-        "checkpoint": folders[0],
-        "handed": folders[1],
+        "checkpoint": folders.own,
+        "handed": folders.handed,
+        "earlier": list(folders.earlier),
         "member": trial.why.get("member"),
     }
 
@@ -77,6 +87,7 @@ class ActiveTrial:
         self.parent: int | None = task.get("parent")
         self._checkpoint: str | None = task.get("checkpoint")
         self._handed: str | None = task.get("handed")
+        self._earlier = [Path(path) for path in task.get("earlier", ())]
         self._member: int | None = task.get("member")  # of a population
         self.reported: dict[str, float] = {}  # the last value of each metric
         self.rule = ""  # the stopping rule that the objective has been told of
@@ -84,7 +95,7 @@ class ActiveTrial:
         self._reply: Mapping[str, Any] = {}
 
     @staticmethod
-    def of(trial: "Trial", send: Send, folders: Folders = (None, None)) -> "ActiveTrial":
+    def of(trial: "Trial", send: Send, folders: Folders = Folders()) -> "ActiveTrial":
         """The active side of a claimed trial."""
         return ActiveTrial(payload(trial, folders=folders), send)
 
@@ -93,7 +104,7 @@ class ActiveTrial:
 
     @property
     def checkpoint(self) -> Path:
-        """A directory of this trial's own, for all its attempts: what a killed attempt has saved is there for the next.
+        """A directory of this attempt's own, with what the attempt before has saved: a killed training goes on there.
 
         A trial with a parent begins with a copy of the parent's. It is kept while the trial is open, and afterwards as
         long as another trial may go on from it, or if the trial is the study's best. In a simulation there is none.
@@ -103,6 +114,7 @@ class ActiveTrial:
         if self._checkpoint is None:
             raise SpecError("this trial has no directory for checkpoints: it is simulated, or from an older worker")
         own, parent = Path(self._checkpoint), None if self._handed is None else Path(self._handed)
+        taken_over(own, self._earlier)
         if parent is not None and not own.is_dir() and not parent.is_dir():
             self._begin_anew(f"there is no checkpoint of trial {self.parent} in {parent.parent}")
         return handed_over(own, parent)

@@ -7,7 +7,18 @@ a checkpoint: what it leaves is called `.NUMBER-...`, and is collected when the 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+
+
+def taken_over(own: Path, earlier: Iterable[Path]) -> None:
+    """Move what an earlier attempt has saved, the last one first, to the directory `own`, if that is not there yet: who still
+    runs that attempt does not find its directory any more."""
+    for before in () if own.is_dir() else earlier:
+        with suppress(FileNotFoundError):
+            os.rename(before, own)
+            return
 
 
 def handed_over(own: Path, parent: Path | None) -> Path:
