@@ -4,6 +4,7 @@ import functools
 import inspect
 import os
 import pickle
+import threading
 from collections.abc import Iterator, Mapping
 from tokenize import TokenError
 from types import CodeType
@@ -11,6 +12,10 @@ from typing import Any
 
 from ..canonical import dumps
 from ..errors import ObjectiveError
+
+_parsing = threading.Lock()
+"""Python 3.11 parses a file to find a class in it, which fails at times where two threads do so at once ("AST constructor
+recursion depth mismatch")."""
 
 
 def name_of(objective: Any) -> str:
@@ -30,7 +35,8 @@ def text_of(objective: Any) -> str:
         bound += dumps(protocol)
     inner = _innermost(objective)
     try:
-        return inspect.getsource(inner) + bound
+        with _parsing:
+            return inspect.getsource(inner) + bound
     except (OSError, TypeError, SyntaxError, TokenError):  # the last two: the file has changed since, or is no Python
         code = getattr(inner, "__code__", None)
         return (name_of(objective) if code is None else _code_text(code)) + bound
