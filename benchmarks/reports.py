@@ -16,7 +16,7 @@ from figures import write
 
 import trimtab as tt
 from trimtab.records import Outcome, Proposal, Report, State, Trial
-from trimtab.referee import Referee
+from trimtab.running.referee import Referee
 from trimtab.storage import Storage, open_storage
 
 TIMED = 1000

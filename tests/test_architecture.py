@@ -94,35 +94,25 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
 SURFACE = {"__init__", "cli", "demo", "studyfile"}
 """The user's side: may import what is public below, and nothing below may import it."""
 EDGE = {
-    "announcements",
     "answers",
     "arguments",
     "audit",
     "book",
-    "checkpoints",
     "documents",
     "holdout",
-    "inputs",
     "keys",
     "clock",
     "looks",
     "opening",
     "pairs",
-    "peers",
-    "post",
     "proof",
-    "referee",
     "reproduce",
-    "runner",
+    "running",
     "schedule",
     "simulate",
-    "staffing",
     "study",
-    "sharing",
-    "slurm",
     "unheard",
     "warmstart",
-    "worker",
 }
 """Where IO, clocks and processes meet decisions: may import every room, and each other without cycles."""
 

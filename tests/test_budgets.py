@@ -10,7 +10,7 @@ from trimtab.errors import BudgetSpent, Stale
 from trimtab.goals import goals
 from trimtab.planning import Cancel, Close, Fill, Start, Terms, affordable
 from trimtab.records import Budget, Change, Cost, Outcome, Proposal, Resources, State, StudySpec
-from trimtab.runner import decide
+from trimtab.running.runner import decide
 from trimtab.storage import Claim
 from trimtab.storage.memory import Memory
 

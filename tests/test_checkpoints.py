@@ -7,9 +7,9 @@ import time
 import pytest
 
 import trimtab as tt
-from trimtab.checkpoints import KEEP, QUOTA, VARIABLE
 from trimtab.errors import SpecError, StorageError
 from trimtab.objective import ActiveTrial
+from trimtab.running.checkpoints import KEEP, QUOTA, VARIABLE
 from trimtab.stopping.promotion import Promotion
 from trimtab.strategies.pbt import PBT
 from trimtab.strategies.random import Random

@@ -12,8 +12,8 @@ import trimtab as tt
 from trimtab.cli import cli
 from trimtab.errors import SpecError
 from trimtab.outlook import Enough, outlook
-from trimtab.peers import Server
 from trimtab.records import Change
+from trimtab.running.peers import Server
 
 SPACE = tt.Space(x=tt.Float(0, 1), y=tt.Float(0, 1))
 

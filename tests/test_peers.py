@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from waiting import until
 
 import trimtab as tt
-from trimtab import peers
-from trimtab.checkpoints import QUOTA
 from trimtab.cli import cli
 from trimtab.errors import ObjectiveError, SpecError
 from trimtab.objective import Command
-from trimtab.peers import Server
 from trimtab.records import Change
+from trimtab.running import peers
+from trimtab.running.checkpoints import QUOTA
+from trimtab.running.peers import Server
 from trimtab.storage import open_storage
 from trimtab.strategies.pbt import PBT
 

@@ -10,9 +10,9 @@ import trimtab as tt
 from trimtab.errors import SpecError
 from trimtab.ledger import Ledger
 from trimtab.objective import Command
-from trimtab.peers import Server
 from trimtab.planning import Close, Terms, plan, spent
 from trimtab.records import Cost, Resources, State, StudySpec
+from trimtab.running.peers import Server
 from trimtab.storage import open_storage
 from trimtab.studyfile import read
 

@@ -8,8 +8,9 @@ import postgres as pg
 import pytest
 
 import trimtab as tt
-from trimtab import engine, runner, worker
+from trimtab import engine
 from trimtab.executors import inline
+from trimtab.running import runner, worker
 
 SPACE = {"x": tt.Float(0, 1), "k": tt.Int(0, 30), "c": tt.Choice("a", "b")}
 

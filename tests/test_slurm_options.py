@@ -3,9 +3,9 @@
 import pytest
 
 import trimtab as tt
-from trimtab import slurm
 from trimtab.errors import SpecError
 from trimtab.executors.slurm import Slurm
+from trimtab.running import slurm
 from trimtab.studyfile import read
 
 

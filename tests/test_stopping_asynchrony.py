@@ -15,8 +15,8 @@ from trimtab import stopping
 from trimtab.errors import LeaseLost
 from trimtab.goals import Goal
 from trimtab.records import Outcome, Proposal, Reason, State, StudySpec
-from trimtab.referee import Referee
 from trimtab.replay import verdicts
+from trimtab.running.referee import Referee
 
 EPOCHS = tt.Fidelity("epochs", 1, 9)
 LEASE = 10.0

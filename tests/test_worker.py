@@ -12,7 +12,6 @@ from stores import Clock
 from waiting import until
 
 import trimtab as tt
-from trimtab import sharing, worker
 from trimtab.errors import LeaseLost, StorageError
 from trimtab.executors import Exit
 from trimtab.executors.inline import Inline
@@ -21,10 +20,11 @@ from trimtab.goals import goals
 from trimtab.objective import load, program
 from trimtab.outcomes import outcome_of, told
 from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
-from trimtab.sharing import Pace
+from trimtab.running import sharing, worker
+from trimtab.running.sharing import Pace
+from trimtab.running.worker import Crew
 from trimtab.storage.memory import Memory
 from trimtab.verify import findings
-from trimtab.worker import Crew
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
 LIMITED = Resources(time="2s", memory="1MiB", stall="3s", gpus=2, price=7200)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import engine, incumbents
-from .checkpoints import Checkpoints
 from .columns import Results
 from .errors import SpecError, Stale
-from .inputs import Inputs
 from .ledger import Ledger
 from .matrix import suited
 from .records import TOLD, Change, Changes, Proposal, StudySpec, StudyState, Trial
+from .running.checkpoints import Checkpoints
+from .running.inputs import Inputs
 from .storage import Claim, Ending, Settled, Storage
 from .strategies import Continuing, Strategy, learns, strategy
 from .strategies.honours import notices

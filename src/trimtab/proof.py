@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import incumbents, pairs, runner
+from . import incumbents, pairs
 from .book import Book
 from .canonical import alike
 from .errors import SpecError, Stale, whole
@@ -27,6 +27,7 @@ from .goals import Constraint, Goal, Metrics
 from .ledger import Ledger
 from .looks import Seen, others_since
 from .records import OPEN, Change, Purpose, State, Trial
+from .running import runner
 from .space import Params
 from .standing import Standings, believed, standings
 from .words import number, plural

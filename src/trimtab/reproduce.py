@@ -17,8 +17,8 @@ from .objective import Program
 from .objective.evaluation import Folders, payload
 from .outcomes import outcome_of
 from .records import Resources, State, StudySpec, Trial
-from .runner import IDLE
-from .staffing import executor
+from .running.runner import IDLE
+from .running.staffing import executor
 from .words import number, plural
 
 USUAL = 5

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import runner
 from .book import Book
 from .errors import SpecError
 from .executors import Exit, Job
@@ -25,10 +24,11 @@ from .objective import ActiveTrial
 from .objective.evaluation import failure, measured
 from .planning import Terms
 from .records import Resources, StudyState
+from .running import runner
+from .running.worker import Crew
 from .storage.memory import Memory
 from .study import Study
 from .units import seconds
-from .worker import Crew
 
 Training = Callable[[ActiveTrial], Iterator[tuple[float, float, Mapping[str, float]]]]
 """(trial) -> (seconds since the last step, step, metrics), ...; the last metrics are the trial's."""

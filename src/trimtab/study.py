@@ -8,19 +8,20 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, engine, holdout, opening, planning, proof, runner, slurm, staffing
+from . import arguments, engine, holdout, opening, planning, proof
 from .audit import Audited
 from .book import Book
 from .errors import BudgetSpent, Exhausted, SpecError, Stale, whole
 from .evidence import Evidence
 from .fidelity import Fidelity
 from .goals import Metrics
-from .inputs import Inputs, named
 from .ledger import Ledger
 from .objective import ActiveTrial
 from .outcomes import imported, told
 from .records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
-from .referee import Referee
+from .running import runner, slurm, staffing
+from .running.inputs import Inputs, named
+from .running.referee import Referee
 from .space import Params, Space
 from .storage import Claim, Storage, open_storage
 from .strategies import Strategy

@@ -14,13 +14,13 @@ from ray.cluster_utils import Cluster
 from waiting import until
 
 import trimtab as tt
-from trimtab import runner, staffing
 from trimtab.errors import SpecError
 from trimtab.executors import Job
 from trimtab.executors.ray import Ray
 from trimtab.objective import program
 from trimtab.objective.evaluation import payload
 from trimtab.records import Resources
+from trimtab.running import runner, staffing
 from trimtab.strategies.pbt import PBT
 
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (else Ray's workers give way to all else: minutes on a busy machine)

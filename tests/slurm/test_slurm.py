@@ -12,10 +12,10 @@ from cluster import Cluster
 from waiting import until
 
 import trimtab as tt
-from trimtab import slurm
 from trimtab.errors import ObjectiveError, RunFailed, SpecError
 from trimtab.executors.slurm import LOGS, Slurm
 from trimtab.objective import Command
+from trimtab.running import slurm
 from trimtab.strategies.pbt import PBT
 
 TRAIN = """
@@ -107,7 +107,7 @@ def _program(url, *words):
     script = f"""
         import sys
         import trimtab as tt
-        from trimtab import slurm
+        from trimtab.running import slurm
         slurm.COUNT = 0.5
         space = tt.Space(x=tt.Float(0, 1, default=0.5))
         study = tt.Study("s", space, minimize="loss", storage={url!r}, seed=1, strategy="random")

@@ -50,7 +50,7 @@ def worker(
 ) -> None:
     """Serve the store's studies until SIGTERM."""
     from ..outlook import Enough
-    from ..peers import Server
+    from ..running.peers import Server
     from ..storage import open_storage
     from ..units import seconds
 

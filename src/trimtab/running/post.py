@@ -6,18 +6,18 @@ from contextlib import suppress
 from dataclasses import replace
 from secrets import token_hex
 
+from ..book import Book
+from ..capture import environment
+from ..errors import InputChanged, ObjectiveError, OverQuota, TrimtabError
+from ..executors.local import Local
+from ..objective import Program
+from ..outlook import Enough
+from ..planning import Close, Start, Terms
+from ..records import Budget, Change, StudyRecord
+from ..storage import LEASE, Settled, Storage
 from .announcements import Announcement, facts
-from .book import Book
-from .capture import environment
-from .errors import InputChanged, ObjectiveError, OverQuota, TrimtabError
-from .executors.local import Local
 from .inputs import POLICIES, Inputs
-from .objective import Program
-from .outlook import Enough
-from .planning import Close, Start, Terms
-from .records import Budget, Change, StudyRecord
 from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, look, settle, worker
-from .storage import LEASE, Settled, Storage
 from .worker import Crew
 
 LOOK = 1.0  # seconds between two looks for studies, and at one for which there was nothing to do

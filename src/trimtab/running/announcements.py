@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import ObjectiveError
-from .objective import Command, Program, program
-from .records import Event, Resources, StudySpec
+from ..errors import ObjectiveError
+from ..objective import Command, Program, program
+from ..records import Event, Resources, StudySpec
 
 
 @dataclass(frozen=True)

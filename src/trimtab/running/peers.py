@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from ..errors import ObjectiveError
+from ..outlook import Enough
+from ..records import StudyRecord, StudyState
+from ..storage import Storage
 from .announcements import Announcement, allowed, latest, located
-from .errors import ObjectiveError
-from .outlook import Enough
 from .post import AGAIN, LOOK, Post
-from .records import StudyRecord, StudyState
 from .runner import IDLE
-from .storage import Storage
 
 _log = logging.getLogger(__name__)
 

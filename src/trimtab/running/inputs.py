@@ -4,13 +4,13 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .capture import Input, Look, code, different, look
-from .errors import InputChanged, SpecError
-from .records import Change, State, StudyState
-from .storage import Storage
+from ..capture import Input, Look, code, different, look
+from ..errors import InputChanged, SpecError
+from ..records import Change, State, StudyState
+from ..storage import Storage
 
 if TYPE_CHECKING:
-    from .objective import Program
+    from ..objective import Program
 
 POLICIES = ("record", "refuse")
 

@@ -11,9 +11,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from .executors import Job
-from .records import State
-from .storage import Ending
+from ..executors import Job
+from ..records import State
+from ..storage import Ending
 
 SHORT = 0.1  # seconds: where trials are shorter, one is claimed ahead, so that no slot waits for the record
 BRISK = 0.005  # seconds: where trials are shorter, a transaction costs more than one of them, and several share one

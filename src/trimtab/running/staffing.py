@@ -7,18 +7,18 @@ from contextlib import ExitStack, contextmanager
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from ..book import Book
+from ..capture import environment
+from ..errors import SpecError, nearest, whole
+from ..executors import Executor
+from ..records import Change, Resources
+from ..storage import LEASE
 from .announcements import facts, shared
-from .book import Book
-from .capture import environment
-from .errors import SpecError, nearest, whole
-from .executors import Executor
-from .records import Change, Resources
 from .runner import Staff, worker
-from .storage import LEASE
 from .worker import Crew
 
 if TYPE_CHECKING:
-    from .objective import Program
+    from ..objective import Program
 
 
 def executor(called: "Program", workers: int, resources: Resources, supervised: bool, kind: str = "local") -> Executor:
@@ -28,11 +28,11 @@ def executor(called: "Program", workers: int, resources: Resources, supervised: 
     if kind != "local":
         raise SpecError(f"executor={kind!r} is not known{nearest(kind, ['local', 'ray', 'slurm'])}")
     if supervised or workers > 1 or resources.limited:
-        from .executors.local import Local
+        from ..executors.local import Local
 
         return Local(workers, called, resources)
-    from .executors.inline import Inline
-    from .objective import load
+    from ..executors.inline import Inline
+    from ..objective import load
 
     return Inline(load(called))
 
@@ -42,7 +42,7 @@ def _ray(called: "Program", workers: int, resources: Resources) -> Executor:
         import ray  # noqa: F401
     except ImportError as error:
         raise SpecError(f"executor='ray' needs the package ray ({error}): pip install 'trimtab[ray]'") from None
-    from .executors.ray import Ray
+    from ..executors.ray import Ray
 
     return Ray(workers, called, resources)
 
@@ -55,8 +55,8 @@ def staff(
 
     One worker without limits runs in this process, where a debugger works; everything else in supervised processes.
     """
-    from .objective import program
-    from .progress import Progress
+    from ..objective import program
+    from ..progress import Progress
 
     whole("workers", workers)
     priced(book, resources)
@@ -83,7 +83,7 @@ def staff(
 
 def submit(book: Book, objective: Any, resources: Resources) -> None:
     """Announce an objective to workers elsewhere. Raises ObjectiveError when they could not have it."""
-    from .objective import program
+    from ..objective import program
 
     priced(book, resources)
     called = shared(program(objective, book.spec))

@@ -12,21 +12,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ..book import Book
+from ..capture import environment
+from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError, whole
+from ..executors import slurm
+from ..executors.slurm import Slurm, SlurmAway
+from ..ledger import Ledger
+from ..outlook import Enough
+from ..planning import Fill, Terms
+from ..records import Change, Resources
 from .announcements import facts, shared
-from .book import Book
-from .capture import environment
-from .errors import BudgetSpent, RunFailed, SpecError, TrimtabError, whole
-from .executors import slurm
-from .executors.slurm import Slurm, SlurmAway
-from .ledger import Ledger
-from .outlook import Enough
-from .planning import Fill, Terms
-from .records import Change, Resources
 from .runner import check_results, decide, given_up, look
 from .staffing import priced, terminable
 
 if TYPE_CHECKING:
-    from .progress import Progress
+    from ..progress import Progress
 
 LOOK = 0.5  # seconds between two looks at the record
 COUNT = 5.0  # ... at the jobs
@@ -48,8 +48,8 @@ def run(
 ) -> str:  # fmt: skip
     """Run search trials, `workers` at once, in as many jobs as hold them, until the plan closes; returns why it closed (see
     `runner.search`)."""
-    from .objective import program
-    from .progress import Progress
+    from ..objective import program
+    from ..progress import Progress
 
     whole("workers", workers)
     _reachable(book.storage.url)

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from .engine import jury
-from .goals import Metrics
-from .records import Outcome, Purpose, Report, State, StudySpec, Trial
-from .stopping.jury import Jury, Verdict
-from .storage import Storage
+from ..engine import jury
+from ..goals import Metrics
+from ..records import Outcome, Purpose, Report, State, StudySpec, Trial
+from ..stopping.jury import Jury, Verdict
+from ..storage import Storage
 
 Now = Callable[[], float]
 Key = tuple[int, int]  # number and attempt of a trial

@@ -20,14 +20,14 @@ import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from . import incumbents
-from .errors import OverQuota, SpecError
-from .ledger import Ledger
-from .lineage import parent_of
-from .objective.evaluation import Folders
-from .records import Trial
-from .units import size
-from .words import size as in_words
+from .. import incumbents
+from ..errors import OverQuota, SpecError
+from ..ledger import Ledger
+from ..lineage import parent_of
+from ..objective.evaluation import Folders
+from ..records import Trial
+from ..units import size
+from ..words import size as in_words
 
 VARIABLE = "TRIMTAB_CHECKPOINTS"
 KEEP, QUOTA = f"{VARIABLE}_KEEP", f"{VARIABLE}_QUOTA"

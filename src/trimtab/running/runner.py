@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from .book import Batches, Book
-from .clock import SYSTEM, Clock
-from .errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
-from .executors import Executor
-from .ledger import Ledger
-from .outlook import Enough, Outlook, outlook
-from .planning import Action, Cancel, Close, Fill, Start, Terms, plan
-from .records import OPEN, Change, Purpose, Reason, State, StudyState, Trial
-from .storage import INTERRUPTED, LEASE, Claim, Settled
+from ..book import Batches, Book
+from ..clock import SYSTEM, Clock
+from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
+from ..executors import Executor
+from ..ledger import Ledger
+from ..outlook import Enough, Outlook, outlook
+from ..planning import Action, Cancel, Close, Fill, Start, Terms, plan
+from ..records import OPEN, Change, Purpose, Reason, State, StudyState, Trial
+from ..storage import INTERRUPTED, LEASE, Claim, Settled
 from .worker import Crew
 
 IDLE = 0.1  # seconds between two looks at the record while others work

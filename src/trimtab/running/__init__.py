@@ -1,0 +1,13 @@
+"""Trials on their way: the loop that carries out plans, who works for it, and what stands between a process and the record.
+
+runner         the loop: refill the queue, claim, launch, collect
+staffing       executors, a crew and a progress line for a call of run or evidence
+worker         claimed trials, carried to their ends
+sharing        what one process holds so that no slot waits for the record
+referee        the reports of running trials, and the rules that stop them
+peers, post    a worker process among equals, and one study that it serves
+slurm          the same as jobs
+announcements  what a study runs, and whether a worker may run it
+inputs         code and data, looked at before each trial
+checkpoints    directories in which trials save their state
+"""
