@@ -212,7 +212,7 @@ def test_what_cannot_be_explained_is_an_error(study):
             told.surface(*pair)
     with pytest.raises(SpecError, match="does not exist"):
         told.why(99)
-    with pytest.raises(SpecError, match="goals, numbered from 0"):
+    with pytest.raises(SpecError, match="goals: score, numbered from 0"):
         study.explain(1)
     young = tt.Study("young", MIXED, minimize="loss")
     with pytest.raises(SpecError, match="too few"):
