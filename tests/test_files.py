@@ -78,3 +78,11 @@ def test_a_link_is_written_through_and_a_device_stays_one(tmp_path):
     assert os.read(reader, 10) == b"two"
     os.close(reader)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_file_that_is_replaced_stays_as_private_as_it_was(tmp_path):
+    path = tmp_path / "report.html"
+    write(path, b"before")
+    path.chmod(0o600)
+    write(path, b"after")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"after", 0o600)

@@ -2,6 +2,7 @@
 of one, or takes the one before."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ def whole(path: Path, content: bytes) -> Iterator[None]:
     try:
         try:
             with fresh.open("wb") as file:
+                if path.exists():
+                    shutil.copymode(path, fresh)  # who may read it stays as it was
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
