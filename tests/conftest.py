@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 
 import pytest
@@ -30,6 +31,17 @@ def space():
 def url(tmp_path):
     """A fresh SQLite store."""
     return f"sqlite:///{tmp_path}/trimtab.db"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder; modules and import paths of a test go with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
 
 
 def loss(trial):

@@ -1,0 +1,219 @@
+"""Commands as objectives: how they are called, and how what they print is read."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from objectives import SPEC, Listener, run, task, write
+from waiting import until
+
+from trimtab.errors import ObjectiveError
+from trimtab.objective import Command, program, report_metrics
+from trimtab.objective.evaluation import ActiveTrial
+from trimtab.objective.harvest import Harvest
+from trimtab.objective.template import arguments
+
+names = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=8)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def active(**params):
+    return ActiveTrial(task(params=params), Listener())
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("train --lr {lr} --depth {depth} --fast", ["train", "--lr", "0.25", "--fast"]),
+        ("train --lr={lr} --depth={depth}", ["train", "--lr=0.25"]),
+        ("train -d {depth} {lr}", ["train", "0.25"]),
+        ("train {params} --seed {seed}", ["train", "--lr", "0.25", "--batch_size", "8", "--seed", "11"]),
+        ("train 'two words' \"{lr} and {batch_size}\"", ["train", "two words", "0.25 and 8"]),
+        ("train '{{\"n\": {trial}}}'", ["train", '{"n": 4}']),
+        ("train --x {depth} --y {depth}", ["train"]),
+    ],
+)
+def test_words_of_inactive_parameters_are_left_out(template, expected):
+    assert arguments(template, active(lr=0.25, batch_size=8)) == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "pattern"),
+    [
+        ("", "is empty"),
+        ("   ", "is empty"),
+        ("echo 'open", "close the quote"),
+        ("echo {lrr}", "{lrr} is no parameter; did you mean 'lr'"),
+        ("echo x{params}", "makes several words"),
+        ("no-such-program {lr}", "no program 'no-such-program'"),
+        ("./plain.txt", "chmod"),
+    ],
+)
+def test_a_wrong_command_is_told_before_the_first_trial(template, pattern, folder):
+    write(folder / "plain.txt", "echo\n")
+    with pytest.raises(ObjectiveError, match=pattern):
+        program(Command(template), SPEC)
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["epoch 1", "auc: 0.5", "auc: 0.91"], {"auc": 0.91}),
+        (["auc = 0.91, loss=2e-3"], {"auc": 0.91, "loss": 0.002}),
+        (["val auc 0.91."], {"auc": 0.91}),
+        (["AUC: .5"], {"auc": 0.5}),
+        (["{'auc': 0.91}"], {"auc": 0.91}),
+        (["loss: nan"], {"loss": math.nan}),
+        (["loss -inf"], {"loss": -math.inf}),
+        (["train_auc: 0.99", "auc_young: 0.8", "--auc 0.3", "x.auc: 1"], {}),
+        (['{"auc": 0.9, "time": 3, "model": "tree"}', "auc: 0.1"], {"auc": 0.9, "time": 3}),
+        (['{"auc": "high"}'], {"auc": "high"}),
+        (['{"level": "info", "time": 3}', "{broken", "[1, 2]"], {}),
+        (["auc: 0.5%"], {"auc": 0.5}),
+        (["loss: 999.5", "loss: 1,234.5"], {"loss": "1,234.5"}),
+        (["auc = 0,93"], {"auc": "0,93"}),
+        (["auc 45/50, loss 3,"], {"auc": "45/50", "loss": 3.0}),
+        (["auc: 1.2.3"], {}),
+    ],
+)
+def test_metrics_are_found_in_what_a_command_prints(lines, found):
+    harvest = Harvest(("auc", "loss"))
+    for line in lines:
+        assert harvest.line(line + "\n", active()) is False
+    assert str(harvest.metrics()) == str(found)
+
+
+@given(names, finite)
+def test_a_printed_metric_is_read_exactly(name, value):
+    for line in (f"{name}: {value!r}", f"{name}={value!r}", json.dumps({name: value})):
+        harvest = Harvest((name,))
+        harvest.line(line, active())
+        assert harvest.metrics() == {name: value}
+
+
+def test_a_bare_number_will_do_where_one_metric_is_needed():
+    assert run(Command("sh -c 'echo hello; echo 0.75; echo'"))["metrics"] == {"loss": 0.75}
+    assert "missing metric 'loss', 'auc'" in run(Command("echo 0.75"), metrics=("loss", "auc"))["error"]
+
+
+def test_a_command_knows_its_trial_and_its_output_is_passed_on(folder, capfd):
+    write(
+        folder / "script.sh",
+        """
+        echo "$TRIMTAB_PARAMS $TRIMTAB_SEED $TRIMTAB_TRIAL $TRIMTAB_PURPOSE $TRIMTAB_REPLICATE"
+        test -w "$TRIMTAB_RESULT" && echo "loss 1" && echo careful >&2
+        """,
+    )
+    assert run(Command("sh script.sh"), purpose="certify", replicate=2)["metrics"] == {"loss": 1.0}
+    out, err = capfd.readouterr()
+    assert out == '{"lr": 0.25, "batch_size": 8} 11 4 certify 2\nloss 1\n'
+    assert err == "careful\n"
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "said"), [(1234567.0, "1234567"), (1e6, "1000000"), (0.1, "0.1"), (1 / 3, repr(1 / 3))]
+)
+def test_a_command_is_told_its_fidelity_exactly(capfd, fidelity, said):
+    run(Command("""sh -c 'echo "$TRIMTAB_FIDELITY"; echo 1'"""), fidelity=fidelity)
+    assert capfd.readouterr().out.splitlines()[0] == said
+
+
+@pytest.mark.parametrize(
+    ("shell", "reason", "text"),
+    [
+        ("echo loss 1; echo first >&2; echo last >&2; exit 3", "error", "exit code 3: last"),
+        ("kill -9 $$", "error", "signal 9 (SIGKILL)"),
+        ("echo no number", "bad result", "missing metric 'loss' in the output of the command"),
+        ("echo loss: nan", "bad result", "loss=nan"),
+        ("echo {{}}", "bad result", "missing metric"),
+    ],
+)
+def test_a_command_that_fails_is_told(shell, reason, text):
+    message = run(Command(f"sh -c '{shell}'"))
+    assert (message["state"], message["reason"]) == ("failed", reason)
+    assert text in message["error"].splitlines()[0]
+
+
+def test_a_flood_of_output_is_no_harm():
+    assert run(Command(f"sh -c 'head -c 10000000 /dev/zero | tr \"\\\\0\" x; echo; echo loss {0.5}'"))["metrics"] == {
+        "loss": 0.5
+    }
+
+
+def test_what_a_command_leaves_running_does_not_hold_the_trial():
+    message = run(Command("sh -c 'sleep 20 & echo $!; echo loss 1'"))
+    assert message["metrics"] == {"loss": 1.0}
+
+
+def test_a_command_reports_and_is_ended_by_a_rule(folder):
+    write(
+        folder / "report.sh",
+        """
+        for i in $(seq 600); do
+            echo "{\\"step\\": $i, \\"loss\\": $i.5}"
+            sleep 0.05
+        done
+        """,
+    )
+    heard = Listener(stop_at=3)
+    message = run(Command("sh report.sh"), listener=heard)
+    assert message == {"state": "stopped", "metrics": {"loss": 3.5}}
+    assert [m["step"] for m in heard.messages] == [1.0, 2.0, 3.0]
+
+
+def test_metrics_may_come_through_the_result_file(tmp_path):
+    script = tmp_path / "shell.sh"
+    python = f"{sys.executable} -c 'import sys; from trimtab.objective import report_metrics as r; "
+    write(script, f'{python} r(["loss=0.9"], step=1)\'\n{python} r(["loss=0.4", "auc=1"])\'\necho loss 77\n')
+    heard = Listener()
+    assert run(Command(f"sh {script}"), listener=heard)["metrics"] == {"loss": 0.4, "auc": 1.0}
+    assert heard.messages == [{"kind": "report", "step": 1.0, "metrics": {"loss": 0.9}}]
+
+
+@pytest.mark.parametrize("pairs", [[], ["auc"], ["=1"], ["auc=high"]])
+def test_wrong_metrics_are_refused(pairs, tmp_path, monkeypatch):
+    with pytest.raises(ObjectiveError, match="inside the command of a trial"):
+        report_metrics(["auc=1"])
+    monkeypatch.setenv("TRIMTAB_RESULT", str(tmp_path / "result"))
+    with pytest.raises(ObjectiveError, match=r"auc=0\.91"):
+        report_metrics(pairs)
+
+
+def test_an_untouched_argparse_script_is_an_objective(folder):
+    write(
+        folder / "script.py",
+        """
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--lr", type=float)
+        parser.add_argument("--batch_size", type=int)
+        args = parser.parse_args()
+        print(f"val loss: {args.lr * args.batch_size}")
+        """,
+    )
+    assert run(Command("python script.py {params}"))["metrics"] == {"loss": 2.0}
+
+
+def test_commands_die_with_the_process_that_started_them(folder):
+    write(
+        folder / "starter.py",
+        """
+        import sys
+        sys.path[:] = PATH
+        from trimtab.objective.command import run
+        from trimtab.objective.evaluation import ActiveTrial
+        task = dict(params={}, seed=1, number=1, purpose="search", replicate=None, attempt=1, metrics=["loss"])
+        run("sh -c 'echo $$; exec sleep 300'", ActiveTrial(task, lambda message: {}))
+        """.replace("PATH", repr(sys.path)),
+    )
+    environment = {**os.environ, "TMPDIR": str(folder)}  # what a kill leaves there goes with the test
+    run_it = [sys.executable, "starter.py"]
+    with subprocess.Popen(run_it, stdout=subprocess.PIPE, text=True, env=environment) as starter:
+        pid = int(starter.stdout.readline())
+        starter.kill()
+    until(lambda: not os.path.exists(f"/proc/{pid}"))
