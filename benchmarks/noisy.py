@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import trimtab as tt
-from trimtab.incumbents import Candidate
+from trimtab.engine.incumbents import Candidate
 from trimtab.space import Params
 
 

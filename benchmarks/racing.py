@@ -27,10 +27,10 @@ from noisy import Problem, problems, told
 from scipy.stats import norm
 
 import trimtab as tt
+from trimtab.engine.incumbents import Candidate
 from trimtab.evidence.race import ENOUGH, Entrants, Measure, race
 from trimtab.evidence.selection import posterior
 from trimtab.goals import Goal
-from trimtab.incumbents import Candidate
 from trimtab.proof import POOL
 from trimtab.records import StudySpec
 from trimtab.space import Params

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.book import Book
+from trimtab.engine.planning import Cancel, Close, Fill, Start, Terms, affordable
 from trimtab.errors import BudgetSpent, Stale
 from trimtab.goals import goals
-from trimtab.planning import Cancel, Close, Fill, Start, Terms, affordable
 from trimtab.records import Budget, Change, Cost, Outcome, Proposal, Resources, State, StudySpec
 from trimtab.running.runner import decide
 from trimtab.storage import Claim

@@ -5,8 +5,8 @@ import pytest
 
 import trimtab as tt
 from trimtab.engine import problem
+from trimtab.engine.matrix import purse, rows
 from trimtab.goals import Goal
-from trimtab.matrix import purse, rows
 from trimtab.records import Budget, Cost, Purpose, State, StudySpec, Trial
 from trimtab.strategies import Problem, Rows, strategy
 from trimtab.strategies.surrogate import logged

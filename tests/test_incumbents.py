@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trials import ended, spec
 
-from trimtab import incumbents
+from trimtab.engine import incumbents
 from trimtab.goals import Constraint, Goal, constraint
 from trimtab.records import State
 

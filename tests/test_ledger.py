@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from stores import Clock
 
 import trimtab as tt
-from trimtab import incumbents, ledger, matrix
 from trimtab.book import Book, Shelf
-from trimtab.ledger import Ledger
+from trimtab.engine import incumbents, ledger, matrix
+from trimtab.engine.ledger import Ledger
 from trimtab.records import Change, Outcome, Proposal, Purpose, Reason, State
 from trimtab.storage.memory import Memory
 from trimtab.storage.sql import Sql

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trials import NOW, ended, ledger, queued, running, spec, study
 
-from trimtab.ledger import Ledger
+from trimtab.engine.ledger import Ledger
 from trimtab.records import Changes, Purpose, State
 
 INTERVALS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)).map(lambda p: (p[0], p[0] + p[1])), max_size=8)

@@ -3,8 +3,8 @@
 import pytest
 from trials import NOW, ended, ledger, queued, running, spec
 
-from trimtab import planning
-from trimtab.planning import Cancel, Close, Fill, Start, Terms, plan
+from trimtab.engine import planning
+from trimtab.engine.planning import Cancel, Close, Fill, Start, Terms, plan
 from trimtab.records import Budget, Cost, State, StudyState
 
 FAILED = [ended(i, State.FAILED) for i in range(3)]

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trimtab as tt
+from trimtab.engine.ledger import Ledger
+from trimtab.engine.planning import Close, Terms, plan, spent
 from trimtab.errors import SpecError
-from trimtab.ledger import Ledger
 from trimtab.objective import Command
-from trimtab.planning import Close, Terms, plan, spent
 from trimtab.records import Cost, Resources, State, StudySpec
 from trimtab.running.peers import Server
 from trimtab.storage import open_storage

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
+from trimtab.engine.ledger import Ledger
 from trimtab.goals import Goal, constraint
-from trimtab.ledger import Ledger
 from trimtab.progress import EVERY, Progress, line
 from trimtab.records import (
     Budget,

@@ -18,9 +18,9 @@ from stores import STORES, Clock, verify
 
 import trimtab as tt
 from trimtab.book import Book
+from trimtab.engine.matrix import suited
 from trimtab.errors import LeaseLost, SpecError
 from trimtab.goals import Goal
-from trimtab.matrix import suited
 from trimtab.records import Outcome, Reason, State, StudySpec
 from trimtab.replay import replay
 from trimtab.simulate import Simulation

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab import incumbents, words
+from trimtab import words
 from trimtab.dossier import evidence
 from trimtab.dossier.snapshot import Snapshot
+from trimtab.engine import incumbents
 from trimtab.errors import SpecError, UserError
 from trimtab.evidence import certify
 from trimtab.explanation import Explanation

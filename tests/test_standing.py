@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import trimtab as tt
+from trimtab.engine.incumbents import Candidate
 from trimtab.evidence.worth import equal_trials, over_random
 from trimtab.goals import Goal
-from trimtab.incumbents import Candidate
 from trimtab.records import Purpose, State, StudySpec, Trial
 from trimtab.standing import believed, standings
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, wilcoxon
 
 import trimtab as tt
-from trimtab import matrix, stopping
+from trimtab import stopping
+from trimtab.engine import matrix
 from trimtab.errors import SpecError
 from trimtab.goals import Goal, constraint
 from trimtab.records import StudySpec

@@ -1,8 +1,8 @@
 """Specs, trials in each state, and ledgers of them, for tests of what is decided from those."""
 
 import trimtab as tt
+from trimtab.engine.ledger import Ledger
 from trimtab.goals import Goal
-from trimtab.ledger import Ledger
 from trimtab.records import Changes, Cost, Purpose, State, StudyRecord, StudySpec, StudyState, Trial
 
 NOW = 1000.0

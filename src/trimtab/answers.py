@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import incumbents, planning, proof
+from . import proof
 from .book import Book
+from .engine import incumbents, planning
 from .errors import SpecError
 from .evidence import Evidence
 from .records import State, StudyRecord, StudySpec, Trial

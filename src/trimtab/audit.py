@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import incumbents, keys, seals
+from . import keys, seals
 from .answers import Answers
 from .capture import environment, numerics
+from .engine import incumbents
 from .errors import Damaged, SpecError, StorageError
 from .files import whole
 from .records import Change, Resources, StudyState

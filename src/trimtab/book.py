@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from . import engine, incumbents
+from . import engine
 from .columns import Results
+from .engine import incumbents
+from .engine.ledger import Ledger
+from .engine.matrix import suited
 from .errors import SpecError, Stale
-from .ledger import Ledger
-from .matrix import suited
 from .records import TOLD, Change, Changes, Proposal, StudySpec, StudyState, Trial
 from .running.checkpoints import Checkpoints
 from .running.inputs import Inputs

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from . import incumbents, matrix
+from .engine import incumbents, matrix
+from .engine.ledger import Ledger
 from .errors import SpecError, nearest
 from .evidence import ablation, calibration, effects, sensitivity
 from .evidence import interactions as together
 from .evidence.belief import Belief
 from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
-from .ledger import Ledger
 from .records import Changes, StudyRecord, Trial
 from .space import Params
 from .standing import believed, standings

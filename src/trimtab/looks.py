@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from . import pairs
 from .book import Book
 from .canonical import alike, dumps
+from .engine.ledger import BASELINE
 from .evidence import Evidence
-from .ledger import BASELINE
 from .records import OPEN, Purpose, Trial, completed
 
 

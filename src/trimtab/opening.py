@@ -8,9 +8,9 @@ from typing import Any
 from . import engine
 from . import stopping as rules
 from .canonical import dumps
+from .engine.matrix import suited
 from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from .goals import goals
-from .matrix import suited
 from .records import Change, StudyRecord, StudySpec, StudyState, completed
 from .space import Params, Space
 from .storage import Storage

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from .engine.incumbents import Candidate, baseline_metrics, candidates
+from .engine.ledger import baseline_trial
 from .errors import SpecError, whole
 from .evidence.belief import Belief
-from .incumbents import Candidate, baseline_metrics, candidates
-from .ledger import baseline_trial
 from .records import StudySpec, Trial
 from .standing import believed
 from .strategies.variation import perturbed

@@ -6,9 +6,9 @@ from typing import Any
 from . import engine
 from .book import Book
 from .canonical import alike
+from .engine.ledger import Ledger
 from .errors import SpecError, nearest
 from .goals import Goal, Metrics
-from .ledger import Ledger
 from .records import Proposal, Purpose, State, StudySpec, Trial
 from .space import Params
 

@@ -8,8 +8,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from .incumbents import Candidate, baseline_metrics, best, candidates
-from .ledger import Ledger
+from .engine.incumbents import Candidate, baseline_metrics, best, candidates
+from .engine.ledger import Ledger
 from .records import OPEN, Purpose, State, StudySpec
 from .words import duration, number, plural
 

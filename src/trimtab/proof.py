@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import incumbents, pairs
+from . import pairs
 from .book import Book
 from .canonical import alike
+from .engine import incumbents
+from .engine.ledger import Ledger
 from .errors import SpecError, Stale, whole
 from .evidence import Evidence, Finalist, Worth, certify
 from .evidence.race import ENOUGH, Entrants, race
 from .evidence.worth import equal_trials, over_random
 from .goals import Constraint, Goal, Metrics
-from .ledger import Ledger
 from .looks import Seen, others_since
 from .records import OPEN, Change, Purpose, State, Trial
 from .running import runner

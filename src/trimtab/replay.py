@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import engine, incumbents
+from . import engine
 from .canonical import alike
+from .engine import incumbents
+from .engine.ledger import baseline_trial
 from .errors import SpaceError, UserError
-from .ledger import baseline_trial
 from .outlook import derived
 from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
 from .stopping.jury import Verdict, rehear

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from .engine.lineage import parent_of
 from .errors import SpecError
 from .executors import Exit, Job
 from .goals import Metrics
-from .lineage import parent_of
 from .objective import Program
 from .objective.evaluation import Folders, payload
 from .outcomes import outcome_of

@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 
 from .engine import trial_seed
+from .engine.lineage import ancestry
 from .errors import ObjectiveError, SpecError
 from .goals import Metrics
-from .lineage import ancestry
 from .objective import ActiveTrial, paths
 from .objective.evaluation import evaluate
 from .records import State, StudySpec, Trial

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from .book import Book
+from .engine.ledger import Ledger
+from .engine.planning import Terms
 from .errors import SpecError
 from .executors import Exit, Job
-from .ledger import Ledger
 from .objective import ActiveTrial
 from .objective.evaluation import failure, measured
-from .planning import Terms
 from .records import Resources, StudyState
 from .running import runner
 from .running.worker import Crew

@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from .engine.incumbents import Candidate
 from .evidence.belief import Array, Belief
-from .incumbents import Candidate
 from .records import StudySpec
 from .words import number, plural
 

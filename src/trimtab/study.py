@@ -8,14 +8,15 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, engine, holdout, opening, planning, proof
+from . import arguments, engine, holdout, opening, proof
 from .audit import Audited
 from .book import Book
+from .engine import planning
+from .engine.ledger import Ledger
 from .errors import BudgetSpent, Exhausted, SpecError, Stale, whole
 from .evidence import Evidence
 from .fidelity import Fidelity
 from .goals import Metrics
-from .ledger import Ledger
 from .objective import ActiveTrial
 from .outcomes import imported, told
 from .records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial

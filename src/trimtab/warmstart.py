@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from .engine.incumbents import complete
 from .errors import SpecError, nearest
-from .incumbents import complete
 from .records import TOLD, State, StudyRecord, StudySpec, Trial
 from .sources import Source
 from .space import Params

@@ -11,9 +11,9 @@ from importlib.resources import files
 from itertools import combinations
 from typing import Any
 
+from ..engine.lineage import parent_of
 from ..errors import UserError
 from ..evidence import Evidence
-from ..lineage import parent_of
 from ..records import Event, Purpose, Report, State, StudyRecord, Trial
 from ..words import moment, plural
 from . import explained, figures, influence, lineage, sections

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..engine.incumbents import Candidate, baseline_metrics, candidates, feasible, pareto
+from ..engine.ledger import baseline_trial
 from ..goals import Metrics
-from ..incumbents import Candidate, baseline_metrics, candidates, feasible, pareto
-from ..ledger import baseline_trial
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial, completed
 from ..space import Params
 from ..standing import Standings, standings

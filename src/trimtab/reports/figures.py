@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.matrix import rows
 from ..errors import SpecError, nearest
 from ..evidence import Evidence
 from ..evidence import importance as shares
-from ..matrix import rows
 from ..records import TOLD, State, StudyRecord, Trial
 from ..words import duration, number, percent, plural
 from .axes import axis, encoded, params_of, positions, ticks

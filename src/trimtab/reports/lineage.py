@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..canonical import alike
-from ..lineage import ancestry, parent_of
+from ..engine.lineage import ancestry, parent_of
 from ..records import Purpose, State, StudyRecord, Trial
 from ..space import Choice
 from .axes import axis, params_of

@@ -20,10 +20,10 @@ import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .. import incumbents
+from ..engine import incumbents
+from ..engine.ledger import Ledger
+from ..engine.lineage import parent_of
 from ..errors import OverQuota, SpecError
-from ..ledger import Ledger
-from ..lineage import parent_of
 from ..objective.evaluation import Folders
 from ..records import Trial
 from ..units import size

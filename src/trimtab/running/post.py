@@ -8,11 +8,11 @@ from secrets import token_hex
 
 from ..book import Book
 from ..capture import environment
+from ..engine.planning import Close, Start, Terms
 from ..errors import InputChanged, ObjectiveError, OverQuota, TrimtabError
 from ..executors.local import Local
 from ..objective import Program
 from ..outlook import Enough
-from ..planning import Close, Start, Terms
 from ..records import Budget, Change, StudyRecord
 from ..storage import LEASE, Settled, Storage
 from .announcements import Announcement, facts

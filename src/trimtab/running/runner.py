@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 from ..book import Batches, Book
 from ..clock import SYSTEM, Clock
+from ..engine.ledger import Ledger
+from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
 from ..executors import Executor
-from ..ledger import Ledger
 from ..outlook import Enough, Outlook, outlook
-from ..planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from ..records import OPEN, Change, Purpose, Reason, State, StudyState, Trial
 from ..storage import INTERRUPTED, LEASE, Claim, Settled
 from .worker import Crew

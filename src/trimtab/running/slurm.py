@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..book import Book
 from ..capture import environment
+from ..engine.ledger import Ledger
+from ..engine.planning import Fill, Terms
 from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError, whole
 from ..executors import slurm
 from ..executors.slurm import Slurm, SlurmAway
-from ..ledger import Ledger
 from ..outlook import Enough
-from ..planning import Fill, Terms
 from ..records import Change, Resources
 from .announcements import facts, shared
 from .runner import check_results, decide, given_up, look

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from .errors import SpecError
-from .records import Purpose, Trial
+from ..errors import SpecError
+from ..records import Purpose, Trial
 
 
 def parent_of(trial: Trial) -> int | None:

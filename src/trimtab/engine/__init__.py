@@ -1,7 +1,12 @@
 """What comes next in a study, from its record to proposals. Pure: no clock, no IO, no unseeded randomness.
 
-A study is a fold over its record. A `Ledger` (see `ledger`) knows counts, spending and what strategies are told; `fold`
-feeds those rows to the strategy; `suggest` asks it for the next ones. What a runner is to do is `planning`'s to say.
+A study is a fold over its record. `fold` feeds the rows of a ledger to the strategy; `suggest` asks it for the next ones.
+
+    ledger      the record, folded: counts, spending, and what strategies are told
+    matrix      trials as arrays
+    incumbents  settings with results, the best of them, the front of several goals
+    planning    what a runner is to do next
+    lineage     who goes on from whom
 
 Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 """
@@ -18,17 +23,17 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from .canonical import dumps, plain
-from .errors import SpecError
-from .goals import Metrics
+from ..canonical import dumps, plain
+from ..errors import SpecError
+from ..goals import Metrics
+from ..records import Proposal, StudySpec, Trial
+from ..stopping import rule
+from ..stopping.halving import Hyperband
+from ..stopping.jury import Jury
+from ..strategies import Array, Continuing, Judge, Problem, Rows, Source, Strategy
+from ..strategies import Proposal as Point
 from .ledger import BASELINE, baseline_trial
 from .matrix import purse, rows, suited
-from .records import Proposal, StudySpec, Trial
-from .stopping import rule
-from .stopping.halving import Hyperband
-from .stopping.jury import Jury
-from .strategies import Array, Continuing, Judge, Problem, Rows, Source, Strategy
-from .strategies import Proposal as Point
 
 
 def trial_seed(study_seed: int, stream: str, number: int) -> int:

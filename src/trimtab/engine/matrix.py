@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from .columns import Results
-from .goals import Metrics
+from ..columns import Results
+from ..goals import Metrics
+from ..records import StudySpec, Trial, completed
+from ..stopping import promotion, rule
+from ..strategies import LINEAGE, Array, Continuing, Rows, Strategy
+from ..strategies.promotion import Halving, Promoting
+from ..strategies.rungs import Levelled
+from ..strategies.thawing import Thawing
 from .ledger import Told
-from .records import StudySpec, Trial, completed
-from .stopping import promotion, rule
-from .strategies import LINEAGE, Array, Continuing, Rows, Strategy
-from .strategies.promotion import Halving, Promoting
-from .strategies.rungs import Levelled
-from .strategies.thawing import Thawing
 
 
 def suited(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .canonical import dumps
-from .copied import copied
-from .goals import Metrics
+from ..canonical import dumps
+from ..copied import copied
+from ..goals import Metrics
+from ..numerics.pareto import nondominated
+from ..records import State, StudySpec, Trial, completed
+from ..space import Params
 from .ledger import Ledger, Told
 from .matrix import results
-from .numerics.pareto import nondominated
-from .records import State, StudySpec, Trial, completed
-from .space import Params
 
 
 def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ..records import Cost, StudyState
+from ..words import number
 from .ledger import Ledger
-from .records import Cost, StudyState
-from .words import number
 
 Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
 
