@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, engine, holdout, opening, proof
+from . import arguments, engine, opening, proof
 from .audit import Audited
 from .book import Book
 from .engine import planning
@@ -19,6 +19,7 @@ from .fidelity import Fidelity
 from .goals import Metrics
 from .objective import ActiveTrial
 from .outcomes import imported, told
+from .proof import holdout
 from .records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
 from .running import runner, slurm, staffing
 from .running.inputs import Inputs, named

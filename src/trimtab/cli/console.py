@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import words
-from ..holdout import looks
+from ..proof.holdout import looks
 from ..records import COUNTED, State, Trial
 
 if TYPE_CHECKING:

@@ -3,7 +3,11 @@
 Two stages. *Select*: where noise hides which setting is best, or whether it keeps the limits, the few likely ones race on
 fresh seeds, the same for each (`select` trials). *Certify*: the one chosen runs against the baseline on seeds that no
 selection has seen (`certify` trials). What was fixed beforehand is recorded with the runs; looking again, or at another
-setting, is corrected for.
+setting, is corrected for. The statistics are those of `evidence`.
+
+    pairs    the runs: settings on equal seeds
+    looks    what the record has already shown of a question
+    holdout  tuned against baseline on rows that were kept apart
 """
 
 import math
@@ -16,22 +20,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..book import Book
+from ..canonical import alike
+from ..engine import incumbents
+from ..engine.ledger import Ledger
+from ..errors import SpecError, Stale, whole
+from ..evidence import Evidence, Finalist, Worth, certify
+from ..evidence.race import ENOUGH, Entrants, race
+from ..evidence.worth import equal_trials, over_random
+from ..goals import Constraint, Goal, Metrics
+from ..records import OPEN, Change, Purpose, State, Trial
+from ..running import runner
+from ..space import Params
+from ..standing import Standings, believed, standings
+from ..words import number, plural
 from . import pairs
-from .book import Book
-from .canonical import alike
-from .engine import incumbents
-from .engine.ledger import Ledger
-from .errors import SpecError, Stale, whole
-from .evidence import Evidence, Finalist, Worth, certify
-from .evidence.race import ENOUGH, Entrants, race
-from .evidence.worth import equal_trials, over_random
-from .goals import Constraint, Goal, Metrics
 from .looks import Seen, others_since
-from .records import OPEN, Change, Purpose, State, Trial
-from .running import runner
-from .space import Params
-from .standing import Standings, believed, standings
-from .words import number, plural
 
 POOL = 50  # settings that may enter a race when others break a limit
 STEP = 5  # pairs between two looks of a sequential certificate

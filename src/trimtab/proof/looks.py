@@ -7,12 +7,12 @@ grow, or until a stop that luck chose, has looked more than once; the record kno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..book import Book
+from ..canonical import alike, dumps
+from ..engine.ledger import BASELINE
+from ..evidence import Evidence
+from ..records import OPEN, Purpose, Trial, completed
 from . import pairs
-from .book import Book
-from .canonical import alike, dumps
-from .engine.ledger import BASELINE
-from .evidence import Evidence
-from .records import OPEN, Purpose, Trial, completed
 
 
 @dataclass(frozen=True)

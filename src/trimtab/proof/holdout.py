@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from . import pairs, proof
-from .book import Book
-from .engine import trial_seed
-from .errors import ObjectiveError, SpecError, UserError
-from .evidence import Evidence, checked, held_out
-from .objective import program
-from .records import Change, Event, StudyState
-from .storage import Storage
+from .. import proof
+from ..book import Book
+from ..engine import trial_seed
+from ..errors import ObjectiveError, SpecError, UserError
+from ..evidence import Evidence, checked, held_out
+from ..objective import program
+from ..records import Change, Event, StudyState
+from ..storage import Storage
+from . import pairs
 
 
 def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equivalence: float) -> Evidence:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import engine
-from .book import Book
-from .canonical import alike
-from .engine.ledger import Ledger
-from .errors import SpecError, nearest
-from .goals import Goal, Metrics
-from .records import Proposal, Purpose, State, StudySpec, Trial
-from .space import Params
+from .. import engine
+from ..book import Book
+from ..canonical import alike
+from ..engine.ledger import Ledger
+from ..errors import SpecError, nearest
+from ..goals import Goal, Metrics
+from ..records import Proposal, Purpose, State, StudySpec, Trial
+from ..space import Params
 
 Sides = Sequence[tuple[int, Params]]
 """Settings that run on the same seeds, each with the number of the trial that it comes from (the baseline's: 0)."""
