@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import postgres
 
+from trimtab.chain.verify import findings
 from trimtab.goals import Goal
 from trimtab.records import Cost, Outcome, Proposal, State, StudySpec
 from trimtab.space import Choice, Float, Space
 from trimtab.storage.memory import Memory
 from trimtab.storage.sql import Sql
-from trimtab.verify import findings
 
 STORES: dict[str, Callable] = {
     "memory": lambda folder, clock: Memory(clock=clock),

@@ -30,8 +30,6 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "records": ("copied", "sources", "space", "errors", "goals", "fidelity", "units", "canonical", "usage"),
     "columns": ("records", "space", "goals"),
     "chain": ("records", "canonical"),
-    "seals": ("records", "canonical"),
-    "verify": ("records", "chain"),
     "strategies": ("space", "numerics", "errors"),
     "testing": ("strategies", "space", "errors"),
     "evidence": ("canonical", "errors", "records", "space", "goals", "numerics", "strategies", "words"),
@@ -68,7 +66,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
         "words",
         "engine",
     ),
-    "dossier": ("records", "evidence", "reports", "seals", "space", "verify", "errors", "words", "canonical"),
+    "dossier": ("records", "evidence", "reports", "chain", "space", "errors", "words", "canonical"),
     "progress": ("records", "words", "engine"),
     "objective": ("records", "errors", "space", "goals", "canonical"),
     "outcomes": ("objective", "executors", "records", "errors", "words"),
@@ -192,8 +190,6 @@ PURE = [
     "evidence",
     "standing",
     "explanation",
-    "verify",
-    "seals",
     "chain",
 ]
 

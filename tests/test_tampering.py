@@ -12,8 +12,8 @@ import postgres
 import pytest
 
 import trimtab as tt
-from trimtab import keys, seals
-from trimtab.chain import link
+from trimtab import keys
+from trimtab.chain import link, seals
 from trimtab.errors import SpecError, UserError
 from trimtab.storage import rows
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import trimtab as tt
-from trimtab import keys, seals
+from trimtab import keys
+from trimtab.chain import seals
 from trimtab.errors import UserError
 
 CONFIG = """

@@ -12,6 +12,7 @@ from stores import Clock
 from waiting import until
 
 import trimtab as tt
+from trimtab.chain.verify import findings
 from trimtab.errors import LeaseLost, StorageError
 from trimtab.executors import Exit
 from trimtab.executors.inline import Inline
@@ -24,7 +25,6 @@ from trimtab.running import sharing, worker
 from trimtab.running.sharing import Pace
 from trimtab.running.worker import Crew
 from trimtab.storage.memory import Memory
-from trimtab.verify import findings
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
 LIMITED = Resources(time="2s", memory="1MiB", stall="3s", gpus=2, price=7200)

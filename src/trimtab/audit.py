@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import keys, seals
+from . import keys
 from .answers import Answers
 from .capture import environment, numerics
+from .chain import seals
+from .chain.verify import findings
 from .engine import incumbents
 from .errors import Damaged, SpecError, StorageError
 from .files import whole
@@ -18,7 +20,6 @@ from .replay import Replay, enoughs, replay, verdicts
 from .reproduce import Reproduction
 from .storage.revisions import user
 from .usage import amounts
-from .verify import findings
 
 
 class Audited(Answers):

@@ -15,10 +15,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from .chain.seals import message
 from .errors import UserError
 from .files import of_user
 from .records import StudyRecord
-from .seals import message
 from .storage import witness
 
 PATIENCE = 30.0  # seconds for an answer of a time-stamp authority

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..chain.seals import stamped
 from ..reports import sections
-from ..seals import stamped
 from ..words import duration, moment, plural, size
 from .facts import Fact, Item, Missing, Part, Table
 from .snapshot import Snapshot

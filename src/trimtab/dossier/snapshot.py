@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ..chain.verify import spent, state_after
 from ..errors import SpecError
 from ..evidence import Evidence
 from ..records import Cost, Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
 from ..reports.facts import Facts
-from ..verify import spent, state_after
 from ..words import plural
 
 

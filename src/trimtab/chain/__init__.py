@@ -4,13 +4,16 @@ An event's hash is SHA-256 over the previous event's hash and its own canonical 
 study's uid. An `enqueue` event holds a digest of each new trial as proposed; the event that ends a trial holds a digest
 of the row as it ended, of its reports, and commitments to its private texts. So a change of one byte in an event or in
 a row no longer fits, and `verify.findings` names the place.
+
+    verify  does a record fit its chain?
+    seals   signed checkpoints of a chain
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .canonical import commitment, digest, dumps
-from .records import Event, Json, Report, Trial
+from ..canonical import commitment, digest, dumps
+from ..records import Event, Json, Report, Trial
 
 _PROPOSED = "number purpose params seed strategy version why seen at batch parent replicate priority created".split()
 _ENDED = "number state metrics reason attempt started ended".split()

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .chain import ENDS, commitments, ended, link, proposed, same, stands_for
-from .records import OPEN, Cost, Event, Purpose, Report, State, StudyRecord, Trial
+from ..records import OPEN, Cost, Event, Purpose, Report, State, StudyRecord, Trial
+from . import ENDS, commitments, ended, link, proposed, same, stands_for
 
 
 def findings(

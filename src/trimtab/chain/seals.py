@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .canonical import dumps
-from .records import Event
+from ..canonical import dumps
+from ..records import Event
 
 
 def message(uid: str, position: int, head: str) -> bytes:
