@@ -6,7 +6,6 @@ import pytest
 
 from trimtab.engine.ledger import Ledger
 from trimtab.goals import Goal, constraint
-from trimtab.progress import EVERY, Progress, line
 from trimtab.records import (
     Budget,
     Changes,
@@ -19,6 +18,7 @@ from trimtab.records import (
     StudyState,
     Trial,
 )  # fmt: skip
+from trimtab.running.progress import EVERY, Progress, line
 from trimtab.space import Float, Space
 
 SPACE = Space(x=Float(0, 1, default=0.5))

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from ..book import Batches, Book
-from ..clock import SYSTEM, Clock
 from ..engine.ledger import Ledger
 from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
@@ -21,6 +20,7 @@ from ..executors import Executor
 from ..outlook import Enough, Outlook, outlook
 from ..records import OPEN, Change, Purpose, Reason, State, StudyState, Trial
 from ..storage import INTERRUPTED, LEASE, Claim, Settled
+from .clock import SYSTEM, Clock
 from .worker import Crew
 
 IDLE = 0.1  # seconds between two looks at the record while others work

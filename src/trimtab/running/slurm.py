@@ -26,7 +26,7 @@ from .runner import check_results, decide, given_up, look
 from .staffing import priced, terminable
 
 if TYPE_CHECKING:
-    from ..progress import Progress
+    from .progress import Progress
 
 LOOK = 0.5  # seconds between two looks at the record
 COUNT = 5.0  # ... at the jobs
@@ -49,7 +49,7 @@ def run(
     """Run search trials, `workers` at once, in as many jobs as hold them, until the plan closes; returns why it closed (see
     `runner.search`)."""
     from ..objective import program
-    from ..progress import Progress
+    from .progress import Progress
 
     whole("workers", workers)
     _reachable(book.storage.url)

@@ -56,7 +56,7 @@ def staff(
     One worker without limits runs in this process, where a debugger works; everything else in supervised processes.
     """
     from ..objective import program
-    from ..progress import Progress
+    from .progress import Progress
 
     whole("workers", workers)
     priced(book, resources)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..clock import SYSTEM, Clock
 from ..errors import LeaseLost, Stale, TrimtabError
 from ..executors import Executor, Exit, Job
 from ..objective.evaluation import Folders, payload
@@ -16,6 +15,7 @@ from ..outcomes import cost_of, outcome_of
 from ..records import Change, Cost, Outcome, Reason, Resources, State, StudySpec, Trial
 from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending, Storage
 from .checkpoints import Checkpoints
+from .clock import SYSTEM, Clock
 from .referee import Referee
 from .sharing import HELD, Held, Pace
 

@@ -3,22 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import proof
-from .book import Book
-from .engine import incumbents, planning
-from .errors import SpecError
-from .evidence import Evidence
-from .records import State, StudyRecord, StudySpec, Trial
-from .standing import Standings
-from .storage import Storage
-from .strategies import Strategy
+from .. import proof
+from ..book import Book
+from ..engine import incumbents, planning
+from ..errors import SpecError
+from ..evidence import Evidence
+from ..records import State, StudyRecord, StudySpec, Trial
+from ..standing import Standings
+from ..storage import Storage
+from ..strategies import Strategy
 from .unheard import unheard
 
 if TYPE_CHECKING:
-    from .explanation import Explanation
-    from .outlook import Enough, Outlook
-    from .reports.plots import Plots
-    from .schedule import Schedule
+    from ..explanation import Explanation
+    from ..outlook import Enough, Outlook
+    from ..reports.plots import Plots
+    from ..schedule import Schedule
 
 
 class Answers:
@@ -85,14 +85,14 @@ class Answers:
 
     def frame(self) -> Any:
         """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
-        from .reports.tables import frame
+        from ..reports.tables import frame
 
         return frame(self.trials)
 
     @property
     def plot(self) -> "Plots":
         """Figures (Plotly) of the trials, of what explains them, and of populations: see `Plots`."""
-        from .reports.plots import Plots
+        from ..reports.plots import Plots
 
         return Plots(lambda: (self.record, self.trials))
 
@@ -150,7 +150,7 @@ class Answers:
 
         goal: its metric, or its place among the goals. Raises SpecError for what is none.
         """
-        from .explanation import Explanation
+        from ..explanation import Explanation
 
         ledger = self._book.refresh()
         names = [g.metric for g in ledger.study.spec.goals]
@@ -163,14 +163,14 @@ class Answers:
     def outlook(self, enough: "Enough | None" = None) -> "Outlook":
         """Whether more search is worth it, as of the last look that is due: what may be left to gain beside its noise and
         its cost; `text()` is the advice. Raises SpecError for several goals."""
-        from .outlook import Enough, outlook
+        from ..outlook import Enough, outlook
 
         ledger, asked = self._book.refresh(), enough or Enough()
         return outlook(ledger.study.spec, ledger.told[: asked.look(len(ledger.told))], asked)
 
     def schedule(self, number: int | None = None) -> "Schedule":
         """By which parameters, until when, trial `number` was trained: the best one unless said (see `schedule`)."""
-        from .schedule import Schedule
+        from ..schedule import Schedule
 
         number = self.best.number if number is None else number
         ledger = self._book.refresh()

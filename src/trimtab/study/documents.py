@@ -10,14 +10,14 @@ from typing import Any
 
 import yaml
 
-from .canonical import digest, dumps
-from .dossier.frameworks import framework
-from .dossier.record import record
-from .dossier.snapshot import Snapshot, as_of, extent
-from .engine import one_thread
-from .errors import SpecError
-from .records import Event, StudyRecord, Trial
-from .storage import Storage
+from ..canonical import digest, dumps
+from ..dossier.frameworks import framework
+from ..dossier.record import record
+from ..dossier.snapshot import Snapshot, as_of, extent
+from ..engine import one_thread
+from ..errors import SpecError
+from ..records import Event, StudyRecord, Trial
+from ..storage import Storage
 
 STUDY = "study"
 """The template of the report for those who tune: no framework, the answer first."""
@@ -44,17 +44,17 @@ def _written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, An
     if form == ".json":
         content = json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n"
     elif form == ".docx":
-        from .dossier.word import word
+        from ..dossier.word import word
 
         content = word(s, framework("us-sr-26-2-2026" if template == STUDY else template), made)
     elif template == STUDY:
-        from .reports.document import render
+        from ..reports.document import render
 
         content = render(
             s.study, s.trials, s.reports, s.events, s.evidence, s.environment, s.findings, _described(s), s.at, made,
         ).encode()  # fmt: skip
     else:
-        from .dossier.page import page
+        from ..dossier.page import page
 
         content = page(s, framework(template), made).encode()
     body = {"template": template, "position": s.study.position, "form": form[1:], "record": made["sha256"]}

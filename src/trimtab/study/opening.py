@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from . import engine
-from . import stopping as rules
-from .canonical import dumps
-from .engine.matrix import suited
-from .errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
-from .goals import goals
-from .records import Change, StudyRecord, StudySpec, StudyState, completed
-from .space import Params, Space
-from .storage import Storage
-from .strategies import Continuing, names, strategy
+from .. import engine
+from .. import stopping as rules
+from ..canonical import dumps
+from ..engine.matrix import suited
+from ..errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
+from ..goals import goals
+from ..records import Change, StudyRecord, StudySpec, StudyState, completed
+from ..space import Params, Space
+from ..storage import Storage
+from ..strategies import Continuing, names, strategy
 from .warmstart import Earlier, sources
 
 DEFAULT_STOPPING = "asha"  # where there is a fidelity, and nothing is said of stopping

@@ -8,10 +8,10 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from .engine.incumbents import Candidate, baseline_metrics, best, candidates
-from .engine.ledger import Ledger
-from .records import OPEN, Purpose, State, StudySpec
-from .words import duration, number, plural
+from ..engine.incumbents import Candidate, baseline_metrics, best, candidates
+from ..engine.ledger import Ledger
+from ..records import OPEN, Purpose, State, StudySpec
+from ..words import duration, number, plural
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -1,10 +1,10 @@
 """What keeps a study's stopping rules from stopping anybody: nothing is reported, or nobody asks whether to stop."""
 
-from . import engine
-from .book import Book
-from .records import Purpose, State
-from .stopping.jury import rehear
-from .words import plural
+from .. import engine
+from ..book import Book
+from ..records import Purpose, State
+from ..stopping.jury import rehear
+from ..words import plural
 
 _SOME = 3  # trials that ended before anything is said
 _MOST = 300  # trials whose reports are judged again

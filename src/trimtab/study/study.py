@@ -1,4 +1,4 @@
-"""`Study`: what a user meets. Opens or creates a study, proposes, runs and revises it; what it answers is in `answers`."""
+"""`Study` itself: opens or creates a study, proposes, runs and revises it; what it answers is in `answers`."""
 
 import operator
 import sys
@@ -8,32 +8,33 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from . import arguments, engine, opening, proof
+from .. import engine, proof
+from ..book import Book
+from ..engine import planning
+from ..engine.ledger import Ledger
+from ..errors import BudgetSpent, Exhausted, SpecError, Stale, whole
+from ..evidence import Evidence
+from ..fidelity import Fidelity
+from ..goals import Metrics
+from ..objective import ActiveTrial
+from ..outcomes import imported, told
+from ..proof import holdout
+from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
+from ..running import runner, slurm, staffing
+from ..running.inputs import Inputs, named
+from ..running.referee import Referee
+from ..space import Params, Space
+from ..storage import Claim, Storage, open_storage
+from ..strategies import Strategy
+from ..units import seconds
+from ..usage import amounts
+from . import arguments, opening
 from .audit import Audited
-from .book import Book
-from .engine import planning
-from .engine.ledger import Ledger
-from .errors import BudgetSpent, Exhausted, SpecError, Stale, whole
-from .evidence import Evidence
-from .fidelity import Fidelity
-from .goals import Metrics
-from .objective import ActiveTrial
-from .outcomes import imported, told
-from .proof import holdout
-from .records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
-from .running import runner, slurm, staffing
-from .running.inputs import Inputs, named
-from .running.referee import Referee
-from .space import Params, Space
-from .storage import Claim, Storage, open_storage
-from .strategies import Strategy
 from .unheard import unheard
-from .units import seconds
-from .usage import amounts
 
 if TYPE_CHECKING:
-    from .executors.slurm import Slurm
-    from .outlook import Enough
+    from ..executors.slurm import Slurm
+    from ..outlook import Enough
 
 Words = str | Sequence[str]
 
@@ -283,7 +284,7 @@ class Study(Audited):
 
     def _enough(self, given: "Enough | bool") -> "Enough | None":
         """What `run` was told of when there is enough. Raises SpecError."""
-        from .outlook import Enough, check
+        from ..outlook import Enough, check
 
         if given is False:
             return None
@@ -324,7 +325,7 @@ class Study(Audited):
         difference that does not matter; minimum_effect: the gain that "proven" needs; both in the metric's unit, fixed
         before the runs. sequential: add pairs until the answer is clear. executor: "local" or "ray"; others as in `run`.
         """
-        from .objective import found
+        from ..objective import found
 
         said = found(objective)
         own = getattr(said, "test_train_ratio", None)

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .engine.lineage import parent_of
-from .errors import SpecError
-from .executors import Exit, Job
-from .goals import Metrics
-from .objective import Program
-from .objective.evaluation import Folders, payload
-from .outcomes import outcome_of
-from .records import Resources, State, StudySpec, Trial
-from .running.runner import IDLE
-from .running.staffing import executor
-from .words import number, plural
+from ..engine.lineage import parent_of
+from ..errors import SpecError
+from ..executors import Exit, Job
+from ..goals import Metrics
+from ..objective import Program
+from ..objective.evaluation import Folders, payload
+from ..outcomes import outcome_of
+from ..records import Resources, State, StudySpec, Trial
+from ..running.runner import IDLE
+from ..running.staffing import executor
+from ..words import number, plural
 
 USUAL = 5
 """How many trials are run again unless they are named."""

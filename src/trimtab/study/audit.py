@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import keys
+from .. import keys
+from ..capture import environment, numerics
+from ..chain import seals
+from ..chain.verify import findings
+from ..engine import incumbents
+from ..errors import Damaged, SpecError, StorageError
+from ..files import whole
+from ..records import Change, Resources, StudyState
+from ..replay import Replay, enoughs, replay, verdicts
+from ..storage.revisions import user
+from ..usage import amounts
 from .answers import Answers
-from .capture import environment, numerics
-from .chain import seals
-from .chain.verify import findings
-from .engine import incumbents
-from .errors import Damaged, SpecError, StorageError
-from .files import whole
-from .records import Change, Resources, StudyState
-from .replay import Replay, enoughs, replay, verdicts
 from .reproduce import Reproduction
-from .storage.revisions import user
-from .usage import amounts
 
 
 class Audited(Answers):
@@ -61,7 +61,7 @@ class Audited(Answers):
         as the same; 0 means identical. principal: who does it, the user of this process otherwise; kept like every name
         beside the chain, which holds a commitment. Nothing is added to the study's trials. Raises SpecError, ObjectiveError.
         """
-        from .objective import program
+        from ..objective import program
         from .reproduce import checked, chosen, compared, rerun
 
         tolerance, ledger = checked(tolerance), self._book.refresh()

@@ -7,15 +7,15 @@ from dataclasses import fields, is_dataclass
 from types import EllipsisType
 from typing import Any, cast
 
-from . import stopping as rules
-from .canonical import dumps
-from .errors import SpecError, nearest, whole
-from .fidelity import Fidelity
-from .goals import Constraint, Metrics, constraint, goals, listed
-from .records import Budget
-from .space import Params, Space
-from .strategies import Strategy, strategy
-from .usage import amounts
+from .. import stopping as rules
+from ..canonical import dumps
+from ..errors import SpecError, nearest, whole
+from ..fidelity import Fidelity
+from ..goals import Constraint, Metrics, constraint, goals, listed
+from ..records import Budget
+from ..space import Params, Space
+from ..strategies import Strategy, strategy
+from ..usage import amounts
 
 Names = str | Iterable[str]
 Stopping = str | rules.Rule | Mapping[str, Any] | Sequence[Any] | None

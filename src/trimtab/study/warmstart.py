@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from .engine.incumbents import complete
-from .errors import SpecError, nearest
-from .records import TOLD, State, StudyRecord, StudySpec, Trial
-from .sources import Source
-from .space import Params
-from .storage import Storage
+from ..engine.incumbents import complete
+from ..errors import SpecError, nearest
+from ..records import TOLD, State, StudyRecord, StudySpec, Trial
+from ..sources import Source
+from ..space import Params
+from ..storage import Storage
 
 
 @runtime_checkable
