@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import trimtab as tt
 from trimtab.errors import SpecError
 from trimtab.records import Change, Outcome, Proposal, Purpose, State, StudySpec
-from trimtab.sources import MOST, Source
+from trimtab.records.sources import MOST, Source
 from trimtab.strategies import Problem, Rows, strategy, transfer
 from trimtab.strategies import Source as Lesson
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import engine
-from .columns import Results
 from .engine import incumbents
 from .engine.ledger import Ledger
 from .engine.matrix import suited
 from .errors import SpecError, Stale
 from .records import TOLD, Change, Changes, Proposal, StudySpec, StudyState, Trial
+from .records.columns import Results
 from .running.checkpoints import Checkpoints
 from .running.inputs import Inputs
 from .storage import Claim, Ending, Settled, Storage

@@ -9,7 +9,6 @@ from stores import DONE, SPEC, kinds, proposal, put, row, running, verify
 
 from trimtab.book import Book
 from trimtab.canonical import commitment, dumps
-from trimtab.columns import Results
 from trimtab.errors import BudgetSpent, LeaseLost, Stale, StudyMismatch, StudyNotFound
 from trimtab.records import (
     OPEN,
@@ -24,6 +23,7 @@ from trimtab.records import (
     State,
     StudyState,
 )
+from trimtab.records.columns import Results
 from trimtab.storage import MAX_ATTEMPTS, Claim, Ending
 
 # ------------------------------------------------------------------------------------------------------------ studies

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from stores import DONE, SPEC, kinds, proposal, put, row, running, verify
 
-from trimtab.columns import End, Results
 from trimtab.errors import LeaseLost, Stale, StudyNotFound
 from trimtab.records import (
     OPEN,
@@ -20,6 +19,7 @@ from trimtab.records import (
     Reason,
     State,
 )
+from trimtab.records.columns import End, Results
 from trimtab.space import Choice, Float, Space
 
 # -------------------------------------------------------------------------------------------------------------- revise

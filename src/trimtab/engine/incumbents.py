@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..canonical import dumps
-from ..copied import copied
 from ..goals import Metrics
 from ..numerics.pareto import nondominated
 from ..records import State, StudySpec, Trial, completed
+from ..records.copied import copied
 from ..space import Params
 from .ledger import Ledger, Told
 from .matrix import results

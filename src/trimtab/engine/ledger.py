@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, overload
 
-from ..columns import End, Outline, Results
 from ..records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, StudySpec, Trial
+from ..records.columns import End, Outline, Results
 
 KEPT = 2048
 PAGE = 256

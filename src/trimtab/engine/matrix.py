@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..columns import Results
 from ..goals import Metrics
 from ..records import StudySpec, Trial, completed
+from ..records.columns import Results
 from ..stopping import promotion, rule
 from ..strategies import LINEAGE, Array, Continuing, Rows, Strategy
 from ..strategies.promotion import Halving, Promoting

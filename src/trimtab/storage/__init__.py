@@ -18,9 +18,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..columns import Outline, Results
 from ..errors import StorageError
 from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
+from ..records.columns import Outline, Results
 
 MAX_ATTEMPTS = 3
 KILLED, INTERRUPTED, RETRY = "killed", "interrupted", "retry"

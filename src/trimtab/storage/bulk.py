@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..columns import GOOD, End, Results
 from ..errors import Damaged
 from ..records import Purpose, State
+from ..records.columns import GOOD, End, Results
 
 ENDS = ("number", "told", "state", "purpose", "started", "ended")
 RESULTS = ("number", "state", "params", "seed", "metrics", "cost", "parent", "fidelity", "curve")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from ..columns import End, Outline, Results
 from ..errors import LeaseLost
 from ..records import (
     OPEN,
@@ -25,6 +24,7 @@ from ..records import (
     StudyState,
     Trial,
 )
+from ..records.columns import End, Outline, Results
 from . import Claim, Ending, Settled, Then, operations, revisions, rows
 from .rows import Row
 from .rules import Actor

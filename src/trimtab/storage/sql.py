@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select
 
-from ..columns import Outline, Results
 from ..errors import LeaseLost, StorageError, StudyNotFound
 from ..records import TOLD, Change, Changes, Event, Outcome, Proposal, Report, State, StudyRecord, StudySpec, Trial
+from ..records.columns import Outline, Results
 from . import LEASE, Claim, Ending, Settled, Then, bulk, compiled, operations, revisions, rows, schema, witness
 from .database import FAULTS, WRITES
 from .interrupts import deferred

@@ -13,9 +13,9 @@ from ..errors import SpecError, nearest, whole
 from ..fidelity import Fidelity
 from ..goals import Constraint, Metrics, constraint, goals, listed
 from ..records import Budget
+from ..records.usage import amounts
 from ..space import Params, Space
 from ..strategies import Strategy, strategy
-from ..usage import amounts
 
 Names = str | Iterable[str]
 Stopping = str | rules.Rule | Mapping[str, Any] | Sequence[Any] | None

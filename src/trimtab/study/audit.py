@@ -15,9 +15,9 @@ from ..engine import incumbents
 from ..errors import Damaged, SpecError, StorageError
 from ..files import whole
 from ..records import Change, Resources, StudyState
+from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
 from ..storage.revisions import user
-from ..usage import amounts
 from .answers import Answers
 from .reproduce import Reproduction
 

@@ -20,6 +20,7 @@ from ..objective import ActiveTrial
 from ..outcomes import imported, told
 from ..proof import holdout
 from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
+from ..records.usage import amounts
 from ..running import runner, slurm, staffing
 from ..running.inputs import Inputs, named
 from ..running.referee import Referee
@@ -27,7 +28,6 @@ from ..space import Params, Space
 from ..storage import Claim, Storage, open_storage
 from ..strategies import Strategy
 from ..units import seconds
-from ..usage import amounts
 from . import arguments, opening
 from .audit import Audited
 from .unheard import unheard

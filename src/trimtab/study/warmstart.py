@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from ..engine.incumbents import complete
 from ..errors import SpecError, nearest
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial
-from ..sources import Source
+from ..records.sources import Source
 from ..space import Params
 from ..storage import Storage
 

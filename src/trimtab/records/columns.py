@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from .goals import Metrics
-from .records import Purpose, State, StudyRecord, Trial
-from .space import Params
+from ..goals import Metrics
+from ..space import Params
+from . import Purpose, State, StudyRecord, Trial
 
 
 class End(NamedTuple):

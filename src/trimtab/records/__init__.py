@@ -1,15 +1,21 @@
-"""The nouns of the record: what a study is, what a trial is, what may happen to it. Values only; no clock, no IO."""
+"""The nouns of the record: what a study is, what a trial is, what may happen to it. Values only; no clock, no IO.
+
+usage    what a study may spend, what one trial gets, and what it has used
+sources  what an earlier study teaches a new one
+columns  many trials as columns
+copied   mappings in values, handed out as copies
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from ..fidelity import Fidelity
+from ..goals import Constraint, Goal, Metrics, constraint
+from ..space import Params, Space, Value
 from .copied import copied
-from .fidelity import Fidelity
-from .goals import Constraint, Goal, Metrics, constraint
 from .sources import Source
-from .space import Params, Space, Value
 from .usage import Budget as Budget
 from .usage import Cost as Cost
 from .usage import Resources as Resources

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import SpaceError
-from .space import UNSET, Params, Space
+from ..errors import SpaceError
+from ..space import UNSET, Params, Space
 
 MOST = 256  # results that are kept of a source
 

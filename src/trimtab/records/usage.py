@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from .errors import SpecError, nearest, whole
-from .units import seconds, size
+from ..errors import SpecError, nearest, whole
+from ..units import seconds, size
 
 
 @dataclass(frozen=True)
