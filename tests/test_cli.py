@@ -204,6 +204,10 @@ def test_explain(place):
     data = json.loads(call("explain", "told", "--json"))
     assert data["importance"] == {"x": 1.0}
     assert data["safe"][0]["low"] <= 0.3 <= data["safe"][0]["high"]
+    study.revise(minimize=["loss", "seconds"])
+    study.add([{"x": x / 9} for x in range(8)], [{"loss": 0.5, "seconds": x} for x in range(8)])
+    assert "of seconds, one of 2 goals" in call("explain", "told", "--goal", "seconds")
+    assert "none of the study's goals" in refused("explain", "told", "--goal", "hours")
 
 
 def test_trials(made):

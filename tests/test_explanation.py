@@ -199,6 +199,17 @@ def test_every_trial_says_why(study):
     assert "29 results were known" in last
 
 
+def test_a_trial_of_several_goals_says_what_was_expected_of_each():
+    several = tt.Study("several", tt.Space(x=tt.Float(0, 1)), minimize="loss", maximize="gain", strategy="gp", seed=1)
+    several.run(lambda t: {"loss": t.params["x"], "gain": t.params["x"] ** 2}, trials=10, quiet=True)
+    several.add({"x": 0.25}, {"loss": 0.25, "gain": 0.0625})
+    told = several.explain("gain")
+    (expected,) = (line for line in told.why(9).splitlines() if line.startswith("expected"))
+    assert expected.count("±") == 2
+    assert "measured elsewhere" in told.why(10)
+    assert told.metric == "gain"
+
+
 def test_what_cannot_be_explained_is_an_error(study):
     told = study.explain()
     with pytest.raises(SpecError, match="not known"):
@@ -214,6 +225,8 @@ def test_what_cannot_be_explained_is_an_error(study):
         told.why(99)
     with pytest.raises(SpecError, match="goals: score, numbered from 0"):
         study.explain(1)
+    with pytest.raises(SpecError, match="numbered from 0"):
+        study.explain(True)
     young = tt.Study("young", MIXED, minimize="loss")
     with pytest.raises(SpecError, match="too few"):
         young.explain().sobol()

@@ -14,7 +14,7 @@ from .evidence import interactions as together
 from .evidence.belief import Belief
 from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
-from .records import Changes, StudyRecord, Trial
+from .records import Changes, Purpose, StudyRecord, Trial
 from .space import Params
 from .standing import believed, standings
 from .words import number, setting
@@ -116,6 +116,11 @@ class Explanation:
         return effects.dependence(self._belief, self._known(name), self._maximize)
 
     @property
+    def metric(self) -> str:
+        """The goal that is explained."""
+        return self.ledger.study.spec.goals[self.goal].metric
+
+    @property
     def _maximize(self) -> bool:
         return self.ledger.study.spec.goals[self.goal].maximize
 
@@ -172,20 +177,26 @@ def why(t: Trial, ledger: Ledger) -> str:
     who = origin.get(
         t.strategy, f"proposed by {t.strategy} (version {t.version})" if t.strategy else "recorded by hand"
     )
+    if t.purpose is Purpose.IMPORT:
+        who = "measured elsewhere, added by the user"
     lines = [
         f"trial {t.number}: {who}, when {known} results were known and {t.at} trials existed",
         f"setting: {setting(t.params)}",
     ]
     said = {k: v for k, v in t.why.items() if v is not None}
     if "mean" in said and "sd" in said:
-        lines.append(
-            f"expected: {number(said.pop('mean'))} ± {number(said.pop('sd'), 2)} (as a loss: smaller is better)"
-        )
+        lines.append(f"expected: {_expected(said.pop('mean'), said.pop('sd'))} (as a loss: smaller is better)")
     if "acquisition" in said:
         lines.append(f"chosen for: the largest {said.pop('acquisition')}, {number(said.pop('value', None))}")
     if said:
         lines.append(f"noted: {', '.join(f'{k} {_plain(v)}' for k, v in said.items())}")
     return "\n".join(lines)
+
+
+def _expected(mean: Any, sd: Any) -> str:
+    """What was expected: a number, or one for each goal that the study had then."""
+    means, sds = ([v] if not isinstance(v, list) else v for v in (mean, sd))
+    return ", ".join(f"{number(m)} ± {number(s, 2)}" for m, s in zip(means, sds, strict=True))
 
 
 def _plain(v: Any) -> str:

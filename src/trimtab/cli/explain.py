@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 @click.command()
 @the_name
 @click.option("--trial", type=click.IntRange(0), metavar="N", help="Only why this trial was proposed.")
+@click.option("--goal", default="", metavar="METRIC", help="What explains this goal: the first one unless said.")
 @json_option
 @storage_flag
-def explain(name: str, trial: int | None, as_json: bool) -> None:
+def explain(name: str, trial: int | None, goal: str, as_json: bool) -> None:
     """What matters, what is safe to change, what to beware of."""
     from . import console
 
-    told = opened(name).explain()
+    told = opened(name).explain(goal or 0)
     if trial is not None:
         said = told.why(trial)
         click.echo(console.document({"study": name, "trial": trial, "why": said.splitlines()}) if as_json else said)
@@ -33,6 +34,7 @@ def explain(name: str, trial: int | None, as_json: bool) -> None:
 
 def _json(told: "Explanation") -> dict[str, object]:
     return {
+        "goal": told.metric,
         "importance": told.importance(),
         "sobol": {n: asdict(i) for n, i in told.sobol().items()},
         "interactions": [{"pair": list(pair), **asdict(i)} for pair, i in told.interactions().items()],
@@ -53,7 +55,9 @@ def _text(told: "Explanation") -> str:
         best = "inactive" if s is None else words.value(s.at)
         span = "" if s is None else _span(s.options, s.low, s.high)
         rows.append([n, words.percent(shares[n]), _band(i), best, span])
-    parts = [console.table(["parameter", "importance", "variance by itself", "best", "safe"], rows)]
+    goals = len(told.ledger.study.spec.goals)
+    parts = [f"of {told.metric}, one of {goals} goals:"] if goals > 1 else []
+    parts.append(console.table(["parameter", "importance", "variance by itself", "best", "safe"], rows))
     if told.ledger.study.spec.baseline is not None:
         steps = [
             f"{s.name}: {words.value(s.before)} to {words.value(s.after)}, {words.signed(s.gain, 3)} ± {words.number(s.sd, 2)}"
@@ -73,7 +77,7 @@ def _pair(names: tuple[str, str], i: "Index") -> str:
 def _band(i: "Index") -> str:
     from .. import words
 
-    return f"{words.percent(i.value)} ({words.number(100 * i.low, 2)} to {words.number(100 * i.high, 2)})"
+    return f"{words.percent(i.value)} ({words.number(100 * i.low, 3)} to {words.number(100 * i.high, 3)})"
 
 
 WORTH = 0.005

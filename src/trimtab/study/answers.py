@@ -156,7 +156,7 @@ class Answers:
         names = [g.metric for g in ledger.study.spec.goals]
         if goal in names:
             goal = names.index(str(goal))
-        if not isinstance(goal, int) or not 0 <= goal < len(names):
+        if type(goal) is not int or not 0 <= goal < len(names):
             raise SpecError(f"goal={goal!r} is none of the study's goals: {', '.join(names)}, numbered from 0")
         return Explanation(ledger, goal)
 
