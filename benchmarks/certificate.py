@@ -37,7 +37,7 @@ from noisy import Problem, problems, told
 from scipy.stats import norm
 
 import trimtab as tt
-from trimtab.evidence import Evidence, certify
+from trimtab.evidence import Contest, Design, Evidence, certify
 from trimtab.evidence.intervals import student
 from trimtab.evidence.judgement import gains
 from trimtab.evidence.race import ENOUGH, Entrants, race
@@ -46,6 +46,7 @@ from trimtab.records import StudySpec
 from trimtab.standing import standings
 
 PAIRS, TRIALS, FINALISTS, FOLDS = 20, 40, 5, 10
+LOSS = Goal("loss", False)
 HEAD = ["studies", "n", "covers", "se", "width", "proven", "wrong", "plain t covers", "naive holds"]
 
 
@@ -92,7 +93,7 @@ def show(rows: list[list[Any]]) -> None:
 def simulated(p: Problem, ratio: float, seed: int, kind: str) -> Row:
     """One study: search, select, certify."""
     rng = np.random.default_rng([seed, round(10 * ratio), *map(ord, p.name + kind)])
-    spec = StudySpec("x", p.space, (Goal("loss", False),))
+    spec = StudySpec("x", p.space, (LOSS,))
     settings = [_baseline(p, kind), *p.space.decode(p.space.sample(TRIALS, rng))]
     true = np.zeros(len(settings)) if kind == "flat" else np.array([p.loss(s) for s in settings])
     sd = ratio * p.signal
@@ -106,7 +107,7 @@ def simulated(p: Problem, ratio: float, seed: int, kind: str) -> Row:
     best = few[race(entrants, len(few), ENOUGH * FINALISTS, lambda runs: _run(fresh, runs))[0]] if few[1:] else few[0]
     noise = sd * rng.standard_normal((PAIRS, 2))
     pairs = [({"loss": true[0] + a}, {"loss": true[best] + b}) for a, b in noise]
-    found = certify("loss", False, settings[0], settings[best], best, pairs)
+    found = certify(LOSS, Contest(settings[0], settings[best], best), pairs)
     lucky = int(np.argmin(seen))
     naive = seen[0] - seen[lucky] - norm.ppf(0.975) * sd * math.sqrt(2) if lucky else 0.0
     gain = float(true[0] - true[best])
@@ -256,7 +257,7 @@ def _certified(task: Task, tuned: Any, split: Any, reserve: np.ndarray) -> tuple
     """The evidence of a cross-validation, and the mean gain of the same models on the reserve."""
     both = [[losses(task, s, a, [b, reserve]) for s in (task.default, tuned)] for a, b in split]
     pairs = [({"loss": d[0]}, {"loss": t[0]}) for d, t in both]
-    found = certify("loss", False, {"s": task.default}, {"s": tuned}, 1, pairs, test_train_ratio=1 / (FOLDS - 1))
+    found = certify(LOSS, Contest({"s": task.default}, {"s": tuned}, 1), pairs, Design(1 / (FOLDS - 1)))
     return Row(0.0, found, plain(found), 0.0), float(np.mean([d[1] - t[1] for d, t in both]))
 
 

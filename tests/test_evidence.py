@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from trimtab.errors import SpecError
-from trimtab.evidence import Evidence, certify
-from trimtab.goals import constraint
+from trimtab.evidence import Contest, Design, Evidence, certify
+from trimtab.goals import Goal, constraint
 
 BASE, TUNED = {"rate": 0.1}, {"rate": 0.02}
+AUC, CONTEST = Goal("auc", True), Contest(BASE, TUNED, 7)
 
 
-def evidence(baseline, tuned, maximize=True, **more):
+def evidence(baseline, tuned, maximize=True, compared=1, constraints=(), **design):
     """Evidence on the metric `auc` from two sequences of values; None for a run that failed."""
     pairs = [tuple(None if v is None else {"auc": v} for v in pair) for pair in zip(baseline, tuned, strict=True)]
-    return certify("auc", maximize, BASE, TUNED, 7, pairs, **more)
+    return certify(Goal("auc", maximize), CONTEST, pairs, Design(**design), compared=compared, constraints=constraints)
 
 
 values = st.floats(-1e6, 1e6).map(lambda v: round(v, 6))
@@ -157,7 +158,7 @@ def test_a_failed_member_drops_its_pair_and_is_counted():
 
 def test_the_baseline_itself_is_never_a_gain():
     pairs = [({"auc": 0.7}, {"auc": 0.8 + i / 1000}) for i in range(6)]
-    found = certify("auc", True, BASE, dict(BASE), 0, pairs)
+    found = certify(AUC, Contest(BASE, dict(BASE), 0), pairs)
     assert found.decision == "not shown"
     assert any("the baseline itself" in n for n in found.notices)
 
@@ -166,7 +167,7 @@ def test_constraints_are_judged_in_the_same_pairs():
     sizes = [(10, 12), (10, 18), (20, 25), (10, 11)]
     pairs = [({"auc": 0.7, "size": b}, {"auc": 0.8, "size": t}) for b, t in sizes]
     relative = [constraint("size <= 1.5 * baseline"), constraint("auc >= 0.5"), constraint("speed <= 1")]
-    found = certify("auc", True, BASE, TUNED, 7, pairs, constraints=relative)
+    found = certify(AUC, CONTEST, pairs, constraints=relative)
     shares = [c.held for c in found.constraints]
     assert shares[:2] == [0.75, 1.0]
     assert found.constraints[0].mean == 16.5
@@ -177,7 +178,7 @@ def test_constraints_are_judged_in_the_same_pairs():
 def test_nothing_is_proven_of_a_setting_that_breaks_a_limit(broken, decision):
     rng = np.random.default_rng(3)
     pairs = [({"auc": 0.7}, {"auc": 0.8 + rng.normal() / 100, "size": 9 + 2 * (i < broken)}) for i in range(20)]
-    found = certify("auc", True, BASE, TUNED, 7, pairs, constraints=[constraint("size <= 10")])
+    found = certify(AUC, CONTEST, pairs, constraints=[constraint("size <= 10")])
     check = found.constraints[0]
     assert found.decision == decision
     assert check.kept == (decision == "proven")
@@ -189,12 +190,12 @@ def test_nothing_is_proven_of_a_setting_that_breaks_a_limit(broken, decision):
 
 def test_a_loss_is_a_loss_whatever_the_limits_say():
     pairs = [({"auc": 0.8 + i / 1000}, {"auc": 0.7, "size": 11}) for i in range(6)]
-    assert certify("auc", True, BASE, TUNED, 7, pairs, constraints=[constraint("size <= 10")]).decision == "worse"
+    assert certify(AUC, CONTEST, pairs, constraints=[constraint("size <= 10")]).decision == "worse"
 
 
 def test_a_constraint_without_its_metric_is_unknown_not_broken():
     pairs = [({"auc": 0.7}, {"auc": 0.8})] * 2
-    found = certify("auc", True, BASE, TUNED, 7, pairs, constraints=[constraint("speed <= 1")])
+    found = certify(AUC, CONTEST, pairs, constraints=[constraint("speed <= 1")])
     assert found.decision == "infeasible"
     assert math.isnan(found.constraints[0].held)
     assert any("unknown" in n for n in found.notices)

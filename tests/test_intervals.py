@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.errors import SpecError
-from trimtab.evidence import across, certify, intervals
-from trimtab.goals import constraint
+from trimtab.evidence import Contest, across, certify, intervals
+from trimtab.goals import Goal, constraint
 
 several = st.lists(st.floats(-1e6, 1e6).map(lambda v: round(v, 6)), min_size=2, max_size=40).map(np.array)
 
@@ -103,7 +103,7 @@ def test_data_sets_that_agree_are_weighted_by_their_precision():
 
 def _evidence(gains, metric="auc"):
     pairs = [({metric: 0.0}, {metric: g}) for g in gains]
-    return certify(metric, True, {"a": 1}, {"a": 2}, 1, pairs)
+    return certify(Goal(metric, True), Contest({"a": 1}, {"a": 2}, 1), pairs)
 
 
 def test_evidence_of_several_data_sets_is_put_together():
@@ -118,7 +118,7 @@ def test_evidence_of_several_data_sets_is_put_together():
 def test_a_limit_that_is_broken_on_one_data_set_is_broken():
     pairs = [({"auc": 0.0}, {"auc": 1 + i / 10, "size": 9}) for i in range(6)]
     kept, broken = (
-        certify("auc", True, {"a": 1}, {"a": 2}, 1, pairs, constraints=[constraint(f"size <= {limit}")])
+        certify(Goal("auc", True), Contest({"a": 1}, {"a": 2}, 1), pairs, constraints=[constraint(f"size <= {limit}")])
         for limit in (9, 8)
     )
     assert across([kept, kept]).decision == "proven"

@@ -16,7 +16,7 @@ from trimtab.dossier import evidence
 from trimtab.dossier.snapshot import Snapshot
 from trimtab.engine import incumbents
 from trimtab.errors import SpecError, UserError
-from trimtab.evidence import certify
+from trimtab.evidence import Contest, certify
 from trimtab.explanation import Explanation
 from trimtab.goals import Goal, constraint
 from trimtab.records import (
@@ -92,13 +92,11 @@ def study(n=30, goals=LOSS, constraints=("size <= 80",), states=ENDS, baseline=T
     return record, trials
 
 
-def proof(record, trials, **more):
+def proof(record, trials):
     runs = [t for t in trials if t.purpose is Purpose.CERTIFY]
     pairs = [(b.metrics, t.metrics) for b, t in zip(runs[::2], runs[1::2], strict=True)]
     goal, spec = record.spec.goals[0], record.spec
-    return certify(
-        goal.metric, goal.maximize, spec.baseline, trials[1].params, 1, pairs, constraints=spec.constraints, **more
-    )
+    return certify(goal, Contest(spec.baseline, trials[1].params, 1), pairs, constraints=spec.constraints)
 
 
 class Reader(HTMLParser):

@@ -6,18 +6,15 @@ that are about normal; two pairs are the least, five the least that is comfortab
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..canonical import alike
-from ..errors import SpecError
 from ..goals import Constraint, Goal, Metrics
-from ..space import Params
 from ..words import percent, plural
 from . import intervals
-from .certificate import FEW, HOLDOUT, LEVEL, Comparison, ConstraintCheck, Evidence
+from .certificate import FEW, HOLDOUT, INDEPENDENT, LEVEL, Comparison, ConstraintCheck, Contest, Design, Evidence
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -28,102 +25,101 @@ _SAME_DIFFERENCES = "all differences are identical: the seeds move both settings
 
 
 def certify(
-    metric: str,
-    maximize: bool,
-    baseline: Params,
-    tuned: Params,
-    tuned_trial: int,
+    goal: Goal,
+    contest: Contest,
     pairs: Sequence[Pair],
+    design: Design = INDEPENDENT,
     *,
-    test_train_ratio: float = 0.0,
-    equivalence: float = 0.0,
-    minimum_effect: float = 0.0,
     constraints: Sequence[Constraint] = (),
-    compared: int = 1,
-    sequential: bool = False,
     others: Sequence[Goal] = (),
+    compared: int = 1,
 ) -> Evidence:
     """The evidence in `pairs` of (baseline, tuned) metrics, None for a run that failed, in replicate order.
 
-    test_train_ratio: n_test / n_train of the folds, 0 for independent seeds. equivalence: half-width of the zone of
-    practical equivalence, in the metric's unit. minimum_effect: the gain that "proven" needs, in the metric's unit.
-    constraints: relative ones refer to the baseline's run in the same pair. compared: comparisons that share the 95 %,
-    this one and those of `others`, further goals over the same pairs, included. sequential: pairs are added until the
-    answer satisfies. Raises SpecError for what is negative or not finite."""
-    checked(test_train_ratio=test_train_ratio, equivalence=equivalence, minimum_effect=minimum_effect)
+    constraints: relative ones refer to the baseline's run in the same pair. others: further goals over the same pairs.
+    compared: comparisons that share the 95 %, this one and those of `others` included.
+    """
+    metric, ratio = goal.metric, design.test_train_ratio
     values = tuple((float(b[metric]), float(t[metric])) for b, t in _complete(pairs, metric))
-    d = gains(values, maximize)
-    reserve = 0.0 if test_train_ratio or sequential else RESERVE  # those two are wide by themselves
+    d = gains(values, goal.maximize)
+    reserve = 0.0 if ratio or design.sequential else RESERVE  # those two are wide by themselves
     alpha = (1 - LEVEL) * (1 - reserve) / (compared := max(compared, 1 + len(others)))
-    found = _estimate(d, test_train_ratio, equivalence, alpha, sequential)
+    found = _estimate(d, design, alpha)
     checks = tuple(_check(c, _complete(pairs, metric)) for c in constraints)
-    same = alike(baseline, tuned)
     fails = _fails(pairs, metric)
-    gain = "not shown" if same else reliable(decided(found.interval, minimum_effect), fails)
+    gain = "not shown" if contest.same else reliable(decided(found.interval, design.minimum_effect), fails)
     return Evidence(
         metric,
-        maximize,
-        baseline,
-        tuned,
-        tuned_trial,
+        goal.maximize,
+        contest.baseline,
+        contest.tuned,
+        contest.trial,
         values,
         difference=found.mean,
         interval=found.interval,
         p_better=found.better,
         p_equivalent=found.equivalent,
         p_worse=found.worse,
-        equivalence=equivalence,
+        equivalence=design.equivalence,
         decision=within(gain, checks),
-        test_train_ratio=test_train_ratio,
+        test_train_ratio=ratio,
         failed_pairs=len(pairs) - len(values),
         constraints=checks,
-        notices=tuple(_notices(metric, pairs, values, d, same, checks)),
-        protocol="folds" if test_train_ratio else "seeds",
-        minimum_effect=minimum_effect,
+        notices=tuple(_notices(metric, pairs, values, d, contest.same, checks)),
+        protocol="folds" if ratio else "seeds",
+        minimum_effect=design.minimum_effect,
         compared=compared,
-        sequential=sequential,
+        sequential=design.sequential,
         reserve=reserve,
-        more=0 if gain == "proven" else None if fails else _more(d, test_train_ratio, minimum_effect, alpha),
-        detectable=math.nan if fails else intervals.detectable(d, test_train_ratio, alpha),
-        goals=tuple(_compare(g, pairs, test_train_ratio, alpha, sequential) for g in others),
+        more=0 if gain == "proven" else None if fails else _more(d, ratio, design.minimum_effect, alpha),
+        detectable=math.nan if fails else intervals.detectable(d, ratio, alpha),
+        goals=tuple(_compare(g, pairs, design, alpha) for g in others),
     )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Two trained models on one hold-out set of so many rows: the metric of baseline and tuned on chosen ones of them."""
+
+    before: Callable[[Rows], float]
+    after: Callable[[Rows], float]
+    rows: int
 
 
 def held_out(
     goal: Goal,
-    baseline: Params,
-    tuned: Params,
-    tuned_trial: int,
-    before: Callable[[Rows], float],
-    after: Callable[[Rows], float],
-    rows: int,
+    contest: Contest,
+    models: HeldOut,
     equivalence: float,
-    look: int,
     rng: np.random.Generator,
-    compared: int = 1,
-    limits: Sequence[str] = (),
+    *,
+    look: int,
+    compared: int,
+    constraints: Sequence[Constraint],
 ) -> Evidence:
-    """The evidence of one hold-out set: `before` and `after` give the metric of baseline and tuned on chosen rows of it.
-    `look` counts how often it has been looked at, `compared` how many settings and goals were; `limits` are the
-    constraints, which nobody judges here. A metric that is not finite on all rows is a failed pair."""
-    sign = 1.0 if goal.maximize else -1.0
+    """The evidence of one hold-out set. `look` counts how often it has been looked at, `compared` how many settings and
+    goals were; nobody judges the constraints here. A metric that is not finite on all rows is a failed pair."""
+    sign, every = 1.0 if goal.maximize else -1.0, np.arange(models.rows)
     alpha = (1 - LEVEL) / compared
-    found = intervals.bootstrap(lambda i: sign * (after(i) - before(i)), rows, equivalence, alpha, rng)
-    said = [f"{plural(rows, 'hold-out row')}; two trained models: another training of the same settings may differ"]
+    found = intervals.bootstrap(
+        lambda i: sign * (models.after(i) - models.before(i)), models.rows, equivalence, alpha, rng
+    )
+    count = plural(models.rows, "hold-out row")
+    said = [f"{count}; two trained models: another training of the same settings may differ"]
     if look > 1:
         said.append(f"look {look} at these rows: what was chosen after an earlier look is no longer unseen by them")
-    if limits:
-        said.append(f"whether {', '.join(limits)} holds on these rows is not judged")
-    same, values = alike(baseline, tuned), (before(np.arange(rows)), after(np.arange(rows)))
+    if constraints:
+        said.append(f"whether {', '.join(c.text for c in constraints)} holds on these rows is not judged")
+    values = models.before(every), models.after(every)
     known = all(map(math.isfinite, values))
     if not known:
         said.append(f"{goal.metric} is not finite on these rows (baseline {values[0]}, tuned {values[1]})")
     return Evidence(
         goal.metric,
         goal.maximize,
-        baseline,
-        tuned,
-        tuned_trial,
+        contest.baseline,
+        contest.tuned,
+        contest.trial,
         (values,) if known else (),
         difference=found.mean if known else math.nan,
         interval=found.interval,
@@ -131,7 +127,7 @@ def held_out(
         p_equivalent=found.equivalent,
         p_worse=found.worse,
         equivalence=equivalence,
-        decision="not shown" if same else decided(found.interval),
+        decision="not shown" if contest.same else decided(found.interval),
         test_train_ratio=0.0,
         failed_pairs=0 if known else 1,
         constraints=(),
@@ -175,34 +171,24 @@ def _more(d: Array, ratio: float, effect: float, alpha: float) -> int | None:
     return None if needed is None else max(1, needed - len(d))
 
 
-def _compare(goal: Goal, pairs: Sequence[Pair], ratio: float, alpha: float, sequential: bool) -> Comparison:
+def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float) -> Comparison:
     both = [(b[goal.metric], t[goal.metric]) for b, t in _complete(pairs, goal.metric)]
     d = gains(both, goal.maximize)
-    found = _estimate(d, ratio, 0.0, alpha, sequential)
+    found = _estimate(d, replace(design, equivalence=0.0), alpha)  # the zone is in the first metric's unit
     gain = reliable(decided(found.interval), _fails(pairs, goal.metric))
     return Comparison(goal.metric, goal.maximize, found.mean, found.interval, gain)
 
 
-def _estimate(d: Array, ratio: float, zone: float, alpha: float, sequential: bool) -> intervals.Estimate:
-    found = intervals.student(d, ratio, zone, alpha)
-    return replace(found, interval=intervals.always_valid(d, ratio, alpha)) if sequential else found
+def _estimate(d: Array, design: Design, alpha: float) -> intervals.Estimate:
+    found = intervals.student(d, design.test_train_ratio, design.equivalence, alpha)
+    if not design.sequential:
+        return found
+    return replace(found, interval=intervals.always_valid(d, design.test_train_ratio, alpha))
 
 
 def gains(values: Sequence[tuple[float, float]], maximize: bool) -> Array:
     """Differences of (baseline, tuned) values: positive is better."""
     return np.array([t - b if maximize else b - t for b, t in values])
-
-
-def checked(**given: float) -> None:
-    """Raises SpecError for one of these that is negative or not finite."""
-    said = {
-        "test_train_ratio": "n_test / n_train, 0 for independent seeds",
-        "equivalence": "a half-width in the metric's unit, 0 for no zone",
-        "minimum_effect": "the least gain that is worth proving, in the metric's unit",
-    }
-    for name, v in given.items():
-        if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
-            raise SpecError(f"{name}={v!r} must be a finite number of at least 0; give {said[name]}")
 
 
 def _check(c: Constraint, complete: Sequence[tuple[Metrics, Metrics]]) -> ConstraintCheck:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +24,10 @@ from ..canonical import alike
 from ..engine import incumbents
 from ..engine.ledger import Ledger
 from ..errors import SpecError, Stale, whole
-from ..evidence import Evidence, Finalist, Worth, certify
+from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
 from ..evidence.worth import equal_trials, over_random
-from ..goals import Constraint, Goal, Metrics
+from ..goals import Constraint, Metrics
 from ..records import OPEN, Change, Purpose, State, Trial
 from ..running import runner
 from ..space import Params
@@ -49,16 +48,13 @@ Array = NDArray[np.float64]
 class Question:
     """What a certificate is asked, as in `Study.evidence`."""
 
-    replicates: int = 20
-    metric: str | None = None
-    tuned: int | None = None
-    finalists: int = 5
-    test_train_ratio: float = 0.0
-    equivalence: float = 0.0
-    minimum_effect: float = 0.0
-    sequential: bool = False
-    said_ratio: float | None = None  # what the objective itself says of its test_train_ratio
-    most: int | None = None  # for how many pairs it has folds
+    replicates: int
+    metric: str | None
+    tuned: int | None
+    finalists: int
+    design: Design
+    said_ratio: float | None  # what the objective itself says of its test_train_ratio
+    most: int | None  # for how many pairs it has folds
 
     def __post_init__(self) -> None:
         for name, value, least in (("replicates", self.replicates, 2), ("finalists", self.finalists, 1)):
@@ -68,11 +64,6 @@ class Question:
                 f"replicates={self.replicates}: the objective has folds for {self.most} pairs at most; ask for so many"
             )
 
-    @property
-    def design(self) -> dict[str, Any]:
-        """What is fixed before the runs, as they record it."""
-        return {"minimum_effect": self.minimum_effect, "equivalence": self.equivalence, "sequential": self.sequential}
-
 
 def prove(book: Book, question: Question, crew: Crew) -> Evidence:
     """The answer, with whatever runs it still needs; recorded as an event unless it is what the record says already."""
@@ -81,25 +72,25 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
     others = tuple(g for g in spec.goals if g != goal) if question.metric is None else ()
     made = standings_of(ledger)
     first = _tuned(ledger, question, made)
-    pairs.contestants(spec, first)  # a wrong call is told before anything runs
-    _judge(question, goal, others, spec.constraints, spec.baseline or {}, {}, 0)([])
+    pairs.contest(spec, first)  # a wrong call is told before anything runs
     with ExitStack() as stack:
         staff = _once(stack, crew)
         finalists = _finalists(book, question, made, staff)
-        tuned = ledger.trials[finalists[0].trial] if finalists else first
-        baseline, params = pairs.contestants(spec, tuned)
-        sides = ((0, baseline), (tuned.number, params))
+        contest = pairs.contest(spec, ledger.trials[finalists[0].trial] if finalists else first)
         metrics = [goal.metric, *(g.metric for g in others)]
-        seen, asked = _corrected(book, question, sides, metrics)
+        seen, asked = _corrected(book, question, contest, metrics)
         while True:
-            judge = _judge(asked, goal, others, spec.constraints, baseline, params, tuned.number, seen.compared)
-            found = judge([]) if alike(params, baseline) else _run(book, asked, sides, judge, staff)
+            judge = partial(
+                certify, goal, contest,
+                design=asked.design, constraints=spec.constraints, others=others, compared=seen.compared,
+            )  # fmt: skip
+            found = judge([]) if contest.same else _run(book, asked, contest, judge, staff)
             before = seen.compared, asked
-            seen, asked = _corrected(book, question, sides, metrics)
+            seen, asked = _corrected(book, question, contest, metrics)
             if (seen.compared, asked) == before:  # nobody else has looked while it ran
                 break
-    found = replace(found, finalists=finalists, worth=_worth(book.refresh(), params, goal.metric))
-    found = replace(found, notices=(*found.notices, *_beside(book, question, asked, sides, seen)))
+    found = replace(found, finalists=finalists, worth=_worth(book.refresh(), contest.tuned, goal.metric))
+    found = replace(found, notices=(*found.notices, *_beside(book, question, asked, contest, seen)))
     if last(book) != found:
         try:
             book.storage.revise(book.study, Change("evidence", body={"evidence": found.to_json()}))
@@ -108,11 +99,13 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
     return found
 
 
-def _corrected(book: Book, question: Question, sides: pairs.Sides, metrics: Sequence[str]) -> tuple[Seen, Question]:
+def _corrected(book: Book, question: Question, contest: Contest, metrics: Sequence[str]) -> tuple[Seen, Question]:
     """What has been seen by now, and the question as it has to be asked because of that."""
-    seen = Seen.of(book, sides, metrics)
+    seen = Seen.of(book, contest, metrics)
     asked = replace(question, replicates=max(question.replicates, seen.ended))
-    return seen, replace(asked, sequential=True) if seen.grown(asked.replicates) else asked
+    if seen.grown(asked.replicates):
+        asked = replace(asked, design=replace(asked.design, sequential=True))
+    return seen, asked
 
 
 def last(book: Book) -> Evidence | None:
@@ -249,41 +242,17 @@ def _finalist(trial: int, values: Array, excess: Array) -> Finalist:
 # --------------------------------------------------------------------------------------------------------- certify
 
 
-def _judge(
-    question: Question,
-    goal: Goal,
-    others: Sequence[Goal],
-    constraints: Sequence[Constraint],
-    baseline: Params,
-    params: Params,
-    trial: int,
-    compared: int = 1,
-) -> Judge:
-    """`certify` for everything but the pairs."""
-    return partial(
-        certify,
-        goal.metric,
-        goal.maximize,
-        baseline,
-        params,
-        trial,
-        test_train_ratio=question.test_train_ratio,
-        equivalence=question.equivalence,
-        minimum_effect=question.minimum_effect,
-        constraints=constraints,
-        compared=compared,
-        sequential=question.sequential,
-        others=others,
-    )
-
-
-def _run(
-    book: Book, question: Question, sides: pairs.Sides, judge: Judge, staff: Callable[[], runner.Staff]
-) -> Evidence:
+def _run(book: Book, question: Question, contest: Contest, judge: Judge, staff: Callable[[], runner.Staff]) -> Evidence:
     """Run the pairs; a sequential certificate stops as soon as its interval decides."""
-    looks = range(STEP, question.replicates, STEP) if question.sequential else ()
+    sides, design = contest.sides, question.design
+    looks = range(STEP, question.replicates, STEP) if design.sequential else ()
+    fixed = {
+        "minimum_effect": design.minimum_effect,
+        "equivalence": design.equivalence,
+        "sequential": design.sequential,
+    }
     for count in (*looks, question.replicates):
-        _completed(book, staff, partial(pairs.enqueue, book, Purpose.CERTIFY, sides, count, question.design))
+        _completed(book, staff, partial(pairs.enqueue, book, Purpose.CERTIFY, sides, count, fixed))
         have = pairs.found(book.refresh(), Purpose.CERTIFY, sides)
         found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in range(count)])
         if found.decision in ("proven", "worse"):
@@ -291,27 +260,27 @@ def _run(
     return found
 
 
-def _beside(book: Book, question: Question, asked: Question, sides: pairs.Sides, seen: Seen) -> list[str]:
+def _beside(book: Book, question: Question, asked: Question, contest: Contest, seen: Seen) -> list[str]:
     """What changed between the design on record and the question, and why an interval is wider than a single look's."""
-    said, ledger = [], book.ledger
-    if asked.sequential and not question.sequential:
+    said, design = [], question.design
+    if asked.design.sequential and not design.sequential:
         said.append(
             "an earlier look had fewer pairs, or more were planned: the interval is one that holds however often one looks"
         )
     if asked.replicates > question.replicates:
         said.append(f"{plural(asked.replicates, 'pair')} had run already, and all of them count")
-    have = pairs.found(ledger, Purpose.CERTIFY, sides)
+    have = pairs.found(book.ledger, Purpose.CERTIFY, contest.sides)
     designs = [t.why for _, t in sorted(have.items()) if t.why]
     before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0
-    if before != question.minimum_effect:
+    if before != design.minimum_effect:
         said.append(
-            f"minimum_effect was fixed as {number(before)} before the runs and is {number(question.minimum_effect)} now"
+            f"minimum_effect was fixed as {number(before)} before the runs and is {number(design.minimum_effect)} now"
         )
     ratio = max(seen.ratio or 0.0, question.said_ratio or 0.0)
-    if ratio > question.test_train_ratio:
-        given = number(question.test_train_ratio, 3)
+    if ratio > design.test_train_ratio:
+        given = number(design.test_train_ratio, 3)
         said.append(f"test_train_ratio was said to be {number(ratio, 3)}, and is {given} here")
-    return [*said, *others_since(book, sides, have)]
+    return [*said, *others_since(book, contest, have)]
 
 
 # ----------------------------------------------------------------------------------------------------------- worth

@@ -16,7 +16,7 @@ from .. import proof
 from ..book import Book
 from ..engine import trial_seed
 from ..errors import ObjectiveError, SpecError, UserError
-from ..evidence import Evidence, checked, held_out
+from ..evidence import Design, Evidence, HeldOut, held_out
 from ..objective import program
 from ..records import Change, Event, StudyState
 from ..storage import Storage
@@ -29,7 +29,7 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
     Raises SpecError where the objective keeps no rows apart, or others than it did in the search, where there is nothing to
     compare, or the study is archived; ObjectiveError where training or the metric fails; InputChanged.
     """
-    checked(equivalence=equivalence)
+    Design(equivalence=equivalence)  # a wrong number is told first
     ledger = book.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, metric)
     called = program(objective, spec)
@@ -45,22 +45,27 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
         chosen = ledger.trials[tuned]
     else:
         raise SpecError(f"trial {tuned} does not exist; the study has {len(ledger.trials)} trials, numbered from 0")
-    baseline, params = pairs.contestants(spec, chosen)
+    contest = pairs.contest(spec, chosen)
     _same_rows(getattr(kept, "protocol", None), book.storage.events(book.study, kinds={"run"}))
     book.inputs.begin(called)
     seed = trial_seed(spec.seed, "holdout", 0)  # of both trainings
     with _blamed("training on the search rows failed, and nothing was looked at"):
-        before, rows = kept.on_holdout(baseline, seed, goal.metric)
-        after, _ = kept.on_holdout(params, seed, goal.metric)
-    count, rng = _begun(book, goal.metric, chosen.number), np.random.default_rng(spec.seed)
+        before, rows = kept.on_holdout(contest.baseline, seed, goal.metric)
+        after, _ = kept.on_holdout(contest.tuned, seed, goal.metric)
+    count = _begun(book, goal.metric, chosen.number)
     with _blamed(
         f"{goal.metric} failed; look {count} is on record without a result, asking the same again completes it"
     ):
         found = held_out(
-            goal, baseline, params, chosen.number, before, after, rows, equivalence, count, rng,
+            goal,
+            contest,
+            HeldOut(before, after, rows),
+            equivalence,
+            np.random.default_rng(spec.seed),
+            look=count,
             compared=len({(e.body["tuned"], e.body["metric"]) for e in _looks(book.storage, book.study)}),
-            limits=[c.text for c in spec.constraints],
-        )  # fmt: skip
+            constraints=spec.constraints,
+        )
     book.storage.revise(book.study, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))
     return found
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from ..book import Book
 from ..canonical import alike, dumps
 from ..engine.ledger import BASELINE
-from ..evidence import Evidence
+from ..evidence import Contest, Evidence
 from ..records import OPEN, Purpose, Trial, completed
-from . import pairs
 
 
 @dataclass(frozen=True)
@@ -33,26 +32,24 @@ class Seen:
         return self.planned > count or (self.fewest is not None and self.fewest < count)
 
     @staticmethod
-    def of(book: Book, sides: pairs.Sides, metrics: Sequence[str]) -> "Seen":
-        """Of the question that compares these sides (baseline, tuned) by these goals."""
+    def of(book: Book, contest: Contest, metrics: Sequence[str]) -> "Seen":
+        """Of the question that compares these settings by these goals."""
         spec = book.ledger.study.spec
-        (_, baseline), (tuned, params) = sides
+        tuned, baseline = contest.trial, dumps(dict(contest.baseline))
         bodies = [e.body["evidence"] for e in book.storage.events(book.study, kinds={"evidence"})]
         earlier = [Evidence.from_json(b) for b in bodies]
         bases = [dumps(dict(completed(e.baseline, spec.assumed, spec.space))) for e in earlier]
-        asked = {(tuned, dumps(dict(baseline)), metric) for metric in metrics}
+        asked = {(tuned, baseline, metric) for metric in metrics}
         looks = {
             (e.tuned_trial, base, metric)
             for e, base in zip(earlier, bases, strict=True)
             for metric in (e.metric, *(g.metric for g in e.goals))
         }
-        same = [
-            e for e, base in zip(earlier, bases, strict=True) if (e.tuned_trial, base) == (tuned, dumps(dict(baseline)))
-        ]
+        same = [e for e, base in zip(earlier, bases, strict=True) if (e.tuned_trial, base) == (tuned, baseline)]
         runs = [
             t
             for t in book.ledger.apart(Purpose.CERTIFY)
-            if t.parent == tuned and alike(t.complete(spec.assumed, spec.space), params)
+            if t.parent == tuned and alike(t.complete(spec.assumed, spec.space), contest.tuned)
         ]
         return Seen(
             compared=len(asked | looks),
@@ -63,13 +60,12 @@ class Seen:
         )
 
 
-def others_since(book: Book, sides: pairs.Sides, have: Mapping[tuple[int, int], Trial]) -> list[str]:
+def others_since(book: Book, contest: Contest, have: Mapping[tuple[int, int], Trial]) -> list[str]:
     """What the search had that these pairs have not: its code, its baseline."""
     said, spec = [], book.ledger.study.spec
-    (_, baseline), (number, _) = sides
-    first, tuned = book.ledger.trials.get(0), book.ledger.trials[number]
+    first, tuned = book.ledger.trials.get(0), book.ledger.trials[contest.trial]
     began = first is not None and first.strategy == BASELINE
-    if first is not None and began and not alike(first.complete(spec.assumed, spec.space), baseline):
+    if first is not None and began and not alike(first.complete(spec.assumed, spec.space), contest.baseline):
         said.append("the baseline was changed after the search had begun: trial 0 ran another one")
     ran = [(e.position, e.body["fingerprint"]) for e in book.storage.events(book.study, kinds={"run"})]
     searched = {code for position, code in ran if tuned.told is None or position < tuned.told}

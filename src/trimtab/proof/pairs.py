@@ -8,6 +8,7 @@ from ..book import Book
 from ..canonical import alike
 from ..engine.ledger import Ledger
 from ..errors import SpecError, nearest
+from ..evidence import Contest
 from ..goals import Goal, Metrics
 from ..records import Proposal, Purpose, State, StudySpec, Trial
 from ..space import Params
@@ -26,15 +27,15 @@ def goal(spec: StudySpec, metric: str | None) -> Goal:
     raise SpecError(f"metric={metric!r} is no goal of the study{nearest(metric, [g.metric for g in spec.goals])}")
 
 
-def contestants(spec: StudySpec, tuned: Trial) -> tuple[Params, Params]:
-    """The baseline's and the tuned trial's params. Raises SpecError where there is nothing to compare."""
+def contest(spec: StudySpec, tuned: Trial) -> Contest:
+    """The baseline against a trial's setting. Raises SpecError where there is nothing to compare."""
     if spec.baseline is None:
         raise SpecError(
             "evidence compares with a baseline, and this study has none; give baseline=, or a default to each parameter"
         )
     if tuned.state is not State.DONE:
         raise SpecError(f"tuned={tuned.number}: this trial is {tuned.state}; name one that is done")
-    return spec.baseline, tuned.complete(spec.assumed, spec.space)
+    return Contest(spec.baseline, tuned.complete(spec.assumed, spec.space), tuned.number)
 
 
 def enqueue(book: Book, purpose: Purpose, sides: Sides, runs: int, design: Mapping[str, Any]) -> list[int]:

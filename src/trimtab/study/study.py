@@ -13,7 +13,7 @@ from ..book import Book
 from ..engine import planning
 from ..engine.ledger import Ledger
 from ..errors import BudgetSpent, Exhausted, SpecError, Stale, whole
-from ..evidence import Evidence
+from ..evidence import Design, Evidence
 from ..fidelity import Fidelity
 from ..goals import Metrics
 from ..objective import ActiveTrial
@@ -331,10 +331,9 @@ class Study(Audited):
         own = getattr(said, "test_train_ratio", None)
         ratio = own or 0.0 if test_train_ratio is None else test_train_ratio
         pairs = getattr(said, "replicates", 20) if replicates is None else replicates
-        asked = proof.Question(
-            pairs, metric, tuned, finalists, ratio, equivalence, minimum_effect, sequential, own,
-            getattr(said, "most_replicates", None),
-        )  # fmt: skip
+        design = Design(ratio, equivalence, minimum_effect, sequential)
+        most = getattr(said, "most_replicates", None)
+        asked = proof.Question(pairs, metric, tuned, finalists, design, own, most)
         how = (objective, workers, amounts(Resources, resources, "resources"), supervised, quiet, executor)
         return proof.prove(self._book, asked, lambda: staffing.staff(self._book, *how))
 
