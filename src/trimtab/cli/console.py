@@ -190,7 +190,7 @@ def answers(study: "Study") -> dict[str, str]:
     lines["params"] = setting(study, best)
     if found is not None:
         lines["evidence"] = f"{found.decision}: {_difference(found)}"
-    if seen := looks(study.storage, study.record.id):
+    if seen := len(looks(study.storage, study.record.id)):
         lines["hold-out"] = f"looked at {words.plural(seen, 'time')}"
     if notices := study.notices:
         lines["note"] = "; ".join(notices)
@@ -212,7 +212,7 @@ def study_json(study: "Study") -> dict[str, Any]:
         "baseline": None if study.baseline is None else trial_json(study.baseline),
         "best": None if best is None else trial_json(best),
         "evidence": None if found is None else found.to_json(),
-        "holdout_looks": looks(study.storage, record.id),
+        "holdout_looks": len(looks(study.storage, record.id)),
         "head": record.head,
     }
 

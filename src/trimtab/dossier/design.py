@@ -112,7 +112,7 @@ def protocol(s: Snapshot) -> list[Part]:
             spec.replicates,
         )
     ]
-    count = sections.looks(s.events)
+    count = sum(e.look for e in s.events)
     made.append(Fact("Looks at the hold-out", str(count), _last(s), count))
     if s.evidence is None:
         return [*made, Missing("No test on runs that the search never saw (study.evidence).")]

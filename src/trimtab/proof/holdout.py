@@ -63,7 +63,7 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
             equivalence,
             np.random.default_rng(spec.seed),
             look=count,
-            compared=len({(e.body["tuned"], e.body["metric"]) for e in _looks(book.storage, book.study)}),
+            compared=len({(e.body["tuned"], e.body["metric"]) for e in looks(book.storage, book.study)}),
             constraints=spec.constraints,
         )
     book.storage.revise(book.study, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))
@@ -109,20 +109,16 @@ def _begun(book: Book, metric: str, tuned: int) -> int:
     """
     position = 0
     for e in book.storage.events(book.study, kinds={"holdout"}):
-        if "look" in e.body and (e.body["metric"], e.body["tuned"]) == (metric, tuned):
+        if e.look and (e.body["metric"], e.body["tuned"]) == (metric, tuned):
             position = e.position
         elif (said := e.body.get("evidence")) and (said["metric"], said["tuned_trial"]) == (metric, tuned):
             position = 0
     if not position:
         body = {"look": True, "metric": metric, "tuned": tuned}
         position = book.storage.revise(book.study, Change("holdout", body=body)).position
-    return sum(e.position <= position for e in _looks(book.storage, book.study))
+    return sum(e.position <= position for e in looks(book.storage, book.study))
 
 
-def _looks(storage: Storage, study: int) -> list[Event]:
-    return [e for e in storage.events(study, kinds={"holdout"}) if "look" in e.body]
-
-
-def looks(storage: Storage, study: int) -> int:
-    """How often the hold-out has been looked at."""
-    return len(_looks(storage, study))
+def looks(storage: Storage, study: int) -> list[Event]:
+    """The looks at the hold-out that were begun."""
+    return [e for e in storage.events(study, kinds={"holdout"}) if e.look]

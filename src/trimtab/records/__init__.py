@@ -295,6 +295,11 @@ class Event:
     body: Json
     hash: str
 
+    @property
+    def look(self) -> bool:
+        """Whether somebody begins to look at the hold-out here (see proof.holdout)."""
+        return self.kind == "holdout" and "look" in self.body
+
 
 @dataclass(frozen=True)
 class Changes:

@@ -135,15 +135,10 @@ def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
             "Each setting is run",
             replicates + ("; the objective is declared deterministic" if spec.deterministic else ""),
         ),
-        ("Looks at the hold-out", str(looks(events))),
+        ("Looks at the hold-out", str(sum(e.look for e in events))),
         ("Study created", moment(study.created)),
         ("First and last result", _period(facts.trials)),
     ]
-
-
-def looks(events: Sequence[Event]) -> int:
-    """How often the rows that were kept apart have been looked at."""
-    return sum(e.kind == "holdout" and "look" in e.body for e in events)
 
 
 def _workers(events: Sequence[Event]) -> str:
