@@ -165,6 +165,68 @@ def test_a_revision_that_adds_a_parameter_leaves_the_document_about_the_same_set
         assert "Search against fresh runs" in [f["label"] for f in items["benefit"]["facts"]]
 
 
+def test_what_the_pairs_show_of_another_goal_and_of_a_limit_stands_beside_the_answer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def objective(trial):
+        luck = np.random.default_rng(trial.seed + trial.number).normal(0, 0.01)
+        return {"a": trial.params["x"] + luck, "b": 1 - trial.params["x"] + luck}
+
+    earlier = tt.Study("earlier", {"x": tt.Float(0, 1)}, maximize=["a", "b"], seed=1)
+    earlier.run(objective, trials=4, quiet=True)
+    study = tt.Study(
+        "two goals", {"x": tt.Float(0, 1, default=0.5)}, maximize=["a", "b"], subject_to="b >= 0", seed=1, warm_start=earlier
+    )  # fmt: skip
+    study.run(objective, trials=12, quiet=True)
+    study.add({"x": 0.25}, {"a": 0.25, "b": 0.75})
+    found = study.evidence(objective, replicates=6, minimum_effect=0.125, quiet=True)
+    assert (found.decision, found.goals[0].decision) == ("proven", "worse")
+    assert "above 0.125, the minimum effect" in found.text()
+    html = unescape(study.report("a.html").read_text())
+    traced(html)
+    assert "In b, another goal, it is worse" in html[: html.index('id="question"')]
+    assert "What a model of all results makes of a;" in html
+    assert "trimtab verify 'two goals'" in html
+    items = {i["id"]: i for i in checked(study.report("b.html", template="us-sr-26-2-2026").read_text())["items"]}
+    said = {id_: {f["label"]: f["text"] for f in item["facts"]} for id_, item in items.items()}
+    assert said["benefit"]["Another goal"].startswith("b worse: -")
+    assert "above 0.125, the minimum effect" in said["protocol"]["Rule of decision"]
+    assert said["strategy"]["Learnt from"] == f"study earlier ({earlier.record.uid[:12]}): 4 results"
+    assert said["overrides"]["Result measured elsewhere"] == "trial 12: x=0.25"
+    (limit,) = (row["cells"] for t in items["benefit"]["tables"] if "Constraints" in t["title"] for row in t["rows"])
+    assert limit[2] == found.constraints[0].said == "held in 6 of 6 pairs (54.1 to 100 % of such runs)"
+
+
+def test_how_far_trials_were_trained_and_what_stopped_them_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def objective(trial):
+        for epoch in range(1, 10):
+            trial.report(epoch, loss=trial.params["x"] + 1 / epoch)
+            if trial.should_stop():
+                break
+        return trial.params["x"] + 1 / epoch
+
+    study = tt.Study("early", {"x": tt.Float(0, 1)}, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 9), seed=1)
+    study.run(objective, trials=12, quiet=True)
+    study.revise(stopping="median")
+    items = {i["id"]: i for i in checked(study.report("a.html", template="us-sr-26-2-2026").read_text())["items"]}
+    said = {f["label"]: f["text"] for f in items["budget"]["facts"]}
+    assert said["Full training"] == "epochs = 9; trials are compared at 1, 3, 9"
+    assert said["Stopping rule"].startswith("asha")
+    assert said["Stopping rule now"].startswith("median")
+    listed = {row["cells"][2] for t in items["trials"]["tables"] if t["title"] == "Every trial" for row in t["rows"]}
+    assert listed == {f"{t.state} at {t.reached:g}" for t in study.trials} > {"done at 9"}
+
+
+def test_without_a_result_nothing_is_compared_and_the_baseline_is_no_gain(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = tt.Study("first", {"x": tt.Float(0, 1, default=0.5)}, minimize="loss")
+    assert "<td>x</td><td>0.5</td><td>none</td>" in study.report("none.html").read_text()
+    study.run(lambda trial: trial.params["x"], trials=1, quiet=True)
+    assert "it is the baseline itself" in study.report("one.html").read_text()
+
+
 def test_an_edited_document_is_found_out(study, tmp_path):
     path = study.report("a.html", template="us-sr-26-2-2026")
     path.write_text(path.read_text().replace("not shown", "proven", 1).replace("Proven", "PROVEN", 1))

@@ -18,6 +18,7 @@ from trimtab.engine import incumbents
 from trimtab.errors import SpecError, UserError
 from trimtab.evidence import Contest, certify
 from trimtab.explanation import Explanation
+from trimtab.fidelity import Fidelity
 from trimtab.goals import Goal, constraint
 from trimtab.records import (
     Budget,
@@ -321,6 +322,15 @@ def test_the_best_so_far_only_improves_and_is_feasible():
     assert all(t.metrics["size"] <= 80 for t in facts.incumbents())
     (line,) = [t for t in figures.history(record, trials).data if t.name == "best so far"]
     assert min(line.y) == min(c.metrics["loss"] for c in facts.candidates if c.feasible)
+
+
+def test_a_short_training_is_no_best_so_far():
+    record, trials = study(12, states=[State.DONE])
+    record = replace(record, spec=replace(record.spec, fidelity=Fidelity("epochs", 1, 9), constraints=()))
+    trials = [replace(t, fidelity=1.0 if t.number % 2 else 9.0) for t in trials]
+    facts = Facts(record, trials)
+    assert [t.number % 2 for t in facts.incumbents()] == [0] * len(facts.incumbents())
+    assert facts.incumbents()[-1].number == facts.best.number
 
 
 def test_logarithmic_parameters_have_logarithmic_axes():

@@ -47,7 +47,7 @@ def seeds(s: Snapshot) -> list[Part]:
         Fact("Seed of the study", str(s.study.spec.seed), spec, s.study.spec.seed),
         Fact(
             "Seeds of the trials",
-            "each follows from the study's seed and the trial's number, and stands in its row",
+            "each follows from the study's seed and the number of the trial or of its pair, and stands in its row",
             spec,
         ),
     ]

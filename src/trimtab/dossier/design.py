@@ -79,6 +79,7 @@ def strategy(s: Snapshot) -> list[Part]:
     made: list[Part] = [
         Fact("Strategy", spec.strategy + (f" with {setting(spec.settings)}" if spec.settings else ""), source),
         Fact("Seed", str(spec.seed), source, spec.seed),
+        *(Fact(label, text, source) for label, text in sections.learnt(spec)),
     ]
     if used:
         text = ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items())
@@ -94,6 +95,9 @@ def budget(s: Snapshot) -> list[Part]:
     why = "yes: its trials have all run" if limit is not None and done >= limit else "no trial limit was reached"
     made = [Fact("Budget set before the start", first, CREATED), Fact("Set at", moment(s.study.created), CREATED)]
     made += [] if now == first else [Fact("Budget now", now, source)]
+    before, after = sections.training(_first_spec(s)), sections.training(s.study.spec)
+    made += [Fact(label, text, CREATED) for label, text in before]
+    made += [Fact(f"{label} now", text, source) for label, text in after if (label, text) not in before]
     made.append(Fact("Finished search trials", str(done), _last(s), done))
     return [*made, Fact("Whether it is used up", why, _last(s))]
 
@@ -117,8 +121,7 @@ def protocol(s: Snapshot) -> list[Part]:
     if s.evidence is None:
         return [*made, Missing("No test on runs that the search never saw (study.evidence).")]
     said = (f"event:{s.of('evidence')[-1].position}",)
-    rule = "proven when the two-sided 95 % interval lies above 0 and each limit held in at least 95 % of the pairs"
-    return [*made, Fact("Test", s.evidence.test, said), Fact("Rule of decision", rule, said)]
+    return [*made, Fact("Test", s.evidence.test, said), Fact("Rule of decision", sections.rule(s.evidence), said)]
 
 
 def trade_off(s: Snapshot) -> list[Part]:

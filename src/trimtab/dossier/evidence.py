@@ -137,9 +137,7 @@ def benefit(s: Snapshot) -> list[Part]:
         made.append(Table(head, [(row, at) for row in sections.pair_rows(e)], range(4), title="Every pair", wide=True))
     if e.constraints:
         rows = [(row, at) for row in sections.check_rows(e)]
-        made.append(
-            Table(["Constraint", "Mean, tuned", "Held in pairs"], rows, (1, 2), title="Constraints in the same runs")
-        )
+        made.append(Table(["Constraint", "Mean, tuned", "Kept"], rows, (1,), title="Constraints in the same runs"))
     return made
 
 
@@ -208,9 +206,11 @@ def limits(s: Snapshot) -> list[Part]:
 
 def overrides(s: Snapshot) -> list[Part]:
     wished = [t for t in s.trials if t.strategy == "user" and t.purpose is Purpose.SEARCH]
+    added = [t for t in s.trials if t.purpose is Purpose.IMPORT]
     made: list[Part] = [
-        Fact("Setting tried at somebody's wish", f"trial {t.number}: {setting(t.params)}", (f"trial:{t.number}",))
-        for t in wished
+        Fact(label, f"trial {t.number}: {setting(t.params)}", (f"trial:{t.number}",))
+        for label, those in (("Setting tried at somebody's wish", wished), ("Result measured elsewhere", added))
+        for t in those
     ]
     e, best = s.evidence, s.facts.best
     if e is not None and best is not None and not alike(best.complete(s.study.spec), s.facts.today(e.tuned)):

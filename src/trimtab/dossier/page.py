@@ -34,6 +34,7 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
             findings=s.findings,
             made=made,
             plural=plural,
+            verify=sections.command("verify", s.study),
             drawings=drawings,
             evidence=document.script(made),
             plots=document.plots(drawings),

@@ -231,14 +231,19 @@ class Evidence:
             ("tuned", f"{self.metric} {tuned} (trial {self.tuned_trial})"),
             ("probability", chances + zone),
             ("test", self.test),
-            *self._beside(),
+            *self.beside,
             *(("constraint", f"{c.text}: {c.said}, mean {number(c.mean)}") for c in self.constraints),
             *(("note", notice) for notice in self.notices),
         ]
 
-    def _beside(self) -> list[tuple[str, str]]:
-        """The lines on other goals, on power, and on what the search was worth."""
+    @property
+    def beside(self) -> list[tuple[str, str]]:
+        """Label and text on the minimum effect, other goals, power, and what the search was worth."""
         lines = []
+        if self.minimum_effect:
+            lines.append(
+                ("minimum", f"proven needs an interval above {number(self.minimum_effect)}, the minimum effect")
+            )
         for c in self.goals:
             gain, low, high = estimate(c.difference, c.interval)
             lines.append(("goal", f"{c.metric} {c.decision}: {gain}, interval {low} to {high} (positive is better)"))

@@ -180,9 +180,10 @@ def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
 def _of_trials(facts: Facts) -> list[Drawing]:
     study, trials, spec = facts.study, facts.trials, facts.spec
     made = []
+    full = "" if spec.fidelity is None else " of a full training"
     for g, goal in enumerate(spec.goals):
         said = (
-            "Each mark is a trial. The line is the best feasible result so far, the dotted one the baseline."
+            f"Each mark is a trial. The line is the best feasible result so far{full}, the dotted one the baseline."
             if g == 0
             else ""
         )

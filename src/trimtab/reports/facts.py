@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..engine.incumbents import Candidate, baseline_metrics, candidates, feasible, pareto
+from ..engine.incumbents import Candidate, baseline_metrics, candidates, complete, feasible, pareto
 from ..engine.ledger import baseline_trial
 from ..goals import Metrics
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial, completed
@@ -83,10 +83,10 @@ class Facts:
         return {s: [t for t in self.searched if self.status(t) == s] for s in STATUSES}
 
     def incumbents(self) -> list[Trial]:
-        """Search trials with a better result than every feasible one of a lower number."""
+        """Search trials with a better result than every feasible one of a lower number, among full trainings."""
         goal, found, low = self.spec.goals[0], [], math.inf
         for t in self.searched:
-            if self.status(t) == "feasible" and (loss := goal.loss(t.metrics)) < low:
+            if self.status(t) == "feasible" and complete(self.spec, t) and (loss := goal.loss(t.metrics)) < low:
                 found.append(t)
                 low = loss
         return found

@@ -131,7 +131,7 @@ def model_pairs(i: Influence) -> list[tuple[str, str]]:
     """What the statements rest on: how well the model predicts each result from all others."""
     c = i.calibration
     return [
-        ("Model", f"Gaussian process over {plural(c.n, 'setting')}"),
+        ("Model", f"Gaussian process of {i.metric} over {plural(c.n, 'setting')}"),
         ("Each result predicted from all others", f"R² {number(c.r2, 3)}, rank correlation {number(c.rank, 3)}"),
         ("Results inside their 90 % intervals", f"{percent(c.inside)}" + ("" if c.honest else ": the model errs")),
     ]

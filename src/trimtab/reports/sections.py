@@ -1,13 +1,15 @@
 """What the document says, as plain tables and sentences: rows in, text out. How it looks is the template's business."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..evidence import Evidence
+from ..evidence.certificate import Comparison
 from ..goals import Goal
-from ..records import COUNTED, Budget, Cost, Event, Purpose, State, StudyRecord, Trial
+from ..records import COUNTED, Budget, Cost, Event, Purpose, State, StudyRecord, StudySpec, Trial
 from ..space import UNSET, Choice, Parameter, Params
 from ..words import duration, estimate, moment, number, percent, plural, setting, signed, size, value
 from .facts import Facts
@@ -32,6 +34,8 @@ def headline(facts: Facts, evidence: Evidence | None) -> tuple[str, str]:
         why = "no finished trial keeps the constraints" if done else "no trial has finished with a result"
         return "nothing", f"There is nothing to show: {why}."
     said = f"The best setting of the search, trial {best.trial.number}, has {goal.metric} {number(best.metrics[goal.metric])}"
+    if facts.baseline is not None and best.number == facts.baseline.number:
+        return "no evidence", f"{said}: it is the baseline itself. The search found nothing better."
     if facts.reference and goal.metric in facts.reference:
         said += f"; the baseline has {number(facts.reference[goal.metric])}"
     return "no evidence", f"{said}. Whether that is a gain has not been tested: search results flatter the winner."
@@ -49,7 +53,14 @@ def _decided(e: Evidence) -> str:
         "not shown": f"A gain of the tuned setting, trial {e.tuned_trial}, over the baseline is not shown: {span} {runs}",
     }
     broken = [f" It broke {c.text!r} in {percent(1 - c.held)} of them." for c in e.constraints if c.held < 1]
-    return said[e.decision] + "".join(broken)
+    return said[e.decision] + "".join([*broken, *(f" {_compared(c)}." for c in e.goals)])
+
+
+def _compared(c: Comparison) -> str:
+    """What the same pairs say of another goal."""
+    difference, low, high = estimate(c.difference, c.interval)
+    said = {"proven": "is better too", "worse": "is worse", "not shown": "is not shown to be better"}[c.decision]
+    return f"In {c.metric}, another goal, it {said}: {difference} ({low} to {high})"
 
 
 def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, str, bool]]:
@@ -57,7 +68,7 @@ def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, 
     before = facts.today(evidence.baseline) if evidence else facts.spec.baseline or {}
     after = tuned(facts, evidence) or {}
     names = [n for n in facts.spec.space.names if n in before or n in after]
-    texts = [[shown(p, n) for p in (before, after)] for n in names]
+    texts = [[shown(p, n) if p else "none" for p in (before, after)] for n in names]
     return [(n, b, a, bool(before) and b != a) for n, (b, a) in zip(names, texts, strict=True)]
 
 
@@ -72,7 +83,7 @@ def shown(params: Params, name: str) -> str:
     return value(params[name]) if name in params else "inactive"
 
 
-def question(facts: Facts) -> Pairs:
+def question(facts: Facts, evidence: Evidence | None = None) -> Pairs:
     spec = facts.spec
     base = "none: there is nothing to compare with" if spec.baseline is None else setting(spec.baseline)
     limits = [c.text + _bound(facts, c) for c in spec.constraints]
@@ -80,12 +91,18 @@ def question(facts: Facts) -> Pairs:
         ("Goal", "; ".join(wish(g) for g in spec.goals)),
         ("Subject to", "; ".join(limits) or "no constraints"),
         ("Baseline", base),
-        (
-            "Rule of decision",
-            "proven when the two-sided 95 % interval of tuned minus baseline, on runs that the search never saw, lies above 0; "
-            "worse when it lies below; else not shown; infeasible when a limit held in fewer than 95 % of the pairs",
-        ),
+        ("Rule of decision", rule(evidence)),
     ]
+
+
+def rule(e: Evidence | None) -> str:
+    """What makes a decision, with the minimum effect that was asked for."""
+    least = f"{number(e.minimum_effect)}, the minimum effect" if e is not None and e.minimum_effect else "0"
+    return (
+        "proven when the two-sided 95 % interval of the gain (tuned against baseline, positive is better), on runs that the "
+        f"search never saw, lies above {least}; worse when it lies below 0; else, or where tuned runs fail, not shown; "
+        "infeasible when it would be proven, but a limit held in fewer than 95 % of the pairs"
+    )
 
 
 def _bound(facts: Facts, c: Any) -> str:
@@ -125,9 +142,11 @@ def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
     replicates = "once" if spec.replicates == 1 else f"up to {spec.replicates} times"
     return [
         ("Strategy", spec.strategy + (f" with {setting(spec.settings)}" if spec.settings else "")),
+        *learnt(spec),
         ("Proposed by", ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items()) or "nothing yet"),
         ("Seed", str(spec.seed)),
         ("Budget", budget_text(spec.budget)),
+        *training(spec),
         ("Finished", f"{plural(sum(t.counts for t in facts.trials), 'search trial')} (done, stopped or failed)"),
         ("Spent by the search", _cost(study.spent)),
         ("Workers", _workers(events)),
@@ -139,6 +158,22 @@ def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
         ("Study created", moment(study.created)),
         ("First and last result", _period(facts.trials)),
     ]
+
+
+def learnt(spec: StudySpec) -> Pairs:
+    """The earlier studies whose results the search began with."""
+    return [("Learnt from", f"study {s.study} ({s.uid[:12]}): {plural(len(s.params), 'result')}") for s in spec.sources]
+
+
+def training(spec: StudySpec) -> Pairs:
+    """How far a trial is trained, and what ends one early."""
+    said, f = [], spec.fidelity
+    if f is not None:
+        rungs = ", ".join(f"{r:g}" for r in f.rungs)
+        said.append(("Full training", f"{f.name} = {f.high:g}; trials are compared at {rungs}"))
+    rules = [{k: v for k, v in r.items() if v is not None} for r in spec.stopping]
+    texts = [f"{r.pop('rule')} ({setting(r)})" if len(r) > 1 else str(r["rule"]) for r in rules]
+    return [*said, ("Stopping rule", ", ".join(texts) or "none: nobody is stopped early")]
 
 
 def _workers(events: Sequence[Event]) -> str:
@@ -196,13 +231,20 @@ def trial_rows(facts: Facts, most: int | None = None) -> Rows:
         [
             str(t.number),
             t.purpose.value,
-            f"{t.state} ({t.reason})" if t.reason else str(t.state),
+            _ended(t),
             *(number(t.metrics.get(m)) if m in t.metrics else "" for m in metrics),
             duration(t.cost.wall) if t.ended is not None else "",
             setting(t.params),
         ]
         for t in facts.trials[:most]
     ]
+
+
+def _ended(t: Trial) -> str:
+    """Its state, with the reason of a failure, or how far it was trained."""
+    if t.reason:
+        return f"{t.state} ({t.reason})"
+    return str(t.state) if t.reached is None else f"{t.state} at {t.reached:g}"
 
 
 def failure_rows(facts: Facts) -> Rows:
@@ -237,7 +279,17 @@ def evidence_pairs(e: Evidence) -> Pairs:
     if not math.isnan(e.optimism):
         text = f"{number(e.worth.searched)} in the search, {after} in fresh runs; optimism {signed(e.optimism)}"
         said.append(("Search against fresh runs", text))
-    return said
+    return [*said, *((_BESIDE[label], text) for label, text in e.beside if label in _BESIDE)]
+
+
+_BESIDE = {
+    "minimum": "Minimum effect",
+    "goal": "Another goal",
+    "power": "Power",
+    "finalists": "Measured again before the choice",
+    "random": "Against random search",
+}
+"""What the certificate says besides, by its own labels; optimism is told above, the cost with the search's."""
 
 
 def _equivalent(e: Evidence) -> str:
@@ -252,7 +304,7 @@ def pair_rows(e: Evidence) -> Rows:
 
 
 def check_rows(e: Evidence) -> Rows:
-    return [[c.text, number(c.mean), percent(c.held)] for c in e.constraints]
+    return [[c.text, number(c.mean), c.said] for c in e.constraints]
 
 
 def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[str]) -> Pairs:
@@ -263,8 +315,13 @@ def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[st
         ("Head", study.head),
         ("Study", study.uid),
         ("Checked for this document", checked),
-        ("Check again", f"trimtab verify {study.name}"),
+        ("Check again", command("verify", study)),
     ]
+
+
+def command(verb: str, study: StudyRecord) -> str:
+    """A line for a terminal."""
+    return f"trimtab {verb} {shlex.quote(study.name)}"
 
 
 def revisions(events: Sequence[Event]) -> Rows:
