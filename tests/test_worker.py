@@ -12,6 +12,7 @@ from stores import Clock
 from waiting import until
 
 import trimtab as tt
+from trimtab.book import Book
 from trimtab.chain.verify import findings
 from trimtab.errors import LeaseLost, StorageError
 from trimtab.executors import Exit
@@ -99,7 +100,7 @@ class Scene:
         self.store.enqueue(self.study, row, at=0, seen=self.store.trials(self.study).study.position)
         made, limits = program(objective, self.spec), resources or Resources()
         self.executor = Local(2, made, limits) if supervised else Inline(load(made))
-        self.crew = Crew(self.store, self.executor, lambda: self.spec, self.study, limits, lease)
+        self.crew = Crew(Book(self.store, self.study), self.executor, limits, lease=lease)
 
     def __enter__(self):
         return self

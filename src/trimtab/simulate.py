@@ -73,7 +73,7 @@ class Simulated:
         return self._slots - len(self._queue) - len(self._ended)
 
     def launch(self, job: Job) -> None:
-        trial = ActiveTrial(job.payload, job.listen)
+        trial = ActiveTrial({**job.payload, "checkpoint": None}, job.listen)
         self._next(_Run(job, trial, iter(self._training(trial)), self._clock.time))
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
@@ -161,7 +161,7 @@ class Simulation:
         book = Book(self.storage, study.record.id, study.strategy)
         until = None if duration is None else self.clock.time + duration
         slots = Simulated(workers, training, self.clock, until)
-        crew = Crew(self.storage, slots, lambda: book.spec, book.study, Resources(), _FOREVER, clock=self.clock)
+        crew = Crew(book, slots, Resources(), lease=_FOREVER, clock=self.clock)
         staff = runner.Staff("simulated", crew, slots, _nobody_watches, self.clock, _FOREVER)
         try:
             runner.search(book, staff, Terms(trials, until, since=book.ledger.study.position))

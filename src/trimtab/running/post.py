@@ -14,7 +14,7 @@ from ..executors.local import Local
 from ..objective import Program
 from ..outlook import Enough
 from ..records import Budget, Change, StudyRecord
-from ..storage import LEASE, Settled, Storage
+from ..storage import Settled, Storage
 from .announcements import Announcement, facts
 from .inputs import POLICIES, Inputs
 from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, look, settle, worker
@@ -162,15 +162,6 @@ class Post:
             self._storage.revise(self._book.study, Change("run", body={**body, "joined": True}))
             self._joined = True
         executor = Local(self._slots, self._called, self.said.resources)
-        crew = Crew(
-            self._storage,
-            executor,
-            lambda: self._book.spec,
-            self._book.study,
-            self.said.resources,
-            LEASE,
-            self._book.inputs.check,
-            checkpoints=self._book.checkpoints,
-        )
+        crew = Crew(self._book, executor, self.said.resources, before=self._book.inputs.check)
         self._staff = Staff(f"{worker()}:{token_hex(4)}", crew, executor, lambda _: None)
         return self._staff

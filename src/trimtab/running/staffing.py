@@ -12,7 +12,6 @@ from ..capture import environment
 from ..errors import SpecError, nearest, whole
 from ..executors import Executor
 from ..records import Change, Resources
-from ..storage import LEASE
 from .announcements import facts, shared
 from .runner import Staff, worker
 from .worker import Crew
@@ -66,16 +65,7 @@ def staff(
     with ExitStack() as cleanup:
         cleanup.callback(slots.close)
         book.storage.revise(book.study, Change("run", body=said))
-        crew = Crew(
-            book.storage,
-            slots,
-            lambda: book.spec,
-            book.study,
-            resources,
-            LEASE,
-            lambda: book.inputs.check(called),
-            checkpoints=book.checkpoints,
-        )
+        crew = Crew(book, slots, resources, before=lambda: book.inputs.check(called))
         cleanup.callback(crew.close)
         with Progress(book.spec, quiet=quiet) as progress, terminable():
             yield Staff(f"{worker()}:{token_hex(4)}", crew, slots, lambda ledger: progress.update(ledger, time.time()))

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..book import Book
 from ..errors import LeaseLost, Stale, TrimtabError
 from ..executors import Executor, Exit, Job
-from ..objective.evaluation import Folders, payload
+from ..objective.evaluation import payload
 from ..outcomes import cost_of, outcome_of
-from ..records import Change, Cost, Outcome, Reason, Resources, State, StudySpec, Trial
-from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending, Storage
-from .checkpoints import Checkpoints
+from ..records import Change, Cost, Outcome, Reason, Resources, State, Trial
+from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending
 from .clock import SYSTEM, Clock
 from .referee import Referee
 from .sharing import HELD, Held, Pace
@@ -29,20 +29,17 @@ class Crew:
 
     def __init__(
         self,
-        storage: Storage,
+        book: Book,
         executor: Executor,
-        spec_of: Callable[[], StudySpec],
-        study: int,
         resources: Resources,
-        lease: float = LEASE,
+        *,
         before: Callable[[], None] = lambda: None,
+        lease: float = LEASE,
         clock: Clock = SYSTEM,
-        checkpoints: Checkpoints | None = None,
     ) -> None:
-        self._storage, self._executor, self._spec_of = storage, executor, spec_of
-        self._study, self._resources, self._lease = study, resources, lease
+        self._book, self._executor, self._resources, self._lease = book, executor, resources, lease
+        self._storage, self._study = book.storage, book.study
         self.charge = resources.charge
-        self._checkpoints = checkpoints
         self._before = before  # called before each start; what it raises ends the run
         self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
         self.running: dict[int, Trial] = {}
@@ -52,7 +49,7 @@ class Crew:
         self._notes: dict[int, list[str]] = {}
         self._begun: dict[int, float] = {}  # when each was claimed
         self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
-        self._referee = Referee(storage, study, spec_of, clock.now, together=QUICK)
+        self._referee = Referee(book.storage, book.study, lambda: book.spec, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
         self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
         self._closed = threading.Event()
@@ -61,10 +58,9 @@ class Crew:
     def start(self, trial: Trial) -> None:
         """Launch a claimed trial."""
         self._before()
-        folders = Folders() if self._checkpoints is None else self._checkpoints.folders(trial)
         job = Job(
             key=(trial.study, trial.number, trial.attempt),
-            payload=payload(trial, self._spec_of().metrics, folders),
+            payload=payload(trial, self._book.spec.metrics, self._book.checkpoints.folders(trial)),
             listen=lambda message: self._listen(trial, message),
             resources=self._resources,
         )
@@ -207,7 +203,7 @@ class Crew:
         self._forget(trial.number)
         why = INTERRUPTED if ended.killed or (self.interrupted and ended.signal == signal.SIGTERM) else KILLED
         if outcome is not None and outcome.reason is Reason.ERROR:
-            retries = self._spec_of().retries
+            retries = self._book.spec.retries
             if retries and self._requeues(trial).count(RETRY) < retries:
                 outcome, why = None, RETRY
         if outcome is not None and outcome.state is State.STOPPED:
