@@ -218,6 +218,18 @@ def test_what_differs_is_told_with_both_numbers(space, url):
     assert "it gave no result: ValueError: no data" in study.reproduce(broken, [2]).text()
 
 
+def test_a_best_from_elsewhere_is_said_to_be_left_out(space):
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    study.run(noisy, trials=6, quiet=True)
+    assert study.reproduce(noisy).left_out == ""
+    study.add({"kind": "linear", "rate": 0.01}, -1.0)
+    found = study.reproduce(noisy)
+    assert study.best.number == 6
+    assert "note: the best, trial 6, was not run again: it was added from elsewhere" in found.text()
+    assert study.storage.events(study.record.id)[-1].body["reproduction"]["left_out"] == found.left_out
+    assert study.reproduce(noisy, [0]).left_out == ""  # who names trials knows which
+
+
 @pytest.mark.parametrize(
     ("how", "says"),
     [

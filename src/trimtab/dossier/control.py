@@ -83,7 +83,8 @@ def reproduction(s: Snapshot) -> list[Part]:
         return [Missing("No trial was run again (trimtab reproduce NAME --as VALIDATOR).")]
     rows = [_rerun(e.body["reproduction"], e.at, f"event:{e.position}") for e in again]
     head = ["When", "Trials", "Same metrics", "Tolerance", "Same code", "By somebody else"]
-    return [Table(head, rows, (1, 2, 3))]
+    unsaid = again[-1].body["reproduction"].get("left_out", "")
+    return [Table(head, rows, (1, 2, 3)), *([Missing(f"Of the last re-run: {unsaid}.")] if unsaid else [])]
 
 
 def _rerun(r: Mapping[str, Any], at: float, source: str) -> tuple[Sequence[str], tuple[str, ...]]:

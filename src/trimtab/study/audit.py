@@ -62,13 +62,14 @@ class Audited(Answers):
         beside the chain, which holds a commitment. Nothing is added to the study's trials. Raises SpecError, ObjectiveError.
         """
         from ..objective import program
-        from .reproduce import checked, chosen, compared, rerun
+        from .reproduce import checked, chosen, compared, left_out, rerun
 
         tolerance, ledger = checked(tolerance), self._book.refresh()
         called = program(objective, ledger.study.spec)
         rows = [ledger.trials[n] for n in sorted(ledger.trials)]
-        best = incumbents.best(ledger.study.spec, incumbents.of(ledger))
-        picked = chosen(rows, trials, None if best is None else best.trial)
+        leader = incumbents.best(ledger.study.spec, incumbents.of(ledger))
+        best = None if leader is None else leader.trial
+        picked = chosen(rows, trials, best)
         ends = rerun(called, ledger.study.spec, picked, workers, amounts(Resources, resources, "resources"), supervised)
         ran = self.storage.events(self._book.study, kinds={"run"})
         found = Reproduction(
@@ -76,6 +77,7 @@ class Audited(Answers):
             tolerance=tolerance,
             same_code=called.fingerprint in {e.body["fingerprint"] for e in ran},
             independent=self._independent(principal or user(), [e.position for e in ran]),
+            left_out=left_out(picked, trials, best),
         )
         body = {"reproduction": found.to_json(), "objective": called.text, "fingerprint": called.fingerprint}
         self._note("reproduce", {**body, "environment": environment()}, principal)

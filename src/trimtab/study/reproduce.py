@@ -49,13 +49,14 @@ class Reproduction:
 
     tolerance: the relative difference that counts as the same; 0 means identical. same_code: whether the objective's
     fingerprint is one that the record names. independent: whether who asked for it is nobody who ran the study; None
-    where that is not known.
+    where that is not known. left_out: that the best is not among them, and why; "" where trials were named or it is.
     """
 
     runs: tuple[Rerun, ...]
     tolerance: float
     same_code: bool
     independent: bool | None
+    left_out: str = ""
 
     @property
     def holds(self) -> bool:
@@ -67,6 +68,7 @@ class Reproduction:
             "tolerance": self.tolerance,
             "same_code": self.same_code,
             "independent": self.independent,
+            "left_out": self.left_out,
         }
 
     def text(self) -> str:
@@ -76,6 +78,8 @@ class Reproduction:
         said = [f"{agree} of {plural(len(self.runs), 'trial')} run again gave {how}"]
         if not self.same_code:
             said.append("note: the objective's code is not what the study ran")
+        if self.left_out:
+            said.append(f"note: {self.left_out}")
         return "\n".join([*said, *(f"trial {r.number}: {r.wrong}" for r in self.runs if r.wrong)])
 
 
@@ -100,6 +104,17 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
                 f"that goes on from another there is study.schedule({n}).train(objective)"
             )
     return [known[n] for n in numbers]
+
+
+def left_out(picked: Sequence[Trial], numbers: Sequence[int] | None, best: Trial | None) -> str:
+    """Why the best is not among the trials that are run again unless they are named; "" where it is."""
+    if numbers is not None or best is None or any(t.number == best.number for t in picked):
+        return ""
+    if (parent := parent_of(best)) is not None:
+        why = f"it goes on from trial {parent}; study.schedule({best.number}).train(objective) trains it again"
+    else:
+        why = "it was added from elsewhere; enqueue its params to measure them here"
+    return f"the best, trial {best.number}, was not run again: {why}"
 
 
 def rerun(
