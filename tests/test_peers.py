@@ -1,9 +1,11 @@
 """Workers among equals: they serve what they were allowed, share budgets, drain, and none of them is missed."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import postgres as pg
@@ -131,6 +133,20 @@ def test_a_worker_goes_by_what_the_run_that_announced_its_study_asked_for(url):
     s.storage.revise(s.record.id, Change("run", body={**said.body, "trials": 5}))
     assert "study 's': nothing to do (trials)" in serve(url, "train.py")
     assert s.counts["done"] == 5
+
+
+@pytest.mark.parametrize(("ends", "why", "done"), [(-1.0, "time", 0), (3600.0, "trials", 8)])
+def test_the_time_of_an_announced_run_is_the_stores(anywhere, monkeypatch, ends, why, done):
+    s = study(anywhere)
+    s.submit("train.py:quick")
+    (said,) = s.storage.events(s.record.id, kinds={"run"})
+    until = s.storage.outline(s.record.id).now + ends
+    s.storage.revise(s.record.id, Change("run", body={**said.body, "until": until}))
+    if anywhere.startswith("postgresql"):  # this worker's own clock is wrong by two hours
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + math.copysign(7200.0, ends))
+    assert f"study 's': nothing to do ({why})" in serve(anywhere, "train.py")
+    assert s.counts["done"] == done
 
 
 def test_a_worker_runs_nothing_that_its_call_does_not_allow(url, train):

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from trimtab.engine.ledger import Ledger
+from trimtab.engine.planning import Terms
 from trimtab.goals import Goal, constraint
 from trimtab.records import (
     Budget,
@@ -62,7 +63,7 @@ def ledger(results, *, running=0, certify=(), budget=None, constraints=()):
         add(state, {}, Purpose.CERTIFY)
     study = StudyRecord(1, "uid", "s", spec, StudyState.OPEN, 0.0, len(rows), len(rows), Cost(cpu=1800.0), 9, "head")
     made = Ledger(study)
-    made.absorb(Changes(study, rows))
+    made.absorb(Changes(study, rows, float(len(rows))))
     return made
 
 
@@ -105,13 +106,29 @@ def test_other_budgets_are_told(budget, left):
 
 
 def test_the_time_left_follows_the_pace_since_the_first_update():
-    said = lines((ledger([]), 1000.0), (ledger([0.5, 0.4]), 1060.0))
+    said = lines((ledger([]), 1000.0), (ledger([0.5, 0.4]), 1060.0), terms=Terms())
     assert said[-1].endswith("about 4 min to go")
 
 
-def test_a_budget_of_time_bounds_the_time_left():
-    said = lines((ledger([0.5, 0.4], budget=Budget(time=92.0)), 2.0))
-    assert said[-1].endswith("about 1 min 30 s to go")
+@pytest.mark.parametrize(
+    ("budget", "terms", "left"),
+    [
+        (Budget(time=92.0), Terms(), "1 min 30 s"),
+        (Budget(), Terms(until=1150.0), "1 min 30 s"),
+        (Budget(), Terms(trials=4), "1 min"),
+        (Budget(trials=10), Terms(trials=4), "1 min"),
+        (Budget(trials=10), Terms(until=1065.0), "5 s"),
+        (Budget(cpu_hours=1.0), Terms(), "1 min"),  # half of it is used, by two trials in a minute
+        (Budget(cpu_hours=1.0, trials=3), Terms(), "30 s"),
+    ],
+)
+def test_what_ends_the_search_first_bounds_the_time_left(budget, terms, left):
+    before, after = ledger([], budget=budget), ledger([0.5, 0.4], budget=budget)
+    assert lines((before, 1000.0), (after, 1060.0), terms=terms)[-1].endswith(f"about {left} to go")
+
+
+def test_no_time_left_is_told_where_no_search_runs():
+    assert "to go" not in lines((ledger([0.5, 0.4], certify=[State.RUNNING], budget=Budget(time=92.0)), 2.0))[-1]
 
 
 def test_plain_lines_come_with_improvements_and_else_only_now_and_then():

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -71,6 +72,20 @@ def test_trials_are_of_the_study_not_of_the_call(space, objective, url):
         study = tt.Study("s", space, minimize="loss", storage=url, seed=1)
         study.run(objective, trials=6, quiet=True)
     assert study.counts["done"] == 6
+
+
+def test_a_clock_that_is_set_back_does_not_lengthen_a_run(space, monkeypatch):
+    real, started = time.time, time.monotonic()
+
+    def sets_the_clock_back(trial):
+        monkeypatch.setattr(time, "time", lambda: real() - 86_400)
+        time.sleep(0.02)
+        return 1.0
+
+    study = tt.Study("s", space, minimize="loss", strategy="random", seed=1)
+    study.run(sets_the_clock_back, trials=1000, time="1s", quiet=True)
+    assert study.counts["done"] < 1000
+    assert time.monotonic() - started >= 1.0
 
 
 def test_the_baseline_is_trial_zero(space, objective):

@@ -45,6 +45,9 @@ class SimulatedClock:
     def now(self) -> float:
         return self.time
 
+    def steady(self) -> float:
+        return self.time
+
     def sleep(self, seconds: float) -> None:
         self.time += seconds
 
@@ -159,7 +162,7 @@ class Simulation:
         if study.record.state is not StudyState.OPEN:
             raise SpecError(f"study {study.name!r} is {study.record.state}; resume() it to go on")
         book = Book(self.storage, study.record.id, study.strategy)
-        until = None if duration is None else self.clock.time + duration
+        until = None if duration is None else self.clock.steady() + duration
         slots = Simulated(workers, training, self.clock, until)
         crew = Crew(book, slots, Resources(), lease=_FOREVER, clock=self.clock)
         staff = runner.Staff("simulated", crew, slots, _nobody_watches, self.clock, _FOREVER)

@@ -51,7 +51,8 @@ Action = Fill | Start | Cancel | Close
 
 @dataclass(frozen=True)
 class Terms:
-    """What one call of `run` asks for: stop at so many finished trials or at this moment (seconds since the epoch)."""
+    """What one call of `run` asks for: stop at so many finished trials or at this moment, by a clock that is never
+    set back (see `clock`)."""
 
     trials: int | None = None
     until: float | None = None

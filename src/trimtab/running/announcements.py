@@ -24,7 +24,7 @@ class Announcement:
     resources: Resources
     position: int
     trials: int | None = None  # what that call of `run` asked for, where it was one
-    until: float | None = None
+    until: float | None = None  # by the time of the store
     data: tuple[tuple[str, str], ...] = ()  # name and path of each file or folder that is watched
     refuse: bool = False  # whether nothing may run on other data
 

@@ -5,9 +5,11 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds since the epoch, and a way to wait."""
+    """Seconds since the epoch, seconds since some moment of its own that are never set back, and a way to wait."""
 
     def now(self) -> float: ...
+
+    def steady(self) -> float: ...
 
     def sleep(self, seconds: float) -> None: ...
 
@@ -17,6 +19,9 @@ class System:
 
     def now(self) -> float:
         return time.time()
+
+    def steady(self) -> float:
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -16,6 +16,7 @@ from ..outlook import Enough
 from ..records import Budget, Change, StudyRecord
 from ..storage import Settled, Storage
 from .announcements import Announcement, facts
+from .clock import SYSTEM
 from .inputs import POLICIES, Inputs
 from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, look, settle, worker
 from .worker import Crew
@@ -59,7 +60,8 @@ class Post:
 
     def _go_by(self, said: Announcement) -> None:
         self.said, self._next = said, 0.0
-        self._terms = Terms(said.trials, said.until, since=said.position, charge=said.resources.charge)
+        until = None if said.until is None else SYSTEM.steady() + said.until - self._book.refresh().now
+        self._terms = Terms(said.trials, until, since=said.position, charge=said.resources.charge)
 
     def begin(self, free: int, most: int) -> None:
         """Record what has ended, refill the queue and begin trials in up to `free` slots; very short ones may be claimed
@@ -106,7 +108,7 @@ class Post:
     def _look(self, free: int, most: int, going_on: bool) -> tuple[Decision, Settled]:
         """The plan for `free` slots; with what has ended recorded, and trials claimed in the same transaction."""
         if self._staff is None or not self._staff.crew.endings:
-            return decide(self._book, free, time.time(), self._terms), NOTHING
+            return decide(self._book, free, SYSTEM.steady(), self._terms), NOTHING
         refused: InputChanged | None = None
         try:
             self._book.inputs.check()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ..engine.incumbents import Candidate, baseline_metrics, best, candidates
 from ..engine.ledger import Ledger
+from ..engine.planning import Terms
 from ..records import OPEN, Purpose, State, StudySpec
 from ..words import duration, number, plural
 
@@ -61,9 +62,13 @@ def _budget_left(ledger: Ledger) -> str:
 
 
 class Progress:
-    """Shows `line` while it is entered. `stream`: standard error by default; `quiet`: nothing at all."""
+    """Shows `line` while it is entered. `stream`: standard error by default; `quiet`: nothing at all; `terms`: when the
+    search is to end, where one runs."""
 
-    def __init__(self, spec: StudySpec, stream: TextIO | None = None, quiet: bool = False) -> None:
+    def __init__(
+        self, spec: StudySpec, stream: TextIO | None = None, quiet: bool = False, terms: Terms | None = None
+    ) -> None:
+        self._terms = terms
         self._name = spec.name
         self._stream = sys.stderr if stream is None else stream
         self._quiet = quiet
@@ -94,7 +99,7 @@ class Progress:
             self._write()
 
     def update(self, ledger: Ledger, now: float) -> None:
-        """Show the study as it is at `now` (seconds since the epoch)."""
+        """Show the study as it is at `now` (seconds, by the clock of the terms)."""
         if self._quiet:
             return
         better = self._follow(ledger)
@@ -121,14 +126,20 @@ class Progress:
         return self._leader is not None and (before is None or self._leader.trial.number != before.trial.number)
 
     def _eta(self, ledger: Ledger, now: float) -> float | None:
-        """Seconds until the budget of trials or time is spent, at the pace since the first update; None when unknown."""
-        b = ledger.study.spec.budget
+        """Seconds until the search is to end, at the pace since the first update; None when unknown, or none runs."""
+        if self._terms is None:
+            return None
+        b, done = ledger.study.spec.budget, ledger.counted
         if self._start is None:
-            self._start = (now, ledger.counted)
+            self._start = (now, done)
         since, had = self._start
-        found = [b.time - ledger.wall(now)] if isinstance(b.time, float) else []
-        if b.trials is not None and ledger.counted > had:
-            found.append((b.trials - ledger.counted) * (now - since) / (ledger.counted - had))
+        found = [b.time - ledger.wall(ledger.now)] if isinstance(b.time, float) else []
+        if self._terms.until is not None:
+            found.append(self._terms.until - now)
+        if done > had:
+            trials = [float(n - done) for n in (b.trials, self._terms.trials) if n is not None]
+            trials += [(limit - x) / (x / done) for x, limit in b.measured(ledger.study.spent).values() if x > 0]
+            found += [n * (now - since) / (done - had) for n in trials]
         left = min(found, default=0.0)
         return left if left > 0 else None
 

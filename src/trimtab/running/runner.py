@@ -124,7 +124,7 @@ def decide(book: Book, free: int, now: float, terms: Terms) -> Decision:
 
 
 def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
-    """The plan at `now` of this machine; leases and what was spent are judged by the time of the store."""
+    """The plan at `now` by the clock of `terms.until`; leases and what was spent are judged by the time of the store."""
     until = None if terms.until is None else terms.until - now + ledger.now
     actions = plan(ledger, free, ledger.now, replace(terms, until=until))
     return Decision(actions, ledger.study.count, _unopposed(ledger, actions, ledger.now))
@@ -152,12 +152,12 @@ def settle(book: Book, staff: Staff, terms: Terms, going_on: bool, most: int | N
         return crew.room(stock) if most is None else min(most, crew.room(stock))
 
     if not endings:
-        decision = decide(book, room(0), staff.clock.now(), terms)
+        decision = decide(book, room(0), staff.clock.steady(), terms)
         if not (quick and decision.lost(terms)):
             return decision, NOTHING
 
     def then() -> tuple[Batches, Claim | None]:
-        decision = _decided(book.ledger, room(ahead), staff.clock.now(), replace(terms, batch=1))
+        decision = _decided(book.ledger, room(ahead), staff.clock.steady(), replace(terms, batch=1))
         plans.append(decision)
         n = sum(a.n for a in decision.actions if isinstance(a, Fill)) if quick else 0
         return book.batches(n), Claim(staff.name, staff.lease, decision.unopposed) if quick else None

@@ -22,6 +22,7 @@ from ..executors.slurm import Slurm, SlurmAway
 from ..outlook import Enough
 from ..records import Change, Resources
 from .announcements import facts, shared
+from .clock import SYSTEM
 from .runner import check_results, decide, given_up, look
 from .staffing import priced, terminable
 
@@ -59,14 +60,15 @@ def run(
     jobs = Jobs(name, -(-workers // options.slots), options.slots, options.words(resources), command)
     jobs.probe()
     said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
-    until = {k: v for k, v in (("trials", terms.trials), ("until", terms.until)) if v is not None}
-    book.storage.revise(book.study, Change("run", body={**said, **until}))
-    with Progress(book.spec, quiet=quiet) as progress, terminable():
+    until = None if terms.until is None else book.refresh().now + terms.until - SYSTEM.steady()
+    asked = {k: v for k, v in (("trials", terms.trials), ("until", until)) if v is not None}
+    book.storage.revise(book.study, Change("run", body={**said, **asked}))
+    with Progress(book.spec, quiet=quiet, terms=terms) as progress, terminable():
         try:
             return _search(book, jobs, progress, replace(terms, charge=resources.charge), enough)
         finally:
             jobs.close()
-            progress.update(book.refresh(), time.time())
+            progress.update(book.refresh(), SYSTEM.steady())
 
 
 def _reachable(url: str) -> None:
@@ -159,9 +161,9 @@ class Jobs:
 def _search(book: Book, jobs: Jobs, progress: "Progress", terms: Terms, enough: Enough | None) -> str:
     closing, looked, known = None, 0, len(book.refresh().told)
     while closing is None:
-        decision = decide(book, 1, time.time(), terms)
+        decision = decide(book, 1, SYSTEM.steady(), terms)
         ledger = book.ledger
-        progress.update(ledger, time.time())
+        progress.update(ledger, SYSTEM.steady())
         book.collect()
         ended, known = ledger.told[known:], len(ledger.told)
         check_results(book, ended, terms)
@@ -180,7 +182,7 @@ def _search(book: Book, jobs: Jobs, progress: "Progress", terms: Terms, enough: 
             jobs.keep(_wanted(book.ledger, jobs, terms), _begun(book.ledger))
             time.sleep(LOOK)
     while closing not in ("time", "failures") and _held(book.refresh()):  # workers finish what they have begun
-        progress.update(book.ledger, time.time())
+        progress.update(book.ledger, SYSTEM.steady())
         time.sleep(LOOK)
     book.collect()
     if closing == "failures":

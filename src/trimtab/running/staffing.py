@@ -1,7 +1,6 @@
 """Who does the work of a call of run or evidence: executors, a crew with a progress line, and what the record says of it."""
 
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from secrets import token_hex
@@ -9,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..book import Book
 from ..capture import environment
+from ..engine.planning import Terms
 from ..errors import SpecError, nearest, whole
 from ..executors import Executor
 from ..records import Change, Resources
 from .announcements import facts, shared
+from .clock import SYSTEM
 from .runner import Staff, worker
 from .worker import Crew
 
@@ -48,9 +49,11 @@ def _ray(called: "Program", workers: int, resources: Resources) -> Executor:
 
 @contextmanager
 def staff(
-    book: Book, objective: Any, workers: int, resources: Resources, supervised: bool, quiet: bool, kind: str = "local"
-) -> Iterator[Staff]:
-    """Workers for an objective, with a progress line; all of it is put away whatever happens.
+    book: Book, objective: Any, workers: int, resources: Resources, supervised: bool, quiet: bool, kind: str = "local",
+    terms: Terms | None = None,
+) -> Iterator[Staff]:  # fmt: skip
+    """Workers for an objective, with a progress line that knows when the run is to end; all of it is put away whatever
+    happens.
 
     One worker without limits runs in this process, where a debugger works; everything else in supervised processes.
     """
@@ -67,8 +70,10 @@ def staff(
         book.storage.revise(book.study, Change("run", body=said))
         crew = Crew(book, slots, resources, before=lambda: book.inputs.check(called))
         cleanup.callback(crew.close)
-        with Progress(book.spec, quiet=quiet) as progress, terminable():
-            yield Staff(f"{worker()}:{token_hex(4)}", crew, slots, lambda ledger: progress.update(ledger, time.time()))
+        with Progress(book.spec, quiet=quiet, terms=terms) as progress, terminable():
+            yield Staff(
+                f"{worker()}:{token_hex(4)}", crew, slots, lambda ledger: progress.update(ledger, SYSTEM.steady())
+            )
 
 
 def submit(book: Book, objective: Any, resources: Resources) -> None:

@@ -2,7 +2,6 @@
 
 import operator
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import EllipsisType
@@ -22,6 +21,7 @@ from ..proof import holdout
 from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
+from ..running.clock import SYSTEM
 from ..running.inputs import Inputs, named
 from ..running.referee import Referee
 from ..space import Params, Space
@@ -247,7 +247,9 @@ class Study(Audited):
         if (jobs := slurm.asked(executor)) is not None:
             closed = slurm.run(self._book, objective, workers, limits, jobs, terms, wise, quiet)
         else:
-            with staffing.staff(self._book, objective, workers, limits, supervised, quiet, str(executor)) as staff:
+            with staffing.staff(
+                self._book, objective, workers, limits, supervised, quiet, str(executor), terms
+            ) as staff:
                 closed = runner.search(self._book, staff, terms, wise)
         ledger = self._book.refresh()
         if closed == "budget" and not quiet and (why := planning.bound(ledger, ledger.now)) is not None:
@@ -279,7 +281,7 @@ class Study(Audited):
             and self.spec.space.cardinality() == float("inf")
         ):
             raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
-        until = None if duration is None else time.time() + duration
+        until = None if duration is None else SYSTEM.steady() + duration
         return planning.Terms(trials, until, since=self.record.position)
 
     def _enough(self, given: "Enough | bool") -> "Enough | None":
