@@ -75,6 +75,15 @@ CASES = {
     "explain of no goal": (lambda: done().explain("auc"), "goal='auc' is none of the study's goals: loss"),
     "verify of no document": (lambda: new().verify("nowhere.html"), "nowhere.html.*No such file"),
     "constraints that are no list": (lambda: new(subject_to=5), "subject_to=5"),
+    "constraint on a parameter": (
+        lambda: new(subject_to="x <= 0.5"),
+        r"'x' is a parameter.*space.require\('x <= 0.5'\)",
+    ),
+    "constraint revised to a parameter": (lambda: new().revise(subject_to="x <= 0.5"), "'x' is a parameter"),
+    "constraint that a new parameter takes": (
+        lambda: new(subject_to="y <= 0.5").revise(space={**X.params, "y": tt.Int(1, 2)}, assume={"y": 1}),
+        "'y' is a parameter",
+    ),
     "constraint with infinities": (lambda: new(subject_to="latency <= 1e999 - 1e999"), "must be finite"),
     "constraint that no float can hold": (lambda: new(subject_to="latency <= 1" + "0" * 400), "too large"),
     "constraint without end": (lambda: new(subject_to="latency <= " + "-" * 5000 + "1"), "latency"),
@@ -110,6 +119,10 @@ CASES = {
     "unknown resource": (lambda: run(resources={"tme": "5m"}), "did you mean 'time'"),
     "resources that are a number": (lambda: run(resources=3), "tt.Resources"),
     "memory of nothing": (lambda: tt.Resources(memory="0GiB"), "2GiB"),
+    "parts of several GPUs": (
+        lambda: tt.Resources(gpus=1.5),
+        r"gpus=1\.5: ask for a whole number of GPUs, or for a part of one",
+    ),
     "cpus of nothing": (lambda: tt.Resources(cpus=0), "cpus=0"),
     "tell both": (lambda: new().tell(0, 1.0, failed="why"), "one of the two"),
     "tell a trial that is not there": (lambda: new().tell(7, 1.0), "trial 7 does not exist"),

@@ -53,6 +53,14 @@ def written(tmp_path):
     return write
 
 
+def test_unlimited_failures_are_null(written):
+    text = WHOLE.replace("max_failures: 5", "max_failures: null")
+    assert written(text).study["max_failures"] is None
+    assert "max_failures" not in written(WHOLE.replace("max_failures: 5\n", "")).study
+    with pytest.raises(SpecError, match="max_failures"):
+        written(text.replace("null", "none"))
+
+
 def test_every_key_reaches_the_study(written):
     file = written(WHOLE)
     when = {"booster": ["gbtree", "dart"]}

@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 from waiting import until
 
 import trimtab as tt
-from trimtab.errors import SpecError
+from trimtab.errors import RunFailed, SpecError
 from trimtab.executors import Job
 from trimtab.executors.ray import Ray
 from trimtab.objective import program
@@ -183,6 +183,53 @@ def test_a_job_that_was_given_to_an_actor_that_had_gone_begins_at_another_one(cl
     cluster.remove_node(new)
 
 
+def test_a_job_whose_actor_cannot_be_made_goes_to_one_that_works(cluster, url, tmp_path, caplog):
+    go, s = tmp_path / "go", study(url)
+
+    def held(trial):
+        trial.report(1, loss=1.0)
+        while trial.number == 0 and not go.exists():
+            time.sleep(0.05)
+        return 1.0
+
+    executor, heard, ended = Ray(2, program(held, s.spec), Resources()), [], []
+
+    def launch():
+        trial = s.ask()
+        job = Job(
+            (1, trial.number, 1),
+            payload(s.trials[trial.number], ["loss"]),
+            lambda m: heard.append(m) or {},
+            Resources(),
+        )
+        executor.launch(job)
+
+    launch()
+    until(lambda: executor.reap(1.0) or heard)
+    executor._task = ray.put(b"no task")  # from now on no node can make an actor
+    launch()
+    until(lambda: executor.reap(1.0) or "a node could not begin a trial" in caplog.text)
+    assert executor.free() == 0
+    go.touch()
+    until(lambda: ended.extend(executor.reap(1.0)) or len(ended) == 2)
+    assert [how.message["state"] for _, how in ended] == ["done", "done"]
+    executor.close()
+    launch()
+    with pytest.raises(RunFailed, match=r"a node could not begin a trial: .*pickle"):
+        until(lambda: executor.reap(1.0))
+
+
+def test_an_actor_that_is_lost_before_its_job_begins_costs_it_no_attempt(cluster, url, monkeypatch):
+    s = study(url)
+    executor, ended = Ray(1, program(lambda trial: 1.0, s.spec), Resources()), []
+    executor.launch(Job((1, 0, 1), payload(s.storage.page(1, s.ask().number, 1)[0], ["loss"]), dict, Resources()))
+    (held,) = executor._busy.values()
+    ray.kill(held.host)  # as with its node, while it is being placed
+    until(lambda: ended.extend(executor.reap(1.0)) or ended)
+    assert ended[0][1].message == {"state": "done", "metrics": {"loss": 1.0}}
+    executor.close()
+
+
 OTHER = """
     import sys
     import ray
@@ -315,11 +362,6 @@ def test_a_cluster_with_a_token_takes_those_who_have_it(tmp_path):
     assert kept_out[0] == "2"
     assert kept_out[2].startswith("trimtab: executor='ray': ")
     assert kept_out[2].endswith("RAY_AUTH_MODE and RAY_AUTH_TOKEN")
-
-
-def test_gpus_that_no_node_can_give(cluster, url):
-    with pytest.raises(SpecError, match=r"gpus=1.5: ask for a whole number of GPUs, or for a part of one"):
-        study(url).run(sleeper(), trials=1, executor="ray", resources=Resources(gpus=1.5), quiet=True)
 
 
 def test_an_executor_that_is_not_known(url):

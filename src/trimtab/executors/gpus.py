@@ -26,8 +26,6 @@ def shares(slots: int, each: float, devices: Sequence[str]) -> list[str]:
     """
     if each == 0 or not devices:
         return []
-    if each >= 1 and each != int(each):
-        raise SpecError(f"resources gpus={each!r}: ask for a whole number of GPUs, or for a part of one")
     whole, sharing = max(1, int(each)), 1 if each >= 1 else int(1 / each + 1e-9)
     room = len(devices) // whole * sharing
     if slots > room:

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import SpecError
+from ..errors import RunFailed, SpecError
 from ..records import Resources
 from . import Exit, Job
 from .child import Task
@@ -22,6 +22,8 @@ from .local import Local
 
 UNPLACED = 10.0  # seconds after which a job whose actor finds no room is given to one that is idle
 NO_ROOM = 30.0  # seconds without room for a first actor after which that is said
+AGAIN = 30.0  # seconds after which an actor is made for a job again where a node could not make it
+TRIES = 3  # actors that may be lost before they begin a job
 _BEAT = 1.0  # seconds between two looks of an actor at its process
 
 _log = logging.getLogger(__name__)
@@ -80,8 +82,6 @@ class Ray:
             _connect(ray)
         self._ray, self._slots, self._resources = ray, slots, resources
         self._task = ray.put(pickle.dumps(task))
-        if resources.gpus > 1 and resources.gpus != int(resources.gpus):
-            raise SpecError(f"resources gpus={resources.gpus!r}: ask for a whole number of GPUs, or for a part of one")
         memory = int(resources.memory) if resources.memory else None
         asked = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": memory or 0, **resources.custom}
         self._asked = {name: n for name, n in asked.items() if n}
@@ -95,24 +95,24 @@ class Ray:
         )
         self._busy: dict[Any, _Held] = {}  # what is awaited -> who is to say it
         self._idle: list[Any] = []
+        self._put_off: list[_Held] = []  # jobs whose actors could not be made
         self._ended: list[tuple[Job, Exit]] = []
         self._worked = False  # whether an actor has ever been placed
         self._complain = math.inf  # when it is said that there is no room
 
     def free(self) -> int:
-        return max(0, self._slots - len(self._busy) - len(self._ended))
+        return max(0, self._slots - len(self._busy) - len(self._put_off) - len(self._ended))
 
     def launch(self, job: Job) -> None:
         """Give the job to an idle actor, or to a new one, which Ray places where there is room."""
-        if self._idle:
-            self._begin(job, self._idle.pop(), used=True)
-        else:
-            self._begin(job, self._make.remote(self._task, self._resources), used=False)
-
-    def _begin(self, job: Job, host: Any, used: bool, since: float | None = None) -> None:
         now = time.monotonic()
-        host.run.remote(job.key, dict(job.payload))
-        self._busy[host.next.remote()] = _Held(job, host, now if since is None else since, now, used)
+        self._begin(_Held(job, None, now, now))
+
+    def _begin(self, held: "_Held") -> None:
+        now, used = time.monotonic(), bool(self._idle)
+        host = self._idle.pop() if used else self._make.remote(self._task, self._resources)
+        host.run.remote(held.job.key, dict(held.job.payload))
+        self._busy[host.next.remote()] = replace(held, host=host, began=now, used=used)
         self._complain = min(self._complain, now + NO_ROOM)
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
@@ -129,7 +129,7 @@ class Ray:
                 return ended
 
     def _move(self) -> None:
-        """Jobs whose actors find no room go to actors that have nothing to do, and hold the room."""
+        """Jobs whose actors find no room, or could not be made, go to actors that have nothing to do, and hold the room."""
         if not self._worked and time.monotonic() > self._complain:
             self._complain = math.inf
             there = self._ray.cluster_resources()
@@ -140,7 +140,11 @@ class Ray:
             if self._idle and not held.placed and held.began < late:
                 del self._busy[awaited]
                 self._ray.kill(held.host)
-                self._begin(held.job, self._idle.pop(), used=True, since=held.since)
+                self._begin(held)
+        for held in [*self._put_off]:
+            if self._idle or not self._busy or held.began < time.monotonic() - AGAIN:
+                self._put_off.remove(held)
+                self._begin(held)
 
     def _hear(self, said: Any) -> None:
         """A message or the end of a job."""
@@ -161,27 +165,32 @@ class Ray:
         self._busy[held.host.next.remote(reply)] = held
 
     def _gone(self, held: "_Held", error: Exception) -> None:
-        """An actor was killed, with its node or alone. One that had gone before it was given this job has not begun it.
+        """An actor was killed, with its node or alone, or could not be made. A job that it has not begun begins at another.
 
-        Raises SpecError where actors cannot be made at all.
+        Raises SpecError where no actor has ever been made, RunFailed where none is left and none can be made.
         """
         self._ray.kill(held.host)  # it may only be out of reach
-        never = isinstance(error, self._ray.exceptions.RuntimeEnvSetupError)
-        if not self._worked and (never or getattr(error, "actor_init_failed", False)):
-            said = str(error).strip().splitlines()[-1]
-            raise SpecError(
-                f"executor='ray': a node could not begin a trial: {said}; it needs this Trimtab and the objective's packages, "
-                "installed there or brought by runtime_env"
-            )
-        if held.used and not held.placed:
-            self.launch(held.job)
-        else:
+        if isinstance(error, self._ray.exceptions.RuntimeEnvSetupError) or getattr(error, "actor_init_failed", False):
+            said = f"executor='ray': a node could not begin a trial: {str(error).strip().splitlines()[-1]}"
+            if not (self._idle or any(h.placed for h in self._busy.values())):
+                wrong = RunFailed if self._worked else SpecError
+                raise wrong(
+                    f"{said}; it needs this Trimtab and the objective's packages, installed there or brought by runtime_env"
+                )
+            _log.warning("%s; trials go to other nodes", said)
+            self._put_off.append(held)
+        elif held.placed or (not held.used and held.lost + 1 >= TRIES):
             lost = Exit(signal=signal.SIGKILL, output=f"its actor is gone: {error}", cost=held.cost)
             self._ended.append((held.job, lost))
+        else:
+            self._begin(replace(held, lost=held.lost + (not held.used)))
 
     def waited(self) -> dict[tuple[int, int, int], float]:
         now = time.monotonic()
-        return {held.job.key: (held.began if held.placed else now) - held.since for held in self._busy.values()}
+        return {held.job.key: (held.began if held.placed else now) - held.since for held in self._all()}
+
+    def _all(self) -> "list[_Held]":
+        return [*self._busy.values(), *self._put_off]
 
     def kill(self, job: Job) -> None:
         for awaited, held in [*self._busy.items()]:
@@ -189,25 +198,30 @@ class Ray:
                 del self._busy[awaited]
                 self._ray.kill(held.host)
                 self._ended.append((job, Exit(killed=True, cost=held.cost)))
+        for held in [*self._put_off]:
+            if held.job is job:
+                self._put_off.remove(held)
+                self._ended.append((job, Exit(killed=True, cost=held.cost)))
 
     def close(self) -> None:
         """End every actor; the connection to the cluster stays."""
         for host in [*self._idle, *(held.host for held in self._busy.values())]:
             self._ray.kill(host)
-        self._busy, self._idle, self._ended = {}, [], []
+        self._busy, self._idle, self._put_off, self._ended = {}, [], [], []
 
 
 @dataclass(frozen=True)
 class _Held:
     """A job, its actor, since when it is to run, when it was given to the actor or began there, whether that has worked
-    before, and whether it has begun."""
+    before, whether it has begun, and how many new actors were lost before it did."""
 
     job: Job
     host: Any
     since: float
     began: float
-    used: bool
+    used: bool = False
     placed: bool = False
+    lost: int = 0
 
     @property
     def cost(self) -> dict[str, float]:

@@ -79,6 +79,8 @@ class Resources:
             v = getattr(self, name)
             if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
                 raise SpecError(f"resources {name}={v!r} must be a number of at least 0")
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise SpecError(f"resources gpus={self.gpus!r}: ask for a whole number of GPUs, or for a part of one")
         for name, known in (("prices", _PRICES), ("watts", _WATTS), ("custom", None)):
             object.__setattr__(self, name, _numbers(name, getattr(self, name), known))
         object.__setattr__(self, "memory", size(self.memory, "resources memory"))

@@ -31,7 +31,19 @@ def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
     spec = StudySpec(**{"goals": goals(None, None) if "goals" not in said else said["goals"], **said, "name": name})
     if spec.fidelity is not None and "stopping" not in said and not _continuing(spec):
         spec = replace(spec, stopping=(rules.to_json(rules.rule(DEFAULT_STOPPING)),))
+    _measurable(spec)
     return _checked(replace(spec, seed=said.get("seed", secrets.randbits(31))))
+
+
+def _measurable(spec: StudySpec) -> None:
+    """Raises SpecError for a constraint on a parameter: it would wait for a metric of that name."""
+    goals_ = {g.metric for g in spec.goals}
+    for c in spec.constraints:
+        if c.metric in spec.space.params and c.metric not in goals_:
+            raise SpecError(
+                f"constraint {c.text!r}: {c.metric!r} is a parameter, and constraints are on what the objective returns; "
+                f"limit the space with space.require({c.text!r}), in a study file require:, or rename the metric"
+            )
 
 
 def _continuing(spec: StudySpec) -> bool:
@@ -81,7 +93,10 @@ def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = 
         assumed.update(fresh)
         if stored.baseline is not None and "baseline" not in changes:
             changes["baseline"] = completed(stored.baseline, assumed, changes["space"])
-    return _checked(replace(stored, **changes, assumed=assumed))
+    changed = replace(stored, **changes, assumed=assumed)
+    if changes.keys() & {"space", "constraints"}:
+        _measurable(changed)
+    return _checked(changed)
 
 
 def same(stored: StudySpec, said: Mapping[str, Any]) -> None:

@@ -144,7 +144,7 @@ _STUDY: Mapping[str, Read] = {  # keyword arguments of Study
     "seed": values.whole,
     "replicates": values.whole,
     "retries": values.whole,
-    "max_failures": values.whole,
+    "max_failures": lambda value, where: None if value is None else values.whole(value, where),
     "deterministic": values.flag,
     "data": lambda value, where: {k: values.text(v, f"{where}.{k}") for k, v in values.params(value, where).items()},
     "on_change": values.text,
