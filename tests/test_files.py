@@ -3,12 +3,15 @@
 import os
 import resource
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 import trimtab as tt
+from trimtab.cli import allowed
 from trimtab.files import write
 from trimtab.storage.sql import Sql
 
@@ -86,3 +89,17 @@ def test_a_file_that_is_replaced_stays_as_private_as_it_was(tmp_path):
     path.chmod(0o600)
     write(path, b"after")
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"after", 0o600)
+
+
+def test_the_register_of_study_files_keeps_what_was_noted_at_the_same_moment(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    begin, noted = Barrier(8), [f"{n:02}" for n in range(40)]
+
+    def notes(first):
+        begin.wait()
+        for uid in noted[first::8]:
+            allowed.remember(uid, tmp_path / uid)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(notes, range(8)))
+    assert sorted(allowed.files()) == noted

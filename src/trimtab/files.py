@@ -1,10 +1,11 @@
-"""Where a user's own files are, and files that are written whole or not at all: neither a full disk nor kill -9 leaves half
+"""Where a user's own files are, how processes take turns at one, and files that are written whole or not at all: neither a full disk nor kill -9 leaves half
 of one, or takes the one before."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -43,6 +44,19 @@ def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises OSError."""
     with whole(path, content):
         pass
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """While it lasts, nobody else has a turn at this file: who reads it and writes it anew loses nothing that others wrote.
+
+    A lock is kept in a file beside it, since the file itself is replaced. Where the file system has no locks there are no
+    turns. Raises OSError.
+    """
+    with path.with_name(f"{path.name}.lock").open("ab") as lock:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def of_user(*names: str) -> Path:

@@ -7,7 +7,7 @@ from. The register is {study uid: absolute path} in $XDG_STATE_HOME/trimtab/file
 import json
 from pathlib import Path
 
-from ..files import of_user, write
+from ..files import of_user, turn, write
 
 
 def files() -> dict[str, str]:
@@ -21,11 +21,12 @@ def files() -> dict[str, str]:
 
 def remember(uid: str, path: Path) -> None:
     """Note that study `uid` is run from the file at `path`. Raises OSError when the register cannot be written."""
-    register, known = _register(), files()
-    if known.get(uid) == str(path):
+    register = _register()
+    if files().get(uid) == str(path):
         return
     register.parent.mkdir(parents=True, exist_ok=True)
-    write(register, json.dumps({**known, uid: str(path)}, indent=0).encode())
+    with turn(register):
+        write(register, json.dumps({**files(), uid: str(path)}, indent=0).encode())
 
 
 def _register() -> Path:
