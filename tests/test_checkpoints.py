@@ -91,6 +91,16 @@ def test_asked_trials_have_one_until_they_are_told():
     assert not root.exists()  # of a study in memory
 
 
+def test_a_study_in_memory_keeps_its_directories_when_it_was_only_looked_at():
+    study = tt.Study("s", SPACE, minimize="loss", strategy="random", seed=1)
+    study.run(saving, trials=3, quiet=True)
+    looked = tt.Study("s", storage=study.storage)
+    assert held(looked) == {study.best.number}
+    del looked
+    gc.collect()
+    assert held(study) == {study.best.number}
+
+
 def test_who_saves_nothing_makes_no_directory_and_a_place_can_be_named(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "shared"))
     study = tt.Study("s", SPACE, minimize="loss", strategy="random", seed=1)
@@ -130,13 +140,16 @@ def test_a_promoted_trial_whose_checkpoint_has_gone_begins_anew_and_notes_it(tmp
     assert study.counts["failed"] == 0
 
 
-@pytest.mark.parametrize("end", ["cancel", "archive"])
+@pytest.mark.parametrize("end", ["cancel", "archive", "fresh"])
 def test_of_a_study_that_is_ended_for_good_only_the_best_one_stays_and_of_a_deleted_one_nothing(tmp_path, end):
     how = {"minimize": "loss", "fidelity": tt.Fidelity("epochs", 1, 4), "strategy": PBT(4, 4), "seed": 1}
     study = tt.Study("s", SPACE, storage=f"sqlite:///{tmp_path}/t.db", **how)
     study.run(saving, trials=13, quiet=True)
     assert len(held(study)) > 1
-    getattr(study, end)()
+    if end == "fresh":
+        tt.Study("s", SPACE, storage=f"sqlite:///{tmp_path}/t.db", fresh=True, **how)
+    else:
+        getattr(study, end)()
     assert held(study) == {study.best.number}
     study.delete()
     assert not study.checkpoint(0).parent.exists()

@@ -57,7 +57,7 @@ class Book:
         self._folded: engine.Fold | None = None
         self.turn = threading.RLock()  # who decides by the ledger holds it, so that the ledger stays as it was
         self.ledger = self._opened()
-        self.checkpoints = Checkpoints(storage.url, self.ledger.study.uid)
+        self.checkpoints = Checkpoints(storage, self.ledger.study.uid)
         self._paces = deque[float](maxlen=8)  # seconds that the last proposals took
         self.moved = False  # whether this process has changed the record since the ledger last read it
         self._torn = False  # whether the ledger has half of some changes

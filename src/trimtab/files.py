@@ -1,5 +1,5 @@
-"""Where a user's own files are, how processes take turns at one, and files that are written whole or not at all: neither a full disk nor kill -9 leaves half
-of one, or takes the one before."""
+"""Where a user's own files are, how processes take turns at one, and files that are written whole or not at all: neither a
+full disk nor kill -9 leaves half of one, or takes the one before."""
 
 import fcntl
 import os

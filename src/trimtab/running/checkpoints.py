@@ -26,6 +26,7 @@ from ..engine.lineage import parent_of
 from ..errors import OverQuota, SpecError
 from ..objective.evaluation import Folders
 from ..records import Trial
+from ..storage import Storage
 from ..units import size
 from ..words import size as in_words
 
@@ -37,18 +38,18 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The directories of one study: url of its store, uid of the study."""
+    """The directories of one study, by its uid. Those of a store in memory go with it."""
 
-    def __init__(self, url: str, uid: str) -> None:
+    def __init__(self, storage: Storage, uid: str) -> None:
         self._settled: object = None  # what was known when everything was as it should be
         self._warned = False
-        place = os.environ.get(VARIABLE)
+        place, url = os.environ.get(VARIABLE), storage.url
         if place is None and url != "memory://":
             file = url.removeprefix("sqlite:///")
             place = f"{os.path.expanduser(file)}.checkpoints" if file != url else "trimtab-checkpoints"
         self.root = Path(place or tempfile.gettempdir()).absolute() / f"trimtab-{uid[:16]}"
         if place is None:
-            weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
+            weakref.finalize(storage, shutil.rmtree, self.root, ignore_errors=True)
 
     def path(self, number: int) -> Path:
         """A trial's directory, that of its last attempt that has one; or where its first one would have it."""

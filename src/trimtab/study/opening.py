@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import engine
 from .. import stopping as rules
+from ..book import Book
 from ..canonical import dumps
 from ..engine.matrix import suited
 from ..errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
@@ -175,6 +176,7 @@ def open_study(
             spec = replace(spec, sources=sources(storage, warm_start, spec))
         if record is not None:
             storage.revise(record.id, Change("archive"))
+            Book(storage, record.id).tidy()
         record = storage.create(spec)  # somebody else's where they were faster: compared like any other
     same(record.spec, said)
     if "budget" in said and said["budget"] != record.spec.budget:
