@@ -145,7 +145,20 @@ class Explanation:
     def findings(self) -> list[sensitivity.Finding]:
         """What to know before the best is used: at the edge of a range, unstable, noise, a model that errs."""
         belief, baseline = self._belief, self.ledger.study.spec.baseline
-        return sensitivity.findings(belief, self.best, baseline, self.calibration(), belief.share)
+        return [*sensitivity.findings(belief, self.best, baseline, self.calibration(), belief.share), *self._far()]
+
+    def _far(self) -> list[sensitivity.Finding]:
+        """That the baseline's result is so bad that the model takes it for a better one."""
+        spec, fence = self.ledger.study.spec, self._belief.fence
+        metrics = incumbents.baseline_metrics(spec, self.ledger.baseline)
+        if metrics is None or not spec.goals[self.goal].loss(metrics) > fence + 0.01 * self._belief.unit:
+            return []
+        value, taken = number(metrics[self.metric]), number(-fence if self._maximize else fence)
+        said = (
+            f"the baseline's {self.metric} of {value} is so far from the other results that the model takes it for {taken}: "
+            "the path from the baseline shows less than was gained"
+        )
+        return [sensitivity.Finding("model", (), said)]
 
     def calibration(self) -> calibration.Calibration:
         """How well the model predicts each result from all others."""

@@ -28,7 +28,8 @@ _PRIOR = gp.Prior(reach=1.0, spread=1.0, rate=0.0)  # much of what looks rough m
 
 @dataclass(frozen=True)
 class Belief:
-    """A posterior over the loss of every setting, and the standard deviation of the noise of one run."""
+    """A posterior over the loss of every setting, and the standard deviation of the noise of one run. fence: losses beyond
+    it count as it."""
 
     space: Space
     features: Features
@@ -37,6 +38,7 @@ class Belief:
     posterior: gp.Posterior
     centre: float
     unit: float
+    fence: float
 
     @staticmethod
     def of(space: Space, X: Array, y: Array, results: Array | None = None, exact: bool = False) -> "Belief | None":
@@ -52,7 +54,9 @@ class Belief:
         part = data.take(spread(len(y), _FITTED))
         theta = gp.fit(part, start(features.lengths, len(part)), iterations=60, tolerance=1e-4).x
         kept = data.take(leading(z, MOST))
-        return Belief(space, features, kept, theta, gp.condition(kept, theta), centre, unit)
+        return Belief(
+            space, features, kept, theta, gp.condition(kept, theta), centre, unit, centre + unit * float(z.max())
+        )
 
     @property
     def noise(self) -> float:
