@@ -40,6 +40,7 @@ ROOMS = {  # a module or package -> what it may import of ours; a room may alway
     "replay": ("canonical", "outlook", "errors", "records", "stopping", "strategies", "engine", "words"),
     "reports": (
         "canonical",
+        "chain",
         "records",
         "evidence",
         "explanation",

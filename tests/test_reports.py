@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from trimtab import words
 from trimtab.dossier import evidence
-from trimtab.dossier.snapshot import Snapshot
 from trimtab.engine import incumbents
 from trimtab.errors import SpecError, UserError
 from trimtab.evidence import Contest, certify
@@ -35,6 +34,7 @@ from trimtab.records import (
 from trimtab.reports import Plots, figures, render, sections
 from trimtab.reports.facts import Facts
 from trimtab.reports.limits import limits
+from trimtab.reports.snapshot import Snapshot
 from trimtab.reports.style import view
 from trimtab.space import Choice, Float, Int, Space
 
@@ -126,15 +126,10 @@ class Reader(HTMLParser):
 
 
 def document(record, trials, evidence=None, **more):
-    kept = {
-        "reports": [],
-        "events": [],
-        "machine": {"python": "3.11"},
-        "findings": [],
-        "data": None,
-        "generated": 1e9,
-    }
-    return render(record, trials, evidence=evidence, **{**kept, **more})
+    events = more.pop("events", [Event(1, "create", None, 1e9, {}, "h")])
+    if evidence is not None:
+        events.append(Event(len(events) + 1, "evidence", None, 1e9, {"evidence": evidence.to_json()}, "h"))
+    return render(Snapshot(record, trials, [], events, **more))
 
 
 SHAPES = {

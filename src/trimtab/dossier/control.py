@@ -5,9 +5,9 @@ from typing import Any
 
 from ..chain.seals import stamped
 from ..reports import sections
+from ..reports.snapshot import Snapshot
 from ..words import duration, moment, plural, size
 from .facts import Fact, Item, Missing, Part, Table
-from .snapshot import Snapshot
 
 NO_RUN = Missing("No run is on record: the trials were asked and told by hand.")
 

@@ -4,10 +4,10 @@ from collections import Counter
 
 from ..records import StudySpec
 from ..reports import sections
+from ..reports.snapshot import Snapshot
 from ..space import Params
 from ..words import moment, number, plural, setting
 from .facts import Fact, Missing, NotApplicable, Part, Table
-from .snapshot import Snapshot
 
 CREATED = ("event:1",)
 

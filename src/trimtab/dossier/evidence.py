@@ -8,9 +8,9 @@ from ..canonical import alike
 from ..records import Purpose
 from ..reports import influence, sections
 from ..reports import limits as automatic
+from ..reports.snapshot import Snapshot, extent
 from ..words import number, plural, setting
 from .facts import Fact, Missing, Part, Table
-from .snapshot import Snapshot, extent
 
 NO_DATA = Missing('The study names no data; open it with data={"train": "train.csv"}.')
 NO_EVIDENCE = Missing("No evidence on runs that the search never saw: study.evidence(objective).")

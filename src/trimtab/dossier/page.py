@@ -5,11 +5,11 @@ from importlib.resources import files
 from typing import Any
 
 from ..reports import document, sections
+from ..reports.snapshot import Snapshot
 from ..words import moment, plural
 from .facts import FILLED, MISSING, NOT_APPLICABLE, PARTIAL, Item
 from .frameworks import Framework
 from .record import items
-from .snapshot import Snapshot
 
 
 def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:

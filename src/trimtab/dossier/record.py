@@ -10,9 +10,9 @@ import yaml
 from ..canonical import digest
 from ..errors import SpecError, nearest
 from ..records import Event
+from ..reports.snapshot import Snapshot
 from . import control, design, evidence
 from .facts import NOT_APPLICABLE, Fact, Item, Missing, NotApplicable, Part, Table, status
-from .snapshot import Snapshot
 
 Builder = Callable[[Snapshot], list[Part]]
 FORM = "trimtab-evidence-1"

@@ -8,12 +8,12 @@ from typing import Any
 
 from ..errors import UserError
 from ..reports import sections
+from ..reports.snapshot import Snapshot
 from ..words import moment
 from .facts import Item, Table
 from .frameworks import Framework
 from .record import items
 from .sketch import Sketch, sketches
-from .snapshot import Snapshot
 
 EMPTY = "[ to be filled in by a person ]"
 MOST = 200

@@ -1,7 +1,6 @@
 """The study's document: one self-contained HTML file with the answer, the evidence, and everything it rests on.
 
-It needs no network: figures carry their data, and plotly.js is part of the file. The same rows and the same `generated`
-give the same bytes.
+It needs no network: figures carry their data, and plotly.js is part of the file. The same snapshot gives the same bytes.
 """
 
 import json
@@ -14,12 +13,13 @@ from typing import Any
 from ..engine.lineage import parent_of
 from ..errors import UserError
 from ..evidence import Evidence
-from ..records import Event, Purpose, Report, State, StudyRecord, Trial
+from ..records import Purpose, State
 from ..words import moment, plural
 from . import explained, figures, influence, lineage, sections
 from .facts import Facts
 from .limits import limits
 from .origins import Origins
+from .snapshot import Snapshot
 
 MOST_SLICES = 24
 
@@ -41,28 +41,12 @@ class Drawing:
         return self.group in ("slices", "curves")
 
 
-def render(
-    study: StudyRecord,
-    trials: Sequence[Trial],
-    reports: Sequence[Report],
-    events: Sequence[Event],
-    evidence: Evidence | None,
-    machine: Mapping[str, Any],
-    findings: Sequence[str],
-    data: Mapping[str, Any] | None,
-    generated: float,
-    record: Mapping[str, Any] | None = None,
-) -> str:
-    """The document as HTML text.
+def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
+    """The document as HTML text. record: the evidence record, which becomes part of the file.
 
-    `machine`: what the study ran on; `findings`: what `verify` found; `data`: what the user says of the data
-    (description, rows, fingerprint, anything else), None when nothing; `generated`: seconds since the epoch;
-    `record`: the evidence record, which becomes part of the file.
     Raises UserError when Plotly or Jinja is not installed.
     """
-    template = _template()
-    certified = None if evidence is None else evidence.tuned_trial
-    facts = Facts(study, sorted(trials, key=lambda t: t.number), certified)
+    template, facts, evidence = _template(), s.facts, s.evidence
     handed = ("data",) if record is not None and "data" in record["records"] else ()
     drawn = drawings(facts, evidence)
     kind, sentence = sections.headline(facts, evidence)
@@ -73,27 +57,27 @@ def render(
             s=sections,
             i=influence,
             told=facts.influence,
-            origins=Origins(study, events, handed),
+            origins=Origins(s.study, s.events, handed),
             card=_of_persons(record),
             plural=plural,
-            study=study,
+            study=s.study,
             evidence=evidence,
             kind=kind,
             sentence=sentence,
             chosen=None if chosen is None else json.dumps(dict(chosen), indent=2, ensure_ascii=False),
-            goals=[g.metric for g in study.spec.goals],
-            metrics=study.spec.metrics,
+            goals=[g.metric for g in s.study.spec.goals],
+            metrics=s.study.spec.metrics,
             states=[str(s) for s in State],
-            reports=plural(len(reports), "report"),
-            searches=sum(t.purpose is Purpose.SEARCH for t in trials),
-            events=events,
-            findings=findings,
+            reports=plural(len(s.reports), "report"),
+            searches=sum(t.purpose is Purpose.SEARCH for t in s.trials),
+            events=s.events,
+            findings=s.findings,
             record=record,
             embedded=None if record is None else script(record),
-            data=data,
-            environment=machine,
+            data=s.described,
+            environment=s.environment,
             limits=limits(facts, evidence),
-            generated=moment(generated),
+            generated=moment(s.at),
             drawings=drawn,
             plots=plots(drawn),
             plotly=plotly(),

@@ -13,10 +13,10 @@ import yaml
 from ..canonical import digest, dumps
 from ..dossier.frameworks import framework
 from ..dossier.record import record
-from ..dossier.snapshot import Snapshot, as_of, extent
 from ..engine import one_thread
 from ..errors import SpecError
 from ..records import Event, StudyRecord, Trial
+from ..reports.snapshot import Snapshot, as_of
 from ..storage import Storage
 
 STUDY = "study"
@@ -50,21 +50,13 @@ def _written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, An
     elif template == STUDY:
         from ..reports.document import render
 
-        content = render(
-            s.study, s.trials, s.reports, s.events, s.evidence, s.environment, s.findings, _described(s), s.at, made,
-        ).encode()  # fmt: skip
+        content = render(s, made).encode()
     else:
         from ..dossier.page import page
 
         content = page(s, framework(template), made).encode()
     body = {"template": template, "position": s.study.position, "form": form[1:], "record": made["sha256"]}
     return content, {**body, "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _described(s: Snapshot) -> dict[str, Any] | None:
-    """What is known of the data: what the user says, and the fingerprints on record."""
-    known = {f"{name} ({f['kind']})": f"{extent(f)}; SHA-256 {f['sha256']}" for name, (_, f) in s.inputs.items()}
-    return {**(s.data or {}), **known} or None
 
 
 def form_of(path: Path) -> str:

@@ -9,8 +9,8 @@ from ..chain.verify import spent, state_after
 from ..errors import SpecError
 from ..evidence import Evidence
 from ..records import Cost, Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
-from ..reports.facts import Facts
 from ..words import plural
+from .facts import Facts
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Snapshot:
 
     @cached_property
     def facts(self) -> Facts:
-        return Facts(self.study, self.trials, None if self.evidence is None else self.evidence.tuned_trial)
+        trials = sorted(self.trials, key=lambda t: t.number)
+        return Facts(self.study, trials, None if self.evidence is None else self.evidence.tuned_trial)
 
     def of(self, *kinds: str) -> list[Event]:
         return [e for e in self.events if e.kind in kinds]
@@ -54,6 +55,12 @@ class Snapshot:
         """Name of a data set -> (id of the event that last named it, its fingerprint)."""
         named = [(e, n, f) for e in self.of("run", "inputs") for n, f in (e.body.get("data") or {}).items()]
         return {n: (f"event:{e.position}", f) for e, n, f in named if not e.body.get("refused")}
+
+    @property
+    def described(self) -> dict[str, str] | None:
+        """What is known of the data: what the user says, and the fingerprints on record."""
+        known = {f"{name} ({f['kind']})": f"{extent(f)}; SHA-256 {f['sha256']}" for name, (_, f) in self.inputs.items()}
+        return {**(self.data or {}), **known} or None
 
 
 def extent(f: Mapping[str, Any]) -> str:
