@@ -58,6 +58,13 @@ def test_the_source_may_be_an_object_or_several_and_its_maximised_goal_is_a_loss
         (3, SPACE, "loss", "3 is no study"),
         ("earlier", tt.Space(z=tt.Float(0, 1)), "loss", "no parameter of its space"),
         ("earlier", SPACE, "auc", "none of its 2 finished trials has auc"),
+        (
+            "earlier",
+            tt.Space(x=tt.Float(2, 3)),
+            "loss",
+            "none of its 2 results has a place in the new space, such as kind=",
+        ),
+        ("earlier", tt.Space(x=tt.Choice("low", "high")), "loss", "has a place in the new space"),
     ],
 )
 def test_a_source_that_teaches_nothing_is_an_error_before_the_study_exists(tmp_path, warm_start, space, goal, said):
@@ -106,6 +113,19 @@ def test_results_find_their_place_in_another_space_or_are_left_out():
     assert space.decode(X) == [{"x": 0.5, "n": 2, "k": "q"}]  # 3.0 is out of range; "old" is no parameter any more
     assert Y.tolist() == [[1.0]]
     assert Source.of("s", "u", "h", []).rows(space)[0].shape == (0, 4)
+
+
+def test_a_revision_of_the_goals_keeps_what_the_sources_teach_of_them():
+    source = tt.Study("source", {"x": tt.Float(0, 1)}, minimize="loss", maximize="gain", seed=1)
+    source.run(lambda t: {"loss": t.params["x"], "gain": 1 - t.params["x"]}, trials=4, quiet=True)
+    study = tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss", maximize="gain", warm_start=source, seed=1)
+    study.revise(maximize="gain")
+    assert study.spec.sources[0].losses == tuple((-t.metrics["gain"],) for t in source.trials)
+    study.revise(maximize="gain", minimize="seconds")  # nobody knows what it was
+    assert study.spec.sources == ()
+    study.run(lambda t: {"seconds": 1.0, "gain": 1 - t.params["x"]}, trials=3, quiet=True)
+    assert study.trials[0].why["design"] != "warm start"
+    assert study.replay().holds
 
 
 def test_a_long_source_keeps_its_best_results_and_survives_json():

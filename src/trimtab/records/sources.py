@@ -2,7 +2,7 @@
 record of the new study alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,10 @@ class Source:
     def from_json(data: Mapping[str, Any]) -> "Source":
         losses = tuple(tuple(float(v) for v in losses) for losses in data["losses"])
         return Source(data["study"], data["uid"], data["head"], tuple(data["params"]), losses)
+
+    def of_goals(self, columns: Sequence[int]) -> "Source":
+        """The same results with these of the losses, in this order."""
+        return replace(self, losses=tuple(tuple(losses[c] for c in columns) for losses in self.losses))
 
     def rows(self, space: Space) -> tuple[Array, Array]:
         """X (n, d) in another space, and losses Y (n, m), of the results that have a place there.

@@ -1,7 +1,7 @@
 """From what a user said to a study: its spec as a whole, checked before anything is stored, and compared with what is."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,9 @@ from ..book import Book
 from ..canonical import dumps
 from ..engine.matrix import suited
 from ..errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
-from ..goals import goals
+from ..goals import Goal, goals
 from ..records import Change, StudyRecord, StudySpec, StudyState, completed
+from ..records.sources import Source
 from ..space import Params, Space
 from ..storage import Storage
 from ..strategies import Continuing, names, strategy
@@ -94,10 +95,20 @@ def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = 
         assumed.update(fresh)
         if stored.baseline is not None and "baseline" not in changes:
             changes["baseline"] = completed(stored.baseline, assumed, changes["space"])
+    if "goals" in changes:
+        changes["sources"] = _lessons(stored, changes["goals"])
     changed = replace(stored, **changes, assumed=assumed)
     if changes.keys() & {"space", "constraints"}:
         _measurable(changed)
     return _checked(changed)
+
+
+def _lessons(stored: StudySpec, wanted: Sequence[Goal]) -> tuple[Source, ...]:
+    """What the earlier studies teach of these goals: nothing where one of them is new, for its metric was not copied."""
+    if not set(wanted) <= set(stored.goals):
+        return ()
+    columns = [stored.goals.index(goal) for goal in wanted]
+    return tuple(source.of_goals(columns) for source in stored.sources)
 
 
 def same(stored: StudySpec, said: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from ..records import TOLD, State, StudyRecord, StudySpec, Trial
 from ..records.sources import Source
 from ..space import Params
 from ..storage import Storage
+from ..words import plural, setting
 
 
 @runtime_checkable
@@ -46,7 +47,13 @@ def _source(storage: Storage, study: Any, spec: StudySpec) -> Source:
         raise SpecError(f"warm_start={study!r} is no study; give a tt.Study, a name, or a list of them")
     if not set(record.spec.space.params) & set(spec.space.params):
         raise SpecError(f"warm_start={record.name!r}: no parameter of its space is one of {list(spec.space.names)}")
-    return Source.of(record.name, record.uid, record.head, _lessons(record.spec, trials, spec))
+    source = Source.of(record.name, record.uid, record.head, _lessons(record.spec, trials, spec))
+    if not len(source.rows(spec.space)[0]):
+        raise SpecError(
+            f"warm_start={record.name!r}: none of its {plural(len(source.params), 'result')} has a place in the new space, "
+            f"such as {setting(source.params[0])}"
+        )
+    return source
 
 
 def _lessons(earlier: StudySpec, trials: Sequence[Trial], spec: StudySpec) -> list[tuple[Params, tuple[float, ...]]]:
