@@ -21,7 +21,7 @@ from ..errors import UserError
 from ..numerics.acquisition import log_improvement
 from ..numerics.warp import HUGE, half_rank
 from . import Array, History, Problem, Proposal, Rows
-from .points import SMALL, Taken, at_random, by_sobol, listing, size
+from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .surrogate import targets
 from .variation import mutants
 
@@ -51,23 +51,16 @@ class Forest:
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         problem, rows = state.problem, state.rows
-        taken = Taken.of(state, pending)
-        proposals: list[Proposal] = []
-        with np.errstate(all="ignore"):
-            while len(proposals) < n:
-                count = len(rows) + len(pending)
-                if count < min(_DESIGN, -(-(problem.budget or 4 * _DESIGN) // 4)):
-                    proposal = by_sobol(problem, taken, count) or at_random(taken, rng)
-                elif np.isnan(rows.Y).any(axis=1).all() or rng.random() < _RANDOM:
-                    proposal = at_random(taken, rng)
-                else:
-                    proposal = _by_model(_Belief.of(rows, pending, rng), taken, rng) or at_random(taken, rng)
-                if proposal is None:
-                    break
-                proposals.append(proposal)
-                taken = taken.plus(proposal.x[None])
-                pending = np.concatenate([pending, proposal.x[None]])
-        return proposals
+
+        def propose(taken: Taken, pending: Array) -> Proposal | None:
+            count, made = len(rows) + len(pending), None
+            if count < min(_DESIGN, -(-(problem.budget or 4 * _DESIGN) // 4)):
+                made = by_sobol(problem, taken, count)
+            elif not np.isnan(rows.Y).any(axis=1).all() and rng.random() >= _RANDOM:
+                made = _by_model(_Belief.of(rows, pending, rng), taken, rng)
+            return made or at_random(taken, rng)
+
+        return one_by_one(state, pending, n, propose)
 
 
 def _by_model(belief: "_Belief", taken: Taken, rng: np.random.Generator) -> Proposal | None:

@@ -14,7 +14,7 @@ alone and its width goes round: some proposals exploit, others explore, whatever
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..numerics.acquisition import Term, less, log_below, log_improvement, log_r
 from ..numerics.gp import Posterior
 from . import Array, History, Problem, Proposal, Rows, front, transfer
 from .climb import Leaning, Search, candidates
-from .points import SMALL, Taken, at_random, by_sobol, listing, size
+from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .priors import Prior
 from .surrogate import Surrogate, surrogate
 
@@ -53,28 +53,20 @@ class GP:
         return state.with_rows(rows)
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        problem, rows = state.problem, state.rows
-        taken = Taken.of(state, pending)
-        at_once = len(pending) + n
-        succeeded = bool((~np.isnan(rows.Y)).all(1).any())
-        proposals: list[Proposal] = []
-        known = None
-        with np.errstate(all="ignore"):
-            while len(proposals) < n:
-                count = len(rows) + len(pending)
-                if succeeded and count >= design_size(problem):
-                    if known is None or known.weights is not None:
-                        known = surrogate(state, _weights(problem, rng), self.ladder)
-                    proposal = _by_model(_belief(problem, known, pending, count, taken, at_once), taken, rng)
-                else:
-                    proposal = _by_design(problem, taken, count)
-                proposal = proposal or at_random(taken, rng)
-                if proposal is None:
-                    break
-                proposals.append(proposal)
-                taken = taken.plus(proposal.x[None])
-                pending = np.concatenate([pending, proposal.x[None]])
-        return proposals
+        problem, at_once = state.problem, len(pending) + n
+        succeeded = bool((~np.isnan(state.rows.Y)).all(1).any())
+        unweighted = cache(lambda: surrogate(state, None, self.ladder))
+
+        def propose(taken: Taken, pending: Array) -> Proposal | None:
+            count = len(state.rows) + len(pending)
+            if not succeeded or count < design_size(problem):
+                return _by_design(problem, taken, count) or at_random(taken, rng)
+            weights = _weights(problem, rng)
+            known = unweighted() if weights is None else surrogate(state, weights, self.ladder)
+            belief = _belief(problem, known, pending, count, taken, at_once)
+            return _by_model(belief, taken, rng) or at_random(taken, rng)
+
+        return one_by_one(state, pending, n, propose)
 
     def shortfall(self, state: History, pending: Array, x: Array, rng: np.random.Generator) -> float:
         """How far the acquisition at x falls short of the largest one found (see strategies.Judge)."""

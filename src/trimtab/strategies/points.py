@@ -5,6 +5,7 @@ pending rows equal it.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -101,6 +102,19 @@ def unseen(taken: Taken, n: int, rng: np.random.Generator) -> Array:
         X = X[np.tile(rng.permutation(len(X)), taken.limit)]
         found = np.concatenate([found, X[taken.admitted(X, n - len(found))]])
     return found
+
+
+def one_by_one(
+    state: History, pending: Array, n: int, propose: Callable[[Taken, Array], Proposal | None]
+) -> list[Proposal]:
+    """Up to n proposals, each made when those before it are taken and pending (p, d); fewer where there is none left."""
+    taken, made = Taken.of(state, pending), list[Proposal]()
+    with np.errstate(all="ignore"):
+        while len(made) < n and (proposal := propose(taken, pending)) is not None:
+            made.append(proposal)
+            taken = taken.plus(proposal.x[None])
+            pending = np.concatenate([pending, proposal.x[None]])
+    return made
 
 
 def by_sobol(problem: Problem, taken: Taken, count: int) -> Proposal | None:

@@ -14,6 +14,7 @@ Notation: n rows, d columns, R rungs, m goals.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy as np
 from ..numerics.brackets import bracket
 from ..numerics.pareto import by_front, violations
 from . import Array, History, Problem, Proposal, Rows
-from .points import Taken, at_random
+from .points import Taken, at_random, one_by_one
 from .priors import Prior
 
 _ETA = 3.0  # where there are no rungs
@@ -45,20 +46,14 @@ class PriorBand:
         return state.with_rows(rows)
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        problem = state.problem
-        taken = Taken.of(state, pending)
-        prior = Prior.said_of(problem.space)
-        proposals: list[Proposal] = []
-        with np.errstate(all="ignore"):
-            standing = _standing(problem, state.rows, prior)
-            while len(proposals) < n:
-                number = len(state.rows) + len(pending) + len(proposals)
-                proposal = _drawn(problem, prior, standing, number, taken, rng) or at_random(taken, rng)
-                if proposal is None:
-                    break
-                proposals.append(proposal)
-                taken = taken.plus(proposal.x[None])
-        return proposals
+        problem, prior = state.problem, Prior.said_of(state.problem.space)
+        standing = cache(lambda: _standing(problem, state.rows, prior))
+
+        def propose(taken: Taken, pending: Array) -> Proposal | None:
+            number = len(state.rows) + len(pending)
+            return _drawn(problem, prior, standing(), number, taken, rng) or at_random(taken, rng)
+
+        return one_by_one(state, pending, n, propose)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ Notation: d columns, n rows, m goals, k constraints.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from ..numerics.kde import Columns, Ints, Mixture
 from ..numerics.pareto import violations
 from ..space import Space
 from . import Array, History, Problem, Proposal, Rows
-from .points import Taken, at_random, by_sobol, unseen
+from .points import Taken, at_random, by_sobol, one_by_one, unseen
 
 _DESIGN = 10  # points of the initial design
 _SHARE, _GOOD = 0.1, 25  # of the results are good, at most so many
@@ -46,23 +46,15 @@ class TPE:
         return state.with_rows(rows)
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        problem, rows = state.problem, state.rows
-        taken = Taken.of(state, pending)
-        with np.errstate(all="ignore"):
-            split = _split(problem, rows)
-            proposals: list[Proposal] = []
-            while len(proposals) < n:
-                if len(split.good) and len(rows) + len(pending) >= _DESIGN:
-                    proposal = _by_model(split, pending, taken, rng)
-                else:
-                    proposal = by_sobol(problem, taken, len(rows) + len(pending)) or at_random(taken, rng)
-                if proposal is None:
-                    break
-                proposals.append(proposal)
-                if len(proposals) < n:
-                    taken = taken.plus(proposal.x[None])
-                    pending = np.concatenate([pending, proposal.x[None]])
-        return proposals
+        split = cache(lambda: _split(state.problem, state.rows))
+
+        def propose(taken: Taken, pending: Array) -> Proposal | None:
+            count = len(state.rows) + len(pending)
+            if count >= _DESIGN and len(split().good):
+                return _by_model(split(), pending, taken, rng)
+            return by_sobol(state.problem, taken, count) or at_random(taken, rng)
+
+        return one_by_one(state, pending, n, propose)
 
 
 # ------------------------------------------------------------------------------------------------------ good and rest
