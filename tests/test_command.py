@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from objectives import SPEC, Listener, run, task, write
 from waiting import until
 
+import trimtab as tt
 from trimtab.errors import ObjectiveError
 from trimtab.objective import Command, program, report_metrics
 from trimtab.objective.evaluation import ActiveTrial
 from trimtab.objective.harvest import Harvest
 from trimtab.objective.template import arguments
+from trimtab.stopping.promotion import Promotion
 
 names = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=8)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -121,6 +123,38 @@ def test_a_command_knows_its_trial_and_its_output_is_passed_on(folder, capfd):
 def test_a_command_is_told_its_fidelity_exactly(capfd, fidelity, said):
     run(Command("""sh -c 'echo "$TRIMTAB_FIDELITY"; echo 1'"""), fidelity=fidelity)
     assert capfd.readouterr().out.splitlines()[0] == said
+
+
+@pytest.mark.parametrize("how", [{"stopping": Promotion(trust=0)}, {"strategy": "pbt"}])
+def test_a_command_goes_on_from_the_checkpoint_that_is_handed_over(tmp_path, monkeypatch, how):
+    """Each line of the file is an epoch: as many as the trial was to be trained, the parent's among them."""
+    monkeypatch.chdir(tmp_path)
+    write(
+        tmp_path / "train.sh",
+        """
+        file="$TRIMTAB_CHECKPOINT/epochs"
+        touch "$file"
+        before=$(wc -l < "$file")
+        for i in $(seq $((before + 1)) $TRIMTAB_FIDELITY); do echo $i >> "$file"; done
+        echo "{\\"loss\\": $1, \\"before\\": $before, \\"after\\": $(wc -l < "$file")}"
+        """,
+    )
+    study = tt.Study(
+        "s", {"x": tt.Float(0, 1)}, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 9), budget={"trials": 12}, seed=1, **how
+    )  # fmt: skip
+    study.run(Command("sh train.sh {x}"), quiet=True)
+    went_on = [t for t in study.trials if t.parent is not None]
+    assert all(t.metrics["after"] == t.fidelity for t in study.trials)
+    assert all(t.metrics["before"] == study.trials[t.parent].fidelity for t in went_on)
+    assert len(went_on) >= 2
+
+
+def test_a_command_of_a_study_without_a_fidelity_leaves_no_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    study = tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss")
+    study.run(Command("""sh -c 'test -z "$TRIMTAB_CHECKPOINT" && echo loss 1'"""), trials=1, quiet=True)
+    assert study.counts["done"] == 1
+    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(

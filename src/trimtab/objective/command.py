@@ -1,8 +1,9 @@
 """Objectives in any language: a command template, run once per trial, that prints its metrics.
 
-Parameters arrive in the template and in TRIMTAB_PARAMS (JSON); TRIMTAB_SEED, TRIMTAB_TRIAL, TRIMTAB_PURPOSE and
-TRIMTAB_REPLICATE tell the rest. Metrics come back as JSON lines on standard output (with "step": a report), through
-`trimtab report-metrics` (the file TRIMTAB_RESULT), or from lines such as `auc: 0.91` of an untouched script.
+Parameters arrive in the template and in TRIMTAB_PARAMS (JSON); TRIMTAB_SEED, TRIMTAB_TRIAL, TRIMTAB_PURPOSE,
+TRIMTAB_REPLICATE, TRIMTAB_FIDELITY and TRIMTAB_CHECKPOINT tell the rest. Metrics come back as JSON lines on standard output
+(with "step": a report), through `trimtab report-metrics` (the file TRIMTAB_RESULT), or from lines such as `auc: 0.91` of an
+untouched script.
 """
 
 import json
@@ -23,7 +24,7 @@ from typing import IO, Any
 
 import psutil
 
-from ..errors import ObjectiveError
+from ..errors import ObjectiveError, SpecError
 from .evaluation import BAD_RESULT, ERROR, ActiveTrial, TrialFailed, number
 from .harvest import Harvest
 from .template import arguments, search_path
@@ -92,6 +93,7 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
         "TRIMTAB_PURPOSE": trial.purpose,
         "TRIMTAB_REPLICATE": "" if trial.replicate is None else str(trial.replicate),
         "TRIMTAB_FIDELITY": "" if trial.fidelity is None else _exact(float(trial.fidelity)),
+        "TRIMTAB_CHECKPOINT": _checkpoint(trial),
         "TRIMTAB_RESULT": str(result),
     }
     launcher = [sys.executable, "-ISc", _LAUNCH, str(os.getpid())] if sys.platform == "linux" else []
@@ -100,6 +102,15 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
         [*launcher, *argv], env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
         text=True, encoding="utf-8", errors="replace",
     )  # fmt: skip
+
+
+def _checkpoint(trial: ActiveTrial) -> str:
+    """The directory in which the state of the training is saved and found; empty in a study without a fidelity, where no
+    trial goes on from another one, and in a simulation, where there is none."""
+    try:
+        return "" if trial.fidelity is None else str(trial.checkpoint)
+    except SpecError:
+        return ""
 
 
 def _exact(amount: float) -> str:
