@@ -94,3 +94,31 @@ def test_rules_that_can_stop_nobody_are_told(objective, said, capsys):
     told = [n for n in study.notices if "stop" in n]
     assert [said in n for n in told] == ([True] if said else [])
     assert all(f"deaf: {n}" in capsys.readouterr().err for n in told)
+
+
+@pytest.mark.parametrize(
+    ("rule", "first", "said"),
+    [
+        ("wilcoxon", 0, "up to step 8, and folds=9 is needed"),
+        ("wilcoxon", 1, None),
+        ("asha", 0, None),  # it judges at the rungs below
+        ("asha", -9, "up to step -1, and folds=1 is needed"),
+        (["asha", "forgiving"], 0, None),
+    ],
+)
+def test_steps_that_reach_no_rung_are_told(rule, first, said):
+    """A rule for folds compares with who has all of them, which nobody has who counts them from 0."""
+
+    def objective(trial):
+        for fold in range(first, first + 9):
+            trial.report(fold, loss=trial.params["x"])
+            if trial.should_stop():
+                break
+        return trial.params["x"]
+
+    space, folds = tt.Space(x=tt.Float(0, 1, default=0.5)), tt.Fidelity("folds", 1, 9)
+    study = tt.Study("folds", space, minimize="loss", fidelity=folds, stopping=rule, strategy="random", seed=1)
+    study.run(objective, trials=12, quiet=True)
+    told = [n for n in study.notices if "can stop nobody" in n]
+    assert [said in n for n in told] == ([True] if said else [])
+    assert (study.counts["stopped"] == 0) == bool(told)

@@ -9,6 +9,7 @@ from ..words import plural
 _SOME = 3  # trials that ended before anything is said
 _MOST = 300  # trials whose reports are judged again
 _PAUSING = ("promotion", "freeze-thaw")  # they judge what trials return
+_FIRST = {"asha": 0, "hyperband": 0, "forgiving": -1, "wilcoxon": -1}  # the rung that somebody reaches before one stops
 
 
 def unheard(book: Book) -> list[str]:
@@ -20,11 +21,17 @@ def unheard(book: Book) -> list[str]:
         return []
     done = [t.number for t in ledger.told if t.purpose is Purpose.SEARCH and t.state is State.DONE]
     metric, names = spec.goals[0].metric, " and ".join(rule["rule"] for rule in rules)
-    last = [set(r.metrics) for number in done[-_SOME:] for r in book.storage.reports(book.study, number)]
+    said = [r for number in done[-_SOME:] for r in book.storage.reports(book.study, number)]
+    last = [set(r.metrics) for r in said]
     wanted = {g.metric for g in spec.goals} | {rule["metric"] for rule in rules if "metric" in rule}
     if not any(reported & wanted for reported in last):
         what = f"only {', '.join(sorted(set().union(*last)))}" if last else "nothing"
         return [f"{names} can stop nobody: trials report {what}; call trial.report(step, {metric}=...)"]
+    if (f := spec.fidelity) is not None and all(rule["rule"] in _FIRST for rule in rules):
+        top, first = max(r.step for r in said), min(f.rungs[_FIRST[rule["rule"]]] for rule in rules)
+        if top < first:
+            reach = f"up to step {top:g}, and {f.name}={first:g} is needed"
+            return [f"{names} can stop nobody: trials report {reach}; report in {f.name}, counted from 1"]
     if ledger.study.count > _MOST:
         return []
     heard = [(r.number, r.step, r.metrics, r.written) for r in book.storage.reports(book.study)]
