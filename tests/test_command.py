@@ -14,8 +14,7 @@ from waiting import until
 
 import trimtab as tt
 from trimtab.errors import ObjectiveError
-from trimtab.objective import Command, program, report_metrics
-from trimtab.objective.evaluation import ActiveTrial
+from trimtab.objective import ActiveTrial, Command, program, report_metrics
 from trimtab.objective.harvest import Harvest
 from trimtab.objective.template import arguments
 from trimtab.stopping.promotion import Promotion
@@ -240,7 +239,7 @@ def test_commands_die_with_the_process_that_started_them(folder):
         import sys
         sys.path[:] = PATH
         from trimtab.objective.command import run
-        from trimtab.objective.evaluation import ActiveTrial
+        from trimtab.objective import ActiveTrial
         task = dict(params={}, seed=1, number=1, purpose="search", replicate=None, attempt=1, metrics=["loss"])
         run("sh -c 'echo $$; exec sleep 300'", ActiveTrial(task, lambda message: {}))
         """.replace("PATH", repr(sys.path)),

@@ -20,7 +20,7 @@ import trimtab as tt
 from trimtab.errors import ObjectiveError
 from trimtab.goals import goals
 from trimtab.objective import evaluate, load, program
-from trimtab.objective.evaluation import TrialFailed, measured
+from trimtab.objective.metrics import TrialFailed, measured
 from trimtab.records import StudySpec
 
 names = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=8)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from .errors import SpecError
 from .executors import Exit
 from .objective import TrialFailed
-from .objective.evaluation import measured
-from .objective.evaluation import number as real
+from .objective.metrics import measured
+from .objective.metrics import number as real
 from .records import Cost, Outcome, Reason, Resources, State
 from .words import duration, size
 

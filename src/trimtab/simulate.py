@@ -22,7 +22,8 @@ from .engine.planning import Terms
 from .errors import SpecError
 from .executors import Exit, Job
 from .objective import ActiveTrial
-from .objective.evaluation import failure, measured
+from .objective.evaluation import failure
+from .objective.metrics import measured
 from .records import Resources, StudyState
 from .running import runner
 from .running.worker import Crew

@@ -18,7 +18,7 @@ from trimtab.errors import RunFailed, SpecError
 from trimtab.executors import Job
 from trimtab.executors.ray import Ray
 from trimtab.objective import program
-from trimtab.objective.evaluation import payload
+from trimtab.objective.trial import payload
 from trimtab.records import Resources
 from trimtab.running import runner, staffing
 from trimtab.strategies.pbt import PBT

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ObjectiveError
 from . import command, functions, paths, template
 from .command import Command, report_metrics
-from .evaluation import ERROR, ActiveTrial, Message, Objective, Send, TrialFailed, evaluate, failed, failure
+from .evaluation import Objective, evaluate, failed, failure
+from .metrics import ERROR, TrialFailed
+from .trial import ActiveTrial, Message, Send
 
 if TYPE_CHECKING:
     from ..records import StudySpec

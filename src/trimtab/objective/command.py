@@ -25,9 +25,10 @@ from typing import IO, Any
 import psutil
 
 from ..errors import ObjectiveError, SpecError
-from .evaluation import BAD_RESULT, ERROR, ActiveTrial, TrialFailed, number
 from .harvest import Harvest
+from .metrics import BAD_RESULT, ERROR, TrialFailed, number
 from .template import arguments, search_path
+from .trial import ActiveTrial
 
 SCRATCH = "TRIMTAB_SCRATCH"  # where a supervised process keeps its temporary files: its supervisor removes the folder
 _POLITE = 5.0  # seconds between SIGTERM and SIGKILL

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .evaluation import ActiveTrial, number
+from .metrics import number
+from .trial import ActiveTrial
 
 _NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?!\w|[.,/]\d)"
 _UNCLEAR = r"([-+]?[\d.]+[,/][\d.,/]*\d)"  # 1,234.5 or 0,93 or 45/50: a text, and so no metric, rather than 1, 0 or 45

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ObjectiveError, nearest
-from .evaluation import ActiveTrial
+from .trial import ActiveTrial
 
 RESERVED = ("seed", "trial", "params")
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")

@@ -24,7 +24,7 @@ from ..engine import incumbents
 from ..engine.ledger import Ledger
 from ..engine.lineage import parent_of
 from ..errors import OverQuota, SpecError
-from ..objective.evaluation import Folders
+from ..objective.trial import Folders
 from ..records import Trial
 from ..storage import Storage
 from ..units import size

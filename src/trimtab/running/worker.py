@@ -11,7 +11,7 @@ from typing import Any
 from ..book import Book
 from ..errors import LeaseLost, Stale, TrimtabError
 from ..executors import Executor, Exit, Job
-from ..objective.evaluation import payload
+from ..objective.trial import payload
 from ..outcomes import cost_of, outcome_of
 from ..records import Change, Cost, Outcome, Reason, Resources, State, Trial
 from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending

@@ -14,7 +14,7 @@ from ..errors import SpecError
 from ..executors import Exit, Job
 from ..goals import Metrics
 from ..objective import Program
-from ..objective.evaluation import Folders, payload
+from ..objective.trial import Folders, payload
 from ..outcomes import outcome_of
 from ..records import Resources, State, StudySpec, Trial
 from ..running.runner import IDLE

@@ -1,0 +1,139 @@
+"""A running trial, as an objective meets it.
+
+While it runs it sends plain JSON mappings: {"kind": "report", "step", "metrics"} -> {"stop"[, "rule"]} and
+{"kind": "note", "text"} -> {}.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SpecError
+from .handover import handed_over, taken_over
+from .metrics import BAD_RESULT, ERROR, TrialFailed, clean, finite, number
+
+if TYPE_CHECKING:
+    from ..records import Trial
+
+Message = dict[str, Any]
+Send = Callable[[Message], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Of an attempt's checkpoint, of the one that is handed over to it, and of attempts before it, the last one first."""
+
+    own: str | None = None
+    handed: str | None = None
+    earlier: Sequence[str] = ()
+
+
+def payload(trial: "Trial", metrics: Iterable[str] = (), folders: Folders = Folders()) -> dict[str, Any]:
+    """What an evaluation needs to know of a trial, the metrics that it must return, and where it may save its state."""
+    return {
+        "params": dict(trial.params),
+        "seed": trial.seed,
+        "number": trial.number,
+        "purpose": str(trial.purpose),
+        "replicate": trial.replicate,
+        "attempt": trial.attempt,
+        "metrics": list(metrics),
+        "fidelity": trial.fidelity,
+        "parent": trial.parent,
+        "checkpoint": folders.own,
+        "handed": folders.handed,
+        "earlier": list(folders.earlier),
+        "member": trial.why.get("member"),
+    }
+
+
+class ActiveTrial:
+    """A running trial, as an objective meets it.
+
+    params: the setting to evaluate. seed: for everything random in the evaluation; nothing global is seeded. number: of the
+    trial. purpose: "search", "select" or "certify". replicate: which evidence pair it belongs to. attempt: 1, 2, ...
+    metrics: names that must be returned. fidelity: how far to train, in the unit of the study's Fidelity; None without one.
+    parent: number of the trial whose checkpoint this one began with, to go on from there; None where it begins anew.
+    """
+
+    def __init__(self, task: Mapping[str, Any], send: Send) -> None:
+        self.params: dict[str, Any] = dict(task["params"])
+        self.seed: int = task["seed"]
+        self.number: int = task["number"]
+        self.purpose: str = task["purpose"]
+        self.replicate: int | None = task["replicate"]
+        self.attempt: int = task["attempt"]
+        self.metrics: tuple[str, ...] = tuple(task["metrics"])
+        self.fidelity: float | None = task.get("fidelity")
+        self.parent: int | None = task.get("parent")
+        self._checkpoint: str | None = task.get("checkpoint")
+        self._handed: str | None = task.get("handed")
+        self._earlier = [Path(path) for path in task.get("earlier", ())]
+        self._member: int | None = task.get("member")  # of a population
+        self.reported: dict[str, float] = {}  # the last value of each metric
+        self.rule = ""  # the stopping rule that the objective has been told of
+        self._send = send
+        self._reply: Mapping[str, Any] = {}
+
+    @staticmethod
+    def of(trial: "Trial", send: Send, folders: Folders = Folders()) -> "ActiveTrial":
+        """The active side of a claimed trial."""
+        return ActiveTrial(payload(trial, folders=folders), send)
+
+    def __repr__(self) -> str:
+        return f"<ActiveTrial {self.number}: {self.params}>"
+
+    @property
+    def checkpoint(self) -> Path:
+        """A directory of this attempt's own, with what the attempt before has saved: a killed training goes on there.
+
+        A trial with a parent begins with a copy of the parent's. It is kept while the trial is open, and afterwards as
+        long as another trial may go on from it, or if the trial is the study's best. In a simulation there is none.
+
+        Raises TrialFailed for a member of a population whose parent's checkpoint is not here.
+        """
+        if self._checkpoint is None:
+            raise SpecError("this trial has no directory for checkpoints: it is simulated, or from an older worker")
+        own, parent = Path(self._checkpoint), None if self._handed is None else Path(self._handed)
+        taken_over(own, self._earlier)
+        if parent is not None and not own.is_dir() and not parent.is_dir():
+            self._begin_anew(f"there is no checkpoint of trial {self.parent} in {parent.parent}")
+        return handed_over(own, parent)
+
+    def _begin_anew(self, why: str) -> None:
+        """A setting can be trained from the beginning; what a member of a population has gone through cannot."""
+        if self._member is None:
+            self.note(f"begins anew: {why}")
+            return
+        raise TrialFailed(
+            ERROR,
+            f"{why}, from which this one goes on; let TRIMTAB_CHECKPOINTS name a folder that all who run the trials of "
+            "this study see, and in which nobody else removes anything",
+        )
+
+    def report(self, step: float, /, **metrics: float) -> None:
+        """Record metrics at a step (epoch, fold, row count): finite numbers, several at once.
+
+        Anything else ends the trial as failed (bad result).
+        """
+        at = number(step)
+        if at is None or not math.isfinite(at):
+            raise TrialFailed(BAD_RESULT, f"report(step={step!r}): the step must be a finite number")
+        if not metrics:
+            raise TrialFailed(BAD_RESULT, f"report({at:g}) names no metric; write trial.report(step, loss=...)")
+        values = {clean(name): finite(f"report({at:g})", name, value) for name, value in metrics.items()}
+        self.reported = {**self.reported, **values}
+        self._reply = self._send({"kind": "report", "step": at, "metrics": values})
+
+    def should_stop(self) -> bool:
+        """Whether the objective should return now (as of its last report)."""
+        stop = bool(self._reply.get("stop"))
+        if stop:
+            self.rule = str(self._reply.get("rule", ""))
+        return stop
+
+    def note(self, text: str) -> None:
+        """Attach a note to the trial."""
+        self._send({"kind": "note", "text": clean(str(text))})
