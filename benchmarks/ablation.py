@@ -15,11 +15,9 @@ seed, with its standard error. Prints a table; writes benchmarks/results/ablatio
 on.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import csv
 from collections.abc import Callable, Iterator

@@ -8,11 +8,9 @@ of that spread; smaller is better. `random`: random settings, given to the funct
 studies of the default strategy; minutes. Prints a table and writes benchmarks/results/best.csv.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import math
 import random

@@ -10,11 +10,9 @@ deviations, which is 4.6 % in a normal one. Proposals are sought where the model
 on average is too hopeful there.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator

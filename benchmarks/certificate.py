@@ -19,11 +19,9 @@ Width is the mean width over that of the plain paired t interval on the same pai
 `Study.evidence`, without the record. Prints tables and writes benchmarks/results/certificate.csv.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import math
 import time

@@ -8,11 +8,9 @@ one of them knows the purse. Printed: mean normalised regret (0: best known, 1: 
 all of the purse, with the mean of the paired differences and its standard error, and the mean number of trials.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import sys
 from collections.abc import Callable

@@ -8,11 +8,9 @@ four options. The optimum is 0. cmaes runs with the same initial distribution, C
 functions, CatCMAwM on all. Printed: the median of the best value, over seeds, and CPU milliseconds per evaluation.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping

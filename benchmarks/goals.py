@@ -12,11 +12,9 @@ Each finished run is a line of benchmarks/results/goals.csv and is not run again
 two processes share the work by --tuners. Intervals: 95 %, from 2,000 bootstraps of the seeds of each problem.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import csv
 import importlib.util

@@ -10,11 +10,9 @@ on the same trials. The last lines give CPU seconds for 10,000 trials of 20 para
 benchmarks/results/importance.csv.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import importlib.util
 import time
 import warnings

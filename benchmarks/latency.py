@@ -11,11 +11,9 @@ over ours, and how much the process grew in 300 steps of `auto` after 10,000 res
 tables and writes benchmarks/results/latency.csv.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import importlib.util
 import statistics

@@ -11,11 +11,9 @@ take on as many workers; a run that has not reached it by half of that counts as
 one costs the added epochs only, for every method. Writes benchmarks/results/multifidelity.csv; finished runs are not repeated.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import csv
 import heapq

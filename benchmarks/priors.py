@@ -8,11 +8,9 @@ Printed: mean normalised regret after 5, 10, 25 and all trials (0: best known, 1
 and tables of HPOBench, FCNet and NAS-Bench-201.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import sys
 from collections import defaultdict

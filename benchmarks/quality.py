@@ -9,11 +9,9 @@ being the best of all runs and of 5,000 random settings; cpu is ask + tell per t
 Prints a table and writes benchmarks/results/quality.csv.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import importlib.util
 import math

@@ -12,11 +12,9 @@ each run by a tenth. *Kept*: the share of studies whose setting truly keeps the 
 the best setting that does. *Runs*: spent on the finalists.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import time
 from collections.abc import Sequence

@@ -24,11 +24,9 @@ environment for other tuners. cpu is ask + tell per trial in milliseconds, one t
 all runs. Differences to the first tuner are paired: same problem, seed and case.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import csv
 import importlib.util

@@ -8,11 +8,9 @@ Problems are those of ablation.py. Figures are mean normalised regrets after all
 per trial of ask and tell, one thread. Prints a table and writes benchmarks/results/strategies.csv.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import time
 from collections import defaultdict

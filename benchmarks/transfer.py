@@ -13,11 +13,9 @@ over the groups with 95 % intervals (bootstrap of the runs of each group). Finis
 the command can be repeated.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import argparse
 import csv
 import json

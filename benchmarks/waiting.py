@@ -6,11 +6,9 @@ Problems, cases and columns are those of robustness.py, whose options it takes; 
 Prints regrets, then the mean rank of each rule after half of the trials and after all, over the runs that all rules have.
 """
 
-import os
+import one_thread  # noqa: F401
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+# isort: split
 import csv
 import sys
 from collections import defaultdict
