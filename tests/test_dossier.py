@@ -15,6 +15,8 @@ import pytest
 from document_checker import Page, checked, traced
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer
+from sklearn.tree import DecisionTreeClassifier
 
 import trimtab as tt
 from trimtab.dossier.facts import Fact
@@ -195,6 +197,35 @@ def test_what_the_pairs_show_of_another_goal_and_of_a_limit_stands_beside_the_an
     assert said["overrides"]["Result measured elsewhere"] == "trial 12: x=0.25"
     (limit,) = (row["cells"] for t in items["benefit"]["tables"] if "Constraints" in t["title"] for row in t["rows"])
     assert limit[2] == found.constraints[0].said == "held in 6 of 6 pairs (54.1 to 100 % of such runs)"
+
+
+def test_every_answer_on_record_is_told_not_the_last_alone(tmp_path, monkeypatch):
+    """Certificates of other settings and goals, and looks at the hold-out, which are evidence where there is no certificate."""
+    monkeypatch.chdir(tmp_path)
+    X, y = load_breast_cancer(return_X_y=True)
+    cv = tt.CrossValidation(DecisionTreeClassifier(random_state=0), X, y, folds=3, holdout=0.3, metric="roc_auc")
+    study = tt.Study("s", {"max_depth": tt.Int(1, 8, default=1)}, maximize="roc_auc", strategy="sobol", seed=2)
+    study.run(cv, trials=4, quiet=True)
+
+    def answers():
+        html = study.report("a.html").read_text()
+        traced(html)
+        items = {i["id"]: i for i in checked(study.report("b.html", template="us-sr-26-2-2026").read_text())["items"]}
+        rows = [
+            row["cells"] for t in items["benefit"]["tables"] if "Every certificate" in t["title"] for row in t["rows"]
+        ]
+        assert all(f"<td>{cell}</td>" in html or f'<td class="n">{cell}</td>' in html for row in rows for cell in row)
+        return items["benefit"]["status"], [(row[2], row[3], row[5]) for row in rows]
+
+    assert answers() == ("missing", [])
+    look = study.holdout(cv)
+    tuned = str(look.tuned_trial)
+    assert answers() == ("partial", [("the hold-out", tuned, look.decision)])
+    study.evidence(cv, tuned=next(n for n in (1, 2) if n != look.tuned_trial), replicates=2, quiet=True)
+    found = study.evidence(cv, tuned=look.tuned_trial, replicates=2, quiet=True)
+    status, rows = answers()
+    assert (status, len(rows)) == ("filled", 3)
+    assert rows[-1] == ("2 pairs of fresh folds", tuned, found.decision)
 
 
 def test_how_far_trials_were_trained_and_what_stopped_them_is_told(tmp_path, monkeypatch):

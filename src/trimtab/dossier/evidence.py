@@ -124,7 +124,7 @@ def baseline(s: Snapshot) -> list[Part]:
 def benefit(s: Snapshot) -> list[Part]:
     e = s.evidence
     if e is None:
-        return [NO_EVIDENCE]
+        return [NO_EVIDENCE, *_answers(s)]
     at = _said(s)
     figures = {
         "Difference": [e.difference, *e.interval], "Means": list(e.means), "P(better)": e.p_better,
@@ -138,7 +138,13 @@ def benefit(s: Snapshot) -> list[Part]:
     if e.constraints:
         rows = [(row, at) for row in sections.check_rows(e)]
         made.append(Table(["Constraint", "Mean, tuned", "Kept"], rows, (1,), title="Constraints in the same runs"))
-    return made
+    return [*made, *_answers(s)]
+
+
+def _answers(s: Snapshot) -> list[Part]:
+    rows = [(row, (f"event:{row[0]}",)) for row in sections.answer_rows(s.events)]
+    title = "Every certificate, and every look at the hold-out"
+    return [Table(sections.ANSWERS, rows, (0, 3), title=title)] if rows else []
 
 
 def _said(s: Snapshot) -> tuple[str, ...]:

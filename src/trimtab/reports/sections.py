@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..evidence import Evidence
-from ..evidence.certificate import Comparison
+from ..evidence.certificate import HOLDOUT, Comparison
 from ..goals import Goal
 from ..records import COUNTED, Budget, Cost, Event, Purpose, State, StudyRecord, StudySpec, Trial
 from ..space import UNSET, Choice, Parameter, Params
@@ -296,6 +296,30 @@ def _equivalent(e: Evidence) -> str:
     if not e.equivalence:
         return "not asked: no zone of practical equivalence was set"
     return f"{percent(e.p_equivalent)} (within ±{number(e.equivalence)})"
+
+
+ANSWERS = ("Event", "When", "On", "Trial", "Metric", "Decision", "Gain, with its interval")
+"""Of `answer_rows`."""
+
+
+def answer_rows(events: Sequence[Event]) -> Rows:
+    """Every certificate and every look at the hold-out; none where the last certificate is all that was asked."""
+    said = [(e, Evidence.from_json(found)) for e in events if (found := e.body.get("evidence"))]
+    return [] if [e.kind for e, _ in said] in ([], ["evidence"]) else [_answer(e, found) for e, found in said]
+
+
+def _answer(at: Event, e: Evidence) -> list[str]:
+    runs = "the hold-out" if e.protocol == HOLDOUT else f"{plural(len(e.pairs), 'pair')} of fresh {e.protocol}"
+    difference, low, high = estimate(e.difference, e.interval)
+    return [
+        str(at.position),
+        moment(at.at),
+        runs,
+        str(e.tuned_trial),
+        e.metric,
+        e.decision,
+        f"{difference} ({low} to {high})",
+    ]
 
 
 def pair_rows(e: Evidence) -> Rows:
