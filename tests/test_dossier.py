@@ -228,6 +228,39 @@ def test_every_answer_on_record_is_told_not_the_last_alone(tmp_path, monkeypatch
     assert rows[-1] == ("2 pairs of fresh folds", tuned, found.decision)
 
 
+def test_what_was_revised_after_the_evidence_is_told(tmp_path, monkeypatch):
+    """The certified setting has an option that is retired since, the limit is new, and so is the baseline."""
+    monkeypatch.chdir(tmp_path)
+    x, cost = tt.Float(0, 1, default=0.9), {"a": 0.0, "b": 0.2, "c": 0.5}
+
+    def objective(trial):
+        return {"loss": (trial.params["x"] - 0.3) ** 2 + cost[trial.params["k"]], "size": 1.0}
+
+    study = tt.Study(
+        "s", {"x": x, "k": tt.Choice("a", "b", "c", default="c")}, minimize="loss", seed=1, budget={"trials": 14}
+    )
+    study.run(objective, quiet=True)
+    found = study.evidence(objective, replicates=3, quiet=True)
+    assert found.tuned["k"] == "a"
+    study.revise(
+        space=tt.Space(x=x, k=tt.Choice("b", "c", default="c")), subject_to="size <= 2", baseline={"x": 0.5, "k": "b"}
+    )
+    html = unescape(study.report("a.html").read_text())
+    traced(html)
+    items = {i["id"]: i for i in checked(study.report("b.html", template="us-sr-26-2-2026").read_text())["items"]}
+    said = [f["text"] for f in items["limits"]["facts"]]
+    assert "The chosen setting is one that a revision of the space has ruled out." in said
+    assert "The evidence compares with an earlier baseline (k=c, x=0.9), not with today's." in said
+    assert "The evidence does not judge whether size <= 2 holds." in said
+    assert all(text in html for text in said)
+    (row,) = (row["cells"] for t in items["space_history"]["tables"] for row in t["rows"])
+    assert 'subject_to: [] → ["size <= 2"]' in row[3]
+    assert "baseline x: 0.9 → 0.5" in row[3]
+    told = study.explain()
+    assert {s.name: s.at for s in told.safe_ranges()} == dict(found.tuned)
+    assert all(s.low <= s.at <= s.high for s in told.safe_ranges() if not s.options)
+
+
 def test_how_far_trials_were_trained_and_what_stopped_them_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

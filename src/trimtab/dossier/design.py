@@ -69,7 +69,7 @@ def space_history(s: Snapshot) -> list[Part]:
     rows = [(row, (f"event:{row[0]}",)) for row in sections.revisions(s.events)]
     if not rows:
         return [Fact("Changes", "none: space, budget and goals are those of the start", _last(s))]
-    return [Table(["Event", "When", "Kind"], rows, numeric=(0,))]
+    return [Table(["Event", "When", "Kind", "Change"], rows, numeric=(0,))]
 
 
 def strategy(s: Snapshot) -> list[Part]:

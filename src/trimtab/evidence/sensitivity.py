@@ -82,7 +82,10 @@ def _slice(space: Space, row: Array, j: int) -> tuple[Array, Array]:
     rows = np.repeat(row[None], len(positions), axis=0)
     rows[:, j] = positions
     rows = space.snap(rows)
-    allowed = space.allowed(rows) | (positions == row[j])
+    allowed = space.allowed(rows)
+    if not space.allowed(row[None])[0]:  # a revision has ruled the best out: its other values say nothing of this one's
+        allowed[:] = True
+    allowed[np.argmin(np.abs(positions - row[j]))] = True
     return rows[allowed], rows[allowed, j]
 
 

@@ -7,7 +7,7 @@ from ..evidence import Evidence
 from ..evidence.certificate import FEW
 from ..records import COUNTED, State
 from ..space import Choice, Params
-from ..words import number, percent, plural, value
+from ..words import number, percent, plural, setting, value
 from .facts import Facts
 from .sections import tuned
 
@@ -37,6 +37,8 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
         and not alike(best.complete(facts.spec), facts.today(e.tuned))
     ):
         said.append(f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {best.number}.")
+    if e is not None:
+        said += _of_revisions(facts, e)
     if e is not None and len(facts.spec.goals) > 1 and not e.goals:
         said.append(f"Several goals: the evidence speaks of {e.metric} alone.")
     if facts.spec.baseline is None:
@@ -46,6 +48,18 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
     elif broken := [c for c in facts.spec.constraints if c.excess(facts.reference, facts.reference) > 0]:
         texts = ", ".join(f"{c.text} (it has {number(facts.reference[c.metric])})" for c in broken)
         said.append(f"The baseline itself breaks a limit: {texts}.")
+    return said
+
+
+def _of_revisions(facts: Facts, e: Evidence) -> list[str]:
+    """What the study wants today, and the evidence was not asked."""
+    spec, said = facts.spec, []
+    if e.metric not in [g.metric for g in spec.goals]:
+        said.append(f"The evidence speaks of {e.metric}, which is no goal of the study any more.")
+    if spec.baseline is not None and not alike(facts.today(e.baseline), spec.baseline):
+        said.append(f"The evidence compares with an earlier baseline ({setting(e.baseline)}), not with today's.")
+    if unjudged := [c.text for c in spec.constraints if c.text not in [check.text for check in e.constraints]]:
+        said.append(f"The evidence does not judge whether {', '.join(unjudged)} holds.")
     return said
 
 
@@ -71,6 +85,8 @@ def _of_best(facts: Facts, params: Params | None) -> list[str]:
     if params is None:
         return []
     said = []
+    if not facts.spec.space.allowed(facts.spec.space.encode([params]))[0]:
+        said.append("The chosen setting is one that a revision of the space has ruled out.")
     if edges := _on_edge(facts, params):
         said.append(f"On the edge of its range: {', '.join(edges)}. A wider range may hold something better.")
     found = next((c for c in facts.candidates if alike(c.complete(facts.spec), params)), None)

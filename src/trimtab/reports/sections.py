@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..canonical import dumps
 from ..evidence import Evidence
 from ..evidence.certificate import HOLDOUT, Comparison
 from ..goals import Goal
@@ -16,6 +17,8 @@ from .facts import Facts
 
 Rows = list[list[str]]
 Pairs = list[tuple[str, str]]
+MOST_SIGNS = 160
+"""Of the text of one change of the spec."""
 MOST_ROWS = 1000
 """Trials that the report for those who tune shows one by one; the evidence record, which is part of it, has all."""
 
@@ -351,8 +354,29 @@ def command(verb: str, study: StudyRecord) -> str:
 def revisions(events: Sequence[Event]) -> Rows:
     """What was changed by hand after the study was created."""
     kinds = {"spec", "pause", "resume", "archive", "requeue", "import", "holdout"}
-    made = [e for e in events if e.kind in kinds or (e.kind == "cancel" and e.number is None)]
-    return [[str(e.position), moment(e.at), e.kind] for e in made]
+    spec, rows = dict[str, Any](), []
+    for e in events:
+        before, spec = spec, e.body.get("spec", spec)
+        if e.kind in kinds or (e.kind == "cancel" and e.number is None):
+            rows.append([str(e.position), moment(e.at), e.kind, "; ".join(_changes("", before, spec))])
+    return rows
+
+
+def _changes(name: str, before: Any, after: Any) -> list[str]:
+    """What differs between two JSON values, each with its name; of what would take too long to tell the name alone."""
+    if before == after:
+        return []
+    a, b = _by_name(before), _by_name(after)
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return [text for k in {**a, **b} for text in _changes(f"{name} {k}".strip(), a.get(k), b.get(k))]
+    text = f"{name}: {dumps(before)} → {dumps(after)}"
+    return [text if len(text) <= MOST_SIGNS else name]
+
+
+def _by_name(value: Any) -> Any:
+    """A list of mappings that have names, such as parameters, as a mapping."""
+    named = isinstance(value, list) and value and all(isinstance(v, Mapping) and "name" in v for v in value)
+    return {v["name"]: v for v in value} if named else value
 
 
 def machine(environment: Mapping[str, Any]) -> Pairs:
