@@ -232,6 +232,9 @@ def test_trials_as_csv(made, place):
     assert float(rows[0]["params.rate"]) == 0.9
     assert float(rows[2]["metrics.loss"]) == 1 / 3
     assert rows[3]["metrics.loss"] == ""
+    frame = tt.Study("made", storage="sqlite:///trimtab.db").frame()
+    assert list(rows[0]) == [*frame.columns]
+    assert {"parent", "fidelity", "reached", "replicate"} < {*frame.columns}
     assert call("trials", "made", "--csv", "t.csv") == "t.csv\n"
     assert (place / "t.csv").read_text() == printed
 

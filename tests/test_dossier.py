@@ -281,6 +281,8 @@ def test_how_far_trials_were_trained_and_what_stopped_them_is_told(tmp_path, mon
     assert said["Stopping rule now"].startswith("median")
     listed = {row["cells"][2] for t in items["trials"]["tables"] if t["title"] == "Every trial" for row in t["rows"]}
     assert listed == {f"{t.state} at {t.reached:g}" for t in study.trials} > {"done at 9"}
+    assert study.frame()["reached"].tolist() == [t.reached for t in study.trials]
+    assert "state" in tt.Study("none", {"x": tt.Float(0, 1)}, minimize="loss").frame().columns
 
 
 def test_without_a_result_nothing_is_compared_and_the_baseline_is_no_gain(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .. import words
 from ..proof.holdout import looks
 from ..records import COUNTED, State, Trial
+from ..reports.tables import columns, rows
 
 if TYPE_CHECKING:
     from ..evidence import Evidence
@@ -41,6 +42,8 @@ def trial_json(t: Trial) -> dict[str, Any]:
         "version": t.version,
         "parent": t.parent,
         "replicate": t.replicate,
+        "fidelity": t.fidelity,
+        "reached": t.reached,
         "attempt": t.attempt,
         "started": t.started,
         "ended": t.ended,
@@ -51,29 +54,10 @@ def trial_json(t: Trial) -> dict[str, Any]:
 
 def trials_csv(trials: Sequence[Trial]) -> str:
     """One line a trial, with columns `params.*` and `metrics.*`; empty where there is no value."""
-    params = list(dict.fromkeys(k for t in trials for k in t.params))
-    metrics = list(dict.fromkeys(k for t in trials for k in t.metrics))
     out = io.StringIO()
-    write = csv.writer(out, lineterminator="\n").writerow
-    plain = (
-        "number",
-        "state",
-        "purpose",
-        "seed",
-        "reason",
-        "strategy",
-        "started",
-        "ended",
-        "wall",
-        "cpu",
-        "memory",
-        "money",
-    )
-    write([*plain, *(f"params.{k}" for k in params), *(f"metrics.{k}" for k in metrics)])
-    for t in trials:
-        facts = [t.number, t.state, t.purpose, t.seed, t.reason, t.strategy, t.started, t.ended]
-        facts += [t.cost.wall, t.cost.cpu, t.cost.memory, t.cost.money]
-        write([*facts, *(t.params.get(k) for k in params), *(t.metrics.get(k) for k in metrics)])
+    write = csv.DictWriter(out, columns(trials), lineterminator="\n")
+    write.writeheader()
+    write.writerows(rows(trials))
     return out.getvalue()
 
 

@@ -11,27 +11,36 @@ if TYPE_CHECKING:
 
 
 def rows(trials: Sequence[Trial]) -> list[dict[str, object]]:
-    """One flat mapping per trial: its own columns, then params.* and metrics.*."""
+    """One flat mapping per trial: its own columns, then params.* and metrics.*, where it has them."""
     return [
         {
-            "number": t.number,
-            "state": str(t.state),
-            "purpose": str(t.purpose),
-            "reason": None if t.reason is None else str(t.reason),
-            "seed": t.seed,
-            "strategy": t.strategy,
-            "attempt": t.attempt,
-            "started": t.started,
-            "ended": t.ended,
-            "wall": t.cost.wall,
-            "cpu": t.cost.cpu,
-            "memory": t.cost.memory,
-            "money": t.cost.money,
+            **_own(t),
             **{f"params.{k}": v for k, v in t.params.items()},
             **{f"metrics.{k}": v for k, v in t.metrics.items()},
         }
         for t in trials
     ]
+
+
+OWN = (
+    "number", "state", "purpose", "reason", "seed", "strategy", "parent", "replicate", "fidelity", "reached", "attempt",
+    "started", "ended", "wall", "cpu", "memory", "money",
+)  # fmt: skip
+
+
+def _own(t: Trial) -> dict[str, object]:
+    values = (
+        t.number, str(t.state), str(t.purpose), None if t.reason is None else str(t.reason), t.seed, t.strategy, t.parent,
+        t.replicate, t.fidelity, t.reached, t.attempt, t.started, t.ended, t.cost.wall, t.cost.cpu, t.cost.memory, t.cost.money,
+    )  # fmt: skip
+    return dict(zip(OWN, values, strict=True))
+
+
+def columns(trials: Sequence[Trial]) -> list[str]:
+    """The names of all columns of `rows`, in order."""
+    params = dict.fromkeys(f"params.{k}" for t in trials for k in t.params)
+    metrics = dict.fromkeys(f"metrics.{k}" for t in trials for k in t.metrics)
+    return [*OWN, *params, *metrics]
 
 
 def frame(trials: Sequence[Trial]) -> "pd.DataFrame":
@@ -40,4 +49,4 @@ def frame(trials: Sequence[Trial]) -> "pd.DataFrame":
         import pandas as pd
     except ImportError:
         raise UserError('study.frame() needs pandas; pip install "trimtab[frame]"') from None
-    return pd.DataFrame(rows(trials))
+    return pd.DataFrame(rows(trials), columns=columns(trials))
