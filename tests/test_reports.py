@@ -341,6 +341,16 @@ def test_slices_of_some_parameters_can_be_asked_for():
         plots.slices(["rat"])
 
 
+def test_goals_of_a_figure_are_named_by_metric_or_place():
+    record, trials = study(12, goals=(*LOSS, Goal("gain", True)), states=[State.DONE])
+    plots = Plots(lambda: (record, trials))
+    assert plots.pareto(("gain", "loss")) == plots.pareto((1, 0))
+    assert plots.history("gain") == plots.history(1)
+    for wrong in (lambda: plots.history("size"), lambda: plots.pareto((0, 2)), lambda: plots.pareto(("gain", "los"))):
+        with pytest.raises(SpecError, match="none of the study's goals: loss, gain"):
+            wrong()
+
+
 def test_overlapping_trials_without_a_worker_get_lanes_of_their_own():
     record, trials = study(6, states=[State.DONE])
     fig = figures.timeline(record, [replace(t, private={}) for t in trials])

@@ -2,7 +2,7 @@
 
 import ast
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,16 @@ def goals(minimize: str | Iterable[str] | None, maximize: str | Iterable[str] | 
         if metrics.count(m) > 1:
             raise SpecError(f"{m!r} is a goal twice; name each metric once, with one direction")
     return tuple(wanted)
+
+
+def place(goals: Sequence[Goal], asked: int | str) -> int:
+    """Which of the goals is asked for: by its metric, or by its place. Raises SpecError for what is none."""
+    names = [g.metric for g in goals]
+    if asked in names:
+        return names.index(str(asked))
+    if type(asked) is not int or not 0 <= asked < len(names):
+        raise SpecError(f"goal={asked!r} is none of the study's goals: {', '.join(names)}, numbered from 0")
+    return asked
 
 
 def _names(value: str | Iterable[str] | None, word: str) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..explanation import Explanation
+from ..goals import place
 from ..records import StudyRecord, Trial
 from . import explained, figures, lineage
 from .influence import Influence, influence
@@ -18,9 +19,10 @@ class Plots:
     def __init__(self, load: Callable[[], tuple[StudyRecord, Trials]]) -> None:
         self._load = load
 
-    def history(self, goal: int = 0) -> Figure:
-        """Every result of one goal by trial number, and the best so far."""
-        return figures.history(*self._load(), goal=goal)
+    def history(self, goal: int | str = 0) -> Figure:
+        """Every result of one goal (its metric, or its place) by trial number, and the best so far."""
+        study, trials = self._load()
+        return figures.history(study, trials, place(study.spec.goals, goal))
 
     def parallel(self) -> Figure:
         """Every finished trial as a line across the parameters."""
@@ -38,9 +40,13 @@ class Plots:
         """When each trial ran, and what ran at the same time."""
         return figures.timeline(*self._load())
 
-    def pareto(self, goals: tuple[int, int] = (0, 1)) -> Figure:
-        """Two goals against each other, with the Pareto front."""
-        return figures.pareto(*self._load(), goals=goals)
+    def pareto(self, goals: tuple[int | str, int | str] = (0, 1)) -> Figure:
+        """Two goals (by metric, or place) against each other, with the Pareto front."""
+        study, trials = self._load()
+        if len(study.spec.goals) == 1:
+            return figures.pareto(study, trials)
+        across, up = (place(study.spec.goals, goal) for goal in goals)
+        return figures.pareto(study, trials, (across, up))
 
     def lineage(self, number: int | None = None) -> Figure:
         """Of a population: who went on from whom, with the line of one trial (the best) in front."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from .. import proof
 from ..book import Book
 from ..engine import incumbents, planning
-from ..errors import SpecError
 from ..evidence import Evidence
+from ..goals import place
 from ..records import State, StudyRecord, StudySpec, Trial
 from ..standing import Standings
 from ..storage import Storage
@@ -153,12 +153,7 @@ class Answers:
         from ..explanation import Explanation
 
         ledger = self._book.refresh()
-        names = [g.metric for g in ledger.study.spec.goals]
-        if goal in names:
-            goal = names.index(str(goal))
-        if type(goal) is not int or not 0 <= goal < len(names):
-            raise SpecError(f"goal={goal!r} is none of the study's goals: {', '.join(names)}, numbered from 0")
-        return Explanation(ledger, goal)
+        return Explanation(ledger, place(ledger.study.spec.goals, goal))
 
     def outlook(self, enough: "Enough | None" = None) -> "Outlook":
         """Whether more search is worth it, as of the last look that is due: what may be left to gain beside its noise and
