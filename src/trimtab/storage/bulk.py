@@ -29,7 +29,7 @@ def ends_of(found: Iterable[Sequence[Any]]) -> list[End]:
             for number, told, state, purpose, started, ended in found
         ]
     except KeyError as error:
-        raise _damaged("trials", "state or purpose", error) from None
+        raise _damaged("state or purpose", error) from None
 
 
 def results_of(found: Sequence[Sequence[Any]]) -> Results:
@@ -62,9 +62,9 @@ def _parsed(column: str, texts: Sequence[str]) -> list[dict[str, Any]]:
         try:
             made = json.loads(f"[{','.join(block)}]", parse_constant=_refuse)
         except (ValueError, TypeError) as error:
-            raise _damaged("trials", column, error) from None
+            raise _damaged(column, error) from None
         if len(made) != len(block) or not all(type(value) is dict for value in made):
-            raise _damaged("trials", column, "not every text is one object")
+            raise _damaged(column, "not every text is one object")
         values += made
     return values
 
@@ -73,8 +73,8 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no canonical JSON")
 
 
-def _damaged(table: str, column: str, error: object) -> Damaged:
+def _damaged(column: str, error: object) -> Damaged:
     return Damaged(
-        f"{table}: the column {column!r} cannot be read ({error}); a row was changed outside Trimtab: `trimtab verify` names "
+        f"trials: the column {column!r} cannot be read ({error}); a row was changed outside Trimtab: `trimtab verify` names "
         "it, restore the store from a backup"
     )

@@ -178,7 +178,7 @@ class _Transaction:
         return True
 
     def write_reports(self, trial: Trial, reports: Sequence[Report], new: bool = False) -> None:  # noqa: ARG002
-        made = [rows.report_row(replace(r, number=trial.number, attempt=trial.attempt)) for r in reports]
+        made = [rows.report_row(r) for r in reports]
 
         def write() -> None:
             table, places = self._tables.reports[trial.study], self._tables.places[trial.study, trial.number]

@@ -212,23 +212,19 @@ class Sql:
 
     def trials(self, study: int, since: int = 0) -> Changes:
         def look(connection: Connection) -> Changes:
-            record = compiled.rows(connection, _STUDY, {"study": study})
-            if not record:
-                raise StudyNotFound(operations.unknown(study))
+            record = _record(connection, study)
             found = touched(connection, study, since, known=self._open.get(study) if since else None)
-            return Changes(rows.study_of(record[0]), found, self._now_of(connection))
+            return Changes(record, found, self._now_of(connection))
 
         return self._read(look)
 
     def outline(self, study: int) -> Outline:
         def look(connection: Connection) -> Outline:
-            record = compiled.rows(connection, _STUDY, {"study": study})
-            if not record:
-                raise StudyNotFound(operations.unknown(study))
+            record = _record(connection, study)
             opened = compiled.rows(connection, _OPEN, {"study": study})
             ends = bulk.ends_of(compiled.table(connection, _ENDS, {"study": study}))
             waiting = sorted(map(rows.trial_of, opened), key=lambda t: t.number)
-            return Outline(rows.study_of(record[0]), waiting, ends, self._now_of(connection))
+            return Outline(record, waiting, ends, self._now_of(connection))
 
         return self._read(look)
 
@@ -273,6 +269,13 @@ class Sql:
         """Close the connections of this process; the store opens new ones if it is used again."""
         if os.getpid() == self._process:
             self._engine.dispose()
+
+
+def _record(connection: Connection, study: int) -> StudyRecord:
+    found = compiled.rows(connection, _STUDY, {"study": study})
+    if not found:
+        raise StudyNotFound(operations.unknown(study))
+    return rows.study_of(found[0])
 
 
 def _retire(engine: Engine, process: int) -> None:

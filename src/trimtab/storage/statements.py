@@ -1,7 +1,6 @@
 """One writing transaction on an SQL database: the statements behind `transaction.Transaction`."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -21,9 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ClauseElement
 
-from ..errors import StudyNotFound
 from ..records import OPEN, Changes, Event, Purpose, Report, State, StudyRecord, StudyState, Trial
-from . import compiled, rows
+from . import compiled, operations, rows
 from .rules import Actor
 from .tables import events, is_open, private, reports, studies, trials
 
@@ -126,8 +124,8 @@ class SqlTransaction:
         self,
         connection: Connection,
         now: float,
-        grace: float = 0.0,
-        known: Mapping[int, Mapping[int, Trial]] | None = None,
+        grace: float,
+        known: Mapping[int, Mapping[int, Trial]],
     ) -> None:
         self.now = now
         self._grace = grace
@@ -135,7 +133,7 @@ class SqlTransaction:
         self.heads: dict[str, tuple[int, str]] = {}
         self._studies: dict[int, StudyRecord] = {}  # rows that are held, as they are to be
         self._unsaved: set[int] = set()
-        self._known = known or {}  # open trials by study and number, as they were last read
+        self._known = known  # open trials by study and number, as they were last read
         self.open: Mapping[int, Trial] = {}  # those of the study whose changes it has read
         self._reported: dict[int, int] = {}  # how often reports were written, by study
         self._writes: dict[tuple[ClauseElement, tuple[str, ...]], list[compiled.Values]] = {}  # not yet sent
@@ -174,9 +172,7 @@ class SqlTransaction:
         return self._studies[study]
 
     def changes(self, study: int, since: int) -> Changes:
-        record = self.study(study)
-        if record is None:
-            raise StudyNotFound(f"study number {study} is not in this store")
+        record = operations.known(self, study)
         saved = {t.number: t for t in self._saved.values() if t.study == study}
         found = touched(self.connection, study, since, self._due(), {**self._known.get(study, {}), **saved})
         self.open = {t.number: t for t in found if t.state in OPEN}
@@ -289,7 +285,7 @@ class SqlTransaction:
             self._reported[trial.study] = last["last"]
         made: list[dict[str, Any]] = [
             {
-                **rows.report_row(replace(report, number=trial.number, attempt=trial.attempt)),
+                **rows.report_row(report),
                 "study": trial.study,
                 "written": written,
             }
