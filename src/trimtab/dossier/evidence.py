@@ -219,7 +219,7 @@ def overrides(s: Snapshot) -> list[Part]:
         for t in those
     ]
     e, best = s.evidence, s.facts.best
-    if e is not None and best is not None and not alike(best.complete(s.study.spec), s.facts.today(e.tuned)):
+    if e is not None and best is not None and not alike(s.study.spec.today(best.params), s.facts.spec.today(e.tuned)):
         text = f"trial {e.tuned_trial} was certified; the best of the search is trial {best.number}"
         made.append(Fact("Not the best of the search", text, (*_said(s), f"trial:{best.number}")))
     return made or [Fact("Overrides", "none on record", (f"event:{s.study.position}",))]

@@ -10,7 +10,7 @@ import numpy as np
 from ..canonical import dumps
 from ..goals import Metrics
 from ..numerics.pareto import nondominated
-from ..records import State, StudySpec, Trial, completed
+from ..records import State, StudySpec, Trial
 from ..records.copied import copied
 from ..space import Params
 from .ledger import Ledger, Told
@@ -55,10 +55,6 @@ class Candidate:
         """Pickled it takes its own trial along, and not the record in which the others are looked up."""
         return Candidate, (self.number, self.params, self.metrics, self.n, self.feasible, {self.number: self.trial})
 
-    def complete(self, spec: StudySpec) -> Params:
-        """Its params in today's space."""
-        return completed(self.params, spec.assumed, spec.space)
-
 
 def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None) -> list[Candidate]:
     """One candidate per setting among finished trials; replicates are averaged.
@@ -73,7 +69,7 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
     groups: dict[str | int, list[int]] = {}
     for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
         if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
-            setting = completed(found.params[i], spec.assumed, spec.space)
+            setting = spec.today(found.params[i])
             groups.setdefault(dumps(setting) if found.member[i] is None else i, []).append(i)
     made, wanted = [], spec.metrics
     for first, *others in groups.values():

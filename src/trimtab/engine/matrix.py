@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..goals import Metrics
-from ..records import StudySpec, Trial, completed
+from ..records import StudySpec, Trial
 from ..records.columns import Results
 from ..stopping import promotion, rule
 from ..strategies import LINEAGE, Array, Continuing, Rows, Strategy
@@ -42,7 +42,7 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
     """Trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each limit, NaN where there is none."""
     unit, _ = purse(spec)
     told = results(trials)
-    X = spec.space.encode([completed(p, spec.assumed, spec.space) for p in told.params])
+    X = spec.space.encode([spec.today(p) for p in told.params])
     losses = [[g.loss(m) for m in told.metrics] for g in spec.goals]
     excess = [[c.excess(m, baseline) for m in told.metrics] for c in spec.constraints]
     return Rows(

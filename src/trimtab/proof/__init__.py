@@ -187,7 +187,7 @@ def _finalists(
     elif first < 2:
         return ()
     before = incumbents.baseline_metrics(spec, book.ledger.baseline)
-    sides = [(c.number, c.complete(spec)) for c in pool]
+    sides = [(c.number, spec.today(c.params)) for c in pool]
     searched = np.array([_beyond(spec.constraints, c.metrics, before) for c in pool]).reshape(len(pool), -1)
     entrants = Entrants(*made.losses(pool, spec.space.encode([params for _, params in sides])), searched, made.noise)
     winner, runs = race(entrants, first, ENOUGH * question.finalists, lambda runs: _measured(book, sides, runs, staff))
@@ -289,7 +289,7 @@ def _beside(book: Book, question: Question, asked: Question, contest: Contest, s
 def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
     """What the search had said of the tuned setting, what it took, and what random search would have found."""
     spec, every = ledger.study.spec, incumbents.of(ledger)
-    own = next((c for c in every if alike(c.complete(spec), params)), None)
+    own = next((c for c in every if alike(spec.today(c.params), params)), None)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600
     if spec.goals[0].metric != metric or not searched:

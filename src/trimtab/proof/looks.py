@@ -11,7 +11,7 @@ from ..book import Book
 from ..canonical import alike, dumps
 from ..engine.ledger import BASELINE
 from ..evidence import Contest, Evidence
-from ..records import OPEN, Purpose, Trial, completed
+from ..records import OPEN, Purpose, Trial
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Seen:
         tuned, baseline = contest.trial, dumps(dict(contest.baseline))
         bodies = [e.body["evidence"] for e in book.storage.events(book.study, kinds={"evidence"})]
         earlier = [Evidence.from_json(b) for b in bodies]
-        bases = [dumps(dict(completed(e.baseline, spec.assumed, spec.space))) for e in earlier]
+        bases = [dumps(dict(spec.today(e.baseline))) for e in earlier]
         asked = {(tuned, baseline, metric) for metric in metrics}
         looks = {
             (e.tuned_trial, base, metric)
@@ -49,7 +49,7 @@ class Seen:
         runs = [
             t
             for t in book.ledger.apart(Purpose.CERTIFY)
-            if t.parent == tuned and alike(t.complete(spec.assumed, spec.space), contest.tuned)
+            if t.parent == tuned and alike(spec.today(t.params), contest.tuned)
         ]
         return Seen(
             compared=len(asked | looks),
@@ -65,7 +65,7 @@ def others_since(book: Book, contest: Contest, have: Mapping[tuple[int, int], Tr
     said, spec = [], book.ledger.study.spec
     first, tuned = book.ledger.trials.get(0), book.ledger.trials[contest.trial]
     began = first is not None and first.strategy == BASELINE
-    if first is not None and began and not alike(first.complete(spec.assumed, spec.space), contest.baseline):
+    if first is not None and began and not alike(spec.today(first.params), contest.baseline):
         said.append("the baseline was changed after the search had begun: trial 0 ran another one")
     ran = [(e.position, e.body["fingerprint"]) for e in book.storage.events(book.study, kinds={"run"})]
     searched = {code for position, code in ran if tuned.told is None or position < tuned.told}

@@ -35,7 +35,7 @@ def contest(spec: StudySpec, tuned: Trial) -> Contest:
         )
     if tuned.state is not State.DONE:
         raise SpecError(f"tuned={tuned.number}: this trial is {tuned.state}; name one that is done")
-    return Contest(spec.baseline, tuned.complete(spec.assumed, spec.space), tuned.number)
+    return Contest(spec.baseline, spec.today(tuned.params), tuned.number)
 
 
 def enqueue(book: Book, purpose: Purpose, sides: Sides, runs: int, design: Mapping[str, Any]) -> list[int]:
@@ -81,7 +81,7 @@ def found(ledger: Ledger, purpose: Purpose, sides: Sides) -> dict[tuple[int, int
     spec, have = ledger.study.spec, dict[tuple[int, int], Trial]()
     for t in ledger.apart(purpose):
         if t.state is not State.CANCELLED:
-            params = t.complete(spec.assumed, spec.space)
+            params = spec.today(t.params)
             for side, (parent, wanted) in enumerate(sides):
                 if t.parent == parent and alike(params, wanted):
                     have.setdefault((side, t.replicate or 0), t)

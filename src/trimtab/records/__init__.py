@@ -13,7 +13,7 @@ from typing import Any
 
 from ..fidelity import Fidelity
 from ..goals import Constraint, Goal, Metrics, constraint
-from ..space import Params, Space, Value
+from ..space import Params, Space
 from .copied import copied
 from .sources import Source
 from .usage import Budget as Budget
@@ -99,6 +99,17 @@ class StudySpec:
     def metrics(self) -> tuple[str, ...]:
         """What the objective must return."""
         return tuple(dict.fromkeys([*(g.metric for g in self.goals), *(c.metric for c in self.constraints)]))
+
+    def today(self, params: Params) -> Params:
+        """Params of any time in today's space: parameters that are younger take the value that was assumed for them, what
+        is inactive is left out."""
+        if not self.assumed:
+            return params
+        merged = {k: v for k, v in {**self.assumed, **params}.items() if k in self.space.params}
+        if any(self.space.params[name].when for name in merged.keys() - params.keys()):
+            (active,) = self.space.decode(self.space.encode([merged]))
+            return {k: v for k, v in merged.items() if k in active}
+        return merged
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -241,21 +252,6 @@ class Trial:
     def counts(self) -> bool:
         """Whether the budget of trials counts it: a finished search trial."""
         return self.purpose is Purpose.SEARCH and self.state in COUNTED
-
-    def complete(self, assumed: Mapping[str, Value], space: Space) -> Params:
-        """Its params in today's space: parameters younger than the trial take the value that was assumed for them."""
-        return completed(self.params, assumed, space)
-
-
-def completed(params: Params, assumed: Mapping[str, Value], space: Space) -> Params:
-    """Params in today's space (see Trial.complete); what is inactive there is left out."""
-    if not assumed:
-        return params
-    merged = {k: v for k, v in {**assumed, **params}.items() if k in space.params}
-    if any(space.params[name].when for name in merged.keys() - params.keys()):
-        (active,) = space.decode(space.encode([merged]))
-        return {k: v for k, v in merged.items() if k in active}
-    return merged
 
 
 class StudyState(StrEnum):

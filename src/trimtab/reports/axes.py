@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import StudySpec, Trial
-from ..space import Choice, Parameter, Params
+from ..space import Choice, Parameter
 from ..space.parameters import Value
 from ..words import value
 from .style import label
@@ -17,20 +17,15 @@ Array = NDArray[np.float64]
 _MARKS = 5  # on a logarithmic axis, at most
 
 
-def params_of(spec: StudySpec, t: Trial) -> Params:
-    """The trial's params in today's space."""
-    return t.complete(spec.assumed, spec.space)
-
-
 def encoded(spec: StudySpec, trials: Sequence[Trial]) -> Array:
     """(n, d) rows of the unit cube, NaN where inactive."""
-    return np.asarray(spec.space.encode([params_of(spec, t) for t in trials])).reshape(len(trials), len(spec.space))
+    return np.asarray(spec.space.encode([spec.today(t.params) for t in trials])).reshape(len(trials), len(spec.space))
 
 
 def positions(spec: StudySpec, name: str, trials: Sequence[Trial]) -> list[float]:
     """Where trials in which it is active lie: the value, or for a choice the option's index, spread by trial number."""
     p = spec.space.params[name]
-    values = [params_of(spec, t)[name] for t in trials]
+    values = [spec.today(t.params)[name] for t in trials]
     if not isinstance(p, Choice):
         return [float(v) for v in values]  # type: ignore[arg-type]  # numeric parameters have numeric values
     spread = [(t.number * 0.618034) % 1 - 0.5 for t in trials]  # the golden ratio: neighbours in time lie apart

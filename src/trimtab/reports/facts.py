@@ -8,8 +8,7 @@ from functools import cached_property
 from ..engine.incumbents import Candidate, baseline_metrics, candidates, complete, feasible, pareto
 from ..engine.ledger import baseline_trial
 from ..goals import Metrics
-from ..records import TOLD, State, StudyRecord, StudySpec, Trial, completed
-from ..space import Params
+from ..records import TOLD, State, StudyRecord, StudySpec, Trial
 from ..standing import Standings, standings
 from .influence import Influence, influence
 
@@ -27,10 +26,6 @@ class Facts:
     @property
     def spec(self) -> StudySpec:
         return self.study.spec
-
-    def today(self, params: Params) -> Params:
-        """A setting of any time in today's space (see `Trial.complete`): only so are two of them compared."""
-        return completed(params, self.spec.assumed, self.spec.space)
 
     @cached_property
     def searched(self) -> list[Trial]:

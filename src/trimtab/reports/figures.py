@@ -16,7 +16,7 @@ from ..evidence import Evidence
 from ..evidence import importance as shares
 from ..records import TOLD, State, StudyRecord, Trial
 from ..words import duration, number, percent, plural
-from .axes import axis, encoded, params_of, positions, ticks
+from .axes import axis, encoded, positions, ticks
 from .facts import Facts
 from .style import (
     BLUE,
@@ -97,7 +97,7 @@ def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = No
     for i, name in enumerate(names):
         where = {"row": i // columns + 1, "col": i % columns + 1}
         for kind, group in groups.items():
-            active = [t for t in group if name in params_of(study.spec, t)]
+            active = [t for t in group if name in study.spec.today(t.params)]
             if active:
                 x, y = positions(study.spec, name, active), _values(active, wanted.metric)
                 shown = points(x, y, kind, hovers(active, detailed), showlegend=kind not in named)

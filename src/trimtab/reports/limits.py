@@ -34,7 +34,7 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
         e is not None
         and best
         and best.number not in known
-        and not alike(best.complete(facts.spec), facts.today(e.tuned))
+        and not alike(facts.spec.today(best.params), facts.spec.today(e.tuned))
     ):
         said.append(f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {best.number}.")
     if e is not None:
@@ -89,7 +89,7 @@ def _of_best(facts: Facts, params: Params | None) -> list[str]:
         said.append("The chosen setting is one that a revision of the space has ruled out.")
     if edges := _on_edge(facts, params):
         said.append(f"On the edge of its range: {', '.join(edges)}. A wider range may hold something better.")
-    found = next((c for c in facts.candidates if alike(c.complete(facts.spec), params)), None)
+    found = next((c for c in facts.candidates if alike(facts.spec.today(c.params), params)), None)
     if found is None:
         return said
     if found.n == 1:

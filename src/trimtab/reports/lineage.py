@@ -8,7 +8,7 @@ from ..canonical import alike
 from ..engine.lineage import ancestry, parent_of
 from ..records import Purpose, State, StudyRecord, Trial
 from ..space import Choice
-from .axes import axis, params_of
+from .axes import axis
 from .style import BLUE, GRID, ORANGE, QUIET, direction, figure, hovers, label, plotly, points, view
 
 Figure = Any
@@ -50,7 +50,7 @@ def schedule(study: StudyRecord, trials: Sequence[Trial], number: int | None = N
     fig = figure(60 + 170 * len(names), len(names), 1, showlegend=False)
     ends = [0.0, *(float(t.fidelity or 0) for t in line)]
     for row, name in enumerate(names, start=1):
-        active = [t for t in line if name in params_of(study.spec, t)]
+        active = [t for t in line if name in study.spec.today(t.params)]
         if active:
             place = {t.number: _height(study, name, t) for t in active}
             y = [place.get(t.number) for t in line]
@@ -67,7 +67,7 @@ def _placed(t: Trial) -> bool:
 
 def _copied(study: StudyRecord, known: Mapping[int, Trial], t: Trial) -> bool:
     parent = parent_of(t)
-    return parent is not None and not alike(params_of(study.spec, known[parent]), params_of(study.spec, t))
+    return parent is not None and not alike(study.spec.today(known[parent].params), study.spec.today(t.params))
 
 
 def _front(study: StudyRecord, known: Mapping[int, Trial], shown: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -91,7 +91,7 @@ def _segments(known: Mapping[int, Trial], group: Sequence[Trial], metric: str) -
 
 def _height(study: StudyRecord, name: str, t: Trial) -> float:
     """Where a trial's value lies on the parameter's axis."""
-    p, v = study.spec.space.params[name], params_of(study.spec, t)[name]
+    p, v = study.spec.space.params[name], study.spec.today(t.params)[name]
     return float(p.code(v) if isinstance(p, Choice) else v)  # type: ignore[arg-type]
 
 

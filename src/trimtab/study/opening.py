@@ -12,7 +12,7 @@ from ..canonical import dumps
 from ..engine.matrix import suited
 from ..errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from ..goals import Goal, goals
-from ..records import Change, StudyRecord, StudySpec, StudyState, completed
+from ..records import Change, StudyRecord, StudySpec, StudyState
 from ..records.sources import Source
 from ..space import Params, Space
 from ..storage import Storage
@@ -94,7 +94,7 @@ def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = 
         changes["space"] = stored.space.revise(changes["space"], dict(assume or {}))
         assumed.update(fresh)
         if stored.baseline is not None and "baseline" not in changes:
-            changes["baseline"] = completed(stored.baseline, assumed, changes["space"])
+            changes["baseline"] = replace(stored, space=changes["space"], assumed=assumed).today(stored.baseline)
     if "goals" in changes:
         changes["sources"] = _lessons(stored, changes["goals"])
     changed = replace(stored, **changes, assumed=assumed)
