@@ -56,7 +56,7 @@ def _of_revisions(facts: Facts, e: Evidence) -> list[str]:
     spec, said = facts.spec, []
     if e.metric not in [g.metric for g in spec.goals]:
         said.append(f"The evidence speaks of {e.metric}, which is no goal of the study any more.")
-    if spec.baseline is not None and not alike(facts.today(e.baseline), spec.baseline):
+    if spec.baseline is not None and not alike(facts.spec.today(e.baseline), spec.baseline):
         said.append(f"The evidence compares with an earlier baseline ({setting(e.baseline)}), not with today's.")
     if unjudged := [c.text for c in spec.constraints if c.text not in [check.text for check in e.constraints]]:
         said.append(f"The evidence does not judge whether {', '.join(unjudged)} holds.")
