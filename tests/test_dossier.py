@@ -291,6 +291,13 @@ def test_without_a_result_nothing_is_compared_and_the_baseline_is_no_gain(tmp_pa
     assert "<td>x</td><td>0.5</td><td>none</td>" in study.report("none.html").read_text()
     study.run(lambda trial: trial.params["x"], trials=1, quiet=True)
     assert "it is the baseline itself" in study.report("one.html").read_text()
+    study.revise(subject_to="loss <= 1")
+    found = study.evidence(lambda trial: trial.params["x"], replicates=2, quiet=True)
+    assert found.constraints[0].said == "judged in no pair"
+    assert (
+        "was not compared with the baseline: the tuned setting is the baseline itself"
+        in study.report("two.html").read_text()
+    )
 
 
 def test_an_edited_document_is_found_out(study, tmp_path):

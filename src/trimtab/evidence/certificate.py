@@ -85,6 +85,8 @@ class ConstraintCheck:
     @property
     def said(self) -> str:
         """In words: "held in 19 of 20 pairs (75.1 to 99.9 % of such runs)"."""
+        if math.isnan(self.held):
+            return "judged in no pair"
         if not self.pairs:
             return f"held in {percent(self.held)} of pairs"
         low, high = (number(100 * v, 3) for v in self.interval)

@@ -45,6 +45,8 @@ def headline(facts: Facts, evidence: Evidence | None) -> tuple[str, str]:
 
 
 def _decided(e: Evidence) -> str:
+    if not e.pairs:
+        return f"The tuned setting, trial {e.tuned_trial}, was not compared with the baseline: {'; '.join(e.notices)}."
     difference, low, high = estimate(e.difference, e.interval)
     baseline, tuned = (number(v) for v in e.means)
     span = f"{difference} (95 % interval {low} to {high}; positive is better)"
