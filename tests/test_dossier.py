@@ -300,6 +300,25 @@ def test_without_a_result_nothing_is_compared_and_the_baseline_is_no_gain(tmp_pa
     )
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"subject_to": "loss <= -1"}, "meets the constraints"),
+        ({"fidelity": tt.Fidelity("epochs", 1, 9), "stopping": "promotion"}, "was trained to epochs=9"),
+        ({}, "has seconds"),
+    ],
+)
+def test_why_there_is_no_best_is_told(tmp_path, monkeypatch, how, said):
+    monkeypatch.chdir(tmp_path)
+    study = tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss", seed=1, **how)
+    study.run(lambda trial: trial.params["x"], trials=2, quiet=True)
+    if not how:
+        study.revise(minimize="seconds")
+    with pytest.raises(SpecError, match=f"2 trials are done, and none of them {said}$"):
+        assert study.best
+    assert f"There is nothing to show: no finished trial {said}." in study.report("s.html").read_text()
+
+
 def test_an_edited_document_is_found_out(study, tmp_path):
     path = study.report("a.html", template="us-sr-26-2-2026")
     path.write_text(path.read_text().replace("not shown", "proven", 1).replace("Proven", "PROVEN", 1))

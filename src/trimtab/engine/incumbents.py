@@ -94,6 +94,14 @@ def complete(spec: StudySpec, t: Trial) -> bool:
     return spec.fidelity is None or t.fidelity is None or t.fidelity >= spec.fidelity.high
 
 
+def admission(spec: StudySpec) -> str:
+    """What a finished trial needs to be the best, in words."""
+    f = spec.fidelity
+    said = [] if f is None else [f"was trained to {f.name}={f.high:g}"]
+    said += ["meets the constraints"] if spec.constraints else []
+    return " and ".join(said or [f"has {', '.join(g.metric for g in spec.goals)}"])
+
+
 def best(spec: StudySpec, found: Sequence[Candidate]) -> Candidate | None:
     """The candidate with the best mean of the first goal, among those not known to be infeasible; the earliest on ties."""
     allowed = [c for c in found if c.feasible is not False]

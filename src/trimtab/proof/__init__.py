@@ -134,11 +134,10 @@ def best(ledger: Ledger, made: Standings) -> Trial:
     """The trial of the best setting. Raises SpecError while there is none."""
     if made.best is not None:
         return made.best.trial
-    done, fidelity = ledger.counts[State.DONE], ledger.study.spec.fidelity
-    trained = "" if fidelity is None else f" and was trained to {fidelity.name}={fidelity.high:g}"
+    done, spec = ledger.counts[State.DONE], ledger.study.spec
     raise SpecError(
-        f"study {ledger.study.name!r} has no best trial yet: {done} trials are done"
-        + (f", and none of them meets the constraints{trained}" if done else "")
+        f"study {spec.name!r} has no best trial yet: {done} trials are done"
+        + (f", and none of them {incumbents.admission(spec)}" if done else "")
     )
 
 

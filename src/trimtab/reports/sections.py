@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..canonical import dumps
+from ..engine.incumbents import admission
 from ..evidence import Evidence
 from ..evidence.certificate import HOLDOUT, Comparison
 from ..goals import Goal
@@ -33,8 +34,8 @@ def headline(facts: Facts, evidence: Evidence | None) -> tuple[str, str]:
         return evidence.decision, _decided(evidence)
     best, goal = facts.best, facts.spec.goals[0]
     if best is None:
-        done = sum(facts.status(t) == "infeasible" for t in facts.searched)
-        why = "no finished trial keeps the constraints" if done else "no trial has finished with a result"
+        done = any(t.state is State.DONE for t in facts.searched)
+        why = f"no finished trial {admission(facts.spec)}" if done else "no trial has finished with a result"
         return "nothing", f"There is nothing to show: {why}."
     said = f"The best setting of the search, trial {best.trial.number}, has {goal.metric} {number(best.metrics[goal.metric])}"
     if facts.baseline is not None and best.number == facts.baseline.number:
