@@ -22,7 +22,7 @@ WATTS = {"cpu": 10.0, "gpu": 300.0}
 amounts = st.floats(0, 1e6)
 
 
-@given(amounts, amounts, amounts, amounts, st.floats(0, 8))
+@given(amounts, amounts, amounts, amounts, st.floats(0, 1) | st.integers(0, 8))
 def test_what_two_halves_cost_is_what_the_whole_costs(wall, cpu, more, much, gpus):
     priced = Resources(gpus=gpus, price=0.1, prices=LIST, watts=WATTS)
     both, whole = priced.charge(wall, cpu).plus(priced.charge(more, much)), priced.charge(wall + more, cpu + much)
