@@ -166,11 +166,7 @@ class Explanation:
 
     def why(self, trial: int) -> str:
         """Why a trial was proposed: by which strategy, from what it knew, and what it expected."""
-        if trial not in self.ledger.trials:
-            raise SpecError(
-                f"trial {trial} does not exist; the study has {len(self.ledger.trials)} trials, numbered from 0"
-            )
-        return why(self.ledger.trials[trial], self.ledger)
+        return why(self.ledger.trials.named(trial), self.ledger)
 
     def _rows(self) -> tuple[Any, Any]:
         """Rows of the unit cube and losses of all that was told."""

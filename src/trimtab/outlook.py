@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from .engine.incumbents import Candidate, baseline_metrics, candidates
+from .engine.incumbents import Candidate, admissible, baseline_metrics, candidates
 from .engine.ledger import baseline_trial
 from .errors import SpecError, whole
 from .evidence.belief import Belief
@@ -104,7 +104,7 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
     goal = spec.goals[0]
     first = baseline_trial(spec, {t.number: t for t in told if t.number == 0})
     found = candidates(spec, told, baseline_metrics(spec, first))
-    allowed = [c for c in found if c.feasible is not False]
+    allowed = admissible(found)
     cost, unit = _cost(told)
     least = 10 + 2 * len(spec.space) if enough.least is None else enough.least
     belief = believed(spec, found) if len(found) >= least and allowed else None

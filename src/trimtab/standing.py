@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .engine.incumbents import Candidate
+from .engine.incumbents import Candidate, admissible
 from .evidence.belief import Array, Belief
 from .records import StudySpec
 from .words import number, plural
@@ -88,9 +88,9 @@ class Standings:
 
 
 def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
-    """The candidates that are not known to be infeasible, ordered by what the data supports; the earliest on ties."""
+    """The admissible candidates, ordered by what the data supports; the earliest on ties."""
     goal = spec.goals[0]
-    allowed = sorted((c for c in candidates if c.feasible is not False), key=lambda c: c.number)
+    allowed = sorted(admissible(candidates), key=lambda c: c.number)
     y = np.array([goal.loss(c.metrics) for c in allowed])
     enough = len(candidates) >= _ENOUGH + 2 * len(spec.space)
     belief = believed(spec, candidates) if enough and allowed and not spec.deterministic else None

@@ -102,14 +102,18 @@ def admission(spec: StudySpec) -> str:
     return " and ".join(said or [f"has {', '.join(g.metric for g in spec.goals)}"])
 
 
+def admissible(found: Iterable[Candidate]) -> list[Candidate]:
+    """Those that are not known to be infeasible."""
+    return [c for c in found if c.feasible is not False]
+
+
 def best(spec: StudySpec, found: Sequence[Candidate]) -> Candidate | None:
-    """The candidate with the best mean of the first goal, among those not known to be infeasible; the earliest on ties."""
-    allowed = [c for c in found if c.feasible is not False]
-    return min(allowed, key=lambda c: (spec.goals[0].loss(c.metrics), c.number), default=None)
+    """The admissible candidate with the best mean of the first goal; the earliest on ties."""
+    return min(admissible(found), key=lambda c: (spec.goals[0].loss(c.metrics), c.number), default=None)
 
 
 def pareto(spec: StudySpec, found: Sequence[Candidate]) -> list[Candidate]:
-    """Candidates that no other one beats in every goal, among those not known to be infeasible, by trial number."""
-    allowed = sorted((c for c in found if c.feasible is not False), key=lambda c: c.number)
+    """The admissible candidates that no other one beats in every goal, by trial number."""
+    allowed = sorted(admissible(found), key=lambda c: c.number)
     L = np.array([[g.loss(c.metrics) for g in spec.goals] for c in allowed]).reshape(len(allowed), len(spec.goals))
     return [allowed[i] for i in np.flatnonzero(nondominated(L))]

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, overload
 
+from ..errors import SpecError
 from ..records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, StudySpec, Trial
 from ..records.columns import End, Outline, Results
 
@@ -82,6 +83,12 @@ class Trials(Mapping[int, Trial]):
                 if trial.number not in self.open and trial.state not in OPEN:
                     self.keep(trial)
             return page[number]
+
+    def named(self, number: int) -> Trial:
+        """The trial that a user names. Raises SpecError where there is none."""
+        if number not in self:
+            raise SpecError(f"trial {number} does not exist; the study has {len(self)} trials, numbered from 0")
+        return self[number]
 
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and 0 <= number < self._count

@@ -149,14 +149,11 @@ def _accrued(ledger: Ledger, now: float, charge: Charge | None, waited: Waited) 
     """What each running trial has used so far, if it used as much CPU time in a second as what has ended did; one CPU
     before anything has. Nothing where nobody measures it: it was asked for."""
     used, made = ledger.study.spent, list[Cost]()
+    cpus = used.cpu / used.wall if used.wall else 1.0
     for t in ledger.running():
-        measured = charge is not None and t.started is not None and t.lease_until is not None
-        wall = (
-            max(0.0, min(now, t.lease_until or now) - (t.started or now) - waited.get(t.number, 0.0))
-            if measured
-            else 0.0
-        )
-        made.append(
-            charge(wall, wall * (used.cpu / used.wall if used.wall else 1.0)) if charge and measured else Cost()
-        )
+        if charge is None or t.started is None or t.lease_until is None:
+            made.append(Cost())
+        else:
+            wall = max(0.0, min(now, t.lease_until) - t.started - waited.get(t.number, 0.0))
+            made.append(charge(wall, wall * cpus))
     return made

@@ -121,13 +121,7 @@ def standings_of(ledger: Ledger) -> Standings:
 
 def _tuned(ledger: Ledger, question: Question, made: Standings) -> Trial:
     """The trial that is named, or the best one. Raises SpecError where there is none."""
-    if question.tuned is None:
-        return best(ledger, made)
-    if question.tuned not in ledger.trials:
-        raise SpecError(
-            f"trial {question.tuned} does not exist; the study has {len(ledger.trials)} trials, numbered from 0"
-        )
-    return ledger.trials[question.tuned]
+    return best(ledger, made) if question.tuned is None else ledger.trials.named(question.tuned)
 
 
 def best(ledger: Ledger, made: Standings) -> Trial:

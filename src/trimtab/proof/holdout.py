@@ -41,10 +41,8 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
     if tuned is None:
         last = proof.last(book)
         chosen = proof.best(ledger, proof.standings_of(ledger)) if last is None else ledger.trials[last.tuned_trial]
-    elif tuned in ledger.trials:
-        chosen = ledger.trials[tuned]
     else:
-        raise SpecError(f"trial {tuned} does not exist; the study has {len(ledger.trials)} trials, numbered from 0")
+        chosen = ledger.trials.named(tuned)
     contest = pairs.contest(spec, chosen)
     _same_rows(getattr(kept, "protocol", None), book.storage.events(book.study, kinds={"run"}))
     book.inputs.begin(called)

@@ -128,7 +128,7 @@ def _last(held: Mapping[Path, int]) -> dict[int, Path]:
 def _best(ledger: Ledger, k: int) -> list[int]:
     """The first trials of the k best settings, the best first."""
     goal = ledger.study.spec.goals[0]
-    order = sorted((goal.loss(c.metrics), c.number) for c in incumbents.of(ledger) if c.feasible is not False)
+    order = sorted((goal.loss(c.metrics), c.number) for c in incumbents.admissible(incumbents.of(ledger)))
     return [number for _, number in order[:k]]
 
 

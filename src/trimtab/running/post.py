@@ -36,7 +36,7 @@ class Post:
         called: Program,
         slots: int,
         data: Mapping[str, str],
-        enough: Enough | None = None,
+        enough: Enough | None,
     ) -> None:
         self._enough, self._looked, self._had = enough, 0, False  # when to look, and whether there was enough
         self.name, self.closed = record.name, "not begun"

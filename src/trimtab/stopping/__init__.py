@@ -60,6 +60,8 @@ _TABLE = {  # name -> module:class
     "threshold": "alone:Threshold",
     "wilcoxon": "folds:Wilcoxon",
 }
+PAUSING = frozenset({"freeze-thaw", "promotion"})
+"""Rules that stop nobody: trials pause, and what they return is judged."""
 
 
 def names() -> list[str]:

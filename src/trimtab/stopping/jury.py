@@ -37,8 +37,8 @@ class Jury:
         rules: Sequence[Mapping[str, Any]],
         fidelity: Fidelity | None,
         goals: Sequence[Goal],
-        constraints: Sequence[Constraint] = (),
-        exempt: int | None = None,
+        constraints: Sequence[Constraint],
+        exempt: int | None,
     ) -> None:
         said = [[g.metric, g.maximize] for g in goals], [c.text for c in constraints]
         self.key = dumps([[dict(r) for r in rules], fidelity and fidelity.to_json(), *said, exempt])

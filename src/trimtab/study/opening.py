@@ -30,7 +30,9 @@ def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
         raise SpecError(
             f"study {name!r} does not exist yet, so it needs its space: tt.Study({name!r}, space, maximize=...)"
         )
-    spec = StudySpec(**{"goals": goals(None, None) if "goals" not in said else said["goals"], **said, "name": name})
+    if "goals" not in said:
+        goals(None, None)  # raises what is missing
+    spec = StudySpec(**{**said, "name": name})
     if spec.fidelity is not None and "stopping" not in said and not _continuing(spec):
         spec = replace(spec, stopping=(rules.to_json(rules.rule(DEFAULT_STOPPING)),))
     _measurable(spec)
@@ -70,7 +72,7 @@ def _checked(spec: StudySpec) -> StudySpec:
         )
     for rule in spec.stopping:
         rules.rule(rule).begin(spec.fidelity)  # raises what does not fit
-        if rule["rule"] in ("promotion", "freeze-thaw") and _continuing(spec):
+        if rule["rule"] in rules.PAUSING and _continuing(spec):
             raise SpecError(f"strategy={spec.strategy!r} says itself who goes on; leave stopping={rule['rule']!r} out")
     if spec.strategy in names():  # what it cannot search at all is told now
         suited(spec, strategy(spec.strategy, **spec.settings)).init(engine.problem(spec))
@@ -164,7 +166,7 @@ def open_study(
     name: str,
     said: Mapping[str, Any],
     fresh: bool,
-    warm_start: Earlier | None = None,
+    warm_start: Earlier | None,
 ) -> StudyRecord:
     """The record of the study called `name`: opened and compared, or created, with what `warm_start` teaches it.
 

@@ -3,12 +3,12 @@
 from .. import engine
 from ..book import Book
 from ..records import Purpose, State
+from ..stopping import PAUSING
 from ..stopping.jury import rehear
 from ..words import plural
 
 _SOME = 3  # trials that ended before anything is said
 _MOST = 300  # trials whose reports are judged again
-_PAUSING = ("promotion", "freeze-thaw")  # they judge what trials return
 _FIRST = {"asha": 0, "hyperband": 0, "forgiving": -1, "wilcoxon": -1}  # the rung that somebody reaches before one stops
 
 
@@ -16,7 +16,7 @@ def unheard(book: Book) -> list[str]:
     """In words, where rules that stop have stopped nobody though trials have ended; else nothing."""
     ledger = book.refresh()
     spec = ledger.study.spec
-    rules = [rule for rule in spec.stopping if rule["rule"] not in _PAUSING]
+    rules = [rule for rule in spec.stopping if rule["rule"] not in PAUSING]
     if not rules or ledger.counts[State.STOPPED] or not ledger.counts[State.DONE] >= _SOME:
         return []
     done = [t.number for t in ledger.told if t.purpose is Purpose.SEARCH and t.state is State.DONE]
