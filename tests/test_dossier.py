@@ -23,6 +23,7 @@ from trimtab.dossier.facts import Fact
 from trimtab.dossier.frameworks import names
 from trimtab.dossier.sketch import WIDTH, strip
 from trimtab.errors import SpecError
+from trimtab.outlook import Enough
 
 CARD = {
     "purpose": {"purpose": "ranking accounts", "use": "review", "not_for": "pricing"},
@@ -298,6 +299,29 @@ def test_without_a_result_nothing_is_compared_and_the_baseline_is_no_gain(tmp_pa
         "was not compared with the baseline: the tuned setting is the baseline itself"
         in study.report("two.html").read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("budget", "enough", "said"),
+    [
+        ({"trials": 12}, None, "the budget of trials is spent"),
+        ({"cpu_hours": 1e-9}, None, "the budget of cpu_hours is spent"),
+        ({"trials": 90}, None, "no limit was reached"),
+        ({"trials": 90}, Enough(tolerance=10.0), "no limit was reached"),
+    ],
+)
+def test_what_ended_the_search_is_told(tmp_path, monkeypatch, budget, enough, said):
+    monkeypatch.chdir(tmp_path)
+    study = tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss", seed=1, budget=budget)
+
+    def work(trial):
+        return sum(trial.params["x"] for _ in range(100_000)) / 1e5
+
+    study.run(work, trials=30 if enough else 12, enough=enough or False, quiet=True)
+    items = {i["id"]: i for i in checked(study.report("a.html", template="us-sr-26-2-2026").read_text())["items"]}
+    told = {f["label"]: f["text"] for f in items["budget"]["facts"]}
+    assert told["Whether it is used up"] == said
+    assert ("Ended by its outlook" in told) == bool(enough)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from ..records import StudySpec
+from ..records import Event, StudySpec
 from ..reports import sections
 from ..reports.snapshot import Snapshot
 from ..space import Params
@@ -91,15 +91,22 @@ def budget(s: Snapshot) -> list[Part]:
     first = sections.budget_text(_first_spec(s).budget)
     now, source = sections.budget_text(s.study.spec.budget), spec_source(s)
     done = sum(t.counts for t in s.facts.trials)
-    limit = s.study.spec.budget.trials
-    why = "yes: its trials have all run" if limit is not None and done >= limit else "no trial limit was reached"
     made = [Fact("Budget set before the start", first, CREATED), Fact("Set at", moment(s.study.created), CREATED)]
     made += [] if now == first else [Fact("Budget now", now, source)]
     before, after = sections.training(_first_spec(s)), sections.training(s.study.spec)
     made += [Fact(label, text, CREATED) for label, text in before]
     made += [Fact(f"{label} now", text, source) for label, text in after if (label, text) not in before]
     made.append(Fact("Finished search trials", str(done), _last(s), done))
-    return [*made, Fact("Whether it is used up", why, _last(s))]
+    made += [_enough(e) for e in s.of("enough")]
+    return [*made, Fact("Whether it is used up", s.facts.bound or "no limit was reached", _last(s))]
+
+
+def _enough(e: Event) -> Fact:
+    """An end of the search by its outlook."""
+    seen = e.body["outlook"]
+    why = {"noise": "below the noise or the tolerance", "cost": "not worth its cost"}[seen["reason"]]
+    text = f"after {seen['results']} results what was left to gain was {why}"
+    return Fact("Ended by its outlook", text, (f"event:{e.position}",), seen)
 
 
 def _first_spec(s: Snapshot) -> StudySpec:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..engine.incumbents import Candidate, baseline_metrics, candidates, complete, feasible, pareto
-from ..engine.ledger import baseline_trial
+from ..engine.ledger import Ledger, baseline_trial
+from ..engine.planning import bound
 from ..goals import Metrics
-from ..records import TOLD, State, StudyRecord, StudySpec, Trial
+from ..records import TOLD, Changes, State, StudyRecord, StudySpec, Trial
 from ..standing import Standings, standings
 from .influence import Influence, influence
 
@@ -57,6 +58,13 @@ class Facts:
     @cached_property
     def front(self) -> list[Candidate]:
         return pareto(self.spec, self.candidates)
+
+    @cached_property
+    def bound(self) -> str | None:
+        """Which limit of the budget lets no more trials begin, in words; None while there is room."""
+        ledger = Ledger(self.study)
+        ledger.absorb(Changes(self.study, self.trials))
+        return bound(ledger, max((t.ended for t in self.trials if t.ended is not None), default=0.0))
 
     @cached_property
     def influence(self) -> Influence | None:
