@@ -262,6 +262,7 @@ def test_without_evidence_nothing_is_claimed():
     head = page[: page.index("Question")].lower()
     assert "no evidence" in head
     assert "not been tested" in head
+    assert "By the first of 3 goals, the best setting" in Reader(document(*SHAPES["three goals"])).text
     assert "proven" not in head
     assert "Not filled in" not in page  # it is drawn by the style sheet
     assert document(*study(12)).count('class="missing"') >= 5

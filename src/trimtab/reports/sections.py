@@ -38,6 +38,8 @@ def headline(facts: Facts, evidence: Evidence | None) -> tuple[str, str]:
         why = f"no finished trial {admission(facts.spec)}" if done else "no trial has finished with a result"
         return "nothing", f"There is nothing to show: {why}."
     said = f"The best setting of the search, trial {best.trial.number}, has {goal.metric} {number(best.metrics[goal.metric])}"
+    if (n := len(facts.spec.goals)) > 1:
+        said = f"By the first of {n} goals, {said[0].lower()}{said[1:]}"
     if facts.baseline is not None and best.number == facts.baseline.number:
         return "no evidence", f"{said}: it is the baseline itself. The search found nothing better."
     if facts.reference and goal.metric in facts.reference:
