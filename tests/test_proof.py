@@ -1,5 +1,6 @@
 """The certificate of a study, end to end: two stages, what is fixed beforehand, looking again, asking more than once."""
 
+import math
 import random
 import threading
 from collections import Counter
@@ -51,6 +52,19 @@ def test_nothing_runs_twice_and_the_answer_is_the_same(made):
     again = study.evidence(noisy, replicates=6, quiet=True)
     assert (len(study.trials), again.pairs) == (count, found.pairs)
     assert study.verify() == []
+
+
+@pytest.mark.parametrize("how", [{"minimize": "loss", "subject_to": "size >= 0.5"}, {"minimize": ["loss", "size"]}])
+def test_random_search_that_heeds_no_limit_and_no_other_goal_is_no_comparison(how):
+    study = tt.Study("s", {"x": tt.Float(0, 1, default=0.9)}, seed=1, **how)
+
+    def objective(trial):
+        return {"loss": trial.params["x"], "size": trial.params["x"] + 0.01 * (trial.seed % 3)}
+
+    study.run(objective, trials=14, quiet=True)
+    found = study.evidence(objective, replicates=2, quiet=True)
+    assert math.isnan(found.worth.over_random)
+    assert "random search" not in found.text()
 
 
 def test_the_answer_says_what_the_search_was_worth(made):

@@ -285,7 +285,7 @@ def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
     own = next((c for c in every if alike(spec.today(c.params), params)), None)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600
-    if spec.goals[0].metric != metric or not searched:
+    if len(spec.goals) > 1 or spec.constraints or not searched:  # random search for this goal alone is another question
         return Worth(math.nan if own is None else own.metrics.get(metric, math.nan), hours, math.nan)
     costs = np.array([t.cost.wall for t in searched])
     blind = np.array([t.strategy in ("random", "sobol") or "design" in t.why for t in searched])
