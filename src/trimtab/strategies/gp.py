@@ -27,7 +27,7 @@ from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .priors import Prior
 from .surrogate import Surrogate, surrogate
 
-_BETA = 1.8
+_BETA, _LAST_BETA = 1.8, 0.3  # of the bound, and of the last one that the budget pays for
 _BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
 _DESIGN = 4
 _DOUBT = 2.0  # where improvement is expected, the model errs by twice its standard deviation: benchmarks/calibration.py
@@ -43,7 +43,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "13"
+    version: str = "14"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
@@ -163,10 +163,11 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     elif terms or known.cost is not None or not _by_bound(count):
         kind = "log-ei"
         best = _incumbent_mean(known, goals[0])
-        terms.append((goals[0], partial(log_improvement, best=best, doubt=_DOUBT)))
+        terms.append((goals[0], partial(log_improvement, best=best, doubt=1 + (_DOUBT - 1) * _daring(problem, count))))
     else:
         kind = "lcb"
-        terms.append((goals[0], partial(lower_bound, beta=_BETA)))
+        beta = _LAST_BETA + (_BETA - _LAST_BETA) * _daring(problem, count)
+        terms.append((goals[0], partial(lower_bound, beta=beta)))
     if known.success is not None:
         model, rate = known.success
         terms.append((model.posterior(waiting), partial(log_rate, centre=rate)))
@@ -178,6 +179,12 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     leaning = _leaning(Prior.of(problem.space), known)
     search = Search(problem.space, known.features, terms, lengths, leaning)
     return _Belief(search, known, kind, goals, among if kind == _EARLIER else None)
+
+
+def _daring(problem: Problem, count: int) -> float:
+    """How much is left of the search's exploration after `count` trials: 1 up to half of the budget, 0 at its end, for what a
+    trial teaches serves only those that follow."""
+    return 1.0 if problem.budget is None else min(1.0, max(0.0, 2 - 2 * count / problem.budget))
 
 
 def _thrift(problem: Problem, spent: float, at_once: int) -> float:
