@@ -108,6 +108,7 @@ GP: Variants = {
     "the bound alone": instead(gp, _by_bound=lambda _: True),
     "a narrow bound (1)": instead(gp, _BETA=1.0),
     "a model that is believed (doubt 1)": instead(gp, _DOUBT=1.0),
+    "exploration that does not fade": instead(gp, _exploration=lambda *_: 1.0),
     "options that are not counted": instead(features, _OPTIONS=10**9),
 }
 FAILURES: Variants = {

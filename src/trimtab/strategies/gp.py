@@ -1,10 +1,11 @@
 """Bayesian optimisation with a Gaussian process: for spaces of any mix of types, up to some thousand results.
 
 A Sobol design, then a model (see `surrogate`) whose acquisition is maximised (see `climb`): the lower confidence bound
-and log expected improvement in turn; with constraints log expected improvement plus the logarithm of the probability
-that they hold. Two or three goals have a model each, and log expected hypervolume improvement (see `front`); more are
-made one by a random weighting for each proposal. Where the study pays in time or money, not in trials, cost has a model
-too, and the improvement is divided by a power of it that cools from 1 to 0 while the purse empties.
+and log expected improvement in turn, which explore ever less in the second half of a budget of trials; with constraints
+log expected improvement plus the logarithm of the probability that they hold. Two or three goals have a model each, and
+log expected hypervolume improvement (see `front`); more are made one by a random weighting for each proposal. Where the
+study pays in time or money, not in trials, cost has a model too, and the improvement is divided by a power of it that
+cools from 1 to 0 while the purse empties.
 
 Where earlier studies teach something (see `transfer`), every second proposal is one of their best settings.
 
@@ -163,10 +164,11 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     elif terms or known.cost is not None or not _by_bound(count):
         kind = "log-ei"
         best = _incumbent_mean(known, goals[0])
-        terms.append((goals[0], partial(log_improvement, best=best, doubt=1 + (_DOUBT - 1) * _daring(problem, count))))
+        doubt = 1 + (_DOUBT - 1) * _exploration(problem, count)
+        terms.append((goals[0], partial(log_improvement, best=best, doubt=doubt)))
     else:
         kind = "lcb"
-        beta = _LAST_BETA + (_BETA - _LAST_BETA) * _daring(problem, count)
+        beta = _LAST_BETA + (_BETA - _LAST_BETA) * _exploration(problem, count)
         terms.append((goals[0], partial(lower_bound, beta=beta)))
     if known.success is not None:
         model, rate = known.success
@@ -181,9 +183,9 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     return _Belief(search, known, kind, goals, among if kind == _EARLIER else None)
 
 
-def _daring(problem: Problem, count: int) -> float:
-    """How much is left of the search's exploration after `count` trials: 1 up to half of the budget, 0 at its end, for what a
-    trial teaches serves only those that follow."""
+def _exploration(problem: Problem, count: int) -> float:
+    """The share of its exploration that a search keeps after `count` trials: 1 up to half of the budget, 0 at its end, for
+    what a trial teaches serves only those that follow."""
     return 1.0 if problem.budget is None else min(1.0, max(0.0, 2 - 2 * count / problem.budget))
 
 

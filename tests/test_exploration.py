@@ -1,0 +1,49 @@
+"""A search whose budget of trials runs out makes use of what it knows: its last proposals explore less."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import trimtab as tt
+from trimtab.strategies import Problem, Rows, strategy
+
+SPACE = tt.Space(x=tt.Int(1, 30), y=tt.Int(1, 30))  # so small that every setting is compared
+NONE = np.empty((0, 2))
+
+
+def proposal(n: int, seed: int, budget: int | None):
+    """What `gp` proposes after n results."""
+    rng = np.random.default_rng(seed)
+    X = np.unique(SPACE.sample(3 * n, rng), axis=0)
+    X = X[rng.permutation(len(X))[:n]]
+    y = np.sin(7 * X[:, 0]) + X[:, 1] ** 2 + 0.1 * rng.standard_normal(n)
+    made = strategy("gp")
+    state = made.tell(
+        made.init(Problem(SPACE, budget=budget, seed=1)),
+        Rows(X, y[:, None], np.empty((n, 0)), np.zeros(n), np.zeros(n)),
+    )
+    return made.ask(state, NONE, 1, np.random.default_rng(0))[0]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(4, 15).map(lambda k: 2 * k), st.integers(0, 1000))
+def test_the_last_bound_is_where_the_model_is_surer(n, seed):
+    last, open_ended = proposal(n, seed, n + 1), proposal(n, seed, None)
+    assert last.why["acquisition"] == open_ended.why["acquisition"] == "lcb"
+    assert last.why["sd"] <= open_ended.why["sd"] + 1e-9
+    assert last.why["mean"] <= open_ended.why["mean"] + 1e-9
+
+
+def test_the_last_bounds_use_what_is_known():
+    pairs = [(proposal(20, seed, 21), proposal(20, seed, None)) for seed in range(10)]
+    assert any(last.why["sd"] < open_ended.why["sd"] for last, open_ended in pairs)
+
+
+@pytest.mark.parametrize("n", [9, 10])
+def test_the_first_half_of_a_budget_explores_as_a_search_without_one(n):
+    assert np.array_equal(proposal(n, 1, 2 * n).x, proposal(n, 1, None).x)
+
+
+def test_more_results_than_the_budget_asked_for_explore_no_less_than_the_last():
+    assert np.array_equal(proposal(20, 1, 20).x, proposal(20, 1, 10).x)
