@@ -6,7 +6,7 @@ that it is deterministic), by their values. Pure, and a function of the record a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -115,6 +115,23 @@ def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) ->
     y = np.array([spec.goals[goal].loss(c.metrics) for c in candidates])
     n = np.array([c.n for c in candidates], dtype=float)
     return Belief.of(spec.space, X, y, n, exact=spec.deterministic)
+
+
+def limits(
+    spec: StudySpec, candidates: Sequence[Candidate], baseline: Mapping[str, float] | None
+) -> list[Belief] | None:
+    """A model of how far each constraint is exceeded; none of those that all settings keep. None where one cannot be told."""
+    X = spec.space.encode([spec.today(c.params) for c in candidates])
+    n, found = np.array([c.n for c in candidates], dtype=float), []
+    for constraint in spec.constraints:
+        excess = np.array([constraint.excess(c.metrics, baseline) for c in candidates])
+        if not np.isnan(excess).any() and (excess <= 0).all():
+            continue
+        made = Belief.of(spec.space, X, excess, n, exact=spec.deterministic)
+        if made is None:
+            return None
+        found.append(made)
+    return found
 
 
 def _chances(belief: Belief, X: Array) -> Array:

@@ -1,6 +1,7 @@
 """What a search was worth: what random search would have found at equal cost, by a model of the study's own results."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +13,26 @@ _SEARCHES = 100  # random searches that are played through
 _MOST = 20_000  # points in all
 
 
-def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int) -> float:
+def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, limits: Sequence[Belief] = ()) -> float:
     """By how much the tuned row (d,) is expected to be better than what `trials` random settings lead to. Losses: positive
-    is better. NaN where there is no model.
+    is better. NaN where there is no model. limits: of each constraint, how far it is exceeded.
 
-    Each random search sees its results with the noise of one run, and keeps the lowest; what it has found is the loss
-    there without the noise. Both sides are the model's means, so that the model's error partly cancels.
+    Each random search sees its results with the noise of one run, and keeps the lowest of those that are expected to keep
+    the limits, if there is one; what it has found is the loss there without the noise. Both sides are the model's means, so
+    that the model's error partly cancels.
     """
     if belief is None or trials < 1:
         return math.nan
     rng = np.random.default_rng(0)
     searches = max(10, min(_SEARCHES, _MOST // trials))
-    mean, _ = belief.predict(space.sample(searches * trials, rng))
-    mean = mean.reshape(searches, trials)
+    X = space.sample(searches * trials, rng)
+    mean = belief.predict(X)[0].reshape(searches, trials)
     seen = mean + belief.noise * rng.standard_normal(mean.shape)
-    found = mean[np.arange(searches), seen.argmin(1)]
+    for limit in limits:
+        seen[limit.predict(X)[0].reshape(seen.shape) > 0] = np.inf
+    found = mean[np.arange(searches), seen.argmin(1)][np.isfinite(seen).any(1)]
     own, _ = belief.predict(tuned[None])
-    return float(found.mean() - own[0])
+    return float(found.mean() - own[0]) if len(found) else math.nan
 
 
 def equal_trials(costs: Array, random: NDArray[np.bool_]) -> int:

@@ -31,7 +31,7 @@ from ..goals import Constraint, Metrics
 from ..records import OPEN, Change, Purpose, State, Trial
 from ..running import runner
 from ..space import Params
-from ..standing import Standings, believed, standings
+from ..standing import Standings, believed, limits, standings
 from ..words import number, plural
 from . import pairs
 from .looks import Seen, others_since
@@ -285,10 +285,11 @@ def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
     own = next((c for c in every if alike(spec.today(c.params), params)), None)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600
-    if len(spec.goals) > 1 or spec.constraints or not searched:  # random search for this goal alone is another question
+    bounds = limits(spec, every, incumbents.baseline_metrics(spec, ledger.baseline))
+    if len(spec.goals) > 1 or bounds is None or not searched:  # random search for one of the goals is another question
         return Worth(math.nan if own is None else own.metrics.get(metric, math.nan), hours, math.nan)
     costs = np.array([t.cost.wall for t in searched])
     blind = np.array([t.strategy in ("random", "sobol") or "design" in t.why for t in searched])
     row = spec.space.encode([params])[0]
-    gain = over_random(believed(spec, every), spec.space, row, equal_trials(costs, blind))
+    gain = over_random(believed(spec, every), spec.space, row, equal_trials(costs, blind), bounds)
     return Worth(math.nan if own is None else own.metrics.get(metric, math.nan), hours, gain)
