@@ -20,7 +20,7 @@ from .book import Book
 from .engine.ledger import Ledger
 from .engine.planning import Terms
 from .errors import SpecError
-from .executors import Exit, Job
+from .executors import Exit, Job, Key
 from .objective import ActiveTrial
 from .objective.evaluation import failure
 from .objective.metrics import measured
@@ -93,7 +93,7 @@ class Simulated:
         ended, self._ended = self._ended, []
         return ended
 
-    def waited(self) -> dict[tuple[int, int, int], float]:
+    def waited(self) -> dict[Key, float]:
         return {}
 
     def kill(self, job: Job) -> None:

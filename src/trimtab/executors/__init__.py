@@ -11,12 +11,14 @@ from typing import Any, Protocol
 
 from ..records import Reason, Resources
 
+Key = tuple[int, int, int]  # study, number, attempt
+
 
 @dataclass(frozen=True)
 class Job:
     """One task: what its process is sent, who hears its messages, what it may use."""
 
-    key: tuple[int, int, int]  # study, number, attempt
+    key: Key
     payload: Mapping[str, Any]
     listen: Callable[[Any], Any]
     resources: Resources
@@ -50,7 +52,7 @@ class Executor(Protocol):
         """Deliver messages, keep limits, and return the jobs that have ended, waiting up to `wait` seconds for one."""
         ...
 
-    def waited(self) -> Mapping[tuple[int, int, int], float]:
+    def waited(self) -> Mapping[Key, float]:
         """Seconds for which jobs that run have had no room to run in, by their keys; those that began at once left out."""
         ...
 

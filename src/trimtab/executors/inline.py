@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import Exit, Job
+from . import Exit, Job, Key
 
 
 class Inline:
@@ -36,7 +36,7 @@ class Inline:
         ended, self._ended = self._ended, []
         return ended
 
-    def waited(self) -> dict[tuple[int, int, int], float]:
+    def waited(self) -> dict[Key, float]:
         return {}
 
     def kill(self, job: Job) -> None:

@@ -11,7 +11,7 @@ from multiprocessing.connection import wait as wait_for
 from typing import Any
 
 from ..records import Resources
-from . import Exit, Job, gpus
+from . import Exit, Job, Key, gpus
 from .child import Task
 from .supervised import Child, Home
 
@@ -31,7 +31,7 @@ class Local:
         self._scratch = tempfile.TemporaryDirectory(prefix="trimtab-", ignore_cleanup_errors=True)
         self._home = Home.here(self._scratch.name, resources.cpus)
         self._slots = slots
-        self._busy: dict[tuple[int, int, int], Child] = {}
+        self._busy: dict[Key, Child] = {}
         self._idle: list[Child] = []
         self._ended: list[tuple[Job, Exit]] = []
         self._pause = 0.0  # until when no child is started
@@ -81,7 +81,7 @@ class Local:
                 return ended
             wait_for([c.channel for c in self._busy.values()], timeout=min(left, TICK))
 
-    def waited(self) -> dict[tuple[int, int, int], float]:
+    def waited(self) -> dict[Key, float]:
         return {}
 
     def kill(self, job: Job) -> None:
@@ -96,7 +96,7 @@ class Local:
         self._busy, self._idle, self._ended = {}, [], []
         self._scratch.cleanup()
 
-    def _put_away(self, key: tuple[int, int, int], found: Exit) -> None:
+    def _put_away(self, key: Key, found: Exit) -> None:
         """A job has ended: its child is kept if it said so itself, and replaced otherwise."""
         child = self._busy.pop(key)
         self._ended.append((child.job, found))

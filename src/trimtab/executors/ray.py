@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import RunFailed, SpecError
 from ..records import Resources
-from . import Exit, Job
+from . import Exit, Job, Key
 from .child import Task
 from .local import Local
 
@@ -38,7 +38,7 @@ class Host:
         self._out: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def run(self, key: tuple[int, int, int], payload: dict[str, Any]) -> None:
+    def run(self, key: Key, payload: dict[str, Any]) -> None:
         """Carry out a job to its end."""
         self._out.put(("placed", None))
         self._local.launch(Job(key, payload, self._relay, self._resources))
@@ -185,7 +185,7 @@ class Ray:
         else:
             self._begin(replace(held, lost=held.lost + (not held.used)))
 
-    def waited(self) -> dict[tuple[int, int, int], float]:
+    def waited(self) -> dict[Key, float]:
         now = time.monotonic()
         return {held.job.key: (held.began if held.placed else now) - held.since for held in self._all()}
 

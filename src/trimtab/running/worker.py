@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..book import Book
@@ -22,6 +23,16 @@ from .sharing import HELD, Held, Pace
 QUICK = 1.0  # seconds: reports of a trial that follow one another faster are written together
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trial that runs here: its job, what it has noted, and when it was begun."""
+
+    trial: Trial
+    job: Job
+    notes: list[str]
+    begun: float
 
 
 class Crew:
@@ -42,12 +53,9 @@ class Crew:
         self.charge = resources.charge
         self._before = before  # called before each start; what it raises ends the run
         self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
-        self.running: dict[int, Trial] = {}
-        self._jobs: dict[int, Job] = {}
+        self.running: dict[int, Run] = {}
         self._held = Held()
         self._pace = Pace()
-        self._notes: dict[int, list[str]] = {}
-        self._begun: dict[int, float] = {}  # when each was claimed
         self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
         self._referee = Referee(book.storage, book.study, lambda: book.spec, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
@@ -64,10 +72,9 @@ class Crew:
             listen=lambda message: self._listen(trial, message),
             resources=self._resources,
         )
-        self.running[trial.number], self._jobs[trial.number], self._notes[trial.number] = trial, job, []
+        self.running[trial.number] = Run(trial, job, [], time.monotonic())
         if self._renewal.ident is None:
             self._renewal.start()
-        self._begun[trial.number] = time.monotonic()
         self._held.moved()
         if self._executor.free():
             self._executor.launch(job)
@@ -119,17 +126,18 @@ class Crew:
         if self._broken is not None:
             raise self._broken
         for job, how in reaped:
-            if self._jobs.get(job.key[1]) is job and (ending := self._end(job, how)) is not None:
+            run = self.running.get(job.key[1])
+            if run is not None and run.job is job and (ending := self._end(run, how)) is not None:
                 self._held.add([ending])
         while self._executor.free() and self._held.good and not stop() and (waiting := self._held.next()) is not None:
             self._executor.launch(waiting)
-        for n, trial in [*self.running.items()]:
-            if (n, trial.attempt) in self._lost:
+        for n, run in [*self.running.items()]:
+            if (n, run.trial.attempt) in self._lost:
                 self._drop(n)
 
     def cancel(self, number: int) -> Cost:
         """End a trial's process; what it has used. What becomes of the trial is the caller's to record."""
-        job = self._jobs[number]
+        job = self.running[number].job
         self._drop(number)
         self._forget(number)
         reaped = self._executor.reap()
@@ -138,7 +146,7 @@ class Crew:
 
     def _drop(self, number: int) -> None:
         """End a trial's job. One that was not launched yet has nothing to say, and is forgotten."""
-        if self._held.drop(job := self._jobs[number]):
+        if self._held.drop(job := self.running[number].job):
             self._forget(number)
         else:
             self._executor.kill(job)
@@ -150,15 +158,15 @@ class Crew:
             self.poll(0.0)
         except TrimtabError as error:  # the store fails: what ended is run again
             _log.warning("trials that have ended could not be recorded: %s", error)
-        for number, trial in list(self.running.items()):
+        for number, run in list(self.running.items()):
             used = self.cancel(number)
-            self._return(trial, used)
+            self._return(run.trial, used)
         self._executor.reap()
 
     def give_back_ahead(self) -> None:
         """Give trials that were claimed ahead back to the queue."""
         while (job := self._held.next()) is not None:
-            trial = self.running[job.key[1]]
+            trial = self.running[job.key[1]].trial
             self._forget(trial.number)
             self._return(trial, Cost())
 
@@ -176,7 +184,7 @@ class Crew:
 
     def _listen(self, trial: Trial, message: Mapping[str, Any]) -> dict[str, Any]:
         if message["kind"] == "note":
-            self._notes[trial.number].append(message["text"])
+            self.running[trial.number].notes.append(message["text"])
             return {}
         try:
             verdict = self._referee.report(trial, message["step"], message["metrics"], self._lease)
@@ -194,11 +202,11 @@ class Crew:
         except LeaseLost:  # the store keeps it as a late result
             return None
 
-    def _end(self, job: Job, ended: Exit) -> Ending | None:
+    def _end(self, run: Run, ended: Exit) -> Ending | None:
         """How a job's end ends its trial; None where the trial goes back to the queue."""
-        trial = self.running[job.key[1]]
+        trial = run.trial
         self._pace.add(ended.cost.get("wall", math.inf))
-        outcome = outcome_of(ended, self._resources, self._notes[trial.number])
+        outcome = outcome_of(ended, self._resources, run.notes)
         last = self._referee.last(trial)
         self._forget(trial.number)
         why = INTERRUPTED if ended.killed or (self.interrupted and ended.signal == signal.SIGTERM) else KILLED
@@ -235,10 +243,9 @@ class Crew:
             _log.info("trial %s is somebody else's already", trial.number)
 
     def _forget(self, number: int) -> None:
-        if (trial := self.running.get(number)) is not None:
-            self._referee.last(trial)
-        for kept in (self.running, self._jobs, self._notes, self._begun):
-            kept.pop(number, None)
+        if (run := self.running.get(number)) is not None:
+            self._referee.last(run.trial)
+            self.running.pop(number, None)
 
     def _unburden(self) -> None:
         """Record what has ended and give back what is ahead, where a long trial has kept the main thread or all slots since."""
@@ -259,12 +266,12 @@ class Crew:
         while not self._closed.wait(self._lease / 3):
             self._unburden()
             now = time.monotonic()
-            for number, trial in list(self.running.items()):
-                if now - self._begun.get(number, 0.0) < self._lease / 6:
+            for number, run in list(self.running.items()):
+                if now - run.begun < self._lease / 6:
                     continue
                 try:
-                    self._referee.renew(trial, self._lease)
+                    self._referee.renew(run.trial, self._lease)
                 except LeaseLost:
-                    self._lost.add((number, trial.attempt))
+                    self._lost.add((number, run.trial.attempt))
                 except TrimtabError as error:
                     _log.warning("the lease of trial %s could not be renewed: %s", number, error)
