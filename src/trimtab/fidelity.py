@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .errors import SpecError
+from .errors import SpecError, is_number
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Fidelity:
         if not isinstance(self.name, str) or not self.name.strip():
             raise SpecError(f"fidelity name {self.name!r} must be a text, such as 'epochs'")
         for field, value in (("low", self.low), ("high", self.high), ("factor", self.factor)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            if not is_number(value) or not 0 < value < math.inf:
                 raise SpecError(f"fidelity {self.name}: {field}={value!r} must be a positive number")
         if self.low >= self.high:
             raise SpecError(f"fidelity {self.name}: low={self.low:g} is not below high={self.high:g}; swap them")

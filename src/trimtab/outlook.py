@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from .engine.incumbents import Candidate, admissible, baseline_metrics, candidates
 from .engine.ledger import baseline_trial
-from .errors import SpecError, whole
+from .errors import SpecError, is_number, whole
 from .evidence.belief import Belief
 from .records import StudySpec, Trial
 from .standing import believed
@@ -47,7 +47,7 @@ class Enough:
 
     def __post_init__(self) -> None:
         for name, value in (("tolerance", self.tolerance), ("worth", self.worth)):
-            wrong = isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf
+            wrong = not is_number(value) or not 0 <= value < math.inf
             if wrong and not (name == "worth" and value is None):
                 raise SpecError(f"enough: {name}={value!r} must be a number of at least 0")
         for name, count in (("least", self.least), ("every", self.every)):

@@ -3,7 +3,7 @@
 import math
 import re
 
-from .errors import SpecError
+from .errors import SpecError, is_number
 
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
@@ -42,7 +42,7 @@ def _quantity(
         unit = (match[2] or plain).lower() if match else ""
         if match and unit in units:
             amount = float(match[1]) * units[unit]
-    elif not isinstance(value, bool) and isinstance(value, int | float):
+    elif is_number(value):
         amount = float(value)
     if not (math.isfinite(amount) and amount > 0):
         raise SpecError(f"{name}={value!r} is no positive amount; write {form}, or leave it out for no limit")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..canonical import alike
-from ..errors import SpecError
+from ..errors import SpecError, is_number
 from ..space import Params
 from ..words import duration, estimate, number, percent, plural, signed
 
@@ -54,7 +54,7 @@ class Design:
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
             v = getattr(self, name)
-            if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
+            if not is_number(v) or not 0 <= v < math.inf:
                 raise SpecError(f"{name}={v!r} must be a finite number of at least 0; give {rule}")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from ..errors import SpecError, nearest, whole
+from ..errors import SpecError, is_number, nearest, whole
 from ..units import seconds, size
 
 
@@ -30,7 +30,7 @@ class Budget:
             whole("budget trials", self.trials, repair="; leave it out for no limit")
         for name in ("cpu_hours", "gpu_hours", "cost", "kwh"):
             v = getattr(self, name)
-            if v is not None and (isinstance(v, bool) or not isinstance(v, int | float) or not 0 < v < math.inf):
+            if v is not None and (not is_number(v) or not 0 < v < math.inf):
                 raise SpecError(f"budget {name}={v!r} must be a positive number; leave it out for no limit")
 
     @property
@@ -77,7 +77,7 @@ class Resources:
         whole("resources cpus", self.cpus)
         for name in ("gpus", "price"):
             v = getattr(self, name)
-            if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
+            if not is_number(v) or not 0 <= v < math.inf:
                 raise SpecError(f"resources {name}={v!r} must be a number of at least 0")
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise SpecError(f"resources gpus={self.gpus!r}: ask for a whole number of GPUs, or for a part of one")
@@ -118,7 +118,7 @@ def _numbers(name: str, given: object, known: Sequence[str] | None) -> dict[str,
     for key, v in given.items():
         if known is not None and key not in known:
             raise SpecError(f"resources {name}: {key!r} is not known{nearest(str(key), known)}")
-        if isinstance(v, bool) or not isinstance(v, int | float) or not 0 <= v < math.inf:
+        if not is_number(v) or not 0 <= v < math.inf:
             raise SpecError(f"resources {name}: {key}={v!r} must be a number of at least 0")
     return dict(given)
 

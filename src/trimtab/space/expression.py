@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ..errors import SpaceError, nearest
+from ..errors import SpaceError, is_number, nearest
 from .conditions import Mask
 from .parameters import Choice, Parameter, Value
 from .scales import Array
@@ -105,7 +105,7 @@ def parse(source: str, params: Mapping[str, Parameter]) -> Expression:
     return Expression(
         source,
         tuple(dict.fromkeys(reader.known[name] for name in found)),
-        tuple(float(c) for c in constants if isinstance(c, int | float) and not isinstance(c, bool)),
+        tuple(float(c) for c in constants if is_number(c)),
         run,
     )
 
@@ -189,7 +189,7 @@ class _Reader:
         p = self.params[name]
         if not isinstance(p, Choice):
             return _Term("number", lambda env: env[name], name)
-        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in p.values):
+        if all(map(is_number, p.values)):
             numbers = np.array(p.values, dtype=float)
             return _Term("number", lambda env: numbers[env[name].astype(np.int64)], name)
         return _Term("choice", lambda env: env[name], name, p.values)
@@ -233,7 +233,7 @@ def _literal(value: Value, text: str) -> _Term:
 
 def _same(a: Value, b: Value) -> bool:
     """Equal in value and type, where 1 and 1.0 are both numbers."""
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (a, b))
+    numbers = is_number(a) and is_number(b)
     return a == b and (numbers or type(a) is type(b))
 
 

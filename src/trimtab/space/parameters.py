@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpaceError, nearest
+from ..errors import SpaceError, is_number, nearest
 from . import written
 from .scales import Grid, Linear, Log, LogIntegers, Scale
 from .written import COLLECTIONS, plain
@@ -109,7 +109,7 @@ class Float:
     def clean(self, name: str, value: object) -> Value:
         """`value` as a plain float of the domain. SpaceError: not a number, out of bounds, not on the step."""
         given = plain(value)
-        if isinstance(given, bool) or not isinstance(given, int | float) or math.isnan(given):
+        if not is_number(given) or math.isnan(given):
             raise SpaceError(f"{name}: {given!r} is not a number; give one in [{self.low!r}, {self.high!r}]")
         if self.step is None:
             _check_bounds(name, given, self)

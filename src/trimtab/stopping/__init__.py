@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
-from ..errors import SpecError, nearest
+from ..errors import SpecError, is_number, nearest
 from ..fidelity import Fidelity
 
 Score = tuple[float, ...]
@@ -97,7 +97,7 @@ def to_json(made: Rule) -> dict[str, Any]:
 
 def within(rule: str, name: str, value: object, low: float, high: float) -> None:
     """Raises SpecError for a setting that is no number from low to high."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise SpecError(f"stopping {rule!r}: {name}={value!r} must be a number from {low:g} to {high:g}")
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpecError, whole
+from ..errors import SpecError, is_number, whole
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
 from . import LEVEL, MEMBER, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
@@ -89,7 +89,7 @@ def _check(
     for name, value, least in (("population", population, _FEW * len(frequencies)), ("intervals", intervals, 2)):
         if value is not None:
             whole(name, value, least)
-    if isinstance(quantile, bool) or not isinstance(quantile, int | float) or not 0 < quantile <= 0.5:
+    if not is_number(quantile) or not 0 < quantile <= 0.5:
         raise SpecError(f"quantile={quantile!r} must be above 0 and at most 0.5")
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..engine.lineage import parent_of
-from ..errors import SpecError
+from ..errors import SpecError, is_number
 from ..executors import Exit, Job
 from ..goals import Metrics
 from ..objective import Program
@@ -158,6 +158,6 @@ def _close(then: float, now: float, tolerance: float) -> bool:
 
 def checked(tolerance: float) -> float:
     """The tolerance. Raises SpecError."""
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
+    if not is_number(tolerance) or not 0 <= tolerance < math.inf:
         raise SpecError(f"tolerance={tolerance!r} must be a number of at least 0: a share, 0.001 for 0.1 %")
     return float(tolerance)

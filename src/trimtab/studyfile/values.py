@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import SpecError, nearest
+from ..errors import SpecError, is_number, nearest
 
 Read = Callable[[Any, str], Any]  # (value, where it stands) -> the checked value
 
@@ -47,7 +47,7 @@ def texts(value: Any, where: str) -> list[str]:
 
 def number(value: Any, where: str) -> float:
     """A number; not its text."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise wrong(where, value, "a number is needed here, without quotes")
     return value
 

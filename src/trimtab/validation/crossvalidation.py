@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..capture import Input, look
-from ..errors import SpecError, nearest
+from ..errors import SpecError, nearest, whole
 from ..objective import ActiveTrial
 from .checks import checks
 from .splits import Rows, Split, missing, plan
@@ -64,8 +64,7 @@ class CrossValidation:
             raise SpecError(f"repeats={repeats!r} must be a whole number of at least 1, and 1 where rows have a time")
         if len(y) != (X.shape[0] if hasattr(X, "shape") else len(X)):
             raise SpecError("X and y must have the same number of rows")
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise SpecError(f"seed={seed!r} must be a whole number of at least 0")
+        whole("seed", seed, 0)
         _trainable(estimator)
         _learnable(y)
         self.estimator, self.X, self.y = estimator, X, y
