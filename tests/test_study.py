@@ -505,6 +505,23 @@ def test_unlimited_failures_are_none(space):
     assert study.counts["failed"] == 25
 
 
+def test_what_changes_nothing_is_no_revision(space):
+    study = tt.Study("s", space, minimize="loss", budget={"trials": 5}, subject_to="size <= 3", seed=1)
+    for words, repair in (
+        ({"budget": None}, "budget={}"),
+        ({"subject_to": None}, r"subject_to=\[\]"),
+        ({"seed": None}, "leave it out"),
+    ):
+        with pytest.raises(SpecError, match=f"None changes nothing.*{repair}"):
+            study.revise(**words)
+    study.revise(budget={"trials": 5}, subject_to=["size <= 3"])
+    study.revise()
+    assert [e.kind for e in study.storage.events(study.record.id)] == ["create"]
+    study.revise(budget={}, max_failures=None, subject_to=[])
+    assert (study.spec.budget.unlimited, study.spec.max_failures, study.spec.constraints) == (True, None, ())
+    assert [e.kind for e in study.storage.events(study.record.id)] == ["create", "spec"]
+
+
 def test_revise_knows_its_words(space):
     with pytest.raises(SpecError, match="did you mean 'budget'"):
         tt.Study("s", space, minimize="loss").revise(budgte=3)

@@ -93,12 +93,18 @@ def _several(stopping: Stopping) -> Iterable[Any]:
 
 
 def known(words: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same words, if `given` takes them all. Raises SpecError."""
-    takes = list(inspect.signature(given).parameters)
-    for word in words:
+    """The same words, if `given` takes them all and none of them says nothing. Raises SpecError."""
+    takes = inspect.signature(given).parameters
+    for word, value in words.items():
         if word not in takes:
             raise SpecError(f"{word!r} is nothing that a study has{nearest(word, takes)}")
+        if value is None and takes[word].default is None:
+            repair = _NOTHING.get(word, "leave it out")
+            raise SpecError(f"{word}=None changes nothing; {repair}")
     return words
+
+
+_NOTHING = {"budget": "for no limit write budget={}", "subject_to": "for no constraints write subject_to=[]"}
 
 
 def _constraints(subject_to: Names) -> tuple[Constraint, ...]:

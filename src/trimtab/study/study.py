@@ -355,10 +355,12 @@ class Study(Audited):
         """Change the study's spec as an audited revision: space, budget, subject_to, max_failures, ... as in Study().
 
         A new space must keep old trials valid: ranges widen, choices are added or retired, and `assume` gives the value
-        that old trials had of each new parameter.
+        that old trials had of each new parameter. What is so already is no revision, and nothing is recorded.
         """
-        spec = opening.revised(self.spec, arguments.given(**arguments.known(words)), assume)
-        self._revise("spec", spec=spec)
+        before = self.spec
+        spec = opening.revised(before, arguments.given(**arguments.known(words)), assume)
+        if spec != before:
+            self._revise("spec", spec=spec)
 
     def pause(self) -> None:
         """Start no new trials until `resume`."""
