@@ -9,6 +9,7 @@ import textwrap
 import time
 from contextlib import suppress
 from dataclasses import replace
+from random import Random
 
 import psutil
 import pytest
@@ -17,8 +18,8 @@ from click.testing import CliRunner
 import trimtab as tt
 from trimtab.cli import cli
 from trimtab.errors import SpecError, StorageError
-from trimtab.records import Change
-from trimtab.replay import SHORTFALL, Replay, replay
+from trimtab.records import TOLD, Change, Purpose, State, Trial
+from trimtab.replay import SHORTFALL, Past, Replay, replay
 from trimtab.strategies import strategy
 
 SCRIPT = """
@@ -332,3 +333,26 @@ def test_who_may_only_read_has_the_outcome_all_the_same(monkeypatch, capsys, tmp
     assert study.record.position == position
     with pytest.raises(StorageError):
         study.note(0, "a note")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_had_ended_and_what_was_open_is_known_of_every_moment(seed):
+    """Also of moments in an order that no study could have had: a record may be anything."""
+    rng = Random(seed)
+    told = rng.sample(range(1, 200), 60)
+    trials = [
+        Trial(
+            1, n, rng.choice([State.DONE, State.CANCELLED]), rng.choice([*Purpose]), {"x": 0.5}, n,
+            told=rng.choice([told[n], None]),
+        )
+        for n in range(60)
+    ]  # fmt: skip
+    past = Past(trials)
+    moments = sorted({(rng.randrange(61), rng.randrange(220)) for _ in range(40)})
+    looked = [t for t in trials if t.purpose in TOLD]
+    ended = [t for t in looked if t.told is not None]
+    for (at, seen), pending in zip(moments, past.pending(moments), strict=True):
+        gone = [t for t in ended if t.told <= seen]
+        assert pending == [t for t in looked if t.number < at and t not in gone]
+        known = sorted((t for t in gone if t.state is not State.CANCELLED), key=lambda t: t.told)
+        assert past.told[: past.known(seen)] == known

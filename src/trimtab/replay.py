@@ -5,9 +5,10 @@ how many were asked for. So it can be made again, under the spec that held at `s
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate
+from typing import Any, overload
 
 from . import engine
 from .canonical import alike
@@ -113,7 +114,7 @@ def replay(
     fingerprints of this machine and of those that the record names; only between two kinds does "as good" count.
     User's and imported trials and those of an evidence are no proposals.
     """
-    specs = _specs(events)
+    specs, past = _specs(events), Past(trials)
     batches: dict[tuple[int, int], list[Trial]] = {}
     for t in trials:
         if t.purpose is Purpose.SEARCH and t.strategy not in _BY_HAND:
@@ -121,18 +122,23 @@ def replay(
     elsewhere = {*machines} != {here}
     exact, close, different = 0, list[int](), dict[int, str]()
     folded: engine.Fold | None = None
-    for (_, seen), batch in sorted(batches.items()):
-        spec = _spec_at(specs, seen)
+    moments = sorted(batches)
+    for (at, seen), pending in zip(moments, past.pending(moments), strict=True):
+        spec, batch = _spec_at(specs, seen), batches[at, seen]
         try:
-            folded = _fold(spec, strategy_of(spec), trials, seen, folded)
-            again = _again(spec, folded, trials, batch)
+            folded = _fold(spec, strategy_of(spec), past, seen, folded)
+            again = engine.suggest(spec, folded, pending, at, batch[0].batch)
         except UserError as error:
             different |= {t.number: str(error) for t in batch}
             continue
         for t, made in zip(batch, [*again, *[None] * len(batch)], strict=False):
             if (why := _difference(t, made)) is None:
                 exact += 1
-            elif elsewhere and _same_origin(t, made) and _as_good(spec, folded, trials, batch, t):
+            elif (
+                elsewhere
+                and _same_origin(t, made)
+                and _as_good(spec, folded, [*pending, *(b for b in batch if b.number < t.number)], t)
+            ):
                 close.append(t.number)
             else:
                 different[t.number] = why
@@ -170,11 +176,10 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
 
 def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
     """Look again wherever the search was ended because there was enough: how often that was, and event -> what is wrong."""
-    specs, wrong, ends = _specs(events), dict[int, str](), [e for e in events if e.kind == "enough"]
+    specs, past, wrong, ends = _specs(events), Past(trials), dict[int, str](), [e for e in events if e.kind == "enough"]
     for e in ends:
         spec = _spec_at(specs, e.position)
-        told = [t for t in _ended(trials, e.position) if t.state is not State.CANCELLED]
-        if why := derived(spec, told, e.body):
+        if why := derived(spec, past.told[: past.known(e.position)], e.body):
             wrong[e.position] = why
     return len(ends), wrong
 
@@ -189,29 +194,56 @@ def _spec_at(specs: Sequence[tuple[int, StudySpec]], position: int) -> StudySpec
     return specs[bisect_right(specs, position, key=lambda s: s[0]) - 1][1]
 
 
-def _ended(trials: Sequence[Trial], seen: int) -> list[Trial]:
-    """What strategies look at and had ended by event `seen`, in the order of their ends."""
-    ends = [t for t in trials if t.told is not None and t.told <= seen and t.purpose in TOLD]
-    return sorted(ends, key=lambda t: t.told or 0)
+class Past:
+    """What strategies look at, as it stood at earlier moments. told: what has ended, in the order of the ends."""
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self._trials = [t for t in trials if t.purpose in TOLD]
+        ended = [t for t in self._trials if t.told is not None and t.state is not State.CANCELLED]
+        self.told = sorted(ended, key=lambda t: t.told or 0)
+        self.first = next((t for t in ended if t.number == 0), None)
+
+    def known(self, seen: int) -> int:
+        """How many of `told` had ended by event `seen`."""
+        return bisect_right(self.told, seen, key=lambda t: t.told or 0)
+
+    def pending(self, moments: Sequence[tuple[int, int]]) -> Iterator[list[Trial]]:
+        """For each (trials that existed, event that was seen), in order, the trials that were open then."""
+        earliest = [*accumulate((seen for _, seen in reversed(moments)), min)][::-1]  # that is still to be looked at
+        waiting, come = list[Trial](), 0
+        for (at, seen), least in zip(moments, earliest, strict=True):
+            while come < len(self._trials) and self._trials[come].number < at:
+                waiting.append(self._trials[come])
+                come += 1
+            waiting = [t for t in waiting if t.told is None or t.told > least]
+            yield [t for t in waiting if t.told is None or t.told > seen]
 
 
-def _fold(
-    spec: StudySpec, strategy: Strategy[Any], trials: Sequence[Trial], seen: int, last: engine.Fold | None
-) -> engine.Fold:
+@dataclass(frozen=True)
+class _Start(Sequence[Trial]):
+    """The first n of many trials, without a copy of them."""
+
+    of: Sequence[Trial]
+    n: int
+
+    def __len__(self) -> int:
+        return self.n
+
+    @overload
+    def __getitem__(self, i: int) -> Trial: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[Trial]: ...
+    def __getitem__(self, i: int | slice) -> Trial | Sequence[Trial]:
+        places = range(self.n)[i]
+        return self.of[places] if isinstance(places, int) else [self.of[j] for j in places]
+
+
+def _fold(spec: StudySpec, strategy: Strategy[Any], past: Past, seen: int, last: engine.Fold | None) -> engine.Fold:
     """The strategy's state after what had ended by event `seen`."""
-    known = [t for t in _ended(trials, seen) if t.state is not State.CANCELLED]
-    first = baseline_trial(spec, {t.number: t for t in known if t.number == 0})
+    known = _Start(past.told, past.known(seen))
+    ran = past.first is not None and (past.first.told or 0) <= seen
+    first = baseline_trial(spec, {0: past.first} if past.first is not None and ran else {})
     return engine.fold(spec, strategy, known, incumbents.baseline_metrics(spec, first), last)
-
-
-def _pending(trials: Sequence[Trial], batch: Sequence[Trial]) -> list[Trial]:
-    """The trials that were open when the batch was proposed."""
-    gone = {t.number for t in _ended(trials, batch[0].seen)}
-    return [t for t in trials if t.number < batch[0].at and t.number not in gone and t.purpose in TOLD]
-
-
-def _again(spec: StudySpec, folded: engine.Fold, trials: Sequence[Trial], batch: Sequence[Trial]) -> list[Proposal]:
-    return engine.suggest(spec, folded, _pending(trials, batch), batch[0].at, batch[0].batch)
 
 
 def _same_origin(t: Trial, made: Proposal | None) -> bool:
@@ -243,9 +275,8 @@ def _stretch(t: Trial | Proposal) -> str:
     return begins if t.fidelity is None else f"{begins}, to {t.fidelity:g}"
 
 
-def _as_good(spec: StudySpec, folded: engine.Fold, trials: Sequence[Trial], batch: Sequence[Trial], t: Trial) -> bool:
-    """Whether the strategy finds the recorded point within SHORTFALL of the best that it knows now."""
-    earlier = [*_pending(trials, batch), *(b for b in batch if b.number < t.number)]
+def _as_good(spec: StudySpec, folded: engine.Fold, earlier: Sequence[Trial], t: Trial) -> bool:
+    """Whether the strategy finds the recorded point within SHORTFALL of the best that it knows now, after earlier ones."""
     try:
         return engine.shortfall(spec, folded, earlier, t) <= SHORTFALL
     except SpaceError:  # it is not even in the space
