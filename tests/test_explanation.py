@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.errors import SpecError
+from trimtab.evidence import belief as beliefs
 from trimtab.evidence.ablation import path
 from trimtab.evidence.belief import Belief
 from trimtab.evidence.calibration import leave_one_out
@@ -64,6 +65,16 @@ def test_ishigamis_function_has_a_parameter_that_acts_only_with_another():
 
     found = indices(learned(space, loss, 300)[0])
     assert [i.value for i in found.values()] == pytest.approx([0.314, 0.442, 0.0], abs=0.06)
+
+
+def test_many_settings_are_predicted_as_each_by_itself(monkeypatch):
+    found, X, _ = learned(MIXED, mixed, 40)
+    monkeypatch.setattr(beliefs, "_BLOCK", 7)
+    mean, sd = found.predict(X)
+    each = [found.predict(x[None]) for x in X]
+    assert mean == pytest.approx([m.item() for m, _ in each])
+    assert sd == pytest.approx([s.item() for _, s in each])
+    assert [len(v) for v in found.predict(X[:0])] == [0, 0]
 
 
 def test_noise_widens_the_intervals():

@@ -14,6 +14,7 @@ sought among random settings and near the best known ones, so that the bound is 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,8 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
     """The outlook after the results `told`, in the order in which they ended. Raises SpecError for several goals."""
     check(spec)
     goal = spec.goals[0]
-    first = baseline_trial(spec, {t.number: t for t in told if t.number == 0})
+    zero = next((t for t in told if t.number == 0), None)  # it ended among the first, and nobody looks further
+    first = None if zero is None else baseline_trial(spec, {0: zero})
     found = candidates(spec, told, baseline_metrics(spec, first))
     allowed = admissible(found)
     cost, unit = _cost(told)
@@ -143,7 +145,7 @@ def _future(spec: StudySpec, belief: Belief, allowed: Sequence[Candidate], n: in
 
 def _cost(told: Sequence[Trial]) -> tuple[float, str]:
     """The mean cost of the latest trials: in money where they have a price, else in seconds."""
-    latest = [t.cost for t in told if t.attempt > 0][-_RECENT:]
+    latest = [t.cost for t in islice((t for t in reversed(told) if t.attempt > 0), _RECENT)]
     if any(c.money for c in latest):
         return math.fsum(c.money for c in latest) / len(latest), "money"
     return math.fsum(c.wall for c in latest) / max(len(latest), 1), "seconds"

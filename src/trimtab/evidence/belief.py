@@ -20,6 +20,7 @@ from ..strategies.features import Features
 Array = NDArray[np.float64]
 LEAST = 4  # settings below which there is no model
 MOST = 400  # settings on which the model is conditioned
+_BLOCK = 4096  # settings that are predicted at once
 _FITTED = 256  # settings on which its hyperparameters are fitted
 _FAR = 3.0  # see `standard`
 _HUGE = 1e150  # larger losses count as this: squares of such differences overflow
@@ -70,7 +71,9 @@ class Belief:
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (n,) of the noise-free loss at rows X (n, d), in the metric's unit."""
-        mean, var = self.posterior.predict(self.features.encode(X))
+        blocks = [X[i : i + _BLOCK] for i in range(0, len(X), _BLOCK)] or [X]  # each needs MOST numbers a row
+        parts = [self.posterior.predict(self.features.encode(block)) for block in blocks]
+        mean, var = (np.concatenate(part) for part in zip(*parts, strict=True))
         return self.centre + self.unit * mean, self.unit * np.sqrt(var)
 
     def joint(self, X: Array) -> tuple[Array, Array]:
