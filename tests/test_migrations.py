@@ -4,8 +4,13 @@ tests/golden/record-NNNN.sql holds the rows of a study as the program wrote them
 After a new migration, `python tests/test_migrations.py` writes the record of the newest schema; it is never changed again.
 """
 
+import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +65,39 @@ def test_a_record_of_an_earlier_schema_is_whole_after_the_upgrade(record, empty)
     store.finish(store.trials(study.id).trials[-1], DONE)
     put(store, study.id)
     assert store.claim([study.id], "w", 15.0).number == 4
+    assert verify(store, study.id) == []
+    store.close()
+
+
+KILLED = """
+    import os, signal, sys
+    from alembic import op
+    from trimtab.storage.migrations import upgrade
+
+    add, added = op.add_column, []
+
+    def dies(*words):
+        add(*words)
+        added.append(words)
+        if len(added) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    op.add_column = dies
+    upgrade(sys.argv[1])
+    """
+
+
+def test_an_upgrade_that_is_killed_changes_nothing_and_several_at_once_make_one(empty):
+    load(empty, RECORDS[0])
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), empty], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(StorageError, match=r"its schema 0001 is older"):
+        Sql(empty)
+    with ThreadPoolExecutor(4) as pool:
+        made = [future.result() for future in [pool.submit(upgrade, empty) for _ in range(4)]]
+    assert sorted(made) == [("0001", SCHEMA), *[(SCHEMA, SCHEMA)] * 3]
+    store = Sql(empty)
+    (study,) = store.studies()
     assert verify(store, study.id) == []
     store.close()
 

@@ -55,6 +55,12 @@ def test_studies_come_in_the_order_of_creation_and_archiving_frees_the_name(stor
         (second.id, "open"),
         (third.id, "open"),
     ]
+    assert [r.id for r in store.studies("s")] == [first.id, third.id]
+    assert [store.studies(name) for name in ("u", "", "s\0", "\ud800")] == [[]] * 4
+    store.revise(second.id, Change("pause"))
+    assert store.positions() == {second.id: 2, third.id: 1}
+    store.revise(second.id, Change("cancel"))
+    assert store.positions() == {third.id: 1}
     assert {t.state for t in store.trials(first.id).trials} == {State.CANCELLED}
     with pytest.raises(LeaseLost):
         store.finish(held, DONE)

@@ -263,6 +263,10 @@ class StudyState(StrEnum):
     ARCHIVED = "archived"
 
 
+LIVING = frozenset({StudyState.OPEN, StudyState.PAUSED})
+"""The states of studies whose trials somebody may still have to run."""
+
+
 @dataclass(frozen=True)
 class StudyRecord:
     """A study's row."""

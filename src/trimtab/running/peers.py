@@ -9,11 +9,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from ..errors import ObjectiveError
+from ..errors import ObjectiveError, StudyNotFound
 from ..outlook import Enough
-from ..records import StudyRecord, StudyState
+from ..records import LIVING, StudyRecord
 from ..storage import Storage
 from .announcements import Announcement, allowed, latest, located
 from .post import AGAIN, LOOK, Post
@@ -45,6 +45,7 @@ class Server:
         self._storage, self._allow, self._names, self._slots, self._say = storage, allow, names, slots, say
         self._left = sys.maxsize if trials is None else trials  # so many more are begun and ended here
         self._posts: dict[int, Post] = {}
+        self._records: dict[int, StudyRecord] = {}  # of the studies that live, as they were last read
         # study -> up to where its events were read, and what for
         self._read: dict[int, tuple[int, Announcement | None]] = {}
         self._refused: dict[int, tuple[float, str]] = {}  # study -> when to look again, and why it is not served
@@ -105,8 +106,7 @@ class Server:
         if time.monotonic() < self._look:
             return
         self._look = time.monotonic() + LOOK
-        records = self._storage.studies()
-        living = {r.id: r for r in records if r.state in (StudyState.OPEN, StudyState.PAUSED)}
+        living = self._living()
         for number in [n for n in self._posts if n not in living and not self._posts[n].running]:
             self._posts.pop(number).leave()
         for record in living.values():
@@ -116,6 +116,19 @@ class Server:
                 post.heed(said)
             elif said is not None:
                 self._take_up(record, said)
+
+    def _living(self) -> dict[int, StudyRecord]:
+        """The studies that are open or paused; only those that have changed are read."""
+        positions = self._storage.positions()
+        if not self._records:
+            self._records = {r.id: r for r in self._storage.studies() if r.id in positions}
+        for number, position in positions.items():
+            known = self._records.get(number)
+            if known is None or known.position != position:
+                with suppress(StudyNotFound):  # it was just deleted
+                    self._records[number] = self._storage.trials(number, position).study
+        self._records = {n: r for n, r in self._records.items() if n in positions and r.state in LIVING}
+        return self._records
 
     def _announced(self, record: StudyRecord) -> Announcement | None:
         position, said = self._read.get(record.id, (0, None))

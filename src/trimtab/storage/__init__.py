@@ -74,8 +74,13 @@ class Storage(Protocol):
         """
         ...
 
-    def studies(self) -> list[StudyRecord]:
-        """All studies, archived ones included, in the order of their creation."""
+    def studies(self, name: str | None = None) -> list[StudyRecord]:
+        """All studies (or those of a name), archived ones included, in the order of their creation."""
+        ...
+
+    def positions(self) -> dict[int, int]:
+        """The position of the last event of each study that is open or paused, by the study's number: who looks after many
+        sees which of them have changed."""
         ...
 
     def enqueue(

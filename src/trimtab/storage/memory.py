@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import LeaseLost
 from ..records import (
+    LIVING,
     OPEN,
     TOLD,
     Change,
@@ -220,9 +221,13 @@ class Memory:
         with self._transaction() as tx:
             return operations.create(tx, spec)
 
-    def studies(self) -> list[StudyRecord]:
+    def studies(self, name: str | None = None) -> list[StudyRecord]:
         with self._lock:
-            return [rows.study_of(row) for row in self._tables.studies.values()]
+            return [rows.study_of(row) for row in self._tables.studies.values() if name in (None, row["name"])]
+
+    def positions(self) -> dict[int, int]:
+        with self._lock:
+            return {n: row["position"] for n, row in self._tables.studies.items() if row["state"] in LIVING}
 
     def enqueue(
         self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int, claim: Claim | None = None

@@ -11,7 +11,20 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select
 
 from ..errors import LeaseLost, StorageError, StudyNotFound
-from ..records import TOLD, Change, Changes, Event, Outcome, Proposal, Report, State, StudyRecord, StudySpec, Trial
+from ..records import (
+    LIVING,
+    TOLD,
+    Change,
+    Changes,
+    Event,
+    Outcome,
+    Proposal,
+    Report,
+    State,
+    StudyRecord,
+    StudySpec,
+    Trial,
+)
 from ..records.columns import Outline, Results
 from . import LEASE, Claim, Ending, Settled, Then, bulk, compiled, operations, revisions, rows, schema, witness
 from .database import FAULTS, WRITES
@@ -23,6 +36,11 @@ from .urls import locate
 T = TypeVar("T")
 
 
+_POSITIONS = (
+    select(studies.c.id, studies.c.position)
+    .where(or_(*(studies.c.state == state.value for state in LIVING)))
+    .order_by(studies.c.id)
+)
 _STUDY = select(studies).where(studies.c.id == bindparam("study"))
 _OPEN = select(trials).where(trials.c.study == bindparam("study"), is_open)
 _PAGE = (
@@ -163,9 +181,15 @@ class Sql:
     def create(self, spec: StudySpec) -> StudyRecord:
         return self._write(lambda tx: operations.create(tx, spec))
 
-    def studies(self) -> list[StudyRecord]:
-        found = self._read(lambda c: c.execute(select(studies).order_by(studies.c.id)).mappings().all())
+    def studies(self, name: str | None = None) -> list[StudyRecord]:
+        if name is not None and not _storable(name):
+            return []
+        wanted = select(studies) if name is None else select(studies).where(studies.c.name == name)
+        found = self._read(lambda c: c.execute(wanted.order_by(studies.c.id)).mappings().all())
         return [rows.study_of(row) for row in found]
+
+    def positions(self) -> dict[int, int]:
+        return dict(self._read(lambda c: compiled.table(c, _POSITIONS, {})))
 
     def enqueue(
         self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int, claim: Claim | None = None
@@ -276,6 +300,14 @@ def _record(connection: Connection, study: int) -> StudyRecord:
     if not found:
         raise StudyNotFound(operations.unknown(study))
     return rows.study_of(found[0])
+
+
+def _storable(text: str) -> bool:
+    """Whether a database can hold it: PostgreSQL no NUL, none half a character (a lone surrogate)."""
+    try:
+        return "\0" not in text and bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _retire(engine: Engine, process: int) -> None:

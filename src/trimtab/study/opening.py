@@ -174,16 +174,16 @@ def open_study(
     """
     if not isinstance(fresh, bool):
         raise SpecError(f"fresh={fresh!r} must be True or False")
-    records = storage.studies()
-    known = {r.name: r for r in records if r.state is not StudyState.ARCHIVED}
-    if not said and not fresh:
-        known = {r.name: r for r in records} | known
-    record = known.get(name)
+    records = storage.studies(name) if isinstance(name, str) else []
+    living = [r for r in records if r.state is not StudyState.ARCHIVED]
+    reading = not said and not fresh
+    record = next(reversed(living or (records if reading else [])), None)
     if record is None or fresh:
         if record is not None and "space" not in said:
             raise SpecError(f"fresh=True begins study {name!r} anew, so it needs its space")
         if not said.keys() - {"seed"}:
-            raise StudyNotFound(f"{storage.url} holds no study {name!r}{nearest(name, known)}")
+            there = [r.name for r in storage.studies() if reading or r.state is not StudyState.ARCHIVED]
+            raise StudyNotFound(f"{storage.url} holds no study {name!r}{nearest(name, dict.fromkeys(there))}")
         spec = new_spec(name, said)
         if warm_start is not None:
             spec = replace(spec, sources=sources(storage, warm_start, spec))

@@ -37,10 +37,10 @@ def sources(storage: Storage, warm_start: Earlier, spec: StudySpec) -> tuple[Sou
 
 def _source(storage: Storage, study: Any, spec: StudySpec) -> Source:
     if isinstance(study, str):
-        records = {r.name: r for r in storage.studies()}
-        if study not in records:
-            raise SpecError(f"warm_start={study!r}: {storage.url} holds no such study{nearest(study, records)}")
-        record, trials = records[study], storage.trials(records[study].id).trials
+        if not (records := storage.studies(study)):
+            there = dict.fromkeys(r.name for r in storage.studies())
+            raise SpecError(f"warm_start={study!r}: {storage.url} holds no such study{nearest(study, there)}")
+        record, trials = records[-1], storage.trials(records[-1].id).trials
     elif isinstance(study, Readable):
         record, trials = study.record, study.trials
     else:
