@@ -219,6 +219,18 @@ def test_a_lock_held_for_too_long_is_an_error_and_later_all_is_well(file, store)
     assert verify(store, study) == []
 
 
+def test_who_opens_a_store_twice_keeps_what_others_must_not_take_away(file, store):
+    """Else the next program that closes it takes the write-ahead log away, and what is written to that is lost."""
+    study = store.create(SPEC).id
+    Sql(store.url).close()
+    looked = "import sys; from trimtab.storage.sql import Sql; Sql(sys.argv[1]).close()"
+    subprocess.run([sys.executable, "-c", looked, store.url], check=True)
+    put(store, study, 3)
+    with closing(Sql(store.url)) as again:
+        assert len(again.trials(study).trials) == 3
+        assert verify(again, study) == []
+
+
 def test_a_file_that_another_program_is_just_making(file):
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -292,7 +304,7 @@ def test_a_file_that_may_not_be_read():
         Sql(f"sqlite:///{file}").close()
         file.chmod(0)
         os.chmod(folder, 0o755)
-        with unprivileged(), pytest.raises(StorageError, match=r"t\.db: it cannot be read \(Permission denied\)"):
+        with unprivileged(), pytest.raises(StorageError, match=r"t\.db: it cannot be read; check its permissions"):
             Sql(f"sqlite:///{file}")
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.pool import QueuePool
 from ..errors import StorageError
 from .database import WRITES, raised
 
+_PAGE = 512  # bytes of the smallest page
 _OFTEN, _SELDOM = 0.006, 0.02  # seconds between two looks at a file that another writes to
 
 
@@ -110,7 +111,7 @@ def locate(url: str, timeout: float) -> Sqlite:
     if not file.parent.is_dir():
         raise StorageError(f"storage {url!r}: the folder {file.parent} does not exist; make it first, or name another")
     exists = file.exists()
-    writable = _may_write(file.parent) and (not exists or _may_write(file))
+    writable = _may(file.parent, os.W_OK) and (not exists or _may(file, os.W_OK))
     if not exists and not writable:
         raise StorageError(f"storage {url!r}: the folder {file.parent} is read-only; name a file in another folder")
     if exists and not _may_be_database(file):
@@ -119,18 +120,18 @@ def locate(url: str, timeout: float) -> Sqlite:
 
 
 def _may_be_database(file: Path) -> bool:
-    """Whether the file is empty or begins as a database does (SQLite takes some short files for empty ones)."""
-    try:
-        with open(file, "rb") as f:
-            return f.read(16) in (b"", b"SQLite format 3\0")
-    except OSError as error:
-        raise StorageError(
-            f"{file}: it cannot be read ({error.strerror}); check its permissions, or name another"
-        ) from None
+    """Whether the file is empty or as long as a page of a database (SQLite takes some shorter files for empty ones).
+
+    It is not opened to see more: when a process closes a file that SQLite has open too, all locks that the process has on
+    it are gone (sqlite.org/howtocorrupt.html, 2.2), and whoever else closes it takes away the log that is still written to.
+    """
+    if not _may(file, os.R_OK):
+        raise StorageError(f"{file}: it cannot be read; check its permissions, or name another")
+    return file.stat().st_size == 0 or file.stat().st_size >= _PAGE
 
 
-def _may_write(path: Path) -> bool:
-    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+def _may(path: Path, how: int) -> bool:
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _open(database: Sqlite) -> sqlite3.Connection:
