@@ -12,8 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
+from .arrays import Array
 from .engine.incumbents import Candidate, admissible
-from .evidence.belief import Array, Belief
+from .evidence.belief import Belief
 from .records import StudySpec
 from .words import number, plural
 

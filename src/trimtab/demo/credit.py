@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..space import Choice, Float, Int, Params, Space
 
 if TYPE_CHECKING:
     from ..objective import ActiveTrial
 
-Array = NDArray[np.float64]
 Labels = NDArray[np.int32]
 Split = tuple[NDArray[np.int64], NDArray[np.int64]]  # row numbers: training, test
 

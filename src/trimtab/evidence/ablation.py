@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import Array
 from ..space import Params
 from ..space.parameters import Value
-from .belief import Array, Belief
+from .belief import Belief
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ Notation: X (n, d) rows of the unit cube, y (n,) mean loss of each setting over 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Ints
 from ..numerics import gp
 from ..numerics.descent import Minimum
 from ..space import Space
 from ..strategies.features import Features
 
-Array = NDArray[np.float64]
 LEAST = 4  # settings below which there is no model
 MOST = 400  # settings on which the model is conditioned
 _BLOCK = 4096  # settings that are predicted at once
@@ -103,12 +102,12 @@ def standard(y: Array) -> tuple[Array, float, float]:
     return (pulled - centre) / unit, centre, unit
 
 
-def spread(n: int, most: int) -> NDArray[np.intp]:
+def spread(n: int, most: int) -> Ints:
     """At most `most` of n rows, evenly spread over the study."""
     return np.arange(n) if n <= most else np.linspace(0, n - 1, most).round().astype(np.intp)
 
 
-def leading(z: Array, most: int) -> NDArray[np.intp]:
+def leading(z: Array, most: int) -> Ints:
     """At most `most` rows: the better half of them by loss, the rest evenly spread; in their order."""
     if len(z) <= most:
         return np.arange(len(z))

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Ints
 from ..numerics.paths import draws
 from ..numerics.qmc import sobol as points
 from ..space import Space
 from ..space.parameters import Value
-from .belief import Array, Belief
+from .belief import Belief
 
 BASE = 128  # points over which the other parameters are averaged
 TOTAL = 1024  # points for the variance of the whole function
@@ -96,7 +96,7 @@ def base(space: Space, n: int = BASE) -> Array:
     return U
 
 
-def _varied(space: Space, U: Array, j: int, grid: int = GRID) -> tuple[Array, NDArray[np.intp], float]:
+def _varied(space: Space, U: Array, j: int, grid: int = GRID) -> tuple[Array, Ints, float]:
     """Base points with every value of column j, where it is active; the number of the value of each; the active share."""
     k = space.cells[j]
     count = int(k) if k <= grid or space.unordered[j] else grid
@@ -121,7 +121,7 @@ def _live(space: Space, x: Array, j: int) -> bool:
     return space.decode(x)[0].get(name) in options
 
 
-def _means(F: Array, g: NDArray[np.intp]) -> Array:
+def _means(F: Array, g: Ints) -> Array:
     """Means of F (rows, S) over the rows of each value g: (values, S)."""
     count = int(g.max()) + 1
     return np.stack([F[g == i].mean(0) for i in range(count)])

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import UserError
 from ..space import Space
-from .belief import Array, standard
+from .belief import standard
 
 TREES = 32
 ROWS = 2_000  # of each tree

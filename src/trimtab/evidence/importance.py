@@ -17,11 +17,10 @@ Two departures, both because studies are small:
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Mask
 from ..space import Space
 
-Array = NDArray[np.float64]
 TOP = 0.1
 LEAST = 10  # rows in the top set, unless that is more than half of them
 GRID = 64  # cells for columns with more values
@@ -58,7 +57,7 @@ def by_branch(X: Array, y: Array, space: Space) -> dict[str, dict[str, float]]:
     return found
 
 
-def _effect(x: Array, top: NDArray[np.bool_], cells: float, unordered: bool) -> float:
+def _effect(x: Array, top: Mask, cells: float, unordered: bool) -> float:
     """Variance of P(top) over the values of one column, chance subtracted, times the share of rows where it is active."""
     active = ~np.isnan(x)
     n, k = int(active.sum()), int((top & active).sum())

@@ -19,10 +19,11 @@ from itertools import combinations
 
 import numpy as np
 
+from ..arrays import Array
 from ..numerics.qmc import sobol as points
 from ..space import Choice, Space
 from ..space.parameters import Value
-from .belief import Array, Belief
+from .belief import Belief
 from .effects import TOTAL, Index, base, functions, summary
 
 BASE = 32  # points over which the other parameters are averaged

@@ -21,10 +21,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaincinv, stdtr, stdtrit
 
-Array = NDArray[np.float64]
+from ..arrays import Array, Ints
+
 Interval = tuple[float, float]
 EVERYTHING: Interval = (-math.inf, math.inf)
 POWER = 0.8
@@ -111,7 +111,7 @@ def _reach(J: int, alpha: float) -> float:
 
 
 def bootstrap(
-    difference: Callable[[NDArray[np.intp]], float], rows: int, zone: float, alpha: float, rng: np.random.Generator
+    difference: Callable[[Ints], float], rows: int, zone: float, alpha: float, rng: np.random.Generator
 ) -> Estimate:
     """Of one hold-out set: `difference` of the two settings on chosen rows (with repetition), over resamples of all rows.
 

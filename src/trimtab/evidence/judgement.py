@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..goals import Constraint, Goal, Metrics
 from ..words import percent, plural
 from . import intervals
 from .certificate import FEW, HOLDOUT, INDEPENDENT, LEVEL, Comparison, ConstraintCheck, Contest, Design, Evidence
 
-Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 RESERVE = 0.5  # part of the error that the interval of independent pairs leaves unspent
 Pair = tuple[Metrics | None, Metrics | None]

@@ -10,11 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .selection import Array, Posterior, keeps, posterior
-
-Mask = NDArray[np.bool_]
+from ..arrays import Array, Mask
+from .selection import Posterior, keeps, posterior
 
 FIRST = 2  # runs of each finalist before anything is decided
 ENOUGH = 4  # runs after which a setting must be known to keep its limits

@@ -13,10 +13,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
-Array = NDArray[np.float64]
+from ..arrays import Array
+
 _WEIGHT = 2.0  # runs that the search's estimate of the noise is worth
 
 

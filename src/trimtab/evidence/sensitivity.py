@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import Array
 from ..space import Params, Space
 from ..space.parameters import Value
 from ..words import number, plural, value
-from .belief import Array, Belief
+from .belief import Belief
 from .calibration import Calibration
 
 GRID = 65

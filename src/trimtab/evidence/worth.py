@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Mask
 from ..space import Space
-from .belief import Array, Belief
+from .belief import Belief
 
 _SEARCHES = 100  # random searches that are played through
 _MOST = 20_000  # points in all
@@ -35,7 +35,7 @@ def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, 
     return float(found.mean() - own[0]) if len(found) else math.nan
 
 
-def equal_trials(costs: Array, random: NDArray[np.bool_]) -> int:
+def equal_trials(costs: Array, random: Mask) -> int:
     """How many random trials the same cost would have paid for: `costs` (n,) of all trials; `random` (n,) marks those that
     were not chosen by a model. The number of trials where costs are unknown."""
     known = costs > 0

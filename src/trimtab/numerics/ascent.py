@@ -9,11 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Mask = NDArray[np.bool_]
+from ..arrays import Array, Ints, Mask
+
 Function = Callable[[Array, Ints], tuple[Array, Array]]
 
 _MEMORY = 6

@@ -14,12 +14,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Mask = NDArray[np.bool_]
+from ..arrays import Array, Ints, Mask
+
 Edges = Callable[[Array], tuple[Array, Array]]
 """The ends (N,), (N,) of the cells that the numbers (N,) lie in: infinite at the ends of a range and for reals."""
 

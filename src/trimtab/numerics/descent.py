@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ..arrays import Array
+
 Function = Callable[[Array], tuple[float, Array]]
 
 _LONGEST = 2.0  # step of one variable

@@ -16,14 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Ints
 from .acquisition import Scores, log_h
 from .gp import Back, Posterior
 from .pareto import nondominated
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 _NOTHING = 1e-300  # the least difference of two logarithms
 

@@ -17,9 +17,8 @@ Notation: c curves, R levels, s shapes. Values are standardised: of order 1, sma
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ..arrays import Array
 
 _POWERS = (0.25, 0.5, 1.0, 2.0)
 _RATES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)

@@ -15,15 +15,13 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
+from ..arrays import Array, Ints
 from . import trend
 from .descent import Minimum, descend
 from .kernel import Kernel, Points, matern
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.intp]
 Back = Callable[[Array, Array], Array]
 
 FLOOR = 1e-6  # variance always added to the diagonal

@@ -21,11 +21,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erf, ndtr, ndtri
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.intp]
+from ..arrays import Array, Ints, Mask
 
 LEAST = 0.03  # bandwidth (Watanabe 2023, section 3.3.4)
 _CLIP = 2.0  # exponent of the magic clip (there, too)
@@ -47,7 +45,7 @@ class Columns:
     width: int  # d
 
     @staticmethod
-    def of(cells: Array, unordered: NDArray[np.bool_]) -> "Columns":
+    def of(cells: Array, unordered: Mask) -> "Columns":
         """From the number of cells of each column (d,), inf where continuous, and whether they have no order (d,)."""
         few = unordered | (cells <= _FEW)
         coarse = tuple((int(j), int(cells[j]), not unordered[j]) for j in np.flatnonzero(few))

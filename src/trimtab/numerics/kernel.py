@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Ints
 from . import trend
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 _SQRT_5 = np.sqrt(5.0)
 

@@ -14,11 +14,8 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Mask = NDArray[np.bool_]
+from ..arrays import Array, Ints, Mask
 
 _HUGE = 1e300
 _TINY = float(np.finfo(float).tiny)

@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .gp import FLOOR, Array, Data, Posterior, noise
+from ..arrays import Array
+from .gp import FLOOR, Data, Posterior, noise
 from .kernel import Points
 
 _FEATURES = 256

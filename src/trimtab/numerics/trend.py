@@ -12,10 +12,8 @@ Notation: n points, C columns, D groups of columns, B features: of the N numeric
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.intp]
+from ..arrays import Array, Ints
 
 _BEND = 0.7
 

@@ -8,10 +8,9 @@ fine.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
-Array = NDArray[np.float64]
+from ..arrays import Array
 
 HUGE = 1e300  # larger values count as this
 

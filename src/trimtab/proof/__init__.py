@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..book import Book
 from ..canonical import alike
 from ..engine import incumbents
@@ -41,7 +41,6 @@ STEP = 5  # pairs between two looks of a sequential certificate
 
 Crew = Callable[[], AbstractContextManager[runner.Staff]]
 Judge = Callable[..., Evidence]
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

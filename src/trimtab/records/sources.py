@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import SpaceError
 from ..space import UNSET, Params, Space
 
 MOST = 256  # results that are kept of a source
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

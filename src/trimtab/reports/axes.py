@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..records import StudySpec, Trial
 from ..space import Choice, Parameter
 from ..space.parameters import Value
 from ..words import value
 from .style import label
 
-Array = NDArray[np.float64]
 _MARKS = 5  # on a logarithmic axis, at most
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..engine.matrix import rows
 from ..errors import SpecError, nearest
 from ..evidence import Evidence
@@ -40,7 +40,6 @@ from .style import (
 
 Figure = Any
 Trials = Sequence[Trial]
-Array = NDArray[np.float64]
 
 
 def history(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:

@@ -9,13 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Mask
 from ..errors import SpaceError, nearest
 from .parameters import Parameter
-from .scales import Array
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

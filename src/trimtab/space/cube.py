@@ -8,10 +8,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..arrays import Array, Mask
 from ..errors import SpaceError
-from .conditions import Mask, gates, order
+from .conditions import gates, order
 from .parameters import Choice, Parameter
-from .scales import Array, LogIntegers, grouped
+from .scales import LogIntegers, grouped
 
 
 class Cube:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from ..arrays import Array
 from .conditions import Gates
 from .cube import Cube
 from .parameters import Choice, Parameter
-from .scales import Array
 
 _BLOCK = 4_096  # rows at once
 

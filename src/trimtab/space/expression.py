@@ -19,10 +19,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from ..arrays import Array, Mask
 from ..errors import SpaceError, is_number, nearest
-from .conditions import Mask
 from .parameters import Choice, Parameter, Value
-from .scales import Array
 
 Env: TypeAlias = Mapping[str, Array]
 Run: TypeAlias = Callable[[Env], Any]

@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..errors import SpaceError, is_number, nearest
 from . import written
 from .scales import Grid, Linear, Log, LogIntegers, Scale
@@ -307,7 +307,7 @@ class Choice:
 Parameter: TypeAlias = Float | Int | Choice
 
 
-def codes(name: str, p: Parameter, values: Sequence[object]) -> NDArray[np.float64]:
+def codes(name: str, p: Parameter, values: Sequence[object]) -> Array:
     """The codes of many values. Plain numbers in range are checked together; others one by one. SpaceError as `clean`."""
     kind = {Float: float, Int: int}.get(type(p))
     if isinstance(p, Float | Int) and p.step is None and all(type(v) is kind for v in values):

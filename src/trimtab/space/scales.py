@@ -16,9 +16,8 @@ from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ..arrays import Array
 
 _POWERS = np.array([float(f"1e{p}") for p in range(301)])  # correctly rounded, which 10.0**p need not be
 _EXACT = 2.0**53  # integers below are exact as floats

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from .conditions import Mask
-from .scales import Array
+from ..arrays import Array, Mask
 
 _ENOUGH = 64  # rows that satisfy a requirement, or all of them: then it is not rare
 _ROUNDS = 3  # of the bounded search

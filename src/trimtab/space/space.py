@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array, Mask
 from ..errors import SpaceError, nearest
 from . import enumeration, revision, search
-from .conditions import Mask
 from .cube import Cube
 from .entries import parameters
 from .expression import Expression, parse
 from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, codes
-from .scales import Array, Scale
+from .scales import Scale
 
 _FEW = 100_000  # configurations: a space of so many is searched exhaustively
 _POINTS = 20_000  # of a bounded search

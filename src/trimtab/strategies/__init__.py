@@ -18,13 +18,12 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array as Array
 from ..errors import SpecError, nearest
 from ..numerics.tally import Tally
 from ..space import Space
 
-Array = NDArray[np.float64]
 S = TypeVar("S")
 
 

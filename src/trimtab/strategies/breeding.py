@@ -11,16 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..errors import SpecError
 from ..numerics.pareto import by_front, violations
 from ..space import Space
 from . import Array, History, Problem, Proposal, Rows
 from .points import Taken, sequence, unseen
 from .variation import children
-
-Ints = NDArray[np.intp]
 
 _HUGE = 1e300
 _FEWEST, _MOST = 20, 50  # points of a population

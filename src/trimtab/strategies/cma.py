@@ -17,13 +17,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import Ints
 from ..numerics import cmaes
 from ..numerics.cmaes import Distribution
 from ..numerics.tally import Tally
 from ..numerics.warp import HUGE
 from . import Array, Problem, Proposal, Rows
 from .coordinates import Coordinates
-from .features import Ints
 from .points import Taken, unseen
 from .surrogate import head, targets
 

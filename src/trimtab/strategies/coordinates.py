@@ -10,10 +10,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..arrays import Ints
 from ..space import Choice, Space
 from ..space.scales import LogIntegers
 from . import Array
-from .features import Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import Ints
 from ..errors import SpecError
 from . import Array, History, Problem, Proposal, Rows
-from .breeding import Ints, design_size, proposals, results
+from .breeding import design_size, proposals, results
 from .variation import mutants
 
 

@@ -11,13 +11,10 @@ C feature columns: the N numeric ones first.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..space import Choice, Space
 from . import Array
-
-Ints = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 
 _COORDINATE = float(np.sqrt(0.5))
 _COMMON = 2.0  # the weight of counts, chosen by measurement

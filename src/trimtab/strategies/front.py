@@ -14,13 +14,13 @@ from functools import partial
 
 import numpy as np
 
+from ..arrays import Mask
 from ..numerics.acquisition import Term
 from ..numerics.ehvi import Joint, boxes, log_ehvi
 from ..numerics.gp import Posterior
 from ..numerics.pareto import nondominated
 from ..numerics.warp import HUGE
 from . import Array
-from .features import Mask
 
 MOST = 3  # goals; the boxes of more are too many
 _BEHIND = 0.1  # of the front's extent: how far behind its worst value "close" is

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Ints, Mask
 from ..numerics.kendall import agreement
 from ..numerics.pareto import by_front, ranks, violations
 from . import LEVEL, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
-from .features import Ints, Mask
 
 _WITNESSES, _LATEST = 8, 32  # trials that must have passed a rung before it is trusted; that are looked at
 _ALIKE = 0.1  # share of the spread at a rung within which the order does not count

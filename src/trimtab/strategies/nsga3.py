@@ -12,9 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import Ints
 from ..numerics.pareto import directions, fronts, ranks, scaled
 from . import Array, History, Problem, Proposal, Rows
-from .breeding import Ints, Results, by_tournament, design_size, in_pairs, population_size, proposals, results
+from .breeding import Results, by_tournament, design_size, in_pairs, population_size, proposals, results
 
 _LEAST = 1e-6
 

@@ -16,11 +16,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..arrays import Mask
 from ..numerics import gp
 from . import LEVEL, PARENT, Array, Problem, Proposal, Rows
 from .features import Features
 from .population import Census, Plan, Population, free, intervals, moved, needed
-from .variation import Mask, perturbed
+from .variation import perturbed
 
 _LATEST = 300  # gains that are looked at
 _NEAR, _FAR = 128, 256  # settings among which the best is sought: near the copied one, and anywhere

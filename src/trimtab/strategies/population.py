@@ -19,16 +19,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Ints, Mask
 from ..errors import SpecError, is_number, whole
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
 from . import LEVEL, MEMBER, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
 from .points import Taken, sequence
-from .variation import Mask, perturbed
-
-Ints = NDArray[np.intp]
+from .variation import perturbed
 
 _FEW, _SOME, _MANY = 4, 16, 40  # members: at least, without a budget, at most
 _INTERVALS = 12

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from ..arrays import Mask
 from ..numerics.qmc import sobol
 from ..space import Space
 from . import Array
-from .features import Mask
 from .transfer import concordance
 
 _WIDTH: Mapping[str, float] = {"low": 0.3, "medium": 0.15, "high": 0.07}  # sd on the cube

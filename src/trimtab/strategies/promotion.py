@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Mask
 from ..errors import SpecError
 from . import NUMBER, PARENT, Array, Judge, Problem, Proposal, Rows, Strategy
 from .ladder import Ladder, Paused, settings
@@ -48,7 +48,7 @@ class Policy(Protocol):
         """The paused trials that go on before new settings are begun, and those that do where there are no new ones."""
         ...
 
-    def waiting(self, ladder: Ladder) -> NDArray[np.bool_]:
+    def waiting(self, ladder: Ladder) -> Mask:
         """(n,) which paused trials may yet go on."""
         ...
 
@@ -141,7 +141,7 @@ class Halving:
         orders = [ladder.orders[k] for k in range(ceiling - 1, -1, -1)]
         return [int(i) for order in orders for i in order[: int(len(order) / self.eta)] if ladder.pausing[i]]
 
-    def waiting(self, ladder: Ladder) -> NDArray[np.bool_]:
+    def waiting(self, ladder: Ladder) -> Mask:
         """A budget bounds how many will come to a rung; with one goal and without constraints nobody's place gets better.
         (Else units and fronts change, and all may.)"""
         rows, budget = ladder.state.rows, ladder.state.problem.budget

@@ -19,11 +19,12 @@ from functools import cached_property
 
 import numpy as np
 
+from ..arrays import Ints, Mask
 from ..numerics import gp
 from ..numerics.pareto import by_front
 from ..numerics.warp import HUGE, Warped, bilog, half_rank, linear_up_to
 from . import Array, History, Rows
-from .features import Features, Ints, Mask
+from .features import Features
 from .front import extent
 from .rungs import carried
 from .transfer import lessons_of, teachers, total

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from ..arrays import Ints, Mask
 from ..errors import SpecError
 from ..numerics.extrapolation import forecast
 from . import NUMBER, REACHED, Array, Problem, Rows
-from .features import Ints, Mask
 from .ladder import Ladder, origins, settings
 from .promotion import Choice
 

@@ -17,7 +17,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..numerics.kde import Columns, Ints, Mixture
+from ..arrays import Ints
+from ..numerics.kde import Columns, Mixture
 from ..numerics.pareto import violations
 from ..space import Space
 from . import Array, History, Problem, Proposal, Rows

@@ -1,0 +1,8 @@
+"""The types of arrays, by their entries. Shapes stand in docstrings and comments: X (n, d)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.intp]
+Mask = NDArray[np.bool_]
