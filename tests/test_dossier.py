@@ -190,6 +190,7 @@ def test_what_the_pairs_show_of_another_goal_and_of_a_limit_stands_beside_the_an
     assert "In b, another goal, it is worse" in html[: html.index('id="question"')]
     assert "What a model of all results makes of a;" in html
     assert "trimtab verify 'two goals'" in html
+    assert "trimtab report 'two goals' --template us-sr-26-2-2026 --out FILE" in html
     items = {i["id"]: i for i in checked(study.report("b.html", template="us-sr-26-2-2026").read_text())["items"]}
     said = {id_: {f["label"]: f["text"] for f in item["facts"]} for id_, item in items.items()}
     assert said["benefit"]["Another goal"].startswith("b worse: -")
