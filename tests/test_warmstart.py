@@ -75,7 +75,7 @@ def test_a_source_that_teaches_nothing_is_an_error_before_the_study_exists(tmp_p
     assert [r.name for r in tt.Study("earlier", storage=store).storage.studies()] == ["earlier"]
 
 
-@pytest.mark.parametrize("levels", [[1, 1, 3, 9, 1, 9], [9], [1, 3]])
+@pytest.mark.parametrize("levels", [[1, 1, 3, 9, 1, 9], [9, 9], [1, 3]])
 def test_a_study_with_a_fidelity_teaches_what_was_trained_to_the_top(levels):
     fidelity = tt.Fidelity("epochs", 1, 9)
     source = tt.Study("earlier", SPACE, minimize="loss", fidelity=fidelity, stopping=None, seed=1)
@@ -113,6 +113,11 @@ def test_results_find_their_place_in_another_space_or_are_left_out():
     assert space.decode(X) == [{"x": 0.5, "n": 2, "k": "q"}]  # 3.0 is out of range; "old" is no parameter any more
     assert Y.tolist() == [[1.0]]
     assert Source.of("s", "u", "h", []).rows(space)[0].shape == (0, 4)
+
+
+def test_a_single_result_teaches_nothing_and_is_an_error():
+    with pytest.raises(SpecError, match=r"a single result has a place in the new space.*enqueue its setting"):
+        tt.Study("s", SPACE, minimize="loss", warm_start=[earlier(), earlier(name="one", trials=1)])
 
 
 def test_a_revision_of_the_goals_keeps_what_the_sources_teach_of_them():

@@ -48,10 +48,16 @@ def _source(storage: Storage, study: Any, spec: StudySpec) -> Source:
     if not set(record.spec.space.params) & set(spec.space.params):
         raise SpecError(f"warm_start={record.name!r}: no parameter of its space is one of {list(spec.space.names)}")
     source = Source.of(record.name, record.uid, record.head, _lessons(record.spec, trials, spec))
-    if not len(source.rows(spec.space)[0]):
+    placed = len(source.rows(spec.space)[0])
+    if not placed:
         raise SpecError(
             f"warm_start={record.name!r}: none of its {plural(len(source.params), 'result')} has a place in the new space, "
             f"such as {setting(source.params[0])}"
+        )
+    if placed == 1:
+        raise SpecError(
+            f"warm_start={record.name!r}: a single result has a place in the new space, and teaches nothing; "
+            "enqueue its setting to try it first"
         )
     return source
 
