@@ -6,6 +6,7 @@ import math
 import shutil
 import subprocess
 import sys
+from datetime import date
 from html import unescape
 from pathlib import Path
 
@@ -438,6 +439,9 @@ def test_a_further_framework_needs_only_a_template_file(study):
         ({"card": {"purpos": "x"}}, "card: 'purpos' is no item; did you mean 'purpose'"),
         ({"card": {"purpose": {"usage": "x"}}}, "card: purpose has no field 'usage'"),
         ({"card": "nowhere.yaml"}, r"card nowhere\.yaml cannot be read"),
+        ({"card": ["x"]}, "is no mapping"),
+        ({"data": 5}, "data=5 is no mapping"),
+        ({"at": "3"}, "at='3' is no event"),
         ({"template": "bytes.yaml"}, r"template bytes\.yaml cannot be read"),
         ({"previous": {"items": 1, "study": {}, "sha256": ""}}, "previous was edited"),
     ],
@@ -448,6 +452,16 @@ def test_a_wrong_call_is_said(study, how, says):
         study.report("x.html", **{"template": "us-sr-26-2-2026", **how})
     with pytest.raises(SpecError, match=r"a report is written as \.html, \.docx, \.json"):
         study.report("x.pdf")
+
+
+def test_what_is_said_of_the_data_may_hold_dates_numpys_numbers_and_what_is_not_finite(study):
+    said = {"collected": date(2026, 1, 5), "rows": np.int64(7), "shift": math.nan, "parts": {"test": [np.float64(0.5)]}}
+    card = {"retention": {"retention": date(2036, 1, 5)}}
+    html = study.report("a.html", template="us-sr-26-2-2026", data=said, card=card).read_text()
+    items = {i["id"]: i for i in checked(html)["items"]}
+    told = {f["label"]: f["text"] for f in items["data_identity"]["facts"]}
+    assert (told["collected"], told["rows"], told["shift"]) == ("2026-01-05", "7", "nan")
+    assert "2036-01-05" in html
 
 
 def test_the_same_document_for_word_has_the_boxes_and_the_figures(study):

@@ -90,8 +90,8 @@ def as_of(
     Claims are no events: a trial that had not ended yet is shown as queued. Raises SpecError for a position that is not there.
     """
     position = usual_position(events) if position is None else position
-    if not 1 <= position <= len(events):
-        raise SpecError(f"at={position} is no event; the record of {study.name!r} has events 1 to {len(events)}")
+    if type(position) is not int or not 1 <= position <= len(events):
+        raise SpecError(f"at={position!r} is no event; the record of {study.name!r} has events 1 to {len(events)}")
     past = list(events[:position])
     known = {n for e in past if e.kind == "enqueue" for n, _ in e.body["trials"]}
     then = [t if t.told is not None and t.told <= position else _waiting(t) for t in trials if t.number in known]

@@ -159,7 +159,11 @@ class Audited(Answers):
 
         target = Path(path)
         form = documents.form_of(target)
-        given = {"data": data, "card": documents.card_of(card), "previous": documents.previous_of(previous)}
+        given = {
+            "data": documents.described(data, "data"),
+            "card": documents.card_of(card),
+            "previous": documents.previous_of(previous),
+        }
         then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
         content, body = documents.written(then, template, form)
         target.parent.mkdir(parents=True, exist_ok=True)

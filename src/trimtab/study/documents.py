@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ..canonical import digest, dumps
+from ..canonical import digest
 from ..dossier.frameworks import framework
 from ..dossier.record import record
 from ..engine import one_thread
@@ -69,23 +70,34 @@ def form_of(path: Path) -> str:
 
 def card_of(given: Any) -> Mapping[str, Any] | None:
     """What persons have filled in: a mapping, or a YAML file of {item: text or {field: text}}. Raises SpecError."""
-    if given is None or isinstance(given, Mapping):
-        return given
+    if not isinstance(given, str | os.PathLike):
+        return described(given, "card")
     try:
         said = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SpecError(f"card {os.fspath(given)} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(said, dict | None):
         raise SpecError(f"card {os.fspath(given)} is no mapping; write `purpose: {{use: ...}}`")
-    loaded: Mapping[str, Any] = json.loads(dumps(_texts(said or {})))
-    return loaded
+    return described(said or {}, "card")
+
+
+def described(given: Any, word: str) -> Mapping[str, Any] | None:
+    """What a user says of something, as plain JSON. Raises SpecError for what is no mapping."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise SpecError(f"{word}={given!r} is no mapping; write {{name: text}}")
+    return {str(k): _texts(v) for k, v in given.items()}
 
 
 def _texts(said: Any) -> Any:
-    """Dates and the like as text."""
-    if isinstance(said, dict):
+    """Dates and the like as text, and numbers that JSON does not have."""
+    if isinstance(said, Mapping):
         return {str(k): _texts(v) for k, v in said.items()}
-    return said if isinstance(said, str | int | float | bool | None) else str(said)
+    if isinstance(said, list | tuple):
+        return [_texts(v) for v in said]
+    known = isinstance(said, str | int | None) or (isinstance(said, float) and math.isfinite(said))
+    return said if known else str(said)
 
 
 def previous_of(given: Any) -> Mapping[str, Any] | None:
