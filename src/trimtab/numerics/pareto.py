@@ -15,9 +15,8 @@ from math import comb
 
 import numpy as np
 
-from ..arrays import Array, Ints, Mask
+from ..arrays import HUGE, Array, Ints, Mask
 
-_HUGE = 1e300
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -56,7 +55,7 @@ def violations(C: Array) -> Array:
     """By how much each row of C (n, k) violates constraints C <= 0, each in units of its median violation, in sum:
     (n,), 0 where feasible, inf where one is unknown (NaN)."""
     total = np.zeros(len(C))
-    for column in np.clip(C.T, 0.0, _HUGE):
+    for column in np.clip(C.T, 0.0, HUGE):
         positive = column[column > 0]
         unit = np.median(positive / 2) * 2 if len(positive) else 1.0
         with np.errstate(over="ignore"):
@@ -100,9 +99,9 @@ def _first_front(U: Array) -> Ints:
 
 def scaled(Y: Array) -> Array:
     """Y (n, m) with every goal mapped to [0, 1] by its range; 0 where that is nothing."""
-    Y = np.clip(Y, -_HUGE, _HUGE)
-    low = Y.min(axis=0, initial=_HUGE)
-    span = np.maximum(Y.max(axis=0, initial=-_HUGE) - low, 0.0)
+    Y = np.clip(Y, -HUGE, HUGE)
+    low = Y.min(axis=0, initial=HUGE)
+    span = np.maximum(Y.max(axis=0, initial=-HUGE) - low, 0.0)
     return np.where(span > 0, (Y - low) / np.where(span > 0, span, 1.0), 0.0)
 
 

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from ..arrays import Array
-
-HUGE = 1e300  # larger values count as this
+from ..arrays import HUGE, Array
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Ints
+from ..arrays import HUGE, Ints
 from ..errors import SpecError
 from ..numerics.pareto import by_front, violations
 from ..space import Space
@@ -20,7 +20,6 @@ from . import Array, History, Problem, Proposal, Rows
 from .points import Taken, sequence, unseen
 from .variation import children
 
-_HUGE = 1e300
 _FEWEST, _MOST = 20, 50  # points of a population
 _ROUNDS = 4  # of breeding, each with more mutations, before points are drawn at random
 _LITTER = 16  # children at once, at least: most are new, and the first ones are proposed
@@ -54,7 +53,7 @@ def results(rows: Rows) -> Results:
     lines: dict[bytes, int] = {}
     line = np.array([lines.setdefault(x.tobytes(), len(lines)) for x in rows.X[known]], dtype=np.intp)
     _, first = np.unique(line, return_index=True)
-    V = np.clip(np.hstack([rows.Y, rows.C])[known], -_HUGE, _HUGE)
+    V = np.clip(np.hstack([rows.Y, rows.C])[known], -HUGE, HUGE)
     share = 1 / np.bincount(line, minlength=len(lines))[line]
     means = np.zeros((len(lines), V.shape[1]))
     np.add.at(means, line, V * share[:, None])

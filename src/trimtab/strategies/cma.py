@@ -17,11 +17,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import Ints
+from ..arrays import HUGE, Ints
 from ..numerics import cmaes
 from ..numerics.cmaes import Distribution
 from ..numerics.tally import Tally
-from ..numerics.warp import HUGE
 from . import Array, Problem, Proposal, Rows
 from .coordinates import Coordinates
 from .points import Taken, unseen

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Ints, Mask
+from ..arrays import HUGE, Ints, Mask
 from ..errors import SpecError, is_number, whole
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
@@ -31,7 +31,6 @@ from .variation import perturbed
 _FEW, _SOME, _MANY = 4, 16, 40  # members: at least, without a budget, at most
 _INTERVALS = 12
 _TRIES = 32  # settings among which an allowed one is sought
-_HUGE = 1e300
 
 
 @dataclass(frozen=True)
@@ -144,8 +143,8 @@ class Census:
         members = [i for i in order if 0 <= lines[i, MEMBER] < state.plan.size]
         good = np.zeros(len(both), dtype=bool)
         good[:ended] = known & (state.rows.lineage[:, MEMBER] >= 0)
-        Y = np.clip(state.rows.Y, -_HUGE, _HUGE)
-        C = np.clip(state.rows.C, -_HUGE, _HUGE)
+        Y = np.clip(state.rows.Y, -HUGE, HUGE)
+        C = np.clip(state.rows.C, -HUGE, HUGE)
         settled, latest = Y.shape[1] == 1 and C.shape[1] == 0, {int(lines[i, MEMBER]): int(i) for i in members}
         return Census(state.plan, both.X, lines, good, Y, violations(C), settled, latest, _came(lines, order), ended)
 

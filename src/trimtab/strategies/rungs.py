@@ -14,11 +14,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from ..arrays import HUGE
 from . import Array, History, Judge, Problem, Proposal, Rows, Strategy
 
 _PAIRS = 3  # trials that reached both rungs, before their spreads are compared
 _STEEPEST = 10.0  # a map stretches or shrinks no more than so
-_HUGE = 1e300  # larger values count as this, so that differences are finite
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _up(lower: Array, upper: Array, values: Array) -> Array:
     both = ~np.isnan(lower) & ~np.isnan(upper)
     if not both.any():
         return values
-    a, b, values = (np.clip(v, -_HUGE, _HUGE) for v in (lower[both], upper[both], values))
+    a, b, values = (np.clip(v, -HUGE, HUGE) for v in (lower[both], upper[both], values))
     centre, spread = np.median(a), np.mean(np.abs(a - np.median(a)))
     slope = np.mean(np.abs(b - np.median(b))) / spread if len(a) >= _PAIRS and spread > 0 else 1.0
     return np.asarray(np.median(b) + np.clip(slope, 1 / _STEEPEST, _STEEPEST) * (values - centre))

@@ -19,10 +19,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arrays import Ints, Mask
+from ..arrays import HUGE, Ints, Mask
 from ..numerics import gp
 from ..numerics.pareto import by_front
-from ..numerics.warp import HUGE, Warped, bilog, half_rank, linear_up_to
+from ..numerics.warp import Warped, bilog, half_rank, linear_up_to
 from . import Array, History, Rows
 from .features import Features
 from .front import extent

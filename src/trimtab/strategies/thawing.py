@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from ..arrays import Ints, Mask
+from ..arrays import HUGE, Ints, Mask
 from ..errors import SpecError
 from ..numerics.extrapolation import forecast
 from . import NUMBER, REACHED, Array, Problem, Rows
@@ -27,7 +27,6 @@ from .promotion import Choice
 
 _LATEST = 16  # settings that say what a new one will be like
 _SURE = 1e-9  # no forecast is surer
-_HUGE = 1e300
 _FAR = 1e3  # units below the median that still count
 
 
@@ -93,13 +92,13 @@ def _curves(rows: Rows, known: Ints, levels: Sequence[float]) -> Array:
 
 def seen(V: Array) -> Array:
     """Values V (c, R) in units of the mean distance of the last ones from their median; logarithmic from a unit above it on."""
-    V = np.clip(V, -_HUGE, _HUGE) / 4  # so that differences are finite
+    V = np.clip(V, -HUGE, HUGE) / 4  # so that differences are finite
     known = ~np.isnan(V)
     last = V[known.any(axis=1), V.shape[1] - 1 - known[:, ::-1].argmax(axis=1)[known.any(axis=1)]]
     centre = np.median(last)
     unit = np.mean(np.abs(last - centre)) or 1.0
     with np.errstate(over="ignore"):
-        Z = np.clip((V - centre) / unit, -_FAR, _HUGE)
+        Z = np.clip((V - centre) / unit, -_FAR, HUGE)
     return np.where(Z > 1, 1 + np.log(np.maximum(Z, 1.0)), Z)
 
 

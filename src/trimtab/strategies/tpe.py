@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import Ints
+from ..arrays import HUGE, Ints
 from ..numerics.kde import Columns, Mixture
 from ..numerics.pareto import violations
 from ..space import Space
@@ -29,7 +29,6 @@ _SHARE, _GOOD = 0.1, 25  # of the results are good, at most so many
 _CANDIDATES = 24  # from l
 _UNIFORM = 8
 _KERNELS = 512  # of the rest at most: more of them cost time and say little more
-_HUGE = 1e300
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def _columns(space: Space) -> Columns:
 
 def _split(problem: Problem, rows: Rows) -> _Split:
     known = np.flatnonzero(~np.isnan(rows.Y).any(axis=1))
-    Y = np.clip(rows.Y[known], -_HUGE, _HUGE)
+    Y = np.clip(rows.Y[known], -HUGE, HUGE)
     count = min(int(np.ceil(_SHARE * len(known))), _GOOD)
     violation = violations(rows.C[known])
     best, weights = _best(Y, violation, count)
