@@ -53,6 +53,11 @@ class Problem:
     rungs: tuple[float, ...] = ()  # levels of the fidelity, in rising order; the last one is a full training
     brackets: tuple[float, ...] = ()  # shares of the trials that are first judged at each rung; (): all at the first
 
+    @property
+    def no_rows(self) -> "Rows":
+        """What is known before the first result."""
+        return Rows.empty(len(self.space), self.goals, self.constraints)
+
 
 LINEAGE = ("number", "parent", "level", "reached", "member")
 """What the columns of Rows.lineage say of a trial: its number, that of the trial whose state it goes on from, the
@@ -174,7 +179,7 @@ class History:
 
     @staticmethod
     def start(problem: Problem) -> "History":
-        return History(problem, Rows.empty(len(problem.space), problem.goals, problem.constraints), (), Tally())
+        return History(problem, problem.no_rows, (), Tally())
 
     def with_rows(self, rows: Rows) -> "History":
         new = self.problem.space.keys(rows.X)

@@ -34,8 +34,7 @@ class Auto:
 
     def init(self, problem: Problem) -> State:
         which, reason = choose(problem, 0)
-        rows = Rows.empty(len(problem.space), problem.goals, problem.constraints)
-        return State(problem, rows, which, reason, strategy(which).init(problem))
+        return State(problem, problem.no_rows, which, reason, strategy(which).init(problem))
 
     def tell(self, state: State, rows: Rows) -> State:
         told = state.rows + rows

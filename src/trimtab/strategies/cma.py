@@ -94,9 +94,8 @@ class CMA:
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> State:
-        rows = Rows.empty(len(problem.space), problem.goals, problem.constraints)
         with np.errstate(all="ignore"):
-            return State(problem, rows, {}, _first(problem, rows))
+            return State(problem, problem.no_rows, {}, _first(problem, problem.no_rows))
 
     def tell(self, state: State, rows: Rows) -> State:
         told, known, now = state.rows + rows, dict(state.known), state.now

@@ -109,8 +109,7 @@ class Population:
 
     @staticmethod
     def start(problem: Problem, plan: Plan) -> "Population":
-        none = Rows.empty(len(problem.space), problem.goals, problem.constraints)
-        return Population(problem, plan, none, none)
+        return Population(problem, plan, problem.no_rows, problem.no_rows)
 
     def told(self, rows: Rows) -> "Population":
         return replace(self, rows=self.rows + rows)
@@ -265,7 +264,7 @@ def moved(state: Population, x: Array, step: float, resample: float, movable: Ma
 def needed(state: Population) -> frozenset[int]:
     """Trials whose checkpoints may be asked for: each member's last one that has ended, until the member has arrived at
     the top (what is under way may yet fail or be cancelled), and the best of each level that somebody has yet to pass."""
-    told = Census.of(state.begun(Rows.empty(len(state.problem.space), state.problem.goals, state.problem.constraints)))
+    told = Census.of(state.begun(state.problem.no_rows))
     plan, P, top = told.plan, told.plan.size, told.plan.levels[-1]
     lasts = [i for i in told.latest.values() if not (told.good[i] and told.lines[i, LEVEL] == top)]
     if not lasts and len(told.latest) == P:

@@ -74,8 +74,7 @@ class Promoting:
             raise SpecError("promotion needs rungs: give the study fidelity=tt.Fidelity('epochs', 1, 81)")
         self.policy.check(problem)
         self.inner.init(problem)  # raises where it cannot search the space
-        none = Rows.empty(len(problem.space), problem.goals, problem.constraints)
-        return Paused(problem, none, none)
+        return Paused(problem, problem.no_rows, problem.no_rows)
 
     def tell(self, state: Paused, rows: Rows) -> Paused:
         return replace(state, rows=state.rows + rows)
@@ -85,7 +84,7 @@ class Promoting:
 
     def needed(self, state: Paused) -> frozenset[int]:
         """The trials that pause and may yet be promoted; what is under way may be cancelled."""
-        ladder = Ladder(replace(state, under_way=self.init(state.problem).rows))
+        ladder = Ladder(replace(state, under_way=state.problem.no_rows))
         return frozenset(int(state.rows.lineage[i, NUMBER]) for i in np.flatnonzero(self.policy.waiting(ladder)))
 
     def ask(self, state: Paused, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
