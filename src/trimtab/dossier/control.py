@@ -5,6 +5,7 @@ from typing import Any
 
 from ..chain.seals import stamped
 from ..reports import sections
+from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot
 from ..words import duration, moment, plural, size
 from .facts import Fact, Item, Missing, Part, Table
@@ -17,7 +18,7 @@ def code(s: Snapshot) -> list[Part]:
     if not runs:
         return [NO_RUN]
     e = runs[-1]
-    at, said = (f"event:{e.position}",), e.body.get("code") or {}
+    at, said = of_event(e), e.body.get("code") or {}
     made: list[Part] = [
         Fact("Objective", e.body["objective"], at),
         Fact("SHA-256 of its text", e.body["fingerprint"], at),
@@ -37,12 +38,12 @@ def environment(s: Snapshot) -> list[Part]:
     runs = s.of("run")
     if not runs:
         return [NO_RUN]
-    at = (f"event:{runs[-1].position}",)
+    at = s.origins.run
     return [Fact(label, text, at) for label, text in sections.machine(s.environment)]
 
 
 def seeds(s: Snapshot) -> list[Part]:
-    spec = (f"event:{s.of('create', 'spec')[-1].position}",)
+    spec = s.origins.spec
     made: list[Part] = [
         Fact("Seed of the study", str(s.study.spec.seed), spec, s.study.spec.seed),
         Fact(
@@ -55,7 +56,7 @@ def seeds(s: Snapshot) -> list[Part]:
     if not replays:
         return [*made, Missing("The proposals were not derived again (trimtab replay NAME).")]
     e = replays[-1]
-    return [*made, *_replayed(e.body["replay"], (f"event:{e.position}",))]
+    return [*made, *_replayed(e.body["replay"], of_event(e))]
 
 
 def _replayed(r: Mapping[str, Any], at: tuple[str, ...]) -> list[Part]:
@@ -102,7 +103,7 @@ def _rerun(r: Mapping[str, Any], at: float, source: str) -> tuple[Sequence[str],
 
 
 def cost(s: Snapshot) -> list[Part]:
-    at, c = (f"event:{s.study.position}",), s.study.spent
+    at, c = s.origins.now, s.study.spent
     made = [
         Fact("Trial time of the search", duration(c.wall), at, c.wall),
         Fact("CPU time", duration(c.cpu), at, c.cpu),
@@ -116,10 +117,7 @@ def approvals(s: Snapshot) -> list[Part]:
     signed = s.of("checkpoint")
     if not signed:
         return [Missing("The record is not signed (trimtab sign NAME).")]
-    rows = [
-        ([moment(e.at), str(e.body["position"]), e.body["key"], _token(e.body)], (f"event:{e.position}",))
-        for e in signed
-    ]
+    rows = [([moment(e.at), str(e.body["position"]), e.body["key"], _token(e.body)], of_event(e)) for e in signed]
     return [Table(["Signed at", "Up to event", "Key (Ed25519)", "Time stamp of an authority"], rows, (1,))]
 
 
@@ -128,7 +126,7 @@ def _token(body: Mapping[str, Any]) -> str:
 
 
 def integrity(s: Snapshot) -> list[Part]:
-    at = (f"event:{s.study.position}",)
+    at = s.origins.now
     facts = sections.integrity(s.study, s.events, s.findings)
     return [*(Fact(label, text, at) for label, text in facts), *(Fact("Finding", text, at) for text in s.findings)]
 
@@ -144,7 +142,7 @@ def monitoring(s: Snapshot) -> list[Part]:
     text = (
         f"{e.metric} outside {low:.5g} to {high:.5g}: all {plural(len(values), 'run')} of the tuned setting lay within"
     )
-    return [Fact("Proposed trigger", text, (f"event:{s.of('evidence')[-1].position}",), [low, high])]
+    return [Fact("Proposed trigger", text, s.origins.evidence, [low, high])]
 
 
 def components(s: Snapshot) -> list[Part]:
@@ -152,7 +150,7 @@ def components(s: Snapshot) -> list[Part]:
     if not installed:
         return [NO_RUN]
     text = ", ".join(package.replace("==", " ") for package in installed)
-    return [Fact(plural(len(installed), "package"), text, (f"event:{s.of('run')[-1].position}",), len(installed))]
+    return [Fact(plural(len(installed), "package"), text, s.origins.run, len(installed))]
 
 
 def changes(s: Snapshot, items: Mapping[str, Item]) -> list[Part]:

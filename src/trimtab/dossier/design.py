@@ -4,6 +4,7 @@ from collections import Counter
 
 from ..records import Event, StudySpec
 from ..reports import sections
+from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot
 from ..space import Params
 from ..words import moment, number, plural, setting
@@ -12,32 +13,21 @@ from .facts import Fact, Missing, NotApplicable, Part, Table
 CREATED = ("event:1",)
 
 
-def spec_source(s: Snapshot) -> tuple[str, ...]:
-    """The event that holds the spec in force."""
-    return (f"event:{s.of('create', 'spec')[-1].position}",)
-
-
 def identity(s: Snapshot) -> list[Part]:
     return [
         Fact("Study", s.study.name, CREATED),
         Fact("Identifier", s.study.uid, CREATED),
         Fact("Created", moment(s.study.created), CREATED, s.study.created),
-        Fact("State", str(s.study.state), _last(s), str(s.study.state)),
-        Fact("As of event", str(s.study.position), _last(s), s.study.position),
+        Fact("State", str(s.study.state), s.origins.now, str(s.study.state)),
+        Fact("As of event", str(s.study.position), s.origins.now, s.study.position),
     ]
-
-
-def _last(s: Snapshot) -> tuple[str, ...]:
-    return (f"event:{s.study.position}",)
 
 
 def roles(s: Snapshot) -> list[Part]:
     runs = [e.body["reproduction"].get("independent") for e in s.of("reproduce")]
     if True in runs:
         e = next(e for e in reversed(s.of("reproduce")) if e.body["reproduction"].get("independent"))
-        return [
-            Fact("Separation", "trials were run again by somebody who did not run the study", (f"event:{e.position}",))
-        ]
+        return [Fact("Separation", "trials were run again by somebody who did not run the study", of_event(e))]
     return [Missing("No re-run by somebody who did not run the study (trimtab reproduce NAME --as VALIDATOR).")]
 
 
@@ -45,11 +35,11 @@ def task(s: Snapshot) -> list[Part]:
     runs = s.of("run")
     if not runs:
         return [Missing("The objective was evaluated by hand (ask and tell): the record does not name it.")]
-    return [Fact("Objective", runs[-1].body["objective"], (f"event:{runs[-1].position}",))]
+    return [Fact("Objective", runs[-1].body["objective"], s.origins.run)]
 
 
 def objectives(s: Snapshot) -> list[Part]:
-    source = spec_source(s)
+    source = s.origins.spec
     goals = [
         Fact("Goal", sections.wish(g), source, {"metric": g.metric, "maximize": g.maximize}) for g in s.study.spec.goals
     ]
@@ -58,7 +48,7 @@ def objectives(s: Snapshot) -> list[Part]:
 
 
 def space(s: Snapshot) -> list[Part]:
-    source = spec_source(s)
+    source = s.origins.spec
     rows = [(row, source) for row in sections.space_rows(s.facts)]
     required = [Fact("Required", text, source, text) for text in s.study.spec.space.requirements]
     head = ["Parameter", "Type", "Values", "Scale", "Default", "Active when"]
@@ -68,12 +58,12 @@ def space(s: Snapshot) -> list[Part]:
 def space_history(s: Snapshot) -> list[Part]:
     rows = [(row, (f"event:{row[0]}",)) for row in sections.revisions(s.events)]
     if not rows:
-        return [Fact("Changes", "none: space, budget and goals are those of the start", _last(s))]
+        return [Fact("Changes", "none: space, budget and goals are those of the start", s.origins.now)]
     return [Table(["Event", "When", "Kind", "Change"], rows, numeric=(0,))]
 
 
 def strategy(s: Snapshot) -> list[Part]:
-    spec, source = s.study.spec, spec_source(s)
+    spec, source = s.study.spec, s.origins.spec
     used = Counter(f"{t.strategy} (version {t.version})" for t in s.facts.searched if t.strategy)
     trials = tuple(f"trial:{t.number}" for t in s.facts.searched[:1])
     made: list[Part] = [
@@ -89,16 +79,16 @@ def strategy(s: Snapshot) -> list[Part]:
 
 def budget(s: Snapshot) -> list[Part]:
     first = sections.budget_text(_first_spec(s).budget)
-    now, source = sections.budget_text(s.study.spec.budget), spec_source(s)
+    now, source = sections.budget_text(s.study.spec.budget), s.origins.spec
     done = sum(t.counts for t in s.facts.trials)
     made = [Fact("Budget set before the start", first, CREATED), Fact("Set at", moment(s.study.created), CREATED)]
     made += [] if now == first else [Fact("Budget now", now, source)]
     before, after = sections.training(_first_spec(s)), sections.training(s.study.spec)
     made += [Fact(label, text, CREATED) for label, text in before]
     made += [Fact(f"{label} now", text, source) for label, text in after if (label, text) not in before]
-    made.append(Fact("Finished search trials", str(done), _last(s), done))
+    made.append(Fact("Finished search trials", str(done), s.origins.now, done))
     made += [_enough(e) for e in s.of("enough")]
-    return [*made, Fact("Whether it is used up", s.facts.bound or "no limit was reached", _last(s))]
+    return [*made, Fact("Whether it is used up", s.facts.bound or "no limit was reached", s.origins.now)]
 
 
 def _enough(e: Event) -> Fact:
@@ -106,7 +96,7 @@ def _enough(e: Event) -> Fact:
     seen = e.body["outlook"]
     why = {"noise": "below the noise or the tolerance", "cost": "not worth its cost"}[seen["reason"]]
     text = f"after {seen['results']} results what was left to gain was {why}"
-    return Fact("Ended by its outlook", text, (f"event:{e.position}",), seen)
+    return Fact("Ended by its outlook", text, of_event(e), seen)
 
 
 def _first_spec(s: Snapshot) -> StudySpec:
@@ -114,7 +104,7 @@ def _first_spec(s: Snapshot) -> StudySpec:
 
 
 def protocol(s: Snapshot) -> list[Part]:
-    spec, source = s.study.spec, spec_source(s)
+    spec, source = s.study.spec, s.origins.spec
     made: list[Part] = [
         Fact(
             "Each setting is run",
@@ -124,10 +114,10 @@ def protocol(s: Snapshot) -> list[Part]:
         )
     ]
     count = sum(e.look for e in s.events)
-    made.append(Fact("Looks at the hold-out", str(count), _last(s), count))
+    made.append(Fact("Looks at the hold-out", str(count), s.origins.now, count))
     if s.evidence is None:
         return [*made, Missing("No test on runs that the search never saw (study.evidence).")]
-    said = (f"event:{s.of('evidence')[-1].position}",)
+    said = s.origins.evidence
     return [*made, Fact("Test", s.evidence.test, said), Fact("Rule of decision", sections.rule(s.evidence), said)]
 
 

@@ -8,6 +8,7 @@ from ..canonical import alike
 from ..records import Purpose
 from ..reports import influence, sections
 from ..reports import limits as automatic
+from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot, extent
 from ..words import number, plural, setting
 from .facts import Fact, Missing, Part, Table
@@ -17,9 +18,7 @@ NO_EVIDENCE = Missing("No evidence on runs that the search never saw: study.evid
 
 
 def data_identity(s: Snapshot) -> list[Part]:
-    said: list[Part] = [
-        Fact(label, text, (f"event:{s.study.position}", "data")) for label, text in sections.flat(s.data or {})
-    ]
+    said: list[Part] = [Fact(label, text, (*s.origins.now, "data")) for label, text in sections.flat(s.data or {})]
     rows = [([n, f["kind"], f.get("path", "in memory"), extent(f)], (event,)) for n, (event, f) in s.inputs.items()]
     if rows:
         said.append(Table(["Name", "Kind", "Path", "Extent"], rows))
@@ -37,7 +36,7 @@ def data_fingerprint(s: Snapshot) -> list[Part]:
         Fact(
             "Changed under the study",
             "; ".join(f"{n}: {what}" for n, what in e.body["changed"].items()),
-            (f"event:{e.position}",),
+            of_event(e),
         )
         for e in s.of("inputs")
         if e.body["changed"]
@@ -89,7 +88,7 @@ def classification(s: Snapshot) -> list[Part]:
 def trials(s: Snapshot) -> list[Part]:
     from ..records import State
 
-    last = (f"event:{s.study.position}",)
+    last = s.origins.now
     counts = Table(
         ["Purpose", *map(str, State), "sum"],
         [(row, last) for row in sections.count_rows(s.facts)],
@@ -113,7 +112,7 @@ def baseline(s: Snapshot) -> list[Part]:
     spec, trial = s.study.spec, s.facts.baseline
     if spec.baseline is None:
         return [Missing("The study has no baseline: nothing says how good the best is.")]
-    source = (f"event:{s.of('create', 'spec')[-1].position}",)
+    source = s.origins.spec
     made: list[Part] = [Fact("Setting", setting(spec.baseline), source, dict(spec.baseline))]
     if trial is None or not trial.metrics:
         return [*made, Missing("The baseline has no result.")]
@@ -125,7 +124,7 @@ def benefit(s: Snapshot) -> list[Part]:
     e = s.evidence
     if e is None:
         return [NO_EVIDENCE, *_answers(s)]
-    at = _said(s)
+    at = s.origins.evidence
     figures = {
         "Difference": [e.difference, *e.interval], "Means": list(e.means), "P(better)": e.p_better,
         "P(practically equivalent)": e.p_equivalent, "P(worse)": e.p_worse, "Pairs": [len(e.pairs), e.failed_pairs],
@@ -147,10 +146,6 @@ def _answers(s: Snapshot) -> list[Part]:
     return [Table(sections.ANSWERS, rows, (0, 3), title=title)] if rows else []
 
 
-def _said(s: Snapshot) -> tuple[str, ...]:
-    return (f"event:{s.of('evidence')[-1].position}",)
-
-
 def optimism(s: Snapshot) -> list[Part]:
     e = s.evidence
     if e is None:
@@ -160,7 +155,7 @@ def optimism(s: Snapshot) -> list[Part]:
     searched, tuned, away = e.worth.searched, e.means[1], e.optimism
     verdict = f"the search flattered it by {number(away, 3)}" if away > 0 else "the search did not flatter it"
     text = f"{number(searched)} in the search, {number(tuned)} on fresh runs: {verdict}"
-    return [Fact(e.metric, text, (*_said(s), f"trial:{e.tuned_trial}"), [searched, tuned, away])]
+    return [Fact(e.metric, text, (*s.origins.evidence, f"trial:{e.tuned_trial}"), [searched, tuned, away])]
 
 
 def stability(s: Snapshot) -> list[Part]:
@@ -169,7 +164,7 @@ def stability(s: Snapshot) -> list[Part]:
         return [NO_EVIDENCE]
     spread = [float(x) for x in np.std(np.array(e.pairs), axis=0, ddof=1)]
     ahead = sum((t > b) == e.maximize and t != b for b, t in e.pairs)
-    at = _said(s)
+    at = s.origins.evidence
     return [
         Fact("Standard deviation over runs", f"{number(spread[0])} baseline, {number(spread[1])} tuned", at, spread),
         Fact("Tuned ahead", f"in {ahead} of {plural(len(e.pairs), 'pair')}", at, [ahead, len(e.pairs)]),
@@ -177,7 +172,7 @@ def stability(s: Snapshot) -> list[Part]:
 
 
 def sensitivity(s: Snapshot) -> list[Part]:
-    told, at = s.facts.influence, (f"event:{s.study.position}",)
+    told, at = s.facts.influence, s.origins.now
     if told is None:
         return [Missing("Too few results to tell which parameters matter.")]
     made = _explained(told, at)
@@ -205,7 +200,7 @@ def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
 
 
 def limits(s: Snapshot) -> list[Part]:
-    at = (f"event:{s.study.position}",)
+    at = s.origins.now
     found: list[Part] = [Fact("Finding", text, at) for text in automatic.limits(s.facts, s.evidence)]
     return found or [Fact("Automatic checks", "none of them found a limit", at)]
 
@@ -221,5 +216,5 @@ def overrides(s: Snapshot) -> list[Part]:
     e, best = s.evidence, s.facts.best
     if e is not None and best is not None and not alike(s.study.spec.today(best.params), s.facts.spec.today(e.tuned)):
         text = f"trial {e.tuned_trial} was certified; the best of the search is trial {best.number}"
-        made.append(Fact("Not the best of the search", text, (*_said(s), f"trial:{best.number}")))
-    return made or [Fact("Overrides", "none on record", (f"event:{s.study.position}",))]
+        made.append(Fact("Not the best of the search", text, (*s.origins.evidence, f"trial:{best.number}")))
+    return made or [Fact("Overrides", "none on record", s.origins.now)]

@@ -12,6 +12,10 @@ from ..records import Event, StudyRecord
 Source = tuple[str, ...]
 
 
+def of_event(e: Event) -> Source:
+    return (f"event:{e.position}",)
+
+
 @dataclass(frozen=True)
 class Origins:
     """The records of one study as of an event. handed: what else the document was given."""
@@ -51,8 +55,8 @@ class Origins:
         return (*(f"event:{n}" for n in sorted(set(named.values()))), *self.handed) or self.now
 
     def last(self, *kinds: str) -> Source:
-        found = [e.position for e in self.events if e.kind in kinds]
-        return (f"event:{found[-1]}",) if found else self.now
+        found = [e for e in self.events if e.kind in kinds]
+        return of_event(found[-1]) if found else self.now
 
     def trial(self, number: int | str | None) -> Source:
         """A trial; the whole record where there is none."""

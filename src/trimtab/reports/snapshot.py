@@ -11,6 +11,7 @@ from ..evidence import Evidence
 from ..records import Cost, Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
 from ..words import plural
 from .facts import Facts
+from .origins import Origins
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Snapshot:
     def facts(self) -> Facts:
         trials = sorted(self.trials, key=lambda t: t.number)
         return Facts(self.study, trials, None if self.evidence is None else self.evidence.tuned_trial)
+
+    @property
+    def origins(self) -> Origins:
+        return Origins(self.study, self.events)
 
     def of(self, *kinds: str) -> list[Event]:
         return [e for e in self.events if e.kind in kinds]
