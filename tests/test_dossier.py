@@ -264,6 +264,30 @@ def test_what_was_revised_after_the_evidence_is_told(tmp_path, monkeypatch):
     assert all(s.low <= s.at <= s.high for s in told.safe_ranges() if not s.options)
 
 
+def test_the_goal_that_was_certified_is_the_one_that_is_explained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def objective(trial):
+        return {"cost": trial.params["x"], "gain": trial.params["y"] ** 2}
+
+    space = {"x": tt.Float(0, 1, default=0.5), "y": tt.Float(0, 1, default=0.5)}
+    study = tt.Study("s", space, minimize="cost", maximize="gain", seed=1)
+    study.run(objective, trials=20, quiet=True)
+    tuned = max(study.pareto, key=lambda t: t.metrics["gain"]).number
+
+    def explained():
+        html = study.report("a.html").read_text()
+        traced(html)
+        items = {i["id"]: i for i in checked(study.report("b.html", template="us-sr-26-2-2026").read_text())["items"]}
+        rows = [row["cells"] for t in items["sensitivity"]["tables"] if "Parameters" in t["title"] for row in t["rows"]]
+        (metric,) = (metric for metric in ("cost", "gain") if f"makes of {metric};" in html)
+        return metric, rows[0][0]  # what is explained, and what matters most
+
+    assert explained() == ("cost", "x")
+    study.evidence(objective, metric="gain", tuned=tuned, replicates=2, quiet=True)
+    assert explained() == ("gain", "y")
+
+
 def test_how_far_trials_were_trained_and_what_stopped_them_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

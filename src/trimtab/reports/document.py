@@ -115,7 +115,7 @@ def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
 
 
 def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
-    spec, goal = facts.spec, facts.spec.goals[0].metric
+    spec, goal = facts.spec, facts.spec.goals[facts.goal]
     said = (
         "From the baseline to the chosen setting, one change after the other, the most helpful first: what each adds (blue) or "
         "costs (brown) by the model of all results, with one standard deviation."
@@ -131,7 +131,7 @@ def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
     )
     made.append(Drawing("safe", "How far each parameter may move", said, explained.safe(told, spec), "influence"))
     said = "Share of each parameter in what separates the best tenth of the trials from all (PED-ANOVA, less what chance does)."
-    importance = figures.importance(facts.study, facts.trials)
+    importance = figures.importance(facts.study, facts.trials, facts.goal)
     made.append(Drawing("importance", "What the best trials have in common", said, importance, "influence"))
     said = (
         "Over the whole space: the share of the variance of the result that a parameter causes by itself, and has a part "
@@ -145,11 +145,11 @@ def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
         made.append(Drawing("pairs", "What acts together", said, explained.pairs(told), "influence"))
     for k, s in enumerate(told.surfaces):
         said = "Averaged over all other parameters; darker is better, the ring is the chosen setting."
-        title = f"{goal} over {s.names[0]} and {s.names[1]}"
-        made.append(Drawing(f"surface-{k}", title, said, explained.surface(s, spec, told.best), "influence"))
+        title = f"{goal.metric} over {s.names[0]} and {s.names[1]}"
+        made.append(Drawing(f"surface-{k}", title, said, explained.surface(s, spec, told.best, goal), "influence"))
     span = explained.common(told.dependence)
     for k, d in enumerate(told.dependence):
-        figure = explained.dependence(d, spec, goal).update_yaxes(range=span)
+        figure = explained.dependence(d, spec, goal.metric).update_yaxes(range=span)
         made.append(Drawing(f"curve-{k}", d.name, "", figure, "curves"))
     said = (
         "Each result against what the model makes of it from all others, with 90 % intervals. Near the dotted line: the "

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import Surface
+from ..goals import Goal
 from ..records import StudySpec
 from ..space import Choice, Params
 from ..space.parameters import Value
@@ -170,9 +171,9 @@ def common(curves: Sequence[Dependence]) -> list[float] | None:
     return rounded([min(ends) - margin, max(ends) + margin])
 
 
-def surface(s: Surface, spec: StudySpec, best: Params) -> Figure:
+def surface(s: Surface, spec: StudySpec, best: Params, goal: Goal) -> Figure:
     """The goal over two parameters, averaged over all others; darker is better, the ring is the best setting."""
-    fig, goal = figure(400, showlegend=False), spec.goals[0]
+    fig = figure(400, showlegend=False)
     scale = [[k / (len(SCALE) - 1), c] for k, c in enumerate(SCALE)]
     bar = {"title": {"text": label(goal.metric)}, "thickness": 12, "outlinewidth": 0}
     z = [rounded(row) for row in zip(*s.mean, strict=True)]

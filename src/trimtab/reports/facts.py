@@ -18,11 +18,13 @@ STATUSES = ("feasible", "infeasible", "stopped early", "failed")
 
 @dataclass(frozen=True)
 class Facts:
-    """One snapshot of a study and all its trials, in the order of their numbers. certified: the trial of the evidence."""
+    """One snapshot of a study and all its trials, in the order of their numbers. certified: the trial of the evidence; goal:
+    which of the goals is explained."""
 
     study: StudyRecord
     trials: Sequence[Trial]
     certified: int | None = None
+    goal: int = 0
 
     @property
     def spec(self) -> StudySpec:
@@ -69,7 +71,7 @@ class Facts:
     @cached_property
     def influence(self) -> Influence | None:
         """What explains the results, and the certified setting (else the best); None where they are too few."""
-        return influence(self.study, self.trials, self.certified)
+        return influence(self.study, self.trials, self.certified, self.goal)
 
     def status(self, t: Trial) -> str | None:
         """One of STATUSES for an ended trial (feasible: no constraint is known to be broken), None for the others."""

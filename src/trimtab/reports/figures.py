@@ -174,11 +174,11 @@ def _lines(
     )
 
 
-def importance(study: StudyRecord, trials: Trials) -> Figure:
+def importance(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
     """The share of each parameter in what separates the best tenth from the rest (PED-ANOVA)."""
     facts = Facts(study, trials)
     told = rows(study.spec, facts.searched, facts.reference)
-    found = shares(told.X, told.Y[:, 0], study.spec.space)
+    found = shares(told.X, told.Y[:, goal], study.spec.space)
     names = sorted(found, key=lambda n: found[n])
     fig = figure(90 + 26 * len(names))
     fig.add_trace(

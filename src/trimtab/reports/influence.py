@@ -1,4 +1,4 @@
-"""What explains the results of a study's first goal, worked out once for the figures and the tables of a document."""
+"""What explains the results of one goal of a study, worked out once for the figures and the tables of a document."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -47,17 +47,19 @@ class Influence:
         return sorted(self.totals, key=lambda n: -self.totals[n].value)
 
 
-def influence(study: StudyRecord, trials: Sequence[Trial], chosen: int | None = None) -> Influence | None:
+def influence(
+    study: StudyRecord, trials: Sequence[Trial], chosen: int | None = None, goal: int = 0
+) -> Influence | None:
     """chosen: the trial whose setting is explained, else the best. None where there are too few results, or no best."""
-    told, spec = Explanation.of(study, trials, chosen=chosen), study.spec
+    told, spec = Explanation.of(study, trials, goal, chosen), study.spec
     if not told.ready:
         return None
     pairs, totals = told.interactions(), told.totals()
     ranked = sorted(totals, key=lambda n: -totals[n].value)
     strong = [pair for pair, i in pairs.items() if i.low >= SURE][:MOST_SURFACES]
     return Influence(
-        spec.goals[0].metric,
-        spec.goals[0].maximize,
+        spec.goals[goal].metric,
+        spec.goals[goal].maximize,
         told.best,
         told.importance(),
         told.sobol(),

@@ -74,7 +74,7 @@ class Plots:
         """The first goal over two parameters, averaged over all others. Raises SpecError where they do not vary together."""
         study, trials = self._load()
         told = Explanation.of(study, trials)
-        return explained.surface(told.surface(first, second), study.spec, told.best)
+        return explained.surface(told.surface(first, second), study.spec, told.best, study.spec.goals[0])
 
     def ablation(self) -> Figure:
         """From the baseline to the best, one change after the other: what each adds, by the model."""

@@ -30,7 +30,10 @@ class Snapshot:
     @cached_property
     def facts(self) -> Facts:
         trials = sorted(self.trials, key=lambda t: t.number)
-        return Facts(self.study, trials, None if self.evidence is None else self.evidence.tuned_trial)
+        if (e := self.evidence) is None:
+            return Facts(self.study, trials)
+        metrics = [g.metric for g in self.study.spec.goals]
+        return Facts(self.study, trials, e.tuned_trial, metrics.index(e.metric) if e.metric in metrics else 0)
 
     @property
     def origins(self) -> Origins:
