@@ -134,6 +134,14 @@ def test_plateau_and_threshold_look_at_one_curve():
 FOLDS = tt.Fidelity("fold", 1, 10)
 
 
+def test_a_test_of_one_metric_is_no_rule_for_several_goals():
+    """It stopped nobody, and nothing said so."""
+    words = {"minimize": ["loss", "size"], "fidelity": tt.Fidelity("folds", 1, 10)}
+    with pytest.raises(SpecError, match="'wilcoxon' tests one metric; with several goals take 'forgiving'"):
+        tt.Study("s", {"x": tt.Float(0, 1)}, stopping=["asha", "wilcoxon"], **words)
+    assert tt.Study("s", {"x": tt.Float(0, 1)}, stopping="forgiving", **words).spec.stopping
+
+
 @pytest.mark.parametrize("name", ["forgiving", "wilcoxon"])
 def test_folds_are_stopped_against_the_incumbent_and_never_before_there_is_one(name):
     base = [0.10, 0.14, 0.12, 0.11, 0.13, 0.15, 0.12, 0.10, 0.11, 0.14]

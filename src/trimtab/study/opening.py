@@ -72,6 +72,8 @@ def _checked(spec: StudySpec) -> StudySpec:
         )
     for rule in spec.stopping:
         rules.rule(rule).begin(spec.fidelity)  # raises what does not fit
+        if rule["rule"] == "wilcoxon" and len(spec.goals) > 1:
+            raise SpecError("stopping='wilcoxon' tests one metric; with several goals take 'forgiving'")
         if rule["rule"] in rules.PAUSING and _continuing(spec):
             raise SpecError(f"strategy={spec.strategy!r} says itself who goes on; leave stopping={rule['rule']!r} out")
     if spec.strategy in names():  # what it cannot search at all is told now
