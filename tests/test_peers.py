@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from trimtab.cli import cli
 from trimtab.errors import ObjectiveError, SpecError
 from trimtab.objective import Command
 from trimtab.records import Change
-from trimtab.running import peers
+from trimtab.running import peers, post
 from trimtab.running.checkpoints import QUOTA
 from trimtab.running.peers import Server
 from trimtab.storage import open_storage
@@ -112,6 +113,27 @@ def test_a_worker_finishes_what_was_submitted(url):
         ("train.py:quick", 1, True),
     ]
     assert s.verify() == []
+
+
+def test_a_study_that_is_at_rest_is_looked_at_again_when_something_happens(url, monkeypatch):
+    monkeypatch.setattr(peers, "LOOK", 0.01)
+    monkeypatch.setattr(post, "LOOK", 0.01)
+    done, waiting = study(url, trials=2), study(url, "t", trials=2)
+    done.submit("train.py:quick")
+    waiting.submit("train.py:quick")
+    waiting.pause()
+    looked, plan = [], post.decide
+    monkeypatch.setattr(post, "decide", lambda book, *how: looked.append(book.study) or plan(book, *how))
+
+    def say(line):
+        if line == "study 's': nothing to do (trials)":
+            looked.clear()
+        if line == "study 't': nothing to do (paused)":
+            threading.Timer(0.5, waiting.resume).start()
+
+    Server(open_storage(url), ["train.py"], say=say).run(idle=3.0)
+    assert looked.count(done.record.id) <= 2
+    assert (done.counts["done"], waiting.counts["done"]) == (2, 2)
 
 
 def test_a_worker_ends_after_as_many_trials_as_it_was_asked_for(url, spawn):

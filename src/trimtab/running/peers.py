@@ -80,11 +80,13 @@ class Server:
         """One round: find studies, begin trials in free slots, collect those that ended."""
         if not self._draining:
             self._find()
+            running = sum(p.running for p in self._posts.values())
             for number, post in sorted(self._posts.items(), key=lambda item: item[1].running):  # the least served first
-                running = sum(p.running for p in self._posts.values())
-                free = min(self._slots, self._left) - running
-                post.begin(free, self._left - running if len(self._posts) == 1 else free)
-                self._tell(number, post)
+                free, before = min(self._slots, self._left) - running, post.running
+                if post.at_work or (free > 0 and not self._at_rest(number, post)):
+                    post.begin(free, self._left - running if len(self._posts) == 1 else free)
+                    running += post.running - before
+                    self._tell(number, post)
         at_work = [p for p in self._posts.values() if p.running]
         for post in at_work:
             self._left -= post.collect(IDLE / len(at_work), self._draining)
@@ -93,6 +95,9 @@ class Server:
             self._say("it has done its share of trials")
         if not at_work:
             time.sleep(IDLE)
+
+    def _at_rest(self, number: int, post: Post) -> bool:
+        return number in self._records and post.at_rest(self._records[number].position)
 
     def _tell(self, number: int, post: Post) -> None:
         """Say what has changed about a study."""

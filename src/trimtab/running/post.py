@@ -53,6 +53,18 @@ class Post:
     def running(self) -> int:
         return 0 if self._staff is None else len(self._staff.crew.running)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether trials run here, or ended and are not yet recorded."""
+        return self._staff is not None and bool(self._staff.crew.running or self._staff.crew.endings)
+
+    def at_rest(self, position: int) -> bool:
+        """Whether there can be nothing to do before there is an event after this one: all trials have ended, and what closed
+        the study was no file, which may change without an event."""
+        known = self._book.ledger
+        looked = bool(self._next) and not self.closed.startswith("refused")
+        return looked and bool(self.closed) and not known.open and known.study.position >= position
+
     def heed(self, said: Announcement) -> None:
         """Go on by a later announcement of the same."""
         if self.said != said:

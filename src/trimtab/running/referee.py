@@ -15,6 +15,8 @@ from ..records import Outcome, Purpose, Report, State, StudySpec, Trial
 from ..stopping.jury import Jury, Verdict
 from ..storage import Storage
 
+PART = 10_000  # reports that are read at once
+
 Now = Callable[[], float]
 Key = tuple[int, int]  # number and attempt of a trial
 
@@ -35,15 +37,15 @@ class Referee:
         self._storage, self._study, self._spec_of, self._now = storage, study, spec_of, now
         self._spec = spec_of()
         self._jury: Jury | None = None  # until the first report: by then there is a trial 0
-        self._turn = threading.RLock()
+        self._turn, self._calling = threading.RLock(), threading.Lock()
         self._waiting: dict[Key, list[Report]] = {}  # written with the next, or at the end
         self._written: dict[Key, float] = {}
 
     def report(self, trial: Trial, step: float, metrics: Metrics, lease: float | None) -> Verdict | None:
         """Write a report and renew the lease; the verdict, if the trial should stop. Raises LeaseLost."""
-        now = self._now()
+        now, judged = self._now(), self._current()
         with self._turn:
-            key, judged = (trial.number, trial.attempt), self._current()
+            key = trial.number, trial.attempt
             waiting = self._waiting.setdefault(key, [])
             waiting.append(Report(trial.number, trial.attempt, step, metrics, now))
             ruled = bool(self._spec.stopping) and trial.purpose is Purpose.SEARCH
@@ -73,12 +75,20 @@ class Referee:
             return self._waiting.pop(key, [])
 
     def _current(self) -> Jury:
-        """The jury; a new one, which has heard nothing yet, when the study's rules were revised."""
+        """The jury; a new one when the study's rules were revised. What was reported before it came is read in parts, while
+        others write and leases are renewed: that may be a great deal."""
+        with self._calling:
+            return self._called()
+
+    def _called(self) -> Jury:
         spec = self._spec_of()
         if self._jury is None or spec is not self._spec:
             first = self._storage.page(self._study, 0, 1) if spec.stopping else []
             fresh = jury(spec, first[0] if first else None)
             if self._jury is None or fresh.key != self._jury.key:
+                while spec.stopping and (heard := self._storage.heard(self._study, fresh.heard, PART)):
+                    for r in heard:
+                        fresh.hear(r.number, r.step, r.metrics, r.written)
                 self._jury = fresh
             self._spec = spec
         return self._jury

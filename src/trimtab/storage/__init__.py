@@ -180,6 +180,10 @@ class Storage(Protocol):
         """All reports of a study (or of one trial), in the order of (number, attempt, step)."""
         ...
 
+    def heard(self, study: int, since: int, most: int) -> list[Report]:
+        """The first `most` reports that `report` would return after the `since`-th, without holding up who writes."""
+        ...
+
     def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
         """The study's events after position `since` (only those of some kinds), in order."""
         ...

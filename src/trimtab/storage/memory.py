@@ -303,6 +303,10 @@ class Memory:
             numbers = sorted(self._tables.trials[study]) if number is None else [number]
             return [report for n in numbers for report in self._tables.reports_of(study, n)]
 
+    def heard(self, study: int, since: int, most: int) -> list[Report]:
+        with self._lock:
+            return self._tables.news(study, since)[:most]
+
     def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
         with self._lock:
             return [

@@ -29,7 +29,7 @@ from ..records.columns import Outline, Results
 from . import LEASE, Claim, Ending, Settled, Then, bulk, compiled, operations, revisions, rows, schema, witness
 from .database import FAULTS, WRITES
 from .interrupts import deferred
-from .statements import SqlTransaction, touched
+from .statements import SELECT_NEWER, SqlTransaction, touched
 from .tables import events, is_open, private, reports, studies, trials
 from .urls import locate
 
@@ -49,6 +49,7 @@ _PAGE = (
     .where(trials.c.number < bindparam("stop"))
     .order_by(trials.c.number)
 )
+_HEARD = SELECT_NEWER.limit(bindparam("most"))
 _ENDS = (
     select(*(trials.c[name] for name in bulk.ENDS))
     .where(trials.c.study == bindparam("study"), trials.c.told.is_not(None))
@@ -266,6 +267,10 @@ class Sql:
             wanted = wanted.where(reports.c.number == number)
         wanted = wanted.order_by(reports.c.number, reports.c.attempt, reports.c.step)
         return [rows.report_of(row) for row in self._read(lambda c: c.execute(wanted).mappings().all())]
+
+    def heard(self, study: int, since: int, most: int) -> list[Report]:
+        values = {"of_study": study, "since": since, "most": most}
+        return [rows.report_of(row) for row in self._read(lambda c: compiled.rows(c, _HEARD, values))]
 
     def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
         wanted = select(events).where(events.c.study == study, events.c.position > since).order_by(events.c.position)

@@ -42,7 +42,7 @@ _OLDER = select(trials).where(
     trials.c.study == _STUDY, is_open, trials.c.revision + 0 <= bindparam("since")
 )  # not by revision
 _SELECT_REPORTS = select(reports).where(_OF_TRIAL)
-_SELECT_NEWER = (
+SELECT_NEWER = (
     select(reports)
     .join(trials, and_(trials.c.study == reports.c.study, trials.c.number == reports.c.number))
     .where(reports.c.study == _STUDY, reports.c.written > bindparam("since"), trials.c.purpose == Purpose.SEARCH.value)
@@ -224,7 +224,7 @@ class SqlTransaction:
 
     def reports_since(self, study: int, written: int) -> list[Report]:
         """Reports of search trials after the `written`-th writing, in that order."""
-        return [rows.report_of(row) for row in self._all(_SELECT_NEWER, of_study=study, since=written)]
+        return [rows.report_of(row) for row in self._all(SELECT_NEWER, of_study=study, since=written)]
 
     def requeues(self, study: int, number: int) -> list[Event]:
         return [rows.event_of(row) for row in self._all(_SELECT_REQUEUES, of_study=study, of_number=number)]
