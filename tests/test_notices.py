@@ -4,6 +4,7 @@ import pytest
 
 import trimtab as tt
 from trimtab.errors import SpecError
+from trimtab.stopping.alone import Threshold
 from trimtab.strategies import Problem, names, strategy
 from trimtab.strategies.honours import NEEDS, honoured, notices
 
@@ -94,6 +95,23 @@ def test_rules_that_can_stop_nobody_are_told(objective, said, capsys):
     told = [n for n in study.notices if "stop" in n]
     assert [said in n for n in told] == ([True] if said else [])
     assert all(f"deaf: {n}" in capsys.readouterr().err for n in told)
+
+
+@pytest.mark.parametrize("others", [[], ["median"], [Threshold("loss", above=0.9)]])
+def test_a_limit_on_a_metric_that_nobody_reports_is_told_beside_rules_that_stop(others):
+    rules = [*others, Threshold("los", above=0.5)]
+    study = tt.Study("limit", tt.Space(x=tt.Float(0, 1)), minimize="loss", stopping=rules, strategy="random", seed=1)
+    study.run(heeding, trials=20, quiet=True)
+    assert bool(study.counts["stopped"]) == bool(others)
+    assert [n for n in study.notices if "nobody" in n] == [
+        "threshold can stop nobody: trials report only loss; call trial.report(step, los=...)"
+    ]
+
+
+def test_a_limit_that_is_no_number_is_an_error():
+    for limit in (float("nan"), "0.5"):
+        with pytest.raises(SpecError, match=r"stopping 'threshold': above=.* must be a number"):
+            Threshold("loss", above=limit)
 
 
 @pytest.mark.parametrize(

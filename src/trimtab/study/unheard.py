@@ -1,5 +1,8 @@
 """What keeps a study's stopping rules from stopping anybody: nothing is reported, or nobody asks whether to stop."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from .. import engine
 from ..book import Book
 from ..records import Purpose, State
@@ -12,21 +15,38 @@ _MOST = 300  # trials whose reports are judged again
 _FIRST = {"asha": 0, "hyperband": 0, "forgiving": -1, "wilcoxon": -1}  # the rung that somebody reaches before one stops
 
 
+def _wanted(rule: Mapping[str, Any], goals: Sequence[str]) -> Sequence[str]:
+    """The metrics that a rule judges."""
+    return [rule["metric"]] if "metric" in rule else goals
+
+
+def _names(rules: Sequence[Mapping[str, Any]]) -> str:
+    return " and ".join(rule["rule"] for rule in rules)
+
+
 def unheard(book: Book) -> list[str]:
     """In words, where rules that stop have stopped nobody though trials have ended; else nothing."""
     ledger = book.refresh()
     spec = ledger.study.spec
     rules = [rule for rule in spec.stopping if rule["rule"] not in PAUSING]
-    if not rules or ledger.counts[State.STOPPED] or not ledger.counts[State.DONE] >= _SOME:
+    if not rules or not ledger.counts[State.DONE] >= _SOME:
         return []
     done = [t.number for t in ledger.told if t.purpose is Purpose.SEARCH and t.state is State.DONE]
-    metric, names = spec.goals[0].metric, " and ".join(rule["rule"] for rule in rules)
     said = [r for number in done[-_SOME:] for r in book.storage.reports(book.study, number)]
     last = [set(r.metrics) for r in said]
-    wanted = {g.metric for g in spec.goals} | {rule["metric"] for rule in rules if "metric" in rule}
-    if not any(reported & wanted for reported in last):
+    goals, stopped = [g.metric for g in spec.goals], ledger.counts[State.STOPPED]
+    deaf = [
+        rule
+        for rule in rules
+        if ("metric" in rule or not stopped) and not any(r.intersection(_wanted(rule, goals)) for r in last)
+    ]
+    if deaf:
         what = f"only {', '.join(sorted(set().union(*last)))}" if last else "nothing"
-        return [f"{names} can stop nobody: trials report {what}; call trial.report(step, {metric}=...)"]
+        call = f"trial.report(step, {_wanted(deaf[0], goals)[0]}=...)"
+        return [f"{_names(deaf)} can stop nobody: trials report {what}; call {call}"]
+    if stopped:
+        return []
+    names = _names(rules)
     if (f := spec.fidelity) is not None and all(rule["rule"] in _FIRST for rule in rules):
         top, first = max(r.step for r in said), min(f.rungs[_FIRST[rule["rule"]]] for rule in rules)
         if top < first:
