@@ -181,6 +181,23 @@ def test_show(made):
     assert data["best"]["number"] == 2
 
 
+def test_show_tells_every_goal(place):
+    space = {"x": tt.Float(0, 1, default=0.5)}
+    study = tt.Study("both", space, maximize=["a", "b"], seed=1, storage="sqlite:///trimtab.db")
+
+    def objective(trial):
+        luck = (trial.number % 3) / 1000
+        return {"a": trial.params["x"] + luck, "b": -trial.params["x"] + luck}
+
+    study.run(objective, trials=8, quiet=True)
+    study.evidence(objective, replicates=4, quiet=True)
+    lines = dict(line.split(maxsplit=1) for line in call("show", "both").splitlines() if " " in line.strip())
+    assert "a +0." in lines["difference"]
+    assert "b -0." in lines["difference"]
+    assert lines["evidence"].startswith("proven: a +0.")
+    assert "; b worse (-0." in lines["evidence"]
+
+
 def test_best(made):
     data = json.loads(call("best", "made", "--json"))
     assert (data["study"], data["number"], data["feasible"]) == ("made", 2, True)

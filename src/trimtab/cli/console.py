@@ -17,6 +17,7 @@ from ..reports.tables import columns, rows
 
 if TYPE_CHECKING:
     from ..evidence import Evidence
+    from ..evidence.certificate import Comparison
     from ..study import Study
 
 Row = Sequence[str]
@@ -162,10 +163,10 @@ def answers(study: "Study") -> dict[str, str]:
         lines["best"] = "none yet" + (" meets the constraints" if spec.constraints else "")
         return lines
     lines["best"] = measured(study, best)
-    goal = spec.goals[0]
-    if baseline is not None and goal.metric in baseline.metrics and baseline.number != best.number:
-        gain = goal.loss(baseline.metrics) - goal.loss(best.metrics)
-        lines["difference"] = f"{goal.metric} {words.signed(gain)} as the search saw it (positive is better)"
+    if baseline is not None and baseline.metrics and baseline.number != best.number:
+        gains = [(g.metric, g.loss(baseline.metrics) - g.loss(best.metrics)) for g in spec.goals]
+        said = ", ".join(f"{metric} {words.signed(gain)}" for metric, gain in gains)
+        lines["difference"] = f"{said} as the search saw it (positive is better)"
     if spec.constraints:
         feasible = {True: "yes", False: "no", None: "unknown"}[study.feasible(best)]
         lines["feasible"] = f"{feasible}: {', '.join(c.text for c in spec.constraints)}"
@@ -173,7 +174,7 @@ def answers(study: "Study") -> dict[str, str]:
         lines["pareto"] = f"trials {', '.join(str(t.number) for t in study.pareto)}"
     lines["params"] = setting(study, best)
     if found is not None:
-        lines["evidence"] = f"{found.decision}: {_difference(found)}"
+        lines["evidence"] = "; ".join([f"{found.decision}: {_difference(found)}", *map(_compared, found.goals)])
     if seen := len(looks(study.storage, study.record.id)):
         lines["hold-out"] = f"looked at {words.plural(seen, 'time')}"
     if notices := study.notices:
@@ -230,6 +231,11 @@ _UNITS = {
 
 def _amount(limit: str, value: float) -> str:
     return words.duration(value) if limit == "time" else words.number(value, 3)
+
+
+def _compared(goal: "Comparison") -> str:
+    difference, low, high = words.estimate(goal.difference, goal.interval)
+    return f"{goal.metric} {goal.decision} ({difference}, {low} to {high})"
 
 
 def _difference(found: "Evidence") -> str:
