@@ -6,13 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trimtab as tt
-from trimtab.strategies import Problem, Rows, strategy
+from trimtab.strategies import Problem, Rows, Source, strategy
 
 SPACE = tt.Space(x=tt.Int(1, 30), y=tt.Int(1, 30))  # so small that every setting is compared
 NONE = np.empty((0, 2))
 
 
-def proposal(n: int, seed: int, budget: int | None):
+EARLIER = Source("earlier", SPACE.sample(30, np.random.default_rng(5)), np.arange(30.0)[:, None])
+
+
+def proposal(n: int, seed: int, budget: int | None, sources: tuple[Source, ...] = ()):
     """What `gp` proposes after n results."""
     rng = np.random.default_rng(seed)
     X = np.unique(SPACE.sample(3 * n, rng), axis=0)
@@ -20,7 +23,7 @@ def proposal(n: int, seed: int, budget: int | None):
     y = np.sin(7 * X[:, 0]) + X[:, 1] ** 2 + 0.1 * rng.standard_normal(n)
     made = strategy("gp")
     state = made.tell(
-        made.init(Problem(SPACE, budget=budget, seed=1)),
+        made.init(Problem(SPACE, budget=budget, seed=1, sources=sources)),
         Rows(X, y[:, None], np.empty((n, 0)), np.zeros(n), np.zeros(n)),
     )
     return made.ask(state, NONE, 1, np.random.default_rng(0))[0]
@@ -47,3 +50,10 @@ def test_the_first_half_of_a_budget_explores_as_a_search_without_one(n):
 
 def test_more_results_than_the_budget_asked_for_explore_no_less_than_the_last():
     assert np.array_equal(proposal(20, 1, 20).x, proposal(20, 1, 10).x)
+
+
+def test_a_warm_started_search_explores_less_from_the_start():
+    # After 20 results it has no lessons left; what it explores is all that its sources change.
+    pairs = [(proposal(20, seed, 80, (EARLIER,)), proposal(20, seed, 80)) for seed in range(10)]
+    assert all(warm.why["sd"] <= cold.why["sd"] + 1e-9 for warm, cold in pairs)
+    assert any(warm.why["sd"] < cold.why["sd"] for warm, cold in pairs)

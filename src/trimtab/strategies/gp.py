@@ -185,8 +185,11 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
 
 def _exploration(problem: Problem, count: int) -> float:
     """The share of its exploration that a search keeps after `count` trials: 1 up to half of the budget, 0 at its end, for
-    what a trial teaches serves only those that follow."""
-    return 1.0 if problem.budget is None else min(1.0, max(0.0, 2 - 2 * count / problem.budget))
+    what a trial teaches serves only those that follow. Earlier studies have explored: with them it falls from the start."""
+    if problem.budget is None:
+        return 1.0
+    left = max(0.0, 1 - count / problem.budget)
+    return left if problem.sources else min(1.0, 2 * left)
 
 
 def _thrift(problem: Problem, spent: float, at_once: int) -> float:
