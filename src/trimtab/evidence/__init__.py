@@ -1,7 +1,8 @@
 """Pure statistics over the record: the certificate of a gain, and what explains the results."""
 
-from .certificate import Comparison, ConstraintCheck, Contest, Design, Evidence, Finalist, Worth
+from .certificate import Comparison, ConstraintCheck, Evidence, Finalist, Worth
 from .datasets import Across, across
+from .design import Contest, Design
 from .importance import importance
 from .judgement import HeldOut, certify, held_out
 

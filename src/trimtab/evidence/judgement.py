@@ -15,7 +15,8 @@ from ..arrays import Array
 from ..goals import Constraint, Goal, Metrics
 from ..words import percent, plural
 from . import intervals
-from .certificate import FEW, HOLDOUT, INDEPENDENT, LEVEL, Comparison, ConstraintCheck, Contest, Design, Evidence
+from .certificate import FEW, HOLDOUT, LEVEL, Comparison, ConstraintCheck, Evidence
+from .design import INDEPENDENT, Contest, Design
 
 Rows = NDArray[np.intp]
 RESERVE = 0.5  # part of the error that the interval of independent pairs leaves unspent

@@ -238,7 +238,7 @@ class Sql:
     def trials(self, study: int, since: int = 0) -> Changes:
         def look(connection: Connection) -> Changes:
             record = _record(connection, study)
-            found = touched(connection, study, since, known=self._open.get(study) if since else None)
+            found = touched(connection, study, since, self._open.get(study, {}) if since else {})
             return Changes(record, found, self._now_of(connection))
 
         return self._read(look)

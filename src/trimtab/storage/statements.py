@@ -104,7 +104,7 @@ Writes = Sequence[tuple[ClauseElement, Sequence[compiled.Values]]]
 
 
 def touched(
-    connection: Connection, study: int, since: int, writes: Writes = (), known: Mapping[int, Trial] | None = None
+    connection: Connection, study: int, since: int, known: Mapping[int, Trial], writes: Writes = ()
 ) -> list[Trial]:
     """Trials that events after position `since` touched, and all open ones, by number; after some writes. Those that are
     known as they are need not be parsed."""
@@ -112,8 +112,7 @@ def touched(
     if since:  # apart: each has its index
         looks.append((_OLDER, {"of_study": study, "since": since}))
     found = [row for rows_ in compiled.exchange(connection, writes, looks) for row in rows_]
-    last = known or {}
-    return sorted((rows.trial_of(row, last.get(row["number"])) for row in found), key=lambda t: t.number)
+    return sorted((rows.trial_of(row, known.get(row["number"])) for row in found), key=lambda t: t.number)
 
 
 class SqlTransaction:
@@ -174,7 +173,7 @@ class SqlTransaction:
     def changes(self, study: int, since: int) -> Changes:
         record = operations.known(self, study)
         saved = {t.number: t for t in self._saved.values() if t.study == study}
-        found = touched(self.connection, study, since, self._due(), {**self._known.get(study, {}), **saved})
+        found = touched(self.connection, study, since, {**self._known.get(study, {}), **saved}, self._due())
         self.open = {t.number: t for t in found if t.state in OPEN}
         return Changes(record, found, self.now)
 

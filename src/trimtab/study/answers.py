@@ -51,8 +51,7 @@ class Answers:
     @property
     def trials(self) -> list[Trial]:
         """All trials, whatever their purpose and state, by number."""
-        ledger = self._book.refresh()
-        return [ledger.trials[n] for n in sorted(ledger.trials)]
+        return list(self._book.refresh().trials.values())
 
     @property
     def counts(self) -> dict[str, int]:

@@ -35,7 +35,7 @@ class Audited(Answers):
         ledger = self._book.refresh()
         events = self.storage.events(study)[: ledger.study.position]
         machines = [m for e in events if e.kind == "run" and (m := e.body["environment"].get("numerics"))]
-        rows = [ledger.trials[n] for n in sorted(ledger.trials)]
+        rows = list(ledger.trials.values())
         found = replay(rows, events, self._book.strategy_of, numerics(), machines)
         reports = self.storage.reports(study)
         stops, overturned = verdicts(rows, reports, events)
@@ -66,7 +66,7 @@ class Audited(Answers):
 
         tolerance, ledger = checked(tolerance), self._book.refresh()
         called = program(objective, ledger.study.spec)
-        rows = [ledger.trials[n] for n in sorted(ledger.trials)]
+        rows = list(ledger.trials.values())
         leader = incumbents.best(ledger.study.spec, incumbents.of(ledger))
         best = None if leader is None else leader.trial
         picked = chosen(rows, trials, best)

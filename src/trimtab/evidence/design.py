@@ -1,0 +1,55 @@
+"""What a certificate is asked, fixed before anything runs: which settings are compared, and how their pairs are judged."""
+
+import math
+from dataclasses import dataclass
+
+from ..canonical import alike
+from ..errors import SpecError, is_number
+from ..space import Params
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is compared: the baseline's setting, and the tuned one of a trial."""
+
+    baseline: Params
+    tuned: Params
+    trial: int
+
+    @property
+    def sides(self) -> tuple[tuple[int, Params], tuple[int, Params]]:
+        """Both, each with the number of the trial that it comes from."""
+        return (0, self.baseline), (self.trial, self.tuned)
+
+    @property
+    def same(self) -> bool:
+        return alike(self.baseline, self.tuned)
+
+
+@dataclass(frozen=True)
+class Design:
+    """How pairs are judged, fixed before they run.
+
+    test_train_ratio: n_test / n_train of the folds, 0 for independent seeds. equivalence: half-width of the zone of
+    practical equivalence. minimum_effect: the gain that "proven" needs; both in the metric's unit. sequential: pairs are
+    added until the answer satisfies. Raises SpecError for what is negative or not finite.
+    """
+
+    test_train_ratio: float = 0.0
+    equivalence: float = 0.0
+    minimum_effect: float = 0.0
+    sequential: bool = False
+
+    def __post_init__(self) -> None:
+        for name, rule in _RULES.items():
+            v = getattr(self, name)
+            if not is_number(v) or not 0 <= v < math.inf:
+                raise SpecError(f"{name}={v!r} must be a finite number of at least 0; give {rule}")
+
+
+_RULES = {
+    "test_train_ratio": "n_test / n_train, 0 for independent seeds",
+    "equivalence": "a half-width in the metric's unit, 0 for no zone",
+    "minimum_effect": "the least gain that is worth proving, in the metric's unit",
+}
+INDEPENDENT = Design()
