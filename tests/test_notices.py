@@ -140,3 +140,14 @@ def test_steps_that_reach_no_rung_are_told(rule, first, said):
     told = [n for n in study.notices if "can stop nobody" in n]
     assert [said in n for n in told] == ([True] if said else [])
     assert (study.counts["stopped"] == 0) == bool(told)
+
+
+def test_a_best_that_a_revision_has_ruled_out_is_told():
+    space = tt.Space(x=tt.Float(0, 1, default=0.9))
+    study = tt.Study("s", space, minimize="loss", seed=1)
+    study.add([{"x": 0.1}, {"x": 0.7}], [0.1, 0.7])
+    assert study.notices == []
+    study.revise(space=space.require("x >= 0.5"))
+    assert study.notices == ["trial 1, the best, has a setting that a revision of the space has ruled out"]
+    study.add({"x": 0.6}, 0.05)
+    assert study.notices == []

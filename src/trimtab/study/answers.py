@@ -136,6 +136,9 @@ class Answers:
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
         said += unheard(self._book)
+        best = self.standings.best
+        if best is not None and not spec.space.allowed(spec.space.encode([spec.today(best.params)]))[0]:
+            said.append(f"trial {best.number}, the best, has a setting that a revision of the space has ruled out")
         return [*said, *([warning] if (warning := self.standings.warning) else [])]
 
     def result(self) -> Evidence | None:
