@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,12 @@ import pytest
 from crowd import goes_on_after_fork, worker
 from proxies import Proxy
 from sqlalchemy.exc import DBAPIError
-from stores import DONE, SPEC, kinds, put, running, verify
+from stores import DONE, SPEC, kinds, proposal, put, running, verify
 
 import trimtab as tt
 from trimtab.errors import StorageError
 from trimtab.records import Change, Report
-from trimtab.storage import open_storage, postgres
+from trimtab.storage import open_storage, postgres, revisions, rules, statements
 from trimtab.storage.migrations import upgrade
 from trimtab.storage.sql import Sql
 
@@ -300,6 +301,21 @@ def test_a_program_that_froze_within_a_transaction_does_not_stop_the_others(url,
     assert verify(others, study) == []
     frozen.close()
     others.close()
+
+
+def test_a_program_that_is_long_at_work_within_a_transaction_is_not_frozen(url, monkeypatch):
+    monkeypatch.setattr(postgres, "FROZEN", 1)
+    monkeypatch.setattr(postgres, "PATIENCE", 5.0)
+    monkeypatch.setattr(revisions, "_PART", 5)
+    monkeypatch.setattr(statements, "_MANY", 10)
+    end = rules.end
+    monkeypatch.setattr(rules, "end", lambda *how: time.sleep(0.02) or end(*how))
+    store = Sql(url)
+    study = store.create(SPEC).id
+    store.revise(study, Change("import", trials=[(proposal(), DONE)] * 100))
+    assert len(store.trials(study).trials) == 100
+    assert verify(store, study) == []
+    store.close()
 
 
 def test_a_lock_held_for_too_long_is_an_error_and_later_all_is_well(store, url):

@@ -1,12 +1,12 @@
 """Audited changes: what each kind of Change does to a study, its trials and its chain (see Storage.revise)."""
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..canonical import commitment
 from ..errors import Stale
-from ..records import OPEN, Change, Cost, Purpose, State, StudyRecord, StudyState, Trial
+from ..records import OPEN, Change, Cost, Outcome, Proposal, Purpose, State, StudyRecord, StudyState, Trial
 from . import rules
 from .operations import cancel, known, record
 from .rules import Actor, Entry
@@ -24,6 +24,8 @@ _STATEMENTS = frozenset(
     {"run", "evidence", "holdout", "witness", "replay", "reproduce", "inputs", "checkpoint", "report", "enough"}
 )
 """Kinds that only say something: their body is the event."""
+
+_PART = 1000  # results from elsewhere that are recorded together
 
 _OF_A_TRIAL = frozenset({"cancel", "requeue", "note"})
 
@@ -102,9 +104,17 @@ def _note(tx: Transaction, study: StudyRecord, trial: Trial, change: Change, act
 
 def _import(tx: Transaction, study: StudyRecord, change: Change, actor: Actor) -> StudyRecord:
     """Record results from elsewhere: two events each, `enqueue` and `import`."""
+    for first in range(0, len(change.trials), _PART):  # in parts, so that the store hears of them meanwhile
+        study = _import_part(tx, study, change, change.trials[first : first + _PART], actor)
+    return study
+
+
+def _import_part(
+    tx: Transaction, study: StudyRecord, change: Change, results: Sequence[tuple[Proposal, Outcome]], actor: Actor
+) -> StudyRecord:
     entries: list[Entry] = []
     trials: list[Trial] = []
-    for number, (proposal, outcome) in enumerate(change.trials, start=study.count):
+    for number, (proposal, outcome) in enumerate(results, start=study.count):
         position = study.position + len(entries) + 1
         measured = replace(proposal, purpose=Purpose.IMPORT)
         new = rules.queued(

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select
 from ..errors import LeaseLost, StorageError, StudyNotFound
 from ..records import (
     LIVING,
+    OPEN,
     TOLD,
     Change,
     Changes,
@@ -241,7 +242,9 @@ class Sql:
             found = touched(connection, study, since, self._open.get(study, {}) if since else {})
             return Changes(record, found, self._now_of(connection))
 
-        return self._read(look)
+        changes = self._read(look)
+        self._open[study] = {t.number: t for t in changes.trials if t.state in OPEN}
+        return changes
 
     def outline(self, study: int) -> Outline:
         def look(connection: Connection) -> Outline:

@@ -25,6 +25,8 @@ from . import compiled, operations, rows
 from .rules import Actor
 from .tables import events, is_open, private, reports, studies, trials
 
+_MANY = 2000  # writes that are sent without waiting for more
+
 # Built once: building a statement costs more than running it. Values that are looked for are called of_...
 _STUDY: BindParameter[int] = bindparam("of_study")
 _NUMBER: BindParameter[int] = bindparam("of_number")
@@ -136,6 +138,7 @@ class SqlTransaction:
         self.open: Mapping[int, Trial] = {}  # those of the study whose changes it has read
         self._reported: dict[int, int] = {}  # how often reports were written, by study
         self._writes: dict[tuple[ClauseElement, tuple[str, ...]], list[compiled.Values]] = {}  # not yet sent
+        self._waiting = 0  # how many of them
         self._saved: dict[tuple[int, int], Trial] = {}  # by study and number: trials that they save
 
     def _all(self, statement: ClauseElement, **values: Any) -> Sequence[Any]:
@@ -143,15 +146,18 @@ class SqlTransaction:
         return found
 
     def _later(self, statement: ClauseElement, *values: compiled.Values) -> None:
-        """Carry it out before the next look, or at the end: what is sent together costs one round trip, and one statement
-        does what it can for all of its rows."""
+        """Carry it out before the next look, with many others, or at the end: what is sent together costs one round trip,
+        and one statement does what it can for all of its rows."""
         for v in values:
             self._writes.setdefault((statement, tuple(v)), []).append(v)
+        self._waiting += len(values)
+        if self._waiting >= _MANY:  # a server ends a transaction in which nothing is heard of its program for long
+            self._send()
 
     def _due(self) -> Writes:
         """What is to be sent now."""
         due = [(statement, values) for (statement, _), values in self._writes.items()]
-        self._writes, self._saved = {}, {}
+        self._writes, self._saved, self._waiting = {}, {}, 0
         return due
 
     def _send(self) -> None:
