@@ -12,7 +12,7 @@ from ..records import State, StudyRecord, StudySpec, Trial
 from ..standing import Standings
 from ..storage import Storage
 from ..strategies import Strategy
-from .unheard import unheard
+from .unheard import unheard, unsaved
 
 if TYPE_CHECKING:
     from ..explanation import Explanation
@@ -135,7 +135,7 @@ class Answers:
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
-        said += unheard(self._book)
+        said += unheard(self._book) + unsaved(self._book)
         best = self.standings.best
         if best is not None and not spec.space.allowed(spec.space.encode([spec.today(best.params)]))[0]:
             said.append(f"trial {best.number}, the best, has a setting that a revision of the space has ruled out")

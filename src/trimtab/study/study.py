@@ -30,7 +30,7 @@ from ..strategies import Strategy
 from ..units import seconds
 from . import arguments, opening
 from .audit import Audited
-from .unheard import unheard
+from .unheard import unheard, unsaved
 
 if TYPE_CHECKING:
     from ..executors.slurm import Slurm
@@ -254,7 +254,7 @@ class Study(Audited):
         ledger = self._book.refresh()
         if closed == "budget" and not quiet and (why := planning.bound(ledger, ledger.now)) is not None:
             sys.stderr.write(f"{self.name}: {why}\n")
-        for notice in [] if quiet else unheard(self._book):
+        for notice in [] if quiet else unheard(self._book) + unsaved(self._book):
             sys.stderr.write(f"{self.name}: {notice}\n")
         if closed == "enough" and not quiet:
             sys.stderr.write(f"{self.name}: {self.outlook(wise).text()}\n")
