@@ -3,10 +3,12 @@
 import math
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import postgres as pg
@@ -134,6 +136,18 @@ def test_a_study_that_is_at_rest_is_looked_at_again_when_something_happens(url, 
     Server(open_storage(url), ["train.py"], say=say).run(idle=3.0)
     assert looked.count(done.record.id) <= 2
     assert (done.counts["done"], waiting.counts["done"]) == (2, 2)
+
+
+def test_a_study_that_is_damaged_does_not_keep_others_from_being_served(url):
+    broken, sound = study(url), study(url, "t")
+    for s in (broken, sound):
+        s.submit("train.py:quick")
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as c, c:
+        c.execute("UPDATE studies SET spec = 'x' WHERE name = 's'")
+    said = serve(url, "train.py")
+    assert said[0].startswith("study number 1 is not served: study 1 (s): its column 'spec' cannot be read")
+    assert said[1:3] == ["study 't': runs train.py:quick", "study 't': nothing to do (trials)"]
+    assert tt.Study("t", storage=url).counts["done"] == 8
 
 
 def test_a_worker_ends_after_as_many_trials_as_it_was_asked_for(url, spawn):

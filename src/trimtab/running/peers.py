@@ -9,9 +9,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-from ..errors import ObjectiveError, StudyNotFound
+from ..errors import Damaged, ObjectiveError, StudyNotFound
 from ..outlook import Enough
 from ..records import LIVING, StudyRecord
 from ..storage import Storage
@@ -49,6 +49,7 @@ class Server:
         # study -> up to where its events were read, and what for
         self._read: dict[int, tuple[int, Announcement | None]] = {}
         self._refused: dict[int, tuple[float, str]] = {}  # study -> when to look again, and why it is not served
+        self._damaged: dict[int, int] = {}  # study -> its position when it could not be read
         self._told: dict[int, str] = {}
         self._look = 0.0
         self._draining = False
@@ -125,13 +126,17 @@ class Server:
     def _living(self) -> dict[int, StudyRecord]:
         """The studies that are open or paused; only those that have changed are read."""
         positions = self._storage.positions()
-        if not self._records:
-            self._records = {r.id: r for r in self._storage.studies() if r.id in positions}
         for number, position in positions.items():
             known = self._records.get(number)
-            if known is None or known.position != position:
-                with suppress(StudyNotFound):  # it was just deleted
+            if (known is None or known.position != position) and self._damaged.get(number) != position:
+                try:
                     self._records[number] = self._storage.trials(number, position).study
+                except StudyNotFound:  # it was just deleted
+                    continue
+                except Damaged as error:  # others are served nevertheless
+                    self._damaged[number] = position
+                    self._records.pop(number, None)
+                    self._say(f"study number {number} is not served: {error}")
         self._records = {n: r for n, r in self._records.items() if n in positions and r.state in LIVING}
         return self._records
 

@@ -31,13 +31,13 @@ def append(file: Path, heads: Sequence[tuple[str, int, str]]) -> None:
 def read(file: Path, uid: str) -> list[tuple[int, str]]:
     """(position, hash) of the study's lines; lines torn by a crash or a full disk are passed over."""
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        with file.open(encoding="utf-8", errors="replace") as lines:  # one by one: they are those of all studies
+            return [found for line in lines if uid in line and (found := _parse(line, uid)) is not None]
     except FileNotFoundError:
         return []
     except OSError as error:
         _log.warning("%s: the witness file could not be read (%s)", file, error)
         return []
-    return [found for line in text.splitlines() if uid in line and (found := _parse(line, uid)) is not None]
 
 
 def _parse(line: str, uid: str) -> tuple[int, str] | None:
