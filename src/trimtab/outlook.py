@@ -129,7 +129,7 @@ def check(spec: StudySpec) -> None:
 
 def _future(spec: StudySpec, belief: Belief, allowed: Sequence[Candidate], n: int) -> tuple[float, float, float]:
     """(bound of the regret, standard error of the best setting, expected improvement of the next trial)."""
-    X = spec.space.encode([spec.today(c.params) for c in allowed])
+    X = spec.encode(c.params for c in allowed)
     mean, sd = belief.predict(X)
     width = math.sqrt(max(0.0, 2 * math.log(len(spec.space) * n**2 * math.pi**2 / (6 * _DELTA)) / 5))
     best = int(np.argmin(mean + width * sd))

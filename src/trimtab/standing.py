@@ -99,7 +99,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
         mean, sd, order = y, np.zeros(len(y)), np.argsort(y, kind="stable")
         chances = np.stack([(np.arange(len(y)) == order[:1].sum()), np.zeros(len(y))], axis=1)
     else:
-        X = spec.space.encode([spec.today(c.params) for c in allowed])
+        X = spec.encode(c.params for c in allowed)
         mean, sd = belief.predict(X)
         order = np.argsort(mean + sd if belief.share > NOISY else y, kind="stable")
         chances = np.zeros((len(y), 2))
@@ -112,7 +112,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
 
 def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) -> Belief | None:
     """The model of a goal over all settings that finished; None while there are too few."""
-    X = spec.space.encode([spec.today(c.params) for c in candidates])
+    X = spec.encode(c.params for c in candidates)
     y = np.array([spec.goals[goal].loss(c.metrics) for c in candidates])
     n = np.array([c.n for c in candidates], dtype=float)
     return Belief.of(spec.space, X, y, n, exact=spec.deterministic)
@@ -122,7 +122,7 @@ def limits(
     spec: StudySpec, candidates: Sequence[Candidate], baseline: Mapping[str, float] | None
 ) -> list[Belief] | None:
     """A model of how far each constraint is exceeded; none of those that all settings keep. None where one cannot be told."""
-    X = spec.space.encode([spec.today(c.params) for c in candidates])
+    X = spec.encode(c.params for c in candidates)
     n, found = np.array([c.n for c in candidates], dtype=float), []
     for constraint in spec.constraints:
         excess = np.array([constraint.excess(c.metrics, baseline) for c in candidates])

@@ -127,7 +127,7 @@ def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n:
     Trial 0 is the baseline, where there is one. Fewer than n, or none: the strategy has no more points.
     """
     made: list[Proposal] = []
-    waiting = spec.space.encode([spec.today(t.params) for t in pending])
+    waiting = spec.encode(t.params for t in pending)
     if at == 0 and spec.baseline is not None:
         made.append(Proposal(spec.baseline, trial_seed(spec.seed, "search", 0), strategy=BASELINE, version="1"))
         waiting = np.concatenate([waiting, spec.space.encode([spec.baseline])])
@@ -141,7 +141,7 @@ def suggest_each(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: in
     """The next n proposals, each as `suggest` makes one when the trials of those before it exist: of a strategy that does
     not learn, to which a point is the same whether it is told or pending."""
     first = suggest(spec, folded, pending, at, 1)
-    others = spec.space.encode([*(spec.today(t.params) for t in pending), *(p.params for p in first)])
+    others = spec.encode([*(t.params for t in pending), *(p.params for p in first)])
     nothing, asked, strategy = np.empty((0, len(spec.space))), list[Point](), folded.strategy
     with one_thread():
         state = strategy.tell(folded.state, _blank(spec, others))
@@ -211,7 +211,7 @@ def shortfall(spec: StudySpec, folded: Fold, pending: Sequence[Trial], trial: Tr
     """
     if not isinstance(folded.strategy, Judge):
         return math.inf
-    waiting = spec.space.encode([spec.today(t.params) for t in pending])
+    waiting = spec.encode(t.params for t in pending)
     x = spec.space.encode([trial.params])[0]
     with one_thread():
         return float(folded.strategy.shortfall(folded.state, waiting, x, _rng(spec, trial.at)))

@@ -42,7 +42,7 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
     """Trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each limit, NaN where there is none."""
     unit, _ = purse(spec)
     told = results(trials)
-    X = spec.space.encode([spec.today(p) for p in told.params])
+    X = spec.encode(told.params)
     losses = [[g.loss(m) for m in told.metrics] for g in spec.goals]
     excess = [[c.excess(m, baseline) for m in told.metrics] for c in spec.constraints]
     return Rows(

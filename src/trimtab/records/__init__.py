@@ -6,11 +6,12 @@ columns  many trials as columns
 copied   mappings in values, handed out as copies
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from ..arrays import Array
 from ..fidelity import Fidelity
 from ..goals import Constraint, Goal, Metrics, constraint
 from ..space import Params, Space
@@ -110,6 +111,10 @@ class StudySpec:
             (active,) = self.space.decode(self.space.encode([merged]))
             return {k: v for k, v in merged.items() if k in active}
         return merged
+
+    def encode(self, settings: Iterable[Params]) -> Array:
+        """Rows X (n, d) of settings of any time in today's space."""
+        return self.space.encode([self.today(params) for params in settings])
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -18,7 +18,7 @@ _MARKS = 5  # on a logarithmic axis, at most
 
 def encoded(spec: StudySpec, trials: Sequence[Trial]) -> Array:
     """(n, d) rows of the unit cube, NaN where inactive."""
-    return np.asarray(spec.space.encode([spec.today(t.params) for t in trials])).reshape(len(trials), len(spec.space))
+    return np.asarray(spec.encode(t.params for t in trials)).reshape(len(trials), len(spec.space))
 
 
 def positions(spec: StudySpec, name: str, trials: Sequence[Trial]) -> list[float]:
