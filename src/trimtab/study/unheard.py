@@ -2,6 +2,7 @@
 keeps trials from going on from one another: nothing is saved."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ def unheard(book: Book) -> list[str]:
     rules = [rule for rule in spec.stopping if rule["rule"] not in PAUSING]
     if not rules or not ledger.counts[State.DONE] >= _SOME:
         return []
-    done = [t.number for t in ledger.told if t.purpose is Purpose.SEARCH and t.state is State.DONE]
-    said = [r for number in done[-_SOME:] for r in book.storage.reports(book.study, number)]
+    done = (t.number for t in reversed(ledger.told) if t.purpose is Purpose.SEARCH and t.state is State.DONE)
+    said = [r for number in islice(done, _SOME) for r in book.storage.reports(book.study, number)]
     last = [set(r.metrics) for r in said]
     goals, stopped = [g.metric for g in spec.goals], ledger.counts[State.STOPPED]
     deaf = [
@@ -59,7 +60,7 @@ def unheard(book: Book) -> list[str]:
     heard = [(r.number, r.step, r.metrics, r.written) for r in book.storage.reports(book.study)]
     search = {t.number for t in ledger.told if t.purpose is Purpose.SEARCH}
     told = rehear(engine.jury(spec, ledger.trials[0]), [h for h in heard if h[0] in search])
-    went_on = [number for number in done if number in told]
+    went_on = [t.number for t in ledger.told if t.state is State.DONE and t.number in told]
     if not went_on:
         return []
     return [
