@@ -15,12 +15,12 @@ NONE = np.empty((0, 2))
 EARLIER = Source("earlier", SPACE.sample(30, np.random.default_rng(5)), np.arange(30.0)[:, None])
 
 
-def proposal(n: int, seed: int, budget: int | None, sources: tuple[Source, ...] = ()):
+def proposal(n: int, seed: int, budget: int | None, sources: tuple[Source, ...] = (), noise: float = 0.1):
     """What `gp` proposes after n results."""
     rng = np.random.default_rng(seed)
     X = np.unique(SPACE.sample(3 * n, rng), axis=0)
     X = X[rng.permutation(len(X))[:n]]
-    y = np.sin(7 * X[:, 0]) + X[:, 1] ** 2 + 0.1 * rng.standard_normal(n)
+    y = np.sin(7 * X[:, 0]) + X[:, 1] ** 2 + noise * rng.standard_normal(n)
     made = strategy("gp")
     state = made.tell(
         made.init(Problem(SPACE, budget=budget, seed=1, sources=sources)),
@@ -57,3 +57,8 @@ def test_a_warm_started_search_explores_less_from_the_start():
     pairs = [(proposal(20, seed, 80, (EARLIER,)), proposal(20, seed, 80)) for seed in range(10)]
     assert all(warm.why["sd"] <= cold.why["sd"] + 1e-9 for warm, cold in pairs)
     assert any(warm.why["sd"] < cold.why["sd"] for warm, cold in pairs)
+
+
+def test_where_the_model_finds_noise_exploration_goes_on_to_the_end():
+    pairs = [(proposal(60, seed, 61, noise=0.6), proposal(60, seed, None, noise=0.6)) for seed in (1, 3, 4, 6, 7)]
+    assert all(np.array_equal(last.x, open_ended.x) for last, open_ended in pairs)

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..numerics.acquisition import Term, less, log_below, log_improvement, log_rate, lower_bound
-from ..numerics.gp import Posterior
+from ..numerics.gp import Posterior, noise
 from . import Array, History, Problem, Proposal, Rows, front, transfer
 from .climb import Leaning, Search, candidates
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
@@ -32,6 +32,7 @@ _BETA, _LAST_BETA = 1.8, 0.3  # of the bound, and of the last one that the budge
 _BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
 _DESIGN = 4
 _DOUBT = 2.0  # where improvement is expected, the model errs by twice its standard deviation: benchmarks/calibration.py
+_NOISY = 0.2  # the share of noise in the variance of results from which on exploration goes on to the end
 _INCUMBENTS = 5  # points that the pool perturbs
 _EARLIER = "mean of earlier best"  # the acquisition of proposals among the best settings of earlier studies
 _TOP = 8  # best results among which the incumbent's mean is taken
@@ -44,7 +45,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "14"
+    version: str = "15"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
@@ -145,6 +146,7 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     waiting = known.features.encode(pending)
     goals = [goal.model.posterior(waiting) for goal in known.goals]
     terms: list[Term] = [(m.posterior(waiting), partial(log_below, bound=bound)) for m, bound in known.constraints]
+    exploration = _exploration(problem, count, noise(known.goals[0].model.theta))
     among = None
     if goals[0].lessons and not terms and known.cost is None and not _by_bound(count):
         among = transfer.promising(problem)
@@ -164,11 +166,11 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     elif terms or known.cost is not None or not _by_bound(count):
         kind = "log-ei"
         best = _incumbent_mean(known, goals[0])
-        doubt = 1 + (_DOUBT - 1) * _exploration(problem, count)
+        doubt = 1 + (_DOUBT - 1) * exploration
         terms.append((goals[0], partial(log_improvement, best=best, doubt=doubt)))
     else:
         kind = "lcb"
-        beta = _LAST_BETA + (_BETA - _LAST_BETA) * _exploration(problem, count)
+        beta = _LAST_BETA + (_BETA - _LAST_BETA) * exploration
         terms.append((goals[0], partial(lower_bound, beta=beta)))
     if known.success is not None:
         model, rate = known.success
@@ -183,13 +185,15 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     return _Belief(search, known, kind, goals, among if kind == _EARLIER else None)
 
 
-def _exploration(problem: Problem, count: int) -> float:
+def _exploration(problem: Problem, count: int, variance: float) -> float:
     """The share of its exploration that a search keeps after `count` trials: 1 up to half of the budget, 0 at its end, for
-    what a trial teaches serves only those that follow. Earlier studies have explored: with them it falls from the start."""
+    what a trial teaches serves only those that follow. Earlier studies have explored: with them it falls from the start.
+    It falls less where results are noisy (`variance` of the noise, in units of theirs): what looks best may not be."""
     if problem.budget is None:
         return 1.0
     left = max(0.0, 1 - count / problem.budget)
-    return left if problem.sources else min(1.0, 2 * left)
+    kept = left if problem.sources else min(1.0, 2 * left)
+    return kept + (1 - kept) * min(1.0, variance / _NOISY)
 
 
 def _thrift(problem: Problem, spent: float, at_once: int) -> float:
