@@ -396,7 +396,6 @@ def test_a_machine_without_gpus_only_counts_them(monkeypatch):
         (3, 1, "at most 2 workers"),
         (5, 0.5, "at most 4 workers"),
         (1, 3, "at most 0 workers"),
-        (1, 1.5, "a whole number of"),
     ],
 )
 def test_more_gpus_than_there_are(slots, each, said):
