@@ -66,6 +66,7 @@ class Crowd(RuleBasedStateMachine):
         self.study = self.store.create(replace(SPEC, budget=Budget(trials=6))).id
         self.state: dict[int, str] = {}
         self.attempt: dict[int, int] = {}
+        self.given_back: dict[int, int] = {}  # attempts that no worker was lost in
         self.until: dict[int, float] = {}
         self.held: list = []  # all trials ever handed out, also to workers that have crashed since
         self.paused = False
@@ -88,7 +89,7 @@ class Crowd(RuleBasedStateMachine):
                 self.store.enqueue(self.study, [proposal(i) for i in range(n)], at=at, seen=1)
             return
         for t in self.store.enqueue(self.study, [proposal(i) for i in range(n)], at=at, seen=1):
-            self.state[t.number], self.attempt[t.number] = "queued", 0
+            self.state[t.number], self.attempt[t.number], self.given_back[t.number] = "queued", 0, 0
 
     @rule(lease=st.sampled_from([5.0, 20.0]))
     def claim(self, lease):
@@ -96,7 +97,7 @@ class Crowd(RuleBasedStateMachine):
         expected = None
         for number in [] if self.paused else sorted(self.state):
             silent = self.state[number] == "running" and self.until[number] <= self.clock.now
-            if silent and self.attempt[number] >= MAX_ATTEMPTS:
+            if silent and self.attempt[number] - self.given_back[number] >= MAX_ATTEMPTS:
                 self.state[number] = "failed"
             elif silent or self.state[number] == "queued":
                 expected = number
@@ -143,6 +144,7 @@ class Crowd(RuleBasedStateMachine):
         if self.holds(t):
             self.store.revise(self.study, change)
             self.state[t.number] = "queued"
+            self.given_back[t.number] += 1
         else:
             with pytest.raises(Stale):
                 self.store.revise(self.study, change)
