@@ -146,6 +146,7 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     waiting = known.features.encode(pending)
     goals = [goal.model.posterior(waiting) for goal in known.goals]
     terms: list[Term] = [(m.posterior(waiting), partial(log_below, bound=bound)) for m, bound in known.constraints]
+    # With constraints no gain of exploring less was shown.
     exploration = 1.0 if terms else _exploration(problem, count, noise(known.goals[0].model.theta))
     among = None
     if goals[0].lessons and not terms and known.cost is None and not _by_bound(count):
