@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,19 @@ def test_list(made):
     head, line = call("list").splitlines()
     assert head.split() == ["study", "state", "trials", "created", "uid"]
     assert line.split()[:3] == ["made", "open", "6"]
+
+
+def test_a_damaged_study_hides_no_other(made):
+    tt.Study("broken", {"x": tt.Float(0, 1)}, minimize="loss", storage=made.storage)
+    with closing(sqlite3.connect("trimtab.db")) as c, c:
+        c.execute("UPDATE studies SET spec = 'x' WHERE name = 'broken'")
+    for as_json in ([], ["--json"]):
+        result = CliRunner().invoke(cli, ["list", *as_json])
+        assert result.exit_code == 1
+        assert "made" in result.stdout
+        assert result.stderr.startswith("trimtab: study 2 (broken): its column 'spec' cannot be read")
+    assert "did you mean 'made'?" in refused("show", "mad")
+    assert "study 2 (broken)" in refused("show", "broken")
 
 
 def test_show(made):

@@ -118,22 +118,25 @@ def run(
 @json_option
 @storage_flag
 def list_(as_json: bool) -> None:
-    """The studies in the store."""
-    from ..records import StudyState
+    """The studies in the store; damaged ones are named on standard error."""
+    from ..errors import Damaged
     from ..storage import open_storage
     from ..words import moment
     from . import console
 
-    records = open_storage(existing()).studies()
+    damaged: list[Damaged] = []
+    records = open_storage(existing()).studies(damaged=damaged.append)
     if as_json:
         rows = [
             {"name": r.name, "state": str(r.state), "trials": r.count, "uid": r.uid, "created": r.created}
             for r in records
         ]
         click.echo(console.document({"studies": rows}))
-        return
-    shown = [[r.name, str(StudyState(r.state)), str(r.count), moment(r.created), r.uid] for r in records]
-    click.echo(console.table(["study", "state", "trials", "created", "uid"], shown, right=["trials"]))
+    else:
+        shown = [[r.name, str(r.state), str(r.count), moment(r.created), r.uid] for r in records]
+        click.echo(console.table(["study", "state", "trials", "created", "uid"], shown, right=["trials"]))
+    if damaged:
+        raise Ended(1, "\n".join(map(str, damaged)))
 
 
 @cli.command()

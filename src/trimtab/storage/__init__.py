@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..errors import StorageError
+from ..errors import Damaged, StorageError
 from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
 from ..records.columns import Outline, Results
 
@@ -57,6 +57,9 @@ class Settled:
     error: Exception | None = None
 
 
+Spoiled = Callable[[Damaged], object]
+"""What is done with the error of a row that cannot be read."""
+
 Then = Callable[[Changes], tuple[Sequence[Sequence[Proposal]], "Claim | None"]]
 """From what changed to the batches that are to be enqueued because of it, each when those before it exist, and to how many
 trials are claimed: search trials that wait, then new ones."""
@@ -74,8 +77,9 @@ class Storage(Protocol):
         """
         ...
 
-    def studies(self, name: str | None = None) -> list[StudyRecord]:
-        """All studies (or those of a name), archived ones included, in the order of their creation."""
+    def studies(self, name: str | None = None, *, damaged: Spoiled | None = None) -> list[StudyRecord]:
+        """All studies (or those of a name), archived ones included, in the order of their creation. Raises Damaged for a row
+        that cannot be read; `damaged` is told instead where it is given, and the others are returned."""
         ...
 
     def positions(self) -> dict[int, int]:

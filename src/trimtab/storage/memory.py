@@ -26,7 +26,7 @@ from ..records import (
     Trial,
 )
 from ..records.columns import End, Outline, Results
-from . import Claim, Ending, Settled, Then, operations, revisions, rows
+from . import Claim, Ending, Settled, Spoiled, Then, operations, revisions, rows
 from .rows import Row
 from .rules import Actor
 
@@ -221,9 +221,9 @@ class Memory:
         with self._transaction() as tx:
             return operations.create(tx, spec)
 
-    def studies(self, name: str | None = None) -> list[StudyRecord]:
+    def studies(self, name: str | None = None, *, damaged: Spoiled | None = None) -> list[StudyRecord]:
         with self._lock:
-            return [rows.study_of(row) for row in self._tables.studies.values() if name in (None, row["name"])]
+            return rows.studies_of((r for r in self._tables.studies.values() if name in (None, r["name"])), damaged)
 
     def positions(self) -> dict[int, int]:
         with self._lock:

@@ -6,7 +6,7 @@ each. Reading is strict: a column of another type, or JSON that is not canonical
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -226,6 +226,19 @@ def study_of(row: Mapping[Any, Any]) -> StudyRecord:
             f"state {study.state}; the row was changed outside Trimtab, restore the store from a backup"
         )
     return study
+
+
+def studies_of(found: Iterable[Mapping[Any, Any]], damaged: Callable[[Damaged], object] | None) -> list[StudyRecord]:
+    """The studies of rows; `damaged` is told of those that cannot be read. Without it they raise."""
+    made = []
+    for row in found:
+        try:
+            made.append(study_of(row))
+        except Damaged as error:
+            if damaged is None:
+                raise
+            damaged(error)
+    return made
 
 
 def report_row(report: Report) -> Row:

@@ -27,7 +27,7 @@ from ..records import (
     Trial,
 )
 from ..records.columns import Outline, Results
-from . import LEASE, Claim, Ending, Settled, Then, bulk, compiled, operations, revisions, rows, schema, witness
+from . import LEASE, Claim, Ending, Settled, Spoiled, Then, bulk, compiled, operations, revisions, rows, schema, witness
 from .database import FAULTS, WRITES
 from .interrupts import deferred
 from .statements import SELECT_NEWER, SqlTransaction, touched
@@ -183,12 +183,12 @@ class Sql:
     def create(self, spec: StudySpec) -> StudyRecord:
         return self._write(lambda tx: operations.create(tx, spec))
 
-    def studies(self, name: str | None = None) -> list[StudyRecord]:
+    def studies(self, name: str | None = None, *, damaged: Spoiled | None = None) -> list[StudyRecord]:
         if name is not None and not _storable(name):
             return []
         wanted = select(studies) if name is None else select(studies).where(studies.c.name == name)
         found = self._read(lambda c: c.execute(wanted.order_by(studies.c.id)).mappings().all())
-        return [rows.study_of(row) for row in found]
+        return rows.studies_of(found, damaged)
 
     def positions(self) -> dict[int, int]:
         return dict(self._read(lambda c: compiled.table(c, _POSITIONS, {})))

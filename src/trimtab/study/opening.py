@@ -184,7 +184,8 @@ def open_study(
         if record is not None and "space" not in said:
             raise SpecError(f"fresh=True begins study {name!r} anew, so it needs its space")
         if not said.keys() - {"seed"}:
-            there = [r.name for r in storage.studies() if reading or r.state is not StudyState.ARCHIVED]
+            others = storage.studies(damaged=lambda _: None)
+            there = [r.name for r in others if reading or r.state is not StudyState.ARCHIVED]
             raise StudyNotFound(f"{storage.url} holds no study {name!r}{nearest(name, dict.fromkeys(there))}")
         spec = new_spec(name, said)
         if warm_start is not None:

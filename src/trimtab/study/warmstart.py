@@ -38,7 +38,7 @@ def sources(storage: Storage, warm_start: Earlier, spec: StudySpec) -> tuple[Sou
 def _source(storage: Storage, study: Any, spec: StudySpec) -> Source:
     if isinstance(study, str):
         if not (records := storage.studies(study)):
-            there = dict.fromkeys(r.name for r in storage.studies())
+            there = dict.fromkeys(r.name for r in storage.studies(damaged=lambda _: None))
             raise SpecError(f"warm_start={study!r}: {storage.url} holds no such study{nearest(study, there)}")
         record, trials = records[-1], storage.trials(records[-1].id).trials
     elif isinstance(study, Readable):
