@@ -4,6 +4,7 @@ runner         the loop: refill the queue, claim, launch, collect
 staffing       executors, a crew and a progress line for a call of run or evidence
 worker         claimed trials, carried to their ends
 sharing        what one process holds so that no slot waits for the record
+lookout        whether a search has found enough
 referee        the reports of running trials, and the rules that stop them
 peers, post    a worker process among equals, and one study that it serves
 slurm          the same as jobs

@@ -18,7 +18,8 @@ from ..storage import Settled, Storage
 from .announcements import Announcement, facts
 from .clock import SYSTEM
 from .inputs import POLICIES, Inputs
-from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, look, settle, worker
+from .lookout import Lookout
+from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, settle, worker
 from .worker import Crew
 
 LOOK = 1.0  # seconds between two looks for studies, and at one for which there was nothing to do
@@ -38,10 +39,10 @@ class Post:
         data: Mapping[str, str],
         enough: Enough | None,
     ) -> None:
-        self._enough, self._looked, self._had = enough, 0, False  # when to look, and whether there was enough
         self.name, self.closed = record.name, "not begun"
         self._storage, self._called, self._slots = storage, called, slots
         self._book = Book(storage, record.id)
+        self._lookout = Lookout(self._book, enough)
         self._book.inputs = Inputs(storage, record.id, data, POLICIES[said.refuse])
         self._next = 0.0  # when there is reason to look at the record again
         self._go_by(said)
@@ -103,10 +104,10 @@ class Post:
     def _serve(self, free: int, most: int) -> str | None:
         """One look at the record, and what follows from it; why there is nothing more to begin, if so."""
         over = "budget" if self._spent == self._book.spec.budget else None
-        decision, settled = self._look(free, most, going_on=over is None and self._enough is None)
+        decision, settled = self._look(free, most, going_on=over is None and not self._lookout.asked)
         if decision.closing == "budget":
             self._spent = self._book.spec.budget  # for good: what was estimated of running trials may have been less
-        elif over is None and decision.closing is None and self._has_enough():
+        elif over is None and decision.closing is None and self._lookout.has_enough():
             over = "enough"
         if over is not None and decision.closing is None:
             decision = replace(decision, actions=[Close(over)])
@@ -131,13 +132,6 @@ class Post:
         if refused is not None:
             raise refused
         return decision, settled
-
-    def _has_enough(self) -> bool:
-        """Whether more search is not worth it, where this worker asks; once it is so it stays so here."""
-        if self._enough is not None and not self._had:
-            self._looked, found = look(self._book, self._enough, self._looked)
-            self._had = found is not None and bool(found.reason)
-        return self._had
 
     def collect(self, wait: float, interrupted: bool) -> int:
         """Wait for trials to end, and how many did; `begin` records them. interrupted: this worker was told to end, and

@@ -17,10 +17,11 @@ from ..engine.ledger import Ledger
 from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
 from ..executors import Executor
-from ..outlook import Enough, Outlook, outlook
+from ..outlook import Enough
 from ..records import OPEN, Change, Purpose, Reason, State, StudyState, Trial
 from ..storage import INTERRUPTED, LEASE, Claim, Settled
 from .clock import SYSTEM, Clock
+from .lookout import Lookout
 from .worker import Crew
 
 IDLE = 0.1  # seconds between two looks at the record while others work
@@ -53,18 +54,17 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
     Raises ObjectiveError when the objective never returns a metric that the study needs, RunFailed when too many
     trials fail in a row, KeyboardInterrupt after having given the running trials back.
     """
-    crew, closing, looked = staff.crew, None, 0
+    crew, closing, lookout = staff.crew, None, Lookout(book, enough)
     terms = replace(terms, charge=crew.charge)
     with _giving_back(book, staff):
         while True:
             terms = replace(terms, waited=crew.waited)
-            decision, settled = settle(book, staff, terms, closing is None and enough is None)
+            decision, settled = settle(book, staff, terms, closing is None and not lookout.asked)
             check_results(book, [t for t in settled.ended if t is not None], terms)
             book.collect()
             staff.watch(book.ledger)
-            if closing is None and enough is not None:
-                looked, found = look(book, enough, looked)
-                closing = "enough" if found is not None and found.reason else None
+            if closing is None and lookout.has_enough():
+                closing = "enough"
             if closing is None:
                 terms, closing = carry_out(decision, book, staff, terms, settled)
             if closing in ("time", "failures"):
@@ -81,22 +81,6 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
     if closing == "failures":
         raise given_up(book, book.ledger.failures_in_a_row(terms.since))
     return closing
-
-
-def look(book: Book, enough: Enough, last: int) -> tuple[int, Outlook | None]:
-    """After how many results the study was last looked at, and the outlook then if that is news; an event says so where
-    it is reason to stop, once."""
-    told, spec = book.ledger.told, book.spec
-    due = enough.look(len(told))
-    if due == last:
-        return last, None
-    found = outlook(spec, told[:due], enough)
-    body = {"enough": enough.to_json(), "outlook": found.to_json()}
-    if found.reason and all(
-        {k: e.body[k] for k in body} != body for e in book.storage.events(book.study, kinds={"enough"})
-    ):
-        book.storage.revise(book.study, Change("enough", body=body))
-    return due, found
 
 
 @dataclass(frozen=True)

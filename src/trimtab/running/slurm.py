@@ -23,7 +23,8 @@ from ..outlook import Enough
 from ..records import Change, Resources
 from .announcements import facts, shared
 from .clock import SYSTEM
-from .runner import check_results, decide, given_up, look
+from .lookout import Lookout
+from .runner import check_results, decide, given_up
 from .staffing import priced, terminable
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Jobs:
 
 
 def _search(book: Book, jobs: Jobs, progress: "Progress", terms: Terms, enough: Enough | None) -> str:
-    closing, looked, known = None, 0, len(book.refresh().told)
+    closing, lookout, known = None, Lookout(book, enough), len(book.refresh().told)
     while closing is None:
         decision = decide(book, 1, SYSTEM.steady(), terms)
         ledger = book.ledger
@@ -167,10 +168,7 @@ def _search(book: Book, jobs: Jobs, progress: "Progress", terms: Terms, enough: 
         book.collect()
         ended, known = ledger.told[known:], len(ledger.told)
         check_results(book, ended, terms)
-        if enough is not None:
-            looked, found = look(book, enough, looked)
-            closing = "enough" if found is not None and found.reason else None
-        closing = closing or decision.closing
+        closing = "enough" if lookout.has_enough() else decision.closing
         if closing is None:
             fills = [a.n for a in decision.actions if isinstance(a, Fill)]
             try:
