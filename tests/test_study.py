@@ -22,6 +22,7 @@ from trimtab.errors import (
     StudyNotFound,
 )
 from trimtab.goals import goals
+from trimtab.storage import rows
 from trimtab.storage.memory import Memory
 from trimtab.strategies import Proposal
 
@@ -103,6 +104,22 @@ def test_enqueued_settings_come_first_after_the_baseline(space):
     asked = study.ask()
     assert asked.params == {"kind": "tree", "rate": 0.2, "depth": 3}
     assert study.ask().number == 0
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///s.db"])
+@pytest.mark.parametrize("budget", [{"trials": 99}, {"cpu_hours": 9}])
+def test_to_enqueue_a_setting_no_trial_that_waits_is_read(space, url, budget, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = tt.Study("s", space, minimize="loss", seed=1, storage=url, budget=budget)
+    setting = {"kind": "linear", "rate": 0.2}
+    study.enqueue(setting)  # after the baseline
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "trial_of", None)
+        assert [study.enqueue(setting).number for _ in range(3)] == [2, 3, 4]
+    assert study.counts["queued"] == 5
+    other = tt.Study("s", storage=study.storage)
+    assert [s.enqueue(setting).number for s in (study, other, study)] == [5, 6, 7]
+    assert study.verify() == []
 
 
 def test_ask_and_tell_by_trial_or_number(space):

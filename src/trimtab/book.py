@@ -14,7 +14,7 @@ from .engine import incumbents
 from .engine.ledger import Ledger
 from .engine.matrix import suited
 from .errors import SpecError, Stale
-from .records import TOLD, Change, Changes, Proposal, StudySpec, StudyState, Trial
+from .records import TOLD, Change, Changes, Proposal, StudyRecord, StudySpec, StudyState, Trial
 from .records.columns import Results
 from .running.checkpoints import Checkpoints
 from .running.inputs import Inputs
@@ -212,6 +212,18 @@ class Book:
         """An audited change that who runs trials here is to heed at once."""
         self.storage.revise(self.study, change)
         self.moved = True
+
+    def wish(self, wanted: Callable[[StudyRecord], Proposal]) -> Trial:
+        """Enqueue one trial for which only the study's row need be known: its cost does not grow with what waits already. The
+        ledger is not read again."""
+        while True:
+            study = self.storage.study(self.study)
+            if study.count == 0 and study.spec.baseline is not None:
+                (trial,) = self.put(lambda ledger: [wanted(ledger.study)])
+                return trial
+            with suppress(Stale):
+                (trial,) = self.storage.enqueue(self.study, [wanted(study)], at=study.count, seen=study.position)
+                return trial
 
     def put(self, wanted: Callable[[Ledger], Sequence[Proposal]]) -> list[Trial]:
         """Enqueue what no strategy proposes (a user's wish, evidence): asked for again each time the record moves on.

@@ -35,7 +35,7 @@ def test_create_makes_a_study_once(store, clock):
     assert (made.count, made.reserved, made.spent, made.position) == (0, 0, Cost(), 1)
     clock.now += 5
     assert store.create(replace(SPEC, seed=9)) == made
-    assert store.studies() == [made]
+    assert store.studies() == [store.study(made.id)] == [made]
     (event,) = store.events(made.id)
     assert (event.position, event.kind, event.number, event.at) == (1, "create", None, 1000.0)
     assert dumps(event.body) == dumps({"spec": SPEC.to_json()})
@@ -78,6 +78,7 @@ def test_delete_leaves_nothing_and_never_gives_the_number_out_again(store):
     assert store.create(replace(SPEC, name="gone")).id not in (kept.id, gone.id)
     for call in (
         lambda: store.delete(gone.id),
+        lambda: store.study(gone.id),
         lambda: store.trials(gone.id),
         lambda: store.revise(gone.id, Change("pause")),
         lambda: store.enqueue(gone.id, [proposal()], at=0, seen=1),

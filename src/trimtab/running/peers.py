@@ -130,7 +130,7 @@ class Server:
             known = self._records.get(number)
             if (known is None or known.position != position) and self._damaged.get(number) != position:
                 try:
-                    self._records[number] = self._storage.trials(number, position).study
+                    self._records[number] = self._storage.study(number)
                 except StudyNotFound:  # it was just deleted
                     continue
                 except Damaged as error:  # others are served nevertheless

@@ -82,6 +82,10 @@ class Storage(Protocol):
         that cannot be read; `damaged` is told instead where it is given, and the others are returned."""
         ...
 
+    def study(self, study: int) -> StudyRecord:
+        """The study's row, whatever its trials are. Raises StudyNotFound."""
+        ...
+
     def positions(self) -> dict[int, int]:
         """The position of the last event of each study that is open or paused, by the study's number: who looks after many
         sees which of them have changed."""

@@ -95,6 +95,11 @@ class _Transaction:
         kept = [rows.trial_of(self._tables.trials[study][n]) for n in sorted(self._tables.open[study])]
         return kept + [t for t in self._added if t.study == study]
 
+    def searching(self, study: int) -> int:
+        table = self._tables.trials[study]
+        kept = [table[n]["purpose"] for n in self._tables.open[study]]
+        return [*kept, *(t.purpose for t in self._added if t.study == study)].count(Purpose.SEARCH)
+
     def changes(self, study: int, since: int) -> Changes:
         record = operations.known(self, study)
         table, numbers = self._tables.trials[study], set(self._tables.open[study])
@@ -224,6 +229,10 @@ class Memory:
     def studies(self, name: str | None = None, *, damaged: Spoiled | None = None) -> list[StudyRecord]:
         with self._lock:
             return rows.studies_of((r for r in self._tables.studies.values() if name in (None, r["name"])), damaged)
+
+    def study(self, study: int) -> StudyRecord:
+        with self._transaction() as tx:
+            return operations.known(tx, study)
 
     def positions(self) -> dict[int, int]:
         with self._lock:

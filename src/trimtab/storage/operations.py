@@ -64,7 +64,7 @@ def _enqueue(
     tx: Transaction, row: StudyRecord, proposals: Sequence[Proposal], at: int, seen: int, claim: Claim | None
 ) -> tuple[StudyRecord, list[Trial]]:
     """The study's row after the proposals, and the trials that they become."""
-    rules.admit(row, proposals, at, _opened(tx, row) if row.spec.budget.measured(row.spent) else 0)
+    rules.admit(row, proposals, at, tx.searching(row.id) if row.spec.budget.measured(row.spent) else 0)
     if not proposals:
         return row, []
     batch, position = len(proposals), row.position + 1
@@ -79,11 +79,6 @@ def _enqueue(
         trials[: claim.n] = [rules.taken(t, claim.worker, tx.now, claim.lease) for t in trials[: claim.n]]
     tx.add_trials(trials)
     return row, trials
-
-
-def _opened(tx: Transaction, study: StudyRecord) -> int:
-    """How many search trials wait or run."""
-    return sum(t.purpose is Purpose.SEARCH for t in tx.open_trials(study.id))
 
 
 def record(tx: Transaction, study: StudyRecord, entries: Sequence[Entry]) -> StudyRecord:

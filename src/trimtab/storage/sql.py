@@ -190,6 +190,9 @@ class Sql:
         found = self._read(lambda c: c.execute(wanted.order_by(studies.c.id)).mappings().all())
         return rows.studies_of(found, damaged)
 
+    def study(self, study: int) -> StudyRecord:
+        return self._read(lambda c: _record(c, study))
+
     def positions(self) -> dict[int, int]:
         return dict(self._read(lambda c: compiled.table(c, _POSITIONS, {})))
 

@@ -39,6 +39,9 @@ _SELECT_NAMED = select(studies).where(studies.c.active == bindparam("of_name")).
 _SELECT_STUDY = select(studies).where(studies.c.id == _STUDY).with_for_update()
 _SELECT_TRIAL = select(trials).where(_KEY).with_for_update()
 _SELECT_OPEN = select(trials).where(trials.c.study == _STUDY, is_open).order_by(trials.c.number).with_for_update()
+_COUNT_SEARCHING = select(func.count().label("n")).where(
+    trials.c.study == _STUDY, is_open, trials.c.purpose == Purpose.SEARCH.value
+)
 _TOUCHED = select(trials).where(trials.c.study == _STUDY, trials.c.revision > bindparam("since"))
 _OLDER = select(trials).where(
     trials.c.study == _STUDY, is_open, trials.c.revision + 0 <= bindparam("since")
@@ -212,6 +215,10 @@ class SqlTransaction:
 
     def open_trials(self, study: int) -> list[Trial]:
         return [rows.trial_of(row) for row in self._all(_SELECT_OPEN, of_study=study)]
+
+    def searching(self, study: int) -> int:
+        (found,) = self._all(_COUNT_SEARCHING, of_study=study)
+        return int(found["n"])
 
     def claimable(self, studies_: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
         values: dict[str, Any] = {"studies": list(studies_), "before": self.now - self._grace}

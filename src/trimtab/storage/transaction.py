@@ -32,6 +32,10 @@ class Transaction(Protocol):
         """Those that wait or run, by number; with those that this transaction has added."""
         ...
 
+    def searching(self, study: int) -> int:
+        """How many search trials wait or run; with those that this transaction has added."""
+        ...
+
     def changes(self, study: int, since: int) -> Changes:
         """See Storage.trials; with what this transaction has written."""
         ...

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from .. import engine, proof
 from ..book import Book
 from ..engine import planning
-from ..engine.ledger import Ledger
 from ..errors import BudgetSpent, Exhausted, SpecError, Stale, whole
 from ..evidence import Design, Evidence
 from ..fidelity import Fidelity
@@ -184,15 +183,12 @@ class Study(Audited):
 
     def enqueue(self, params: Params) -> Trial:
         """Put a setting in front of the queue. Raises SpaceError when it is not in the space."""
-        spec = self.spec
-        checked = spec.space.validate(params)
 
-        def wish(ledger: Ledger) -> list[Proposal]:
-            seed = engine.trial_seed(spec.seed, "user", ledger.study.count)
-            return [Proposal(checked, seed, strategy="user", version="1", priority=1)]
+        def wish(study: StudyRecord) -> Proposal:
+            seed = engine.trial_seed(study.spec.seed, "user", study.count)
+            return Proposal(study.spec.space.validate(params), seed, strategy="user", version="1", priority=1)
 
-        (trial,) = self._book.put(wish)
-        return trial
+        return self._book.wish(wish)
 
     def add(self, params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]) -> None:
         """Record results that were measured elsewhere: one, or two sequences of equal length. They are told to strategies.
