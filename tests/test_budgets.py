@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.book import Book
-from trimtab.engine.planning import Cancel, Close, Fill, Start, Terms, affordable
+from trimtab.engine.planning import Cancel, Close, Fill, Start, Terms, accrued, affordable
 from trimtab.errors import BudgetSpent, Stale
 from trimtab.goals import goals
 from trimtab.records import Budget, Change, Cost, Outcome, Proposal, Resources, State, StudySpec
@@ -96,8 +96,8 @@ def test_open_trials_reserve_what_finished_ones_took():
     put(3)
     with pytest.raises(BudgetSpent, match=r"cpu_hours=0.125 of 1 is spent, and 7 open trials have the rest reserved"):
         put(1)
-    book = Book(store, study)
-    assert affordable(book.refresh(), clock.now) == 0
+    ledger = Book(store, study).refresh()
+    assert affordable(ledger, accrued(ledger, clock.now, Terms())) == 0
     store.finish(held[1], Outcome(State.DONE, {"loss": 0.5}, cost=Cost(cpu=0.0)))  # the rest is released
     put(3)
     with pytest.raises(BudgetSpent, match="or wait until they have ended"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.engine.ledger import Ledger
-from trimtab.engine.planning import Close, Terms, plan, spent
+from trimtab.engine.planning import Close, Terms, accrued, plan, spent
 from trimtab.errors import SpecError
 from trimtab.objective import Command
 from trimtab.records import Cost, Resources, State, StudySpec
@@ -90,12 +90,13 @@ def test_what_runs_counts(budget, resources):
     ledger = Ledger(study.record)
     ledger.absorb(study.storage.trials(study.record.id))
     began, charge = ledger.trials[trial.number].started, Resources(**resources).charge
-    assert spent(ledger, began + 0.9, charge) is None
-    assert spent(ledger, began + 1.1, charge) == next(iter(budget))
-    assert spent(ledger, began + 1.1) is None
-    assert Close("budget") in plan(ledger, 1, began + 1.1, Terms(charge=charge))
+    terms, soon, late = Terms(charge=charge), began + 0.9, began + 1.1
+    assert spent(ledger, soon, accrued(ledger, soon, terms)) is None
+    assert spent(ledger, late, accrued(ledger, late, terms)) == next(iter(budget))
+    assert spent(ledger, late) is None
+    assert Close("budget") in plan(ledger, 1, late, terms)
     waited = {trial.number: 0.2}  # for room in a cluster
-    assert Close("budget") not in plan(ledger, 1, began + 1.1, Terms(charge=charge, waited=waited))
+    assert Close("budget") not in plan(ledger, 1, late, Terms(charge=charge, waited=waited))
 
 
 def hangs(trial):

@@ -215,6 +215,10 @@ class Ledger:
         """The search trials that run."""
         return [t for t in self.open.values() if t.state is State.RUNNING and t.purpose is Purpose.SEARCH]
 
+    def expired(self, now: float) -> list[Trial]:
+        """The search trials that run and have lost their worker: anybody may claim them."""
+        return [t for t in self.running() if t.lease_until is not None and t.lease_until <= now]
+
     def apart(self, purpose: Purpose) -> list[Trial]:
         """All trials of a purpose that strategies are not told of, by number."""
         ended = [number for p, number in self._apart if p is purpose]

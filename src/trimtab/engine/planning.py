@@ -1,18 +1,14 @@
 """What a runner is to do next: propose, start, cancel or close, as the budget and the record allow. Pure."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from ..records import Cost, StudyState
 from ..words import number
 from .ledger import Ledger
 
 Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
-
-Waited = Mapping[int, float]  # number of a trial that runs here -> seconds for which there was no room for it
-NOT_AT_ALL: Waited = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -60,45 +56,42 @@ class Terms:
     exhausted: int | None = None  # so many results were known when the strategy had nothing more to propose
     batch: int = 1  # at least so many are proposed together: it grows where others keep being faster
     charge: Charge | None = None  # what running trials cost
-    waited: Waited = field(default_factory=dict)
+    waited: Mapping[int, float] = field(default_factory=dict)  # by trial: seconds for which there was no room for it
 
 
 def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
     """What to do next, given `free` slots."""
-    spec = ledger.study.spec
-    if reason := _closed(ledger, now, terms):
-        cancel = [Cancel(t.number) for t in ledger.running()] if reason == "budget" else []
+    running, using = ledger.running(), accrued(ledger, now, terms)
+    if reason := _closed(ledger, now, terms, using):
+        cancel = [Cancel(t.number) for t in running] if reason == "budget" else []
         return [*cancel, Close(reason)]
-    running = ledger.running()
-    queued, expired = len(ledger.queued()), sum(t.lease_until is not None and t.lease_until <= now for t in running)
-    limits = [x for x in (spec.budget.trials, terms.trials) if x is not None]
-    room = max(free, terms.batch) if free else 0
-    left = min(limits) - ledger.counted - len(running) if limits else room
-    paid = affordable(ledger, now, terms.charge, terms.waited)
+    paid = affordable(ledger, using)
     if paid < 1 and not running:
         return [Close("budget")]
-    left = int(min(left, max(0, paid)))
+    room = max(free, terms.batch) if free else 0
+    limits = [n for n in (ledger.study.spec.budget.trials, terms.trials) if n is not None]
+    allowed = min(limits) - ledger.counted - len(running) if limits else room
+    left = int(min(allowed, max(0, paid)))  # so many more may begin
+    queued, expired = len(ledger.queued()), len(ledger.expired(now))
     exhausted = terms.exhausted == len(ledger.told)
     wanted = 0 if exhausted or queued >= free else max(0, min(room, left) - queued)
-    startable = min(free, left + expired, queued + wanted + expired)
+    startable = min(free, left + expired, queued + wanted + expired)  # an expired one has begun already
     if startable <= 0 and free > 0 and all(t.lease_until is None for t in running):
         return [Close("exhausted" if exhausted and not running else "held")]
     fill: list[Action] = [Fill(wanted)] if wanted else []
     return [*fill, Start(startable)] if startable > 0 else fill
 
 
-def _closed(ledger: Ledger, now: float, terms: Terms) -> str | None:
+def _closed(ledger: Ledger, now: float, terms: Terms, using: Sequence[Cost]) -> str | None:
+    """Why nothing more is to begin, if so."""
     spec, study = ledger.study.spec, ledger.study
     if study.state is not StudyState.OPEN:
         return str(study.state)
     if spec.max_failures is not None and len(ledger.failures_in_a_row(terms.since)) >= spec.max_failures:
         return "failures"
-    b = spec.budget
-    if terms.trials is not None and ledger.counted >= terms.trials:
+    if any(limit is not None and ledger.counted >= limit for limit in (terms.trials, spec.budget.trials)):
         return "trials"
-    if b.trials is not None and ledger.counted >= b.trials:
-        return "trials"
-    if spent(ledger, now, terms.charge, terms.waited) is not None:
+    if spent(ledger, now, using) is not None:
         return "budget"
     return "time" if terms.until is not None and now >= terms.until else None
 
@@ -123,37 +116,39 @@ def bound(ledger: Ledger, now: float) -> str | None:
     return None
 
 
-def spent(ledger: Ledger, now: float, charge: Charge | None = None, waited: Waited = NOT_AT_ALL) -> str | None:
-    """Which budget, apart from that of trials, is used up: by what has ended and, where `charge` is known, by what runs."""
-    b, used = ledger.study.spec.budget, ledger.study.spent
-    if isinstance(b.time, float) and ledger.wall(now) >= b.time:
+def spent(ledger: Ledger, now: float, using: Sequence[Cost] = ()) -> str | None:
+    """Which budget, apart from that of trials, is used up by what has ended and by what running trials are `using`."""
+    budget, total = ledger.study.spec.budget, ledger.study.spent
+    if isinstance(budget.time, float) and ledger.wall(now) >= budget.time:
         return "time"
-    for accrued in _accrued(ledger, now, charge, waited) if b.measured(used) else []:
-        used = used.plus(accrued)
-    return next((name for name, (x, limit) in b.measured(used).items() if x >= limit), None)
+    for cost in using:
+        total = total.plus(cost)
+    return next((name for name, (x, limit) in budget.measured(total).items() if x >= limit), None)
 
 
-def affordable(ledger: Ledger, now: float, charge: Charge | None = None, waited: Waited = NOT_AT_ALL) -> float:
+def affordable(ledger: Ledger, using: Sequence[Cost]) -> float:
     """How many trials more may begin, by the budget's measured limits: each reserves what finished ones took on average, one
-    that runs no less than what it has used. Infinite without such limits, and before anything has finished."""
-    b, used = ledger.study.spec.budget, ledger.study.spent
-    room = math.inf
-    for name, (x, limit) in b.measured(used).items() if ledger.counted else ():
+    that runs no less than what it is `using`. Infinite without such limits, and before anything has finished."""
+    if not ledger.counted:
+        return math.inf
+    budget, room = ledger.study.spec.budget, math.inf
+    running = [budget.measured(cost) for cost in using]
+    for name, (x, limit) in budget.measured(ledger.study.spent).items():
         mean = x / ledger.counted
-        held = sum(max(mean, b.measured(accrued)[name][0]) for accrued in _accrued(ledger, now, charge, waited))
-        room = min(room, math.floor((limit - x - held) / mean) if mean > 0 else math.inf)
+        reserved = sum(max(mean, used[name][0]) for used in running)
+        room = min(room, math.floor((limit - x - reserved) / mean) if mean > 0 else math.inf)
     return room
 
 
-def _accrued(ledger: Ledger, now: float, charge: Charge | None, waited: Waited) -> list[Cost]:
+def accrued(ledger: Ledger, now: float, terms: Terms) -> list[Cost]:
     """What each running trial has used so far, if it used as much CPU time in a second as what has ended did; one CPU
     before anything has. Nothing where nobody measures it: it was asked for."""
-    used, made = ledger.study.spent, list[Cost]()
-    cpus = used.cpu / used.wall if used.wall else 1.0
+    ended, found = ledger.study.spent, list[Cost]()
+    cpus = ended.cpu / ended.wall if ended.wall else 1.0
     for t in ledger.running():
-        if charge is None or t.started is None or t.lease_until is None:
-            made.append(Cost())
+        if terms.charge is None or t.started is None or t.lease_until is None:
+            found.append(Cost())
         else:
-            wall = max(0.0, min(now, t.lease_until) - t.started - waited.get(t.number, 0.0))
-            made.append(charge(wall, wall * cpus))
-    return made
+            wall = max(0.0, min(now, t.lease_until) - t.started - terms.waited.get(t.number, 0.0))
+            found.append(terms.charge(wall, wall * cpus))
+    return found

@@ -197,8 +197,7 @@ def _batch(before: int, made: Sequence[Trial] | None) -> int:
 
 def _unopposed(ledger: Ledger, actions: Sequence[Action], now: float) -> int:
     """How many trials may be claimed as new ones are made: none while a trial that has lost its worker goes before."""
-    lost = any(t.lease_until is not None and t.lease_until <= now for t in ledger.running())
-    return 0 if lost else sum(a.n for a in actions if isinstance(a, Start))
+    return 0 if ledger.expired(now) else sum(a.n for a in actions if isinstance(a, Start))
 
 
 @contextmanager
