@@ -37,7 +37,8 @@ class Referee:
         self._storage, self._study, self._spec_of, self._now = storage, study, spec_of, now
         self._spec = spec_of()
         self._jury: Jury | None = None  # until the first report: by then there is a trial 0
-        self._turn, self._calling = threading.RLock(), threading.Lock()
+        self._turn = threading.RLock()  # who writes reports or hears them
+        self._renewing = threading.Lock()  # who makes a new jury: that may take long, and others write meanwhile
         self._waiting: dict[Key, list[Report]] = {}  # written with the next, or at the end
         self._written: dict[Key, float] = {}
 
@@ -75,23 +76,23 @@ class Referee:
             return self._waiting.pop(key, [])
 
     def _current(self) -> Jury:
-        """The jury; a new one when the study's rules were revised. What was reported before it came is read in parts, while
-        others write and leases are renewed: that may be a great deal."""
-        with self._calling:
-            return self._called()
+        """The jury; a new one when the study's rules were revised."""
+        with self._renewing:
+            spec = self._spec_of()
+            if self._jury is None or spec is not self._spec:
+                first = self._storage.page(self._study, 0, 1) if spec.stopping else []
+                fresh = jury(spec, first[0] if first else None)
+                if self._jury is None or fresh.key != self._jury.key:
+                    self._catch_up(fresh, spec)
+                    self._jury = fresh
+                self._spec = spec
+            return self._jury
 
-    def _called(self) -> Jury:
-        spec = self._spec_of()
-        if self._jury is None or spec is not self._spec:
-            first = self._storage.page(self._study, 0, 1) if spec.stopping else []
-            fresh = jury(spec, first[0] if first else None)
-            if self._jury is None or fresh.key != self._jury.key:
-                while spec.stopping and (heard := self._storage.heard(self._study, fresh.heard, PART)):
-                    for r in heard:
-                        fresh.hear(r.number, r.step, r.metrics, r.written)
-                self._jury = fresh
-            self._spec = spec
-        return self._jury
+    def _catch_up(self, fresh: Jury, spec: StudySpec) -> None:
+        """Let a new jury hear what was reported before it came: in parts, for that may be a great deal."""
+        while spec.stopping and (heard := self._storage.heard(self._study, fresh.heard, PART)):
+            for r in heard:
+                fresh.hear(r.number, r.step, r.metrics, r.written)
 
     def stopped(self, trial: Trial, outcome: Outcome) -> Outcome:
         """The outcome of a trial that heeded a rule, with the verdict for the record."""
