@@ -97,7 +97,8 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
     belief = believed(spec, candidates) if enough and allowed and not spec.deterministic else None
     if belief is None:
         mean, sd, order = y, np.zeros(len(y)), np.argsort(y, kind="stable")
-        chances = np.stack([(np.arange(len(y)) == order[:1].sum()), np.zeros(len(y))], axis=1)
+        chances = np.zeros((len(y), 2))
+        chances[order[:1]] = 1.0, 0.0  # values are believed: the first is the best
     else:
         X = spec.encode(c.params for c in allowed)
         mean, sd = belief.predict(X)

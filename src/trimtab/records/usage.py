@@ -101,11 +101,11 @@ class Resources:
 
         GPUs count as long as they are held, at the power that `watts` says.
         """
-        cpus, gpus, watt_hours = cpu / 3600, self.gpus * wall / 3600, 0.0
-        watt_hours = cpus * self.watts.get("cpu", 0.0) + gpus * self.watts.get("gpu", 0.0)
-        bought = {"cpu_hour": cpus, "gpu_hour": gpus, "kwh": watt_hours / 1000}
+        cpu_hours, gpu_hours = cpu / 3600, self.gpus * wall / 3600
+        kwh = (cpu_hours * self.watts.get("cpu", 0.0) + gpu_hours * self.watts.get("gpu", 0.0)) / 1000
+        bought = {"cpu_hour": cpu_hours, "gpu_hour": gpu_hours, "kwh": kwh}
         money = wall / 3600 * self.price + sum(bought[k] * price for k, price in self.prices.items())
-        return Cost(wall, cpu, wall * self.gpus, memory, money, watt_hours / 1000)
+        return Cost(wall, cpu, wall * self.gpus, memory, money, energy=kwh)
 
 
 _PRICES, _WATTS = ("cpu_hour", "gpu_hour", "kwh"), ("cpu", "gpu")
