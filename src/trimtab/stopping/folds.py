@@ -6,11 +6,15 @@ come in one order, so that scores are paired: step i is the same split for each 
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..fidelity import Fidelity
 from . import Heard, Score, needed, within
+
+Scores = Mapping[float, Score]  # of one trial, by fold
+Worse = Callable[[Scores, Scores, int], str]
+"""Scores of a trial, those of the incumbent, its number -> why the trial is worse, "" where it may go on."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,15 @@ class Forgiving:
     name: str = "forgiving"
 
     def begin(self, fidelity: Fidelity | None) -> "_Folds":
-        return _Folds(needed(self.name, fidelity))
+        return _Folds(needed(self.name, fidelity), self._worse)
+
+    def _worse(self, mine: Scores, theirs: Scores, incumbent: int) -> str:
+        mean = _mean(mine)
+        worst = tuple(max(goal) for goal in zip(*theirs.values(), strict=True))
+        in_every_goal = all(a > b for a, b in zip(mean[1:], worst[1:], strict=True))
+        if mean[0] < worst[0] or (mean[0] == worst[0] and not in_every_goal):  # the violation of limits goes first
+            return ""
+        return f"forgiving: the mean of {len(mine)} folds is worse than the worst fold of trial {incumbent}"
 
 
 @dataclass(frozen=True)
@@ -38,13 +50,24 @@ class Wilcoxon:
         within(self.name, "least", self.least, 2, 10**6)
 
     def begin(self, fidelity: Fidelity | None) -> "_Folds":
-        return _Folds(needed(self.name, fidelity), self)
+        return _Folds(needed(self.name, fidelity), self._worse)
+
+    def _worse(self, mine: Scores, theirs: Scores, incumbent: int) -> str:
+        shared = sorted(mine.keys() & theirs.keys())
+        if len(shared) < self.least or len(mine[shared[0]]) != 2:  # more than one goal: there is nothing to test
+            return ""
+        differences = [mine[s][1] - theirs[s][1] for s in shared]
+        if math.fsum(differences) <= 0 or (p := signed_rank(differences)) >= self.p:
+            return ""
+        return f"wilcoxon: worse than trial {incumbent} on the same {len(shared)} folds (p = {p:.2g})"
 
 
 @dataclass
 class _Folds:
+    """The scores of all trials, by fold, and who leads among those that have all folds."""
+
     fidelity: Fidelity
-    wilcoxon: Wilcoxon | None = None
+    worse: Worse
     scores: defaultdict[int, dict[float, Score]] = field(default_factory=lambda: defaultdict(dict))
     incumbent: int | None = None
 
@@ -57,29 +80,10 @@ class _Folds:
             return ""
         if self.incumbent is None or self.incumbent == heard.number:
             return ""
-        theirs = self.scores[self.incumbent]
-        return _forgiving(mine, theirs, self.incumbent) if self.wilcoxon is None else self._paired(mine, theirs)
-
-    def _paired(self, mine: Mapping[float, Score], theirs: Mapping[float, Score]) -> str:
-        rule = self.wilcoxon
-        shared = sorted(mine.keys() & theirs.keys())
-        if rule is None or len(shared) < rule.least or len(mine[shared[0]]) != 2:
-            return ""
-        differences = [mine[s][1] - theirs[s][1] for s in shared]
-        if math.fsum(differences) <= 0 or (p := signed_rank(differences)) >= rule.p:
-            return ""
-        return f"wilcoxon: worse than trial {self.incumbent} on the same {len(shared)} folds (p = {p:.2g})"
+        return self.worse(mine, self.scores[self.incumbent], self.incumbent)
 
 
-def _forgiving(mine: Mapping[float, Score], theirs: Mapping[float, Score], incumbent: int) -> str:
-    mean, worst = _mean(mine), tuple(map(max, *theirs.values())) if len(theirs) > 1 else next(iter(theirs.values()))
-    below = all(a > b for a, b in zip(mean[1:], worst[1:], strict=True))  # in every goal
-    if mean[0] <= worst[0] and not (mean[0] == worst[0] and below):
-        return ""
-    return f"forgiving: the mean of {len(mine)} folds is worse than the worst fold of trial {incumbent}"
-
-
-def _mean(scores: Mapping[float, Score]) -> Score:
+def _mean(scores: Scores) -> Score:
     columns = zip(*scores.values(), strict=True)
     return tuple(math.fsum(c) / len(scores) for c in columns)
 
