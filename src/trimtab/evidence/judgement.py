@@ -41,12 +41,14 @@ def certify(
     compared: comparisons that share the 95 %, this one and those of `others` included.
     """
     metric, ratio = goal.metric, design.test_train_ratio
-    values = tuple((float(b[metric]), float(t[metric])) for b, t in _complete(pairs, metric))
+    complete = _complete(pairs, metric)
+    values = tuple((float(b[metric]), float(t[metric])) for b, t in complete)
     d = gains(values, goal.maximize)
+    compared = max(compared, 1 + len(others))
     reserve = 0.0 if ratio or design.sequential else RESERVE  # those two are wide by themselves
-    alpha = (1 - LEVEL) * (1 - reserve) / (compared := max(compared, 1 + len(others)))
+    alpha = (1 - LEVEL) * (1 - reserve) / compared
     found = _estimate(d, design, alpha)
-    checks = tuple(_check(c, _complete(pairs, metric)) for c in constraints)
+    checks = tuple(_check(c, complete) for c in constraints)
     fails = _fails(pairs, metric)
     gain = "not shown" if contest.same else reliable(decided(found.interval, design.minimum_effect), fails)
     return Evidence(

@@ -36,22 +36,18 @@ def _duplicates(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
     again = counts[inverse] > 1
     if not again.any():
         return []
-    said = [
-        f"{plural(int(again.sum()), 'row')} occur more than once: a copy may train while the other tests; group them (groups=)"
-    ]
-    if plan.groups is not None:
+    said = []
+    if plan.groups is None:
+        copies = plural(int(again.sum()), "row")
+        said.append(f"{copies} occur more than once: a copy may train while the other tests; group them (groups=)")
+    else:
         groups = np.asarray(plan.groups)
         crossing = sum(len(set(groups[inverse == k].tolist())) > 1 for k in np.flatnonzero(counts > 1))
-        said = (
-            [f"{plural(int(crossing), 'row')} occur in several groups: groups don't keep copies apart"]
-            if crossing
-            else []
-        )
-    crossed = np.intersect1d(inverse[search], inverse[holdout])
-    return [
-        *said,
-        *([f"{plural(len(crossed), 'row')} of the hold-out also occur in the search rows"] if len(crossed) else []),
-    ]
+        if crossing:
+            said.append(f"{plural(int(crossing), 'row')} occur in several groups: groups don't keep copies apart")
+    if crossed := len(np.intersect1d(inverse[search], inverse[holdout])):
+        said.append(f"{plural(crossed, 'row')} of the hold-out also occur in the search rows")
+    return said
 
 
 def _keys(X: Any) -> np.ndarray[Any, Any]:
@@ -75,11 +71,9 @@ def _time(plan: Plan, holdout: Rows) -> list[str]:
     crossing = sum(times[a].max() >= times[b].min() for a, b in plan.split(kept, 0))
     if len(holdout):
         crossing += bool(times[kept].max() >= times[holdout].min())
-    return (
-        [f"at {crossing} boundaries rows of the same time train and test; set gap=, or make time finer"]
-        if crossing
-        else []
-    )
+    if not crossing:
+        return []
+    return [f"at {crossing} boundaries rows of the same time train and test; set gap=, or make time finer"]
 
 
 def _balance(plan: Plan) -> list[str]:
@@ -96,19 +90,17 @@ def _balance(plan: Plan) -> list[str]:
 
 def _proxies(X: Any, plan: Plan) -> list[str]:
     """Columns that give the target away."""
-    values = X.select_dtypes("number").to_numpy() if hasattr(X, "columns") else X
-    if hasattr(values, "tocsr") or np.asarray(values).ndim != 2 or np.asarray(values).dtype.kind not in "biuf":
+    numeric, y = X.select_dtypes("number") if hasattr(X, "columns") else X, np.asarray(plan.y)
+    if hasattr(numeric, "tocsr") or y.ndim != 1:
         return []
-    y = np.asarray(plan.y)
-    if y.ndim != 1:
+    values = np.asarray(numeric)
+    if values.ndim != 2 or values.dtype.kind not in "biuf":
         return []
     if y.dtype.kind not in "biuf":
         _, y = np.unique(y, return_inverse=True)
-    names = (
-        list(X.select_dtypes("number").columns) if hasattr(X, "columns") else list(range(np.asarray(values).shape[1]))
-    )
+    names = list(getattr(numeric, "columns", range(values.shape[1])))
     found = []
-    for name, column in zip(names, np.asarray(values, dtype=float).T, strict=True):
+    for name, column in zip(names, values.astype(float).T, strict=True):
         known = np.isfinite(column)
         if known.sum() > 9 and np.ptp(column[known]) > 0 and np.ptp(y[known]) > 0:
             r = abs(float(np.corrcoef(_ranks(column[known]), _ranks(y[known]))[0, 1]))

@@ -55,13 +55,11 @@ class CrossValidation:
             raise SpecError(f"splits={splits!r} is not known; choose 'reshuffle' or 'shared'")
         if not 0 <= holdout < 1:
             raise SpecError(f"holdout={holdout!r} must be a share of the rows, at least 0 and below 1")
-        if (
-            isinstance(repeats, bool)
-            or not isinstance(repeats, int)
-            or repeats < 1
-            or (time is not None and repeats > 1)
-        ):
-            raise SpecError(f"repeats={repeats!r} must be a whole number of at least 1, and 1 where rows have a time")
+        whole("repeats", repeats)
+        if time is not None and repeats > 1:
+            raise SpecError(
+                f"repeats={repeats!r}: rows with a time have one order, and so one set of folds; leave it out"
+            )
         if len(y) != (X.shape[0] if hasattr(X, "shape") else len(X)):
             raise SpecError("X and y must have the same number of rows")
         whole("seed", seed, 0)
@@ -155,11 +153,10 @@ class CrossValidation:
         """The estimator of a setting, trained on some rows."""
         from sklearn.base import clone
 
-        made = (
-            clone(self.estimator).set_params(**params)
-            if hasattr(self.estimator, "get_params")
-            else self.estimator(params)
-        )
+        if hasattr(self.estimator, "get_params"):
+            made = clone(self.estimator).set_params(**params)
+        else:
+            made = self.estimator(params)
         if hasattr(made, "get_params"):
             free = [n for n, v in made.get_params().items() if n.split("__")[-1] == "random_state" and v is None]
             made.set_params(**dict.fromkeys(free, seed % 2**31))
