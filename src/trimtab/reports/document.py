@@ -94,12 +94,7 @@ def _of_persons(record: Mapping[str, Any] | None) -> dict[str, list[tuple[str, s
 
 def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
     """All figures that this study has something to show in, in the order of the document."""
-    made = []
-    if evidence and evidence.pairs:
-        said = (
-            "Each dot is a pair of fresh runs, tuned less baseline; the diamond is their mean with its 95 % interval."
-        )
-        made.append(Drawing("gain", "Gain in every pair", said, figures.gain(evidence), "evidence"))
+    made = _of_evidence(evidence) if evidence is not None and evidence.pairs else []
     if not any(facts.with_status().values()):
         return made
     if facts.influence is not None:
@@ -107,32 +102,49 @@ def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
     made += _of_trials(facts)
     if any(parent_of(t) is not None for t in facts.searched):
         made += _of_population(facts)
-    said = "When each trial ran, those at the same time one below the other; hatched bars are evidence."
-    return [
-        *made,
-        Drawing("timeline", "Timeline", said, figures.timeline(facts.study, facts.trials), "course", wide=True),
-    ]
+    return made + _of_course(facts)
+
+
+def _of_evidence(evidence: Evidence) -> list[Drawing]:
+    said = "Each dot is a pair of fresh runs, tuned less baseline; the diamond is their mean with its 95 % interval."
+    return [Drawing("gain", "Gain in every pair", said, figures.gain(evidence), "evidence")]
 
 
 def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
-    spec, goal = facts.spec, facts.spec.goals[facts.goal]
     said = (
-        "From the baseline to the chosen setting, one change after the other, the most helpful first: what each adds (blue) or "
-        "costs (brown) by the model of all results, with one standard deviation."
+        "Each result against what the model makes of it from all others, with 90 % intervals. Near the dotted line: the "
+        "model, and what is said above, can be believed."
     )
-    made = (
-        [Drawing("ablation", "Where the gain comes from", said, explained.ablation(told), "influence")]
-        if told.ablation
-        else []
-    )
+    calibration = explained.calibration(told)
+    return [
+        *_around_the_chosen(facts, told),
+        *_over_the_space(facts, told),
+        Drawing("calibration", "How far the model can be believed", said, calibration, "influence"),
+    ]
+
+
+def _around_the_chosen(facts: Facts, told: influence.Influence) -> list[Drawing]:
+    made = []
+    if told.ablation:
+        said = (
+            "From the baseline to the chosen setting, one change after the other, the most helpful first: what each adds "
+            "(blue) or costs (brown) by the model of all results, with one standard deviation."
+        )
+        figure = explained.ablation(told)
+        made.append(Drawing("ablation", "Where the gain comes from", said, figure, "influence"))
     said = (
         "The chosen setting, and how far each parameter may move by itself before the predicted result is worse by more "
         "than one standard error."
     )
-    made.append(Drawing("safe", "How far each parameter may move", said, explained.safe(told, spec), "influence"))
+    figure = explained.safe(told, facts.spec)
+    return [*made, Drawing("safe", "How far each parameter may move", said, figure, "influence")]
+
+
+def _over_the_space(facts: Facts, told: influence.Influence) -> list[Drawing]:
+    spec, goal = facts.spec, facts.spec.goals[facts.goal]
     said = "Share of each parameter in what separates the best tenth of the trials from all (PED-ANOVA, less what chance does)."
-    importance = figures.importance(facts.study, facts.trials, facts.goal)
-    made.append(Drawing("importance", "What the best trials have in common", said, importance, "influence"))
+    figure = figures.importance(facts.study, facts.trials, facts.goal)
+    made = [Drawing("importance", "What the best trials have in common", said, figure, "influence")]
     said = (
         "Over the whole space: the share of the variance of the result that a parameter causes by itself, and has a part "
         "in with others (Sobol' indices of the model, 90 % intervals). Wide intervals: the trials do not tell."
@@ -143,43 +155,31 @@ def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
             "The share of the variance that two parameters cause only together, the strongest pairs (90 % intervals)."
         )
         made.append(Drawing("pairs", "What acts together", said, explained.pairs(told), "influence"))
+    said = "Averaged over all other parameters; darker is better, the ring is the chosen setting."
     for k, s in enumerate(told.surfaces):
-        said = "Averaged over all other parameters; darker is better, the ring is the chosen setting."
         title = f"{goal.metric} over {s.names[0]} and {s.names[1]}"
         made.append(Drawing(f"surface-{k}", title, said, explained.surface(s, spec, told.best, goal), "influence"))
     span = explained.common(told.dependence)
     for k, d in enumerate(told.dependence):
         figure = explained.dependence(d, spec, goal.metric).update_yaxes(range=span)
         made.append(Drawing(f"curve-{k}", d.name, "", figure, "curves"))
-    said = (
-        "Each result against what the model makes of it from all others, with 90 % intervals. Near the dotted line: the "
-        "model, and what is said above, can be believed."
-    )
-    return [
-        *made,
-        Drawing("calibration", "How far the model can be believed", said, explained.calibration(told), "influence"),
-    ]
+    return made
 
 
 def _of_trials(facts: Facts) -> list[Drawing]:
-    study, trials, spec = facts.study, facts.trials, facts.spec
-    made = []
+    study, trials, spec, made = facts.study, facts.trials, facts.spec, list[Drawing]()
     full = "" if spec.fidelity is None else " of a full training"
+    said = f"Each mark is a trial. The line is the best feasible result so far{full}, the dotted one the baseline."
     for g, goal in enumerate(spec.goals):
-        said = (
-            f"Each mark is a trial. The line is the best feasible result so far{full}, the dotted one the baseline."
-            if g == 0
-            else ""
-        )
         figure = figures.history(study, trials, g)
-        made.append(Drawing(f"history-{g}", f"History of {goal.metric}", said, figure, "trials"))
+        made.append(Drawing(f"history-{g}", f"History of {goal.metric}", "" if g else said, figure, "trials"))
     if not any(facts.status(t) in ("feasible", "infeasible") for t in facts.searched):
         return made
     said = "Each line is a trial, darker when better. A line that dips to the foot: the parameter was inactive."
     made.append(Drawing("parallel", "Parallel coordinates", said, figures.parallel(study, trials), "trials", wide=True))
+    said = "Ringed settings are on the Pareto front: no other one beats them in every goal."
     for a, b in combinations(range(len(spec.goals)), 2):
         title = f"{spec.goals[a].metric} against {spec.goals[b].metric}"
-        said = "Ringed settings are on the Pareto front: no other one beats them in every goal."
         made.append(Drawing(f"pareto-{a}-{b}", title, said, figures.pareto(study, trials, (a, b)), "trials"))
     for j, name in enumerate(spec.space.names[:MOST_SLICES]):
         panel = figures.slices(study, trials, [name]).update_layout(height=250, showlegend=False, margin={"t": 12})
@@ -192,6 +192,11 @@ def _of_population(facts: Facts) -> list[Drawing]:
     made = [Drawing("lineage", "Lineage", said, lineage.lineage(facts.study, facts.trials), "population")]
     said = "The parameters over the training that led to the best."
     return [*made, Drawing("schedule", "Schedule", said, lineage.schedule(facts.study, facts.trials), "population")]
+
+
+def _of_course(facts: Facts) -> list[Drawing]:
+    said = "When each trial ran, those at the same time one below the other; hatched bars are evidence."
+    return [Drawing("timeline", "Timeline", said, figures.timeline(facts.study, facts.trials), "course", wide=True)]
 
 
 def script(value: Any) -> str:
