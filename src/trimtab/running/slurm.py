@@ -16,16 +16,16 @@ from ..book import Book
 from ..capture import environment
 from ..engine.ledger import Ledger
 from ..engine.planning import Fill, Terms
-from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError, whole
+from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError
 from ..executors import slurm
 from ..executors.slurm import Slurm, SlurmAway
 from ..outlook import Enough
-from ..records import Change, Resources
+from ..records import Change
 from .announcements import facts, shared
 from .clock import SYSTEM
 from .lookout import Lookout
 from .runner import check_results, decide, given_up
-from .staffing import priced, terminable
+from .staffing import Slots, priced, terminable
 
 if TYPE_CHECKING:
     from .progress import Progress
@@ -45,15 +45,14 @@ def asked(executor: object) -> Slurm | None:
 
 
 def run(
-    book: Book, objective: Any, workers: int, resources: Resources, options: Slurm, terms: Terms,
-    enough: Enough | None, quiet: bool,
-) -> str:  # fmt: skip
-    """Run search trials, `workers` at once, in as many jobs as hold them, until the plan closes; returns why it closed (see
+    book: Book, objective: Any, slots: Slots, options: Slurm, quiet: bool, terms: Terms, enough: Enough | None
+) -> str:
+    """Run search trials in as many jobs as hold `slots`, until the plan closes; returns why it closed (see
     `runner.search`)."""
     from ..objective import program
     from .progress import Progress
 
-    whole("workers", workers)
+    workers, resources = slots.workers, slots.resources
     _reachable(book.storage.url)
     priced(book, resources)
     called = shared(program(objective, book.spec))

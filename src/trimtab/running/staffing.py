@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -21,37 +22,48 @@ if TYPE_CHECKING:
     from ..objective import Program
 
 
-def executor(called: "Program", workers: int, resources: Resources, supervised: bool, kind: str = "local") -> Executor:
+@dataclass(frozen=True)
+class Slots:
+    """Where a call wants its trials to run: so many at once, each with `resources`; in processes of their own if
+    `supervised`; `kind`: the executor's name. Raises SpecError for a number of workers that is none."""
+
+    workers: int = 1
+    resources: Resources = field(default_factory=Resources)
+    supervised: bool = False
+    kind: str = "local"
+
+    def __post_init__(self) -> None:
+        whole("workers", self.workers)
+
+
+def executor(called: "Program", slots: Slots) -> Executor:
     """Where an objective runs: in this process, in supervised ones (see `staff`), or on a Ray cluster."""
-    if kind == "ray":
-        return _ray(called, workers, resources)
-    if kind != "local":
-        raise SpecError(f"executor={kind!r} is not known{nearest(kind, ['local', 'ray', 'slurm'])}")
-    if supervised or workers > 1 or resources.limited:
+    if slots.kind == "ray":
+        return _ray(called, slots)
+    if slots.kind != "local":
+        raise SpecError(f"executor={slots.kind!r} is not known{nearest(slots.kind, ['local', 'ray', 'slurm'])}")
+    if slots.supervised or slots.workers > 1 or slots.resources.limited:
         from ..executors.local import Local
 
-        return Local(workers, called, resources)
+        return Local(slots.workers, called, slots.resources)
     from ..executors.inline import Inline
     from ..objective import load
 
     return Inline(load(called))
 
 
-def _ray(called: "Program", workers: int, resources: Resources) -> Executor:
+def _ray(called: "Program", slots: Slots) -> Executor:
     try:
         import ray  # noqa: F401
     except ImportError as error:
         raise SpecError(f"executor='ray' needs the package ray ({error}): pip install 'trimtab[ray]'") from None
     from ..executors.ray import Ray
 
-    return Ray(workers, called, resources)
+    return Ray(slots.workers, called, slots.resources)
 
 
 @contextmanager
-def staff(
-    book: Book, objective: Any, workers: int, resources: Resources, supervised: bool, quiet: bool, kind: str = "local",
-    terms: Terms | None = None,
-) -> Iterator[Staff]:  # fmt: skip
+def staff(book: Book, objective: Any, slots: Slots, quiet: bool, terms: Terms | None = None) -> Iterator[Staff]:
     """Workers for an objective, with a progress line that knows when the run is to end; all of it is put away whatever
     happens.
 
@@ -60,20 +72,18 @@ def staff(
     from ..objective import program
     from .progress import Progress
 
-    whole("workers", workers)
-    priced(book, resources)
+    priced(book, slots.resources)
     called = program(objective, book.spec)
-    slots = executor(called, workers, resources, supervised, kind)
-    said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
+    place = executor(called, slots)
+    said = {**book.inputs.begin(called), **facts(called, slots.resources, slots.workers, environment())}
     with ExitStack() as cleanup:
-        cleanup.callback(slots.close)
+        cleanup.callback(place.close)
         book.storage.revise(book.study, Change("run", body=said))
-        crew = Crew(book, slots, resources, before=lambda: book.inputs.check(called))
+        crew = Crew(book, place, slots.resources, before=lambda: book.inputs.check(called))
         cleanup.callback(crew.close)
         with Progress(book.spec, quiet=quiet, terms=terms) as progress, terminable():
-            yield Staff(
-                f"{worker()}:{token_hex(4)}", crew, slots, lambda ledger: progress.update(ledger, SYSTEM.steady())
-            )
+            name = f"{worker()}:{token_hex(4)}"
+            yield Staff(name, crew, place, watch=lambda ledger: progress.update(ledger, SYSTEM.steady()))
 
 
 def submit(book: Book, objective: Any, resources: Resources) -> None:

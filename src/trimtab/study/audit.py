@@ -17,6 +17,7 @@ from ..files import whole
 from ..records import Change, Resources, StudyState
 from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
+from ..running.staffing import Slots
 from ..storage.revisions import user
 from .answers import Answers
 from .reproduce import Reproduction
@@ -70,7 +71,8 @@ class Audited(Answers):
         leader = incumbents.best(ledger.study.spec, incumbents.of(ledger))
         best = None if leader is None else leader.trial
         picked = chosen(rows, trials, best)
-        ends = rerun(called, ledger.study.spec, picked, workers, amounts(Resources, resources, "resources"), supervised)
+        slots = Slots(workers, amounts(Resources, resources, "resources"), supervised)
+        ends = rerun(called, ledger.study.spec, picked, slots)
         ran = self.storage.events(self._book.study, kinds={"run"})
         found = Reproduction(
             runs=tuple(compared(t, ends[t.number], tolerance) for t in picked),

@@ -18,7 +18,7 @@ from ..objective.trial import Folders, payload
 from ..outcomes import outcome_of
 from ..records import Resources, State, StudySpec, Trial
 from ..running.runner import IDLE
-from ..running.staffing import executor
+from ..running.staffing import Slots, executor
 from ..words import number, plural
 
 USUAL = 5
@@ -117,21 +117,16 @@ def left_out(picked: Sequence[Trial], numbers: Sequence[int] | None, best: Trial
     return f"the best, trial {best.number}, was not run again: {why}"
 
 
-def rerun(
-    called: Program, spec: StudySpec, trials: Sequence[Trial], workers: int, resources: Resources, supervised: bool
-) -> dict[int, Exit]:
+def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slots) -> dict[int, Exit]:
     """How each trial ends when it is run again with its params and its seed; nothing is recorded."""
     waiting, ends = list(trials), dict[int, Exit]()
-    with (
-        TemporaryDirectory(prefix="trimtab-") as place,
-        closing(executor(called, workers, resources, supervised)) as slots,
-    ):
+    with TemporaryDirectory(prefix="trimtab-") as folder, closing(executor(called, slots)) as place:
         while len(ends) < len(trials):
-            while waiting and slots.free():
+            while waiting and place.free():
                 t = waiting.pop(0)
-                task = payload(t, spec.metrics, Folders(os.path.join(place, str(t.number))))
-                slots.launch(Job((t.study, t.number, t.attempt), task, lambda _: {"stop": False}, resources))
-            ended = slots.reap(IDLE)
+                task = payload(t, spec.metrics, Folders(os.path.join(folder, str(t.number))))
+                place.launch(Job((t.study, t.number, t.attempt), task, lambda _: {"stop": False}, slots.resources))
+            ended = place.reap(IDLE)
             ends |= {job.key[1]: how for job, how in ended}
             if not ended and len(waiting) == len(trials) - len(ends):  # no process can be started just now
                 time.sleep(IDLE)

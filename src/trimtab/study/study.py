@@ -239,13 +239,11 @@ class Study(Audited):
             raise SpecError(_closed(self.record))
         for notice in [] if quiet else self._book.shortcomings():
             sys.stderr.write(f"{self.name}: {notice}\n")
-        limits = amounts(Resources, resources, "resources")
+        slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, str(executor))
         if (jobs := slurm.asked(executor)) is not None:
-            closed = slurm.run(self._book, objective, workers, limits, jobs, terms, wise, quiet)
+            closed = slurm.run(self._book, objective, slots, jobs, quiet, terms, wise)
         else:
-            with staffing.staff(
-                self._book, objective, workers, limits, supervised, quiet, str(executor), terms
-            ) as staff:
+            with staffing.staff(self._book, objective, slots, quiet, terms) as staff:
                 closed = runner.search(self._book, staff, terms, wise)
         ledger = self._book.refresh()
         if closed == "budget" and not quiet and (why := planning.bound(ledger, ledger.now)) is not None:
@@ -332,8 +330,8 @@ class Study(Audited):
         design = Design(ratio, equivalence, minimum_effect, sequential)
         most = getattr(said, "most_replicates", None)
         asked = proof.Question(pairs, metric, tuned, finalists, design, own, most)
-        how = (objective, workers, amounts(Resources, resources, "resources"), supervised, quiet, executor)
-        return proof.prove(self._book, asked, lambda: staffing.staff(self._book, *how))
+        slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, executor)
+        return proof.prove(self._book, asked, lambda: staffing.staff(self._book, objective, slots, quiet))
 
     def holdout(
         self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
