@@ -165,7 +165,8 @@ class Study(Audited):
         """
         number = trial.number if isinstance(trial, ActiveTrial | Trial) else _index(trial)
         heeded = trial.reported if isinstance(trial, ActiveTrial) and trial.rule else None
-        if (metrics is None) == (failed is None) and (failed is not None or heeded is None):
+        both, neither = None not in (metrics, failed), metrics is None and failed is None
+        if both or (neither and heeded is None):
             raise SpecError(f"trial {number}: tell its metrics, or failed='why', one of the two")
         held = self._asked.get(number) or self._book.refresh().trials.get(number)
         if held is None or held.state is not State.RUNNING:
@@ -238,20 +239,24 @@ class Study(Audited):
         if self.record.state is not StudyState.OPEN:
             raise SpecError(_closed(self.record))
         for notice in [] if quiet else self._book.shortcomings():
-            sys.stderr.write(f"{self.name}: {notice}\n")
+            self._warn(notice)
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, str(executor))
         if (jobs := slurm.asked(executor)) is not None:
             closed = slurm.run(self._book, objective, slots, jobs, quiet, terms, wise)
         else:
             with staffing.staff(self._book, objective, slots, quiet, terms) as staff:
                 closed = runner.search(self._book, staff, terms, wise)
-        ledger = self._book.refresh()
-        if closed == "budget" and not quiet and (why := planning.bound(ledger, ledger.now)) is not None:
-            sys.stderr.write(f"{self.name}: {why}\n")
-        for notice in [] if quiet else unheard(self._book) + unsaved(self._book):
-            sys.stderr.write(f"{self.name}: {notice}\n")
-        if closed == "enough" and not quiet:
-            sys.stderr.write(f"{self.name}: {self.outlook(wise).text()}\n")
+        if quiet:
+            return
+        if closed == "budget" and (limit := self.bound) is not None:
+            self._warn(limit)
+        for notice in unheard(self._book) + unsaved(self._book):
+            self._warn(notice)
+        if closed == "enough":
+            self._warn(self.outlook(wise).text())
+
+    def _warn(self, notice: str) -> None:
+        sys.stderr.write(f"{self.name}: {notice}\n")
 
     def submit(self, objective: Any, *, resources: Resources | Mapping[str, Any] | None = None) -> None:
         """Say what the study runs and return: workers (`trimtab worker`) that allow the objective do the rest.
