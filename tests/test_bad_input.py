@@ -126,6 +126,10 @@ CASES = {
     "cpus of nothing": (lambda: tt.Resources(cpus=0), "cpus=0"),
     "tell both": (lambda: new().tell(0, 1.0, failed="why"), "one of the two"),
     "tell a trial that is not there": (lambda: new().tell(7, 1.0), "trial 7 does not exist"),
+    "add without a metric": (
+        lambda: new().add({"x": 0.5, "kind": "a"}, {"los": 1.0}),
+        "missing metric 'loss' in what add was given; did you mean 'los'\\?; give {'loss': ...}",
+    ),
     "add an unknown parameter": (lambda: new().add({"y": 1}, 1.0), "y"),
     "enqueue outside the space": (lambda: new().enqueue({"x": 3, "kind": "a"}), "3"),
     "best of nothing": (lambda: new().best, "no best trial yet"),

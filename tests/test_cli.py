@@ -328,6 +328,16 @@ def test_delete_asks_nothing(made):
     assert json.loads(call("list", "--json")) == {"studies": []}
 
 
+def test_deleting_a_name_twice_deletes_one_study(made):
+    call("archive", "made")
+    tt.Study("made", made.spec.space, minimize="loss", storage="sqlite:///trimtab.db")
+    call("delete", "made")
+    assert f"trimtab delete {made.record.uid}" in refused("delete", "made")
+    assert made.record.uid in call("show", made.record.uid)
+    call("delete", made.record.uid)
+    assert json.loads(call("list", "--json")) == {"studies": []}
+
+
 def test_db_upgrade(made):
     assert "newest schema" in call("db", "upgrade")
 

@@ -232,7 +232,7 @@ def test_a_function_of_one_program_cannot_be_shared(url):
 
 def test_a_study_without_an_end_is_not_submitted(url):
     endless = tt.Study("e", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=url)
-    with pytest.raises(SpecError, match="nothing says when to stop"):
+    with pytest.raises(SpecError, match="nothing says when to stop; give the study a budget"):
         endless.submit("train.py:quick")
 
 

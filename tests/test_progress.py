@@ -127,6 +127,12 @@ def test_what_ends_the_search_first_bounds_the_time_left(budget, terms, left):
     assert lines((before, 1000.0), (after, 1060.0), terms=terms)[-1].endswith(f"about {left} to go")
 
 
+@pytest.mark.parametrize("terms", [Terms(until=1e9), Terms(until=1e9, trials=2)])
+def test_no_time_left_is_told_of_a_search_that_has_all_its_trials(terms):
+    budget = Budget(trials=2, time=92.0) if terms.trials is None else Budget(time=92.0)
+    assert "to go" not in lines((ledger([0.5, 0.4], budget=budget), 2.0), terms=terms)[-1]
+
+
 def test_no_time_left_is_told_where_no_search_runs():
     assert "to go" not in lines((ledger([0.5, 0.4], certify=[State.RUNNING], budget=Budget(time=92.0)), 2.0))[-1]
 

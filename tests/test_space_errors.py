@@ -250,7 +250,7 @@ REVISIONS = {
     "other step": ({"a": Float(0, 1, step=0.2)}, {}, "a: step=0.2 from 0.0 misses old values"),
     "other parent": ({"c": Int(1, 9)}, {}, "c: when={'b': ('x',)} can't become {}"),
     "other condition": ({"c": Int(1, 9, when={"b": ["x", "y"]})}, {}, "only add values that are new to 'b'"),
-    "not assumed": ({"d": Int(0, 1)}, {}, "d: is new; say which value old trials had with assumed={'d': ...}"),
+    "not assumed": ({"d": Int(0, 1)}, {}, "d: is new; say which value old trials had: assume={'d': ...}"),
     "assumed wrongly": ({"d": Int(0, 1)}, {"d": 2}, "d: assumed: 2 is outside [0, 1]"),
     "assumed in vain": ({"d": Int(0, 1)}, {"d": 1, "b": "x"}, "assumed: 'b' is not a new parameter"),
 }

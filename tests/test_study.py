@@ -1,6 +1,7 @@
 """What a study promises: it continues, its budget binds, the same record gives the same proposals."""
 
 import math
+import re
 import subprocess
 import sys
 import textwrap
@@ -25,6 +26,7 @@ from trimtab.goals import goals
 from trimtab.storage import rows
 from trimtab.storage.memory import Memory
 from trimtab.strategies import Proposal
+from trimtab.strategies.nsga2 import NSGA2
 
 PIECES = (7, 20, 33, 60)
 FINITE = tt.Space(
@@ -237,6 +239,22 @@ def test_another_space_shows_which_parameters_differ():
         tt.Study("s", dict(reversed(old.items())), minimize="loss", storage=url)
 
 
+@pytest.mark.parametrize(
+    ("given", "call"),
+    [
+        ({"minimize": "seconds"}, "revise(minimize=...)"),
+        ({"minimize": "seconds", "maximize": "auc"}, "revise(minimize=..., maximize=...)"),
+        ({"strategy": NSGA2(population=30)}, "revise(strategy=...)"),
+        ({"space": {"a": tt.Int(1, 9), "b": tt.Int(1, 3)}}, "revise(space=..., assume={'b': ...})"),
+    ],
+)
+def test_another_spec_shows_the_call_that_makes_the_revision(given, call):
+    same = {"space": {"a": tt.Int(1, 9)}, "minimize": "loss", "strategy": "nsga2", "storage": Memory()}
+    tt.Study("s", **same)
+    with pytest.raises(StudyMismatch, match=re.escape(f".{call}; to begin anew")):
+        tt.Study("s", **{**same, **given})
+
+
 def test_options_of_another_type_are_another_spec(url):
     tt.Study("s", tt.Space(a=tt.Choice(0, 1, default=0)), minimize="loss", storage=url)
     with pytest.raises(StudyMismatch, match="space"):
@@ -445,6 +463,15 @@ def test_a_script_without_a_main_guard_runs_in_workers(tmp_path):
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=600)
     assert done.stdout.split() == ["6", "6"], done.stderr
+
+
+def test_a_study_whose_name_another_has_now_is_read_by_its_uid(space, objective, url):
+    first = tt.Study("s", space, minimize="loss", storage=url, seed=1)
+    first.run(objective, trials=2, quiet=True)
+    anew = tt.Study("s", space, minimize="loss", storage=url, fresh=True)
+    assert tt.Study("s", storage=url).record.uid == anew.record.uid
+    assert tt.Study(first.record.uid, storage=url).counts["done"] == 2
+    assert tt.Study(anew.record.uid, storage=url).trials == []
 
 
 def test_an_archived_study_can_still_be_read_by_name(space, objective, url):

@@ -195,6 +195,17 @@ def test_more_pairs_than_there_are_folds_in_time_are_refused_before_any_runs():
     assert len(study.evidence(cv, finalists=1, quiet=True).pairs) == 3
 
 
+def test_a_certificate_on_the_folds_of_the_search_says_so_and_tells_no_optimism():
+    in_time, shuffled = made(folds=3, time=np.arange(len(y)), metric={"hits": hits}), made(folds=3, metric={"hits": hits})
+    found = []
+    for cv in (in_time, shuffled):
+        study = tt.Study("cv", SPACE, maximize="hits", strategy="sobol", seed=2)
+        study.run(cv, trials=4, quiet=True)
+        found.append(study.evidence(cv, finalists=1, quiet=True))
+    assert [any("folds that the search chose by" in n for n in e.notices) for e in found] == [True, False]
+    assert [math.isnan(e.optimism) for e in found] == [True, False]
+
+
 def test_a_study_searches_certifies_and_looks_at_the_hold_out():
     cv = made(folds=3, metric={"hits": hits}, holdout=0.3)
     study = tt.Study("cv", SPACE, maximize="hits", strategy="sobol", seed=2)

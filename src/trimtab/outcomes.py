@@ -38,7 +38,8 @@ def imported(metrics: object, needed: Sequence[str]) -> Outcome:
     values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
     numbers = [real(v) for v in values]
     if outcome.state is State.FAILED and not any(x is not None and not math.isfinite(x) for x in numbers):
-        raise SpecError(outcome.error.replace("the objective returned", "add"))
+        said = outcome.error.replace("the objective returned", "add was given")
+        raise SpecError(said.replace("; return {", "; give {"))
     return outcome
 
 

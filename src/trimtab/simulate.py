@@ -161,7 +161,7 @@ class Simulation:
         if trials is None and duration is None and study.spec.budget.unlimited:
             raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
         if study.record.state is not StudyState.OPEN:
-            raise SpecError(f"study {study.name!r} is {study.record.state}; resume() it to go on")
+            raise SpecError(f"study {study.name!r} is {study.record.state}; resume it to go on")
         book = Book(self.storage, study.record.id, study.strategy)
         until = None if duration is None else self.clock.steady() + duration
         slots = Simulated(workers, training, self.clock, until)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import StudyMismatch
+from ..errors import StudyMismatch, UserError
 from . import record, schedule, workers
 from .explain import explain
 from .outlook import outlook
@@ -286,8 +286,11 @@ def archive(name: str) -> None:
 @the_name
 @storage_flag
 def delete(name: str) -> None:
-    """Remove a study and its record, for good and at once."""
-    opened(name).delete()
+    """Remove a study and its record, for good and at once; an archived one by its uid."""
+    study = opened(name)
+    if study.record.state == "archived" and name != study.record.uid:  # the same line run twice deletes one study
+        raise UserError(f"study {name!r} is archived; delete it by its uid: trimtab delete {study.record.uid}")
+    study.delete()
     click.echo(f"study {name!r} is deleted")
 
 

@@ -88,7 +88,10 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
             seen, asked = _corrected(book, question, contest, metrics)
             if (seen.compared, asked) == before:  # nobody else has looked while it ran
                 break
-    found = replace(found, finalists=finalists, worth=_worth(book.refresh(), contest.tuned, goal.metric))
+    worth = _worth(book.refresh(), contest.tuned, goal.metric)
+    if question.most is not None:  # what the search had said is of the same folds, and no measure of its optimism
+        worth = replace(worth, searched=math.nan)
+    found = replace(found, finalists=finalists, worth=worth)
     found = replace(found, notices=(*found.notices, *_beside(book, question, asked, contest, seen)))
     if last(book) != found:
         try:
@@ -267,6 +270,11 @@ def _beside(book: Book, question: Question, asked: Question, contest: Contest, s
     if before != design.minimum_effect:
         said.append(
             f"minimum_effect was fixed as {number(before)} before the runs and is {number(design.minimum_effect)} now"
+        )
+    if question.most is not None:
+        said.append(
+            "these are the folds that the search chose by, so the gain is flattered by its choice; study.holdout compares on "
+            "rows that nobody has seen"
         )
     ratio = max(seen.ratio or 0.0, question.said_ratio or 0.0)
     if ratio > design.test_train_ratio:

@@ -133,6 +133,8 @@ class Progress:
         if self._start is None:
             self._start = (now, done)
         since, had = self._start
+        if any(n is not None and done >= n for n in (b.trials, self._terms.trials)):
+            return None
         found = [b.time - ledger.wall(ledger.now)] if isinstance(b.time, float) else []
         if self._terms.until is not None:
             found.append(self._terms.until - now)

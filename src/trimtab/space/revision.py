@@ -31,7 +31,7 @@ def _check_assumed(old: Table, new: Table, assumed: Mapping[str, object]) -> Non
             raise SpaceError(f"assumed: {name!r} is not a new parameter{nearest(str(name), added)}")
     for name in added:
         if name not in assumed:
-            raise SpaceError(f"{name}: is new; say which value old trials had with assumed={{{name!r}: ...}}")
+            raise SpaceError(f"{name}: is new; say which value old trials had: assume={{{name!r}: ...}}")
         new[name].clean(f"{name}: assumed", assumed[name])
 
 

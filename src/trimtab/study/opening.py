@@ -131,13 +131,23 @@ def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
     lines = [f"  {k}: stored {_short(before.get(k))}, given {_short(after.get(k))}" for k in different if k != "space"]
     if "space" in different:
         lines += _apart(stored.space, wanted.space)
-    words = {"goals": "maximize", "subject_to": "subject_to"}
-    call = ", ".join(f"{words.get(k, k)}=..." for k in different if k != "settings")
     raise StudyMismatch(
         f"study {stored.name!r} exists with another spec:\n" + "\n".join(lines) + "\n"
-        f"To go on with the change: tt.Study({stored.name!r}, storage=...).revise({call}); "
+        f"To go on with the change: tt.Study({stored.name!r}, storage=...).revise({_call(stored, wanted, different)}); "
         "to begin anew: fresh=True (the old study is archived), or another name"
     )
+
+
+def _call(stored: StudySpec, wanted: StudySpec, different: Sequence[str]) -> str:
+    """The arguments of the `revise` that makes these fields of the stored spec what is wanted."""
+    goals = [way for way in ("minimize", "maximize") if any(g.maximize == (way == "maximize") for g in wanted.goals)]
+    words = dict.fromkeys(w for k in different for w in (goals if k == "goals" else [_WORDS.get(k, k)]))
+    new = [name for name in wanted.space.names if name not in stored.space.params]
+    assume = ["assume={" + ", ".join(f"{name!r}: ..." for name in new) + "}"] if new else []
+    return ", ".join([*(f"{word}=..." for word in words), *assume])
+
+
+_WORDS = {"settings": "strategy"}  # fields of the spec that have another name as an argument
 
 
 def _as_stored(stored: Space, given: Space) -> Space:
@@ -172,13 +182,15 @@ def open_study(
 ) -> StudyRecord:
     """The record of the study called `name`: opened and compared, or created, with what `warm_start` teaches it.
 
-    By its name alone an archived study is opened too, for reading, unless a living one has the name.
+    By its name alone an archived study is opened too, for reading, unless a living one has the name; any study by its uid.
     """
     if not isinstance(fresh, bool):
         raise SpecError(f"fresh={fresh!r} must be True or False")
     records = storage.studies(name) if isinstance(name, str) else []
     living = [r for r in records if r.state is not StudyState.ARCHIVED]
     reading = not said and not fresh
+    if reading and not records:
+        records = living = [r for r in storage.studies() if r.uid == name]
     record = next(reversed(living or (records if reading else [])), None)
     if record is None or fresh:
         if record is not None and "space" not in said:

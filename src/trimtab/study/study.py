@@ -48,7 +48,7 @@ def _index(trial: object) -> int:
 
 def _closed(study: StudyRecord) -> str:
     """Why no trial is given out."""
-    way_out = "resume() it to go on" if study.state is StudyState.PAUSED else "start a study of another name"
+    way_out = "resume it to go on" if study.state is StudyState.PAUSED else "start a study of another name"
     return f"study {study.name!r} is {study.state}; {way_out}"
 
 
@@ -264,21 +264,22 @@ class Study(Audited):
         objective: "file.py:function", "package.module:function" or a Command, which each worker has its own copy of; the
         record holds its name and fingerprint. Raises ObjectiveError, and SpecError for a study that would never end.
         """
-        self._terms(None, None)
+        if self._endless:
+            raise SpecError("nothing says when to stop; give the study a budget")
         if self.record.state is not StudyState.OPEN:
             raise SpecError(_closed(self.record))
         staffing.submit(self._book, objective, amounts(Resources, resources, "resources"))
+
+    @property
+    def _endless(self) -> bool:
+        """Whether neither the budget nor the space ever says that there are no more trials."""
+        return self.spec.budget.unlimited and self.spec.space.cardinality() == float("inf")
 
     def _terms(self, trials: int | None, limit: float | str | None) -> planning.Terms:
         if trials is not None:
             whole("trials", trials, repair="; leave it out for no limit")
         duration = seconds(limit, "time")
-        if (
-            trials is None
-            and duration is None
-            and self.spec.budget.unlimited
-            and self.spec.space.cardinality() == float("inf")
-        ):
+        if trials is None and duration is None and self._endless:
             raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
         until = None if duration is None else SYSTEM.steady() + duration
         return planning.Terms(trials, until, since=self.record.position)
