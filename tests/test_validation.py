@@ -196,7 +196,10 @@ def test_more_pairs_than_there_are_folds_in_time_are_refused_before_any_runs():
 
 
 def test_a_certificate_on_the_folds_of_the_search_says_so_and_tells_no_optimism():
-    in_time, shuffled = made(folds=3, time=np.arange(len(y)), metric={"hits": hits}), made(folds=3, metric={"hits": hits})
+    in_time, shuffled = (
+        made(folds=3, time=np.arange(len(y)), metric={"hits": hits}),
+        made(folds=3, metric={"hits": hits}),
+    )
     found = []
     for cv in (in_time, shuffled):
         study = tt.Study("cv", SPACE, maximize="hits", strategy="sobol", seed=2)
