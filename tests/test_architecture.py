@@ -1,6 +1,7 @@
 """The shape of the project: who may import whom, no cycles, the public page, and the sizes that keep it readable."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,14 @@ def test_rooms_stand_on_those_below_them():
     order = list(ROOMS)
     for name, below in ROOMS.items():
         assert set(below) <= set(order[: order.index(name)]), name
+
+
+def test_the_architecture_page_names_every_room_from_the_bottom_up():
+    page = (SRC.parent.parent / "docs" / "explanation" / "architecture.md").read_text()
+    table = page.partition("## Rooms")[2]
+    named = [word for line in table.splitlines() if "|" in line for word in re.findall(r"`(\w+)`", line.split("|")[1])]
+    assert [name for name in named if name in ROOMS] == list(ROOMS)
+    assert set(named) == {room(m) for m in MODULES} - {"__init__"}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
