@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -39,7 +39,7 @@ from .looks import Seen, others_since
 POOL = 50  # settings that may enter a race when others break a limit
 STEP = 5  # pairs between two looks of a sequential certificate
 
-Crew = Callable[[], AbstractContextManager[runner.Staff]]
+Hire = Callable[[], AbstractContextManager[runner.Staff]]
 Judge = Callable[..., Evidence]
 
 
@@ -64,7 +64,7 @@ class Question:
             )
 
 
-def prove(book: Book, question: Question, crew: Crew) -> Evidence:
+def prove(book: Book, question: Question, hire: Hire) -> Evidence:
     """The answer, with whatever runs it still needs; recorded as an event unless it is what the record says already."""
     ledger = book.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, question.metric)
@@ -73,7 +73,7 @@ def prove(book: Book, question: Question, crew: Crew) -> Evidence:
     first = _tuned(ledger, question, made)
     pairs.contest(spec, first)  # a wrong call is told before anything runs
     with ExitStack() as stack:
-        staff = _once(stack, crew)
+        staff = cache(lambda: stack.enter_context(hire()))  # hired when first needed: often nothing has to run
         finalists = _finalists(book, question, made, staff)
         contest = pairs.contest(spec, ledger.trials[finalists[0].trial] if finalists else first)
         metrics = [goal.metric, *(g.metric for g in others)]
@@ -137,18 +137,6 @@ def best(ledger: Ledger, made: Standings) -> Trial:
     )
 
 
-def _once(stack: ExitStack, crew: Crew) -> Callable[[], runner.Staff]:
-    """The crew, called together when it is first needed."""
-    called: list[runner.Staff] = []
-
-    def staff() -> runner.Staff:
-        if not called:
-            called.append(stack.enter_context(crew()))
-        return called[0]
-
-    return staff
-
-
 def _completed(book: Book, staff: Callable[[], runner.Staff], wanted: Callable[[], list[int]]) -> None:
     """Run what is wanted to its end, and what was cancelled meanwhile again: who could leave runs out, could choose the answer.
 
@@ -202,14 +190,15 @@ def _measured(
     spec, r = book.spec, max(runs)
     relative = spec.baseline is not None and any(c.relative for c in spec.constraints)
     reference = [(0, spec.baseline)] if relative and spec.baseline is not None else []
-    groups = [([s for s, n in zip(sides, runs, strict=True) if n == count], count) for count in sorted({*runs} - {0})]
-    _completed(
-        book,
-        staff,
-        lambda: [
-            n for g, count in [*groups, (reference, r)] for n in pairs.enqueue(book, Purpose.SELECT, g, count, {})
-        ],
-    )
+
+    def wanted() -> list[int]:
+        numbers = list[int]()
+        for count in sorted({*runs} - {0}):
+            equally_often = [side for side, n in zip(sides, runs, strict=True) if n == count]
+            numbers += pairs.enqueue(book, Purpose.SELECT, equally_often, count, {})
+        return numbers + pairs.enqueue(book, Purpose.SELECT, reference, r, {})
+
+    _completed(book, staff, wanted)
     have = pairs.found(book.refresh(), Purpose.SELECT, sides)
     beside = pairs.found(book.ledger, Purpose.SELECT, reference)
     goal = spec.goals[0]
