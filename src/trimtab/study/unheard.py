@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import engine
 from ..book import Book
-from ..records import Purpose, State
+from ..engine.ledger import Ledger
+from ..records import Purpose, Report, State, StudySpec
 from ..stopping import PAUSING
 from ..stopping.jury import rehear
 from ..words import plural
@@ -17,55 +18,72 @@ _SOME = 3  # trials that ended before anything is said
 _MOST = 300  # trials whose reports are judged again
 _FIRST = {"asha": 0, "hyperband": 0, "forgiving": -1, "wilcoxon": -1}  # the rung that somebody reaches before one stops
 
-
-def _wanted(rule: Mapping[str, Any], goals: Sequence[str]) -> Sequence[str]:
-    """The metrics that a rule judges."""
-    return [rule["metric"]] if "metric" in rule else goals
-
-
-def _names(rules: Sequence[Mapping[str, Any]]) -> str:
-    return " and ".join(rule["rule"] for rule in rules)
+Rules = Sequence[Mapping[str, Any]]
 
 
 def unheard(book: Book) -> list[str]:
     """In words, where rules that stop have stopped nobody though trials have ended; else nothing."""
     ledger = book.refresh()
-    spec = ledger.study.spec
+    spec, stopped = ledger.study.spec, ledger.counts[State.STOPPED]
     rules = [rule for rule in spec.stopping if rule["rule"] not in PAUSING]
-    if not rules or not ledger.counts[State.DONE] >= _SOME:
+    if not rules or ledger.counts[State.DONE] < _SOME:
         return []
+    said = _last_reports(book, ledger)
+    suspected = [rule for rule in rules if "metric" in rule or not stopped]  # a goal's rule that stops is heard
+    found = _unreported(spec, suspected, said)
+    if not found and not stopped:
+        found = _too_early(spec, rules, said) or _unheeded(book, ledger, rules)
+    return found
+
+
+def _last_reports(book: Book, ledger: Ledger) -> list[Report]:
+    """Those of the last trials that went to their end."""
     done = (t.number for t in reversed(ledger.told) if t.purpose is Purpose.SEARCH and t.state is State.DONE)
-    said = [r for number in islice(done, _SOME) for r in book.storage.reports(book.study, number)]
-    last = [set(r.metrics) for r in said]
-    goals, stopped = [g.metric for g in spec.goals], ledger.counts[State.STOPPED]
-    deaf = [
-        rule
-        for rule in rules
-        if ("metric" in rule or not stopped) and not any(r.intersection(_wanted(rule, goals)) for r in last)
-    ]
-    if deaf:
-        what = f"only {', '.join(sorted(set().union(*last)))}" if last else "nothing"
-        call = f"trial.report(step, {_wanted(deaf[0], goals)[0]}=...)"
-        return [f"{_names(deaf)} can stop nobody: trials report {what}; call {call}"]
-    if stopped:
+    return [report for number in islice(done, _SOME) for report in book.storage.reports(book.study, number)]
+
+
+def _unreported(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[str]:
+    """That nobody reports what rules judge."""
+    goals = [goal.metric for goal in spec.goals]
+    judged = [[rule["metric"]] if "metric" in rule else goals for rule in rules]
+    reported = {metric for report in said for metric in report.metrics}
+    deaf = [(rule, metrics) for rule, metrics in zip(rules, judged, strict=True) if reported.isdisjoint(metrics)]
+    if not deaf:
         return []
-    names = _names(rules)
-    if (f := spec.fidelity) is not None and all(rule["rule"] in _FIRST for rule in rules):
-        top, first = max(r.step for r in said), min(f.rungs[_FIRST[rule["rule"]]] for rule in rules)
-        if top < first:
-            reach = f"up to step {top:g}, and {f.name}={first:g} is needed"
-            return [f"{names} can stop nobody: trials report {reach}; report in {f.name}, counted from 1"]
+    what = f"only {', '.join(sorted(reported))}" if said else "nothing"
+    names, (_, wanted) = _names([rule for rule, _ in deaf]), deaf[0]
+    return [f"{names} can stop nobody: trials report {what}; call trial.report(step, {wanted[0]}=...)"]
+
+
+def _too_early(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[str]:
+    """That nobody's reports reach the first rung at which one of the rules judges."""
+    if spec.fidelity is None or not all(rule["rule"] in _FIRST for rule in rules):
+        return []
+    first = min(spec.fidelity.rungs[_FIRST[rule["rule"]]] for rule in rules)
+    last, unit = max(report.step for report in said), spec.fidelity.name
+    if last >= first:
+        return []
+    reach = f"up to step {last:g}, and {unit}={first:g} is needed"
+    return [f"{_names(rules)} can stop nobody: trials report {reach}; report in {unit}, counted from 1"]
+
+
+def _unheeded(book: Book, ledger: Ledger, rules: Rules) -> list[str]:
+    """That trials went on which were told to stop."""
     if ledger.study.count > _MOST:
         return []
-    heard = [(r.number, r.step, r.metrics, r.written) for r in book.storage.reports(book.study)]
     search = {t.number for t in ledger.told if t.purpose is Purpose.SEARCH}
-    told = rehear(engine.jury(spec, ledger.trials[0]), [h for h in heard if h[0] in search])
-    went_on = [t.number for t in ledger.told if t.state is State.DONE and t.number in told]
+    reports = [r for r in book.storage.reports(book.study) if r.number in search]
+    jury = engine.jury(ledger.study.spec, ledger.trials[0])
+    told = rehear(jury, [(r.number, r.step, r.metrics, r.written) for r in reports])
+    went_on = sum(t.state is State.DONE and t.number in told for t in ledger.told)
     if not went_on:
         return []
-    return [
-        f"{names} told {plural(len(went_on), 'trial')} to stop, and none did: return when trial.should_stop() says so"
-    ]
+    names = _names(rules)
+    return [f"{names} told {plural(went_on, 'trial')} to stop, and none did: return when trial.should_stop() says so"]
+
+
+def _names(rules: Rules) -> str:
+    return " and ".join(rule["rule"] for rule in rules)
 
 
 def unsaved(book: Book) -> list[str]:
