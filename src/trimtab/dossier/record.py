@@ -24,6 +24,7 @@ _BUILDERS: Mapping[str, Builder] = {
     for f in vars(module).values()
     if callable(f) and getattr(f, "__module__", "") == module.__name__ and not f.__name__.startswith("_")
 }
+"""Item id -> what the record says of it: each public function of these modules is called as its item in items.yaml."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,12 @@ def items(s: Snapshot) -> list[Item]:
     entries = catalogue()
     answers = _answers(s.card or {}, entries)
     made: dict[str, Item] = {}
-    for e in entries:
-        if e.id != "changes":
-            made[e.id] = _item(e, _BUILDERS[e.id](s) if e.from_record else [], answers[e.id])
-    for e in entries:
+    for e in sorted(entries, key=lambda e: e.id == "changes"):  # last: it compares the others with those of before
         if e.id == "changes":
-            made[e.id] = _item(e, control.changes(s, made), answers[e.id])
+            parts = control.changes(s, made)
+        else:
+            parts = _BUILDERS[e.id](s) if e.from_record else []
+        made[e.id] = _item(e, parts, answers[e.id])
     return sorted(made.values(), key=lambda item: item.number)
 
 
@@ -81,20 +82,12 @@ def _answers(card: Mapping[str, Any], entries: Sequence[Entry]) -> dict[str, dic
 def _item(e: Entry, parts: Sequence[Part], answers: Mapping[str, str]) -> Item:
     why_not = answers.get(NOT_APPLICABLE) or next((p.text for p in parts if isinstance(p, NotApplicable)), "")
     if why_not:
-        source = ("card",) if NOT_APPLICABLE in answers else ("event:1",)
-        return Item(
-            e.number,
-            e.id,
-            e.title,
-            e.group,
-            NOT_APPLICABLE,
-            [Fact("Not applicable", why_not, source)],
-            why_not=why_not,
-        )
-    said = [Fact(prompt, answers[name], ("card",)) for name, prompt in e.ask.items() if name in answers]
+        said = Fact("Not applicable", why_not, ("card",) if NOT_APPLICABLE in answers else ("event:1",))
+        return Item(e.number, e.id, e.title, e.group, NOT_APPLICABLE, [said], why_not=why_not)
+    by_persons = [Fact(prompt, answers[name], ("card",)) for name, prompt in e.ask.items() if name in answers]
     return Item(
-        e.number, e.id, e.title, e.group, status(parts, len(e.ask), len(said)),
-        facts=[*(p for p in parts if isinstance(p, Fact)), *said],
+        e.number, e.id, e.title, e.group, status(parts, len(e.ask), len(by_persons)),
+        facts=[*(p for p in parts if isinstance(p, Fact)), *by_persons],
         tables=[p for p in parts if isinstance(p, Table)],
         empty={name: prompt for name, prompt in e.ask.items() if name not in answers},
         gaps=[p.text for p in parts if isinstance(p, Missing)],
