@@ -150,19 +150,21 @@ class Storage(Protocol):
     def revise(self, study: int, change: Change) -> StudyRecord:
         """An audited change: one event of kind change.kind, {"actor": commitment, ...change.body}. Kinds:
 
-        spec (change.spec replaces the spec: {"spec": ...}); pause, resume, cancel (of the study; cancel also cancels its
-        queued trials, one `cancel` event each, and lets running ones end), cancel with a number (that open trial becomes
-        cancelled: event `cancel` with its digest), archive (open trials are cancelled; the name is free again);
-        requeue (running trial `number`, if its attempt is change.attempt, goes back to queued, change.body["why"] says why:
-        KILLED, INTERRUPTED or RETRY; in a cancelled study it is
-        cancelled, for nobody would take it; in both cases the study is charged change.cost);
-        note (change.text is appended to trial `number`'s notes: {"note": commitment});
-        import (change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each);
-        run, evidence, holdout, witness, replay, reproduce, inputs,
-        checkpoint, report, enough (change.body only).
+        spec      change.spec replaces the spec: {"spec": ...}
+        pause, resume
+        cancel    of the study: its queued trials are cancelled, one `cancel` event each, and running ones may end; with a
+                  number, of that open trial: event `cancel` with its digest
+        archive   open trials are cancelled, and the name is free again
+        requeue   running trial `number`, if its attempt is change.attempt, goes back to queued; change.body["why"] is KILLED,
+                  INTERRUPTED or RETRY. In a cancelled study, where nobody would take it, it is cancelled. Either way the
+                  study is charged change.cost
+        note      change.text is appended to the notes of trial `number`: {"note": commitment}
+        import    change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each
+        run, evidence, holdout, witness, replay, reproduce, inputs, checkpoint, report, enough
+                  only say something: change.body
 
-        Raises Stale for an illegal transition, a trial that does not
-        exist, or any change to an archived study; StudyNotFound for no study.
+        Raises Stale for an illegal transition, a trial that does not exist, or any change to an archived study; StudyNotFound
+        for no study.
         """
         ...
 
