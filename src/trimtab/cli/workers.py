@@ -55,16 +55,15 @@ def worker(
     from ..units import seconds
 
     limit = seconds(idle, "idle")
-    say = lambda line: click.echo(line, err=True)  # noqa: E731
     server = Server(
         open_storage(url_of()),
         _objectives(allow),
         names,
         slots,
-        say,
-        trials,
-        _places(data),
-        Enough() if enough else None,
+        say=lambda line: click.echo(line, err=True),
+        trials=trials,
+        data=_places(data),
+        enough=Enough() if enough else None,
     )
     with resumable():
         server.run(limit)

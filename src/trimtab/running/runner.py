@@ -67,12 +67,10 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
                 closing = "enough"
             if closing is None:
                 terms, closing = carry_out(decision, book, staff, terms, settled)
-            if closing in ("time", "failures"):
-                crew.release()
-            elif closing is not None:
-                crew.give_back_ahead()
-            if closing is not None and not crew.running:
-                break
+            if closing is not None:
+                _wind_down(crew, closing)
+                if not crew.running:
+                    break
             crew.collect(IDLE, lambda: book.moved)
             if not crew.endings and not crew.running:  # others hold what is open, or were faster
                 staff.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
@@ -81,6 +79,14 @@ def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None)
     if closing == "failures":
         raise given_up(book, book.ledger.failures_in_a_row(terms.since))
     return closing
+
+
+def _wind_down(crew: Crew, closing: str) -> None:
+    """Begin nothing more; what runs is ended too where there is no time or no sense in waiting for it."""
+    if closing in ("time", "failures"):
+        crew.release()
+    else:
+        crew.give_back_ahead()
 
 
 @dataclass(frozen=True)

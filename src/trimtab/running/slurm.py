@@ -86,16 +86,11 @@ def _reachable(url: str) -> None:
 
 
 def _command(book: Book, text: str, options: Slurm) -> list[str]:
-    worker = [
-        options.python,
-        "-m",
-        "trimtab.cli",
-        "worker",
-        f"--storage={book.storage.url}",
-        f"--study={book.spec.name}",
-    ]
+    """What a job runs: a worker for this study and this objective alone."""
+    worker = [options.python, "-m", "trimtab.cli", "worker"]
+    served = [f"--storage={book.storage.url}", f"--study={book.spec.name}", f"--allow={text}"]
     limit = [] if options.trials is None else [f"--trials={options.trials}"]
-    return [*worker, f"--allow={text}", f"--slots={options.slots}", f"--idle={IDLE}", *limit]
+    return [*worker, *served, f"--slots={options.slots}", f"--idle={IDLE}", *limit]
 
 
 @dataclass
@@ -111,7 +106,7 @@ class Jobs:
     _gone: int = 0
     _progress: object = None
     _submitted: bool = False
-    _counted: float = -float("inf")
+    _counted: float = -math.inf
     _heard: float = field(default_factory=time.monotonic)
 
     def probe(self) -> None:
