@@ -37,6 +37,7 @@ def active(**params):
         ("train 'two words' \"{lr} and {batch_size}\"", ["train", "two words", "0.25 and 8"]),
         ("train '{{\"n\": {trial}}}'", ["train", '{"n": 4}']),
         ("train --x {depth} --y {depth}", ["train"]),
+        ("train --epochs {fidelity} --dir {checkpoint}", ["train"]),
     ],
 )
 def test_words_of_inactive_parameters_are_left_out(template, expected):
@@ -124,24 +125,28 @@ def test_a_command_is_told_its_fidelity_exactly(capfd, fidelity, said):
     assert capfd.readouterr().out.splitlines()[0] == said
 
 
+UNTOLD = "env -u TRIMTAB_CHECKPOINT -u TRIMTAB_FIDELITY"
+
+
+@pytest.mark.parametrize("command", ["sh train.sh {x}", UNTOLD + " sh train.sh {x} {fidelity} {checkpoint}"])
 @pytest.mark.parametrize("how", [{"stopping": Promotion(trust=0)}, {"strategy": "pbt"}])
-def test_a_command_goes_on_from_the_checkpoint_that_is_handed_over(tmp_path, monkeypatch, how):
+def test_a_command_goes_on_from_the_checkpoint_that_is_handed_over(tmp_path, monkeypatch, how, command):
     """Each line of the file is an epoch: as many as the trial was to be trained, the parent's among them."""
     monkeypatch.chdir(tmp_path)
     write(
         tmp_path / "train.sh",
         """
-        file="$TRIMTAB_CHECKPOINT/epochs"
+        file="${3:-$TRIMTAB_CHECKPOINT}/epochs"
         touch "$file"
         before=$(wc -l < "$file")
-        for i in $(seq $((before + 1)) $TRIMTAB_FIDELITY); do echo $i >> "$file"; done
+        for i in $(seq $((before + 1)) ${2:-$TRIMTAB_FIDELITY}); do echo $i >> "$file"; done
         echo "{\\"loss\\": $1, \\"before\\": $before, \\"after\\": $(wc -l < "$file")}"
         """,
     )
     study = tt.Study(
         "s", {"x": tt.Float(0, 1)}, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 9), budget={"trials": 12}, seed=1, **how
     )  # fmt: skip
-    study.run(Command("sh train.sh {x}"), quiet=True)
+    study.run(Command(command), quiet=True)
     assert not any("saved" in n for n in study.notices)
     went_on = [t for t in study.trials if t.parent is not None]
     assert all(t.metrics["after"] == t.fidelity for t in study.trials)
@@ -158,6 +163,13 @@ def test_trials_that_go_on_from_one_another_and_save_nothing_are_told(tmp_path, 
     study.run(Command("echo loss {x}"))
     (told,) = (n for n in study.notices if "none has saved anything" in n)
     assert f"s: {told}" in capsys.readouterr().err
+
+
+def test_a_command_that_names_its_checkpoint_has_one_without_a_fidelity_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    study = tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss")
+    study.run(Command("""sh -c 'test -d "$0" && echo loss 1' {checkpoint}"""), trials=1, quiet=True)
+    assert study.counts["done"] == 1
 
 
 def test_a_command_of_a_study_without_a_fidelity_leaves_no_folders(tmp_path, monkeypatch):

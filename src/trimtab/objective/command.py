@@ -24,10 +24,10 @@ from typing import IO, Any
 
 import psutil
 
-from ..errors import ObjectiveError, SpecError
+from ..errors import ObjectiveError
 from .harvest import Harvest
 from .metrics import BAD_RESULT, ERROR, TrialFailed, number
-from .template import arguments, search_path
+from .template import arguments, checkpoint, exact, search_path
 from .trial import ActiveTrial
 
 SCRATCH = "TRIMTAB_SCRATCH"  # where a supervised process keeps its temporary files: its supervisor removes the folder
@@ -46,9 +46,10 @@ _LAUNCH = (  # the command dies with the process that started it, even where tha
 class Command:
     """A program as an objective: `python train.py --lr {learning_rate} --depth {max_depth}`.
 
-    Placeholders are {parameter}, {seed}, {trial} and {params} (`--name value` for every active parameter; a parameter of
-    the same name goes first); {{ and }} are literal braces. A word with an inactive parameter is left out together with
-    the option before it. The template is split into words as a shell would, but no shell runs it.
+    Placeholders are {parameter}, {seed}, {trial}, {fidelity}, {checkpoint} and {params} (`--name value` for every active
+    parameter); a parameter of the same name goes first; {{ and }} are literal braces. A word with what the trial does not
+    have, such as an inactive parameter, is left out together with the option before it. The template is split into words
+    as a shell would, but no shell runs it.
     """
 
     template: str
@@ -93,8 +94,8 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
         "TRIMTAB_TRIAL": str(trial.number),
         "TRIMTAB_PURPOSE": trial.purpose,
         "TRIMTAB_REPLICATE": "" if trial.replicate is None else str(trial.replicate),
-        "TRIMTAB_FIDELITY": "" if trial.fidelity is None else _exact(float(trial.fidelity)),
-        "TRIMTAB_CHECKPOINT": _checkpoint(trial),
+        "TRIMTAB_FIDELITY": "" if trial.fidelity is None else exact(float(trial.fidelity)),
+        "TRIMTAB_CHECKPOINT": "" if trial.fidelity is None else checkpoint(trial) or "",
         "TRIMTAB_RESULT": str(result),
     }
     launcher = [sys.executable, "-ISc", _LAUNCH, str(os.getpid())] if sys.platform == "linux" else []
@@ -103,20 +104,6 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
         [*launcher, *argv], env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
         text=True, encoding="utf-8", errors="replace",
     )  # fmt: skip
-
-
-def _checkpoint(trial: ActiveTrial) -> str:
-    """The directory in which the state of the training is saved and found; empty in a study without a fidelity, where no
-    trial goes on from another one, and in a simulation, where there is none."""
-    try:
-        return "" if trial.fidelity is None else str(trial.checkpoint)
-    except SpecError:
-        return ""
-
-
-def _exact(amount: float) -> str:
-    """A number that reads back as it is, and as a whole one where it is one."""
-    return str(int(amount)) if amount.is_integer() else repr(amount)
 
 
 def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) -> tuple[Harvest, bool, list[str]]:

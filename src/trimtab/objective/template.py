@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ObjectiveError, nearest
+from ..errors import ObjectiveError, SpecError, nearest
 from .trial import ActiveTrial
 
-RESERVED = ("seed", "trial", "params")
+RESERVED = ("seed", "trial", "params", "fidelity", "checkpoint")
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
@@ -58,9 +58,34 @@ def search_path() -> str:
     return os.pathsep.join([os.environ.get("PATH", os.defpath), os.path.dirname(sys.executable)])
 
 
+def _training(template: str, trial: ActiveTrial) -> dict[str, str]:
+    """How far to train and where its state is kept, as far as the trial has it; a directory is made where it is asked for."""
+    place = checkpoint(trial) if "checkpoint" in _placeholders(template) else None
+    told = {"fidelity": None if trial.fidelity is None else exact(float(trial.fidelity)), "checkpoint": place}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def checkpoint(trial: ActiveTrial) -> str | None:
+    """The directory in which the state of the training is saved and found; None in a simulation, which has none."""
+    try:
+        return str(trial.checkpoint)
+    except SpecError:
+        return None
+
+
+def exact(amount: float) -> str:
+    """A number that reads back as it is, and as a whole one where it is one."""
+    return str(int(amount)) if amount.is_integer() else repr(amount)
+
+
 def arguments(template: str, trial: ActiveTrial) -> list[str]:
     """The words of the template with a trial's values filled in."""
-    values: Mapping[str, Any] = {"seed": trial.seed, "trial": trial.number, **trial.params}
+    values: Mapping[str, Any] = {
+        "seed": trial.seed,
+        "trial": trial.number,
+        **_training(template, trial),
+        **trial.params,
+    }
     filled: list[str] = []
     option = False  # whether the last word is an option that waits for its value
     for word in words(template):
