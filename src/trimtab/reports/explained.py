@@ -3,7 +3,7 @@
 Figures are rounded to what the eye can tell: the same record gives the same document also where the last digits differ.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,38 +94,37 @@ def safe(i: Influence | None, spec: StudySpec) -> Figure:
     if i is None:
         return or_empty(figure(), False, FEW)
     found = list(i.safe.values())[::-1]
-    names = [f"{label(s.name)}<br>{label(span(s))}" for s in found]
+    lines = {s.name: f"{label(s.name)}<br>{label(span(s))}" for s in found}
     fig = figure(70 + 44 * len(found))
-    whole = {"color": GRID, "width": 9}
-    for text, line, ends in (
-        ("whole range", whole, [(0.0, 1.0) for _ in found]),
-        ("does as well", {"color": BLUE, "width": 9}, [_ends(spec, s.name, (s.low, s.high)) for s in found]),
-    ):
-        x = [v for pair in ends for v in (*pair, None)]
-        y = [n for n in names for _ in range(3)]
-        fig.add_trace(points(x, y, text, None, mode="lines", line=line))
-    options = [
-        (position(spec.space.params[s.name], v), n, label(value(v)), v in s.options)
-        for s, n in zip(found, names, strict=True)
-        for v in _options(spec, s.name)
-    ]
-    for inside, colour in ((False, QUIET), (True, BLUE)):
-        shown = [o for o in options if o[3] is inside]
-        if shown:
-            marker = {"size": 9, "color": colour if inside else PAPER, "line": {"color": colour, "width": 1.5}}
-            said = [text + ("" if inside else ": worse") for _, _, text, _ in shown]
-            x, y = [o[0] for o in shown], [o[1] for o in shown]
+    whole, part = {"color": GRID, "width": 9}, {"color": BLUE, "width": 9}
+    fig.add_trace(_bars("whole range", lines, [(0.0, 1.0) for _ in found], whole))
+    fig.add_trace(_bars("does as well", lines, [_ends(spec, s.name, (s.low, s.high)) for s in found], part))
+    for inside, colour, fill in ((False, QUIET, PAPER), (True, BLUE, BLUE)):
+        options = [(s.name, v) for s in found for v in _options(spec, s.name) if (v in s.options) is inside]
+        if options:
+            marker = {"size": 9, "color": fill, "line": {"color": colour, "width": 1.5}}
+            said = [label(value(v)) + ("" if inside else ": worse") for _, v in options]
+            x = [position(spec.space.params[name], v) for name, v in options]
+            y = [lines[name] for name, _ in options]
             fig.add_trace(points(x, y, "option", said, marker=marker, showlegend=False))
-    marked = {"baseline": ("baseline", spec.baseline or {}), "best": ("chosen", i.best)}
-    for kind, (text, params) in marked.items():
-        there = [(s.name, n, params[s.name]) for s, n in zip(found, names, strict=True) if s.name in params]
-        at = [position(spec.space.params[name], v) for name, _, v in there]
-        said = [f"{text}: {label(name)} = {label(value(v))}" for name, _, v in there]
-        fig.add_trace(points(at, [n for _, n, _ in there], kind, said, name=text))
+    for kind, text, params in (("baseline", "baseline", spec.baseline or {}), ("best", "chosen", i.best)):
+        there = [s.name for s in found if s.name in params]
+        at = [position(spec.space.params[name], params[name]) for name in there]
+        said = [f"{text}: {label(name)} = {label(value(params[name]))}" for name in there]
+        fig.add_trace(points(at, [lines[name] for name in there], kind, said, name=text))
     fig.update_yaxes(type="category", showgrid=False)
     return fig.update_xaxes(
         range=[-0.03, 1.03], showgrid=False, tickvals=[0.06, 0.92], ticktext=["low end", "high end"]
     )
+
+
+def _bars(
+    text: str, lines: Mapping[str, str], ends: Sequence[tuple[float | None, float | None]], line: Mapping[str, Any]
+) -> Any:
+    """A thick line from end to end on each of the lines."""
+    x = [v for pair in ends for v in (*pair, None)]
+    y = [name for name in lines.values() for _ in range(3)]
+    return points(x, y, text, None, mode="lines", line=line)
 
 
 def _options(spec: StudySpec, name: str) -> tuple[Value, ...]:

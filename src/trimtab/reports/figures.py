@@ -5,6 +5,7 @@ Each takes the study and all its trials. Select and certify trials belong to the
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -200,40 +201,46 @@ def importance(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
     return or_empty(fig, any(found.values()), "too few results to tell parameters apart")
 
 
+@dataclass(frozen=True)
+class _Bar:
+    """A trial that ran: when it began and ended, in seconds since the epoch."""
+
+    trial: Trial
+    began: float
+    ended: float
+
+    @property
+    def length(self) -> float:
+        return self.ended - self.began
+
+
 def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # one signature for all figures
     """When each trial ran, one lane for each that ran at the same time; evidence trials are hatched."""
-    ran = [t for t in trials if t.started is not None and t.ended is not None]
+    ran = [_Bar(t, t.started, t.ended) for t in trials if t.started is not None and t.ended is not None]
     if not ran:
         return or_empty(figure(), False)
-    first = min(t.started or 0.0 for t in ran)
-    length = max(t.ended or 0.0 for t in ran) - first
+    first = min(b.began for b in ran)
+    length = max(b.ended for b in ran) - first
     unit, name = next(((u, n) for u, n in _TIMES if length > 3 * u), _TIMES[-1])
     lanes = _lanes(ran)
-    median = sorted((t.ended or 0.0) - (t.started or 0.0) for t in ran)[len(ran) // 2]
+    median = sorted(b.length for b in ran)[len(ran) // 2]
     gap = 0.5 if median > 0.003 * length else 0  # a white edge would cover very short bars
+    groups: dict[tuple[str, State], list[_Bar]] = {}
+    for b in ran:
+        groups.setdefault((b.trial.purpose.value, b.trial.state), []).append(b)
     fig = figure(110 + 30 * (1 + max(lanes.values())), barmode="overlay")
-    groups: dict[tuple[str, State], list[Trial]] = {}
-    for t in ran:
-        groups.setdefault((t.purpose.value, t.state), []).append(t)
-    for (purpose, state), group in groups.items():
-        colour, hatch = STATES.get(state, (QUIET, ""))
-        pattern = {
-            "shape": hatch or ("" if purpose in TOLD else "/"),
-            "fgcolor": PAPER,
-            "size": 6,
-            "fillmode": "overlay",
-        }
-        lengths = [(t.ended or 0.0) - (t.started or 0.0) for t in group]
+    for (purpose, state), bars in groups.items():
+        texts = zip(hovers([b.trial for b in bars]), bars, strict=True)
         fig.add_trace(
             plotly().Bar(
-                base=[((t.started or 0.0) - first) / unit for t in group],
-                x=[s / unit for s in lengths],
-                y=[lanes[t.number] for t in group],
+                base=[(b.began - first) / unit for b in bars],
+                x=[b.length / unit for b in bars],
+                y=[lanes[b.trial.number] for b in bars],
                 orientation="h",
                 width=0.72,
                 name=f"{purpose}, {state}",
-                marker={"color": colour, "line": {"color": PAPER, "width": gap}, "pattern": pattern},
-                hovertext=[f"{h}<br>{duration(s)}" for h, s in zip(hovers(group), lengths, strict=True)],
+                marker=_filled(purpose, state, gap),
+                hovertext=[f"{text}<br>{duration(b.length)}" for text, b in texts],
                 hoverinfo="text",
             )
         )
@@ -245,18 +252,29 @@ def timeline(study: StudyRecord, trials: Trials) -> Figure:  # noqa: ARG001  # o
 _TIMES = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 
-def _lanes(ran: Trials) -> dict[int, int]:
+def _filled(purpose: str, state: State, gap: float) -> dict[str, Any]:
+    """How bars of a purpose and state look."""
+    colour, hatch = STATES.get(state, (QUIET, ""))
+    shape = hatch or ("" if purpose in TOLD else "/")
+    pattern = {"shape": shape, "fgcolor": PAPER, "size": 6, "fillmode": "overlay"}
+    return {"color": colour, "line": {"color": PAPER, "width": gap}, "pattern": pattern}
+
+
+def _lanes(ran: Sequence[_Bar]) -> dict[int, int]:
     """A lane for each trial: the first free one of the process that ran it, where that is known; one process may run several
     at a time."""
-    free: list[tuple[str, float]] = []  # of each lane: whose it is, and until when it is taken
-    lanes = {}
-    for t in sorted(ran, key=lambda t: (t.started or 0.0, t.number)):
-        who = str(t.private["worker"][1]) if "worker" in t.private else ""
-        lane = next(
-            (i for i, (whose, until) in enumerate(free) if whose == who and until <= (t.started or 0.0)), len(free)
-        )
-        free[lane : lane + 1] = [(who, t.ended or 0.0)]
-        lanes[t.number] = lane
+    lanes: dict[int, int] = {}
+    owners: list[str] = []
+    taken: list[float] = []  # until when each lane is
+    for b in sorted(ran, key=lambda b: (b.began, b.trial.number)):
+        who = str(b.trial.private["worker"][1]) if "worker" in b.trial.private else ""
+        free = (i for i in range(len(owners)) if owners[i] == who and taken[i] <= b.began)
+        lane = next(free, len(owners))
+        if lane == len(owners):
+            owners.append(who)
+            taken.append(0.0)
+        taken[lane] = b.ended
+        lanes[b.trial.number] = lane
     return lanes
 
 
