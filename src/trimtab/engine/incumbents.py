@@ -11,6 +11,7 @@ from ..canonical import dumps
 from ..goals import Metrics
 from ..numerics.pareto import nondominated
 from ..records import State, StudySpec, Trial
+from ..records.columns import Results
 from ..records.copied import copied
 from ..space import Params
 from .ledger import Ledger, Told
@@ -63,24 +64,32 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
     """
     told = told if isinstance(told, Told) else list(told)
     trials = told.trials if isinstance(told, Told) else {t.number: t for t in told}
-    found = results(told)
+    found, made = results(told), list[Candidate]()
+    for group in _by_setting(spec, found):
+        first, metrics = group[0], _mean(spec, [found.metrics[i] for i in group])
+        judged = feasible(spec, metrics, baseline)
+        made.append(Candidate(found.number[first], found.params[first], metrics, len(group), judged, trials))
+    return made
+
+
+def _by_setting(spec: StudySpec, found: Results) -> list[list[int]]:
+    """Places of the results that have all goals at the top fidelity: those of one setting together, in order."""
     top = -math.inf if spec.fidelity is None else spec.fidelity.high
     goals = [g.metric for g in spec.goals]
     groups: dict[str | int, list[int]] = {}
     for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
         if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
-            setting = spec.today(found.params[i])
-            groups.setdefault(dumps(setting) if found.member[i] is None else i, []).append(i)
-    made, wanted = [], spec.metrics
-    for first, *others in groups.values():
-        mean = found.metrics[first]
-        if others:
-            several = [mean, *(found.metrics[i] for i in others)]
-            names = [m for m in wanted if all(m in metrics for metrics in several)]
-            mean = {**mean, **{m: math.fsum(metrics[m] for metrics in several) / len(several) for m in names}}
-        judged = feasible(spec, mean, baseline)
-        made.append(Candidate(found.number[first], found.params[first], mean, 1 + len(others), judged, trials))
-    return made
+            alone = found.member[i] is not None
+            groups.setdefault(i if alone else dumps(spec.today(found.params[i])), []).append(i)
+    return list(groups.values())
+
+
+def _mean(spec: StudySpec, several: Sequence[Metrics]) -> Metrics:
+    """The first metrics, with the mean of what the study needs and all of them have."""
+    if len(several) == 1:
+        return several[0]
+    names = [m for m in spec.metrics if all(m in metrics for metrics in several)]
+    return {**several[0], **{m: math.fsum(metrics[m] for metrics in several) / len(several) for m in names}}
 
 
 def of(ledger: Ledger) -> list[Candidate]:

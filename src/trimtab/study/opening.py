@@ -186,19 +186,13 @@ def open_study(
     """
     if not isinstance(fresh, bool):
         raise SpecError(f"fresh={fresh!r} must be True or False")
-    records = storage.studies(name) if isinstance(name, str) else []
-    living = [r for r in records if r.state is not StudyState.ARCHIVED]
     reading = not said and not fresh
-    if reading and not records:
-        records = living = [r for r in storage.studies() if r.uid == name]
-    record = next(reversed(living or (records if reading else [])), None)
+    record = _found(storage, name, reading)
+    if record is None and not said.keys() - {"seed"}:
+        raise StudyNotFound(f"{storage.url} holds no study {name!r}{_nearest(storage, name, reading)}")
+    if record is not None and fresh and "space" not in said:
+        raise SpecError(f"fresh=True begins study {name!r} anew, so it needs its space")
     if record is None or fresh:
-        if record is not None and "space" not in said:
-            raise SpecError(f"fresh=True begins study {name!r} anew, so it needs its space")
-        if not said.keys() - {"seed"}:
-            others = storage.studies(damaged=lambda _: None)
-            there = [r.name for r in others if reading or r.state is not StudyState.ARCHIVED]
-            raise StudyNotFound(f"{storage.url} holds no study {name!r}{nearest(name, dict.fromkeys(there))}")
         spec = new_spec(name, said)
         if warm_start is not None:
             spec = replace(spec, sources=sources(storage, warm_start, spec))
@@ -210,3 +204,18 @@ def open_study(
     if "budget" in said and said["budget"] != record.spec.budget:
         return storage.revise(record.id, Change("spec", spec=revised(record.spec, {"budget": said["budget"]})))
     return record
+
+
+def _found(storage: Storage, name: str, reading: bool) -> StudyRecord | None:
+    """The latest study of that name: a living one, or for reading any, also by its uid."""
+    records = storage.studies(name) if isinstance(name, str) else []
+    if reading and not records:
+        records = [r for r in storage.studies() if r.uid == name]
+    living = [r for r in records if r.state is not StudyState.ARCHIVED]
+    return next(reversed(living or (records if reading else [])), None)
+
+
+def _nearest(storage: Storage, name: str, reading: bool) -> str:
+    """What else of a like name could be opened."""
+    there = [r.name for r in storage.studies(damaged=lambda _: None) if reading or r.state is not StudyState.ARCHIVED]
+    return nearest(name, dict.fromkeys(there))
