@@ -12,6 +12,7 @@ from ..canonical import alike, dumps
 from ..engine.ledger import BASELINE
 from ..evidence import Contest, Evidence
 from ..records import OPEN, Purpose, Trial
+from ..space import Params
 
 
 @dataclass(frozen=True)
@@ -35,28 +36,26 @@ class Seen:
     def of(book: Book, contest: Contest, metrics: Sequence[str]) -> "Seen":
         """Of the question that compares these settings by these goals."""
         spec = book.ledger.study.spec
-        tuned, baseline = contest.trial, dumps(dict(contest.baseline))
+
+        def sides(tuned: int, baseline: Params) -> tuple[int, str]:
+            return tuned, dumps(dict(spec.today(baseline)))
+
         bodies = [e.body["evidence"] for e in book.storage.events(book.study, kinds={"evidence"})]
-        earlier = [Evidence.from_json(b) for b in bodies]
-        bases = [dumps(dict(spec.today(e.baseline))) for e in earlier]
-        asked = {(tuned, baseline, metric) for metric in metrics}
-        looks = {
-            (e.tuned_trial, base, metric)
-            for e, base in zip(earlier, bases, strict=True)
-            for metric in (e.metric, *(g.metric for g in e.goals))
+        earlier = [(sides(e.tuned_trial, e.baseline), e) for e in map(Evidence.from_json, bodies)]
+        ours = sides(contest.trial, contest.baseline)
+        comparisons = {(ours, metric) for metric in metrics}
+        comparisons |= {
+            (theirs, metric) for theirs, e in earlier for metric in (e.metric, *(g.metric for g in e.goals))
         }
-        same = [e for e, base in zip(earlier, bases, strict=True) if (e.tuned_trial, base) == (tuned, baseline)]
-        runs = [
-            t
-            for t in book.ledger.apart(Purpose.CERTIFY)
-            if t.parent == tuned and alike(spec.today(t.params), contest.tuned)
-        ]
+        pairs = [len(e.pairs) + e.failed_pairs if not e.sequential else 0 for theirs, e in earlier if theirs == ours]
+        certified = [t for t in book.ledger.apart(Purpose.CERTIFY) if t.parent == contest.trial]
+        runs = [t for t in certified if alike(spec.today(t.params), contest.tuned)]
         return Seen(
-            compared=len(asked | looks),
+            compared=len(comparisons),
             ended=max((1 + (t.replicate or 0) for t in runs if t.state not in OPEN), default=0),
             planned=max((1 + (t.replicate or 0) for t in runs), default=0),
-            fewest=min((0 if e.sequential else len(e.pairs) + e.failed_pairs for e in same), default=None),
-            ratio=max((e.test_train_ratio for e in earlier), default=None),
+            fewest=min(pairs, default=None),
+            ratio=max((e.test_train_ratio for _, e in earlier), default=None),
         )
 
 

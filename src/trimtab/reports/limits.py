@@ -28,19 +28,10 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
         said += [f"{w[0].upper()}{w[1:]}." for w in (facts.standings.warning,) if w]
     elif len(e.pairs) < 2 * FEW:
         said.append(f"Few pairs: the interval rests on {plural(len(e.pairs), 'pair')}.")
-    best = facts.best
-    known = [] if e is None else [e.tuned_trial, *(f.trial for f in e.finalists)]
-    if (
-        e is not None
-        and best
-        and best.number not in known
-        and not alike(facts.spec.today(best.params), facts.spec.today(e.tuned))
-    ):
-        said.append(f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {best.number}.")
     if e is not None:
-        said += _of_revisions(facts, e)
-    if e is not None and len(facts.spec.goals) > 1 and not e.goals:
-        said.append(f"Several goals: the evidence speaks of {e.metric} alone.")
+        said += [*_of_the_tuned(facts, e), *_of_revisions(facts, e)]
+        if len(facts.spec.goals) > 1 and not e.goals:
+            said.append(f"Several goals: the evidence speaks of {e.metric} alone.")
     if facts.spec.baseline is None:
         said.append("No baseline: nothing says how good the best is.")
     elif facts.reference is None:
@@ -49,6 +40,14 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
         texts = ", ".join(f"{c.text} (it has {number(facts.reference[c.metric])})" for c in broken)
         said.append(f"The baseline itself breaks a limit: {texts}.")
     return said
+
+
+def _of_the_tuned(facts: Facts, e: Evidence) -> list[str]:
+    """That the search has found another best since, which was not measured again."""
+    best, measured = facts.best, [e.tuned_trial, *(f.trial for f in e.finalists)]
+    if best is None or best.number in measured or alike(facts.spec.today(best.params), facts.spec.today(e.tuned)):
+        return []
+    return [f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {best.number}."]
 
 
 def _of_revisions(facts: Facts, e: Evidence) -> list[str]:
