@@ -12,6 +12,7 @@ from contextlib import closing
 
 import pytest
 from stores import Clock
+from threads import at_once
 from waiting import until
 
 import trimtab as tt
@@ -30,24 +31,6 @@ def noisy(trial):
     return trial.params["x"] + trial.seed % 100 / 1e4
 
 
-def in_threads(n, work):
-    """Run `work` in n threads; what they raised."""
-    raised = []
-
-    def careful():
-        try:
-            work()
-        except BaseException as error:
-            raised.append(error)
-
-    threads = [threading.Thread(target=careful) for _ in range(n)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    return raised
-
-
 def kinds(study):
     return [e.kind for e in study.storage.events(study.record.id)]
 
@@ -60,7 +43,7 @@ def test_threads_ask_and_tell_one_study(url):
             trial = study.ask()
             study.tell(trial, trial.params["x"])
 
-    raised = in_threads(4, work)
+    raised = at_once(*[work] * 4)
     assert {type(e) for e in raised} == {BudgetSpent}
     assert study.counts["done"] == 40
     assert len({t.params["x"] for t in study.trials}) == 40
@@ -70,7 +53,7 @@ def test_threads_ask_and_tell_one_study(url):
 
 def test_threads_run_one_study(url):
     study = opened(url)
-    assert in_threads(3, lambda: study.run(noisy, trials=30, quiet=True)) == []
+    assert at_once(*[lambda: study.run(noisy, trials=30, quiet=True)] * 3) == []
     assert study.counts["done"] == 30
     assert study.verify() == []
 
@@ -81,7 +64,7 @@ def test_threads_that_plan_at_the_same_moment_start_no_trial_too_many():
     try:
         for _ in range(12):
             study = opened(None)
-            assert in_threads(3, lambda s=study: s.run(noisy, trials=20, quiet=True)) == []
+            assert at_once(*[lambda s=study: s.run(noisy, trials=20, quiet=True)] * 3) == []
             assert study.counts["done"] == 20
     finally:
         sys.setswitchinterval(before)
@@ -143,7 +126,7 @@ def test_two_who_want_the_same_evidence_share_its_runs(url):
     study.run(noisy, trials=5, quiet=True)
     found = []
     work = lambda: found.append(tt.Study("s", storage=url).evidence(noisy, replicates=4, quiet=True))  # noqa: E731
-    assert in_threads(3, work) == []
+    assert at_once(*[work] * 3) == []
     assert found[0] == found[1] == found[2]
     assert [str(t.purpose) for t in study.trials].count("certify") == 8
     assert study.verify() == []

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import postgres
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.neighbors import KNeighborsClassifier
+from threads import at_once
 from waiting import until
 
 import trimtab as tt
@@ -135,11 +137,7 @@ def test_two_who_look_at_once_are_counted_both():
     def look(tuned):
         found[tuned] = study.holdout(made(estimator=trained), tuned=tuned)
 
-    threads = [threading.Thread(target=look, args=(n,)) for n in (1, 2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert at_once(partial(look, 1), partial(look, 2)) == []
     assert sorted(any("look 2" in n for n in e.notices) for e in found.values()) == [False, True]
     assert sorted(e.body["result_of"] for e in events(study) if "result_of" in e.body) == [1, 2]
 

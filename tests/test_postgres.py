@@ -16,6 +16,7 @@ from crowd import goes_on_after_fork, worker
 from proxies import Proxy
 from sqlalchemy.exc import DBAPIError
 from stores import DONE, SPEC, kinds, proposal, put, running, verify
+from threads import at_once
 
 import trimtab as tt
 from trimtab.errors import StorageError
@@ -123,22 +124,12 @@ def test_a_database_of_another_program_is_left_alone(url):
 
 
 def test_many_may_open_an_empty_database_at_once(url):
-    wrong = []
-
     def come():
-        try:
-            store = Sql(url)
-            store.create(SPEC)
-            store.close()
-        except Exception as error:
-            wrong.append(error)
+        store = Sql(url)
+        store.create(SPEC)
+        store.close()
 
-    crowd = [threading.Thread(target=come) for _ in range(8)]
-    for t in crowd:
-        t.start()
-    for t in crowd:
-        t.join()
-    assert wrong == []
+    assert at_once(*[come] * 8) == []
     store = Sql(url)
     assert [s.name for s in store.studies()] == ["s"]
     store.close()

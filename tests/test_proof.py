@@ -4,8 +4,10 @@ import math
 import random
 import threading
 from collections import Counter
+from functools import partial
 
 import pytest
+from threads import at_once
 
 import trimtab as tt
 from trimtab.errors import SpecError, StudyMismatch
@@ -331,11 +333,7 @@ def test_who_asks_while_another_is_answered_is_corrected_as_if_asked_after(first
         if name == "first":
             answered.set()
 
-    both = [threading.Thread(target=ask, args=a) for a in (("first", *first), ("second", *second))]
-    for thread in both:
-        thread.start()
-    for thread in both:
-        thread.join()
+    assert at_once(partial(ask, "first", *first), partial(ask, "second", *second)) == []
     assert (found["first"].compared, found["second"].compared) == compared
     assert (found["first"].sequential, found["second"].sequential) == sequential
     assert study.verify() == []

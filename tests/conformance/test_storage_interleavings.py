@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from stores import DONE, SPEC, STORES, Clock, proposal, verify
+from threads import at_once
 
 from trimtab.errors import BudgetSpent, LeaseLost, Stale
 from trimtab.records import OPEN, Budget, Change, Report, State
@@ -21,32 +21,24 @@ from trimtab.storage import MAX_ATTEMPTS
 def test_threads_end_every_trial_exactly_once(name, tmp_path):
     store = STORES[name](tmp_path, Clock())
     study = store.create(replace(SPEC, budget=Budget(trials=40))).id
-    finished, wrong = [], []
+    finished = []
 
     def work():
-        try:
-            while True:
-                t = store.claim([study], "w", 1e6)
-                if t is not None:
-                    store.report(t, [Report(t.number, t.attempt, 1.0, {"loss": 1.0}, 0.0)], 1e6, since=None)
-                    finished.append(store.finish(t, DONE).number)
-                    continue
-                record = store.trials(study).study
-                try:
-                    store.enqueue(study, [proposal(), proposal()], at=record.count, seen=record.position)
-                except Stale:
-                    continue
-                except BudgetSpent:
-                    return
-        except Exception as error:
-            wrong.append(error)
+        while True:
+            t = store.claim([study], "w", 1e6)
+            if t is not None:
+                store.report(t, [Report(t.number, t.attempt, 1.0, {"loss": 1.0}, 0.0)], 1e6, since=None)
+                finished.append(store.finish(t, DONE).number)
+                continue
+            record = store.trials(study).study
+            try:
+                store.enqueue(study, [proposal(), proposal()], at=record.count, seen=record.position)
+            except Stale:
+                continue
+            except BudgetSpent:
+                return
 
-    crowd = [threading.Thread(target=work) for _ in range(6)]
-    for t in crowd:
-        t.start()
-    for t in crowd:
-        t.join()
-    assert wrong == []
+    assert at_once(*[work] * 6) == []
     assert sorted(finished) == list(range(40))
     assert [e.position for e in store.events(study)] == list(range(1, 62))
     assert verify(store, study) == []
