@@ -159,7 +159,7 @@ def test_the_store_is_named_before_or_after_or_by_the_environment(place, monkeyp
 # --------------------------------------------------------------------------------------------------------------- reading
 
 
-def test_list(made):
+def test_list_names_each_study_in_a_line_or_as_json(made):
     assert json.loads(call("list", "--json"))["studies"][0]["name"] == "made"
     head, line = call("list").splitlines()
     assert head.split() == ["study", "state", "trials", "created", "uid"]
@@ -179,7 +179,7 @@ def test_a_damaged_study_hides_no_other(made):
     assert "study 2 (broken)" in refused("show", "broken")
 
 
-def test_show(made):
+def test_show_tells_question_budget_counts_and_space(made):
     text = call("show", "made")
     for part in (
         "minimize loss",
@@ -212,7 +212,7 @@ def test_show_tells_every_goal(place):
     assert "; b worse (-0." in lines["evidence"]
 
 
-def test_best(made):
+def test_best_is_the_trial_that_python_names(made):
     data = json.loads(call("best", "made", "--json"))
     assert (data["study"], data["number"], data["feasible"]) == ("made", 2, True)
     assert data["params"] == made.best.params
@@ -225,7 +225,7 @@ def test_best_of_nothing_is_an_error(place):
     assert "no best trial yet" in refused("best", "empty")
 
 
-def test_explain(place):
+def test_explain_tells_what_matters_why_a_trial_was_proposed_and_each_goal(place):
     study = tt.Study(
         "told", {"x": tt.Float(0, 1, default=0.9)}, minimize="loss", seed=1, storage="sqlite:///trimtab.db"
     )
@@ -241,7 +241,7 @@ def test_explain(place):
     assert "none of the study's goals" in refused("explain", "told", "--goal", "hours")
 
 
-def test_trials(made):
+def test_trials_are_listed_with_their_states_errors_and_notes(made):
     data = json.loads(call("trials", "made", "--json"))
     assert data["study"] == "made"
     assert [t["number"] for t in data["trials"]] == list(range(6))
@@ -256,7 +256,7 @@ def test_trials(made):
     assert "failed (error)" in lines[4]
 
 
-def test_trials_as_csv(made, place):
+def test_trials_as_csv_are_the_data_frame(made, place):
     printed = call("trials", "made", "--csv", "-")
     rows = list(csv.DictReader(io.StringIO(printed)))
     assert [r["state"] for r in rows] == ["done", "done", "done", "failed", "done", "running"]
@@ -288,7 +288,7 @@ def test_report_ends_with_its_path(made, place):
     assert "<html" in (place / "sub" / "r.html").read_text()[:500]
 
 
-def test_verify(made):
+def test_verify_names_the_row_that_was_changed_and_fails(made):
     assert "study 'made' is intact: 6 trials" in call("verify", "made")
     made.storage.close()
     with sqlite3.connect("trimtab.db") as connection:
@@ -338,8 +338,10 @@ def test_deleting_a_name_twice_deletes_one_study(made):
     assert json.loads(call("list", "--json")) == {"studies": []}
 
 
-def test_db_upgrade(made):
+def test_db_upgrade_of_a_new_store_changes_nothing(made):
+    before = made.record
     assert "newest schema" in call("db", "upgrade")
+    assert tt.Study("made", storage=made.storage.url).record == before
 
 
 def test_report_metrics_outside_a_trial_is_an_error():

@@ -25,7 +25,7 @@ from trimtab.records import State
         ("auc >= 0.95 * baseline", {"auc": 0.7}, {"auc": 0.8}, False),
     ],
 )
-def test_constraints(text, metrics, baseline, holds):
+def test_a_constraint_holds_is_broken_or_unknown(text, metrics, baseline, holds):
     assert incumbents.feasible(spec(constraints=(constraint(text),)), metrics, baseline) is holds
 
 

@@ -63,7 +63,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_plan(case):
+def test_the_plan_follows_from_record_budget_and_free_slots(case):
     which, trials, row, free, terms, actions = CASES[case]
     assert plan(ledger(which, *trials, **row), free, NOW, terms) == actions
 

@@ -53,7 +53,7 @@ def test_records_of_before_there_was_energy_keep_their_text():
         ({"custom": ["tpu"]}, r"resources custom=\['tpu'\] must be a mapping such as \{'tpu': 1\}"),
     ],
 )
-def test_lists_that_are_wrong(wrong, said):
+def test_a_list_of_prices_that_is_wrong_is_refused(wrong, said):
     with pytest.raises(SpecError, match=said):
         Resources(**wrong)
 

@@ -32,7 +32,7 @@ def test_options_become_arguments_of_sbatch():
         ({"arguments": "--nice"}, "slurm arguments='--nice' must be a list of texts"),
     ],
 )
-def test_options_that_are_wrong(wrong, said):
+def test_options_that_are_wrong_are_refused(wrong, said):
     with pytest.raises(SpecError, match=said):
         Slurm(**wrong)
 

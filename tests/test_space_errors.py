@@ -85,7 +85,7 @@ DEFINITIONS = {
 
 
 @pytest.mark.parametrize("case", DEFINITIONS)
-def test_definition(case):
+def test_a_wrong_definition_is_refused_with_its_reason(case):
     define, message = DEFINITIONS[case]
     with pytest.raises(SpaceError) as error:
         define()
@@ -133,7 +133,7 @@ EXPRESSIONS = {
 
 
 @pytest.mark.parametrize("source", EXPRESSIONS)
-def test_expression(source):
+def test_a_wrong_requirement_is_refused_with_its_reason(source):
     space = Space({"optimizer": Choice("adam", "sgd"), "depth": Int(1, 10), "n": Int(0, 3), "learning-rate": Int(0, 1)})
     with pytest.raises(SpaceError) as error:
         space.require(source)
@@ -169,7 +169,7 @@ SOUND = {
 
 
 @pytest.mark.parametrize("source", SOUND)
-def test_sound_expression(source):
+def test_a_sound_requirement_allows_what_it_says(source):
     space = Space(
         a=Int(1, 9),
         b=Int(1, 9),
@@ -223,7 +223,7 @@ PARAMS = {
 
 
 @pytest.mark.parametrize("case", PARAMS)
-def test_params(case):
+def test_params_that_are_not_in_the_space_are_refused_with_the_reason(case):
     space = Space(
         kind=Choice("tree", "linear", retired=["dart"]),
         depth=Int(1, 10, when={"kind": "tree"}),
@@ -257,7 +257,7 @@ REVISIONS = {
 
 
 @pytest.mark.parametrize("case", REVISIONS)
-def test_revision(case):
+def test_a_revision_that_would_lose_old_trials_is_refused(case):
     changes, assumed, message = REVISIONS[case]
     new = Space({name: p for name, p in {**OLD, **changes}.items() if p is not None})
     with pytest.raises(SpaceError) as error:
@@ -283,7 +283,7 @@ JSON = {
 
 
 @pytest.mark.parametrize("case", JSON)
-def test_json(case):
+def test_json_that_is_no_space_is_refused_with_the_reason(case):
     data, message = JSON[case]
     with pytest.raises(SpaceError) as error:
         Space.from_json(data)

@@ -62,7 +62,7 @@ def flat(losses, steps=range(1, 28)):
         (1, 1.5, 3, (1.5,)),
     ],
 )
-def test_rungs(low, high, factor, rungs):
+def test_rungs_rise_by_the_factor_and_end_at_the_top(low, high, factor, rungs):
     assert tt.Fidelity("x", low, high, factor).rungs == pytest.approx(rungs)
 
 

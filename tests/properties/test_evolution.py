@@ -245,7 +245,7 @@ def test_populations_follow_the_budget_unless_given():
 
 
 @pytest.mark.parametrize("made", [NSGA2(1), NSGA3(0), Evolution(0), Evolution(sample=0)])
-def test_settings_without_sense(made):
+def test_settings_without_sense_are_refused(made):
     with pytest.raises(SpecError, match="at least"):
         made.init(Problem(NETWORK))
 
