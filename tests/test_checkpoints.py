@@ -9,6 +9,7 @@ import pytest
 import trimtab as tt
 from trimtab.errors import SpecError, StorageError
 from trimtab.objective import ActiveTrial
+from trimtab.objective.trial import UNREAD
 from trimtab.running.checkpoints import KEEP, QUOTA, VARIABLE
 from trimtab.stopping.promotion import Promotion
 from trimtab.strategies.pbt import PBT
@@ -124,6 +125,39 @@ def test_a_trial_without_a_place_says_so():
     bare = ActiveTrial.of(study.trials[0], lambda message: {})
     with pytest.raises(SpecError, match="no directory for checkpoints"):
         _ = bare.checkpoint
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("saves", [True, False])
+def test_trials_that_never_look_at_what_they_are_handed_are_told_once_and_early(saves, workers, tmp_path, capfd):
+    study = tt.Study(
+        "s", SPACE, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 9), stopping=Promotion(trust=0),
+        budget={"trials": 30}, seed=1, storage=f"sqlite:///{tmp_path}/s.db",
+    )  # fmt: skip
+
+    def train(trial):
+        if saves:
+            (trial.checkpoint / "state").write_text(str(trial.fidelity))
+        return abs(trial.params["x"] - 0.3) / trial.fidelity
+
+    study.run(train, workers=workers)
+    went_on = [t for t in study.trials if t.parent is not None]
+    assert {t.notes for t in went_on} == ({()} if saves else {(UNREAD,)})
+    told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("s: ")]
+    (notice,) = study.notices or [""]
+    assert ("trained from nothing" in notice) is not saves
+    assert told.count(f"s: {notice}") == (not saves)
+    assert saves or told.index(f"s: {notice}") < len(told) - 1  # while it runs
+
+
+def test_who_asks_and_tells_and_never_looks_at_what_is_handed_over_is_told():
+    study = tt.Study(
+        "s", SPACE, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 9), stopping=Promotion(trust=0), seed=1
+    )
+    while (trial := study.ask()).parent is None:
+        study.tell(trial, trial.params["x"])
+    assert study.tell(trial, 0.5).notes == (UNREAD,)
+    assert any("trained from nothing" in n for n in study.notices)
 
 
 def test_a_promoted_trial_whose_checkpoint_has_gone_begins_anew_and_notes_it(tmp_path):

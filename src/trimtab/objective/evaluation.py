@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from .metrics import ERROR, MEMORY, TrialFailed, brief, clean, measured
-from .trial import ActiveTrial, Message, Send
+from .trial import ActiveTrial, Message, Send, note_unread
 
 Objective = Callable[[ActiveTrial], object]
 LONGEST = 20_000  # characters of an error that are kept
@@ -25,6 +25,7 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
     trial, here = ActiveTrial(task, send), _folder()
     try:
         returned = objective(trial)
+        note_unread(trial)
         if not trial.rule:
             return {"state": "done", "metrics": measured(returned, trial.metrics)}
         late = {} if returned is None else measured(returned, trial.metrics, partly=True)

@@ -17,6 +17,9 @@ from .metrics import BAD_RESULT, ERROR, TrialFailed, clean, finite, number
 if TYPE_CHECKING:
     from ..records import Trial
 
+UNREAD = "trained from nothing: it was to go on from its parent, and did not ask for trial.checkpoint"
+"""The note of such a trial."""
+
 Message = dict[str, Any]
 Send = Callable[[Message], Mapping[str, Any]]
 
@@ -70,6 +73,7 @@ class ActiveTrial:
         self.parent: int | None = task.get("parent")
         self._checkpoint: str | None = task.get("checkpoint")
         self._handed: str | None = task.get("handed")
+        self._looked = False  # whether it has asked for its checkpoint
         self._earlier = [Path(path) for path in task.get("earlier", ())]
         self._member: int | None = task.get("member")  # of a population
         self.reported: dict[str, float] = {}  # the last value of each metric
@@ -96,6 +100,7 @@ class ActiveTrial:
         """
         if self._checkpoint is None:
             raise SpecError("this trial has no directory for checkpoints: it is simulated, or from an older worker")
+        self._looked = True
         own, parent = Path(self._checkpoint), None if self._handed is None else Path(self._handed)
         taken_over(own, self._earlier)
         if parent is not None and not own.is_dir() and not parent.is_dir():
@@ -137,3 +142,9 @@ class ActiveTrial:
     def note(self, text: str) -> None:
         """Attach a note to the trial."""
         self._send({"kind": "note", "text": clean(str(text))})
+
+
+def note_unread(trial: ActiveTrial) -> None:
+    """Attach a note to a trial that was to go on from the checkpoint of another, and has ended without asking for it."""
+    if trial._handed is not None and not trial._looked:
+        trial.note(UNREAD)

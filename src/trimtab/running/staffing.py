@@ -1,7 +1,7 @@
 """Who does the work of a call of run or evidence: executors, a crew with a progress line, and what the record says of it."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..book import Book
 from ..capture import environment
+from ..engine.ledger import Ledger
 from ..engine.planning import Terms
 from ..errors import SpecError, nearest, whole
 from ..executors import Executor
@@ -63,9 +64,16 @@ def _ray(called: "Program", slots: Slots) -> Executor:
 
 
 @contextmanager
-def staff(book: Book, objective: Any, slots: Slots, quiet: bool, terms: Terms | None = None) -> Iterator[Staff]:
+def staff(
+    book: Book,
+    objective: Any,
+    slots: Slots,
+    quiet: bool,
+    terms: Terms | None = None,
+    watch: Callable[[], None] = lambda: None,
+) -> Iterator[Staff]:
     """Workers for an objective, with a progress line that knows when the run is to end; all of it is put away whatever
-    happens.
+    happens. watch: what else looks at the study as it goes on.
 
     One worker without limits runs in this process, where a debugger works; everything else in supervised processes.
     """
@@ -83,7 +91,12 @@ def staff(book: Book, objective: Any, slots: Slots, quiet: bool, terms: Terms | 
         cleanup.callback(crew.close)
         with Progress(book.spec, quiet=quiet, terms=terms) as progress, terminable():
             name = f"{worker()}:{token_hex(4)}"
-            yield Staff(name, crew, place, watch=lambda ledger: progress.update(ledger, SYSTEM.steady()))
+
+            def update(ledger: Ledger) -> None:
+                progress.update(ledger, SYSTEM.steady())
+                watch()
+
+            yield Staff(name, crew, place, watch=update)
 
 
 def submit(book: Book, objective: Any, resources: Resources) -> None:

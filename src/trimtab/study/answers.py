@@ -9,10 +9,11 @@ from ..engine import incumbents, planning
 from ..evidence import Evidence
 from ..goals import place
 from ..records import State, StudyRecord, StudySpec, Trial
+from ..running.anew import anew
 from ..standing import Standings
 from ..storage import Storage
 from ..strategies import Strategy
-from .unheard import unheard, unsaved
+from .unheard import unheard
 
 if TYPE_CHECKING:
     from ..explanation import Explanation
@@ -135,7 +136,8 @@ class Answers:
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
-        said += unheard(self._book) + unsaved(self._book)
+        said += unheard(self._book)
+        said += [] if (text := anew(self._book)) is None else [text]
         best = self.standings.best
         if best is not None and not spec.space.allowed(spec.space.encode([spec.today(best.params)]))[0]:
             said.append(f"trial {best.number}, the best, has a setting that a revision of the space has ruled out")

@@ -15,11 +15,13 @@ from ..evidence import Design, Evidence
 from ..fidelity import Fidelity
 from ..goals import Metrics
 from ..objective import ActiveTrial
+from ..objective.trial import note_unread
 from ..outcomes import imported, told
 from ..proof import holdout
 from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
+from ..running.anew import Warner
 from ..running.clock import SYSTEM
 from ..running.inputs import Inputs, named
 from ..running.referee import Referee
@@ -29,7 +31,7 @@ from ..strategies import Strategy
 from ..units import seconds
 from . import arguments, opening
 from .audit import Audited
-from .unheard import unheard, unsaved
+from .unheard import unheard
 
 if TYPE_CHECKING:
     from ..executors.slurm import Slurm
@@ -172,6 +174,8 @@ class Study(Audited):
         if held is None or held.state is not State.RUNNING:
             state = "does not exist" if held is None else f"is {held.state}"
             raise SpecError(f"trial {number} {state}; only a running trial can be told")
+        if isinstance(trial, ActiveTrial):
+            note_unread(trial)
         if isinstance(trial, ActiveTrial | Trial):  # who held it before somebody else took it over has no say
             held = replace(held, attempt=trial.attempt)
         now = self._book.refresh().now
@@ -241,16 +245,18 @@ class Study(Audited):
         for notice in [] if quiet else self._book.shortcomings():
             self._warn(notice)
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, str(executor))
+        warner = Warner(self._book, (lambda _: None) if quiet else self._warn)
         if (jobs := slurm.asked(executor)) is not None:
             closed = slurm.run(self._book, objective, slots, jobs, quiet, terms, wise)
         else:
-            with staffing.staff(self._book, objective, slots, quiet, terms) as staff:
+            with staffing.staff(self._book, objective, slots, quiet, terms, warner.look) as staff:
                 closed = runner.search(self._book, staff, terms, wise)
+        warner.look()
         if quiet:
             return
         if closed == "budget" and (limit := self.bound) is not None:
             self._warn(limit)
-        for notice in unheard(self._book) + unsaved(self._book):
+        for notice in unheard(self._book):
             self._warn(notice)
         if closed == "enough":
             self._warn(self.outlook(wise).text())

@@ -1,9 +1,7 @@
-"""What keeps a study's stopping rules from stopping anybody: nothing is reported, or nobody asks whether to stop. And what
-keeps trials from going on from one another: nothing is saved."""
+"""What keeps a study's stopping rules from stopping anybody: nothing is reported, or nobody asks whether to stop."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from .. import engine
@@ -84,25 +82,3 @@ def _unheeded(book: Book, ledger: Ledger, rules: Rules) -> list[str]:
 
 def _names(rules: Rules) -> str:
     return " and ".join(rule["rule"] for rule in rules)
-
-
-def unsaved(book: Book) -> list[str]:
-    """In words, where trials that go on from others find nothing, for the checkpoints that are here are all empty."""
-    told = book.refresh().told
-    if not any(t.parent is not None for t in told[-_SOME:]):
-        return []
-    held = [path for path in book.checkpoints.held() if not path.name.startswith(".")]
-    if not held or not all(map(_empty, held)):
-        return []
-    return [
-        "trials go on from one another, and none has saved anything in trial.checkpoint (TRIMTAB_CHECKPOINT of a command): "
-        "each of them is trained from nothing"
-    ]
-
-
-def _empty(folder: Path) -> bool:
-    """Whether there is nothing in it; one that has just been collected may have had something."""
-    try:
-        return not any(folder.iterdir())
-    except FileNotFoundError:
-        return False

@@ -1,0 +1,50 @@
+"""Whether trials that are to go on from others do. They are trained from nothing, at full cost, where nothing is saved or
+nobody looks for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..book import Book
+from ..engine.lineage import parent_of
+from ..objective.trial import UNREAD
+
+_LAST = 30  # of the trials that ended are looked at
+
+
+def anew(book: Book) -> str | None:
+    """In words, where trials that were to go on from others began anew, as the ledger stands."""
+    if book.spec.fidelity is None:
+        return None
+    went_on = [t for t in book.ledger.told[-_LAST:] if parent_of(t) is not None]
+    if not went_on or not (any(UNREAD in t.notes for t in went_on) or _nothing_saved(book)):
+        return None
+    return (
+        "trials are to go on from one another, and do not save to trial.checkpoint or do not look there "
+        "(TRIMTAB_CHECKPOINT of a command): unless they save elsewhere, each is trained from nothing"
+    )
+
+
+def _nothing_saved(book: Book) -> bool:
+    """Whether the checkpoints that are here are all empty."""
+    held = [path for path in book.checkpoints.held() if not path.name.startswith(".")]
+    return bool(held) and all(map(_empty, held))
+
+
+def _empty(folder: Path) -> bool:
+    """Whether there is nothing in it; one that has just been collected may have had something."""
+    try:
+        return not any(folder.iterdir())
+    except FileNotFoundError:
+        return False
+
+
+class Warner:
+    """Says so once, as soon as it shows."""
+
+    def __init__(self, book: Book, say: Callable[[str], None]) -> None:
+        self._book, self._say, self._said = book, say, False
+
+    def look(self) -> None:
+        if not self._said and (text := anew(self._book)) is not None:
+            self._said = True
+            self._say(text)
