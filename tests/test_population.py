@@ -11,6 +11,7 @@ from dataclasses import replace
 import postgres
 import pytest
 from click.testing import CliRunner
+from training import TEXT, train
 
 import trimtab as tt
 from trimtab.cli import cli
@@ -26,28 +27,6 @@ from trimtab.strategies.pbt import PBT
 
 SPACE = tt.Space(rate=tt.Float(1e-3, 1.0, log=True), kind=tt.Choice("a", "b"))
 EPOCHS = tt.Fidelity("epochs", 1, 12)
-TRAIN = """
-    import json
-
-    def train(trial):
-        state = trial.checkpoint / "state.json"
-        w, done = json.loads(state.read_text()) if state.exists() else (4.0, 0)
-        if trial.attempt == 1:
-            assert (done > 0) == (trial.parent is not None), "the parent's checkpoint is not there"
-        for epoch in range(done + 1, int(trial.fidelity) + 1):
-            w -= trial.params["rate"] * (w - 1 / epoch) + 1e-4 * (trial.seed % 7) * (trial.params["kind"] == "a")
-            half = state.with_suffix(".half")  # a kill may come at any moment
-            half.write_text(json.dumps([w, epoch]))
-            half.replace(state)
-            trial.report(epoch, loss=w * w)
-        return w * w
-    """
-
-
-def objective():
-    names: dict[str, object] = {}
-    exec(textwrap.dedent(TRAIN), names)
-    return names["train"]
 
 
 def population(url, strategy, name="p", **more):
@@ -65,7 +44,7 @@ def held(study):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_member_is_trained_to_the_top_and_every_copy_is_derived_again(tmp_path, strategy, workers):
     study = population(f"sqlite:///{tmp_path}/t.db", strategy)
-    study.run(objective(), trials=100, workers=workers, quiet=True)
+    study.run(train, trials=100, workers=workers, quiet=True)
     assert sum(t.fidelity == 12 for t in study.trials) == 8
     assert len(study.trials) == sum(
         strategy.intervals // strategy.frequencies[i % len(strategy.frequencies)] for i in range(8)
@@ -102,12 +81,10 @@ def test_networks_that_ended_with_the_same_values_are_not_repetitions(tmp_path):
 
 
 def test_a_member_that_fails_is_replaced_by_a_copy_of_a_good_one(tmp_path):
-    plain = objective()
-
     def fragile(trial):
         if trial.number in (3, 9, 10):
             raise RuntimeError("out of luck")
-        return plain(trial)
+        return train(trial)
 
     study = population(f"sqlite:///{tmp_path}/t.db", PBT(4, 4))
     study.run(fragile, trials=40, quiet=True)
@@ -124,20 +101,20 @@ def test_asked_members_have_their_parents_state_and_wait_for_results():
     with pytest.raises(Exhausted, match="before a running trial has ended"):
         study.ask()
     for trial in first:
-        study.tell(trial, objective()(trial))
+        study.tell(trial, train(trial))
     second = [study.ask() for _ in range(4)]
     assert {t.fidelity for t in first} == {6}
     assert {t.fidelity for t in second} == {12}
     for trial in second:
         assert json.loads((trial.checkpoint / "state.json").read_text())[1] == 6
-        study.tell(trial, objective()(trial))
+        study.tell(trial, train(trial))
     with pytest.raises(Exhausted, match="trained to the top"):
         study.ask()
 
 
 def test_the_budget_says_how_many_members_there_are():
     study = population(None, PBT(intervals=6), budget=tt.Budget(trials=36))
-    study.run(objective(), quiet=True)
+    study.run(train, quiet=True)
     assert len({t.why["member"] for t in study.trials}) == 5
     assert len(study.trials) == 30
 
@@ -146,7 +123,7 @@ def test_members_that_a_raised_budget_adds_copy_nobody_whose_checkpoint_has_gone
     """The first ones had arrived at the top, and nobody needed what they had saved on the way."""
     for trials in (36, 72):
         study = population(f"sqlite:///{tmp_path}/t.db", PBT(intervals=6), budget=tt.Budget(trials=trials))
-        study.run(objective(), quiet=True)
+        study.run(train, quiet=True)
     assert study.counts["done"] == len(study.trials) == 66
     assert study.counts["failed"] == 0
     later = [t for t in study.trials if t.number >= 30]
@@ -159,9 +136,9 @@ def test_members_that_a_raised_budget_adds_copy_nobody_whose_checkpoint_has_gone
 def test_a_smaller_budget_has_fewer_members_and_the_others_may_still_be_copied(tmp_path):
     url = f"sqlite:///{tmp_path}/t.db"
     wide = population(url, PBT(intervals=6), budget=tt.Budget(trials=72))
-    wide.run(objective(), trials=24, quiet=True)
+    wide.run(train, trials=24, quiet=True)
     study = population(url, PBT(intervals=6), budget=tt.Budget(trials=54))
-    study.run(objective(), quiet=True)
+    study.run(train, quiet=True)
     assert study.counts["done"] == len(study.trials)
     assert {t.why["member"] for t in study.trials if t.fidelity == 12} == set(range(8))
     assert study.replay().holds
@@ -192,7 +169,7 @@ def test_without_a_fidelity_there_is_no_population():
 
 def test_what_a_model_cannot_change_comes_with_the_copy(tmp_path):
     study = population(f"sqlite:///{tmp_path}/t.db", PBT(8, 6, fixed=("kind",), resample=1.0))
-    study.run(objective(), trials=48, quiet=True)
+    study.run(train, trials=48, quiet=True)
     known = {t.number: t for t in study.trials}
     assert all(t.params["kind"] == known[t.parent].params["kind"] for t in study.trials if t.parent is not None)
 
@@ -203,7 +180,7 @@ def test_what_a_model_cannot_change_comes_with_the_copy(tmp_path):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     study = population(f"sqlite:///{tmp_path_factory.mktemp('trained')}/t.db", PBT(8, 6))
-    study.run(objective(), trials=48, quiet=True)
+    study.run(train, trials=48, quiet=True)
     return study
 
 
@@ -214,11 +191,11 @@ def test_a_schedule_gives_the_recorded_result_again_as_a_plain_training(trained,
     assert made.at(3) == made.stretches[1].params
     assert Schedule.from_yaml(made.to_yaml()) == made
     heard = []
-    again = made.train(objective(), folder=tmp_path / "model", report=lambda step, metrics: heard.append(step))
+    again = made.train(train, folder=tmp_path / "model", report=lambda step, metrics: heard.append(step))
     assert again == trained.best.metrics
     assert heard == [*range(1, 13)]
     assert json.loads((tmp_path / "model" / "state.json").read_text())[1] == 12
-    assert made.train(objective(), seed=5) == made.train(objective(), seed=5)
+    assert made.train(train, seed=5) == made.train(train, seed=5)
 
 
 def test_a_schedule_that_cannot_be_says_so(trained):
@@ -234,7 +211,7 @@ def test_a_schedule_that_cannot_be_says_so(trained):
 
 def test_the_command_line_exports_a_schedule_and_trains_by_it(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
+    (tmp_path / "train.py").write_text(TEXT)
     url = trained.storage.url
     written = CliRunner().invoke(cli, ["schedule", "p", "--out", "s.yaml", "--storage", url])
     assert (written.exit_code, written.output) == (0, "s.yaml\n")
@@ -286,11 +263,11 @@ def test_a_replay_finds_who_went_on_from_another_than_follows(trained):
 
 
 def test_only_trials_that_began_anew_are_run_again_by_themselves(trained):
-    found = trained.reproduce(objective(), [0])
+    found = trained.reproduce(train, [0])
     assert found.holds
     child = next(t for t in trained.trials if t.parent is not None)
     with pytest.raises(SpecError, match=rf"study.schedule\({child.number}\)"):
-        trained.reproduce(objective(), [child.number])
+        trained.reproduce(train, [child.number])
 
 
 # --------------------------------------------------------------------------------------------------------------- kill -9
@@ -352,7 +329,7 @@ study.run("train.py:objective", trials=48, workers=2, quiet=True)
 @pytest.mark.parametrize("mark", ["rung", "exploitation"])
 def test_kill_9_loses_no_checkpoint_leaves_no_orphan_and_changes_no_decision(tmp_path, mark):
     url = f"sqlite:///{tmp_path}/t.db"
-    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN) + DYING)
+    (tmp_path / "train.py").write_text(TEXT + DYING)
     environment = {**os.environ, "URL": url, "MARK": mark}
 
     def run():
@@ -377,7 +354,7 @@ def test_kill_9_loses_no_checkpoint_leaves_no_orphan_and_changes_no_decision(tmp
     assert study.replay().exact == 48
     assert study.replay().holds
     assert study.verify() == []
-    assert study.schedule().train(objective()) == study.best.metrics  # its state came down the whole line
+    assert study.schedule().train(train) == study.best.metrics  # its state came down the whole line
 
 
 # --------------------------------------------------------------------------------------- workers that share a PostgreSQL
@@ -422,18 +399,18 @@ KILLED = """
 
 
 def test_two_workers_train_a_population_on_postgresql(tmp_path, submitted):
-    study = submitted(textwrap.dedent(TRAIN) + textwrap.dedent(KILLED), PBT(6, 4), 60)
+    study = submitted(TEXT + textwrap.dedent(KILLED), PBT(6, 4), 60)
     _work(study, tmp_path / "a", tmp_path / "a", trials=12)
     assert study.counts["done"] == len(study.trials) == 24
     assert [t.number for t in study.trials if t.attempt == 2] == [5, 9, 14]
     assert held(study) == [str(study.best.number)]
     assert study.replay().exact == 24
     assert study.verify() == []
-    assert study.schedule().train(objective()) == study.best.metrics
+    assert study.schedule().train(train) == study.best.metrics
 
 
 def test_who_does_not_see_the_parents_checkpoint_says_so_and_trains_nothing(tmp_path, submitted):
-    code = textwrap.dedent(TRAIN)
+    code = TEXT
     study = submitted(code, PBT(4, 3), 8)
     _work(study, tmp_path / "a", trials=4)
     _work(study, _place(tmp_path, "b", code))

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from collections import Counter
 from contextlib import suppress
 from random import Random
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from pausing import alike_however_told, going_on
 from stores import STORES, Clock, verify
+from training import TEXT, train
 
 import trimtab as tt
 from trimtab.book import Book
@@ -189,29 +189,6 @@ def test_nobody_waits_for_the_dead_and_a_replay_promotes_the_same_trials(growing
 
 # --------------------------------------------------------------------------------------------------- what a user sees
 
-TRAIN = """
-    import json
-
-    def train(trial):
-        state = trial.checkpoint / "state.json"
-        w, done = json.loads(state.read_text()) if state.exists() else (4.0, 0)
-        if trial.attempt == 1:
-            assert (done > 0) == (trial.parent is not None), "the parent's checkpoint is not there"
-        for epoch in range(done + 1, int(trial.fidelity) + 1):
-            w -= trial.params["rate"] * (w - 1 / epoch) + 1e-3 * (trial.params["kind"] == "a")
-            half = state.with_suffix(".half")  # a kill may come at any moment
-            half.write_text(json.dumps([w, epoch]))
-            half.replace(state)
-            trial.report(epoch, loss=w * w)
-        return w * w
-    """
-
-
-def objective():
-    names: dict[str, object] = {}
-    exec(textwrap.dedent(TRAIN), names)
-    return names["train"]
-
 
 def promoting(url=None, stopping="promotion", **more):
     how = {"strategy": "random", "seed": 1, **more}
@@ -226,7 +203,7 @@ def held(study):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_promoted_trial_goes_on_from_its_checkpoint(tmp_path, workers):
     study = promoting(f"sqlite:///{tmp_path}/t.db", Promotion(trust=0), budget=tt.Budget(trials=60))
-    study.run(objective(), workers=workers, quiet=True)
+    study.run(train, workers=workers, quiet=True)
     levels = Counter(t.fidelity for t in study.trials)
     assert set(levels) == {1, 3, 9, 27}
     assert levels[1] > levels[3] > levels[9] > levels[27]
@@ -234,7 +211,7 @@ def test_a_promoted_trial_goes_on_from_its_checkpoint(tmp_path, workers):
     assert study.counts["done"] == 60
     assert study.best.fidelity == 27
     assert held(study) == {study.best.number}
-    assert study.schedule().train(objective()) == study.best.metrics  # the whole line of it is one training
+    assert study.schedule().train(train) == study.best.metrics  # the whole line of it is one training
     assert len(study.plot.lineage().data) == 3
     assert study.replay().exact == 60
     assert study.verify() == []
@@ -242,7 +219,7 @@ def test_a_promoted_trial_goes_on_from_its_checkpoint(tmp_path, workers):
 
 def test_those_who_pause_keep_their_checkpoints_while_they_may_go_on(tmp_path):
     study = promoting(f"sqlite:///{tmp_path}/t.db", Promotion(trust=0))
-    study.run(objective(), trials=30, quiet=True)
+    study.run(train, trials=30, quiet=True)
     parents = {t.parent for t in study.trials}
     waiting = {t.number for t in study.trials if t.fidelity < 27 and t.number not in parents}
     assert held(study) - waiting <= {t.number for t in study.trials if t.fidelity == 27}
@@ -275,7 +252,7 @@ def test_asked_trials_are_promoted_too():
     study = promoting(stopping=Promotion(trust=0))
     for _ in range(30):
         trial = study.ask()
-        study.tell(trial, objective()(trial))
+        study.tell(trial, train(trial))
     assert {t.fidelity for t in study.trials} >= {1, 3, 9}
     assert study.replay().holds
 
@@ -302,7 +279,7 @@ def test_what_promotion_does_not_go_with_is_refused():
 
 def test_a_study_without_a_full_training_says_that_there_is_no_best_one():
     study = promoting(stopping=Promotion(trust=0))
-    study.run(objective(), trials=3, quiet=True)
+    study.run(train, trials=3, quiet=True)
     with pytest.raises(SpecError, match="was trained to epochs=27"):
         _ = study.best
 
@@ -342,7 +319,7 @@ study.run("train.py:objective", workers=2, quiet=True)
 @pytest.mark.parametrize("stopping", ["Promotion(trust=0)", "FreezeThaw(trust=0)"])
 def test_kill_9_between_two_rungs_loses_nothing_and_changes_no_decision(tmp_path, stopping):
     url = f"sqlite:///{tmp_path}/t.db"
-    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN) + DYING)
+    (tmp_path / "train.py").write_text(TEXT + DYING)
 
     def run():
         environment = {**os.environ, "URL": url, "STOPPING": stopping}
