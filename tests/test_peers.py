@@ -14,6 +14,7 @@ from pathlib import Path
 import postgres as pg
 import pytest
 from click.testing import CliRunner
+from leases import run_out
 from waiting import until
 
 import trimtab as tt
@@ -276,6 +277,8 @@ def test_the_workers_that_are_left_finish_the_study(anywhere, spawn):
     until(lambda: len({t.worker for t in s.trials if t.state == "running"}) == 2 and s.counts["running"] == 4)
     crowd[0].kill()
     crowd[0].communicate()
+    (dead,) = {t.worker for t in s.trials if t.state == "running" and f":{crowd[0].pid}:" in t.worker}
+    run_out(anywhere, dead)
     Path("go").touch()
     _, said = crowd[1].communicate(timeout=300)
     assert crowd[1].returncode == 0, said

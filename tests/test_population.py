@@ -11,6 +11,7 @@ from dataclasses import replace
 import postgres
 import pytest
 from click.testing import CliRunner
+from leases import run_out
 from training import TEXT, train
 
 import trimtab as tt
@@ -344,6 +345,7 @@ def test_kill_9_loses_no_checkpoint_leaves_no_orphan_and_changes_no_decision(tmp
     left = held(study)
     assert str(cut.parent) in left
     assert mark == "rung" or any(name.startswith(f".{cut.number}-") for name in left)
+    run_out(url)
     assert run() == 0
     study = tt.Study("p", storage=url)
     assert study.counts["done"] == len(study.trials) == 48

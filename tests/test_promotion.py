@@ -12,6 +12,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from leases import run_out
 from pausing import alike_however_told, going_on
 from stores import STORES, Clock, verify
 from training import TEXT, train
@@ -333,6 +334,7 @@ def test_kill_9_between_two_rungs_loses_nothing_and_changes_no_decision(tmp_path
     saved = json.loads((study.checkpoint(cut.number) / "state.json").read_text())
     assert saved[1] == cut.fidelity - 1
     before = {t.number: t for t in study.trials if t.state == "done"}
+    run_out(url)
     assert run() == 0
     study = tt.Study("p", storage=url)
     assert study.counts["done"] == len(study.trials) == 60
