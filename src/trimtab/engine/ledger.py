@@ -63,7 +63,7 @@ class Trials(Mapping[int, Trial]):
                 del self._ended[next(n for n in self._ended if n)]
 
     def at_hand(self, numbers: Sequence[int]) -> list[Trial]:
-        """The last of these ended trials, from the first one on behind which none would have to be read."""
+        """The longest end of this row of ended trials for which the archive need not be asked."""
         found = list[Trial]()
         for number in reversed(numbers):
             if (trial := self._ended.get(number)) is None:

@@ -84,8 +84,8 @@ def functions(belief: Belief) -> Callable[[Array], Array]:
 
 
 def base(space: Space, n: int = BASE) -> Array:
-    """Base points (n, d), with a position for inactive parameters too: what a column's change may wake up. Rows with a
-    retired option are replaced."""
+    """Base points (n, d), with a position for inactive parameters too: another value of a column may make them active. Rows
+    with a retired option are replaced."""
     U = points(0, n, len(space), 1)
     free = Space(space.params)  # without its requirements
     gone = ~free.allowed(U)

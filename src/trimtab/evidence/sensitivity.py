@@ -76,7 +76,8 @@ def _safe(belief: Belief, row: Array, j: int, limit: float) -> Safe:
 
 
 def _slice(space: Space, row: Array, j: int) -> tuple[Array, Array]:
-    """The row with every value of column j, or GRID of them, and their positions; what the value wakes up is in the middle."""
+    """The row with every value of column j, or GRID of them, and their positions. Parameters that only another value makes
+    active are set to the middle of their ranges."""
     cells = space.cells[j]
     few = np.isfinite(cells) and (cells <= GRID or space.unordered[j])
     positions = (np.arange(cells) + 0.5) / cells if few else np.linspace(0.0, 1.0, GRID)

@@ -60,11 +60,11 @@ class Post:
         return self._staff is not None and bool(self._staff.crew.running or self._staff.crew.endings)
 
     def at_rest(self, position: int) -> bool:
-        """Whether there can be nothing to do before there is an event after this one: all trials have ended, and what closed
-        the study was no file, which may change without an event."""
-        known = self._book.ledger
-        looked = bool(self._next) and not self.closed.startswith("refused")
-        return looked and bool(self.closed) and not known.open and known.study.position >= position
+        """Whether there is nothing to do until the record has an event after `position`: all trials have ended, and what
+        closed the study is on record. A refused input is not: its file may change back without an event."""
+        known, refused = self._book.ledger, self.closed.startswith("refused")
+        looked = bool(self._next)
+        return looked and bool(self.closed) and not refused and not known.open and known.study.position >= position
 
     def heed(self, said: Announcement) -> None:
         """Go on by a later announcement of the same."""

@@ -35,10 +35,12 @@ class Pace:
         """How many trials to claim ahead of `slots` slots: one where several short ones run, and up to `stock` where they are
         so short that many take HELD together, fewer while few are known."""
         known = len(self._walls)
-        full, mean = known == KNOWN, sum(self._walls) / known if known else math.inf
-        short = slots > 1 and full and max(self._walls) < SHORT
-        many = min(stock, stock if full else KNOWN * known, int(HELD / max(mean, HELD / 1000))) if mean < BRISK else 0
-        return max(short, many)
+        mean = sum(self._walls) / known if known else math.inf
+        if mean < BRISK and stock:
+            trusted = stock if known == KNOWN else KNOWN * known
+            return min(stock, trusted, int(HELD / max(mean, HELD / 1000)))
+        all_short = known == KNOWN and max(self._walls) < SHORT
+        return 1 if all_short and slots > 1 else 0
 
 
 class Held:
