@@ -149,6 +149,34 @@ def test_requirements_that_exclude_each_other_are_named_together():
         space.require("n < 5", "a < -1")
 
 
+BRANCHES = {
+    "root": Choice("a", "b", "c"),
+    "x": Float(0, 1, when={"root": ["a", "b"]}),
+    "y": Float(0, 1, when={"root": "c"}),
+    "n": Int(1, 3, when={"root": ["b", "c"]}),
+    "z": Float(0, 1, when={"n": [1, 2]}),
+    "w": Float(0, 1, when={"n": 3}),
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "apart"),
+    [
+        ("x < y", True), ("x < 0.5 or w > 0.5 or y < 0.5", True), ("z < w", True), ("y < 0.5 or root == 'c'", False),
+        ("x < z", False), ("y < w", False), ("x + n < 3", False), ("root == 'a' or y > 0.1", False), ("w > 0.1", False),
+    ],
+)  # fmt: skip
+def test_a_requirement_on_parameters_that_are_never_active_together_would_always_hold(source, apart):
+    space = Space(BRANCHES)
+    if apart:
+        with pytest.raises(SpaceError, match=r"are never active together, so it would always hold; write one for each"):
+            space.require(source)
+    else:
+        assert space.require(source).requirements == (source,)
+    stored = Space.from_json({**space.to_json(), "require": [source]})
+    assert stored.requirements == (source,)  # a record stays readable
+
+
 SOUND = {
     "1 <= a < 5 and b != 3": [True, False],
     "a ** 2 // 3 % 4 - -b / 2 + 1 >= 5": [True, False],

@@ -60,6 +60,19 @@ def _gate(
     return Gate(index[parent], tuple(dict.fromkeys(codes)))
 
 
+def apart(columns: Sequence[int], gates: Gates) -> bool:
+    """Whether the columns are never all active: they, or parents of theirs, ask one parent for codes of which it has one."""
+    open_: dict[int, set[float]] = {}
+    waiting, met = [*columns], set[int]()
+    while waiting:
+        j = waiting.pop()
+        for gate in () if j in met else gates[j]:
+            open_[gate.parent] = open_.get(gate.parent, {*gate.codes}) & {*gate.codes}
+            waiting.append(gate.parent)
+        met.add(j)
+    return not all(open_.values())
+
+
 def order(names: Sequence[str], gates: Gates) -> tuple[int, ...]:
     """The columns, parents first, else as declared. SpaceError: a cycle, with its path."""
     done: dict[int, None] = {}

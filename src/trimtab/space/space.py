@@ -19,7 +19,7 @@ import numpy as np
 
 from ..arrays import Array, Mask
 from ..errors import SpaceError, nearest
-from . import enumeration, revision, search
+from . import conditions, enumeration, revision, search
 from .cube import Cube
 from .entries import parameters
 from .expression import Expression, parse
@@ -89,9 +89,20 @@ class Space:
     def require(self, *expressions: str) -> "Space":
         """The space restricted to what satisfies `expressions` too.
 
-        An expression holds where a parameter that it names is inactive. SpaceError: an expression that is wrong, or
-        that nothing satisfies, alone or together with the others, as far as a bounded search can tell.
+        An expression holds where a parameter that it names is inactive. SpaceError: an expression that is wrong, that names
+        parameters which are never active together, or that nothing satisfies, alone or together with the others, as far as
+        a bounded search can tell.
         """
+        for e in (parse(e, self._params) for e in expressions):
+            if conditions.apart([self.names.index(name) for name in e.names], self._cube.gates):
+                raise SpaceError(
+                    f"require({e.source!r}): {', '.join(e.names)} are never active together, so it would always hold; "
+                    "write one for each case"
+                )
+        return self._restricted(expressions)
+
+    def _restricted(self, expressions: Sequence[str]) -> "Space":
+        """The same for expressions that are on record already."""
         if not expressions:
             return self
         added = tuple(parse(e, self._params) for e in expressions)
@@ -342,7 +353,7 @@ class Space:
                 raise SpaceError(f"{key!r} is not known of a space{nearest(str(key), known)}")
         required = data.get("require", [])
         space = Space(parameters(data.get("params", [])))
-        return space.require(*([required] if isinstance(required, str) else required))
+        return space._restricted([required] if isinstance(required, str) else required)
 
     @cached_property
     def _canonical(self) -> str:
@@ -379,7 +390,7 @@ class Space:
         narrower range; or `assumed` lacks a value.
         """
         merged = Space(revision.merge(self._params, new._params, assumed))
-        return merged.require(*new.requirements) if new.requirements else merged
+        return merged._restricted(new.requirements)
 
 
 def _check_name(name: object) -> None:
