@@ -392,6 +392,29 @@ def test_a_shell_script_from_first_run_to_evidence(place):
     assert call("verify", "shell")
 
 
+@pytest.mark.parametrize("verb", ["pause", "cancel", "archive"])
+def test_a_run_that_somebody_ends_says_how_to_go_on_only_where_one_can(place, verb):
+    (place / "ends.py").write_text(
+        "import trimtab as tt\n\n\ndef objective(trial):\n"
+        f"    tt.Study('ends', storage='sqlite:///trimtab.db').{verb}()\n    return 1.0\n"
+    )
+    (place / "ends.yaml").write_text(
+        "study: ends\nobjective: ends.py:objective\nspace: {x: {int: [1, 9]}}\nminimize: loss\n"
+    )
+    said = call("run", "ends.yaml", "--quiet")
+    assert ("trimtab resume ends" in said, "trimtab evidence ends" in said) == (verb == "pause", verb == "pause")
+    assert f"The study is {verb}{'led' if verb == 'cancel' else 'd'}" in said
+
+
+def test_a_submitted_study_is_known_to_evidence_and_shows_how_to_revise(place):
+    call("submit", "shell.yaml")
+    assert "no best trial yet" in refused("evidence", "shell")
+    file = place / "shell.yaml"
+    file.write_text(file.read_text().replace("minimize: loss", "minimize: size"))
+    result = CliRunner().invoke(cli, ["submit", "shell.yaml"])
+    assert "trimtab revise shell.yaml" in result.stderr
+
+
 def test_an_untouched_argparse_script(place):
     assert "5 of 5 trials: 5 done" in call("run", "argparse.yaml", "--quiet")
     rows = json.loads(call("trials", "argparse", "--json"))["trials"]
@@ -451,7 +474,7 @@ def test_the_file_names_the_store_and_the_hint_says_so(place):
 
 
 def test_evidence_runs_only_what_this_user_ran_here(made, place):
-    assert "was never run here from a study file" in refused("evidence", "made")
+    assert "was never run or submitted here from a study file" in refused("evidence", "made")
     assert "describes study 'shell', not 'made'" in refused("evidence", "made", "--file", "shell.yaml")
 
 

@@ -12,13 +12,14 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import StudyMismatch, UserError
+from ..errors import UserError
 from . import record, schedule, workers
 from .explain import explain
 from .outlook import outlook
 from .plumbing import (
     Ended,
     Verbs,
+    described,
     existing,
     file_of,
     json_option,
@@ -27,7 +28,6 @@ from .plumbing import (
     storage_flag,
     storage_option,
     the_name,
-    url_of,
 )
 from .revise import revise
 
@@ -81,22 +81,11 @@ def run(
     quiet: bool,
 ) -> None:
     """Run the study in FILE (YAML), or continue it."""
-    from ..study import Study
     from ..studyfile import read
     from . import console
-    from .allowed import remember
 
     told = read(file)
-    try:
-        study = Study(told.name, storage=url_of(told), fresh=fresh, **told.study)
-    except StudyMismatch as error:
-        raise StudyMismatch(
-            f"{error}. On the command line: trimtab revise {shlex.quote(file)}, or trimtab run {shlex.quote(file)} --fresh"
-        ) from None
-    try:
-        remember(study.record.uid, told.path)
-    except OSError as error:
-        click.echo(f"trimtab: {error.filename}: {error.strerror}; `evidence` will need --file", err=True)
+    study = described(told, file, fresh)
     limits: Mapping[str, Any] = {
         "trials": trials, "time": time, "workers": workers or told.workers, "enough": enough,
     }  # fmt: skip
@@ -109,8 +98,11 @@ def run(
         raise Ended(
             1, f"study {told.name!r}: no trial succeeded; see why: trimtab trials {shlex.quote(told.name)}{store}"
         )
-    if study.record.state != "open":
-        click.echo(f"\nThe study is {study.record.state}. Go on with: trimtab resume {shlex.quote(told.name)}{store}")
+    if (state := study.record.state) in ("cancelled", "archived"):
+        click.echo(f"\nThe study is {state}: it takes no more trials.")
+        return
+    if state == "paused":
+        click.echo(f"\nThe study is paused. Go on with: trimtab resume {shlex.quote(told.name)}{store}")
     click.echo(f"\nTest the gain on fresh seeds: trimtab evidence {shlex.quote(told.name)}{store}")
 
 

@@ -1,4 +1,4 @@
-"""What this user lets the command line run on this machine: the study files from which studies were run here.
+"""What this user lets the command line run on this machine: the study files from which studies were run or submitted here.
 
 A database never supplies code or commands; `trimtab evidence NAME` runs what the file says that this user ran the study
 from. The register is {study uid: absolute path} in $XDG_STATE_HOME/trimtab/files.json (else ~/.local/state).

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import StorageError, TrimtabError, UserError, nearest
+from ..errors import StorageError, StudyMismatch, TrimtabError, UserError, nearest
 
 if TYPE_CHECKING:
     from ..study import Study
@@ -126,6 +126,24 @@ def opened(name: str) -> "Study":
     return Study(name, storage=existing())
 
 
+def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
+    """The study that a file describes, opened or made; and noted for this user, so that `evidence` finds the file."""
+    from ..study import Study
+    from .allowed import remember
+
+    try:
+        study = Study(told.name, storage=url_of(told), fresh=fresh, **told.study)
+    except StudyMismatch as error:
+        raise StudyMismatch(
+            f"{error}. On the command line: trimtab revise {shlex.quote(file)}, or trimtab run {shlex.quote(file)} --fresh"
+        ) from None
+    try:
+        remember(study.record.uid, told.path)
+    except OSError as error:
+        click.echo(f"trimtab: {error.filename}: {error.strerror}; `evidence` will need --file", err=True)
+    return study
+
+
 def storage_option(file: "StudyFile") -> str:
     """What to add to a command so that it finds the store of this run."""
     url, found = url_of(file), os.environ.get("TRIMTAB_STORAGE") or DEFAULT
@@ -140,7 +158,7 @@ def file_of(study: "Study", given: str | None) -> "StudyFile":
     path = given or files().get(study.record.uid)
     if path is None:
         raise UserError(
-            f"study {study.name!r} was never run here from a study file, and a database does not say what to run; "
+            f"study {study.name!r} was never run or submitted here from a study file, and a database does not say what to run; "
             f"name the file: trimtab {click.get_current_context().info_name} {shlex.quote(study.name)} --file study.yaml"
         )
     file = read(path)

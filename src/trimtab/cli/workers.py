@@ -5,7 +5,7 @@ import shlex
 
 import click
 
-from .plumbing import resumable, storage_flag, storage_option, url_of
+from .plumbing import described, resumable, storage_flag, storage_option, url_of
 
 
 @click.command()
@@ -13,11 +13,10 @@ from .plumbing import resumable, storage_flag, storage_option, url_of
 @storage_flag
 def submit(file: str) -> None:
     """Make the study in FILE (YAML), say what it runs, and leave it to workers."""
-    from ..study import Study
     from ..studyfile import read
 
     told = read(file)
-    study = Study(told.name, storage=url_of(told), **told.study)
+    study = described(told, file)
     study.submit(told.objective, resources=told.resources)
     what = told.objective if isinstance(told.objective, str) else told.objective.template
     click.echo(
