@@ -210,7 +210,7 @@ def _found(storage: Storage, name: str, reading: bool) -> StudyRecord | None:
     """The latest study of that name: a living one, or for reading any, also by its uid."""
     records = storage.studies(name) if isinstance(name, str) else []
     if reading and not records:
-        records = [r for r in storage.studies() if r.uid == name]
+        records = [r for r in storage.studies(damaged=lambda _: None) if r.uid == name]
     living = [r for r in records if r.state is not StudyState.ARCHIVED]
     return next(reversed(living or (records if reading else [])), None)
 
