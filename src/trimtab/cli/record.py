@@ -53,7 +53,7 @@ def verify(name: str, document: str | None) -> None:
         click.echo(line)
     record = study.record
     if found:
-        what = "record" if study.verify() else "document"
+        what = "document" if document is not None and not study.verify() else "record"
         raise Ended(1, f"study {name!r}: {words.plural(len(found), 'finding')}; the {what} is not what was written")
     click.echo(f"study {name!r} is intact: {record.count} trials, {record.position} events, head {record.head[:16]}")
 

@@ -209,20 +209,25 @@ class Crew:
         outcome = outcome_of(ended, self._resources, run.notes)
         last = self._referee.last(trial)
         self._forget(trial.number)
-        why = INTERRUPTED if ended.killed or (self.interrupted and ended.signal == signal.SIGTERM) else KILLED
-        if outcome is not None and outcome.reason is Reason.ERROR:
-            retries = self._book.spec.retries
-            if retries and self._requeues(trial).count(RETRY) < retries:
-                outcome, why = None, RETRY
-        if outcome is not None and outcome.state is State.STOPPED:
-            outcome = self._referee.stopped(trial, outcome)
-        elif outcome is None and why == KILLED and self._lost_by(trial) >= MAX_ATTEMPTS:
+        used = cost_of(ended.cost, self._resources)
+        if outcome is None:
+            ours = ended.killed or (self.interrupted and ended.signal == signal.SIGTERM)
+            if ours or self._lost_by(trial) < MAX_ATTEMPTS:
+                self._requeue(trial, INTERRUPTED if ours else KILLED, used)
+                return None
             text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
             outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
-        if outcome is None:
-            self._requeue(trial, why, cost_of(ended.cost, self._resources))
+        elif outcome.reason is Reason.ERROR and self._may_be_retried(trial):
+            self._requeue(trial, RETRY, used)
             return None
+        elif outcome.state is State.STOPPED:
+            outcome = self._referee.stopped(trial, outcome)
         return Ending(trial, outcome, last)
+
+    def _may_be_retried(self, trial: Trial) -> bool:
+        """Whether a trial that failed by itself has retries left."""
+        retries = self._book.spec.retries
+        return retries > 0 and self._requeues(trial).count(RETRY) < retries
 
     def _requeues(self, trial: Trial) -> list[str]:
         """Why the trial was given back to the queue, each time."""
