@@ -7,7 +7,7 @@ how many were asked for. So it can be made again, under the spec that held at `s
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from typing import Any, overload
 
 from . import engine
@@ -131,22 +131,26 @@ def replay(
         except UserError as error:
             different |= {t.number: str(error) for t in batch}
             continue
-        for t, made in zip(batch, [*again, *[None] * len(batch)], strict=False):
-            if (why := _difference(t, made)) is None:
+        for t, made in zip(batch, chain(again, repeat(None)), strict=False):
+            why = _difference(t, made)
+            if why is None:
                 exact += 1
-            elif (
-                elsewhere
-                and _same_origin(t, made)
-                and _as_good(spec, folded, [*pending, *(b for b in batch if b.number < t.number)], t)
-            ):
+                continue
+            earlier = [*pending, *(b for b in batch if b.number < t.number)]
+            if elsewhere and _same_origin(t, made) and _as_good(spec, folded, earlier, t):
                 close.append(t.number)
             else:
                 different[t.number] = why
     return Replay(
-        sum(map(len, batches.values())), exact, tuple(close), different, tuple(sorted({*machines})), here,
+        proposals=sum(map(len, batches.values())),
+        exact=exact,
+        close=tuple(close),
+        different=different,
+        machines=tuple(sorted({*machines})),
+        here=here,
         by_hand=sum(t.purpose is Purpose.SEARCH and t.strategy in _BY_HAND for t in trials),
         imported=sum(t.purpose is Purpose.IMPORT for t in trials),
-    )  # fmt: skip
+    )
 
 
 def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequence[Event]) -> tuple[int, dict[int, str]]:

@@ -97,7 +97,7 @@ class Decision:
     at: int  # so many trials existed
     unopposed: int  # so many may be claimed as new ones are made
 
-    def lost(self, terms: Terms) -> bool:
+    def races(self, terms: Terms) -> bool:
         """Whether it wants something to be proposed, and others were faster the last time."""
         return terms.batch > 1 and any(isinstance(a, Fill) for a in self.actions)
 
@@ -138,16 +138,16 @@ def settle(book: Book, staff: Staff, terms: Terms, going_on: bool, most: int | N
     quick = going_on and book.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
     ahead = stock(book) if quick else 0
 
-    def room(stock: int) -> int:
-        return crew.room(stock) if most is None else min(most, crew.room(stock))
+    def slots(ahead: int) -> int:
+        return crew.room(ahead) if most is None else min(most, crew.room(ahead))
 
     if not endings:
-        decision = decide(book, room(0), staff.clock.steady(), terms)
-        if not (quick and decision.lost(terms)):
+        decision = decide(book, slots(ahead=0), staff.clock.steady(), terms)
+        if not (quick and decision.races(terms)):
             return decision, NOTHING
 
     def then() -> tuple[Batches, Claim | None]:
-        decision = _decided(book.ledger, room(ahead), staff.clock.steady(), replace(terms, batch=1))
+        decision = _decided(book.ledger, slots(ahead), staff.clock.steady(), replace(terms, batch=1))
         plans.append(decision)
         n = sum(a.n for a in decision.actions if isinstance(a, Fill)) if quick else 0
         return book.batches(n), Claim(staff.name, staff.lease, decision.unopposed) if quick else None
@@ -172,28 +172,34 @@ def carry_out(
     for action in decision.actions:
         match action:
             case Fill(n):
-                known, first = len(book.ledger.told), 0 if book.ledger.queued() else decision.unopposed
+                known = len(book.ledger.told)
                 try:
-                    made = settled.made or book.fill(n, decision.at, Claim(staff.name, staff.lease, first))
+                    made = settled.made or _fill(book, staff, decision, n)
                 except BudgetSpent:
                     closing = "budget"
                     continue
                 terms = replace(terms, exhausted=known if made is None else None, batch=_batch(terms.batch, made))
-                for trial in made or []:
-                    if trial.state is State.RUNNING and not settled.made:
-                        crew.start(trial)
-                        begun += 1
+                claimed = [] if settled.made else [t for t in made or [] if t.state is State.RUNNING]
+                for trial in claimed:
+                    crew.start(trial)
+                begun += len(claimed)
             case Start(n):
                 for _ in range(n - begun):
-                    claimed = book.storage.claim([book.study], staff.name, staff.lease, purposes=[Purpose.SEARCH])
-                    if claimed is None:
+                    waiting = book.storage.claim([book.study], staff.name, staff.lease, purposes=[Purpose.SEARCH])
+                    if waiting is None:
                         break
-                    crew.start(claimed)
+                    crew.start(waiting)
             case Cancel(number) if number in crew.running:
                 used = crew.cancel(number)
                 with suppress(Stale):  # it ended by itself in the meantime
                     book.storage.revise(book.study, Change("cancel", number=number, cost=used))
     return terms, closing
+
+
+def _fill(book: Book, staff: Staff, decision: Decision, n: int) -> Sequence[Trial] | None:
+    """Propose n trials, the first of them claimed at once unless others wait; None where the strategy has no points."""
+    first = 0 if book.ledger.queued() else decision.unopposed
+    return book.fill(n, decision.at, Claim(staff.name, staff.lease, first))
 
 
 def _batch(before: int, made: Sequence[Trial] | None) -> int:
