@@ -53,6 +53,10 @@ DEFINITIONS = {
         "prior confidence 'big' is not known; use 'low'",
     ),
     "no options": (lambda: Space(a=Choice()), "a: Choice() has no options"),
+    "collections as options": (
+        lambda: Space(a=Choice((1, 1), (1, 2))),
+        "option (1, 1) is a collection; name it with a text",
+    ),
     "options as list": (lambda: Space(a=Choice(["x", "y"])), "is a collection; write Choice(*options)"),
     "option twice": (lambda: Space(a=Choice("x", "y", "x")), "a: option 'x' is given twice; remove one"),
     "retired twice": (lambda: Space(a=Choice("x", retired=["x"])), "a: option 'x' is given twice"),

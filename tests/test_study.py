@@ -217,6 +217,16 @@ def test_replicates_are_averaged_in_best(space):
     assert study.best.params["rate"] == 0.6
 
 
+def test_where_all_trials_failed_the_error_of_best_says_why(space):
+    study = tt.Study("s", space, minimize="loss", seed=1)
+    with pytest.raises(SpecError, match=r"no best trial yet: 0 trials are done$"):
+        _ = study.best
+    for text in ("first", "out of memory"):
+        study.tell(study.ask(), failed=text)
+    with pytest.raises(SpecError, match=r"are done, 2 failed; the last one, trial 1, by error: out of memory$"):
+        _ = study.best
+
+
 def test_another_spec_under_the_same_name_shows_the_difference(space, url):
     tt.Study("s", space, minimize="loss", storage=url)
     with pytest.raises(StudyMismatch, match=r"(?s)goals.*loss.*revise\(.*fresh=True"):

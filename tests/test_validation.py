@@ -3,6 +3,7 @@
 import json
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import trimtab as tt
 from trimtab.cli import cli
-from trimtab.errors import SpecError
+from trimtab.errors import ObjectiveError, SpecError
 
 X, y = load_breast_cancer(return_X_y=True)
 SPACE = tt.Space(n_neighbors=tt.Int(1, 60, log=True, default=50))
@@ -37,6 +38,10 @@ def made(**how):
 def hits(model, X, y):
     """Accuracy, without the checks that a scorer of scikit-learn makes each time."""
     return float((model.predict(X) == y).mean())
+
+
+def misses(model, X, y):
+    return 1 - hits(model, X, y)
 
 
 def rows_of(splits):
@@ -155,6 +160,35 @@ def test_what_leaks_is_said():
 def test_a_protocol_that_cannot_be_is_refused(how, said):
     with pytest.raises(SpecError, match=said):
         made(**how)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"maximize": "acuracy"}, "'acuracy' is not scored; did you mean 'accuracy'"),
+        ({"subject_to": "seconds <= 3"}, "'seconds' is not scored"),
+        ({"maximize": None, "minimize": "accuracy"}, "minimize='accuracy'.*better when greater; maximize it"),
+        ({"space": {"n_neighbours": tt.Int(1, 9)}}, "does not take the parameters.*'n_neighbours'"),
+    ],
+)
+def test_a_study_that_does_not_suit_is_refused_before_the_first_trial(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cv.py").write_text(
+        "import trimtab as tt\nfrom sklearn.datasets import load_iris\nfrom sklearn.neighbors import KNeighborsClassifier\n"
+        "cv = tt.CrossValidation(KNeighborsClassifier(), *load_iris(return_X_y=True))\n"
+    )
+    study = tt.Study("s", **{"space": SPACE, "maximize": "accuracy", **words}, seed=1)
+    for objective in (made(), "cv.py:cv"):
+        with pytest.raises(ObjectiveError, match=said):
+            study.run(objective, trials=3, quiet=True)
+    assert study.trials == []
+
+
+def test_scores_of_functions_and_params_of_functions_are_the_users_own_affair():
+    cv = tt.CrossValidation(lambda params: KNeighborsClassifier(params["k"]), X, y, folds=2, metric={"misses": misses})
+    study = tt.Study("s", {"k": tt.Int(1, 9)}, minimize="misses", seed=1)
+    study.run(cv, trials=2, quiet=True)
+    assert study.counts["done"] == 2
 
 
 @pytest.mark.parametrize(

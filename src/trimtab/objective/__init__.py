@@ -102,7 +102,8 @@ def program(objective: Any, spec: "StudySpec") -> Program:
     """The objective of a study: a callable, "train.py:objective", "package.module:objective", a Command or a Program.
 
     Raises ObjectiveError: there is no such file, module, function or program, importing it fails, it cannot be called
-    with a trial alone, or a placeholder names no parameter.
+    with a trial alone, or a placeholder names no parameter. An objective that has a method `suits` is asked with the spec
+    whether it suits the study: it raises ObjectiveError for what could only fail or mislead.
     """
     if isinstance(objective, Program):
         return objective
@@ -113,14 +114,21 @@ def program(objective: Any, spec: "StudySpec") -> Program:
     if isinstance(objective, str):
         call, text = paths.find(objective)
         functions.check(call)
+        _suited(call, spec)
         return Program("path", objective, _sha(text), functions.files_of(call), call=call)
     if not callable(objective):
         raise ObjectiveError(
             f"objective={objective!r} cannot be called; give a function of the trial, 'train.py:objective' or a Command"
         )
     functions.check(objective)
+    _suited(objective, spec)
     text = functions.text_of(objective)
     return Program("function", functions.name_of(objective), _sha(text), functions.files_of(objective), call=objective)
+
+
+def _suited(call: Any, spec: "StudySpec") -> None:
+    if not isinstance(call, type) and callable(suits := getattr(call, "suits", None)):
+        suits(spec)
 
 
 def _sha(text: str) -> str:

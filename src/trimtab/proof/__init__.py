@@ -133,8 +133,17 @@ def best(ledger: Ledger, made: Standings) -> Trial:
     done, spec = ledger.counts[State.DONE], ledger.study.spec
     raise SpecError(
         f"study {spec.name!r} has no best trial yet: {done} trials are done"
-        + (f", and none of them {incumbents.admission(spec)}" if done else "")
+        + (f", and none of them {incumbents.admission(spec)}" if done else _failed(ledger))
     )
+
+
+def _failed(ledger: Ledger) -> str:
+    """How many trials failed, and why the last one did."""
+    last = max(ledger.failures_in_a_row(0), key=lambda t: t.told or 0, default=None)
+    if last is None:
+        return ""
+    why = next(iter(last.error.splitlines()), "")
+    return f", {ledger.counts[State.FAILED]} failed; the last one, trial {last.number}, by {last.reason}: {why}"
 
 
 def _completed(book: Book, staff: Callable[[], runner.Staff], wanted: Callable[[], list[int]]) -> None:

@@ -259,7 +259,12 @@ class Choice:
         seen = set()
         for option in (*self.options, *self.retired):
             if isinstance(option, COLLECTIONS):
-                raise SpaceError(f"{name}: option {option!r} is a collection; write Choice(*options)")
+                alone = (
+                    "write Choice(*options)"
+                    if len(self.options) == 1
+                    else "name it with a text, and read that where it is used"
+                )
+                raise SpaceError(f"{name}: option {option!r} is a collection; {alone}")
             if not (option is None or isinstance(option, str | int | float)):
                 raise SpaceError(f"{name}: option {option!r} is not text, number, bool or None; name it with a text")
             if isinstance(option, float) and not math.isfinite(option):

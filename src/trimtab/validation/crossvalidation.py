@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..capture import Input, look
-from ..errors import SpecError, nearest, whole
+from ..errors import ObjectiveError, SpecError, nearest, whole
 from ..objective import ActiveTrial
 from .checks import checks
 from .splits import Rows, Split, missing, plan
@@ -69,6 +69,7 @@ class CrossValidation:
         self.repeats, self.splits, self.seed = repeats, splits, seed
         self.plan = plan(y, folds, groups, time, gap)
         self.metrics = _scorers(metric)
+        self._named = not isinstance(metric, Mapping)
         try:
             self._search, self._holdout = self.plan.apart(len(y), holdout, seed)
             self.plan.split(self._search, seed)
@@ -118,6 +119,27 @@ class CrossValidation:
             "checks": self.checks,
         }
 
+    def suits(self, spec: Any) -> None:
+        """Raises ObjectiveError for a study whose metrics are not scored here, that minimises a score of scikit-learn (all of
+        them are better when greater), or that has parameters which the estimator does not take."""
+        for name in spec.metrics:
+            if name not in self.metrics:
+                raise ObjectiveError(
+                    f"{name!r} is not scored{nearest(name, self.metrics)}; name it in the CrossValidation's metric="
+                )
+        for goal in spec.goals:
+            if self._named and not goal.maximize:
+                raise ObjectiveError(
+                    f"minimize={goal.metric!r}: scikit-learn's scores are better when greater; maximize it"
+                )
+        if hasattr(self.estimator, "get_params"):
+            rows = spec.space.sample(32, np.random.default_rng(0))
+            every = {name: value for params in spec.space.decode(rows) for name, value in params.items()}
+            try:
+                self._made(every)
+            except (TypeError, ValueError) as error:
+                raise ObjectiveError(f"the estimator does not take the parameters of the space: {error}") from None
+
     def __call__(self, trial: ActiveTrial) -> dict[str, float]:
         """Evaluate a trial: mean scores over its folds, reported one by one."""
         scores: list[dict[str, float]] = []
@@ -151,16 +173,19 @@ class CrossValidation:
 
     def fit(self, params: Mapping[str, Any], seed: int, rows: Rows) -> Any:
         """The estimator of a setting, trained on some rows."""
-        from sklearn.base import clone
-
-        if hasattr(self.estimator, "get_params"):
-            made = clone(self.estimator).set_params(**params)
-        else:
-            made = self.estimator(params)
+        made = self._made(params)
         if hasattr(made, "get_params"):
             free = [n for n, v in made.get_params().items() if n.split("__")[-1] == "random_state" and v is None]
             made.set_params(**dict.fromkeys(free, seed % 2**31))
         return made.fit(_taken(self.X, rows), _taken(self.y, rows))
+
+    def _made(self, params: Mapping[str, Any]) -> Any:
+        """The estimator of a setting, not trained yet."""
+        from sklearn.base import clone
+
+        if hasattr(self.estimator, "get_params"):
+            return clone(self.estimator).set_params(**params)
+        return self.estimator(params)
 
     def score(self, fitted: Any, rows: Rows) -> dict[str, float]:
         """All metrics of a trained estimator on some rows."""
