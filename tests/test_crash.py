@@ -13,6 +13,7 @@ from pathlib import Path
 import postgres
 import psutil
 import pytest
+from leases import run_out
 from waiting import until
 
 import trimtab as tt
@@ -137,6 +138,7 @@ def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, 
     begun = [t.number for t in study.trials if t.state == "running" and (study.checkpoint(t.number) / "epoch").exists()]
     saved = {n: (study.checkpoint(n) / "epoch").read_text() for n in begun}  # is there for the next attempt
     assert any(n >= 8 and epoch == "2" for n, epoch in saved.items())
+    run_out(url)
     (tmp_path / "go").touch()
     subprocess.run(call, check=True, timeout=600)
     study = tt.Study("s", storage=url)
