@@ -10,6 +10,7 @@ import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from crowd import goes_on_after_fork, worker
@@ -402,10 +403,36 @@ def findings_of(url):
         store.close()
 
 
+def edits(table, rows, rng):
+    """(row, column, another value that is tried in it), for all that something covers."""
+    for row in rows:
+        is_open = table == "trials" and row["told"] is None
+        for column in row.keys() - {"place"}:
+            if (table, column) not in UNSEALED or (table == "trials" and not is_open):
+                yield from ((row, column, value) for value in variants(row[column], rng) if value != row[column])
+
+
+@contextmanager
+def edited(c, table, row, column, value):
+    """The row with another value in one column, while it lasts. Raises IntegrityError where the database refuses it."""
+    c.execute(f'UPDATE {table} SET "{column}" = ? WHERE rowid = ?', (value, row["place"]))
+    yield
+    now = value if (table, column) == ("studies", "id") else row["place"]  # a study's number is its place
+    c.execute(f'UPDATE {table} SET "{column}" = ? WHERE rowid = ?', (row[column], now))
+
+
+def named(table, row, column, value):
+    """What a finding must name when this was edited."""
+    if column == "uid":
+        return "event 1"
+    names = {"trials": f"trial {row.get('number')}", "events": f"event {row.get('position')}"}
+    kinds = {"studies": "study", "trials": "trial", "reports": "trial", "events": "event", "private": "event"}
+    nameless = value == "text" and column in ("number", "position")
+    return kinds[table] if nameless else names.get(table, kinds[table])
+
+
 @pytest.mark.parametrize("table", ["studies", "trials", "reports", "events", "private"])
 def test_any_change_of_any_column_is_named(full_record, tmp_path, table):
-    from random import Random
-
     rng, tried = Random(table), 0
     file = tmp_path / "t.db"
     for suffix in ("", ".witness"):
@@ -414,35 +441,15 @@ def test_any_change_of_any_column_is_named(full_record, tmp_path, table):
         c.row_factory = sqlite3.Row
         c.execute("PRAGMA synchronous = OFF")
         rows = [dict(r) for r in c.execute(f"SELECT rowid AS place, * FROM {table}")]
-        for row in rows:
-            names = {"trials": f"trial {row.get('number')}", "events": f"event {row.get('position')}"}
-            name = names.get(table, {"reports": "trial", "private": "event"}.get(table, "study"))
-            is_open = table == "trials" and row["told"] is None
-            for column in row.keys() - {"place"}:
-                if (table, column) in UNSEALED and (table != "trials" or is_open):
-                    continue
-                for other in variants(row[column], rng):
-                    if other == row[column]:
-                        continue
-                    where = (row["place"] if (table, column) != ("studies", "id") else row["id"],)
-                    try:
-                        c.execute(f'UPDATE {table} SET "{column}" = ? WHERE rowid = ?', (other, *where))
-                    except sqlite3.IntegrityError:  # two rows of one key, or text as a row's number
-                        continue
+        for row, column, value in edits(table, rows, rng):
+            try:
+                with edited(c, table, row, column, value):
                     found = findings_of(f"sqlite:///{file}")
-                    nameless = other == "text" and column in ("number", "position")
-                    expected = name.split()[0] if nameless else "event 1" if column == "uid" else name
-                    assert any(expected in line for line in found), (
-                        table,
-                        row["place"],
-                        column,
-                        row[column],
-                        other,
-                        found,
-                    )
-                    moved = other if (table, column) == ("studies", "id") else row["place"]
-                    c.execute(f'UPDATE {table} SET "{column}" = ? WHERE rowid = ?', (row[column], moved))
-                    tried += 1
+            except sqlite3.IntegrityError:  # two rows of one key, or text as a row's number
+                continue
+            expected = named(table, row, column, value)
+            assert any(expected in line for line in found), (table, row["place"], column, row[column], value, found)
+            tried += 1
         assert [dict(r) for r in c.execute(f"SELECT rowid AS place, * FROM {table}")] == rows
     assert findings_of(f"sqlite:///{file}") == []
     assert tried >= 3 * len(rows)
