@@ -7,6 +7,7 @@ A study is a fold over its record. `fold` feeds the rows of a ledger to the stra
     incumbents  settings with results, the best of them, the front of several goals
     planning    what a runner is to do next
     lineage     who goes on from whom
+    blas        arithmetic that comes out the same on any number of cores
 
 Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 """
@@ -15,13 +16,10 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from ..canonical import dumps, plain
 from ..errors import SpecError
@@ -32,24 +30,9 @@ from ..stopping.halving import Hyperband
 from ..stopping.jury import Jury
 from ..strategies import Array, Continuing, Judge, Problem, Rows, Source, Strategy
 from ..strategies import Proposal as Point
+from .blas import one_thread
 from .ledger import BASELINE, baseline_trial
 from .matrix import purse, rows, suited
-
-
-def trial_seed(study_seed: int, stream: str, number: int) -> int:
-    """The seed of a trial: 31 bits that depend on the study's seed, the stream ("search", "certify") and a number."""
-    made = hashlib.sha256(f"{study_seed}/{stream}/{number}".encode()).digest()
-    return int.from_bytes(made[:4]) >> 1
-
-
-@dataclass(frozen=True)
-class Fold:
-    """A strategy's state after the first `n` told trials, valid for one spec and one knowledge of the baseline."""
-
-    key: str
-    strategy: Strategy[Any]
-    state: Any
-    n: int
 
 
 def problem(spec: StudySpec) -> Problem:
@@ -77,6 +60,28 @@ def _brackets(spec: StudySpec) -> tuple[float, ...]:
     return rules[0].shares(spec.fidelity) if rules and spec.fidelity is not None else ()
 
 
+def trial_seed(study_seed: int, stream: str, number: int) -> int:
+    """The seed of a trial: 31 bits that depend on the study's seed, the stream ("search", "certify") and a number."""
+    made = hashlib.sha256(f"{study_seed}/{stream}/{number}".encode()).digest()
+    return int.from_bytes(made[:4]) >> 1
+
+
+def jury(spec: StudySpec, first: Trial | None) -> Jury:
+    """The study's stopping rules, before the first report. `first`: trial 0, never stopped where it is the baseline."""
+    exempt = None if first is None or baseline_trial(spec, {0: first}) is None else 0
+    return Jury(spec.stopping, spec.fidelity, spec.goals, spec.constraints, exempt)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A strategy's state after the first `n` told trials, valid for one spec and one knowledge of the baseline."""
+
+    key: str
+    strategy: Strategy[Any]
+    state: Any
+    n: int
+
+
 def fold(
     spec: StudySpec, strategy: Strategy[Any], told: Sequence[Trial], baseline: Metrics | None, last: Fold | None
 ) -> Fold:
@@ -94,12 +99,6 @@ def fold(
     return Fold(key, last.strategy, state, len(told))
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """BLAS in one thread: its sums come out the same each time, and workers don't crowd each other out."""
-    limited: AbstractContextManager[Any] = _blas().limit(limits=1)
-    return limited
-
-
 _keys: deque[tuple[StudySpec, str]] = deque(maxlen=8)
 """The texts of the last specs: each fold asks for one again."""
 
@@ -111,14 +110,6 @@ def _key(spec: StudySpec, relative: Metrics | None) -> str:
         text = dumps(spec.to_json())
         _keys.append((spec, text))
     return text + dumps(relative)
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The thread pools of numpy's and scipy's BLAS, which must be loaded to be found."""
-    import scipy.linalg  # noqa: F401
-
-    return ThreadpoolController()
 
 
 def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n: int) -> list[Proposal]:
@@ -232,9 +223,3 @@ def _check(spec: StudySpec, name: str, asked: Sequence[Point]) -> None:
         else:
             continue
         raise SpecError(f"strategy {name!r}: its proposal {p.x!r} {fault}")
-
-
-def jury(spec: StudySpec, first: Trial | None) -> Jury:
-    """The study's stopping rules, before the first report. `first`: trial 0, never stopped where it is the baseline."""
-    exempt = None if first is None or baseline_trial(spec, {0: first}) is None else 0
-    return Jury(spec.stopping, spec.fidelity, spec.goals, spec.constraints, exempt)

@@ -14,7 +14,7 @@ import yaml
 from ..canonical import digest
 from ..dossier.frameworks import framework
 from ..dossier.record import record
-from ..engine import one_thread
+from ..engine.blas import one_thread
 from ..errors import SpecError
 from ..records import Event, StudyRecord, Trial
 from ..reports.snapshot import Snapshot, as_of

@@ -1,0 +1,22 @@
+"""BLAS in one thread: its sums come out the same however many cores there are, and workers don't crowd each other out."""
+
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """While it lasts, numpy and scipy compute in one thread."""
+    limited: AbstractContextManager[Any] = _pools().limit(limits=1)
+    return limited
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """The thread pools of numpy's and scipy's BLAS, which must be loaded to be found."""
+    import numpy as np  # noqa: F401
+    import scipy.linalg  # noqa: F401
+
+    return ThreadpoolController()
