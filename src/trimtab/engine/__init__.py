@@ -14,7 +14,6 @@ Notation: d columns, n rows, m goals, k constraints (see `matrix`).
 
 import hashlib
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -87,7 +86,7 @@ def fold(
 ) -> Fold:
     """Feed the told trials to the strategy, going on from `last` where it still holds."""
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
-    key = _key(spec, relative)
+    key = spec.text + dumps(relative)
     if last is None or last.key != key or last.n > len(told):
         made = suited(spec, strategy)
         last = Fold(key, made, made.init(problem(spec)), 0)
@@ -97,19 +96,6 @@ def fold(
     with one_thread():
         state = last.strategy.tell(last.state, fresh)
     return Fold(key, last.strategy, state, len(told))
-
-
-_keys: deque[tuple[StudySpec, str]] = deque(maxlen=8)
-"""The texts of the last specs: each fold asks for one again."""
-
-
-def _key(spec: StudySpec, relative: Metrics | None) -> str:
-    """What a fold is valid for."""
-    text = next((text for known, text in _keys if known is spec), None)  # specs never change
-    if text is None:
-        text = dumps(spec.to_json())
-        _keys.append((spec, text))
-    return text + dumps(relative)
 
 
 def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n: int) -> list[Proposal]:

@@ -9,9 +9,11 @@ copied   mappings in values, handed out as copies
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from ..arrays import Array
+from ..canonical import dumps
 from ..fidelity import Fidelity
 from ..goals import Constraint, Goal, Metrics, constraint
 from ..space import Params, Space
@@ -100,6 +102,11 @@ class StudySpec:
     def metrics(self) -> tuple[str, ...]:
         """What the objective must return."""
         return tuple(dict.fromkeys([*(g.metric for g in self.goals), *(c.metric for c in self.constraints)]))
+
+    @cached_property
+    def text(self) -> str:
+        """Its canonical JSON, made once: each fold and each change of a study asks for it."""
+        return dumps(self.to_json())
 
     def today(self, params: Params) -> Params:
         """Params of any time in today's space: parameters that are younger take the value that was assumed for them, what

@@ -5,7 +5,6 @@ each. Reading is strict: a column of another type, or JSON that is not canonical
 """
 
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -83,19 +82,6 @@ def _spec(text: str) -> StudySpec:
     return StudySpec.from_json(_parse(text))
 
 
-_written: deque[tuple[StudySpec, str]] = deque(maxlen=8)
-"""The texts of the last specs: each change of a study writes its spec again."""
-
-
-def _spec_text(spec: StudySpec) -> str:
-    for known, text in _written:
-        if known is spec:  # specs never change
-            return text
-    text = dumps(spec.to_json())
-    _written.append((spec, text))
-    return text
-
-
 _WHOLE = _Column(int, _is(int))
 _REAL = _Column(lambda value: float(value) + 0.0, _is(float))  # + 0.0: no store need keep the sign of a zero
 _TEXT = _Column(str, _is(str))
@@ -145,7 +131,7 @@ _STUDY: Mapping[str, _Column] = {
     "id": _WHOLE,
     "uid": _TEXT,
     "name": _TEXT,
-    "spec": _Column(_spec_text, lambda text: _spec(_is(str)(text))),
+    "spec": _Column(lambda spec: spec.text, lambda text: _spec(_is(str)(text))),
     "state": _Column(str, _member(StudyState)),
     "created": _REAL,
     "count": _WHOLE,

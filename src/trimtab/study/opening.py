@@ -80,7 +80,7 @@ def _checked(spec: StudySpec) -> StudySpec:
         suited(spec, strategy(spec.strategy, **spec.settings)).init(engine.problem(spec))
     settled = replace(spec, baseline=baseline)
     try:
-        dumps(settled.to_json()).encode()
+        settled.text.encode()
     except UnicodeEncodeError as error:
         text = error.object[max(0, error.start - 10) : error.end + 10]
         raise SpecError(
