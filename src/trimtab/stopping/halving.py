@@ -87,9 +87,9 @@ class Halving:
         self._shares = shares
         self._rungs: defaultdict[tuple[int, int], Rung] = defaultdict(Rung)
         self._passed: defaultdict[int, list[Score]] = defaultdict(list)  # each trial's scores at the rungs behind it
-        self._witnesses: defaultdict[tuple[int, int], deque[tuple[Score, Score]]] = defaultdict(
-            lambda: deque(maxlen=_LATEST)
-        )  # scores of the latest trials that went on from a rung: there, and at the next
+        # Scores of the latest trials that went on from a rung: there, and at the next.
+        self._witnesses: defaultdict[tuple[int, int], deque[tuple[Score, Score]]]
+        self._witnesses = defaultdict(lambda: deque(maxlen=_LATEST))
 
     def bracket(self, number: int) -> int:
         """The bracket of a trial."""

@@ -43,9 +43,8 @@ _COUNT_SEARCHING = select(func.count().label("n")).where(
     trials.c.study == _STUDY, is_open, trials.c.purpose == Purpose.SEARCH.value
 )
 _TOUCHED = select(trials).where(trials.c.study == _STUDY, trials.c.revision > bindparam("since"))
-_OLDER = select(trials).where(
-    trials.c.study == _STUDY, is_open, trials.c.revision + 0 <= bindparam("since")
-)  # not by revision
+_unindexed = trials.c.revision + 0  # open trials are few: they are found by their state, not by their revision
+_OLDER = select(trials).where(trials.c.study == _STUDY, is_open, _unindexed <= bindparam("since"))
 _SELECT_REPORTS = select(reports).where(_OF_TRIAL)
 SELECT_NEWER = (
     select(reports)
