@@ -83,6 +83,7 @@ def test_by_default_a_change_is_recorded_with_what_was_running(train, url):
     assert before["sha256"] != after["sha256"]
     study.run(meddling, trials=6, quiet=True)
     assert len(told(study)) == 1  # accepted once, it is no news
+    assert any("changed under the study (data train: its content, at event" in n for n in study.notices)
 
 
 def test_ask_looks_at_the_data_too(train):
@@ -114,6 +115,25 @@ def test_another_objective_or_an_edited_file_is_noticed(tmp_path, monkeypatch, u
     study.run("model.py:loss", trials=3, quiet=True)
     with pytest.raises(InputChanged, match=r"the objective \(was model\.py:loss, is .*test_inputs\.loss\)"):
         study.run(loss, trials=4, quiet=True)
+
+
+def test_a_change_that_was_let_pass_is_told_once_by_run_and_by_every_document(url, capsys):
+    """Who edits a cell of a notebook and runs it again mixes the results of two objectives."""
+
+    def other(trial):
+        return trial.params["x"] + 5
+
+    study = tt.Study("s", SPACE, minimize="loss", storage=url, seed=1)
+    said = []
+    for objective, n in ((loss, 2), (other, 4), (other, 6)):
+        study.run(objective, trials=n)
+        said.append("code or data changed under the study (code: the objective (was" in capsys.readouterr().err)
+    assert said == [False, True, False]
+    (notice,) = (n for n in study.notices if "changed under the study" in n)
+    record = json.loads(study.report("record.json").read_text())
+    facts = {item["id"]: [f["text"] for f in item["facts"]] for item in record["items"]}
+    assert any("the objective (was" in text for text in facts["code"])
+    assert any(notice[1:] in text for text in facts["limits"])
 
 
 def test_files_of_one_name_are_told_apart_from_anywhere(tmp_path, monkeypatch):

@@ -371,10 +371,10 @@ def test_an_axis_shows_at_least_nine_tenths(values, maximize):
 
 def test_limits_are_found():
     record, trials = study(12, states=[State.DONE, State.FAILED, State.DONE])
-    said = " ".join(limits(Facts(record, trials), None))
+    said = " ".join(limits(Facts(record, trials), None, []))
     for expected in ("No evidence", "Small budget", "Failures: 4 of 12", "ran once"):
         assert expected in said
-    said = " ".join(limits(Facts(*study(3, baseline=False, states=[State.RUNNING])), None))
+    said = " ".join(limits(Facts(*study(3, baseline=False, states=[State.RUNNING])), None, []))
     assert "No baseline" in said
     assert "3 trials queued or running" in said
 
@@ -383,7 +383,7 @@ def test_a_best_on_the_edge_or_close_to_a_limit_is_told():
     record, trials = study(40, states=[State.DONE])
     edge = {"kind": "tree", "rate": 0.0001, "depth": 10, "fixed": 3}
     metrics = {"loss": -1.0, "size": 79.0}
-    said = " ".join(limits(Facts(record, [*trials[:-1], replace(trials[-1], params=edge, metrics=metrics)]), None))
+    said = " ".join(limits(Facts(record, [*trials[:-1], replace(trials[-1], params=edge, metrics=metrics)]), None, []))
     assert "rate = 0.0001 (from 0.0001 to 1)" in said
     assert "depth" not in said
     assert "fixed" not in said
@@ -427,7 +427,7 @@ def test_settings_are_compared_with_their_types():
         replace(t, params=s, metrics={"loss": float(-n)}) for n, (t, s) in enumerate(zip(trials, settings, strict=True))
     ]
     assert Facts(record, trials).best.params["k"] is True
-    assert "ran once in the search" in " ".join(limits(Facts(record, trials), None))
+    assert "ran once in the search" in " ".join(limits(Facts(record, trials), None, []))
 
 
 def test_what_is_inactive_lies_on_no_edge():
@@ -435,7 +435,7 @@ def test_what_is_inactive_lies_on_no_edge():
     record, trials = study(40, states=[State.DONE], baseline=False)
     record = replace(record, spec=replace(record.spec, assumed={"depth": 12}))
     best = replace(trials[-1], params={"kind": None, "rate": 0.1, "fixed": 3}, metrics={"loss": -1.0, "size": 1.0})
-    assert "edge" not in " ".join(limits(Facts(record, [*trials[:-1], best]), None))
+    assert "edge" not in " ".join(limits(Facts(record, [*trials[:-1], best]), None, []))
 
 
 @pytest.mark.parametrize("module", ["plotly", "jinja2"])

@@ -23,6 +23,12 @@ def code(s: Snapshot) -> list[Part]:
         Fact("Objective", e.body["objective"], at),
         Fact("SHA-256 of its text", e.body["fingerprint"], at),
         *(Fact(f"SHA-256 of {name}", sha, at) for name, sha in (said.get("files") or {}).items()),
+        *(
+            Fact("Changed under the study", what, of_event(e))
+            for e in s.of("inputs")
+            for name, what in e.body["changed"].items()
+            if name == "code"
+        ),
     ]
     git = said.get("git")
     if git is None:

@@ -33,13 +33,10 @@ def data_fingerprint(s: Snapshot) -> list[Part]:
         for c, said in (f.get("columns") or {}).items()
     ]
     changed = [
-        Fact(
-            "Changed under the study",
-            "; ".join(f"{n}: {what}" for n, what in e.body["changed"].items()),
-            of_event(e),
-        )
+        Fact("Changed under the study", f"{name}: {what}", of_event(e))
         for e in s.of("inputs")
-        if e.body["changed"]
+        for name, what in e.body["changed"].items()
+        if name != "code"
     ]
     return [Table(["Data", "SHA-256 of its content"], [*rows, *columns]), *changed] if rows else [NO_DATA]
 
@@ -178,7 +175,7 @@ def sensitivity(s: Snapshot) -> list[Part]:
     made = _explained(told, at)
     if any(f.kind == "edge" for f in told.findings):
         return made
-    edges = [text for text in automatic.limits(s.facts, s.evidence) if text.startswith("On the edge")]
+    edges = [text for text in automatic.limits(s.facts, s.evidence, s.events) if text.startswith("On the edge")]
     said = edges or ["no chosen value lies on the edge of its range"]
     return [*made, *(Fact("Edge of range", text, at) for text in said)]
 
@@ -201,7 +198,7 @@ def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
 
 def limits(s: Snapshot) -> list[Part]:
     at = s.origins.now
-    found: list[Part] = [Fact("Finding", text, at) for text in automatic.limits(s.facts, s.evidence)]
+    found: list[Part] = [Fact("Finding", text, at) for text in automatic.limits(s.facts, s.evidence, s.events)]
     return found or [Fact("Automatic checks", "none of them found a limit", at)]
 
 

@@ -312,6 +312,23 @@ class Event:
         """Whether somebody begins to look at the hold-out here (see proof.holdout)."""
         return self.kind == "holdout" and "look" in self.body
 
+    @property
+    def changed(self) -> str:
+        """What of the code or the data has changed under the study here, and was let pass; "" where nothing did."""
+        if self.kind != "inputs" or self.body["refused"]:
+            return ""
+        return "; ".join(f"{name}: {what}" for name, what in self.body["changed"].items())
+
+
+def drift(events: Sequence[Event]) -> list[str]:
+    """In words, that code or data changed under a study; nothing where none of its events says so."""
+    changes = [e for e in events if e.changed]
+    if not changes:
+        return []
+    which = f"{changes[-1].changed}, at event {changes[-1].position}"
+    often = f"{len(changes)} times, the last one " if len(changes) > 1 else ""
+    return [f"code or data changed under the study ({often}{which}): results from before and after need not compare"]
+
 
 @dataclass(frozen=True)
 class Changes:

@@ -1,20 +1,22 @@
 """What a study cannot say, found by rule: every document lists it."""
 
 import math
+from collections.abc import Sequence
 
 from ..canonical import alike
 from ..evidence import Evidence
 from ..evidence.certificate import FEW
-from ..records import COUNTED, State
+from ..records import COUNTED, Event, State, drift
 from ..space import Choice, Params
 from ..words import number, percent, plural, setting, value
 from .facts import Facts
 from .sections import tuned
 
 
-def limits(facts: Facts, evidence: Evidence | None) -> list[str]:
+def limits(facts: Facts, evidence: Evidence | None, events: Sequence[Event]) -> list[str]:
     """What this study cannot say, by rule."""
     return [
+        *(f"{text[0].upper()}{text[1:]}." for text in drift(events)),
         *_of_evidence(facts, evidence),
         *_of_search(facts),
         *_of_best(facts, tuned(facts, evidence)),

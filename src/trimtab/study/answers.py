@@ -8,7 +8,7 @@ from ..book import Book
 from ..engine import incumbents, planning
 from ..evidence import Evidence
 from ..goals import place
-from ..records import State, StudyRecord, StudySpec, Trial
+from ..records import State, StudyRecord, StudySpec, Trial, drift
 from ..running.anew import anew
 from ..standing import Standings
 from ..storage import Storage
@@ -136,6 +136,7 @@ class Answers:
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
+        said += drift(self.storage.events(self._book.study, kinds={"inputs"}))
         said += unheard(self._book)
         said += [] if (text := anew(self._book)) is None else [text]
         best = self.standings.best

@@ -18,7 +18,7 @@ from ..objective import ActiveTrial
 from ..objective.trial import note_unread
 from ..outcomes import imported, told
 from ..proof import holdout
-from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
+from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial, drift
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
 from ..running.anew import Warner
@@ -250,6 +250,10 @@ class Study(Audited):
             closed = slurm.run(self._book, objective, slots, jobs, quiet, terms, wise)
         else:
             with staffing.staff(self._book, objective, slots, quiet, terms, warner.look) as staff:
+                for notice in (
+                    [] if quiet else drift(self.storage.events(self._book.study, terms.since, kinds={"inputs"}))
+                ):
+                    self._warn(notice)
                 closed = runner.search(self._book, staff, terms, wise)
         warner.look()
         if quiet:
