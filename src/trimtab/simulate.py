@@ -18,18 +18,16 @@ from typing import Any
 
 from .book import Book
 from .engine.ledger import Ledger
-from .engine.planning import Terms
 from .errors import SpecError
 from .executors import Exit, Job, Key
 from .objective import ActiveTrial
 from .objective.evaluation import failure
 from .objective.metrics import measured
-from .records import Resources, StudyState
+from .records import Resources
 from .running import runner
 from .running.worker import Crew
 from .storage.memory import Memory
 from .study import Study
-from .units import seconds
 
 Training = Callable[[ActiveTrial], Iterator[tuple[float, float, Mapping[str, float]]]]
 """(trial) -> (seconds since the last step, step, metrics), ...; the last metrics are the trial's."""
@@ -157,18 +155,13 @@ class Simulation:
         """As Study.run, with `workers` simulated workers. Raises SpecError for a study of another store."""
         if study.storage is not self.storage:
             raise SpecError(f"study {study.name!r} is not in this simulation; make it with storage=simulation.storage")
-        duration = seconds(time, "time")
-        if trials is None and duration is None and study.spec.budget.unlimited:
-            raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
-        if study.record.state is not StudyState.OPEN:
-            raise SpecError(f"study {study.name!r} is {study.record.state}; resume it to go on")
         book = Book(self.storage, study.record.id, study.strategy)
-        until = None if duration is None else self.clock.steady() + duration
-        slots = Simulated(workers, training, self.clock, until)
+        terms = runner.asked(book, trials, time, self.clock)
+        slots = Simulated(workers, training, self.clock, terms.until)
         crew = Crew(book, slots, Resources(), lease=_FOREVER, clock=self.clock)
         staff = runner.Staff("simulated", crew, slots, _nobody_watches, self.clock, _FOREVER)
         try:
-            runner.search(book, staff, Terms(trials, until, since=book.ledger.study.position))
+            runner.search(book, staff, terms)
         finally:
             crew.close()
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from ..book import Batches, Book
 from ..engine.ledger import Ledger
 from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
-from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
+from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError, whole
 from ..executors import Executor
 from ..outlook import Enough
-from ..records import OPEN, Change, Purpose, Reason, State, StudyState, Trial
+from ..records import OPEN, Change, Purpose, Reason, State, StudyRecord, StudySpec, StudyState, Trial
 from ..storage import INTERRUPTED, LEASE, Claim, Settled
+from ..units import seconds
 from .clock import SYSTEM, Clock
 from .lookout import Lookout
 from .worker import Crew
@@ -34,6 +35,34 @@ NOTHING = Settled(())
 def worker() -> str:
     """Who claims: host and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def asked(book: Book, trials: int | None, limit: float | str | None, clock: Clock = SYSTEM) -> Terms:
+    """What a call of run asks for: so many finished trials, or that it returns after the time `limit`.
+
+    Raises SpecError where nothing says when to stop, and for a study that takes no more trials.
+    """
+    if trials is not None:
+        whole("trials", trials, repair="; leave it out for no limit")
+    duration = seconds(limit, "time")
+    study = book.refresh().study
+    if trials is None and duration is None and endless(study.spec):
+        raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
+    if study.state is not StudyState.OPEN:
+        raise SpecError(closed(study))
+    until = None if duration is None else clock.steady() + duration
+    return Terms(trials, until, since=study.position)
+
+
+def endless(spec: StudySpec) -> bool:
+    """Whether neither the budget nor the space ever says that there are no more trials."""
+    return spec.budget.unlimited and spec.space.cardinality() == math.inf
+
+
+def closed(study: StudyRecord) -> str:
+    """Why no trial of it begins."""
+    way_out = "resume it to go on" if study.state is StudyState.PAUSED else "start a study of another name"
+    return f"study {study.name!r} is {study.state}; {way_out}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import engine, proof
 from ..book import Book
 from ..engine import planning
-from ..errors import BudgetSpent, Exhausted, SpecError, Stale, whole
+from ..errors import BudgetSpent, Exhausted, SpecError, Stale
 from ..evidence import Design, Evidence
 from ..fidelity import Fidelity
 from ..goals import Metrics
@@ -22,7 +22,6 @@ from ..records import Budget, Change, Proposal, Purpose, Resources, State, Study
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
 from ..running.anew import Warner
-from ..running.clock import SYSTEM
 from ..running.inputs import Inputs, named
 from ..running.referee import Referee
 from ..space import Params, Space
@@ -46,12 +45,6 @@ def _index(trial: object) -> int:
         return operator.index(trial)  # type: ignore[arg-type]
     except TypeError:
         raise SpecError(f"{trial!r} is no trial; give what ask() returned, or its number") from None
-
-
-def _closed(study: StudyRecord) -> str:
-    """Why no trial is given out."""
-    way_out = "resume it to go on" if study.state is StudyState.PAUSED else "start a study of another name"
-    return f"study {study.name!r} is {study.state}; {way_out}"
 
 
 class Study(Audited):
@@ -130,7 +123,7 @@ class Study(Audited):
                 break
             ledger = self._book.refresh()
             if ledger.study.state is not StudyState.OPEN:
-                raise SpecError(_closed(ledger.study))
+                raise SpecError(runner.closed(ledger.study))
             if (budget := planning.spent(ledger, ledger.now)) is not None:
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
             made = self._book.fill(1, ledger.study.count, Claim(runner.worker(), held, 1))
@@ -239,9 +232,7 @@ class Study(Audited):
         Raises RunFailed after max_failures failures in a row, ObjectiveError, KeyboardInterrupt (running trials go back to
         the queue).
         """
-        terms, wise = self._terms(trials, time), self._enough(enough)
-        if self.record.state is not StudyState.OPEN:
-            raise SpecError(_closed(self.record))
+        terms, wise = runner.asked(self._book, trials, time), self._enough(enough)
         for notice in [] if quiet else self._book.shortcomings():
             self._warn(notice)
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, str(executor))
@@ -274,25 +265,12 @@ class Study(Audited):
         objective: "file.py:function", "package.module:function" or a Command, which each worker has its own copy of; the
         record holds its name and fingerprint. Raises ObjectiveError, and SpecError for a study that would never end.
         """
-        if self._endless:
+        record = self.record
+        if runner.endless(record.spec):
             raise SpecError("nothing says when to stop; give the study a budget")
-        if self.record.state is not StudyState.OPEN:
-            raise SpecError(_closed(self.record))
+        if record.state is not StudyState.OPEN:
+            raise SpecError(runner.closed(record))
         staffing.submit(self._book, objective, amounts(Resources, resources, "resources"))
-
-    @property
-    def _endless(self) -> bool:
-        """Whether neither the budget nor the space ever says that there are no more trials."""
-        return self.spec.budget.unlimited and self.spec.space.cardinality() == float("inf")
-
-    def _terms(self, trials: int | None, limit: float | str | None) -> planning.Terms:
-        if trials is not None:
-            whole("trials", trials, repair="; leave it out for no limit")
-        duration = seconds(limit, "time")
-        if trials is None and duration is None and self._endless:
-            raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
-        until = None if duration is None else SYSTEM.steady() + duration
-        return planning.Terms(trials, until, since=self.record.position)
 
     def _enough(self, given: "Enough | bool") -> "Enough | None":
         """What `run` was told of when there is enough. Raises SpecError."""
