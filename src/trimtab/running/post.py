@@ -48,6 +48,7 @@ class Post:
         self._go_by(said)
         self._staff: Staff | None = None
         self._joined = False
+        self._refused = self._wrong = False  # whether it could not be served: for its inputs or room; for its objective
         self._spent: Budget | None = None  # the budget that was found to be spent
 
     @property
@@ -62,9 +63,9 @@ class Post:
     def at_rest(self, position: int) -> bool:
         """Whether there is nothing to do until the record has an event after `position`: all trials have ended, and what
         closed the study is on record. A refused input is not: its file may change back without an event."""
-        known, refused = self._book.ledger, self.closed.startswith("refused")
-        looked = bool(self._next)
-        return looked and bool(self.closed) and not refused and not known.open and known.study.position >= position
+        known, looked = self._book.ledger, bool(self._next)
+        settled = looked and bool(self.closed) and not self._refused
+        return settled and not known.open and known.study.position >= position
 
     def heed(self, said: Announcement) -> None:
         """Go on by a later announcement of the same."""
@@ -80,19 +81,21 @@ class Post:
         """Record what has ended, refill the queue and begin trials in up to `free` slots; very short ones may be claimed
         ahead, up to `most` in all. `closed` says why there is nothing to do, if so."""
         ended = self._staff is not None and bool(self._staff.crew.endings)
-        wrong = self.closed.startswith("wrong") and not self.running
-        if not ended and (time.monotonic() < self._next or wrong):
+        nothing_to_do = time.monotonic() < self._next or (self._wrong and not self.running)
+        if nothing_to_do and not ended:
             return
         before = self.running
+        self._refused = self._wrong = False
         try:
             self._book.collect()
             closing = self._serve(free, most)
         except (InputChanged, OverQuota) as error:
-            self.closed, self._next = f"refused: {error}", time.monotonic() + AGAIN
+            self._refused, self.closed = True, f"refused: {error}"
+            self._next = time.monotonic() + AGAIN
             self.leave()
             return
         except ObjectiveError as error:
-            self.closed = f"wrong: {error}"
+            self._wrong, self.closed = True, f"wrong: {error}"
             self.leave()
             return
         self.closed = closing or ""
