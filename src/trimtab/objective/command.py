@@ -62,9 +62,8 @@ def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
     """
     argv = arguments(template, trial)
     with tempfile.TemporaryDirectory(prefix="trimtab-", dir=os.environ.get(SCRATCH)) as folder:
-        result = Path(folder) / "result"
-        result.touch()
-        process = _start(argv, trial, result)
+        result = _ResultFile(Path(folder) / "result")
+        process = _start(argv, trial, result.path)
         try:
             harvest, stopped, complaints = _follow(process, result, trial)
         finally:
@@ -106,7 +105,28 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
     )  # fmt: skip
 
 
-def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) -> tuple[Harvest, bool, list[str]]:
+class _ResultFile:
+    """What a command hands over by TRIMTAB_RESULT, read as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+        self.path = path
+        self._read = 0  # bytes
+
+    def take(self, harvest: Harvest, trial: ActiveTrial) -> bool:
+        """Take the complete lines that are new; whether one was a report."""
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        reported = [harvest.entry(line, trial) for line in whole.decode("utf-8", "replace").splitlines()]
+        return any(reported)
+
+
+def _follow(
+    process: "subprocess.Popen[str]", result: _ResultFile, trial: ActiveTrial
+) -> tuple[Harvest, bool, list[str]]:
     """Read what the command says until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr)."""
     lines: Queue[str] = Queue()
     complaints: deque[str] = deque(maxlen=20)
@@ -116,29 +136,36 @@ def _follow(process: "subprocess.Popen[str]", result: Path, trial: ActiveTrial) 
         _reader(process.stderr, sys.stderr, complaints.append, deaf),
     ]
     harvest = Harvest(trial.metrics)
-    over, silent, looked, position = None, 0, 0.0, 0
+    ended, silent, looked = None, 0, 0.0
     while any(r.is_alive() for r in readers) or not lines.empty():
-        try:
-            reported, silent = harvest.line(lines.get(timeout=_LOOK / 2), trial), 0
-        except Empty:
-            reported, silent = False, silent + 1
+        line = _next(lines)
+        silent = silent + 1 if line is None else 0
+        reported = line is not None and harvest.line(line, trial)
         now = time.monotonic()
         if now - looked > _LOOK:
-            looked, (position, from_file) = now, _news(result, position, harvest, trial)
-            reported = reported or from_file
+            looked = now
+            reported = result.take(harvest, trial) or reported
         if reported and trial.should_stop():
             deaf.set()
             return harvest, True, [*complaints]
         if process.poll() is not None:
-            if over is None:  # what it left behind may hold the pipe, and still write
-                over, silent = now, 0
-            if silent > _SILENT or now - over > _CHATTY:
+            if ended is None:  # what it left behind may hold the pipe, and still write
+                ended, silent = now, 0
+            if silent > _SILENT or now - ended > _CHATTY:
                 deaf.set()
             if deaf.is_set() and lines.empty():
                 break
     process.wait()
-    _news(result, position, harvest, trial)
+    result.take(harvest, trial)
     return harvest, False, [*complaints]
+
+
+def _next(lines: "Queue[str]") -> str | None:
+    """The next line of the command's output; None after a moment of silence."""
+    try:
+        return lines.get(timeout=_LOOK / 2)
+    except Empty:
+        return None
 
 
 def _reader(
@@ -157,16 +184,6 @@ def _reader(
     thread = threading.Thread(target=copy, daemon=True)
     thread.start()
     return thread
-
-
-def _news(result: Path, position: int, harvest: Harvest, trial: ActiveTrial) -> tuple[int, bool]:
-    """Take complete lines after `position` of the result file: (the new position, whether one was a report)."""
-    with result.open("rb") as file:
-        file.seek(position)
-        text = file.read()
-    whole = text[: text.rfind(b"\n") + 1]
-    reported = [harvest.entry(line, trial) for line in whole.decode("utf-8", "replace").splitlines()]
-    return position + len(whole), any(reported)
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
