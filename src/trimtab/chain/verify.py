@@ -29,15 +29,7 @@ def findings(
         by_number[r.number].append(r)
     found += _actors(events, actors or {})
     found += _study_row(study, trials, events)
-    touching: dict[int, list[Event]] = defaultdict(list)
-    digests: dict[int, str] = {}
-    for e in events:
-        if e.kind == "enqueue":
-            for number, made in e.body["trials"]:
-                digests[number] = made
-                touching[number].append(e)
-        elif e.number is not None:
-            touching[e.number].append(e)
+    digests, touching = _by_trial(events)
     rows = {t.number: t for t in trials}
     for number in sorted(digests.keys() | rows.keys() | by_number.keys()):
         if number not in rows:
@@ -47,6 +39,20 @@ def findings(
         else:
             found += _trial(rows[number], digests[number], touching[number], by_number[number])
     return found
+
+
+def _by_trial(events: Sequence[Event]) -> tuple[dict[int, str], dict[int, list[Event]]]:
+    """The digest of each trial as it was enqueued, and the events that touched it."""
+    digests: dict[int, str] = {}
+    touching: dict[int, list[Event]] = defaultdict(list)
+    for e in events:
+        if e.kind == "enqueue":
+            for number, made in e.body["trials"]:
+                digests[number] = made
+                touching[number].append(e)
+        elif e.number is not None:
+            touching[e.number].append(e)
+    return digests, touching
 
 
 def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[int, str]]) -> tuple[list[str], bool]:

@@ -10,7 +10,7 @@ Notation: n rows, m goals, k constraints. Y (n, m) without NaN, where infinities
 import heapq
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb
 
 import numpy as np
@@ -144,15 +144,17 @@ def spread(Y: Array, count: int) -> Ints:
     if count >= n:
         return np.arange(n)
     columns = scaled(Y).T.tolist()
-    before, after = [], []  # of every row, for each goal; -1 at the ends
-    for z in columns:
-        order = sorted(range(n), key=z.__getitem__)
-        at: dict[int, int] = {row: place for place, row in enumerate(order)}
-        before.append([order[at[i] - 1] if at[i] else -1 for i in range(n)])
-        after.append([order[at[i] + 1] if at[i] < n - 1 else -1 for i in range(n)])
+    before, after = (
+        [[-1] * n for _ in columns],
+        [[-1] * n for _ in columns],
+    )  # each row's neighbours; -1 beyond the ends
+    for z, left_of, right_of in zip(columns, before, after, strict=True):
+        for left, right in pairwise(sorted(range(n), key=z.__getitem__)):
+            right_of[left], left_of[right] = right, left
 
     def distance(i: int) -> float:
-        pairs = [(before[g][i], after[g][i]) for g in range(len(columns))]
+        """How far apart the neighbours of a row are, over all goals."""
+        pairs = [(left_of[i], right_of[i]) for left_of, right_of in zip(before, after, strict=True)]
         if any(-1 in pair for pair in pairs):
             return np.inf
         return sum((z[right] - z[left] for z, (left, right) in zip(columns, pairs, strict=True)), 0.0)
@@ -166,7 +168,7 @@ def spread(Y: Array, count: int) -> Ints:
         if i in gone or d != known[i]:
             continue
         gone.add(i)
-        touched = set()
+        touched = set()  # the neighbours that it leaves: they move together
         for left_of, right_of in zip(before, after, strict=True):
             left, right = left_of[i], right_of[i]
             if left >= 0:
