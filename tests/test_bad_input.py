@@ -2,14 +2,17 @@
 
 import math
 import threading
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import trimtab as tt
 from trimtab.errors import UserError
 from trimtab.objective import Command
+from trimtab.outlook import Enough
 
 X = tt.Space(x=tt.Float(0, 1, default=0.5), kind=tt.Choice("a", "b", default="a"))
 NO_DEFAULT = tt.Space(x=tt.Float(0, 1))
@@ -184,3 +187,144 @@ def test_a_refused_call_changes_nothing(url):
             call()
     assert (study.record, study.trials) == before
     assert study.verify() == []
+
+
+# ------------------------------------------------------------------------------------------ kinds of argument
+
+NOTHING = (object(), len, [1], {"a": 1}, b"x", 1j, "a\ud800", np.array([1, 2]))  # what is of no kind
+NO_FLAG = (*NOTHING, "yes", "", 0, 1, 1.0, math.nan, np.int64(1))
+NO_NUMBER = (*NOTHING, True, np.True_, "many", -1, -0.5, math.nan, math.inf, np.float64("nan"), 10**400, 10**5000)
+NO_WHOLE = (*NO_NUMBER, "3", 0.5, 3.0, np.float64(3.0), Decimal(3))
+NO_TEXT = (object(), len, [1], {"a": 1}, 1j, b"x", np.array([1, 2]), True, 3, math.nan)
+
+
+def proved(**words):
+    study = new(seed=1)
+    study.run(lambda t: t.params["x"], trials=4, quiet=True)
+    return study.evidence(lambda t: t.params["x"] + t.seed % 7, **{"replicates": 2, "quiet": True, **words})
+
+
+def told(**words):
+    study = new()
+    return study.tell(study.ask(), **words)
+
+
+WHOLE = {
+    "Budget(trials=)": lambda v: tt.Budget(trials=v),
+    "Resources(cpus=)": lambda v: tt.Resources(cpus=v),
+    "seed": lambda v: new(seed=v),
+    "replicates": lambda v: new(replicates=v),
+    "retries": lambda v: new(retries=v),
+    "max_failures": lambda v: new(max_failures=v),
+    "run(trials=)": lambda v: run(trials=v),
+    "run(workers=)": lambda v: run(workers=v),
+    "evidence(replicates=)": lambda v: proved(replicates=v),
+    "evidence(finalists=)": lambda v: proved(finalists=v),
+    "evidence(tuned=)": lambda v: proved(tuned=v),
+    "Enough(every=)": lambda v: Enough(every=v),
+    "report(at=)": lambda v: done().report("r.json", at=v),
+    "Int(default=)": lambda v: tt.Space(n=tt.Int(1, 9, default=v)),
+    "Int(step=)": lambda v: tt.Space(n=tt.Int(1, 9, step=v)),
+}
+NUMBERS = {
+    "Budget(time=)": lambda v: tt.Budget(time=v),
+    "Budget(cost=)": lambda v: tt.Budget(cost=v),
+    "Resources(gpus=)": lambda v: tt.Resources(gpus=v),
+    "Resources(memory=)": lambda v: tt.Resources(memory=v),
+    "Resources(watts=)": lambda v: tt.Resources(watts={"cpu": v}),
+    "Fidelity(low)": lambda v: tt.Fidelity("epochs", v, 9),
+    "Fidelity(factor=)": lambda v: tt.Fidelity("epochs", 1, 9, v),
+    "run(time=)": lambda v: run(time=v),
+    "ask(lease=)": lambda v: new().ask(lease=v),
+    "evidence(test_train_ratio=)": lambda v: proved(test_train_ratio=v),
+    "evidence(minimum_effect=)": lambda v: proved(minimum_effect=v),
+    "Enough(worth=)": lambda v: Enough(worth=v),
+    "Float(step=)": lambda v: tt.Space(x=tt.Float(0, 9, step=v)),
+    "params": lambda v: tt.Space(x=tt.Float(0, 9)).validate({"x": v}),
+}
+FLAGS = {
+    "deterministic": lambda v: new(deterministic=v),
+    "fresh": lambda v: new(fresh=v),
+    "run(supervised=)": lambda v: run(supervised=v),
+    "run(quiet=)": lambda v: run(quiet=v),
+    "evidence(sequential=)": lambda v: proved(sequential=v),
+    "evidence(quiet=)": lambda v: proved(quiet=v),
+    "Float(log=)": lambda v: tt.Space(x=tt.Float(1, 9, log=v)),
+    "Int(log=)": lambda v: tt.Space(x=tt.Int(1, 9, log=v)),
+    "Choice(ordered=)": lambda v: tt.Space(x=tt.Choice("a", "b", ordered=v)),
+}
+TEXTS = {
+    "name": lambda v: tt.Study(v, X, minimize="loss"),
+    "minimize": lambda v: new(minimize=v),
+    "subject_to": lambda v: new(subject_to=v),
+    "strategy": lambda v: new(strategy=v),
+    "storage": lambda v: new(storage=v),
+    "on_change": lambda v: new(on_change=v),
+    "Fidelity(name)": lambda v: tt.Fidelity(v, 1, 9),
+    "executor": lambda v: run(executor=v),
+    "evidence(metric=)": lambda v: proved(metric=v),
+    "evidence(executor=)": lambda v: proved(executor=v),
+    "report(path)": lambda v: done().report(v),
+    "report(template=)": lambda v: done().report("r.html", template=v),
+    "report(previous=)": lambda v: done().report("r.html", previous=v),
+    "verify(report)": lambda v: done().verify(v),
+    "note": lambda v: done().note(0, v),
+    "failed": lambda v: told(failed=v),
+    "require": lambda v: X.require(v),
+}
+TWO = np.int64(2)
+
+
+def check_refused(call, values):
+    for value in values:
+        with pytest.raises(UserError) as caught:
+            call(value)
+        assert 10 < len(str(caught.value)) < 1500
+
+
+@pytest.mark.parametrize("argument", WHOLE)
+def test_what_is_no_whole_number_is_refused_and_those_of_numpy_are_taken(argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_refused(WHOLE[argument], NO_WHOLE)
+    WHOLE[argument](TWO)
+
+
+@pytest.mark.parametrize("argument", NUMBERS)
+def test_what_is_no_number_is_refused_and_those_of_numpy_are_taken(argument):
+    check_refused(NUMBERS[argument], NO_NUMBER)
+    for value in (TWO, np.float32(2.0), np.float64(2.0), 2):
+        NUMBERS[argument](value)
+
+
+@pytest.mark.parametrize("argument", FLAGS)
+def test_what_is_no_truth_value_is_refused_and_those_of_numpy_are_taken(argument):
+    check_refused(FLAGS[argument], NO_FLAG)
+    FLAGS[argument](np.True_)
+
+
+@pytest.mark.parametrize("argument", TEXTS)
+def test_what_is_no_text_is_refused(argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_refused(TEXTS[argument], NO_TEXT)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_are_kept_as_plain_ones(url):
+    how = {"seed": np.int64(7), "retries": np.int8(1), "deterministic": np.True_}
+    how["fidelity"] = tt.Fidelity("n", np.int64(1), np.int64(9))
+    how["budget"] = tt.Budget(trials=np.int32(3), cost=np.float32(0.5))
+    made = new(storage=url, **how)
+    again = new(storage=url, seed=7, retries=1, deterministic=True, fidelity=tt.Fidelity("n", 1, 9))
+    assert again.spec == made.spec
+    assert made.enqueue({"x": np.float32(0.5), "kind": "a"}).number == 1
+    trial = made.ask()
+    assert made.tell(np.int64(trial.number), np.float32(0.25)).metrics == {"loss": 0.25}
+    assert made.verify() == []
+
+
+def test_a_trial_may_be_named_by_itself_where_its_number_is_asked_for():
+    study = done(seed=1)
+    first = study.trials[0]
+    study.note(first, "kept")
+    assert study.trials[0].notes == ("kept",)
+    assert study.checkpoint(first) == study.checkpoint(0)

@@ -52,7 +52,7 @@ class Unfit(KNeighborsClassifier):
         (made(), {"equivalence": -1.0}, SpecError, "equivalence=-1.0 must be"),
         (made(), {"tuned": 99}, SpecError, "trial 99 does not exist"),
         (made(), {"metric": "hit"}, SpecError, "did you mean 'hits'"),
-        (tt.CrossValidation(KNeighborsClassifier(), X, y, folds=3, holdout=0.3), {}, SpecError, "'hits' is not scored"),
+        (tt.CrossValidation(KNeighborsClassifier(), X, y, folds=3, holdout=0.3), {}, ObjectiveError, "'hits' is not scored"),
         (made(estimator=Unfit()), {}, ObjectiveError, "nothing was looked at: RuntimeError: no memory left"),
         (made(seed=5), {}, SpecError, "not the rows that the search left alone: seed differ"),
         (made(holdout=0.4), {}, SpecError, "rows differ from the run at event 2"),

@@ -20,7 +20,6 @@ TrimtabError
 
 import difflib
 from collections.abc import Iterable
-from typing import TypeGuard
 
 
 class TrimtabError(Exception):
@@ -94,14 +93,3 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(names)}" if names else ""
-
-
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether it is an int or a float; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def whole(name: str, value: object, least: int = 1, repair: str = "") -> None:
-    """Raises SpecError unless the value called `name` is a whole number of at least `least`; True and False are none."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SpecError(f"{name}={value!r} must be a whole number of at least {least}{repair}")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .errors import SpecError, is_number
+from .checks import number
+from .errors import SpecError
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class Fidelity:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise SpecError(f"fidelity name {self.name!r} must be a text, such as 'epochs'")
-        for field, value in (("low", self.low), ("high", self.high), ("factor", self.factor)):
-            if not is_number(value) or not 0 < value < math.inf:
-                raise SpecError(f"fidelity {self.name}: {field}={value!r} must be a positive number")
+        for field in ("low", "high", "factor"):
+            value = number(f"fidelity {self.name}: {field}", getattr(self, field), above=True)
+            object.__setattr__(self, field, value)
         if self.low >= self.high:
             raise SpecError(f"fidelity {self.name}: low={self.low:g} is not below high={self.high:g}; swap them")
         if self.factor <= 1:

@@ -4,8 +4,8 @@ import ast
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from .checks import index, members, shown
 from .errors import SpecError
 
 Metrics = Mapping[str, float]
@@ -41,26 +41,18 @@ def goals(minimize: str | Iterable[str] | None, maximize: str | Iterable[str] | 
 def place(goals: Sequence[Goal], asked: int | str) -> int:
     """Which of the goals is asked for: by its metric, or by its place. Raises SpecError for what is none."""
     names = [g.metric for g in goals]
-    if asked in names:
-        return names.index(str(asked))
-    if type(asked) is not int or not 0 <= asked < len(names):
-        raise SpecError(f"goal={asked!r} is none of the study's goals: {', '.join(names)}, numbered from 0")
-    return asked
+    found = names.index(asked) if isinstance(asked, str) and asked in names else index(asked)
+    if found is None or not 0 <= found < len(names):
+        raise SpecError(f"goal={shown(asked)} is none of the study's goals: {', '.join(names)}, numbered from 0")
+    return found
 
 
 def _names(value: str | Iterable[str] | None, word: str) -> list[str]:
-    names = [] if value is None else [value] if isinstance(value, str) else listed(value, word, "metrics")
+    names = [] if value is None else [value] if isinstance(value, str) else members(word, value, "metrics")
     for n in names:
         if not isinstance(n, str) or not n.strip():
             raise SpecError(f"{word}={value!r} does not name metrics; give a name or a list of names")
     return names
-
-
-def listed(value: Any, word: str, what: str) -> list[Any]:
-    """The members of what should be a list. Raises SpecError where it is none."""
-    if not isinstance(value, Iterable):
-        raise SpecError(f"{word}={value!r} is no list of {what}")
-    return list(value)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from .checks import number as amount
+from .checks import shown, whole
 from .engine.incumbents import Candidate, admissible, baseline_metrics, candidates
 from .engine.ledger import baseline_trial
-from .errors import SpecError, is_number, whole
+from .errors import SpecError
 from .evidence.belief import Belief
 from .records import StudySpec, Trial
 from .standing import believed
@@ -48,12 +50,11 @@ class Enough:
 
     def __post_init__(self) -> None:
         for name, value in (("tolerance", self.tolerance), ("worth", self.worth)):
-            wrong = not is_number(value) or not 0 <= value < math.inf
-            if wrong and not (name == "worth" and value is None):
-                raise SpecError(f"enough: {name}={value!r} must be a number of at least 0")
+            if value is not None or name == "tolerance":
+                object.__setattr__(self, name, amount(f"enough: {name}", value))
         for name, count in (("least", self.least), ("every", self.every)):
             if count is not None or name == "every":
-                whole(f"enough: {name}", count)
+                object.__setattr__(self, name, whole(f"enough: {name}", count))
 
     def look(self, results: int) -> int:
         """How many of so many results the last look was taken at; 0 before the first one."""
@@ -119,6 +120,15 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
     elif enough.worth is not None and gain * enough.worth < cost:
         reason = "cost"
     return Outlook(goal.metric, len(told), regret, error, gain, cost, unit, reason)
+
+
+def asked(given: object) -> Enough:
+    """What a user says of when there is enough. Raises SpecError."""
+    if given is True:
+        return Enough()
+    if not isinstance(given, Enough):
+        raise SpecError(f"enough={shown(given)} is neither True nor an Enough; write trimtab.outlook.Enough(worth=...)")
+    return given
 
 
 def check(spec: StudySpec) -> None:

@@ -2,8 +2,10 @@
 
 import math
 import re
+from contextlib import suppress
 
-from .errors import SpecError, is_number
+from .checks import number, shown
+from .errors import SpecError
 
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
@@ -42,8 +44,9 @@ def _quantity(
         unit = (match[2] or plain).lower() if match else ""
         if match and unit in units:
             amount = float(match[1]) * units[unit]
-    elif is_number(value):
-        amount = float(value)
+    else:
+        with suppress(SpecError):
+            amount = float(number(name, value))
     if not (math.isfinite(amount) and amount > 0):
-        raise SpecError(f"{name}={value!r} is no positive amount; write {form}, or leave it out for no limit")
+        raise SpecError(f"{name}={shown(value)} is no positive amount; write {form}, or leave it out for no limit")
     return amount

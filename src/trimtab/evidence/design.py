@@ -1,10 +1,9 @@
 """What a certificate is asked, fixed before anything runs: which settings are compared, and how their pairs are judged."""
 
-import math
 from dataclasses import dataclass
 
 from ..canonical import alike
-from ..errors import SpecError, is_number
+from ..checks import flag, number
 from ..space import Params
 
 
@@ -42,9 +41,8 @@ class Design:
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
-            v = getattr(self, name)
-            if not is_number(v) or not 0 <= v < math.inf:
-                raise SpecError(f"{name}={v!r} must be a finite number of at least 0; give {rule}")
+            object.__setattr__(self, name, number(name, getattr(self, name), repair=f"; give {rule}"))
+        object.__setattr__(self, "sequential", flag("sequential", self.sequential))
 
 
 _RULES = {

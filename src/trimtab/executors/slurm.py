@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import SpecError, TrimtabError, whole
+from ..checks import whole
+from ..errors import SpecError, TrimtabError
 from ..records import Resources
 from ..units import seconds, size
 
@@ -54,7 +55,7 @@ class Slurm:
         for name in ("cpus", "slots", "trials"):
             v = getattr(self, name)
             if v is not None or name == "slots":
-                whole(f"slurm {name}", v, repair="; leave it out for the default")
+                object.__setattr__(self, name, whole(f"slurm {name}", v, repair="; leave it out for the default"))
         if isinstance(self.arguments, str) or not all(isinstance(a, str) for a in self.arguments):
             raise SpecError(f"slurm arguments={self.arguments!r} must be a list of texts such as ['--constraint=a100']")
 

@@ -21,9 +21,10 @@ import numpy as np
 from ..arrays import Array
 from ..book import Book
 from ..canonical import alike
+from ..checks import whole
 from ..engine import incumbents
 from ..engine.ledger import Ledger
-from ..errors import SpecError, Stale, whole
+from ..errors import SpecError, Stale
 from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
 from ..evidence.worth import equal_trials, over_random
@@ -57,7 +58,7 @@ class Question:
 
     def __post_init__(self) -> None:
         for name, value, least in (("replicates", self.replicates, 2), ("finalists", self.finalists, 1)):
-            whole(name, value, least)
+            object.__setattr__(self, name, whole(name, value, least))
         if self.most is not None and self.replicates > self.most:
             raise SpecError(
                 f"replicates={self.replicates}: the objective has folds for {self.most} pairs at most; ask for so many"

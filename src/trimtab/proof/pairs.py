@@ -6,6 +6,7 @@ from typing import Any
 from .. import engine
 from ..book import Book
 from ..canonical import alike
+from ..checks import shown
 from ..engine.ledger import Ledger
 from ..errors import SpecError, nearest
 from ..evidence import Contest
@@ -22,9 +23,11 @@ def goal(spec: StudySpec, metric: str | None) -> Goal:
     if metric is None:
         return spec.goals[0]
     for g in spec.goals:
-        if g.metric == metric:
+        if isinstance(metric, str) and g.metric == metric:
             return g
-    raise SpecError(f"metric={metric!r} is no goal of the study{nearest(metric, [g.metric for g in spec.goals])}")
+    raise SpecError(
+        f"metric={shown(metric)} is no goal of the study{nearest(str(metric), [g.metric for g in spec.goals])}"
+    )
 
 
 def contest(spec: StudySpec, tuned: Trial) -> Contest:

@@ -1,12 +1,14 @@
 """What a study may spend, what one trial gets, and what it has used. Values only; no clock, no IO."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from ..errors import SpecError, is_number, nearest, whole
+from ..checks import number, shown, whole
+from ..errors import SpecError, nearest
 from ..units import seconds, size
+
+_NO_LIMIT = "; leave it out for no limit"
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,12 @@ class Budget:
     def __post_init__(self) -> None:
         object.__setattr__(self, "time", seconds(self.time, "budget time"))
         if self.trials is not None:
-            whole("budget trials", self.trials, repair="; leave it out for no limit")
+            trials = whole("budget trials", self.trials, repair=_NO_LIMIT)
+            object.__setattr__(self, "trials", trials)
         for name in ("cpu_hours", "gpu_hours", "cost", "kwh"):
             v = getattr(self, name)
-            if v is not None and (not is_number(v) or not 0 < v < math.inf):
-                raise SpecError(f"budget {name}={v!r} must be a positive number; leave it out for no limit")
+            if v is not None:
+                object.__setattr__(self, name, number(f"budget {name}", v, above=True, repair=_NO_LIMIT))
 
     @property
     def unlimited(self) -> bool:
@@ -74,11 +77,9 @@ class Resources:
     custom: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        whole("resources cpus", self.cpus)
+        object.__setattr__(self, "cpus", whole("resources cpus", self.cpus))
         for name in ("gpus", "price"):
-            v = getattr(self, name)
-            if not is_number(v) or not 0 <= v < math.inf:
-                raise SpecError(f"resources {name}={v!r} must be a number of at least 0")
+            object.__setattr__(self, name, number(f"resources {name}", getattr(self, name)))
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise SpecError(f"resources gpus={self.gpus!r}: ask for a whole number of GPUs, or for a part of one")
         for name, known in (("prices", _PRICES), ("watts", _WATTS), ("custom", None)):
@@ -114,13 +115,13 @@ _PRICES, _WATTS = ("cpu_hour", "gpu_hour", "kwh"), ("cpu", "gpu")
 def _numbers(name: str, given: object, known: Sequence[str] | None) -> dict[str, float]:
     """A mapping of names (known ones, if it is said which) to numbers that are not negative."""
     if not isinstance(given, Mapping):
-        raise SpecError(f"resources {name}={given!r} must be a mapping such as {{{(known or ['tpu'])[0]!r}: 1}}")
-    for key, v in given.items():
+        raise SpecError(f"resources {name}={shown(given)} must be a mapping such as {{{(known or ['tpu'])[0]!r}: 1}}")
+    for key in given:
         if known is not None and key not in known:
             raise SpecError(f"resources {name}: {key!r} is not known{nearest(str(key), known)}")
-        if not is_number(v) or not 0 <= v < math.inf:
-            raise SpecError(f"resources {name}: {key}={v!r} must be a number of at least 0")
-    return dict(given)
+        if not isinstance(key, str):
+            raise SpecError(f"resources {name}: {key!r} is no name; name it with a text")
+    return {key: number(f"resources {name}: {key}", v) for key, v in given.items()}
 
 
 Amounts = TypeVar("Amounts", Budget, Resources)
@@ -131,7 +132,9 @@ def amounts(kind: type[Amounts], given: "Amounts | Mapping[str, Any] | None", wo
     if isinstance(given, kind):
         return given
     if given is not None and not isinstance(given, Mapping):
-        raise SpecError(f"{word}={given!r} is not understood; write tt.{kind.__name__}(...) or a mapping of its fields")
+        raise SpecError(
+            f"{word}={shown(given)} is not understood; write tt.{kind.__name__}(...) or a mapping of its fields"
+        )
     known = [f.name for f in fields(kind)]
     for key in given or {}:
         if key not in known:

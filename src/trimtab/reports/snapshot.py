@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from ..chain.verify import spent, state_after
+from ..checks import index, shown
 from ..errors import SpecError
 from ..evidence import Evidence
 from ..records import Cost, Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
@@ -97,9 +98,10 @@ def as_of(
 
     Claims are no events: a trial that had not ended yet is shown as queued. Raises SpecError for a position that is not there.
     """
-    position = usual_position(events) if position is None else position
-    if type(position) is not int or not 1 <= position <= len(events):
-        raise SpecError(f"at={position!r} is no event; the record of {study.name!r} has events 1 to {len(events)}")
+    asked = usual_position(events) if position is None else position
+    position = index(asked)
+    if position is None or not 1 <= position <= len(events):
+        raise SpecError(f"at={shown(asked)} is no event; the record of {study.name!r} has events 1 to {len(events)}")
     past = list(events[:position])
     known = {n for e in past if e.kind == "enqueue" for n, _ in e.body["trials"]}
     then = [t if t.told is not None and t.told <= position else _waiting(t) for t in trials if t.number in known]

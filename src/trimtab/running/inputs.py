@@ -17,7 +17,7 @@ POLICIES = ("record", "refuse")
 
 def named(data: Mapping[str, Any] | None, on_change: str) -> list[Input]:
     """The inputs that are to be looked at. Raises SpecError for what cannot be, and for an unknown policy."""
-    if on_change not in POLICIES:
+    if not isinstance(on_change, str) or on_change not in POLICIES:
         raise SpecError(f"on_change={on_change!r} is not known; choose 'record' or 'refuse'")
     if data is not None and not isinstance(data, Mapping):
         raise SpecError(f"data={data!r} has no names; write data={{'train': 'train.csv'}}")

@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from ..book import Batches, Book
+from ..checks import whole
 from ..engine.ledger import Ledger
 from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
-from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError, whole
+from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
 from ..executors import Executor
 from ..outlook import Enough
 from ..records import OPEN, Change, Purpose, Reason, State, StudyRecord, StudySpec, StudyState, Trial
@@ -43,7 +44,7 @@ def asked(book: Book, trials: int | None, limit: float | str | None, clock: Cloc
     Raises SpecError where nothing says when to stop, and for a study that takes no more trials.
     """
     if trials is not None:
-        whole("trials", trials, repair="; leave it out for no limit")
+        trials = whole("trials", trials, repair="; leave it out for no limit")
     duration = seconds(limit, "time")
     study = book.refresh().study
     if trials is None and duration is None and endless(study.spec):

@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 def asked(executor: object) -> Slurm | None:
     """The options of `executor="slurm"` or `executor=Slurm(...)`; None for another executor."""
-    return executor if isinstance(executor, Slurm) else Slurm() if executor == "slurm" else None
+    return executor if isinstance(executor, Slurm) else Slurm() if str(executor) == "slurm" else None
 
 
 def run(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..book import Book
 from ..capture import environment
+from ..checks import flag, one_of, whole
 from ..engine.ledger import Ledger
 from ..engine.planning import Terms
-from ..errors import SpecError, nearest, whole
+from ..errors import SpecError
 from ..executors import Executor
 from ..records import Change, Resources
 from .announcements import facts, shared
@@ -34,15 +35,17 @@ class Slots:
     kind: str = "local"
 
     def __post_init__(self) -> None:
-        whole("workers", self.workers)
+        object.__setattr__(self, "workers", whole("workers", self.workers))
+        object.__setattr__(self, "supervised", flag("supervised", self.supervised))
+        one_of("executor", self.kind, ("local", "ray", "slurm"))
 
 
 def executor(called: "Program", slots: Slots) -> Executor:
     """Where an objective runs: in this process, in supervised ones (see `staff`), or on a Ray cluster."""
     if slots.kind == "ray":
         return _ray(called, slots)
-    if slots.kind != "local":
-        raise SpecError(f"executor={slots.kind!r} is not known{nearest(slots.kind, ['local', 'ray', 'slurm'])}")
+    if slots.kind == "slurm":
+        raise SpecError("executor='slurm' is for searches; take 'local' or 'ray' here")
     if slots.supervised or slots.workers > 1 or slots.resources.limited:
         from ..executors.local import Local
 

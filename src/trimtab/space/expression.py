@@ -20,7 +20,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ..arrays import Array, Mask
-from ..errors import SpaceError, is_number, nearest
+from ..checks import is_number
+from ..errors import SpaceError, nearest
 from .parameters import Choice, Parameter, Value
 
 Env: TypeAlias = Mapping[str, Array]

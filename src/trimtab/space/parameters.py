@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 
 from ..arrays import Array
-from ..errors import SpaceError, is_number, nearest
+from ..checks import is_number, shown
+from ..errors import SpaceError, nearest
 from . import written
 from .scales import Grid, Linear, Log, LogIntegers, Scale
 from .written import COLLECTIONS, plain
@@ -71,7 +72,7 @@ class Float:
             self,
             low=written.real(low),
             high=written.real(high),
-            log=bool(log),
+            log=plain(log),
             step=written.real(step),
             default=written.real(default),
             prior=centre and (written.real(centre[0]), centre[1]),
@@ -83,6 +84,7 @@ class Float:
         for end, value in (("low", self.low), ("high", self.high)):
             if not isinstance(value, float) or not math.isfinite(value):
                 raise SpaceError(f"{name}: {end}={value!r} is not a finite number; give one")
+        _check_flag(name, "log", self.log)
         _check_range(name, self)
         if not math.isfinite(self.high - self.low):
             raise SpaceError(f"{name}: high - low overflows for {self.low!r}..{self.high!r}; narrow the range")
@@ -109,8 +111,8 @@ class Float:
     def clean(self, name: str, value: object) -> Value:
         """`value` as a plain float of the domain. SpaceError: not a number, out of bounds, not on the step."""
         given = plain(value)
-        if not is_number(given) or math.isnan(given):
-            raise SpaceError(f"{name}: {given!r} is not a number; give one in [{self.low!r}, {self.high!r}]")
+        if not is_number(given) or (isinstance(given, float) and math.isnan(given)):
+            raise SpaceError(f"{name}: {shown(given)} is not a number; give one in [{self.low!r}, {self.high!r}]")
         if self.step is None:
             _check_bounds(name, given, self)
             return float(given) + 0.0
@@ -162,8 +164,8 @@ class Int:
             self,
             low=plain(low),
             high=plain(high),
-            log=bool(log),
-            step=None if plain(step) == 1 else plain(step),
+            log=plain(log),
+            step=None if written.one(step) else plain(step),
             default=plain(default),
             prior=written.prior(prior),
             when=written.when(when),
@@ -175,6 +177,7 @@ class Int:
             _check_integer(name, value, f"{end}=")
             if abs(value) > _LARGEST:
                 raise SpaceError(f"{name}: {end}={value!r} is beyond 2**53; use smaller numbers or a Float")
+        _check_flag(name, "log", self.log)
         _check_range(name, self)
         if self.log and self.low < 1:
             raise SpaceError(f"{name}: log=True needs low >= 1, and low={self.low!r}; raise low or drop log")
@@ -182,8 +185,10 @@ class Int:
             raise SpaceError(f"{name}: log=True needs high <= 2**40, and high={self.high!r}; use Float(log=True)")
         if self.step is not None:
             _check_integer(name, self.step, "step=")
-            if self.step < 1:
-                raise SpaceError(f"{name}: step={self.step!r} is not positive; give step >= 1")
+            if not 1 <= self.step <= _LARGEST:
+                raise SpaceError(
+                    f"{name}: step={shown(self.step)} is not positive, or beyond 2**53; give a smaller one"
+                )
         if (self.high - self.low) // (self.step or 1) >= _MOST:
             raise SpaceError(f"{name}: {self.low!r}..{self.high!r} has more than 2**48 values; use a step or a Float")
         _check_centre(name, self)
@@ -245,15 +250,18 @@ class Choice:
         _assign(
             self,
             options=tuple(plain(o) for o in options),
-            ordered=bool(ordered),
+            ordered=plain(ordered),
             default=plain(default),
             prior=written.prior(prior),
             when=written.when(when),
-            retired=tuple(plain(o) for o in retired),
+            retired=tuple(plain(o) for o in retired) if isinstance(retired, COLLECTIONS) else retired,
         )
 
     def check(self, name: str) -> None:
         """Raise SpaceError unless this is a sound declaration."""
+        _check_flag(name, "ordered", self.ordered)
+        if not isinstance(self.retired, tuple):
+            raise SpaceError(f"{name}: retired={shown(self.retired)} is no list of options; write retired=['a']")
         if not self.options:
             raise SpaceError(f"{name}: Choice() has no options; give at least one")
         seen = set()
@@ -334,6 +342,11 @@ def _check_range(name: str, p: Float | Int) -> None:
         raise SpaceError(f"{name}: log=True and step={p.step!r} exclude each other; drop one")
 
 
+def _check_flag(name: str, label: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise SpaceError(f"{name}: {label}={shown(value)} must be True or False")
+
+
 def _check_integer(name: str, value: object, label: str = "") -> int:
     if type(value) is int:
         return value
@@ -344,7 +357,7 @@ def _check_integer(name: str, value: object, label: str = "") -> int:
 def _check_bounds(name: str, value: float, p: Float | Int) -> None:
     if not p.low <= value <= p.high:
         near = p.low if value < p.low else p.high
-        raise SpaceError(f"{name}: {value!r} is outside [{p.low!r}, {p.high!r}]; the nearest value is {near!r}")
+        raise SpaceError(f"{name}: {shown(value)} is outside [{p.low!r}, {p.high!r}]; the nearest value is {near!r}")
 
 
 def _check_centre(name: str, p: Parameter) -> None:

@@ -147,7 +147,7 @@ class Grid:
         cells = int((Fraction(repr(high)) - start) // width) + 1
         unit = math.lcm(start.denominator, width.denominator)
         origin, stride = int(start * unit), int(width * unit)
-        if max(unit, abs(origin), abs(origin + stride * (cells - 1))) < _EXACT:
+        if max(unit, stride, abs(origin), abs(origin + stride * (cells - 1))) < _EXACT:
             return Grid(float(cells), float(origin), float(stride), float(unit))
         return Grid(float(cells), low, step)
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Mask
+from ..checks import shown
 from ..errors import SpaceError, nearest
 from . import conditions, enumeration, revision, search
 from .cube import Cube
@@ -120,7 +121,7 @@ class Space:
         step or retired; and, with `check_require`, a requirement that does not hold.
         """
         if not isinstance(params, Mapping):
-            raise SpaceError(f"{params!r} is not a mapping from names to values; write {{'name': value}}")
+            raise SpaceError(f"{shown(params)} is not a mapping from names to values; write {{'name': value}}")
         for name in params:
             if name not in self._params:
                 raise SpaceError(f"{name!r} is not a parameter{nearest(str(name), self._params)}")
@@ -178,6 +179,8 @@ class Space:
 
         Retired options are known here. SpaceError: an active parameter is missing, or a value is not of its domain.
         """
+        if not isinstance(configs, Sequence) or not all(isinstance(config, Mapping) for config in configs):
+            raise SpaceError(f"{shown(configs)} is no list of settings; write [{{'name': value}}, ...]")
         X = np.full((len(configs), len(self)), np.nan)
         if not len(configs):
             return X

@@ -25,6 +25,12 @@ def real(value: Any) -> Any:
         return math.inf
 
 
+def one(value: Any) -> bool:
+    """Whether it is the integer 1: True and 1.0 are not."""
+    value = plain(value)
+    return type(value) is int and value == 1
+
+
 def prior(prior: Any) -> Any:
     """A centre alone is one with medium confidence."""
     if prior is None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
-from ..errors import SpecError, is_number, nearest
+from ..checks import is_number
+from ..errors import SpecError, nearest
 from ..fidelity import Fidelity
 
 Score = tuple[float, ...]

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..checks import shown
 from ..errors import Damaged, StorageError
 from ..records import Change, Changes, Event, Outcome, Proposal, Report, StudyRecord, StudySpec, Trial
 from ..records.columns import Outline, Results
@@ -219,13 +220,17 @@ def open_storage(url: "str | Storage | None") -> Storage:
 
     Raises StorageError for a URL or a file that is none of ours.
     """
-    if url is None or url == "memory://":
+    if url is None or (isinstance(url, str) and url == "memory://"):
         from .memory import Memory
 
         return Memory()
     if isinstance(url, os.PathLike):
         raise StorageError(f"storage {str(url)!r} is a path, no URL; for a file write 'sqlite:///{url}'")
     if not isinstance(url, str):
+        if not callable(getattr(url, "enqueue", None)):
+            raise StorageError(
+                f"storage={shown(url)} is no URL; write 'sqlite:///file.db', or leave it out for private memory"
+            )
         return url
     from .sql import Sql
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import SpecError, is_number
+from ..checks import is_number
+from ..errors import SpecError
 from . import Array, Problem, Proposal, Rows
 from .population import Plan, Population, free, intervals, moved, needed
 

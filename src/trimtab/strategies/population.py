@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import HUGE, Ints, Mask
-from ..errors import SpecError, is_number, whole
+from ..checks import is_number, whole
+from ..errors import SpecError
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
 from . import LEVEL, MEMBER, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows

@@ -13,6 +13,7 @@ from ..running.anew import anew
 from ..standing import Standings
 from ..storage import Storage
 from ..strategies import Strategy
+from .arguments import trial
 from .unheard import unheard
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Answers:
     def checkpoint(self, number: int) -> Path:
         """The directory in which trial `number` saved its state; of ended trials only those are kept that are
         needed (see `checkpoints`)."""
-        return self._book.checkpoints.path(number)
+        return self._book.checkpoints.path(trial(number))
 
     def frame(self) -> Any:
         """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
@@ -163,15 +164,15 @@ class Answers:
     def outlook(self, enough: "Enough | None" = None) -> "Outlook":
         """Whether more search is worth it, as of the last look that is due: what may be left to gain beside its noise and
         its cost; `text()` is the advice. Raises SpecError for several goals."""
-        from ..outlook import Enough, outlook
+        from ..outlook import Enough, asked, outlook
 
-        ledger, asked = self._book.refresh(), enough or Enough()
-        return outlook(ledger.study.spec, ledger.told[: asked.look(len(ledger.told))], asked)
+        ledger, wise = self._book.refresh(), Enough() if enough is None else asked(enough)
+        return outlook(ledger.study.spec, ledger.told[: wise.look(len(ledger.told))], wise)
 
     def schedule(self, number: int | None = None) -> "Schedule":
         """By which parameters, until when, trial `number` was trained: the best one unless said (see `schedule`)."""
         from ..schedule import Schedule
 
-        number = self.best.number if number is None else number
+        number = self.best.number if number is None else trial(number)
         ledger = self._book.refresh()
         return Schedule.of(ledger.study.spec, ledger.trials, number)

@@ -9,10 +9,12 @@ from typing import Any, cast
 
 from .. import stopping as rules
 from ..canonical import dumps
-from ..errors import SpecError, nearest, whole
+from ..checks import flag, index, members, plain, shown, whole
+from ..errors import SpecError, nearest
 from ..fidelity import Fidelity
-from ..goals import Constraint, Metrics, constraint, goals, listed
-from ..records import Budget
+from ..goals import Constraint, Metrics, constraint, goals
+from ..objective import ActiveTrial
+from ..records import Budget, Trial
 from ..records.usage import amounts
 from ..space import Params, Space
 from ..strategies import Strategy, strategy
@@ -60,14 +62,11 @@ def given(
     }
     for name, (value, least) in counts.items():
         if value is not None:
-            whole(name, value, least)
-            said[name] = value
+            said[name] = whole(name, value, least)
     if max_failures is None:
         said["max_failures"] = None
     if deterministic is not None:
-        if not isinstance(deterministic, bool):
-            raise SpecError(f"deterministic={deterministic!r} must be True or False")
-        said["deterministic"] = deterministic
+        said["deterministic"] = flag("deterministic", deterministic)
     if fidelity is not None:
         said["fidelity"] = _fidelity(fidelity)
     if not isinstance(stopping, EllipsisType):
@@ -109,7 +108,7 @@ _NOTHING = {"budget": "for no limit write budget={}", "subject_to": "for no cons
 
 def _constraints(subject_to: Names) -> tuple[Constraint, ...]:
     """Constraints from one text or several."""
-    texts = [subject_to] if isinstance(subject_to, str) else listed(subject_to, "subject_to", "constraints")
+    texts = [subject_to] if isinstance(subject_to, str) else members("subject_to", subject_to, "constraints")
     return tuple(constraint(_text(t)) for t in texts)
 
 
@@ -131,7 +130,7 @@ def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
     if isinstance(chosen, str):
         return chosen, {}
     settings: dict[str, Any] = (
-        {f.name: getattr(made, f.name) for f in fields(made) if f.init} if is_dataclass(made) else {}
+        {f.name: plain(getattr(made, f.name)) for f in fields(made) if f.init} if is_dataclass(made) else {}
     )
     settings.pop("name", None)
     settings.pop("version", None)
@@ -142,15 +141,21 @@ def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
     return made.name, settings
 
 
+def trial(given: object) -> int:
+    """The number of a trial: of what `ask` or `trials` gave, or a number by itself. Raises SpecError."""
+    found = given.number if isinstance(given, ActiveTrial | Trial) else index(given)
+    if found is None or not 0 <= found < 2**63:
+        raise SpecError(f"{shown(given)} is no trial; give what ask() returned, or its number")
+    return found
+
+
 def results(
     params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]
 ) -> list[tuple[Params, float | Metrics]]:
     """Pairs of a setting and its metrics, from one or from two sequences of equal length. Raises SpecError."""
     if isinstance(params, Mapping):
         return [(params, cast(float | Metrics, metrics))]
-    if isinstance(metrics, Mapping) or not (isinstance(params, Iterable) and isinstance(metrics, Iterable)):
-        raise SpecError("add takes one setting with its metrics, or a list of settings with a list of metrics")
-    settings, measured = list(params), list(metrics)
+    settings, measured = members("params", params, "settings"), members("metrics", metrics, "results")
     if len(settings) != len(measured):
         raise SpecError(f"add: {len(settings)} settings but {len(measured)} results; give one result for each setting")
     return list(zip(settings, measured, strict=True))

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import keys
+from .. import checks, keys
 from ..capture import environment, numerics
 from ..chain import seals
 from ..chain.verify import findings
+from ..checks import members, shown
 from ..engine import incumbents
 from ..errors import Damaged, SpecError, StorageError
 from ..files import whole
@@ -20,6 +21,7 @@ from ..replay import Replay, enoughs, replay, verdicts
 from ..running.staffing import Slots
 from ..storage.revisions import user
 from .answers import Answers
+from .arguments import trial
 from .reproduce import Reproduction
 
 
@@ -65,6 +67,9 @@ class Audited(Answers):
         from ..objective import program
         from .reproduce import checked, chosen, compared, left_out, rerun
 
+        if not isinstance(principal, str):
+            raise SpecError(f"principal={shown(principal)} is no name; write it as a text")
+        trials = None if trials is None else [trial(t) for t in members("trials", trials, "trials")]
         tolerance, ledger = checked(tolerance), self._book.refresh()
         called = program(objective, ledger.study.spec)
         rows = list(ledger.trials.values())
@@ -136,7 +141,7 @@ class Audited(Answers):
         if report is not None:
             from .documents import unknown
 
-            found += unknown(report, events)
+            found += unknown(checks.path("report", report), events)
         return found
 
     def report(
@@ -159,7 +164,7 @@ class Audited(Answers):
         """
         from . import documents
 
-        target = Path(path)
+        target, template = Path(checks.path("path", path)), checks.text("template", template, "name one")
         form = documents.form_of(target)
         given = {
             "data": documents.described(data, "data"),

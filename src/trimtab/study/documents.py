@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from .. import checks
 from ..canonical import digest
 from ..dossier.frameworks import framework
 from ..dossier.record import record
@@ -74,7 +75,7 @@ def card_of(given: Any) -> Mapping[str, Any] | None:
         return described(given, "card")
     try:
         said = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise SpecError(f"card {os.fspath(given)} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(said, dict | None):
         raise SpecError(f"card {os.fspath(given)} is no mapping; write `purpose: {{use: ...}}`")
@@ -107,7 +108,7 @@ def previous_of(given: Any) -> Mapping[str, Any] | None:
     """
     if given is None:
         return None
-    where = "previous" if isinstance(given, Mapping) else f"previous {os.fspath(given)}"
+    where = "previous" if isinstance(given, Mapping) else f"previous {os.fspath(checks.path('previous', given))}"
     try:
         said = given if isinstance(given, Mapping) else _record_in(Path(given))
         if not isinstance(said, Mapping) or not {"items", "study", "sha256"} <= said.keys():

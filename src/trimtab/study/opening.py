@@ -9,6 +9,7 @@ from .. import engine
 from .. import stopping as rules
 from ..book import Book
 from ..canonical import dumps
+from ..checks import flag, shown
 from ..engine.matrix import suited
 from ..errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from ..goals import Goal, goals
@@ -92,6 +93,8 @@ def _checked(spec: StudySpec) -> StudySpec:
 def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = None) -> StudySpec:
     """The stored spec with the user's changes; a new space must keep old trials valid (see Space.revise)."""
     changes = dict(said)
+    if assume is not None and not isinstance(assume, Mapping):
+        raise SpecError(f"assume={shown(assume)} is no mapping; write assume={{'parameter': value}}")
     assumed = dict(stored.assumed)
     if "space" in changes:
         fresh = {k: v for k, v in (assume or {}).items() if k not in assumed}
@@ -184,8 +187,7 @@ def open_study(
 
     By its name alone an archived study is opened too, for reading, unless a living one has the name; any study by its uid.
     """
-    if not isinstance(fresh, bool):
-        raise SpecError(f"fresh={fresh!r} must be True or False")
+    fresh = flag("fresh", fresh)
     reading = not said and not fresh
     record = _found(storage, name, reading)
     if record is None and not said.keys() - {"seed"}:

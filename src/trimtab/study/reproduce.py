@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ..checks import number as share
 from ..engine.lineage import parent_of
-from ..errors import SpecError, is_number
+from ..errors import SpecError
 from ..executors import Exit, Job
 from ..goals import Metrics
 from ..objective import Program
@@ -153,6 +154,4 @@ def _close(then: float, now: float, tolerance: float) -> bool:
 
 def checked(tolerance: float) -> float:
     """The tolerance. Raises SpecError."""
-    if not is_number(tolerance) or not 0 <= tolerance < math.inf:
-        raise SpecError(f"tolerance={tolerance!r} must be a number of at least 0: a share, 0.001 for 0.1 %")
-    return float(tolerance)
+    return float(share("tolerance", tolerance, repair=": a share, 0.001 for 0.1 %"))

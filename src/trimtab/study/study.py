@@ -1,14 +1,14 @@
 """`Study` itself: opens or creates a study, proposes, runs and revises it; what it answers is in `answers`."""
 
-import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from .. import engine, proof
+from .. import checks, engine, proof
 from ..book import Book
+from ..checks import flag, shown
 from ..engine import planning
 from ..errors import BudgetSpent, Exhausted, SpecError, Stale
 from ..evidence import Design, Evidence
@@ -37,14 +37,6 @@ if TYPE_CHECKING:
     from ..outlook import Enough
 
 Words = str | Sequence[str]
-
-
-def _index(trial: object) -> int:
-    """A trial's number (numpy's integers too)."""
-    try:
-        return operator.index(trial)  # type: ignore[arg-type]
-    except TypeError:
-        raise SpecError(f"{trial!r} is no trial; give what ask() returned, or its number") from None
 
 
 class Study(Audited):
@@ -158,9 +150,11 @@ class Study(Audited):
         not running, LeaseLost where somebody else holds it by now. A trial that heeded `should_stop` ends as stopped, and
         what it reported last fills in for metrics.
         """
-        number = trial.number if isinstance(trial, ActiveTrial | Trial) else _index(trial)
+        number = arguments.trial(trial)
         heeded = trial.reported if isinstance(trial, ActiveTrial) and trial.rule else None
-        both, neither = None not in (metrics, failed), metrics is None and failed is None
+        if failed is not None and not isinstance(failed, str | BaseException):
+            raise SpecError(f"trial {number}: failed={shown(failed)} is no reason; write failed='why'")
+        both, neither = metrics is not None and failed is not None, metrics is None and failed is None
         if both or (neither and heeded is None):
             raise SpecError(f"trial {number}: tell its metrics, or failed='why', one of the two")
         held = self._asked.get(number) or self._book.refresh().trials.get(number)
@@ -232,12 +226,14 @@ class Study(Audited):
         Raises RunFailed after max_failures failures in a row, ObjectiveError, KeyboardInterrupt (running trials go back to
         the queue).
         """
-        terms, wise = runner.asked(self._book, trials, time), self._enough(enough)
+        terms, wise, quiet = runner.asked(self._book, trials, time), self._enough(enough), flag("quiet", quiet)
         for notice in [] if quiet else self._book.shortcomings():
             self._warn(notice)
-        slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, str(executor))
+        jobs = slurm.asked(executor)
+        kind = cast(str, executor) if jobs is None else "slurm"
+        slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, kind)
         warner = Warner(self._book, (lambda _: None) if quiet else self._warn)
-        if (jobs := slurm.asked(executor)) is not None:
+        if jobs is not None:
             closed = slurm.run(self._book, objective, slots, jobs, quiet, terms, wise)
         else:
             with staffing.staff(self._book, objective, slots, quiet, terms, warner.look) as staff:
@@ -274,16 +270,12 @@ class Study(Audited):
 
     def _enough(self, given: "Enough | bool") -> "Enough | None":
         """What `run` was told of when there is enough. Raises SpecError."""
-        from ..outlook import Enough, check
+        from ..outlook import asked, check
 
         if given is False:
             return None
         check(self.spec)
-        if given is True:
-            return Enough()
-        if not isinstance(given, Enough):
-            raise SpecError(f"enough={given!r} is neither True nor an Enough; write trimtab.outlook.Enough(worth=...)")
-        return given
+        return asked(given)
 
     def evidence(
         self,
@@ -323,9 +315,11 @@ class Study(Audited):
         pairs = getattr(said, "replicates", 20) if replicates is None else replicates
         design = Design(ratio, equivalence, minimum_effect, sequential)
         most = getattr(said, "most_replicates", None)
-        asked = proof.Question(pairs, metric, tuned, finalists, design, own, most)
+        number = None if tuned is None else arguments.trial(tuned)
+        asked = proof.Question(pairs, metric, number, finalists, design, own, most)
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, executor)
-        return proof.prove(self._book, asked, lambda: staffing.staff(self._book, objective, slots, quiet))
+        silent = flag("quiet", quiet)
+        return proof.prove(self._book, asked, lambda: staffing.staff(self._book, objective, slots, silent))
 
     def holdout(
         self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
@@ -335,7 +329,8 @@ class Study(Audited):
 
         Raises SpecError also where other rows were kept apart in the search, ObjectiveError where training or the metric
         fails."""
-        return holdout.look(self._book, objective, tuned, metric, equivalence)
+        number = None if tuned is None else arguments.trial(tuned)
+        return holdout.look(self._book, objective, number, metric, equivalence)
 
     # ------------------------------------------------------------------------------------------ record and revisions
 
@@ -360,7 +355,7 @@ class Study(Audited):
 
     def cancel(self, number: int | None = None) -> None:
         """End the study (queued trials are cancelled), or one open trial."""
-        self._revise("cancel", number=number)
+        self._revise("cancel", number=None if number is None else arguments.trial(number))
         self._book.tidy()
 
     def archive(self) -> None:
@@ -375,7 +370,7 @@ class Study(Audited):
 
     def note(self, number: int, text: str) -> None:
         """Attach a note to a trial."""
-        self._revise("note", number=number, text=str(text))
+        self._revise("note", number=arguments.trial(number), text=checks.text("text", text, "write the note"))
 
     def _revise(self, kind: str, **what: Any) -> None:
         try:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import SpecError, is_number, nearest
+from ..checks import is_number
+from ..errors import SpecError, nearest
 
 Read = Callable[[Any, str], Any]  # (value, where it stands) -> the checked value
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..capture import Input, look
-from ..errors import ObjectiveError, SpecError, nearest, whole
+from ..checks import whole
+from ..errors import ObjectiveError, SpecError, nearest
 from ..objective import ActiveTrial
 from .checks import checks
 from .splits import Rows, Split, missing, plan
@@ -55,14 +56,14 @@ class CrossValidation:
             raise SpecError(f"splits={splits!r} is not known; choose 'reshuffle' or 'shared'")
         if not 0 <= holdout < 1:
             raise SpecError(f"holdout={holdout!r} must be a share of the rows, at least 0 and below 1")
-        whole("repeats", repeats)
+        repeats = whole("repeats", repeats)
         if time is not None and repeats > 1:
             raise SpecError(
                 f"repeats={repeats!r}: rows with a time have one order, and so one set of folds; leave it out"
             )
         if len(y) != (X.shape[0] if hasattr(X, "shape") else len(X)):
             raise SpecError("X and y must have the same number of rows")
-        whole("seed", seed, 0)
+        seed = whole("seed", seed, 0)
         _trainable(estimator)
         _learnable(y)
         self.estimator, self.X, self.y = estimator, X, y

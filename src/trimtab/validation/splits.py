@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpecError, whole
+from ..checks import whole
+from ..errors import SpecError
 
 Rows = NDArray[np.intp]
 Split = tuple[Rows, Rows]
@@ -102,7 +103,7 @@ def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
     from sklearn.utils.multiclass import type_of_target
 
     n, classes = len(y), type_of_target(y) in ("binary", "multiclass")
-    whole("folds", folds, 2)
+    folds = whole("folds", folds, 2)
     if groups is not None and times is not None:
         raise SpecError(
             "groups= and time= together are not supported; give time=, and check that groups don't repeat over time"

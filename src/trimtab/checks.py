@@ -1,0 +1,114 @@
+"""What a user gives, as Python's own values. Each error names the value, the rule that it breaks and the repair.
+
+Numbers of numpy count as what they hold. True and False are no numbers, a number is no truth value, a text is no list.
+"""
+
+import math
+import operator
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from numbers import Real
+from typing import Any, TypeGuard
+
+from .errors import SpecError, nearest
+
+_MOST = 2**63 - 1  # what every store and numpy can hold
+
+
+def shown(value: object) -> str:
+    """A value as an error names it: short, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # such as an integer of five thousand digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 120 else f"{text[:100]} ..."
+
+
+def plain(value: Any) -> Any:
+    """A scalar of numpy as the Python value that it holds; anything else as it is."""
+    scalar = type(value).__module__ == "numpy" and hasattr(value, "item") and not hasattr(value, "__len__")
+    return value.item() if scalar else value
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is an int or a float; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def index(value: object) -> int | None:
+    """A whole number as an int; None for what is none."""
+    value = plain(value)
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def whole(name: str, value: object, least: int = 1, repair: str = "") -> int:
+    """The value called `name` as an int, if it is a whole number of at least `least`. Raises SpecError."""
+    found = index(value)
+    if found is None or found < least:
+        raise SpecError(f"{name}={shown(value)} must be a whole number of at least {least}{repair}")
+    if found > _MOST:
+        raise SpecError(f"{name}={shown(value)} is too large: it must be below 2**63{repair}")
+    return found
+
+
+def number(name: str, value: object, *, above: bool = False, repair: str = "") -> int | float:
+    """The value called `name` as an int or a float, if it is finite and at least 0 (with `above`: above 0).
+    Raises SpecError."""
+    found = plain(value)
+    if isinstance(found, Real) and not isinstance(found, int):
+        found = float(found)
+    if not is_number(found) or not 0 <= found < math.inf or (above and found == 0) or _overflows(found):
+        rule = "a positive number" if above else "a number of at least 0"
+        raise SpecError(f"{name}={shown(value)} must be {rule}, and finite{repair}")
+    return found
+
+
+def _overflows(value: int | float) -> bool:
+    try:
+        float(value)
+    except OverflowError:
+        return True
+    return False
+
+
+def flag(name: str, value: object) -> bool:
+    """The value called `name`, if it is True or False. Raises SpecError."""
+    found = plain(value)
+    if not isinstance(found, bool):
+        raise SpecError(f"{name}={shown(value)} must be True or False")
+    return found
+
+
+def text(name: str, value: object, repair: str) -> str:
+    """The value called `name`, if it is a text that is not blank. Raises SpecError."""
+    if not isinstance(value, str) or not value.strip():
+        raise SpecError(f"{name}={shown(value)} is no text; {repair}")
+    return value
+
+
+def one_of(name: str, value: object, known: Iterable[str]) -> str:
+    """The value called `name`, if it is one of the known texts. Raises SpecError."""
+    names = list(known)
+    if not isinstance(value, str) or value not in names:
+        raise SpecError(f"{name}={shown(value)} is not known{nearest(str(plain(value))[:40], names)}")
+    return value
+
+
+def path(name: str, value: Any) -> str | os.PathLike[str]:
+    """The value called `name`, if it can name a file. Raises SpecError."""
+    with suppress(UnicodeEncodeError):
+        if isinstance(value, str | os.PathLike) and (file := os.fsencode(value)) and b"\0" not in file:
+            return value
+    raise SpecError(f"{name}={shown(value)} names no file; write its path")
+
+
+def members(name: str, value: Any, what: str) -> list[Any]:
+    """The members of the value called `name`, if it is a list (a tuple, an array, ...) of `what`. Raises SpecError."""
+    if not isinstance(value, str | bytes | dict | set | frozenset):
+        with suppress(TypeError):
+            return list(value)
+    raise SpecError(f"{name}={shown(value)} is no list of {what}")
