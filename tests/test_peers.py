@@ -231,6 +231,15 @@ def test_a_function_of_one_program_cannot_be_shared(url):
     assert "is a function of one program" in refusal
 
 
+def test_a_worker_that_finds_no_study_says_where_it_looked(url):
+    store = open_storage(url)
+    assert serve(url, "train.py") == [f"{store.url} holds no open study yet", "nothing to do for 0.3 s"]
+    study(url, "credit")
+    said = serve(url, "train.py", names=["credti"])
+    assert said[0] == f"{store.url} holds no open study 'credti' yet; did you mean 'credit'?"
+    store.close()
+
+
 def test_a_study_without_an_end_is_not_submitted(url):
     endless = tt.Study("e", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=url)
     with pytest.raises(SpecError, match="nothing says when to stop; give the study a budget"):

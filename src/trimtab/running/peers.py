@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from ..errors import Damaged, ObjectiveError, StudyNotFound
+from ..errors import Damaged, ObjectiveError, StudyNotFound, nearest
 from ..outlook import Enough
 from ..records import LIVING, StudyRecord
 from ..storage import Storage
@@ -63,6 +63,8 @@ class Server:
         busy = time.monotonic()
         with self._listening():
             try:
+                self._find()
+                self._greet()
                 while not self._draining or any(p.running for p in self._posts.values()):
                     self._turn()
                     if any(p.running or not p.closed for p in self._posts.values()):
@@ -76,6 +78,15 @@ class Server:
             finally:
                 for post in self._posts.values():
                     post.leave()
+
+    def _greet(self) -> None:
+        """Say which studies are not there: they may come yet, or their name, or that of the store, is wrong."""
+        there = [r.name for r in self._records.values()]
+        for name in self._names:
+            if name not in there:
+                self._say(f"{self._storage.url} holds no open study {name!r} yet{nearest(name, there)}")
+        if not (there or self._names):
+            self._say(f"{self._storage.url} holds no open study yet")
 
     def _turn(self) -> None:
         """One round: find studies, begin trials in free slots, collect those that ended."""

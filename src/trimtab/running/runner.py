@@ -277,9 +277,7 @@ def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
     with _giving_back(book, staff):
         while waiting := [n for n in numbers if book.ledger.trials[n].state in OPEN]:
             if book.ledger.study.state is not StudyState.OPEN and not crew.running:
-                raise SpecError(
-                    f"study {book.spec.name!r} is {book.ledger.study.state}: its evidence cannot be completed"
-                )
+                raise SpecError(f"this evidence cannot be completed: {closed(book.ledger.study)}")
             for n in _claimable(book.ledger, waiting, book.ledger.now):
                 if executor.free() and (trial := book.storage.claim([book.study], staff.name, LEASE, number=n)):
                     crew.start(trial)
