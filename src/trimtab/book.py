@@ -46,14 +46,17 @@ class Shelf:
 class Book:
     """A study in a store, its ledger as of the last `refresh`, and its strategy's state as a fold over it.
 
+    custom: a strategy that no name leads to. inputs: what results depend on besides; the objective's files alone unless given.
     Safe for threads: they take turns, so that what is proposed and what is known when it is enqueued are of one moment.
     """
 
-    def __init__(self, storage: Storage, study: int, custom: Strategy[Any] | None = None) -> None:
+    def __init__(
+        self, storage: Storage, study: int, custom: Strategy[Any] | None = None, inputs: Inputs | None = None
+    ) -> None:
         self.storage = storage
         self.study = study
         self._custom = custom
-        self.inputs = Inputs(storage, study)
+        self.inputs = Inputs(storage, study) if inputs is None else inputs
         self._folded: engine.Fold | None = None
         self.turn = threading.RLock()  # who decides by the ledger holds it, so that the ledger stays as it was
         self.ledger = self._opened()

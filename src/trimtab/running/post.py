@@ -41,9 +41,9 @@ class Post:
     ) -> None:
         self.name, self.closed = record.name, "not begun"
         self._storage, self._called, self._slots = storage, called, slots
-        self._book = Book(storage, record.id)
+        inputs = Inputs(storage, record.id, data, POLICIES[said.refuse])
+        self._book = Book(storage, record.id, inputs=inputs)
         self._lookout = Lookout(self._book, enough)
-        self._book.inputs = Inputs(storage, record.id, data, POLICIES[said.refuse])
         self._next = 0.0  # when there is reason to look at the record again
         self._go_by(said)
         self._staff: Staff | None = None

@@ -91,8 +91,7 @@ class Study(Audited):
         self.storage = open_storage(storage)
         record = opening.open_study(self.storage, name, said, fresh, warm_start)
         custom = None if strategy is None or isinstance(strategy, str) else strategy
-        self._book = Book(self.storage, record.id, custom)
-        self._book.inputs = Inputs(self.storage, record.id, data, on_change)
+        self._book = Book(self.storage, record.id, custom, Inputs(self.storage, record.id, data, on_change))
         self._asked: dict[int, Trial] = {}
         self._referee = Referee(self.storage, record.id, lambda: self._book.spec)
 
