@@ -28,7 +28,7 @@ from ..errors import SpecError, Stale
 from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
 from ..evidence.worth import equal_trials, over_random
-from ..goals import Constraint, Metrics
+from ..goals import Constraint, Goal, Metrics
 from ..records import OPEN, Change, Purpose, State, Trial
 from ..running import runner
 from ..space import Params
@@ -69,7 +69,7 @@ def prove(book: Book, question: Question, hire: Hire) -> Evidence:
     """The answer, with whatever runs it still needs; recorded as an event unless it is what the record says already."""
     ledger = book.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, question.metric)
-    others = tuple(g for g in spec.goals if g != goal) if question.metric is None else ()
+    others = [g for g in spec.goals if g != goal] if question.metric is None else []
     made = standings_of(ledger)
     first = _tuned(ledger, question, made)
     pairs.contest(spec, first)  # a wrong call is told before anything runs
@@ -77,18 +77,7 @@ def prove(book: Book, question: Question, hire: Hire) -> Evidence:
         staff = cache(lambda: stack.enter_context(hire()))  # hired when first needed: often nothing has to run
         finalists = _finalists(book, question, made, staff)
         contest = pairs.contest(spec, ledger.trials[finalists[0].trial] if finalists else first)
-        metrics = [goal.metric, *(g.metric for g in others)]
-        seen, asked = _corrected(book, question, contest, metrics)
-        while True:
-            judge = partial(
-                certify, goal, contest,
-                design=asked.design, constraints=spec.constraints, others=others, compared=seen.compared,
-            )  # fmt: skip
-            found = judge([]) if contest.same else _run(book, asked, contest, judge, staff)
-            before = seen.compared, asked
-            seen, asked = _corrected(book, question, contest, metrics)
-            if (seen.compared, asked) == before:  # nobody else has looked while it ran
-                break
+        found, seen, asked = _answered(book, question, contest, [goal, *others], staff)
     worth = _worth(book.refresh(), contest.tuned, goal.metric)
     if question.most is not None:  # what the search had said is of the same folds, and no measure of its optimism
         worth = replace(worth, searched=math.nan)
@@ -100,6 +89,25 @@ def prove(book: Book, question: Question, hire: Hire) -> Evidence:
         except Stale as error:  # what is not on record is not told either: it would be a look that nobody counts
             raise SpecError(f"this evidence cannot be recorded: {error}") from None
     return found
+
+
+def _answered(
+    book: Book, question: Question, contest: Contest, goals: Sequence[Goal], staff: Callable[[], runner.Staff]
+) -> tuple[Evidence, Seen, Question]:
+    """The evidence for the first of the goals, with the others beside it, corrected for all that has been seen by the time
+    that it is there; what that was, and the question as it was asked because of it."""
+    (goal, *others), metrics = goals, [g.metric for g in goals]
+    seen, asked = _corrected(book, question, contest, metrics)
+    while True:
+        judge = partial(
+            certify, goal, contest,
+            design=asked.design, constraints=book.spec.constraints, others=others, compared=seen.compared,
+        )  # fmt: skip
+        found = judge([]) if contest.same else _run(book, asked, contest, judge, staff)
+        before = seen.compared, asked
+        seen, asked = _corrected(book, question, contest, metrics)
+        if (seen.compared, asked) == before:  # nobody else has looked while it ran
+            return found, seen, asked
 
 
 def _corrected(book: Book, question: Question, contest: Contest, metrics: Sequence[str]) -> tuple[Seen, Question]:
