@@ -28,7 +28,7 @@ from ..errors import SpecError, Stale
 from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
 from ..evidence.worth import equal_trials, over_random
-from ..goals import Constraint, Goal, Metrics
+from ..goals import Constraint, Metrics
 from ..records import OPEN, Change, Purpose, State, Trial
 from ..running import runner
 from ..space import Params
@@ -77,7 +77,9 @@ def prove(book: Book, question: Question, hire: Hire) -> Evidence:
         staff = cache(lambda: stack.enter_context(hire()))  # hired when first needed: often nothing has to run
         finalists = _finalists(book, question, made, staff)
         contest = pairs.contest(spec, ledger.trials[finalists[0].trial] if finalists else first)
-        found, seen, asked = _answered(book, question, contest, [goal, *others], staff)
+        judge = partial(certify, goal, contest, constraints=spec.constraints, others=others)
+        metrics = [goal.metric, *(g.metric for g in others)]
+        found, seen, asked = _answered(book, question, contest, metrics, judge, staff)
     worth = _worth(book.refresh(), contest.tuned, goal.metric)
     if question.most is not None:  # what the search had said is of the same folds, and no measure of its optimism
         worth = replace(worth, searched=math.nan)
@@ -92,18 +94,19 @@ def prove(book: Book, question: Question, hire: Hire) -> Evidence:
 
 
 def _answered(
-    book: Book, question: Question, contest: Contest, goals: Sequence[Goal], staff: Callable[[], runner.Staff]
+    book: Book,
+    question: Question,
+    contest: Contest,
+    metrics: Sequence[str],
+    judge: Judge,
+    staff: Callable[[], runner.Staff],
 ) -> tuple[Evidence, Seen, Question]:
-    """The evidence for the first of the goals, with the others beside it, corrected for all that has been seen by the time
-    that it is there; what that was, and the question as it was asked because of it."""
-    (goal, *others), metrics = goals, [g.metric for g in goals]
+    """The evidence, corrected for all that has been seen of these metrics by the time that it is there; what that was, and the
+    question as it was asked because of it."""
     seen, asked = _corrected(book, question, contest, metrics)
     while True:
-        judge = partial(
-            certify, goal, contest,
-            design=asked.design, constraints=book.spec.constraints, others=others, compared=seen.compared,
-        )  # fmt: skip
-        found = judge([]) if contest.same else _run(book, asked, contest, judge, staff)
+        corrected = partial(judge, design=asked.design, compared=seen.compared)
+        found = corrected([]) if contest.same else _run(book, asked, contest, corrected, staff)
         before = seen.compared, asked
         seen, asked = _corrected(book, question, contest, metrics)
         if (seen.compared, asked) == before:  # nobody else has looked while it ran
