@@ -1,0 +1,46 @@
+"""What the document says, as plain tables and sentences: rows in, text out. How it looks is the template's business.
+
+answer        the answer first, and the question that it answers
+design        what was searched, by what means, and what that took
+trials        the trials one by one, their numbers by state, and how they failed
+certificates  what the pairs of a certificate show, and every certificate that was asked for
+history       whether the record is intact, what was changed by hand, and on what it ran
+"""
+
+from .answer import comparison, headline, question, rule, shown, tuned, wish
+from .certificates import ANSWERS, answer_rows, check_rows, evidence_pairs, pair_rows
+from .design import budget_text, learnt, protocol, space_rows, training
+from .history import MOST_SIGNS, command, flat, integrity, machine, revisions
+from .trials import MOST_ROWS, count_rows, failure_rows, first_line, reconciliation, trial_rows
+
+__all__ = [
+    "ANSWERS",
+    "MOST_ROWS",
+    "MOST_SIGNS",
+    "answer_rows",
+    "budget_text",
+    "check_rows",
+    "command",
+    "comparison",
+    "count_rows",
+    "evidence_pairs",
+    "failure_rows",
+    "first_line",
+    "flat",
+    "headline",
+    "integrity",
+    "learnt",
+    "machine",
+    "pair_rows",
+    "protocol",
+    "question",
+    "reconciliation",
+    "revisions",
+    "rule",
+    "shown",
+    "space_rows",
+    "training",
+    "trial_rows",
+    "tuned",
+    "wish",
+]

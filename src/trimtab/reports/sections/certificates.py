@@ -1,0 +1,83 @@
+"""What the pairs of a certificate show, and every certificate that was asked for."""
+
+import math
+from collections.abc import Sequence
+
+from ...evidence import Evidence
+from ...evidence.certificate import HOLDOUT
+from ...goals import Goal
+from ...records import Event
+from ...words import estimate, moment, number, percent, plural, signed
+from .answer import wish
+
+Rows = list[list[str]]
+Pairs = list[tuple[str, str]]
+
+
+def evidence_pairs(e: Evidence) -> Pairs:
+    baseline, after = (number(v) for v in e.means)
+    difference, low, high = estimate(e.difference, e.interval)
+    said = [
+        ("Decision", e.decision),
+        ("Metric", wish(Goal(e.metric, e.maximize))),
+        ("Means", f"{baseline} baseline, {after} tuned (trial {e.tuned_trial})"),
+        ("Difference", f"{difference}, 95 % interval {low} to {high}; positive is better"),
+        ("Test", e.test),
+        ("P(better)", percent(e.p_better)),
+        ("P(practically equivalent)", _equivalent(e)),
+        ("P(worse)", percent(e.p_worse)),
+        ("Pairs", f"{len(e.pairs)} complete, {e.failed_pairs} left out because a run failed"),
+    ]
+    if not math.isnan(e.optimism):
+        text = f"{number(e.worth.searched)} in the search, {after} in fresh runs; optimism {signed(e.optimism)}"
+        said.append(("Search against fresh runs", text))
+    return [*said, *((_BESIDE[label], text) for label, text in e.beside if label in _BESIDE)]
+
+
+_BESIDE = {
+    "minimum": "Minimum effect",
+    "goal": "Another goal",
+    "power": "Power",
+    "finalists": "Measured again before the choice",
+    "random": "Against random search",
+}
+"""What the certificate says besides, by its own labels; optimism is told above, the cost with the search's."""
+
+
+def _equivalent(e: Evidence) -> str:
+    if not e.equivalence:
+        return "not asked: no zone of practical equivalence was set"
+    return f"{percent(e.p_equivalent)} (within ±{number(e.equivalence)})"
+
+
+ANSWERS = ("Event", "When", "On", "Trial", "Metric", "Decision", "Gain, with its interval")
+"""Of `answer_rows`."""
+
+
+def answer_rows(events: Sequence[Event]) -> Rows:
+    """Every certificate and every look at the hold-out; none where the last certificate is all that was asked."""
+    said = [(e, Evidence.from_json(found)) for e in events if (found := e.body.get("evidence"))]
+    return [] if [e.kind for e, _ in said] in ([], ["evidence"]) else [_answer(e, found) for e, found in said]
+
+
+def _answer(at: Event, e: Evidence) -> list[str]:
+    runs = "the hold-out" if e.protocol == HOLDOUT else f"{plural(len(e.pairs), 'pair')} of fresh {e.protocol}"
+    difference, low, high = estimate(e.difference, e.interval)
+    return [
+        str(at.position),
+        moment(at.at),
+        runs,
+        str(e.tuned_trial),
+        e.metric,
+        e.decision,
+        f"{difference} ({low} to {high})",
+    ]
+
+
+def pair_rows(e: Evidence) -> Rows:
+    sign = 1 if e.maximize else -1
+    return [[str(i + 1), number(b), number(t), signed(sign * (t - b))] for i, (b, t) in enumerate(e.pairs)]
+
+
+def check_rows(e: Evidence) -> Rows:
+    return [[c.text, number(c.mean), c.said] for c in e.constraints]

@@ -1,0 +1,106 @@
+"""What was searched, by what means, and what that took."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ...records import Budget, Cost, Event, StudySpec, Trial
+from ...space import UNSET, Choice, Parameter
+from ...words import duration, moment, number, plural, setting, size, value
+from ..facts import Facts
+
+Rows = list[list[str]]
+Pairs = list[tuple[str, str]]
+
+
+def space_rows(facts: Facts) -> Rows:
+    """Name, type, domain, scale, default, condition of every parameter."""
+    return [[name, p.type, _domain(p), _scale(p), _default(p), _when(p)] for name, p in facts.spec.space.params.items()]
+
+
+def _domain(p: Parameter) -> str:
+    if isinstance(p, Choice):
+        return ", ".join(value(v) for v in p.options) + (
+            f"; retired: {', '.join(map(value, p.retired))}" if p.retired else ""
+        )
+    return f"{value(p.low)} to {value(p.high)}" + (f", step {value(p.step)}" if p.step is not None else "")
+
+
+def _scale(p: Parameter) -> str:
+    if isinstance(p, Choice):
+        return "ordered" if p.ordered else "unordered"
+    return "logarithmic" if p.log else "linear"
+
+
+def _default(p: Parameter) -> str:
+    return "–" if p.default is UNSET else value(p.default)
+
+
+def _when(p: Parameter) -> str:
+    return " and ".join(f"{parent} is {' or '.join(map(value, vs))}" for parent, vs in p.when.items()) or "always"
+
+
+def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
+    spec, study = facts.spec, facts.study
+    used = Counter(f"{t.strategy} (version {t.version})" for t in facts.searched if t.strategy)
+    replicates = "once" if spec.replicates == 1 else f"up to {spec.replicates} times"
+    return [
+        ("Strategy", spec.strategy + (f" with {setting(spec.settings)}" if spec.settings else "")),
+        *learnt(spec),
+        ("Proposed by", ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items()) or "nothing yet"),
+        ("Seed", str(spec.seed)),
+        ("Budget", budget_text(spec.budget)),
+        *training(spec),
+        ("Finished", f"{plural(sum(t.counts for t in facts.trials), 'search trial')} (done, stopped or failed)"),
+        ("Spent by the search", _cost(study.spent)),
+        ("Workers", _workers(events)),
+        (
+            "Each setting is run",
+            replicates + ("; the objective is declared deterministic" if spec.deterministic else ""),
+        ),
+        ("Looks at the hold-out", str(sum(e.look for e in events))),
+        ("Study created", moment(study.created)),
+        ("First and last result", _period(facts.trials)),
+    ]
+
+
+def learnt(spec: StudySpec) -> Pairs:
+    """The earlier studies whose results the search began with."""
+    return [("Learnt from", f"study {s.study} ({s.uid[:12]}): {plural(len(s.params), 'result')}") for s in spec.sources]
+
+
+def training(spec: StudySpec) -> Pairs:
+    """How far a trial is trained, and what ends one early."""
+    said, f = [], spec.fidelity
+    if f is not None:
+        rungs = ", ".join(f"{r:g}" for r in f.rungs)
+        said.append(("Full training", f"{f.name} = {f.high:g}; trials are compared at {rungs}"))
+    rules = [{k: v for k, v in r.items() if v is not None} for r in spec.stopping]
+    texts = [f"{r.pop('rule')} ({setting(r)})" if len(r) > 1 else str(r["rule"]) for r in rules]
+    return [*said, ("Stopping rule", ", ".join(texts) or "none: nobody is stopped early")]
+
+
+def _workers(events: Sequence[Event]) -> str:
+    """How many workers the calls of run and evidence had."""
+    had = Counter(e.body["workers"] for e in events if e.kind == "run" and e.body["workers"])
+    calls = (f"{plural(w, 'worker')} in {'each of ' if n > 1 else ''}{plural(n, 'call')}" for w, n in had.items())
+    return ", ".join(calls) or "asked and told by hand"
+
+
+def budget_text(b: Budget) -> str:
+    said = [] if b.trials is None else [plural(b.trials, "trial")]
+    said += [duration(b.time)] if isinstance(b.time, float) else []
+    measures = ((b.cpu_hours, "CPU hours"), (b.gpu_hours, "GPU hours"), (b.cost, "of cost"), (b.kwh, "kWh"))
+    return ", ".join([*said, *(f"{number(v)} {unit}" for v, unit in measures if v is not None)]) or "no limit"
+
+
+def _cost(c: Cost) -> str:
+    said = [f"{duration(c.wall)} of trial time", f"{duration(c.cpu)} CPU"]
+    said += [f"{duration(c.gpu)} GPU"] if c.gpu else []
+    said += [f"peak memory {size(c.memory)}"] if c.memory else []
+    said += [f"{number(c.energy)} kWh"] if c.energy else []
+    return ", ".join(said + ([f"cost {number(c.money)}"] if c.money else []))
+
+
+def _period(trials: Sequence[Trial]) -> str:
+    ends = [t.ended for t in trials if t.ended is not None]
+    return f"{moment(min(ends))} to {moment(max(ends))}" if ends else "none"

@@ -1,0 +1,92 @@
+"""Whether the record is intact, what was changed by hand, and on what it ran."""
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...canonical import dumps
+from ...records import Event, StudyRecord
+from ...words import moment, plural, setting, size, value
+
+Rows = list[list[str]]
+Pairs = list[tuple[str, str]]
+
+
+MOST_SIGNS = 160
+"""Of the text of one change of the spec."""
+
+
+def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[str]) -> Pairs:
+    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(e.kind for e in events).items())
+    checked = "nothing found: the record is intact" if not findings else plural(len(findings), "finding")
+    return [
+        ("Chain", plural(len(events), "event") + (f": {kinds}" if kinds else "")),
+        ("Head", study.head),
+        ("Study", study.uid),
+        ("Checked for this document", checked),
+        ("Check again", command("verify", study)),
+    ]
+
+
+def command(verb: str, study: StudyRecord) -> str:
+    """A line for a terminal."""
+    return f"trimtab {verb} {shlex.quote(study.name)}"
+
+
+def revisions(events: Sequence[Event]) -> Rows:
+    """What was changed by hand after the study was created."""
+    kinds = {"spec", "pause", "resume", "archive", "requeue", "import", "holdout"}
+    spec, rows = dict[str, Any](), []
+    for e in events:
+        before, spec = spec, e.body.get("spec", spec)
+        if e.kind in kinds or (e.kind == "cancel" and e.number is None):
+            rows.append([str(e.position), moment(e.at), e.kind, "; ".join(_changes("", before, spec))])
+    return rows
+
+
+def _changes(name: str, before: Any, after: Any) -> list[str]:
+    """What differs between two JSON values, each with its name; of what would take too long to tell the name alone."""
+    if before == after:
+        return []
+    a, b = _by_name(before), _by_name(after)
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return [text for k in {**a, **b} for text in _changes(f"{name} {k}".strip(), a.get(k), b.get(k))]
+    text = f"{name}: {dumps(before)} → {dumps(after)}"
+    return [text if len(text) <= MOST_SIGNS else name]
+
+
+def _by_name(value: Any) -> Any:
+    """A list of mappings that have names, such as parameters, as a mapping."""
+    named = isinstance(value, list) and value and all(isinstance(v, Mapping) and "name" in v for v in value)
+    return {v["name"]: v for v in value} if named else value
+
+
+def machine(environment: Mapping[str, Any]) -> Pairs:
+    """What a study ran on, in words; the list of every package is left out."""
+    made = []
+    for name, v in environment.items():
+        if name == "memory":
+            text = size(float(v))
+        elif isinstance(v, Mapping):
+            text = setting(v) or "none"
+        else:
+            text = (", ".join(map(str, v)) or "none") if isinstance(v, list) else value(v)
+        if name != "installed":
+            made.append((_MACHINE.get(name, name.capitalize()), text))
+    return made
+
+
+_MACHINE = {
+    "cpus": "Processor cores",
+    "gpus": "Graphics cards",
+    "blas": "BLAS",
+    "numerics": "Numeric fingerprint",
+    "packages": "Packages that shape results",
+    "threads": "Limits of threads",
+}
+
+
+def flat(data: Mapping[str, Any]) -> Pairs:
+    """A mapping as label and text; nested mappings in one line."""
+    return [(str(k).replace("_", " "), setting(v) if isinstance(v, Mapping) else value(v)) for k, v in data.items()]

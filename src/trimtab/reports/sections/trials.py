@@ -1,0 +1,72 @@
+"""The trials one by one, their numbers by state, and how they failed."""
+
+from collections import Counter
+
+from ...records import COUNTED, Purpose, State, Trial
+from ...words import duration, number, setting
+from ..facts import Facts
+
+Rows = list[list[str]]
+
+
+MOST_ROWS = 1000
+"""Trials that the report for those who tune shows one by one; the evidence record, which is part of it, has all."""
+
+
+def count_rows(facts: Facts) -> Rows:
+    """Trials by purpose (down) and state (across), with sums."""
+    counts = Counter((t.purpose, t.state) for t in facts.trials)
+    table = {p.value: [counts[p, s] for s in State] for p in Purpose}
+    lines = {name: line for name, line in table.items() if any(line) or name == Purpose.SEARCH}
+    lines["all"] = [sum(column) for column in zip(*lines.values(), strict=True)]
+    return [[name, *map(str, line), str(sum(line))] for name, line in lines.items()]
+
+
+def reconciliation(facts: Facts) -> str:
+    """The sums, written out, and whether they fit the study's own row."""
+    search = Counter(t.state for t in facts.trials if t.purpose is Purpose.SEARCH)
+    others = Counter(t.purpose.value for t in facts.trials if t.purpose is not Purpose.SEARCH)
+    parts = " + ".join(f"{search[s]} {s}" for s in State if search[s] or s in COUNTED)
+    rest = "".join(f" + {n} {p}" for p, n in others.items())
+    said = f"Search: {parts} = {sum(search.values())}. All: {sum(search.values())} search{rest} = {len(facts.trials)}. "
+    if len(facts.trials) == facts.study.count:
+        return said + f"The study's row says {facts.study.count}: it fits."
+    return said + f"The study's row says {facts.study.count}: it does NOT fit."
+
+
+def trial_rows(facts: Facts, most: int | None = None) -> Rows:
+    """Every trial, or the first `most`."""
+    metrics = facts.spec.metrics
+    return [
+        [
+            str(t.number),
+            t.purpose.value,
+            _ended(t),
+            *(number(t.metrics.get(m)) if m in t.metrics else "" for m in metrics),
+            duration(t.cost.wall) if t.ended is not None else "",
+            setting(t.params),
+        ]
+        for t in facts.trials[:most]
+    ]
+
+
+def _ended(t: Trial) -> str:
+    """Its state, with the reason of a failure, or how far it was trained."""
+    if t.reason:
+        return f"{t.state} ({t.reason})"
+    return str(t.state) if t.reached is None else f"{t.state} at {t.reached:g}"
+
+
+def failure_rows(facts: Facts) -> Rows:
+    """Reason, count, an example's number, and the first line of its error."""
+    groups: dict[str, list[Trial]] = {}
+    for t in facts.trials:
+        if t.state is State.FAILED:
+            groups.setdefault(str(t.reason), []).append(t)
+    ranked = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [[reason, str(len(g)), f"trial {g[0].number}", first_line(g[0].error)] for reason, g in ranked]
+
+
+def first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return "no message" if not lines else lines[0] if len(lines[0]) <= 200 else lines[0][:199] + "…"
