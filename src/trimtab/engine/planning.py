@@ -142,8 +142,10 @@ def affordable(ledger: Ledger, using: Sequence[Cost]) -> float:
 
 def accrued(ledger: Ledger, now: float, terms: Terms) -> list[Cost]:
     """What each running trial has used so far, if it used as much CPU time in a second as what has ended did; one CPU
-    before anything has. Nothing where nobody measures it: it was asked for."""
+    before anything has. Nothing where nobody measures it: it was asked for. Empty where no limit is on what trials use."""
     ended, found = ledger.study.spent, list[Cost]()
+    if not ledger.study.spec.budget.measured(ended):
+        return found
     cpus = ended.cpu / ended.wall if ended.wall else 1.0
     for t in ledger.running():
         if terms.charge is None or t.started is None or t.lease_until is None:
