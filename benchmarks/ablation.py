@@ -24,6 +24,7 @@ import csv
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -91,10 +92,12 @@ def best_ones(_: np.ndarray, values: np.ndarray, known: np.ndarray) -> np.ndarra
 
 
 def instead(owner: Any, **values: Any) -> Undone:
-    """What a variant has in the place of names of a module or class. AttributeError at once for a name that is not there, so
-    that a choice that was renamed is not measured as shipped."""
-    for name in values:
-        getattr(owner, name)
+    """What a variant has in the place of names of a module or class. No type check sees them: AttributeError at once for a
+    name that is not there, so that a choice that was renamed is not measured as shipped, TypeError for a function that does
+    not take what is given to the one it replaces."""
+    for name, value in values.items():
+        if isfunction(shipped := getattr(owner, name)):
+            signature(value).bind(*signature(shipped).parameters)
     return owner, values
 
 

@@ -18,3 +18,9 @@ def test_what_the_ablation_undoes_is_there():
     done = subprocess.run([sys.executable, "-c", counted], cwd=BENCHMARKS, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 20
+
+
+def test_what_the_ablation_puts_in_the_place_of_a_function_takes_what_that_one_takes():
+    wrong = "import ablation; ablation.instead(ablation.gp, design_size=lambda: 8)"
+    done = subprocess.run([sys.executable, "-c", wrong], cwd=BENCHMARKS, capture_output=True, text=True)
+    assert "TypeError: too many positional arguments" in done.stderr
