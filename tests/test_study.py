@@ -475,6 +475,39 @@ def test_a_script_without_a_main_guard_runs_in_workers(tmp_path):
     assert done.stdout.split() == ["6", "6"], done.stderr
 
 
+@pytest.mark.parametrize("objective", ["objective", "Model()", "Model().fit", "functools.partial(objective)"])
+def test_what_a_script_defines_can_be_pickled_in_its_workers(tmp_path, objective):
+    """As a training does that saves an object of the script's own class as its checkpoint."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import functools, pickle
+        import trimtab as tt
+
+        def helper():
+            return 1.0
+
+        class Model:
+            def __call__(self, trial):
+                return self.fit(trial)
+
+            def fit(self, trial):
+                assert pickle.loads(pickle.dumps(helper)) is helper
+                assert type(pickle.loads(pickle.dumps(self))) is Model
+                return helper()
+
+        def objective(trial):
+            return Model().fit(trial)
+
+        study = tt.Study("s", tt.Space(x=tt.Float(-1, 1)), minimize="loss", seed=3)
+        study.run({objective}, trials=2, workers=2, quiet=True)
+        print(study.counts["done"], study.trials[0].error)
+        """)
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=600)
+    assert done.stdout.split() == ["2"], (done.stdout, done.stderr)
+
+
 def test_a_study_whose_name_another_has_now_is_read_by_its_uid(space, objective, url):
     first = tt.Study("s", space, minimize="loss", storage=url, seed=1)
     first.run(objective, trials=2, quiet=True)

@@ -4,6 +4,7 @@ import functools
 import inspect
 import os
 import pickle
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from tokenize import TokenError
@@ -97,7 +98,21 @@ def pack(objective: Any) -> bytes:
 
 def unpack(code: bytes) -> Any:
     """The callable that `pack` packed; only for bytes from this program's own parent process."""
-    return pickle.loads(code)
+    objective = pickle.loads(code)
+    for inner in (_innermost(objective), type(getattr(objective, "__self__", None))):
+        _settle(inner)
+    return objective
+
+
+def _settle(inner: Any) -> None:
+    """Put what came along from a script or a notebook into this process's `__main__`: there pickle looks for the classes of
+    what an objective saves, and for the functions that it sends to processes of its own."""
+    main = sys.modules["__main__"]
+    functions = [v for v in vars(inner).values() if inspect.isfunction(v)] if isinstance(inner, type) else [inner]
+    found = {name: v for f in functions for name, v in getattr(f, "__globals__", {}).items()}
+    for name, value in {**found, getattr(inner, "__name__", ""): inner}.items():
+        if getattr(value, "__module__", None) == "__main__" and not hasattr(main, name):
+            setattr(main, name, value)
 
 
 def _packs(value: Any) -> bool:
