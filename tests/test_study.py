@@ -514,6 +514,10 @@ def test_a_study_whose_name_another_has_now_is_read_by_its_uid(space, objective,
     anew = tt.Study("s", space, minimize="loss", storage=url, fresh=True)
     assert tt.Study("s", storage=url).record.uid == anew.record.uid
     assert tt.Study(first.record.uid, storage=url).counts["done"] == 2
+    assert tt.Study(first.record.uid[:8], storage=url).counts["done"] == 2
+    for wrong in (first.record.uid[:7], first.record.uid + "0", ""):
+        with pytest.raises(StudyNotFound):
+            tt.Study(wrong, storage=url)
     assert tt.Study(anew.record.uid, storage=url).trials == []
 
 

@@ -125,7 +125,7 @@ def list_(as_json: bool) -> None:
         ]
         click.echo(console.document({"studies": rows}))
     else:
-        shown = [[r.name, str(r.state), str(r.count), moment(r.created), r.uid] for r in records]
+        shown = [[r.name, str(r.state), str(r.count), moment(r.created), r.uid[:12]] for r in records]
         click.echo(console.table(["study", "state", "trials", "created", "uid"], shown, right=["trials"]))
     if damaged:
         raise Ended(1, "\n".join(map(str, damaged)))
@@ -280,8 +280,10 @@ def archive(name: str) -> None:
 def delete(name: str) -> None:
     """Remove a study and its record, for good and at once; an archived one by its uid."""
     study = opened(name)
-    if study.record.state == "archived" and name != study.record.uid:  # the same line run twice deletes one study
-        raise UserError(f"study {name!r} is archived; delete it by its uid: trimtab delete {study.record.uid}")
+    if study.record.state == "archived" and not study.record.uid.startswith(
+        name
+    ):  # the same line run twice deletes one study
+        raise UserError(f"study {name!r} is archived; delete it by its uid: trimtab delete {study.record.uid[:12]}")
     study.delete()
     click.echo(f"study {name!r} is deleted")
 

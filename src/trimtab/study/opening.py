@@ -20,6 +20,7 @@ from ..storage import Storage
 from ..strategies import Continuing, names, strategy
 from .warmstart import Earlier, sources
 
+SHORTEST = 8  # characters of a uid that name a study
 DEFAULT_STOPPING = "asha"  # where there is a fidelity, and nothing is said of stopping
 
 
@@ -209,10 +210,12 @@ def open_study(
 
 
 def _found(storage: Storage, name: str, reading: bool) -> StudyRecord | None:
-    """The latest study of that name: a living one, or for reading any, also by its uid."""
+    """The latest study of that name: a living one, or for reading any, also by the beginning of its uid."""
     records = storage.studies(name) if isinstance(name, str) else []
     if reading and not records:
-        records = [r for r in storage.studies(damaged=lambda _: None) if r.uid == name]
+        others = storage.studies(damaged=lambda _: None) if isinstance(name, str) and len(name) >= SHORTEST else []
+        meant = [r for r in others if r.uid.startswith(name)]
+        records = meant if len(meant) == 1 else []
     living = [r for r in records if r.state is not StudyState.ARCHIVED]
     return next(reversed(living or (records if reading else [])), None)
 
