@@ -20,7 +20,7 @@ def lineage(study: StudyRecord, trials: Sequence[Trial], number: int | None = No
     goal, known = study.spec.goals[0], {t.number: t for t in trials}
     shown = [t for t in trials if _placed(t) and goal.metric in t.metrics]
     fig = figure()
-    front = ancestry(known, number) if number is not None else _front(study, known, shown)
+    front = _line_to(number, study, known, shown)
     kinds = (
         ("goes on", GRID, "solid", [t for t in shown if not _copied(study, known, t)]),
         ("copy with other parameters", QUIET, "dot", [t for t in shown if _copied(study, known, t)]),
@@ -45,7 +45,7 @@ def schedule(study: StudyRecord, trials: Sequence[Trial], number: int | None = N
     """One panel per parameter: its value over the training that led to trial `number`, or to the best one."""
     known = {t.number: t for t in trials}
     shown = [t for t in trials if _placed(t) and study.spec.goals[0].metric in t.metrics]
-    line = [t for t in (_front(study, known, shown) if number is None else ancestry(known, number)) if _placed(t)]
+    line = [t for t in _line_to(number, study, known, shown) if _placed(t)]
     names = study.spec.space.names
     fig = figure(60 + 170 * len(names), len(names), 1, showlegend=False)
     ends = [0.0, *(float(t.fidelity or 0) for t in line)]
@@ -70,8 +70,12 @@ def _copied(study: StudyRecord, known: Mapping[int, Trial], t: Trial) -> bool:
     return parent is not None and not alike(study.spec.today(known[parent].params), study.spec.today(t.params))
 
 
-def _front(study: StudyRecord, known: Mapping[int, Trial], shown: Sequence[Trial]) -> tuple[Trial, ...]:
-    """The line of the best of the most trained; none while nobody is."""
+def _line_to(
+    number: int | None, study: StudyRecord, known: Mapping[int, Trial], shown: Sequence[Trial]
+) -> tuple[Trial, ...]:
+    """The line of a trial; None: that of the best of the most trained, which is empty while nobody is."""
+    if number is not None:
+        return ancestry(known, number)
     best = min(shown, key=lambda t: (-(t.fidelity or 0), study.spec.goals[0].loss(t.metrics), t.number), default=None)
     return () if best is None else ancestry(known, best.number)
 

@@ -93,10 +93,7 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
     if not done or (numbers is not None and len(numbers) == 0):
         raise SpecError("there is nothing to run again: no trial is named that was run here, is done and began anew")
     if numbers is None:
-        spread = [done[i * (len(done) - 1) // (USUAL - 1)] for i in range(USUAL)]
-        first = [t for t in done if t.number == 0] + [t for t in done if best is not None and t.number == best.number]
-        picked = {t.number: t for t in [*first, *spread]}
-        return sorted([*picked.values()][:USUAL], key=lambda t: t.number)
+        return _usual(done, best)
     known = {t.number: t for t in done}
     for n in numbers:
         if n not in known:
@@ -105,6 +102,15 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
                 f"that goes on from another there is study.schedule({n}).train(objective)"
             )
     return [known[n] for n in numbers]
+
+
+def _usual(done: Sequence[Trial], best: Trial | None) -> list[Trial]:
+    """Trial 0, the best, and others spread over the study: USUAL of them, where there are so many."""
+    wanted = [0] if best is None else [0, best.number]
+    first = [t for number in wanted for t in done if t.number == number]
+    spread = [done[i * (len(done) - 1) // (USUAL - 1)] for i in range(USUAL)]
+    picked = {t.number: t for t in [*first, *spread]}
+    return sorted([*picked.values()][:USUAL], key=lambda t: t.number)
 
 
 def left_out(picked: Sequence[Trial], numbers: Sequence[int] | None, best: Trial | None) -> str:
