@@ -117,7 +117,7 @@ def test_another_objective_or_an_edited_file_is_noticed(tmp_path, monkeypatch, u
         study.run(loss, trials=4, quiet=True)
 
 
-def test_a_change_that_was_let_pass_is_told_once_by_run_and_by_every_document(url, capsys):
+def test_a_change_that_was_let_pass_is_told_once_by_run_and_by_every_document(url, tmp_path, capsys):
     """Who edits a cell of a notebook and runs it again mixes the results of two objectives."""
 
     def other(trial):
@@ -130,7 +130,7 @@ def test_a_change_that_was_let_pass_is_told_once_by_run_and_by_every_document(ur
         said.append("code or data changed under the study (code: the objective (was" in capsys.readouterr().err)
     assert said == [False, True, False]
     (notice,) = (n for n in study.notices if "changed under the study" in n)
-    record = json.loads(study.report("record.json").read_text())
+    record = json.loads(study.report(tmp_path / "record.json").read_text())
     facts = {item["id"]: [f["text"] for f in item["facts"]] for item in record["items"]}
     assert any("the objective (was" in text for text in facts["code"])
     assert any(notice[1:] in text for text in facts["limits"])
