@@ -114,11 +114,7 @@ def replay(
     fingerprints of this machine and of those that the record names; only between two kinds does "as good" count.
     User's and imported trials and those of an evidence are no proposals.
     """
-    specs, past = _specs(events), Past(trials)
-    batches: dict[tuple[int, int], list[Trial]] = {}
-    for t in trials:
-        if t.purpose is Purpose.SEARCH and t.strategy not in _BY_HAND:
-            batches.setdefault((t.at, t.seen), []).append(t)
+    specs, past, batches = _specs(events), Past(trials), _batches(trials)
     elsewhere = {*machines} != {here}
     exact, close, different = 0, list[int](), dict[int, str]()
     folded: engine.Fold | None = None
@@ -151,6 +147,15 @@ def replay(
         by_hand=sum(t.purpose is Purpose.SEARCH and t.strategy in _BY_HAND for t in trials),
         imported=sum(t.purpose is Purpose.IMPORT for t in trials),
     )
+
+
+def _batches(trials: Sequence[Trial]) -> dict[tuple[int, int], list[Trial]]:
+    """What strategies proposed, by (trials that existed, event that was seen): each was asked for at once."""
+    batches: dict[tuple[int, int], list[Trial]] = {}
+    for t in trials:
+        if t.purpose is Purpose.SEARCH and t.strategy not in _BY_HAND:
+            batches.setdefault((t.at, t.seen), []).append(t)
+    return batches
 
 
 def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
