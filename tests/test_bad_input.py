@@ -104,6 +104,10 @@ CASES = {
     "unknown unit": (lambda: tt.Budget(time="3 fortnights"), "30m"),
     "unknown budget": (lambda: new(budget={"trails": 3}), "did you mean 'trials'"),
     "budget that is a number": (lambda: new(budget=3), "tt.Budget"),
+    "GPU-hours without GPUs": (
+        lambda: done(budget=tt.Budget(gpu_hours=3)),
+        r"gpu_hours needs gpus.*Resources\(gpus=1\)",
+    ),
     "cost without a price": (lambda: done(budget=tt.Budget(cost=3)), "price"),
     # study
     "study without a name": (lambda: tt.Study("", X, minimize="loss"), "name"),
@@ -121,6 +125,10 @@ CASES = {
     "nothing says when to stop": (lambda: new().run(lambda t: 1.0, quiet=True), "give trials= or time="),
     "unknown resource": (lambda: run(resources={"tme": "5m"}), "did you mean 'time'"),
     "resources that are a number": (lambda: run(resources=3), "tt.Resources"),
+    "memory without a unit": (
+        lambda: tt.Resources(memory=4),
+        "memory=4 is 4 bytes, too few for any program; write '2GiB'",
+    ),
     "memory of nothing": (lambda: tt.Resources(memory="0GiB"), "2GiB"),
     "parts of several GPUs": (
         lambda: tt.Resources(gpus=1.5),

@@ -9,6 +9,7 @@ from ..errors import SpecError, nearest
 from ..units import seconds, size
 
 _NO_LIMIT = "; leave it out for no limit"
+LEAST = 2**20  # bytes of memory: who says less has left out the unit
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,12 @@ class Resources:
             raise SpecError(f"resources gpus={self.gpus!r}: ask for a whole number of GPUs, or for a part of one")
         for name, known in (("prices", _PRICES), ("watts", _WATTS), ("custom", None)):
             object.__setattr__(self, name, _numbers(name, getattr(self, name), known))
-        object.__setattr__(self, "memory", size(self.memory, "resources memory"))
+        memory = size(self.memory, "resources memory")
+        if memory is not None and memory < LEAST:
+            raise SpecError(
+                f"resources memory={self.memory!r} is {memory:g} bytes, too few for any program; write '2GiB'"
+            )
+        object.__setattr__(self, "memory", memory)
         object.__setattr__(self, "time", seconds(self.time, "resources time"))
         object.__setattr__(self, "stall", seconds(self.stall, "resources stall"))
 

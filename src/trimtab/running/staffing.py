@@ -113,8 +113,10 @@ def submit(book: Book, objective: Any, resources: Resources) -> None:
 
 
 def priced(book: Book, resources: Resources) -> None:
-    """Raises SpecError for a budget of money or energy where nothing says what a trial costs."""
+    """Raises SpecError for a budget of money, energy or GPU-hours of which, by what is said, no trial would use anything."""
     budget = book.spec.budget
+    if budget.gpu_hours is not None and not resources.gpus:
+        raise SpecError("a budget of gpu_hours needs gpus: resources=tt.Resources(gpus=1), or a part of one")
     if budget.cost is not None and not resources.costs_money:
         raise SpecError(
             "a budget of cost needs a price: resources=tt.Resources(price=money per trial hour), or "
