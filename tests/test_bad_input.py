@@ -234,11 +234,18 @@ WHOLE = {
     "Int(default=)": lambda v: tt.Space(n=tt.Int(1, 9, default=v)),
     "Int(step=)": lambda v: tt.Space(n=tt.Int(1, 9, step=v)),
 }
+
+
+def mebi(v):
+    """Two and the like as so many MiB: less memory is refused whatever its type."""
+    return v * 2**20 if isinstance(v, float | np.number | int) and v == 2 else v
+
+
 NUMBERS = {
     "Budget(time=)": lambda v: tt.Budget(time=v),
     "Budget(cost=)": lambda v: tt.Budget(cost=v),
     "Resources(gpus=)": lambda v: tt.Resources(gpus=v),
-    "Resources(memory=)": lambda v: tt.Resources(memory=v),
+    "Resources(memory=)": lambda v: tt.Resources(memory=mebi(v)),
     "Resources(watts=)": lambda v: tt.Resources(watts={"cpu": v}),
     "Fidelity(low)": lambda v: tt.Fidelity("epochs", v, 9),
     "Fidelity(factor=)": lambda v: tt.Fidelity("epochs", 1, 9, v),
