@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
 
 import trimtab as tt
 from trimtab.errors import UserError
+from trimtab.executors.slurm import Slurm
 from trimtab.objective import Command
 from trimtab.outlook import Enough
+from trimtab.strategies.pbt import PBT
 
 X = tt.Space(x=tt.Float(0, 1, default=0.5), kind=tt.Choice("a", "b", default="a"))
 NO_DEFAULT = tt.Space(x=tt.Float(0, 1))
@@ -212,6 +215,10 @@ def proved(**words):
     return study.evidence(lambda t: t.params["x"] + t.seed % 7, **{"replicates": 2, "quiet": True, **words})
 
 
+def validated(**words):
+    return tt.CrossValidation(DummyClassifier(), [[0]] * 8, [0, 1] * 4, **{"folds": 2, **words})
+
+
 def told(**words):
     study = new()
     return study.tell(study.ask(), **words)
@@ -229,6 +236,8 @@ WHOLE = {
     "evidence(replicates=)": lambda v: proved(replicates=v),
     "evidence(finalists=)": lambda v: proved(finalists=v),
     "evidence(tuned=)": lambda v: proved(tuned=v),
+    "CrossValidation(folds=)": lambda v: validated(folds=v),
+    "CrossValidation(gap=)": lambda v: validated(gap=v, time=range(8)),
     "Enough(every=)": lambda v: Enough(every=v),
     "report(at=)": lambda v: done().report("r.json", at=v),
     "Int(default=)": lambda v: tt.Space(n=tt.Int(1, 9, default=v)),
@@ -286,6 +295,11 @@ TEXTS = {
     "note": lambda v: done().note(0, v),
     "failed": lambda v: told(failed=v),
     "require": lambda v: X.require(v),
+    "CrossValidation(splits=)": lambda v: validated(splits=v),
+    "CrossValidation(metric=)": lambda v: validated(metric=v),
+    "CrossValidation(groups=)": lambda v: validated(groups=v),
+    "Slurm(arguments=)": lambda v: Slurm(arguments=v),
+    "strategy settings": lambda v: new(strategy=PBT(step=v)),
 }
 TWO = np.int64(2)
 

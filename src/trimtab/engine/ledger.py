@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, overload
 
+from ..checks import index, shown
 from ..errors import SpecError
 from ..records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, StudySpec, Trial
 from ..records.columns import End, Outline, Results
@@ -86,9 +87,10 @@ class Trials(Mapping[int, Trial]):
 
     def named(self, number: int) -> Trial:
         """The trial that a user names. Raises SpecError where there is none."""
-        if number not in self:
-            raise SpecError(f"trial {number} does not exist; the study has {len(self)} trials, numbered from 0")
-        return self[number]
+        found = index(number)
+        if found is None or found not in self:
+            raise SpecError(f"trial {shown(number)} does not exist; the study has {len(self)} trials, numbered from 0")
+        return self[found]
 
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and 0 <= number < self._count

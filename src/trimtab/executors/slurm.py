@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checks import whole
+from ..checks import shown, whole
 from ..errors import SpecError, TrimtabError
 from ..records import Resources
 from ..units import seconds, size
@@ -56,8 +56,10 @@ class Slurm:
             v = getattr(self, name)
             if v is not None or name == "slots":
                 object.__setattr__(self, name, whole(f"slurm {name}", v, repair="; leave it out for the default"))
-        if isinstance(self.arguments, str) or not all(isinstance(a, str) for a in self.arguments):
-            raise SpecError(f"slurm arguments={self.arguments!r} must be a list of texts such as ['--constraint=a100']")
+        if not isinstance(self.arguments, list | tuple) or not all(isinstance(a, str) for a in self.arguments):
+            raise SpecError(
+                f"slurm arguments={shown(self.arguments)} must be a list of texts such as ['--constraint=a100']"
+            )
 
     def words(self, resources: Resources) -> list[str]:
         """sbatch's arguments for jobs whose trials run within `resources`. Raises SpecError.

@@ -17,7 +17,7 @@ from ..objective import ActiveTrial
 from ..records import Budget, Trial
 from ..records.usage import amounts
 from ..space import Params, Space
-from ..strategies import Strategy, strategy
+from ..strategies import Strategy, names, strategy
 
 Names = str | Iterable[str]
 Stopping = str | rules.Rule | Mapping[str, Any] | Sequence[Any] | None
@@ -136,7 +136,9 @@ def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
     settings.pop("version", None)
     try:
         settings = json.loads(dumps(settings))  # as the record gives them back
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        if made.name in names():  # of what is another's only its name is known in the record
+            raise SpecError(f"strategy {made.name!r}: a setting is no number, text or list of them ({error})") from None
         settings = {"repr": repr(made)}
     return made.name, settings
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..capture import Input, look
-from ..checks import whole
+from ..checks import number, one_of, shown, whole
 from ..errors import ObjectiveError, SpecError, nearest
 from ..objective import ActiveTrial
 from .checks import checks
@@ -52,9 +52,8 @@ class CrossValidation:
         holdout: float = 0.0,
         seed: int = 0,
     ) -> None:
-        if splits not in _SPLITS:
-            raise SpecError(f"splits={splits!r} is not known; choose 'reshuffle' or 'shared'")
-        if not 0 <= holdout < 1:
+        splits, holdout = one_of("splits", splits, _SPLITS), number("holdout", holdout, repair="; a share of the rows")
+        if holdout >= 1:
             raise SpecError(f"holdout={holdout!r} must be a share of the rows, at least 0 and below 1")
         repeats = whole("repeats", repeats)
         if time is not None and repeats > 1:
@@ -255,10 +254,10 @@ def _scorers(metric: str | Sequence[str] | Mapping[str, Callable[..., float]]) -
     if isinstance(metric, Mapping) and metric and all(callable(s) for s in metric.values()):
         return dict(metric)
     names: list[Any] = list(metric) if isinstance(metric, Sequence) and not isinstance(metric, str) else [metric]
-    unknown = [n for n in names if n not in get_scorer_names()]
+    unknown = [n for n in names if not isinstance(n, str) or n not in get_scorer_names()]
     if unknown or not names:
         raise SpecError(
-            f"metric={metric!r}: no scorer of scikit-learn; give one of sklearn.metrics.get_scorer_names(), or a function"
+            f"metric={shown(metric)}: no scorer of scikit-learn; give one of sklearn.metrics.get_scorer_names(), or a function"
         )
     return {n: get_scorer(n) for n in names}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import whole
+from ..checks import shown, whole
 from ..errors import SpecError
 
 Rows = NDArray[np.intp]
@@ -108,11 +108,12 @@ def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
         raise SpecError(
             "groups= and time= together are not supported; give time=, and check that groups don't repeat over time"
         )
+    gap = whole("gap", gap, 0, repair=": rows between training and test")
     if gap and times is None:
         raise SpecError(f"gap={gap!r} is rows between training and test in time order; give time= too, or leave it out")
-    if isinstance(gap, bool) or not isinstance(gap, int) or gap < 0:
-        raise SpecError(f"gap={gap!r} must be a whole number of rows, at least 0")
     for name, values in (("groups", groups), ("time", times)):
+        if values is not None and (isinstance(values, str | bytes | dict | set) or not np.ndim(values)):
+            raise SpecError(f"{name}={shown(values)} is no list of values; give one for each row")
         if values is not None and len(values) != n:
             raise SpecError(f"{name} has {len(values)} values for {n} rows; give one for each row")
     if times is not None:
