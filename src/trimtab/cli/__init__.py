@@ -270,8 +270,9 @@ def cancel(name: str, number: int | None) -> None:
 @storage_flag
 def archive(name: str) -> None:
     """Make a study read-only and free its name."""
-    opened(name).archive()
-    click.echo(f"study {name!r} is archived; its name is free")
+    study = opened(name)
+    study.archive()
+    click.echo(f"study {name!r} is archived; its name is free, and it is read by its uid, {study.record.uid[:12]}")
 
 
 @cli.command()
