@@ -184,6 +184,30 @@ def test_a_study_that_does_not_suit_is_refused_before_the_first_trial(words, sai
     assert study.trials == []
 
 
+class Picky(KNeighborsClassifier):
+    """Does not take all combinations of its parameters."""
+
+    def set_params(self, **params):
+        if params.get("n_neighbors", 5) > 5 and params.get("p") == 1:
+            raise ValueError("too many neighbours for p=1")
+        return super().set_params(**params)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_combinations_that_an_estimator_refuses_are_failed_trials_and_wrong_names_of_a_branch_an_error(wrong):
+    space = {"n_neighbors": tt.Int(1, 9), "p": tt.Int(1, 2)}
+    if wrong:
+        space["leaf_sizes"] = tt.Int(10, 50, when={"p": 2})
+    study = tt.Study("s", space, maximize="accuracy", strategy="grid" if not wrong else "random", seed=1)
+    cv = tt.CrossValidation(Picky(), X[:90], y[:90], folds=2)
+    if wrong:
+        with pytest.raises(ObjectiveError, match="'leaf_sizes'"):
+            study.run(cv, trials=1, quiet=True)
+    else:
+        study.run(cv, quiet=True)
+        assert (study.counts["done"], study.counts["failed"]) == (14, 4)
+
+
 def test_scores_of_functions_and_params_of_functions_are_the_users_own_affair():
     cv = tt.CrossValidation(lambda params: KNeighborsClassifier(params["k"]), X, y, folds=2, metric={"misses": misses})
     study = tt.Study("s", {"k": tt.Int(1, 9)}, minimize="misses", seed=1)

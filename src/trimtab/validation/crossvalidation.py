@@ -133,12 +133,19 @@ class CrossValidation:
                     f"minimize={goal.metric!r}: scikit-learn's scores are better when greater; maximize it"
                 )
         if hasattr(self.estimator, "get_params"):
-            rows = spec.space.sample(32, np.random.default_rng(0))
-            every = {name: value for params in spec.space.decode(rows) for name, value in params.items()}
+            self._takes(spec.space.decode(spec.space.sample(32, np.random.default_rng(0))))
+
+    def _takes(self, settings: Sequence[Mapping[str, Any]]) -> None:
+        """Raises ObjectiveError where a parameter is in no setting that the estimator takes."""
+        taken, refused = set[str](), dict[str, Exception]()
+        for params in settings:
             try:
-                self._made(every)
+                self._made(params)
+                taken |= params.keys()
             except (TypeError, ValueError) as error:
-                raise ObjectiveError(f"the estimator does not take the parameters of the space: {error}") from None
+                refused |= dict.fromkeys(params, error)
+        for name in refused.keys() - taken:
+            raise ObjectiveError(f"the estimator does not take the parameters of the space: {refused[name]}")
 
     def __call__(self, trial: ActiveTrial) -> dict[str, float]:
         """Evaluate a trial: mean scores over its folds, reported one by one."""
