@@ -176,6 +176,7 @@ def test_a_damaged_study_hides_no_other(made):
         assert "made" in result.stdout
         assert result.stderr.startswith("trimtab: study 2 (broken): its column 'spec' cannot be read")
     assert "did you mean 'made'?" in refused("show", "mad")
+    assert "minimize loss" in call("show", "made")
     assert "study 2 (broken)" in refused("show", "broken")
 
 
