@@ -324,6 +324,12 @@ def test_pause_resume_cancel_archive_delete(made):
     assert "archived" in refused("resume", "made")
 
 
+def test_what_is_advised_names_the_store_where_it_is_not_the_usual_one(place):
+    tt.Study("s", {"x": tt.Int(1, 9)}, minimize="loss", storage="sqlite:///other.db")
+    said = call("pause", "s", "--storage", "sqlite:///other.db")
+    assert said.endswith("go on with: trimtab resume s --storage sqlite:///other.db\n")
+
+
 def test_delete_asks_nothing(made):
     assert call("delete", "made") == "study 'made' is deleted\n"
     assert json.loads(call("list", "--json")) == {"studies": []}

@@ -243,7 +243,7 @@ for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain, outlook, r
 def pause(name: str) -> None:
     """Start no new trials until `resume`."""
     opened(name).pause()
-    click.echo(f"study {name!r} is paused; go on with: trimtab resume {shlex.quote(name)}")
+    click.echo(f"study {name!r} is paused; go on with: trimtab resume {shlex.quote(name)}{storage_option()}")
 
 
 @cli.command()
@@ -284,7 +284,9 @@ def delete(name: str) -> None:
     if study.record.state == "archived" and not study.record.uid.startswith(
         name
     ):  # the same line run twice deletes one study
-        raise UserError(f"study {name!r} is archived; delete it by its uid: trimtab delete {study.record.uid[:12]}")
+        raise UserError(
+            f"study {name!r} is archived; delete it by its uid: trimtab delete {study.record.uid[:12]}{storage_option()}"
+        )
     study.delete()
     click.echo(f"study {name!r} is deleted")
 

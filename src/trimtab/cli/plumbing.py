@@ -144,7 +144,7 @@ def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
     return study
 
 
-def storage_option(file: "StudyFile") -> str:
+def storage_option(file: "StudyFile | None" = None) -> str:
     """What to add to a command so that it finds the store of this run."""
     url, found = url_of(file), os.environ.get("TRIMTAB_STORAGE") or DEFAULT
     return "" if url == found else f" --storage {shlex.quote(url)}"
