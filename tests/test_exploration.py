@@ -15,18 +15,26 @@ NONE = np.empty((0, 2))
 EARLIER = Source("earlier", SPACE.sample(30, np.random.default_rng(5)), np.arange(30.0)[:, None])
 
 
-def proposal(n: int, seed: int, budget: int | None, sources: tuple[Source, ...] = (), noise: float = 0.1):
-    """What `gp` proposes after n results."""
+def proposal(
+    n: int,
+    seed: int,
+    budget: int | None,
+    sources: tuple[Source, ...] = (),
+    noise: float = 0.1,
+    constraints: int = 0,
+    pending: np.ndarray = NONE,
+):
+    """What `gp` proposes after n results; a constraint keeps x + y below 1."""
     rng = np.random.default_rng(seed)
     X = np.unique(SPACE.sample(3 * n, rng), axis=0)
     X = X[rng.permutation(len(X))[:n]]
     y = np.sin(7 * X[:, 0]) + X[:, 1] ** 2 + noise * rng.standard_normal(n)
     made = strategy("gp")
     state = made.tell(
-        made.init(Problem(SPACE, budget=budget, seed=1, sources=sources)),
-        Rows(X, y[:, None], np.empty((n, 0)), np.zeros(n), np.zeros(n)),
+        made.init(Problem(SPACE, constraints=constraints, budget=budget, seed=1, sources=sources)),
+        Rows(X, y[:, None], (X.sum(1, keepdims=True) - 1)[:, :constraints], np.zeros(n), np.zeros(n)),
     )
-    return made.ask(state, NONE, 1, np.random.default_rng(0))[0]
+    return made.ask(state, pending, 1, np.random.default_rng(0))[0]
 
 
 @settings(max_examples=20, deadline=None)
@@ -62,3 +70,16 @@ def test_a_warm_started_search_explores_less_from_the_start():
 def test_where_the_model_finds_noise_exploration_goes_on_to_the_end():
     pairs = [(proposal(60, seed, 61, noise=0.6), proposal(60, seed, None, noise=0.6)) for seed in (1, 3, 4, 6, 7)]
     assert all(np.array_equal(last.x, open_ended.x) for last, open_ended in pairs)
+
+
+def test_with_constraints_the_last_proposals_explore_less_too():
+    pairs = [(proposal(20, seed, 21, constraints=1), proposal(20, seed, None, constraints=1)) for seed in range(10)]
+    assert all(last.why["sd"] <= open_ended.why["sd"] + 1e-9 for last, open_ended in pairs)
+    assert any(last.why["sd"] < open_ended.why["sd"] for last, open_ended in pairs)
+
+
+def test_while_trials_are_pending_exploration_goes_on_to_the_end():
+    waiting = SPACE.sample(1, np.random.default_rng(3))
+    for constraints in (0, 1):
+        last, open_ended = (proposal(20, 7, budget, constraints=constraints, pending=waiting) for budget in (21, None))
+        assert np.array_equal(last.x, open_ended.x)

@@ -45,7 +45,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "16"
+    version: str = "17"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
@@ -146,8 +146,8 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     waiting = known.features.encode(pending)
     goals = [goal.model.posterior(waiting) for goal in known.goals]
     terms: list[Term] = [(m.posterior(waiting), partial(log_below, bound=bound)) for m, bound in known.constraints]
-    # With constraints no gain of exploring less was shown.
-    exploration = 1.0 if terms else _exploration(problem, count, noise(known.goals[0].model.theta))
+    # While trials are pending no gain of exploring less was shown.
+    exploration = 1.0 if len(pending) else _exploration(problem, count, noise(known.goals[0].model.theta))
     among = None
     if goals[0].lessons and not terms and known.cost is None and not _by_bound(count):
         among = transfer.promising(problem)
