@@ -26,7 +26,7 @@ from . import Array, History, Problem, Proposal, Rows, front, transfer
 from .climb import Leaning, Search, candidates
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .priors import Prior
-from .surrogate import Surrogate, surrogate
+from .surrogate import Constraint, Surrogate, surrogate
 
 _BETA, _LAST_BETA = 1.8, 0.3  # of the bound, and of the last one that the budget pays for
 _BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
@@ -145,15 +145,20 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     """The acquisition for the next proposal, when `count` points were told or are pending and `at_once` trials run."""
     waiting = known.features.encode(pending)
     goals = [goal.model.posterior(waiting) for goal in known.goals]
-    terms: list[Term] = [(m.posterior(waiting), partial(log_below, bound=bound)) for m, bound in known.constraints]
+    terms: list[Term] = [(c.model.posterior(waiting), partial(log_below, bound=c.bound)) for c in known.constraints]
     # While trials are pending no gain of exploring less was shown.
     exploration = 1.0 if len(pending) else _exploration(problem, count, noise(known.goals[0].model.theta))
+    doubt = 1 + (_DOUBT - 1) * exploration
     among = None
     if goals[0].lessons and not terms and known.cost is None and not _by_bound(count):
         among = transfer.promising(problem)
         among = among[taken.admitted(among, len(among))]
-    if terms and not known.feasible.any():
+    infeasible = bool(terms) and not known.feasible.any()
+    if infeasible and _by_bound(count):
         kind = "feasibility"
+    elif infeasible:
+        kind = "violation"
+        terms = _less_violation(terms, known.constraints, doubt)
     elif among is not None and len(among):
         kind = _EARLIER
         terms.append((goals[0], partial(lower_bound, beta=0.0)))
@@ -167,7 +172,6 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     elif terms or known.cost is not None or not _by_bound(count):
         kind = "log-ei"
         best = _incumbent_mean(known, goals[0])
-        doubt = 1 + (_DOUBT - 1) * exploration
         terms.append((goals[0], partial(log_improvement, best=best, doubt=doubt)))
     else:
         kind = "lcb"
@@ -176,7 +180,7 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     if known.success is not None:
         model, rate = known.success
         terms.append((model.posterior(waiting), partial(log_rate, centre=rate)))
-    if known.cost is not None and kind != "feasibility":
+    if known.cost is not None and not infeasible:
         kind += " per cost"
         model, unit = known.cost
         terms.append((model.posterior(waiting), partial(less, weight=unit * _thrift(problem, known.spent, at_once))))
@@ -184,6 +188,15 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     leaning = _leaning(Prior.of(problem.space), known)
     search = Search(problem.space, known.features, terms, lengths, leaning)
     return _Belief(search, known, kind, goals, among if kind == _EARLIER else None)
+
+
+def _less_violation(terms: Sequence[Term], constraints: Sequence[Constraint], doubt: float) -> list[Term]:
+    """Log expected improvement of each constraint that the least violating point breaks; the others are to hold. The
+    probability that all hold, by itself, is largest where least is known while it is small everywhere: on the edges."""
+    return [
+        (posterior, partial(log_improvement, best=c.least, doubt=doubt) if c.least > c.bound else holds)
+        for (posterior, holds), c in zip(terms, constraints, strict=True)
+    ]
 
 
 def _exploration(problem: Problem, count: int, variance: float) -> float:

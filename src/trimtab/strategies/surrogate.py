@@ -87,6 +87,16 @@ class Goal:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """A modelled constraint: its model and, as values are shown to that, the value up to which it holds and the one of the
+    point that violates all constraints least (NaN if it is unknown there)."""
+
+    model: Model
+    bound: float
+    least: float
+
+
+@dataclass(frozen=True)
 class Surrogate:
     """What is known: the points that have goal values, X (p, d) with features F, and all models."""
 
@@ -96,7 +106,7 @@ class Surrogate:
     F: Array
     feasible: Mask  # (p,): known to satisfy every constraint
     goals: tuple[Goal, ...]
-    constraints: tuple[tuple[Model, float], ...]  # models of the known columns, each with its threshold
+    constraints: tuple[Constraint, ...]  # those of which something is known
     success: tuple[Model, float] | None  # model of the success less its mean, and the mean; None while failures are few
     cost: (
         tuple[Model, float] | None
@@ -137,9 +147,10 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
         )
         return Goal(warped, np.clip(table.Y[usable, j], -HUGE, HUGE), replace(made, lessons=lessons))
 
-    def constraint(k: int) -> tuple[Model, float]:
-        zero = bilog(table.C[~np.isnan(table.C[:, k]), k]).zero
-        return model(lambda t: _where_known(t.C[:, k], lambda c: bilog(c).z), problem.deterministic), zero
+    def constraint(k: int) -> Constraint:
+        bound = bilog(table.C[~np.isnan(table.C[:, k]), k]).zero
+        made = model(lambda t: _where_known(t.C[:, k], lambda c: bilog(c).z), problem.deterministic)
+        return Constraint(made, bound, bound + float(excess[_least(excess), k]))
 
     def success() -> tuple[Model, float]:
         return model(lambda t: _where_known(t.success, lambda rate: rate - rate.mean())), float(table.success.mean())
@@ -149,6 +160,7 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
         return (model(lambda t: logged(t.cost)[0]), unit) if unit > 0 else None
 
     usable = ~np.isnan(table.Y).any(1)
+    excess = np.stack([_where_known(c, _excess) for c in table.C.T], axis=1) if problem.constraints else table.C
     known = np.flatnonzero((~np.isnan(table.C)).any(0))
     failures = np.isnan(rows.Y).any(1).sum()
     return Surrogate(
@@ -250,6 +262,17 @@ def _average(values: Array, line: Ints, lines: int) -> Array:
         count = np.bincount(at, minlength=lines)
         means[:, j] = np.where(count > 0, np.bincount(at, of / np.maximum(count, 1)[at], lines), np.nan)
     return means
+
+
+def _excess(c: Array) -> Array:
+    """By how much constraint values (n,) exceed 0, as they are shown to their model."""
+    shown = bilog(c)
+    return shown.z - shown.zero
+
+
+def _least(excess: Array) -> int:
+    """The line of (p, k) that violates constraints least; one where something is unknown only if there is no other."""
+    return int(np.nan_to_num(np.maximum(excess, 0.0).sum(1), nan=np.inf).argmin())
 
 
 def _where_known(values: Array, transform: Callable[[Array], Array]) -> Array:
