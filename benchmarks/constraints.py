@@ -13,6 +13,9 @@ The score after t trials is the true loss of that setting which was told the low
 normalised regret: 0 is the best known feasible setting, 1 the median feasible one, and where none was found. `feasible` is
 the share of trials that kept all limits; cpu is ask + tell per trial, in milliseconds, one thread.
 
+Two more rows are there by name only, to show what a choice inside `gp` is worth: "trimtab, probability alone", which does
+not seek less violation while nothing feasible is known, and "trimtab, no fading", which explores to the end.
+
 Each finished run is a line of benchmarks/results/constraints.csv and is not run again. Intervals: 95 %, from 2,000
 bootstraps of the seeds of each problem.
 """
@@ -29,18 +32,22 @@ import warnings
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
+from unittest.mock import patch
 
 import numpy as np
+from ablation import Undone, instead
 from goal_problems import Array, Params, surrogates, tables
 from goal_problems import Problem as Goals
 from goals import interval, line
 from quality import analytic, suggest
 
 import trimtab as tt
+from trimtab.strategies import gp
 
 FILE = Path(__file__).parent / "results" / "constraints.csv"
 COLUMNS = ["case", "problem", "tuner", "seed", "trials", "quarter", "half", "full", "feasible", "cpu_ms"]
@@ -168,7 +175,12 @@ class Tuner(Protocol):
 
 
 class Trimtab:
-    def __init__(self, problem: Problem, seed: int, trials: int, strategy: str = "auto") -> None:
+    """undone: a choice of `gp` that is not made."""
+
+    def __init__(
+        self, problem: Problem, seed: int, trials: int, strategy: str = "auto", undone: Undone | None = None
+    ) -> None:
+        self.undone = undone
         self.limits = [f"limit{k}" for k in range(problem.constraints)]
         self.study = tt.Study(
             "s", problem.space, minimize="loss", subject_to=[f"{limit} <= 0" for limit in self.limits],
@@ -176,7 +188,8 @@ class Trimtab:
         )  # fmt: skip
 
     def ask(self) -> tuple[Any, Params]:
-        trial = self.study.ask()
+        with patch.multiple(self.undone[0], **self.undone[1]) if self.undone else nullcontext():
+            trial = self.study.ask()
         return trial, trial.params
 
     def tell(self, trial: Any, loss: float, limits: Sequence[float]) -> None:
@@ -214,6 +227,19 @@ def tuners() -> dict[str, Make]:
             made["optuna GP"] = lambda p, s, _: Optuna(p, s, "GPSampler")
     made["random"] = lambda p, s, n: Trimtab(p, s, n, "random")
     return made
+
+
+VARIANTS: dict[str, Undone] = {
+    "trimtab, probability alone": instead(gp, _less_violation=lambda terms, *_: list(terms)),
+    "trimtab, no fading": instead(gp, _exploration=lambda *_: 1.0),
+}
+
+
+def made(name: str) -> Make:
+    """A tuner, or a variant of Trimtab."""
+    if name in VARIANTS:
+        return lambda p, s, n: Trimtab(p, s, n, undone=VARIANTS[name])
+    return tuners()[name]
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
@@ -271,7 +297,7 @@ def run_all(wanted: Sequence[Problem], cases: Sequence[str], names: Sequence[str
                     which = (case, problem.name, name, str(seed), str(trials))
                     if which in finished:
                         continue
-                    figures = run(problem, case, tuners()[name], seed, trials)
+                    figures = run(problem, case, made(name), seed, trials)
                     with FILE.open("a", newline="") as file:
                         csv.writer(file).writerow([*which, *(f"{v:.7g}" for v in figures)])
                     print(*which, *(f"{v:.4g}" for v in figures), file=sys.stderr, flush=True)

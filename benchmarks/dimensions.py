@@ -5,8 +5,8 @@
 
 Functions whose best setting lies anywhere in the space: numbers only (Rosenbrock's valley, Ackley's and Levy's many optima,
 an ellipsoid, a ball), six of thirty that matter (Hartmann), and two mixed spaces of numbers on a logarithmic scale, integers
-and unordered choices, of which few matter much. Each seed has another best setting. Figures are normalised regrets: 0 is the best setting, 1 the median of 1,000 random ones; cpu is ask +
-tell per trial, in milliseconds, one thread.
+and unordered choices, of which few matter much. Each seed has another best setting. Figures are normalised regrets: 0 is
+the best setting, 1 the median of 1,000 random ones; cpu is ask + tell per trial, in milliseconds, one thread.
 
 Each finished run is a line of benchmarks/results/dimensions.csv and is not run again. Intervals: 95 %, from 2,000
 bootstraps of the seeds of each problem.
