@@ -43,8 +43,13 @@ class Warner:
 
     def __init__(self, book: Book, say: Callable[[str], None]) -> None:
         self._book, self._say, self._said = book, say, False
+        self._looked = 0  # trials that had ended at the last look
 
     def look(self) -> None:
-        if not self._said and (text := anew(self._book)) is not None:
+        ended = len(self._book.ledger.told)
+        if self._said or ended == self._looked:
+            return
+        self._looked = ended
+        if (text := anew(self._book)) is not None:
             self._said = True
             self._say(text)
