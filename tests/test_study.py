@@ -1,12 +1,10 @@
 """What a study promises: it continues, its budget binds, the same record gives the same proposals."""
 
 import math
-import re
 import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,14 +17,9 @@ from trimtab.errors import (
     RunFailed,
     SpaceError,
     SpecError,
-    StudyMismatch,
-    StudyNotFound,
 )
-from trimtab.goals import goals
 from trimtab.storage import rows
-from trimtab.storage.memory import Memory
 from trimtab.strategies import Proposal
-from trimtab.strategies.nsga2 import NSGA2
 
 PIECES = (7, 20, 33, 60)
 FINITE = tt.Space(
@@ -227,50 +220,6 @@ def test_where_all_trials_failed_the_error_of_best_says_why(space):
         _ = study.best
 
 
-def test_another_spec_under_the_same_name_shows_the_difference(space, url):
-    tt.Study("s", space, minimize="loss", storage=url)
-    with pytest.raises(StudyMismatch, match=r"(?s)goals.*loss.*revise\(.*fresh=True"):
-        tt.Study("s", space, maximize="auc", storage=url)
-    with pytest.raises(StudyMismatch, match="space"):
-        tt.Study("s", tt.Space(a=tt.Int(1, 3)), minimize="loss", storage=url)
-
-
-def test_another_space_shows_which_parameters_differ():
-    old = {"a": tt.Int(1, 3, default=1), "b": tt.Choice("x", "y"), "c": tt.Float(0, 1)}
-    study = tt.Study("s", old, minimize="loss", storage=(url := Memory()))
-    with pytest.raises(StudyMismatch) as error:
-        tt.Study("s", {**old, "a": tt.Int(1, 4, default=1), "d": tt.Float(0, 1)}, minimize="loss", storage=url)
-    assert "space a: stored Int(1, 3, default=1), given Int(1, 4, default=1)\n" in str(error.value)
-    assert "space d: stored None, given Float(0.0, 1.0)\n" in str(error.value)
-    assert "space b" not in str(error.value)
-    with pytest.raises(StudyMismatch, match=r"require: stored \[\], given \[\"c < 0.5\"\]\n"):
-        tt.Study("s", study.spec.space.require("c < 0.5"), minimize="loss", storage=url)
-    with pytest.raises(StudyMismatch, match="in order: stored a, b, c, given c, b, a\n"):
-        tt.Study("s", dict(reversed(old.items())), minimize="loss", storage=url)
-
-
-@pytest.mark.parametrize(
-    ("given", "call"),
-    [
-        ({"minimize": "seconds"}, "revise(minimize=...)"),
-        ({"minimize": "seconds", "maximize": "auc"}, "revise(minimize=..., maximize=...)"),
-        ({"strategy": NSGA2(population=30)}, "revise(strategy=...)"),
-        ({"space": {"a": tt.Int(1, 9), "b": tt.Int(1, 3)}}, "revise(space=..., assume={'b': ...})"),
-    ],
-)
-def test_another_spec_shows_the_call_that_makes_the_revision(given, call):
-    same = {"space": {"a": tt.Int(1, 9)}, "minimize": "loss", "strategy": "nsga2", "storage": Memory()}
-    tt.Study("s", **same)
-    with pytest.raises(StudyMismatch, match=re.escape(f".{call}; to begin anew")):
-        tt.Study("s", **{**same, **given})
-
-
-def test_options_of_another_type_are_another_spec(url):
-    tt.Study("s", tt.Space(a=tt.Choice(0, 1, default=0)), minimize="loss", storage=url)
-    with pytest.raises(StudyMismatch, match="space"):
-        tt.Study("s", tt.Space(a=tt.Choice(False, True, default=False)), minimize="loss", storage=url)
-
-
 def test_what_is_handed_out_can_be_changed_without_changing_the_study(space, objective, url):
     study = tt.Study("s", space, minimize="loss", storage=url, seed=3, strategy="random")
     study.run(objective, trials=8, quiet=True)
@@ -297,14 +246,6 @@ def test_a_changed_budget_is_an_audited_revision(space, objective, url):
     assert again.verify() == []
 
 
-def test_fresh_archives_and_never_deletes(space, objective, url):
-    tt.Study("s", space, minimize="loss", storage=url).run(objective, trials=2, quiet=True)
-    anew = tt.Study("s", space, minimize="loss", storage=url, fresh=True)
-    assert anew.trials == []
-    records = anew.storage.studies()
-    assert [(str(r.state), r.count) for r in records] == [("archived", 2), ("open", 0)]
-
-
 def test_a_new_parameter_may_be_inactive_in_old_settings(url):
     kind = tt.Choice("a", "b", default="a")
     study = tt.Study("s", tt.Space(kind=kind), minimize="loss", storage=url, seed=1, replicates=3)
@@ -320,49 +261,6 @@ def test_a_new_parameter_may_be_inactive_in_old_settings(url):
     ]
     study.run(lambda trial: 1.0, trials=4, quiet=True)
     assert study.replay().holds
-
-
-@pytest.mark.parametrize(
-    "mistake",
-    [
-        {},
-        {"minimize": "loss", "warm_start": "nope"},
-        {"minimize": "loss", "on_change": "nope"},
-        {"minimize": "loss", "data": {"train": "nope.csv"}},
-    ],
-)
-def test_fresh_leaves_the_old_study_as_it_is_when_the_new_one_cannot_be(space, url, mistake):
-    old = tt.Study("s", space, minimize="loss", storage=url)
-    before = old.storage.studies()
-    with pytest.raises(SpecError):
-        tt.Study("s", space, storage=url, fresh=True, **mistake)
-    assert old.storage.studies() == before
-
-
-def test_fresh_may_learn_from_the_study_that_it_archives(space, objective, url):
-    old = tt.Study("s", space, minimize="loss", storage=url)
-    old.run(objective, trials=2, quiet=True)
-    anew = tt.Study("s", space, minimize="loss", storage=url, fresh=True, warm_start="s")
-    assert [source.uid for source in anew.spec.sources] == [old.record.uid]
-
-
-def test_who_creates_a_study_too_late_is_told_that_it_is_another(space):
-    class Raced(Memory):
-        """Somebody else creates the study when this process has just looked."""
-
-        def create(self, spec):
-            super().create(replace(spec, goals=goals(None, "auc")))
-            return super().create(spec)
-
-    with pytest.raises(StudyMismatch, match="goals"):
-        tt.Study("s", space, minimize="loss", storage=Raced())
-
-
-def test_opening_by_name_alone(space, url):
-    tt.Study("credit", space, minimize="loss", storage=url)
-    assert tt.Study("credit", storage=url).spec.space == space
-    with pytest.raises(StudyNotFound, match="did you mean 'credit'"):
-        tt.Study("credti", storage=url)
 
 
 def test_a_space_revision_keeps_old_trials(objective, url):
@@ -506,43 +404,6 @@ def test_what_a_script_defines_can_be_pickled_in_its_workers(tmp_path, objective
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=600)
     assert done.stdout.split() == ["2"], (done.stdout, done.stderr)
-
-
-def test_a_study_whose_name_another_has_now_is_read_by_its_uid(space, objective, url):
-    first = tt.Study("s", space, minimize="loss", storage=url, seed=1)
-    first.run(objective, trials=2, quiet=True)
-    anew = tt.Study("s", space, minimize="loss", storage=url, fresh=True)
-    assert tt.Study("s", storage=url).record.uid == anew.record.uid
-    assert tt.Study(first.record.uid, storage=url).counts["done"] == 2
-    assert tt.Study(first.record.uid[:8], storage=url).counts["done"] == 2
-    for wrong in (first.record.uid[:7], first.record.uid + "0", ""):
-        with pytest.raises(StudyNotFound):
-            tt.Study(wrong, storage=url)
-    assert tt.Study(anew.record.uid, storage=url).trials == []
-
-
-def test_an_archived_study_can_still_be_read_by_name(space, objective, url):
-    study = tt.Study("s", space, minimize="loss", storage=url, seed=1)
-    study.run(objective, trials=2, quiet=True)
-    study.archive()
-    again = tt.Study("s", storage=url)
-    assert again.counts["done"] == 2
-    assert again.verify() == []
-    with pytest.raises(SpecError, match="archived"):
-        again.resume()
-    anew = tt.Study("s", space, minimize="loss", storage=url)
-    assert anew.trials == []
-    assert tt.Study("s", storage=url).record.id == anew.record.id
-
-
-def test_a_stored_space_with_retired_options_opens_with_the_space_as_it_is_now(url):
-    study = tt.Study("s", tt.Space(kind=tt.Choice("a", "b", "c")), minimize="loss", storage=url, seed=1)
-    study.add({"kind": "c"}, 1.0)
-    now = tt.Space(kind=tt.Choice("a", "b"))
-    study.revise(space=now)
-    assert len(tt.Study("s", now, minimize="loss", storage=url).trials) == 1
-    with pytest.raises(StudyMismatch):
-        tt.Study("s", tt.Space(kind=tt.Choice("a")), minimize="loss", storage=url)
 
 
 def test_giving_a_trial_back_costs_it_nothing(space, url):
