@@ -2,10 +2,10 @@
 
 A Sobol design, then a model (see `surrogate`) whose acquisition is maximised (see `climb`): the lower confidence bound
 and log expected improvement in turn, which explore ever less in the second half of a budget of trials; with constraints
-log expected improvement plus the logarithm of the probability that they hold. Two or three goals have a model each, and
-log expected hypervolume improvement (see `front`); more are made one by a random weighting for each proposal. Where the
-study pays in time or money, not in trials, cost has a model too, and the improvement is divided by a power of it that
-cools from 1 to 0 while the purse empties.
+log expected improvement plus the logarithm of the probability that they hold, and while nothing feasible is known that
+probability and less violation in turn. Two or three goals have a model each, and log expected hypervolume improvement (see
+`front`); more are made one by a random weighting for each proposal. Where the study pays in time or money, not in trials,
+cost has a model too, and the improvement is divided by a power of it that cools from 1 to 0 while the purse empties.
 
 Where earlier studies teach something (see `transfer`), every second proposal is one of their best settings.
 
