@@ -48,3 +48,21 @@ def test_a_small_island_is_found(seed):
 
     study.run(objective, quiet=True)
     assert study.feasible(study.best)
+
+
+@pytest.mark.parametrize("strategy", ["gp", "tpe", "cma", "forest"])
+def test_a_limit_that_no_baseline_sets_does_not_keep_the_search_from_its_goal(strategy):
+    """The baseline fails: what is relative to it is never known, while the other limit is."""
+    limits = ["size <= 0.9", "loss <= 2 * baseline"]
+    start = {"x": 1.0, "y": 1.0}
+    study = tt.Study("s", SQUARE, minimize="loss", subject_to=limits, baseline=start, strategy=strategy, seed=1)
+
+    def objective(trial):
+        if trial.number == 0:
+            raise RuntimeError("no baseline")
+        return {"size": trial.params["x"], "loss": trial.params["y"]}
+
+    study.run(objective, trials=41, quiet=True)
+    losses = [t.metrics["loss"] for t in study.trials[1:]]
+    assert np.mean(losses[20:]) < 0.8 * np.mean(losses[:10])
+    assert not {t.why.get("acquisition") for t in study.trials} & {"feasibility", "violation"}

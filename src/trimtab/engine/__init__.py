@@ -9,7 +9,7 @@ A study is a fold over its record. `fold` feeds the rows of a ledger to the stra
     lineage     who goes on from whom
     blas        arithmetic that comes out the same on any number of cores
 
-Notation: d columns, n rows, m goals, k constraints (see `matrix`).
+Notation: d columns, n rows, m goals, k constraints whose limit is known (see `matrix`).
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from ..strategies import Array, Continuing, Judge, Problem, Rows, Source, Strate
 from ..strategies import Proposal as Point
 from .blas import one_thread
 from .ledger import BASELINE, baseline_trial
-from .matrix import purse, rows, suited
+from .matrix import limited, purse, rows, suited
 
 
 def problem(spec: StudySpec) -> Problem:
@@ -76,6 +76,7 @@ class Fold:
     """A strategy's state after the first `n` told trials, valid for one spec and one knowledge of the baseline."""
 
     key: str
+    baseline: Metrics | None
     strategy: Strategy[Any]
     state: Any
     n: int
@@ -88,14 +89,14 @@ def fold(
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
     key = spec.text + dumps(relative)
     if last is None or last.key != key or last.n > len(told):
-        made = suited(spec, strategy)
-        last = Fold(key, made, made.init(problem(spec)), 0)
+        made, known = suited(spec, strategy), replace(problem(spec), constraints=len(limited(spec, relative)))
+        last = Fold(key, relative, made, made.init(known), 0)
     if last.n == len(told):
         return last
-    fresh = rows(spec, told[last.n :], baseline)
+    fresh = rows(spec, told[last.n :], relative)
     with one_thread():
         state = last.strategy.tell(last.state, fresh)
-    return Fold(key, last.strategy, state, len(told))
+    return replace(last, state=state, n=len(told))
 
 
 def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n: int) -> list[Proposal]:
@@ -121,20 +122,20 @@ def suggest_each(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: in
     others = spec.encode([*(t.params for t in pending), *(p.params for p in first)])
     nothing, asked, strategy = np.empty((0, len(spec.space))), list[Point](), folded.strategy
     with one_thread():
-        state = strategy.tell(folded.state, _blank(spec, others))
+        state = strategy.tell(folded.state, _blank(spec, folded, others))
         while first and len(asked) < n - 1:
             fresh = strategy.ask(state, nothing, 1, _rng(spec, at + 1 + len(asked)))
             if not fresh:
                 break
             asked += fresh
-            state = strategy.tell(state, _blank(spec, fresh[0].x[None]))
+            state = strategy.tell(state, _blank(spec, folded, fresh[0].x[None]))
     return first + _proposals(spec, strategy, asked, first=at + 1)
 
 
-def _blank(spec: StudySpec, points: Array) -> Rows:
+def _blank(spec: StudySpec, folded: Fold, points: Array) -> Rows:
     """Rows at points (n, d), without results."""
     n, unknown = len(points), np.full(len(points), math.nan)
-    Y, C = (np.full((n, len(k)), math.nan) for k in (spec.goals, spec.constraints))
+    Y, C = (np.full((n, len(k)), math.nan) for k in (spec.goals, limited(spec, folded.baseline)))
     return Rows(points, Y, C, unknown, unknown)
 
 
@@ -142,7 +143,7 @@ def _begun(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> Any:
     """The strategy's state; one whose trials go on from one another knows those under way too."""
     if not isinstance(folded.strategy, Continuing):
         return folded.state
-    return folded.strategy.begun(folded.state, rows(spec, pending, None))
+    return folded.strategy.begun(folded.state, rows(spec, pending, folded.baseline))
 
 
 def needed(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> frozenset[int]:

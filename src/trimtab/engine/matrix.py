@@ -1,16 +1,17 @@
 """Trials as arrays: what strategies are told, and how in a study with a fidelity. Pure; every goal is turned into a loss
 here, once.
 
-Notation: d columns, n rows, m goals, k constraints, R rungs of the fidelity.
+Notation: d columns, n rows, m goals, k constraints whose limit is known, R rungs of the fidelity.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
 
-from ..goals import Metrics
+from ..goals import Constraint, Metrics
 from ..records import StudySpec, Trial
 from ..records.columns import Results
 from ..stopping import promotion, rule
@@ -39,12 +40,12 @@ def results(trials: Iterable[Trial] | Told) -> Results:
 
 
 def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | None) -> Rows:
-    """Trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each limit, NaN where there is none."""
+    """Trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each known limit, NaN where there is none."""
     unit, _ = purse(spec)
     told = results(trials)
     X = spec.encode(told.params)
     losses = [[g.loss(m) for m in told.metrics] for g in spec.goals]
-    excess = [[c.excess(m, baseline) for m in told.metrics] for c in spec.constraints]
+    excess = [[c.excess(m, baseline) for m in told.metrics] for c in limited(spec, baseline)]
     return Rows(
         X,
         _columns(losses, len(told)),
@@ -54,6 +55,12 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
         _rungs(spec, told),
         _lineage(told),
     )
+
+
+def limited(spec: StudySpec, baseline: Metrics | None) -> tuple[Constraint, ...]:
+    """The constraints whose limit is known. One relative to a baseline without results says nothing of any setting: a strategy
+    that was told of it would seek in vain what keeps it."""
+    return tuple(c for c in spec.constraints if not isnan(c.bound(baseline)))
 
 
 def _columns(values: Sequence[Sequence[float | None]], n: int) -> Array:
