@@ -15,6 +15,11 @@ from trimtab.errors import UserError
 from trimtab.executors.slurm import Slurm
 from trimtab.objective import Command
 from trimtab.outlook import Enough
+from trimtab.strategies.cma import CMA
+from trimtab.strategies.evolution import Evolution
+from trimtab.strategies.nsga2 import NSGA2
+from trimtab.strategies.nsga3 import NSGA3
+from trimtab.strategies.pb2 import PB2
 from trimtab.strategies.pbt import PBT
 
 X = tt.Space(x=tt.Float(0, 1, default=0.5), kind=tt.Choice("a", "b", default="a"))
@@ -27,6 +32,10 @@ def new(**words):
 
 def run(objective=lambda trial: 1.0, **words):
     return new().run(objective, **{"trials": 2, "quiet": True, **words})
+
+
+def trained(strategy):
+    return new(strategy=strategy, fidelity=tt.Fidelity("epochs", 1, 81))
 
 
 def done(**words):
@@ -117,6 +126,17 @@ CASES = {
     "study without a space": (lambda: tt.Study("s", minimize="loss"), "needs its space"),
     "unknown strategy": (lambda: new(strategy="gpp"), "did you mean 'gp'"),
     "object that is no strategy": (lambda: new(strategy=3), "init, tell and ask"),
+    "class of a strategy": (lambda: new(strategy=CMA), r"make one: strategy=CMA\(\)"),
+    "setting of a strategy for its name": (lambda: new(strategy=CMA(20)), "name=20 is no text; settings are given by"),
+    "strategy with a version that is no text": (lambda: new(strategy=CMA(version=3)), "version=3 is no text"),
+    "setting that no record can hold": (lambda: trained(PBT(fixed={"x"})), r"fixed=\{'x'\} is no .* list"),
+    "fixed that is one name": (lambda: trained(PBT(fixed="x")), "fixed='x' is no list of parameters' names"),
+    "frequencies that are one number": (lambda: trained(PB2(frequencies=3)), r"frequencies=3 .* such as \(1, 3\)"),
+    "frequency that is no number": (
+        lambda: trained(PB2(frequencies=(1, True))),
+        r"frequencies=True .* such as \(1, 3\)",
+    ),
+    "no frequencies": (lambda: trained(PBT(frequencies=())), r"frequencies=\[\] is empty; write \(1,\)"),
     "grid over a continuous space": (lambda: done(strategy="grid"), "x"),
     "negative seed": (lambda: new(seed=-1), "seed=-1"),
     "zero replicates": (lambda: new(replicates=0), "replicates=0"),
@@ -242,6 +262,11 @@ WHOLE = {
     "report(at=)": lambda v: done().report("r.json", at=v),
     "Int(default=)": lambda v: tt.Space(n=tt.Int(1, 9, default=v)),
     "Int(step=)": lambda v: tt.Space(n=tt.Int(1, 9, step=v)),
+    "Evolution(population=)": lambda v: new(strategy=Evolution(population=v)),
+    "Evolution(sample=)": lambda v: new(strategy=Evolution(sample=v)),
+    "NSGA2(population=)": lambda v: new(strategy=NSGA2(population=v)),
+    "NSGA3(population=)": lambda v: new(strategy=NSGA3(population=v)),
+    "PBT(intervals=)": lambda v: trained(PBT(intervals=v)),
 }
 
 
@@ -299,7 +324,8 @@ TEXTS = {
     "CrossValidation(metric=)": lambda v: validated(metric=v),
     "CrossValidation(groups=)": lambda v: validated(groups=v),
     "Slurm(arguments=)": lambda v: Slurm(arguments=v),
-    "strategy settings": lambda v: new(strategy=PBT(step=v)),
+    "PBT(step=)": lambda v: trained(PBT(step=v)),
+    "PB2(fixed=)": lambda v: trained(PB2(fixed=v)),
 }
 TWO = np.int64(2)
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from ..arrays import Array as Array
+from ..checks import shown, text
 from ..errors import SpecError, nearest
 from ..numerics.tally import Tally
 from ..space import Space
@@ -212,12 +213,21 @@ def names() -> list[str]:
 def strategy(which: "str | Strategy[Any]", **settings: Any) -> Strategy[Any]:
     """The strategy called `which`, made with its settings; an object passes through.
 
-    Raises SpecError for a name that neither we nor a plug-in (entry point group `trimtab.strategies`) know.
+    Raises SpecError for a name that neither we nor a plug-in (entry point group `trimtab.strategies`) know, and for what
+    is no strategy.
     """
+    if isinstance(which, type):
+        raise SpecError(f"strategy={which.__name__} is a class; make one: strategy={which.__name__}()")
     if not isinstance(which, str):
-        if isinstance(which, Strategy):
-            return which
-        raise SpecError(f"strategy={which!r} is neither a name nor has name, version, init, tell and ask")
+        if not isinstance(which, Strategy):
+            raise SpecError(f"strategy={shown(which)} is neither a name nor has name, version, init, tell and ask")
+        for part in ("name", "version"):
+            text(
+                f"strategy {part}",
+                getattr(which, part),
+                "settings are given by their names, such as NSGA2(population=30)",
+            )
+        return which
     if which in _TABLE:
         module, _, cls = _TABLE[which].partition(":")
         made: Strategy[Any] = getattr(import_module(f"{__name__}.{module}"), cls)(**settings)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import HUGE, Ints
-from ..errors import SpecError
+from ..checks import whole
 from ..numerics.pareto import by_front, violations
 from ..space import Space
 from . import Array, History, Problem, Proposal, Rows
@@ -103,8 +103,8 @@ def proposals(
 
 def in_pairs(problem: Problem, population: int | None) -> History:
     """The state before any result of a strategy that crosses pairs. Raises SpecError if its population has none."""
-    if population is not None and population < 2:
-        raise SpecError(f"population={population} has no pairs; give at least 2")
+    if population is not None:
+        whole("population", population, 2, "; or leave it out")
     return History.start(problem)
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..arrays import Ints
-from ..errors import SpecError
+from ..checks import whole
 from . import Array, History, Problem, Proposal, Rows
 from .breeding import design_size, proposals, results
 from .variation import mutants
@@ -28,9 +28,9 @@ class Evolution:
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> History:
-        """Raises SpecError if population or sample is smaller than 1."""
-        if min(self.population, self.sample) < 1:
-            raise SpecError(f"population={self.population} and sample={self.sample} must both be at least 1")
+        """Raises SpecError if population or sample is no whole number of at least 1."""
+        whole("population", self.population)
+        whole("sample", self.sample)
         return History.start(problem)
 
     def tell(self, state: History, rows: Rows) -> History:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import HUGE, Ints, Mask
-from ..checks import is_number, whole
+from ..checks import is_number, members, whole
 from ..errors import SpecError
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
@@ -82,8 +82,10 @@ def _check(
 ) -> None:
     if not problem.rungs:
         raise SpecError("a population trains in intervals: give the study fidelity=tt.Fidelity('epochs', 1, 81)")
-    if not frequencies or any(isinstance(f, bool) or not isinstance(f, int) or f < 1 for f in frequencies):
-        raise SpecError(f"frequencies={frequencies!r} must be whole numbers of at least 1, such as (1, 3)")
+    if not members("frequencies", frequencies, "whole numbers, such as (1, 3)"):
+        raise SpecError(f"frequencies={frequencies!r} is empty; write (1,)")
+    for f in frequencies:
+        whole("frequencies", f, repair=", such as (1, 3)")
     for name, value, least in (("population", population, _FEW * len(frequencies)), ("intervals", intervals, 2)):
         if value is not None:
             whole(name, value, least)
@@ -93,7 +95,7 @@ def _check(
 
 def free(problem: Problem, fixed: tuple[str, ...]) -> Mask:
     """Which columns (d,) may change while a model trains. Raises SpecError for a name that is no parameter."""
-    unknown = [name for name in fixed if name not in problem.space.params]
+    unknown = [n for n in members("fixed", fixed, "parameters' names") if n not in problem.space.names]
     if unknown:
         raise SpecError(f"fixed={unknown} names no parameters; the space has {', '.join(problem.space.params)}")
     return np.array([name not in fixed for name in problem.space.params])

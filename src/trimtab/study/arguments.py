@@ -134,12 +134,15 @@ def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
     )
     settings.pop("name", None)
     settings.pop("version", None)
-    try:
-        settings = json.loads(dumps(settings))  # as the record gives them back
-    except (TypeError, ValueError) as error:
-        if made.name in names():  # of what is another's only its name is known in the record
-            raise SpecError(f"strategy {made.name!r}: a setting is no number, text or list of them ({error})") from None
-        settings = {"repr": repr(made)}
+    for name, value in settings.items():
+        try:
+            settings[name] = json.loads(dumps(value))  # as the record gives it back
+        except (TypeError, ValueError):
+            if made.name in names():  # of what is another's only its name is known in the record
+                raise SpecError(
+                    f"strategy {made.name!r}: {name}={shown(value)} is no finite number, text or list of Python's own"
+                ) from None
+            return made.name, {"repr": repr(made)}
     return made.name, settings
 
 
