@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
@@ -163,6 +164,14 @@ CASES = {
     "add without a metric": (
         lambda: new().add({"x": 0.5, "kind": "a"}, {"los": 1.0}),
         "missing metric 'loss' in what add was given; did you mean 'los'\\?; give {'loss': ...}",
+    ),
+    "a row of a table": (
+        lambda: new().enqueue(pd.Series({"x": 0.5, "kind": "a"})),
+        r"x +0\.5 kind +a .* is not a mapping .*row\.to_dict\(\)",
+    ),
+    "a table of results": (
+        lambda: new().add(pd.DataFrame({"x": [0.5], "kind": ["a"]}), [1.0]),
+        r"no list of settings; write params\.to_dict\('records'\)",
     ),
     "add an unknown parameter": (lambda: new().add({"y": 1}, 1.0), "y"),
     "enqueue outside the space": (lambda: new().enqueue({"x": 3, "kind": "a"}), "3"),

@@ -35,6 +35,12 @@ def test_one_broken_constraint_is_enough_even_beside_an_unknown_one():
     assert incumbents.feasible(both, {"a": 1.0, "b": 1.0}, None) is None
 
 
+@pytest.mark.parametrize("text", ["zeit_µs <= 5", " 5 >= zeit_µs", "zeit_µs <= 1.5 * baseline"])
+def test_a_metric_in_a_constraint_is_the_one_that_is_written(text):
+    """Python's own reading of identifiers takes the micro sign of a keyboard for a Greek letter."""
+    assert constraint(text).metric == "zeit_\N{MICRO SIGN}s"
+
+
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(-2, 2), st.floats(-10, 10))
 def test_the_excess_of_relative_constraints(value, base, factor, offset):
     bound = offset + factor * base

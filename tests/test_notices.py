@@ -4,6 +4,7 @@ import pytest
 
 import trimtab as tt
 from trimtab.errors import SpecError
+from trimtab.running.peers import Server
 from trimtab.stopping.alone import Threshold
 from trimtab.strategies import Problem, names, strategy
 from trimtab.strategies.honours import NEEDS, honoured, notices
@@ -151,3 +152,40 @@ def test_a_best_that_a_revision_has_ruled_out_is_told():
     assert study.notices == ["trial 1, the best, has a setting that a revision of the space has ruled out"]
     study.add({"x": 0.6}, 0.05)
     assert study.notices == []
+
+
+def failing(trial):
+    """Raises in every third trial, and gives NaN in the one after it."""
+    if trial.number % 3 == 1:
+        raise KeyError("age")
+    return trial.params["x"] if trial.number % 3 == 0 else float("nan")
+
+
+def test_the_first_failure_by_each_reason_is_told_in_every_run(capsys):
+    study = tt.Study("fails", tt.Space(x=tt.Float(0, 1)), minimize="loss", strategy="random", seed=1)
+    for trials, first in ((7, 1), (13, 7)):
+        study.run(failing, trials=trials)
+        told = [line for line in capsys.readouterr().err.splitlines() if "failed (" in line]
+        assert told == [
+            f"fails: trial {first} failed (error): KeyError: 'age'",
+            f"fails: trial {first + 1} failed (bad result): the objective returned loss=nan; a metric must be finite",
+        ]
+    study.run(failing, trials=20, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_worker_tells_the_first_failure(tmp_path, monkeypatch):
+    (tmp_path / "train.py").write_text("def objective(trial):\n    raise KeyError('age')\n")
+    monkeypatch.chdir(tmp_path)
+    study = tt.Study(
+        "fails",
+        tt.Space(x=tt.Float(0, 1)),
+        minimize="loss",
+        budget=tt.Budget(trials=3),
+        storage="sqlite:///s.db",
+        seed=1,
+    )
+    study.submit("train.py:objective")
+    heard: list[str] = []
+    Server(study.storage, ["train.py"], say=heard.append).run(idle=0.5)
+    assert [text for text in heard if "failed" in text] == ["study 'fails': trial 0 failed (error): KeyError: 'age'"]

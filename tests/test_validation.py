@@ -341,6 +341,26 @@ def test_folds_are_steps_at_which_a_rule_may_stop():
     assert max(t.reached for t in study.trials) == 6
 
 
+def test_a_fidelity_that_is_more_than_there_are_folds_is_an_error_before_the_first_trial():
+    space = tt.Space(n_neighbors=tt.Int(1, 300, log=True, default=5))
+    for folds, repeats, high, fits in [(6, 1, 50, False), (6, 1, 6, True), (3, 2, 6, True), (6, 1, 4, True)]:
+        fidelity = tt.Fidelity("epochs", 1, high)
+        study = tt.Study("s", space, maximize="accuracy", fidelity=fidelity, stopping=None, seed=1)
+        if fits:
+            study.run(made(folds=folds, repeats=repeats), trials=1, quiet=True)
+            assert study.best.reached == high
+        else:
+            with pytest.raises(ObjectiveError, match=r"high=50, but a trial has 6 folds; write .*\('folds', 1, 6\)"):
+                study.run(made(folds=folds, repeats=repeats), trials=1, quiet=True)
+
+
+def test_a_scorer_of_another_name_is_told_with_the_nearest_one():
+    with pytest.raises(SpecError, match="metric='auc': no scorer of scikit-learn; did you mean 'roc_auc'"):
+        made(metric="auc")
+    with pytest.raises(SpecError, match="no scorer of scikit-learn; give one of"):
+        made(metric="zzz")
+
+
 def test_an_estimator_may_be_a_pipeline_or_a_function_and_its_randomness_is_the_trials():
     pipe = tt.CrossValidation(make_pipeline(StandardScaler(), LogisticRegression()), X, y)
     assert pipe.fit({"logisticregression__C": 0.1}, 1, np.arange(200))[-1].C == 0.1

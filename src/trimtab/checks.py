@@ -17,12 +17,19 @@ _MOST = 2**63 - 1  # what every store and numpy can hold
 
 
 def shown(value: object) -> str:
-    """A value as an error names it: short, whatever it is."""
+    """A value as an error names it: short and on one line, whatever it is."""
     try:
         text = repr(value)
+        text = " ".join(text.split()) if "\n" in text else text  # of tables and arrays
     except Exception:  # such as an integer of five thousand digits
         text = f"a {type(value).__name__}"
     return text if len(text) <= 120 else f"{text[:100]} ..."
+
+
+def no_setting(value: object, written: str) -> str:
+    """What is wrong with a value that is no mapping from names to values, and how it is `written`."""
+    table = "; of a pandas Series: row.to_dict()" if hasattr(value, "to_dict") else ""
+    return f"{shown(value)} is not a mapping from names to values; write {written}{table}"
 
 
 def plain(value: Any) -> Any:

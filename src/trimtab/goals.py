@@ -86,8 +86,9 @@ def constraint(text: str) -> Constraint:
 
     Raises SpecError for anything that is not `metric <= or >= a linear expression in baseline`.
     """
+    source = text.strip()
     try:
-        tree = ast.parse(text, mode="eval").body
+        tree = ast.parse(source, mode="eval").body
         if not isinstance(tree, ast.Compare) or len(tree.ops) != 1:
             raise ValueError("it needs exactly one comparison")
         op, left, right = tree.ops[0], tree.left, tree.comparators[0]
@@ -98,6 +99,7 @@ def constraint(text: str) -> Constraint:
             left, right, upper = right, left, not upper
         if not isinstance(left, ast.Name) or left.id == "baseline":
             raise ValueError("one side must be the name of a metric")
+        metric = ast.get_source_segment(source, left) or left.id  # as it is written: `ast` respells letters such as µ
         offset, factor = _linear(right)
         if not (math.isfinite(offset) and math.isfinite(factor)):
             raise ValueError("its numbers must be finite")
@@ -106,7 +108,7 @@ def constraint(text: str) -> Constraint:
         raise SpecError(
             f"constraint {text[:200]!r}: {reason[:200]}; write it like 'latency_ms <= 20' or 'auc >= 0.95 * baseline'"
         ) from None
-    return Constraint(text, left.id, upper, offset, factor)
+    return Constraint(text, metric, upper, offset, factor)
 
 
 def _linear(node: ast.expr) -> tuple[float, float]:

@@ -12,6 +12,7 @@ announcements  what a study runs, and whether a worker may run it
 inputs         code and data, looked at before each trial
 checkpoints    directories in which trials save their state
 anew           whether trials that are to go on from others do
+warner         what whoever runs a study must hear while it goes on
 progress       the line that says how a run stands
 clock          time as one object, so that a simulation can bring its own
 """

@@ -1,7 +1,6 @@
 """Whether trials that are to go on from others do. They are trained from nothing, at full cost, where nothing is saved or
 nobody looks for it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from ..book import Book
@@ -36,20 +35,3 @@ def _empty(folder: Path) -> bool:
         return not any(folder.iterdir())
     except FileNotFoundError:
         return False
-
-
-class Warner:
-    """Says so once, as soon as it shows."""
-
-    def __init__(self, book: Book, say: Callable[[str], None]) -> None:
-        self._book, self._say, self._said = book, say, False
-        self._looked = 0  # trials that had ended at the last look
-
-    def look(self) -> None:
-        ended = len(self._book.ledger.told)
-        if self._said or ended == self._looked:
-            return
-        self._looked = ended
-        if (text := anew(self._book)) is not None:
-            self._said = True
-            self._say(text)

@@ -176,7 +176,10 @@ class Server:
             self._say(
                 f"study {record.name!r}: data {name!r} is not here and not watched; name it with --data {name}=PATH"
             )
-        self._posts[record.id] = Post(self._storage, record, said, called, self._slots, data, self._enough)
+        self._posts[record.id] = Post(
+            self._storage, record, said, called, self._slots, data, self._enough,
+            say=lambda text: self._say(f"study {record.name!r}: {text}"),
+        )  # fmt: skip
 
     @contextmanager
     def _listening(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """One study that a worker serves (see `peers`): its trials here, and the processes for them while there is something to do."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from secrets import token_hex
@@ -20,6 +20,7 @@ from .clock import SYSTEM
 from .inputs import POLICIES, Inputs
 from .lookout import Lookout
 from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, settle, worker
+from .warner import Warner
 from .worker import Crew
 
 LOOK = 1.0  # seconds between two looks for studies, and at one for which there was nothing to do
@@ -38,6 +39,7 @@ class Post:
         slots: int,
         data: Mapping[str, str],
         enough: Enough | None,
+        say: Callable[[str], None],
     ) -> None:
         self.name, self.closed = record.name, "not begun"
         self._storage, self._called, self._slots = storage, called, slots
@@ -46,6 +48,7 @@ class Post:
         self._lookout = Lookout(self._book, enough)
         self._next = 0.0  # when there is reason to look at the record again
         self._go_by(said)
+        self._warner = Warner(self._book, say)
         self._staff: Staff | None = None
         self._joined = False
         self._refused = self._wrong = False  # whether it could not be served: for its inputs or room; for its objective
@@ -108,6 +111,7 @@ class Post:
         """One look at the record, and what follows from it; why there is nothing more to begin, if so."""
         over = "budget" if self._spent == self._book.spec.budget else None
         decision, settled = self._look(free, most, going_on=over is None and not self._lookout.asked)
+        self._warner.look()
         if decision.closing == "budget":
             self._spent = self._book.spec.budget  # for good: what was estimated of running trials may have been less
         elif over is None and decision.closing is None and self._lookout.has_enough():

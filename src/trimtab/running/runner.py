@@ -299,7 +299,7 @@ def check_results(book: Book, ended: Sequence[Trial], terms: Terms) -> None:
     patience = min(3, book.spec.max_failures or 3)
     never = len(row) >= patience and book.ledger.counted == len(row)
     if never and all(t.reason is Reason.BAD_RESULT and "missing metric" in t.error for t in row):
-        raise ObjectiveError(f"{_first_line(row[0])} (in each of the first {len(row)} trials)")
+        raise ObjectiveError(f"{first_line(row[0])} (in each of the first {len(row)} trials)")
 
 
 def given_up(book: Book, row: Sequence[Trial]) -> RunFailed:
@@ -307,10 +307,11 @@ def given_up(book: Book, row: Sequence[Trial]) -> RunFailed:
     last = max(row, key=lambda t: t.told or 0)
     return RunFailed(
         f"study {book.spec.name}: {len(row)} trials failed in a row (max_failures={book.spec.max_failures}); the last one, "
-        f"trial {last.number}, by {last.reason}: {_first_line(last)}. "
+        f"trial {last.number}, by {last.reason}: {first_line(last)}. "
         "Mend the objective and run the same line again, or raise max_failures"
     )
 
 
-def _first_line(trial: Trial) -> str:
+def first_line(trial: Trial) -> str:
+    """Why it failed, in a line."""
     return trial.error.strip().splitlines()[0] if trial.error.strip() else "no message"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Mask
-from ..checks import shown
+from ..checks import no_setting, shown
 from ..errors import SpaceError, nearest
 from . import conditions, enumeration, revision, search
 from .cube import Cube
@@ -121,7 +121,7 @@ class Space:
         step or retired; and, with `check_require`, a requirement that does not hold.
         """
         if not isinstance(params, Mapping):
-            raise SpaceError(f"{shown(params)} is not a mapping from names to values; write {{'name': value}}")
+            raise SpaceError(no_setting(params, "{'name': value}"))
         for name in params:
             if name not in self._params:
                 raise SpaceError(f"{name!r} is not a parameter{nearest(str(name), self._params)}")

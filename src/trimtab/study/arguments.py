@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from .. import stopping as rules
 from ..canonical import dumps
-from ..checks import flag, index, members, plain, shown, whole
+from ..checks import flag, index, members, no_setting, plain, shown, whole
 from ..errors import SpecError, nearest
 from ..fidelity import Fidelity
 from ..goals import Constraint, Metrics, constraint, goals
@@ -120,7 +120,7 @@ def _text(value: object) -> str:
 
 def _setting(baseline: object) -> Params:
     if not isinstance(baseline, Mapping):
-        raise SpecError(f"baseline={baseline!r} is no setting; write {{'parameter': value, ...}}")
+        raise SpecError("baseline=" + no_setting(baseline, "{'parameter': value, ...}"))
     return dict(baseline)
 
 
@@ -160,6 +160,8 @@ def results(
     """Pairs of a setting and its metrics, from one or from two sequences of equal length. Raises SpecError."""
     if isinstance(params, Mapping):
         return [(params, cast(float | Metrics, metrics))]
+    if hasattr(params, "to_dict"):  # a table, or one row of it
+        raise SpecError(f"params={shown(params)} is no list of settings; write params.to_dict('records')")
     settings, measured = members("params", params, "settings"), members("metrics", metrics, "results")
     if len(settings) != len(measured):
         raise SpecError(f"add: {len(settings)} settings but {len(measured)} results; give one result for each setting")

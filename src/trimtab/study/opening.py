@@ -27,7 +27,7 @@ DEFAULT_STOPPING = "asha"  # where there is a fidelity, and nothing is said of s
 def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
     """The spec of a study that does not exist yet."""
     if not isinstance(name, str) or not name.strip() or any(ord(c) < 32 for c in name):
-        raise SpecError(f"study name {name!r} must be a text without control characters")
+        raise SpecError(f"study name {name!r} must be a text that is not blank, without control characters")
     if "space" not in said:
         raise SpecError(
             f"study {name!r} does not exist yet, so it needs its space: tt.Study({name!r}, space, maximize=...)"

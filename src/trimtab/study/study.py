@@ -21,9 +21,9 @@ from ..proof import holdout
 from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial, drift
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
-from ..running.anew import Warner
 from ..running.inputs import Inputs, named
 from ..running.referee import Referee
+from ..running.warner import Warner
 from ..space import Params, Space
 from ..storage import Claim, Storage, open_storage
 from ..strategies import Strategy

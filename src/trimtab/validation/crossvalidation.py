@@ -121,7 +121,8 @@ class CrossValidation:
 
     def suits(self, spec: Any) -> None:
         """Raises ObjectiveError for a study whose metrics are not scored here, that minimises a score of scikit-learn (all of
-        them are better when greater), or that has parameters which the estimator does not take."""
+        them are better when greater), whose fidelity is more than there are folds, or that has parameters which the
+        estimator does not take."""
         for name in spec.metrics:
             if name not in self.metrics:
                 raise ObjectiveError(
@@ -132,6 +133,12 @@ class CrossValidation:
                 raise ObjectiveError(
                     f"minimize={goal.metric!r}: scikit-learn's scores are better when greater; maximize it"
                 )
+        steps, asked = self.plan.folds * self.repeats, spec.fidelity
+        if asked is not None and asked.high > steps:
+            raise ObjectiveError(
+                f"fidelity {asked.name}: high={asked.high:g}, but a trial has {steps} folds; "
+                f"write fidelity=tt.Fidelity('folds', 1, {steps})"
+            )
         if hasattr(self.estimator, "get_params"):
             self._takes(spec.space.decode(spec.space.sample(32, np.random.default_rng(0))))
 
@@ -263,8 +270,10 @@ def _scorers(metric: str | Sequence[str] | Mapping[str, Callable[..., float]]) -
     names: list[Any] = list(metric) if isinstance(metric, Sequence) and not isinstance(metric, str) else [metric]
     unknown = [n for n in names if not isinstance(n, str) or n not in get_scorer_names()]
     if unknown or not names:
+        close = nearest(unknown[0], get_scorer_names()).partition("; known")[0] if unknown else ""
         raise SpecError(
-            f"metric={shown(metric)}: no scorer of scikit-learn; give one of sklearn.metrics.get_scorer_names(), or a function"
+            f"metric={shown(metric)}: no scorer of scikit-learn{close}; give one of sklearn.metrics.get_scorer_names(), "
+            "or a mapping from a name to a function"
         )
     return {n: get_scorer(n) for n in names}
 
