@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trimtab as tt
-from trimtab.book import Book
 from trimtab.engine.planning import Cancel, Close, Fill, Start, Terms, accrued, affordable
 from trimtab.errors import BudgetSpent, Stale
 from trimtab.goals import goals
+from trimtab.live import LiveStudy
 from trimtab.records import Budget, Change, Cost, Outcome, Proposal, Resources, State, StudySpec
 from trimtab.running.runner import decide
 from trimtab.storage import Claim
@@ -36,17 +36,17 @@ def scene(**budget):
 
 def works(clock, store, study, workers, durations):
     """Workers that know of one another by the record alone, each with one slot, until none has anything to do."""
-    books, held, closed = [Book(store, study) for _ in range(workers)], {}, set()
+    books, held, closed = [LiveStudy(store, study) for _ in range(workers)], {}, set()
     while len(closed) < workers or held:
-        for w, book in enumerate(books):
+        for w, live in enumerate(books):
             if w in held and clock.now >= held[w][1]:
                 trial, end = held.pop(w)
                 store.finish(trial, Outcome(State.DONE, {"loss": 0.5}, cost=PRICE.charge(end - trial.started, 0.0)))
-            decision = decide(book, int(w not in held and w not in closed), clock.now, Terms(charge=PRICE.charge))
+            decision = decide(live, int(w not in held and w not in closed), clock.now, Terms(charge=PRICE.charge))
             for action in decision.actions:
                 match action:
                     case Fill(n):
-                        book.fill(n, decision.at)
+                        live.fill(n, decision.at)
                     case Start() if (trial := store.claim([study], str(w), FOREVER)) is not None:
                         held[w] = trial, clock.now + durations[trial.number % len(durations)]
                     case Cancel(number) if w in held and held[w][0].number == number:
@@ -96,7 +96,7 @@ def test_open_trials_reserve_what_finished_ones_took():
     put(3)
     with pytest.raises(BudgetSpent, match=r"cpu_hours=0.125 of 1 is spent, and 7 open trials have the rest reserved"):
         put(1)
-    ledger = Book(store, study).refresh()
+    ledger = LiveStudy(store, study).refresh()
     assert affordable(ledger, accrued(ledger, clock.now, Terms())) == 0
     store.finish(held[1], Outcome(State.DONE, {"loss": 0.5}, cost=Cost(cpu=0.0)))  # the rest is released
     put(3)

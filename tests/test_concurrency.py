@@ -16,8 +16,8 @@ from threads import at_once
 from waiting import until
 
 import trimtab as tt
-from trimtab.book import Book
 from trimtab.errors import BudgetSpent, LeaseLost, SpecError
+from trimtab.live import LiveStudy
 from trimtab.storage.sql import Sql
 
 X = tt.Space(x=tt.Float(0, 1, default=0.5))
@@ -72,10 +72,10 @@ def test_threads_that_plan_at_the_same_moment_start_no_trial_too_many():
 
 def test_a_decision_that_knew_of_fewer_trials_adds_none(url):
     study = opened(url)
-    book = Book(study.storage, study.record.id)
+    live = LiveStudy(study.storage, study.record.id)
     study.ask()
-    book.refresh()
-    assert book.fill(1, at=0) == []
+    live.refresh()
+    assert live.fill(1, at=0) == []
     assert len(study.trials) == 1
 
 

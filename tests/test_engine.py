@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trimtab as tt
-from trimtab.book import Book
+from trimtab.live import LiveStudy
 from trimtab.storage.memory import Memory
 
 MIXED = tt.Space(
@@ -72,21 +72,23 @@ def test_whatever_the_interleaving_the_record_gives_its_proposals_again(name, st
 def test_proposals_do_not_depend_on_when_the_record_was_read(name, steps, reads, n):
     store = Memory()
     user = opened(store, name)
-    reader, held = Book(store, user.record.id), []
+    reader, held = LiveStudy(store, user.record.id), []
     for i, step in enumerate(steps):
         carry_out([step], [user], held)
         if i in reads:
             reader.refresh()
             reader.propose(1)  # so that its fold is of that moment
     reader.refresh()
-    assert reader.propose(n) == Book(store, user.record.id).propose(n) == Book(store, user.record.id).propose(n)
+    assert (
+        reader.propose(n) == LiveStudy(store, user.record.id).propose(n) == LiveStudy(store, user.record.id).propose(n)
+    )
 
 
 def test_a_revised_space_and_strategy_begin_a_new_fold():
     store = Memory()
     user = opened(store, "sobol")
     carry_out([("ask", 0), ("tell", 0)] * 4, [user], [])
-    reader = Book(store, user.record.id)
+    reader = LiveStudy(store, user.record.id)
     reader.propose(1)
     wider = tt.Space(
         kind=tt.Choice("linear", "tree", default="linear"),
@@ -99,5 +101,5 @@ def test_a_revised_space_and_strategy_begin_a_new_fold():
     (made,) = reader.propose(1)
     assert made.strategy == "random"
     assert "deep" in made.params
-    assert [made] == Book(store, user.record.id).propose(1)
+    assert [made] == LiveStudy(store, user.record.id).propose(1)
     assert user.baseline.number == 0

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from stores import Clock
 
 import trimtab as tt
-from trimtab.book import Book, Shelf
 from trimtab.engine import incumbents, ledger, matrix
 from trimtab.engine.ledger import Ledger
+from trimtab.live import LiveStudy, StoredTrials
 from trimtab.records import Change, Outcome, Proposal, Purpose, Reason, State
 from trimtab.storage.memory import Memory
 from trimtab.storage.sql import Sql
@@ -39,7 +39,7 @@ def test_a_small_ledger_says_what_one_with_all_trials_says(losses, page, kept, d
     before = ledger.KEPT, ledger.PAGE
     ledger.KEPT, ledger.PAGE = kept, page
     try:
-        small = Ledger.of(store.outline(number), Shelf(store, number))
+        small = Ledger.of(store.outline(number), StoredTrials(store, number))
         store.revise(number, Change("import", trials=results(*losses[cut:])))
         study.ask()
         small.absorb(store.trials(number, since=small.study.position))
@@ -66,9 +66,9 @@ def test_a_study_that_was_opened_again_goes_on_as_one_that_stayed_open(tmp_path)
     for i in range(20):
         stayed.tell(stayed.ask(), float(i % 7))
     store = Sql(url)
-    book = Book(store, stayed.record.id)
-    assert book.propose(3) == stayed._book.propose(3)
-    assert [t.number for t in book.ledger.told] == list(range(20))
+    live = LiveStudy(store, stayed.record.id)
+    assert live.propose(3) == stayed._live.propose(3)
+    assert [t.number for t in live.ledger.told] == list(range(20))
     store.close()
 
 
@@ -77,7 +77,7 @@ def test_only_so_many_ended_trials_are_at_hand(tmp_path):
     study = tt.Study("s", SPACE, minimize="loss", storage=store, seed=1)
     study.tell(study.ask(), 0.5)
     store.revise(study.record.id, Change("import", trials=results(*[1.0] * (ledger.KEPT + 100))))
-    made = Book(store, study.record.id).ledger
+    made = LiveStudy(store, study.record.id).ledger
     assert not made.trials.at_hand([0])
     assert len([t for t in made.told if t.metrics["loss"] == 1.0]) == ledger.KEPT + 100
     at_hand = [n for n in made.trials if made.trials.at_hand([n])]
@@ -108,5 +108,5 @@ def test_a_clock_that_is_set_back_spends_no_budget_of_time():
         clock.now += 60 + set_to
         study.tell(trial, 0.5)
         clock.now += 60
-    assert study._book.refresh().wall(clock.now) == 120
+    assert study._live.refresh().wall(clock.now) == 120
     study.tell(study.ask(), 0.5)

@@ -71,8 +71,8 @@ def lines(*updates, **more):
     """What is written for (ledger, now) updates on a stream that is no terminal."""
     stream = io.StringIO()
     with Progress(updates[0][0].study.spec, stream, **more) as progress:
-        for book, now in updates:
-            progress.update(book, now)
+        for live, now in updates:
+            progress.update(live, now)
     return stream.getvalue().splitlines()
 
 

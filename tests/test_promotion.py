@@ -18,10 +18,10 @@ from stores import STORES, Clock, verify
 from training import TEXT, train
 
 import trimtab as tt
-from trimtab.book import Book
 from trimtab.engine.matrix import suited
 from trimtab.errors import LeaseLost, SpecError
 from trimtab.goals import Goal
+from trimtab.live import LiveStudy
 from trimtab.records import Outcome, Reason, State, StudySpec
 from trimtab.replay import replay
 from trimtab.simulate import Simulation
@@ -130,15 +130,15 @@ class Worker:
     """Refills the queue, claims, trains epoch by epoch; it may fail, sleep through its lease or die."""
 
     def __init__(self, store, study, random):
-        self.store, self.book, self.random = store, Book(store, study), random
+        self.store, self.live, self.random = store, LiveStudy(store, study), random
         self.trial, self.left = None, 0
 
     def turn(self):
         if self.trial is None:
-            ledger = self.book.refresh()
+            ledger = self.live.refresh()
             if not ledger.queued() and ledger.study.count < 60:
-                self.book.fill(1, ledger.study.count)
-            self.trial = self.store.claim([self.book.study], "w", 10.0)
+                self.live.fill(1, ledger.study.count)
+            self.trial = self.store.claim([self.live.study], "w", 10.0)
             self.left = self.random.randint(1, 4)
             return
         self.left -= 1

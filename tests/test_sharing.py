@@ -124,7 +124,7 @@ def test_proposals_made_together_are_those_made_one_by_one(strategy):
     for _ in range(9):
         s.tell(s.ask(), 1.0)
     held = [s.ask() for _ in range(3)]
-    ledger, folded = s._book.refresh(), s._book._fold()
+    ledger, folded = s._live.refresh(), s._live._fold()
     together = engine.suggest_each(s.spec, folded, [*ledger.open.values()], 12, 20)
     alone = [s.ask() for _ in range(20)]
     assert len(held) == 3

@@ -12,13 +12,13 @@ from stores import Clock
 from waiting import until
 
 import trimtab as tt
-from trimtab.book import Book
 from trimtab.chain.verify import findings
 from trimtab.errors import LeaseLost, StorageError
 from trimtab.executors import Exit
 from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
 from trimtab.goals import goals
+from trimtab.live import LiveStudy
 from trimtab.objective import load, program
 from trimtab.outcomes import outcome_of, told
 from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
@@ -100,7 +100,7 @@ class Scene:
         self.store.enqueue(self.study, row, at=0, seen=self.store.trials(self.study).study.position)
         made, limits = program(objective, self.spec), resources or Resources()
         self.executor = Local(2, made, limits) if supervised else Inline(load(made))
-        self.crew = Crew(Book(self.store, self.study), self.executor, limits, lease=lease)
+        self.crew = Crew(LiveStudy(self.store, self.study), self.executor, limits, lease=lease)
 
     def __enter__(self):
         return self

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .book import Book
 from .engine.ledger import Ledger
 from .errors import SpecError
 from .executors import Exit, Job, Key
+from .live import LiveStudy
 from .objective import ActiveTrial
 from .objective.evaluation import failure
 from .objective.metrics import measured
@@ -155,13 +155,13 @@ class Simulation:
         """As Study.run, with `workers` simulated workers. Raises SpecError for a study of another store."""
         if study.storage is not self.storage:
             raise SpecError(f"study {study.name!r} is not in this simulation; make it with storage=simulation.storage")
-        book = Book(self.storage, study.record.id, study.strategy)
-        terms = runner.asked(book, trials, time, self.clock)
+        live = LiveStudy(self.storage, study.record.id, study.strategy)
+        terms = runner.asked(live, trials, time, self.clock)
         slots = Simulated(workers, training, self.clock, terms.until)
-        crew = Crew(book, slots, Resources(), lease=_FOREVER, clock=self.clock)
+        crew = Crew(live, slots, Resources(), lease=_FOREVER, clock=self.clock)
         staff = runner.Staff("simulated", crew, slots, _nobody_watches, self.clock, _FOREVER)
         try:
-            runner.search(book, staff, terms)
+            runner.search(live, staff, terms)
         finally:
             crew.close()
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from stores import DONE, SPEC, kinds, proposal, put, row, running, verify
 
-from trimtab.book import Book
 from trimtab.canonical import commitment, dumps
 from trimtab.errors import BudgetSpent, LeaseLost, Stale, StudyMismatch, StudyNotFound
+from trimtab.live import LiveStudy
 from trimtab.records import (
     OPEN,
     Budget,
@@ -425,15 +425,15 @@ def test_settle_reserves_for_what_it_has_just_enqueued(store):
 def test_settle_tells_what_it_has_just_ended_after_what_has_to_be_read(store, study):
     store.revise(study, Change("import", trials=[(proposal(i), DONE) for i in range(3)]))
     held = running(store, study)
-    book, told = Book(store, study), []  # of the imported ones it has nothing at hand
+    live, told = LiveStudy(store, study), []  # of the imported ones it has nothing at hand
 
     def then():
-        told.extend(book.ledger.told.results().number)
+        told.extend(live.ledger.told.results().number)
         return [], None
 
-    assert book.settle([Ending(held, DONE)], then).error is None
+    assert live.settle([Ending(held, DONE)], then).error is None
     assert told == [0, 1, 2, 3]
-    assert book.ledger.told[2:].results() == Results.of(list(book.ledger.told[2:]))
+    assert live.ledger.told[2:].results() == Results.of(list(live.ledger.told[2:]))
 
 
 def test_settle_ends_a_trial_twice_only_as_late(store, study):

@@ -19,7 +19,6 @@ from functools import cache, partial
 import numpy as np
 
 from ..arrays import Array
-from ..book import Book
 from ..canonical import alike
 from ..checks import whole
 from ..engine import incumbents
@@ -29,6 +28,7 @@ from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
 from ..evidence.worth import equal_trials, over_random
 from ..goals import Constraint, Metrics
+from ..live import LiveStudy
 from ..records import OPEN, Change, Purpose, State, Trial
 from ..running import runner
 from ..space import Params
@@ -65,9 +65,9 @@ class Question:
             )
 
 
-def prove(book: Book, question: Question, hire: Hire) -> Evidence:
+def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
     """The answer, with whatever runs it still needs; recorded as an event unless it is what the record says already."""
-    ledger = book.refresh()
+    ledger = live.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, question.metric)
     others = [g for g in spec.goals if g != goal] if question.metric is None else []
     made = standings_of(ledger)
@@ -75,26 +75,26 @@ def prove(book: Book, question: Question, hire: Hire) -> Evidence:
     pairs.contest(spec, first)  # a wrong call is told before anything runs
     with ExitStack() as stack:
         staff = cache(lambda: stack.enter_context(hire()))  # hired when first needed: often nothing has to run
-        finalists = _finalists(book, question, made, staff)
+        finalists = _finalists(live, question, made, staff)
         contest = pairs.contest(spec, ledger.trials[finalists[0].trial] if finalists else first)
         judge = partial(certify, goal, contest, constraints=spec.constraints, others=others)
         metrics = [goal.metric, *(g.metric for g in others)]
-        found, seen, asked = _answered(book, question, contest, metrics, judge, staff)
-    worth = _worth(book.refresh(), contest.tuned, goal.metric)
+        found, seen, asked = _answered(live, question, contest, metrics, judge, staff)
+    worth = _worth(live.refresh(), contest.tuned, goal.metric)
     if question.most is not None:  # what the search had said is of the same folds, and no measure of its optimism
         worth = replace(worth, searched=math.nan)
     found = replace(found, finalists=finalists, worth=worth)
-    found = replace(found, notices=(*found.notices, *_beside(book, question, asked, contest, seen)))
-    if last(book) != found:
+    found = replace(found, notices=(*found.notices, *_beside(live, question, asked, contest, seen)))
+    if last(live) != found:
         try:
-            book.storage.revise(book.study, Change("evidence", body={"evidence": found.to_json()}))
+            live.storage.revise(live.study, Change("evidence", body={"evidence": found.to_json()}))
         except Stale as error:  # what is not on record is not told either: it would be a look that nobody counts
             raise SpecError(f"this evidence cannot be recorded: {error}") from None
     return found
 
 
 def _answered(
-    book: Book,
+    live: LiveStudy,
     question: Question,
     contest: Contest,
     metrics: Sequence[str],
@@ -103,28 +103,28 @@ def _answered(
 ) -> tuple[Evidence, Seen, Question]:
     """The evidence, corrected for all that has been seen of these metrics by the time that it is there; what that was, and the
     question as it was asked because of it."""
-    seen, asked = _corrected(book, question, contest, metrics)
+    seen, asked = _corrected(live, question, contest, metrics)
     while True:
         corrected = partial(judge, design=asked.design, compared=seen.compared)
-        found = corrected([]) if contest.same else _run(book, asked, contest, corrected, staff)
+        found = corrected([]) if contest.same else _run(live, asked, contest, corrected, staff)
         before = seen.compared, asked
-        seen, asked = _corrected(book, question, contest, metrics)
+        seen, asked = _corrected(live, question, contest, metrics)
         if (seen.compared, asked) == before:  # nobody else has looked while it ran
             return found, seen, asked
 
 
-def _corrected(book: Book, question: Question, contest: Contest, metrics: Sequence[str]) -> tuple[Seen, Question]:
+def _corrected(live: LiveStudy, question: Question, contest: Contest, metrics: Sequence[str]) -> tuple[Seen, Question]:
     """What has been seen by now, and the question as it has to be asked because of that."""
-    seen = Seen.of(book, contest, metrics)
+    seen = Seen.of(live, contest, metrics)
     asked = replace(question, replicates=max(question.replicates, seen.ended))
     if seen.grown(asked.replicates):
         asked = replace(asked, design=replace(asked.design, sequential=True))
     return seen, asked
 
 
-def last(book: Book) -> Evidence | None:
+def last(live: LiveStudy) -> Evidence | None:
     """The last evidence on record."""
-    bodies = [e.body["evidence"] for e in book.storage.events(book.study, kinds={"evidence"})]
+    bodies = [e.body["evidence"] for e in live.storage.events(live.study, kinds={"evidence"})]
     return Evidence.from_json(bodies[-1]) if bodies else None
 
 
@@ -158,14 +158,14 @@ def _failed(ledger: Ledger) -> str:
     return f", {ledger.counts[State.FAILED]} failed; the last one, trial {last.number}, by {last.reason}: {why}"
 
 
-def _completed(book: Book, staff: Callable[[], runner.Staff], wanted: Callable[[], list[int]]) -> None:
+def _completed(live: LiveStudy, staff: Callable[[], runner.Staff], wanted: Callable[[], list[int]]) -> None:
     """Run what is wanted to its end, and what was cancelled meanwhile again: who could leave runs out, could choose the answer.
 
     Raises StudyMismatch where the study was cancelled or archived.
     """
     numbers = wanted()
-    while any(book.ledger.trials[n].state in OPEN for n in numbers):
-        runner.certify(book, staff(), numbers)
+    while any(live.ledger.trials[n].state in OPEN for n in numbers):
+        runner.certify(live, staff(), numbers)
         numbers = wanted()
 
 
@@ -173,14 +173,14 @@ def _completed(book: Book, staff: Callable[[], runner.Staff], wanted: Callable[[
 
 
 def _finalists(
-    book: Book, question: Question, made: Standings, staff: Callable[[], runner.Staff]
+    live: LiveStudy, question: Question, made: Standings, staff: Callable[[], runner.Staff]
 ) -> tuple[Finalist, ...]:
     """Those that were measured again, the chosen one first; none where there is nothing to choose.
 
     Where the study has limits even a clear winner runs again, and the next in order may follow it: on fresh seeds, or on
     the rows of the certificate, a limit may not hold that held in the search.
     """
-    spec = book.spec
+    spec = live.spec
     limited = bool(spec.constraints) and not spec.deterministic
     if question.tuned is not None or question.finalists == 1:
         return ()
@@ -190,25 +190,25 @@ def _finalists(
         pool += [s.candidate for s in made.order[:POOL] if s.candidate not in pool]
     elif first < 2:
         return ()
-    before = incumbents.baseline_metrics(spec, book.ledger.baseline)
+    before = incumbents.baseline_metrics(spec, live.ledger.baseline)
     sides = [(c.number, spec.today(c.params)) for c in pool]
     searched = np.array([_beyond(spec.constraints, c.metrics, before) for c in pool]).reshape(len(pool), -1)
     entrants = Entrants(*made.losses(pool, spec.space.encode([params for _, params in sides])), searched, made.noise)
-    winner, runs = race(entrants, first, ENOUGH * question.finalists, lambda runs: _measured(book, sides, runs, staff))
-    losses, excess = _measured(book, sides, runs, staff)
+    winner, runs = race(entrants, first, ENOUGH * question.finalists, lambda runs: _measured(live, sides, runs, staff))
+    losses, excess = _measured(live, sides, runs, staff)
     goal = spec.goals[0]
     ran = [winner, *(i for i in range(len(pool)) if runs[i] and i != winner)]
     return tuple(_finalist(sides[i][0], -losses[i] if goal.maximize else losses[i], excess[i]) for i in ran)
 
 
 def _measured(
-    book: Book, sides: pairs.Sides, runs: Sequence[int], staff: Callable[[], runner.Staff]
+    live: LiveStudy, sides: pairs.Sides, runs: Sequence[int], staff: Callable[[], runner.Staff]
 ) -> tuple[Array, Array]:
     """Losses (k, r) and how far beyond each limit (k, r, c) of so many `select` runs of each side; NaN without a run.
 
     A limit relative to the baseline compares with the baseline's run on the same seed.
     """
-    spec, r = book.spec, max(runs)
+    spec, r = live.spec, max(runs)
     relative = spec.baseline is not None and any(c.relative for c in spec.constraints)
     reference = [(0, spec.baseline)] if relative and spec.baseline is not None else []
 
@@ -216,12 +216,12 @@ def _measured(
         numbers = list[int]()
         for count in sorted({*runs} - {0}):
             equally_often = [side for side, n in zip(sides, runs, strict=True) if n == count]
-            numbers += pairs.enqueue(book, Purpose.SELECT, equally_often, count, {})
-        return numbers + pairs.enqueue(book, Purpose.SELECT, reference, r, {})
+            numbers += pairs.enqueue(live, Purpose.SELECT, equally_often, count, {})
+        return numbers + pairs.enqueue(live, Purpose.SELECT, reference, r, {})
 
-    _completed(book, staff, wanted)
-    have = pairs.found(book.refresh(), Purpose.SELECT, sides)
-    beside = pairs.found(book.ledger, Purpose.SELECT, reference)
+    _completed(live, staff, wanted)
+    have = pairs.found(live.refresh(), Purpose.SELECT, sides)
+    beside = pairs.found(live.ledger, Purpose.SELECT, reference)
     goal = spec.goals[0]
     losses = np.full((len(sides), r), math.nan)
     excess = np.full((len(sides), r, len(spec.constraints)), math.nan)
@@ -247,7 +247,9 @@ def _finalist(trial: int, values: Array, excess: Array) -> Finalist:
 # --------------------------------------------------------------------------------------------------------- certify
 
 
-def _run(book: Book, question: Question, contest: Contest, judge: Judge, staff: Callable[[], runner.Staff]) -> Evidence:
+def _run(
+    live: LiveStudy, question: Question, contest: Contest, judge: Judge, staff: Callable[[], runner.Staff]
+) -> Evidence:
     """Run the pairs; a sequential certificate stops as soon as its interval decides."""
     sides, design = contest.sides, question.design
     looks = range(STEP, question.replicates, STEP) if design.sequential else ()
@@ -257,15 +259,15 @@ def _run(book: Book, question: Question, contest: Contest, judge: Judge, staff: 
         "sequential": design.sequential,
     }
     for count in (*looks, question.replicates):
-        _completed(book, staff, partial(pairs.enqueue, book, Purpose.CERTIFY, sides, count, fixed))
-        have = pairs.found(book.refresh(), Purpose.CERTIFY, sides)
+        _completed(live, staff, partial(pairs.enqueue, live, Purpose.CERTIFY, sides, count, fixed))
+        have = pairs.found(live.refresh(), Purpose.CERTIFY, sides)
         found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in range(count)])
         if found.decision in ("proven", "worse"):
             break
     return found
 
 
-def _beside(book: Book, question: Question, asked: Question, contest: Contest, seen: Seen) -> list[str]:
+def _beside(live: LiveStudy, question: Question, asked: Question, contest: Contest, seen: Seen) -> list[str]:
     """What changed between the design on record and the question, and why an interval is wider than a single look's."""
     said, design = [], question.design
     if asked.design.sequential and not design.sequential:
@@ -274,7 +276,7 @@ def _beside(book: Book, question: Question, asked: Question, contest: Contest, s
         )
     if asked.replicates > question.replicates:
         said.append(f"{plural(asked.replicates, 'pair')} had run already, and all of them count")
-    have = pairs.found(book.ledger, Purpose.CERTIFY, contest.sides)
+    have = pairs.found(live.ledger, Purpose.CERTIFY, contest.sides)
     designs = [t.why for _, t in sorted(have.items()) if t.why]
     before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0
     if before != design.minimum_effect:
@@ -290,7 +292,7 @@ def _beside(book: Book, question: Question, asked: Question, contest: Contest, s
     if ratio > design.test_train_ratio:
         given = number(design.test_train_ratio, 3)
         said.append(f"test_train_ratio was said to be {number(ratio, 3)}, and is {given} here")
-    return [*said, *others_since(book, contest, have)]
+    return [*said, *others_since(live, contest, have)]
 
 
 # ----------------------------------------------------------------------------------------------------------- worth

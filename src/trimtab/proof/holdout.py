@@ -13,24 +13,24 @@ from typing import Any
 import numpy as np
 
 from .. import proof
-from ..book import Book
 from ..engine import trial_seed
 from ..errors import ObjectiveError, SpecError, UserError
 from ..evidence import Design, Evidence, HeldOut, held_out
+from ..live import LiveStudy
 from ..objective import program
 from ..records import Change, Event, StudyState
 from ..storage import Storage
 from . import pairs
 
 
-def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equivalence: float) -> Evidence:
+def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None, equivalence: float) -> Evidence:
     """Compare a trial's setting (the certified one, else the best) with the baseline on the objective's hold-out rows.
 
     Raises SpecError where the objective keeps no rows apart, or others than it did in the search, where there is nothing to
     compare, or the study is archived; ObjectiveError where training or the metric fails; InputChanged.
     """
     Design(equivalence=equivalence)  # a wrong number is told first
-    ledger = book.refresh()
+    ledger = live.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, metric)
     called = program(objective, spec)
     kept: Any = called.call
@@ -39,18 +39,18 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
     if ledger.study.state is StudyState.ARCHIVED:
         raise SpecError(f"study {spec.name!r} is archived and read-only; a look could not be recorded")
     if tuned is None:
-        last = proof.last(book)
+        last = proof.last(live)
         chosen = proof.best(ledger, proof.standings_of(ledger)) if last is None else ledger.trials[last.tuned_trial]
     else:
         chosen = ledger.trials.named(tuned)
     contest = pairs.contest(spec, chosen)
-    _same_rows(getattr(kept, "protocol", None), book.storage.events(book.study, kinds={"run"}))
-    book.inputs.begin(called)
+    _same_rows(getattr(kept, "protocol", None), live.storage.events(live.study, kinds={"run"}))
+    live.inputs.begin(called)
     seed = trial_seed(spec.seed, "holdout", 0)  # of both trainings
     with _blamed("training on the search rows failed, and nothing was looked at"):
         before, rows = kept.on_holdout(contest.baseline, seed, goal.metric)
         after, _ = kept.on_holdout(contest.tuned, seed, goal.metric)
-    count = _begun(book, goal.metric, chosen.number)
+    count = _begun(live, goal.metric, chosen.number)
     with _blamed(
         f"{goal.metric} failed; look {count} is on record without a result, asking the same again completes it"
     ):
@@ -61,10 +61,10 @@ def look(book: Book, objective: Any, tuned: int | None, metric: str | None, equi
             equivalence,
             np.random.default_rng(spec.seed),
             look=count,
-            compared=len({(e.body["tuned"], e.body["metric"]) for e in looks(book.storage, book.study)}),
+            compared=len({(e.body["tuned"], e.body["metric"]) for e in looks(live.storage, live.study)}),
             constraints=spec.constraints,
         )
-    book.storage.revise(book.study, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))
+    live.storage.revise(live.study, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))
     return found
 
 
@@ -100,21 +100,21 @@ def _decisive(protocol: Any) -> dict[str, Any]:
     return {**{name: protocol[name] for name in ("rows", "respects", "seed")}, **data}
 
 
-def _begun(book: Book, metric: str, tuned: int) -> int:
+def _begun(live: LiveStudy, metric: str, tuned: int) -> int:
     """Write that somebody looks, unless this look was begun before and has no result; which one it is, from 1.
 
     Two who begin at once are counted in the order of the chain.
     """
     position = 0
-    for e in book.storage.events(book.study, kinds={"holdout"}):
+    for e in live.storage.events(live.study, kinds={"holdout"}):
         if e.look and (e.body["metric"], e.body["tuned"]) == (metric, tuned):
             position = e.position
         elif (said := e.body.get("evidence")) and (said["metric"], said["tuned_trial"]) == (metric, tuned):
             position = 0
     if not position:
         body = {"look": True, "metric": metric, "tuned": tuned}
-        position = book.storage.revise(book.study, Change("holdout", body=body)).position
-    return sum(e.position <= position for e in looks(book.storage, book.study))
+        position = live.storage.revise(live.study, Change("holdout", body=body)).position
+    return sum(e.position <= position for e in looks(live.storage, live.study))
 
 
 def looks(storage: Storage, study: int) -> list[Event]:

@@ -7,10 +7,10 @@ grow, or until a stop that luck chose, has looked more than once; the record kno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..book import Book
 from ..canonical import alike, dumps
 from ..engine.ledger import BASELINE
 from ..evidence import Contest, Evidence
+from ..live import LiveStudy
 from ..records import OPEN, Purpose, Trial
 from ..space import Params
 
@@ -33,14 +33,14 @@ class Seen:
         return self.planned > count or (self.fewest is not None and self.fewest < count)
 
     @staticmethod
-    def of(book: Book, contest: Contest, metrics: Sequence[str]) -> "Seen":
+    def of(live: LiveStudy, contest: Contest, metrics: Sequence[str]) -> "Seen":
         """Of the question that compares these settings by these goals."""
-        spec = book.ledger.study.spec
+        spec = live.ledger.study.spec
 
         def sides(tuned: int, baseline: Params) -> tuple[int, str]:
             return tuned, dumps(dict(spec.today(baseline)))
 
-        bodies = [e.body["evidence"] for e in book.storage.events(book.study, kinds={"evidence"})]
+        bodies = [e.body["evidence"] for e in live.storage.events(live.study, kinds={"evidence"})]
         earlier = [(sides(e.tuned_trial, e.baseline), e) for e in map(Evidence.from_json, bodies)]
         ours = sides(contest.trial, contest.baseline)
         comparisons = {(ours, metric) for metric in metrics}
@@ -48,7 +48,7 @@ class Seen:
             (theirs, metric) for theirs, e in earlier for metric in (e.metric, *(g.metric for g in e.goals))
         }
         pairs = [len(e.pairs) + e.failed_pairs if not e.sequential else 0 for theirs, e in earlier if theirs == ours]
-        certified = [t for t in book.ledger.apart(Purpose.CERTIFY) if t.parent == contest.trial]
+        certified = [t for t in live.ledger.apart(Purpose.CERTIFY) if t.parent == contest.trial]
         runs = [t for t in certified if alike(spec.today(t.params), contest.tuned)]
         return Seen(
             compared=len(comparisons),
@@ -59,14 +59,14 @@ class Seen:
         )
 
 
-def others_since(book: Book, contest: Contest, have: Mapping[tuple[int, int], Trial]) -> list[str]:
+def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int], Trial]) -> list[str]:
     """What the search had that these pairs have not: its code, its baseline."""
-    said, spec = [], book.ledger.study.spec
-    first, tuned = book.ledger.trials.get(0), book.ledger.trials[contest.trial]
+    said, spec = [], live.ledger.study.spec
+    first, tuned = live.ledger.trials.get(0), live.ledger.trials[contest.trial]
     began = first is not None and first.strategy == BASELINE
     if first is not None and began and not alike(spec.today(first.params), contest.baseline):
         said.append("the baseline was changed after the search had begun: trial 0 ran another one")
-    ran = [(e.position, e.body["fingerprint"]) for e in book.storage.events(book.study, kinds={"run"})]
+    ran = [(e.position, e.body["fingerprint"]) for e in live.storage.events(live.study, kinds={"run"})]
     searched = {code for position, code in ran if tuned.told is None or position < tuned.told}
     certified = {_before(ran, t.told) for t in have.values() if t.told is not None} - {None}
     if searched and certified - searched:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import engine
-from ..book import Book
 from ..canonical import alike
 from ..checks import shown
 from ..engine.ledger import Ledger
 from ..errors import SpecError, nearest
 from ..evidence import Contest
 from ..goals import Goal, Metrics
+from ..live import LiveStudy
 from ..records import Proposal, Purpose, State, StudySpec, Trial
 from ..space import Params
 
@@ -41,7 +41,7 @@ def contest(spec: StudySpec, tuned: Trial) -> Contest:
     return Contest(spec.baseline, spec.today(tuned.params), tuned.number)
 
 
-def enqueue(book: Book, purpose: Purpose, sides: Sides, runs: int, design: Mapping[str, Any]) -> list[int]:
+def enqueue(live: LiveStudy, purpose: Purpose, sides: Sides, runs: int, design: Mapping[str, Any]) -> list[int]:
     """Make sure that replicates 0 .. runs-1 of every side exist; returns their numbers, new and old.
 
     `design` is what was fixed before the runs: it is recorded with them. What is missing is looked up again when another
@@ -66,8 +66,8 @@ def enqueue(book: Book, purpose: Purpose, sides: Sides, runs: int, design: Mappi
             if (side, i) not in have
         ]
 
-    book.put(missing)
-    return sorted(t.number for (_, i), t in found(book.ledger, purpose, sides).items() if i < runs)
+    live.enqueue_wanted(missing)
+    return sorted(t.number for (_, i), t in found(live.ledger, purpose, sides).items() if i < runs)
 
 
 def metrics(have: Mapping[tuple[int, int], Trial], side: int, i: int) -> Metrics | None:

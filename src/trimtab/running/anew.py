@@ -3,19 +3,19 @@ nobody looks for it."""
 
 from pathlib import Path
 
-from ..book import Book
 from ..engine.lineage import parent_of
+from ..live import LiveStudy
 from ..objective.trial import UNREAD
 
 _LAST = 30  # of the trials that ended are looked at
 
 
-def anew(book: Book) -> str | None:
+def anew(live: LiveStudy) -> str | None:
     """In words, where trials that were to go on from others began anew, as the ledger stands."""
-    if book.spec.fidelity is None:
+    if live.spec.fidelity is None:
         return None
-    went_on = [t for t in book.ledger.told[-_LAST:] if parent_of(t) is not None]
-    if not went_on or not (any(UNREAD in t.notes for t in went_on) or _nothing_saved(book)):
+    went_on = [t for t in live.ledger.told[-_LAST:] if parent_of(t) is not None]
+    if not went_on or not (any(UNREAD in t.notes for t in went_on) or _nothing_saved(live)):
         return None
     return (
         "trials are to go on from one another, and do not save to trial.checkpoint or do not look there "
@@ -23,9 +23,9 @@ def anew(book: Book) -> str | None:
     )
 
 
-def _nothing_saved(book: Book) -> bool:
+def _nothing_saved(live: LiveStudy) -> bool:
     """Whether the checkpoints that are here are all empty."""
-    held = [path for path in book.checkpoints.held() if not path.name.startswith(".")]
+    held = [path for path in live.checkpoints.held() if not path.name.startswith(".")]
     return bool(held) and all(map(_empty, held))
 
 

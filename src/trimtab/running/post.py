@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import replace
 from secrets import token_hex
 
-from ..book import Book
 from ..capture import environment
 from ..engine.planning import Close, Start, Terms
 from ..errors import InputChanged, ObjectiveError, OverQuota, TrimtabError
 from ..executors.local import Local
+from ..live import LiveStudy
 from ..objective import Program
 from ..outlook import Enough
 from ..records import Budget, Change, StudyRecord
@@ -44,11 +44,11 @@ class Post:
         self.name, self.closed = record.name, "not begun"
         self._storage, self._called, self._slots = storage, called, slots
         inputs = Inputs(storage, record.id, data, POLICIES[said.refuse])
-        self._book = Book(storage, record.id, inputs=inputs)
-        self._lookout = Lookout(self._book, enough)
+        self._live = LiveStudy(storage, record.id, inputs=inputs)
+        self._lookout = Lookout(self._live, enough)
         self._next = 0.0  # when there is reason to look at the record again
         self._go_by(said)
-        self._warner = Warner(self._book, say)
+        self._warner = Warner(self._live, say)
         self._staff: Staff | None = None
         self._joined = False
         self._refused = self._wrong = False  # whether it could not be served: for its inputs or room; for its objective
@@ -66,7 +66,7 @@ class Post:
     def at_rest(self, position: int) -> bool:
         """Whether there is nothing to do until the record has an event after `position`: all trials have ended, and what
         closed the study is on record. A refused input is not: its file may change back without an event."""
-        known, looked = self._book.ledger, bool(self._next)
+        known, looked = self._live.ledger, bool(self._next)
         settled = looked and bool(self.closed) and not self._refused
         return settled and not known.open and known.study.position >= position
 
@@ -77,7 +77,7 @@ class Post:
 
     def _go_by(self, said: Announcement) -> None:
         self.said, self._next = said, 0.0
-        until = None if said.until is None else SYSTEM.steady() + said.until - self._book.refresh().now
+        until = None if said.until is None else SYSTEM.steady() + said.until - self._live.refresh().now
         self._terms = Terms(said.trials, until, since=said.position, charge=said.resources.charge)
 
     def begin(self, free: int, most: int) -> None:
@@ -90,7 +90,7 @@ class Post:
         before = self.running
         self._refused = self._wrong = False
         try:
-            self._book.collect()
+            self._live.collect()
             closing = self._serve(free, most)
         except (InputChanged, OverQuota) as error:
             self._refused, self.closed = True, f"refused: {error}"
@@ -109,11 +109,11 @@ class Post:
 
     def _serve(self, free: int, most: int) -> str | None:
         """One look at the record, and what follows from it; why there is nothing more to begin, if so."""
-        over = "budget" if self._spent == self._book.spec.budget else None
+        over = "budget" if self._spent == self._live.spec.budget else None
         decision, settled = self._look(free, most, going_on=over is None and not self._lookout.asked)
         self._warner.look()
         if decision.closing == "budget":
-            self._spent = self._book.spec.budget  # for good: what was estimated of running trials may have been less
+            self._spent = self._live.spec.budget  # for good: what was estimated of running trials may have been less
         elif over is None and decision.closing is None and self._lookout.has_enough():
             over = "enough"
         if over is not None and decision.closing is None:
@@ -121,21 +121,21 @@ class Post:
         if self._staff is None and decision.closing is not None:
             return decision.closing
         if any(isinstance(a, Start) for a in decision.actions) and not settled.claimed:
-            self._book.inputs.check()  # before a trial is claimed, and again before it starts
-        self._terms, closing = carry_out(decision, self._book, self._at_work(), self._terms, settled)
+            self._live.inputs.check()  # before a trial is claimed, and again before it starts
+        self._terms, closing = carry_out(decision, self._live, self._at_work(), self._terms, settled)
         return closing
 
     def _look(self, free: int, most: int, going_on: bool) -> tuple[Decision, Settled]:
         """The plan for `free` slots; with what has ended recorded, and trials claimed in the same transaction."""
         if self._staff is None or not self._staff.crew.endings:
-            return decide(self._book, free, SYSTEM.steady(), self._terms), NOTHING
+            return decide(self._live, free, SYSTEM.steady(), self._terms), NOTHING
         refused: InputChanged | None = None
         try:
-            self._book.inputs.check()
+            self._live.inputs.check()
         except InputChanged as error:
             refused = error  # nothing is claimed any more; what has ended counts
-        decision, settled = settle(self._book, self._staff, self._terms, going_on and refused is None, most)
-        check_results(self._book, [t for t in settled.ended if t is not None], self._terms)
+        decision, settled = settle(self._live, self._staff, self._terms, going_on and refused is None, most)
+        check_results(self._live, [t for t in settled.ended if t is not None], self._terms)
         if refused is not None:
             raise refused
         return decision, settled
@@ -159,24 +159,24 @@ class Post:
         if self._staff is None:
             return
         try:
-            give_back(self._book, self._staff)
+            give_back(self._live, self._staff)
         finally:
             self._staff.crew.close()
             self._staff.executor.close()
             self._staff = None
         with suppress(TrimtabError):
-            self._book.tidy()  # nobody may come after this worker
+            self._live.tidy()  # nobody may come after this worker
 
     def _at_work(self) -> Staff:
         """The processes for its trials; the record says once that this worker has joined."""
         if self._staff is not None:
             return self._staff
         if not self._joined:
-            seen = {"data": self._book.inputs.begin()["data"]} if self._book.inputs.watched else {}
+            seen = {"data": self._live.inputs.begin()["data"]} if self._live.inputs.watched else {}
             body = {**seen, **facts(self._called, self.said.resources, self._slots, environment())}
-            self._storage.revise(self._book.study, Change("run", body={**body, "joined": True}))
+            self._storage.revise(self._live.study, Change("run", body={**body, "joined": True}))
             self._joined = True
         executor = Local(self._slots, self._called, self.said.resources)
-        crew = Crew(self._book, executor, self.said.resources, before=self._book.inputs.check)
+        crew = Crew(self._live, executor, self.said.resources, before=self._live.inputs.check)
         self._staff = Staff(f"{worker()}:{token_hex(4)}", crew, executor, lambda _: None)
         return self._staff

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from ..book import Batches, Book
 from ..checks import whole
 from ..engine.ledger import Ledger
 from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
 from ..executors import Executor
+from ..live import Batches, LiveStudy
 from ..outlook import Enough
 from ..records import OPEN, Change, Purpose, Reason, State, StudyRecord, StudySpec, StudyState, Trial
 from ..storage import INTERRUPTED, LEASE, Claim, Settled
@@ -38,7 +38,7 @@ def worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def asked(book: Book, trials: int | None, limit: float | str | None, clock: Clock = SYSTEM) -> Terms:
+def asked(live: LiveStudy, trials: int | None, limit: float | str | None, clock: Clock = SYSTEM) -> Terms:
     """What a call of run asks for: so many finished trials, or that it returns after the time `limit`.
 
     Raises SpecError where nothing says when to stop, and for a study that takes no more trials.
@@ -46,7 +46,7 @@ def asked(book: Book, trials: int | None, limit: float | str | None, clock: Cloc
     if trials is not None:
         trials = whole("trials", trials, repair="; leave it out for no limit")
     duration = seconds(limit, "time")
-    study = book.refresh().study
+    study = live.refresh().study
     if trials is None and duration is None and endless(study.spec):
         raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
     if study.state is not StudyState.OPEN:
@@ -78,36 +78,36 @@ class Staff:
     lease: float = LEASE
 
 
-def search(book: Book, staff: Staff, terms: Terms, enough: Enough | None = None) -> str:
+def search(live: LiveStudy, staff: Staff, terms: Terms, enough: Enough | None = None) -> str:
     """Run search trials until the plan closes, or until there is `enough`; returns why it closed.
 
     Raises ObjectiveError when the objective never returns a metric that the study needs, RunFailed when too many
     trials fail in a row, KeyboardInterrupt after having given the running trials back.
     """
-    crew, closing, lookout = staff.crew, None, Lookout(book, enough)
+    crew, closing, lookout = staff.crew, None, Lookout(live, enough)
     terms = replace(terms, charge=crew.charge)
-    with _giving_back(book, staff):
+    with _giving_back(live, staff):
         while True:
             terms = replace(terms, waited=crew.waited)
-            decision, settled = settle(book, staff, terms, closing is None and not lookout.asked)
-            check_results(book, [t for t in settled.ended if t is not None], terms)
-            book.collect()
-            staff.watch(book.ledger)
+            decision, settled = settle(live, staff, terms, closing is None and not lookout.asked)
+            check_results(live, [t for t in settled.ended if t is not None], terms)
+            live.collect()
+            staff.watch(live.ledger)
             if closing is None and lookout.has_enough():
                 closing = "enough"
             if closing is None:
-                terms, closing = carry_out(decision, book, staff, terms, settled)
+                terms, closing = carry_out(decision, live, staff, terms, settled)
             if closing is not None:
                 _wind_down(crew, closing)
                 if not crew.running:
                     break
-            crew.collect(IDLE, lambda: book.moved)
+            crew.collect(IDLE, lambda: live.moved)
             if not crew.endings and not crew.running:  # others hold what is open, or were faster
                 staff.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
-    staff.watch(book.refresh())
-    book.collect()
+    staff.watch(live.refresh())
+    live.collect()
     if closing == "failures":
-        raise given_up(book, book.ledger.failures_in_a_row(terms.since))
+        raise given_up(live, live.ledger.failures_in_a_row(terms.since))
     return closing
 
 
@@ -137,10 +137,10 @@ class Decision:
         return next((a.reason for a in self.actions if isinstance(a, Close)), None)
 
 
-def decide(book: Book, free: int, now: float, terms: Terms) -> Decision:
+def decide(live: LiveStudy, free: int, now: float, terms: Terms) -> Decision:
     """The plan for `free` slots. No other thread moves the ledger while it is made."""
-    with book.turn:
-        return _decided(book.refresh(), free, now, terms)
+    with live.lock:
+        return _decided(live.refresh(), free, now, terms)
 
 
 def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
@@ -150,40 +150,42 @@ def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
     return Decision(actions, ledger.study.count, _unopposed(ledger, actions, ledger.now))
 
 
-def stock(book: Book) -> int:
+def stock(live: LiveStudy) -> int:
     """How many very short trials may be claimed ahead, to be recorded together: none where what comes of one decides about
     the next (whether it is proposed, goes on or can be paid), or where files are looked at before each or kept after it."""
-    spec = book.spec
-    alone = bool(spec.stopping) or not spec.budget.countable or book.inputs.strict or bool(book.checkpoints.held())
-    if alone or book.pace == math.inf or book.learns:
+    spec = live.spec
+    alone = bool(spec.stopping) or not spec.budget.countable or live.inputs.strict or bool(live.checkpoints.held())
+    if alone or live.pace == math.inf or live.learns:
         return 0
-    return min(STOCK, int(BRIEF / book.pace))
+    return min(STOCK, int(BRIEF / live.pace))
 
 
-def settle(book: Book, staff: Staff, terms: Terms, going_on: bool, most: int | None = None) -> tuple[Decision, Settled]:
+def settle(
+    live: LiveStudy, staff: Staff, terms: Terms, going_on: bool, most: int | None = None
+) -> tuple[Decision, Settled]:
     """Record the trials that have ended, and make the next plan, for up to `most` trials. What that wants to be proposed is
     proposed and claimed in the same transaction, where the strategy is quick and the search goes on."""
     crew, plans = staff.crew, list[Decision]()
     endings = crew.take()
-    quick = going_on and book.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
-    ahead = stock(book) if quick else 0
+    quick = going_on and live.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
+    ahead = stock(live) if quick else 0
 
     def slots(ahead: int) -> int:
         return crew.room(ahead) if most is None else min(most, crew.room(ahead))
 
     if not endings:
-        decision = decide(book, slots(ahead=0), staff.clock.steady(), terms)
+        decision = decide(live, slots(ahead=0), staff.clock.steady(), terms)
         if not (quick and decision.races(terms)):
             return decision, NOTHING
 
     def then() -> tuple[Batches, Claim | None]:
-        decision = _decided(book.ledger, slots(ahead), staff.clock.steady(), replace(terms, batch=1))
+        decision = _decided(live.ledger, slots(ahead), staff.clock.steady(), replace(terms, batch=1))
         plans.append(decision)
         n = sum(a.n for a in decision.actions if isinstance(a, Fill)) if quick else 0
-        return book.batches(n), Claim(staff.name, staff.lease, decision.unopposed) if quick else None
+        return live.batches(n), Claim(staff.name, staff.lease, decision.unopposed) if quick else None
 
     try:
-        settled = book.settle(endings, then)
+        settled = live.settle(endings, then)
     except StorageError:
         crew.put_back(endings)
         raise
@@ -193,7 +195,7 @@ def settle(book: Book, staff: Staff, terms: Terms, going_on: bool, most: int | N
 
 
 def carry_out(
-    decision: Decision, book: Book, staff: Staff, terms: Terms, settled: Settled = NOTHING
+    decision: Decision, live: LiveStudy, staff: Staff, terms: Terms, settled: Settled = NOTHING
 ) -> tuple[Terms, str | None]:
     """Do what the plan says; what the next plan needs to know, and why nothing more is to be started, if so."""
     crew, closing, begun = staff.crew, decision.closing, len(settled.claimed)
@@ -202,9 +204,9 @@ def carry_out(
     for action in decision.actions:
         match action:
             case Fill(n):
-                known = len(book.ledger.told)
+                known = len(live.ledger.told)
                 try:
-                    made = settled.made or _fill(book, staff, decision, n)
+                    made = settled.made or _fill(live, staff, decision, n)
                 except BudgetSpent:
                     closing = "budget"
                     continue
@@ -215,21 +217,21 @@ def carry_out(
                 begun += len(claimed)
             case Start(n):
                 for _ in range(n - begun):
-                    waiting = book.storage.claim([book.study], staff.name, staff.lease, purposes=[Purpose.SEARCH])
+                    waiting = live.storage.claim([live.study], staff.name, staff.lease, purposes=[Purpose.SEARCH])
                     if waiting is None:
                         break
                     crew.start(waiting)
             case Cancel(number) if number in crew.running:
                 used = crew.cancel(number)
                 with suppress(Stale):  # it ended by itself in the meantime
-                    book.storage.revise(book.study, Change("cancel", number=number, cost=used))
+                    live.storage.revise(live.study, Change("cancel", number=number, cost=used))
     return terms, closing
 
 
-def _fill(book: Book, staff: Staff, decision: Decision, n: int) -> Sequence[Trial] | None:
+def _fill(live: LiveStudy, staff: Staff, decision: Decision, n: int) -> Sequence[Trial] | None:
     """Propose n trials, the first of them claimed at once unless others wait; None where the strategy has no points."""
-    first = 0 if book.ledger.queued() else decision.unopposed
-    return book.fill(n, decision.at, Claim(staff.name, staff.lease, first))
+    first = 0 if live.ledger.queued() else decision.unopposed
+    return live.fill(n, decision.at, Claim(staff.name, staff.lease, first))
 
 
 def _batch(before: int, made: Sequence[Trial] | None) -> int:
@@ -243,25 +245,25 @@ def _unopposed(ledger: Ledger, actions: Sequence[Action], now: float) -> int:
 
 
 @contextmanager
-def _giving_back(book: Book, staff: Staff) -> Iterator[None]:
+def _giving_back(live: LiveStudy, staff: Staff) -> Iterator[None]:
     """Whatever ends the loop before its time, running trials go back to the queue."""
     try:
         yield
     except BaseException as stop:
-        give_back(book, staff)
+        give_back(live, staff)
         if isinstance(stop, KeyboardInterrupt):
             stop.add_note("Running trials were given back to the queue. Run the same line again to go on.")
         raise
 
 
-def give_back(book: Book, staff: Staff) -> None:
+def give_back(live: LiveStudy, staff: Staff) -> None:
     """End what runs and put its trials back in the queue, also one that was claimed but not launched yet."""
     staff.crew.release()
     with suppress(TrimtabError):  # what cannot be given back now is claimed by others when its lease has run out
-        for trial in book.refresh().open.values():
+        for trial in live.refresh().open.values():
             if trial.state is State.RUNNING and trial.worker == staff.name:
                 change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": INTERRUPTED})
-                book.storage.revise(book.study, change)
+                live.storage.revise(live.study, change)
 
 
 def _claimable(ledger: Ledger, numbers: Sequence[int], now: float) -> list[int]:
@@ -270,43 +272,43 @@ def _claimable(ledger: Ledger, numbers: Sequence[int], now: float) -> list[int]:
     return [t.number for t in trials if t.state is State.QUEUED or (t.lease_until is not None and t.lease_until <= now)]
 
 
-def certify(book: Book, staff: Staff, numbers: Sequence[int]) -> None:
+def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
     """Run the evidence trials with these numbers to their ends."""
     crew, executor = staff.crew, staff.executor
     row: list[Trial] = []  # that failed one after the other
-    with _giving_back(book, staff):
-        while waiting := [n for n in numbers if book.ledger.trials[n].state in OPEN]:
-            if book.ledger.study.state is not StudyState.OPEN and not crew.running:
-                raise SpecError(f"this evidence cannot be completed: {closed(book.ledger.study)}")
-            for n in _claimable(book.ledger, waiting, book.ledger.now):
-                if executor.free() and (trial := book.storage.claim([book.study], staff.name, LEASE, number=n)):
+    with _giving_back(live, staff):
+        while waiting := [n for n in numbers if live.ledger.trials[n].state in OPEN]:
+            if live.ledger.study.state is not StudyState.OPEN and not crew.running:
+                raise SpecError(f"this evidence cannot be completed: {closed(live.ledger.study)}")
+            for n in _claimable(live.ledger, waiting, live.ledger.now):
+                if executor.free() and (trial := live.storage.claim([live.study], staff.name, LEASE, number=n)):
                     crew.start(trial)
             ended = crew.poll(IDLE)
             for trial in ended:
                 row = [*row, trial] if trial.state is State.FAILED else []
-            if book.spec.max_failures is not None and len(row) >= book.spec.max_failures:
-                raise given_up(book, row)
+            if live.spec.max_failures is not None and len(row) >= live.spec.max_failures:
+                raise given_up(live, row)
             if not ended and not crew.running:  # others hold what is open
                 time.sleep(IDLE)
-            staff.watch(book.refresh())
+            staff.watch(live.refresh())
 
 
-def check_results(book: Book, ended: Sequence[Trial], terms: Terms) -> None:
+def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None:
     """An objective that has never yet returned what the study needs is a mistake in the call, not bad luck."""
     if not any(t.reason is Reason.BAD_RESULT for t in ended):
         return
-    row = book.refresh().failures_in_a_row(terms.since)
-    patience = min(3, book.spec.max_failures or 3)
-    never = len(row) >= patience and book.ledger.counted == len(row)
+    row = live.refresh().failures_in_a_row(terms.since)
+    patience = min(3, live.spec.max_failures or 3)
+    never = len(row) >= patience and live.ledger.counted == len(row)
     if never and all(t.reason is Reason.BAD_RESULT and "missing metric" in t.error for t in row):
         raise ObjectiveError(f"{first_line(row[0])} (in each of the first {len(row)} trials)")
 
 
-def given_up(book: Book, row: Sequence[Trial]) -> RunFailed:
+def given_up(live: LiveStudy, row: Sequence[Trial]) -> RunFailed:
     """The error that ends a run after too many failures in a row."""
     last = max(row, key=lambda t: t.told or 0)
     return RunFailed(
-        f"study {book.spec.name}: {len(row)} trials failed in a row (max_failures={book.spec.max_failures}); the last one, "
+        f"study {live.spec.name}: {len(row)} trials failed in a row (max_failures={live.spec.max_failures}); the last one, "
         f"trial {last.number}, by {last.reason}: {first_line(last)}. "
         "Mend the objective and run the same line again, or raise max_failures"
     )

@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..book import Book
 from ..capture import environment
 from ..engine.ledger import Ledger
 from ..engine.planning import Fill, Terms
 from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError
 from ..executors import slurm
 from ..executors.slurm import Slurm, SlurmAway
+from ..live import LiveStudy
 from ..outlook import Enough
 from ..records import Change
 from .announcements import facts, shared
@@ -45,7 +45,7 @@ def asked(executor: object) -> Slurm | None:
 
 
 def run(
-    book: Book, objective: Any, slots: Slots, options: Slurm, quiet: bool, terms: Terms, enough: Enough | None
+    live: LiveStudy, objective: Any, slots: Slots, options: Slurm, quiet: bool, terms: Terms, enough: Enough | None
 ) -> str:
     """Run search trials in as many jobs as hold `slots`, until the plan closes; returns why it closed (see
     `runner.search`)."""
@@ -53,22 +53,22 @@ def run(
     from .progress import Progress
 
     workers, resources = slots.workers, slots.resources
-    _reachable(book.storage.url)
-    priced(book, resources)
-    called = shared(program(objective, book.spec))
-    name, command = f"trimtab-{book.ledger.study.uid}", _command(book, called.text, options)
+    _reachable(live.storage.url)
+    priced(live, resources)
+    called = shared(program(objective, live.spec))
+    name, command = f"trimtab-{live.ledger.study.uid}", _command(live, called.text, options)
     jobs = Jobs(name, -(-workers // options.slots), options.slots, options.words(resources), command)
     jobs.probe()
-    said = {**book.inputs.begin(called), **facts(called, resources, workers, environment())}
-    until = None if terms.until is None else book.refresh().now + terms.until - SYSTEM.steady()
+    said = {**live.inputs.begin(called), **facts(called, resources, workers, environment())}
+    until = None if terms.until is None else live.refresh().now + terms.until - SYSTEM.steady()
     asked = {k: v for k, v in (("trials", terms.trials), ("until", until)) if v is not None}
-    book.storage.revise(book.study, Change("run", body={**said, **asked}))
-    with Progress(book.spec, quiet=quiet, terms=terms) as progress, terminable():
+    live.storage.revise(live.study, Change("run", body={**said, **asked}))
+    with Progress(live.spec, quiet=quiet, terms=terms) as progress, terminable():
         try:
-            return _search(book, jobs, progress, replace(terms, charge=resources.charge), enough)
+            return _search(live, jobs, progress, replace(terms, charge=resources.charge), enough)
         finally:
             jobs.close()
-            progress.update(book.refresh(), SYSTEM.steady())
+            progress.update(live.refresh(), SYSTEM.steady())
 
 
 def _reachable(url: str) -> None:
@@ -85,10 +85,10 @@ def _reachable(url: str) -> None:
         )
 
 
-def _command(book: Book, text: str, options: Slurm) -> list[str]:
+def _command(live: LiveStudy, text: str, options: Slurm) -> list[str]:
     """What a job runs: a worker for this study and this objective alone."""
     worker = [options.python, "-m", "trimtab.cli", "worker"]
-    served = [f"--storage={book.storage.url}", f"--study={book.spec.name}", f"--allow={text}"]
+    served = [f"--storage={live.storage.url}", f"--study={live.spec.name}", f"--allow={text}"]
     limit = [] if options.trials is None else [f"--trials={options.trials}"]
     return [*worker, *served, f"--slots={options.slots}", f"--idle={IDLE}", *limit]
 
@@ -153,32 +153,32 @@ class Jobs:
                 time.sleep(LOOK)
 
 
-def _search(book: Book, jobs: Jobs, progress: "Progress", terms: Terms, enough: Enough | None) -> str:
-    closing, lookout, known = None, Lookout(book, enough), len(book.refresh().told)
+def _search(live: LiveStudy, jobs: Jobs, progress: "Progress", terms: Terms, enough: Enough | None) -> str:
+    closing, lookout, known = None, Lookout(live, enough), len(live.refresh().told)
     while closing is None:
-        decision = decide(book, 1, SYSTEM.steady(), terms)
-        ledger = book.ledger
+        decision = decide(live, 1, SYSTEM.steady(), terms)
+        ledger = live.ledger
         progress.update(ledger, SYSTEM.steady())
-        book.collect()
+        live.collect()
         ended, known = ledger.told[known:], len(ledger.told)
-        check_results(book, ended, terms)
+        check_results(live, ended, terms)
         closing = "enough" if lookout.has_enough() else decision.closing
         if closing is None:
             fills = [a.n for a in decision.actions if isinstance(a, Fill)]
             try:
-                made = book.fill(fills[0], decision.at) if fills and not ledger.open else []
+                made = live.fill(fills[0], decision.at) if fills and not ledger.open else []
             except BudgetSpent:
                 closing = "budget"
                 continue
             terms = replace(terms, exhausted=known if made is None else terms.exhausted)
-            jobs.keep(_wanted(book.ledger, jobs, terms), _begun(book.ledger))
+            jobs.keep(_wanted(live.ledger, jobs, terms), _begun(live.ledger))
             time.sleep(LOOK)
-    while closing not in ("time", "failures") and _held(book.refresh()):  # workers finish what they have begun
-        progress.update(book.ledger, SYSTEM.steady())
+    while closing not in ("time", "failures") and _held(live.refresh()):  # workers finish what they have begun
+        progress.update(live.ledger, SYSTEM.steady())
         time.sleep(LOOK)
-    book.collect()
+    live.collect()
     if closing == "failures":
-        raise given_up(book, book.ledger.failures_in_a_row(terms.since))
+        raise given_up(live, live.ledger.failures_in_a_row(terms.since))
     return closing
 
 

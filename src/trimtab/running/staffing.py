@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from ..book import Book
 from ..capture import environment
 from ..checks import flag, one_of, whole
 from ..engine.ledger import Ledger
 from ..engine.planning import Terms
 from ..errors import SpecError
 from ..executors import Executor
+from ..live import LiveStudy
 from ..records import Change, Resources
 from .announcements import facts, shared
 from .clock import SYSTEM
@@ -68,7 +68,7 @@ def _ray(called: "Program", slots: Slots) -> Executor:
 
 @contextmanager
 def staff(
-    book: Book,
+    live: LiveStudy,
     objective: Any,
     slots: Slots,
     quiet: bool,
@@ -83,16 +83,16 @@ def staff(
     from ..objective import program
     from .progress import Progress
 
-    priced(book, slots.resources)
-    called = program(objective, book.spec)
+    priced(live, slots.resources)
+    called = program(objective, live.spec)
     place = executor(called, slots)
-    said = {**book.inputs.begin(called), **facts(called, slots.resources, slots.workers, environment())}
+    said = {**live.inputs.begin(called), **facts(called, slots.resources, slots.workers, environment())}
     with ExitStack() as cleanup:
         cleanup.callback(place.close)
-        book.storage.revise(book.study, Change("run", body=said))
-        crew = Crew(book, place, slots.resources, before=lambda: book.inputs.check(called))
+        live.storage.revise(live.study, Change("run", body=said))
+        crew = Crew(live, place, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
-        with Progress(book.spec, quiet=quiet, terms=terms) as progress, terminable():
+        with Progress(live.spec, quiet=quiet, terms=terms) as progress, terminable():
             name = f"{worker()}:{token_hex(4)}"
 
             def update(ledger: Ledger) -> None:
@@ -102,19 +102,19 @@ def staff(
             yield Staff(name, crew, place, watch=update)
 
 
-def submit(book: Book, objective: Any, resources: Resources) -> None:
+def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:
     """Announce an objective to workers elsewhere. Raises ObjectiveError when they could not have it."""
     from ..objective import program
 
-    priced(book, resources)
-    called = shared(program(objective, book.spec))
-    said = {**book.inputs.begin(called), **facts(called, resources, 0, environment())}
-    book.storage.revise(book.study, Change("run", body=said))
+    priced(live, resources)
+    called = shared(program(objective, live.spec))
+    said = {**live.inputs.begin(called), **facts(called, resources, 0, environment())}
+    live.storage.revise(live.study, Change("run", body=said))
 
 
-def priced(book: Book, resources: Resources) -> None:
+def priced(live: LiveStudy, resources: Resources) -> None:
     """Raises SpecError for a budget of money, energy or GPU-hours of which, by what is said, no trial would use anything."""
-    budget = book.spec.budget
+    budget = live.spec.budget
     if budget.gpu_hours is not None and not resources.gpus:
         raise SpecError("a budget of gpu_hours needs gpus: resources=tt.Resources(gpus=1), or a part of one")
     if budget.cost is not None and not resources.costs_money:

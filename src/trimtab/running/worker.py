@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..book import Book
 from ..errors import LeaseLost, Stale, TrimtabError
 from ..executors import Executor, Exit, Job
+from ..live import LiveStudy
 from ..objective.trial import payload
 from ..outcomes import cost_of, outcome_of
 from ..records import Change, Cost, Outcome, Reason, Resources, State, Trial
@@ -40,7 +40,7 @@ class Crew:
 
     def __init__(
         self,
-        book: Book,
+        live: LiveStudy,
         executor: Executor,
         resources: Resources,
         *,
@@ -48,8 +48,8 @@ class Crew:
         lease: float = LEASE,
         clock: Clock = SYSTEM,
     ) -> None:
-        self._book, self._executor, self._resources, self._lease = book, executor, resources, lease
-        self._storage, self._study = book.storage, book.study
+        self._live, self._executor, self._resources, self._lease = live, executor, resources, lease
+        self._storage, self._study = live.storage, live.study
         self.charge = resources.charge
         self._before = before  # called before each start; what it raises ends the run
         self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
@@ -57,7 +57,7 @@ class Crew:
         self._held = Held()
         self._pace = Pace()
         self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
-        self._referee = Referee(book.storage, book.study, lambda: book.spec, clock.now, together=QUICK)
+        self._referee = Referee(live.storage, live.study, lambda: live.spec, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
         self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
         self._closed = threading.Event()
@@ -68,7 +68,7 @@ class Crew:
         self._before()
         job = Job(
             key=(trial.study, trial.number, trial.attempt),
-            payload=payload(trial, self._book.spec.metrics, self._book.checkpoints.folders(trial)),
+            payload=payload(trial, self._live.spec.metrics, self._live.checkpoints.folders(trial)),
             listen=lambda message: self._listen(trial, message),
             resources=self._resources,
         )
@@ -226,7 +226,7 @@ class Crew:
 
     def _may_be_retried(self, trial: Trial) -> bool:
         """Whether a trial that failed by itself has retries left."""
-        retries = self._book.spec.retries
+        retries = self._live.spec.retries
         return retries > 0 and self._requeues(trial).count(RETRY) < retries
 
     def _requeues(self, trial: Trial) -> list[str]:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import proof
-from ..book import Book
 from ..engine import incumbents, planning
 from ..evidence import Evidence
 from ..goals import place
+from ..live import LiveStudy
 from ..records import State, StudyRecord, StudySpec, Trial, drift
 from ..running.anew import anew
 from ..standing import Standings
@@ -27,7 +27,7 @@ class Answers:
     """What may be asked of a study without adding to its record."""
 
     storage: Storage
-    _book: Book
+    _live: LiveStudy
     _standings: tuple[int, Standings | None] = (0, None)  # as of that event
 
     # ------------------------------------------------------------------------------------------------- what it holds
@@ -35,11 +35,11 @@ class Answers:
     @property
     def record(self) -> StudyRecord:
         """The study's row, as it is now."""
-        return self._book.refresh().study
+        return self._live.refresh().study
 
     @property
     def name(self) -> str:
-        return self._book.spec.name
+        return self._live.spec.name
 
     @property
     def spec(self) -> StudySpec:
@@ -48,41 +48,41 @@ class Answers:
     @property
     def strategy(self) -> Strategy[Any]:
         """The strategy that proposes: the object that was given, or the one of that name."""
-        return self._book.strategy_of(self.spec)
+        return self._live.strategy_of(self.spec)
 
     @property
     def trials(self) -> list[Trial]:
         """All trials, whatever their purpose and state, by number."""
-        return list(self._book.refresh().trials.values())
+        return list(self._live.refresh().trials.values())
 
     @property
     def counts(self) -> dict[str, int]:
         """How many search trials are in each state."""
-        ledger = self._book.refresh()
+        ledger = self._live.refresh()
         held = {State.QUEUED: len(ledger.queued()), State.RUNNING: len(ledger.running())}
         return {str(s): held.get(s, ledger.counts[s]) for s in State}
 
     @property
     def spent(self) -> dict[str, tuple[float, float]]:
         """(used, limit) of each limit of the budget, by its name; time in seconds."""
-        ledger = self._book.refresh()
+        ledger = self._live.refresh()
         return planning.used(ledger, ledger.now)
 
     @property
     def bound(self) -> str | None:
         """Which limit of the budget lets no more trials begin, in words; None while there is room."""
-        ledger = self._book.refresh()
+        ledger = self._live.refresh()
         return planning.bound(ledger, ledger.now)
 
     @property
     def baseline(self) -> Trial | None:
         """The baseline's trial (number 0); None when the study has none or it has not been proposed yet."""
-        return self._book.refresh().baseline
+        return self._live.refresh().baseline
 
     def checkpoint(self, number: int) -> Path:
         """The directory in which trial `number` saved its state; of ended trials only those are kept that are
         needed (see `checkpoints`)."""
-        return self._book.checkpoints.path(trial(number))
+        return self._live.checkpoints.path(trial(number))
 
     def frame(self) -> Any:
         """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
@@ -101,19 +101,19 @@ class Answers:
 
     def feasible(self, trial: Trial) -> bool | None:
         """Whether a trial's metrics meet all constraints; None while a relative one cannot be judged."""
-        ledger = self._book.ledger
+        ledger = self._live.ledger
         return incumbents.feasible(
             ledger.study.spec, trial.metrics, incumbents.baseline_metrics(ledger.study.spec, ledger.baseline)
         )
 
     def candidates(self) -> list[incumbents.Candidate]:
         """One entry per setting that finished: its first trial, mean metrics over replicates, and feasibility."""
-        return incumbents.of(self._book.refresh())
+        return incumbents.of(self._live.refresh())
 
     @property
     def standings(self) -> Standings:
         """All admissible settings, best first, with what the data supports of each."""
-        ledger = self._book.refresh()
+        ledger = self._live.refresh()
         position, made = self._standings
         if position != ledger.study.position or made is None:
             made = proof.standings_of(ledger)
@@ -123,7 +123,7 @@ class Answers:
     @property
     def best(self) -> Trial:
         """The trial of the best feasible setting, by what the data supports. Raises SpecError while there is none."""
-        return proof.best(self._book.refresh(), self.standings)
+        return proof.best(self._live.refresh(), self.standings)
 
     @property
     def pareto(self) -> list[Trial]:
@@ -133,13 +133,13 @@ class Answers:
     @property
     def notices(self) -> list[str]:
         """What a reader of the results should know, and what the strategy will not take into account."""
-        spec, first, said = self.spec, self.baseline, self._book.shortcomings()
+        spec, first, said = self.spec, self.baseline, self._live.shortcomings()
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
-        said += drift(self.storage.events(self._book.study, kinds={"inputs"}))
-        said += unheard(self._book)
-        said += [] if (text := anew(self._book)) is None else [text]
+        said += drift(self.storage.events(self._live.study, kinds={"inputs"}))
+        said += unheard(self._live)
+        said += [] if (text := anew(self._live)) is None else [text]
         best = self.standings.best
         if best is not None and not spec.space.allowed(spec.space.encode([spec.today(best.params)]))[0]:
             said.append(f"trial {best.number}, the best, has a setting that a revision of the space has ruled out")
@@ -147,7 +147,7 @@ class Answers:
 
     def result(self) -> Evidence | None:
         """The last evidence on record."""
-        return proof.last(self._book)
+        return proof.last(self._live)
 
     # ----------------------------------------------------------------------------------------- what the results mean
 
@@ -158,7 +158,7 @@ class Answers:
         """
         from ..explanation import Explanation
 
-        ledger = self._book.refresh()
+        ledger = self._live.refresh()
         return Explanation(ledger, place(ledger.study.spec.goals, goal))
 
     def outlook(self, enough: "Enough | None" = None) -> "Outlook":
@@ -166,7 +166,7 @@ class Answers:
         its cost; `text()` is the advice. Raises SpecError for several goals."""
         from ..outlook import Enough, asked, outlook
 
-        ledger, wise = self._book.refresh(), Enough() if enough is None else asked(enough)
+        ledger, wise = self._live.refresh(), Enough() if enough is None else asked(enough)
         return outlook(ledger.study.spec, ledger.told[: wise.look(len(ledger.told))], wise)
 
     def schedule(self, number: int | None = None) -> "Schedule":
@@ -174,5 +174,5 @@ class Answers:
         from ..schedule import Schedule
 
         number = self.best.number if number is None else trial(number)
-        ledger = self._book.refresh()
+        ledger = self._live.refresh()
         return Schedule.of(ledger.study.spec, ledger.trials, number)

@@ -34,12 +34,12 @@ class Audited(Answers):
         Exact where the numeric fingerprint is that of the record; on another kind of machine a proposal also counts when it
         is within 1 % of the best by the strategy's own acquisition. Follows revisions of budget, space and strategy.
         """
-        study = self._book.study
-        ledger = self._book.refresh()
+        study = self._live.study
+        ledger = self._live.refresh()
         events = self.storage.events(study)[: ledger.study.position]
         machines = [m for e in events if e.kind == "run" and (m := e.body["environment"].get("numerics"))]
         rows = list(ledger.trials.values())
-        found = replay(rows, events, self._book.strategy_of, numerics(), machines)
+        found = replay(rows, events, self._live.strategy_of, numerics(), machines)
         reports = self.storage.reports(study)
         stops, overturned = verdicts(rows, reports, events)
         looks, misjudged = enoughs(rows, events)
@@ -70,7 +70,7 @@ class Audited(Answers):
         if not isinstance(principal, str):
             raise SpecError(f"principal={shown(principal)} is no name; write it as a text")
         trials = None if trials is None else [trial(t) for t in members("trials", trials, "trials")]
-        tolerance, ledger = checked(tolerance), self._book.refresh()
+        tolerance, ledger = checked(tolerance), self._live.refresh()
         called = program(objective, ledger.study.spec)
         rows = list(ledger.trials.values())
         leader = incumbents.best(ledger.study.spec, incumbents.of(ledger))
@@ -78,7 +78,7 @@ class Audited(Answers):
         picked = chosen(rows, trials, best)
         slots = Slots(workers, amounts(Resources, resources, "resources"), supervised)
         ends = rerun(called, ledger.study.spec, picked, slots)
-        ran = self.storage.events(self._book.study, kinds={"run"})
+        ran = self.storage.events(self._live.study, kinds={"run"})
         found = Reproduction(
             runs=tuple(compared(t, ends[t.number], tolerance) for t in picked),
             tolerance=tolerance,
@@ -92,14 +92,14 @@ class Audited(Answers):
 
     def _independent(self, who: str, runs: Sequence[int]) -> bool | None:
         """Whether `who` is none of those who ran the study; None while not all of their names are kept."""
-        names = {position: name for position, (_, name) in self.storage.actors(self._book.study).items()}
+        names = {position: name for position, (_, name) in self.storage.actors(self._live.study).items()}
         ran = {names.get(position) for position in runs}
         return None if not ran or None in ran else who not in ran
 
     def _say(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
         """Add an event that only says something; an archived study is read-only, and stays as it is."""
         if self.record.state is not StudyState.ARCHIVED:
-            self.storage.revise(self._book.study, Change(kind, body=body, actor=actor))
+            self.storage.revise(self._live.study, Change(kind, body=body, actor=actor))
 
     def _note(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
         """As `_say`; but who may not write, or cannot, has the outcome all the same, and is told that it is not on record."""
@@ -125,7 +125,7 @@ class Audited(Answers):
 
         report: a document of the study that is checked too: its hash must stand in the chain.
         """
-        study, uid = self._book.study, self._book.ledger.study.uid
+        study, uid = self._live.study, self._live.ledger.study.uid
         witness = [*self.storage.witnessed(uid), *keys.signed(uid)]  # first: the record only grows after it
         try:
             snapshot = self.storage.trials(study)
@@ -175,7 +175,7 @@ class Audited(Answers):
         content, body = documents.written(then, template, form)
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole(target, content):  # the chain knows a document before it is there
-            said = self.storage.events(self._book.study, kinds={"report"})
+            said = self.storage.events(self._live.study, kinds={"report"})
             if all(e.body != {**body, "actor": e.body["actor"]} for e in said):
                 self._note("report", body)
         return target

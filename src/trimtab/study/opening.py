@@ -7,12 +7,12 @@ from typing import Any
 
 from .. import engine
 from .. import stopping as rules
-from ..book import Book
 from ..canonical import dumps
 from ..checks import flag, shown
 from ..engine.matrix import suited
 from ..errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from ..goals import Goal, goals
+from ..live import LiveStudy
 from ..records import Change, StudyRecord, StudySpec, StudyState
 from ..records.sources import Source
 from ..space import Params, Space
@@ -201,7 +201,7 @@ def open_study(
             spec = replace(spec, sources=sources(storage, warm_start, spec))
         if record is not None:
             storage.revise(record.id, Change("archive"))
-            Book(storage, record.id).tidy()
+            LiveStudy(storage, record.id).tidy()
         record = storage.create(spec)  # somebody else's where they were faster: compared like any other
     same(record.spec, said)
     if "budget" in said and said["budget"] != record.spec.budget:

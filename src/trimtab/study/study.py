@@ -7,13 +7,13 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import checks, engine, proof
-from ..book import Book
 from ..checks import flag, shown
 from ..engine import planning
 from ..errors import BudgetSpent, Exhausted, SpecError, Stale
 from ..evidence import Design, Evidence
 from ..fidelity import Fidelity
 from ..goals import Metrics
+from ..live import LiveStudy
 from ..objective import ActiveTrial
 from ..objective.trial import note_unread
 from ..outcomes import imported, told
@@ -91,9 +91,9 @@ class Study(Audited):
         self.storage = open_storage(storage)
         record = opening.open_study(self.storage, name, said, fresh, warm_start)
         custom = None if strategy is None or isinstance(strategy, str) else strategy
-        self._book = Book(self.storage, record.id, custom, Inputs(self.storage, record.id, data, on_change))
+        self._live = LiveStudy(self.storage, record.id, custom, Inputs(self.storage, record.id, data, on_change))
         self._asked: dict[int, Trial] = {}
-        self._referee = Referee(self.storage, record.id, lambda: self._book.spec)
+        self._referee = Referee(self.storage, record.id, lambda: self._live.spec)
 
     def __repr__(self) -> str:
         r = self.record
@@ -107,24 +107,24 @@ class Study(Audited):
         It is held without expiry, or until `lease` (seconds or "5m") runs out. Raises BudgetSpent or Exhausted.
         """
         held = seconds(lease, "lease")
-        self._book.inputs.check()
+        self._live.inputs.check()
         while True:
-            trial = self.storage.claim([self._book.study], runner.worker(), held, purposes=[Purpose.SEARCH])
+            trial = self.storage.claim([self._live.study], runner.worker(), held, purposes=[Purpose.SEARCH])
             if trial is not None:
                 break
-            ledger = self._book.refresh()
+            ledger = self._live.refresh()
             if ledger.study.state is not StudyState.OPEN:
                 raise SpecError(runner.closed(ledger.study))
             if (budget := planning.spent(ledger, ledger.now)) is not None:
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
-            made = self._book.fill(1, ledger.study.count, Claim(runner.worker(), held, 1))
+            made = self._live.fill(1, ledger.study.count, Claim(runner.worker(), held, 1))
             if made is None:
-                raise Exhausted(f"study {self.name!r}: {self._book.nothing()}")
+                raise Exhausted(f"study {self.name!r}: {self._live.why_nothing()}")
             if made:
                 trial = made[0]
                 break
         self._asked[trial.number] = trial
-        return ActiveTrial.of(trial, self._direct(trial, held), self._book.checkpoints.folders(trial))
+        return ActiveTrial.of(trial, self._direct(trial, held), self._live.checkpoints.folders(trial))
 
     def _direct(self, trial: Trial, lease: float | None) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
         """Where an asked trial's reports and notes go: straight to the store."""
@@ -134,7 +134,7 @@ class Study(Audited):
                 verdict = self._referee.report(trial, message["step"], message["metrics"], lease)
                 if verdict is not None:
                     return {"stop": True, "rule": verdict.rule}
-                return {"stop": self._book.refresh().study.state is StudyState.CANCELLED}
+                return {"stop": self._live.refresh().study.state is StudyState.CANCELLED}
             self._revise("note", number=trial.number, text=message["text"])
             return {}
 
@@ -156,7 +156,7 @@ class Study(Audited):
         both, neither = metrics is not None and failed is not None, metrics is None and failed is None
         if both or (neither and heeded is None):
             raise SpecError(f"trial {number}: tell its metrics, or failed='why', one of the two")
-        held = self._asked.get(number) or self._book.refresh().trials.get(number)
+        held = self._asked.get(number) or self._live.refresh().trials.get(number)
         if held is None or held.state is not State.RUNNING:
             state = "does not exist" if held is None else f"is {held.state}"
             raise SpecError(f"trial {number} {state}; only a running trial can be told")
@@ -164,12 +164,12 @@ class Study(Audited):
             note_unread(trial)
         if isinstance(trial, ActiveTrial | Trial):  # who held it before somebody else took it over has no say
             held = replace(held, attempt=trial.attempt)
-        now = self._book.refresh().now
+        now = self._live.refresh().now
         wall = max(0.0, now - (held.started or now))
-        outcome = told(metrics, failed, self._book.spec.metrics, wall, heeded)
+        outcome = told(metrics, failed, self._live.spec.metrics, wall, heeded)
         ended = self.storage.finish(held, outcome if heeded is None else self._referee.stopped(held, outcome))
         self._asked.pop(number, None)
-        self._book.tidy()
+        self._live.tidy()
         return ended
 
     def enqueue(self, params: Params) -> Trial:
@@ -179,7 +179,7 @@ class Study(Audited):
             seed = engine.trial_seed(study.spec.seed, "user", study.count)
             return Proposal(study.spec.space.validate(params), seed, strategy="user", version="1", priority=1)
 
-        return self._book.wish(wish)
+        return self._live.enqueue_one(wish)
 
     def add(self, params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]) -> None:
         """Record results that were measured elsewhere: one, or two sequences of equal length. They are told to strategies.
@@ -195,7 +195,7 @@ class Study(Audited):
             )
             for p, m in arguments.results(params, metrics)
         ]
-        self._book.put(lambda _: [])  # the baseline is trial 0
+        self._live.enqueue_wanted(lambda _: [])  # the baseline is trial 0
         self._revise("import", trials=rows)
 
     # ------------------------------------------------------------------------------------------------------- running
@@ -225,28 +225,28 @@ class Study(Audited):
         Raises RunFailed after max_failures failures in a row, ObjectiveError, KeyboardInterrupt (running trials go back to
         the queue).
         """
-        terms, wise, quiet = runner.asked(self._book, trials, time), self._enough(enough), flag("quiet", quiet)
-        for notice in [] if quiet else self._book.shortcomings():
+        terms, wise, quiet = runner.asked(self._live, trials, time), self._enough(enough), flag("quiet", quiet)
+        for notice in [] if quiet else self._live.shortcomings():
             self._warn(notice)
         jobs = slurm.asked(executor)
         kind = cast(str, executor) if jobs is None else "slurm"
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, kind)
-        warner = Warner(self._book, (lambda _: None) if quiet else self._warn)
+        warner = Warner(self._live, (lambda _: None) if quiet else self._warn)
         if jobs is not None:
-            closed = slurm.run(self._book, objective, slots, jobs, quiet, terms, wise)
+            closed = slurm.run(self._live, objective, slots, jobs, quiet, terms, wise)
         else:
-            with staffing.staff(self._book, objective, slots, quiet, terms, warner.look) as staff:
+            with staffing.staff(self._live, objective, slots, quiet, terms, warner.look) as staff:
                 for notice in (
-                    [] if quiet else drift(self.storage.events(self._book.study, terms.since, kinds={"inputs"}))
+                    [] if quiet else drift(self.storage.events(self._live.study, terms.since, kinds={"inputs"}))
                 ):
                     self._warn(notice)
-                closed = runner.search(self._book, staff, terms, wise)
+                closed = runner.search(self._live, staff, terms, wise)
         warner.look()
         if quiet:
             return
         if closed == "budget" and (limit := self.bound) is not None:
             self._warn(limit)
-        for notice in unheard(self._book):
+        for notice in unheard(self._live):
             self._warn(notice)
         if closed == "enough":
             self._warn(self.outlook(wise).text())
@@ -265,7 +265,7 @@ class Study(Audited):
             raise SpecError("nothing says when to stop; give the study a budget")
         if record.state is not StudyState.OPEN:
             raise SpecError(runner.closed(record))
-        staffing.submit(self._book, objective, amounts(Resources, resources, "resources"))
+        staffing.submit(self._live, objective, amounts(Resources, resources, "resources"))
 
     def _enough(self, given: "Enough | bool") -> "Enough | None":
         """What `run` was told of when there is enough. Raises SpecError."""
@@ -318,7 +318,7 @@ class Study(Audited):
         asked = proof.Question(pairs, metric, number, finalists, design, own, most)
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, executor)
         silent = flag("quiet", quiet)
-        return proof.prove(self._book, asked, lambda: staffing.staff(self._book, objective, slots, silent))
+        return proof.prove(self._live, asked, lambda: staffing.staff(self._live, objective, slots, silent))
 
     def holdout(
         self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
@@ -329,7 +329,7 @@ class Study(Audited):
         Raises SpecError also where other rows were kept apart in the search, ObjectiveError where training or the metric
         fails."""
         number = None if tuned is None else arguments.trial(tuned)
-        return holdout.look(self._book, objective, number, metric, equivalence)
+        return holdout.look(self._live, objective, number, metric, equivalence)
 
     # ------------------------------------------------------------------------------------------ record and revisions
 
@@ -355,17 +355,17 @@ class Study(Audited):
     def cancel(self, number: int | None = None) -> None:
         """End the study (queued trials are cancelled), or one open trial."""
         self._revise("cancel", number=None if number is None else arguments.trial(number))
-        self._book.tidy()
+        self._live.tidy()
 
     def archive(self) -> None:
         """Make the study read-only and free its name."""
         self._revise("archive")
-        self._book.tidy()
+        self._live.tidy()
 
     def delete(self) -> None:
         """Remove the study, its whole record and its checkpoints, for good."""
-        self.storage.delete(self._book.study)
-        self._book.checkpoints.remove()
+        self.storage.delete(self._live.study)
+        self._live.checkpoints.remove()
 
     def note(self, number: int, text: str) -> None:
         """Attach a note to a trial."""
@@ -373,6 +373,6 @@ class Study(Audited):
 
     def _revise(self, kind: str, **what: Any) -> None:
         try:
-            self._book.revise(Change(kind, **what))
+            self._live.revise(Change(kind, **what))
         except Stale as error:
             raise SpecError(f"{kind}: {error}") from None

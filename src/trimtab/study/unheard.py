@@ -5,8 +5,8 @@ from itertools import islice
 from typing import Any
 
 from .. import engine
-from ..book import Book
 from ..engine.ledger import Ledger
+from ..live import LiveStudy
 from ..records import Purpose, Report, State, StudySpec
 from ..stopping import PAUSING
 from ..stopping.jury import rehear
@@ -19,25 +19,25 @@ _FIRST = {"asha": 0, "hyperband": 0, "forgiving": -1, "wilcoxon": -1}  # the run
 Rules = Sequence[Mapping[str, Any]]
 
 
-def unheard(book: Book) -> list[str]:
+def unheard(live: LiveStudy) -> list[str]:
     """In words, where rules that stop have stopped nobody though trials have ended; else nothing."""
-    ledger = book.refresh()
+    ledger = live.refresh()
     spec, stopped = ledger.study.spec, ledger.counts[State.STOPPED]
     rules = [rule for rule in spec.stopping if rule["rule"] not in PAUSING]
     if not rules or ledger.counts[State.DONE] < _SOME:
         return []
-    said = _last_reports(book, ledger)
+    said = _last_reports(live, ledger)
     suspected = [rule for rule in rules if "metric" in rule or not stopped]  # a goal's rule that stops is heard
     found = _unreported(spec, suspected, said)
     if not found and not stopped:
-        found = _too_early(spec, rules, said) or _unheeded(book, ledger, rules)
+        found = _too_early(spec, rules, said) or _unheeded(live, ledger, rules)
     return found
 
 
-def _last_reports(book: Book, ledger: Ledger) -> list[Report]:
+def _last_reports(live: LiveStudy, ledger: Ledger) -> list[Report]:
     """Those of the last trials that went to their end."""
     done = (t.number for t in reversed(ledger.told) if t.purpose is Purpose.SEARCH and t.state is State.DONE)
-    return [report for number in islice(done, _SOME) for report in book.storage.reports(book.study, number)]
+    return [report for number in islice(done, _SOME) for report in live.storage.reports(live.study, number)]
 
 
 def _unreported(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[str]:
@@ -65,12 +65,12 @@ def _too_early(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[st
     return [f"{_names(rules)} can stop nobody: trials report {reach}; report in {unit}, counted from 1"]
 
 
-def _unheeded(book: Book, ledger: Ledger, rules: Rules) -> list[str]:
+def _unheeded(live: LiveStudy, ledger: Ledger, rules: Rules) -> list[str]:
     """That trials went on which were told to stop."""
     if ledger.study.count > _MOST:
         return []
     search = {t.number for t in ledger.told if t.purpose is Purpose.SEARCH}
-    reports = [r for r in book.storage.reports(book.study) if r.number in search]
+    reports = [r for r in live.storage.reports(live.study) if r.number in search]
     jury = engine.jury(ledger.study.spec, ledger.trials[0])
     told = rehear(jury, [(r.number, r.step, r.metrics, r.written) for r in reports])
     went_on = sum(t.state is State.DONE and t.number in told for t in ledger.told)

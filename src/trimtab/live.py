@@ -1,4 +1,4 @@
-"""The record as one process reads it, and how it adds to it: refresh, propose, enqueue."""
+"""A study as one process works on it: read what changed in its store, propose, enqueue, record how trials ended."""
 
 import math
 import threading
@@ -25,13 +25,13 @@ from .strategies.honours import notices
 Batches = Sequence[Sequence[Proposal]]
 
 
-class _Unknown(Exception):
-    """The strategy's object is missing here."""
+class _NoStrategy(Exception):
+    """The study uses a strategy object that this process was not given."""
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """Where a ledger reads the ended trials of a study again: its store."""
+class StoredTrials:
+    """The archive from which a ledger reads ended trials again: the study's store."""
 
     storage: Storage
     study: int
@@ -43,11 +43,11 @@ class Shelf:
         return self.storage.results(self.study, after, upto)
 
 
-class Book:
-    """A study in a store, its ledger as of the last `refresh`, and its strategy's state as a fold over it.
+class LiveStudy:
+    """A study in its store, with its ledger as of the last `refresh` and the strategy's state after that ledger.
 
-    custom: a strategy that no name leads to. inputs: what results depend on besides; the objective's files alone unless given.
-    Safe for threads: they take turns, so that what is proposed and what is known when it is enqueued are of one moment.
+    custom: a strategy object that cannot be found by name. inputs: what results depend on; by default, only the
+    objective's files. Thread-safe: `lock` keeps the ledger unchanged between a proposal and its enqueueing.
     """
 
     def __init__(
@@ -58,21 +58,21 @@ class Book:
         self._custom = custom
         self.inputs = Inputs(storage, study) if inputs is None else inputs
         self._folded: engine.Fold | None = None
-        self.turn = threading.RLock()  # who decides by the ledger holds it, so that the ledger stays as it was
+        self.lock = threading.RLock()  # held by whoever decides from the ledger, so that the ledger does not change
         self.ledger = self._opened()
         self.checkpoints = Checkpoints(storage, self.ledger.study.uid)
         self._paces = deque[float](maxlen=8)  # seconds that the last proposals took
         self.moved = False  # whether this process has changed the record since the ledger last read it
-        self._torn = False  # whether the ledger has half of some changes
+        self._torn = False  # whether only a part of some changes is in the ledger
 
     @property
     def spec(self) -> StudySpec:
         return self.ledger.study.spec
 
     def refresh(self) -> Ledger:
-        """Read what changed since the last time."""
-        with self.turn:
-            if self._torn:  # Ctrl-C in the middle of it: begin again
+        """Read what has changed since the last refresh."""
+        with self.lock:
+            if self._torn:  # Ctrl-C interrupted the last refresh: read everything again
                 self.ledger = self._opened()
             self.moved = False
             changes = self.storage.trials(self.study, since=self.ledger.study.position)
@@ -82,21 +82,21 @@ class Book:
             return self.ledger
 
     def _opened(self) -> Ledger:
-        return Ledger.of(self.storage.outline(self.study), Shelf(self.storage, self.study))
+        return Ledger.of(self.storage.outline(self.study), StoredTrials(self.storage, self.study))
 
     def strategy_of(self, spec: StudySpec) -> Strategy[Any]:
-        """The strategy that a spec of the study names: the user's own object if it has that name, else by the name."""
+        """The strategy that a spec of this study names: the user's own object if it has that name."""
         if self._custom is not None and self._custom.name == spec.strategy:
             return self._custom
         return strategy(spec.strategy, **spec.settings)
 
     @property
     def pace(self) -> float:
-        """About how many seconds a proposal takes: the least of the last few, since other programs only add to it."""
+        """Seconds that a proposal takes: the minimum of the last few, since other programs can only slow it down."""
         return min(self._paces, default=math.inf)
 
     def shortcomings(self) -> list[str]:
-        """What the study's strategy will not take into account, in words; nothing while its object is missing."""
+        """What the study's strategy will not take into account, in words; empty while its object is missing."""
         try:
             return notices(self.strategy_of(self.spec), engine.problem(self.spec))
         except SpecError:
@@ -104,20 +104,22 @@ class Book:
 
     def propose(self, n: int) -> list[Proposal]:
         """The next n proposals, as the record stands."""
-        with self.turn:
+        with self.lock:
             began = time.perf_counter()
             made = engine.suggest(self.spec, self._fold(), self._pending(), self.ledger.study.count, n)
             self._paces.append(time.perf_counter() - began)
             return made
 
     def batches(self, n: int) -> list[list[Proposal]]:
-        """The next n proposals as they are to be enqueued: one by one where the strategy does not learn, so that they are
-        the same however many are made at once; else together."""
+        """The next n proposals in the batches in which they are to be enqueued.
+
+        A strategy that does not learn makes batches of one, so that its proposals do not depend on n.
+        """
         if not n:
             return []
         if self.learns:
             return [self.propose(n)]
-        with self.turn:
+        with self.lock:
             began = time.perf_counter()
             made = engine.suggest_each(self.spec, self._fold(), self._pending(), self.ledger.study.count, n)
             self._paces.append((time.perf_counter() - began) / n)
@@ -125,11 +127,11 @@ class Book:
 
     @property
     def learns(self) -> bool:
-        """Whether results matter to proposals."""
+        """Whether proposals depend on results."""
         return learns(suited(self.spec, self.strategy_of(self.spec)))
 
-    def nothing(self) -> str:
-        """Why the strategy proposes nothing, where it does not."""
+    def why_nothing(self) -> str:
+        """Why the strategy has nothing to propose."""
         if not isinstance(suited(self.spec, self.strategy_of(self.spec)), Continuing):
             return "every point of its space has been proposed"
         if self.ledger.running():
@@ -137,13 +139,15 @@ class Book:
         return "everybody who may go on is trained to the top"
 
     def collect(self) -> None:
-        """Remove the checkpoints that nobody needs any more, as the ledger stands; none where the strategy's object is
-        missing, which alone knows what it needs."""
-        with self.turn, suppress(_Unknown):
+        """Remove the checkpoints that are no longer needed, by the ledger as it stands.
+
+        Removes none if the strategy's object is missing: only the strategy knows which it needs.
+        """
+        with self.lock, suppress(_NoStrategy):
             self.checkpoints.collect(self.ledger, self._needed)
 
     def tidy(self) -> None:
-        """As `collect`, as the record stands now."""
+        """Refresh and `collect`, if there are any checkpoints."""
         if self.checkpoints.held():
             self.refresh()
             self.collect()
@@ -154,7 +158,7 @@ class Book:
         try:
             made = suited(self.spec, self.strategy_of(self.spec))
         except SpecError as error:
-            raise _Unknown from error
+            raise _NoStrategy from error
         if not isinstance(made, Continuing):
             return frozenset()
         return engine.needed(self.spec, self._fold(), self._pending())
@@ -169,18 +173,18 @@ class Book:
         return sorted((t for t in self.ledger.open.values() if t.purpose in TOLD), key=lambda t: t.number)
 
     def enqueue(self, proposals: Sequence[Proposal], claim: Claim | None = None) -> list[Trial]:
-        """Add proposals that were made from the ledger as it stands; raises Stale when the record has moved on."""
-        with self.turn:
+        """Enqueue proposals made from the ledger as it stands. Raises Stale if the record has moved on."""
+        with self.lock:
             study = self.ledger.study
             return self.storage.enqueue(self.study, proposals, at=study.count, seen=study.position, claim=claim)
 
     def fill(self, n: int, at: int, claim: Claim | None = None) -> list[Trial] | None:
-        """Propose and enqueue n trials, the first of them claimed; None when the strategy had no points.
+        """Propose and enqueue n trials; with `claim`, the first of them are claimed. None if the strategy has no points.
 
-        at: how many trials the decision for n knew of. None are added when another was faster, in this process or elsewhere.
-        Either way the ledger is as it was: refresh it.
+        at: how many trials existed when n was decided. If there are more by now, in this process or in the store,
+        nothing is added. The ledger does not know of the new trials until the next refresh.
         """
-        with self.turn:
+        with self.lock:
             if at != self.ledger.study.count:
                 return []
             proposals = self.propose(n)
@@ -190,20 +194,20 @@ class Book:
                 return []
 
     def settle(self, endings: Sequence[Ending], then: Callable[[], tuple[Batches, Claim | None]]) -> Settled:
-        """Record how trials ended, and what `then` wants enqueued and claimed once the ledger knows it, in one transaction.
+        """In one transaction: record how trials ended, absorb that, and enqueue and claim what `then` asks for.
 
-        `then` runs while nobody else can change the study, maybe more than once; the ledger does not know of the trials
-        that it makes: refresh it.
+        `then` may run more than once; nobody else can change the study meanwhile. The ledger does not know of the new
+        trials until the next refresh.
         """
 
         def tell(changes: Changes) -> tuple[Batches, Claim | None]:
-            if self._torn:  # the transaction is repeated: what was read in it before may not be so
+            if self._torn:  # the transaction is being repeated: what it read the first time may no longer hold
                 self.ledger = self._opened()
             self._torn = True
             self.ledger.absorb(changes)
             return then()
 
-        with self.turn:
+        with self.lock:
             if self._torn:
                 self.refresh()
             self.moved = False
@@ -212,28 +216,27 @@ class Book:
             return settled
 
     def revise(self, change: Change) -> None:
-        """An audited change that who runs trials here is to heed at once."""
+        """Make an audited change, to which the trials that run in this process must react at once."""
         self.storage.revise(self.study, change)
         self.moved = True
 
-    def wish(self, wanted: Callable[[StudyRecord], Proposal]) -> Trial:
-        """Enqueue one trial for which only the study's row need be known: its cost does not grow with what waits already. The
-        ledger is not read again."""
+    def enqueue_one(self, wanted: Callable[[StudyRecord], Proposal]) -> Trial:
+        """Enqueue a trial that depends only on the study's row, without a refresh: queued trials do not slow it down."""
         while True:
             study = self.storage.study(self.study)
             if study.count == 0 and study.spec.baseline is not None:
-                (trial,) = self.put(lambda ledger: [wanted(ledger.study)])
+                (trial,) = self.enqueue_wanted(lambda ledger: [wanted(ledger.study)])
                 return trial
             with suppress(Stale):
                 (trial,) = self.storage.enqueue(self.study, [wanted(study)], at=study.count, seen=study.position)
                 return trial
 
-    def put(self, wanted: Callable[[Ledger], Sequence[Proposal]]) -> list[Trial]:
-        """Enqueue what no strategy proposes (a user's wish, evidence): asked for again each time the record moves on.
+    def enqueue_wanted(self, wanted: Callable[[Ledger], Sequence[Proposal]]) -> list[Trial]:
+        """Enqueue what no strategy proposes (evidence runs, say). `wanted` is called again if the record has moved on.
 
-        The baseline goes first when the study is still empty.
+        In an empty study, the baseline goes first.
         """
-        with self.turn:
+        with self.lock:
             while True:
                 first = self.propose(1) if self.ledger.study.count == 0 and self.spec.baseline is not None else []
                 proposals = [*first, *wanted(self.ledger)]
