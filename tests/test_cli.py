@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -109,6 +110,8 @@ def test_help_needs_none_of_the_heavy_libraries():
         (["shwo", "x"], "there is no command 'shwo'; did you mean 'show'?"),
         (["show"], "Missing argument 'NAME'"),
         (["show", "x", "--jsn"], "--jsn"),
+        (["show", "-x"], "A NAME that begins with - stands after --: trimtab show -- NAME"),
+        (["run", "-x.yaml"], "A FILE that begins with - stands after --: trimtab run -- FILE"),
         (["run", "none.yaml"], "none.yaml: there is no such file"),
         (["run", "shell.yaml", "--trials", "0"], "0"),
         (["run", "shell.yaml", "--workers", "-1"], "-1"),
@@ -328,6 +331,12 @@ def test_what_is_advised_names_the_store_where_it_is_not_the_usual_one(place):
     tt.Study("s", {"x": tt.Int(1, 9)}, minimize="loss", storage="sqlite:///other.db")
     said = call("pause", "s", "--storage", "sqlite:///other.db")
     assert said.endswith("go on with: trimtab resume s --storage sqlite:///other.db\n")
+
+
+def test_commands_that_are_advised_name_a_study_that_begins_with_a_dash_so_that_they_run(place):
+    tt.Study("-s", {"x": tt.Float(0, 1)}, minimize="loss", storage="sqlite:///other.db")
+    said = call("pause", "--storage", "sqlite:///other.db", "--", "-s")
+    assert "is open" in call(*shlex.split(said.partition("go on with: trimtab ")[2]))
 
 
 def test_delete_asks_nothing(made):

@@ -1,6 +1,7 @@
-"""Numbers, durations, sizes, times and settings as people read them. Text only; knows nothing of the record."""
+"""Numbers, durations, sizes, times, settings and commands as people read them. Text only; knows nothing of the record."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -89,3 +90,10 @@ def setting(params: Mapping[str, Any]) -> str:
 def plural(count: int, noun: str) -> str:
     """ "1 pair", "2 pairs"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def command(verb: str, name: str, options: str = "") -> str:
+    """The line `trimtab VERB NAME`, as a shell takes it, with options such as " --fresh". A name that begins with - stands
+    after --."""
+    quoted = shlex.quote(name)
+    return f"trimtab {verb}{options} -- {quoted}" if name.startswith("-") else f"trimtab {verb} {quoted}{options}"

@@ -4,7 +4,6 @@ Exit status: 0; 1 when the run failed or `verify` found something; 2 when the ca
 SIGTERM ended a run politely. Only click is imported before a command is known.
 """
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import UserError
+from ..words import command
 from . import record, schedule, workers
 from .explain import explain
 from .outlook import outlook
@@ -34,7 +34,7 @@ from .revise import revise
 # -------------------------------------------------------------------------------------------------------------- verbs
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("trimtab", cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="trimtab", message="%(prog)s %(version)s")
 @storage_flag
 def cli() -> None:
@@ -95,15 +95,13 @@ def run(
     click.echo(console.facts({"study": told.name, **console.answers(study)}))
     store = storage_option(told)
     if study.counts["failed"] and not study.counts["done"]:
-        raise Ended(
-            1, f"study {told.name!r}: no trial succeeded; see why: trimtab trials {shlex.quote(told.name)}{store}"
-        )
+        raise Ended(1, f"study {told.name!r}: no trial succeeded; see why: {command('trials', told.name, store)}")
     if (state := study.record.state) in ("cancelled", "archived"):
         click.echo(f"\nThe study is {state}: it takes no more trials.")
         return
     if state == "paused":
-        click.echo(f"\nThe study is paused. Go on with: trimtab resume {shlex.quote(told.name)}{store}")
-    click.echo(f"\nTest the gain on fresh seeds: trimtab evidence {shlex.quote(told.name)}{store}")
+        click.echo(f"\nThe study is paused. Go on with: {command('resume', told.name, store)}")
+    click.echo(f"\nTest the gain on fresh seeds: {command('evidence', told.name, store)}")
 
 
 @cli.command(name="list")
@@ -243,7 +241,7 @@ for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain, outlook, r
 def pause(name: str) -> None:
     """Start no new trials until `resume`."""
     opened(name).pause()
-    click.echo(f"study {name!r} is paused; go on with: trimtab resume {shlex.quote(name)}{storage_option()}")
+    click.echo(f"study {name!r} is paused; go on with: {command('resume', name, storage_option())}")
 
 
 @cli.command()
@@ -281,9 +279,8 @@ def archive(name: str) -> None:
 def delete(name: str) -> None:
     """Remove a study and its record, for good and at once; an archived one by its uid."""
     study = opened(name)
-    if study.record.state == "archived" and not study.record.uid.startswith(
-        name
-    ):  # the same line run twice deletes one study
+    # The same line run twice deletes one study.
+    if study.record.state == "archived" and not study.record.uid.startswith(name):
         raise UserError(
             f"study {name!r} is archived; delete it by its uid: trimtab delete {study.record.uid[:12]}{storage_option()}"
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import StorageError, StudyMismatch, TrimtabError, UserError, nearest
+from ..words import command
 
 if TYPE_CHECKING:
     from ..study import Study
@@ -61,7 +62,7 @@ def _verdict(error: Exception) -> tuple[int, str]:
         case click.Abort():
             return 130, "interrupted"
         case click.ClickException():
-            return 2, " ".join(error.format_message().split())
+            return 2, " ".join([*error.format_message().split(), *_after_dashes(error)])
         case UserError():
             return 2, str(error)
         case TrimtabError():
@@ -70,6 +71,16 @@ def _verdict(error: Exception) -> tuple[int, str]:
             where = f"{error.filename}: " if error.filename else ""
             return 2, f"{where}{error.strerror or error}"
     raise error
+
+
+def _after_dashes(error: click.ClickException) -> Iterator[str]:
+    """What is no option may be the name of a study or a file."""
+    if isinstance(error, click.NoSuchOption) and error.ctx and not error.possibilities:
+        for p in error.ctx.command.params:
+            if isinstance(p, click.Argument):
+                what = p.human_readable_name
+                yield f"A {what} that begins with - stands after --: {error.ctx.command_path} -- {what}"
+                break
 
 
 ANEW = "nothing was recorded. Begin anew with"
@@ -135,7 +146,7 @@ def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
         study = Study(told.name, storage=url_of(told), fresh=fresh, **told.study)
     except StudyMismatch as error:
         raise StudyMismatch(
-            f"{error}. On the command line: trimtab revise {shlex.quote(file)}, or trimtab run {shlex.quote(file)} --fresh"
+            f"{error}. On the command line: {command('revise', file)}, or {command('run', file, ' --fresh')}"
         ) from None
     try:
         remember(study.record.uid, told.path)
@@ -159,7 +170,7 @@ def file_of(study: "Study", given: str | None) -> "StudyFile":
     if path is None:
         raise UserError(
             f"study {study.name!r} was never run or submitted here from a study file, and a database does not say what to run; "
-            f"name the file: trimtab {click.get_current_context().info_name} {shlex.quote(study.name)} --file study.yaml"
+            f"name the file: {command(click.get_current_context().info_name or '', study.name, ' --file study.yaml')}"
         )
     file = read(path)
     if file.name != study.name:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..reports import document, sections
 from ..reports.snapshot import Snapshot
-from ..words import moment, plural
+from ..words import command, moment, plural
 from .facts import FILLED, MISSING, NOT_APPLICABLE, PARTIAL, Item
 from .frameworks import Framework
 from .record import items
@@ -34,7 +34,7 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
             findings=s.findings,
             made=made,
             plural=plural,
-            verify=sections.command("verify", s.study),
+            verify=command("verify", s.study.name),
             drawings=drawings,
             evidence=document.script(made),
             plots=document.plots(drawings),

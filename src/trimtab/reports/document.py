@@ -14,7 +14,7 @@ from ..engine.lineage import parent_of
 from ..errors import UserError
 from ..evidence import Evidence
 from ..records import Purpose, State
-from ..words import moment, plural
+from ..words import command, moment, plural
 from . import explained, figures, influence, lineage, sections
 from .facts import Facts
 from .limits import limits
@@ -60,6 +60,7 @@ def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
             origins=Origins(s.study, s.events, handed),
             card=_of_persons(record),
             plural=plural,
+            command=command,
             study=s.study,
             evidence=evidence,
             kind=kind,

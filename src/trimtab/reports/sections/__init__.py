@@ -10,7 +10,7 @@ history       whether the record is intact, what was changed by hand, and on wha
 from .answer import comparison, headline, question, rule, shown, tuned, wish
 from .certificates import ANSWERS, answer_rows, check_rows, evidence_pairs, pair_rows
 from .design import budget_text, learnt, protocol, space_rows, training
-from .history import MOST_SIGNS, command, flat, integrity, machine, revisions
+from .history import MOST_SIGNS, flat, integrity, machine, revisions
 from .trials import MOST_ROWS, count_rows, failure_rows, first_line, reconciliation, trial_rows
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "answer_rows",
     "budget_text",
     "check_rows",
-    "command",
     "comparison",
     "count_rows",
     "evidence_pairs",

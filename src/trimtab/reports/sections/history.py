@@ -1,13 +1,12 @@
 """Whether the record is intact, what was changed by hand, and on what it ran."""
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...canonical import dumps
 from ...records import Event, StudyRecord
-from ...words import moment, plural, setting, size, value
+from ...words import command, moment, plural, setting, size, value
 
 Rows = list[list[str]]
 Pairs = list[tuple[str, str]]
@@ -25,13 +24,8 @@ def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[st
         ("Head", study.head),
         ("Study", study.uid),
         ("Checked for this document", checked),
-        ("Check again", command("verify", study)),
+        ("Check again", command("verify", study.name)),
     ]
-
-
-def command(verb: str, study: StudyRecord) -> str:
-    """A line for a terminal."""
-    return f"trimtab {verb} {shlex.quote(study.name)}"
 
 
 def revisions(events: Sequence[Event]) -> Rows:
