@@ -181,6 +181,15 @@ def test_a_requirement_on_parameters_that_are_never_active_together_would_always
     assert stored.requirements == (source,)  # a record stays readable
 
 
+def test_a_requirement_on_a_parameter_that_is_never_active_says_so():
+    space = Space({**BRANCHES, "never": Float(0, 1, when={"root": "a", "n": 1})})
+    for source in ("never < 0.5", "x < 1 or never < 0.5"):
+        with pytest.raises(
+            SpaceError, match=r"never is never active, so it would .* conditions, and those of its parents"
+        ):
+            space.require(source)
+
+
 SOUND = {
     "1 <= a < 5 and b != 3": [True, False],
     "a ** 2 // 3 % 4 - -b / 2 + 1 >= 5": [True, False],

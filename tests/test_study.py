@@ -474,6 +474,18 @@ def test_what_changes_nothing_is_no_revision(space):
     assert [e.kind for e in study.storage.events(study.record.id)] == ["create", "spec"]
 
 
+def test_a_space_that_old_trials_may_contradict_is_refused_and_without_trials_the_study_can_begin_anew(url):
+    study = tt.Study("s", {"x": tt.Float(0, 2)}, minimize="loss", storage=url)
+    narrower = {"x": tt.Float(0, 1)}
+    with pytest.raises(SpaceError, match=r"can't be narrowed.*no trials yet, with fresh=True"):
+        study.revise(space=narrower)
+    study.add({"x": 1.5}, 3.0)
+    with pytest.raises(SpaceError, match="can't be narrowed") as caught:
+        study.revise(space=narrower)
+    assert "anew" not in str(caught.value)
+    assert study.spec.space.params["x"].high == 2
+
+
 def test_revise_knows_its_words(space):
     with pytest.raises(SpecError, match="did you mean 'budget'"):
         tt.Study("s", space, minimize="loss").revise(budgte=3)

@@ -95,12 +95,22 @@ class Space:
         a bounded search can tell.
         """
         for e in (parse(e, self._params) for e in expressions):
-            if conditions.apart([self.names.index(name) for name in e.names], self._cube.gates):
+            for name in e.names:
+                if self._apart([name]):
+                    raise SpaceError(
+                        f"require({e.source!r}): {name} is never active, so it would always hold; its conditions, and those "
+                        "of its parents, contradict each other: change one of them"
+                    )
+            if self._apart(e.names):
                 raise SpaceError(
                     f"require({e.source!r}): {', '.join(e.names)} are never active together, so it would always hold; "
                     "write one for each case"
                 )
         return self._restricted(expressions)
+
+    def _apart(self, names: Sequence[str]) -> bool:
+        """Whether these parameters are never all active."""
+        return conditions.apart([self.names.index(name) for name in names], self._cube.gates)
 
     def _restricted(self, expressions: Sequence[str]) -> "Space":
         """The same for expressions that are on record already."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .. import checks, engine, proof
 from ..checks import flag, shown
 from ..engine import planning
-from ..errors import BudgetSpent, Exhausted, SpecError, Stale
+from ..errors import BudgetSpent, Exhausted, SpaceError, SpecError, Stale
 from ..evidence import Design, Evidence
 from ..fidelity import Fidelity
 from ..goals import Metrics
@@ -339,8 +339,13 @@ class Study(Audited):
         A new space must keep old trials valid: ranges widen, choices are added or retired, and `assume` gives the value
         that old trials had of each new parameter. What is so already is no revision, and nothing is recorded.
         """
-        before = self.spec
-        spec = opening.revised(before, arguments.given(**arguments.known(words)), assume)
+        before, said = self.spec, arguments.given(**arguments.known(words))
+        try:
+            spec = opening.revised(before, said, assume)
+        except SpaceError as error:
+            if self.record.count:
+                raise
+            raise SpaceError(f"{error}; or begin the study anew, which has no trials yet, with fresh=True") from None
         if spec != before:
             self._revise("spec", spec=spec)
 
