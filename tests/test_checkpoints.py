@@ -8,9 +8,9 @@ import pytest
 
 import trimtab as tt
 from trimtab.errors import SpecError, StorageError
+from trimtab.live.checkpoints import KEEP, QUOTA, VARIABLE
 from trimtab.objective import ActiveTrial
 from trimtab.objective.trial import UNREAD
-from trimtab.running.checkpoints import KEEP, QUOTA, VARIABLE
 from trimtab.stopping.promotion import Promotion
 from trimtab.strategies.pbt import PBT
 from trimtab.strategies.random import Random

@@ -20,10 +20,10 @@ from waiting import until
 import trimtab as tt
 from trimtab.cli import cli
 from trimtab.errors import ObjectiveError, SpecError
+from trimtab.live.checkpoints import QUOTA
 from trimtab.objective import Command
 from trimtab.records import Change
 from trimtab.running import peers, post
-from trimtab.running.checkpoints import QUOTA
 from trimtab.running.peers import Server
 from trimtab.storage import open_storage
 from trimtab.strategies.pbt import PBT

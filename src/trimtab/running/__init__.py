@@ -9,8 +9,6 @@ referee        the reports of running trials, and the rules that stop them
 peers, post    a worker process among equals, and one study that it serves
 slurm          the same as jobs
 announcements  what a study runs, and whether a worker may run it
-inputs         code and data, looked at before each trial
-checkpoints    directories in which trials save their state
 anew           whether trials that are to go on from others do
 warner         what whoever runs a study must hear while it goes on
 progress       the line that says how a run stands

@@ -11,13 +11,13 @@ from ..engine.planning import Close, Start, Terms
 from ..errors import InputChanged, ObjectiveError, OverQuota, TrimtabError
 from ..executors.local import Local
 from ..live import LiveStudy
+from ..live.inputs import POLICIES, Inputs
 from ..objective import Program
 from ..outlook import Enough
 from ..records import Budget, Change, StudyRecord
 from ..storage import Settled, Storage
 from .announcements import Announcement, facts
 from .clock import SYSTEM
-from .inputs import POLICIES, Inputs
 from .lookout import Lookout
 from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, settle, worker
 from .warner import Warner

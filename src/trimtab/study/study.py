@@ -14,6 +14,7 @@ from ..evidence import Design, Evidence
 from ..fidelity import Fidelity
 from ..goals import Metrics
 from ..live import LiveStudy
+from ..live.inputs import Inputs, named
 from ..objective import ActiveTrial
 from ..objective.trial import note_unread
 from ..outcomes import imported, told
@@ -21,7 +22,6 @@ from ..proof import holdout
 from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial, drift
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
-from ..running.inputs import Inputs, named
 from ..running.referee import Referee
 from ..running.warner import Warner
 from ..space import Params, Space

@@ -1,4 +1,8 @@
-"""A study as one process works on it: read what changed in its store, propose, enqueue, record how trials ended."""
+"""A study as one process works on it: read what changed in its store, propose, enqueue, record how trials ended.
+
+inputs         code and data, looked at before each trial
+checkpoints    directories in which trials save their state
+"""
 
 import math
 import threading
@@ -9,18 +13,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from . import engine
-from .engine import incumbents
-from .engine.ledger import Ledger
-from .engine.matrix import suited
-from .errors import SpecError, Stale
-from .records import TOLD, Change, Changes, Proposal, StudyRecord, StudySpec, StudyState, Trial
-from .records.columns import Results
-from .running.checkpoints import Checkpoints
-from .running.inputs import Inputs
-from .storage import Claim, Ending, Settled, Storage
-from .strategies import Continuing, Strategy, learns, strategy
-from .strategies.honours import notices
+from .. import engine
+from ..engine import incumbents
+from ..engine.ledger import Ledger
+from ..engine.matrix import suited
+from ..errors import SpecError, Stale
+from ..records import TOLD, Change, Changes, Proposal, StudyRecord, StudySpec, StudyState, Trial
+from ..records.columns import Results
+from ..storage import Claim, Ending, Settled, Storage
+from ..strategies import Continuing, Strategy, learns, strategy
+from ..strategies.honours import notices
+from .checkpoints import Checkpoints
+from .inputs import Inputs
 
 Batches = Sequence[Sequence[Proposal]]
 
