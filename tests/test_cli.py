@@ -199,6 +199,17 @@ def test_show_tells_question_budget_counts_and_space(made):
     assert data["best"]["number"] == 2
 
 
+def test_show_tells_a_trial_in_full(made):
+    failed, noted, running = (call("show", "made", str(n)) for n in (3, 2, 5))
+    assert "\nstate     failed (error)\n" in failed
+    assert failed.endswith("\n\nError:\nout of luck\n")
+    assert f"rate={made.trials[2].params['rate']}, kind=" in noted
+    assert "\nnote      the best, they say\n" in noted + "\n"
+    assert "metrics   none" in running
+    assert json.loads(call("show", "made", "3", "--json"))["error"] == "out of luck"
+    assert "trial 6 does not exist; study 'made' has 6 trials" in refused("show", "made", "6")
+
+
 def test_show_tells_every_goal(place):
     space = {"x": tt.Float(0, 1, default=0.5)}
     study = tt.Study("both", space, maximize=["a", "b"], seed=1, storage="sqlite:///trimtab.db")
@@ -407,6 +418,8 @@ def test_a_shell_script_from_first_run_to_evidence(place):
     assert len(data["pairs"]) == 3
     assert "evidence" in call("show", "shell")
     assert call("verify", "shell")
+    assert '\n\nOutput:\nparameters: {"depth": 1, "rate": 0.9}\n' in call("show", "shell", "0")
+    assert json.loads(call("show", "shell", "0", "--json"))["output"].startswith("parameters: {")
 
 
 @pytest.mark.parametrize("verb", ["pause", "cancel", "archive"])

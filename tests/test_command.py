@@ -185,7 +185,7 @@ def test_a_command_of_a_study_without_a_fidelity_leaves_no_folders(tmp_path, mon
     [
         ("echo loss 1; echo first >&2; echo last >&2; exit 3", "error", "exit code 3: last"),
         ("kill -9 $$", "error", "signal 9 (SIGKILL)"),
-        ("echo no number", "bad result", "missing metric 'loss' in the output of the command"),
+        ("echo no number", "bad result", "missing metric 'loss' on the standard output of the command"),
         ("echo loss: nan", "bad result", "loss=nan"),
         ("echo {{}}", "bad result", "missing metric"),
     ],

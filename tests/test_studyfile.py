@@ -174,6 +174,7 @@ BAD = [
     ("seed: 7", "workers: 7", "line 16, column 1: 'workers' stands twice in one mapping; remove one"),
     ("default: 6,", "int: [2, 5],", "'int' stands twice in one mapping"),
     ("seed: 7", "seed: [7", "this is no YAML"),
+    ("seed: 7", "command: echo loss: 1", "not allowed here; a text that holds ': ' needs quotes around it"),
     ("seed: 7", "\tseed: 7", "line 15, column 1: this is no YAML: while scanning for the next token found"),
     ("seed: 7", "seed: *seven", "this is no YAML: found undefined alias 'seven'"),
     ("seed: 7", "seed: !!python/object:os.system 7", "this is no YAML: could not determine a constructor"),

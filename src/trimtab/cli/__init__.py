@@ -131,17 +131,23 @@ def list_(as_json: bool) -> None:
 
 @cli.command()
 @the_name
+@click.argument("number", required=False, type=click.IntRange(0))
 @json_option
 @storage_flag
-def show(name: str, as_json: bool) -> None:
-    """A study: question, space, budget, counts, best."""
+def show(name: str, number: int | None, as_json: bool) -> None:
+    """A study: question, space, budget, counts, best; or its trial NUMBER in full, with what it printed."""
     from . import console
 
     study = opened(name)
-    if as_json:
-        click.echo(console.document(console.study_json(study)))
+    if number is not None:
+        rows = study.trials
+        if number >= len(rows):
+            raise UserError(f"trial {number} does not exist; study {name!r} has {len(rows)} trials, numbered from 0")
+        trial = rows[number]
+        whole = {"study": name, **console.trial_json(trial), "verdict": dict(trial.verdict), "output": trial.output}
+        click.echo(console.document(whole) if as_json else console.trial_text(study, trial))
         return
-    click.echo(console.study_text(study))
+    click.echo(console.document(console.study_json(study)) if as_json else console.study_text(study))
 
 
 @cli.command()

@@ -115,6 +115,32 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
     return table(head, rows, right=["trial", *metrics, "time"]).replace(words.NBSP, " ")
 
 
+def trial_text(study: "Study", t: Trial) -> str:
+    """A trial in full: its setting and result, who proposed it, what it cost, and what it printed."""
+    spent = f"{words.duration(t.cost.wall)}, {words.duration(t.cost.cpu)} of CPU time, {words.size(t.cost.memory)}"
+    head = {
+        "trial": f"{t.number} of study {study.name}",
+        "state": str(t.state) + (f" ({t.reason})" if t.reason else ""),
+        "attempt": str(t.attempt),
+        "purpose": str(t.purpose),
+        "params": ", ".join(f"{k}={t.params[k]}" for k in study.spec.space.names if k in t.params),
+        "seed": str(t.seed),
+        "metrics": ", ".join(f"{name}={value}" for name, value in t.metrics.items()) or "none",
+        "proposed": f"by {t.strategy} (version {t.version})" + ("" if t.parent is None else f", from trial {t.parent}"),
+    }
+    if t.fidelity is not None and t.reached is not None:
+        unit = study.spec.fidelity.name if study.spec.fidelity else "fidelity"
+        head["trained"] = f"to {unit} {words.number(t.reached)} of {words.number(t.fidelity)}"
+    if t.verdict:
+        head["stopped"] = str(t.verdict["why"])
+    if t.ended is not None:
+        head |= {"ended": words.moment(t.ended), "spent": spent}
+    head |= {"note" if n == 0 else f"note {n + 1}": note for n, note in enumerate(t.notes)}
+    texts = {"Error": t.error, "Output": t.output}
+    parts = [f"{title}:\n{text.rstrip()}" for title, text in texts.items() if text.strip()]
+    return "\n\n".join([facts(head), *parts])
+
+
 # ------------------------------------------------------------------------------------------------------------- answers
 
 

@@ -78,8 +78,8 @@ def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
         example = json.dumps(dict.fromkeys(trial.metrics, 0.5))
         raise TrialFailed(
             BAD_RESULT,
-            f"missing metric {', '.join(map(repr, missing))} in the output of the command; let it print a line such as "
-            f"{example}\n\ncommand: {shlex.join(argv)}",
+            f"missing metric {', '.join(map(repr, missing))} on the standard output of the command; let it print a line "
+            f"such as {example}\n\ncommand: {shlex.join(argv)}",
         )
     return metrics
 

@@ -65,7 +65,8 @@ def parse(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         why = " ".join(filter(None, [error.context, error.problem]))
-        raise SpecError(f"{_place(mark)}: this is no YAML: {why}") from None
+        quotes = "; a text that holds ': ' needs quotes around it" if why.startswith("mapping values") else ""
+        raise SpecError(f"{_place(mark)}: this is no YAML: {why}{quotes}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SpecError(f"this is no YAML: {' '.join(str(error).split())}") from None
 
