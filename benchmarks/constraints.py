@@ -24,9 +24,8 @@ import one_thread  # noqa: F401
 
 # isort: split
 import argparse
-import csv
 import importlib.util
-import sys
+import itertools
 import time
 import warnings
 import zlib
@@ -41,17 +40,16 @@ from unittest.mock import patch
 
 import numpy as np
 from ablation import Undone, instead
+from figures import FOLDER, Runs, finished, head, interval, line
 from goal_problems import Array, Params, surrogates, tables
 from goal_problems import Problem as Goals
-from goals import interval, line
 from quality import analytic, suggest
 
 import trimtab as tt
 from trimtab.strategies import gp
 
-FILE = Path(__file__).parent / "results" / "constraints.csv"
-COLUMNS = ["case", "problem", "tuner", "seed", "trials", "quarter", "half", "full", "feasible", "cpu_ms"]
-SCORES = COLUMNS[5:8]
+NAMES = ["case", "problem", "tuner", "seed", "trials"]
+FIGURES = ["quarter", "half", "full", "feasible", "cpu_ms"]
 CASES = ("exact", "noisy")
 SHARE = 0.2  # of all settings that keep one limit
 NOISE = 0.15
@@ -199,12 +197,12 @@ class Trimtab:
 class Optuna:
     """Ordered choices are integer indices."""
 
-    def __init__(self, problem: Problem, seed: int, sampler: str) -> None:
+    def __init__(self, problem: Problem, seed: int, sampler: str, **settings: Any) -> None:
         import optuna as op
 
         op.logging.set_verbosity(op.logging.ERROR)
         self.space = problem.space
-        self.study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=seed))
+        self.study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=seed, **settings))
 
     def ask(self) -> tuple[Any, Params]:
         trial = self.study.ask()
@@ -216,16 +214,16 @@ class Optuna:
         self.study.tell(trial, loss)
 
 
-Make = Callable[[Problem, int, int], Tuner]
+Make = Callable[[Problem, int, int, str], Tuner]
 
 
 def tuners() -> dict[str, Make]:
-    made: dict[str, Make] = {"trimtab": Trimtab}
+    made: dict[str, Make] = {"trimtab": lambda p, s, n, _: Trimtab(p, s, n)}
     if importlib.util.find_spec("optuna"):
-        made["optuna TPE"] = lambda p, s, _: Optuna(p, s, "TPESampler")
+        made["optuna TPE"] = lambda p, s, _, case: Optuna(p, s, "TPESampler", constant_liar=case.isdigit())
         if importlib.util.find_spec("torch"):
-            made["optuna GP"] = lambda p, s, _: Optuna(p, s, "GPSampler")
-    made["random"] = lambda p, s, n: Trimtab(p, s, n, "random")
+            made["optuna GP"] = lambda p, s, *_: Optuna(p, s, "GPSampler")
+    made["random"] = lambda p, s, n, _: Trimtab(p, s, n, "random")
     return made
 
 
@@ -238,26 +236,31 @@ VARIANTS: dict[str, Undone] = {
 def made(name: str) -> Make:
     """A tuner, or a variant of Trimtab."""
     if name in VARIANTS:
-        return lambda p, s, n: Trimtab(p, s, n, undone=VARIANTS[name])
+        return lambda p, s, n, _: Trimtab(p, s, n, undone=VARIANTS[name])
     return tuners()[name]
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
 
 
-def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> list[float]:
+def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> list[str]:
     """The true losses of the incumbent after a quarter of the trials, half and all, NaN while none is feasible; the share
     of feasible trials; CPU milliseconds a trial."""
     rng = np.random.default_rng([seed, zlib.crc32(problem.name.encode())])
     noise = NOISE * problem.gain if case == "noisy" else 0.0
-    tuner, cpu, kept = make(problem, seed, trials), 0.0, 0
+    width = int(case) if case.isdigit() else 1
+    tuner, cpu, kept, asked = make(problem, seed, trials, case), 0.0, 0, 0
+    pending: list[tuple[Any, Params]] = []
     told: dict[str, list[float]] = defaultdict(list)
     true: dict[str, float] = {}
     found: list[float] = []
     for _ in range(trials):
         start = time.process_time()
-        trial, params = tuner.ask()
+        while len(pending) < width and asked < trials:
+            pending.append(tuner.ask())
+            asked += 1
         cpu += time.process_time() - start
+        trial, params = pending.pop(int(rng.integers(len(pending))))
         loss, limits = problem.evaluate(params)
         result = loss + noise * float(rng.standard_normal())
         if feasible(limits):
@@ -268,81 +271,40 @@ def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> list
         tuner.tell(trial, result, limits)
         cpu += time.process_time() - start
         found.append(true[min(told, key=lambda key: float(np.mean(told[key])))] if told else np.nan)
-    return [found[trials // 4 - 1], found[trials // 2 - 1], found[-1], kept / trials, 1e3 * cpu / trials]
-
-
-Row = Mapping[str, str]
-
-
-def done() -> list[Row]:
-    if not FILE.exists():
-        return []
-    with FILE.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def key(row: Row) -> tuple[str, ...]:
-    return tuple(row[name] for name in COLUMNS[:5])
-
-
-def run_all(wanted: Sequence[Problem], cases: Sequence[str], names: Sequence[str], seeds: int, trials: int) -> None:
-    FILE.parent.mkdir(exist_ok=True)
-    if not FILE.exists():
-        FILE.write_text(",".join(COLUMNS) + "\n")
-    finished = {key(row) for row in done()}
-    for seed in range(seeds):
-        for case in cases:
-            for problem in wanted:
-                for name in names:
-                    which = (case, problem.name, name, str(seed), str(trials))
-                    if which in finished:
-                        continue
-                    figures = run(problem, case, made(name), seed, trials)
-                    with FILE.open("a", newline="") as file:
-                        csv.writer(file).writerow([*which, *(f"{v:.7g}" for v in figures)])
-                    print(*which, *(f"{v:.4g}" for v in figures), file=sys.stderr, flush=True)
+    scores = found[trials // 4 - 1], found[trials // 2 - 1], found[-1]
+    return [f"{v:.7g}" for v in (*scores, kept / trials, 1e3 * cpu / trials)]
 
 
 # --------------------------------------------------------------------------------------------------------------- table
 
 
-def regrets(rows: Sequence[Row], problem: Problem) -> dict[tuple[str, str], Array]:
+def regrets(losses: Mapping[tuple[str, str], Array], problem: Problem) -> dict[tuple[str, str], Array]:
     """(tuner, seed) -> normalised regrets after a quarter of the trials, half and all."""
-    losses = {(r["tuner"], r["seed"]): np.array([float(r[k]) for k in SCORES]) for r in rows}
     best = min(problem.sample[0], *(np.nanmin(v) for v in losses.values() if not np.isnan(v).all()))
     unit = np.median(problem.sample) - best
     return {k: np.where(np.isnan(v), 1.0, np.clip((v - best) / unit, 0.0, 1.0)) for k, v in losses.items()}
 
 
-def table(wanted: Sequence[Problem], cases: Sequence[str], names: Sequence[str], trials: int) -> None:
+def table(runs: Runs, problems: Sequence[Problem], cases: Sequence[str], names: Sequence[str], trials: int) -> None:
     """Means over the runs that every one of the tuners has finished."""
-    line(
-        [
-            "case",
-            "tuner",
-            *(f"r({m})" for m in (trials // 4, trials // 2, trials)),
-            f"less the first's r({trials})",
-            "feasible",
-            "runs",
-            "cpu ms",
-        ]
-    )
-    line(["---"] * 9)
+    marks = [f"r({m})" for m in (trials // 4, trials // 2, trials)]
+    head(["case", "tuner", *marks, f"less the first's {marks[-1]}", "feasible", "runs", "cpu ms"])
     for case in cases:
-        rows = [r for r in done() if r["case"] == case and r["trials"] == str(trials) and r["tuner"] in names]
-        figures: dict[str, list[Array]] = defaultdict(list)
-        for problem in wanted:
-            found = regrets([r for r in rows if r["problem"] == problem.name], problem)
-            seeds = [s for t, s in found if t == names[0] and all((name, s) in found for name in names)]
+        of: dict[str, dict[tuple[str, str], Array]] = defaultdict(dict)  # problem -> (tuner, seed) -> figures
+        for (c, problem, name, seed, n), figures in runs.items():
+            if (c, n) == (case, str(trials)) and name in names:
+                of[problem][name, seed] = np.array(figures, dtype=float)
+        found: dict[str, list[Array]] = defaultdict(list)
+        for p in problems:
+            r = regrets({key: v[:3] for key, v in of[p.name].items()}, p)
+            seeds = [s for name, s in r if name == names[0] and all((other, s) in r for other in names)]
             for name in names if seeds else ():
-                figures[name].append(np.array([found[name, s] for s in seeds]))
+                found[name].append(np.array([r[name, s] for s in seeds]))
         for name in names:
-            of = [r for r in rows if r["tuner"] == name]
-            cells = [interval([v[:, j] for v in figures[name]]) for j in range(3)]
-            gap = interval([v[:, 2] - w[:, 2] for v, w in zip(figures[name], figures[names[0]], strict=True)])
-            means = [np.mean([float(r[k]) for r in of]) for k in ("feasible", "cpu_ms")]
-            count = sum(len(v) for v in figures[name])
-            line([case, name, *cells, gap, f"{means[0]:.2f}", str(count), f"{means[1]:.1f}"])
+            cells = [interval([v[:, j] for v in found[name]]) for j in range(3)]
+            gap = interval([v[:, 2] - w[:, 2] for v, w in zip(found[name], found[names[0]], strict=True)])
+            rest = np.mean([v[3:] for group in of.values() for (other, _), v in group.items() if other == name], axis=0)
+            line([case, name, *cells, gap, f"{rest[0]:.2f}", sum(map(len, found[name])), f"{rest[1]:.1f}"])
 
 
 def main() -> None:
@@ -355,10 +317,15 @@ def main() -> None:
     arguments.add_argument("--yahpo", help="folder with a copy of yahpo_data")
     chosen = arguments.parse_args()
     warnings.simplefilter("ignore")
-    wanted = [p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems.split(";")]
+    wanted = {p.name: p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems.split(";")}
     names, cases = chosen.tuners.split(";") if chosen.tuners else list(tuners()), chosen.cases.split(",")
-    run_all(wanted, cases, names, chosen.seeds, chosen.trials)
-    table(wanted, cases, names, chosen.trials)
+    keys = itertools.product(range(chosen.seeds), cases, wanted, names)
+    runs = finished(
+        FOLDER / "constraints.csv", NAMES, FIGURES,
+        ((case, problem, name, seed, chosen.trials) for seed, case, problem, name in keys),
+        lambda case, problem, name, *rest: run(wanted[problem], case, made(name), *rest),
+    )  # fmt: skip
+    table(runs, list(wanted.values()), cases, names, chosen.trials)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 RUNGS = (1, 3, 9, 27, 52)
 _COLUMNS = (
@@ -22,6 +21,8 @@ class Curves:
     """One data set. `space`: {name: (kind, low, high, log)}."""
 
     def __init__(self, folder: Path, instance: str) -> None:
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.inter_op_num_threads = options.intra_op_num_threads = 1
         self.name = instance

@@ -16,21 +16,17 @@ import one_thread  # noqa: F401
 
 # isort: split
 import argparse
-import csv
 import importlib.util
-import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
-from goals import interval, line
+from figures import FOLDER, Runs, finished, head, interval, line
 from quality import Params, Problem, analytic, optuna, trimtab
 
 import trimtab as tt
 
-FILE = Path(__file__).parent / "results" / "dimensions.csv"
-COLUMNS = ["problem", "tuner", "seed", "trials", "r(25)", "r(50)", "r(end)", "cpu ms"]
+NAMES, FIGURES = ["problem", "tuner", "seed", "trials"], ["r(25)", "r(50)", "r(end)", "cpu ms"]
 HARTMANN = -3.32237  # the lowest value of six-dimensional Hartmann
 Array = np.ndarray
 Make = Callable[[int], tuple[Problem, float]]
@@ -143,7 +139,7 @@ def tuners() -> dict[str, Callable[[Problem, int, int], tuple[list[float], float
     return made
 
 
-def run(name: str, tuner: str, seed: int, trials: int) -> list[float]:
+def run(name: str, tuner: str, seed: int, trials: int) -> list[str]:
     """Normalised regrets after 25, 50 and all trials, and CPU milliseconds a trial."""
     problem, lowest = PROBLEMS[name](seed)
     usual = np.median(
@@ -151,45 +147,20 @@ def run(name: str, tuner: str, seed: int, trials: int) -> list[float]:
     )
     losses, cpu = tuners()[tuner](problem, seed, trials)
     best = np.minimum.accumulate(losses)[[24, 49, trials - 1]]
-    return [*((best - lowest) / (usual - lowest)).tolist(), 1e3 * cpu / trials]
+    return [f"{v:.6g}" for v in (*(best - lowest) / (usual - lowest), 1e3 * cpu / trials)]
 
 
-def done() -> dict[tuple[str, str, int, int], list[float]]:
-    """Finished runs: (problem, tuner, seed, trials) -> the figures."""
-    if not FILE.exists():
-        return {}
-    with FILE.open(newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    return {(p, t, int(s), int(n)): [float(v) for v in figures] for p, t, s, n, *figures in rows}
-
-
-def run_all(wanted: Sequence[str], names: Sequence[str], seeds: int, trials: int) -> None:
-    FILE.parent.mkdir(exist_ok=True)
-    if not FILE.exists():
-        FILE.write_text(",".join(COLUMNS) + "\n")
-    for seed in range(seeds):
-        for problem in wanted:
-            for name in names:
-                if (problem, name, seed, trials) in done():
-                    continue
-                figures = run(problem, name, seed, trials)
-                with FILE.open("a", newline="") as file:
-                    csv.writer(file).writerow([problem, name, seed, trials, *(f"{v:.6g}" for v in figures)])
-                print(problem, name, seed, *(f"{v:.3g}" for v in figures), file=sys.stderr, flush=True)
-
-
-def table(wanted: Sequence[str], names: Sequence[str], seeds: int, trials: int) -> None:
-    """Means over the runs that every one of the tuners has finished."""
-    known = done()
-    common = {p: [s for s in range(seeds) if all((p, n, s, trials) in known for n in names)] for p in wanted}
-    figures = {n: {p: np.array([known[p, n, s, trials] for s in ss]) for p, ss in common.items() if ss} for n in names}
-    line(["problem", "seeds", *names])
-    line(["---"] * (2 + len(names)))
-    for p in figures[names[0]]:
-        line([p, str(len(common[p])), *(f"{figures[n][p][:, 2].mean():.3f}" for n in names)])
+def table(runs: Runs, problems: Sequence[str], names: Sequence[str], seeds: int, trials: int) -> None:
+    figures = {
+        n: [np.array([runs[p, n, str(s), str(trials)] for s in range(seeds)], dtype=float) for p in problems]
+        for n in names
+    }
+    head(["problem", "seeds", *names])
+    for k, p in enumerate(problems):
+        line([p, seeds, *(f"{figures[n][k][:, 2].mean():.3f}" for n in names)])
     for j, label in ((2, f"mean after {trials}"), (1, "mean after 50"), (0, "mean after 25")):
-        line([label, "", *(interval([v[:, j] for v in figures[n].values()]) for n in names)])
-    line(["cpu ms per trial", "", *(f"{np.mean([v[:, 3].mean() for v in figures[n].values()]):.1f}" for n in names)])
+        line([label, "", *(interval([v[:, j] for v in figures[n]]) for n in names)])
+    line(["cpu ms per trial", "", *(f"{np.mean([v[:, 3].mean() for v in figures[n]]):.1f}" for n in names)])
 
 
 def main() -> None:
@@ -201,8 +172,9 @@ def main() -> None:
     chosen = arguments.parse_args()
     warnings.simplefilter("ignore")
     wanted, names = chosen.problems.split(","), chosen.tuners.split(";") if chosen.tuners else list(tuners())
-    run_all(wanted, names, chosen.seeds, chosen.trials)
-    table(wanted, names, chosen.seeds, chosen.trials)
+    keys = ((p, name, seed, chosen.trials) for seed in range(chosen.seeds) for p in wanted for name in names)
+    runs = finished(FOLDER / "dimensions.csv", NAMES, FIGURES, keys, run)
+    table(runs, wanted, names, chosen.seeds, chosen.trials)
 
 
 if __name__ == "__main__":

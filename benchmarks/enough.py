@@ -5,21 +5,20 @@
 Noisy problems whose truth is known (noisy.py). Each study runs until `enough=True` ends it, and then on to its budget of
 trials. `saved` is the share of the budget that was not needed; `lost` is how much worse the true loss of its best setting
 is at that end than at the budget's, in standard deviations of the noise, and in those of the true loss over random settings.
-Prints a table with 95 % bootstrap intervals over studies, and writes benchmarks/results/enough.csv as it goes.
+Prints a table with 95 % bootstrap intervals over studies; finished ones are lines of benchmarks/results/enough.csv and are
+not run again.
 """
 
 import argparse
-import csv
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import FOLDER, bootstrap, finished
 from noisy import Problem, problems
 
 import trimtab as tt
 
-TARGET = Path(__file__).parent / "results" / "enough.csv"
-FIELDS = ("problem", "ratio", "seed", "trials", "saved", "lost_noise", "lost_signal")
+NAMES, FIGURES = ["problem", "ratio", "seed", "budget"], ["trials", "saved", "lost_noise", "lost_signal"]
 
 
 def study(problem: Problem, ratio: float, seed: int, trials: int) -> tuple[int, float]:
@@ -36,10 +35,14 @@ def study(problem: Problem, ratio: float, seed: int, trials: int) -> tuple[int, 
     return count, then - problem.loss(made.best.params)
 
 
-def interval(values: list[float]) -> str:
-    rng = np.random.default_rng(0)
-    means = rng.choice(values, (2000, len(values))).mean(axis=1)
-    return f"{np.mean(values):7.3f} ({np.quantile(means, 0.025):6.3f} to {np.quantile(means, 0.975):6.3f})"
+def run(problem: Problem, ratio: float, seed: int, trials: int) -> tuple[int, float, float, float]:
+    count, lost = study(problem, ratio, seed, trials)
+    return count, 1 - count / trials, lost / (ratio * problem.signal), lost / problem.signal
+
+
+def spread(values: np.ndarray) -> str:
+    mean, low, high = bootstrap([values])
+    return f"{mean:7.3f} ({low:6.3f} to {high:6.3f})"
 
 
 def main() -> None:
@@ -49,25 +52,16 @@ def main() -> None:
     parser.add_argument("--ratios", default="0.1,0.5")
     parser.add_argument("--problems", help="names, separated by commas")
     given = parser.parse_args()
-    TARGET.parent.mkdir(exist_ok=True)
-    with TARGET.open("w", newline="") as file:
-        out = csv.writer(file)
-        out.writerow(FIELDS)
-        for ratio in map(float, given.ratios.split(",")):
-            rows: list[tuple[float, float, float]] = []
-            for seed in range(given.seeds):
-                for problem in problems():
-                    if given.problems and problem.name not in given.problems.split(","):
-                        continue
-                    count, lost = study(problem, ratio, seed, given.trials)
-                    rows.append((1 - count / given.trials, lost / (ratio * problem.signal), lost / problem.signal))
-                    out.writerow((problem.name, ratio, seed, count, *rows[-1]))
-                    file.flush()
-            saved, noise, signal = (interval([r[k] for r in rows]) for k in range(3))
-            print(
-                f"noise {ratio:g}, {len(rows)} studies: saved {saved}   lost, in sd of noise {noise}   of truth {signal}",
-                flush=True,
-            )
+    wanted = {p.name: p for p in problems() if not given.problems or p.name in given.problems.split(",")}
+    for ratio in map(float, given.ratios.split(",")):
+        keys = [(p, ratio, seed, given.trials) for seed in range(given.seeds) for p in wanted]
+        runs = finished(FOLDER / "enough.csv", NAMES, FIGURES, keys, lambda p, *rest: run(wanted[p], *rest))
+        rows = np.array([runs[tuple(map(str, key))] for key in keys], dtype=float)
+        saved, noise, signal = map(spread, rows.T[1:])
+        print(
+            f"noise {ratio:g}, {len(rows)} studies: saved {saved}   lost, in sd of noise {noise}   of truth {signal}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

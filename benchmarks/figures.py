@@ -1,10 +1,14 @@
-"""Where figures are kept: benchmarks/results/NAME.csv."""
+"""Where figures are kept, benchmarks/results/NAME.csv, and how they are summed up."""
 
 import csv
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 FOLDER = Path(__file__).parent / "results"
+Runs = dict[tuple[str, ...], list[str]]
 
 
 def write(name: str, rows: Iterable[Sequence[object]]) -> Path:
@@ -14,3 +18,61 @@ def write(name: str, rows: Iterable[Sequence[object]]) -> Path:
     with target.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return target
+
+
+def finished(
+    file: Path,
+    names: Sequence[str],
+    figures: Sequence[str],
+    wanted: Iterable[Sequence[object]],
+    run: Callable[..., Iterable[object]],
+) -> Runs:
+    """The figures of all finished runs by their names, once those of `wanted` are among them.
+
+    A run is a line of the file: its names, then its figures, which `run` makes from the names. What the file has is not run
+    again, so that an interrupted benchmark goes on, other environments can add their tuners, and tables can be printed anew.
+    """
+    file.parent.mkdir(exist_ok=True)
+    if not file.exists():
+        _append(file, [*names, *figures])
+    with file.open(newline="") as lines:
+        head, *rows = csv.reader(lines)
+    if head != [*names, *figures]:
+        raise SystemExit(f"{file} has the columns {', '.join(head)}, not {', '.join([*names, *figures])}: move it away")
+    known = {tuple(row[: len(names)]): row[len(names) :] for row in rows}
+    for key in wanted:
+        written = tuple(map(str, key))
+        if written not in known:
+            known[written] = [str(v) for v in run(*key)]
+            _append(file, [*written, *known[written]])
+            print(*written, file=sys.stderr, flush=True)
+    return known
+
+
+def _append(file: Path, row: Sequence[object]) -> None:
+    with file.open("a", newline="") as lines:
+        csv.writer(lines).writerow(row)
+
+
+def bootstrap(samples: Sequence[np.ndarray]) -> tuple[float, float, float]:
+    """The mean over problems of the means over runs, and its 95 % interval from 2,000 bootstraps of the runs of each."""
+    rng = np.random.default_rng(0)
+    draws = [np.mean([s[rng.integers(0, len(s), len(s))].mean() for s in samples]) for _ in range(2000)]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(np.mean([s.mean() for s in samples])), float(low), float(high)
+
+
+def interval(samples: Sequence[np.ndarray], digits: int = 4) -> str:
+    mean, low, high = (f"{v:.{digits}f}" for v in bootstrap(samples))
+    return f"{mean} [{low}, {high}]"
+
+
+def line(cells: Iterable[object]) -> None:
+    """A row of a table."""
+    print(f"| {' | '.join(map(str, cells))} |")
+
+
+def head(cells: Sequence[str]) -> None:
+    """The first row of a table, and the rule below it."""
+    line(cells)
+    line(["---"] * len(cells))

@@ -16,24 +16,21 @@ import one_thread  # noqa: F401
 
 # isort: split
 import argparse
-import csv
 import importlib.util
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
+from figures import FOLDER, Runs, finished, head, interval, line
 from goal_problems import Array, Problem, problems
 from quality import suggest
 
 import trimtab as tt
 from trimtab.numerics.pareto import hypervolume
 
-FILE = Path(__file__).parent / "results" / "goals.csv"
-COLUMNS = ["problem", "tuner", "seed", "trials", "hv@25", "hv@50", "hv@end", "cpu ms"]
+NAMES, FIGURES = ["problem", "tuner", "seed", "trials"], ["hv@25", "hv@50", "hv@end", "cpu ms"]
 Run = tuple[list[Sequence[float]], list[bool], float]
 """The goals of all trials, whether they were feasible, and the CPU seconds of ask and tell."""
 
@@ -120,74 +117,38 @@ class Yardstick:
         return self.volume(Y) / self.most if len(Y) else 0.0
 
 
-def done() -> dict[tuple[str, str, int, int], list[float]]:
-    """Finished runs: (problem, tuner, seed, trials) -> the figures."""
-    if not FILE.exists():
-        return {}
-    with FILE.open(newline="") as f:
-        rows = list(csv.reader(f))[1:]
-    return {(p, t, int(s), int(n)): [float(v) for v in figures] for p, t, s, n, *figures in rows}
+yardstick = cache(Yardstick)
 
 
-def run_all(wanted: Sequence[Problem], names: Sequence[str], seeds: int, trials: int) -> None:
-    FILE.parent.mkdir(exist_ok=True)
-    if not FILE.exists():
-        FILE.write_text(",".join(COLUMNS) + "\n")
-    measure = cache(lambda i: Yardstick(wanted[i]))
-    for seed in range(seeds):
-        for i, problem in enumerate(wanted):
-            for name in names:
-                if (problem.name, name, seed, trials) in done():
-                    continue
-                Y, feasible, cpu = tuners()[name](problem, seed, trials)
-                shares = [measure(i).share(np.array(Y)[:t][np.array(feasible)[:t]]) for t in (25, 50, trials)]
-                with FILE.open("a", newline="") as f:
-                    csv.writer(f).writerow([problem.name, name, seed, trials, *shares, 1e3 * cpu / trials])
-                print(f"{problem.name:28} {name:16} seed {seed}  {shares[-1]:.4f}", file=sys.stderr, flush=True)
+def run(problem: Problem, tuner: str, seed: int, trials: int) -> list[float]:
+    """Shares of the best known hypervolume after 25, 50 and all trials, and CPU milliseconds a trial."""
+    Y, feasible, cpu = tuners()[tuner](problem, seed, trials)
+    shares = [yardstick(problem).share(np.array(Y)[:t][np.array(feasible)[:t]]) for t in (25, 50, trials)]
+    return [*shares, 1e3 * cpu / trials]
 
 
 # --------------------------------------------------------------------------------------------------------------- table
 
 
-def table(wanted: Sequence[Problem], names: Sequence[str], seeds: int, trials: int) -> None:
-    """Means over the runs that every one of the tuners has finished."""
-    known = done()
-    common = {
-        p.name: [s for s in range(seeds) if all((p.name, name, s, trials) in known for name in names)] for p in wanted
+def table(runs: Runs, problems: Sequence[str], names: Sequence[str], seeds: int, trials: int) -> None:
+    figures = {
+        (name, p): np.array([runs[p, name, str(s), str(trials)] for s in range(seeds)], dtype=float)
+        for name in names
+        for p in problems
     }
-    having = [p.name for p in wanted if common[p.name]]
-    if not having:
-        print("no seed was finished by all tuners")
-        return
-    figures = {(name, p): np.array([known[p, name, s, trials] for s in common[p]]) for name in names for p in having}
     print(f"hypervolume after {trials} trials, as a share of that of the best known front\n")
-    line(["problem", "seeds", *names])
-    line(["---"] * (2 + len(names)))
-    for p in having:
-        line([p, str(len(common[p])), *(f"{figures[name, p][:, 2].mean():.4f}" for name in names)])
-    line(["mean", "", *(interval([figures[name, p][:, 2] for p in having]) for name in names)])
-    line(["mean after 50", "", *(interval([figures[name, p][:, 1] for p in having]) for name in names)])
-    line(["mean after 25", "", *(interval([figures[name, p][:, 0] for p in having]) for name in names)])
+    head(["problem", "seeds", *names])
+    for p in problems:
+        line([p, seeds, *(f"{figures[name, p][:, 2].mean():.4f}" for name in names)])
+    for j, label in ((2, "mean"), (1, "mean after 50"), (0, "mean after 25")):
+        line([label, "", *(interval([figures[name, p][:, j] for p in problems]) for name in names)])
     for other in names[1:]:
-        gap = interval([figures[names[0], p][:, 2] - figures[other, p][:, 2] for p in having])
-        wins = sum(figures[names[0], p][:, 2].mean() > figures[other, p][:, 2].mean() for p in having)
-        print(f"\n{names[0]} - {other}: {gap}; better on {wins} of {len(having)} problems", end="")
+        gaps = [figures[names[0], p][:, 2] - figures[other, p][:, 2] for p in problems]
+        wins = sum(gap.mean() > 0 for gap in gaps)
+        print(f"\n{names[0]} - {other}: {interval(gaps)}; better on {wins} of {len(gaps)} problems", end="")
     print("\n")
-    line(
-        ["cpu ms per trial", "", *(f"{np.mean([figures[name, p][:, 3].mean() for p in having]):.1f}" for name in names)]
-    )
-
-
-def interval(samples: Sequence[Array]) -> str:
-    """The mean over problems of the means over seeds, with the bootstrap interval."""
-    rng = np.random.default_rng(0)
-    draws = [np.mean([s[rng.integers(0, len(s), len(s))].mean() for s in samples]) for _ in range(2000)]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return f"{np.mean([s.mean() for s in samples]):.4f} [{low:.4f}, {high:.4f}]"
-
-
-def line(cells: Sequence[str]) -> None:
-    print("| " + " | ".join(cells) + " |")
+    means = (np.mean([figures[name, p][:, 3].mean() for p in problems]) for name in names)
+    line(["cpu ms per trial", "", *(f"{v:.1f}" for v in means)])
 
 
 def main() -> None:
@@ -199,10 +160,14 @@ def main() -> None:
     arguments.add_argument("--yahpo", help="folder with a copy of yahpo_data")
     chosen = arguments.parse_args()
     warnings.simplefilter("ignore")
-    wanted = [p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems.split(";")]
+    wanted = {p.name: p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems.split(";")}
     names = chosen.tuners.split(";") if chosen.tuners else list(tuners())
-    run_all(wanted, names, chosen.seeds, chosen.trials)
-    table(wanted, names, chosen.seeds, chosen.trials)
+    runs = finished(
+        FOLDER / "goals.csv", NAMES, FIGURES,
+        ((p, name, seed, chosen.trials) for seed in range(chosen.seeds) for p in wanted for name in names),
+        lambda problem, *rest: run(wanted[problem], *rest),
+    )  # fmt: skip
+    table(runs, list(wanted), names, chosen.seeds, chosen.trials)
 
 
 if __name__ == "__main__":

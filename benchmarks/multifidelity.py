@@ -15,29 +15,30 @@ import one_thread  # noqa: F401
 
 # isort: split
 import argparse
-import csv
 import heapq
 import importlib.util
 import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from multifidelity_peers import RUNGS, by_budgets, dehb, optuna, smac, syne
+from curves import RUNGS, Curves, instances
+from figures import FOLDER, Runs, finished
+from multifidelity_peers import by_budgets, dehb, optuna, smac, syne
 
 FULL = 200  # random full trainings that set the target
 LIMIT = 0.5  # of the time that they take: where a run is broken off
-RESULTS = Path(__file__).parent / "results" / "multifidelity.csv"
-FIELDS = ("method", "set", "workers", "seed", "share", "trials", "cpu")
+NAMES, FIGURES = ["method", "set", "workers", "seed"], ["share", "trials", "cpu"]
 
 
 class Task:
     """A data set with its target, and the clock of one run."""
 
-    def __init__(self, curves: Any, workers: int, seed: int, target: float) -> None:
+    def __init__(self, curves: Curves, workers: int, seed: int, target: float) -> None:
         self.curves, self.workers, self.seed, self.target = curves, workers, seed, target
         self.pool = curves.random(FULL, np.random.default_rng([seed, 7]))
         self.losses, self.seconds = curves.at_rungs(self.pool)
@@ -56,7 +57,7 @@ def spread(durations: np.ndarray, workers: int) -> float:
     return max(free)
 
 
-def target(curves: Any) -> float:
+def target(curves: Curves) -> float:
     """The median, over seeds, of the best of FULL random full trainings."""
     return float(
         np.median(
@@ -182,54 +183,30 @@ METHODS: dict[str, tuple[str, Callable[[Task], tuple[float, int]]]] = {  # name 
 }
 
 
-def done() -> dict[tuple[str, str, int, int], float]:
-    """The shares that have been measured, by (method, set, workers, seed)."""
-    if not RESULTS.exists():
-        return {}
-    with RESULTS.open() as file:
-        return {
-            (r["method"], r["set"], int(r["workers"]), int(r["seed"])): float(r["share"]) for r in csv.DictReader(file)
-        }
+@lru_cache(1)
+def loaded(folder: Path, name: str) -> tuple[Curves, float]:
+    """A data set and its target."""
+    curves = Curves(folder, name)
+    return curves, target(curves)
 
 
-def measure(names: list[str], folder: Path, sets: slice, seeds: range, workers: list[int]) -> None:
-    from curves import Curves, instances
-
-    RESULTS.parent.mkdir(exist_ok=True)
-    had = done()
-    for seed, name in itertools.product(seeds, instances(folder)[sets]):
-        wanted = [(m, w) for m in names for w in workers if (m, name, w, seed) not in had]
-        if not wanted:
-            continue
-        curves = Curves(folder, name)
-        goal = target(curves)
-        for method, w in wanted:
-            task, cpu = Task(curves, w, 1000 * seed + int(name) % 1000, goal), time.process_time()
-            at, trials = METHODS[method][1](task)
-            row = (
-                method,
-                name,
-                w,
-                seed,
-                f"{min(at / task.whole, LIMIT):.5f}",
-                trials,
-                f"{time.process_time() - cpu:.2f}",
-            )
-            new = not RESULTS.exists()
-            with RESULTS.open("a", newline="") as file:
-                csv.writer(file).writerows([FIELDS, row] if new else [row])
+def run(folder: Path, method: str, name: str, workers: int, seed: int) -> tuple[str, int, str]:
+    curves, goal = loaded(folder, name)
+    task, cpu = Task(curves, workers, 1000 * seed + int(name) % 1000, goal), time.process_time()
+    at, trials = METHODS[method][1](task)
+    return f"{min(at / task.whole, LIMIT):.5f}", trials, f"{time.process_time() - cpu:.2f}"
 
 
-def table() -> None:
+def table(runs: Runs) -> None:
     """Means with 95 % bootstrap intervals over data sets, per number of workers; Trimtab's share of them on the same runs."""
-    had = done()
+    had = {(m, name, int(w), int(seed)): float(share) for (m, name, w, seed), (share, *_) in runs.items()}
     for w in sorted({k[2] for k in had}):
         print(
             f"\n{w} workers{'':23}mean share   95 % interval   not reached   sets x seeds   Trimtab's share of it   worst set"
         )
-        runs = {m: {(s, seed): v for (method, s, n, seed), v in had.items() if (method, n) == (m, w)} for m in METHODS}
-        ours = runs["Trimtab"]
-        for method, theirs in runs.items():
+        shares = {m: {(s, seed): v for (o, s, n, seed), v in had.items() if (o, n) == (m, w)} for m in METHODS}
+        ours = shares["Trimtab"]
+        for method, theirs in shares.items():
             if not theirs:
                 continue
             means = by_set(theirs, theirs)
@@ -274,14 +251,16 @@ def main() -> None:
     parser.add_argument("--methods", help="names, separated by ';'")
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
+    wanted: Iterable[tuple[str, str, int, int]] = ()
     if not given.table:
         if given.yahpo is None:
             parser.error("--yahpo is needed: the folder lcbench of yahpo_data")
         known = [m for m, (package, _) in METHODS.items() if importlib.util.find_spec(package)]
-        names = given.methods.split(";") if given.methods else known
-        sets, seeds = slice(given.skip, given.skip + given.sets), range(given.first, given.first + given.seeds)
-        measure(names, given.yahpo, sets, seeds, [int(w) for w in given.workers.split(",")])
-    table()
+        methods, workers = given.methods.split(";") if given.methods else known, map(int, given.workers.split(","))
+        sets = instances(given.yahpo)[given.skip : given.skip + given.sets]
+        keys = itertools.product(range(given.first, given.first + given.seeds), sets, methods, workers)
+        wanted = ((method, name, w, seed) for seed, name, method, w in keys)
+    table(finished(FOLDER / "multifidelity.csv", NAMES, FIGURES, wanted, partial(run, given.yahpo)))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-RUNGS = (1, 3, 9, 27, 52)
+from curves import RUNGS
 
 Run = Callable[[Any], tuple[float, int]]  # a task -> when it reached the target, and trials until then
 Report = Callable[[int, float], bool]  # (rung, loss) -> whether the trial stops

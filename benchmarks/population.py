@@ -8,13 +8,12 @@ population does. Selected by the loss on validation rows; judged by the loss on 
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import write
 from scipy.stats import t as student
 from sklearn.datasets import load_digits
 
@@ -23,7 +22,6 @@ from trimtab.strategies.pb2 import PB2
 from trimtab.strategies.pbt import PBT
 
 EPOCHS, INTERVALS, HIDDEN, BATCH, KEPT = 24, 8, 48, 8, 0.5
-OUT = Path(__file__).parent / "results" / "population.csv"
 RATE, MOMENTUM, DECAY = tt.Float(1e-3, 1.0, log=True), tt.Float(0.0, 0.95), tt.Float(1e-6, 1e-2, log=True)
 CONSTANT = tt.Space(rate=RATE, momentum=MOMENTUM, weight_decay=DECAY)
 FADING = tt.Space(rate=RATE, momentum=MOMENTUM, weight_decay=DECAY, fading=tt.Float(1e-3, 1.0, log=True))
@@ -129,11 +127,7 @@ def main() -> None:
         for seed in range(given.seeds):
             began = time.process_time()
             rows.append((name, seed, *run(seed), time.process_time() - began))
-    OUT.parent.mkdir(exist_ok=True)
-    with OUT.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["method", "seed", "validation", "test", "epochs", "cpu"])
-        writer.writerows(rows)
+    write("population", [("method", "seed", "validation", "test", "epochs", "cpu"), *rows])
     first = np.array([r[3] for r in rows if r[0] == "random"])
     print(f"{'':32}{'validation':>11}{'test':>9}{'  over random (95 %)':>24}{'better in':>11}{'epochs':>8}{'CPU s':>7}")
     for name in methods(given.members):

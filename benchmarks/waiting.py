@@ -9,12 +9,9 @@ Prints regrets, then the mean rank of each rule after half of the trials and aft
 import one_thread  # noqa: F401
 
 # isort: split
-import csv
-import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -22,6 +19,8 @@ import numpy as np
 import robustness
 from families import Params
 from families import Problem as Benchmark
+from figures import FOLDER
+from scipy.stats import rankdata
 
 from trimtab.numerics.acquisition import Scores, Term, log_improvement, lower_bound
 from trimtab.numerics.gp import condition
@@ -127,27 +126,21 @@ def ruled(rule: Rule | None, problem: Benchmark, seed: int, trials: int, _: str)
     return Ruled(problem, seed, trials, rule)
 
 
-def ranks(file: Path) -> None:
+def ranks(rows: Sequence[robustness.Row]) -> None:
     runs: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(dict)
-    for r in csv.DictReader(file.open()):
+    for r in rows:
         runs[r["case"], r["problem"], r["seed"]][r["tuner"]] = [float(r["half"]), float(r["full"])]
     print("\n| case | rule | rank after half | after all | runs |\n|---|---|---|---|---|")
     for case in dict.fromkeys(key[0] for key in runs):
         whole = [run for key, run in runs.items() if key[0] == case and set(RULES) <= set(run)]
         values = np.array([[run[rule] for rule in RULES] for run in whole])  # (runs, rules, 2)
-        better = (
-            (values[:, None] < values[:, :, None]).sum(2) + 0.5 * (values[:, None] == values[:, :, None]).sum(2) + 0.5
-        )
-        for rule, (half, full) in zip(RULES, better.mean(0), strict=True):
+        for rule, (half, full) in zip(RULES, rankdata(values, axis=1).mean(0), strict=True):
             print(f"| {case} | {rule} | {half:.2f} | {full:.2f} | {len(whole)} |")
 
 
 def main() -> None:
-    out = Path(__file__).parent / "results" / "waiting.csv"
-    usual = ["--seeds", "2", "--cases", "8,32", "--out", str(out)]
-    sys.argv[1:] = [*usual, *sys.argv[1:]]
-    robustness.main({name: partial(ruled, rule) for name, rule in RULES.items()})
-    ranks(Path(sys.argv[len(sys.argv) - 1 - sys.argv[::-1].index("--out") + 1]))
+    rules = {name: partial(ruled, rule) for name, rule in RULES.items()}
+    ranks(robustness.main(rules, seeds=2, cases="8,32", out=str(FOLDER / "waiting.csv")))
 
 
 if __name__ == "__main__":
