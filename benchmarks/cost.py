@@ -18,12 +18,13 @@ from pathlib import Path
 
 import families
 import numpy as np
+from tuners import Params
 
 from trimtab.strategies import Problem, Rows, strategy
 
 SHARES = (0.25, 0.5, 1.0)
 MOST = 200  # trials
-Seconds = Callable[[families.Params], float]  # of one training
+Seconds = Callable[[Params], float]  # of one training
 
 
 def run(problem: families.Problem, seconds: Seconds, seed: int, purse: float, knows: bool) -> tuple[list[float], int]:

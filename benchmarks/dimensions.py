@@ -22,21 +22,22 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from figures import FOLDER, Runs, finished, head, interval, line
-from quality import Params, Problem, analytic, optuna, trimtab
+from quality import Make, Problem, analytic, run
+from tuners import Optuna, Params, Trimtab
 
 import trimtab as tt
 
 NAMES, FIGURES = ["problem", "tuner", "seed", "trials"], ["r(25)", "r(50)", "r(end)", "cpu ms"]
 HARTMANN = -3.32237  # the lowest value of six-dimensional Hartmann
 Array = np.ndarray
-Make = Callable[[int], tuple[Problem, float]]
+Draw = Callable[[int], tuple[Problem, float]]
 """Seed -> the problem and its lowest loss."""
 
 
 # ------------------------------------------------------------------------------------------------------------ problems
 
 
-def numbers(name: str, d: int, f: Callable[[Array], float]) -> tuple[str, Make]:
+def numbers(name: str, d: int, f: Callable[[Array], float]) -> tuple[str, Draw]:
     """A function of how far each of d numbers is from where it is best; f(0) is the lowest."""
 
     def make(seed: int) -> tuple[Problem, float]:
@@ -83,7 +84,7 @@ def few(seed: int) -> tuple[Problem, float]:
     ), HARTMANN
 
 
-def mixed(d: int) -> tuple[str, Make]:
+def mixed(d: int) -> tuple[str, Draw]:
     """A third each of numbers, integers and choices, whose weights range over one and a half decades; two numbers depend
     on each other."""
     name, k = f"mixed-{d}", d // 3
@@ -110,7 +111,7 @@ def mixed(d: int) -> tuple[str, Make]:
     return name, make
 
 
-PROBLEMS: dict[str, Make] = dict(
+PROBLEMS: dict[str, Draw] = dict(
     [
         numbers("rosenbrock", 20, rosenbrock),
         numbers("ackley", 20, ackley),
@@ -127,27 +128,28 @@ PROBLEMS: dict[str, Make] = dict(
 # ---------------------------------------------------------------------------------------------------------------- runs
 
 
-def tuners() -> dict[str, Callable[[Problem, int, int], tuple[list[float], float]]]:
-    made = {"trimtab": trimtab, "trimtab cma": lambda p, s, n: trimtab(p, s, n, "cma")}
+def tuners() -> dict[str, Make]:
+    made: dict[str, Make] = {"trimtab": Trimtab}
+    made["trimtab cma"] = lambda space, seed, trials: Trimtab(space, seed, trials, "cma")
     if importlib.util.find_spec("optuna"):
-        made["optuna TPE"] = lambda p, s, n: optuna(p, s, n, "TPESampler")
+        made["optuna TPE"] = lambda space, seed, _: Optuna(space, seed, "TPESampler")
         if importlib.util.find_spec("cmaes"):
-            made["optuna CMA-ES"] = lambda p, s, n: optuna(p, s, n, "CmaEsSampler")
+            made["optuna CMA-ES"] = lambda space, seed, _: Optuna(space, seed, "CmaEsSampler")
         if importlib.util.find_spec("torch"):
-            made["optuna GP"] = lambda p, s, n: optuna(p, s, n, "GPSampler")
-    made["random"] = lambda p, s, n: trimtab(p, s, n, "random")
+            made["optuna GP"] = lambda space, seed, _: Optuna(space, seed, "GPSampler")
+    made["random"] = lambda space, seed, trials: Trimtab(space, seed, trials, "random")
     return made
 
 
-def run(name: str, tuner: str, seed: int, trials: int) -> list[str]:
+def measure(name: str, tuner: str, seed: int, trials: int) -> list[str]:
     """Normalised regrets after 25, 50 and all trials, and CPU milliseconds a trial."""
     problem, lowest = PROBLEMS[name](seed)
     usual = np.median(
         [problem.loss(p) for p in problem.space.decode(problem.space.sample(1000, np.random.default_rng(0)))]
     )
-    losses, cpu = tuners()[tuner](problem, seed, trials)
+    losses, cpu = run(problem, tuners()[tuner], seed, trials)
     best = np.minimum.accumulate(losses)[[24, 49, trials - 1]]
-    return [f"{v:.6g}" for v in (*(best - lowest) / (usual - lowest), 1e3 * cpu / trials)]
+    return [f"{v:.6g}" for v in (*(best - lowest) / (usual - lowest), cpu)]
 
 
 def table(runs: Runs, problems: Sequence[str], names: Sequence[str], seeds: int, trials: int) -> None:
@@ -173,7 +175,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     wanted, names = chosen.problems.split(","), chosen.tuners.split(";") if chosen.tuners else list(tuners())
     keys = ((p, name, seed, chosen.trials) for seed in range(chosen.seeds) for p in wanted for name in names)
-    runs = finished(FOLDER / "dimensions.csv", NAMES, FIGURES, keys, run)
+    runs = finished(FOLDER / "dimensions.csv", NAMES, FIGURES, keys, measure)
     table(runs, wanted, names, chosen.seeds, chosen.trials)
 
 

@@ -9,7 +9,7 @@ and the package onnxruntime); their measurements, and those of analytic function
 import importlib.util
 import json
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from quality import analytic as functions
+from tuners import Params
 
 import trimtab as tt
 
-Params = Mapping[str, Any]
 SAMPLE = 4000  # random settings that say what is usual
 NOISE = 0.15  # of measurements without repeats, as a share of what the best of the sample gains on its median
 
@@ -159,12 +159,12 @@ def surrogates(folder: Path, family: str) -> list[Problem]:
             seconds=lambda p: float(outputs(p)[_SECONDS[family]]),
         )
 
-    space = tt.Space(dict(_parameters(described, {instance, *fidelity})))
+    space = tt.Space(dict(parameters(described, {instance, *fidelity})))
     names = next(h["choices"] for h in described["hyperparameters"] if h["name"] == instance)
     return [problem(name, space) for name in sorted(names, key=int)]
 
 
-def _parameters(described: Any, fixed: set[str]) -> Iterator[tuple[str, tt.Float | tt.Int | tt.Choice]]:
+def parameters(described: Any, fixed: Container[str]) -> Iterator[tuple[str, tt.Float | tt.Int | tt.Choice]]:
     """Names and parameters; those with a condition last, after their parents."""
     when = {
         c["child"]: {c["parent"]: c["values"] if c["type"] == "IN" else [c["value"]]} for c in described["conditions"]

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from families import parameters
+from tuners import Params
 
 import trimtab as tt
 from trimtab.numerics.pareto import nondominated
 
-Params = Mapping[str, Any]
 Array = np.ndarray
 
 
@@ -234,23 +235,6 @@ def surrogate(
     def known() -> Array:
         return batch(space.decode(space.sample(50_000, np.random.default_rng(0))))
 
-    space = described_space(described, fixed)
+    space = tt.Space(dict(parameters(described, fixed)))
     name = f"{scenario.rpartition('_')[2]}-{instance}"
     return Problem(name, space, len(goals), 0, lambda p: (batch([p])[0].tolist(), []), known)
-
-
-def described_space(described: Mapping[str, Any], fixed: Mapping[str, Any]) -> tt.Space:
-    when = {
-        c["child"]: {c["parent"]: c["values"] if c["type"] == "IN" else [c["value"]]} for c in described["conditions"]
-    }
-    params: dict[str, Any] = {}
-    for p in described["hyperparameters"]:
-        if p["name"] in fixed:
-            continue
-        condition = when.get(p["name"])
-        if p["type"] == "categorical":
-            params[p["name"]] = tt.Choice(*p["choices"], when=condition)
-        else:
-            kind = tt.Int if p["type"] == "uniform_int" else tt.Float
-            params[p["name"]] = kind(p["lower"], p["upper"], log=p["log"], when=condition)
-    return tt.Space(dict(sorted(params.items(), key=lambda item: item[0] in when)))

@@ -17,7 +17,6 @@ import one_thread  # noqa: F401
 # isort: split
 import argparse
 import importlib.util
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -25,81 +24,34 @@ from functools import cache
 import numpy as np
 from figures import FOLDER, Runs, finished, head, interval, line
 from goal_problems import Array, Problem, problems
-from quality import suggest
+from tuners import Optuna, Trimtab, Tuner, keeps, search
 
-import trimtab as tt
 from trimtab.numerics.pareto import hypervolume
 
 NAMES, FIGURES = ["problem", "tuner", "seed", "trials"], ["hv@25", "hv@50", "hv@end", "cpu ms"]
-Run = tuple[list[Sequence[float]], list[bool], float]
-"""The goals of all trials, whether they were feasible, and the CPU seconds of ask and tell."""
 
 
-# -------------------------------------------------------------------------------------------------------------- tuners
+Make = Callable[[Problem, int, int], Tuner]
 
 
-def trimtab(problem: Problem, seed: int, trials: int, strategy: str = "auto") -> Run:
-    goals = [f"goal{j}" for j in range(problem.goals)]
-    limits = [f"limit{k}" for k in range(problem.constraints)]
-    study = tt.Study(
-        "s",
-        problem.space,
-        minimize=goals,
-        subject_to=[f"{limit} <= 0" for limit in limits],
-        strategy=strategy,
-        seed=seed,
-        budget=tt.Budget(trials=trials),
-    )
-    Y, feasible, cpu = [], [], 0.0
-    for _ in range(trials):
-        start = time.process_time()
-        trial = study.ask()
-        cpu += time.process_time() - start
-        y, c = problem.evaluate(trial.params)
-        Y.append(y)
-        feasible.append(all(v <= 0 for v in c))
-        start = time.process_time()
-        study.tell(trial, dict(zip(goals + limits, [*y, *c], strict=True)))
-        cpu += time.process_time() - start
-    return Y, feasible, cpu
-
-
-def optuna(problem: Problem, seed: int, trials: int, sampler: str) -> Run:
-    """One of Optuna's samplers with its defaults, define-by-run; ordered choices are integer indices."""
-    import optuna as op
-
-    op.logging.set_verbosity(op.logging.ERROR)
-    study = op.create_study(directions=["minimize"] * problem.goals, sampler=getattr(op.samplers, sampler)(seed=seed))
-    Y, feasible, cpu = [], [], 0.0
-    for _ in range(trials):
-        start = time.process_time()
-        trial = study.ask()
-        params = suggest(trial, problem.space)
-        cpu += time.process_time() - start
-        y, c = problem.evaluate(params)
-        Y.append(y)
-        feasible.append(all(v <= 0 for v in c))
-        start = time.process_time()
-        for k, value in enumerate(c):
-            trial.set_constraint(f"limit{k}", float(value))
-        study.tell(trial, list(y))
-        cpu += time.process_time() - start
-    return Y, feasible, cpu
-
-
-def tuners() -> dict[str, Callable[[Problem, int, int], Run]]:
-    made: dict[str, Callable[[Problem, int, int], Run]] = {"trimtab": trimtab}
+def tuners() -> dict[str, Make]:
+    made: dict[str, Make] = {"trimtab": trimtab("auto")}
     if importlib.util.find_spec("optuna"):
-        made["optuna NSGA-II"] = lambda p, s, n: optuna(p, s, n, "NSGAIISampler")
-        made["optuna TPE"] = lambda p, s, n: optuna(p, s, n, "TPESampler")
+        made["optuna NSGA-II"] = optuna("NSGAIISampler")
+        made["optuna TPE"] = optuna("TPESampler")
         if importlib.util.find_spec("torch"):
-            made["optuna GP"] = lambda p, s, n: optuna(p, s, n, "GPSampler")
-    made["trimtab nsga2"] = lambda p, s, n: trimtab(p, s, n, "nsga2")
-    made["random"] = lambda p, s, n: trimtab(p, s, n, "random")
+            made["optuna GP"] = optuna("GPSampler")
+    made["trimtab nsga2"] = trimtab("nsga2")
+    made["random"] = trimtab("random")
     return made
 
 
-# ---------------------------------------------------------------------------------------------------------------- runs
+def trimtab(strategy: str) -> Make:
+    return lambda p, seed, trials: Trimtab(p.space, seed, trials, strategy, p.goals, p.constraints)
+
+
+def optuna(sampler: str) -> Make:
+    return lambda p, seed, _: Optuna(p.space, seed, sampler, p.goals)
 
 
 class Yardstick:
@@ -122,9 +74,9 @@ yardstick = cache(Yardstick)
 
 def run(problem: Problem, tuner: str, seed: int, trials: int) -> list[float]:
     """Shares of the best known hypervolume after 25, 50 and all trials, and CPU milliseconds a trial."""
-    Y, feasible, cpu = tuners()[tuner](problem, seed, trials)
-    shares = [yardstick(problem).share(np.array(Y)[:t][np.array(feasible)[:t]]) for t in (25, 50, trials)]
-    return [*shares, 1e3 * cpu / trials]
+    told, cpu = search(tuners()[tuner](problem, seed, trials), problem.evaluate, trials)
+    kept = [[result[0] for _, result in told[:t] if keeps(result)] for t in (25, 50, trials)]
+    return [*(yardstick(problem).share(np.array(Y)) for Y in kept), cpu]
 
 
 # --------------------------------------------------------------------------------------------------------------- table

@@ -16,7 +16,6 @@ import argparse
 import importlib.util
 import math
 import sys
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,10 +23,9 @@ from typing import Any
 
 import numpy as np
 from figures import write
+from tuners import Optuna, Params, Result, Trimtab, Tuner, search
 
 import trimtab as tt
-
-Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -107,67 +105,30 @@ def tables() -> list[Problem]:
 # ------------------------------------------------------------------------------------------------------------- tuners
 
 
-def trimtab(problem: Problem, seed: int, trials: int, strategy: str = "auto") -> tuple[list[float], float]:
-    """Losses in the order of trials, and the CPU seconds of ask and tell."""
-    study = tt.Study("s", problem.space, minimize="loss", strategy=strategy, seed=seed, budget=tt.Budget(trials=trials))
-    losses, cpu = [], 0.0
-    for _ in range(trials):
-        start = time.process_time()
-        trial = study.ask()
-        cpu += time.process_time() - start
-        losses.append(problem.loss(trial.params))
-        start = time.process_time()
-        study.tell(trial, losses[-1])
-        cpu += time.process_time() - start
-    return losses, cpu
+Make = Callable[[tt.Space, int, int], Tuner]
+"""The space, a seed and the number of trials -> a tuner."""
 
 
-def optuna(problem: Problem, seed: int, trials: int, sampler: str) -> tuple[list[float], float]:
-    """The same with one of Optuna's samplers, in define-by-run form; ordered choices are integer indices."""
-    import optuna as op
-
-    op.logging.set_verbosity(op.logging.ERROR)
-    study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=seed))
-    losses, cpu = [], 0.0
-    for _ in range(trials):
-        start = time.process_time()
-        trial = study.ask()
-        params = suggest(trial, problem.space)
-        cpu += time.process_time() - start
-        losses.append(problem.loss(params))
-        start = time.process_time()
-        study.tell(trial, losses[-1])
-        cpu += time.process_time() - start
-    return losses, cpu
-
-
-def suggest(trial: Any, space: tt.Space) -> dict[str, Any]:
-    params: dict[str, Any] = {}
-    for name, p in space.params.items():
-        if any(params.get(parent) not in values for parent, values in (p.when or {}).items()):
-            continue
-        if isinstance(p, tt.Choice):
-            if p.ordered:
-                params[name] = p.options[trial.suggest_int(name, 0, len(p.options) - 1)]
-            else:
-                params[name] = trial.suggest_categorical(name, list(p.options))
-        else:
-            ask = trial.suggest_int if isinstance(p, tt.Int) else trial.suggest_float
-            params[name] = ask(name, p.low, p.high, log=p.log)
-    return params
-
-
-Tuner = Callable[[Problem, int, int], tuple[list[float], float]]
-
-
-def tuners() -> dict[str, Tuner]:
-    made: dict[str, Tuner] = {"trimtab": trimtab}
+def tuners() -> dict[str, Make]:
+    made: dict[str, Make] = {"trimtab": Trimtab}
     if importlib.util.find_spec("optuna"):
-        made["optuna TPE"] = lambda p, s, n: optuna(p, s, n, "TPESampler")
+        made["optuna TPE"] = lambda space, seed, _: Optuna(space, seed, "TPESampler")
         if importlib.util.find_spec("torch"):
-            made["optuna GP"] = lambda p, s, n: optuna(p, s, n, "GPSampler")
-    made["random"] = lambda p, s, n: trimtab(p, s, n, "random")
+            made["optuna GP"] = lambda space, seed, _: Optuna(space, seed, "GPSampler")
+    made["random"] = lambda space, seed, trials: Trimtab(space, seed, trials, "random")
     return made
+
+
+def run(problem: Problem, make: Make, seed: int, trials: int) -> tuple[list[float], float]:
+    """Losses in the order of trials, and the CPU milliseconds of ask and tell a trial."""
+    losses: list[float] = []
+
+    def evaluate(params: Params) -> Result:
+        losses.append(problem.loss(params))
+        return losses[-1:], ()
+
+    _, cpu = search(make(problem.space, seed, trials), evaluate, trials)
+    return losses, cpu
 
 
 # -------------------------------------------------------------------------------------------------------------- table
@@ -183,8 +144,8 @@ def main() -> None:
     wanted = [p for p in problems() if not chosen.problems or p.name in chosen.problems.split(",")]
     runs: dict[tuple[str, str], list[tuple[list[float], float]]] = {}
     for problem in wanted:
-        for name, tuner in tuners().items():
-            runs[problem.name, name] = [tuner(problem, seed, chosen.trials) for seed in range(chosen.seeds)]
+        for name, make in tuners().items():
+            runs[problem.name, name] = [run(problem, make, seed, chosen.trials) for seed in range(chosen.seeds)]
             print(f"{problem.name:28} {name:12}", file=sys.stderr)
     rows = [row(name, wanted, runs) for name in tuners()]
     columns = ["tuner", *(f"r@{t}" for t in marks(chosen.trials)), "cpu ms"]
@@ -202,7 +163,7 @@ def marks(trials: int) -> list[int]:
 
 def row(name: str, wanted: list[Problem], runs: Mapping[tuple[str, str], list[tuple[list[float], float]]]) -> list[Any]:
     """A tuner's mean regret after some numbers of trials, and its CPU time per trial."""
-    regrets, cpu, n = [], 0.0, 0
+    regrets, cpu = [], []
     for problem in wanted:
         chance = [problem.loss(p) for p in problem.space.decode(problem.space.sample(5000, np.random.default_rng(0)))]
         everything = [v for (p, _), made in runs.items() if p == problem.name for losses, _ in made for v in losses]
@@ -210,8 +171,8 @@ def row(name: str, wanted: list[Problem], runs: Mapping[tuple[str, str], list[tu
         for losses, used in runs[problem.name, name]:
             found = np.minimum.accumulate(losses)
             regrets.append([(found[t - 1] - best) / (median - best) for t in marks(len(losses))])
-            cpu, n = cpu + used, n + len(losses)
-    return [name, *(float(v) for v in np.mean(regrets, axis=0)), 1e3 * cpu / n]
+            cpu.append(used)
+    return [name, *np.mean(regrets, axis=0).tolist(), float(np.mean(cpu))]
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ The score after t told trials is the true loss of the setting with the lowest me
 0 is the best known setting that does not fail, 1 the median random one. `named` is the same of the setting that the tuner
 itself names as the best after all trials: `study.best`, Optuna's and Hyperopt's best trial, Nevergrad's recommendation,
 SMAC's incumbent. Optuna runs with `constant_liar` where trials are pending; how the others are told of failures: see
-robustness_peers.py. Finished runs are read from the CSV file, so that the command can be repeated, also in another
-environment for other tuners. cpu is ask + tell per trial in milliseconds, one thread; intervals are 95 % bootstraps over
+robustness_peers.py. Finished runs are lines of the CSV file and are not run again: repeat the command in another environment
+for other tuners. cpu is ask + tell per trial in milliseconds, one thread; intervals are 95 % bootstraps over
 all runs. Differences to the first tuner are paired: same problem, seed and case.
 """
 
@@ -29,22 +29,19 @@ import one_thread  # noqa: F401
 # isort: split
 import argparse
 import importlib.util
-import time
 import warnings
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from families import Params, Problem, analytic, surrogates, tables
+from families import Problem, analytic, surrogates, tables
 from figures import FOLDER, bootstrap, finished
-from quality import suggest
 from robustness_peers import Hyperopt, Nevergrad, Smac
-
-import trimtab as tt
+from tuners import Optuna, Params, Result, Trimtab, Tuner, incumbents, search
 
 CASES = ("noise", "failures", "8", "32", "conditional", "categorical")
 SCORES = ("quarter", "half", "full", "named")
@@ -55,67 +52,22 @@ Row = Mapping[str, str]
 # -------------------------------------------------------------------------------------------------------------- tuners
 
 
-class Tuner(Protocol):
-    def ask(self) -> tuple[Any, Params]: ...
-    def tell(self, trial: Any, loss: float | None) -> None: ...
-    def best(self) -> Params | None:
-        """The setting that it recommends; None: that of the lowest single result."""
-        ...
-
-
-class Trimtab:
-    def __init__(self, problem: Problem, seed: int, trials: int, strategy: str = "auto") -> None:
-        self.study = tt.Study(
-            "s", problem.space, minimize="loss", strategy=strategy, seed=seed, budget=tt.Budget(trials=trials),
-            max_failures=None,
-        )  # fmt: skip
-
-    def ask(self) -> tuple[Any, Params]:
-        trial = self.study.ask()
-        return trial, trial.params
-
-    def tell(self, trial: Any, loss: float | None) -> None:
-        self.study.tell(trial, loss, failed="in the region that fails" if loss is None else None)
-
-    def best(self) -> Params | None:
-        return self.study.best.params
-
-
-class Optuna:
-    def __init__(self, problem: Problem, seed: int, sampler: str, **settings: Any) -> None:
-        import optuna as op
-
-        op.logging.set_verbosity(op.logging.ERROR)
-        self.failed, self.space = op.trial.TrialState.FAIL, problem.space
-        self.study = op.create_study(sampler=getattr(op.samplers, sampler)(seed=seed, **settings))
-
-    def ask(self) -> tuple[Any, Params]:
-        trial = self.study.ask()
-        return trial, suggest(trial, self.space)
-
-    def tell(self, trial: Any, loss: float | None) -> None:
-        self.study.tell(trial, loss, state=self.failed if loss is None else None)
-
-    def best(self) -> Params | None:
-        return None
-
-
 Make = Callable[[Problem, int, int, str], Tuner]
 
 
 def tuners() -> dict[str, Make]:
-    made: dict[str, Make] = {"trimtab": lambda p, s, n, _: Trimtab(p, s, n)}
+    made: dict[str, Make] = {"trimtab": lambda p, s, n, _: Trimtab(p.space, s, n)}
     if importlib.util.find_spec("optuna"):
-        made["optuna TPE"] = lambda p, s, _, case: Optuna(p, s, "TPESampler", constant_liar=case.isdigit())
+        made["optuna TPE"] = lambda p, s, _, case: Optuna(p.space, s, "TPESampler", constant_liar=case.isdigit())
         if importlib.util.find_spec("torch"):
-            made["optuna GP"] = lambda p, s, *_: Optuna(p, s, "GPSampler")
+            made["optuna GP"] = lambda p, s, *_: Optuna(p.space, s, "GPSampler")
     if importlib.util.find_spec("nevergrad"):
         made["nevergrad"] = lambda p, s, n, case: Nevergrad(p.space, s, n, case)
     if importlib.util.find_spec("hyperopt"):
         made["hyperopt"] = lambda p, s, *_: Hyperopt(p.space, s)
     if importlib.util.find_spec("smac"):
         made["smac"] = lambda p, s, n, case: Smac(p.space, s, n, case)
-    made["random"] = lambda p, s, n, _: Trimtab(p, s, n, "random")
+    made["random"] = lambda p, s, n, _: Trimtab(p.space, s, n, "random")
     return made
 
 
@@ -159,36 +111,24 @@ def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> list
     CPU milliseconds a trial."""
     rng = np.random.default_rng([seed, zlib.crc32(problem.name.encode())])
     tuner, region = make(problem, seed, trials, case), Region(problem)
-    width = int(case) if case.isdigit() else 1
-    told: dict[str, list[float]] = defaultdict(list)
-    settings: dict[str, Params] = {}
-    pending: list[tuple[Any, Params]] = []
-    asked, cpu, found = 0, 0.0, []
-    lowest: tuple[float, Params] = (np.inf, {})
-    for _ in range(trials):
-        start = time.process_time()
-        while len(pending) < width and asked < trials:
-            pending.append(tuner.ask())
-            asked += 1
-        cpu += time.process_time() - start
-        trial, params = pending.pop(int(rng.integers(len(pending))))
+
+    def evaluate(params: Params) -> Result | None:
         if case == "failures" and params in region:
-            loss = None
-        else:
-            loss = problem.measure(params, rng) if case == "noise" else problem.true(params)
-            settings[str(params)] = params
-            told[str(params)].append(loss)
-            lowest = min(lowest, (loss, params), key=lambda pair: pair[0])
-        start = time.process_time()
-        tuner.tell(trial, loss)
-        cpu += time.process_time() - start
-        top = min(told, key=lambda key: float(np.mean(told[key])), default=None)
-        found.append(float(problem.sample[1].max()) if top is None else problem.true(settings[top]))
-    best = (tuner.best() or lowest[1]) if told else None
-    if best is not None and case == "failures" and best in region:
-        best = None  # in vain
-    named = float(problem.sample[1].max()) if best is None else problem.true(best)
-    return [found[trials // 4 - 1], found[trials // 2 - 1], found[-1], named, round(1e3 * cpu / trials, 2)]
+            return None
+        return [problem.measure(params, rng) if case == "noise" else problem.true(params)], ()
+
+    def judged(params: Params | None) -> float:
+        """The true loss; that of the worst setting where there is none, or one that fails."""
+        if params is None or (case == "failures" and params in region):
+            return float(problem.sample[1].max())
+        return problem.true(params)
+
+    told, cpu = search(tuner, evaluate, trials, int(case) if case.isdigit() else 1, rng)
+    found = list(incumbents(told))
+    ended = [(result[0][0], params) for params, result in told if result is not None]
+    named = (tuner.best() or min(ended, key=lambda pair: pair[0])[1]) if ended else None
+    scores = (found[trials // 4 - 1], found[trials // 2 - 1], found[-1], named)
+    return [*map(judged, scores), round(cpu, 2)]
 
 
 # -------------------------------------------------------------------------------------------------------------- tables

@@ -7,15 +7,13 @@ for SMAC.
 
 import math
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tuners import Params, Result
 
 import trimtab as tt
-
-Params = Mapping[str, Any]
 
 
 def active(space: tt.Space, params: Params) -> dict[str, Any]:
@@ -56,9 +54,10 @@ class Nevergrad:
         trial = self.search.ask()
         return trial, active(self.space, trial.value)
 
-    def tell(self, trial: Any, loss: float | None) -> None:
-        self.worst = max(self.worst, self.worst if loss is None else loss)
-        self.search.tell(trial, self.worst if loss is None else loss)
+    def tell(self, trial: Any, result: Result | None) -> None:
+        loss = self.worst if result is None else result[0][0]
+        self.worst = max(self.worst, loss)
+        self.search.tell(trial, loss)
 
     def best(self) -> Params | None:
         return active(self.space, self.search.provide_recommendation().value)
@@ -97,11 +96,12 @@ class Hyperopt:
                 params[name] = p.options[int(params[name])]
         return trial, active(self.space, params)
 
-    def tell(self, trial: Any, loss: float | None) -> None:
+    def tell(self, trial: Any, result: Result | None) -> None:
         import hyperopt as ho
 
         trial["state"] = ho.JOB_STATE_DONE
-        trial["result"] = {"status": ho.STATUS_FAIL} if loss is None else {"loss": loss, "status": ho.STATUS_OK}
+        failed = {"status": ho.STATUS_FAIL}
+        trial["result"] = failed if result is None else {"loss": result[0][0], "status": ho.STATUS_OK}
         self.trials.insert_trial_docs([trial])
         self.trials.refresh()
 
@@ -156,12 +156,13 @@ class Smac:
         trial = self.search.ask()
         return trial, self.params(trial.config)
 
-    def tell(self, trial: Any, loss: float | None) -> None:
+    def tell(self, trial: Any, result: Result | None) -> None:
         from smac.runhistory.dataclasses import StatusType, TrialValue
 
-        self.worst = max(self.worst, self.worst if loss is None else loss)
-        failed = TrialValue(cost=self.worst, status=StatusType.CRASHED)
-        self.search.tell(trial, failed if loss is None else TrialValue(cost=loss))
+        loss = self.worst if result is None else result[0][0]
+        self.worst = max(self.worst, loss)
+        status = StatusType.CRASHED if result is None else StatusType.SUCCESS
+        self.search.tell(trial, TrialValue(cost=loss, status=status))
 
     def best(self) -> Params | None:
         return self.params(self.search.intensifier.get_incumbents()[0])

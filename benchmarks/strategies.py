@@ -18,9 +18,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import ablation
-import families
 import numpy as np
 from figures import write
+from tuners import Params
 
 NAMES = ("auto", "tpe", "cma", "evolution", "forest", "sobol", "random")
 
@@ -44,7 +44,7 @@ def main() -> None:
         for (seed, j), _ in np.ndenumerate(best):
             evaluating = 0.0
 
-            def timed(params: families.Params, true: Callable[..., float] = problem.true) -> float:
+            def timed(params: Params, true: Callable[..., float] = problem.true) -> float:
                 nonlocal evaluating
                 begun = time.process_time()
                 loss = true(params)

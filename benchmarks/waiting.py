@@ -17,10 +17,10 @@ from unittest.mock import patch
 
 import numpy as np
 import robustness
-from families import Params
 from families import Problem as Benchmark
 from figures import FOLDER
 from scipy.stats import rankdata
+from tuners import Params, Trimtab
 
 from trimtab.numerics.acquisition import Scores, Term, log_improvement, lower_bound
 from trimtab.numerics.gp import condition
@@ -100,11 +100,11 @@ RULES: dict[str, Rule | None] = {
 }
 
 
-class Ruled(robustness.Trimtab):
+class Ruled(Trimtab):
     """Trimtab's default with another rule."""
 
     def __init__(self, problem: Benchmark, seed: int, trials: int, rule: Rule | None) -> None:
-        super().__init__(problem, seed, trials)
+        super().__init__(problem.space, seed, trials)
         self.rule, self.rng = rule, np.random.default_rng(seed)
 
     def ask(self) -> tuple[Any, Params]:
