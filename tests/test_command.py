@@ -15,7 +15,7 @@ from waiting import until
 import trimtab as tt
 from trimtab.errors import ObjectiveError
 from trimtab.objective import ActiveTrial, Command, program, report_metrics
-from trimtab.objective.harvest import Harvest
+from trimtab.objective.output import PrintedMetrics
 from trimtab.objective.template import arguments
 from trimtab.stopping.promotion import Promotion
 
@@ -84,18 +84,18 @@ def test_a_wrong_command_is_told_before_the_first_trial(template, pattern, folde
     ],
 )
 def test_metrics_are_found_in_what_a_command_prints(lines, found):
-    harvest = Harvest(("auc", "loss"))
+    printed = PrintedMetrics(("auc", "loss"))
     for line in lines:
-        assert harvest.line(line + "\n", active()) is False
-    assert str(harvest.metrics()) == str(found)
+        assert printed.line(line + "\n", active()) is False
+    assert str(printed.metrics()) == str(found)
 
 
 @given(names, finite)
 def test_a_printed_metric_is_read_exactly(name, value):
     for line in (f"{name}: {value!r}", f"{name}={value!r}", json.dumps({name: value})):
-        harvest = Harvest((name,))
-        harvest.line(line, active())
-        assert harvest.metrics() == {name: value}
+        printed = PrintedMetrics((name,))
+        printed.line(line, active())
+        assert printed.metrics() == {name: value}
 
 
 def test_a_bare_number_will_do_where_one_metric_is_needed():

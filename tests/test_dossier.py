@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 import trimtab as tt
 from trimtab.dossier.facts import Fact
 from trimtab.dossier.frameworks import names
-from trimtab.dossier.sketch import WIDTH, strip
+from trimtab.dossier.text_figures import WIDTH, strip
 from trimtab.errors import SpecError
 from trimtab.outlook import Enough
 

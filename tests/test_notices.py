@@ -4,7 +4,7 @@ import pytest
 
 import trimtab as tt
 from trimtab.errors import SpecError
-from trimtab.running.peers import Server
+from trimtab.running.worker import Worker
 from trimtab.stopping.alone import Threshold
 from trimtab.strategies import Problem, names, strategy
 from trimtab.strategies.honours import NEEDS, honoured, notices
@@ -187,5 +187,5 @@ def test_a_worker_tells_the_first_failure(tmp_path, monkeypatch):
     )
     study.submit("train.py:objective")
     heard: list[str] = []
-    Server(study.storage, ["train.py"], say=heard.append).run(idle=0.5)
+    Worker(study.storage, ["train.py"], say=heard.append).run(idle=0.5)
     assert [text for text in heard if "failed" in text] == ["study 'fails': trial 0 failed (error): KeyError: 'age'"]

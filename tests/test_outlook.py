@@ -13,7 +13,7 @@ from trimtab.cli import cli
 from trimtab.errors import SpecError
 from trimtab.outlook import Enough, outlook
 from trimtab.records import Change
-from trimtab.running.peers import Server
+from trimtab.running.worker import Worker
 
 SPACE = tt.Space(x=tt.Float(0, 1), y=tt.Float(0, 1))
 
@@ -36,7 +36,7 @@ def test_a_worker_that_asks_begins_no_more_trials_of_a_study_that_has_enough(tmp
     made = study(storage="sqlite:///t.db", strategy="random", budget=tt.Budget(trials=300))
     made.submit("train.py:objective")
     said = []
-    Server(made.storage, ["train.py"], say=said.append, enough=Enough(tolerance=10.0)).run(idle=0.5)
+    Worker(made.storage, ["train.py"], say=said.append, enough=Enough(tolerance=10.0)).run(idle=0.5)
     assert "study 's': nothing to do (enough)" in said
     assert 20 <= made.counts["done"] < 60
     assert len(made.storage.events(made.record.id, kinds={"enough"})) == 1

@@ -12,7 +12,7 @@ from trimtab.engine.planning import Close, Terms, accrued, plan, spent
 from trimtab.errors import SpecError
 from trimtab.objective import Command
 from trimtab.records import Cost, Resources, State, StudySpec
-from trimtab.running.peers import Server
+from trimtab.running.worker import Worker
 from trimtab.storage import open_storage
 from trimtab.studyfile import read
 
@@ -116,7 +116,7 @@ def test_a_worker_does_not_begin_again_on_what_was_estimated_too_high(url):
     study = tt.Study("s", SPACE, minimize="loss", budget={"cpu_hours": 1 / 3600}, strategy="random", storage=url)
     study.submit(Command("sleep 300"))
     said, store = [], open_storage(url)
-    Server(store, ["sleep 300"], say=said.append).run(idle=1.0)
+    Worker(store, ["sleep 300"], say=said.append).run(idle=1.0)
     store.close()
     assert "study 's': nothing to do (budget)" in said
     assert [t.state for t in study.trials] == [State.CANCELLED]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab import words
+from trimtab import formatting
 from trimtab.dossier import evidence
 from trimtab.engine import incumbents
 from trimtab.errors import SpecError, UserError
@@ -248,7 +248,7 @@ def test_the_answer_comes_first(decision):
     found = proof(record, runs)
     assert found.decision == decision
     page = Reader(document(record, runs, found)).text
-    assert page.index(words.estimate(found.difference, found.interval)[0]) < page.index("Question")
+    assert page.index(formatting.estimate(found.difference, found.interval)[0]) < page.index("Question")
     assert decision.capitalize() in page[: page.index("Question")]
     assert ("It broke 'size <= 80'" in page) == (decision != "proven")
 
@@ -450,26 +450,26 @@ def test_a_missing_extra_is_named(monkeypatch, module):
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (words.number(0.123456789), "0.12346"),
-        (words.number(1234567.0), "1,234,567"),
-        (words.number(1234567.8), "1,234,568"),
-        (words.number(math.nan), "unknown"),
-        (words.number(1.5e-7), "1.5e-07"),
-        (words.percent(0.9999), "> 99.9 %"),
-        (words.percent(1.0), "100 %"),
-        (words.duration(0.4213), "0.421 s"),
-        (words.duration(200), "3 min 20 s"),
-        (words.duration(7200), "2 h"),
-        (words.duration(90061), "1 d 1 h"),
-        (words.duration(None), "unknown"),
-        (words.size(1536), "1.5 KiB"),
-        (words.size(2**31), "2 GiB"),
-        (words.moment(0.0), "1970-01-01 00:00:00 UTC"),
-        (words.plural(1, "trial"), "1 trial"),
-        (words.plural(2000, "trial"), "2,000 trials"),
-        (words.estimate(0.0082621, (0.0072, 0.0093)), ("+0.0083", "+0.0072", "+0.0093")),
-        (words.estimate(0.0, (0.0, 0.0)), ("0", "0", "0")),
-        (words.setting({"a": None, "b": True, "c": 0.1, "d": 3}), "a=none, b=True, c=0.1, d=3"),
+        (formatting.number(0.123456789), "0.12346"),
+        (formatting.number(1234567.0), "1,234,567"),
+        (formatting.number(1234567.8), "1,234,568"),
+        (formatting.number(math.nan), "unknown"),
+        (formatting.number(1.5e-7), "1.5e-07"),
+        (formatting.percent(0.9999), "> 99.9 %"),
+        (formatting.percent(1.0), "100 %"),
+        (formatting.duration(0.4213), "0.421 s"),
+        (formatting.duration(200), "3 min 20 s"),
+        (formatting.duration(7200), "2 h"),
+        (formatting.duration(90061), "1 d 1 h"),
+        (formatting.duration(None), "unknown"),
+        (formatting.size(1536), "1.5 KiB"),
+        (formatting.size(2**31), "2 GiB"),
+        (formatting.moment(0.0), "1970-01-01 00:00:00 UTC"),
+        (formatting.plural(1, "trial"), "1 trial"),
+        (formatting.plural(2000, "trial"), "2,000 trials"),
+        (formatting.estimate(0.0082621, (0.0072, 0.0093)), ("+0.0083", "+0.0072", "+0.0093")),
+        (formatting.estimate(0.0, (0.0, 0.0)), ("0", "0", "0")),
+        (formatting.setting({"a": None, "b": True, "c": 0.1, "d": 3}), "a=none, b=True, c=0.1, d=3"),
     ],
 )
 def test_figures_read_well(said, expected):

@@ -10,7 +10,7 @@ import pytest
 import trimtab as tt
 from trimtab import engine
 from trimtab.executors import inline
-from trimtab.running import runner, worker
+from trimtab.running import crew, runner
 
 SPACE = {"x": tt.Float(0, 1), "k": tt.Int(0, 30), "c": tt.Choice("a", "b")}
 
@@ -46,7 +46,7 @@ def commits(s, monkeypatch):
 def brisk(monkeypatch):
     """Trials and proposals count as short, however busy the machine is."""
     monkeypatch.setattr(inline, "time", SimpleNamespace(perf_counter=count(0.0, 1e-3).__next__))
-    monkeypatch.setattr(worker, "HELD", 60.0)
+    monkeypatch.setattr(crew, "HELD", 60.0)
     monkeypatch.setattr(runner, "BRIEF", 60.0)
 
 

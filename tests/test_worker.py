@@ -1,424 +1,402 @@
-"""How trials are carried to their ends: outcomes, leases, retries, and what is given back to the queue."""
+"""Workers among equals: they serve what they were allowed, share budgets, drain, and none of them is missed."""
 
+import math
 import os
 import signal
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
+from contextlib import closing
+from pathlib import Path
 
+import postgres as pg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from stores import Clock
+from click.testing import CliRunner
+from leases import run_out
 from waiting import until
 
 import trimtab as tt
-from trimtab.chain.verify import findings
-from trimtab.errors import LeaseLost, StorageError
-from trimtab.executors import Exit
-from trimtab.executors.inline import Inline
-from trimtab.executors.local import Local
-from trimtab.goals import goals
-from trimtab.live import LiveStudy
-from trimtab.objective import load, program
-from trimtab.outcomes import outcome_of, told
-from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
-from trimtab.running import sharing, worker
-from trimtab.running.sharing import Pace
-from trimtab.running.worker import Crew
-from trimtab.storage.memory import Memory
+from trimtab.cli import cli
+from trimtab.errors import ObjectiveError, SpecError
+from trimtab.live.checkpoints import QUOTA
+from trimtab.objective import Command
+from trimtab.records import Change
+from trimtab.running import served
+from trimtab.running.worker import Worker
+from trimtab.storage import open_storage
+from trimtab.strategies.pbt import PBT
 
-SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
-LIMITED = Resources(time="2s", memory="1MiB", stall="3s", gpus=2, price=7200)
-COST = {"wall": 1.5, "cpu": 1.0, "memory": 2.0**21}
+TRAIN = """
+import os
+import time
 
+def quick(trial):
+    trial.report(1, loss=0.5)
+    return abs(trial.params["x"] - 0.3)
 
-# ------------------------------------------------------------------------------------------------------- outcomes
+def held(trial):
+    while not os.path.exists("go"):
+        time.sleep(0.05)
+    return trial.params["x"]
 
+def heavy(trial):
+    (trial.checkpoint / "weights").write_bytes(bytes(4096))
+    return trial.params["x"]
 
-@pytest.mark.parametrize(
-    ("ended", "reason", "text"),
-    [
-        (Exit(limit=Reason.TIMEOUT, cost=COST), Reason.TIMEOUT, "it ran 1.5 s; the limit is 2 s"),
-        (Exit(limit=Reason.MEMORY, cost=COST), Reason.MEMORY, "it used 2 MiB of memory; the limit is 1 MiB"),
-        (Exit(limit=Reason.STALL, cost=COST), Reason.STALL, "no report for 3 s"),
-        (Exit(signal=signal.SIGSEGV), Reason.ERROR, "the process ended by signal 11 (SIGSEGV)"),
-        (Exit(signal=40), Reason.ERROR, "the process ended by signal 40 (unnamed)"),
-        (Exit(code=3), Reason.ERROR, "the process ended with exit code 3"),
-        (Exit(), Reason.ERROR, "the process closed its connection"),
-        (Exit({"state": "failed", "reason": "bad result", "error": "it is NaN"}), Reason.BAD_RESULT, "it is NaN"),
-    ],
-    ids=str,
-)
-def test_an_end_without_a_result_has_a_reason(ended, reason, text):
-    outcome = outcome_of(ended, LIMITED)
-    assert outcome is not None
-    assert (outcome.state, outcome.reason) == (State.FAILED, reason)
-    assert text in outcome.error
+def broken(trial):
+    return None
+
+def meddling(trial):
+    if trial.number == 3:
+        from pathlib import Path
+        Path("cells.csv").write_text("age,income\\n31,3.6\\n")
+    return trial.params["x"]
+"""
+CELLS = "age,income\n31,3.5\n"
 
 
-@pytest.mark.parametrize(
-    "ended",
-    [Exit(killed=True), Exit(signal=signal.SIGKILL), Exit(signal=signal.SIGTERM)],
-    ids=["by us", "by another", "politely"],
-)
-def test_a_kill_without_a_reason_gives_the_trial_back(ended):
-    assert outcome_of(ended, LIMITED) is None
+@pytest.fixture(autouse=True)
+def train(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "train.py"
+    file.write_text(TRAIN)
+    return file
 
 
-@given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 8), st.floats(0, 100))
-def test_costs_follow_from_the_wall_time(wall, cpu, gpus, price):
-    ended = Exit({"state": "done", "metrics": {"loss": 1.0}}, output="said", cost={"wall": wall, "cpu": cpu})
-    outcome = outcome_of(ended, Resources(gpus=gpus, price=price), ["a note"])
-    assert outcome is not None
-    assert (outcome.state, outcome.metrics, outcome.output) == (State.DONE, {"loss": 1.0}, "said")
-    assert outcome.notes == ("a note",)
-    assert outcome.cost.wall == wall
-    assert outcome.cost.cpu == cpu
-    assert outcome.cost.gpu == wall * gpus
-    assert outcome.cost.money == pytest.approx(wall * price / 3600)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def anywhere(request, tmp_path):
+    return f"sqlite:///{tmp_path}/t.db" if request.param == "sqlite" else pg.server().database()
 
 
-def test_what_is_told_is_judged_as_what_is_returned():
-    assert told(0.5, None, ["loss"], 2.0).metrics == {"loss": 0.5}
-    assert told({"loss": float("nan")}, None, ["loss"], 2.0).reason is Reason.BAD_RESULT
-    failed = told(None, "the lab burned down", ["loss"], 2.0)
-    assert (failed.state, failed.reason, failed.error) == (State.FAILED, Reason.ERROR, "the lab burned down")
-    assert failed.cost.wall == 2.0
+def study(url, name="s", trials=8, **how):
+    space = tt.Space(x=tt.Float(0, 1, default=0.5))
+    return tt.Study(
+        name, space, minimize="loss", storage=url, seed=1, budget={"trials": trials}, **{"strategy": "random", **how}
+    )
 
 
-# ----------------------------------------------------------------------------------------------------------- crew
-
-
-class Scene:
-    """A study in a memory store, with a crew for an objective."""
-
-    def __init__(self, objective, trials=3, supervised=False, lease=15.0, resources=None, clock=time.time, **spec):
-        self.spec = StudySpec("s", SPACE, goals("loss", None), **spec)
-        self.store = Memory(clock)
-        self.study = self.store.create(self.spec).id
-        row = [Proposal({"x": n / 10}, seed=n, purpose=Purpose.SEARCH) for n in range(trials)]
-        self.store.enqueue(self.study, row, at=0, seen=self.store.trials(self.study).study.position)
-        made, limits = program(objective, self.spec), resources or Resources()
-        self.executor = Local(2, made, limits) if supervised else Inline(load(made))
-        self.crew = Crew(LiveStudy(self.store, self.study), self.executor, limits, lease=lease)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.crew.close()
-        self.executor.close()
-        snapshot = self.store.trials(self.study)
-        events, reports = self.store.events(self.study), self.store.reports(self.study)
-        assert findings(snapshot.study, snapshot.trials, reports, events, []) == []
-
-    def claim(self, number=None):
-        return self.store.claim([self.study], "here", 15.0, number=number)
-
-    def start(self, number=None):
-        trial = self.claim(number)
-        self.crew.start(trial)
-        return trial
-
-    def ended(self, count=1):
-        found = []
-        end = time.monotonic() + 300
-        while len(found) < count and time.monotonic() < end:
-            found += self.crew.poll(0.2)
-        return found
-
-    def trial(self, number):
-        return self.store.trials(self.study).trials[number]
-
-    def wait_for_report(self):
-        end = time.monotonic() + 300
-        while not self.store.reports(self.study) and time.monotonic() < end:
-            self.crew.poll(0.05)
-        assert self.store.reports(self.study)
-
-
-def hangs(trial):
-    trial.report(1, loss=1.0)
-    time.sleep(300)
-
-
-@pytest.mark.parametrize("supervised", [False, True])
-def test_results_reports_and_notes_are_recorded(supervised):
-    def objective(trial):
-        trial.report(1, loss=2.0, speed=3.0)
-        trial.note(f"seed {trial.seed}")
-        return {"loss": trial.params["x"]}
-
-    with Scene(objective, supervised=supervised) as scene:
-        for number in range(3):
-            scene.start()
-            (trial,) = scene.ended()
-            assert (trial.number, trial.state) == (number, State.DONE)
-            assert trial.metrics == {"loss": number / 10}
-            assert trial.notes == (f"seed {number}",)
-            assert trial.cost.wall > 0
-        assert scene.crew.running == {}
-        kept = scene.store.reports(scene.study)
-        assert [(r.number, r.attempt, r.step, r.metrics) for r in kept] == [
-            (n, 1, 1.0, {"loss": 2.0, "speed": 3.0}) for n in range(3)
-        ]
-
-
-def test_a_trial_that_failed_by_itself_is_tried_again():
-    def objective(trial):
-        if trial.attempt <= 2:
-            raise ValueError("not yet")
-        return 1.0
-
-    with Scene(objective, trials=1, retries=2) as scene:
-        for attempt in (1, 2):
-            assert scene.start().attempt == attempt
-            assert scene.crew.poll(0.0) == []
-            assert scene.trial(0).state is State.QUEUED
-        scene.start()
-        (trial,) = scene.ended()
-        assert (trial.state, trial.attempt) == (State.DONE, 3)
-
-
-def test_lost_workers_and_killed_processes_are_counted_together():
-    """Two workers went silent, which is no event; then the trial's own process was killed."""
-    clock = Clock()
-    with Scene(lambda trial: os.kill(os.getpid(), signal.SIGKILL), supervised=True, clock=clock) as scene:
-        for _ in range(2):
-            scene.claim(0)
-            clock.now += 20.0
-        assert scene.start(0).attempt == 3
-        (ended,) = scene.ended()
-        assert (ended.state, ended.reason) == (State.FAILED, Reason.LOST)
-
-
-def test_a_bad_result_is_not_tried_again():
-    with Scene(lambda trial: None, trials=1, retries=2) as scene:
-        scene.start()
-        (trial,) = scene.ended()
-        assert (trial.state, trial.reason, trial.attempt) == (State.FAILED, Reason.BAD_RESULT, 1)
-
-
-def test_the_lease_is_renewed_while_an_inline_objective_blocks():
-    clock = Clock()
-
-    def objective(trial):
-        for _ in range(3):
-            clock.now += 1.0  # most of the lease
-            until(lambda: scene.trial(0).lease_until == clock.now + 1.2)
-            assert scene.claim() is None
-        return 1.0
-
-    with Scene(objective, trials=1, lease=1.2, clock=clock) as scene:
-        scene.crew.start(scene.store.claim([scene.study], "here", 1.2))
-        assert scene.ended()[0].state is State.DONE
-
-
-def test_a_trial_that_was_taken_over_is_ended_and_its_result_dropped():
-    with Scene(hangs, trials=1, supervised=True, lease=0.3) as scene:
-        first = scene.start()
-        scene.wait_for_report()
-        scene.store.revise(scene.study, Change("requeue", number=0, attempt=1))
-        second = scene.claim()
-        assert (first.attempt, second.attempt) == (1, 2)
-        end = time.monotonic() + 300
-        while scene.crew.running and time.monotonic() < end:
-            assert scene.crew.poll(0.1) == []
-        assert scene.crew.running == {}
-        assert scene.trial(0).attempt == 2
-        assert scene.store.finish(second, Outcome(State.DONE, {"loss": 1.0})).state is State.DONE
-
-
-def test_an_inline_objective_is_told_when_its_trial_was_taken_over():
-    def objective(trial):
-        scene.store.revise(scene.study, Change("requeue", number=0, attempt=1))
-        trial.report(1, loss=1.0)
-        assert trial.should_stop()
-        return 1.0
-
-    with Scene(objective, trials=1) as scene:
-        scene.start()
-        assert scene.crew.poll(0.0) == []
-        assert scene.trial(0).state is State.QUEUED
-
-
-def test_cancel_ends_the_process_and_leaves_the_record_to_the_caller():
-    with Scene(hangs, supervised=True) as scene:
-        trial = scene.start()
-        scene.wait_for_report()
-        scene.crew.cancel(trial.number)
-        assert scene.crew.running == {}
-        assert scene.crew.poll(0.2) == []
-        assert scene.trial(0).state is State.RUNNING
-        assert scene.executor.free() == 2
-
-
-def test_release_gives_running_trials_back_and_keeps_what_has_ended(monkeypatch):
-    def objective(trial):
-        if trial.number == 1:
-            time.sleep(3600)
-        return 1.0
-
-    with Scene(objective, supervised=True) as scene:
-        scene.start()
-        scene.start()
-        reap = scene.executor.reap
-        monkeypatch.setattr(scene.executor, "reap", lambda wait=0.0: reap(300))  # the first one has ended by then
-        scene.crew.release()
-        assert scene.crew.running == {}
-        assert [scene.trial(n).state for n in range(2)] == [State.DONE, State.QUEUED]
-        assert scene.executor.free() == 2
-
-
-def test_ctrl_c_in_an_inline_objective_gives_its_trial_back_each_time():
-    def objective(trial):
-        raise KeyboardInterrupt
-
-    with Scene(objective, trials=1) as scene:
-        for attempt in range(1, 6):  # more often than a trial may be lost
-            trial = scene.claim()
-            assert trial.attempt == attempt
-            with pytest.raises(KeyboardInterrupt):
-                scene.crew.start(trial)
-            scene.crew.release()
-            assert scene.trial(0).state is State.QUEUED
-
-
-class Full(Memory):
-    """A store whose disk is full after `good` reports."""
-
-    good = 1
-
-    def report(self, trial, reports, lease, since=0):
-        self.good -= len(reports)
-        if self.good < 0:
-            raise StorageError("the disk is full; free some space")
-        return super().report(trial, reports, lease, since)
-
-
-def test_a_store_that_fails_is_not_the_objective_s_fault(monkeypatch):
-    def objective(trial):
-        for step in range(3):
-            trial.report(step, loss=1.0)
-        return 1.0
-
-    monkeypatch.setattr(f"{__name__}.Memory", Full)
-    monkeypatch.setattr(worker, "QUICK", 0.0)  # each report is written when it is made
-    with Scene(objective, trials=1) as scene:
-        scene.start()
-        with pytest.raises(StorageError, match="the disk is full"):
-            scene.crew.poll(0.0)
-        scene.crew.release()
-        assert scene.trial(0).state is State.QUEUED
-
-
-def test_a_finished_trial_is_not_finished_again():
-    with Scene(lambda trial: 1.0, trials=1) as scene:
-        trial = scene.start()
-        (ended,) = scene.ended()
-        with pytest.raises(LeaseLost):
-            scene.store.finish(trial, Outcome(State.DONE, {"loss": 2.0}))
-        assert scene.trial(0).metrics == ended.metrics == {"loss": 1.0}
+def serve(url, *allow, idle=0.3, **how):
+    """What a worker says until it has nothing to do."""
+    said = []
+    store = open_storage(url)
+    Worker(store, allow, say=said.append, **how).run(idle=idle)
+    store.close()
+    return said
 
 
 @pytest.fixture
-def busy(monkeypatch):
-    """A crew whose two slots are busy after eight short trials: there is room for one more, which is claimed ahead."""
-    monkeypatch.setattr(sharing, "SHORT", 60.0)
+def spawn():
+    """Starts workers; none of them outlives the test."""
+    started = []
 
-    def hangs_late(trial):
-        if trial.number >= 8 and trial.attempt == 1:
-            time.sleep(300)
-        return 0.5
+    def start(url, *words):
+        call = [sys.executable, "-m", "trimtab.cli", "worker", "--storage", url, *words]
+        started.append(subprocess.Popen(call, stderr=subprocess.PIPE, text=True))
+        return started[-1]
 
-    with Scene(hangs_late, trials=12, supervised=True, lease=3600.0) as s:  # nothing is given back for being stuck
-        for n in range(8):
-            assert s.crew.room() == 2 - len(s.crew.running)
-            s.start(n)
-            assert len(s.ended()) == 1
-        assert s.crew.room() == 3
-        for n in (8, 9, 10):
-            s.start(n)
-        assert s.crew.room() == 0
-        assert sorted(s.crew.running) == [8, 9, 10]
-        yield s
+    yield start
+    for worker in started:
+        worker.kill()
+        worker.wait()
+        worker.stderr.close()
 
 
-def test_a_trial_that_was_claimed_ahead_starts_as_soon_as_a_slot_is_free(busy):
-    busy.crew.cancel(8)
-    busy.store.revise(busy.study, Change("cancel", number=8))
-    assert busy.crew.poll(0.0) == []
-    assert busy.executor.free() == 0
-    assert busy.crew.room() <= 1
-    busy.crew.release()
-    states = [t.state for t in busy.store.trials(busy.study).trials if t.number >= 8]
-    assert states == [State.CANCELLED, State.QUEUED, State.QUEUED, State.QUEUED]
+def test_a_worker_finishes_what_was_submitted(url):
+    s = study(url)
+    s.submit("train.py:quick", resources=tt.Resources(time="30s"))
+    said = serve(url, "train.py")
+    assert said == ["study 's': runs train.py:quick", "study 's': nothing to do (trials)", "nothing to do for 0.3 s"]
+    assert s.counts["done"] == 8
+    assert [len(s.storage.reports(s.record.id, t.number)) for t in s.trials] == [1] * 8
+    runs = s.storage.events(s.record.id, kinds={"run"})
+    assert [(e.body["objective"], e.body["workers"], e.body.get("joined")) for e in runs] == [
+        ("train.py:quick", 0, None),
+        ("train.py:quick", 1, True),
+    ]
+    assert s.verify() == []
 
 
-def test_a_trial_that_was_claimed_ahead_can_be_cancelled_or_given_back(busy):
-    assert busy.crew.cancel(10) == Cost()
-    busy.store.revise(busy.study, Change("cancel", number=10))
-    assert sorted(busy.crew.running) == [8, 9]
-    busy.start(11)
-    assert sorted(busy.crew.running) == [8, 9, 11]
-    busy.crew.release()
-    assert busy.crew.running == {}
-    states = [t.state for t in busy.store.trials(busy.study).trials if t.number >= 8]
-    assert states == [State.QUEUED, State.QUEUED, State.CANCELLED, State.QUEUED]
+def test_a_study_that_is_at_rest_is_looked_at_again_when_something_happens(url, monkeypatch):
+    monkeypatch.setattr("trimtab.running.worker.LOOK", 0.01)
+    monkeypatch.setattr(served, "LOOK", 0.01)
+    done, waiting = study(url, trials=2), study(url, "t", trials=2)
+    done.submit("train.py:quick")
+    waiting.submit("train.py:quick")
+    waiting.pause()
+    looked, plan = [], served.decide
+    monkeypatch.setattr(served, "decide", lambda live, *how: looked.append(live.study) or plan(live, *how))
+
+    def say(line):
+        if line == "study 's': nothing to do (trials)":
+            looked.clear()
+        if line == "study 't': nothing to do (paused)":
+            threading.Timer(0.5, waiting.resume).start()
+
+    Worker(open_storage(url), ["train.py"], say=say).run(idle=3.0)
+    assert looked.count(done.record.id) <= 2
+    assert (done.counts["done"], waiting.counts["done"]) == (2, 2)
 
 
-# ------------------------------------------------------------------------------------------------ very short trials
+def test_a_study_that_is_damaged_does_not_keep_others_from_being_served(url):
+    broken, sound = study(url), study(url, "t")
+    for s in (broken, sound):
+        s.submit("train.py:quick")
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as c, c:
+        c.execute("UPDATE studies SET spec = 'x' WHERE name = 's'")
+    said = serve(url, "train.py")
+    assert said[0].startswith("study number 1 is not served: study 1 (s): its column 'spec' cannot be read")
+    assert said[1:3] == ["study 't': runs train.py:quick", "study 't': nothing to do (trials)"]
+    assert tt.Study("t", storage=url).counts["done"] == 8
 
 
-def test_what_a_long_trial_keeps_waiting_is_recorded_and_given_back(monkeypatch):
-    monkeypatch.setattr(sharing, "STUCK", 3600.0)
-    after, long = threading.Event(), threading.Event()
-
-    def objective(trial):
-        if trial.number == 2:
-            long.set()
-            assert after.wait(240)
-        return 0.5
-
-    with Scene(objective, trials=6, lease=0.9) as scene:
-        for _ in range(6):
-            scene.start()
-
-        def collects():
-            while not long.is_set():
-                scene.crew.collect(0.0)
-
-        main = threading.Thread(target=collects)
-        main.start()
-        assert long.wait(240)
-        monkeypatch.setattr(sharing, "STUCK", 0.0)
-        expected = ["done", "done", "running", "queued", "queued", "queued"]
-        until(lambda: [str(t.state) for t in scene.store.trials(scene.study).trials] == expected)
-        after.set()
-        main.join()
-        (last,) = scene.ended()
-        assert (last.number, last.state) == (2, State.DONE)
-        assert scene.crew.running == {}
+def test_a_worker_ends_after_as_many_trials_as_it_was_asked_for(url, spawn):
+    s = study(url)
+    s.submit("train.py:quick")
+    assert serve(url, "train.py", idle=None, slots=2, trials=3)[-2:] == ["it has done its share of trials", "drained"]
+    assert s.counts["done"] == 3
+    worker = spawn(url, "--allow", "train.py", "--trials", "4")
+    _, said = worker.communicate(timeout=300)
+    assert worker.returncode == 0
+    assert "it has done its share" in said
+    assert s.counts["done"] == 7
 
 
-@pytest.mark.parametrize(
-    ("walls", "slots", "stock", "ahead"),
-    [
-        ([], 1, 32, 0),
-        ([0.0005], 1, 32, 8),  # fewer while few are known
-        ([0.0005] * 8, 1, 32, 32),
-        ([0.004] * 8, 1, 32, 12),
-        ([0.0005], 1, 4, 4),
-        ([0.0005] * 8, 1, 0, 0),
-        ([0.01], 1, 32, 0),
-        ([0.01] * 7, 2, 32, 0),
-        ([0.01] * 8, 2, 32, 1),
-        ([0.01] * 8, 1, 32, 0),
-        ([0.01] * 8 + [0.2], 2, 32, 0),
-    ],
-)
-def test_so_many_very_short_trials_are_claimed_ahead_as_fill_a_transaction(walls, slots, stock, ahead):
-    pace = Pace()
-    for wall in walls:
-        pace.add(wall)
-    assert pace.ahead(slots, stock) == ahead
+def test_a_worker_goes_by_what_the_run_that_announced_its_study_asked_for(url):
+    s = study(url)
+    s.submit("train.py:quick")
+    (said,) = s.storage.events(s.record.id, kinds={"run"})
+    s.storage.revise(s.record.id, Change("run", body={**said.body, "trials": 5}))
+    assert "study 's': nothing to do (trials)" in serve(url, "train.py")
+    assert s.counts["done"] == 5
+
+
+@pytest.mark.parametrize(("ends", "why", "done"), [(-1.0, "time", 0), (3600.0, "trials", 8)])
+def test_the_time_of_an_announced_run_is_the_stores(anywhere, monkeypatch, ends, why, done):
+    s = study(anywhere)
+    s.submit("train.py:quick")
+    (said,) = s.storage.events(s.record.id, kinds={"run"})
+    until = s.storage.outline(s.record.id).now + ends
+    s.storage.revise(s.record.id, Change("run", body={**said.body, "until": until}))
+    if anywhere.startswith("postgresql"):  # this worker's own clock is wrong by two hours
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + math.copysign(7200.0, ends))
+    assert f"study 's': nothing to do ({why})" in serve(anywhere, "train.py")
+    assert s.counts["done"] == done
+
+
+def test_a_worker_runs_nothing_that_its_call_does_not_allow(url, train):
+    s = study(url)
+    s.submit("train.py:quick")
+    (refusal, _) = serve(url, "train.py:held", "quick", "other.py")
+    assert (
+        refusal
+        == "study 's' is not served: it runs 'train.py:quick', which this worker was not allowed; add --allow 'train.py'"
+    )
+    train.write_text(TRAIN + "# changed\n")
+    (refusal, _) = serve(url, "train.py:quick")
+    assert "train.py:quick is not the code that the study was started with" in refusal
+    assert s.trials == []
+    s.submit("train.py:quick")
+    assert "study 's': runs train.py:quick" in serve(url, "train.py:quick")
+    assert s.counts["done"] == 8
+
+
+def test_code_that_was_mended_is_tried_again(url, train, monkeypatch):
+    monkeypatch.setattr("trimtab.running.worker.AGAIN", 0.1)
+    monkeypatch.setattr("trimtab.running.worker.LOOK", 0.1)
+    s = study(url)
+    s.submit("train.py:quick")
+    train.write_text("def quick(trial): return 1 / 0")
+    said = []
+
+    def mend(line):
+        said.append(line)
+        train.write_text(TRAIN)
+
+    store = open_storage(url)
+    Worker(store, ["train.py"], say=mend, trials=8).run()
+    store.close()
+    assert "is not the code" in said[0]
+    assert said[1] == "study 's': runs train.py:quick"
+    assert s.counts["done"] == 8
+
+
+def test_a_function_of_one_program_cannot_be_shared(url):
+    with pytest.raises(ObjectiveError, match=r"is a function of one program.* name it as 'file.py:function'"):
+        study(url).submit(lambda trial: 1.0)
+    study(url).run(lambda trial: 1.0, trials=2, quiet=True)
+    (refusal, _) = serve(url, "train.py")
+    assert "is a function of one program" in refusal
+
+
+def test_a_worker_that_finds_no_study_says_where_it_looked(url):
+    store = open_storage(url)
+    assert serve(url, "train.py") == [f"{store.url} holds no open study yet", "nothing to do for 0.3 s"]
+    study(url, "credit")
+    said = serve(url, "train.py", names=["credti"])
+    assert said[0] == f"{store.url} holds no open study 'credti' yet; did you mean 'credit'?"
+    store.close()
+
+
+def test_a_study_without_an_end_is_not_submitted(url):
+    endless = tt.Study("e", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=url)
+    with pytest.raises(SpecError, match="nothing says when to stop; give the study a budget"):
+        endless.submit("train.py:quick")
+
+
+def test_several_studies_share_the_slots(url):
+    a, b, c = (study(url, name, trials=4) for name in "abc")
+    a.submit("train.py:quick")
+    b.submit(Command("echo loss=0.5"))
+    c.submit("train.py:broken")
+    said = serve(url, "train.py", "echo loss=0.5", slots=2)
+    assert a.counts["done"] == b.counts["done"] == 4
+    assert any("study 'c': nothing to do (wrong: missing metric 'loss'" in line for line in said)
+    assert c.counts["failed"] in (3, 4)  # one more may have been running
+    assert a.verify() == b.verify() == c.verify() == []
+
+
+def test_a_study_over_its_quota_does_not_stop_the_others(url, monkeypatch):
+    monkeypatch.setenv(QUOTA, "10KiB")
+    large = study(url, "large", strategy=PBT(4, 4), fidelity=tt.Fidelity("epochs", 1, 4))
+    large.submit("train.py:heavy")
+    other = study(url, "other")
+    other.submit("train.py:quick")
+    said = serve(url, "train.py")
+    assert other.counts["done"] == 8
+    assert large.counts["running"] == 0
+    assert large.counts["done"] < 8
+    assert any("refused: checkpoints in" in line and f"{QUOTA} is 10 KiB: raise it" in line for line in said)
+
+
+def test_only_the_named_studies_are_served(url):
+    a, b = study(url, "a", trials=2), study(url, "b", trials=2)
+    a.submit("train.py:quick")
+    b.submit("train.py:quick")
+    serve(url, "train.py", names=["b"])
+    assert (a.counts["done"], b.counts["done"]) == (0, 2)
+
+
+def test_the_workers_that_are_left_finish_the_study(anywhere, spawn):
+    s = study(anywhere, trials=10)
+    s.submit("train.py:held")
+    crowd = [spawn(anywhere, "--allow", "train.py", "--slots", "2", "--idle", "1") for _ in range(2)]
+    until(lambda: len({t.worker for t in s.trials if t.state == "running"}) == 2 and s.counts["running"] == 4)
+    crowd[0].kill()
+    crowd[0].communicate()
+    (dead,) = {t.worker for t in s.trials if t.state == "running" and f":{crowd[0].pid}:" in t.worker}
+    run_out(anywhere, dead)
+    Path("go").touch()
+    _, said = crowd[1].communicate(timeout=300)
+    assert crowd[1].returncode == 0, said
+    assert s.counts["done"] == 10
+    assert [t.number for t in s.trials] == list(range(10))
+    assert max(t.attempt for t in s.trials) <= 2
+    assert s.verify() == []
+
+
+def stop(worker):
+    """SIGTERM, and wait until it has been heard."""
+    worker.send_signal(signal.SIGTERM)
+    assert any(line == "stopping: running trials are finished first\n" for line in worker.stderr)
+
+
+def test_sigterm_drains_and_a_second_one_gives_back(url, spawn):
+    s = study(url, trials=50)
+    s.submit("train.py:held")
+
+    def running():
+        return [t for t in s.trials if t.state == "running"]
+
+    worker = spawn(url, "--allow", "train.py", "--slots", "2")
+    until(lambda: len(running()) == 2)
+    stop(worker)
+    Path("go").touch()
+    _, said = worker.communicate(timeout=300)
+    assert worker.returncode == 0
+    assert said.endswith("drained\n")
+    assert running() == []
+    assert s.counts["done"] == 2
+
+    Path("go").unlink()
+    worker = spawn(url, "--allow", "train.py")
+    until(running)
+    stop(worker)
+    worker.send_signal(signal.SIGTERM)
+    _, said = worker.communicate(timeout=300)
+    assert worker.returncode == 143, said
+    assert running() == []
+    assert s.counts["done"] == 2
+    assert s.verify() == []
+
+
+def test_the_command_line_submits_and_serves(url, tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        "study: y\nobjective: train.py:quick\nspace:\n  x: {float: [0, 1]}\nminimize: loss\n"
+        f"budget: {{trials: 3}}\nstorage: {url}\n"
+    )
+    done = CliRunner().invoke(cli, ["submit", "study.yaml"])
+    assert done.output == f"study 'y' waits for workers: trimtab worker --allow train.py:quick --storage {url}\n"
+    done = CliRunner().invoke(cli, ["worker", "--storage", url, "--allow", "study.yaml", "--idle", "0.2"])
+    assert done.exit_code == 0, done.output
+    assert "study 'y': runs train.py:quick" in done.output
+    assert tt.Study("y", storage=url).counts["done"] == 3
+    assert CliRunner().invoke(cli, ["worker", "--storage", url]).exit_code == 2
+    assert os.getcwd() == str(tmp_path)
+
+
+def changes(s):
+    return [e.body for e in s.storage.events(s.record.id, kinds={"inputs"})]
+
+
+def test_a_cell_changed_under_a_worker_is_refused_before_the_next_trial(url, tmp_path):
+    (tmp_path / "cells.csv").write_text(CELLS)
+    s = study(url, data={"cells": "cells.csv"}, on_change="refuse")
+    s.submit("train.py:meddling")
+    said = serve(url, "train.py")
+    assert "refused: study 's': data cells: its content changed" in said[1]
+    assert s.counts["done"] == 4  # trial 3 changed it, and nothing began after that
+    assert s.counts["running"] == 0
+    (event,) = changes(s)
+    assert (event["changed"], event["refused"]) == ({"data cells": "its content"}, True)
+    serve(url, "train.py")
+    assert s.counts["done"] == 4
+    (tmp_path / "cells.csv").write_text(CELLS)
+    serve(url, "train.py")
+    assert s.counts["done"] == 8
+    assert s.verify() == []
+
+
+def test_by_default_a_worker_records_the_change_and_goes_on(url, tmp_path):
+    (tmp_path / "cells.csv").write_text(CELLS)
+    s = study(url, data={"cells": "cells.csv"})
+    s.submit("train.py:meddling")
+    serve(url, "train.py")
+    assert s.counts["done"] == 8
+    (event,) = changes(s)
+    assert (event["changed"], event["refused"]) == ({"data cells": "its content"}, False)
+    joined = s.storage.events(s.record.id, kinds={"run"})[-1]
+    assert joined.body["data"]["cells"]["sha256"] != event["data"]["cells"]["sha256"]
+    assert s.verify() == []
+
+
+def test_a_worker_is_told_where_the_data_is(url, tmp_path, spawn):
+    (tmp_path / "cells.csv").write_text(CELLS)
+    for name, policy in (("strict", "refuse"), ("loose", "record")):
+        study(url, name, 2, data={"cells": "cells.csv"}, on_change=policy).submit("train.py:quick")
+    (tmp_path / "cells.csv").rename(tmp_path / "elsewhere.csv")
+    said = serve(url, "train.py")
+    assert (
+        "study 'strict' is not served: its data 'cells' is not here (cells.csv); name it with --data cells=PATH" in said
+    )
+    assert "study 'loose': data 'cells' is not here and not watched; name it with --data cells=PATH" in said
+    worker = spawn(url, "--allow", "train.py", "--data", "cells=elsewhere.csv", "--idle", "0.3s")
+    worker.communicate(timeout=300)
+    assert worker.returncode == 0
+    assert [tt.Study(name, storage=url).counts["done"] for name in ("strict", "loose")] == [2, 2]
+    for wrong in ("cells", "cells=nowhere.csv", "=elsewhere.csv"):
+        done = CliRunner().invoke(cli, ["worker", "--allow", "train.py", "--storage", url, "--data", wrong])
+        assert done.exit_code == 2
+        assert "write NAME=PATH, and a path that exists" in done.output

@@ -14,10 +14,10 @@ from .evidence import interactions as together
 from .evidence.belief import Belief
 from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
+from .formatting import number, setting
 from .records import Changes, Purpose, StudyRecord, Trial
 from .space import Params
 from .standing import believed, standings
-from .words import number, setting
 
 METHODS = ("ped-anova", "fanova", "sobol")
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from .errors import SpecError
 from .executors import Exit
+from .formatting import duration, size
 from .objective import TrialFailed
 from .objective.metrics import measured
 from .objective.metrics import number as real
 from .records import Cost, Outcome, Reason, Resources, State
-from .words import duration, size
 
 
 def told(

@@ -26,10 +26,10 @@ from .engine.incumbents import Candidate, admissible, baseline_metrics, candidat
 from .engine.ledger import baseline_trial
 from .errors import SpecError
 from .evidence.belief import Belief
+from .formatting import duration, number
 from .records import StudySpec, Trial
 from .standing import believed
 from .strategies.variation import perturbed
-from .words import duration, number
 
 _ANYWHERE, _NEAR, _REACH = 4096, 512, 0.1  # settings that are looked at; how far from the best ones
 _DELTA = 0.1

@@ -15,11 +15,11 @@ from .canonical import alike
 from .engine import incumbents
 from .engine.ledger import baseline_trial
 from .errors import SpaceError, UserError
+from .formatting import plural
 from .outlook import derived
 from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
 from .stopping.jury import Verdict, rehear
 from .strategies import Strategy
-from .words import plural
 
 SHORTFALL = 0.01
 """Share of the best acquisition value by which a proposal made on another kind of machine may fall short of it."""

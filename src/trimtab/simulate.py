@@ -25,7 +25,7 @@ from .objective.evaluation import failure
 from .objective.metrics import measured
 from .records import Resources
 from .running import runner
-from .running.worker import Crew
+from .running.crew import Crew
 from .storage.memory import Memory
 from .study import Study
 

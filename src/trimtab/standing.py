@@ -15,8 +15,8 @@ import numpy as np
 from .arrays import Array
 from .engine.incumbents import Candidate, admissible
 from .evidence.belief import Belief
+from .formatting import number, plural
 from .records import StudySpec
-from .words import number, plural
 
 NOISY = 0.25  # share of the variance of the results that must be noise before values are doubted
 SOME = 0.05  # and before it is worth measuring the likely best again

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab.numerics.extrapolation import forecast, shapes
-from trimtab.strategies.thawing import seen, worth
+from trimtab.strategies.freeze_thaw import seen, worth
 
 LEVELS = np.array([1.0, 3.0, 9.0, 27.0, 81.0])
 

@@ -12,7 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import UserError
-from ..words import command
+from ..formatting import command
 from . import record, schedule, workers
 from .explain import explain
 from .outlook import outlook
@@ -110,8 +110,8 @@ def run(
 def list_(as_json: bool) -> None:
     """The studies in the store; damaged ones are named on standard error."""
     from ..errors import Damaged
+    from ..formatting import moment
     from ..storage import open_storage
-    from ..words import moment
     from . import console
 
     damaged: list[Damaged] = []

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import words
+from .. import formatting
 from ..proof.holdout import looks
 from ..records import COUNTED, State, Trial
 from ..reports.tables import columns, rows
@@ -107,12 +107,12 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
     for t in trials:
         state = f"{t.state} ({t.reason})" if t.reason else str(t.state)
         mark = "*" if best is not None and t.number == best.number else ""
-        values = [words.number(t.metrics[m]) if m in t.metrics else "" for m in metrics]
-        wall = words.duration(t.cost.wall) if t.ended else ""
+        values = [formatting.number(t.metrics[m]) if m in t.metrics else "" for m in metrics]
+        wall = formatting.duration(t.cost.wall) if t.ended else ""
         why = [" ".join(t.error.splitlines()[:1])] if failed else []
         rows.append([f"{t.number}{mark}", state, str(t.purpose), *values, wall, setting(study, t), *why])
     head = ["trial", "state", "purpose", *metrics, "time", "params", *(["error"] if failed else [])]
-    return table(head, rows, right=["trial", *metrics, "time"]).replace(words.NBSP, " ")
+    return table(head, rows, right=["trial", *metrics, "time"]).replace(formatting.NBSP, " ")
 
 
 def trial_text(study: "Study", t: Trial) -> str:
@@ -166,14 +166,14 @@ def counted(counts: Mapping[str, int], trials: int | None) -> str:
 
 def measured(study: "Study", t: Trial) -> str:
     """ "auc 0.781, size_kib 96 (trial 12)" """
-    values = ", ".join(f"{m} {words.number(t.metrics[m])}" for m in study.spec.metrics if m in t.metrics)
+    values = ", ".join(f"{m} {formatting.number(t.metrics[m])}" for m in study.spec.metrics if m in t.metrics)
     return f"{values or f'{t.state}, nothing measured'} (trial {t.number})"
 
 
 def setting(study: "Study", t: Trial) -> str:
     """A trial's params in the order of the space."""
     names = [*study.spec.space.names, *t.params]
-    return words.setting({k: t.params[k] for k in dict.fromkeys(names) if k in t.params})
+    return formatting.setting({k: t.params[k] for k in dict.fromkeys(names) if k in t.params})
 
 
 def answers(study: "Study") -> dict[str, str]:
@@ -191,7 +191,7 @@ def answers(study: "Study") -> dict[str, str]:
     lines["best"] = measured(study, best)
     if baseline is not None and baseline.metrics and baseline.number != best.number:
         gains = [(g.metric, g.loss(baseline.metrics) - g.loss(best.metrics)) for g in spec.goals]
-        said = ", ".join(f"{metric} {words.signed(gain)}" for metric, gain in gains)
+        said = ", ".join(f"{metric} {formatting.signed(gain)}" for metric, gain in gains)
         lines["difference"] = f"{said} as the search saw it (positive is better)"
     if spec.constraints:
         feasible = {True: "yes", False: "no", None: "unknown"}[study.feasible(best)]
@@ -202,7 +202,7 @@ def answers(study: "Study") -> dict[str, str]:
     if found is not None:
         lines["evidence"] = "; ".join([f"{found.decision}: {_difference(found)}", *map(_compared, found.goals)])
     if seen := len(looks(study.storage, study.record.id)):
-        lines["hold-out"] = f"looked at {words.plural(seen, 'time')}"
+        lines["hold-out"] = f"looked at {formatting.plural(seen, 'time')}"
     if notices := study.notices:
         lines["note"] = "; ".join(notices)
     return lines
@@ -235,11 +235,11 @@ def study_text(study: "Study") -> str:
     head = {
         "study": f"{record.name} ({record.state})",
         "uid": record.uid,
-        "created": words.moment(record.created),
+        "created": formatting.moment(record.created),
         "goal": ", ".join(f"{'maximize' if g.maximize else 'minimize'} {g.metric}" for g in spec.goals),
         "subject to": ", ".join(c.text for c in spec.constraints) or "nothing",
         "budget": ", ".join(budget) or "no limit",
-        "spent": f"{words.duration(record.spent.wall)} in trials, {words.duration(record.spent.cpu)} of CPU time",
+        "spent": f"{formatting.duration(record.spent.wall)} in trials, {formatting.duration(record.spent.cpu)} of CPU time",
         "strategy": f"{spec.strategy}, seed {spec.seed}",
         **answers(study),
         "record": f"{record.position} events, head {record.head[:16]}",
@@ -256,14 +256,14 @@ _UNITS = {
 
 
 def _amount(limit: str, value: float) -> str:
-    return words.duration(value) if limit == "time" else words.number(value, 3)
+    return formatting.duration(value) if limit == "time" else formatting.number(value, 3)
 
 
 def _compared(goal: "Comparison") -> str:
-    difference, low, high = words.estimate(goal.difference, goal.interval)
+    difference, low, high = formatting.estimate(goal.difference, goal.interval)
     return f"{goal.metric} {goal.decision} ({difference}, {low} to {high})"
 
 
 def _difference(found: "Evidence") -> str:
-    difference, low, high = words.estimate(found.difference, found.interval)
-    return f"{found.metric} {difference}, 95 % interval {low} to {high}, {words.plural(len(found.pairs), 'pair')}"
+    difference, low, high = formatting.estimate(found.difference, found.interval)
+    return f"{found.metric} {difference}, 95 % interval {low} to {high}, {formatting.plural(len(found.pairs), 'pair')}"

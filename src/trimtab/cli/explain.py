@@ -45,29 +45,29 @@ def _json(told: "Explanation") -> dict[str, object]:
 
 def _text(told: "Explanation") -> str:
     """One line a parameter, then the path from the baseline and the findings."""
-    from .. import words
+    from ..formatting import NBSP, number, percent, signed, value
     from . import console
 
     shares, alone, safe = told.importance(), told.sobol(), {s.name: s for s in told.safe_ranges()}
     rows = []
     for n in sorted(shares, key=lambda n: -shares[n]):
         i, s = alone[n], safe.get(n)
-        best = "inactive" if s is None else words.value(s.at)
+        best = "inactive" if s is None else value(s.at)
         span = "" if s is None else _span(s.options, s.low, s.high)
-        rows.append([n, words.percent(shares[n]), _band(i), best, span])
+        rows.append([n, percent(shares[n]), _band(i), best, span])
     goals = len(told.ledger.study.spec.goals)
     parts = [f"of {told.metric}, one of {goals} goals:"] if goals > 1 else []
     parts.append(console.table(["parameter", "importance", "variance by itself", "best", "safe"], rows))
     if told.ledger.study.spec.baseline is not None:
         steps = [
-            f"{s.name}: {words.value(s.before)} to {words.value(s.after)}, {words.signed(s.gain, 3)} ± {words.number(s.sd, 2)}"
+            f"{s.name}: {value(s.before)} to {value(s.after)}, {signed(s.gain, 3)} ± {number(s.sd, 2)}"
             for s in told.ablation()
         ]
         parts.append("\n".join(["from the baseline, by the model:", *(f"  {s}" for s in steps)]))
     if together := [_pair(pair, i) for pair, i in told.interactions().items() if i.low >= WORTH]:
         parts.append("\n".join(["variance by two together:", *together]))
     parts += [f"beware: {f.text}" for f in told.findings()]
-    return "\n\n".join(parts).replace(words.NBSP, " ")
+    return "\n\n".join(parts).replace(NBSP, " ")
 
 
 def _pair(names: tuple[str, str], i: "Index") -> str:
@@ -75,9 +75,9 @@ def _pair(names: tuple[str, str], i: "Index") -> str:
 
 
 def _band(i: "Index") -> str:
-    from .. import words
+    from ..formatting import number, percent
 
-    return f"{words.percent(i.value)} ({words.number(100 * i.low, 3)} to {words.number(100 * i.high, 3)})"
+    return f"{percent(i.value)} ({number(100 * i.low, 3)} to {number(100 * i.high, 3)})"
 
 
 WORTH = 0.005
@@ -85,6 +85,6 @@ WORTH = 0.005
 
 
 def _span(options: tuple[object, ...], low: object, high: object) -> str:
-    from .. import words
+    from ..formatting import value
 
-    return ", ".join(map(words.value, options)) if options else f"{words.value(low)} to {words.value(high)}"
+    return ", ".join(map(value, options)) if options else f"{value(low)} to {value(high)}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import StorageError, StudyMismatch, TrimtabError, UserError, nearest
-from ..words import command
+from ..formatting import command
 
 if TYPE_CHECKING:
     from ..study import Study

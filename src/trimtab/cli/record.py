@@ -41,7 +41,7 @@ def _card_of(study: "Study") -> str | None:
 @storage_flag
 def verify(name: str, document: str | None) -> None:
     """Check a study's record against its event chain."""
-    from .. import words
+    from .. import formatting
     from ..errors import Damaged
 
     try:
@@ -54,7 +54,9 @@ def verify(name: str, document: str | None) -> None:
     record = study.record
     if found:
         what = "document" if document is not None and not study.verify() else "record"
-        raise Ended(1, f"study {name!r}: {words.plural(len(found), 'finding')}; the {what} is not what was written")
+        raise Ended(
+            1, f"study {name!r}: {formatting.plural(len(found), 'finding')}; the {what} is not what was written"
+        )
     click.echo(f"study {name!r} is intact: {record.count} trials, {record.position} events, head {record.head[:16]}")
 
 
@@ -89,13 +91,13 @@ def key(trust: str | None, name: str | None) -> None:
 @storage_flag
 def replay(name: str, as_json: bool) -> None:
     """Derive every proposal again from the record."""
-    from .. import words
+    from .. import formatting
     from . import console
 
     found = opened(name).replay()
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
     if not found.holds:
-        raise Ended(1, f"study {name!r}: {words.plural(found.wrong, 'decision')} on record do not follow from it")
+        raise Ended(1, f"study {name!r}: {formatting.plural(found.wrong, 'decision')} on record do not follow from it")
 
 
 @click.command()

@@ -49,12 +49,12 @@ def worker(
 ) -> None:
     """Serve the store's studies until SIGTERM."""
     from ..outlook import Enough
-    from ..running.peers import Server
+    from ..running.worker import Worker
     from ..storage import open_storage
     from ..units import seconds
 
     limit = seconds(idle, "idle")
-    server = Server(
+    serving = Worker(
         open_storage(url_of()),
         _objectives(allow),
         names,
@@ -65,7 +65,7 @@ def worker(
         enough=Enough() if enough else None,
     )
     with resumable():
-        server.run(limit)
+        serving.run(limit)
 
 
 def _places(data: tuple[str, ...]) -> dict[str, str]:

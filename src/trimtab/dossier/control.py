@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..chain.seals import stamped
+from ..formatting import duration, moment, plural, size
 from ..reports import sections
 from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot
-from ..words import duration, moment, plural, size
 from .facts import Fact, Item, Missing, Part, Table
 
 NO_RUN = Missing("No run is on record: the trials were asked and told by hand.")

@@ -2,12 +2,12 @@
 
 from collections import Counter
 
+from ..formatting import moment, number, plural, setting
 from ..records import Event, StudySpec
 from ..reports import sections
 from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot
 from ..space import Params
-from ..words import moment, number, plural, setting
 from .facts import Fact, Missing, NotApplicable, Part, Table
 
 CREATED = ("event:1",)

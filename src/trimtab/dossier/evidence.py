@@ -5,12 +5,12 @@ import math
 import numpy as np
 
 from ..canonical import alike
+from ..formatting import number, plural, setting
 from ..records import Purpose
 from ..reports import influence, sections
 from ..reports import limits as automatic
 from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot, extent
-from ..words import number, plural, setting
 from .facts import Fact, Missing, Part, Table
 
 NO_DATA = Missing('The study names no data; open it with data={"train": "train.csv"}.')

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from ..formatting import command, moment, plural
 from ..reports import document, sections
 from ..reports.snapshot import Snapshot
-from ..words import command, moment, plural
 from .facts import FILLED, MISSING, NOT_APPLICABLE, PARTIAL, Item
 from .frameworks import Framework
 from .record import items

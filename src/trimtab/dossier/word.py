@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import UserError
+from ..formatting import moment
 from ..reports import sections
 from ..reports.snapshot import Snapshot
-from ..words import moment
 from .facts import Item, Table
 from .frameworks import Framework
 from .record import items
-from .sketch import Sketch, sketches
+from .text_figures import Sketch, sketches
 
 EMPTY = "[ to be filled in by a person ]"
 MOST = 200

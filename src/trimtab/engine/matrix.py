@@ -16,9 +16,9 @@ from ..records import StudySpec, Trial
 from ..records.columns import Results
 from ..stopping import promotion, rule
 from ..strategies import LINEAGE, Array, Continuing, Rows, Strategy
+from ..strategies.freeze_thaw import Thawing
 from ..strategies.promotion import Halving, Promoting
 from ..strategies.rungs import Levelled
-from ..strategies.thawing import Thawing
 from .ledger import Told
 
 

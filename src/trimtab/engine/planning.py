@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..formatting import number
 from ..records import Cost, StudyState
-from ..words import number
 from .ledger import Ledger
 
 Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them

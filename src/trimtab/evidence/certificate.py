@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..formatting import duration, estimate, number, percent, plural, signed
 from ..space import Params
-from ..words import duration, estimate, number, percent, plural, signed
 
 LEVEL = 0.95
 FEW = 5  # pairs below which the interval leans on normality

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import SpecError
-from ..words import estimate, number, percent, plural
+from ..formatting import estimate, number, percent, plural
 from .certificate import LEVEL, Evidence
 from .intervals import Interval, identical, random_effects
 from .judgement import decided, gains, within

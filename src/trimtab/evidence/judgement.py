@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
+from ..formatting import percent, plural
 from ..goals import Constraint, Goal, Metrics
-from ..words import percent, plural
 from . import intervals
 from .certificate import FEW, HOLDOUT, LEVEL, Comparison, ConstraintCheck, Evidence
 from .design import INDEPENDENT, Contest, Design

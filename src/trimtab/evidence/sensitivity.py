@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array
+from ..formatting import number, plural, value
 from ..space import Params, Space
 from ..space.parameters import Value
-from ..words import number, plural, value
 from .belief import Belief
 from .calibration import Calibration
 

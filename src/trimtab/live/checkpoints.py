@@ -24,11 +24,11 @@ from ..engine import incumbents
 from ..engine.ledger import Ledger
 from ..engine.lineage import parent_of
 from ..errors import OverQuota, SpecError
+from ..formatting import size as in_words
 from ..objective.trial import Folders
 from ..records import Trial
 from ..storage import Storage
 from ..units import size
-from ..words import size as in_words
 
 VARIABLE = "TRIMTAB_CHECKPOINTS"
 KEEP, QUOTA = f"{VARIABLE}_KEEP", f"{VARIABLE}_QUOTA"

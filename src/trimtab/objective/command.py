@@ -25,8 +25,8 @@ from typing import IO, Any
 import psutil
 
 from ..errors import ObjectiveError
-from .harvest import Harvest
 from .metrics import BAD_RESULT, ERROR, TrialFailed, number
+from .output import PrintedMetrics
 from .template import arguments, checkpoint, exact, search_path
 from .trial import ActiveTrial
 
@@ -65,14 +65,14 @@ def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
         result = _ResultFile(Path(folder) / "result")
         process = _start(argv, trial, result.path)
         try:
-            harvest, stopped, complaints = _follow(process, result, trial)
+            printed, stopped, complaints = _follow(process, result, trial)
         finally:
             _end(process)
     if stopped:
         return {}
     if process.returncode != 0:
         raise TrialFailed(ERROR, _epitaph(process.returncode, complaints, argv))
-    metrics = harvest.metrics()
+    metrics = printed.metrics()
     missing = [m for m in trial.metrics if m not in metrics]
     if missing:
         example = json.dumps(dict.fromkeys(trial.metrics, 0.5))
@@ -113,20 +113,20 @@ class _ResultFile:
         self.path = path
         self._read = 0  # bytes
 
-    def take(self, harvest: Harvest, trial: ActiveTrial) -> bool:
+    def take(self, printed: PrintedMetrics, trial: ActiveTrial) -> bool:
         """Take the complete lines that are new; whether one was a report."""
         with self.path.open("rb") as file:
             file.seek(self._read)
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
         self._read += len(whole)
-        reported = [harvest.entry(line, trial) for line in whole.decode("utf-8", "replace").splitlines()]
+        reported = [printed.entry(line, trial) for line in whole.decode("utf-8", "replace").splitlines()]
         return any(reported)
 
 
 def _follow(
     process: "subprocess.Popen[str]", result: _ResultFile, trial: ActiveTrial
-) -> tuple[Harvest, bool, list[str]]:
+) -> tuple[PrintedMetrics, bool, list[str]]:
     """Read what the command says until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr)."""
     lines: Queue[str] = Queue()
     complaints: deque[str] = deque(maxlen=20)
@@ -135,19 +135,19 @@ def _follow(
         _reader(process.stdout, sys.stdout, lines.put, deaf),
         _reader(process.stderr, sys.stderr, complaints.append, deaf),
     ]
-    harvest = Harvest(trial.metrics)
+    printed = PrintedMetrics(trial.metrics)
     ended, silent, looked = None, 0, 0.0
     while any(r.is_alive() for r in readers) or not lines.empty():
         line = _next(lines)
         silent = silent + 1 if line is None else 0
-        reported = line is not None and harvest.line(line, trial)
+        reported = line is not None and printed.line(line, trial)
         now = time.monotonic()
         if now - looked > _LOOK:
             looked = now
-            reported = result.take(harvest, trial) or reported
+            reported = result.take(printed, trial) or reported
         if reported and trial.should_stop():
             deaf.set()
-            return harvest, True, [*complaints]
+            return printed, True, [*complaints]
         if process.poll() is not None:
             if ended is None:  # what it left behind may hold the pipe, and still write
                 ended, silent = now, 0
@@ -156,8 +156,8 @@ def _follow(
             if deaf.is_set() and lines.empty():
                 break
     process.wait()
-    result.take(harvest, trial)
-    return harvest, False, [*complaints]
+    result.take(printed, trial)
+    return printed, False, [*complaints]
 
 
 def _next(lines: "Queue[str]") -> str | None:

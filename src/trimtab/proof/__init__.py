@@ -27,13 +27,13 @@ from ..errors import SpecError, Stale
 from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
 from ..evidence.worth import equal_trials, over_random
+from ..formatting import number, plural
 from ..goals import Constraint, Metrics
 from ..live import LiveStudy
 from ..records import OPEN, Change, Purpose, State, Trial
 from ..running import runner
 from ..space import Params
 from ..standing import Standings, believed, limits, standings
-from ..words import number, plural
 from . import pairs
 from .looks import Seen, others_since
 

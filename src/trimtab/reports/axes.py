@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..formatting import value
 from ..records import StudySpec, Trial
 from ..space import Choice, Parameter
 from ..space.parameters import Value
-from ..words import value
 from .style import label
 
 _MARKS = 5  # on a logarithmic axis, at most

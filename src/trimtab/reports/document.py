@@ -13,8 +13,8 @@ from typing import Any
 from ..engine.lineage import parent_of
 from ..errors import UserError
 from ..evidence import Evidence
+from ..formatting import command, moment, plural
 from ..records import Purpose, State
-from ..words import command, moment, plural
 from . import explained, figures, influence, lineage, sections
 from .facts import Facts
 from .limits import limits

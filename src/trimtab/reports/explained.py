@@ -10,11 +10,11 @@ import numpy as np
 
 from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import Surface
+from ..formatting import number, signed, value
 from ..goals import Goal
 from ..records import StudySpec
 from ..space import Choice, Params
 from ..space.parameters import Value
-from ..words import number, signed, value
 from .axes import axis, position
 from .influence import Influence, band, side, span
 from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, figure, label, or_empty, plotly, points

@@ -15,8 +15,8 @@ from ..engine.matrix import rows
 from ..errors import SpecError, nearest
 from ..evidence import Evidence
 from ..evidence import importance as shares
+from ..formatting import duration, number, percent, plural
 from ..records import TOLD, State, StudyRecord, Trial
-from ..words import duration, number, percent, plural
 from .axes import axis, encoded, positions, ticks
 from .facts import Facts
 from .style import (

@@ -10,9 +10,9 @@ from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import Surface
 from ..evidence.sensitivity import Finding, Safe
 from ..explanation import Explanation
+from ..formatting import number, percent, plural, signed, value
 from ..records import StudyRecord, Trial
 from ..space import Params
-from ..words import number, percent, plural, signed, value
 
 MOST_CURVES = 6
 """Parameters whose curve is drawn: those with the largest total index."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from ..canonical import alike
 from ..evidence import Evidence
 from ..evidence.certificate import FEW
+from ..formatting import number, percent, plural, setting, value
 from ..records import COUNTED, Event, State, drift
 from ..space import Choice, Params
-from ..words import number, percent, plural, setting, value
 from .facts import Facts
 from .sections import tuned
 

@@ -9,8 +9,8 @@ from ..chain.verify import spent, state_after
 from ..checks import index, shown
 from ..errors import SpecError
 from ..evidence import Evidence
+from ..formatting import plural
 from ..records import Cost, Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
-from ..words import plural
 from .facts import Facts
 from .origins import Origins
 

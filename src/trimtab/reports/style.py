@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import UserError
+from ..formatting import NBSP, number, value
 from ..goals import Goal
 from ..records import State, Trial
-from ..words import NBSP, number, value
 
 INK, QUIET, GRID, PAPER = "#1f2933", "#66717d", "#e4e7eb", "#ffffff"
 BLUE, AMBER, RED, ORANGE, GREEN = "#2a6f97", "#b7791f", "#b91c1c", "#d9480f", "#2f7d4f"

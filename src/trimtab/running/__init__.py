@@ -1,16 +1,16 @@
-"""Trials on their way: the loop that carries out plans, who works for it, and what stands between a process and the record.
+"""Running trials: the loop that carries out plans, what runs them, and what stands between a process and the record.
 
 runner         the loop: refill the queue, claim, launch, collect
-staffing       executors, a crew and a progress line for a call of run or evidence
-worker         claimed trials, carried to their ends
-sharing        what one process holds so that no slot waits for the record
-lookout        whether a search has found enough
-referee        the reports of running trials, and the rules that stop them
-peers, post    a worker process among equals, and one study that it serves
-slurm          the same as jobs
+staffing       an executor, a crew and a progress line for one call of run or evidence
+crew           the trials that run in one process, carried to their ends
+sharing        claiming ahead and recording together, so that no slot waits for the record
+enough         whether a search has found enough
+referee        the reports of running trials, and the stopping rules that hear them
+worker, served `trimtab worker`: a process among equals, and one study that it serves
+slurm          the same as Slurm jobs
 announcements  what a study runs, and whether a worker may run it
-anew           whether trials that are to go on from others do
-warner         what whoever runs a study must hear while it goes on
-progress       the line that says how a run stands
-clock          time as one object, so that a simulation can bring its own
+restarts       whether trials that should continue from a checkpoint start from scratch
+alerts         what a user should hear while a study runs
+progress       the progress line
+clock          time as an object, so that a simulation can bring its own
 """

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 from ..engine.incumbents import Candidate, baseline_metrics, best, candidates
 from ..engine.ledger import Ledger
 from ..engine.planning import Terms
+from ..formatting import duration, number, plural
 from ..records import OPEN, Purpose, State, StudySpec
-from ..words import duration, number, plural
 
 if TYPE_CHECKING:
     from rich.live import Live

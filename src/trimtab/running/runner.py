@@ -23,8 +23,8 @@ from ..records import OPEN, Change, Purpose, Reason, State, StudyRecord, StudySp
 from ..storage import INTERRUPTED, LEASE, Claim, Settled
 from ..units import seconds
 from .clock import SYSTEM, Clock
-from .lookout import Lookout
-from .worker import Crew
+from .crew import Crew
+from .enough import EnoughCheck
 
 IDLE = 0.1  # seconds between two looks at the record while others work
 BRIEF = 0.02  # seconds: a strategy that takes no longer proposes while others wait for the study
@@ -84,16 +84,16 @@ def search(live: LiveStudy, staff: Staff, terms: Terms, enough: Enough | None = 
     Raises ObjectiveError when the objective never returns a metric that the study needs, RunFailed when too many
     trials fail in a row, KeyboardInterrupt after having given the running trials back.
     """
-    crew, closing, lookout = staff.crew, None, Lookout(live, enough)
+    crew, closing, check = staff.crew, None, EnoughCheck(live, enough)
     terms = replace(terms, charge=crew.charge)
     with _giving_back(live, staff):
         while True:
             terms = replace(terms, waited=crew.waited)
-            decision, settled = settle(live, staff, terms, closing is None and not lookout.asked)
+            decision, settled = settle(live, staff, terms, closing is None and not check.asked)
             check_results(live, [t for t in settled.ended if t is not None], terms)
             live.collect()
             staff.watch(live.ledger)
-            if closing is None and lookout.has_enough():
+            if closing is None and check.has_enough():
                 closing = "enough"
             if closing is None:
                 terms, closing = carry_out(decision, live, staff, terms, settled)

@@ -1,4 +1,4 @@
-"""A study on Slurm: its jobs are workers among equals (see `peers`), and the program that called `run` keeps their number.
+"""A study on Slurm: its jobs are workers among equals (see `worker`), and the program that called `run` keeps their number.
 
 It proposes only where the queue is empty, watches the record until the plan closes, asks for new jobs in the place of those
 that ended, and ends what is left. If it is killed, its jobs go on; the same line, run again, finds them by their name.
@@ -23,7 +23,7 @@ from ..outlook import Enough
 from ..records import Change
 from .announcements import facts, shared
 from .clock import SYSTEM
-from .lookout import Lookout
+from .enough import EnoughCheck
 from .runner import check_results, decide, given_up
 from .staffing import Slots, priced, terminable
 
@@ -154,7 +154,7 @@ class Jobs:
 
 
 def _search(live: LiveStudy, jobs: Jobs, progress: "Progress", terms: Terms, enough: Enough | None) -> str:
-    closing, lookout, known = None, Lookout(live, enough), len(live.refresh().told)
+    closing, check, known = None, EnoughCheck(live, enough), len(live.refresh().told)
     while closing is None:
         decision = decide(live, 1, SYSTEM.steady(), terms)
         ledger = live.ledger
@@ -162,7 +162,7 @@ def _search(live: LiveStudy, jobs: Jobs, progress: "Progress", terms: Terms, eno
         live.collect()
         ended, known = ledger.told[known:], len(ledger.told)
         check_results(live, ended, terms)
-        closing = "enough" if lookout.has_enough() else decision.closing
+        closing = "enough" if check.has_enough() else decision.closing
         if closing is None:
             fills = [a.n for a in decision.actions if isinstance(a, Fill)]
             try:

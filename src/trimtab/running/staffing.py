@@ -17,8 +17,8 @@ from ..live import LiveStudy
 from ..records import Change, Resources
 from .announcements import facts, shared
 from .clock import SYSTEM
+from .crew import Crew
 from .runner import Staff, worker
-from .worker import Crew
 
 if TYPE_CHECKING:
     from ..objective import Program

@@ -1,282 +1,202 @@
-"""Carries claimed trials to their ends: launch, listen, renew leases, and record how they ended."""
+"""A worker process among equals: it serves the studies of a store, several at once, and nobody is its head.
+
+It refills a study's queue when that is empty (and loses politely when another was faster), claims, runs, reports, renews
+its leases. What it runs is its own code, which its call allowed (see `announcements`).
+"""
 
 import logging
-import math
 import signal
-import threading
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from ..errors import LeaseLost, Stale, TrimtabError
-from ..executors import Executor, Exit, Job
-from ..live import LiveStudy
-from ..objective.trial import payload
-from ..outcomes import cost_of, outcome_of
-from ..records import Change, Cost, Outcome, Reason, Resources, State, Trial
-from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending
-from .clock import SYSTEM, Clock
-from .referee import Referee
-from .sharing import HELD, Held, Pace
-
-QUICK = 1.0  # seconds: reports of a trial that follow one another faster are written together
+from ..errors import Damaged, ObjectiveError, StudyNotFound, nearest
+from ..outlook import Enough
+from ..records import LIVING, StudyRecord
+from ..storage import Storage
+from .announcements import Announcement, allowed, latest, located
+from .runner import IDLE
+from .served import AGAIN, LOOK, ServedStudy
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A trial that runs here: its job, what it has noted, and when it was begun."""
+class Worker:
+    """Serves studies with `slots` trials at once. allow: objectives, files, modules and commands that may be run here.
 
-    trial: Trial
-    job: Job
-    notes: list[str]
-    begun: float
-
-
-class Crew:
-    """The running trials of one process: an executor does the work, a thread renews the leases."""
+    names: the studies to serve; all of the store otherwise. say: hears a line when something changes. trials: end after so
+    many. data: where files that studies watch are here, by name. enough: begin no more trials of a study where more search
+    is not worth it (see `outlook`); nobody asks without it.
+    """
 
     def __init__(
         self,
-        live: LiveStudy,
-        executor: Executor,
-        resources: Resources,
-        *,
-        before: Callable[[], None] = lambda: None,
-        lease: float = LEASE,
-        clock: Clock = SYSTEM,
+        storage: Storage,
+        allow: Sequence[str],
+        names: Sequence[str] = (),
+        slots: int = 1,
+        say: Callable[[str], None] = _log.info,
+        trials: int | None = None,
+        data: Mapping[str, str] | None = None,
+        enough: Enough | None = None,
     ) -> None:
-        self._live, self._executor, self._resources, self._lease = live, executor, resources, lease
-        self._storage, self._study = live.storage, live.study
-        self.charge = resources.charge
-        self._before = before  # called before each start; what it raises ends the run
-        self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
-        self.running: dict[int, Run] = {}
-        self._held = Held()
-        self._pace = Pace()
-        self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
-        self._referee = Referee(live.storage, live.study, lambda: live.spec, clock.now, together=QUICK)
-        self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
-        self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
-        self._closed = threading.Event()
-        self._renewal = threading.Thread(target=self._renew, daemon=True)  # begins with the first trial
+        self._data, self._enough = dict(data or {}), enough
+        self._storage, self._allow, self._names, self._slots, self._say = storage, allow, names, slots, say
+        self._left = sys.maxsize if trials is None else trials  # so many more are begun and ended here
+        self._served: dict[int, ServedStudy] = {}
+        self._records: dict[int, StudyRecord] = {}  # of the studies that live, as they were last read
+        # study -> up to where its events were read, and what for
+        self._read: dict[int, tuple[int, Announcement | None]] = {}
+        self._refused: dict[int, tuple[float, str]] = {}  # study -> when to look again, and why it is not served
+        self._damaged: dict[int, int] = {}  # study -> its position when it could not be read
+        self._told: dict[int, str] = {}
+        self._look = 0.0
+        self._draining = False
 
-    def start(self, trial: Trial) -> None:
-        """Launch a claimed trial."""
-        self._before()
-        job = Job(
-            key=(trial.study, trial.number, trial.attempt),
-            payload=payload(trial, self._live.spec.metrics, self._live.checkpoints.folders(trial)),
-            listen=lambda message: self._listen(trial, message),
-            resources=self._resources,
-        )
-        self.running[trial.number] = Run(trial, job, [], time.monotonic())
-        if self._renewal.ident is None:
-            self._renewal.start()
-        self._held.moved()
-        if self._executor.free():
-            self._executor.launch(job)
-        else:
-            self._held.wait(job)
+    def run(self, idle: float | None = None) -> None:
+        """Serve until SIGTERM (running trials are finished first), after `idle` seconds without anything to do, or after as
+        many trials as it was made for.
 
-    def room(self, stock: int = 0) -> int:
-        """So many trials may be started: as many as there are free slots, and some ahead where trials are short; up to
-        `stock` where they are very short."""
-        free = self._executor.free()
-        return free + self._pace.ahead(len(self.running) + free, stock) - self._held.jobs
-
-    @property
-    def waited(self) -> dict[int, float]:
-        """For how many seconds the executor had no room for running trials, by number, where it had none."""
-        return {key[1]: seconds for key, seconds in self._executor.waited().items()}
-
-    @property
-    def endings(self) -> int:
-        """How many trials have ended that the record doesn't know of."""
-        return self._held.ends
-
-    def poll(self, wait: float) -> list[Trial]:
-        """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have.
-
-        Trials that are somebody else's now are killed, but only after a look at what they may have returned: it is kept.
+        A second SIGTERM, or Ctrl-C, gives running trials back to the queue and raises KeyboardInterrupt.
         """
-        self.collect(wait)
-        return [trial for ending in self.take() if (trial := self._record(ending)) is not None]
-
-    def take(self) -> list[Ending]:
-        """The endings that are to be recorded: the caller's from now on."""
-        return self._held.take()
-
-    def put_back(self, endings: Sequence[Ending]) -> None:
-        """What was taken could not be recorded: `poll` and `release` try again."""
-        self._held.add(endings)
-
-    def collect(self, wait: float, stop: Callable[[], bool] = lambda: False) -> None:
-        """Wait up to `wait` seconds for trials to end: what is to be recorded of them is held. Where trials are claimed ahead
-        it goes on with those for a moment (see `sharing`), as long as nothing fails and until `stop` says so."""
-        self._collect(wait, stop)
-        while self._held.growing and not stop():
-            self._collect(min(wait, HELD), stop)
-
-    def _collect(self, wait: float, stop: Callable[[], bool]) -> None:
-        reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
-        self._reaped = []
-        if self._broken is not None:
-            raise self._broken
-        for job, how in reaped:
-            run = self.running.get(job.key[1])
-            if run is not None and run.job is job and (ending := self._end(run, how)) is not None:
-                self._held.add([ending])
-        while self._executor.free() and self._held.good and not stop() and (waiting := self._held.next()) is not None:
-            self._executor.launch(waiting)
-        for n, run in [*self.running.items()]:
-            if (n, run.trial.attempt) in self._lost:
-                self._drop(n)
-
-    def cancel(self, number: int) -> Cost:
-        """End a trial's process; what it has used. What becomes of the trial is the caller's to record."""
-        job = self.running[number].job
-        self._drop(number)
-        self._forget(number)
-        reaped = self._executor.reap()
-        self._reaped += [(j, how) for j, how in reaped if j is not job]
-        return next((cost_of(how.cost, self._resources) for j, how in reaped if j is job), Cost())
-
-    def _drop(self, number: int) -> None:
-        """End a trial's job. One that was not launched yet has nothing to say, and is forgotten."""
-        if self._held.drop(job := self.running[number].job):
-            self._forget(number)
-        else:
-            self._executor.kill(job)
-
-    def release(self) -> None:
-        """End all processes and give their trials back to the queue; those that have just ended keep their results."""
-        self.give_back_ahead()
-        try:
-            self.poll(0.0)
-        except TrimtabError as error:  # the store fails: what ended is run again
-            _log.warning("trials that have ended could not be recorded: %s", error)
-        for number, run in list(self.running.items()):
-            used = self.cancel(number)
-            self._return(run.trial, used)
-        self._executor.reap()
-
-    def give_back_ahead(self) -> None:
-        """Give trials that were claimed ahead back to the queue."""
-        while (job := self._held.next()) is not None:
-            trial = self.running[job.key[1]].trial
-            self._forget(trial.number)
-            self._return(trial, Cost())
-
-    def _return(self, trial: Trial, used: Cost) -> None:
-        try:
-            self._requeue(trial, INTERRUPTED, used)
-        except TrimtabError as error:  # its lease will run out
-            _log.warning("trial %s could not be given back: %s", trial.number, error)
-
-    def close(self) -> None:
-        """Renew no more leases."""
-        self._closed.set()
-        if self._renewal.ident is not None:
-            self._renewal.join(timeout=1.0)
-
-    def _listen(self, trial: Trial, message: Mapping[str, Any]) -> dict[str, Any]:
-        if message["kind"] == "note":
-            self.running[trial.number].notes.append(message["text"])
-            return {}
-        try:
-            verdict = self._referee.report(trial, message["step"], message["metrics"], self._lease)
-            if verdict is not None:
-                return {"stop": True, "rule": verdict.rule}
-        except LeaseLost:
-            self._lost.add((trial.number, trial.attempt))
-        except TrimtabError as error:
-            self._broken = error  # not the objective's fault: `poll` raises it
-        return {"stop": (trial.number, trial.attempt) in self._lost or self._broken is not None}
-
-    def _record(self, ending: Ending) -> Trial | None:
-        try:
-            return self._storage.finish(ending.trial, ending.outcome, ending.reports)
-        except LeaseLost:  # the store keeps it as a late result
-            return None
-
-    def _end(self, run: Run, ended: Exit) -> Ending | None:
-        """How a job's end ends its trial; None where the trial goes back to the queue."""
-        trial = run.trial
-        self._pace.add(ended.cost.get("wall", math.inf))
-        outcome = outcome_of(ended, self._resources, run.notes)
-        last = self._referee.last(trial)
-        self._forget(trial.number)
-        used = cost_of(ended.cost, self._resources)
-        if outcome is None:
-            ours = ended.killed or (self.interrupted and ended.signal == signal.SIGTERM)
-            if ours or self._lost_by(trial) < MAX_ATTEMPTS:
-                self._requeue(trial, INTERRUPTED if ours else KILLED, used)
-                return None
-            text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
-            outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
-        elif outcome.reason is Reason.ERROR and self._may_be_retried(trial):
-            self._requeue(trial, RETRY, used)
-            return None
-        elif outcome.state is State.STOPPED:
-            outcome = self._referee.stopped(trial, outcome)
-        return Ending(trial, outcome, last)
-
-    def _may_be_retried(self, trial: Trial) -> bool:
-        """Whether a trial that failed by itself has retries left."""
-        retries = self._live.spec.retries
-        return retries > 0 and self._requeues(trial).count(RETRY) < retries
-
-    def _requeues(self, trial: Trial) -> list[str]:
-        """Why the trial was given back to the queue, each time."""
-        if trial.attempt == 1:
-            return []
-        events = self._storage.events(self._study, kinds={"requeue"})
-        return [str(e.body.get("why")) for e in events if e.number == trial.number]
-
-    def _lost_by(self, trial: Trial) -> int:
-        """How many attempts have lost their process or their worker, the present one with them."""
-        return trial.attempt - sum(why != KILLED for why in self._requeues(trial))
-
-    def _requeue(self, trial: Trial, why: str, used: Cost) -> None:
-        change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": why}, cost=used)
-        try:
-            self._storage.revise(self._study, change)
-        except (Stale, LeaseLost):
-            _log.info("trial %s is somebody else's already", trial.number)
-
-    def _forget(self, number: int) -> None:
-        if (run := self.running.get(number)) is not None:
-            self._referee.last(run.trial)
-            self.running.pop(number, None)
-
-    def _unburden(self) -> None:
-        """Record what has ended and give back what is ahead, where a long trial has kept the main thread or all slots since."""
-        endings = self._held.stuck()
-        if endings is None:
-            return
-        self.give_back_ahead()
-        for ending in endings:
+        busy = time.monotonic()
+        with self._listening():
             try:
-                self._record(ending)
-            except TrimtabError as error:
-                _log.warning("the result of trial %s could not be recorded yet: %s", ending.trial.number, error)
-                self._held.add([ending])
+                self._find()
+                self._greet()
+                while not self._draining or any(p.running for p in self._served.values()):
+                    self._turn()
+                    if any(p.running or not p.closed for p in self._served.values()):
+                        busy = time.monotonic()
+                    elif idle is not None and time.monotonic() - busy >= idle:
+                        for number, served in self._served.items():
+                            self._tell(number, served)
+                        self._say(f"nothing to do for {idle:g} s")
+                        return
+                self._say("drained")
+            finally:
+                for served in self._served.values():
+                    served.leave()
 
-    def _renew(self) -> None:
-        """Renew the leases of all running trials, also while an inline objective blocks the main thread; not of those that
-        have just begun, of which there may be many."""
-        while not self._closed.wait(self._lease / 3):
-            self._unburden()
-            now = time.monotonic()
-            for number, run in list(self.running.items()):
-                if now - run.begun < self._lease / 6:
-                    continue
+    def _greet(self) -> None:
+        """Say which studies are not there: they may come yet, or their name, or that of the store, is wrong."""
+        there = [r.name for r in self._records.values()]
+        for name in self._names:
+            if name not in there:
+                self._say(f"{self._storage.url} holds no open study {name!r} yet{nearest(name, there)}")
+        if not (there or self._names):
+            self._say(f"{self._storage.url} holds no open study yet")
+
+    def _turn(self) -> None:
+        """One round: find studies, begin trials in free slots, collect those that ended."""
+        if not self._draining:
+            self._find()
+            running = sum(p.running for p in self._served.values())
+            for number, served in sorted(
+                self._served.items(), key=lambda item: item[1].running
+            ):  # the least served first
+                free, before = min(self._slots, self._left) - running, served.running
+                if served.at_work or (free > 0 and not self._at_rest(number, served)):
+                    served.begin(free, self._left - running if len(self._served) == 1 else free)
+                    running += served.running - before
+                    self._tell(number, served)
+        at_work = [p for p in self._served.values() if p.running]
+        for served in at_work:
+            self._left -= served.collect(IDLE / len(at_work), self._draining)
+        if self._left <= 0 and not self._draining:
+            self._draining = True
+            self._say("it has done its share of trials")
+        if not at_work:
+            time.sleep(IDLE)
+
+    def _at_rest(self, number: int, served: ServedStudy) -> bool:
+        return number in self._records and served.at_rest(self._records[number].position)
+
+    def _tell(self, number: int, served: ServedStudy) -> None:
+        """Say what has changed about a study."""
+        now = f"study {served.name!r}: " + (
+            f"nothing to do ({served.closed})" if served.closed else f"runs {served.said.text}"
+        )
+        if self._told.get(number) != now and not (served.closed and served.running):
+            self._told[number] = now
+            self._say(now)
+
+    def _find(self) -> None:
+        """Take up the studies whose objective may be run here."""
+        if time.monotonic() < self._look:
+            return
+        self._look = time.monotonic() + LOOK
+        living = self._living()
+        for number in [n for n in self._served if n not in living and not self._served[n].running]:
+            self._served.pop(number).leave()
+        for record in living.values():
+            said = self._announced(record) if not self._names or record.name in self._names else None
+            served = self._served.get(record.id)
+            if said is not None and served is not None and served.said.what == said.what:
+                served.heed(said)
+            elif said is not None:
+                self._take_up(record, said)
+
+    def _living(self) -> dict[int, StudyRecord]:
+        """The studies that are open or paused; only those that have changed are read."""
+        positions = self._storage.positions()
+        for number, position in positions.items():
+            known = self._records.get(number)
+            if (known is None or known.position != position) and self._damaged.get(number) != position:
                 try:
-                    self._referee.renew(run.trial, self._lease)
-                except LeaseLost:
-                    self._lost.add((number, run.trial.attempt))
-                except TrimtabError as error:
-                    _log.warning("the lease of trial %s could not be renewed: %s", number, error)
+                    self._records[number] = self._storage.study(number)
+                except StudyNotFound:  # it was just deleted
+                    continue
+                except Damaged as error:  # others are served nevertheless
+                    self._damaged[number] = position
+                    self._records.pop(number, None)
+                    self._say(f"study number {number} is not served: {error}")
+        self._records = {n: r for n, r in self._records.items() if n in positions and r.state in LIVING}
+        return self._records
+
+    def _announced(self, record: StudyRecord) -> Announcement | None:
+        position, said = self._read.get(record.id, (0, None))
+        if record.position > position:
+            said = latest(self._storage.events(record.id, position, kinds={"run"})) or said
+            self._read[record.id] = (record.position, said)
+        return said
+
+    def _take_up(self, record: StudyRecord, said: Announcement) -> None:
+        until, before = self._refused.get(record.id, (0.0, ""))
+        if time.monotonic() < until:
+            return
+        if record.id in self._served:  # announced anew
+            self._served.pop(record.id).leave()
+        try:
+            called = allowed(said, self._allow, record.spec)
+            data, absent = located(said, self._data)
+        except ObjectiveError as error:
+            self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
+            if str(error) != before:
+                self._say(f"study {record.name!r} is not served: {error}")
+            return
+        for name in absent:
+            self._say(
+                f"study {record.name!r}: data {name!r} is not here and not watched; name it with --data {name}=PATH"
+            )
+        self._served[record.id] = ServedStudy(
+            self._storage, record, said, called, self._slots, data, self._enough,
+            say=lambda text: self._say(f"study {record.name!r}: {text}"),
+        )  # fmt: skip
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """SIGTERM drains; a second one interrupts."""
+
+        def drain(signum: int, _: object) -> None:
+            if self._draining:
+                raise KeyboardInterrupt(signum)
+            self._draining = True
+            self._say("stopping: running trials are finished first")
+
+        before = signal.signal(signal.SIGTERM, drain)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

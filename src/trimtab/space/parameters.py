@@ -17,9 +17,9 @@ import numpy as np
 from ..arrays import Array
 from ..checks import is_number, shown
 from ..errors import SpaceError, nearest
-from . import written
+from . import normalise
+from .normalise import COLLECTIONS, plain
 from .scales import Grid, Linear, Log, LogIntegers, Scale
-from .written import COLLECTIONS, plain
 
 Value: TypeAlias = str | int | float | bool | None
 Params: TypeAlias = dict[str, Value]
@@ -67,16 +67,16 @@ class Float:
         prior: float | tuple[float, str] | None = None,
         when: Mapping[str, Any] | None = None,
     ) -> None:
-        centre = written.prior(prior)
+        centre = normalise.prior(prior)
         _assign(
             self,
-            low=written.real(low),
-            high=written.real(high),
+            low=normalise.real(low),
+            high=normalise.real(high),
             log=plain(log),
-            step=written.real(step),
-            default=written.real(default),
-            prior=centre and (written.real(centre[0]), centre[1]),
-            when=written.when(when),
+            step=normalise.real(step),
+            default=normalise.real(default),
+            prior=centre and (normalise.real(centre[0]), centre[1]),
+            when=normalise.when(when),
         )
 
     def check(self, name: str) -> None:
@@ -165,10 +165,10 @@ class Int:
             low=plain(low),
             high=plain(high),
             log=plain(log),
-            step=None if written.one(step) else plain(step),
+            step=None if normalise.one(step) else plain(step),
             default=plain(default),
-            prior=written.prior(prior),
-            when=written.when(when),
+            prior=normalise.prior(prior),
+            when=normalise.when(when),
         )
 
     def check(self, name: str) -> None:
@@ -252,8 +252,8 @@ class Choice:
             options=tuple(plain(o) for o in options),
             ordered=plain(ordered),
             default=plain(default),
-            prior=written.prior(prior),
-            when=written.when(when),
+            prior=normalise.prior(prior),
+            when=normalise.when(when),
             retired=tuple(plain(o) for o in retired) if isinstance(retired, COLLECTIONS) else retired,
         )
 

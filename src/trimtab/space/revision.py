@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from ..errors import SpaceError, nearest
-from .entries import parameter
+from .from_json import parameter
 from .parameters import Choice, Float, Int, Parameter, Value
 
 Table = Mapping[str, Parameter]

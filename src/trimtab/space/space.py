@@ -22,8 +22,8 @@ from ..checks import no_setting, shown
 from ..errors import SpaceError, nearest
 from . import conditions, enumeration, revision, search
 from .cube import Cube
-from .entries import parameters
 from .expression import Expression, parse
+from .from_json import parameters
 from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, codes
 from .scales import Scale
 

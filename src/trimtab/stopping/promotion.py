@@ -1,4 +1,4 @@
-"""Rules under which trials pause and nobody is stopped: see strategies.promotion and strategies.thawing, which decide.
+"""Rules under which trials pause and nobody is stopped: see strategies.promotion and strategies.freeze_thaw, which decide.
 
 As a rule it says how; its hearing lets everybody go on to where its trial ends.
 """

@@ -6,7 +6,7 @@ audit      the auditor's side: verify, sign, replay, reproduce, document
 arguments  what the user said, each argument by itself
 opening    the spec as a whole, compared with what is stored
 warmstart  the earlier studies that it learns from
-unheard    what keeps its stopping rules from stopping anybody
+idle_rules what keeps its stopping rules from stopping any trial
 reproduce  recorded trials, run again
 documents  the study's document, as a file and as an event
 """

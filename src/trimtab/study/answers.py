@@ -9,12 +9,12 @@ from ..evidence import Evidence
 from ..goals import place
 from ..live import LiveStudy
 from ..records import State, StudyRecord, StudySpec, Trial, drift
-from ..running.anew import anew
+from ..running.restarts import restart_notice
 from ..standing import Standings
 from ..storage import Storage
 from ..strategies import Strategy
 from .arguments import trial
-from .unheard import unheard
+from .idle_rules import idle_rules
 
 if TYPE_CHECKING:
     from ..explanation import Explanation
@@ -138,8 +138,8 @@ class Answers:
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
         said += drift(self.storage.events(self._live.study, kinds={"inputs"}))
-        said += unheard(self._live)
-        said += [] if (text := anew(self._live)) is None else [text]
+        said += idle_rules(self._live)
+        said += [] if (text := restart_notice(self._live)) is None else [text]
         best = self.standings.best
         if best is not None and not spec.space.allowed(spec.space.encode([spec.today(best.params)]))[0]:
             said.append(f"trial {best.number}, the best, has a setting that a revision of the space has ruled out")

@@ -13,6 +13,7 @@ from ..checks import number as share
 from ..engine.lineage import parent_of
 from ..errors import SpecError
 from ..executors import Exit, Job
+from ..formatting import number, plural
 from ..goals import Metrics
 from ..objective import Program
 from ..objective.trial import Folders, payload
@@ -20,7 +21,6 @@ from ..outcomes import outcome_of
 from ..records import Resources, State, StudySpec, Trial
 from ..running.runner import IDLE
 from ..running.staffing import Slots, executor
-from ..words import number, plural
 
 USUAL = 5
 """How many trials are run again unless they are named."""

@@ -22,15 +22,15 @@ from ..proof import holdout
 from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial, drift
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
+from ..running.alerts import Alerts
 from ..running.referee import Referee
-from ..running.warner import Warner
 from ..space import Params, Space
 from ..storage import Claim, Storage, open_storage
 from ..strategies import Strategy
 from ..units import seconds
 from . import arguments, opening
 from .audit import Audited
-from .unheard import unheard
+from .idle_rules import idle_rules
 
 if TYPE_CHECKING:
     from ..executors.slurm import Slurm
@@ -231,22 +231,22 @@ class Study(Audited):
         jobs = slurm.asked(executor)
         kind = cast(str, executor) if jobs is None else "slurm"
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, kind)
-        warner = Warner(self._live, (lambda _: None) if quiet else self._warn)
+        alerts = Alerts(self._live, (lambda _: None) if quiet else self._warn)
         if jobs is not None:
             closed = slurm.run(self._live, objective, slots, jobs, quiet, terms, wise)
         else:
-            with staffing.staff(self._live, objective, slots, quiet, terms, warner.look) as staff:
+            with staffing.staff(self._live, objective, slots, quiet, terms, alerts.look) as staff:
                 for notice in (
                     [] if quiet else drift(self.storage.events(self._live.study, terms.since, kinds={"inputs"}))
                 ):
                     self._warn(notice)
                 closed = runner.search(self._live, staff, terms, wise)
-        warner.look()
+        alerts.look()
         if quiet:
             return
         if closed == "budget" and (limit := self.bound) is not None:
             self._warn(limit)
-        for notice in unheard(self._live):
+        for notice in idle_rules(self._live):
             self._warn(notice)
         if closed == "enough":
             self._warn(self.outlook(wise).text())

@@ -5,11 +5,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from ..engine.incumbents import complete
 from ..errors import SpecError, nearest
+from ..formatting import plural, setting
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial
 from ..records.sources import Source
 from ..space import Params
 from ..storage import Storage
-from ..words import plural, setting
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..words import number, percent, plural
+from ..formatting import number, percent, plural
 from .splits import Plan, Rows
 
 _RARE = 0.05  # share below which a class is rare

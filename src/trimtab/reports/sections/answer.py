@@ -5,10 +5,10 @@ from typing import Any
 from ...engine.incumbents import admission
 from ...evidence import Evidence
 from ...evidence.certificate import Comparison
+from ...formatting import estimate, number, percent, plural, setting, value
 from ...goals import Goal
 from ...records import State
 from ...space import Params
-from ...words import estimate, number, percent, plural, setting, value
 from ..facts import Facts
 
 Pairs = list[tuple[str, str]]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from ...evidence import Evidence
 from ...evidence.certificate import HOLDOUT
+from ...formatting import estimate, moment, number, percent, plural, signed
 from ...goals import Goal
 from ...records import Event
-from ...words import estimate, moment, number, percent, plural, signed
 from .answer import wish
 
 Rows = list[list[str]]

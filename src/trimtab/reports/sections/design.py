@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from ...formatting import duration, moment, number, plural, setting, size, value
 from ...records import Budget, Cost, Event, StudySpec, Trial
 from ...space import UNSET, Choice, Parameter
-from ...words import duration, moment, number, plural, setting, size, value
 from ..facts import Facts
 
 Rows = list[list[str]]

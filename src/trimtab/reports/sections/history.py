@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...canonical import dumps
+from ...formatting import command, moment, plural, setting, size, value
 from ...records import Event, StudyRecord
-from ...words import command, moment, plural, setting, size, value
 
 Rows = list[list[str]]
 Pairs = list[tuple[str, str]]

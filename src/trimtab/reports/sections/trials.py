@@ -2,8 +2,8 @@
 
 from collections import Counter
 
+from ...formatting import duration, number, setting
 from ...records import COUNTED, Purpose, State, Trial
-from ...words import duration, number, setting
 from ..facts import Facts
 
 Rows = list[list[str]]

@@ -1,4 +1,4 @@
-"""What keeps a study's stopping rules from stopping anybody: nothing is reported, or nobody asks whether to stop."""
+"""Stopping rules that can stop no trial: nothing is reported, or the objective does not ask whether to stop."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -6,21 +6,21 @@ from typing import Any
 
 from .. import engine
 from ..engine.ledger import Ledger
+from ..formatting import plural
 from ..live import LiveStudy
 from ..records import Purpose, Report, State, StudySpec
 from ..stopping import PAUSING
 from ..stopping.jury import rehear
-from ..words import plural
 
-_SOME = 3  # trials that ended before anything is said
+_SOME = 3  # trials that must have ended before anything is said
 _MOST = 300  # trials whose reports are judged again
-_FIRST = {"asha": 0, "hyperband": 0, "forgiving": -1, "wilcoxon": -1}  # the rung that somebody reaches before one stops
+_FIRST = {"asha": 0, "hyperband": 0, "forgiving": -1, "wilcoxon": -1}  # the rung to reach before the rule can stop
 
 Rules = Sequence[Mapping[str, Any]]
 
 
-def unheard(live: LiveStudy) -> list[str]:
-    """In words, where rules that stop have stopped nobody though trials have ended; else nothing."""
+def idle_rules(live: LiveStudy) -> list[str]:
+    """What to tell the user if stopping rules have stopped nothing although trials have ended; else empty."""
     ledger = live.refresh()
     spec, stopped = ledger.study.spec, ledger.counts[State.STOPPED]
     rules = [rule for rule in spec.stopping if rule["rule"] not in PAUSING]
@@ -35,13 +35,13 @@ def unheard(live: LiveStudy) -> list[str]:
 
 
 def _last_reports(live: LiveStudy, ledger: Ledger) -> list[Report]:
-    """Those of the last trials that went to their end."""
+    """The reports of the last trials that were not stopped."""
     done = (t.number for t in reversed(ledger.told) if t.purpose is Purpose.SEARCH and t.state is State.DONE)
     return [report for number in islice(done, _SOME) for report in live.storage.reports(live.study, number)]
 
 
 def _unreported(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[str]:
-    """That nobody reports what rules judge."""
+    """That trials do not report what rules judge."""
     goals = [goal.metric for goal in spec.goals]
     judged = [[rule["metric"]] if "metric" in rule else goals for rule in rules]
     reported = {metric for report in said for metric in report.metrics}
@@ -54,7 +54,7 @@ def _unreported(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[s
 
 
 def _too_early(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[str]:
-    """That nobody's reports reach the first rung at which one of the rules judges."""
+    """That no trial's reports reach the first rung at which one of the rules judges."""
     if spec.fidelity is None or not all(rule["rule"] in _FIRST for rule in rules):
         return []
     first = min(spec.fidelity.rungs[_FIRST[rule["rule"]]] for rule in rules)
@@ -66,7 +66,7 @@ def _too_early(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[st
 
 
 def _unheeded(live: LiveStudy, ledger: Ledger, rules: Rules) -> list[str]:
-    """That trials went on which were told to stop."""
+    """That trials continued although they were told to stop."""
     if ledger.study.count > _MOST:
         return []
     search = {t.number for t in ledger.told if t.purpose is Purpose.SEARCH}

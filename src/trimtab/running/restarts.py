@@ -1,5 +1,5 @@
-"""Whether trials that are to go on from others do. They are trained from nothing, at full cost, where nothing is saved or
-nobody looks for it."""
+"""Whether trials that should continue from a checkpoint start from scratch, at full cost: because nothing is saved, or
+the objective does not look for it."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from ..engine.lineage import parent_of
 from ..live import LiveStudy
 from ..objective.trial import UNREAD
 
-_LAST = 30  # of the trials that ended are looked at
+_LAST = 30  # ended trials that are checked
 
 
-def anew(live: LiveStudy) -> str | None:
-    """In words, where trials that were to go on from others began anew, as the ledger stands."""
+def restart_notice(live: LiveStudy) -> str | None:
+    """What to tell the user if trials that should continue from others started from scratch; else None."""
     if live.spec.fidelity is None:
         return None
     went_on = [t for t in live.ledger.told[-_LAST:] if parent_of(t) is not None]
@@ -24,13 +24,13 @@ def anew(live: LiveStudy) -> str | None:
 
 
 def _nothing_saved(live: LiveStudy) -> bool:
-    """Whether the checkpoints that are here are all empty."""
+    """Whether all checkpoints that exist are empty."""
     held = [path for path in live.checkpoints.held() if not path.name.startswith(".")]
     return bool(held) and all(map(_empty, held))
 
 
 def _empty(folder: Path) -> bool:
-    """Whether there is nothing in it; one that has just been collected may have had something."""
+    """Whether there is nothing in it; False if it has just been removed, since it may have had something."""
     try:
         return not any(folder.iterdir())
     except FileNotFoundError:

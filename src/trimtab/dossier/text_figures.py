@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evidence import Evidence
+from ..formatting import number, percent, signed
 from ..reports import influence
 from ..reports.axes import position
 from ..reports.facts import Facts
 from ..space import Choice
-from ..words import number, percent, signed
 
 WIDTH = 41
 MOST = 24

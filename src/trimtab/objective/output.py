@@ -12,7 +12,7 @@ _NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?!
 _UNCLEAR = r"([-+]?[\d.]+[,/][\d.,/]*\d)"  # 1,234.5 or 0,93 or 45/50: a text, and so no metric, rather than 1, 0 or 45
 
 
-class Harvest:
+class PrintedMetrics:
     """The metrics seen so far, the last value of each. `needed`: the names that the study wants."""
 
     def __init__(self, needed: Sequence[str]) -> None:

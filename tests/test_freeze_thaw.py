@@ -12,10 +12,10 @@ from trimtab.simulate import Simulation
 from trimtab.stopping import rule
 from trimtab.stopping.promotion import FreezeThaw
 from trimtab.strategies import Problem, Rows, strategy
+from trimtab.strategies.freeze_thaw import Thawing
 from trimtab.strategies.ladder import Ladder, Paused
 from trimtab.strategies.points import size
 from trimtab.strategies.promotion import Promoting
-from trimtab.strategies.thawing import Thawing
 from trimtab.testing.continuing import campaign
 
 EPOCHS = tt.Fidelity("epochs", 1, 27)

@@ -1,4 +1,4 @@
-"""One study that a worker serves (see `peers`): its trials here, and the processes for them while there is something to do."""
+"""One study that a worker serves (see `worker`): its trials here, and the processes for them while there is something to do."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,18 +16,18 @@ from ..objective import Program
 from ..outlook import Enough
 from ..records import Budget, Change, StudyRecord
 from ..storage import Settled, Storage
+from .alerts import Alerts
 from .announcements import Announcement, facts
 from .clock import SYSTEM
-from .lookout import Lookout
+from .crew import Crew
+from .enough import EnoughCheck
 from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, settle, worker
-from .warner import Warner
-from .worker import Crew
 
 LOOK = 1.0  # seconds between two looks for studies, and at one for which there was nothing to do
 AGAIN = 30.0  # ... at one that could not be served: its code may have been mended here
 
 
-class Post:
+class ServedStudy:
     """One study that this worker serves. Its processes exist while there is something to do."""
 
     def __init__(
@@ -45,10 +45,10 @@ class Post:
         self._storage, self._called, self._slots = storage, called, slots
         inputs = Inputs(storage, record.id, data, POLICIES[said.refuse])
         self._live = LiveStudy(storage, record.id, inputs=inputs)
-        self._lookout = Lookout(self._live, enough)
+        self._enough = EnoughCheck(self._live, enough)
         self._next = 0.0  # when there is reason to look at the record again
         self._go_by(said)
-        self._warner = Warner(self._live, say)
+        self._alerts = Alerts(self._live, say)
         self._staff: Staff | None = None
         self._joined = False
         self._refused = self._wrong = False  # whether it could not be served: for its inputs or room; for its objective
@@ -110,11 +110,11 @@ class Post:
     def _serve(self, free: int, most: int) -> str | None:
         """One look at the record, and what follows from it; why there is nothing more to begin, if so."""
         over = "budget" if self._spent == self._live.spec.budget else None
-        decision, settled = self._look(free, most, going_on=over is None and not self._lookout.asked)
-        self._warner.look()
+        decision, settled = self._look(free, most, going_on=over is None and not self._enough.asked)
+        self._alerts.look()
         if decision.closing == "budget":
             self._spent = self._live.spec.budget  # for good: what was estimated of running trials may have been less
-        elif over is None and decision.closing is None and self._lookout.has_enough():
+        elif over is None and decision.closing is None and self._enough.has_enough():
             over = "enough"
         if over is not None and decision.closing is None:
             decision = replace(decision, actions=[Close(over)])

@@ -1,16 +1,18 @@
-"""What whoever runs a study must hear while it goes on, each thing once: failures, and trials that begin anew."""
+"""What a user should hear while a study runs, each thing once: failures, and trials that start from scratch."""
 
 from collections.abc import Callable
 
 from ..live import LiveStudy
 from ..records import Reason, State
-from .anew import anew
+from .restarts import restart_notice
 from .runner import first_line
 
 
-class Warner:
-    """Says so as soon as it shows: the first failure by each reason, so that nobody has to look for why trials fail, and
-    that trials begin anew. What had ended before it was made is not told."""
+class Alerts:
+    """Reports, as soon as they occur, the first failure for each reason and trials that start from scratch.
+
+    What ended before this object was made is not reported.
+    """
 
     def __init__(self, live: LiveStudy, say: Callable[[str], None]) -> None:
         self._live, self._say = live, say
@@ -27,7 +29,7 @@ class Warner:
         self._ended, self._failed = self._seen()
         if self._failed > failed:
             self._failures(before)
-        if self._ended != before and not self._anew and (text := anew(self._live)) is not None:
+        if self._ended != before and not self._anew and (text := restart_notice(self._live)) is not None:
             self._anew = True
             self._say(text)
 

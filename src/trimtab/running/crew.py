@@ -1,0 +1,282 @@
+"""Carries claimed trials to their ends: launch, listen, renew leases, and record how they ended."""
+
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import LeaseLost, Stale, TrimtabError
+from ..executors import Executor, Exit, Job
+from ..live import LiveStudy
+from ..objective.trial import payload
+from ..outcomes import cost_of, outcome_of
+from ..records import Change, Cost, Outcome, Reason, Resources, State, Trial
+from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending
+from .clock import SYSTEM, Clock
+from .referee import Referee
+from .sharing import HELD, Held, Pace
+
+QUICK = 1.0  # seconds: reports of a trial that follow one another faster are written together
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trial that runs here: its job, what it has noted, and when it was begun."""
+
+    trial: Trial
+    job: Job
+    notes: list[str]
+    begun: float
+
+
+class Crew:
+    """The running trials of one process: an executor does the work, a thread renews the leases."""
+
+    def __init__(
+        self,
+        live: LiveStudy,
+        executor: Executor,
+        resources: Resources,
+        *,
+        before: Callable[[], None] = lambda: None,
+        lease: float = LEASE,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._live, self._executor, self._resources, self._lease = live, executor, resources, lease
+        self._storage, self._study = live.storage, live.study
+        self.charge = resources.charge
+        self._before = before  # called before each start; what it raises ends the run
+        self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
+        self.running: dict[int, Run] = {}
+        self._held = Held()
+        self._pace = Pace()
+        self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
+        self._referee = Referee(live.storage, live.study, lambda: live.spec, clock.now, together=QUICK)
+        self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
+        self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
+        self._closed = threading.Event()
+        self._renewal = threading.Thread(target=self._renew, daemon=True)  # begins with the first trial
+
+    def start(self, trial: Trial) -> None:
+        """Launch a claimed trial."""
+        self._before()
+        job = Job(
+            key=(trial.study, trial.number, trial.attempt),
+            payload=payload(trial, self._live.spec.metrics, self._live.checkpoints.folders(trial)),
+            listen=lambda message: self._listen(trial, message),
+            resources=self._resources,
+        )
+        self.running[trial.number] = Run(trial, job, [], time.monotonic())
+        if self._renewal.ident is None:
+            self._renewal.start()
+        self._held.moved()
+        if self._executor.free():
+            self._executor.launch(job)
+        else:
+            self._held.wait(job)
+
+    def room(self, stock: int = 0) -> int:
+        """So many trials may be started: as many as there are free slots, and some ahead where trials are short; up to
+        `stock` where they are very short."""
+        free = self._executor.free()
+        return free + self._pace.ahead(len(self.running) + free, stock) - self._held.jobs
+
+    @property
+    def waited(self) -> dict[int, float]:
+        """For how many seconds the executor had no room for running trials, by number, where it had none."""
+        return {key[1]: seconds for key, seconds in self._executor.waited().items()}
+
+    @property
+    def endings(self) -> int:
+        """How many trials have ended that the record doesn't know of."""
+        return self._held.ends
+
+    def poll(self, wait: float) -> list[Trial]:
+        """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have.
+
+        Trials that are somebody else's now are killed, but only after a look at what they may have returned: it is kept.
+        """
+        self.collect(wait)
+        return [trial for ending in self.take() if (trial := self._record(ending)) is not None]
+
+    def take(self) -> list[Ending]:
+        """The endings that are to be recorded: the caller's from now on."""
+        return self._held.take()
+
+    def put_back(self, endings: Sequence[Ending]) -> None:
+        """What was taken could not be recorded: `poll` and `release` try again."""
+        self._held.add(endings)
+
+    def collect(self, wait: float, stop: Callable[[], bool] = lambda: False) -> None:
+        """Wait up to `wait` seconds for trials to end: what is to be recorded of them is held. Where trials are claimed ahead
+        it goes on with those for a moment (see `sharing`), as long as nothing fails and until `stop` says so."""
+        self._collect(wait, stop)
+        while self._held.growing and not stop():
+            self._collect(min(wait, HELD), stop)
+
+    def _collect(self, wait: float, stop: Callable[[], bool]) -> None:
+        reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
+        self._reaped = []
+        if self._broken is not None:
+            raise self._broken
+        for job, how in reaped:
+            run = self.running.get(job.key[1])
+            if run is not None and run.job is job and (ending := self._end(run, how)) is not None:
+                self._held.add([ending])
+        while self._executor.free() and self._held.good and not stop() and (waiting := self._held.next()) is not None:
+            self._executor.launch(waiting)
+        for n, run in [*self.running.items()]:
+            if (n, run.trial.attempt) in self._lost:
+                self._drop(n)
+
+    def cancel(self, number: int) -> Cost:
+        """End a trial's process; what it has used. What becomes of the trial is the caller's to record."""
+        job = self.running[number].job
+        self._drop(number)
+        self._forget(number)
+        reaped = self._executor.reap()
+        self._reaped += [(j, how) for j, how in reaped if j is not job]
+        return next((cost_of(how.cost, self._resources) for j, how in reaped if j is job), Cost())
+
+    def _drop(self, number: int) -> None:
+        """End a trial's job. One that was not launched yet has nothing to say, and is forgotten."""
+        if self._held.drop(job := self.running[number].job):
+            self._forget(number)
+        else:
+            self._executor.kill(job)
+
+    def release(self) -> None:
+        """End all processes and give their trials back to the queue; those that have just ended keep their results."""
+        self.give_back_ahead()
+        try:
+            self.poll(0.0)
+        except TrimtabError as error:  # the store fails: what ended is run again
+            _log.warning("trials that have ended could not be recorded: %s", error)
+        for number, run in list(self.running.items()):
+            used = self.cancel(number)
+            self._return(run.trial, used)
+        self._executor.reap()
+
+    def give_back_ahead(self) -> None:
+        """Give trials that were claimed ahead back to the queue."""
+        while (job := self._held.next()) is not None:
+            trial = self.running[job.key[1]].trial
+            self._forget(trial.number)
+            self._return(trial, Cost())
+
+    def _return(self, trial: Trial, used: Cost) -> None:
+        try:
+            self._requeue(trial, INTERRUPTED, used)
+        except TrimtabError as error:  # its lease will run out
+            _log.warning("trial %s could not be given back: %s", trial.number, error)
+
+    def close(self) -> None:
+        """Renew no more leases."""
+        self._closed.set()
+        if self._renewal.ident is not None:
+            self._renewal.join(timeout=1.0)
+
+    def _listen(self, trial: Trial, message: Mapping[str, Any]) -> dict[str, Any]:
+        if message["kind"] == "note":
+            self.running[trial.number].notes.append(message["text"])
+            return {}
+        try:
+            verdict = self._referee.report(trial, message["step"], message["metrics"], self._lease)
+            if verdict is not None:
+                return {"stop": True, "rule": verdict.rule}
+        except LeaseLost:
+            self._lost.add((trial.number, trial.attempt))
+        except TrimtabError as error:
+            self._broken = error  # not the objective's fault: `poll` raises it
+        return {"stop": (trial.number, trial.attempt) in self._lost or self._broken is not None}
+
+    def _record(self, ending: Ending) -> Trial | None:
+        try:
+            return self._storage.finish(ending.trial, ending.outcome, ending.reports)
+        except LeaseLost:  # the store keeps it as a late result
+            return None
+
+    def _end(self, run: Run, ended: Exit) -> Ending | None:
+        """How a job's end ends its trial; None where the trial goes back to the queue."""
+        trial = run.trial
+        self._pace.add(ended.cost.get("wall", math.inf))
+        outcome = outcome_of(ended, self._resources, run.notes)
+        last = self._referee.last(trial)
+        self._forget(trial.number)
+        used = cost_of(ended.cost, self._resources)
+        if outcome is None:
+            ours = ended.killed or (self.interrupted and ended.signal == signal.SIGTERM)
+            if ours or self._lost_by(trial) < MAX_ATTEMPTS:
+                self._requeue(trial, INTERRUPTED if ours else KILLED, used)
+                return None
+            text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
+            outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
+        elif outcome.reason is Reason.ERROR and self._may_be_retried(trial):
+            self._requeue(trial, RETRY, used)
+            return None
+        elif outcome.state is State.STOPPED:
+            outcome = self._referee.stopped(trial, outcome)
+        return Ending(trial, outcome, last)
+
+    def _may_be_retried(self, trial: Trial) -> bool:
+        """Whether a trial that failed by itself has retries left."""
+        retries = self._live.spec.retries
+        return retries > 0 and self._requeues(trial).count(RETRY) < retries
+
+    def _requeues(self, trial: Trial) -> list[str]:
+        """Why the trial was given back to the queue, each time."""
+        if trial.attempt == 1:
+            return []
+        events = self._storage.events(self._study, kinds={"requeue"})
+        return [str(e.body.get("why")) for e in events if e.number == trial.number]
+
+    def _lost_by(self, trial: Trial) -> int:
+        """How many attempts have lost their process or their worker, the present one with them."""
+        return trial.attempt - sum(why != KILLED for why in self._requeues(trial))
+
+    def _requeue(self, trial: Trial, why: str, used: Cost) -> None:
+        change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": why}, cost=used)
+        try:
+            self._storage.revise(self._study, change)
+        except (Stale, LeaseLost):
+            _log.info("trial %s is somebody else's already", trial.number)
+
+    def _forget(self, number: int) -> None:
+        if (run := self.running.get(number)) is not None:
+            self._referee.last(run.trial)
+            self.running.pop(number, None)
+
+    def _unburden(self) -> None:
+        """Record what has ended and give back what is ahead, where a long trial has kept the main thread or all slots since."""
+        endings = self._held.stuck()
+        if endings is None:
+            return
+        self.give_back_ahead()
+        for ending in endings:
+            try:
+                self._record(ending)
+            except TrimtabError as error:
+                _log.warning("the result of trial %s could not be recorded yet: %s", ending.trial.number, error)
+                self._held.add([ending])
+
+    def _renew(self) -> None:
+        """Renew the leases of all running trials, also while an inline objective blocks the main thread; not of those that
+        have just begun, of which there may be many."""
+        while not self._closed.wait(self._lease / 3):
+            self._unburden()
+            now = time.monotonic()
+            for number, run in list(self.running.items()):
+                if now - run.begun < self._lease / 6:
+                    continue
+                try:
+                    self._referee.renew(run.trial, self._lease)
+                except LeaseLost:
+                    self._lost.add((number, run.trial.attempt))
+                except TrimtabError as error:
+                    _log.warning("the lease of trial %s could not be renewed: %s", number, error)
