@@ -117,7 +117,12 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
 
 def trial_text(study: "Study", t: Trial) -> str:
     """A trial in full: its setting and result, who proposed it, what it cost, and what it printed."""
-    spent = f"{words.duration(t.cost.wall)}, {words.duration(t.cost.cpu)} of CPU time, {words.size(t.cost.memory)}"
+    wall, cpu, memory = (
+        formatting.duration(t.cost.wall),
+        formatting.duration(t.cost.cpu),
+        formatting.size(t.cost.memory),
+    )
+    spent = f"{wall}, {cpu} of CPU time, {memory}"
     head = {
         "trial": f"{t.number} of study {study.name}",
         "state": str(t.state) + (f" ({t.reason})" if t.reason else ""),
@@ -130,11 +135,11 @@ def trial_text(study: "Study", t: Trial) -> str:
     }
     if t.fidelity is not None and t.reached is not None:
         unit = study.spec.fidelity.name if study.spec.fidelity else "fidelity"
-        head["trained"] = f"to {unit} {words.number(t.reached)} of {words.number(t.fidelity)}"
+        head["trained"] = f"to {unit} {formatting.number(t.reached)} of {formatting.number(t.fidelity)}"
     if t.verdict:
         head["stopped"] = str(t.verdict["why"])
     if t.ended is not None:
-        head |= {"ended": words.moment(t.ended), "spent": spent}
+        head |= {"ended": formatting.moment(t.ended), "spent": spent}
     head |= {"note" if n == 0 else f"note {n + 1}": note for n, note in enumerate(t.notes)}
     texts = {"Error": t.error, "Output": t.output}
     parts = [f"{title}:\n{text.rstrip()}" for title, text in texts.items() if text.strip()]
