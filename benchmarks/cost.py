@@ -30,7 +30,7 @@ Seconds = Callable[[Params], float]  # of one training
 def run(problem: families.Problem, seconds: Seconds, seed: int, purse: float, knows: bool) -> tuple[list[float], int]:
     """The lowest loss at each of SHARES of the purse, and the number of trials that it paid."""
     made, space = strategy("gp"), problem.space
-    state = made.init(Problem(space, seed=seed, purse=purse if knows else None))
+    state = made.init(Problem(space, seed=seed, cost_budget=purse if knows else None))
     spent, best, paid = 0.0, [float("inf")] * len(SHARES), 0
     while spent < purse and paid < MOST:
         (proposal,) = made.ask(state, space.sample(0, np.random.default_rng(0)), 1, np.random.default_rng([seed, paid]))

@@ -5,7 +5,7 @@ import pytest
 
 import trimtab as tt
 from trimtab.engine import problem
-from trimtab.engine.matrix import purse, rows
+from trimtab.engine.matrix import cost_budget, rows
 from trimtab.goals import Goal
 from trimtab.records import Budget, Cost, Purpose, State, StudySpec, Trial
 from trimtab.strategies import Problem, Rows, strategy
@@ -32,11 +32,11 @@ def spec(**budget):
 )
 def test_what_a_study_pays_in(budget, expected):
     made = spec(**budget)
-    assert purse(made) == expected
-    assert problem(made).purse == expected[1]
+    assert cost_budget(made) == expected
+    assert problem(made).cost_budget == expected[1]
 
 
-def test_rows_carry_the_cost_in_the_unit_of_the_purse():
+def test_rows_carry_the_cost_in_the_unit_of_the_budget():
     cost = Cost(wall=3.0, cpu=2.0, gpu=1.0, money=0.5, energy=0.25)
     how = {"purpose": Purpose.SEARCH, "params": {"x": 0.5, "size": 0.5}, "seed": 1, "metrics": {"loss": 1.0}}
     trial = Trial(1, 0, State.DONE, cost=cost, **how)
@@ -44,9 +44,9 @@ def test_rows_carry_the_cost_in_the_unit_of_the_purse():
     assert [float(rows(spec(**b), [trial], None).cost[0]) for b in budgets] == [3.0, 3.0, 2.0, 1.0, 0.5, 0.25]
 
 
-def search(purse, trials):
+def search(cost_budget, trials):
     """Mean size and mean cost of the later settings: the loss says nothing of the size, which is all that costs."""
-    made, given = strategy("gp"), Problem(SPACE, seed=1, purse=purse)
+    made, given = strategy("gp"), Problem(SPACE, seed=1, cost_budget=cost_budget)
     state, sizes = made.init(given), []
     for k in range(trials):
         p = made.ask(state, SPACE.sample(0, np.random.default_rng(0)), 1, np.random.default_rng(k))[0]
@@ -54,22 +54,22 @@ def search(purse, trials):
         told = Rows(p.x[None], np.array([[loss]]), np.empty((1, 0)), np.exp(4 * p.x[1:2]), np.zeros(1))
         state = made.tell(state, told)
         sizes.append(p.x[1])
-        assert "per cost" in p.why.get("acquisition", "per cost" if purse else "") or purse is None
+        assert "per cost" in p.why.get("acquisition", "per cost" if cost_budget else "") or cost_budget is None
     return float(np.mean(sizes[6:]))
 
 
-def test_settings_that_cost_less_are_tried_more_while_the_purse_is_full():
+def test_settings_that_cost_less_are_tried_more_while_the_budget_is_full():
     usual, thrifty = search(None, 30), search(1e6, 30)
     assert thrifty < usual - 0.05
 
 
-def test_an_empty_purse_asks_for_no_thrift():
+def test_a_spent_budget_asks_for_no_thrift():
     made, none = strategy("gp"), SPACE.sample(0, np.random.default_rng(0))
     X = SPACE.sample(12, np.random.default_rng(1))
     told = Rows(X, np.sin(9 * X[:, :1]), np.empty((12, 0)), np.exp(4 * X[:, 1]), np.zeros(12))
 
-    def value(purse):
-        state = made.tell(made.init(Problem(SPACE, seed=1, purse=purse)), told)
+    def value(cost_budget):
+        state = made.tell(made.init(Problem(SPACE, seed=1, cost_budget=cost_budget)), told)
         return made.ask(state, none, 1, np.random.default_rng(0))[0]
 
     spent = float(told.cost.sum())
@@ -83,14 +83,14 @@ def test_a_second_of_the_clock_pays_for_all_trials_that_run_at_once(waiting, ask
     X, pending = X[:12], X[12:]
     cost = np.exp(4 * X[:, 1])
 
-    def proposed(clocked, share):
+    def proposed(cost_is_time, share):
         told = Rows(X, np.sin(9 * X[:, :1]) - X[:, 1:], np.empty((12, 0)), share * cost, np.zeros(12))
-        made, given = strategy("gp"), Problem(SPACE, seed=1, purse=float(cost.sum()), clocked=clocked)
+        made, given = strategy("gp"), Problem(SPACE, seed=1, cost_budget=float(cost.sum()), cost_is_time=cost_is_time)
         proposals = made.ask(made.tell(made.init(given), told), pending, asked, np.random.default_rng(0))
         return np.stack([p.x for p in proposals])
 
-    assert np.allclose(proposed(clocked=True, share=1.0), proposed(clocked=False, share=0.25), atol=1e-6)
-    assert not np.allclose(proposed(clocked=True, share=1.0), proposed(clocked=False, share=1.0), atol=1e-6)
+    assert np.allclose(proposed(cost_is_time=True, share=1.0), proposed(cost_is_time=False, share=0.25), atol=1e-6)
+    assert not np.allclose(proposed(cost_is_time=True, share=1.0), proposed(cost_is_time=False, share=1.0), atol=1e-6)
 
 
 @pytest.mark.parametrize("cost", [np.zeros(0), np.zeros(5), np.ones(5), np.array([0.0, 1e-300, 1e300, 1.0])])

@@ -1,13 +1,14 @@
-"""What comes next in a study, from its record to proposals. Pure: no clock, no IO, no unseeded randomness.
+"""What comes next in a study: from its record to proposals. Pure: no clock, no IO, no unseeded randomness.
 
-A study is a fold over its record. `fold` feeds the rows of a ledger to the strategy; `suggest` asks it for the next ones.
+A study is a fold over its record. `fold` feeds the rows of a ledger to the strategy; `suggest` asks it for the next
+ones.
 
-    ledger      the record, folded: counts, spending, and what strategies are told
+    ledger      the record, folded: counts, spending, and the results that strategies are told
     matrix      trials as arrays
-    incumbents  settings with results, the best of them, the front of several goals
+    incumbents  settings with results, the best of them, the Pareto front
     planning    what a runner is to do next
-    lineage     who goes on from whom
-    blas        arithmetic that comes out the same on any number of cores
+    lineage     which trial continues from which
+    blas        arithmetic that gives the same result on any number of cores
 
 Notation: d columns, n rows, m goals, k constraints whose limit is known (see `matrix`).
 """
@@ -31,19 +32,19 @@ from ..strategies import Array, Continuing, Judge, Problem, Rows, Source, Strate
 from ..strategies import Proposal as Point
 from .blas import one_thread
 from .ledger import BASELINE, baseline_trial
-from .matrix import limited, purse, rows, suited
+from .matrix import cost_budget, limited, rows, suited
 
 
 def problem(spec: StudySpec) -> Problem:
-    """What a strategy may know of the study before the first result."""
-    unit, total = purse(spec)
+    """What a strategy may know about the study before the first result."""
+    unit, total = cost_budget(spec)
     return Problem(
         space=spec.space,
         goals=len(spec.goals),
         constraints=len(spec.constraints),
         budget=spec.budget.trials,
-        purse=total,
-        clocked=unit == "wall",
+        cost_budget=total,
+        cost_is_time=unit == "wall",
         deterministic=spec.deterministic,
         replicates=spec.replicates,
         seed=spec.seed,
@@ -54,7 +55,7 @@ def problem(spec: StudySpec) -> Problem:
 
 
 def _brackets(spec: StudySpec) -> tuple[float, ...]:
-    """The shares of the trials that the study's rules first judge at each rung; (): all at the first one."""
+    """The share of trials that the study's rules first judge at each rung; (): all at the first one."""
     rules = [r for r in map(rule, spec.stopping) if isinstance(r, Hyperband)]
     return rules[0].shares(spec.fidelity) if rules and spec.fidelity is not None else ()
 
@@ -66,14 +67,15 @@ def trial_seed(study_seed: int, stream: str, number: int) -> int:
 
 
 def jury(spec: StudySpec, first: Trial | None) -> Jury:
-    """The study's stopping rules, before the first report. `first`: trial 0, never stopped where it is the baseline."""
+    """The study's stopping rules, before the first report. `first`: trial 0, which is never stopped if it is the
+    baseline."""
     exempt = None if first is None or baseline_trial(spec, {0: first}) is None else 0
     return Jury(spec.stopping, spec.fidelity, spec.goals, spec.constraints, exempt)
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A strategy's state after the first `n` told trials, valid for one spec and one knowledge of the baseline."""
+    """A strategy's state after the first `n` told trials, valid for one spec and one baseline result."""
 
     key: str
     baseline: Metrics | None
@@ -85,7 +87,7 @@ class Fold:
 def fold(
     spec: StudySpec, strategy: Strategy[Any], told: Sequence[Trial], baseline: Metrics | None, last: Fold | None
 ) -> Fold:
-    """Feed the told trials to the strategy, going on from `last` where it still holds."""
+    """Feed the told trials to the strategy, continuing from `last` if it is still valid."""
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
     key = spec.text + dumps(relative)
     if last is None or last.key != key or last.n > len(told):
@@ -102,7 +104,7 @@ def fold(
 def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n: int) -> list[Proposal]:
     """The next n proposals when `at` trials exist: a function of the fold, the pending trials, the seed, `at` and n.
 
-    Trial 0 is the baseline, where there is one. Fewer than n, or none: the strategy has no more points.
+    Trial 0 is the baseline, if there is one. Returns fewer than n, or none, if the strategy has no more points.
     """
     made: list[Proposal] = []
     waiting = spec.encode(t.params for t in pending)
@@ -116,8 +118,8 @@ def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n:
 
 
 def suggest_each(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n: int) -> list[Proposal]:
-    """The next n proposals, each as `suggest` makes one when the trials of those before it exist: of a strategy that does
-    not learn, to which a point is the same whether it is told or pending."""
+    """The next n proposals, each as `suggest` would make it when the trials before it exist. For strategies that do not
+    learn, to which a point is the same whether finished or pending."""
     first = suggest(spec, folded, pending, at, 1)
     others = spec.encode([*(t.params for t in pending), *(p.params for p in first)])
     nothing, asked, strategy = np.empty((0, len(spec.space))), list[Point](), folded.strategy
@@ -140,14 +142,14 @@ def _blank(spec: StudySpec, folded: Fold, points: Array) -> Rows:
 
 
 def _begun(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> Any:
-    """The strategy's state; one whose trials go on from one another knows those under way too."""
+    """The strategy's state; a strategy whose trials continue from one another also gets those under way."""
     if not isinstance(folded.strategy, Continuing):
         return folded.state
     return folded.strategy.begun(folded.state, rows(spec, pending, folded.baseline))
 
 
 def needed(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> frozenset[int]:
-    """The ended trials that the strategy may still go on from: their checkpoints must stay."""
+    """The ended trials that the strategy may still continue from: their checkpoints must stay."""
     if not isinstance(folded.strategy, Continuing):
         return frozenset()
     return folded.strategy.needed(_begun(spec, folded, pending))
@@ -160,12 +162,12 @@ def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: 
 
 
 def _rng(spec: StudySpec, at: int) -> np.random.Generator:
-    """The random numbers of who proposes when `at` trials exist."""
+    """The random numbers for a proposal made when `at` trials exist."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, at])))
 
 
 def _proposals(spec: StudySpec, strategy: Strategy[Any], asked: Sequence[Point], first: int) -> list[Proposal]:
-    """What a strategy proposes, for trials with numbers from `first` on."""
+    """A strategy's points as proposals, for trials with numbers from `first` on."""
     _check(spec, strategy.name, asked)
     params = spec.space.decode(np.array([p.x for p in asked], dtype=float).reshape(len(asked), len(spec.space)))
     return [
@@ -183,9 +185,9 @@ def _proposals(spec: StudySpec, strategy: Strategy[Any], asked: Sequence[Point],
 
 
 def shortfall(spec: StudySpec, folded: Fold, pending: Sequence[Trial], trial: Trial) -> float:
-    """How far the strategy finds a trial's setting below the best that it would propose now, in its own measure.
+    """How far a trial's setting falls short of the best that the strategy would propose now, in its own measure.
 
-    Infinite where it cannot tell (see strategies.Judge).
+    Infinite if the strategy cannot tell (see strategies.Judge).
     """
     if not isinstance(folded.strategy, Judge):
         return math.inf

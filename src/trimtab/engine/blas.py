@@ -1,4 +1,4 @@
-"""BLAS in one thread: its sums come out the same however many cores there are, and workers don't crowd each other out."""
+"""BLAS in one thread: its sums do not depend on the number of cores, and workers don't crowd each other out."""
 
 from contextlib import AbstractContextManager
 from functools import cache
@@ -8,7 +8,7 @@ from threadpoolctl import ThreadpoolController
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """While it lasts, numpy and scipy compute in one thread."""
+    """A context in which numpy and scipy compute in one thread."""
     limited: AbstractContextManager[Any] = _pools().limit(limits=1)
     return limited
 

@@ -1,4 +1,4 @@
-"""The settings that have results, the best of them, and the front of several goals. Pure."""
+"""Settings with results, the best of them, and the Pareto front. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +19,14 @@ from .matrix import results
 
 
 def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:
-    """The metrics that relative constraints compare with; None while unknown, or when the baseline failed."""
+    """The metrics that relative constraints compare with; None while unknown, or if the baseline failed."""
     if spec.baseline is None or trial is None or trial.state is not State.DONE:
         return None
     return trial.metrics
 
 
 def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> bool | None:
-    """Whether all constraints hold; None when that cannot be known (the baseline has no result)."""
+    """Whether all constraints hold; None if that cannot be known (the baseline has no result)."""
     if not spec.constraints:
         return True
     excess = [c.excess(metrics, baseline) for c in spec.constraints]
@@ -38,8 +38,8 @@ def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> boo
 @copied("params", "metrics")
 @dataclass(frozen=True)
 class Candidate:
-    """A setting with all its successful results: number and params of the first trial that had it, the mean of each metric
-    over its `n` results, and whether that is feasible. `trial` is looked up among `trials`."""
+    """A setting with all its successful results: number and params of its first trial, the mean of each metric over its
+    `n` results, and whether that is feasible. `trial` is looked up among `trials`."""
 
     number: int
     params: Params
@@ -53,14 +53,14 @@ class Candidate:
         return self.trials[self.number]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled it takes its own trial along, and not the record in which the others are looked up."""
+        """Pickle the candidate's own trial, not the record in which all trials are looked up."""
         return Candidate, (self.number, self.params, self.metrics, self.n, self.feasible, {self.number: self.trial})
 
 
 def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None) -> list[Candidate]:
     """One candidate per setting among finished trials; replicates are averaged.
 
-    A member of a population stands for itself: what it trained with last is not all that it was trained with.
+    A member of a population stands for itself: its last setting is not all that it was trained with.
     """
     told = told if isinstance(told, Told) else list(told)
     trials = told.trials if isinstance(told, Told) else {t.number: t for t in told}
@@ -73,7 +73,7 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
 
 
 def _by_setting(spec: StudySpec, found: Results) -> list[list[int]]:
-    """Places of the results that have all goals at the top fidelity: those of one setting together, in order."""
+    """Indices of the results that have all goals at the top fidelity, grouped by setting, in order."""
     top = -math.inf if spec.fidelity is None else spec.fidelity.high
     goals = [g.metric for g in spec.goals]
     groups: dict[str | int, list[int]] = {}
@@ -85,7 +85,7 @@ def _by_setting(spec: StudySpec, found: Results) -> list[list[int]]:
 
 
 def _mean(spec: StudySpec, several: Sequence[Metrics]) -> Metrics:
-    """The first metrics, with the mean of what the study needs and all of them have."""
+    """The first metrics, with the mean of those that the study needs and all results have."""
     if len(several) == 1:
         return several[0]
     names = [m for m in spec.metrics if all(m in metrics for metrics in several)]
@@ -93,13 +93,13 @@ def _mean(spec: StudySpec, several: Sequence[Metrics]) -> Metrics:
 
 
 def of(ledger: Ledger) -> list[Candidate]:
-    """The candidates of a study, as its ledger stands."""
+    """The candidates of a study, by its ledger."""
     spec = ledger.study.spec
     return candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
 
 
 def complete(spec: StudySpec, t: Trial) -> bool:
-    """Whether a trial was to be trained to the study's top fidelity (one from before there was a fidelity was)."""
+    """Whether a trial was to be trained to the study's top fidelity (or dates from before the study had a fidelity)."""
     return spec.fidelity is None or t.fidelity is None or t.fidelity >= spec.fidelity.high
 
 
@@ -112,7 +112,7 @@ def admission(spec: StudySpec) -> str:
 
 
 def admissible(found: Iterable[Candidate]) -> list[Candidate]:
-    """Those that are not known to be infeasible."""
+    """The candidates that are not known to be infeasible."""
     return [c for c in found if c.feasible is not False]
 
 

@@ -1,7 +1,7 @@
-"""The record, folded: what one process knows of a study. Pure but for what its archive reads.
+"""The record, folded: what one process knows about a study. Pure, except for what its archive reads.
 
-A study may have hundreds of thousands of ended trials; of each of them a ledger keeps a few numbers. Whole ones are at hand
-for the last `KEPT` that were absorbed or looked at; the archive has the others, and is asked for `PAGE` at once.
+A study may have hundreds of thousands of ended trials; a ledger keeps only a few numbers of each. The last `KEPT` that
+were absorbed or looked up are cached whole; the archive has the others, and is asked for `PAGE` at once.
 """
 
 import threading
@@ -22,7 +22,7 @@ BASELINE = "baseline"  # who proposes the baseline's trial
 
 
 def baseline_trial(spec: StudySpec, trials: Mapping[int, Trial]) -> Trial | None:
-    """Trial 0 where it is the run of the spec's baseline: it may be an imported result, or of an earlier baseline."""
+    """Trial 0, if it is the run of the spec's baseline: it may instead be an imported result, or an earlier baseline."""
     first = trials.get(0)
     if spec.baseline is None or first is None or first.strategy != BASELINE:
         return None
@@ -30,19 +30,19 @@ def baseline_trial(spec: StudySpec, trials: Mapping[int, Trial]) -> Trial | None
 
 
 class Archive(Protocol):
-    """Where ended trials can be read again: they never change but for notes."""
+    """Where ended trials can be read again. They never change, except for notes."""
 
     def trials(self, first: int, stop: int) -> Sequence[Trial]:
         """The trials with numbers first .. stop-1, ended or not."""
         ...
 
     def results(self, after: int, upto: int) -> Results:
-        """What strategies are told of trials that events at positions after+1 .. upto ended, in that order."""
+        """The results that strategies are told, of trials ended by events at positions after+1 .. upto, in that order."""
         ...
 
 
 class Trials(Mapping[int, Trial]):
-    """All trials of a study by number. Without an archive all of them are at hand."""
+    """All trials of a study by number. Without an archive, all of them are cached."""
 
     def __init__(self, archive: Archive | None) -> None:
         self.archive = archive
@@ -52,11 +52,11 @@ class Trials(Mapping[int, Trial]):
         self._turn = threading.RLock()  # who reads is not always who absorbs
 
     def note(self, number: int) -> None:
-        """There is a trial of this number."""
+        """Register that there is a trial of this number."""
         self._count = max(self._count, number + 1)
 
     def keep(self, trial: Trial) -> None:
-        """Have an ended trial at hand. The first one, which may be the baseline, stays."""
+        """Cache an ended trial. The first one, which may be the baseline, is always kept."""
         with self._turn:
             self._ended.pop(trial.number, None)
             self._ended[trial.number] = trial
@@ -64,7 +64,7 @@ class Trials(Mapping[int, Trial]):
                 del self._ended[next(n for n in self._ended if n)]
 
     def at_hand(self, numbers: Sequence[int]) -> list[Trial]:
-        """The longest end of this row of ended trials for which the archive need not be asked."""
+        """The longest suffix of these numbers of ended trials that needs no archive."""
         found = list[Trial]()
         for number in reversed(numbers):
             if (trial := self._ended.get(number)) is None:
@@ -86,7 +86,7 @@ class Trials(Mapping[int, Trial]):
             return page[number]
 
     def named(self, number: int) -> Trial:
-        """The trial that a user names. Raises SpecError where there is none."""
+        """The trial that a user names. Raises SpecError if there is none."""
         found = index(number)
         if found is None or found not in self:
             raise SpecError(f"trial {shown(number)} does not exist; the study has {len(self)} trials, numbered from 0")
@@ -103,7 +103,7 @@ class Trials(Mapping[int, Trial]):
 
 
 class Told(Sequence[Trial]):
-    """The trials that strategies are told, in the order in which they ended; each is looked up when it is asked for."""
+    """The trials that strategies are told, in the order in which they ended; each is looked up when accessed."""
 
     def __init__(self, trials: Trials, numbers: "array[int]", positions: "array[int]") -> None:
         self.trials, self.numbers, self.positions = trials, numbers, positions
@@ -113,7 +113,7 @@ class Told(Sequence[Trial]):
         self.positions.append(end.told)
 
     def results(self) -> Results:
-        """All of them as columns: the last ones from what is at hand, the others from the archive, which does not know yet
+        """All of them as columns: the latest ones from the cache, the others from the archive, which does not know yet
         what an open transaction has just ended."""
         last = self.trials.at_hand(self.numbers)
         found, others = Results.of(last), len(self) - len(last)
@@ -135,7 +135,7 @@ class Told(Sequence[Trial]):
 
 
 class Ledger:
-    """The record, folded: absorbing what changed costs what changed, not what there is."""
+    """The record, folded. Absorbing changes costs in proportion to the changes, not to the size of the study."""
 
     def __init__(self, study: StudyRecord, archive: Archive | None = None) -> None:
         self.study = study
@@ -196,29 +196,29 @@ class Ledger:
 
     @property
     def open(self) -> dict[int, Trial]:
-        """The trials that wait or run, by number."""
+        """The queued and running trials, by number."""
         return self.trials.open
 
     @property
     def baseline(self) -> Trial | None:
-        """Trial 0, when the study has a baseline."""
+        """Trial 0, if the study has a baseline."""
         return baseline_trial(self.study.spec, self.trials)
 
     @property
     def counted(self) -> int:
-        """Finished search trials: what a budget of trials counts."""
+        """The number of finished search trials: what a budget of trials counts."""
         return sum(self.counts[s] for s in COUNTED)
 
     def queued(self) -> list[Trial]:
-        """The search trials that wait."""
+        """The search trials that are queued."""
         return [t for t in self.open.values() if t.state is State.QUEUED and t.purpose is Purpose.SEARCH]
 
     def running(self) -> list[Trial]:
-        """The search trials that run."""
+        """The search trials that are running."""
         return [t for t in self.open.values() if t.state is State.RUNNING and t.purpose is Purpose.SEARCH]
 
     def expired(self, now: float) -> list[Trial]:
-        """The search trials that run and have lost their worker: anybody may claim them."""
+        """The running search trials whose lease has expired: anybody may claim them."""
         return [t for t in self.running() if t.lease_until is not None and t.lease_until <= now]
 
     def apart(self, purpose: Purpose) -> list[Trial]:
@@ -228,7 +228,7 @@ class Ledger:
         return [self.trials[number] for number in sorted({*ended, *waiting})]
 
     def wall(self, now: float) -> float:
-        """Seconds in which at least one search trial ran; one whose lease ran out ran no longer than that."""
+        """Seconds during which at least one search trial ran; a trial ran no longer than its lease."""
         intervals = []
         for t in self.running():
             start = now if t.started is None else t.started
@@ -237,13 +237,13 @@ class Ledger:
         return self._busy.length(intervals)
 
     def failures_in_a_row(self, since: int) -> list[Trial]:
-        """The search trials that failed one after the other at the end of the record, after event position `since`."""
+        """The latest search trials that failed one after the other, after event position `since`."""
         return [self.told[i] for i in reversed(self._failing) if self.told.positions[i] > since]
 
 
 class Union:
-    """A union of intervals: disjoint ones in order, and how long they are together. Those that are added end one after the
-    other, as a rule: only where a clock was set back are there later ones already."""
+    """The union of time intervals: disjoint ones in order, and their total length. Intervals are normally added in the
+    order of their ends; only if a clock was set back are there later ones already."""
 
     def __init__(self) -> None:
         self._starts, self._ends = array("d"), array("d")
@@ -264,7 +264,7 @@ class Union:
             self._sums.append(self._sums[-1] + e - s)
 
     def length(self, others: Sequence[tuple[float, float]] = ()) -> float:
-        """How long it is, together with the other intervals."""
+        """The total length, together with other intervals."""
         if not others:
             return self._sums[-1]
         apart = bisect_left(self._ends, min(start for start, _ in others))  # so many end before all of the others

@@ -1,4 +1,4 @@
-"""Who goes on from whom: the trials of a population as branches of trees. Pure."""
+"""Which trial continues from which: the trials of a population as branches of trees. Pure."""
 
 from collections.abc import Mapping
 
@@ -7,14 +7,15 @@ from ..records import Purpose, Trial
 
 
 def parent_of(trial: Trial) -> int | None:
-    """The number of the trial whose state a trial goes on from (those of an evidence name what they measure instead)."""
+    """The number of the trial whose state a trial continues from (for evidence trials, `parent` names what they
+    measure)."""
     return trial.parent if trial.purpose is Purpose.SEARCH else None
 
 
 def ancestry(trials: Mapping[int, Trial], number: int) -> tuple[Trial, ...]:
-    """The trials through which trial `number` came to its state, the first one first and itself last.
+    """The trials that led to the state of trial `number`, the first one first and itself last.
 
-    Raises SpecError for a number that is no trial.
+    Raises SpecError if there is no trial of that number.
     """
     if number not in trials:
         raise SpecError(f"trial {number} does not exist; the study has trials 0 to {len(trials) - 1}")

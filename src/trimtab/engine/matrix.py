@@ -1,5 +1,5 @@
-"""Trials as arrays: what strategies are told, and how in a study with a fidelity. Pure; every goal is turned into a loss
-here, once.
+"""Trials as arrays: the results that strategies are told, with or without a fidelity. Pure. This is the one place where
+goals become losses.
 
 Notation: d columns, n rows, m goals, k constraints whose limit is known, R rungs of the fidelity.
 """
@@ -23,7 +23,8 @@ from .ledger import Told
 
 
 def suited(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:
-    """The strategy, on results of unequal fidelity where the study has one, and with pauses where they are asked for."""
+    """The strategy, wrapped for results of unequal fidelity if the study has one, and for pauses if a rule asks for
+    them."""
     if spec.fidelity is None or isinstance(strategy, Continuing):
         return strategy
     for r in map(rule, spec.stopping):
@@ -35,13 +36,13 @@ def suited(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:
 
 
 def results(trials: Iterable[Trial] | Told) -> Results:
-    """What strategies are told of trials, as columns."""
+    """The results of trials that strategies are told, as columns."""
     return trials.results() if isinstance(trials, Told) else Results.of(list(trials))
 
 
 def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | None) -> Rows:
-    """Trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each known limit, NaN where there is none."""
-    unit, _ = purse(spec)
+    """Trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each known limit, NaN if unknown."""
+    unit, _ = cost_budget(spec)
     told = results(trials)
     X = spec.encode(told.params)
     losses = [[g.loss(m) for m in told.metrics] for g in spec.goals]
@@ -58,8 +59,8 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
 
 
 def limited(spec: StudySpec, baseline: Metrics | None) -> tuple[Constraint, ...]:
-    """The constraints whose limit is known. One relative to a baseline without results says nothing of any setting: a strategy
-    that was told of it would seek in vain what keeps it."""
+    """The constraints whose limit is known. One relative to a baseline without results says nothing about any setting:
+    a strategy that was told about it would search in vain for settings that meet it."""
     return tuple(c for c in spec.constraints if not isnan(c.bound(baseline)))
 
 
@@ -68,8 +69,9 @@ def _columns(values: Sequence[Sequence[float | None]], n: int) -> Array:
     return np.ascontiguousarray(np.array(values, dtype=float).reshape(len(values), n).T)
 
 
-def purse(spec: StudySpec) -> tuple[str, float | None]:
-    """What a study pays in, by the name of a field of Cost, and how much of it. None: it counts trials, or has no limit."""
+def cost_budget(spec: StudySpec) -> tuple[str, float | None]:
+    """The unit in which a study pays (a field of Cost), and how much it may spend; None if it counts trials or has no
+    limit."""
     b, hour = spec.budget, 3600.0
     limits = {
         "money": b.cost,
@@ -83,8 +85,8 @@ def purse(spec: StudySpec) -> tuple[str, float | None]:
 
 
 def _rungs(spec: StudySpec, told: Results) -> Array:
-    """Losses (n, R, m) at each rung of the fidelity, NaN where it was not reached; R is 0 without one. What ended below the
-    lowest rung is taken for what it would have been there, which is nearer than the top."""
+    """Losses (n, R, m) at each rung of the fidelity, NaN where it was not reached; R is 0 without a fidelity. What
+    ended below the lowest rung is taken as its result at that rung, which is closer than the top."""
     levels = () if spec.fidelity is None else spec.fidelity.rungs
     V = np.full((len(told), len(levels), len(spec.goals)), np.nan)
     for i, curve in enumerate(told.curve if levels else ()):
@@ -96,7 +98,7 @@ def _rungs(spec: StudySpec, told: Results) -> Array:
 
 
 def _lineage(told: Results) -> Array:
-    """The columns strategies.LINEAGE (n, 5) of trials, NaN where there is none."""
+    """The columns strategies.LINEAGE (n, 5) of trials, NaN for trials that have none."""
     reached = [max(curve, default=None) if curve else None for curve in told.curve]
     lines: tuple[Sequence[float | None], ...] = (told.number, told.parent, told.fidelity, reached, told.member)
     return _columns(lines, len(told)) if len(told) else np.empty((0, len(LINEAGE)))

@@ -20,23 +20,23 @@ class Fill:
 
 @dataclass(frozen=True)
 class Start:
-    """Claim and launch up to n queued trials (or expired ones)."""
+    """Claim and launch up to n queued trials (or ones whose lease has expired)."""
 
     n: int
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """End this running trial: the budget has no more for it."""
+    """End this running trial: its budget is spent."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class Close:
-    """Start nothing more: trials, budget, time, failures, exhausted, held, paused, cancelled or archived says why.
+    """Start nothing more. reason: trials, budget, time, failures, exhausted, held, paused, cancelled or archived.
 
-    held: all that is left to do was asked for without a lease, and may be told at any time or never.
+    held: all remaining trials were asked for without a lease, and may be told at any time or never.
     """
 
     reason: str
@@ -47,8 +47,8 @@ Action = Fill | Start | Cancel | Close
 
 @dataclass(frozen=True)
 class Terms:
-    """What one call of `run` asks for: stop at so many finished trials or at this moment, by a clock that is never
-    set back (see `clock`)."""
+    """What one call of `run` asks for: stop at this number of finished trials, or at this moment of a monotonic clock
+    (see `clock`)."""
 
     trials: int | None = None
     until: float | None = None
@@ -83,7 +83,7 @@ def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
 
 
 def _closed(ledger: Ledger, now: float, terms: Terms, using: Sequence[Cost]) -> str | None:
-    """Why nothing more is to begin, if so."""
+    """Why nothing more may start, if so."""
     spec, study = ledger.study.spec, ledger.study
     if study.state is not StudyState.OPEN:
         return str(study.state)
@@ -97,7 +97,7 @@ def _closed(ledger: Ledger, now: float, terms: Terms, using: Sequence[Cost]) -> 
 
 
 def used(ledger: Ledger, now: float) -> dict[str, tuple[float, float]]:
-    """(used, limit) of each limit of the budget, by its name: trials, time in seconds, and what ended trials have used."""
+    """(used, limit) of each limit of the budget, by name: trials, time in seconds, and what ended trials have used."""
     b = ledger.study.spec.budget
     found = {} if b.trials is None else {"trials": (float(ledger.counted), float(b.trials))}
     if isinstance(b.time, float):
@@ -106,7 +106,7 @@ def used(ledger: Ledger, now: float) -> dict[str, tuple[float, float]]:
 
 
 def bound(ledger: Ledger, now: float) -> str | None:
-    """Which limit of the budget lets no more trials begin, in words; None while there is room."""
+    """Which limit of the budget prevents further trials, in words; None while there is room."""
     for name, (x, limit) in used(ledger, now).items():
         if x >= limit:
             return f"the budget of {name} is spent"
@@ -117,7 +117,7 @@ def bound(ledger: Ledger, now: float) -> str | None:
 
 
 def spent(ledger: Ledger, now: float, using: Sequence[Cost] = ()) -> str | None:
-    """Which budget, apart from that of trials, is used up by what has ended and by what running trials are `using`."""
+    """Which limit of the budget, other than trials, is used up by ended trials and by what running ones are `using`."""
     budget, total = ledger.study.spec.budget, ledger.study.spent
     if isinstance(budget.time, float) and ledger.wall(now) >= budget.time:
         return "time"
@@ -127,8 +127,9 @@ def spent(ledger: Ledger, now: float, using: Sequence[Cost] = ()) -> str | None:
 
 
 def affordable(ledger: Ledger, using: Sequence[Cost]) -> float:
-    """How many trials more may begin, by the budget's measured limits: each reserves what finished ones took on average, one
-    that runs no less than what it is `using`. Infinite without such limits, and before anything has finished."""
+    """How many more trials may start, by the budget's measured limits. Each reserves the average use of finished
+    trials; a running one, at least what it is `using`. Infinite without such limits, and before anything has finished.
+    """
     if not ledger.counted:
         return math.inf
     budget, room = ledger.study.spec.budget, math.inf
@@ -141,8 +142,12 @@ def affordable(ledger: Ledger, using: Sequence[Cost]) -> float:
 
 
 def accrued(ledger: Ledger, now: float, terms: Terms) -> list[Cost]:
-    """What each running trial has used so far, if it used as much CPU time in a second as what has ended did; one CPU
-    before anything has. Nothing where nobody measures it: it was asked for. Empty where no limit is on what trials use."""
+    """What each running trial has used so far, assuming the average CPU rate of ended trials (one CPU before there are
+    any).
+
+    Zero for trials that were asked for, since nobody measures them. Empty if the budget has no limit on what trials
+    use.
+    """
     ended, found = ledger.study.spent, list[Cost]()
     if not ledger.study.spec.budget.measured(ended):
         return found

@@ -1,15 +1,16 @@
-"""Directories in which trials save their state: kept as long as somebody needs them, then collected.
+"""Directories in which trials save their state: kept as long as they are needed, then removed.
 
-What a killed attempt at a trial has saved is there for the next one. That moves it to a directory of its own (NUMBER-ATTEMPT),
-so that whoever was thought dead and still runs the attempt before cannot write to it any more. A trial that goes on from a
-parent begins with a copy of the parent's. Kept are the directories of open trials and of their parents, of those that
-the strategy may still go on from (see strategies.Continuing), and of the best TRIMTAB_CHECKPOINTS_KEEP ones (1 unless said;
-keep a few where settings are repeated, since another result of the best one may make the next one the best).
+What a killed attempt has saved is there for the next attempt, which moves it to a directory of its own
+(NUMBER-ATTEMPT). So a process that was presumed dead, and still runs the earlier attempt, can no longer write to it. A
+trial with a parent starts with a copy of the parent's directory. Kept are the directories of open trials and of their
+parents, those that the strategy may still continue from (see strategies.Continuing), and those of the best
+TRIMTAB_CHECKPOINTS_KEEP trials (default 1; keep a few if settings are repeated, since another result of the best one
+may make the next one the best).
 
-Directories lie in TRIMTAB_CHECKPOINTS, else beside an SQLite file (FILE.checkpoints), else in ./trimtab-checkpoints; those
-of a study in memory go with the process. Workers on several machines need a folder that all of them see. A study may fill
-TRIMTAB_CHECKPOINTS_QUOTA ("20GiB"); at four fifths of it there is a warning, and beyond it first the best but one go, then
-the run ends: what is needed is never removed.
+Directories are in TRIMTAB_CHECKPOINTS, else beside an SQLite file (FILE.checkpoints), else in ./trimtab-checkpoints;
+those of a study in memory are removed with the process. Workers on several machines need a folder that all of them see.
+A study may fill TRIMTAB_CHECKPOINTS_QUOTA ("20GiB"): at four fifths of it there is a warning. Beyond it, those of good
+trials are removed, all but the best one's; then the run ends, since what is needed is never removed.
 """
 
 import logging
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The directories of one study, by its uid. Those of a store in memory go with it."""
+    """The directories of one study, by its uid. For a store in memory, they are removed with it."""
 
     def __init__(self, storage: Storage, uid: str) -> None:
         self._settled: object = None  # what was known when everything was as it should be
@@ -52,14 +53,14 @@ class Checkpoints:
             weakref.finalize(storage, shutil.rmtree, self.root, ignore_errors=True)
 
     def path(self, number: int) -> Path:
-        """A trial's directory, that of its last attempt that has one; or where its first one would have it."""
+        """A trial's directory: that of its last attempt that has one, or where the first attempt would have it."""
         return _last(self.held()).get(number, self._of(number, 1))
 
     def _of(self, number: int, attempt: int) -> Path:
         return self.root / (str(number) if attempt == 1 else f"{number}-{attempt}")
 
     def folders(self, trial: Trial) -> Folders:
-        """Those of a trial's attempt."""
+        """The directories of a trial's attempt."""
         parent = parent_of(trial)
         earlier = [str(self._of(trial.number, k)) for k in range(trial.attempt - 1, 0, -1)]
         return Folders(
@@ -67,7 +68,7 @@ class Checkpoints:
         )
 
     def held(self) -> dict[Path, int]:
-        """The directories there are, and whose each is; unfinished copies among them."""
+        """The existing directories and their trials, unfinished copies included."""
         try:
             names = os.listdir(self.root)
         except FileNotFoundError:
@@ -76,9 +77,9 @@ class Checkpoints:
         return {self.root / name: int(owner) for name, owner in owners.items() if owner.isdigit()}
 
     def collect(self, ledger: Ledger, needed: Callable[[], frozenset[int]] = frozenset) -> None:
-        """Remove the directories of trials that have ended, but for those that somebody needs.
+        """Remove the directories of ended trials that are no longer needed.
 
-        needed: the trials that the strategy may go on from. Raises OverQuota where what must stay exceeds the quota.
+        needed: the trials that the strategy may continue from. Raises OverQuota if what must stay exceeds the quota.
         """
         held = self.held()
         now = (ledger.study.position, frozenset(held))
@@ -99,7 +100,7 @@ class Checkpoints:
         _remove([self.root])
 
     def _within(self, spare: list[int], must: frozenset[int]) -> None:
-        """Keep the quota, if there is one: without the spare ones, the last of them first, where it has to be."""
+        """Keep the quota, if there is one: as far as necessary, drop the spare directories, the last of them first."""
         quota = size(os.environ.get(QUOTA), QUOTA)
         if quota is None:
             return
@@ -120,7 +121,7 @@ class Checkpoints:
 
 
 def _last(held: Mapping[Path, int]) -> dict[int, Path]:
-    """The directory of each trial's last attempt among those there are."""
+    """The existing directory of each trial's last attempt."""
     whole = [path for path in held if not path.name.startswith(".")]
     return {held[path]: path for path in sorted(whole, key=lambda path: int(path.name.partition("-")[2] or 1))}
 
@@ -145,7 +146,7 @@ def _remove(paths: list[Path]) -> None:
 
 
 def _bytes(path: Path) -> int:
-    """The size of all files under a directory; what vanishes meanwhile is nothing."""
+    """The size of all files under a directory; files that vanish meanwhile count as nothing."""
     total = 0
     for folder, _, names in os.walk(path):
         for name in names:

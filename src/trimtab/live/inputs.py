@@ -1,4 +1,4 @@
-"""Code and data under a running study: looked at before each trial, and a change recorded or refused, as the user set it."""
+"""Code and data under a running study: checked before each trial, and a change recorded or refused, as the user chose."""
 
 import threading
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ POLICIES = ("record", "refuse")
 
 
 def named(data: Mapping[str, Any] | None, on_change: str) -> list[Input]:
-    """The inputs that are to be looked at. Raises SpecError for what cannot be, and for an unknown policy."""
+    """The inputs to check. Raises SpecError for something that cannot be checked, and for an unknown policy."""
     if not isinstance(on_change, str) or on_change not in POLICIES:
         raise SpecError(f"on_change={on_change!r} is not known; choose 'record' or 'refuse'")
     if data is not None and not isinstance(data, Mapping):
@@ -27,8 +27,9 @@ def named(data: Mapping[str, Any] | None, on_change: str) -> list[Input]:
 class Inputs:
     """What a study's results depend on: the named `data` (paths, arrays, tables), and the objective's files.
 
-    on_change: "record" writes an `inputs` event and goes on; "refuse" writes it and raises InputChanged. What is compared
-    with is the record, not this process: a change between two runs is noticed at the start of the second.
+    on_change: "record" writes an `inputs` event and continues; "refuse" writes it and raises InputChanged. The
+    comparison is with the record, not with this process: a change between two runs is noticed at the start of the
+    second.
     """
 
     def __init__(
@@ -51,17 +52,17 @@ class Inputs:
 
     @property
     def strict(self) -> bool:
-        """Whether no trial may begin without a look."""
+        """Whether no trial may start without a check."""
         return self.watched or self._refuse
 
     def begin(self, called: "Program | None" = None) -> dict[str, Any]:
-        """Look at everything; what a `run` event says of it. Raises InputChanged when a change is refused."""
+        """Check everything; returns what a `run` event says about it. Raises InputChanged if a change is refused."""
         with self._turn:
             self._last = self._refusal = None
             return {**self._look(called, memory=True), "on_change": POLICIES[self._refuse]}
 
     def check(self, called: "Program | None" = None) -> None:
-        """Look at files again, before a trial starts. Raises InputChanged when a change is refused."""
+        """Check files again, before a trial starts. Raises InputChanged if a change is refused."""
         with self._turn:
             self._look(called, memory=False)
 
@@ -115,7 +116,7 @@ class Inputs:
 
 
 def _other_code(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """What differs between two states of the code, in words; "" when it is the same."""
+    """What differs between two states of the code, in words; "" if nothing does."""
     if before["objective"] != after["objective"]:
         return f"the objective (was {before['objective']}, is {after['objective']})"
     names = [n for n in {**before["files"], **after["files"]} if before["files"].get(n) != after["files"].get(n)]

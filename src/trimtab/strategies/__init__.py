@@ -49,8 +49,8 @@ class Problem:
     replicates: int = 1  # how often a point may be proposed
     seed: int = 0  # of the study: for low-discrepancy sequences; per-ask randomness comes with `rng`
     sources: tuple[Source, ...] = field(default=(), compare=False)  # of a warm start
-    purse: float | None = None  # how much the study may spend in the unit of Rows.cost, where it does not count trials.
-    clocked: bool = False  # the purse is time, which trials that run at once spend together
+    cost_budget: float | None = None  # how much the study may spend, in the unit of Rows.cost; None if it counts trials
+    cost_is_time: bool = False  # whether that unit is wall time, which parallel trials spend together
     rungs: tuple[float, ...] = ()  # levels of the fidelity, in rising order; the last one is a full training
     brackets: tuple[float, ...] = ()  # shares of the trials that are first judged at each rung; (): all at the first
 
@@ -73,7 +73,7 @@ class Rows:
     X: Array  # (n, d), NaN where inactive
     Y: Array  # (n, m), minimised, NaN where the trial failed
     C: Array  # (n, k), feasible where <= 0
-    cost: Array  # (n,) seconds, or in the unit of Problem.purse
+    cost: Array  # (n,) seconds, or in the unit of Problem.cost_budget
     seed: Array  # (n,)
     # (n, R, m) as Y, at each rung of the fidelity; NaN where it was not reached. R is 0 in a study without one.
     rungs: Array = field(default_factory=lambda: np.empty((0, 0, 0)))

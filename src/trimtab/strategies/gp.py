@@ -5,7 +5,7 @@ and log expected improvement in turn, which explore ever less in the second half
 log expected improvement plus the logarithm of the probability that they hold, and while nothing feasible is known that
 probability and less violation in turn. Two or three goals have a model each, and log expected hypervolume improvement (see
 `front`); more are made one by a random weighting for each proposal. Where the study pays in time or money, not in trials,
-cost has a model too, and the improvement is divided by a power of it that cools from 1 to 0 while the purse empties.
+cost has a model too, and the improvement is divided by a power of it that cools from 1 to 0 while that budget is spent.
 
 Where earlier studies teach something (see `transfer`), every second proposal is one of their best settings.
 
@@ -211,11 +211,11 @@ def _exploration(problem: Problem, count: int, variance: float) -> float:
 
 
 def _thrift(problem: Problem, spent: float, at_once: int) -> float:
-    """The power of the cost by which the improvement is divided: 1 at first, 0 when the purse is empty (EI-cooling, Lee
+    """The power of the cost by which the improvement is divided: 1 at first, 0 when the budget is spent (EI-cooling, Lee
     et al. 2020, section 3). `spent`: by all trials in sum; a second of the clock pays for all that run at once."""
-    if not problem.purse:
+    if not problem.cost_budget:
         return 0.0
-    return max(0.0, 1 - spent / (at_once if problem.clocked else 1) / problem.purse)
+    return max(0.0, 1 - spent / (at_once if problem.cost_is_time else 1) / problem.cost_budget)
 
 
 def _leaning(prior: Prior | None, known: Surrogate) -> Leaning | None:

@@ -172,7 +172,7 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
         goals=tuple(goal(j) for j in range(table.Y.shape[1])),
         constraints=tuple(constraint(int(k)) for k in known),
         success=success() if failures >= _FAILURES else None,
-        cost=None if problem.purse is None else cost(),
+        cost=None if problem.cost_budget is None else cost(),
         spent=float(rows.cost.sum()),
     )
 

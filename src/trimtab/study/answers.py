@@ -1,4 +1,5 @@
-"""What a study says of its results: its trials, the best of them, what explains them, and whether more search is worth it."""
+"""What a study says about its results: its trials, the best of them, what explains them, whether more search is worth
+it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """What may be asked of a study without adding to its record."""
+    """The questions that a study answers without adding to its record."""
 
     storage: Storage
     _live: LiveStudy
@@ -47,7 +48,7 @@ class Answers:
 
     @property
     def strategy(self) -> Strategy[Any]:
-        """The strategy that proposes: the object that was given, or the one of that name."""
+        """The strategy that proposes: the object that was passed, or the one of that name."""
         return self._live.strategy_of(self.spec)
 
     @property
@@ -57,31 +58,31 @@ class Answers:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many search trials are in each state."""
+        """The number of search trials in each state."""
         ledger = self._live.refresh()
         held = {State.QUEUED: len(ledger.queued()), State.RUNNING: len(ledger.running())}
         return {str(s): held.get(s, ledger.counts[s]) for s in State}
 
     @property
     def spent(self) -> dict[str, tuple[float, float]]:
-        """(used, limit) of each limit of the budget, by its name; time in seconds."""
+        """(used, limit) of each limit of the budget, by name; time in seconds."""
         ledger = self._live.refresh()
         return planning.used(ledger, ledger.now)
 
     @property
     def bound(self) -> str | None:
-        """Which limit of the budget lets no more trials begin, in words; None while there is room."""
+        """Which limit of the budget prevents further trials, in words; None while there is room."""
         ledger = self._live.refresh()
         return planning.bound(ledger, ledger.now)
 
     @property
     def baseline(self) -> Trial | None:
-        """The baseline's trial (number 0); None when the study has none or it has not been proposed yet."""
+        """The baseline's trial (number 0); None if the study has none, or it has not been proposed yet."""
         return self._live.refresh().baseline
 
     def checkpoint(self, number: int) -> Path:
-        """The directory in which trial `number` saved its state; of ended trials only those are kept that are
-        needed (see `checkpoints`)."""
+        """The directory in which trial `number` saved its state. Of ended trials, only those still needed are kept (see
+        `live.checkpoints`)."""
         return self._live.checkpoints.path(trial(number))
 
     def frame(self) -> Any:
@@ -107,12 +108,12 @@ class Answers:
         )
 
     def candidates(self) -> list[incumbents.Candidate]:
-        """One entry per setting that finished: its first trial, mean metrics over replicates, and feasibility."""
+        """One entry per finished setting: its first trial, mean metrics over replicates, and feasibility."""
         return incumbents.of(self._live.refresh())
 
     @property
     def standings(self) -> Standings:
-        """All admissible settings, best first, with what the data supports of each."""
+        """All admissible settings, best first, with what the data supports about each."""
         ledger = self._live.refresh()
         position, made = self._standings
         if position != ledger.study.position or made is None:
@@ -122,7 +123,7 @@ class Answers:
 
     @property
     def best(self) -> Trial:
-        """The trial of the best feasible setting, by what the data supports. Raises SpecError while there is none."""
+        """The trial of the best feasible setting, by what the data supports. Raises SpecError if there is none yet."""
         return proof.best(self._live.refresh(), self.standings)
 
     @property
@@ -132,7 +133,7 @@ class Answers:
 
     @property
     def notices(self) -> list[str]:
-        """What a reader of the results should know, and what the strategy will not take into account."""
+        """What a reader of the results should know, including what the strategy does not take into account."""
         spec, first, said = self.spec, self.baseline, self._live.shortcomings()
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
@@ -152,9 +153,10 @@ class Answers:
     # ----------------------------------------------------------------------------------------- what the results mean
 
     def explain(self, goal: int | str = 0) -> "Explanation":
-        """What explains the results of one goal: importance, dependence, safe ranges, findings, why a trial was proposed.
+        """What explains the results of one goal: importance, dependence, safe ranges, findings, why a trial was
+        proposed.
 
-        goal: its metric, or its place among the goals. Raises SpecError for what is none.
+        goal: its metric, or its index among the goals. Raises SpecError if there is no such goal.
         """
         from ..explanation import Explanation
 
@@ -162,15 +164,15 @@ class Answers:
         return Explanation(ledger, place(ledger.study.spec.goals, goal))
 
     def outlook(self, enough: "Enough | None" = None) -> "Outlook":
-        """Whether more search is worth it, as of the last look that is due: what may be left to gain beside its noise and
-        its cost; `text()` is the advice. Raises SpecError for several goals."""
+        """Whether more search is worth it, as of the latest check that is due: the remaining gain beside its noise and
+        its cost. `text()` is the advice. Raises SpecError for several goals."""
         from ..outlook import Enough, asked, outlook
 
         ledger, wise = self._live.refresh(), Enough() if enough is None else asked(enough)
         return outlook(ledger.study.spec, ledger.told[: wise.look(len(ledger.told))], wise)
 
     def schedule(self, number: int | None = None) -> "Schedule":
-        """By which parameters, until when, trial `number` was trained: the best one unless said (see `schedule`)."""
+        """With which parameters, until when, trial `number` (default: the best one) was trained: see `schedule`."""
         from ..schedule import Schedule
 
         number = self.best.number if number is None else trial(number)

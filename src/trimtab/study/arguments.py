@@ -1,4 +1,4 @@
-"""The arguments of `Study(...)`, `revise` and `add`, read: each is checked by itself, and becomes a field of the spec."""
+"""The arguments of `Study(...)`, `revise` and `add`: each is checked on its own, and becomes a field of the spec."""
 
 import inspect
 import json
@@ -40,7 +40,7 @@ def given(
     fidelity: Fidelity | Mapping[str, Any] | None = None,
     stopping: Stopping | EllipsisType = ...,
 ) -> dict[str, Any]:
-    """The spec's fields for what the user said; what was left out is absent. Raises SpecError or SpaceError."""
+    """The spec's fields for the arguments that were given; the others are absent. Raises SpecError or SpaceError."""
     said: dict[str, Any] = {}
     if space is not None:
         said["space"] = space if isinstance(space, Space) else Space(space)
@@ -75,7 +75,7 @@ def given(
 
 
 def _fidelity(given: Fidelity | Mapping[str, Any]) -> Fidelity:
-    """A Fidelity from itself or from a mapping of its fields."""
+    """A Fidelity from a Fidelity or a mapping of its fields."""
     if isinstance(given, Fidelity):
         return given
     try:
@@ -85,14 +85,14 @@ def _fidelity(given: Fidelity | Mapping[str, Any]) -> Fidelity:
 
 
 def _several(stopping: Stopping) -> Iterable[Any]:
-    """One rule or several as several; None is none."""
+    """One rule or several, as a list; None means none."""
     if stopping is None:
         return ()
     return stopping if isinstance(stopping, list | tuple) else [stopping]
 
 
 def known(words: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same words, if `given` takes them all and none of them says nothing. Raises SpecError."""
+    """The same arguments, if `given` accepts all of them and none is empty. Raises SpecError."""
     takes = inspect.signature(given).parameters
     for word, value in words.items():
         if word not in takes:
@@ -147,7 +147,7 @@ def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
 
 
 def trial(given: object) -> int:
-    """The number of a trial: of what `ask` or `trials` gave, or a number by itself. Raises SpecError."""
+    """The number of a trial, from a trial or a number. Raises SpecError."""
     found = given.number if isinstance(given, ActiveTrial | Trial) else index(given)
     if found is None or not 0 <= found < 2**63:
         raise SpecError(f"{shown(given)} is no trial; give what ask() returned, or its number")
@@ -157,7 +157,7 @@ def trial(given: object) -> int:
 def results(
     params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]
 ) -> list[tuple[Params, float | Metrics]]:
-    """Pairs of a setting and its metrics, from one or from two sequences of equal length. Raises SpecError."""
+    """Pairs of a setting and its metrics, from one of each or from two sequences of equal length. Raises SpecError."""
     if isinstance(params, Mapping):
         return [(params, cast(float | Metrics, metrics))]
     if hasattr(params, "to_dict"):  # a table, or one row of it

@@ -1,4 +1,4 @@
-"""The auditor's side of a study: whether its record is intact, can be derived and run again, and its document."""
+"""The auditor's side of a study: whether its record is intact, can be derived and run again; and its document."""
 
 import dataclasses
 import os
@@ -26,13 +26,13 @@ from .reproduce import Reproduction
 
 
 class Audited(Answers):
-    """What an auditor asks of a study. `Study` adds what its user does."""
+    """The questions of an auditor. `Study` adds those of its user."""
 
     def replay(self) -> Replay:
-        """Derive every proposal, and every stop by a rule, again from the record, and note the outcome as an event.
+        """Derive every proposal, and every stop by a rule, again from the record, and record the outcome as an event.
 
-        Exact where the numeric fingerprint is that of the record; on another kind of machine a proposal also counts when it
-        is within 1 % of the best by the strategy's own acquisition. Follows revisions of budget, space and strategy.
+        Results must be exact on the record's numeric fingerprint. On another kind of machine, a proposal also counts if
+        it is within 1 % of the best by the strategy's own acquisition. Follows revisions of budget, space and strategy.
         """
         study = self._live.study
         ledger = self._live.refresh()
@@ -58,11 +58,12 @@ class Audited(Answers):
         resources: Resources | Mapping[str, Any] | None = None,
         supervised: bool = False,
     ) -> Reproduction:
-        """Run trials again with their params and seeds, compare their metrics, and note the outcome as an event.
+        """Run trials again with their params and seeds, compare their metrics, and record the outcome as an event.
 
-        trials: numbers; otherwise the baseline, the best and three more. tolerance: relative difference that still counts
-        as the same; 0 means identical. principal: who does it, the user of this process otherwise; kept like every name
-        beside the chain, which holds a commitment. Nothing is added to the study's trials. Raises SpecError, ObjectiveError.
+        trials: numbers; default: the baseline, the best and three more. tolerance: the relative difference that still
+        counts as the same; 0 means identical. principal: who does it; default: the user of this process. Like every
+        name it is kept beside the chain, which holds a commitment. Adds no trials to the study. Raises SpecError,
+        ObjectiveError.
         """
         from ..objective import program
         from .reproduce import checked, chosen, compared, left_out, rerun
@@ -91,18 +92,18 @@ class Audited(Answers):
         return found
 
     def _independent(self, who: str, runs: Sequence[int]) -> bool | None:
-        """Whether `who` is none of those who ran the study; None while not all of their names are kept."""
+        """Whether `who` is nobody who ran the study; None if not all of their names are kept."""
         names = {position: name for position, (_, name) in self.storage.actors(self._live.study).items()}
         ran = {names.get(position) for position in runs}
         return None if not ran or None in ran else who not in ran
 
     def _say(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
-        """Add an event that only says something; an archived study is read-only, and stays as it is."""
+        """Add an event that changes nothing else. An archived study is read-only, and stays as it is."""
         if self.record.state is not StudyState.ARCHIVED:
             self.storage.revise(self._live.study, Change(kind, body=body, actor=actor))
 
     def _note(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
-        """As `_say`; but who may not write, or cannot, has the outcome all the same, and is told that it is not on record."""
+        """As `_say`; but if it cannot be written, warn that the outcome is not on record instead of failing."""
         try:
             self._say(kind, body, actor)
         except StorageError as error:
@@ -111,9 +112,9 @@ class Audited(Answers):
     def sign(self, timestamp: str | None = None) -> None:
         """Add a checkpoint: the chain up to here, signed with this user's Ed25519 key (extra `sign`).
 
-        The key is made at its first use, outside the database (see `keys`). timestamp: address of a time-stamp authority
-        (RFC 3161), whose token is kept with the signature. Raises UserError, SpecError for an archived study; nothing is
-        written then.
+        The key is created at its first use, outside the database (see `keys`). timestamp: URL of a time-stamp authority
+        (RFC 3161), whose token is kept with the signature. Raises UserError, and SpecError for an archived study; then
+        nothing is written.
         """
         record = self.record
         if record.state is StudyState.ARCHIVED:
@@ -121,9 +122,9 @@ class Audited(Answers):
         self._say("checkpoint", keys.sign(record, timestamp))
 
     def verify(self, report: str | os.PathLike[str] | None = None) -> list[str]:
-        """What does not fit in the record: rows, chain, witness, signatures; empty when it is intact.
+        """What does not fit in the record: rows, chain, witness, signatures. Empty if it is intact.
 
-        report: a document of the study that is checked too: its hash must stand in the chain.
+        report: a document of the study to check as well: its hash must be in the chain.
         """
         study, uid = self._live.study, self._live.ledger.study.uid
         witness = [*self.storage.witnessed(uid), *keys.signed(uid)]  # first: the record only grows after it
@@ -154,13 +155,17 @@ class Audited(Answers):
         previous: str | os.PathLike[str] | Mapping[str, Any] | None = None,
         at: int | None = None,
     ) -> Path:
-        """Write the study's document, and note its hash as an event: HTML, DOCX or the evidence record itself (.json).
+        """Write the study's document (HTML, DOCX or the evidence record itself as .json), and record its hash as an
+        event.
 
-        template: "study" (the answer first, for those who tune), a framework such as "us-sr-26-2-2026" or
-        "eu-ai-act-annex-iv-2024", or a template file of yours. data: describes the data set (name, rows, ...). card: what
-        only persons can fill in, a YAML file or a mapping. previous: evidence record (.json or .html) of the study that was
-        approved before. at: event as of which it speaks; the last one otherwise. The same record gives the same bytes.
-        Raises SpecError, and UserError when an extra (`report`, `word`) is missing.
+          template: "study" (the answer first, for those who tune), a framework such as "us-sr-26-2-2026" or
+              "eu-ai-act-annex-iv-2024", or your own template file.
+          data: describes the data set (name, rows, ...).
+          card: what only a person can fill in, as a YAML file or a mapping.
+          previous: the evidence record (.json or .html) of the study that was approved before.
+          at: the event as of which the document is written; default: the last one.
+
+        The same record gives the same bytes. Raises SpecError, and UserError if an extra (`report`, `word`) is missing.
         """
         from . import documents
 

@@ -62,7 +62,7 @@ def _written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, An
 
 
 def form_of(path: Path) -> str:
-    """The form that a file's name asks for. Raises SpecError."""
+    """The format that a file's name asks for. Raises SpecError."""
     form = path.suffix.lower()
     if form not in FORMS:
         raise SpecError(f"{path}: a report is written as {', '.join(FORMS)}; name the file so")
@@ -83,7 +83,7 @@ def card_of(given: Any) -> Mapping[str, Any] | None:
 
 
 def described(given: Any, word: str) -> Mapping[str, Any] | None:
-    """What a user says of something, as plain JSON. Raises SpecError for what is no mapping."""
+    """A user's description, as plain JSON. Raises SpecError if it is not a mapping."""
     if given is None:
         return None
     if not isinstance(given, Mapping):
@@ -92,7 +92,7 @@ def described(given: Any, word: str) -> Mapping[str, Any] | None:
 
 
 def _texts(said: Any) -> Any:
-    """Dates and the like as text, and numbers that JSON does not have."""
+    """Dates and the like, and numbers that JSON lacks, as text."""
     if isinstance(said, Mapping):
         return {str(k): _texts(v) for k, v in said.items()}
     if isinstance(said, list | tuple):
@@ -104,7 +104,7 @@ def _texts(said: Any) -> Any:
 def previous_of(given: Any) -> Mapping[str, Any] | None:
     """The evidence record of the study that was approved before: a mapping, or the .json or .html that holds it.
 
-    Raises SpecError where there is none, and where its content does not fit its own hash.
+    Raises SpecError if there is none, or if its content does not match its own hash.
     """
     if given is None:
         return None
@@ -126,7 +126,7 @@ def _record_in(path: Path) -> Any:
 
 
 def embedded(html: str) -> str:
-    """The evidence record in a document. Raises ValueError."""
+    """The evidence record embedded in a document. Raises ValueError."""
     _, begin, rest = html.partition('<script type="application/json" id="evidence">')
     text, end, _ = rest.partition("</script>")
     if not begin or not end:
@@ -135,7 +135,8 @@ def embedded(html: str) -> str:
 
 
 def unknown(path: str | os.PathLike[str], events: Sequence[Event]) -> list[str]:
-    """A finding when a document is not, byte for byte, one that the chain names. Raises SpecError where there is none."""
+    """A finding if a document is not, byte for byte, one that the chain names. Raises SpecError if the file does not
+    exist."""
     try:
         with open(path, "rb") as file:
             sha = hashlib.file_digest(file, "sha256").hexdigest()

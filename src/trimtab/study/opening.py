@@ -1,4 +1,4 @@
-"""From what a user said to a study: its spec as a whole, checked before anything is stored, and compared with what is."""
+"""Opening a study: the spec as a whole, checked before anything is stored, and compared with what is stored."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -53,12 +53,12 @@ def _measurable(spec: StudySpec) -> None:
 
 
 def _continuing(spec: StudySpec) -> bool:
-    """Whether its strategy replaces what a stopping rule would stop."""
+    """Whether its strategy takes the place of stopping rules."""
     return spec.strategy in names() and isinstance(strategy(spec.strategy, **spec.settings), Continuing)
 
 
 def _checked(spec: StudySpec) -> StudySpec:
-    """The spec with its baseline settled, or an error for what contradicts itself."""
+    """The spec with its baseline settled. Raises for anything that contradicts itself."""
     baseline = spec.space.defaults() if spec.baseline is None else spec.baseline
     if baseline is not None:
         try:
@@ -92,7 +92,7 @@ def _checked(spec: StudySpec) -> StudySpec:
 
 
 def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = None) -> StudySpec:
-    """The stored spec with the user's changes; a new space must keep old trials valid (see Space.revise)."""
+    """The stored spec with the user's changes. A new space must keep old trials valid (see Space.revise)."""
     changes = dict(said)
     if assume is not None and not isinstance(assume, Mapping):
         raise SpecError(f"assume={shown(assume)} is no mapping; write assume={{'parameter': value}}")
@@ -112,7 +112,7 @@ def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = 
 
 
 def _lessons(stored: StudySpec, wanted: Sequence[Goal]) -> tuple[Source, ...]:
-    """What the earlier studies teach of these goals: nothing where one of them is new, for its metric was not copied."""
+    """What the warm start teaches about these goals: nothing if one of them is new, since its metric was not copied."""
     if not set(wanted) <= set(stored.goals):
         return ()
     columns = [stored.goals.index(goal) for goal in wanted]
@@ -120,7 +120,7 @@ def _lessons(stored: StudySpec, wanted: Sequence[Goal]) -> tuple[Source, ...]:
 
 
 def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
-    """Raises StudyMismatch when the user's words (but for the budget) are not those of the stored study."""
+    """Raises StudyMismatch if the user's arguments (except the budget) differ from the stored spec."""
     wanted = replace(stored, **{k: v for k, v in said.items() if k != "budget"})
     if "space" in said:
         wanted = replace(wanted, space=_as_stored(stored.space, said["space"]))
@@ -143,7 +143,7 @@ def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
 
 
 def _call(stored: StudySpec, wanted: StudySpec, different: Sequence[str]) -> str:
-    """The arguments of the `revise` that makes these fields of the stored spec what is wanted."""
+    """The arguments of the `revise` call that would change these fields of the stored spec to what is wanted."""
     goals = [way for way in ("minimize", "maximize") if any(g.maximize == (way == "maximize") for g in wanted.goals)]
     words = dict.fromkeys(w for k in different for w in (goals if k == "goals" else [_WORDS.get(k, k)]))
     new = [name for name in wanted.space.names if name not in stored.space.params]
@@ -155,7 +155,7 @@ _WORDS = {"settings": "strategy"}  # fields of the spec that have another name a
 
 
 def _as_stored(stored: Space, given: Space) -> Space:
-    """The stored space where the given one is what it was revised to: retired options need not be repeated."""
+    """The stored space, if the given one is what it was revised to: retired options need not be repeated."""
     try:
         return stored if stored.revise(given, {}) == stored else given
     except SpaceError:
@@ -163,7 +163,7 @@ def _as_stored(stored: Space, given: Space) -> Space:
 
 
 def _apart(stored: Space, given: Space) -> list[str]:
-    """What differs between two spaces, a parameter a line."""
+    """What differs between two spaces, one parameter per line."""
     names = dict.fromkeys([*stored.names, *given.names])
     pairs = [(f"space {n}", repr(stored.params.get(n)), repr(given.params.get(n))) for n in names]
     pairs.append(("require", dumps(list(stored.requirements)), dumps(list(given.requirements))))
@@ -184,9 +184,10 @@ def open_study(
     fresh: bool,
     warm_start: Earlier | None,
 ) -> StudyRecord:
-    """The record of the study called `name`: opened and compared, or created, with what `warm_start` teaches it.
+    """The record of the study called `name`: opened and compared, or created with what `warm_start` teaches it.
 
-    By its name alone an archived study is opened too, for reading, unless a living one has the name; any study by its uid.
+    With only a name, an archived study can be opened too, for reading, unless a living one has the name. A uid opens
+    any study.
     """
     fresh = flag("fresh", fresh)
     reading = not said and not fresh
@@ -210,7 +211,7 @@ def open_study(
 
 
 def _found(storage: Storage, name: str, reading: bool) -> StudyRecord | None:
-    """The latest study of that name: a living one, or for reading any, also by the beginning of its uid."""
+    """The latest study of that name: a living one; or for reading any, also by the start of its uid."""
     records = storage.studies(name) if isinstance(name, str) else []
     if reading and not records:
         others = storage.studies(damaged=lambda _: None) if isinstance(name, str) and len(name) >= SHORTEST else []
@@ -221,6 +222,6 @@ def _found(storage: Storage, name: str, reading: bool) -> StudyRecord | None:
 
 
 def _nearest(storage: Storage, name: str, reading: bool) -> str:
-    """What else of a like name could be opened."""
+    """Similar names that could be opened, for an error message."""
     there = [r.name for r in storage.studies(damaged=lambda _: None) if reading or r.state is not StudyState.ARCHIVED]
     return nearest(name, dict.fromkeys(there))

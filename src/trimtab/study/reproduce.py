@@ -1,4 +1,4 @@
-"""Running recorded trials again, and comparing what comes out with what was recorded. The study's trials stay as they are."""
+"""Running recorded trials again, and comparing the outcome with the record. The study's trials stay as they are."""
 
 import math
 import os
@@ -28,7 +28,7 @@ USUAL = 5
 
 @dataclass(frozen=True)
 class Rerun:
-    """A trial that was run again: metrics then and now, and what is wrong ("" when they agree)."""
+    """A trial that was run again: metrics then and now, and what is wrong ("" if they agree)."""
 
     number: int
     recorded: Metrics
@@ -46,11 +46,11 @@ class Rerun:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of running trials again.
+    """The outcome of running trials again.
 
     tolerance: the relative difference that counts as the same; 0 means identical. same_code: whether the objective's
-    fingerprint is one that the record names. independent: whether who asked for it is nobody who ran the study; None
-    where that is not known. left_out: that the best is not among them, and why; "" where trials were named or it is.
+    fingerprint is one that the record names. independent: whether the person who asked did not run the study; None if
+    unknown. left_out: why the best trial is not among them; "" if it is, or if trials were named.
     """
 
     runs: tuple[Rerun, ...]
@@ -87,7 +87,7 @@ class Reproduction:
 def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial | None) -> list[Trial]:
     """The trials to run again: those named, else the baseline, the best, and finished ones spread over the study.
 
-    Raises SpecError for a trial that does not exist or has no result of its own, and where there is none to run.
+    Raises SpecError for a trial that does not exist or has no result of its own, and if there is none to run.
     """
     done = [t for t in trials if t.state is State.DONE and t.attempt > 0 and parent_of(t) is None]
     if not done or (numbers is not None and len(numbers) == 0):
@@ -105,7 +105,7 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
 
 
 def _usual(done: Sequence[Trial], best: Trial | None) -> list[Trial]:
-    """Trial 0, the best, and others spread over the study: USUAL of them, where there are so many."""
+    """Trial 0, the best, and others spread over the study: USUAL of them, if there are that many."""
     wanted = [0] if best is None else [0, best.number]
     first = [t for number in wanted for t in done if t.number == number]
     spread = [done[i * (len(done) - 1) // (USUAL - 1)] for i in range(USUAL)]
@@ -114,7 +114,7 @@ def _usual(done: Sequence[Trial], best: Trial | None) -> list[Trial]:
 
 
 def left_out(picked: Sequence[Trial], numbers: Sequence[int] | None, best: Trial | None) -> str:
-    """Why the best is not among the trials that are run again unless they are named; "" where it is."""
+    """Why the best trial is not among those chosen by default; "" if it is."""
     if numbers is not None or best is None or any(t.number == best.number for t in picked):
         return ""
     if (parent := parent_of(best)) is not None:
@@ -125,7 +125,7 @@ def left_out(picked: Sequence[Trial], numbers: Sequence[int] | None, best: Trial
 
 
 def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slots) -> dict[int, Exit]:
-    """How each trial ends when it is run again with its params and its seed; nothing is recorded."""
+    """How each trial ends when run again with its params and its seed; nothing is recorded."""
     waiting, ends = list(trials), dict[int, Exit]()
     with TemporaryDirectory(prefix="trimtab-") as folder, closing(executor(called, slots)) as place:
         while len(ends) < len(trials):
@@ -141,7 +141,7 @@ def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slot
 
 
 def compared(t: Trial, how: Exit, tolerance: float) -> Rerun:
-    """What a trial gave again beside what it gave then."""
+    """A trial's new outcome beside its recorded one."""
     outcome = outcome_of(how, Resources())
     if outcome is None or outcome.state is not State.DONE:
         text = "its process was killed" if outcome is None else outcome.error.strip() or str(outcome.state)

@@ -1,4 +1,4 @@
-"""`Study` itself: opens or creates a study, proposes, runs and revises it; what it answers is in `answers`."""
+"""`Study`: opens or creates a study, proposes, runs and revises it. What it answers is in `answers`."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -40,22 +40,29 @@ Words = str | Sequence[str]
 
 
 class Study(Audited):
-    """A tuning study: opened if the store has one of this name, created otherwise.
+    """A tuning study: opened if the database has one of this name, created otherwise.
 
-    name: of the study, unique in its store. space: what may be varied (a Space, or a mapping of parameters). minimize,
-    maximize: names of metrics. subject_to: constraints such as "latency_ms <= 20" or "auc >= 0.95 * baseline". budget: of
-    the whole study, over all workers and calls. baseline: params to beat; the defaults of the space otherwise. strategy: a
-    name or an object. storage: URL such as "sqlite:///trimtab.db"; private memory otherwise. replicates: how often equal
-    params may be tried. retries: how often a trial that failed by itself is tried again. max_failures: in a row, before the
-    study stops (20 unless said; None: never). deterministic: equal params give equal results. fidelity: how far a trial may be
-    trained, such as Fidelity("epochs", 1, 81). stopping: a rule's name, a rule of trimtab.stopping, several, or None; "asha"
-    unless said where there is a fidelity. data: {name: path, array or table} that results depend on, whose fingerprints are
-    recorded. on_change: when it or the objective's code changes, "record" that and go on, or "refuse" to start trials.
-    warm_start: earlier studies of a similar question (objects or names in this store), copied into the record and
-    learnt from. fresh: archive a study of this name and begin anew.
+      name: unique among the studies of its database.
+      space: what may be varied (a Space, or a mapping of parameters).
+      minimize, maximize: names of metrics.
+      subject_to: constraints such as "latency_ms <= 20" or "auc >= 0.95 * baseline".
+      budget: for the whole study, over all workers and calls.
+      baseline: the params to beat; default: the defaults of the space.
+      strategy: a name or an object.
+      storage: a URL such as "sqlite:///trimtab.db"; default: private memory.
+      replicates: how often the same params may be tried.
+      retries: how often a trial that failed by itself is tried again.
+      max_failures: failures in a row after which a run stops (default 20; None: never).
+      deterministic: whether equal params give equal results.
+      fidelity: how far a trial may be trained, such as Fidelity("epochs", 1, 81).
+      stopping: a rule's name, a rule of trimtab.stopping, several, or None; default: "asha" with a fidelity.
+      data: {name: path, array or table} that results depend on; their fingerprints are recorded.
+      on_change: if the data or the objective's code changes, "record" that and continue, or "refuse" to start trials.
+      warm_start: earlier studies of a similar question (objects, or names in this database), copied into the record.
+      fresh: archive an existing study of this name and start over.
 
-    Raises SpecError and SpaceError for a wrong call, StudyMismatch when the stored study has another spec (a changed
-    budget is an audited revision by itself), StudyNotFound, StorageError.
+    Raises SpecError and SpaceError for a wrong call, StudyMismatch if the stored study has another spec (only a changed
+    budget becomes an audited revision by itself), StudyNotFound, StorageError.
     """
 
     def __init__(
@@ -104,7 +111,7 @@ class Study(Audited):
     def ask(self, lease: float | str | None = None) -> ActiveTrial:
         """The next trial to evaluate: a queued one, else a new proposal.
 
-        It is held without expiry, or until `lease` (seconds or "5m") runs out. Raises BudgetSpent or Exhausted.
+        It is held without expiry, or until `lease` (seconds, or "5m") runs out. Raises BudgetSpent or Exhausted.
         """
         held = seconds(lease, "lease")
         self._live.inputs.check()
@@ -127,7 +134,7 @@ class Study(Audited):
         return ActiveTrial.of(trial, self._direct(trial, held), self._live.checkpoints.folders(trial))
 
     def _direct(self, trial: Trial, lease: float | None) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-        """Where an asked trial's reports and notes go: straight to the store."""
+        """Sends an asked trial's reports and notes straight to the store."""
 
         def send(message: Mapping[str, Any]) -> Mapping[str, Any]:
             if message["kind"] == "report":
@@ -143,11 +150,12 @@ class Study(Audited):
     def tell(
         self, trial: ActiveTrial | Trial | int, metrics: float | Metrics | None = None, *, failed: str | None = None
     ) -> Trial:
-        """End a trial with its metrics (a mapping, or one float where one metric is needed), or as failed with a reason.
+        """End a trial with its metrics (a mapping, or a float if only one metric is needed), or as failed with a
+        reason.
 
-        NaN, infinity, a wrong type or a missing metric makes it a failed trial. Raises SpecError for a trial that is
-        not running, LeaseLost where somebody else holds it by now. A trial that heeded `should_stop` ends as stopped, and
-        what it reported last fills in for metrics.
+        A NaN, infinite, missing or mistyped metric makes the trial failed. A trial that obeyed `should_stop` ends as
+        stopped; its last report supplies metrics that are not given. Raises SpecError for a trial that is not running,
+        LeaseLost if somebody else holds it by now.
         """
         number = arguments.trial(trial)
         heeded = trial.reported if isinstance(trial, ActiveTrial) and trial.rule else None
@@ -173,7 +181,7 @@ class Study(Audited):
         return ended
 
     def enqueue(self, params: Params) -> Trial:
-        """Put a setting in front of the queue. Raises SpaceError when it is not in the space."""
+        """Put a setting at the front of the queue. Raises SpaceError if it is not in the space."""
 
         def wish(study: StudyRecord) -> Proposal:
             seed = engine.trial_seed(study.spec.seed, "user", study.count)
@@ -182,9 +190,9 @@ class Study(Audited):
         return self._live.enqueue_one(wish)
 
     def add(self, params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]) -> None:
-        """Record results that were measured elsewhere: one, or two sequences of equal length. They are told to strategies.
+        """Record results measured elsewhere: one, or two sequences of equal length. Strategies use them.
 
-        A metric of NaN or infinity is a failed trial. Raises SpaceError, or SpecError for metrics that are missing or are no
+        A NaN or infinite metric makes a failed trial. Raises SpaceError, or SpecError if metrics are missing or not
         numbers; then nothing is recorded.
         """
         spec = self.spec
@@ -213,17 +221,19 @@ class Study(Audited):
         enough: "Enough | bool" = False,
         quiet: bool = False,
     ) -> None:
-        """Run search trials until the study has `trials` finished ones, the budget is spent or `time` has passed.
+        """Run search trials until the study has `trials` finished ones, its budget is spent or `time` has passed.
 
-        objective: a function of the trial, "file.py:function", "package.module:function" or a Command. workers: processes
-        that are supervised and replaced when they die; one worker without limits runs in this process, unless
-        `supervised`. executor: "local"; "ray": one actor per worker on a Ray cluster; "slurm" or a Slurm object: one job per
-        worker. Running the same line again goes on where the record stands. It waits for trials that other processes run, but
-        not for those that were asked for without a lease. enough: True, or a `trimtab.outlook.Enough`: return too when what
-        is left to gain is below its noise or cost.
+          objective: a function of the trial, "file.py:function", "package.module:function" or a Command.
+          workers: supervised processes, replaced when they die. One worker without resource limits runs in the current
+              process, unless `supervised`.
+          executor: "local"; "ray", one actor per worker on a Ray cluster; "slurm" or a Slurm object, one job per worker.
+          enough: True, or a `trimtab.outlook.Enough`: also return when the remaining gain is below its noise or its cost.
 
-        Raises RunFailed after max_failures failures in a row, ObjectiveError, KeyboardInterrupt (running trials go back to
-        the queue).
+        Running the same line again continues the study. It waits for trials that other processes run, but not for those
+        asked without a lease.
+
+        Raises RunFailed after max_failures failures in a row, ObjectiveError, and KeyboardInterrupt (running trials
+        return to the queue).
         """
         terms, wise, quiet = runner.asked(self._live, trials, time), self._enough(enough), flag("quiet", quiet)
         for notice in [] if quiet else self._live.shortcomings():
@@ -255,10 +265,11 @@ class Study(Audited):
         sys.stderr.write(f"{self.name}: {notice}\n")
 
     def submit(self, objective: Any, *, resources: Resources | Mapping[str, Any] | None = None) -> None:
-        """Say what the study runs and return: workers (`trimtab worker`) that allow the objective do the rest.
+        """Record what the study runs, and return: workers (`trimtab worker`) that allow the objective do the rest.
 
-        objective: "file.py:function", "package.module:function" or a Command, which each worker has its own copy of; the
-        record holds its name and fingerprint. Raises ObjectiveError, and SpecError for a study that would never end.
+        objective: "file.py:function", "package.module:function" or a Command. Each worker has its own copy of it; the
+        record holds only its name and fingerprint. Raises ObjectiveError, and SpecError for a study that would never
+        end.
         """
         record = self.record
         if runner.endless(record.spec):
@@ -268,7 +279,7 @@ class Study(Audited):
         staffing.submit(self._live, objective, amounts(Resources, resources, "resources"))
 
     def _enough(self, given: "Enough | bool") -> "Enough | None":
-        """What `run` was told of when there is enough. Raises SpecError."""
+        """The `enough` argument of `run`, checked. Raises SpecError."""
         from ..outlook import asked, check
 
         if given is False:
@@ -294,17 +305,21 @@ class Study(Audited):
         executor: str = "local",
         quiet: bool = False,
     ) -> Evidence:
-        """Measure the tuned setting against the baseline on fresh seeds, paired, and say what that shows.
+        """Compare the tuned setting with the baseline on fresh seeds, in pairs, and say what that shows.
 
-        Where noise hides which setting is best, or constraints must be kept, up to `finalists` likely ones first race
-        (`select` trials). Then `replicates` pairs (20, unless the objective says otherwise) run as `certify` trials, pair i
-        with one trial.seed and trial.replicate == i. The search and the budget see neither; runs that exist are kept.
+        If noise hides which setting is best, or there are constraints, up to `finalists` promising settings race first
+        (`select` trials). Then `replicates` pairs (default: 20, or what the objective says) run as `certify` trials;
+        both runs of pair i have the same trial.seed, and trial.replicate == i. The search and the budget do not see
+        these trials. Existing runs are reused.
 
-        metric: one goal; all of them, corrected for their number, unless named. tuned: number of the trial to certify,
-        without a selection. test_train_ratio: test rows over training rows when pairs share training data (1/(k-1) for
-        k-fold cross-validation), 0 for independent repetitions; what the objective says unless given. equivalence: a
-        difference that does not matter; minimum_effect: the gain that "proven" needs; both in the metric's unit, fixed
-        before the runs. sequential: add pairs until the answer is clear. executor: "local" or "ray"; others as in `run`.
+          metric: one goal; default: all goals, corrected for their number.
+          tuned: number of the trial to certify, without a selection.
+          test_train_ratio: test rows over training rows if pairs share training data (1/(k-1) for k-fold cross-validation), 0
+              for independent repetitions; default: what the objective says.
+          equivalence: the largest difference that does not matter, in the metric's unit.
+          minimum_effect: the gain that "proven" needs, in the metric's unit, fixed before the runs.
+          sequential: add pairs until the answer is clear.
+          executor: "local" or "ray". Other arguments as in `run`.
         """
         from ..objective import found
 
@@ -323,11 +338,12 @@ class Study(Audited):
     def holdout(
         self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
     ) -> Evidence:
-        """Look at the rows that a `CrossValidation` kept apart: tuned (the certified setting, else the best, else the trial
-        named) against baseline, trained once each on all other rows. Every look is an event of the record.
+        """Compare tuned and baseline on the rows that a `CrossValidation` held out, each trained once on all other
+        rows.
 
-        Raises SpecError also where other rows were kept apart in the search, ObjectiveError where training or the metric
-        fails."""
+        The tuned setting is the trial named, else the certified one, else the best. Every look is an event of the
+        record. Raises SpecError if the search held out other rows, ObjectiveError if training or the metric fails.
+        """
         number = None if tuned is None else arguments.trial(tuned)
         return holdout.look(self._live, objective, number, metric, equivalence)
 
@@ -337,7 +353,7 @@ class Study(Audited):
         """Change the study's spec as an audited revision: space, budget, subject_to, max_failures, ... as in Study().
 
         A new space must keep old trials valid: ranges widen, choices are added or retired, and `assume` gives the value
-        that old trials had of each new parameter. What is so already is no revision, and nothing is recorded.
+        that old trials had for each new parameter. A revision that changes nothing is not recorded.
         """
         before, said = self.spec, arguments.given(**arguments.known(words))
         try:
@@ -354,7 +370,7 @@ class Study(Audited):
         self._revise("pause")
 
     def resume(self) -> None:
-        """Let a paused study go on."""
+        """Continue a paused study."""
         self._revise("resume")
 
     def cancel(self, number: int | None = None) -> None:
@@ -368,7 +384,7 @@ class Study(Audited):
         self._live.tidy()
 
     def delete(self) -> None:
-        """Remove the study, its whole record and its checkpoints, for good."""
+        """Delete the study with its whole record and its checkpoints, for good."""
         self.storage.delete(self._live.study)
         self._live.checkpoints.remove()
 
