@@ -53,6 +53,16 @@ def test_an_interval_of_independent_pairs_is_a_paired_t_test_with_half_of_the_er
     assert f"(the textbook interval at {100 * level:g} %)" in found.test
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_on_folds_that_the_search_chose_by_a_gain_is_never_proven_but_a_loss_is(sign):
+    pairs = [({"auc": 0.5 + 0.01 * i, "f1": 0.5}, {"auc": 0.5 + sign * 0.1, "f1": 0.5 + sign * 0.1}) for i in range(5)]
+    fresh, seen = (certify(AUC, CONTEST, pairs, others=[Goal("f1", True)], seen=seen) for seen in (False, True))
+    expected = [("proven", 0), ("not shown", None)] if sign == 1 else [("worse", fresh.more), ("worse", None)]
+    assert [(e.decision, e.more) for e in (fresh, seen)] == expected
+    assert [e.goals[0].decision for e in (fresh, seen)] == [decision for decision, _ in expected]
+    assert fresh.interval == seen.interval
+
+
 def test_evidence_of_a_record_without_a_reserve_says_nothing_of_one():
     before = {k: v for k, v in evidence([0.7, 0.8, 0.7], [0.8, 0.8, 0.9]).to_json().items() if k != "reserve"}
     found = Evidence.from_json(before)

@@ -253,7 +253,7 @@ def test_more_pairs_than_there_are_folds_in_time_are_refused_before_any_runs():
     assert len(study.evidence(cv, finalists=1, quiet=True).pairs) == 3
 
 
-def test_a_certificate_on_the_folds_of_the_search_says_so_and_tells_no_optimism():
+def test_a_certificate_on_the_folds_of_the_search_says_so_proves_nothing_and_tells_no_optimism():
     in_time, shuffled = (
         made(folds=3, time=np.arange(len(y)), metric={"hits": hits}),
         made(folds=3, metric={"hits": hits}),
@@ -264,6 +264,7 @@ def test_a_certificate_on_the_folds_of_the_search_says_so_and_tells_no_optimism(
         study.run(cv, trials=4, quiet=True)
         found.append(study.evidence(cv, finalists=1, quiet=True))
     assert [any("folds that the search chose by" in n for n in e.notices) for e in found] == [True, False]
+    assert [e.decision for e in found] == ["not shown", "proven"]
     assert [math.isnan(e.optimism) for e in found] == [True, False]
 
 

@@ -34,11 +34,13 @@ def certify(
     constraints: Sequence[Constraint] = (),
     others: Sequence[Goal] = (),
     compared: int = 1,
+    seen: bool = False,
 ) -> Evidence:
     """The evidence in `pairs` of (baseline, tuned) metrics, None for a run that failed, in replicate order.
 
     constraints: relative ones refer to the baseline's run in the same pair. others: further goals over the same pairs.
-    compared: comparisons that share the 95 %, this one and those of `others` included.
+    compared: comparisons that share the 95 %, this one and those of `others` included. seen: whether the pairs are the folds
+    that the search chose the tuned setting by: no gain on them is proven.
     """
     metric, ratio = goal.metric, design.test_train_ratio
     complete = _complete(pairs, metric)
@@ -49,8 +51,8 @@ def certify(
     alpha = (1 - LEVEL) * (1 - reserve) / compared
     found = _estimate(d, design, alpha)
     checks = tuple(_check(c, complete) for c in constraints)
-    fails = _fails(pairs, metric)
-    gain = "not shown" if contest.same else reliable(decided(found.interval, design.minimum_effect), fails)
+    doubtful = seen or _fails(pairs, metric)
+    gain = "not shown" if contest.same else reliable(decided(found.interval, design.minimum_effect), doubtful)
     return Evidence(
         metric,
         goal.maximize,
@@ -74,9 +76,9 @@ def certify(
         compared=compared,
         sequential=design.sequential,
         reserve=reserve,
-        more=0 if gain == "proven" else None if fails else _more(d, ratio, design.minimum_effect, alpha),
-        detectable=math.nan if fails else intervals.detectable(d, ratio, alpha),
-        goals=tuple(_compare(g, pairs, design, alpha) for g in others),
+        more=0 if gain == "proven" else None if doubtful else _more(d, ratio, design.minimum_effect, alpha),
+        detectable=math.nan if doubtful else intervals.detectable(d, ratio, alpha),
+        goals=tuple(_compare(g, pairs, design, alpha, seen) for g in others),
     )
 
 
@@ -151,9 +153,10 @@ def within(gain: str, checks: Sequence[ConstraintCheck]) -> str:
     return "infeasible" if gain == "proven" and not all(c.kept for c in checks) else gain
 
 
-def reliable(gain: str, fails: bool) -> str:
-    """The decision on a gain among runs that ended: none of a setting whose runs fail is proven."""
-    return "not shown" if gain == "proven" and fails else gain
+def reliable(gain: str, doubtful: bool) -> str:
+    """The decision on a gain that may be one of its pairs alone: of the runs that ended, where those of the setting fail, or
+    of the folds that it was chosen by. It is not proven."""
+    return "not shown" if gain == "proven" and doubtful else gain
 
 
 def _fails(pairs: Sequence[Pair], metric: str) -> bool:
@@ -174,11 +177,11 @@ def _more(d: Array, ratio: float, effect: float, alpha: float) -> int | None:
     return None if needed is None else max(1, needed - len(d))
 
 
-def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float) -> Comparison:
+def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, seen: bool) -> Comparison:
     both = [(b[goal.metric], t[goal.metric]) for b, t in _complete(pairs, goal.metric)]
     d = gains(both, goal.maximize)
     found = _estimate(d, replace(design, equivalence=0.0), alpha)  # the zone is in the first metric's unit
-    gain = reliable(decided(found.interval), _fails(pairs, goal.metric))
+    gain = reliable(decided(found.interval), seen or _fails(pairs, goal.metric))
     return Comparison(goal.metric, goal.maximize, found.mean, found.interval, gain)
 
 

@@ -77,7 +77,8 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
         staff = cache(lambda: stack.enter_context(hire()))  # hired when first needed: often nothing has to run
         finalists = _finalists(live, question, made, staff)
         contest = pairs.contest(spec, ledger.trials[finalists[0].trial] if finalists else first)
-        judge = partial(certify, goal, contest, constraints=spec.constraints, others=others)
+        seen_before = question.most is not None
+        judge = partial(certify, goal, contest, constraints=spec.constraints, others=others, seen=seen_before)
         metrics = [goal.metric, *(g.metric for g in others)]
         found, seen, asked = _answered(live, question, contest, metrics, judge, staff)
     worth = _worth(live.refresh(), contest.tuned, goal.metric)
@@ -285,8 +286,8 @@ def _beside(live: LiveStudy, question: Question, asked: Question, contest: Conte
         )
     if question.most is not None:
         said.append(
-            "these are the folds that the search chose by, so the gain is flattered by its choice; study.holdout compares on "
-            "rows that nobody has seen"
+            "these are the folds that the search chose by, which flatters the gain: on them none is proven; study.holdout "
+            "compares on rows that nobody has seen"
         )
     ratio = max(seen.ratio or 0.0, question.said_ratio or 0.0)
     if ratio > design.test_train_ratio:
