@@ -20,7 +20,7 @@ from trimtab.executors.local import Local
 from trimtab.goals import goals
 from trimtab.live import LiveStudy
 from trimtab.objective import load, program
-from trimtab.outcomes import outcome_of, told
+from trimtab.outcomes import from_exit, from_tell
 from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
 from trimtab.running import sharing
 from trimtab.running.crew import Crew
@@ -50,7 +50,7 @@ COST = {"wall": 1.5, "cpu": 1.0, "memory": 2.0**21}
     ids=str,
 )
 def test_an_end_without_a_result_has_a_reason(ended, reason, text):
-    outcome = outcome_of(ended, LIMITED)
+    outcome = from_exit(ended, LIMITED)
     assert outcome is not None
     assert (outcome.state, outcome.reason) == (State.FAILED, reason)
     assert text in outcome.error
@@ -62,13 +62,13 @@ def test_an_end_without_a_result_has_a_reason(ended, reason, text):
     ids=["by us", "by another", "politely"],
 )
 def test_a_kill_without_a_reason_gives_the_trial_back(ended):
-    assert outcome_of(ended, LIMITED) is None
+    assert from_exit(ended, LIMITED) is None
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 8), st.floats(0, 100))
 def test_costs_follow_from_the_wall_time(wall, cpu, gpus, price):
     ended = Exit({"state": "done", "metrics": {"loss": 1.0}}, output="said", cost={"wall": wall, "cpu": cpu})
-    outcome = outcome_of(ended, Resources(gpus=gpus, price=price), ["a note"])
+    outcome = from_exit(ended, Resources(gpus=gpus, price=price), ["a note"])
     assert outcome is not None
     assert (outcome.state, outcome.metrics, outcome.output) == (State.DONE, {"loss": 1.0}, "said")
     assert outcome.notes == ("a note",)
@@ -79,9 +79,9 @@ def test_costs_follow_from_the_wall_time(wall, cpu, gpus, price):
 
 
 def test_what_is_told_is_judged_as_what_is_returned():
-    assert told(0.5, None, ["loss"], 2.0).metrics == {"loss": 0.5}
-    assert told({"loss": float("nan")}, None, ["loss"], 2.0).reason is Reason.BAD_RESULT
-    failed = told(None, "the lab burned down", ["loss"], 2.0)
+    assert from_tell(0.5, None, ["loss"], 2.0).metrics == {"loss": 0.5}
+    assert from_tell({"loss": float("nan")}, None, ["loss"], 2.0).reason is Reason.BAD_RESULT
+    failed = from_tell(None, "the lab burned down", ["loss"], 2.0)
     assert (failed.state, failed.reason, failed.error) == (State.FAILED, Reason.ERROR, "the lab burned down")
     assert failed.cost.wall == 2.0
 

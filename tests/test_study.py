@@ -254,7 +254,7 @@ def test_a_new_parameter_may_be_inactive_in_old_settings(url):
     study.revise(space=wider, assume={"depth": 4})
     assert study.spec.baseline == {"kind": "a"}
     study.add([{"kind": "a"}, {"kind": "b", "depth": 4}, {"kind": "b", "depth": 5}], [4.0, 5.0, 6.0])
-    assert [(study.spec.today(c.params), c.metrics["loss"], c.n) for c in study.candidates()] == [
+    assert [(study.spec.current(c.params), c.metrics["loss"], c.n) for c in study.candidates()] == [
         ({"kind": "a"}, 3.0, 2),
         ({"kind": "b", "depth": 4}, 4.0, 2),
         ({"kind": "b", "depth": 5}, 6.0, 1),

@@ -1,6 +1,7 @@
-"""One JSON text for each value, and the digests that the record is built from.
+"""One JSON text for each value, and the digests from which the record is built.
 
-Canonical JSON here: keys sorted, no white space, UTF-8, floats as Python's shortest round-trip form, no NaN or infinity.
+Canonical JSON here: keys sorted, no white space, UTF-8, floats in Python's shortest round-trip form, no NaN or
+infinity.
 """
 
 import hashlib
@@ -22,8 +23,8 @@ def dumps(value: Any) -> str:
     return "".join(_FAST(value, 0)) if _FAST else _ENCODER.encode(value)
 
 
-def alike(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether two settings are the same, types and all: Python takes 1, 1.0 and True for equal."""
+def same_setting(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two settings are equal, types included: for Python, 1, 1.0 and True are equal."""
     return dumps(dict(a)) == dumps(dict(b))
 
 
@@ -33,12 +34,13 @@ def digest(value: Any) -> str:
 
 
 def commitment(salt: str, text: str) -> str:
-    """What stands for a private text in an event: it can be checked while salt and text exist, and says nothing after."""
+    """What represents a private text in an event: it can be checked while salt and text exist, and reveals nothing
+    afterwards."""
     return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
 
 
 def plain(value: Any) -> Any:
-    """The JSON form of what an algorithm says: plain Python for numpy's values, None for what is not finite."""
+    """The JSON form of an algorithm's output: plain Python for numpy's values, None for what is not finite."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -1,6 +1,7 @@
-"""What a user gives, as Python's own values. Each error names the value, the rule that it breaks and the repair.
+"""User input as plain Python values. Each error names the value, the rule that it breaks and the repair.
 
-Numbers of numpy count as what they hold. True and False are no numbers, a number is no truth value, a text is no list.
+numpy scalars count as the numbers that they hold. True and False are not numbers, a number is not a boolean, and a text
+is not a list.
 """
 
 import math
@@ -33,18 +34,18 @@ def no_setting(value: object, written: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A scalar of numpy as the Python value that it holds; anything else as it is."""
+    """A numpy scalar as a plain Python value; anything else unchanged."""
     scalar = type(value).__module__ == "numpy" and hasattr(value, "item") and not hasattr(value, "__len__")
     return value.item() if scalar else value
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether it is an int or a float; True and False are none."""
+    """Whether it is an int or a float, but not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def index(value: object) -> int | None:
-    """A whole number as an int; None for what is none."""
+    """An integer as an int; None for anything else."""
     value = plain(value)
     try:
         return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
@@ -53,7 +54,7 @@ def index(value: object) -> int | None:
 
 
 def whole(name: str, value: object, least: int = 1, repair: str = "") -> int:
-    """The value called `name` as an int, if it is a whole number of at least `least`. Raises SpecError."""
+    """The value called `name` as an int, if it is an integer of at least `least`. Raises SpecError."""
     found = index(value)
     if found is None or found < least:
         raise SpecError(f"{name}={shown(value)} must be a whole number of at least {least}{repair}")
@@ -63,8 +64,8 @@ def whole(name: str, value: object, least: int = 1, repair: str = "") -> int:
 
 
 def number(name: str, value: object, *, above: bool = False, repair: str = "") -> int | float:
-    """The value called `name` as an int or a float, if it is finite and at least 0 (with `above`: above 0).
-    Raises SpecError."""
+    """The value called `name` as an int or a float, if it is finite and at least 0 (with `above`: above 0). Raises
+    SpecError."""
     found = plain(value)
     if isinstance(found, Real) and not isinstance(found, int):
         found = float(found)
@@ -91,7 +92,7 @@ def flag(name: str, value: object) -> bool:
 
 
 def text(name: str, value: object, repair: str) -> str:
-    """The value called `name`, if it is a text that is not blank. Raises SpecError."""
+    """The value called `name`, if it is a non-blank text. Raises SpecError."""
     if not isinstance(value, str) or not value.strip():
         raise SpecError(f"{name}={shown(value)} is no text; {repair}")
     return value

@@ -66,11 +66,11 @@ class Explanation:
         """The setting that is explained. Raises SpecError where there is none yet."""
         spec = self.ledger.study.spec
         if self.chosen is not None:
-            return spec.today(self.ledger.trials[self.chosen].params)
+            return spec.current(self.ledger.trials[self.chosen].params)
         best = standings(spec, self._candidates).best
         if best is None:
             raise SpecError(f"study {spec.name!r} has no best setting yet; run more trials")
-        return spec.today(best.trial.params)
+        return spec.current(best.trial.params)
 
     def importance(self, method: str = "ped-anova") -> dict[str, float]:
         """How much each parameter matters, by name.

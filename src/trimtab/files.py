@@ -1,5 +1,5 @@
-"""Where a user's own files are, how processes take turns at one, and files that are written whole or not at all: neither a
-full disk nor kill -9 leaves half of one, or takes the one before."""
+"""Files that are written completely or not at all (neither a full disk nor kill -9 leaves half of one, or loses the old
+one), locks between processes, and where a user's own files are."""
 
 import fcntl
 import os
@@ -11,10 +11,10 @@ from secrets import token_hex
 
 
 @contextmanager
-def whole(path: Path, content: bytes) -> Iterator[None]:
-    """The file is there with this content when the block has ended, and as it was before where anything raises.
+def replacing(path: Path, content: bytes) -> Iterator[None]:
+    """A context at whose end the file has this content; if anything raises, it stays as it was.
 
-    The content is on the disk when the block begins. Raises OSError.
+    The content is on the disk when the block starts. Raises OSError.
     """
     path = Path(os.path.realpath(path))  # a link stays one
     if path.is_fifo() or path.is_char_device():
@@ -41,17 +41,17 @@ def whole(path: Path, content: bytes) -> Iterator[None]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises OSError."""
-    with whole(path, content):
+    """Write a file completely or not at all. Raises OSError."""
+    with replacing(path, content):
         pass
 
 
 @contextmanager
-def turn(path: Path) -> Iterator[None]:
-    """While it lasts, nobody else has a turn at this file: who reads it and writes it anew loses nothing that others wrote.
+def locked(path: Path) -> Iterator[None]:
+    """A context in which no other process holds the lock of this file, so that reading and rewriting it loses nothing.
 
-    A lock is kept in a file beside it, since the file itself is replaced. Where the file system has no locks there are no
-    turns. Raises OSError.
+    The lock is on a file beside it, since the file itself is replaced. On file systems without locks there is no
+    locking. Raises OSError.
     """
     with path.with_name(f"{path.name}.lock").open("ab") as lock:
         with suppress(OSError):
@@ -59,6 +59,7 @@ def turn(path: Path) -> Iterator[None]:
         yield
 
 
-def of_user(*names: str) -> Path:
-    """A place for what is this user's, outside every database: in $XDG_STATE_HOME/trimtab, else ~/.local/state/trimtab."""
+def user_path(*names: str) -> Path:
+    """A path for this user's own files, outside every database: in $XDG_STATE_HOME/trimtab, else
+    ~/.local/state/trimtab."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state").joinpath("trimtab", *names)

@@ -17,7 +17,7 @@ from typing import Any
 
 from .chain.seals import message
 from .errors import UserError
-from .files import of_user
+from .files import user_path
 from .records import StudyRecord
 from .storage import witness
 
@@ -25,7 +25,7 @@ PATIENCE = 30.0  # seconds for an answer of a time-stamp authority
 
 
 def folder() -> Path:
-    return of_user("keys")
+    return user_path("keys")
 
 
 def sign(study: StudyRecord, authority: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How trials end: what was told, imported or seen of a process becomes an Outcome. Pure."""
+"""How trials end: a told or imported result, or the exit of a process, becomes an Outcome. Pure."""
 
 import math
 import signal
@@ -13,12 +13,12 @@ from .objective.metrics import number as real
 from .records import Cost, Outcome, Reason, Resources, State
 
 
-def told(
+def from_tell(
     metrics: object, failed: str | None, needed: Sequence[str], wall: float, reported: Mapping[str, float] | None = None
 ) -> Outcome:
     """The outcome of a trial that was evaluated elsewhere in `wall` seconds: its metrics, or why it failed.
 
-    reported: of a trial that heeded a stopping rule, whose last reports fill in for what is missing.
+    reported: the last reports of a trial that obeyed a stopping rule; they supply metrics that are missing.
     """
     cost = Cost(wall=wall)
     if failed is not None:
@@ -32,9 +32,9 @@ def told(
         return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
 
 
-def imported(metrics: object, needed: Sequence[str]) -> Outcome:
-    """The outcome of a result from elsewhere. Raises SpecError where it is no result; NaN or infinity is a failed trial."""
-    outcome = told(metrics, None, needed, 0.0)
+def from_import(metrics: object, needed: Sequence[str]) -> Outcome:
+    """The outcome of an imported result. Raises SpecError if it is not a result; NaN or infinity makes a failed trial."""
+    outcome = from_tell(metrics, None, needed, 0.0)
     values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
     numbers = [real(v) for v in values]
     if outcome.state is State.FAILED and not any(x is not None and not math.isfinite(x) for x in numbers):
@@ -43,8 +43,8 @@ def imported(metrics: object, needed: Sequence[str]) -> Outcome:
     return outcome
 
 
-def outcome_of(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:
-    """How a job's end ends its trial; None gives the trial back to the queue: its process was killed, but not by a limit."""
+def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:
+    """How a job's exit ends its trial. None returns the trial to the queue: its process was killed, but not by a limit."""
     cost = cost_of(ended.cost, resources)
 
     def failed(reason: Reason, error: str) -> Outcome:

@@ -122,7 +122,7 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
     return Outlook(goal.metric, len(told), regret, error, gain, cost, unit, reason)
 
 
-def asked(given: object) -> Enough:
+def enough_from(given: object) -> Enough:
     """What a user says of when there is enough. Raises SpecError."""
     if given is True:
         return Enough()

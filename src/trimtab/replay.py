@@ -11,7 +11,7 @@ from itertools import accumulate, chain, repeat
 from typing import Any, overload
 
 from . import engine
-from .canonical import alike
+from .canonical import same_setting
 from .engine import incumbents
 from .engine.ledger import baseline_trial
 from .errors import SpaceError, UserError
@@ -273,7 +273,7 @@ def _difference(t: Trial, made: Proposal | None) -> str | None:
         )
     if (t.parent, t.fidelity) != (made.parent, t.fidelity if made.fidelity is None else made.fidelity):
         return f"recorded {_stretch(t)}, derived again {_stretch(made)}"
-    if not alike(t.params, made.params):
+    if not same_setting(t.params, made.params):
         return f"recorded {dict(t.params)}, derived again {dict(made.params)}"
     return None if t.seed == made.seed else f"recorded seed {t.seed}, derived again {made.seed}"
 

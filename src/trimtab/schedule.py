@@ -54,7 +54,7 @@ class Schedule:
         line = ancestry(trials, number)
         if spec.fidelity is None or line[-1].state is not State.DONE or any(t.fidelity is None for t in line):
             raise SpecError(f"trial {number} has no schedule: it must be done, in a study with a fidelity")
-        stretches = tuple(Stretch(float(t.fidelity or 0), spec.today(t.params), t.seed, t.number) for t in line)
+        stretches = tuple(Stretch(float(t.fidelity or 0), spec.current(t.params), t.seed, t.number) for t in line)
         return Schedule(spec.name, spec.fidelity.name, stretches, line[-1].metrics)
 
     def at(self, step: float) -> Params:

@@ -156,7 +156,7 @@ class Simulation:
         if study.storage is not self.storage:
             raise SpecError(f"study {study.name!r} is not in this simulation; make it with storage=simulation.storage")
         live = LiveStudy(self.storage, study.record.id, study.strategy)
-        terms = runner.asked(live, trials, time, self.clock)
+        terms = runner.terms_of(live, trials, time, self.clock)
         slots = Simulated(workers, training, self.clock, terms.until)
         crew = Crew(live, slots, Resources(), lease=_FOREVER, clock=self.clock)
         staff = runner.Staff("simulated", crew, slots, _nobody_watches, self.clock, _FOREVER)

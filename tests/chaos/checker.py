@@ -105,8 +105,8 @@ def _ledger(study, trials, events, budget):
         yield f"the budget is {budget} trials, {len(search)} were run"
     costs = [json.loads(t["cost"]) for t in trials if t["purpose"] == "search"]
     searched = {t["number"] for t in trials if t["purpose"] == "search"}  # the evidence does not pay from the budget
-    given_up = [e for e in events if e["kind"] in ("late", "requeue") and e["number"] in searched]
-    costs += [json.loads(e["body"]).get("cost", {}) for e in given_up]
+    too_many_failures = [e for e in events if e["kind"] in ("late", "requeue") and e["number"] in searched]
+    costs += [json.loads(e["body"]).get("cost", {}) for e in too_many_failures]
     spent = json.loads(study["spent"])
     for kind in ("wall", "cpu", "money"):
         total = sum(c.get(kind, 0.0) for c in costs)

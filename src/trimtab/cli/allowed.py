@@ -7,7 +7,7 @@ from. The register is {study uid: absolute path} in $XDG_STATE_HOME/trimtab/file
 import json
 from pathlib import Path
 
-from ..files import of_user, turn, write
+from ..files import locked, user_path, write
 
 
 def files() -> dict[str, str]:
@@ -25,9 +25,9 @@ def remember(uid: str, path: Path) -> None:
     if files().get(uid) == str(path):
         return
     register.parent.mkdir(parents=True, exist_ok=True)
-    with turn(register):
+    with locked(register):
         write(register, json.dumps({**files(), uid: str(path)}, indent=0).encode())
 
 
 def _register() -> Path:
-    return of_user("files.json")
+    return user_path("files.json")

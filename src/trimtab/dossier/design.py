@@ -139,10 +139,10 @@ def trade_off(s: Snapshot) -> list[Part]:
 def choice_reason(s: Snapshot) -> list[Part]:
     e, best = s.evidence, s.facts.best
     if e is not None:
-        return _chosen(s, f"trial {e.tuned_trial}", s.facts.spec.today(e.tuned), e.tuned_trial)
+        return _chosen(s, f"trial {e.tuned_trial}", s.facts.spec.current(e.tuned), e.tuned_trial)
     if best is None:
         return [Missing("No trial has finished with a result that keeps the constraints.")]
-    return _chosen(s, f"trial {best.number} (best of the search)", s.study.spec.today(best.params), best.number)
+    return _chosen(s, f"trial {best.number} (best of the search)", s.study.spec.current(best.params), best.number)
 
 
 def _chosen(s: Snapshot, text: str, params: Params, trial: int) -> list[Part]:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..canonical import alike
+from ..canonical import same_setting
 from ..formatting import number, plural, setting
 from ..records import Purpose
 from ..reports import influence, sections
@@ -211,7 +211,11 @@ def overrides(s: Snapshot) -> list[Part]:
         for t in those
     ]
     e, best = s.evidence, s.facts.best
-    if e is not None and best is not None and not alike(s.study.spec.today(best.params), s.facts.spec.today(e.tuned)):
+    if (
+        e is not None
+        and best is not None
+        and not same_setting(s.study.spec.current(best.params), s.facts.spec.current(e.tuned))
+    ):
         text = f"trial {e.tuned_trial} was certified; the best of the search is trial {best.number}"
         made.append(Fact("Not the best of the search", text, (*s.origins.evidence, f"trial:{best.number}")))
     return made or [Fact("Overrides", "none on record", s.origins.now)]

@@ -80,7 +80,7 @@ def _by_setting(spec: StudySpec, found: Results) -> list[list[int]]:
     for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
         if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
             alone = found.member[i] is not None
-            groups.setdefault(i if alone else dumps(spec.today(found.params[i])), []).append(i)
+            groups.setdefault(i if alone else dumps(spec.current(found.params[i])), []).append(i)
     return list(groups.values())
 
 

@@ -26,7 +26,7 @@ def baseline_trial(spec: StudySpec, trials: Mapping[int, Trial]) -> Trial | None
     first = trials.get(0)
     if spec.baseline is None or first is None or first.strategy != BASELINE:
         return None
-    return first if dict(spec.today(first.params)) == dict(spec.baseline) else None
+    return first if dict(spec.current(first.params)) == dict(spec.baseline) else None
 
 
 class Archive(Protocol):

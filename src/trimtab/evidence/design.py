@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..canonical import alike
+from ..canonical import same_setting
 from ..checks import flag, number
 from ..space import Params
 
@@ -22,7 +22,7 @@ class Contest:
 
     @property
     def same(self) -> bool:
-        return alike(self.baseline, self.tuned)
+        return same_setting(self.baseline, self.tuned)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from functools import cache, partial
 import numpy as np
 
 from ..arrays import Array
-from ..canonical import alike
+from ..canonical import same_setting
 from ..checks import whole
 from ..engine import incumbents
 from ..engine.ledger import Ledger
@@ -192,7 +192,7 @@ def _finalists(
     elif first < 2:
         return ()
     before = incumbents.baseline_metrics(spec, live.ledger.baseline)
-    sides = [(c.number, spec.today(c.params)) for c in pool]
+    sides = [(c.number, spec.current(c.params)) for c in pool]
     searched = np.array([_beyond(spec.constraints, c.metrics, before) for c in pool]).reshape(len(pool), -1)
     entrants = Entrants(*made.losses(pool, spec.space.encode([params for _, params in sides])), searched, made.noise)
     winner, runs = race(entrants, first, ENOUGH * question.finalists, lambda runs: _measured(live, sides, runs, staff))
@@ -302,7 +302,7 @@ def _beside(live: LiveStudy, question: Question, asked: Question, contest: Conte
 def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
     """What the search had said of the tuned setting, what it took, and what random search would have found."""
     spec, every = ledger.study.spec, incumbents.of(ledger)
-    own = next((c for c in every if alike(spec.today(c.params), params)), None)
+    own = next((c for c in every if same_setting(spec.current(c.params), params)), None)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600
     bounds = limits(spec, every, incumbents.baseline_metrics(spec, ledger.baseline))

@@ -7,7 +7,7 @@ grow, or until a stop that luck chose, has looked more than once; the record kno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..canonical import alike, dumps
+from ..canonical import dumps, same_setting
 from ..engine.ledger import BASELINE
 from ..evidence import Contest, Evidence
 from ..live import LiveStudy
@@ -38,7 +38,7 @@ class Seen:
         spec = live.ledger.study.spec
 
         def sides(tuned: int, baseline: Params) -> tuple[int, str]:
-            return tuned, dumps(dict(spec.today(baseline)))
+            return tuned, dumps(dict(spec.current(baseline)))
 
         bodies = [e.body["evidence"] for e in live.storage.events(live.study, kinds={"evidence"})]
         earlier = [(sides(e.tuned_trial, e.baseline), e) for e in map(Evidence.from_json, bodies)]
@@ -49,7 +49,7 @@ class Seen:
         }
         pairs = [len(e.pairs) + e.failed_pairs if not e.sequential else 0 for theirs, e in earlier if theirs == ours]
         certified = [t for t in live.ledger.apart(Purpose.CERTIFY) if t.parent == contest.trial]
-        runs = [t for t in certified if alike(spec.today(t.params), contest.tuned)]
+        runs = [t for t in certified if same_setting(spec.current(t.params), contest.tuned)]
         return Seen(
             compared=len(comparisons),
             ended=max((1 + (t.replicate or 0) for t in runs if t.state not in OPEN), default=0),
@@ -64,7 +64,7 @@ def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int
     said, spec = [], live.ledger.study.spec
     first, tuned = live.ledger.trials.get(0), live.ledger.trials[contest.trial]
     began = first is not None and first.strategy == BASELINE
-    if first is not None and began and not alike(spec.today(first.params), contest.baseline):
+    if first is not None and began and not same_setting(spec.current(first.params), contest.baseline):
         said.append("the baseline was changed after the search had begun: trial 0 ran another one")
     ran = [(e.position, e.body["fingerprint"]) for e in live.storage.events(live.study, kinds={"run"})]
     searched = {code for position, code in ran if tuned.told is None or position < tuned.told}

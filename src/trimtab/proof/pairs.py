@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import engine
-from ..canonical import alike
+from ..canonical import same_setting
 from ..checks import shown
 from ..engine.ledger import Ledger
 from ..errors import SpecError, nearest
@@ -38,7 +38,7 @@ def contest(spec: StudySpec, tuned: Trial) -> Contest:
         )
     if tuned.state is not State.DONE:
         raise SpecError(f"tuned={tuned.number}: this trial is {tuned.state}; name one that is done")
-    return Contest(spec.baseline, spec.today(tuned.params), tuned.number)
+    return Contest(spec.baseline, spec.current(tuned.params), tuned.number)
 
 
 def enqueue(live: LiveStudy, purpose: Purpose, sides: Sides, runs: int, design: Mapping[str, Any]) -> list[int]:
@@ -84,8 +84,8 @@ def found(ledger: Ledger, purpose: Purpose, sides: Sides) -> dict[tuple[int, int
     spec, have = ledger.study.spec, dict[tuple[int, int], Trial]()
     for t in ledger.apart(purpose):
         if t.state is not State.CANCELLED:
-            params = spec.today(t.params)
+            params = spec.current(t.params)
             for side, (parent, wanted) in enumerate(sides):
-                if t.parent == parent and alike(params, wanted):
+                if t.parent == parent and same_setting(params, wanted):
                     have.setdefault((side, t.replicate or 0), t)
     return have

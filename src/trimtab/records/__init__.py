@@ -108,7 +108,7 @@ class StudySpec:
         """Its canonical JSON, made once: each fold and each change of a study asks for it."""
         return dumps(self.to_json())
 
-    def today(self, params: Params) -> Params:
+    def current(self, params: Params) -> Params:
         """Params of any time in today's space: parameters that are younger take the value that was assumed for them, what
         is inactive is left out."""
         if not self.assumed:
@@ -121,7 +121,7 @@ class StudySpec:
 
     def encode(self, settings: Iterable[Params]) -> Array:
         """Rows X (n, d) of settings of any time in today's space."""
-        return self.space.encode([self.today(params) for params in settings])
+        return self.space.encode([self.current(params) for params in settings])
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -24,7 +24,7 @@ def encoded(spec: StudySpec, trials: Sequence[Trial]) -> Array:
 def positions(spec: StudySpec, name: str, trials: Sequence[Trial]) -> list[float]:
     """Where trials in which it is active lie: the value, or for a choice the option's index, spread by trial number."""
     p = spec.space.params[name]
-    values = [spec.today(t.params)[name] for t in trials]
+    values = [spec.current(t.params)[name] for t in trials]
     if not isinstance(p, Choice):
         return [float(v) for v in values]  # type: ignore[arg-type]  # numeric parameters have numeric values
     spread = [(t.number * 0.618034) % 1 - 0.5 for t in trials]  # the golden ratio: neighbours in time lie apart

@@ -97,7 +97,7 @@ def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = No
     for i, name in enumerate(names):
         where = {"row": i // columns + 1, "col": i % columns + 1}
         for kind, group in groups.items():
-            active = [t for t in group if name in study.spec.today(t.params)]
+            active = [t for t in group if name in study.spec.current(t.params)]
             if active:
                 x, y = positions(study.spec, name, active), _values(active, wanted.metric)
                 shown = points(x, y, kind, hovers(active, detailed), showlegend=kind not in named)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ..canonical import alike
+from ..canonical import same_setting
 from ..evidence import Evidence
 from ..evidence.certificate import FEW
 from ..formatting import number, percent, plural, setting, value
@@ -47,7 +47,11 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
 def _of_the_tuned(facts: Facts, e: Evidence) -> list[str]:
     """That the search has found another best since, which was not measured again."""
     best, measured = facts.best, [e.tuned_trial, *(f.trial for f in e.finalists)]
-    if best is None or best.number in measured or alike(facts.spec.today(best.params), facts.spec.today(e.tuned)):
+    if (
+        best is None
+        or best.number in measured
+        or same_setting(facts.spec.current(best.params), facts.spec.current(e.tuned))
+    ):
         return []
     return [f"The evidence speaks of trial {e.tuned_trial}; the best of the search is now trial {best.number}."]
 
@@ -57,7 +61,7 @@ def _of_revisions(facts: Facts, e: Evidence) -> list[str]:
     spec, said = facts.spec, []
     if e.metric not in [g.metric for g in spec.goals]:
         said.append(f"The evidence speaks of {e.metric}, which is no goal of the study any more.")
-    if spec.baseline is not None and not alike(facts.spec.today(e.baseline), spec.baseline):
+    if spec.baseline is not None and not same_setting(facts.spec.current(e.baseline), spec.baseline):
         said.append(f"The evidence compares with an earlier baseline ({setting(e.baseline)}), not with today's.")
     if unjudged := [c.text for c in spec.constraints if c.text not in [check.text for check in e.constraints]]:
         said.append(f"The evidence does not judge whether {', '.join(unjudged)} holds.")
@@ -90,7 +94,7 @@ def _of_best(facts: Facts, params: Params | None) -> list[str]:
         said.append("The chosen setting is one that a revision of the space has ruled out.")
     if edges := _on_edge(facts, params):
         said.append(f"On the edge of its range: {', '.join(edges)}. A wider range may hold something better.")
-    found = next((c for c in facts.candidates if alike(facts.spec.today(c.params), params)), None)
+    found = next((c for c in facts.candidates if same_setting(facts.spec.current(c.params), params)), None)
     if found is None:
         return said
     if found.n == 1:

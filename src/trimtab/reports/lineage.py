@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..canonical import alike
+from ..canonical import same_setting
 from ..engine.lineage import ancestry, parent_of
 from ..records import Purpose, State, StudyRecord, Trial
 from ..space import Choice
@@ -50,7 +50,7 @@ def schedule(study: StudyRecord, trials: Sequence[Trial], number: int | None = N
     fig = figure(60 + 170 * len(names), len(names), 1, showlegend=False)
     ends = [0.0, *(float(t.fidelity or 0) for t in line)]
     for row, name in enumerate(names, start=1):
-        active = [t for t in line if name in study.spec.today(t.params)]
+        active = [t for t in line if name in study.spec.current(t.params)]
         if active:
             place = {t.number: _height(study, name, t) for t in active}
             y = [place.get(t.number) for t in line]
@@ -67,7 +67,9 @@ def _placed(t: Trial) -> bool:
 
 def _copied(study: StudyRecord, known: Mapping[int, Trial], t: Trial) -> bool:
     parent = parent_of(t)
-    return parent is not None and not alike(study.spec.today(known[parent].params), study.spec.today(t.params))
+    return parent is not None and not same_setting(
+        study.spec.current(known[parent].params), study.spec.current(t.params)
+    )
 
 
 def _line_to(
@@ -95,7 +97,7 @@ def _segments(known: Mapping[int, Trial], group: Sequence[Trial], metric: str) -
 
 def _height(study: StudyRecord, name: str, t: Trial) -> float:
     """Where a trial's value lies on the parameter's axis."""
-    p, v = study.spec.space.params[name], study.spec.today(t.params)[name]
+    p, v = study.spec.space.params[name], study.spec.current(t.params)[name]
     return float(p.code(v) if isinstance(p, Choice) else v)  # type: ignore[arg-type]
 
 

@@ -1,7 +1,7 @@
-"""What a study runs, as its record names it, and whether a worker's own call allows that.
+"""What a study runs, as its record names it, and whether a worker's own options allow that.
 
-A `run` event names the objective, its kind and fingerprint, and the limits of its trials. It carries no code: a worker has
-its own, must have been allowed to run it, and must have the same version of it.
+A `run` event names the objective, its kind and fingerprint, and the limits of its trials. It carries no code: a worker
+has its own copy, must be allowed to run it, and must have the same version of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class Announcement:
 
 
 def facts(called: Program, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
-    """The body of a `run` event. protocol: how results are measured, where the objective says so of itself."""
+    """The body of a `run` event. protocol: how results are measured, if the objective says so about itself."""
     protocol = getattr(called.call, "protocol", None)
     return {
         "objective": called.text,
@@ -49,7 +49,7 @@ def facts(called: Program, resources: Resources, workers: int, environment: dict
 
 
 def latest(events: Sequence[Event]) -> Announcement | None:
-    """The last announcement among events; that a worker has joined is none."""
+    """The last announcement among events. That a worker has joined is not one."""
     said = [e for e in events if e.kind == "run" and not e.body.get("joined")]
     if not said:
         return None
@@ -71,7 +71,8 @@ def shared(called: Program) -> Program:
 
 
 def allowed(said: Announcement, allow: Sequence[str], spec: StudySpec) -> Program:
-    """The announced objective as it is here. Raises ObjectiveError, saying what keeps this worker from running it."""
+    """The announced objective as it exists here. Raises ObjectiveError that says what keeps this worker from running
+    it."""
     shared(Program(said.kind, said.text, said.fingerprint))
     places = [said.text, said.text.rpartition(":")[0]] if said.kind == "path" else [said.text]
     if not any(place in allow for place in places):
@@ -86,10 +87,11 @@ def allowed(said: Announcement, allow: Sequence[str], spec: StudySpec) -> Progra
 
 
 def located(said: Announcement, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Where the announced data is here: as `given` by name, else under the recorded path; and the names of what is not here.
+    """Where the announced data is here (as `given` by name, else under the recorded path), and the names of what is
+    missing.
 
-    Raises ObjectiveError where something is missing and the study refuses other data, SpecError for a given path that is
-    not there.
+    Raises ObjectiveError if something is missing and the study refuses other data, SpecError for a given path that does
+    not exist.
     """
     found = {name: given.get(name, path) for name, path in said.data}
     absent = [name for name, path in found.items() if name not in given and not Path(path).exists()]

@@ -1,11 +1,11 @@
-"""Time, as whatever runs a study meets it: one object, so that a simulation can bring its own."""
+"""Time, for everything that runs a study: one object, so that a simulation can bring its own."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds since the epoch, seconds since some moment of its own that are never set back, and a way to wait."""
+    """Seconds since the epoch, seconds of a monotonic clock, and a way to wait."""
 
     def now(self) -> float: ...
 

@@ -1,4 +1,4 @@
-"""Carries claimed trials to their ends: launch, listen, renew leases, and record how they ended."""
+"""The running trials of one process, carried to their ends: launch, listen, renew leases, record how they ended."""
 
 import logging
 import math
@@ -13,12 +13,12 @@ from ..errors import LeaseLost, Stale, TrimtabError
 from ..executors import Executor, Exit, Job
 from ..live import LiveStudy
 from ..objective.trial import payload
-from ..outcomes import cost_of, outcome_of
+from ..outcomes import cost_of, from_exit
 from ..records import Change, Cost, Outcome, Reason, Resources, State, Trial
 from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending
 from .clock import SYSTEM, Clock
 from .referee import Referee
-from .sharing import HELD, Held, Pace
+from .sharing import HELD, Buffer, Pace
 
 QUICK = 1.0  # seconds: reports of a trial that follow one another faster are written together
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """A trial that runs here: its job, what it has noted, and when it was begun."""
+    """A trial that runs here: its job, its notes, and when it started."""
 
     trial: Trial
     job: Job
@@ -54,7 +54,7 @@ class Crew:
         self._before = before  # called before each start; what it raises ends the run
         self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
         self.running: dict[int, Run] = {}
-        self._held = Held()
+        self._buffer = Buffer()
         self._pace = Pace()
         self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
         self._referee = Referee(live.storage, live.study, lambda: live.spec, clock.now, together=QUICK)
@@ -75,49 +75,49 @@ class Crew:
         self.running[trial.number] = Run(trial, job, [], time.monotonic())
         if self._renewal.ident is None:
             self._renewal.start()
-        self._held.moved()
+        self._buffer.moved()
         if self._executor.free():
             self._executor.launch(job)
         else:
-            self._held.wait(job)
+            self._buffer.wait(job)
 
     def room(self, stock: int = 0) -> int:
-        """So many trials may be started: as many as there are free slots, and some ahead where trials are short; up to
-        `stock` where they are very short."""
+        """How many trials may be started: as many as there are free slots, one more if trials are short, up to `stock`
+        more if they are very short."""
         free = self._executor.free()
-        return free + self._pace.ahead(len(self.running) + free, stock) - self._held.jobs
+        return free + self._pace.ahead(len(self.running) + free, stock) - self._buffer.jobs
 
     @property
     def waited(self) -> dict[int, float]:
-        """For how many seconds the executor had no room for running trials, by number, where it had none."""
+        """For how many seconds the executor had no room for running trials, by number."""
         return {key[1]: seconds for key, seconds in self._executor.waited().items()}
 
     @property
     def endings(self) -> int:
-        """How many trials have ended that the record doesn't know of."""
-        return self._held.ends
+        """How many trials have ended without being recorded yet."""
+        return self._buffer.ends
 
     def poll(self, wait: float) -> list[Trial]:
-        """Wait up to `wait` seconds for trials to end; record how they ended, and return those that have.
+        """Wait up to `wait` seconds for trials to end, record how they ended, and return them.
 
-        Trials that are somebody else's now are killed, but only after a look at what they may have returned: it is kept.
+        Trials that were taken over by somebody else are killed, but only after a check for a result, which is kept.
         """
         self.collect(wait)
         return [trial for ending in self.take() if (trial := self._record(ending)) is not None]
 
     def take(self) -> list[Ending]:
-        """The endings that are to be recorded: the caller's from now on."""
-        return self._held.take()
+        """The endings that are to be recorded; the caller owns them from now on."""
+        return self._buffer.take()
 
     def put_back(self, endings: Sequence[Ending]) -> None:
-        """What was taken could not be recorded: `poll` and `release` try again."""
-        self._held.add(endings)
+        """Return endings that could not be recorded: `poll` and `release` try again."""
+        self._buffer.add(endings)
 
     def collect(self, wait: float, stop: Callable[[], bool] = lambda: False) -> None:
-        """Wait up to `wait` seconds for trials to end: what is to be recorded of them is held. Where trials are claimed ahead
-        it goes on with those for a moment (see `sharing`), as long as nothing fails and until `stop` says so."""
+        """Wait up to `wait` seconds for trials to end, and hold their endings to be recorded. Continues with trials
+        claimed ahead for a moment (see `sharing`), as long as nothing fails and until `stop` says so."""
         self._collect(wait, stop)
-        while self._held.growing and not stop():
+        while self._buffer.growing and not stop():
             self._collect(min(wait, HELD), stop)
 
     def _collect(self, wait: float, stop: Callable[[], bool]) -> None:
@@ -128,15 +128,17 @@ class Crew:
         for job, how in reaped:
             run = self.running.get(job.key[1])
             if run is not None and run.job is job and (ending := self._end(run, how)) is not None:
-                self._held.add([ending])
-        while self._executor.free() and self._held.good and not stop() and (waiting := self._held.next()) is not None:
+                self._buffer.add([ending])
+        while (
+            self._executor.free() and self._buffer.good and not stop() and (waiting := self._buffer.next()) is not None
+        ):
             self._executor.launch(waiting)
         for n, run in [*self.running.items()]:
             if (n, run.trial.attempt) in self._lost:
                 self._drop(n)
 
     def cancel(self, number: int) -> Cost:
-        """End a trial's process; what it has used. What becomes of the trial is the caller's to record."""
+        """End a trial's process; returns what it has used. The caller records what becomes of the trial."""
         job = self.running[number].job
         self._drop(number)
         self._forget(number)
@@ -145,15 +147,15 @@ class Crew:
         return next((cost_of(how.cost, self._resources) for j, how in reaped if j is job), Cost())
 
     def _drop(self, number: int) -> None:
-        """End a trial's job. One that was not launched yet has nothing to say, and is forgotten."""
-        if self._held.drop(job := self.running[number].job):
+        """End a trial's job. One that was not launched yet is forgotten."""
+        if self._buffer.drop(job := self.running[number].job):
             self._forget(number)
         else:
             self._executor.kill(job)
 
     def release(self) -> None:
-        """End all processes and give their trials back to the queue; those that have just ended keep their results."""
-        self.give_back_ahead()
+        """End all processes and return their trials to the queue; those that have just ended keep their results."""
+        self.release_ahead()
         try:
             self.poll(0.0)
         except TrimtabError as error:  # the store fails: what ended is run again
@@ -163,9 +165,9 @@ class Crew:
             self._return(run.trial, used)
         self._executor.reap()
 
-    def give_back_ahead(self) -> None:
-        """Give trials that were claimed ahead back to the queue."""
-        while (job := self._held.next()) is not None:
+    def release_ahead(self) -> None:
+        """Return trials that were claimed ahead to the queue."""
+        while (job := self._buffer.next()) is not None:
             trial = self.running[job.key[1]].trial
             self._forget(trial.number)
             self._return(trial, Cost())
@@ -177,7 +179,7 @@ class Crew:
             _log.warning("trial %s could not be given back: %s", trial.number, error)
 
     def close(self) -> None:
-        """Renew no more leases."""
+        """Stop renewing leases."""
         self._closed.set()
         if self._renewal.ident is not None:
             self._renewal.join(timeout=1.0)
@@ -203,16 +205,16 @@ class Crew:
             return None
 
     def _end(self, run: Run, ended: Exit) -> Ending | None:
-        """How a job's end ends its trial; None where the trial goes back to the queue."""
+        """How a job's end ends its trial; None if the trial returns to the queue."""
         trial = run.trial
         self._pace.add(ended.cost.get("wall", math.inf))
-        outcome = outcome_of(ended, self._resources, run.notes)
+        outcome = from_exit(ended, self._resources, run.notes)
         last = self._referee.last(trial)
         self._forget(trial.number)
         used = cost_of(ended.cost, self._resources)
         if outcome is None:
             ours = ended.killed or (self.interrupted and ended.signal == signal.SIGTERM)
-            if ours or self._lost_by(trial) < MAX_ATTEMPTS:
+            if ours or self._lost_attempts(trial) < MAX_ATTEMPTS:
                 self._requeue(trial, INTERRUPTED if ours else KILLED, used)
                 return None
             text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
@@ -230,14 +232,14 @@ class Crew:
         return retries > 0 and self._requeues(trial).count(RETRY) < retries
 
     def _requeues(self, trial: Trial) -> list[str]:
-        """Why the trial was given back to the queue, each time."""
+        """Why the trial was returned to the queue, each time."""
         if trial.attempt == 1:
             return []
         events = self._storage.events(self._study, kinds={"requeue"})
         return [str(e.body.get("why")) for e in events if e.number == trial.number]
 
-    def _lost_by(self, trial: Trial) -> int:
-        """How many attempts have lost their process or their worker, the present one with them."""
+    def _lost_attempts(self, trial: Trial) -> int:
+        """How many attempts have lost their process or their worker, including the present one."""
         return trial.attempt - sum(why != KILLED for why in self._requeues(trial))
 
     def _requeue(self, trial: Trial, why: str, used: Cost) -> None:
@@ -252,24 +254,25 @@ class Crew:
             self._referee.last(run.trial)
             self.running.pop(number, None)
 
-    def _unburden(self) -> None:
-        """Record what has ended and give back what is ahead, where a long trial has kept the main thread or all slots since."""
-        endings = self._held.stuck()
+    def _flush(self) -> None:
+        """Record what has ended and return what is ahead, if a long trial has blocked the main thread or all slots
+        since."""
+        endings = self._buffer.stuck()
         if endings is None:
             return
-        self.give_back_ahead()
+        self.release_ahead()
         for ending in endings:
             try:
                 self._record(ending)
             except TrimtabError as error:
                 _log.warning("the result of trial %s could not be recorded yet: %s", ending.trial.number, error)
-                self._held.add([ending])
+                self._buffer.add([ending])
 
     def _renew(self) -> None:
-        """Renew the leases of all running trials, also while an inline objective blocks the main thread; not of those that
-        have just begun, of which there may be many."""
+        """Renew the leases of all running trials, even while an inline objective blocks the main thread; except those
+        that have just started, of which there may be many."""
         while not self._closed.wait(self._lease / 3):
-            self._unburden()
+            self._flush()
             now = time.monotonic()
             for number, run in list(self.running.items()):
                 if now - run.begun < self._lease / 6:

@@ -1,4 +1,4 @@
-"""The progress of a running study: one line that is rewritten on a terminal, now and then a plain line elsewhere.
+"""The progress of a running study: one line, rewritten in place on a terminal; elsewhere a plain line now and then.
 
 It is written to standard error, so that standard output stays the program's own.
 """
@@ -22,7 +22,7 @@ MANY = 2000  # results; when there are more, a new leader is looked for among th
 
 
 def line(ledger: Ledger, leader: Candidate | None, eta: float | None) -> str:
-    """The state of a study in a line: counts, the best so far, budget left, `eta` seconds to go (None: unknown)."""
+    """The state of a study in one line: counts, the best so far, budget left, `eta` seconds to go (None: unknown)."""
     counts = ledger.counts
     said = [f"{counts[State.DONE]} done", f"{len(ledger.running())} running", f"{counts[State.FAILED]} failed"]
     if counts[State.STOPPED]:
@@ -34,7 +34,7 @@ def line(ledger: Ledger, leader: Candidate | None, eta: float | None) -> str:
 
 
 def _evidence(ledger: Ledger) -> str:
-    """How far the evidence is, while its trials run."""
+    """The progress of the evidence, while its trials run."""
     if not any(t.purpose is Purpose.CERTIFY for t in ledger.open.values()):
         return ""
     runs = ledger.apart(Purpose.CERTIFY)
@@ -52,7 +52,7 @@ def _best(spec: StudySpec, leader: Candidate | None) -> str:
 
 
 def _budget_left(ledger: Ledger) -> str:
-    """What remains of the budget's limits, but for time, which `eta` tells."""
+    """What remains of the budget's limits, except for time, which `eta` covers."""
     b, spent = ledger.study.spec.budget, ledger.study.spent
     left = [] if b.trials is None else [f"{max(0, b.trials - ledger.counted)} of {plural(b.trials, 'trial')}"]
     units = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "cost": "of cost", "kwh": "kWh"}
@@ -62,8 +62,8 @@ def _budget_left(ledger: Ledger) -> str:
 
 
 class Progress:
-    """Shows `line` while it is entered. `stream`: standard error by default; `quiet`: nothing at all; `terms`: when the
-    search is to end, where one runs."""
+    """A context manager that shows `line`. stream: standard error by default. quiet: show nothing. terms: when a search
+    is to end, if one runs."""
 
     def __init__(
         self, spec: StudySpec, stream: TextIO | None = None, quiet: bool = False, terms: Terms | None = None
@@ -113,7 +113,7 @@ class Progress:
             self._write()
 
     def _follow(self, ledger: Ledger) -> bool:
-        """Look for a new leader when there are new results; True when there is one."""
+        """Look for a new leader if there are new results; True if there is one."""
         told = ledger.told
         if self._told == len(told):
             return False
@@ -126,7 +126,7 @@ class Progress:
         return self._leader is not None and (before is None or self._leader.trial.number != before.trial.number)
 
     def _eta(self, ledger: Ledger, now: float) -> float | None:
-        """Seconds until the search is to end, at the pace since the first update; None when unknown, or none runs."""
+        """Seconds until the search is to end, at the pace since the first update; None if unknown or if none runs."""
         if self._terms is None:
             return None
         b, done = ledger.study.spec.budget, ledger.counted

@@ -1,7 +1,7 @@
-"""Hears the reports of running trials for one process: writes them, reads what others wrote, and applies the rules.
+"""Handles the reports of running trials for one process: writes them, reads what others wrote, and applies the rules.
 
-A report and the look at those of others are one transaction: what the rules know when they judge a report is exactly
-what was written before it, so that a verdict can be derived again from the record.
+Writing a report and reading those of others is one transaction: when the rules judge a report, they know exactly what
+was written before it, so that a verdict can be derived again from the record.
 """
 
 import threading
@@ -22,8 +22,8 @@ Key = tuple[int, int]  # number and attempt of a trial
 
 
 class Referee:
-    """Takes reports for trials of one study; threads take turns. `now` gives seconds since the epoch. together: seconds
-    within which reports that no rule judges are collected and written at once."""
+    """Takes reports for trials of one study. Thread-safe. now: gives seconds since the epoch. together: seconds within
+    which reports that no rule judges are collected and written at once."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Referee:
         self._written: dict[Key, float] = {}
 
     def report(self, trial: Trial, step: float, metrics: Metrics, lease: float | None) -> Verdict | None:
-        """Write a report and renew the lease; the verdict, if the trial should stop. Raises LeaseLost."""
+        """Write a report and renew the lease; returns the verdict if the trial should stop. Raises LeaseLost."""
         now, judged = self._now(), self._current()
         with self._turn:
             key = trial.number, trial.attempt
@@ -57,7 +57,7 @@ class Referee:
             return judged.verdicts.get(trial.number)
 
     def renew(self, trial: Trial, lease: float | None) -> None:
-        """Renew the lease, and write the reports that wait. Raises LeaseLost."""
+        """Renew the lease, and write the reports that are waiting. Raises LeaseLost."""
         with self._turn:
             self._write(trial, lease, None)
 
@@ -69,14 +69,14 @@ class Referee:
         return heard
 
     def last(self, trial: Trial) -> list[Report]:
-        """The reports that still wait when the trial ends; a renewal that is under way takes its own with it."""
+        """The reports still waiting when the trial ends, except those that a concurrent renewal writes."""
         key = (trial.number, trial.attempt)
         with self._turn:
             self._written.pop(key, None)
             return self._waiting.pop(key, [])
 
     def _current(self) -> Jury:
-        """The jury; a new one when the study's rules were revised."""
+        """The jury; a new one if the study's rules were revised."""
         with self._renewing:
             spec = self._spec_of()
             if self._jury is None or spec is not self._spec:
@@ -89,13 +89,13 @@ class Referee:
             return self._jury
 
     def _catch_up(self, fresh: Jury, spec: StudySpec) -> None:
-        """Let a new jury hear what was reported before it came: in parts, for that may be a great deal."""
+        """Let a new jury hear all earlier reports: in parts, since there may be very many."""
         while spec.stopping and (heard := self._storage.heard(self._study, fresh.heard, PART)):
             for r in heard:
                 fresh.hear(r.number, r.step, r.metrics, r.written)
 
     def stopped(self, trial: Trial, outcome: Outcome) -> Outcome:
-        """The outcome of a trial that heeded a rule, with the verdict for the record."""
+        """The outcome of a trial that obeyed a rule, with the verdict for the record."""
         verdict = None if self._jury is None else self._jury.verdicts.get(trial.number)
         if verdict is None or outcome.state not in (State.DONE, State.STOPPED):
             return outcome

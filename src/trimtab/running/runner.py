@@ -29,19 +29,19 @@ from .enough import EnoughCheck
 IDLE = 0.1  # seconds between two looks at the record while others work
 BRIEF = 0.02  # seconds: a strategy that takes no longer proposes while others wait for the study
 CROWD = 32  # trials that are proposed together at most because others race
-STOCK = 32  # trials that are claimed ahead at most, see `stock`
+AHEAD = 32  # trials that are claimed ahead at most, see `ahead_limit`
 NOTHING = Settled(())
 
 
-def worker() -> str:
-    """Who claims: host and process."""
+def worker_name() -> str:
+    """The name under which this process claims trials: host and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def asked(live: LiveStudy, trials: int | None, limit: float | str | None, clock: Clock = SYSTEM) -> Terms:
-    """What a call of run asks for: so many finished trials, or that it returns after the time `limit`.
+def terms_of(live: LiveStudy, trials: int | None, limit: float | str | None, clock: Clock = SYSTEM) -> Terms:
+    """The terms of one call of run: stop at `trials` finished ones, or after the time `limit`.
 
-    Raises SpecError where nothing says when to stop, and for a study that takes no more trials.
+    Raises SpecError if nothing says when to stop, and for a study that takes no more trials.
     """
     if trials is not None:
         trials = whole("trials", trials, repair="; leave it out for no limit")
@@ -50,25 +50,25 @@ def asked(live: LiveStudy, trials: int | None, limit: float | str | None, clock:
     if trials is None and duration is None and endless(study.spec):
         raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
     if study.state is not StudyState.OPEN:
-        raise SpecError(closed(study))
+        raise SpecError(why_closed(study))
     until = None if duration is None else clock.steady() + duration
     return Terms(trials, until, since=study.position)
 
 
 def endless(spec: StudySpec) -> bool:
-    """Whether neither the budget nor the space ever says that there are no more trials."""
+    """Whether neither the budget nor the space limits the number of trials."""
     return spec.budget.unlimited and spec.space.cardinality() == math.inf
 
 
-def closed(study: StudyRecord) -> str:
-    """Why no trial of it begins."""
+def why_closed(study: StudyRecord) -> str:
+    """Why none of its trials starts."""
     way_out = "resume it to go on" if study.state is StudyState.PAUSED else "start a study of another name"
     return f"study {study.name!r} is {study.state}; {way_out}"
 
 
 @dataclass(frozen=True)
 class Staff:
-    """Who does the work of one call of run or evidence, under which name trials are claimed, and who watches."""
+    """What works for one call of run or evidence, the name under which it claims trials, and who watches."""
 
     name: str
     crew: Crew
@@ -81,8 +81,8 @@ class Staff:
 def search(live: LiveStudy, staff: Staff, terms: Terms, enough: Enough | None = None) -> str:
     """Run search trials until the plan closes, or until there is `enough`; returns why it closed.
 
-    Raises ObjectiveError when the objective never returns a metric that the study needs, RunFailed when too many
-    trials fail in a row, KeyboardInterrupt after having given the running trials back.
+    Raises ObjectiveError if the objective never returns a metric that the study needs, RunFailed if too many trials
+    fail in a row, KeyboardInterrupt after returning the running trials to the queue.
     """
     crew, closing, check = staff.crew, None, EnoughCheck(live, enough)
     terms = replace(terms, charge=crew.charge)
@@ -107,16 +107,16 @@ def search(live: LiveStudy, staff: Staff, terms: Terms, enough: Enough | None = 
     staff.watch(live.refresh())
     live.collect()
     if closing == "failures":
-        raise given_up(live, live.ledger.failures_in_a_row(terms.since))
+        raise too_many_failures(live, live.ledger.failures_in_a_row(terms.since))
     return closing
 
 
 def _wind_down(crew: Crew, closing: str) -> None:
-    """Begin nothing more; what runs is ended too where there is no time or no sense in waiting for it."""
+    """Start nothing more, and end what is running if there is no time or no point in waiting for it."""
     if closing in ("time", "failures"):
         crew.release()
     else:
-        crew.give_back_ahead()
+        crew.release_ahead()
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ class Decision:
     at: int  # so many trials existed
     unopposed: int  # so many may be claimed as new ones are made
 
-    def races(self, terms: Terms) -> bool:
-        """Whether it wants something to be proposed, and others were faster the last time."""
+    def contended(self, terms: Terms) -> bool:
+        """Whether it wants proposals, and other processes were faster the last time."""
         return terms.batch > 1 and any(isinstance(a, Fill) for a in self.actions)
 
     @property
@@ -138,44 +138,44 @@ class Decision:
 
 
 def decide(live: LiveStudy, free: int, now: float, terms: Terms) -> Decision:
-    """The plan for `free` slots. No other thread moves the ledger while it is made."""
+    """The plan for `free` slots. No other thread changes the ledger meanwhile."""
     with live.lock:
         return _decided(live.refresh(), free, now, terms)
 
 
 def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
-    """The plan at `now` by the clock of `terms.until`; leases and what was spent are judged by the time of the store."""
+    """The plan at `now`, by the clock of `terms.until`. Leases and spending are judged by the store's time."""
     until = None if terms.until is None else terms.until - now + ledger.now
     actions = plan(ledger, free, ledger.now, replace(terms, until=until))
     return Decision(actions, ledger.study.count, _unopposed(ledger, actions, ledger.now))
 
 
-def stock(live: LiveStudy) -> int:
-    """How many very short trials may be claimed ahead, to be recorded together: none where what comes of one decides about
-    the next (whether it is proposed, goes on or can be paid), or where files are looked at before each or kept after it."""
+def ahead_limit(live: LiveStudy) -> int:
+    """How many very short trials may be claimed ahead and recorded together. 0 if the outcome of one decides about the
+    next (whether it is proposed, continues or can be paid), or if files are checked before or kept after each trial."""
     spec = live.spec
     alone = bool(spec.stopping) or not spec.budget.countable or live.inputs.strict or bool(live.checkpoints.held())
     if alone or live.pace == math.inf or live.learns:
         return 0
-    return min(STOCK, int(BRIEF / live.pace))
+    return min(AHEAD, int(BRIEF / live.pace))
 
 
 def settle(
     live: LiveStudy, staff: Staff, terms: Terms, going_on: bool, most: int | None = None
 ) -> tuple[Decision, Settled]:
-    """Record the trials that have ended, and make the next plan, for up to `most` trials. What that wants to be proposed is
-    proposed and claimed in the same transaction, where the strategy is quick and the search goes on."""
+    """Record the trials that have ended, and make the next plan, for up to `most` trials. If the strategy is quick and
+    the search goes on, the plan's proposals are made and claimed in the same transaction."""
     crew, plans = staff.crew, list[Decision]()
     endings = crew.take()
     quick = going_on and live.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
-    ahead = stock(live) if quick else 0
+    ahead = ahead_limit(live) if quick else 0
 
     def slots(ahead: int) -> int:
         return crew.room(ahead) if most is None else min(most, crew.room(ahead))
 
     if not endings:
         decision = decide(live, slots(ahead=0), staff.clock.steady(), terms)
-        if not (quick and decision.races(terms)):
+        if not (quick and decision.contended(terms)):
             return decision, NOTHING
 
     def then() -> tuple[Batches, Claim | None]:
@@ -197,7 +197,7 @@ def settle(
 def carry_out(
     decision: Decision, live: LiveStudy, staff: Staff, terms: Terms, settled: Settled = NOTHING
 ) -> tuple[Terms, str | None]:
-    """Do what the plan says; what the next plan needs to know, and why nothing more is to be started, if so."""
+    """Do what the plan says; returns what the next plan needs to know, and why nothing more is to be started, if so."""
     crew, closing, begun = staff.crew, decision.closing, len(settled.claimed)
     for trial in settled.claimed:
         crew.start(trial)
@@ -229,24 +229,25 @@ def carry_out(
 
 
 def _fill(live: LiveStudy, staff: Staff, decision: Decision, n: int) -> Sequence[Trial] | None:
-    """Propose n trials, the first of them claimed at once unless others wait; None where the strategy has no points."""
+    """Propose n trials and claim the first of them, unless others wait; None if the strategy has no points."""
     first = 0 if live.ledger.queued() else decision.unopposed
     return live.fill(n, decision.at, Claim(staff.name, staff.lease, first))
 
 
 def _batch(before: int, made: Sequence[Trial] | None) -> int:
-    """How many to propose together next time: twice as many after a lost race, so that one refill serves all who race."""
+    """How many to propose together next time: twice as many after a lost race, so that one refill serves all
+    competitors."""
     return min(2 * before, CROWD) if made == [] else max(1, before - 1)
 
 
 def _unopposed(ledger: Ledger, actions: Sequence[Action], now: float) -> int:
-    """How many trials may be claimed as new ones are made: none while a trial that has lost its worker goes before."""
+    """How many new trials may be claimed as they are made: none while a trial that has lost its worker goes first."""
     return 0 if ledger.expired(now) else sum(a.n for a in actions if isinstance(a, Start))
 
 
 @contextmanager
 def _giving_back(live: LiveStudy, staff: Staff) -> Iterator[None]:
-    """Whatever ends the loop before its time, running trials go back to the queue."""
+    """If anything ends the loop early, return running trials to the queue."""
     try:
         yield
     except BaseException as stop:
@@ -257,7 +258,7 @@ def _giving_back(live: LiveStudy, staff: Staff) -> Iterator[None]:
 
 
 def give_back(live: LiveStudy, staff: Staff) -> None:
-    """End what runs and put its trials back in the queue, also one that was claimed but not launched yet."""
+    """End what is running and return its trials to the queue, including those claimed but not launched yet."""
     staff.crew.release()
     with suppress(TrimtabError):  # what cannot be given back now is claimed by others when its lease has run out
         for trial in live.refresh().open.values():
@@ -267,7 +268,7 @@ def give_back(live: LiveStudy, staff: Staff) -> None:
 
 
 def _claimable(ledger: Ledger, numbers: Sequence[int], now: float) -> list[int]:
-    """Those that are queued, or whose lease ran out."""
+    """Those that are queued, or whose lease has expired."""
     trials = [ledger.trials[n] for n in numbers]
     return [t.number for t in trials if t.state is State.QUEUED or (t.lease_until is not None and t.lease_until <= now)]
 
@@ -279,7 +280,7 @@ def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
     with _giving_back(live, staff):
         while waiting := [n for n in numbers if live.ledger.trials[n].state in OPEN]:
             if live.ledger.study.state is not StudyState.OPEN and not crew.running:
-                raise SpecError(f"this evidence cannot be completed: {closed(live.ledger.study)}")
+                raise SpecError(f"this evidence cannot be completed: {why_closed(live.ledger.study)}")
             for n in _claimable(live.ledger, waiting, live.ledger.now):
                 if executor.free() and (trial := live.storage.claim([live.study], staff.name, LEASE, number=n)):
                     crew.start(trial)
@@ -287,14 +288,15 @@ def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
             for trial in ended:
                 row = [*row, trial] if trial.state is State.FAILED else []
             if live.spec.max_failures is not None and len(row) >= live.spec.max_failures:
-                raise given_up(live, row)
+                raise too_many_failures(live, row)
             if not ended and not crew.running:  # others hold what is open
                 time.sleep(IDLE)
             staff.watch(live.refresh())
 
 
 def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None:
-    """An objective that has never yet returned what the study needs is a mistake in the call, not bad luck."""
+    """Raises ObjectiveError if the objective has never returned what the study needs: a mistake in the call, not bad
+    luck."""
     if not any(t.reason is Reason.BAD_RESULT for t in ended):
         return
     row = live.refresh().failures_in_a_row(terms.since)
@@ -304,7 +306,7 @@ def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None
         raise ObjectiveError(f"{first_line(row[0])} (in each of the first {len(row)} trials)")
 
 
-def given_up(live: LiveStudy, row: Sequence[Trial]) -> RunFailed:
+def too_many_failures(live: LiveStudy, row: Sequence[Trial]) -> RunFailed:
     """The error that ends a run after too many failures in a row."""
     last = max(row, key=lambda t: t.told or 0)
     return RunFailed(
@@ -315,5 +317,5 @@ def given_up(live: LiveStudy, row: Sequence[Trial]) -> RunFailed:
 
 
 def first_line(trial: Trial) -> str:
-    """Why it failed, in a line."""
+    """Why it failed, in one line."""
     return trial.error.strip().splitlines()[0] if trial.error.strip() else "no message"

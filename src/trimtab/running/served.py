@@ -1,4 +1,4 @@
-"""One study that a worker serves (see `worker`): its trials here, and the processes for them while there is something to do."""
+"""One study that a worker serves (see `worker`): its trials here, and the processes for them while there is work."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from .announcements import Announcement, facts
 from .clock import SYSTEM
 from .crew import Crew
 from .enough import EnoughCheck
-from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, settle, worker
+from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, settle, worker_name
 
 LOOK = 1.0  # seconds between two looks for studies, and at one for which there was nothing to do
 AGAIN = 30.0  # ... at one that could not be served: its code may have been mended here
@@ -60,18 +60,19 @@ class ServedStudy:
 
     @property
     def at_work(self) -> bool:
-        """Whether trials run here, or ended and are not yet recorded."""
+        """Whether trials are running here, or have ended and are not recorded yet."""
         return self._staff is not None and bool(self._staff.crew.running or self._staff.crew.endings)
 
     def at_rest(self, position: int) -> bool:
-        """Whether there is nothing to do until the record has an event after `position`: all trials have ended, and what
-        closed the study is on record. A refused input is not: its file may change back without an event."""
+        """Whether there is nothing to do until the record has an event after `position`: all trials have ended, and the
+        reason why the study is closed is on record. A refused input is not: its file may change back without an event.
+        """
         known, looked = self._live.ledger, bool(self._next)
         settled = looked and bool(self.closed) and not self._refused
         return settled and not known.open and known.study.position >= position
 
     def heed(self, said: Announcement) -> None:
-        """Go on by a later announcement of the same."""
+        """Follow a later announcement of the same objective."""
         if self.said != said:
             self._go_by(said)
 
@@ -81,8 +82,8 @@ class ServedStudy:
         self._terms = Terms(said.trials, until, since=said.position, charge=said.resources.charge)
 
     def begin(self, free: int, most: int) -> None:
-        """Record what has ended, refill the queue and begin trials in up to `free` slots; very short ones may be claimed
-        ahead, up to `most` in all. `closed` says why there is nothing to do, if so."""
+        """Record what has ended, refill the queue and start trials in up to `free` slots; very short ones may be
+        claimed ahead, up to `most` in all. Sets `closed` to the reason if there is nothing to do."""
         ended = self._staff is not None and bool(self._staff.crew.endings)
         nothing_to_do = time.monotonic() < self._next or (self._wrong and not self.running)
         if nothing_to_do and not ended:
@@ -108,7 +109,7 @@ class ServedStudy:
             self._next = time.monotonic() + LOOK
 
     def _serve(self, free: int, most: int) -> str | None:
-        """One look at the record, and what follows from it; why there is nothing more to begin, if so."""
+        """Read the record once and act on it; returns why nothing more may start, if so."""
         over = "budget" if self._spent == self._live.spec.budget else None
         decision, settled = self._look(free, most, going_on=over is None and not self._enough.asked)
         self._alerts.look()
@@ -126,7 +127,7 @@ class ServedStudy:
         return closing
 
     def _look(self, free: int, most: int, going_on: bool) -> tuple[Decision, Settled]:
-        """The plan for `free` slots; with what has ended recorded, and trials claimed in the same transaction."""
+        """The plan for `free` slots, after recording what has ended and claiming trials in the same transaction."""
         if self._staff is None or not self._staff.crew.endings:
             return decide(self._live, free, SYSTEM.steady(), self._terms), NOTHING
         refused: InputChanged | None = None
@@ -141,21 +142,21 @@ class ServedStudy:
         return decision, settled
 
     def collect(self, wait: float, interrupted: bool) -> int:
-        """Wait for trials to end, and how many did; `begin` records them. interrupted: this worker was told to end, and
-        records them at once."""
+        """Wait for trials to end; returns how many did. `begin` records them; if `interrupted` (this worker was told to
+        end), they are recorded at once."""
         if self._staff is None:
             return 0
         crew, before = self._staff.crew, self.running
         crew.interrupted = interrupted
         if interrupted:
-            crew.give_back_ahead()
+            crew.release_ahead()
             return len(crew.poll(wait))
         crew.collect(wait)
         self._next = 0.0 if self.running < before else self._next
         return crew.endings
 
     def leave(self) -> None:
-        """Give back what still runs, and end the processes."""
+        """Return what is still running to the queue, and end the processes."""
         if self._staff is None:
             return
         try:
@@ -168,7 +169,7 @@ class ServedStudy:
             self._live.tidy()  # nobody may come after this worker
 
     def _at_work(self) -> Staff:
-        """The processes for its trials; the record says once that this worker has joined."""
+        """The processes for its trials. The record notes once that this worker has joined."""
         if self._staff is not None:
             return self._staff
         if not self._joined:
@@ -178,5 +179,5 @@ class ServedStudy:
             self._joined = True
         executor = Local(self._slots, self._called, self.said.resources)
         crew = Crew(self._live, executor, self.said.resources, before=self._live.inputs.check)
-        self._staff = Staff(f"{worker()}:{token_hex(4)}", crew, executor, lambda _: None)
+        self._staff = Staff(f"{worker_name()}:{token_hex(4)}", crew, executor, lambda _: None)
         return self._staff

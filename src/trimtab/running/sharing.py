@@ -1,8 +1,8 @@
-"""What one process holds so that no slot waits for the record: where trials are short one is claimed ahead of its slot, and
-where they are very short several share a transaction.
+"""Keeping slots busy while the record is written: if trials are short, one is claimed ahead of its slot; if they are
+very short, several share a transaction.
 
-Held are ends that are not recorded yet, and jobs that are claimed and not launched, for HELD seconds of such trials at
-most. Where a long trial keeps the main thread, the thread that renews leases looks after them.
+A `Buffer` holds ends that are not recorded yet, and jobs that are claimed but not launched: at most as many as take
+HELD seconds together. If a long trial blocks the main thread, the thread that renews leases empties it.
 """
 
 import math
@@ -32,8 +32,8 @@ class Pace:
         self._walls.append(wall)
 
     def ahead(self, slots: int, stock: int) -> int:
-        """How many trials to claim ahead of `slots` slots: one where several short ones run, and up to `stock` where they are
-        so short that many take HELD together, fewer while few are known."""
+        """How many trials to claim ahead of `slots` slots: one if several short ones run; up to `stock` if many of them
+        fit into HELD seconds, fewer while few walls are known."""
         known = len(self._walls)
         mean = sum(self._walls) / known if known else math.inf
         if mean < BRISK and stock:
@@ -43,8 +43,8 @@ class Pace:
         return 1 if all_short and slots > 1 else 0
 
 
-class Held:
-    """Ends that are to be recorded, and jobs that wait for a slot; for two threads."""
+class Buffer:
+    """Ends that are to be recorded, and jobs that wait for a slot. Shared by two threads."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -64,7 +64,7 @@ class Held:
 
     @property
     def good(self) -> bool:
-        """Whether nothing has failed that the record doesn't know of: what is to follow may depend on that."""
+        """Whether no unrecorded trial has failed: what is to follow may depend on that."""
         with self._turn:
             return all(e.outcome.state is State.DONE for e in self._ends)
 
@@ -76,7 +76,7 @@ class Held:
             self._ends += endings
 
     def take(self) -> list[Ending]:
-        """The ends that are to be recorded: the caller's from now on."""
+        """The ends that are to be recorded; the caller owns them from now on."""
         with self._turn:
             taken, self._ends = self._ends, []
             return taken
@@ -92,13 +92,13 @@ class Held:
             self._jobs.append(job)
 
     def next(self) -> Job | None:
-        """The job that has waited longest: the caller's from now on."""
+        """The job that has waited longest; the caller owns it from now on."""
         with self._turn:
             self.moved()
             return self._jobs.pop(0) if self._jobs else None
 
     def drop(self, job: Job) -> bool:
-        """Let a job wait no longer; whether it did."""
+        """Remove a job that waits; whether it was there."""
         with self._turn:
             waits = job in self._jobs
             if waits:
@@ -109,11 +109,11 @@ class Held:
 
     @property
     def growing(self) -> bool:
-        """Whether more is to end before the record is told."""
+        """Whether to wait for more ends before recording."""
         return bool(self._jobs and self._ends) and self.good and time.monotonic() - self._first < HELD
 
     def stuck(self) -> list[Ending] | None:
-        """The ends that are to be recorded, where a long trial keeps the main thread or all slots since; else None."""
+        """The ends to be recorded, if a long trial has blocked the main thread or all slots for too long; else None."""
         with self._turn:
             if not (self._jobs or self._ends) or time.monotonic() - self._moved <= STUCK:
                 return None

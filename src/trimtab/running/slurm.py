@@ -1,7 +1,7 @@
-"""A study on Slurm: its jobs are workers among equals (see `worker`), and the program that called `run` keeps their number.
+"""A study on Slurm: its jobs are workers among equals (see `worker`); the program that called `run` keeps their number.
 
-It proposes only where the queue is empty, watches the record until the plan closes, asks for new jobs in the place of those
-that ended, and ends what is left. If it is killed, its jobs go on; the same line, run again, finds them by their name.
+That program proposes only if the queue is empty, watches the record until the plan closes, replaces jobs that have
+ended, and ends the remaining ones. If it is killed, its jobs continue; running the same line again finds them by name.
 """
 
 import logging
@@ -24,8 +24,8 @@ from ..records import Change
 from .announcements import facts, shared
 from .clock import SYSTEM
 from .enough import EnoughCheck
-from .runner import check_results, decide, given_up
-from .staffing import Slots, priced, terminable
+from .runner import check_results, decide, too_many_failures
+from .staffing import Slots, check_prices, sigterm_interrupts
 
 if TYPE_CHECKING:
     from .progress import Progress
@@ -39,7 +39,7 @@ GRACE = 60.0  # ... in which jobs that were cancelled must have gone
 _log = logging.getLogger(__name__)
 
 
-def asked(executor: object) -> Slurm | None:
+def options_of(executor: object) -> Slurm | None:
     """The options of `executor="slurm"` or `executor=Slurm(...)`; None for another executor."""
     return executor if isinstance(executor, Slurm) else Slurm() if str(executor) == "slurm" else None
 
@@ -54,7 +54,7 @@ def run(
 
     workers, resources = slots.workers, slots.resources
     _reachable(live.storage.url)
-    priced(live, resources)
+    check_prices(live, resources)
     called = shared(program(objective, live.spec))
     name, command = f"trimtab-{live.ledger.study.uid}", _command(live, called.text, options)
     jobs = Jobs(name, -(-workers // options.slots), options.slots, options.words(resources), command)
@@ -63,7 +63,7 @@ def run(
     until = None if terms.until is None else live.refresh().now + terms.until - SYSTEM.steady()
     asked = {k: v for k, v in (("trials", terms.trials), ("until", until)) if v is not None}
     live.storage.revise(live.study, Change("run", body={**said, **asked}))
-    with Progress(live.spec, quiet=quiet, terms=terms) as progress, terminable():
+    with Progress(live.spec, quiet=quiet, terms=terms) as progress, sigterm_interrupts():
         try:
             return _search(live, jobs, progress, replace(terms, charge=resources.charge), enough)
         finally:
@@ -95,7 +95,7 @@ def _command(live: LiveStudy, text: str, options: Slurm) -> list[str]:
 
 @dataclass
 class Jobs:
-    """The jobs of a study: how many there shall be, and how many ended since a trial was last begun or ended."""
+    """The jobs of a study: how many there should be, and how many have ended since a trial last started or ended."""
 
     name: str
     most: int
@@ -110,16 +110,17 @@ class Jobs:
     _heard: float = field(default_factory=time.monotonic)
 
     def probe(self) -> None:
-        """Raises SpecError where there is no Slurm."""
+        """Raises SpecError if there is no Slurm."""
         try:
             self._there = slurm.living(self.name)
         except SlurmAway as error:
             raise SpecError(f"executor='slurm': {error}") from None
 
     def keep(self, wanted: int, progress: object) -> None:
-        """See to it that `wanted` jobs wait or run; `progress` is a value that changes while the study gets on.
+        """Make sure that `wanted` jobs wait or run. progress: a value that changes while the study makes progress.
 
-        Raises SpecError where Slurm refuses the first ones, RunFailed when jobs do nothing but end, or Slurm is away.
+        Raises SpecError if Slurm refuses the first ones, RunFailed if jobs only end without working, or Slurm is
+        unreachable.
         """
         now = time.monotonic()
         if now - self._counted < COUNT:
@@ -145,7 +146,7 @@ class Jobs:
             _log.warning("Slurm: %s", error)
 
     def close(self) -> None:
-        """End what is left, and wait until it is gone."""
+        """End the remaining jobs, and wait until they are gone."""
         until = time.monotonic() + GRACE
         with suppress(TrimtabError):
             slurm.cancel(self.name)
@@ -178,18 +179,18 @@ def _search(live: LiveStudy, jobs: Jobs, progress: "Progress", terms: Terms, eno
         time.sleep(LOOK)
     live.collect()
     if closing == "failures":
-        raise given_up(live, live.ledger.failures_in_a_row(terms.since))
+        raise too_many_failures(live, live.ledger.failures_in_a_row(terms.since))
     return closing
 
 
 def _wanted(ledger: Ledger, jobs: Jobs, terms: Terms) -> int:
-    """So many jobs have something to do."""
+    """The number of jobs that have something to do."""
     limits = [x for x in (ledger.study.spec.budget.trials, terms.trials) if x is not None]
     return min(jobs.most, math.ceil(max(1, min(limits) - ledger.counted) / jobs.slots)) if limits else jobs.most
 
 
 def _begun(ledger: Ledger) -> object:
-    """A value that changes when a trial is begun or ends."""
+    """A value that changes when a trial starts or ends."""
     return len(ledger.told), sum(t.attempt for t in ledger.open.values())
 
 

@@ -1,4 +1,4 @@
-"""Who does the work of a call of run or evidence: executors, a crew with a progress line, and what the record says of it."""
+"""What works for a call of run or evidence: an executor, a crew with a progress line, and the `run` event."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from ..records import Change, Resources
 from .announcements import facts, shared
 from .clock import SYSTEM
 from .crew import Crew
-from .runner import Staff, worker
+from .runner import Staff, worker_name
 
 if TYPE_CHECKING:
     from ..objective import Program
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Slots:
-    """Where a call wants its trials to run: so many at once, each with `resources`; in processes of their own if
-    `supervised`; `kind`: the executor's name. Raises SpecError for a number of workers that is none."""
+    """Where a call runs its trials: `workers` at once, each with `resources`; in processes of their own if
+    `supervised`. kind: the executor's name. Raises SpecError for an invalid number of workers."""
 
     workers: int = 1
     resources: Resources = field(default_factory=Resources)
@@ -75,15 +75,15 @@ def staff(
     terms: Terms | None = None,
     watch: Callable[[], None] = lambda: None,
 ) -> Iterator[Staff]:
-    """Workers for an objective, with a progress line that knows when the run is to end; all of it is put away whatever
-    happens. watch: what else looks at the study as it goes on.
+    """Workers for an objective, with a progress line that knows when the run is to end; everything is closed at the
+    end. watch: called as the study goes on.
 
     One worker without limits runs in this process, where a debugger works; everything else in supervised processes.
     """
     from ..objective import program
     from .progress import Progress
 
-    priced(live, slots.resources)
+    check_prices(live, slots.resources)
     called = program(objective, live.spec)
     place = executor(called, slots)
     said = {**live.inputs.begin(called), **facts(called, slots.resources, slots.workers, environment())}
@@ -92,8 +92,8 @@ def staff(
         live.storage.revise(live.study, Change("run", body=said))
         crew = Crew(live, place, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
-        with Progress(live.spec, quiet=quiet, terms=terms) as progress, terminable():
-            name = f"{worker()}:{token_hex(4)}"
+        with Progress(live.spec, quiet=quiet, terms=terms) as progress, sigterm_interrupts():
+            name = f"{worker_name()}:{token_hex(4)}"
 
             def update(ledger: Ledger) -> None:
                 progress.update(ledger, SYSTEM.steady())
@@ -103,17 +103,17 @@ def staff(
 
 
 def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:
-    """Announce an objective to workers elsewhere. Raises ObjectiveError when they could not have it."""
+    """Announce an objective to workers elsewhere. Raises ObjectiveError if they could not have it."""
     from ..objective import program
 
-    priced(live, resources)
+    check_prices(live, resources)
     called = shared(program(objective, live.spec))
     said = {**live.inputs.begin(called), **facts(called, resources, 0, environment())}
     live.storage.revise(live.study, Change("run", body=said))
 
 
-def priced(live: LiveStudy, resources: Resources) -> None:
-    """Raises SpecError for a budget of money, energy or GPU-hours of which, by what is said, no trial would use anything."""
+def check_prices(live: LiveStudy, resources: Resources) -> None:
+    """Raises SpecError for a budget of money, energy or GPU-hours that, with these resources, no trial would use."""
     budget = live.spec.budget
     if budget.gpu_hours is not None and not resources.gpus:
         raise SpecError("a budget of gpu_hours needs gpus: resources=tt.Resources(gpus=1), or a part of one")
@@ -129,8 +129,8 @@ def priced(live: LiveStudy, resources: Resources) -> None:
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """While it lasts, SIGTERM ends the run as politely as Ctrl-C does (in the main thread only)."""
+def sigterm_interrupts() -> Iterator[None]:
+    """A context in which SIGTERM ends the run like Ctrl-C (in the main thread only)."""
 
     def interrupt(signum: int, _: object) -> None:
         raise KeyboardInterrupt(signum)

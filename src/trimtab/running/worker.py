@@ -1,7 +1,8 @@
-"""A worker process among equals: it serves the studies of a store, several at once, and nobody is its head.
+"""`trimtab worker`: a process among equals that serves the studies of a store, several at once. There is no head
+process.
 
-It refills a study's queue when that is empty (and loses politely when another was faster), claims, runs, reports, renews
-its leases. What it runs is its own code, which its call allowed (see `announcements`).
+It refills a study's queue when that is empty (and yields if another was faster), claims, runs, reports, renews leases.
+It runs its own code, as far as its options allow (see `announcements`).
 """
 
 import logging
@@ -23,11 +24,14 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Serves studies with `slots` trials at once. allow: objectives, files, modules and commands that may be run here.
+    """Serves studies with `slots` trials at once.
 
-    names: the studies to serve; all of the store otherwise. say: hears a line when something changes. trials: end after so
-    many. data: where files that studies watch are here, by name. enough: begin no more trials of a study where more search
-    is not worth it (see `outlook`); nobody asks without it.
+    allow: objectives, files, modules and commands that may be run here.
+    names: the studies to serve; default: all in the store.
+    say: called with a line when something changes.
+    trials: end after this many.
+    data: where files that studies watch are here, by name.
+    enough: start no more trials of a study in which more search is not worth it (see `outlook`); None: never check.
     """
 
     def __init__(
@@ -55,10 +59,10 @@ class Worker:
         self._draining = False
 
     def run(self, idle: float | None = None) -> None:
-        """Serve until SIGTERM (running trials are finished first), after `idle` seconds without anything to do, or after as
-        many trials as it was made for.
+        """Serve until SIGTERM (running trials are finished first), after `idle` seconds without work, or after the
+        number of trials that it was made for.
 
-        A second SIGTERM, or Ctrl-C, gives running trials back to the queue and raises KeyboardInterrupt.
+        A second SIGTERM, or Ctrl-C, returns running trials to the queue and raises KeyboardInterrupt.
         """
         busy = time.monotonic()
         with self._listening():
@@ -80,7 +84,7 @@ class Worker:
                     served.leave()
 
     def _greet(self) -> None:
-        """Say which studies are not there: they may come yet, or their name, or that of the store, is wrong."""
+        """Say which of the named studies do not exist: they may be created later, or a name is wrong."""
         there = [r.name for r in self._records.values()]
         for name in self._names:
             if name not in there:
@@ -89,7 +93,7 @@ class Worker:
             self._say(f"{self._storage.url} holds no open study yet")
 
     def _turn(self) -> None:
-        """One round: find studies, begin trials in free slots, collect those that ended."""
+        """One round: find studies, start trials in free slots, collect those that ended."""
         if not self._draining:
             self._find()
             running = sum(p.running for p in self._served.values())
@@ -123,7 +127,7 @@ class Worker:
             self._say(now)
 
     def _find(self) -> None:
-        """Take up the studies whose objective may be run here."""
+        """Start serving the studies whose objective may be run here."""
         if time.monotonic() < self._look:
             return
         self._look = time.monotonic() + LOOK

@@ -45,7 +45,7 @@ class Database(Protocol):
         """An engine for one process. Reading transactions see one snapshot; WRITES says which ones write."""
         ...
 
-    def turn(self) -> AbstractContextManager[Any]:
+    def write_lock(self) -> AbstractContextManager[Any]:
         """Where threads of one process queue before they write."""
         ...
 

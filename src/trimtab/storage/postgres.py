@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from ..errors import StorageError
-from ..files import of_user
+from ..files import user_path
 from .database import WRITES, raised
 
 PATIENCE = 600.0  # seconds that a store waits for a server that went away
@@ -65,7 +65,7 @@ class Postgres:
 
         return engine
 
-    def turn(self) -> AbstractContextManager[Any]:
+    def write_lock(self) -> AbstractContextManager[Any]:
         return nullcontext()  # rows are locked, not the database
 
     def prepare(self, engine: Engine) -> None:
@@ -157,7 +157,7 @@ def _text(value: str | tuple[str, ...]) -> str:
 def _witness(url: URL) -> Path | None:
     """This user's witness file for the database: another machine than the server's, as a rule."""
     where = f"{url.host or _text(url.query.get('host', ''))}:{url.port or 5432}/{url.database}"
-    file = of_user(f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.witness")
+    file = user_path(f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.witness")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError:  # no home, or a read-only one

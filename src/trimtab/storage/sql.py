@@ -89,7 +89,7 @@ class Sql:
     def _begin(self) -> None:
         """Connections and turns of this process; what a parent process had stays its own."""
         self._process = os.getpid()
-        self._turn = self._database.turn()
+        self._write_lock = self._database.write_lock()
         self._engine = self._database.connect()
         self._writer = self._engine.execution_options(**{WRITES: True})
         weakref.finalize(self, _retire, self._engine, self._process).atexit = False
@@ -120,7 +120,7 @@ class Sql:
     def _writing(self) -> Iterator[Connection]:
         """A writing transaction; threads of this process may have to queue for it."""
         self._current()
-        with deferred(), self._turn, self._writer.begin() as connection:
+        with deferred(), self._write_lock, self._writer.begin() as connection:
             yield connection
 
     def _patiently(self, step: Callable[[], T], opening: bool = False) -> T:

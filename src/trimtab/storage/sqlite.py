@@ -63,7 +63,7 @@ class Sqlite:
 
         return engine
 
-    def turn(self) -> AbstractContextManager[Any]:
+    def write_lock(self) -> AbstractContextManager[Any]:
         """A file has one writer; queueing for it is fairer than polling its lock."""
         return threading.Lock()
 

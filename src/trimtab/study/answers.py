@@ -142,7 +142,7 @@ class Answers:
         said += idle_rules(self._live)
         said += [] if (text := restart_notice(self._live)) is None else [text]
         best = self.standings.best
-        if best is not None and not spec.space.allowed(spec.space.encode([spec.today(best.params)]))[0]:
+        if best is not None and not spec.space.allowed(spec.space.encode([spec.current(best.params)]))[0]:
             said.append(f"trial {best.number}, the best, has a setting that a revision of the space has ruled out")
         return [*said, *([warning] if (warning := self.standings.warning) else [])]
 
@@ -166,9 +166,9 @@ class Answers:
     def outlook(self, enough: "Enough | None" = None) -> "Outlook":
         """Whether more search is worth it, as of the latest check that is due: the remaining gain beside its noise and
         its cost. `text()` is the advice. Raises SpecError for several goals."""
-        from ..outlook import Enough, asked, outlook
+        from ..outlook import Enough, enough_from, outlook
 
-        ledger, wise = self._live.refresh(), Enough() if enough is None else asked(enough)
+        ledger, wise = self._live.refresh(), Enough() if enough is None else enough_from(enough)
         return outlook(ledger.study.spec, ledger.told[: wise.look(len(ledger.told))], wise)
 
     def schedule(self, number: int | None = None) -> "Schedule":

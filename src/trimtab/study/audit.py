@@ -14,7 +14,7 @@ from ..chain.verify import findings
 from ..checks import members, shown
 from ..engine import incumbents
 from ..errors import Damaged, SpecError, StorageError
-from ..files import whole
+from ..files import replacing
 from ..records import Change, Resources, StudyState
 from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
@@ -179,7 +179,7 @@ class Audited(Answers):
         then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
         content, body = documents.written(then, template, form)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole(target, content):  # the chain knows a document before it is there
+        with replacing(target, content):  # the chain knows a document before it is there
             said = self.storage.events(self._live.study, kinds={"report"})
             if all(e.body != {**body, "actor": e.body["actor"]} for e in said):
                 self._note("report", body)

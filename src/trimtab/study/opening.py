@@ -102,7 +102,7 @@ def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = 
         changes["space"] = stored.space.revise(changes["space"], dict(assume or {}))
         assumed.update(fresh)
         if stored.baseline is not None and "baseline" not in changes:
-            changes["baseline"] = replace(stored, space=changes["space"], assumed=assumed).today(stored.baseline)
+            changes["baseline"] = replace(stored, space=changes["space"], assumed=assumed).current(stored.baseline)
     if "goals" in changes:
         changes["sources"] = _lessons(stored, changes["goals"])
     changed = replace(stored, **changes, assumed=assumed)

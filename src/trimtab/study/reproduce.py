@@ -17,7 +17,7 @@ from ..formatting import number, plural
 from ..goals import Metrics
 from ..objective import Program
 from ..objective.trial import Folders, payload
-from ..outcomes import outcome_of
+from ..outcomes import from_exit
 from ..records import Resources, State, StudySpec, Trial
 from ..running.runner import IDLE
 from ..running.staffing import Slots, executor
@@ -142,7 +142,7 @@ def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slot
 
 def compared(t: Trial, how: Exit, tolerance: float) -> Rerun:
     """A trial's new outcome beside its recorded one."""
-    outcome = outcome_of(how, Resources())
+    outcome = from_exit(how, Resources())
     if outcome is None or outcome.state is not State.DONE:
         text = "its process was killed" if outcome is None else outcome.error.strip() or str(outcome.state)
         return Rerun(t.number, t.metrics, {}, f"it gave no result: {text.splitlines()[0]}")

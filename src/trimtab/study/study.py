@@ -17,7 +17,7 @@ from ..live import LiveStudy
 from ..live.inputs import Inputs, named
 from ..objective import ActiveTrial
 from ..objective.trial import note_unread
-from ..outcomes import imported, told
+from ..outcomes import from_import, from_tell
 from ..proof import holdout
 from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial, drift
 from ..records.usage import amounts
@@ -116,15 +116,15 @@ class Study(Audited):
         held = seconds(lease, "lease")
         self._live.inputs.check()
         while True:
-            trial = self.storage.claim([self._live.study], runner.worker(), held, purposes=[Purpose.SEARCH])
+            trial = self.storage.claim([self._live.study], runner.worker_name(), held, purposes=[Purpose.SEARCH])
             if trial is not None:
                 break
             ledger = self._live.refresh()
             if ledger.study.state is not StudyState.OPEN:
-                raise SpecError(runner.closed(ledger.study))
+                raise SpecError(runner.why_closed(ledger.study))
             if (budget := planning.spent(ledger, ledger.now)) is not None:
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
-            made = self._live.fill(1, ledger.study.count, Claim(runner.worker(), held, 1))
+            made = self._live.fill(1, ledger.study.count, Claim(runner.worker_name(), held, 1))
             if made is None:
                 raise Exhausted(f"study {self.name!r}: {self._live.why_nothing()}")
             if made:
@@ -174,7 +174,7 @@ class Study(Audited):
             held = replace(held, attempt=trial.attempt)
         now = self._live.refresh().now
         wall = max(0.0, now - (held.started or now))
-        outcome = told(metrics, failed, self._live.spec.metrics, wall, heeded)
+        outcome = from_tell(metrics, failed, self._live.spec.metrics, wall, heeded)
         ended = self.storage.finish(held, outcome if heeded is None else self._referee.stopped(held, outcome))
         self._asked.pop(number, None)
         self._live.tidy()
@@ -199,7 +199,7 @@ class Study(Audited):
         rows = [
             (
                 Proposal(spec.space.validate(p), 0, Purpose.IMPORT, strategy="user", version="1"),
-                imported(m, spec.metrics),
+                from_import(m, spec.metrics),
             )
             for p, m in arguments.results(params, metrics)
         ]
@@ -235,10 +235,10 @@ class Study(Audited):
         Raises RunFailed after max_failures failures in a row, ObjectiveError, and KeyboardInterrupt (running trials
         return to the queue).
         """
-        terms, wise, quiet = runner.asked(self._live, trials, time), self._enough(enough), flag("quiet", quiet)
+        terms, wise, quiet = runner.terms_of(self._live, trials, time), self._enough(enough), flag("quiet", quiet)
         for notice in [] if quiet else self._live.shortcomings():
             self._warn(notice)
-        jobs = slurm.asked(executor)
+        jobs = slurm.options_of(executor)
         kind = cast(str, executor) if jobs is None else "slurm"
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, kind)
         alerts = Alerts(self._live, (lambda _: None) if quiet else self._warn)
@@ -275,17 +275,17 @@ class Study(Audited):
         if runner.endless(record.spec):
             raise SpecError("nothing says when to stop; give the study a budget")
         if record.state is not StudyState.OPEN:
-            raise SpecError(runner.closed(record))
+            raise SpecError(runner.why_closed(record))
         staffing.submit(self._live, objective, amounts(Resources, resources, "resources"))
 
     def _enough(self, given: "Enough | bool") -> "Enough | None":
         """The `enough` argument of `run`, checked. Raises SpecError."""
-        from ..outlook import asked, check
+        from ..outlook import check, enough_from
 
         if given is False:
             return None
         check(self.spec)
-        return asked(given)
+        return enough_from(given)
 
     def evidence(
         self,

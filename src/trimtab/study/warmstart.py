@@ -75,4 +75,4 @@ def _lessons(earlier: StudySpec, trials: Sequence[Trial], spec: StudySpec) -> li
             raise SpecError(f"{said} was trained to {top.name}={top.high:g}: they say nothing of full trainings")
         raise SpecError(f"{said} has {', '.join(metrics)}")
     losses = [tuple(goal.loss(t.metrics) for goal in spec.goals) for t in good]
-    return [(earlier.today(t.params), loss) for t, loss in zip(good, losses, strict=True)]
+    return [(earlier.current(t.params), loss) for t, loss in zip(good, losses, strict=True)]

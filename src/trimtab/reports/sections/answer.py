@@ -63,7 +63,7 @@ def _compared(c: Comparison) -> str:
 
 def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, str, bool]]:
     """(parameter, baseline, tuned, changed) for every parameter that is active in either."""
-    before = facts.spec.today(evidence.baseline) if evidence else facts.spec.baseline or {}
+    before = facts.spec.current(evidence.baseline) if evidence else facts.spec.baseline or {}
     after = tuned(facts, evidence) or {}
     names = [n for n in facts.spec.space.names if n in before or n in after]
     texts = [[shown(p, n) if p else "none" for p in (before, after)] for n in names]
@@ -73,8 +73,8 @@ def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, 
 def tuned(facts: Facts, evidence: Evidence | None) -> Params | None:
     """The setting the document is about, in today's space: that of the evidence, else the best."""
     if evidence:
-        return facts.spec.today(evidence.tuned)
-    return facts.spec.today(facts.best.params) if facts.best else None
+        return facts.spec.current(evidence.tuned)
+    return facts.spec.current(facts.best.params) if facts.best else None
 
 
 def shown(params: Params, name: str) -> str:
