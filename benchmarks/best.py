@@ -69,11 +69,11 @@ def line(name: str, rows: Sequence[tuple[float, float]]) -> list[object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=204)
+    parser.add_argument("--studies", type=int, default=204, help="a third of them at each noise")
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--search", choices=["random", "auto"], default="random")
     asked = parser.parse_args()
-    began, every, table = time.process_time(), problems(), []
+    began, every = time.process_time(), problems()
     rows = {
         ratio: [study(p, ratio, s, asked.trials, asked.search) for s in range(asked.studies // 12) for p in every]
         for ratio in (0.3, 1.0, 2.0)

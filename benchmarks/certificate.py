@@ -129,19 +129,11 @@ def simulations(studies: int) -> list[list[Any]]:
     for kind in ("gain", "no gain", "flat"):
         every = []
         for ratio in (0.3, 1.0, 2.0):
-            rows = [simulated(p, ratio, s, kind) for s in range(studies // 4) for p in problems_once()]
+            rows = [simulated(p, ratio, s, kind) for s in range(studies // 4) for p in problems()]
             table.append(summary(f"{kind}, noise {ratio:g} x signal", rows))
             every += rows
         table.append(summary(f"{kind}, all", every))
     return table
-
-
-_PROBLEMS: list[Problem] = []
-
-
-def problems_once() -> list[Problem]:
-    _PROBLEMS.extend([] if _PROBLEMS else problems())
-    return _PROBLEMS
 
 
 # ------------------------------------------------------------------------------------------------------------ real

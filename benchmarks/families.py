@@ -9,7 +9,7 @@ and the package onnxruntime); their measurements, and those of analytic function
 import importlib.util
 import json
 import pickle
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -132,36 +132,49 @@ _INPUTS = {  # order of the models' inputs: numbers, then choices
 
 def surrogates(folder: Path, family: str) -> list[Problem]:
     """One problem for each data set of the scenario; validation accuracy, logarithmic loss and AUC are the metrics."""
-    import onnxruntime
-
     instance, output, fidelity, loss = SURROGATES[family]
-    described = json.loads((folder / family / "config_space.json").read_text())
-    encoding = json.loads((folder / family / "encoding.json").read_text())
-    options = onnxruntime.SessionOptions()
-    options.inter_op_num_threads = options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        folder / family / "model.onnx", sess_options=options, providers=["CPUExecutionProvider"]
-    )
-    choices, numbers = (i.name for i in session.get_inputs())
+    outputs = network(folder, family)
 
-    def problem(dataset: str, space: tt.Space) -> Problem:
-        def outputs(p: Params) -> np.ndarray:
-            full = {**p, **fidelity, instance: dataset}
-            cont = np.array([[full.get(name, 0) for name in _INPUTS[family][0]]], dtype=np.float32)
-            cat = np.array([[encoding[name][full.get(name, "#na#")] for name in _INPUTS[family][1]]], dtype=np.int32)
-            return np.asarray(session.run(None, {choices: cat, numbers: cont})[0][0], dtype=float)
-
+    def problem(dataset: str) -> Problem:
+        fixed = {**fidelity, instance: dataset}
         return Problem(
             f"{family}-{dataset}",
             family,
             space,
-            lambda p: loss(float(outputs(p)[output])),
-            seconds=lambda p: float(outputs(p)[_SECONDS[family]]),
+            lambda p: loss(float(outputs([{**p, **fixed}])[0, output])),
+            seconds=lambda p: float(outputs([{**p, **fixed}])[0, _SECONDS[family]]),
         )
 
+    described = description(folder, family)
     space = tt.Space(dict(parameters(described, {instance, *fidelity})))
     names = next(h["choices"] for h in described["hyperparameters"] if h["name"] == instance)
-    return [problem(name, space) for name in sorted(names, key=int)]
+    return [problem(name) for name in sorted(names, key=int)]
+
+
+@cache
+def network(folder: Path, scenario: str) -> Callable[[Sequence[Params]], np.ndarray]:
+    """The surrogate of a scenario: n settings, each with its data set and fidelity, -> outputs (n, m)."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.inter_op_num_threads = options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        folder / scenario / "model.onnx", sess_options=options, providers=["CPUExecutionProvider"]
+    )
+    codes = json.loads((folder / scenario / "encoding.json").read_text())
+    numbers, choices = _INPUTS[scenario]
+    first, second = (i.name for i in session.get_inputs())
+
+    def outputs(settings: Sequence[Params]) -> np.ndarray:
+        coded = np.array([[codes[n][p.get(n, "#na#")] for n in choices] for p in settings], dtype=np.int32)
+        plain = np.array([[p.get(n, 0) for n in numbers] for p in settings], dtype=np.float32)
+        return np.asarray(session.run(None, {first: coded, second: plain})[0], dtype=float)
+
+    return outputs
+
+
+def description(folder: Path, scenario: str) -> Any:
+    return json.loads((folder / scenario / "config_space.json").read_text())
 
 
 def parameters(described: Any, fixed: Container[str]) -> Iterator[tuple[str, tt.Float | tt.Int | tt.Choice]]:

@@ -6,9 +6,7 @@ settings.
 """
 
 import importlib.util
-import json
 import math
-import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from families import parameters
+from families import description, network, parameters
 from tuners import Params
 
 import trimtab as tt
@@ -194,47 +192,21 @@ OUTPUTS = {
     "rbv2_rpart": "acc bac auc brier f1 logloss timetrain timepredict memory",
     "lcbench": "time val_accuracy val_cross_entropy val_balanced_accuracy test_cross_entropy test_balanced_accuracy",
 }
-INPUTS = {  # the numeric ones, in the order of the network's inputs
-    "rbv2_xgboost": "nrounds eta gamma lambda alpha subsample max_depth min_child_weight colsample_bytree "
-    "colsample_bylevel rate_drop skip_drop trainsize repl",
-    "rbv2_rpart": "cp maxdepth minbucket minsplit trainsize repl",
-    "lcbench": "epoch batch_size learning_rate momentum weight_decay num_layers max_units max_dropout",
-}
-CHOICES = {
-    "rbv2_xgboost": "task_id booster num.impute.selected.cpo",
-    "rbv2_rpart": "task_id num.impute.selected.cpo",
-    "lcbench": "OpenML_task_id",
-}
 
 
 def surrogate(
     folder: Path, scenario: str, task: str, instance: str, fidelity: Mapping[str, float], goals: Mapping[str, Turn]
 ) -> Problem:
-    described = json.loads((folder / scenario / "config_space.json").read_text())
-    codes = json.loads((folder / scenario / "encoding.json").read_text())
     fixed = {**fidelity, task: instance}
     columns = [OUTPUTS[scenario].split().index(goal) for goal in goals]
-
-    @cache
-    def network() -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.inter_op_num_threads = options.intra_op_num_threads = 1
-        file = os.fspath(folder / scenario / "model.onnx")
-        return onnxruntime.InferenceSession(file, sess_options=options, providers=["CPUExecutionProvider"])
+    space = tt.Space(dict(parameters(description(folder, scenario), fixed)))
 
     def batch(many: Sequence[Params]) -> Array:
-        choices = [[codes[n][{**p, **fixed}.get(n, "#na#")] for n in CHOICES[scenario].split()] for p in many]
-        numbers = [[{**p, **fixed}.get(n, 0) for n in INPUTS[scenario].split()] for p in many]
-        first, second = (i.name for i in network().get_inputs())
-        fed = {first: np.array(choices, dtype=np.int32), second: np.array(numbers, dtype=np.float32)}
-        Y = network().run(None, fed)[0].astype(float)[:, columns]
+        Y = network(folder, scenario)([{**p, **fixed} for p in many])[:, columns]
         return np.stack([turn(y) for turn, y in zip(goals.values(), Y.T, strict=True)], axis=1)
 
     def known() -> Array:
         return batch(space.decode(space.sample(50_000, np.random.default_rng(0))))
 
-    space = tt.Space(dict(parameters(described, fixed)))
     name = f"{scenario.rpartition('_')[2]}-{instance}"
     return Problem(name, space, len(goals), 0, lambda p: (batch([p])[0].tolist(), []), known)

@@ -13,6 +13,7 @@ benchmarks/results/importance.csv.
 import one_thread  # noqa: F401
 
 # isort: split
+import argparse
 import importlib.util
 import time
 import warnings
@@ -138,6 +139,7 @@ def ours(f: Function, X: np.ndarray, y: np.ndarray) -> dict[str, tuple[list[floa
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     warnings.simplefilter("ignore")
     table: list[list[object]] = [["function", "trials", "method", "truth", "Optuna", "s"]]
     for f in functions():

@@ -5,6 +5,7 @@
 Each command and its floor run in turn, so that a drifting machine hits both; the median of the pairwise ratios counts.
 """
 
+import argparse
 import resource
 import statistics
 import subprocess
@@ -30,6 +31,7 @@ def cpu(command: list[str]) -> float:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     rows = []
     for what, command, floor, limit in CASES:
         pairs = [(cpu(command), cpu(floor)) for _ in range(ROUNDS + 2)][2:]

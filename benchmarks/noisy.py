@@ -7,7 +7,7 @@ random settings. The baseline is a setting of median quality, as a default often
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ def told(settings: Sequence[Params], losses: np.ndarray, feasible: np.ndarray) -
     ]
 
 
+@cache  # so are their samples
 def problems() -> list[Problem]:
     """Smooth, many valleys, mixed and conditional."""
     return [bowl(), valleys(), network(), branches()]

@@ -4,7 +4,8 @@
 
 A network of one hidden layer is trained on the digits of scikit-learn by stochastic gradient descent, for few epochs and
 with small batches: a large rate is needed first and a small one last. Every method trains as many epochs altogether as the
-population does. Selected by the loss on validation rows; judged by the loss on test rows that no method sees.
+population does. Selected by the loss on validation rows; judged by the loss on test rows that no method sees. Prints
+a table, writes benchmarks/results/population.csv.
 """
 
 import argparse
