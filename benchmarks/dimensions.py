@@ -21,8 +21,9 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import quality
 from figures import FOLDER, Runs, finished, head, interval, line
-from quality import Make, Problem, analytic, run
+from quality import Problem, analytic
 from tuners import Optuna, Params, Trimtab
 
 import trimtab as tt
@@ -128,16 +129,10 @@ PROBLEMS: dict[str, Draw] = dict(
 # ---------------------------------------------------------------------------------------------------------------- runs
 
 
-def tuners() -> dict[str, Make]:
-    made: dict[str, Make] = {"trimtab": Trimtab}
-    made["trimtab cma"] = lambda space, seed, trials: Trimtab(space, seed, trials, "cma")
-    if importlib.util.find_spec("optuna"):
-        made["optuna TPE"] = lambda space, seed, _: Optuna(space, seed, "TPESampler")
-        if importlib.util.find_spec("cmaes"):
-            made["optuna CMA-ES"] = lambda space, seed, _: Optuna(space, seed, "CmaEsSampler")
-        if importlib.util.find_spec("torch"):
-            made["optuna GP"] = lambda space, seed, _: Optuna(space, seed, "GPSampler")
-    made["random"] = lambda space, seed, trials: Trimtab(space, seed, trials, "random")
+def tuners() -> dict[str, quality.Make]:
+    made = quality.tuners() | {"trimtab cma": lambda space, seed, trials: Trimtab(space, seed, trials, "cma")}
+    if "optuna TPE" in made and importlib.util.find_spec("cmaes"):
+        made["optuna CMA-ES"] = lambda space, seed, _: Optuna(space, seed, "CmaEsSampler")
     return made
 
 
@@ -147,8 +142,8 @@ def measure(name: str, tuner: str, seed: int, trials: int) -> list[str]:
     usual = np.median(
         [problem.loss(p) for p in problem.space.decode(problem.space.sample(1000, np.random.default_rng(0)))]
     )
-    losses, cpu = run(problem, tuners()[tuner], seed, trials)
-    best = np.minimum.accumulate(losses)[[24, 49, trials - 1]]
+    losses, cpu = quality.run(problem, tuners()[tuner], seed, trials)
+    best = np.minimum.accumulate(losses)[np.minimum([25, 50, trials], trials) - 1]
     return [f"{v:.6g}" for v in (*(best - lowest) / (usual - lowest), cpu)]
 
 

@@ -1,6 +1,6 @@
 """Trials that break their limit of memory, time or silence, one after the other: how soon each is dead, and what is left.
 
-    python benchmarks/limits.py --trials 1000
+    python benchmarks/limits.py [--trials 1000] [--workers 2]
 
 Each trial forks a process into a session of its own; both write the time every 5 ms while they live. The delay is the time
 of the last such sign of life after the limit was passed (for memory: after the trial was last seen 5 MiB below it, before

@@ -1,7 +1,8 @@
 """How much simulated training time until a result as good as the best of 200 random full trainings?
 
     pip install onnxruntime optuna          # smac, dehb: in environments of their own; what is missing is left out
-    python benchmarks/multifidelity.py --yahpo DIR/lcbench [--sets 12] [--seeds 10] [--workers 4,16] [--methods "a;b"]
+    python benchmarks/multifidelity.py --yahpo DIR/lcbench [--sets 12] [--skip 0] [--seeds 10] [--first 0] [--workers 4,16]
+                                       [--methods "a;b"]
     python benchmarks/multifidelity.py --table          # of what has been measured
 
 Learning curves of LCBench (see curves.py), even-numbered data sets, reports at epochs 1, 3, 9, 27 and 52. Each method

@@ -121,7 +121,7 @@ def methods(members: int) -> dict[str, Callable[[int], tuple[float, float, int]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--members", type=int, default=16, help="of a population, and full trainings of the others")
+    parser.add_argument("--members", type=int, default=16, help="at least 8; as many full trainings of the others")
     given = parser.parse_args()
     rows = []
     for name, run in methods(given.members).items():

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from figures import write
-from tuners import Optuna, Params, Result, Trimtab, Tuner, search
+from tuners import Optuna, Params, Trimtab, Tuner, search
 
 import trimtab as tt
 
@@ -121,14 +121,8 @@ def tuners() -> dict[str, Make]:
 
 def run(problem: Problem, make: Make, seed: int, trials: int) -> tuple[list[float], float]:
     """Losses in the order of trials, and the CPU milliseconds of ask and tell a trial."""
-    losses: list[float] = []
-
-    def evaluate(params: Params) -> Result:
-        losses.append(problem.loss(params))
-        return losses[-1:], ()
-
-    _, cpu = search(make(problem.space, seed, trials), evaluate, trials)
-    return losses, cpu
+    told, cpu = search(make(problem.space, seed, trials), lambda params: ([problem.loss(params)], ()), trials)
+    return [result[0][0] for _, result in told if result is not None], cpu
 
 
 # -------------------------------------------------------------------------------------------------------------- table

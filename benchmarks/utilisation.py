@@ -7,7 +7,7 @@ write when they began and ended, so that all systems are measured alike. Ray Tun
 installed:
 
     pip install "ray[tune]"
-    python benchmarks/utilisation.py --systems trimtab,ray-tune
+    python benchmarks/utilisation.py --systems trimtab,ray-tune [--cases "1 s,10 ms"] [--workers 2] [--out FILE]
 """
 
 import argparse
