@@ -132,8 +132,9 @@ MANY: Variants = {
 }
 CMA: Variants = {
     "shipped": None,
-    "first deviation 1/4": instead(cma, _SD=1 / 4),
-    "first deviation 1/10": instead(cma, _SD=1 / 10),
+    "first deviation 1/3": instead(cma, _SD=1 / 3, _STEP=np.inf),
+    "first deviation 1/6": instead(cma, _SD=1 / 6, _STEP=np.inf),
+    "first deviation 1/10": instead(cma, _SD=1 / 10, _STEP=np.inf),
 }
 
 

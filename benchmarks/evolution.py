@@ -23,6 +23,7 @@ from trimtab.space import Parameter
 from trimtab.strategies import Problem, Rows, strategy
 
 D, REALS, INTEGERS, CHOICES, STEPS, OPTIONS = 10, 4, 3, 3, 21, 4
+SIGMA = 0.75 / D**0.5  # as `cma` begins in D dimensions
 Loss = Callable[[np.ndarray], float]
 SCALES = np.logspace(0, 3, D)
 TURN, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((D, D)))
@@ -85,7 +86,7 @@ def bounded(_: str, seed: int) -> Iterator[tuple[list[np.ndarray], Callable[[lis
     from cmaes import CMA
 
     bounds = np.tile([0.0, 1.0], (D, 1))
-    optimizer = CMA(mean=np.full(D, 0.5), sigma=1 / 6, bounds=bounds, seed=seed, population_size=10)
+    optimizer = CMA(mean=np.full(D, 0.5), sigma=SIGMA, bounds=bounds, seed=seed, population_size=10)
     while True:
         points = [optimizer.ask() for _ in range(10)]
         losses: list[float] = []
@@ -102,7 +103,7 @@ def margin(name: str, seed: int) -> Iterator[tuple[list[np.ndarray], Callable[[l
     if reals < D:
         spaces |= {"z_space": [list(np.linspace(0, 1, STEPS))] * INTEGERS, "c_space": [OPTIONS] * CHOICES}
     centre = np.full(reals + (INTEGERS if reals < D else 0), 0.5)
-    optimizer = CatCMAwM(**spaces, mean=centre, sigma=1 / 6, seed=seed, population_size=10)
+    optimizer = CatCMAwM(**spaces, mean=centre, sigma=SIGMA, seed=seed, population_size=10)
     while True:
         asked = [optimizer.ask() for _ in range(10)]
         points = [np.concatenate([s.x, *([s.z, s.c.argmax(axis=1)] if reals < D else [])]).astype(float) for s in asked]

@@ -26,7 +26,7 @@ from .coordinates import Coordinates
 from .points import Taken, unseen
 from .surrogate import head, targets
 
-_SD = 1 / 6  # of the first distribution
+_SD, _STEP = 1 / 4, 3 / 4  # of the first distribution, and how far its members are from its mean at most: see `_wide`
 _LENGTH = 3  # generations that a stream would suffice for
 _ROUNDS = 8  # of drawing anew what is not allowed
 _BEST = 0.1  # share of the rows from elsewhere that a warm start goes by
@@ -90,7 +90,7 @@ class CMA:
     """Covariance matrix adaptation with margin, restarts with doubled populations, and warm start (see the module)."""
 
     name: str = "cma"
-    version: str = "3"
+    version: str = "4"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> State:
@@ -168,11 +168,17 @@ def _stream(problem: Problem, dist: Distribution, lam: int, name: tuple[int, ...
     return Stream(X, V, Z, at)
 
 
+def _wide(n: int) -> Array:
+    """The covariance (n, n) of a distribution that nothing is known of: each standard deviation is _SD of the range, and less
+    in many dimensions, where members are sqrt n times as far from the mean."""
+    return np.asarray(np.eye(n) * min(_SD, _STEP / np.sqrt(max(n, 1))) ** 2)
+
+
 def _first(problem: Problem, rows: Rows) -> Generation:
     """The first generation after rows that all come from elsewhere: by the best of them where they are enough."""
     coordinates, lam = Coordinates.of(problem.space), population(problem)
     n = len(coordinates.numbers)
-    mean, C = np.full(n, 0.5), np.eye(n) * _SD**2
+    mean, C = np.full(n, 0.5), _wide(n)
     order = ranked(problem, rows, range(len(rows)))
     order = order[~np.isnan(rows.Y[order]).any(1)]
     if len(order) >= 2 * lam:
@@ -263,7 +269,7 @@ class _Search:
         coordinates = Coordinates.of(self.problem.space)
         rng = np.random.default_rng([self.problem.seed, restarts, 1])
         n = len(coordinates.numbers)
-        dist = cmaes.start(rng.random(n), np.eye(n) * _SD**2, coordinates.options)
+        dist = cmaes.start(rng.random(n), _wide(n), coordinates.options)
         lam = population(self.problem) * 2 ** min(restarts, _DOUBLINGS)
         return self._opened(replace(now, dist=dist, lam=lam, restarts=restarts, before=None, best=None, stalled=0))
 
