@@ -21,7 +21,7 @@ from trimtab.cli import cli
 
 EXAMPLES = Path(__file__).parent / "examples"
 VERBS = ["demo", "run", "list", "show", "best", "trials", "evidence", "report", "verify", "pause", "resume", "cancel",
-         "archive", "delete", "db", "report-metrics",
+         "archive", "copy", "delete", "db", "report-metrics",
          "replay", "reproduce", "sign", "key", "submit", "worker", "explain", "schedule", "train", "outlook",
          "revise"]  # fmt: skip
 
@@ -296,6 +296,14 @@ def test_long_names_are_not_cut(place):
     assert name.strip() in call("list")
     assert param in call("trials", name)
     assert param in call("show", name)
+
+
+def test_a_study_is_copied_into_another_store(made, place):
+    said = call("copy", "made", "--to", "sqlite:///other.db")
+    assert said.startswith("study 'made' is in sqlite:///other.db, too: 6 trials, ")
+    assert call("verify", "made", "--storage", "sqlite:///other.db").split("head ")[1][:16] in said
+    assert "holds study 'made' already" in refused("copy", "made", "--to", "sqlite:///other.db")
+    assert "is no URL" in refused("copy", "made", "--to", "other.db")
 
 
 def test_report_ends_with_its_path(made, place):

@@ -12,7 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import UserError
-from ..formatting import command
+from ..formatting import command, plural
 from . import record, schedule, workers
 from .explain import explain
 from .outlook import outlook
@@ -277,6 +277,20 @@ def archive(name: str) -> None:
     study = opened(name)
     study.archive()
     click.echo(f"study {name!r} is archived; its name is free, and it is read by its uid, {study.record.uid[:12]}")
+
+
+@cli.command()
+@the_name
+@click.option("--to", "store", required=True, metavar="URL", help="The other store.")
+@storage_flag
+def copy(name: str, store: str) -> None:
+    """Copy a study with its whole record into another store."""
+    made = opened(name).copy(store)
+    record = made.record
+    click.echo(
+        f"study {record.name!r} is in {made.storage.url}, too: {plural(record.count, 'trial')}, "
+        f"{plural(record.position, 'event')}, head {record.head[:16]}; go on in one of the two only"
+    )
 
 
 @cli.command()

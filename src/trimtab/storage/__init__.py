@@ -58,6 +58,18 @@ class Settled:
     error: Exception | None = None
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A study with all that belongs to it, as it stands in one store and is taken over by another. actors: (salt, name) by
+    event position."""
+
+    study: StudyRecord
+    trials: Sequence[Trial]
+    reports: Sequence[Report]
+    events: Sequence[Event]
+    actors: Mapping[int, tuple[str, str]]
+
+
 Spoiled = Callable[[Damaged], object]
 """What is done with the error of a row that cannot be read."""
 
@@ -205,6 +217,11 @@ class Storage(Protocol):
 
     def witnessed(self, uid: str) -> list[tuple[int, str]]:
         """(position, hash) pairs of the study's chain that were written outside the store; empty when it keeps none."""
+        ...
+
+    def adopt(self, whole: Whole) -> StudyRecord:
+        """Take over a study of another store as it stands there, under a number of its own: the same uid, chain and leases.
+        Raises StudyMismatch where an unarchived study has its name."""
         ...
 
     def delete(self, study: int) -> None:

@@ -26,7 +26,7 @@ from ..records import (
     Trial,
 )
 from ..records.columns import End, Outline, Results
-from . import Claim, Ending, Settled, Spoiled, Then, operations, revisions, rows
+from . import Claim, Ending, Settled, Spoiled, Then, Whole, operations, revisions, rows
 from .rows import Row
 from .rules import Actor
 
@@ -197,6 +197,17 @@ class _Transaction:
 
         self._writes.append(write)
 
+    def add_reports(self, study: int, reports: Sequence[Report]) -> None:
+        made = [{**rows.report_row(r), "written": r.written} for r in reports]
+
+        def write() -> None:
+            for row in made:
+                self._tables.reports[study][row["written"]] = row
+                self._tables.places[study, row["number"]][row["attempt"], row["step"]] = row["written"]
+                self._tables.written[study] = row["written"]
+
+        self._writes.append(write)
+
     def add_events(self, study: StudyRecord, events: Sequence[Event]) -> None:
         made = [rows.event_row(e) for e in events]
         self._writes.append(lambda: self._tables.events[study.id].extend(made))
@@ -330,6 +341,10 @@ class Memory:
 
     def witnessed(self, uid: str) -> list[tuple[int, str]]:  # noqa: ARG002
         return []
+
+    def adopt(self, whole: Whole) -> StudyRecord:
+        with self._transaction() as tx:
+            return operations.adopt(tx, whole)
 
     def delete(self, study: int) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from secrets import token_hex
 
-from ..errors import LeaseLost, StudyNotFound, TrimtabError
+from ..errors import LeaseLost, StudyMismatch, StudyNotFound, TrimtabError
 from ..records import (
     Cost,
     Json,
@@ -22,7 +22,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from . import KILLED, MAX_ATTEMPTS, Claim, Ending, Settled, Then, rules
+from . import KILLED, MAX_ATTEMPTS, Claim, Ending, Settled, Then, Whole, rules
 from .rules import Actor, Entry
 from .transaction import Transaction
 
@@ -37,6 +37,18 @@ def create(tx: Transaction, spec: StudySpec) -> StudyRecord:
     study, events = rules.append(empty, [Entry("create", None, {"spec": spec.to_json()})], tx.now)
     study = tx.add_study(study)
     tx.add_events(study, events)
+    return study
+
+
+def adopt(tx: Transaction, whole: Whole) -> StudyRecord:
+    """See Storage.adopt."""
+    if whole.study.state is not StudyState.ARCHIVED and tx.named(whole.study.name) is not None:
+        raise StudyMismatch(f"there is another study {whole.study.name!r} in the store; archive that one first")
+    study = tx.add_study(whole.study)
+    tx.add_trials([replace(t, study=study.id) for t in sorted(whole.trials, key=lambda t: t.revision)])
+    tx.add_reports(study.id, sorted(whole.reports, key=lambda r: r.written))
+    tx.add_events(study, whole.events)
+    tx.add_actors(study.id, [(position, Actor(*who)) for position, who in whole.actors.items()])
     return study
 
 

@@ -27,7 +27,22 @@ from ..records import (
     Trial,
 )
 from ..records.columns import Outline, Results
-from . import LEASE, Claim, Ending, Settled, Spoiled, Then, bulk, compiled, operations, revisions, rows, schema, witness
+from . import (
+    LEASE,
+    Claim,
+    Ending,
+    Settled,
+    Spoiled,
+    Then,
+    Whole,
+    bulk,
+    compiled,
+    operations,
+    revisions,
+    rows,
+    schema,
+    witness,
+)
 from .database import FAULTS, WRITES
 from .interrupts import deferred
 from .statements import SELECT_NEWER, SqlTransaction, touched
@@ -290,6 +305,9 @@ class Sql:
 
     def witnessed(self, uid: str) -> list[tuple[int, str]]:
         return [] if self._database.witness is None else witness.read(self._database.witness, uid)
+
+    def adopt(self, whole: Whole) -> StudyRecord:
+        return self._write(lambda tx: operations.adopt(tx, whole))
 
     def delete(self, study: int) -> None:
         def work(tx: SqlTransaction) -> None:

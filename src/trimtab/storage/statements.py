@@ -307,6 +307,10 @@ class SqlTransaction:
             self._later(_DELETE_STEP, *({**of_trial, "of_step": row["step"]} for row in made))
         self._later(_INSERT_REPORTS, *made)
 
+    def add_reports(self, study: int, added: Sequence[Report]) -> None:
+        made = [{**rows.report_row(report), "study": study, "written": report.written} for report in added]
+        self._later(_INSERT_REPORTS, *made)
+
     def add_events(self, study: StudyRecord, added: Sequence[Event]) -> None:
         self._later(_INSERT_EVENTS, *({"study": study.id, **rows.event_row(e)} for e in added))
         self.heads[study.uid] = (study.position, study.head)

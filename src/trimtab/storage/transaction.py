@@ -74,6 +74,10 @@ class Transaction(Protocol):
         """Keep reports of the trial's attempt; a step that it has reported before is replaced. new: there are none yet."""
         ...
 
+    def add_reports(self, study: int, reports: Sequence[Report]) -> None:
+        """Keep all reports of a new study, in the order of their writing, as they were written elsewhere."""
+        ...
+
     def add_events(self, study: StudyRecord, events: Sequence[Event]) -> None: ...
 
     def add_actors(self, study: int, actors: Sequence[tuple[int, Actor]]) -> None:

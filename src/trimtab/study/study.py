@@ -25,7 +25,7 @@ from ..running import runner, slurm, staffing
 from ..running.alerts import Alerts
 from ..running.referee import Referee
 from ..space import Params, Space
-from ..storage import Claim, Storage, open_storage
+from ..storage import Claim, Storage, copying, open_storage
 from ..strategies import Strategy
 from ..units import seconds
 from . import arguments, opening
@@ -382,6 +382,17 @@ class Study(Audited):
         """Make the study read-only and free its name."""
         self._revise("archive")
         self._live.tidy()
+
+    def copy(self, storage: str | Storage) -> "Study":
+        """The study as it stands, with its whole record, in another store too; opened there.
+
+        Uid and hash chain are the same, so go on in one of the two only. Checkpoints stay where they are. Raises
+        StudyMismatch where the other store has the study already, or another of its name, and while somebody runs it.
+        """
+        if storage is None:
+            raise SpecError("storage=None names no store; write 'sqlite:///file.db'")
+        target = open_storage(storage)
+        return Study(copying.copy(self.storage, self._live.study, target).uid, storage=target)
 
     def delete(self) -> None:
         """Delete the study with its whole record and its checkpoints, for good."""

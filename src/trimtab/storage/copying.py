@@ -1,0 +1,27 @@
+"""A study on its way from one store to another, as it stands: its chain does not change, so whoever knows its head can
+compare."""
+
+from ..errors import StudyMismatch
+from ..records import StudyRecord
+from . import Storage, Whole
+
+
+def copy(source: Storage, study: int, target: Storage) -> StudyRecord:
+    """The study's row in `target`, where all of it is then. Raises StudyMismatch where that has the study already, or another
+    of its name, and while somebody changes it."""
+    whole = _whole(source, study)
+    if any(r.uid == whole.study.uid for r in target.studies(damaged=lambda _: None)):
+        raise StudyMismatch(f"{target.url} holds study {whole.study.name!r} already (uid {whole.study.uid[:12]})")
+    return target.adopt(whole)
+
+
+def _whole(source: Storage, study: int) -> Whole:
+    before = source.trials(study)
+    found = Whole(
+        before.study, before.trials, source.reports(study), source.events(study), source.actors(study)
+    )  # fmt: skip
+    if source.study(study).position != before.study.position:
+        raise StudyMismatch(
+            f"study {before.study.name!r} is being changed; pause it, or end what runs it, and copy again"
+        )
+    return found
