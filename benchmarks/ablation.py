@@ -264,11 +264,11 @@ def main() -> None:
     options.add_argument("--trials", type=int)
     options.add_argument("--yahpo")
     options.add_argument("--every", type=int, default=8)
-    options.add_argument("--only", help="names of variants")
+    options.add_argument("--only", help="names of variants, beside what is shipped")
     chosen = options.parse_args()
     how = CASES[chosen.case]
     wanted, trials = {p.name: p for p in problems(chosen.yahpo, chosen.every)}, chosen.trials or how.trials
-    variants = chosen.only.split(",") if chosen.only else list(how.variants)
+    variants = list(dict.fromkeys(["shipped", *chosen.only.split(",")])) if chosen.only else list(how.variants)
     show(measure(chosen.case, wanted, variants, chosen.seeds, trials), wanted.values(), variants, how, trials)
 
 

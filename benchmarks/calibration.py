@@ -51,7 +51,8 @@ def main() -> None:
         for seed in range(chosen.seeds):
             for kind, error in errors(problem, seed, chosen.first, chosen.trials):
                 found[problem.family, kind].append(error)
-                found["all", kind].append(error)
+    for kind in dict.fromkeys(kind for _, kind in found):
+        found["all", kind] = [error for (_, k), several in found.items() if k == kind for error in several]
     print("| family | acquisition | proposals | median size / 0.674 | beyond two |")
     print("|---|---|---|---|---|")
     for (family, kind), several in found.items():

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -24,3 +26,27 @@ def test_what_the_ablation_puts_in_the_place_of_a_function_takes_what_that_one_t
     wrong = "import ablation; ablation.instead(ablation.gp, design_size=lambda: 8)"
     done = subprocess.run([sys.executable, "-c", wrong], cwd=BENCHMARKS, capture_output=True, text=True)
     assert "TypeError: too many positional arguments" in done.stderr
+
+
+def test_an_interrupted_benchmark_goes_on(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from figures import finished
+
+    file, ran = tmp_path / "results" / "x.csv", []
+
+    def run(name, seed):
+        if (name, seed) == ("b", 0) and not ran.count((name, seed)):
+            ran.append((name, seed))
+            raise KeyboardInterrupt
+        ran.append((name, seed))
+        return [f"{name}, {seed}", 0.1]
+
+    wanted = [(name, seed) for seed in range(2) for name in "ab"]
+    with pytest.raises(KeyboardInterrupt):
+        finished(file, ["name", "seed"], ["text", "number"], wanted, run)
+    found = finished(file, ["name", "seed"], ["text", "number"], wanted, run)
+    assert ran == [("a", 0), ("b", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert found == {(name, str(seed)): [f"{name}, {seed}", "0.1"] for name, seed in wanted}
+    assert finished(file, ["name", "seed"], ["text", "number"], [], run) == found
+    with pytest.raises(SystemExit, match="move it away"):
+        finished(file, ["name", "seed"], ["number"], wanted, run)
