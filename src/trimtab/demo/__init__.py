@@ -21,18 +21,18 @@ OBJECTIVE = "trimtab.demo.credit:objective"
 TRIALS, QUICK_TRIALS, QUICK_PAIRS = 50, 8, 3
 
 
-def run(out: Path, *, quick: bool = False, workers: int = 2) -> Iterator[str]:
+def run(out: Path, *, quick: bool = False, workers: int = 2, seed: int | None = None) -> Iterator[str]:
     """Run the demo in the folder `out` and give the lines to show; the last one is the report's path.
 
-    quick: a few trials and pairs, in a study of their own. Raises UserError when the `demo` extra is missing or the
-    folder cannot be written, and whatever `Study.run` raises.
+    quick: a few trials and pairs, in a study of their own. seed: of the study, in place of the demo's own. Raises UserError
+    when the `demo` extra is missing or the folder cannot be written, and whatever `Study.run` raises.
     """
     _check(out)
     from ..records import Resources
     from . import credit
 
     name, end = ("credit-default-quick", "-quick") if quick else ("credit-default", "")
-    study = _study(name, out, QUICK_TRIALS if quick else TRIALS)
+    study = _study(name, out, QUICK_TRIALS if quick else TRIALS, credit.SEED if seed is None else seed)
     yield f"study {name} in {out / 'trimtab.db'}: which card holders will not pay next month?"
     how: dict[str, Any] = {"workers": workers, "resources": Resources(memory="2GiB", time="5m"), "supervised": True}
     study.run(OBJECTIVE, **how)
@@ -67,7 +67,7 @@ def _there(module: str) -> bool:
         return False
 
 
-def _study(name: str, out: Path, trials: int) -> "Study":
+def _study(name: str, out: Path, trials: int, seed: int) -> "Study":
     from ..records import Budget
     from ..study import Study
     from . import credit
@@ -78,7 +78,7 @@ def _study(name: str, out: Path, trials: int) -> "Study":
         maximize="auc",
         subject_to=[credit.LIMIT],
         budget=Budget(trials=trials),
-        seed=credit.SEED,
+        seed=seed,
         storage=f"sqlite:///{out / 'trimtab.db'}",
         data={"card holders": credit.FILE},
     )
