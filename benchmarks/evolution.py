@@ -20,10 +20,9 @@ import numpy as np
 
 import trimtab as tt
 from trimtab.space import Parameter
-from trimtab.strategies import Problem, Rows, strategy
+from trimtab.strategies import Problem, Rows, cma, strategy
 
 D, REALS, INTEGERS, CHOICES, STEPS, OPTIONS = 10, 4, 3, 3, 21, 4
-SIGMA = 0.75 / D**0.5  # as `cma` begins in D dimensions
 Loss = Callable[[np.ndarray], float]
 SCALES = np.logspace(0, 3, D)
 TURN, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((D, D)))
@@ -81,12 +80,17 @@ def point(params: Mapping[str, Any]) -> np.ndarray:
     return np.array([v / (STEPS - 1) if k[0] == "z" else float(v) for k, v in params.items()])
 
 
+def deviation(numbers: int) -> float:
+    """The standard deviation with which `cma` begins, of each of so many numeric parameters."""
+    return float(cma._wide(numbers)[0, 0] ** 0.5)
+
+
 def bounded(_: str, seed: int) -> Iterator[tuple[list[np.ndarray], Callable[[list[float]], None]]]:
     """Generations of cmaes.CMA with bounds."""
     from cmaes import CMA
 
     bounds = np.tile([0.0, 1.0], (D, 1))
-    optimizer = CMA(mean=np.full(D, 0.5), sigma=SIGMA, bounds=bounds, seed=seed, population_size=10)
+    optimizer = CMA(mean=np.full(D, 0.5), sigma=deviation(D), bounds=bounds, seed=seed, population_size=10)
     while True:
         points = [optimizer.ask() for _ in range(10)]
         losses: list[float] = []
@@ -103,7 +107,7 @@ def margin(name: str, seed: int) -> Iterator[tuple[list[np.ndarray], Callable[[l
     if reals < D:
         spaces |= {"z_space": [list(np.linspace(0, 1, STEPS))] * INTEGERS, "c_space": [OPTIONS] * CHOICES}
     centre = np.full(reals + (INTEGERS if reals < D else 0), 0.5)
-    optimizer = CatCMAwM(**spaces, mean=centre, sigma=SIGMA, seed=seed, population_size=10)
+    optimizer = CatCMAwM(**spaces, mean=centre, sigma=deviation(len(centre)), seed=seed, population_size=10)
     while True:
         asked = [optimizer.ask() for _ in range(10)]
         points = [np.concatenate([s.x, *([s.z, s.c.argmax(axis=1)] if reals < D else [])]).astype(float) for s in asked]
