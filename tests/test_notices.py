@@ -5,7 +5,7 @@ import pytest
 import trimtab as tt
 from trimtab.errors import SpecError
 from trimtab.running.worker import Worker
-from trimtab.stopping.alone import Threshold
+from trimtab.stopping.threshold import Threshold
 from trimtab.strategies import Problem, names, strategy
 from trimtab.strategies.honours import NEEDS, honoured, notices
 

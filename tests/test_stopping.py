@@ -14,12 +14,13 @@ from trimtab.engine import matrix
 from trimtab.errors import SpecError
 from trimtab.goals import Goal, constraint
 from trimtab.records import StudySpec
-from trimtab.stopping.alone import Plateau, Threshold
 from trimtab.stopping.folds import signed_rank
 from trimtab.stopping.halving import Asha, Hyperband, agreement
 from trimtab.stopping.jury import Jury, rehear
 from trimtab.stopping.percentile import Median
+from trimtab.stopping.plateau import Plateau
 from trimtab.stopping.rungs import Rung
+from trimtab.stopping.threshold import Threshold
 from trimtab.strategies import Rows
 from trimtab.strategies.rungs import levelled
 

@@ -43,7 +43,7 @@ class ObjectiveError(UserError):
 
 
 class InputChanged(UserError):
-    """Data or code is not what the record names, and the study was opened with on_change="refuse"."""
+    """Data or code differs from the record, and the study was opened with on_change="refuse"."""
 
 
 class StudyNotFound(UserError):
@@ -63,11 +63,11 @@ class OverQuota(StorageError):
 
 
 class Damaged(StorageError):
-    """A row of the store is not what this program writes."""
+    """A row of the store is not something that this program writes."""
 
 
 class RunFailed(TrimtabError):
-    """The study stopped because its trials keep failing."""
+    """The run stopped because its trials keep failing."""
 
 
 class Stale(TrimtabError):
@@ -83,11 +83,11 @@ class Exhausted(TrimtabError):
 
 
 class LeaseLost(TrimtabError):
-    """The trial has ended or belongs to another worker now."""
+    """The trial has ended, or belongs to another worker by now."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` when a known name is close to `word`, else the list of what is known."""
+    """`; did you mean 'x'?` if a known name is close to `word`, else the list of known names."""
     names = [str(k) for k in known]
     close = difflib.get_close_matches(str(word), names, n=1)
     if close:

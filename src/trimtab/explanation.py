@@ -25,7 +25,7 @@ METHODS = ("ped-anova", "fanova", "sobol")
 @dataclass(frozen=True)
 class Explanation:
     """Answers about one goal of a study, from the record as it was when this was made. All but `importance` and `why`
-    read a model of the results (a Gaussian process): ask `calibration` how far to trust it."""
+    read a model of the results (a Gaussian process): `calibration` says how far to trust it."""
 
     ledger: Ledger
     goal: int = 0
@@ -33,14 +33,14 @@ class Explanation:
 
     @staticmethod
     def of(study: StudyRecord, trials: Sequence[Trial], goal: int = 0, chosen: int | None = None) -> "Explanation":
-        """What explains these rows, whatever the store holds by now."""
+        """What explains these trials, whatever the store holds by now."""
         ledger = Ledger(study)
         ledger.absorb(Changes(study, trials))
         return Explanation(ledger, goal, chosen)
 
     @property
     def ready(self) -> bool:
-        """Whether there are results enough for a model, and a best setting."""
+        """Whether there are enough results for a model, and a best setting."""
         try:
             return bool(self.best) and self._belief is not None
         except SpecError:
@@ -63,7 +63,7 @@ class Explanation:
 
     @cached_property
     def best(self) -> Params:
-        """The setting that is explained. Raises SpecError where there is none yet."""
+        """The setting that is explained. Raises SpecError if there is none yet."""
         spec = self.ledger.study.spec
         if self.chosen is not None:
             return spec.current(self.ledger.trials[self.chosen].params)
@@ -75,9 +75,9 @@ class Explanation:
     def importance(self, method: str = "ped-anova") -> dict[str, float]:
         """How much each parameter matters, by name.
 
-        "ped-anova": its share in what separates the best tenth of the trials from all (sums to 1). "fanova": the share of
-        the variance of a random forest that it causes by itself (needs scikit-learn). "sobol": the same of the Gaussian
-        process, which `sobol` gives with intervals.
+        "ped-anova": its share in what separates the best tenth of the trials from all of them (sums to 1). "fanova":
+        the share of the variance of a random forest that it causes by itself (needs scikit-learn). "sobol": the same
+        for the Gaussian process; `sobol` gives it with intervals.
         """
         if method not in METHODS:
             raise SpecError(f"method={method!r} is not known{nearest(method, METHODS)}")
@@ -99,8 +99,11 @@ class Explanation:
         return together.totals(self._belief)
 
     def interactions(self) -> dict[tuple[str, str], effects.Index]:
-        """Second-order Sobol' index of each pair, the largest first: what two parameters cause only together. Among the
-        twelve parameters with the largest total index; a parameter and the one that it depends on are no pair."""
+        """Second-order Sobol' index of each pair, largest first: what two parameters cause only together.
+
+        Among the twelve parameters with the largest total index. A parameter and the one that it depends on are not a
+        pair.
+        """
         return together.interactions(self._belief)
 
     def surface(self, first: str, second: str) -> together.Surface:
@@ -131,24 +134,25 @@ class Explanation:
         return name
 
     def ablation(self) -> list[ablation.Step]:
-        """The steps from the baseline to the best, the most helpful first, with predicted `gain` and `sd`. Raises SpecError
-        where there is no baseline. To see what the model got right, `study.enqueue(step.params)` and run."""
+        """The steps from the baseline to the best, the most helpful first, with predicted `gain` and `sd`. Raises
+        SpecError if there is no baseline. To check the model, run a step: `study.enqueue(step.params)`."""
         baseline = self.ledger.study.spec.baseline
         if baseline is None:
             raise SpecError("an ablation path begins at the baseline, and this study has none; give baseline=")
         return ablation.path(self._belief, baseline, self.best)
 
     def safe_ranges(self) -> list[sensitivity.Safe]:
-        """How far each parameter may move from the best, the others staying: within one standard error of the best."""
+        """How far each parameter may move from the best, all others fixed, while staying within one standard error of
+        it."""
         return sensitivity.safe_ranges(self._belief, self.best)
 
     def findings(self) -> list[sensitivity.Finding]:
-        """What to know before the best is used: at the edge of a range, unstable, noise, a model that errs."""
+        """What to know before using the best: at the edge of a range, unstable, noise, a model that errs."""
         belief, baseline = self._belief, self.ledger.study.spec.baseline
         return [*sensitivity.findings(belief, self.best, baseline, self.calibration(), belief.share), *self._far()]
 
     def _far(self) -> list[sensitivity.Finding]:
-        """That the baseline's result is so bad that the model takes it for a better one."""
+        """Whether the baseline's result is so bad that the model mistakes it for a better one."""
         spec, fence = self.ledger.study.spec, self._belief.fence
         metrics = incumbents.baseline_metrics(spec, self.ledger.baseline)
         if metrics is None or not spec.goals[self.goal].loss(metrics) > fence + 0.01 * self._belief.unit:
@@ -169,14 +173,14 @@ class Explanation:
         return why(self.ledger.trials.named(trial), self.ledger)
 
     def _rows(self) -> tuple[Any, Any]:
-        """Rows of the unit cube and losses of all that was told."""
+        """Rows of the unit cube and losses of all told trials."""
         spec = self.ledger.study.spec
         rows = matrix.rows(spec, self.ledger.told, incumbents.baseline_metrics(spec, self.ledger.baseline))
         return rows.X, rows.Y[:, self.goal]
 
 
 def why(t: Trial, ledger: Ledger) -> str:
-    """A trial's origin in a few lines, from what the record holds of it."""
+    """A trial's origin in a few lines, from the record."""
     known = bisect_right(ledger.told.positions, t.seen)
     origin = {
         "user": "asked for by the user",
@@ -203,7 +207,7 @@ def why(t: Trial, ledger: Ledger) -> str:
 
 
 def _expected(mean: Any, sd: Any) -> str:
-    """What was expected: a number, or one for each goal that the study had then."""
+    """What was expected: a number, or one for each goal that the study had at that time."""
     means, sds = ([v] if not isinstance(v, list) else v for v in (mean, sd))
     return ", ".join(f"{number(m)} ± {number(s, 2)}" for m, s in zip(means, sds, strict=True))
 

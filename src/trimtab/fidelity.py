@@ -1,4 +1,4 @@
-"""How much of a full training a trial gets: epochs, rows, trees, folds. The rungs at which trials are compared."""
+"""How much of a full training a trial gets (epochs, rows, trees, folds), and the rungs at which trials are compared."""
 
 import math
 from collections.abc import Mapping
@@ -12,11 +12,13 @@ from .errors import SpecError
 
 @dataclass(frozen=True)
 class Fidelity:
-    """A quantity that makes a trial dearer and its result truer.
+    """A quantity that makes a trial more expensive and its result more accurate.
 
-    name: as the objective knows it ("epochs"). low: the least at which a result says anything; high: a full training.
+    name: as the objective knows it ("epochs").
+    low: the smallest amount at which a result means anything.
+    high: a full training.
     factor: between one rung and the next: rungs are low, low * factor, low * factor^2, ..., high. A rung that would lie
-    closer to high than the root of factor is left out.
+        closer to high than the root of factor is left out.
     """
 
     name: str
@@ -45,7 +47,7 @@ class Fidelity:
         return (*made, float(self.high))
 
     def thinned(self, curve: Mapping[float, Any]) -> dict[float, Any]:
-        """Of what was reported at the steps of `curve` the first at or beyond each rung below `high`."""
+        """For each rung below `high`, the first report of `curve` at or beyond it."""
         steps = sorted(curve)
         found = [next((s for s in steps if s >= rung), None) for rung in self.rungs[:-1]]
         return {s: curve[s] for s in found if s is not None}

@@ -1,4 +1,4 @@
-"""Numbers, durations, sizes, times, settings and commands as people read them. Text only; knows nothing of the record."""
+"""Numbers, durations, sizes, times, settings and commands as text for people. Knows nothing of the record."""
 
 import math
 import shlex
@@ -12,7 +12,7 @@ _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
 def number(x: float | None, digits: int = 5) -> str:
-    """A figure to `digits` significant digits; "unknown" for None and NaN."""
+    """A number to `digits` significant digits; "unknown" for None and NaN."""
     if x is None or math.isnan(x):
         return "unknown"
     if math.isinf(x):
@@ -40,7 +40,7 @@ def estimate(x: float, interval: tuple[float, float]) -> tuple[str, str, str]:
 
 
 def percent(share: float | None) -> str:
-    """A share in percent; never rounded to a certainty that it is not."""
+    """A share in percent, never rounded to a false certainty (0 or 100 %)."""
     if share is None or math.isnan(share):
         return "unknown"
     for low, high, text in ((0.0, 0.001, "< 0.1"), (0.999, 1.0, "> 99.9")):

@@ -19,13 +19,13 @@ class Goal:
     maximize: bool
 
     def loss(self, metrics: Metrics) -> float:
-        """The value to minimise; NaN when the metric is missing."""
+        """The value to minimise; NaN if the metric is missing."""
         value = metrics.get(self.metric, math.nan)
         return -value if self.maximize else value
 
 
 def goals(minimize: str | Iterable[str] | None, maximize: str | Iterable[str] | None) -> tuple[Goal, ...]:
-    """Goals from the two direction words; each takes one name or several."""
+    """Goals from `minimize` and `maximize`; each takes one name or several."""
     wanted = [Goal(m, False) for m in _names(minimize, "minimize")] + [
         Goal(m, True) for m in _names(maximize, "maximize")
     ]
@@ -39,7 +39,7 @@ def goals(minimize: str | Iterable[str] | None, maximize: str | Iterable[str] | 
 
 
 def place(goals: Sequence[Goal], asked: int | str) -> int:
-    """Which of the goals is asked for: by its metric, or by its place. Raises SpecError for what is none."""
+    """The index of the goal that is asked for, by its metric or its index. Raises SpecError if there is none."""
     names = [g.metric for g in goals]
     found = names.index(asked) if isinstance(asked, str) and asked in names else index(asked)
     if found is None or not 0 <= found < len(names):
@@ -76,7 +76,7 @@ class Constraint:
         return self.offset + self.factor * (baseline or {}).get(self.metric, math.nan)
 
     def excess(self, metrics: Metrics, baseline: Metrics | None) -> float:
-        """How far the metric is beyond the limit: feasible when <= 0, NaN when unknown."""
+        """How far the metric is beyond the limit: feasible if <= 0, NaN if unknown."""
         distance = metrics.get(self.metric, math.nan) - self.bound(baseline)
         return distance if self.upper else -distance
 

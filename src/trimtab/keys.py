@@ -1,10 +1,10 @@
-"""The keys of this user, outside every database: one to sign with, those that are trusted, and what was signed here.
+"""This user's keys, outside every database: one to sign with, those that are trusted, and what was signed here.
 
 Folder $XDG_STATE_HOME/trimtab/keys (else ~/.local/state/trimtab/keys):
-signing.pem   the private key (Ed25519, readable by its owner alone), made when something is first signed
-NAME.pub      public keys that are trusted, in hexadecimal
-NAME.crt      root certificates (PEM) of time-stamp authorities that are trusted
-signed        heads that were signed here, as in a witness file: a chain that was rewritten cannot fit them
+  signing.pem   the private key (Ed25519, readable by its owner alone), created when something is first signed
+  NAME.pub      public keys that are trusted, in hexadecimal
+  NAME.crt      root certificates (PEM) of time-stamp authorities that are trusted
+  signed        heads that were signed here, as in a witness file: a chain that was rewritten cannot match them
 """
 
 import base64
@@ -29,9 +29,11 @@ def folder() -> Path:
 
 
 def sign(study: StudyRecord, authority: str | None = None) -> dict[str, Any]:
-    """The body of a checkpoint of the study as it stands, signed with this user's key; with an authority's time stamp.
+    """The body of a checkpoint of the study as it stands, signed with this user's key, with an authority's time stamp
+    if asked.
 
-    Raises UserError when the extra `sign` is missing, the key cannot be read or made, or the authority does not answer.
+    Raises UserError if the extra `sign` is missing, the key cannot be read or created, or the authority does not
+    answer.
     """
     key = _key()
     signature = key.sign(message(study.uid, study.position, study.head))
@@ -43,7 +45,7 @@ def sign(study: StudyRecord, authority: str | None = None) -> dict[str, Any]:
 
 
 def public() -> str:
-    """This user's public key, in hexadecimal. The key is made when there is none."""
+    """This user's public key, in hexadecimal. Creates the key if there is none."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     raw = _key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -51,14 +53,14 @@ def public() -> str:
 
 
 def trusted() -> dict[str, str]:
-    """Public key -> whose it is: this user's own, and those in the folder."""
+    """Public key -> its owner: this user's own, and those in the folder."""
     found = {p.read_text(encoding="ascii").strip(): p.stem for p in sorted(folder().glob("*.pub"))}
     return found | ({public(): "this user"} if (folder() / "signing.pem").exists() else {})
 
 
 def trust(name: str, key: str) -> Path:
-    """Trust a public key; it takes the place of the name's earlier one. Raises UserError for what is none, and for a name
-    that is no file name."""
+    """Trust a public key, replacing the name's earlier one. Raises UserError for an invalid key, and for a name that
+    cannot be a file name."""
     if not re.fullmatch(r"\w[\w.@-]*", name):
         raise UserError(f"name={name!r}: letters, digits and . @ - _ make a name; take ada@example.com")
     try:
@@ -101,7 +103,7 @@ def _key() -> Any:
 
 
 def _write(name: str, content: bytes, mode: int) -> Path:
-    """Write a file that is not there yet, for its owner; one that another process has just made stays."""
+    """Write a new file, readable by its owner only; one that another process has just made stays."""
     path = folder() / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -123,7 +125,7 @@ def _write(name: str, content: bytes, mode: int) -> Path:
 
 
 def _stamp(signature: bytes, authority: str) -> str:
-    """The answer of a time-stamp authority, base64."""
+    """The response of a time-stamp authority, base64."""
     try:
         from rfc3161_client import TimestampRequestBuilder, decode_timestamp_response
     except ImportError:

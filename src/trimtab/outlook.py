@@ -1,14 +1,15 @@
 """Is more search worth it? What a study may still gain, beside its noise and its cost. Pure; a function of the record.
 
-Two questions, both put to the model of all results (see `evidence.belief`):
+Two questions are put to the model of all results (see `evidence.belief`):
 
-    regret   how far is the best setting from the best there is? At most   min ucb(known) - min lcb(any)
-             (Makarova et al. 2022, eq. 3). Below the standard error of the best, more search cannot be told from luck.
-    gain     what does the next trial bring? The expected improvement of the best candidate. Times its `worth` it is
+    regret   how far is the best setting from the best possible one? At most   min ucb(known) - min lcb(any)
+             (Makarova et al. 2022, eq. 3). Below the standard error of the best, a gain cannot be told from luck.
+    gain     what will the next trial bring? The expected improvement of the best candidate. Times its `worth`, it is
              compared with what a trial costs.
 
-ucb and lcb are mean +- sqrt(beta) sd, beta = 2 log(d n^2 pi^2 / (6 delta)) / 5, delta = 0.1, as there. The best there is is
-sought among random settings and near the best known ones, so that the bound is itself an estimate. Losses are minimised.
+ucb and lcb are mean +- sqrt(beta) sd, beta = 2 log(d n^2 pi^2 / (6 delta)) / 5, delta = 0.1, as there. The best
+possible setting is searched among random settings and near the best known ones, so the bound is itself an estimate.
+Losses are minimised.
 """
 
 import math
@@ -38,10 +39,13 @@ _RECENT = 20  # trials whose mean cost is that of the next one
 
 @dataclass(frozen=True)
 class Enough:
-    """When to stop a search. tolerance: a regret that does not matter, in the metric's unit, where the noise is smaller.
-    worth: what one unit of the metric is worth, in seconds of a trial, or in money where the trials have a price; None: cost
-    is not asked. least: results before anything is said (10 and two for each parameter unless given); every: how many
-    results lie between two looks."""
+    """When to stop a search.
+
+    tolerance: a regret that does not matter, in the metric's unit; used if the noise is smaller.
+    worth: what one unit of the metric is worth, in seconds of a trial, or in money if trials have a price; None: ignore cost.
+    least: results before anything is said (default: 10 plus two for each parameter).
+    every: number of results between two checks.
+    """
 
     tolerance: float = 0.0
     worth: float | None = None
@@ -57,7 +61,7 @@ class Enough:
                 object.__setattr__(self, name, whole(f"enough: {name}", count))
 
     def look(self, results: int) -> int:
-        """How many of so many results the last look was taken at; 0 before the first one."""
+        """The number of results at the latest check due after `results` results; 0 before the first one."""
         return self.every * (results // self.every)
 
     def to_json(self) -> dict[str, Any]:
@@ -66,9 +70,15 @@ class Enough:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a study may still gain, after `results` results. metric: the goal; regret: bound of the best setting's
-    distance from the best there is; error: standard error of the best; gain: expected of the next trial; all in the
-    metric's unit, NaN while too little is known. cost: of a trial, in `unit`. reason: why to stop, "noise", "cost" or ""."""
+    """What a study may still gain, after `results` results.
+
+    metric: the goal.
+    regret: upper bound on the best setting's distance from the best possible one.
+    error: standard error of the best setting.
+    gain: expected improvement of the next trial. These three are in the metric's unit, NaN while too little is known.
+    cost: of a trial, in `unit`.
+    reason: why to stop: "noise", "cost" or "".
+    """
 
     metric: str
     results: int
@@ -80,7 +90,7 @@ class Outlook:
     reason: str
 
     def text(self) -> str:
-        """The advice, in a sentence or two."""
+        """The advice, in one or two sentences."""
         if math.isnan(self.regret):
             return f"after {self.results} results too little is known of {self.metric} to say whether more would help"
         paid = duration(self.cost) if self.unit == "seconds" else f"{number(self.cost, 3)} (money)"
@@ -123,7 +133,7 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
 
 
 def enough_from(given: object) -> Enough:
-    """What a user says of when there is enough. Raises SpecError."""
+    """The `enough` argument of a user as an Enough. Raises SpecError."""
     if given is True:
         return Enough()
     if not isinstance(given, Enough):
@@ -132,13 +142,13 @@ def enough_from(given: object) -> Enough:
 
 
 def check(spec: StudySpec) -> None:
-    """Raises SpecError where nothing can be said."""
+    """Raises SpecError if nothing can be said."""
     if len(spec.goals) > 1:
         raise SpecError("whether more search is worth it can be said of one goal, this study has several")
 
 
 def _future(spec: StudySpec, belief: Belief, allowed: Sequence[Candidate], n: int) -> tuple[float, float, float]:
-    """(bound of the regret, standard error of the best setting, expected improvement of the next trial)."""
+    """(bound on the regret, standard error of the best setting, expected improvement of the next trial)."""
     X = spec.encode(c.params for c in allowed)
     mean, sd = belief.predict(X)
     width = math.sqrt(max(0.0, 2 * math.log(len(spec.space) * n**2 * math.pi**2 / (6 * _DELTA)) / 5))
@@ -154,7 +164,7 @@ def _future(spec: StudySpec, belief: Belief, allowed: Sequence[Candidate], n: in
 
 
 def _cost(told: Sequence[Trial]) -> tuple[float, str]:
-    """The mean cost of the latest trials: in money where they have a price, else in seconds."""
+    """The mean cost of the latest trials: in money if they have a price, else in seconds."""
     latest = [t.cost for t in islice((t for t in reversed(told) if t.attempt > 0), _RECENT)]
     if any(c.money for c in latest):
         return math.fsum(c.money for c in latest) / len(latest), "money"
@@ -162,8 +172,8 @@ def _cost(told: Sequence[Trial]) -> tuple[float, str]:
 
 
 def derived(spec: StudySpec, told: Sequence[Trial], body: Mapping[str, Any]) -> str:
-    """What is wrong with an `enough` event, which looked at the first of the results `told`; "" where it comes out again
-    (numbers to 1 %, as another machine's arithmetic may have it)."""
+    """What is wrong with an `enough` event, which looked at the first of the results `told`; "" if it comes out again
+    (numbers to 1 %, since another machine's arithmetic may differ)."""
     said = body["outlook"]
     again = outlook(spec, told[: said["results"]], Enough(**body["enough"])).to_json()
     for key, then in said.items():

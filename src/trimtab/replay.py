@@ -1,7 +1,7 @@
-"""Does the record give its proposals again? Pure: events and rows in, an account out.
+"""Does the record give its proposals again? Pure: events and trials in, an account out.
 
-A proposal is a function of the record up to `seen`, the pending trials, the study's seed, how many trials there were and
-how many were asked for. So it can be made again, under the spec that held at `seen`: audited revisions are followed.
+A proposal is a function of the record up to `seen`, the pending trials, the study's seed, the number of trials and the
+number asked for. So it can be made again, under the spec in force at `seen`: audited revisions are followed.
 """
 
 from bisect import bisect_right
@@ -30,14 +30,19 @@ Maker = Callable[[StudySpec], Strategy[Any]]
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of deriving every proposal of a study again.
+    """The outcome of deriving every proposal of a study again.
 
-    proposals: how many search trials a strategy proposed. exact: how many of them came out as recorded. close: numbers of
-    those that did not, but are as good by the strategy's own measure (see SHORTFALL), which counts on another kind of
-    machine only. different: number -> what is wrong. machines: numeric fingerprints that the record names; here: this one's.
-    verdicts: how many trials a stopping rule ended; overturned: number -> what is wrong, where that does not come out again.
-    looks: how often the search was ended because there was enough; misjudged: event -> what is wrong with that.
-    by_hand: search trials that no strategy proposed; imported: results from elsewhere. There is nothing to derive in them.
+    proposals: number of search trials that a strategy proposed.
+    exact: how many of them came out as recorded.
+    close: numbers of those that did not, but are as good by the strategy's own measure (see SHORTFALL); this counts only
+        on another kind of machine.
+    different: number -> what is wrong.
+    machines, here: numeric fingerprints that the record names; that of this machine.
+    verdicts: number of trials that a stopping rule ended.
+    overturned: number -> what is wrong, for verdicts that do not come out again.
+    looks: how often the search ended because it had found enough.
+    misjudged: event -> what is wrong with such an end.
+    by_hand, imported: search trials that no strategy proposed; results from elsewhere. Neither can be derived.
     """
 
     proposals: int
@@ -59,7 +64,7 @@ class Replay:
 
     @property
     def wrong(self) -> int:
-        """How many proposals, stops and ends of the search do not follow."""
+        """How many proposals, stops and ends of the search do not follow from the record."""
         return len(self.different) + len(self.overturned) + len(self.misjudged)
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +104,7 @@ class Replay:
 
 
 def underived(by_hand: int, imported: int) -> str:
-    """What the search was told besides its own proposals; "" where that is nothing."""
+    """What the search was told besides its own proposals; "" if nothing."""
     said = [f"{plural(by_hand, 'trial')} chosen by hand"] if by_hand else []
     said += [f"{plural(imported, 'result')} from elsewhere"] if imported else []
     return f"beside them: {', '.join(said)}, which cannot be derived" if said else ""
@@ -110,9 +115,9 @@ def replay(
 ) -> Replay:
     """Derive every proposal again.
 
-    strategy_of: makes the strategy that a spec names; what it raises is a difference. here, machines: numeric
-    fingerprints of this machine and of those that the record names; only between two kinds does "as good" count.
-    User's and imported trials and those of an evidence are no proposals.
+    strategy_of: makes the strategy that a spec names; if it raises, that is a difference. here, machines: numeric
+    fingerprints of this machine and of those that the record names; "as good" counts only between two kinds. Enqueued
+    and imported trials and those of the evidence are not proposals.
     """
     specs, past, batches = _specs(events), Past(trials), _batches(trials)
     elsewhere = {*machines} != {here}
@@ -150,7 +155,8 @@ def replay(
 
 
 def _batches(trials: Sequence[Trial]) -> dict[tuple[int, int], list[Trial]]:
-    """What strategies proposed, by (trials that existed, event that was seen): each was asked for at once."""
+    """What strategies proposed, grouped by (trials that existed, event that was seen): each group was asked for at
+    once."""
     batches: dict[tuple[int, int], list[Trial]] = {}
     for t in trials:
         if t.purpose is Purpose.SEARCH and t.strategy not in _BY_HAND:
@@ -159,8 +165,11 @@ def _batches(trials: Sequence[Trial]) -> dict[tuple[int, int], list[Trial]]:
 
 
 def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
-    """Judge every stopped trial again, under the rules that held when it ended, on the reports that were known then: how
-    many a rule stopped, and number -> what is wrong. A trial that did not heed its rule went on, and is no stop."""
+    """Judge every stopped trial again, under the rules in force when it ended, on the reports known then.
+
+    Returns how many a rule stopped, and number -> what is wrong. A trial that did not obey its rule continued, and is
+    no stop.
+    """
     specs = _specs(events)
     heard = [
         (r.number, r.step, r.metrics, r.written)
@@ -184,7 +193,8 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
 
 
 def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
-    """Look again wherever the search was ended because there was enough: how often that was, and event -> what is wrong."""
+    """Check again wherever the search ended because it had found enough: how often that was, and event -> what is
+    wrong."""
     specs, past, wrong, ends = _specs(events), Past(trials), dict[int, str](), [e for e in events if e.kind == "enough"]
     for e in ends:
         spec = _spec_at(specs, e.position)
@@ -194,17 +204,17 @@ def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict
 
 
 def _specs(events: Sequence[Event]) -> list[tuple[int, StudySpec]]:
-    """(position, the spec that holds from there on), in order."""
+    """(position, the spec in force from there on), in order."""
     return [(e.position, StudySpec.from_json(e.body["spec"])) for e in events if e.kind in ("create", "spec")]
 
 
 def _spec_at(specs: Sequence[tuple[int, StudySpec]], position: int) -> StudySpec:
-    """The spec that held at an event."""
+    """The spec in force at an event."""
     return specs[bisect_right(specs, position, key=lambda s: s[0]) - 1][1]
 
 
 class Past:
-    """What strategies look at, as it stood at earlier moments. told: what has ended, in the order of the ends."""
+    """What strategies saw at earlier moments. told: the ended trials, in the order of their ends."""
 
     def __init__(self, trials: Sequence[Trial]) -> None:
         self._trials = [t for t in trials if t.purpose in TOLD]
@@ -230,7 +240,7 @@ class Past:
 
 @dataclass(frozen=True)
 class _Start(Sequence[Trial]):
-    """The first n of many trials, without a copy of them."""
+    """The first n of many trials, without copying them."""
 
     of: Sequence[Trial]
     n: int
@@ -256,14 +266,14 @@ def _fold(spec: StudySpec, strategy: Strategy[Any], past: Past, seen: int, last:
 
 
 def _same_origin(t: Trial, made: Proposal | None) -> bool:
-    """Whether at most the params differ: all that another machine's arithmetic can change."""
+    """Whether nothing but the params differs: only these can be changed by another machine's arithmetic."""
     if made is None or t.parent != made.parent:
         return False
     return (t.strategy, t.version, t.seed) == (made.strategy, made.version, made.seed)
 
 
 def _difference(t: Trial, made: Proposal | None) -> str | None:
-    """What is not as recorded; None when the proposal is the same."""
+    """What differs from the record; None if the proposal is the same."""
     if made is None:
         return "nothing is proposed in its place"
     if (t.strategy, t.version) != (made.strategy, made.version):

@@ -1,5 +1,5 @@
-"""The schedule that a population found: which parameters to train with, until when. It is drawn (`study.plot.schedule()`),
-written as YAML, and trained again as one plain training, without a study.
+"""The schedule that a population found: which parameters to train with, until when. It can be drawn
+(`study.plot.schedule()`), written as YAML, and trained again as one plain training, without a study.
 
     schedule = study.schedule()
     Path("schedule.yaml").write_text(schedule.to_yaml())
@@ -30,8 +30,8 @@ Report = Callable[[float, Metrics], None]
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of the training: with `params` until the fidelity `until`, from where the one before ended. `seed` and
-    `trial`: of the interval on record."""
+    """A part of the training: with `params` until the fidelity `until`, from where the previous part ended. seed,
+    trial: those of the recorded interval."""
 
     until: float
     params: Params
@@ -41,7 +41,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The parameters of one training over time. metrics: what it came to on record."""
+    """The parameters of one training over time. metrics: its recorded result."""
 
     study: str
     fidelity: str
@@ -50,7 +50,7 @@ class Schedule:
 
     @staticmethod
     def of(spec: StudySpec, trials: Mapping[int, Trial], number: int) -> "Schedule":
-        """The schedule by which trial `number` came to its state. Raises SpecError where it has none."""
+        """The schedule that led to the state of trial `number`. Raises SpecError if it has none."""
         line = ancestry(trials, number)
         if spec.fidelity is None or line[-1].state is not State.DONE or any(t.fidelity is None for t in line):
             raise SpecError(f"trial {number} has no schedule: it must be done, in a study with a fidelity")
@@ -78,7 +78,7 @@ class Schedule:
 
     @staticmethod
     def from_yaml(text: str) -> "Schedule":
-        """What `to_yaml` wrote. Raises SpecError for anything else."""
+        """The schedule that `to_yaml` wrote. Raises SpecError for anything else."""
         try:
             said = yaml.safe_load(text)
             stretches = tuple(
@@ -99,11 +99,11 @@ class Schedule:
         folder: str | Path | None = None,
         report: Report | None = None,
     ) -> Metrics:
-        """Train by the schedule in this process; the metrics at its end.
+        """Train with the schedule in this process; returns the metrics at its end.
 
-        The objective is the study's: it is called once for each stretch, and goes on from what it saved in
-        `trial.checkpoint`, which is `folder` throughout (a temporary one unless given). seed: for another run than the one
-        on record. report: hears (step, metrics). Raises ObjectiveError where a stretch fails.
+        The objective is the study's: it is called once for each stretch, and continues from what it saved in
+        `trial.checkpoint`, which is `folder` throughout (default: a temporary one). seed: for another run than the
+        recorded one. report: called with (step, metrics). Raises ObjectiveError if a stretch fails.
         """
         call = paths.find(objective)[0] if isinstance(objective, str) else objective
         with ExitStack() as cleanup:
@@ -132,7 +132,7 @@ class Schedule:
 
 
 def _hearing(report: Report | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What a training without a study says its reports and notes to."""
+    """Receives the reports and notes of a training without a study."""
 
     def hear(message: dict[str, Any]) -> dict[str, Any]:
         if report is not None and message["kind"] == "report":

@@ -1,13 +1,13 @@
-"""Studies in simulated time: a week of tuning on 64 workers over recorded curves runs in seconds, and always alike.
+"""Studies in simulated time: a week of tuning on 64 workers over recorded curves runs in seconds, reproducibly.
 
     sim = Simulation()
     study = Study("plan", space, minimize="loss", fidelity=Fidelity("epochs", 1, 81), storage=sim.storage, seed=1)
     sim.run(study, training, workers=64, trials=1000)
     print(sim.clock.now() / 3600, "hours")
 
-The training is a generator: each `yield seconds, step, metrics` says that so many seconds have passed, and what was then
-reported. It is closed where a stopping rule says so. Engine, stopping rules and store are those of a real study; the
-proposals take no simulated time.
+The training is a generator: each `yield seconds, step, metrics` says how many seconds have passed, and what was then
+reported. It is closed if a stopping rule says so. Engine, stopping rules and store are those of a real study; proposals
+take no simulated time.
 """
 
 import heapq
@@ -53,7 +53,7 @@ class SimulatedClock:
 
 @dataclass
 class _Run:
-    """A trial under way: its next step, and when that will have been made."""
+    """A running trial: its next step, and when that ends."""
 
     job: Job
     trial: ActiveTrial
@@ -63,7 +63,7 @@ class _Run:
 
 
 class Simulated:
-    """An executor whose jobs are trainings in simulated time; it looks up at `until`, as a runner does."""
+    """An executor whose jobs are trainings in simulated time. It returns at `until`, as a runner does."""
 
     def __init__(self, slots: int, training: Training, clock: SimulatedClock, until: float | None) -> None:
         self._slots, self._training, self._clock, self._until = slots, training, clock, until
@@ -105,7 +105,7 @@ class Simulated:
         self._queue, self._ended = [], []
 
     def _make(self, run: _Run) -> None:
-        """The step that was under way is made: report it, and go on or end."""
+        """The current step ends: report it, and continue or end."""
         try:
             if run.step is not None:
                 run.trial.report(run.step[0], **run.step[1])
@@ -119,7 +119,7 @@ class Simulated:
             self._end(run, failure(error))
 
     def _next(self, run: _Run) -> None:
-        """Begin the next step, if there is one; else the training ends now."""
+        """Start the next step, if there is one; else the training ends now."""
         passed = 0.0
         try:
             passed, step, metrics = next(run.steps)
@@ -137,7 +137,7 @@ class Simulated:
 
 
 class Simulation:
-    """A clock and a store that keeps its time: for one study or several."""
+    """A clock, and a store that uses its time; for one or several studies."""
 
     def __init__(self) -> None:
         self.clock = SimulatedClock()

@@ -1,8 +1,8 @@
 """Which settings are best by what the data supports: `best`, the finalists of a certificate, and how sure that is.
 
-The best of many noisy results is mostly luck. Where the results show noise, settings are ordered by what a Gaussian
-process over all of them makes of each, one standard deviation on the safe side; where they show none (or the study says
-that it is deterministic), by their values. Pure, and a function of the record alone.
+The best of many noisy results is mostly luck. If the results show noise, settings are ordered by the posterior of a
+Gaussian process over all of them: its mean, made one standard deviation worse as a precaution. If they show none (or
+the study says that it is deterministic), they are ordered by their values. Pure, and a function of the record alone.
 """
 
 import math
@@ -29,8 +29,8 @@ _RIVAL = 0.2  # chance to be better than the best that makes a rival
 
 @dataclass(frozen=True)
 class Standing:
-    """A setting with what the record supports of its first goal: mean and standard deviation, in the metric's unit, and
-    the chances that it is the best of those that were tried, and that it is better than the one named best."""
+    """A setting with what the record supports about its first goal: mean and standard deviation, in the metric's unit,
+    and the probabilities that it is the best of those tried, and that it is better than the one named best."""
 
     candidate: Candidate
     mean: float
@@ -41,8 +41,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Standings:
-    """All admissible settings, best first. `noise`: standard deviation of one result, NaN where nothing is known;
-    `share`: its part of the variance of the results. `belief`: the model behind them, None where values are believed."""
+    """All admissible settings, best first. noise: standard deviation of a single result, NaN if unknown. share: its
+    part of the variance of the results. belief: the model behind them, None if values are trusted as they are."""
 
     metric: str
     order: tuple[Standing, ...]
@@ -53,7 +53,7 @@ class Standings:
 
     @property
     def noisy(self) -> bool:
-        """Whether results are noisy enough for their values to be doubted."""
+        """Whether results are too noisy to trust their values."""
         return self.share > NOISY
 
     @property
@@ -76,7 +76,7 @@ class Standings:
 
     @cached_property
     def warning(self) -> str | None:
-        """What to know before the best is taken at its value; None where its lead is clear."""
+        """What to know before trusting the value of the best; None if its lead is clear."""
         rivals = sum(s.p_ahead >= _RIVAL for s in self.order[1:])
         if not rivals:
             return None
@@ -89,7 +89,7 @@ class Standings:
 
 
 def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
-    """The admissible candidates, ordered by what the data supports; the earliest on ties."""
+    """The admissible candidates, ordered by what the data supports; the earliest first on ties."""
     goal = spec.goals[0]
     allowed = sorted(admissible(candidates), key=lambda c: c.number)
     y = np.array([goal.loss(c.metrics) for c in allowed])
@@ -112,7 +112,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
 
 
 def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) -> Belief | None:
-    """The model of a goal over all settings that finished; None while there are too few."""
+    """The model of a goal over all finished settings; None while there are too few."""
     X = spec.encode(c.params for c in candidates)
     y = np.array([spec.goals[goal].loss(c.metrics) for c in candidates])
     n = np.array([c.n for c in candidates], dtype=float)
@@ -122,7 +122,8 @@ def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) ->
 def limits(
     spec: StudySpec, candidates: Sequence[Candidate], baseline: Mapping[str, float] | None
 ) -> list[Belief] | None:
-    """A model of how far each constraint is exceeded; none of those that all settings keep. None where one cannot be told."""
+    """Models of how far each constraint is exceeded, except for those that all settings meet. None if one cannot be
+    modelled."""
     X = spec.encode(c.params for c in candidates)
     n, found = np.array([c.n for c in candidates], dtype=float), []
     for constraint in spec.constraints:

@@ -1,7 +1,7 @@
 """What an objective may be (a function, an import path, a command), and how it reaches the process that runs it.
 
 `program` checks and names an objective; `load` makes the function that runs its trials, here or in a worker process to
-which the pickled Program was sent. Code travels only through the pipe to our own child; it is never stored.
+which the pickled Program was sent. Code travels only through the pipe to our own child process; it is never stored.
 """
 
 import hashlib
@@ -43,8 +43,8 @@ class Program:
     """An objective that has been checked.
 
     kind: "function", "path" or "command". text: qualified name, import path or template. fingerprint: sha256 of the
-    source text or template. files: those that a change of the code would change.
-    Pickling one raises ObjectiveError when its function cannot leave this process.
+    source text or template. files: those that contain its code. Pickling it raises ObjectiveError if its function
+    cannot leave this process.
     """
 
     kind: str
@@ -68,7 +68,8 @@ class Program:
         return loaded
 
     def load(self) -> Run:
-        """What runs its trials in a worker process: nothing passes through, and one that cannot be loaded fails each trial."""
+        """What runs its trials in a worker process. No exception passes through; if it cannot be loaded, each trial
+        fails."""
         try:
             return partial(_contained, self.objective())
         except (Exception, SystemExit) as error:
@@ -86,9 +87,10 @@ def _contained(objective: Objective, payload: Mapping[str, Any], send: Send) -> 
 
 
 def found(objective: Any) -> Any:
-    """What an objective's own words (`replicates`, `test_train_ratio`) are read from: the object that an import path names.
+    """The object that an import path names, from which an objective's own settings (`replicates`, `test_train_ratio`)
+    are read.
 
-    Raises ObjectiveError for a path that leads nowhere.
+    Raises ObjectiveError if there is no such object.
     """
     return paths.find(objective)[0] if isinstance(objective, str) else objective
 
@@ -101,9 +103,9 @@ def load(called: Program) -> Run:
 def program(objective: Any, spec: "StudySpec") -> Program:
     """The objective of a study: a callable, "train.py:objective", "package.module:objective", a Command or a Program.
 
-    Raises ObjectiveError: there is no such file, module, function or program, importing it fails, it cannot be called
-    with a trial alone, or a placeholder names no parameter. An objective that has a method `suits` is asked with the spec
-    whether it suits the study: it raises ObjectiveError for what could only fail or mislead.
+    Raises ObjectiveError if there is no such file, module, function or program, importing it fails, it cannot be called
+    with only a trial, or a placeholder names no parameter. An objective's method `suits(spec)` may also raise it, for a
+    study that it could only fail on or mislead.
     """
     if isinstance(objective, Program):
         return objective

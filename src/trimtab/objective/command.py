@@ -1,9 +1,9 @@
 """Objectives in any language: a command template, run once per trial, that prints its metrics.
 
 Parameters arrive in the template and in TRIMTAB_PARAMS (JSON); TRIMTAB_SEED, TRIMTAB_TRIAL, TRIMTAB_PURPOSE,
-TRIMTAB_REPLICATE, TRIMTAB_FIDELITY and TRIMTAB_CHECKPOINT tell the rest. Metrics come back as JSON lines on standard output
-(with "step": a report), through `trimtab report-metrics` (the file TRIMTAB_RESULT), or from lines such as `auc: 0.91` of an
-untouched script.
+TRIMTAB_REPLICATE, TRIMTAB_FIDELITY and TRIMTAB_CHECKPOINT hold the rest. Metrics come back as JSON lines on standard
+output (with "step": a report), through `trimtab report-metrics` (the file TRIMTAB_RESULT), or from lines such as `auc:
+0.91` of an untouched script.
 """
 
 import json
@@ -46,10 +46,10 @@ _LAUNCH = (  # the command dies with the process that started it, even where tha
 class Command:
     """A program as an objective: `python train.py --lr {learning_rate} --depth {max_depth}`.
 
-    Placeholders are {parameter}, {seed}, {trial}, {fidelity}, {checkpoint} and {params} (`--name value` for every active
-    parameter); a parameter of the same name goes first; {{ and }} are literal braces. A word with what the trial does not
-    have, such as an inactive parameter, is left out together with the option before it. The template is split into words
-    as a shell would, but no shell runs it.
+    Placeholders are {parameter}, {seed}, {trial}, {fidelity}, {checkpoint} and {params} (`--name value` for every
+    active parameter); a parameter of the same name takes precedence; {{ and }} are literal braces. A word whose value
+    the trial does not have, such as an inactive parameter, is left out together with the option before it. The template
+    is split into words as a shell would, but no shell runs it.
     """
 
     template: str
@@ -58,7 +58,7 @@ class Command:
 def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
     """Run the command for a trial and return its metrics; its output is passed on.
 
-    Raises TrialFailed: error for a non-zero exit or a signal, bad result when no line holds a metric that is needed.
+    Raises TrialFailed: `error` for a non-zero exit or a signal, `bad result` if a metric that is needed was not found.
     """
     argv = arguments(template, trial)
     with tempfile.TemporaryDirectory(prefix="trimtab-", dir=os.environ.get(SCRATCH)) as folder:
@@ -106,7 +106,7 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
 
 
 class _ResultFile:
-    """What a command hands over by TRIMTAB_RESULT, read as it grows."""
+    """What a command writes to TRIMTAB_RESULT, read as it grows."""
 
     def __init__(self, path: Path) -> None:
         path.touch()
@@ -114,7 +114,7 @@ class _ResultFile:
         self._read = 0  # bytes
 
     def take(self, printed: PrintedMetrics, trial: ActiveTrial) -> bool:
-        """Take the complete lines that are new; whether one was a report."""
+        """Read the new complete lines; whether one was a report."""
         with self.path.open("rb") as file:
             file.seek(self._read)
             text = file.read()
@@ -127,7 +127,7 @@ class _ResultFile:
 def _follow(
     process: "subprocess.Popen[str]", result: _ResultFile, trial: ActiveTrial
 ) -> tuple[PrintedMetrics, bool, list[str]]:
-    """Read what the command says until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr)."""
+    """Read the command's output until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr)."""
     lines: Queue[str] = Queue()
     complaints: deque[str] = deque(maxlen=20)
     deaf = threading.Event()
@@ -219,9 +219,9 @@ def _epitaph(code: int, complaints: Sequence[str], argv: Sequence[str]) -> str:
 
 
 def report_metrics(pairs: Sequence[str], step: float | None = None) -> None:
-    """Hand metrics ("auc=0.9") to the trial whose command this process belongs to; with `step`, as a report.
+    """Pass metrics ("auc=0.9") to the trial whose command this process belongs to; with `step`, as a report.
 
-    Raises ObjectiveError for a pair that is none, and outside a trial.
+    Raises ObjectiveError for a malformed pair, and outside a trial.
     """
     path = os.environ.get("TRIMTAB_RESULT")
     if not path:

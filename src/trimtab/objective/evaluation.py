@@ -1,6 +1,6 @@
 """One evaluation of an objective, and the message that says how it ended.
 
-The last message is {"state": "done" | "stopped", "metrics"} or {"state": "failed", "reason", "error"}, where the first line
+The last message is {"state": "done" | "stopped", "metrics"} or {"state": "failed", "reason", "error"}; the first line
 of `error` says what happened.
 """
 
@@ -18,9 +18,9 @@ LONGEST = 20_000  # characters of an error that are kept
 
 
 def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Message:
-    """Run the objective once; the last message. Only KeyboardInterrupt passes through.
+    """Run the objective once; returns the last message. Only KeyboardInterrupt passes through.
 
-    An objective that heeded a stopping rule is `stopped`, and its last reports fill in for what it did not return.
+    An objective that obeyed a stopping rule is `stopped`; its last reports supply what it did not return.
     """
     trial, here = ActiveTrial(task, send), _folder()
     try:
@@ -41,7 +41,7 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
 
 
 def _folder() -> str:
-    """The working folder; empty when it was removed."""
+    """The working directory; empty if it was removed."""
     try:
         return os.getcwd()
     except OSError:

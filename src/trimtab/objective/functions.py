@@ -26,8 +26,8 @@ def name_of(objective: Any) -> str:
 
 
 def text_of(objective: Any) -> str:
-    """The source text of a callable with the plain arguments that a partial binds, or what an object says of its
-    `protocol`; its byte code where no text is known."""
+    """The source text of a callable, with the plain arguments that a partial binds, or an object's `protocol`; its byte
+    code if there is no source."""
     bound = ""
     if isinstance(objective, functools.partial):
         values = [*enumerate(objective.args), *sorted(objective.keywords.items())]
@@ -44,7 +44,7 @@ def text_of(objective: Any) -> str:
 
 
 def files_of(objective: Any) -> tuple[str, ...]:
-    """The file in which a callable is written; none for what was typed in or compiled."""
+    """The file that contains a callable; none if it was typed in or compiled."""
     try:
         file = inspect.getsourcefile(_innermost(objective))
     except TypeError:
@@ -53,7 +53,7 @@ def files_of(objective: Any) -> tuple[str, ...]:
 
 
 def _innermost(objective: Any) -> Any:
-    """The function or class in which the code of a callable stands."""
+    """The function or class that contains the code of a callable."""
     while isinstance(objective, functools.partial):
         objective = objective.func
     if inspect.isroutine(objective) or isinstance(objective, type):
@@ -82,7 +82,7 @@ def check(objective: Any) -> None:
 
 
 def pack(objective: Any) -> bytes:
-    """The callable with all that it captures. Raises ObjectiveError naming what in it cannot leave this process."""
+    """The callable with everything that it captures. Raises ObjectiveError that names what cannot leave this process."""
     import cloudpickle
 
     try:
@@ -97,7 +97,7 @@ def pack(objective: Any) -> bytes:
 
 
 def unpack(code: bytes) -> Any:
-    """The callable that `pack` packed; only for bytes from this program's own parent process."""
+    """The callable that `pack` packed. Only for bytes from this program's own parent process."""
     objective = pickle.loads(code)
     for inner in (_innermost(objective), type(getattr(objective, "__self__", None))):
         _settle(inner)
@@ -105,8 +105,8 @@ def unpack(code: bytes) -> Any:
 
 
 def _settle(inner: Any) -> None:
-    """Put what came along from a script or a notebook into this process's `__main__`: there pickle looks for the classes of
-    what an objective saves, and for the functions that it sends to processes of its own."""
+    """Put what came from a script or notebook into this process's `__main__`: pickle looks there for the classes of
+    what an objective saves, and for the functions that it sends to its own processes."""
     main = sys.modules["__main__"]
     functions = [v for v in vars(inner).values() if inspect.isfunction(v)] if isinstance(inner, type) else [inner]
     found = {name: v for f in functions for name, v in getattr(f, "__globals__", {}).items()}
@@ -126,7 +126,7 @@ def _packs(value: Any) -> bool:
 
 
 def _captured(objective: Any) -> Iterator[tuple[str, Any]]:
-    """(name, value) of what a callable takes along: bound arguments, closure, globals, defaults, attributes."""
+    """(name, value) of everything that a callable captures: bound arguments, closure, globals, defaults, attributes."""
     while isinstance(objective, functools.partial):
         yield from ((str(k), v) for k, v in [*enumerate(objective.args), *objective.keywords.items()])
         objective = objective.func

@@ -1,7 +1,7 @@
-"""A trial's directory for checkpoints, made when it is first asked for: empty, or a copy of the one that is handed over.
+"""A trial's checkpoint directory, made when it is first asked for: empty, or a copy of its parent's.
 
-The copy is made beside its place and then renamed, so that a process that is killed in the middle of it leaves no half of
-a checkpoint: what it leaves is called `.NUMBER-...`, and is collected when the trial has ended.
+The copy is made beside its final place and then renamed, so that a process killed meanwhile leaves no partial
+checkpoint: what it leaves is called `.NUMBER-...`, and is removed when the trial has ended.
 """
 
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 
 
 def taken_over(own: Path, earlier: Iterable[Path]) -> None:
-    """Move what an earlier attempt has saved, the last one first, to the directory `own`, if that is not there yet: who still
-    runs that attempt does not find its directory any more."""
+    """Move what the latest earlier attempt has saved to the directory `own`, if that does not exist yet. A process that
+    still runs the earlier attempt no longer finds its directory."""
     for before in () if own.is_dir() else earlier:
         with suppress(FileNotFoundError):
             os.rename(before, own)
@@ -22,7 +22,7 @@ def taken_over(own: Path, earlier: Iterable[Path]) -> None:
 
 
 def handed_over(own: Path, parent: Path | None) -> Path:
-    """The directory `own`, which exists afterwards, begun as a copy of `parent` where there is such a directory."""
+    """The directory `own`, created if necessary, as a copy of `parent` if that exists."""
     if own.is_dir() or parent is None or not parent.is_dir():
         own.mkdir(parents=True, exist_ok=True)
         return own

@@ -19,9 +19,9 @@ class TrialFailed(TrimtabError):
 
 
 def measured(returned: object, needed: Sequence[str], partly: bool = False) -> dict[str, float]:
-    """The metrics in what an objective returned: a mapping of finite numbers, or one number where one is needed.
+    """The metrics in what an objective returned: a mapping of finite numbers, or a single number if one is needed.
 
-    Raises TrialFailed (bad result) for everything else; `partly` forgives missing metrics.
+    Raises TrialFailed (bad result) for anything else; `partly` allows missing metrics.
     """
     wanted = "return {" + ", ".join(f"{m!r}: ..." for m in needed) + "}"
     if returned is None:
@@ -48,7 +48,7 @@ def measured(returned: object, needed: Sequence[str], partly: bool = False) -> d
 
 
 def number(value: object) -> float | None:
-    """A real number as a float (numpy scalars and 0-d arrays too), None for everything else; bool is no number."""
+    """A real number as a float (also numpy scalars and 0-d arrays), None for anything else; a bool is not a number."""
     if isinstance(value, bool):
         return None
     if isinstance(value, Real):
@@ -74,7 +74,7 @@ def finite(where: str, name: str, value: object) -> float:
 
 
 def _shown(value: object) -> str:
-    """A value and its type, shortly, whatever its __repr__ does; a coroutine is closed, since nobody will await it."""
+    """A value and its type in short, whatever its __repr__ does; a coroutine is closed, since nobody will await it."""
     if inspect.iscoroutine(value):
         value.close()
     return f"{brief(value)} ({type(value).__name__})"
@@ -96,5 +96,5 @@ def _hint(value: object) -> str:
 
 
 def clean(text: str) -> str:
-    """Text that every store can keep: no lone surrogates, no NUL."""
+    """Text that every store can keep: without lone surrogates and NUL."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")

@@ -1,4 +1,4 @@
-"""Finds metrics in what a command prints. Values of JSON lines go before those of other lines."""
+"""Finds metrics in what a command prints. Values from JSON lines take precedence over those from other lines."""
 
 import json
 import re
@@ -13,7 +13,7 @@ _UNCLEAR = r"([-+]?[\d.]+[,/][\d.,/]*\d)"  # 1,234.5 or 0,93 or 45/50: a text, a
 
 
 class PrintedMetrics:
-    """The metrics seen so far, the last value of each. `needed`: the names that the study wants."""
+    """The metrics seen so far, the last value of each. needed: the names that the study needs."""
 
     def __init__(self, needed: Sequence[str]) -> None:
         self._needed = tuple(needed)
@@ -27,7 +27,7 @@ class PrintedMetrics:
         self._last = ""
 
     def line(self, text: str, trial: ActiveTrial) -> bool:
-        """Take a line of standard output; whether it was a report."""
+        """Read a line of standard output; whether it was a report."""
         self._last = text.strip() or self._last
         entry = _object(text)
         if entry is not None and ("step" in entry or any(m in entry for m in self._needed)):
@@ -39,7 +39,7 @@ class PrintedMetrics:
         return False
 
     def entry(self, text: str, trial: ActiveTrial) -> bool:
-        """Take a line of the result file; whether it was a report."""
+        """Read a line of the result file; whether it was a report."""
         entry = _object(text)
         if entry is None:
             return False
@@ -47,7 +47,7 @@ class PrintedMetrics:
         return _report(entry, trial)
 
     def metrics(self) -> dict[str, Any]:
-        """What was found: needed metrics as they were written, others where they are numbers."""
+        """What was found: needed metrics as they were written, others if they are numbers."""
         found = {**self._printed, **self._filed, **self._json}
         if not found and len(self._needed) == 1 and re.fullmatch(_NUMBER, self._last, re.IGNORECASE):
             return {self._needed[0]: float(self._last)}
@@ -69,7 +69,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _report(entry: Mapping[str, Any], trial: ActiveTrial) -> bool:
-    """Pass an entry with a step on; whether it was one."""
+    """If an entry has a step, pass it on as a report; whether it had one."""
     metrics = {k: v for k, v in entry.items() if k != "step" and number(v) is not None}
     if "step" not in entry or not metrics:
         return False

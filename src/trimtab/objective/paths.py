@@ -1,4 +1,4 @@
-"""Import paths as objectives: "train.py:objective" (a file, from the working folder) or "package.module:objective"."""
+"""Import paths as objectives: "train.py:objective" (a file, from the working directory) or "package.module:objective"."""
 
 import importlib
 import importlib.util
@@ -16,8 +16,8 @@ from ..errors import ObjectiveError, nearest
 def find(path: str) -> tuple[Any, str]:
     """(the callable, the source text of its module).
 
-    The folder of a file goes to the front of sys.path, so that it can import its neighbours as it can when it is run.
-    Raises ObjectiveError when there is no such file, module or name, when importing fails, or it cannot be called.
+    The folder of a file goes to the front of sys.path, so that it can import its neighbours as if it were run. Raises
+    ObjectiveError if there is no such file, module or name, if importing fails, or if it cannot be called.
     """
     place, colon, name = path.rpartition(":")
     if not colon or not place or not name:
@@ -55,7 +55,7 @@ def _from_module(name: str, path: str) -> ModuleType:
 
 
 def _from_file(file: Path, path: str) -> ModuleType:
-    """The file as it is now, as the module of its name (of another name where that one is taken)."""
+    """The file as it is now, as the module of its name (of another name if that one is taken)."""
     if not file.is_file():
         there = [p.name for p in file.parent.glob("*.py")] if file.parent.is_dir() else []
         why = "is a folder" if file.is_dir() else f"does not exist (from {os.getcwd()})"

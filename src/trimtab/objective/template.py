@@ -17,7 +17,7 @@ _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
 def words(template: str) -> list[str]:
-    """The words of a template. Raises ObjectiveError when there are none or a quote is left open."""
+    """The words of a template. Raises ObjectiveError if there are none or a quote is not closed."""
     try:
         found = shlex.split(template)
     except ValueError as error:
@@ -28,7 +28,7 @@ def words(template: str) -> list[str]:
 
 
 def check(template: str, parameters: Iterable[str]) -> None:
-    """Raises ObjectiveError for an unknown placeholder or a program that is not there."""
+    """Raises ObjectiveError for an unknown placeholder or a program that does not exist."""
     names = [*parameters]
     for word in words(template):
         for name in _placeholders(word):
@@ -54,19 +54,19 @@ def _placeholders(word: str) -> list[str]:
 
 
 def search_path() -> str:
-    """The PATH, and last the folder of this interpreter: `python` is found in an environment that was not activated."""
+    """The PATH, then the folder of this interpreter: so `python` is found even if its environment was not activated."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), os.path.dirname(sys.executable)])
 
 
 def _training(template: str, trial: ActiveTrial) -> dict[str, str]:
-    """How far to train and where its state is kept, as far as the trial has it; a directory is made where it is asked for."""
+    """Fidelity and checkpoint of the trial, as far as it has them. The directory is made when it is asked for."""
     place = checkpoint(trial) if "checkpoint" in _placeholders(template) else None
     told = {"fidelity": None if trial.fidelity is None else exact(float(trial.fidelity)), "checkpoint": place}
     return {name: value for name, value in told.items() if value is not None}
 
 
 def checkpoint(trial: ActiveTrial) -> str | None:
-    """The directory in which the state of the training is saved and found; None in a simulation, which has none."""
+    """The directory in which the training state is saved and found; None in a simulation, which has none."""
     try:
         return str(trial.checkpoint)
     except SpecError:
@@ -74,7 +74,7 @@ def checkpoint(trial: ActiveTrial) -> str | None:
 
 
 def exact(amount: float) -> str:
-    """A number that reads back as it is, and as a whole one where it is one."""
+    """A number in a form that reads back exactly, without decimals if it is an integer."""
     return str(int(amount)) if amount.is_integer() else repr(amount)
 
 

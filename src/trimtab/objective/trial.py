@@ -1,7 +1,7 @@
-"""A running trial, as an objective meets it.
+"""A running trial, as the objective sees it.
 
-While it runs it sends plain JSON mappings: {"kind": "report", "step", "metrics"} -> {"stop"[, "rule"]} and
-{"kind": "note", "text"} -> {}.
+It sends plain JSON mappings: {"kind": "report", "step", "metrics"} -> {"stop"[, "rule"]} and {"kind": "note", "text"}
+-> {}.
 """
 
 import math
@@ -26,7 +26,7 @@ Send = Callable[[Message], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Folders:
-    """Of an attempt's checkpoint, of the one that is handed over to it, and of attempts before it, the last one first."""
+    """The checkpoint directories of an attempt, of its parent trial, and of earlier attempts, the latest first."""
 
     own: str | None = None
     handed: str | None = None
@@ -34,7 +34,7 @@ class Folders:
 
 
 def payload(trial: "Trial", metrics: Iterable[str] = (), folders: Folders = Folders()) -> dict[str, Any]:
-    """What an evaluation needs to know of a trial, the metrics that it must return, and where it may save its state."""
+    """What an evaluation needs to know: the trial, the metrics that it must return, and where it may save its state."""
     return {
         "params": dict(trial.params),
         "seed": trial.seed,
@@ -53,12 +53,17 @@ def payload(trial: "Trial", metrics: Iterable[str] = (), folders: Folders = Fold
 
 
 class ActiveTrial:
-    """A running trial, as an objective meets it.
+    """A running trial, as the objective sees it.
 
-    params: the setting to evaluate. seed: for everything random in the evaluation; nothing global is seeded. number: of the
-    trial. purpose: "search", "select" or "certify". replicate: which evidence pair it belongs to. attempt: 1, 2, ...
-    metrics: names that must be returned. fidelity: how far to train, in the unit of the study's Fidelity; None without one.
-    parent: number of the trial whose checkpoint this one began with, to go on from there; None where it begins anew.
+    params: the setting to evaluate.
+    seed: for everything random in the evaluation; nothing global is seeded.
+    number: of the trial.
+    purpose: "search", "select" or "certify".
+    replicate: the number of the evidence pair.
+    attempt: 1, 2, ...
+    metrics: names that must be returned.
+    fidelity: how far to train, in the unit of the study's Fidelity; None without one.
+    parent: number of the trial whose checkpoint this one starts from; None if it starts from scratch.
     """
 
     def __init__(self, task: Mapping[str, Any], send: Send) -> None:
@@ -91,12 +96,14 @@ class ActiveTrial:
 
     @property
     def checkpoint(self) -> Path:
-        """A directory of this attempt's own, with what the attempt before has saved: a killed training goes on there.
+        """This attempt's own directory, with what the previous attempt has saved: a killed training continues from
+        there.
 
-        A trial with a parent begins with a copy of the parent's. It is kept while the trial is open, and afterwards as
-        long as another trial may go on from it, or if the trial is the study's best. In a simulation there is none.
+        A trial with a parent starts with a copy of the parent's. The directory is kept while the trial is open, and
+        afterwards as long as another trial may continue from it, or if the trial is the study's best. In a simulation
+        there is none.
 
-        Raises TrialFailed for a member of a population whose parent's checkpoint is not here.
+        Raises TrialFailed for a member of a population whose parent's checkpoint is missing.
         """
         if self._checkpoint is None:
             raise SpecError("this trial has no directory for checkpoints: it is simulated, or from an older worker")
@@ -108,7 +115,7 @@ class ActiveTrial:
         return handed_over(own, parent)
 
     def _begin_anew(self, why: str) -> None:
-        """A setting can be trained from the beginning; what a member of a population has gone through cannot."""
+        """Start from scratch, with a note; a member of a population cannot, because its history cannot be repeated."""
         if self._member is None:
             self.note(f"begins anew: {why}")
             return
@@ -145,6 +152,6 @@ class ActiveTrial:
 
 
 def note_unread(trial: ActiveTrial) -> None:
-    """Attach a note to a trial that was to go on from the checkpoint of another, and has ended without asking for it."""
+    """Attach a note to a trial that should have continued from another's checkpoint, but ended without asking for it."""
     if trial._handed is not None and not trial._looked:
         trial.note(UNREAD)

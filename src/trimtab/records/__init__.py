@@ -100,17 +100,17 @@ class StudySpec:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What the objective must return."""
+        """The metrics that the objective must return."""
         return tuple(dict.fromkeys([*(g.metric for g in self.goals), *(c.metric for c in self.constraints)]))
 
     @cached_property
     def text(self) -> str:
-        """Its canonical JSON, made once: each fold and each change of a study asks for it."""
+        """Its canonical JSON, made once: every fold and every change of a study needs it."""
         return dumps(self.to_json())
 
     def current(self, params: Params) -> Params:
-        """Params of any time in today's space: parameters that are younger take the value that was assumed for them, what
-        is inactive is left out."""
+        """Params of an older space in the current one: newer parameters take the value that was assumed for them;
+        inactive ones are left out."""
         if not self.assumed:
             return params
         merged = {k: v for k, v in {**self.assumed, **params}.items() if k in self.space.params}
@@ -120,7 +120,7 @@ class StudySpec:
         return merged
 
     def encode(self, settings: Iterable[Params]) -> Array:
-        """Rows X (n, d) of settings of any time in today's space."""
+        """Rows X (n, d) of settings of any age, in the current space."""
         return self.space.encode([self.current(params) for params in settings])
 
     def to_json(self) -> dict[str, Any]:
@@ -207,7 +207,7 @@ class Outcome:
 @copied("params", "metrics")
 @dataclass(frozen=True)
 class Trial:
-    """A row of the record: one setting, and what came of it. Read-only."""
+    """A row of the record: one setting, and its result. Read-only."""
 
     study: int
     number: int
@@ -253,7 +253,7 @@ class Trial:
 
     @property
     def reached(self) -> float | None:
-        """The fidelity at which it ended; None in a study without one, or where nothing is known of it."""
+        """The fidelity at which it ended; None in a study without one, or if unknown."""
         return max(self.curve, default=None)
 
     @property
@@ -309,19 +309,19 @@ class Event:
 
     @property
     def look(self) -> bool:
-        """Whether somebody begins to look at the hold-out here (see proof.holdout)."""
+        """Whether a look at the hold-out starts here (see proof.holdout)."""
         return self.kind == "holdout" and "look" in self.body
 
     @property
     def changed(self) -> str:
-        """What of the code or the data has changed under the study here, and was let pass; "" where nothing did."""
+        """What of the code or the data changed here, without being refused; "" if nothing did."""
         if self.kind != "inputs" or self.body["refused"]:
             return ""
         return "; ".join(f"{name}: {what}" for name, what in self.body["changed"].items())
 
 
 def drift(events: Sequence[Event]) -> list[str]:
-    """In words, that code or data changed under a study; nothing where none of its events says so."""
+    """A sentence saying that code or data changed under a study; empty if none of its events says so."""
     changes = [e for e in events if e.changed]
     if not changes:
         return []
@@ -332,7 +332,7 @@ def drift(events: Sequence[Event]) -> list[str]:
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed since a reader last looked: one consistent snapshot."""
+    """What changed since a reader last looked, as one consistent snapshot."""
 
     study: StudyRecord
     trials: Sequence[Trial]  # those touched by later events, and every open one

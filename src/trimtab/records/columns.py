@@ -1,4 +1,4 @@
-"""Many trials as columns: what of them is needed when nobody looks at a single one. Values only; no clock, no IO."""
+"""Many trials as columns: what is needed of them when nobody looks at a single one. Values only; no clock, no IO."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ from . import Purpose, State, StudyRecord, Trial
 
 
 class End(NamedTuple):
-    """What a ledger keeps of an ended trial, in a few numbers."""
+    """What a ledger keeps of an ended trial: a few numbers."""
 
     number: int
     told: int  # position of the event that ended it
@@ -26,7 +26,7 @@ class End(NamedTuple):
 
 @dataclass(frozen=True)
 class Outline:
-    """A study in one consistent snapshot: its open trials whole, of its ended ones the ends in the order of these."""
+    """A study in one consistent snapshot: its open trials in full, and the `End` of each ended one in order."""
 
     study: StudyRecord
     open: Sequence[Trial]
@@ -36,7 +36,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class Results:
-    """What strategies are told of trials: columns of equal length. Metrics are empty where a trial failed."""
+    """The results of trials that strategies are told: columns of equal length. Metrics are empty for failed trials."""
 
     number: Sequence[int]
     done: Sequence[bool]  # whether it went to its end

@@ -1,4 +1,4 @@
-"""Mappings in values: a dataclass keeps its own and hands out copies, so that nobody can change the value."""
+"""Mappings in immutable values: a dataclass keeps its own copy and hands out copies, so that nobody can change it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ C = TypeVar("C", bound=type)
 
 
 def copied(*names: str) -> Callable[[C], C]:
-    """Of a dataclass, the fields of these names, mappings or None: each is read as a plain dict, to do with as one likes."""
+    """A class decorator for dataclasses: the named fields (mappings or None) are copied when set and when read."""
 
     def decorate(owner: C) -> C:
         for name in names:

@@ -1,4 +1,4 @@
-"""What an earlier study teaches a new one: its results, kept in the new study's spec, so that a proposal follows from the
+"""What an earlier study teaches a new one: its results, kept in the new study's spec, so that proposals follow from the
 record of the new study alone."""
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ MOST = 256  # results that are kept of a source
 
 @dataclass(frozen=True)
 class Source:
-    """Results of the study called `study`, whose record had this `uid` and `head` then: settings and their losses, one for
-    each goal of the new study."""
+    """Results of the study called `study`, whose record had this `uid` and `head` at that time: settings and their
+    losses, one for each goal of the new study."""
 
     study: str
     uid: str
@@ -27,7 +27,8 @@ class Source:
 
     @staticmethod
     def of(study: str, uid: str, head: str, results: Sequence[tuple[Params, tuple[float, ...]]]) -> "Source":
-        """At most MOST of the results: the best half by the first goal, and some spread over the others, in their order."""
+        """At most MOST of the results: one half are the best by the first goal, the others are spread over the rest; in
+        their order."""
         order = sorted(range(len(results)), key=lambda i: results[i][1][0])
         if len(order) > MOST:
             rest = order[MOST // 2 :]
@@ -51,14 +52,14 @@ class Source:
         return Source(data["study"], data["uid"], data["head"], tuple(data["params"]), losses)
 
     def of_goals(self, columns: Sequence[int]) -> "Source":
-        """The same results with these of the losses, in this order."""
+        """The same results with these columns of the losses, in this order."""
         return replace(self, losses=tuple(tuple(losses[c] for c in columns) for losses in self.losses))
 
     def rows(self, space: Space) -> tuple[Array, Array]:
-        """X (n, d) in another space, and losses Y (n, m), of the results that have a place there.
+        """X (n, d) in another space, and losses Y (n, m), of the results that fit into it.
 
-        A parameter that the earlier study did not have takes its default here, else the middle of its range; one that is
-        new to this space is left out. A result with a value that this space does not allow is dropped.
+        A parameter that the earlier study did not have takes its default here, else the middle of its range; one that
+        this space does not have is left out. A result with a value that this space does not allow is dropped.
         """
         usual = _usual(space)
         X, Y = [np.empty((0, len(space)))], []

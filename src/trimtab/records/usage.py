@@ -47,13 +47,13 @@ class Budget:
         return all(getattr(self, f.name) is None for f in fields(self) if f.name != "trials")
 
     def measured(self, used: "Cost") -> dict[str, tuple[float, float]]:
-        """(used, limit) of each limit on what trials use, by its name."""
+        """(used, limit) of each limit on what trials use, by name."""
         all_used = {"cpu_hours": used.cpu / 3600, "gpu_hours": used.gpu / 3600, "cost": used.money, "kwh": used.energy}
         limits = {name: getattr(self, name) for name in all_used}
         return {name: (all_used[name], limit) for name, limit in limits.items() if limit is not None}
 
     def to_json(self) -> dict[str, Any]:
-        """Without a limit on energy where there is none: specs of before there was one keep their text."""
+        """Omits the limit on energy if there is none, so that older specs keep their text."""
         return {k: v for k, v in asdict(self).items() if k != "kwh" or v is not None}
 
 
@@ -61,10 +61,14 @@ class Budget:
 class Resources:
     """What one trial gets, and the limits at which it is ended.
 
-    cpus: CPU slots, also the thread cap of numeric libraries. memory: bytes (or "2GiB") of the trial and its children.
-    time: seconds (or "5m") of wall time. stall: seconds without a report. price: money per trial hour. prices: money per
-    "cpu_hour" that is used, "gpu_hour" that is held, and "kwh". watts: drawn by a "cpu" at work and by a "gpu". custom: a
-    cluster's own resources by name, such as {"tpu": 1}; Ray looks for a node that has them.
+    cpus: CPU slots; also the thread limit of numeric libraries.
+    memory: bytes (or "2GiB") of the trial and its children.
+    time: seconds (or "5m") of wall time.
+    stall: seconds without a report.
+    price: money per trial hour.
+    prices: money per "cpu_hour" used, per "gpu_hour" held, and per "kwh".
+    watts: power of a busy "cpu" and of a "gpu" held.
+    custom: a cluster's own resources by name, such as {"tpu": 1}; Ray looks for a node that has them.
     """
 
     cpus: int = 1
@@ -96,7 +100,7 @@ class Resources:
 
     @property
     def limited(self) -> bool:
-        """Whether a supervised process is needed to keep the limits."""
+        """Whether a supervised process is needed to enforce the limits."""
         return (self.memory, self.time, self.stall) != (None, None, None)
 
     @property
@@ -104,9 +108,9 @@ class Resources:
         return self.price > 0 or any(self.prices.values())
 
     def charge(self, wall: float, cpu: float, memory: float = 0.0) -> "Cost":
-        """What a trial costs that took so many seconds of time and of CPU time, and so many bytes at its peak.
+        """The cost of a trial with this wall time and CPU time (seconds) and peak memory (bytes).
 
-        GPUs count as long as they are held, at the power that `watts` says.
+        GPUs count for as long as they are held, at the power that `watts` gives.
         """
         cpu_hours, gpu_hours = cpu / 3600, self.gpus * wall / 3600
         kwh = (cpu_hours * self.watts.get("cpu", 0.0) + gpu_hours * self.watts.get("gpu", 0.0)) / 1000
@@ -119,7 +123,7 @@ _PRICES, _WATTS = ("cpu_hour", "gpu_hour", "kwh"), ("cpu", "gpu")
 
 
 def _numbers(name: str, given: object, known: Sequence[str] | None) -> dict[str, float]:
-    """A mapping of names (known ones, if it is said which) to numbers that are not negative."""
+    """A mapping of names (only `known` ones, if given) to non-negative numbers."""
     if not isinstance(given, Mapping):
         raise SpecError(f"resources {name}={shown(given)} must be a mapping such as {{{(known or ['tpu'])[0]!r}: 1}}")
     for key in given:
@@ -160,7 +164,7 @@ class Cost:
     energy: float = 0.0
 
     def to_json(self) -> dict[str, float]:
-        """Without energy where none is known: records of before it was counted keep their digests."""
+        """Omits energy if it is unknown: older records keep their digests."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "energy" or self.energy}
 
     def plus(self, other: "Cost") -> "Cost":

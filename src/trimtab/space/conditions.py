@@ -1,7 +1,7 @@
-"""When a parameter is active: the graph that the `when` arguments draw.
+"""When a parameter is active: the graph defined by the `when` arguments.
 
-Columns are numbered as declared. A gate of column j names a parent column and the codes (numbers on the parent's
-scale) that open it; j is active where all its gates are open and all their parents active.
+Columns are numbered as declared. A gate of column j names a parent column and the codes (numbers on the parent's scale)
+that open it; j is active if all its gates are open and all their parents active.
 """
 
 import math
@@ -33,7 +33,8 @@ Gates = tuple[tuple[Gate, ...], ...]  # for every column
 
 
 def gates(params: Mapping[str, Parameter]) -> Gates:
-    """The gates of every column. SpaceError: parent unknown, itself or continuous; a value that it can't take."""
+    """The gates of every column. SpaceError: a parent that is unknown, itself or continuous; a value that it can't
+    take."""
     index = {name: j for j, name in enumerate(params)}
     return tuple(
         tuple(_gate(name, parent, values, params, index) for parent, values in child.when.items())
@@ -61,7 +62,7 @@ def _gate(
 
 
 def apart(columns: Sequence[int], gates: Gates) -> bool:
-    """Whether the columns are never all active: they, or parents of theirs, ask one parent for codes of which it has one."""
+    """Whether the columns are never all active, because they, or parents of theirs, need disjoint codes of one parent."""
     open_: dict[int, set[float]] = {}
     waiting, met = [*columns], set[int]()
     while waiting:
@@ -74,7 +75,7 @@ def apart(columns: Sequence[int], gates: Gates) -> bool:
 
 
 def order(names: Sequence[str], gates: Gates) -> tuple[int, ...]:
-    """The columns, parents first, else as declared. SpaceError: a cycle, with its path."""
+    """The columns with parents first, otherwise as declared. SpaceError: a cycle, with its path."""
     done: dict[int, None] = {}
 
     def visit(j: int, path: tuple[int, ...]) -> None:

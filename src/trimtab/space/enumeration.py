@@ -1,4 +1,4 @@
-"""How many configurations a space has, requirements or not, and all of them, a block of rows at a time."""
+"""The number of configurations of a space, with or without requirements, and all of them, in blocks of rows."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ _BLOCK = 4_096  # rows at once
 
 
 def count(cube: Cube) -> int | float:
-    """The number of distinct configurations, or inf. Parts of the graph that don't meet are counted on their own."""
+    """The number of distinct configurations, or inf. Unconnected parts of the graph are counted separately."""
     params, gates = cube.params, cube.gates
     listed: dict[int, set[float]] = {}
     for gate in (gate for column in gates for gate in column):
@@ -53,7 +53,7 @@ def _times(a: int | float, b: int | float) -> int | float:
 
 
 def _parts(columns: tuple[int, ...], gates: Gates) -> list[tuple[int, ...]]:
-    """`columns` split where no gate connects them; the order within each part is kept."""
+    """`columns` split into connected parts; the order within each part is kept."""
     label = {j: j for j in columns}
     for j in columns:
         for gate in gates[j]:

@@ -214,7 +214,7 @@ class _Reader:
         return equal if isinstance(op, ast.Eq) else _apply(np.logical_not, [equal])
 
     def equal(self, choice: _Term, other: _Term) -> Run:
-        """`choice` has the value of `other`, a literal or another choice."""
+        """Whether `choice` has the value of `other`, a literal or another choice."""
         if choice.kind != "choice" or other.kind == "condition" or not other.options:
             raise self.error(f"{choice.text!r} and {other.text!r} can't be compared: they are of different types")
         if other.kind == "choice":
@@ -232,7 +232,7 @@ def _literal(value: Value, text: str) -> _Term:
 
 
 def _same(a: Value, b: Value) -> bool:
-    """Equal in value and type, where 1 and 1.0 are both numbers."""
+    """Equal in value and type, except that 1 and 1.0 are both numbers."""
     numbers = is_number(a) and is_number(b)
     return a == b and (numbers or type(a) is type(b))
 

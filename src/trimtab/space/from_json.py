@@ -10,7 +10,7 @@ KINDS: dict[str, type[Float] | type[Int] | type[Choice]] = {kind.type: kind for 
 
 
 def parameters(entries: Any) -> dict[str, Parameter]:
-    """The parameters that a list of `{"name": name, **to_json()}` holds. SpaceError: it isn't one, or repeats a name."""
+    """The parameters in a list of `{"name": name, **to_json()}`. SpaceError: not such a list, or a name occurs twice."""
     params: dict[str, Parameter] = {}
     for entry in entries if isinstance(entries, list | tuple) else [entries]:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
@@ -23,7 +23,7 @@ def parameters(entries: Any) -> dict[str, Parameter]:
 
 
 def parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
-    """The parameter whose `to_json()` is `entry`. SpaceError: a type or key that is not known, or a missing one."""
+    """The parameter whose `to_json()` is `entry`. SpaceError: an unknown type or key, or a missing one."""
     if entry.get("type") not in KINDS:
         raise SpaceError(f"{name}: type={entry.get('type')!r} is not known{nearest(str(entry.get('type')), KINDS)}")
     kind = KINDS[entry["type"]]

@@ -1,4 +1,4 @@
-"""What a user writes in a declaration, as plain Python values. What makes no sense passes: `check` refuses it."""
+"""What a user writes in a declaration, as plain Python values. Invalid input passes through: `check` refuses it."""
 
 import math
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ COLLECTIONS = (list, tuple, set, frozenset)
 
 
 def plain(value: Any) -> Any:
-    """A numpy scalar as the Python value that it holds; -0.0 as 0.0; anything else as it is."""
+    """A numpy scalar as a plain Python value; -0.0 as 0.0; anything else unchanged."""
     if isinstance(value, np.generic):
         value = value.item()
     return value + 0.0 if type(value) is float else value
 
 
 def real(value: Any) -> Any:
-    """An integer as a float; anything else as it is."""
+    """An integer as a float; anything else unchanged."""
     value = plain(value)
     try:
         return float(value) if type(value) is int else value
@@ -26,13 +26,13 @@ def real(value: Any) -> Any:
 
 
 def one(value: Any) -> bool:
-    """Whether it is the integer 1: True and 1.0 are not."""
+    """Whether it is the integer 1, not True or 1.0."""
     value = plain(value)
     return type(value) is int and value == 1
 
 
 def prior(prior: Any) -> Any:
-    """A centre alone is one with medium confidence."""
+    """A prior as (centre, confidence); the confidence is medium by default."""
     if prior is None:
         return None
     pair = isinstance(prior, tuple) and len(prior) == 2
@@ -40,7 +40,7 @@ def prior(prior: Any) -> Any:
 
 
 def when(when: Any) -> Any:
-    """One value of a parent is a tuple of one."""
+    """Conditions with a tuple of values for each parent."""
     if not isinstance(when, Mapping):
         return {} if when is None else when
     return {p: tuple(plain(v) for v in (vs if isinstance(vs, COLLECTIONS) else [vs])) for p, vs in when.items()}

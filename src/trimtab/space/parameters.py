@@ -1,8 +1,8 @@
-"""The three kinds of parameter: what a user writes, which values each takes, and how it looks in JSON.
+"""The three kinds of parameter: what a user writes, which values each takes, and its JSON form.
 
-A parameter is a declaration. It doesn't know its name, so it is checked by the `Space` that takes it and knows it:
-`learning_rate: low=0.1 is above high=0.01; swap them`. `clean` turns a given value into the plain Python value that
-is recorded; `code` and `value` map it to the number on the parameter's `scale` and back.
+A parameter is a declaration. It doesn't know its own name, so it is checked by the `Space` that takes it:
+`learning_rate: low=0.1 is above high=0.01; swap them`. `clean` turns a given value into the plain Python value that is
+recorded; `code` and `value` map it to the number on the parameter's `scale` and back.
 """
 
 import math
@@ -224,10 +224,10 @@ class Int:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Choice:
-    """One of several options (text, number, bool or None), told apart with their type: True is not 1.
+    """One of several options (text, number, bool or None), distinguished by type: True is not 1.
 
-    `ordered` says that neighbours are alike. `retired` options are those of old trials: they can be encoded, but are
-    neither proposed nor accepted any more.
+    ordered: neighbours are similar. `retired` options are those of old trials: they can be encoded, but are no longer
+    proposed or accepted.
     """
 
     type: ClassVar[str] = "choice"
@@ -284,7 +284,7 @@ class Choice:
 
     @property
     def values(self) -> tuple[Value, ...]:
-        """All that can be encoded: the live options, then the retired ones."""
+        """Everything that can be encoded: the live options, then the retired ones."""
         return self.options + self.retired
 
     @cached_property
@@ -296,7 +296,7 @@ class Choice:
         return {(type(v), v): float(i) for i, v in enumerate(self.values)}
 
     def clean(self, name: str, value: object) -> Value:
-        """`value` as one of the options, live or retired. SpaceError: it is none."""
+        """`value` as one of the options, live or retired. SpaceError: it is not one of them."""
         given = plain(value)
         if isinstance(given, str | int | float | None) and (type(given), given) in self._codes:
             return given
@@ -361,7 +361,7 @@ def _check_bounds(name: str, value: float, p: Float | Int) -> None:
 
 
 def _check_centre(name: str, p: Parameter) -> None:
-    """Default, prior and the shape of `when`."""
+    """Check default, prior and the shape of `when`."""
     if not isinstance(p.when, Mapping):
         raise SpaceError(f"{name}: when={p.when!r} is not a mapping; write when={{'parent': value}}")
     for label, value in (("default", p.default), ("prior", p.prior[0] if p.prior else UNSET)):
@@ -375,7 +375,7 @@ def _check_centre(name: str, p: Parameter) -> None:
 
 
 def _json(p: Parameter, known: dict[str, Any], **defaults: Any) -> dict[str, Any]:
-    """The declaration without what is as by default."""
+    """The declaration without default values."""
     entry = {"type": p.type, **known}
     entry.update({key: getattr(p, key) for key, usual in defaults.items() if getattr(p, key) != usual})
     if p.default is not UNSET:

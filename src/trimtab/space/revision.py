@@ -1,4 +1,4 @@
-"""Which changes of a space keep old trials valid: ranges may widen, options may come, nothing may be lost or move."""
+"""Which changes of a space keep old trials valid: ranges may widen, options may be added, nothing may be lost or moved."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -13,8 +13,8 @@ Table = Mapping[str, Parameter]
 def merge(old: Table, new: Table, assumed: Mapping[str, object]) -> dict[str, Parameter]:
     """The parameters of `new` with what old trials still need: retired options, and conditions on them.
 
-    `assumed` gives the value that old trials had of each parameter that is new. SpaceError: an old value would be
-    lost or mean something else, or an assumed value is missing or wrong.
+    `assumed` gives the value that old trials had for each new parameter. SpaceError: an old value would be lost or
+    change its meaning, or an assumed value is missing or wrong.
     """
     for name in old:
         if name not in new:
@@ -71,7 +71,7 @@ def _holds_grid(old: Float | Int, new: Float | Int) -> bool:
 
 
 def _with_conditions(name: str, old: Table, table: Table) -> Parameter:
-    """The new parameter, where its condition gives the answer of the old one for every old trial."""
+    """The new parameter, if its condition gives the same answer as the old one for every old trial."""
     before, after = old[name].when, dict(table[name].when)
     if set(before) != set(after):
         raise SpaceError(

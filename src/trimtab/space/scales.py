@@ -1,12 +1,12 @@
-"""The unit interval and the numbers on it: how one column of the cube is cut.
+"""The unit interval and the numbers on it: how one column of the cube is divided.
 
-Notation: x in [0, 1] is a position, v a number (for a choice: the index of the option), k the number of cells.
-All functions take and return float arrays of any shape; positions are clipped to [0, 1], NaN is not expected.
+Notation: x in [0, 1] is a position, v a number (for a choice: the index of the option), k the number of cells. All
+functions take and return float arrays of any shape; positions are clipped to [0, 1], NaN is not expected.
 
 A finite scale maps every number to the centre of its cell, and `position(numbers(x))` is the same array, bit for bit,
-wherever x is such a centre. A continuous scale rounds its numbers, to some thirteen decimal digits where the range
-has room for them: finer than anything that matters, coarser than the error of the map, so that `numbers(position(v))`
-is exactly v for every number that came out of it, and 0.1 comes back as 0.1.
+if x is such a centre. A continuous scale rounds its numbers to some thirteen decimal digits, if the range has room for
+them: finer than anything that matters, coarser than the error of the map, so that `numbers(position(v))` is exactly v
+for every number that came out of it, and 0.1 comes back as 0.1.
 """
 
 import math
@@ -28,7 +28,7 @@ class Scale(Protocol):
 
     @property
     def cells(self) -> float:
-        """How many numbers there are; inf when continuous."""
+        """The number of numbers; inf if continuous."""
         ...
 
     def numbers(self, x: Array) -> Array: ...
@@ -46,7 +46,7 @@ class Linear:
 
     @property
     def decimals(self) -> int | None:
-        """To how many decimals its numbers are rounded; None where the range is too narrow for that."""
+        """To how many decimals its numbers are rounded; None if the range is too narrow for that."""
         largest = max(abs(self.low), abs(self.high))
         decimals = 13 - math.floor(math.log10(self.high - self.low))
         return decimals if decimals <= min(14 - math.ceil(math.log10(largest)), 300) else None
@@ -67,7 +67,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Linears:
-    """Linear scales side by side, each for its column of (n, c) arrays: one call of numpy for all of them."""
+    """Linear scales side by side, one for each column of (n, c) arrays: one call of numpy for all of them."""
 
     low: Array
     high: Array
@@ -88,7 +88,7 @@ class Linears:
 
 
 def grouped(scales: Sequence[Scale]) -> list[tuple[int | list[int], Scale]]:
-    """Columns with what maps them: as many linear ones together as can be, the others one by one."""
+    """Columns with their scales: linear ones grouped together, the others one by one."""
     alike = {j: s for j, s in enumerate(scales) if isinstance(s, Linear) and s.decimals is not None}
     apart: list[tuple[int | list[int], Scale]] = [(j, s) for j, s in enumerate(scales) if j not in alike]
     return [([*alike], Linears.of([*alike.values()])), *apart] if alike else apart
@@ -123,8 +123,8 @@ class Log:
 class Grid:
     """The k numbers (origin + i * step) / unit in cells of equal width: i has the cell [i/k, (i+1)/k).
 
-    With integer origin, step and unit below 2**53 every number is the float nearest to its decimal value:
-    0.1 + 2 * 0.1 is 0.3.
+    With integer origin, step and unit below 2**53, every number is the float nearest to its decimal value: 0.1 + 2 *
+    0.1 is 0.3.
     """
 
     cells: float

@@ -1,4 +1,4 @@
-"""Finding allowed rows where they are rare: a bounded search at definition, a random walk when sampling.
+"""Finding allowed rows if they are rare: a bounded search at definition, a random walk when sampling.
 
 Notation: rows (n, d) of the unit cube, m requirements. A space is seen as a function that judges rows.
 """
@@ -20,7 +20,7 @@ _STEPS = 30  # of the random walk
 def along_columns(
     rows: Array, judge: Callable[[Array], Mask], positions: Mapping[int, Array], rng: np.random.Generator
 ) -> Array:
-    """`rows`, and where few of them satisfy the requirements others that differ from the best in one column.
+    """`rows`, plus others that differ from the best in one column if few of them satisfy the requirements.
 
     `judge` gives (n, m); `positions` those to try in each column that a requirement names. One column at a time is
     enough for thin sets such as a + b == 100.
@@ -47,10 +47,11 @@ def places(cells: float, also: Array, rng: np.random.Generator) -> Array:
 
 
 def walk(starts: Array, judge: Callable[[Array], Mask], unordered: Mask, rng: np.random.Generator) -> Array:
-    """Rows (n, d) that are allowed as `starts` (n, d) are: the ends of one walk from each. `judge` gives (n,).
+    """Allowed rows (n, d): the end of one random walk from each of the allowed rows `starts` (n, d). `judge` gives
+    (n,).
 
     Metropolis steps of random length in random columns, with reflection at the faces of the cube: symmetric, so that
-    the stationary law is uniform on the part of the allowed region that the walk can reach.
+    the stationary distribution is uniform on the part of the allowed region that the walk can reach.
     """
     n, d = starts.shape
     rows = np.where(np.isnan(starts), rng.random((n, d)), starts)

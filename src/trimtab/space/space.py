@@ -1,8 +1,8 @@
 """A search space: named parameters, conditions and requirements, and the only map between params and the unit cube.
 
-Notation: d parameters, n rows; X (n, d) holds one column of [0, 1] per parameter, NaN where it is inactive. A finite
-parameter cuts its column into cells; canonical rows lie on their centres. S (n, d) is a canonical matrix whose
-inactive entries are filled with some position, so that no NaN need be computed with.
+Notation: d parameters, n rows; X (n, d) holds one column of [0, 1] per parameter, NaN if inactive. A finite parameter
+cuts its column into cells; canonical rows lie on their centres. S (n, d) is a canonical matrix whose inactive entries
+are filled with some position, so that no computation meets NaN.
 """
 
 import hashlib
@@ -37,8 +37,8 @@ _ROUNDS = 20  # of rejection sampling
 class Space:
     """An immutable search space.
 
-    `Space(lr=Float(1e-4, 1, log=True), depth=Int(2, 12))`, or `Space({"learning-rate": ...})` for names that are no
-    identifiers. Columns come in declared order. SpaceError: a wrong declaration, with the parameter's name.
+    `Space(lr=Float(1e-4, 1, log=True), depth=Int(2, 12))`, or `Space({"learning-rate": ...})` for names that are not
+    identifiers. Columns are in declared order. SpaceError: a wrong declaration, with the parameter's name.
     """
 
     def __init__(self, params: Mapping[str, Parameter] | None = None, /, **named: Parameter) -> None:
@@ -88,11 +88,11 @@ class Space:
         return len(self._params)
 
     def require(self, *expressions: str) -> "Space":
-        """The space restricted to what satisfies `expressions` too.
+        """The space restricted to what also satisfies `expressions`.
 
-        An expression holds where a parameter that it names is inactive. SpaceError: an expression that is wrong, that names
-        parameters which are never active together, or that nothing satisfies, alone or together with the others, as far as
-        a bounded search can tell.
+        An expression counts as satisfied if a parameter that it names is inactive. SpaceError: an expression that is
+        wrong, that names parameters which are never active together, or that nothing satisfies, alone or together with
+        the others, as far as a bounded search can tell.
         """
         for e in (parse(e, self._params) for e in expressions):
             for name in e.names:
@@ -113,7 +113,7 @@ class Space:
         return conditions.apart([self.names.index(name) for name in names], self._cube.gates)
 
     def _restricted(self, expressions: Sequence[str]) -> "Space":
-        """The same for expressions that are on record already."""
+        """The same for expressions that are already on record."""
         if not expressions:
             return self
         added = tuple(parse(e, self._params) for e in expressions)
@@ -127,8 +127,8 @@ class Space:
     def validate(self, params: Mapping[str, Value], *, check_require: bool = True) -> Params:
         """`params` as plain Python values: exactly the active parameters, in declared order.
 
-        SpaceError: a name that is not known, missing or inactive; a value of the wrong type, out of bounds, off the
-        step or retired; and, with `check_require`, a requirement that does not hold.
+        SpaceError: a name that is unknown, missing or inactive; a value of the wrong type, out of bounds, off the step
+        or retired; and, with `check_require`, a requirement that does not hold.
         """
         if not isinstance(params, Mapping):
             raise SpaceError(no_setting(params, "{'name': value}"))
@@ -166,7 +166,7 @@ class Space:
                 raise SpaceError(f"{values} violates require({expression.source!r}); change one of them")
 
     def defaults(self) -> Params | None:
-        """The defaults of all parameters that are active under the defaults; None if one of them has none."""
+        """The defaults of all parameters that are active under the defaults; None if one of them has no default."""
         chosen: dict[int, Value] = {}
         names = self.names
         for j in self._cube.order:
@@ -185,9 +185,9 @@ class Space:
     # -- the unit cube
 
     def encode(self, configs: Sequence[Mapping[str, Value]]) -> Array:
-        """Rows X (n, d) of params: NaN where inactive (what is given for an inactive parameter is dropped).
+        """Rows X (n, d) of params: NaN if inactive (values given for inactive parameters are dropped).
 
-        Retired options are known here. SpaceError: an active parameter is missing, or a value is not of its domain.
+        Accepts retired options. SpaceError: an active parameter is missing, or a value is not in its domain.
         """
         if not isinstance(configs, Sequence) or not all(isinstance(config, Mapping) for config in configs):
             raise SpaceError(f"{shown(configs)} is no list of settings; write [{{'name': value}}, ...]")
@@ -219,8 +219,8 @@ class Space:
     def snap(self, X: Array) -> Array:
         """Canonical rows: active finite columns at cell centres, continuous ones clipped to [0, 1], inactive ones NaN.
 
-        NaN where a column is active counts as 0.5. Idempotent, and `encode(decode(snap(X)))` is `snap(X)`: exactly in
-        finite columns, to 1e-12 in continuous ones (or what floats can tell apart, where that is coarser).
+        NaN in an active column counts as 0.5. Idempotent, and `encode(decode(snap(X)))` is `snap(X)`: exactly in finite
+        columns, to 1e-12 in continuous ones (or floating-point resolution, if that is coarser).
         """
         S = self._cube.filled(X)
         return np.where(self._cube.active(S), S, np.nan)
@@ -259,7 +259,7 @@ class Space:
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """n allowed rows (n, d), uniform in the cube, snapped.
 
-        Where rejection finds too few, walks from the allowed rows known since definition supply the rest.
+        If rejection finds too few, walks from the allowed rows known since definition supply the rest.
         """
         if not self._expressions:
             return self.snap(self._draw(n, rng))
@@ -281,9 +281,9 @@ class Space:
         return np.asarray(rng.random((n, len(self))) * self._cube.share)
 
     def cardinality(self) -> int | float:
-        """How many distinct configurations there are, or inf; retired options don't count.
+        """The number of distinct configurations, or inf; retired options don't count.
 
-        Requirements are taken into account where there are at most 100,000 configurations without them; beyond, the
+        Requirements are taken into account if there are at most 100,000 configurations without them; otherwise the
         number is an upper bound.
         """
         if not self._expressions or self._total > _FEW:
@@ -292,7 +292,7 @@ class Space:
 
     @cached_property
     def _total(self) -> int | float:
-        """How many configurations there are, requirements or not."""
+        """The number of configurations, ignoring requirements."""
         return enumeration.count(self._cube)
 
     def __iter__(self) -> Iterator[Params]:
@@ -344,14 +344,14 @@ class Space:
 
     @staticmethod
     def _positions(scale: Scale, constants: Array) -> Array:
-        """Where a column has the numbers that requirements name."""
+        """The positions in a column of the numbers that requirements name."""
         low, high = scale.numbers(np.array([0.0, 1.0]))
         return scale.position(constants[(constants >= low) & (constants <= high)])
 
     # -- JSON, identity and revision
 
     def to_json(self) -> dict[str, Any]:
-        """The space as JSON: only what is not as by default."""
+        """The space as JSON, without default values."""
         entries = [{"name": name, **p.to_json()} for name, p in self._params.items()]
         return {"params": entries, **({"require": list(self.requirements)} if self._expressions else {})}
 
@@ -398,9 +398,9 @@ class Space:
     def revise(self, new: "Space", assumed: Mapping[str, Value]) -> "Space":
         """`new`, merged with what trials of this space need to stay valid: options that it lacks become retired.
 
-        `assumed` gives the value that old trials had of each parameter that is new; encode old trials with
-        `{**assumed, **params}`. SpaceError: an old parameter is missing, or has another kind, scale or condition or a
-        narrower range; or `assumed` lacks a value.
+        `assumed` gives the value that old trials had for each new parameter; encode old trials with `{**assumed,
+        **params}`. SpaceError: an old parameter is missing, or has another kind, scale or condition or a narrower
+        range; or `assumed` lacks a value.
         """
         merged = Space(revision.merge(self._params, new._params, assumed))
         return merged._restricted(new.requirements)

@@ -1,10 +1,10 @@
 """Stopping rules: which trial is not worth its next step. Pure: reports go in, verdicts come out.
 
-A rule is a frozen dataclass of settings; `begin` opens a hearing, which hears the reports of all trials of a study in
-the order in which they were written, and says after each whether its trial should stop. So a verdict is a function of
-the reports so far, and hearing them again gives the same verdicts.
+A rule is a frozen dataclass of settings. `begin` opens a hearing, which hears the reports of all trials of a study in
+the order in which they were written, and says after each report whether its trial should stop. So a verdict is a
+function of the reports so far, and hearing them again gives the same verdicts.
 
-A score is (violation, loss of goal 1, loss of goal 2, ...): smaller is better, and violation is 0 where all constraints
+A score is (violation, loss of goal 1, loss of goal 2, ...): smaller is better, and violation is 0 if all constraints
 hold as far as they are known.
 """
 
@@ -31,10 +31,10 @@ class Heard:
 
 
 class Hearing(Protocol):
-    """What a rule knows of the reports so far."""
+    """A rule's state: what it knows of the reports so far."""
 
     def hear(self, heard: Heard) -> str:
-        """Take in one report; why its trial should stop now, or "" to go on."""
+        """Take in one report; returns why its trial should stop now, or "" to continue."""
         ...
 
 
@@ -45,7 +45,7 @@ class Rule(Protocol):
     name: str
 
     def begin(self, fidelity: Fidelity | None) -> Hearing:
-        """An empty hearing. Raises SpecError where the rule does not fit the fidelity."""
+        """An empty hearing. Raises SpecError if the rule does not fit the fidelity."""
         ...
 
 
@@ -56,9 +56,9 @@ _TABLE = {  # name -> module:class
     "hyperband": "halving:Hyperband",
     "median": "percentile:Median",
     "percentile": "percentile:Percentile",
-    "plateau": "alone:Plateau",
+    "plateau": "plateau:Plateau",
     "promotion": "promotion:Promotion",
-    "threshold": "alone:Threshold",
+    "threshold": "threshold:Threshold",
     "wilcoxon": "folds:Wilcoxon",
 }
 PAUSING = frozenset({"freeze-thaw", "promotion"})
@@ -71,7 +71,8 @@ def names() -> list[str]:
 
 
 def rule(which: "str | Rule | Mapping[str, Any]") -> Rule:
-    """The rule called `which`, or made from what `to_json` wrote; an object passes through. Raises SpecError."""
+    """The rule called `which`, or made from the output of `to_json`; a rule object is returned as it is. Raises
+    SpecError."""
     if isinstance(which, str):
         which = {"rule": which}
     if isinstance(which, Mapping):
@@ -97,13 +98,13 @@ def to_json(made: Rule) -> dict[str, Any]:
 
 
 def within(rule: str, name: str, value: object, low: float, high: float) -> None:
-    """Raises SpecError for a setting that is no number from low to high."""
+    """Raises SpecError for a setting that is not a number from low to high."""
     if not is_number(value) or not low <= value <= high:
         raise SpecError(f"stopping {rule!r}: {name}={value!r} must be a number from {low:g} to {high:g}")
 
 
 def needed(rule: str, fidelity: Fidelity | None) -> Fidelity:
-    """The fidelity that a rule cannot do without. Raises SpecError."""
+    """The fidelity, for a rule that requires one. Raises SpecError."""
     if fidelity is None:
         raise SpecError(f"stopping={rule!r} needs fidelity=tt.Fidelity('epochs', 1, 81), or take stopping='median'")
     return fidelity

@@ -1,7 +1,7 @@
-"""Rules for folds of a cross-validation: a trial reports each fold's own score, and the same folds are everybody's.
+"""Rules for folds of a cross-validation: every trial reports the score of each fold, on the same folds.
 
-The incumbent is the trial with the best mean among those that have all folds. Folds have to be shared between trials and
-come in one order, so that scores are paired: step i is the same split for each trial.
+The incumbent is the trial with the best mean among those that have all folds. Folds must be shared between trials and
+come in the same order, so that scores are paired: step i is the same split for every trial.
 """
 
 import math
@@ -38,8 +38,8 @@ class Forgiving:
 
 @dataclass(frozen=True)
 class Wilcoxon:
-    """Stop a trial that is worse than the incumbent on the same folds by a one-sided signed-rank test at level `p`, once
-    it has `least` folds and its mean is worse too."""
+    """Stop a trial that is worse than the incumbent on the same folds by a one-sided signed-rank test at level `p`,
+    once it has `least` folds and its mean is worse, too."""
 
     p: float = 0.1
     least: int = 3
@@ -64,7 +64,7 @@ class Wilcoxon:
 
 @dataclass
 class _Folds:
-    """The scores of all trials, by fold, and who leads among those that have all folds."""
+    """The scores of all trials, by fold, and the incumbent among those that have all folds."""
 
     fidelity: Fidelity
     worse: Worse

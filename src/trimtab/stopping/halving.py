@@ -1,14 +1,15 @@
 """Asynchronous successive halving in its stopping form, in one bracket or in Hyperband's, with doubt about early rungs.
 
-A trial that reaches a rung goes on if it is among the best 1/eta of all trials that have reached it so far (Li et al.
+A trial that reaches a rung continues if it is among the best 1/eta of all trials that have reached it so far (Li et al.
 2020, "A system for massively parallel hyperparameter tuning", section 3; the stopping form as in Tune and Syne Tune).
-Nobody waits: a trial is judged once a rung, against those who came before. Until a rung holds `least` trials all go on.
+Nothing waits: a trial is judged once per rung, against those that came before. Until a rung holds `least` trials, all
+continue.
 
-An early rung may say nothing of the end, and would then stop the good ones; what it saves is little, as later rungs stop
-the bad ones too. So a rung below high / factor^2 stops nobody until 8 trials have gone on from it to the next one, and only
-while the order of the latest 32 of them at the two rungs agrees by a Kendall's tau of at least `trust`: entirely, unless
-said. Those who go on restrict the range, which makes the rung doubt itself sooner rather than later; when it stops nobody,
-new trials show whether it should.
+An early rung may say nothing about the end, and would then stop good trials; and it saves little, since later rungs
+stop the bad ones too. So a rung below high / factor^2 stops nothing until 8 trials have gone on from it to the next
+one, and only while the orders of the latest 32 of them at the two rungs agree by a Kendall's tau of at least `trust`
+(default: 1, entirely). Only survivors are compared, which restricts the range, so that the rung is doubted sooner
+rather than later; when it stops nothing, new trials show whether it should.
 """
 
 from bisect import bisect_right
@@ -27,8 +28,8 @@ _WITNESSES, _LATEST = 8, 32  # trials that must have gone on from a rung before 
 
 @dataclass(frozen=True)
 class Asha:
-    """Stop unless among the best 1/eta of the rung. eta: the fidelity's factor unless given. least: trials in a rung
-    before anyone is stopped there; eta, rounded up, unless given. trust: see above; 0 trusts every rung at once."""
+    """Stop unless among the best 1/eta of the rung. eta: default: the fidelity's factor. least: trials in a rung before
+    any is stopped there; default: eta, rounded up. trust: see above; 0 trusts every rung at once."""
 
     eta: float | None = None
     least: int | None = None
@@ -45,8 +46,8 @@ class Asha:
 
 @dataclass(frozen=True)
 class Hyperband:
-    """Successive halving in brackets: in bracket s trials are first judged at rung s (Li et al. 2018). Trials are dealt
-    out by their numbers, to each bracket in proportion to its number of trials in Hyperband."""
+    """Successive halving in brackets: in bracket s, trials are first judged at rung s (Li et al. 2018). Trials are
+    assigned by their numbers, to each bracket in proportion to its number of trials in Hyperband."""
 
     eta: float | None = None
     least: int | None = None
@@ -62,7 +63,7 @@ class Hyperband:
         return Halving(self, given, [rungs[i:] for i in range(len(rungs))], self.shares(given))
 
     def shares(self, fidelity: Fidelity) -> tuple[float, ...]:
-        """The share of the trials that are first judged at each rung."""
+        """The share of trials that are first judged at each rung."""
         return brackets.shares(self.eta or fidelity.factor, len(fidelity.rungs))
 
 
@@ -75,7 +76,7 @@ def _check(rule: Asha | Hyperband) -> None:
 
 
 class Halving:
-    """The rungs of each bracket, the top among them. shares: of the trials, by bracket."""
+    """The rungs of each bracket, including the top. shares: of the trials, by bracket."""
 
     def __init__(
         self, rule: Asha | Hyperband, fidelity: Fidelity, levels: Sequence[Sequence[float]], shares: Sequence[float]
@@ -119,7 +120,7 @@ class Halving:
         return f"{self._name}: {better} of {n - 1} others are better at {level:g}; {places} of {n} go on"
 
     def _trusted(self, bracket: int, k: int) -> bool:
-        """Whether the order at this rung tells enough of that at the next one."""
+        """Whether the order at this rung predicts that at the next one well enough."""
         if self._trust == 0.0 or self._levels[bracket][k] >= self._early:
             return True
         witnesses = self._witnesses[bracket, k]

@@ -1,7 +1,7 @@
-"""The rules of a study over its reports: a fold whose outcome after each report is a verdict or none.
+"""The rules of a study over its reports: a fold that gives, after each report, a verdict or none.
 
-The verdict on a report is a function of the reports that were written up to it, in their order: so whoever folds them,
-a worker or an auditor, comes to the same verdicts.
+The verdict on a report is a function of the reports written up to it, in their order. So everybody who folds them,
+worker or auditor, comes to the same verdicts.
 """
 
 import math
@@ -17,8 +17,8 @@ from . import Heard, Hearing, Score, rule
 
 @dataclass(frozen=True)
 class Verdict:
-    """Stop: by which rule and why, at which step, and which report (`seen`: its place in the order of writing) was the
-    last that the rule knew."""
+    """Stop: by which rule and why, at which step, and the last report that the rule knew (`seen`: its position in the
+    order of writing)."""
 
     rule: str
     why: str
@@ -30,7 +30,7 @@ class Verdict:
 
 
 class Jury:
-    """Hears reports in the order of writing. Trial `exempt` (the baseline) is compared with, but never stopped."""
+    """Hears reports in the order of writing. Trial `exempt` (the baseline) is used for comparison, but never stopped."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Jury:
         self.heard = 0  # the last report's place in the order of writing
 
     def hear(self, number: int, step: float, metrics: Metrics, written: int) -> Verdict | None:
-        """Take in the next report; the verdict on its trial. A trial that was to stop stays so."""
+        """Take in the next report; returns the verdict on its trial. A verdict to stop stays."""
         self.heard = max(self.heard, written)
         if number == self._exempt:
             self._baseline[step] = metrics
@@ -64,7 +64,7 @@ class Jury:
         return self.verdicts.get(number)
 
     def _score(self, step: float, metrics: Metrics) -> Score | None:
-        """The report's score; None where it lacks a goal. A constraint on what was not reported counts as kept."""
+        """The report's score; None if it lacks a goal. A constraint on a metric that was not reported counts as met."""
         losses = [g.loss(metrics) for g in self._goals]
         if any(map(math.isnan, losses)):
             return None

@@ -1,7 +1,7 @@
 """The median rule and its relatives: stop a trial that is worse than most others were at the same step.
 
 A trial's best score so far is compared with the best scores that the others had at that step (Golovin et al. 2017,
-"Google Vizier", section 3.2.2, with best values in place of running averages).
+"Google Vizier", section 3.2.2, with best values instead of running averages).
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from .rungs import Rung
 
 @dataclass(frozen=True)
 class Percentile:
-    """Stop a trial when more than `share` of the others are better at a step.
+    """Stop a trial if more than `share` of the others are better at a step.
 
     least: others needed at the step. after: steps that every trial gets.
     """

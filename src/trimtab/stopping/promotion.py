@@ -1,6 +1,7 @@
-"""Rules under which trials pause and nobody is stopped: see strategies.promotion and strategies.freeze_thaw, which decide.
+"""Rules under which trials pause and none is stopped. strategies.promotion and strategies.freeze_thaw decide which
+continue.
 
-As a rule it says how; its hearing lets everybody go on to where its trial ends.
+The rule holds the settings; its hearing lets every trial continue to its fidelity.
 """
 
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ from . import Heard, needed, within
 
 @dataclass(frozen=True)
 class Promotion:
-    """Trials pause at each rung, and the best 1/eta of it go on when a slot is free. eta: the fidelity's factor unless given.
-    trust: how far the order at an early rung must agree with that of a later one before new trials pause there (Kendall's
-    tau); 0 trusts the first rung at once. growing: nobody is trained further than it takes to tell who is best (PASHA)."""
+    """Trials pause at each rung, and the best 1/eta of it continue when a slot is free.
+
+    eta: default: the fidelity's factor. trust: how far the order at an early rung must agree with that of a later one
+    before new trials pause there (Kendall's tau); 0 trusts the first rung at once. growing: nothing is trained further
+    than it takes to tell which is best (PASHA).
+    """
 
     eta: float | None = None
     trust: float = 0.6
@@ -35,8 +39,8 @@ class Promotion:
 
 @dataclass(frozen=True)
 class FreezeThaw:
-    """Trials pause at each rung; the one goes on whose learning curve, extrapolated, promises the largest improvement for
-    its cost, or a new one is begun. trust: as in Promotion."""
+    """Trials pause at each rung. The one continues whose extrapolated learning curve promises the largest improvement
+    for its cost; or a new one starts. trust: as in Promotion."""
 
     trust: float = 0.6
     name: str = "freeze-thaw"

@@ -1,4 +1,4 @@
-"""A rung: the scores of the trials that have come this far, and how many of them are better than one of them."""
+"""A rung: the scores of the trials that have reached it, and how many of them are better than a given one."""
 
 from bisect import bisect_left, insort
 
@@ -9,7 +9,7 @@ from . import Score
 
 
 class Rung:
-    """Scores by trial number. One goal: kept sorted, so that a look costs O(log n)."""
+    """Scores by trial number. With one goal they are kept sorted, so that a look-up costs O(log n)."""
 
     def __init__(self) -> None:
         self._scores: dict[int, Score] = {}
@@ -22,7 +22,7 @@ class Rung:
         return number in self._scores
 
     def put(self, number: int, score: Score) -> None:
-        """Enter a trial's score; another one of the same trial replaces it."""
+        """Enter a trial's score, replacing an earlier one of the same trial."""
         before = self._scores.get(number)
         if before is not None:
             del self._order[bisect_left(self._order, before)]

@@ -1,0 +1,40 @@
+"""Plateau: stop a trial that no longer improves."""
+
+from dataclasses import dataclass, field
+
+from ..fidelity import Fidelity
+from . import Heard, Score, within
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Stop a trial that has not improved in any goal by more than `delta` (in the metric's unit) over `patience` steps."""
+
+    patience: float = 10.0
+    delta: float = 0.0
+    name: str = "plateau"
+
+    def __post_init__(self) -> None:
+        within(self.name, "patience", self.patience, 1e-300, 1e300)
+        within(self.name, "delta", self.delta, 0.0, 1e300)
+
+    def begin(self, fidelity: Fidelity | None) -> "_Plateaus":
+        del fidelity
+        return _Plateaus(self)
+
+
+@dataclass
+class _Plateaus:
+    rule: Plateau
+    best: dict[int, Score] = field(default_factory=dict)
+    since: dict[int, float] = field(default_factory=dict)  # the step of each trial's last improvement
+
+    def hear(self, heard: Heard) -> str:
+        number = heard.number
+        best = self.best.get(number)
+        if best is None or any(new < old - self.rule.delta for new, old in zip(heard.score, best, strict=True)):
+            self.best[number] = heard.score if best is None else tuple(map(min, heard.score, best))
+            self.since[number] = heard.step
+            return ""
+        waited = heard.step - self.since[number]
+        return f"plateau: no improvement for {waited:g} steps" if waited >= self.rule.patience else ""

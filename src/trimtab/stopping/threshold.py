@@ -1,0 +1,45 @@
+"""Threshold: stop a trial that has passed a limit."""
+
+from dataclasses import dataclass
+
+from ..errors import SpecError
+from ..fidelity import Fidelity
+from . import Heard, within
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Stop a trial whose `metric` lies above or below a limit after `after` steps: it diverges, or is hopeless."""
+
+    metric: str = ""
+    above: float | None = None
+    below: float | None = None
+    after: float = 0.0
+    name: str = "threshold"
+
+    def __post_init__(self) -> None:
+        if not self.metric or (self.above is None and self.below is None):
+            raise SpecError(
+                "stopping 'threshold' needs a metric and a limit: Threshold('loss', above=10.0) stops what lies above"
+            )
+        for name, limit in (("above", self.above), ("below", self.below), ("after", self.after)):
+            within(self.name, name, 0.0 if limit is None else limit, -1e300, 1e300)
+
+    def begin(self, fidelity: Fidelity | None) -> "_Limits":
+        del fidelity
+        return _Limits(self)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    rule: Threshold
+
+    def hear(self, heard: Heard) -> str:
+        rule, value = self.rule, heard.metrics.get(self.rule.metric)
+        if value is None or heard.step < rule.after:
+            return ""
+        if rule.above is not None and value > rule.above:
+            return f"threshold: {rule.metric} = {value:g} is above {rule.above:g}"
+        if rule.below is not None and value < rule.below:
+            return f"threshold: {rule.metric} = {value:g} is below {rule.below:g}"
+        return ""
