@@ -14,7 +14,7 @@ MODULES = {
     for p in SRC.rglob("*.py")
 }
 MODULES = {name: p for name, p in MODULES.items() if "migrations" not in p.parts}
-ROOMS = {  # from the bottom up: a module or package -> what it may import of ours beside itself
+PACKAGES = {  # from the bottom up: a module or package -> what it may import of ours beside itself
     "arrays": (),
     "errors": (),
     "checks": ("errors",),
@@ -85,7 +85,7 @@ ROOMS = {  # from the bottom up: a module or package -> what it may import of ou
 SURFACE = {"__init__", "cli", "demo", "studyfile"}
 """The user's side: may import what is public below, and nothing below may import it."""
 EDGE = ("schedule", "live", "running", "keys", "proof", "study", "simulate")
-"""Where IO, clocks and processes meet decisions, from the bottom up: may import every room, and what stands before it here."""
+"""Where IO, clocks and processes meet decisions, from the bottom up: may import all PACKAGES, and those listed before it."""
 
 
 def imports(name: str, everything: bool = True) -> set[str]:
@@ -117,36 +117,36 @@ def imports(name: str, everything: bool = True) -> set[str]:
     return found - {name}
 
 
-def room(module: str) -> str:
+def package_of(module: str) -> str:
     return module.partition(".")[0]
 
 
-def test_rooms_stand_on_those_below_them():
-    order = list(ROOMS)
-    for name, below in ROOMS.items():
+def test_packages_are_built_on_those_below_them():
+    order = list(PACKAGES)
+    for name, below in PACKAGES.items():
         assert set(below) <= set(order[: order.index(name)]), name
 
 
-def test_the_architecture_page_names_every_room_from_the_bottom_up():
+def test_the_architecture_page_names_every_package_from_the_bottom_up():
     page = (SRC.parent.parent / "docs" / "explanation" / "architecture.md").read_text()
-    table = page.partition("## Rooms")[2]
+    table = page.partition("## Packages and modules")[2]
     named = [word for line in table.splitlines() if "|" in line for word in re.findall(r"`(\w+)`", line.split("|")[1])]
-    assert [name for name in named if name in (*ROOMS, *EDGE)] == [*ROOMS, *EDGE]
-    assert set(named) == {room(m) for m in MODULES} - {"__init__"}
+    assert [name for name in named if name in (*PACKAGES, *EDGE)] == [*PACKAGES, *EDGE]
+    assert set(named) == {package_of(m) for m in MODULES} - {"__init__"}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_a_room_imports_only_rooms_below_it(name):
-    mine = room(name)
+def test_a_package_imports_only_packages_below_it(name):
+    mine = package_of(name)
     if mine in SURFACE:
-        return_to = {m for m in imports(name) if room(m) in SURFACE - {mine, "__init__"}}
+        return_to = {m for m in imports(name) if package_of(m) in SURFACE - {mine, "__init__"}}
         assert mine in ("cli", "__init__") or not return_to, return_to
         return
-    assert mine in ROOMS or mine in EDGE, f"{name} has no place in the table"
+    assert mine in PACKAGES or mine in EDGE, f"{name} has no place in the table"
     for other in imports(name):
-        there = room(other)
+        there = package_of(other)
         assert there not in SURFACE, f"{name} imports {other}"
-        below = ROOMS[mine] if mine in ROOMS else (*ROOMS, *EDGE[: EDGE.index(mine)])
+        below = PACKAGES[mine] if mine in PACKAGES else (*PACKAGES, *EDGE[: EDGE.index(mine)])
         assert there in (mine, *below), f"{name} imports {other}"
 
 
@@ -204,7 +204,7 @@ PURE = [
 LOCKED = {"engine.ledger"}  # reads its archive, from several threads
 
 
-@pytest.mark.parametrize("name", sorted(m for m in MODULES if room(m) in PURE and m not in LOCKED))
+@pytest.mark.parametrize("name", sorted(m for m in MODULES if package_of(m) in PURE and m not in LOCKED))
 def test_decisions_are_pure(name):
     """No clock, no files, no global randomness where decisions are made."""
     banned = {"time", "os", "pathlib", "socket", "subprocess", "threading", "random", "datetime", "secrets"}
