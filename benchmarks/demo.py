@@ -10,7 +10,6 @@ table; finished runs are kept in benchmarks/results/demo.csv.
 import argparse
 import tempfile
 from collections import deque
-from functools import partial
 from pathlib import Path
 
 from figures import FOLDER, finished, head, line
@@ -19,10 +18,10 @@ import trimtab as tt
 from trimtab.demo import credit, run
 from trimtab.formatting import signed
 
-FIGURES = ["decision", "gain", "low", "high"]
+NAMES, FIGURES = ["seed", "workers"], ["decision", "gain", "low", "high"]
 
 
-def demo(workers: int, seed: int) -> list[object]:
+def demo(seed: int, workers: int) -> list[object]:
     """The figures of one run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
@@ -39,8 +38,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.runs)
-    known = finished(FOLDER / "demo.csv", ["seed"], FIGURES, [(s,) for s in seeds], partial(demo, asked.workers))
-    runs = [known[(str(s),)] for s in seeds]
+    known = finished(FOLDER / "demo.csv", NAMES, FIGURES, [(s, asked.workers) for s in seeds], demo)
+    runs = [known[str(s), str(asked.workers)] for s in seeds]
     head(["seed", *FIGURES])
     for seed, (decision, *figures) in zip(seeds, runs, strict=True):
         line([seed, decision, *(signed(float(v), 3) for v in figures)])
