@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import ObjectiveError, SpaceError, SpecError
+from ..errors import ObjectiveError, SpaceError, SpecError, nearest
 from ..executors.slurm import Slurm
 from ..objective import Command
 from ..records import Budget, Resources
@@ -68,6 +68,10 @@ def _study_file(path: Path, data: Any) -> StudyFile:
         raise SpecError(f"the file needs either objective (file.py:function) or command (any program); {said}")
     if "maximize" not in given and "minimize" not in given:
         raise SpecError("the study has no goal; write maximize: auc, or minimize: loss")
+    metrics = [*given.get("minimize", ()), *given.get("maximize", ())]
+    metric = given.get("evidence", {}).get("metric", metrics[0])
+    if metric not in metrics:
+        raise SpecError(f"evidence.metric: {metric!r} is none of the goals{nearest(metric, metrics)}")
     space: Space = given["space"]
     return StudyFile(
         path=path,
@@ -113,17 +117,21 @@ def _fields(kind: type[Budget] | type[Resources] | type[Slurm]) -> Read:
 def _stopping(value: Any, where: str) -> Any:
     """A rule's name, {rule: name, setting: value}, a list of them, or nothing for none."""
     if isinstance(value, list):
-        return [_stopping(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [_rule(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    return None if value is None else _rule(value, where)
+
+
+def _rule(value: Any, where: str) -> Any:
     if isinstance(value, dict):
         return {values.text(k, where): values.single(v, f"{where}.{k}") for k, v in value.items()}
-    return None if value is None else values.text(value, where)
+    return values.text(value, where)
 
 
 _EVIDENCE: Mapping[str, Read] = {
     "replicates": values.positive,
-    "test_train_ratio": values.number,
-    "equivalence": values.number,
-    "minimum_effect": values.number,
+    "test_train_ratio": values.unsigned,
+    "equivalence": values.unsigned,
+    "minimum_effect": values.unsigned,
     "finalists": values.positive,
     "sequential": values.flag,
     "metric": values.text,
@@ -146,7 +154,7 @@ _STUDY: Mapping[str, Read] = {  # keyword arguments of Study
     "retries": values.whole,
     "max_failures": lambda value, where: None if value is None else values.whole(value, where),
     "deterministic": values.flag,
-    "data": lambda value, where: {k: values.text(v, f"{where}.{k}") for k, v in values.params(value, where).items()},
+    "data": values.paths,
     "on_change": values.text,
     "fidelity": lambda value, where: values.keys(_FIDELITY, value, f"{where}."),
     "stopping": _stopping,

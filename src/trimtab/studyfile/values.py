@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..checks import is_number
+from ..checks import number as finite
 from ..errors import SpecError, nearest
 
 Read = Callable[[Any, str], Any]  # (value, where it stands) -> the checked value
@@ -53,10 +54,17 @@ def number(value: Any, where: str) -> float:
     return value
 
 
+def unsigned(value: Any, where: str) -> float:
+    """A finite number from 0 on."""
+    return finite(where, number(value, where))
+
+
 def whole(value: Any, where: str) -> int:
     """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong(where, value, "a whole number is needed here")
+    if abs(value) >= 2**63:
+        raise wrong(where, value, "it is too large: a whole number below 2**63 is needed here")
     return value
 
 
@@ -98,3 +106,10 @@ def numbers(value: Any, where: str) -> dict[str, float]:
     if not isinstance(value, dict):
         raise wrong(where, value, "write {name: number, ...}")
     return {text(k, f"{where}: a name"): number(v, f"{where}.{k}") for k, v in value.items()}
+
+
+def paths(value: Any, where: str) -> dict[str, str]:
+    """Files by name."""
+    if not isinstance(value, dict):
+        raise wrong(where, value, "write {name: path, ...}")
+    return {text(k, f"{where}: a name"): text(v, f"{where}.{k}") for k, v in value.items()}

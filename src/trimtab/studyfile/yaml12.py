@@ -16,7 +16,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():  # what is none is refused below
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     raise SpecError(f"{_place(key.start_mark)}: {key.value!r} stands twice in one mapping; remove one")
