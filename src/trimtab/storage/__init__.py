@@ -1,14 +1,15 @@
-"""The Storage protocol, and what every store guarantees (the conformance suite proves it for each):
+"""The Storage protocol, and what every store guarantees (the conformance suite checks it for each):
 
-* Each method is one transaction; the events of a change commit with it, or neither happens.
-* Trial numbers and event positions are 0, 1, 2, ... and 1, 2, 3, ... without gaps, in the order of commits.
-* A trial ends once. A result from a superseded holder is kept as a `late` event and never told.
-* `enqueue` succeeds only for who knows all trials there are (`at` == count) and within the budget: no leader is needed.
-* A lease that ran out makes its trial claimable again; each claim raises `attempt`, the fencing token. When a trial
-  has lost MAX_ATTEMPTS workers (its lease ran out, or a requeue says that its process was killed), `claim` ends it as
-  failed (lost).
-* Records handed out never change. Times come from the `clock` that the store was opened with.
-* Claims and lease renewals are no events and don't touch the study's row.
+  * Each method is one transaction; the events of a change commit with it, or neither happens.
+  * Trial numbers and event positions are 0, 1, 2, ... and 1, 2, 3, ... without gaps, in the order of commits.
+  * A trial ends once. A result from a superseded holder is kept as a `late` event and never told.
+  * `enqueue` succeeds only for a caller that knows all existing trials (`at` == count), and within the budget: no leader
+    is needed.
+  * When a lease expires, its trial can be claimed again; each claim raises `attempt`, the fencing token. When a trial has
+    lost MAX_ATTEMPTS workers (its lease expired, or a requeue says that its process was killed), `claim` ends it as
+    failed (lost).
+  * Records handed out never change. Times come from the `clock` that the store was opened with.
+  * Claims and lease renewals are not events and don't touch the study's row.
 
 Private texts (error, output, notes, worker and actor names) enter events only as salted commitments.
 """
@@ -40,7 +41,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a running trial ended, with its last reports: not yet recorded."""
+    """How a running trial ended, with its last reports; not recorded yet."""
 
     trial: Trial
     outcome: Outcome
@@ -49,8 +50,8 @@ class Ending:
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of endings (None where the lease was lost), the trials that were enqueued with them, those that were
-    claimed, and what kept others from being enqueued (the ends are recorded nevertheless)."""
+    """The result of `settle`: the ended trials (None if the lease was lost), the trials that were enqueued, those that
+    were claimed, and an error that prevented enqueueing (the ends are recorded nevertheless)."""
 
     ended: Sequence[Trial | None]
     made: Sequence[Trial] = ()
@@ -84,35 +85,38 @@ class Storage(Protocol):
     url: str
 
     def create(self, spec: StudySpec) -> StudyRecord:
-        """The unarchived study called spec.name, made with `spec` if there is none (event `create`: the whole spec).
+        """The unarchived study called spec.name, created with `spec` if there is none (event `create`: the whole spec).
 
         An existing study is returned as it is; the caller compares specs.
         """
         ...
 
     def studies(self, name: str | None = None, *, damaged: Spoiled | None = None) -> list[StudyRecord]:
-        """All studies (or those of a name), archived ones included, in the order of their creation. Raises Damaged for a row
-        that cannot be read; `damaged` is told instead where it is given, and the others are returned."""
+        """All studies (or those of a name), including archived ones, in the order of their creation.
+
+        Raises Damaged for a row that cannot be read; with `damaged`, that is called instead, and the others are
+        returned.
+        """
         ...
 
     def study(self, study: int) -> StudyRecord:
-        """The study's row, whatever its trials are. Raises StudyNotFound."""
+        """The study's row, without its trials. Raises StudyNotFound."""
         ...
 
     def positions(self) -> dict[int, int]:
-        """The position of the last event of each study that is open or paused, by the study's number: who looks after many
-        sees which of them have changed."""
+        """The position of the last event of each open or paused study, by the study's number: shows which studies have
+        changed."""
         ...
 
     def enqueue(
         self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int, claim: Claim | None = None
     ) -> list[Trial]:
-        """Add queued trials (event `enqueue`, one per batch: {"at", "seen", "batch", "trials": [[number, digest]]}), and claim
-        the first of them at once where the study is open and `claim` asks for it: who proposes one to run it waits once.
+        """Add queued trials (event `enqueue`, one per batch: {"at", "seen", "batch", "trials": [[number, digest]]}).
+        With `claim`, and if the study is open, the first of them are claimed in the same transaction.
 
-        Raises Stale when `at` is not the number of trials that exist, BudgetSpent when the budget of trials (search
-        trials that exist and are not cancelled), cpu_hours, gpu_hours or cost has no room (nothing is enqueued), StudyMismatch
-        when the study is archived or cancelled.
+        Raises Stale if `at` is not the number of existing trials, BudgetSpent if the budget of trials (search trials
+        that exist and are not cancelled), cpu_hours, gpu_hours or cost has no room (nothing is enqueued then),
+        StudyMismatch if the study is archived or cancelled.
         """
         ...
 
@@ -125,38 +129,43 @@ class Storage(Protocol):
         number: int | None = None,
         purposes: Iterable[str] | None = None,
     ) -> Trial | None:
-        """Take the first queued trial (highest priority, then lowest number) of an open study, or a running one whose lease
-        ran out; None if there is none. `lease` in seconds; None holds without expiry. `number` (with one study): only that
-        trial; `purposes`: only trials of those purposes. Paused, cancelled and archived studies give nothing out; a trial of a
-        cancelled study whose lease ran out is cancelled on the way.
+        """Take the first queued trial (highest priority, then lowest number) of an open study, or a running one whose
+        lease has expired; None if there is none.
+
+        lease: in seconds; None holds without expiry. number (with one study): only that trial. purposes: only trials of
+        those purposes. Paused, cancelled and archived studies give out nothing; a trial of a cancelled study whose
+        lease has expired is cancelled on the way.
         """
         ...
 
     def report(
         self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int | None = 0
     ) -> list[Report]:
-        """Write reports of a running trial and renew its lease (also with no reports: the heartbeat).
+        """Write reports of a running trial and renew its lease (also without reports: the heartbeat).
 
-        Returns the reports of the study's search trials that were written after the `since`-th (Report.written), in that
-        order and up to those of this call, for stopping rules; none when `since` is None. A step reported again by the same
-        attempt replaces its report, and counts as written again. Raises LeaseLost when the trial has ended or was claimed
-        by another.
+        Returns, for stopping rules, the reports of the study's search trials that were written after the `since`-th
+        (Report.written), in that order, up to those of this call; none if `since` is None. A step reported again by the
+        same attempt replaces its report, and counts as written again. Raises LeaseLost if the trial has ended or was
+        claimed by another.
         """
         ...
 
     def finish(self, trial: Trial, outcome: Outcome, reports: Sequence[Report] = ()) -> Trial:
-        """Write the last reports of a running trial and end it (event `finish`: {"state", "reason", "metrics", "digest",
-        "private"}; adds to `spent` when the trial is a search trial). Raises LeaseLost, after recording a `late` event with
-        the outcome's metrics and charging its cost (its texts are not kept), when the trial has ended or was claimed by
-        another.
+        """Write the last reports of a running trial and end it (event `finish`: {"state", "reason", "metrics",
+        "digest", "private"}; adds to `spent` if it is a search trial).
+
+        Raises LeaseLost if the trial has ended or was claimed by another, after recording a `late` event with the
+        outcome's metrics and charging its cost (its texts are not kept).
         """
         ...
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
-        """`finish` for several trials of a study, `enqueue` for what follows from that and `claim`, in one transaction.
+        """`finish` for several trials of a study, then `enqueue` and `claim` what follows from that, in one
+        transaction.
 
-        `then` is told what changed after `since`, these ends included, while nobody else can change the study: it should be
-        quick. It is asked again when the transaction has to be repeated; what it raises comes back in Settled.error.
+        `then` is told what changed after `since`, including these ends, while nobody else can change the study: it
+        should be quick. It is called again if the transaction has to be repeated; what it raises comes back in
+        Settled.error.
         """
         ...
 
@@ -182,8 +191,8 @@ class Storage(Protocol):
         ...
 
     def trials(self, study: int, since: int = 0) -> Changes:
-        """One consistent snapshot: the study, and its trials that events after position `since` touched plus all open ones,
-        in the order of their numbers."""
+        """One consistent snapshot: the study, its trials that events after position `since` touched, and all open ones,
+        by number."""
         ...
 
     def outline(self, study: int) -> Outline:
@@ -191,12 +200,12 @@ class Storage(Protocol):
         ...
 
     def page(self, study: int, first: int, stop: int) -> list[Trial]:
-        """The trials with numbers first .. stop-1, in that order; none for a number that there is not."""
+        """The trials with numbers first .. stop-1, in that order; numbers that don't exist are left out."""
         ...
 
     def results(self, study: int, after: int, upto: int) -> Results:
-        """What strategies are told of the search and import trials that events at positions after+1 .. upto ended, in the
-        order of these events. Cancelled ones are left out."""
+        """The results that strategies are told, of the search and import trials ended by events at positions after+1 ..
+        upto, in the order of these events. Cancelled ones are left out."""
         ...
 
     def reports(self, study: int, number: int | None = None) -> list[Report]:
@@ -204,7 +213,7 @@ class Storage(Protocol):
         ...
 
     def heard(self, study: int, since: int, most: int) -> list[Report]:
-        """The first `most` reports that `report` would return after the `since`-th, without holding up who writes."""
+        """The first `most` reports that `report` would return after the `since`-th, without blocking writers."""
         ...
 
     def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
@@ -212,30 +221,31 @@ class Storage(Protocol):
         ...
 
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
-        """(salt, name) by event position: who is behind the `actor` commitments of events (see canonical.commitment)."""
+        """(salt, name) by event position: the names behind the `actor` commitments of events (see
+        canonical.commitment)."""
         ...
 
     def witnessed(self, uid: str) -> list[tuple[int, str]]:
-        """(position, hash) pairs of the study's chain that were written outside the store; empty when it keeps none."""
+        """(position, hash) pairs of the study's chain that were written outside the store; empty if it keeps none."""
         ...
 
     def adopt(self, whole: Whole) -> StudyRecord:
-        """Take over a study of another store as it stands there, under a number of its own: the same uid, chain and leases.
-        Raises StudyMismatch where an unarchived study has its name."""
+        """Take over a study from another store as it stands there, under a new number: the same uid, chain and leases.
+        Raises StudyMismatch if an unarchived study has its name."""
         ...
 
     def delete(self, study: int) -> None:
-        """Remove a study and all that belongs to it, for good."""
+        """Delete a study and everything that belongs to it, for good."""
         ...
 
     def close(self) -> None: ...
 
 
 def open_storage(url: "str | Storage | None") -> Storage:
-    """The store at `url`: None or "memory://" is private memory, "sqlite:///file.db" a file, "postgresql://user@host/name"
-    a database on a server. An object passes through.
+    """The store at `url`: None or "memory://" is private memory, "sqlite:///file.db" a file,
+    "postgresql://user@host/name" a database on a server. A store object is returned as it is.
 
-    Raises StorageError for a URL or a file that is none of ours.
+    Raises StorageError for an invalid URL, or a file that is not ours.
     """
     if url is None or (isinstance(url, str) and url == "memory://"):
         from .memory import Memory

@@ -1,12 +1,12 @@
-"""What a search strategy is, and the table of those that ship.
+"""What a search strategy is, and the table of the built-in ones.
 
-A strategy is three pure functions over rows of the unit cube (see `space`); it keeps no hidden state, reads no clock
+A strategy is three pure functions over rows of the unit cube (see `space`). It keeps no hidden state, reads no clock,
 and draws randomness only from the `rng` that it is given:
 
     state = fold(tell, finished rows, init(problem));   proposals = ask(state, pending, n, rng)
 
 `tell` only accumulates, with the law tell(tell(s, A), B) == tell(s, A + B); models are fitted in `ask`. Everything is
-minimised. A failed trial is a row of NaN in Y and C. Constraint columns are feasible where C <= 0 (NaN: unknown).
+minimised. A failed trial is a row of NaN in Y and C. Constraint columns are feasible if C <= 0 (NaN: unknown).
 
 Notation: d columns, n rows, m goals, k constraints.
 """
@@ -56,7 +56,7 @@ class Problem:
 
     @property
     def no_rows(self) -> "Rows":
-        """What is known before the first result."""
+        """Empty rows of the right shapes."""
         return Rows.empty(len(self.space), self.goals, self.constraints)
 
 
@@ -108,7 +108,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Proposal:
-    """One point to try: x (d,) in the unit cube, snapped, NaN where inactive."""
+    """A point to try: x (d,) in the unit cube, snapped, NaN if inactive."""
 
     x: Array
     parent: int | None = None  # number of the trial whose state it goes on from
@@ -118,7 +118,7 @@ class Proposal:
 
 @runtime_checkable
 class Strategy(Protocol[S]):
-    """A search algorithm. `name` and `version` go into the record; the version rises when proposals change."""
+    """A search algorithm. `name` and `version` go into the record; raise the version when proposals change."""
 
     name: str
     version: str
@@ -128,50 +128,49 @@ class Strategy(Protocol[S]):
     def tell(self, state: S, rows: Rows) -> S: ...
 
     def ask(self, state: S, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        """Up to n proposals (fewer, or none, when a finite space has no more points). `pending` is (p, d)."""
+        """Up to n proposals (fewer, or none, if a finite space has no more points). `pending` is (p, d)."""
         ...
 
 
 def learns(made: Strategy[Any]) -> bool:
-    """Whether results matter to its proposals. One that says `learns = False` proposes the same whether a point was told,
-    with whatever result, or is pending: so it may propose before results are known."""
+    """Whether its proposals depend on results. A strategy with `learns = False` proposes the same whether a point is
+    pending or finished, with whatever result; so it may propose before results are known."""
     return bool(getattr(made, "learns", True))
 
 
 @runtime_checkable
 class Judge(Protocol):
-    """A strategy that can say how good a point is by its own measure: for a replay on another kind of machine."""
+    """A strategy that can say how good a point is by its own measure, for a replay on another kind of machine."""
 
     def shortfall(self, state: Any, pending: Array, x: Array, rng: np.random.Generator) -> float:
         """How far the point x (d,) falls short of the best that it would propose now: 0.01 is 1 % of an acquisition
-        that is known by its logarithm, or a hundredth of a standard deviation of the results; inf where it can't tell.
-        """
+        known by its logarithm, or a hundredth of a standard deviation of the results; inf if it can't tell."""
         ...
 
 
 @runtime_checkable
 class Continuing(Protocol):
-    """A strategy whose trials go on where earlier ones ended, such as the intervals of a population's members.
+    """A strategy whose trials continue where earlier ones ended, such as the intervals of a population's members.
 
-    It is told of every trial at the fidelity that it reached, and may propose nothing for now while trials are under way.
-    Its proposals name a parent and a fidelity; `why["member"]` comes back as the column `member` of Rows.lineage.
+    It is told every trial at the fidelity that it reached, and may propose nothing while trials are under way. Its
+    proposals name a parent and a fidelity; `why["member"]` comes back as the column `member` of Rows.lineage.
     """
 
     def begun(self, state: Any, under_way: Rows) -> Any:
-        """The state for one `ask` or `needed`, with the trials that are under way: rows without results."""
+        """The state for one `ask` or `needed`, including the trials under way (rows without results)."""
         ...
 
     def needed(self, state: Any) -> frozenset[int]:
-        """Numbers of the ended trials that a later proposal may go on from: whose checkpoints must stay.
+        """Numbers of the ended trials that a later proposal may continue from: their checkpoints must stay.
 
-        A trial that is not needed now is never needed later.
+        A trial that is not needed now will never be needed later.
         """
         ...
 
 
 @dataclass(frozen=True)
 class History:
-    """The state of strategies that need nothing but the problem and all rows so far."""
+    """The state of strategies that need only the problem and all rows so far."""
 
     problem: Problem
     rows: Rows
@@ -206,15 +205,15 @@ _TABLE = {  # name -> module:class
 
 
 def names() -> list[str]:
-    """The strategies that can be named: ours and those of installed plug-ins."""
+    """The strategies that can be named: the built-in ones and those of installed plug-ins."""
     return sorted({*_TABLE, *(e.name for e in entry_points(group="trimtab.strategies"))})
 
 
 def strategy(which: "str | Strategy[Any]", **settings: Any) -> Strategy[Any]:
-    """The strategy called `which`, made with its settings; an object passes through.
+    """The strategy called `which`, made with its settings; a strategy object is returned as it is.
 
-    Raises SpecError for a name that neither we nor a plug-in (entry point group `trimtab.strategies`) know, and for what
-    is no strategy.
+    Raises SpecError for a name that neither we nor a plug-in (entry point group `trimtab.strategies`) know, and for
+    anything that is not a strategy.
     """
     if isinstance(which, type):
         raise SpecError(f"strategy={which.__name__} is a class; make one: strategy={which.__name__}()")

@@ -1,7 +1,7 @@
-"""What evolutionary strategies share beside operators: which results count, how they rank, and the way from children
-to proposals.
+"""What evolutionary strategies share besides operators: which results count, how they rank, and how children become
+proposals.
 
-No strategy keeps a population: it follows from all rows, so that imported results, other strategies' proposals and
+No strategy stores a population: it is computed from all rows, so that imported results, other strategies' proposals and
 late ones belong to it like its own.
 
 Notation: d columns, n rows, m goals; p distinct points.
@@ -27,7 +27,7 @@ _LITTER = 16  # children at once, at least: most are new, and the first ones are
 
 @dataclass(frozen=True)
 class Results:
-    """The distinct points that did not fail, in the order in which they first ended; means where there are several."""
+    """The distinct points that did not fail, in the order in which they first ended; means if there are several."""
 
     X: Array  # (p, d)
     Y: Array  # (p, m) finite
@@ -41,14 +41,14 @@ class Results:
         return Results(self.X[chosen], self.Y[chosen], self.violation[chosen], self.row[chosen])
 
     def place(self) -> Ints:
-        """The place (p,) of each from 0, the best: by front, then the least crowded first."""
+        """The rank (p,) of each, 0 for the best: by front, then the least crowded first."""
         place = np.empty(len(self), dtype=np.intp)
         place[by_front(self.Y, self.violation)] = np.arange(len(self))
         return place
 
 
 def results(rows: Rows) -> Results:
-    """What is known of the points that were told."""
+    """The results at the points that were told."""
     known = np.flatnonzero(~np.isnan(rows.Y).any(axis=1))
     lines: dict[bytes, int] = {}
     line = np.array([lines.setdefault(x.tobytes(), len(lines)) for x in rows.X[known]], dtype=np.intp)
@@ -66,7 +66,7 @@ Breed = Callable[[int, int, np.random.Generator], tuple[Array, Ints]]
 
 
 def by_tournament(space: Space, alive: Results, place: Ints) -> Breed | None:
-    """Children of pairs, each parent the winner of a binary tournament by `place` (p,); None if nobody is alive."""
+    """Children of pairs, each parent the winner of a binary tournament by `place` (p,); None if there are no parents."""
 
     def breed(count: int, mutations: int, rng: np.random.Generator) -> tuple[Array, Ints]:
         rivals = rng.integers(len(alive), size=(count, 2, 2))
@@ -80,8 +80,8 @@ def by_tournament(space: Space, alive: Results, place: Ints) -> Breed | None:
 def proposals(
     state: History, pending: Array, n: int, rng: np.random.Generator, design: int, breed: Breed | None
 ) -> list[Proposal]:
-    """The next n: points of the Sobol design until `design` points are known or under way, then children; random points
-    if those are not new, or if `breed` is None, for want of parents."""
+    """The next n: points of the Sobol design until `design` points are finished or under way, then children. Random
+    points if those are not new, or if `breed` is None because there are no parents."""
     problem, begun = state.problem, len(state.rows) + len(pending)
     taken = Taken.of(state, pending)
     indices, X = sequence(problem, taken, begun, min(n, max(design - begun, 0)))
@@ -102,14 +102,14 @@ def proposals(
 
 
 def in_pairs(problem: Problem, population: int | None) -> History:
-    """The state before any result of a strategy that crosses pairs. Raises SpecError if its population has none."""
+    """The initial state of a strategy that crosses pairs. Raises SpecError if its population has no pair."""
     if population is not None:
         whole("population", population, 2, "; or leave it out")
     return History.start(problem)
 
 
 def population_size(given: int | None, budget: int | None) -> int:
-    """How many results may be parents where pairs are crossed: as given, else a tenth of the budget, 20 to 50."""
+    """How many results may be parents if pairs are crossed: as given, else a tenth of the budget, 20 to 50."""
     if given is not None:
         return given
     return _MOST if budget is None else min(max(-(-budget // 10), _FEWEST), _MOST)

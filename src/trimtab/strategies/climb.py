@@ -1,4 +1,4 @@
-"""Where in a space an acquisition is largest: a pool of points, gradient ascent from diverse ones, exchange of levels.
+"""Maximises an acquisition over a space: a pool of points, gradient ascent from diverse ones, exchange of levels.
 
 Notation: P points, d parameters, N numeric ones, C feature columns. All points are snapped and allowed.
 """
@@ -30,7 +30,7 @@ Leaning = Callable[[Array], tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class Search:
-    """What is climbed: the sum of `terms` over the space. `lengths` (d,), the lengthscales, say how far steps reach."""
+    """What is maximised: the sum of `terms` over the space. `lengths` (d,), the lengthscales, determine step sizes."""
 
     space: Space
     features: Features
@@ -143,7 +143,7 @@ def _climb(search: Search, X: Array, free: Mask, iterations: int) -> Array:
 
 
 def _exchange(search: Search, X: Array) -> Array:
-    """The rows with one discrete column changed: to every level, or by steps where there are many ordered ones."""
+    """The rows with one discrete column changed: to every level, or by steps if there are many ordered ones."""
     space, changed = search.space, [np.empty((0, X.shape[1]))]
     for column in np.flatnonzero(np.isfinite(space.cells) & (space.cells > 1)):
         cells = space.cells[column]

@@ -1,11 +1,11 @@
 """CMA-ES for spaces of any mix of types: many results, cheap proposals.
 
 The search is a fold over the rows. A generation's points are a stream, drawn from its distribution by the study's seed
-and the generation's number, so that a told row says by its key whether it is a member of the generation, and which
-numbers it was rounded from. The distribution is updated when the results of lam members are there: those that came,
-in any order, and those of points that the record knows already. A late member of the generation before counts as one
-too. Of the rows that come from elsewhere the best is a member if it beats all others. Before the first member, rows
-from elsewhere warm-start the distribution. The fold of a row is all that `tell` does, hence the law of `tell`.
+and the generation's number. So the key of a told row says whether it is a member of the generation, and which numbers
+it was rounded from. The distribution is updated once lam members have results: those that arrived, in any order, and
+those of points that the record already knows. A late member of the previous generation counts, too. Of the rows from
+elsewhere, the best is a member if it beats all others. Before the first member, rows from elsewhere warm-start the
+distribution. Folding in a row is all that `tell` does, hence the law of `tell`.
 
 Notation: lam members of a generation; V, Z as in `numerics.cmaes`; a position is an index in the stream.
 """
@@ -49,7 +49,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Member:
-    """A result that the next update goes by: the row, and what it was rounded from."""
+    """A result that the next update uses: the row, and what it was rounded from."""
 
     row: int
     v: Array  # (N,)
@@ -130,7 +130,7 @@ def population(problem: Problem) -> int:
 def ranked(problem: Problem, rows: Rows, chosen: Sequence[int] | Ints, restarts: int = 0) -> Ints:
     """The order of the chosen rows from best to worst: feasible ones by goal, others by violation, failed ones last.
 
-    Several goals: each restart goes by another weighting of them.
+    With several goals, each restart uses another weighting of them.
     """
     index = np.asarray(chosen, dtype=np.intp)
     Y, C = rows.Y[index], rows.C[index]
@@ -142,7 +142,7 @@ def ranked(problem: Problem, rows: Rows, chosen: Sequence[int] | Ints, restarts:
 
 
 def _draw(problem: Problem, dist: Distribution, n: int, rng: np.random.Generator) -> tuple[Array, Array, Ints]:
-    """n allowed points X (n, d) of the distribution, with V and Z: drawn again, then replaced, where not allowed."""
+    """n allowed points X (n, d) of the distribution, with V and Z: drawn again, then replaced, if not allowed."""
     space, coordinates = problem.space, Coordinates.of(problem.space)
     V, Z = cmaes.sample(dist, n, rng)
     for _ in range(_ROUNDS):
@@ -175,7 +175,7 @@ def _wide(n: int) -> Array:
 
 
 def _first(problem: Problem, rows: Rows) -> Generation:
-    """The first generation after rows that all come from elsewhere: by the best of them where they are enough."""
+    """The first generation after rows that all come from elsewhere: fitted to the best of them if there are enough."""
     coordinates, lam = Coordinates.of(problem.space), population(problem)
     n = len(coordinates.numbers)
     mean, C = np.full(n, 0.5), _wide(n)
@@ -190,14 +190,14 @@ def _first(problem: Problem, rows: Rows) -> Generation:
 
 @dataclass(frozen=True)
 class _Search:
-    """How the search goes on, given the results; only those of rows that came before are looked at."""
+    """How the search continues, given the results; only those of earlier rows are used."""
 
     problem: Problem
     rows: Rows
     known: Mapping[bytes, tuple[int, ...]]
 
     def after(self, now: Generation, row: int, key: bytes) -> Generation:
-        """The generation with one more row told."""
+        """The generation after one more row."""
         before = now.before
         if not now.begun and key not in now.stream.at and before is not None and key in before.stream.at:
             now, before = before, None  # the rows since then, on which `now` was started, were only faster
@@ -215,7 +215,7 @@ class _Search:
         return now
 
     def forward(self, now: Generation) -> Generation:
-        """As far as the results go."""
+        """Advance as far as the results allow."""
         for _ in range(_FREE):
             if len(now.members) < now.lam:
                 break
@@ -223,7 +223,7 @@ class _Search:
         return now
 
     def _members(self, now: Generation, row: int, key: bytes) -> Iterator[Member]:
-        """The members that the result of a point of the stream makes: it may be there more than once."""
+        """The members that the result at a point of the stream makes: the point may occur more than once."""
         there = {m.position for m in now.members}
         positions = [p for p in now.stream.at[key] if p not in there]
         for p in [p for p in positions if p < now.lam] or positions[:1]:
@@ -251,7 +251,7 @@ class _Search:
         return self._opened(replace(now, dist=dist, before=replace(now, before=None), best=best, stalled=stalled))
 
     def _selected(self, now: Generation) -> list[Member]:
-        """lam members from best to worst. A guest that beats them all takes the place of the worst."""
+        """lam members from best to worst. A row from elsewhere that beats them all replaces the worst."""
         members = now.members[: now.lam]
         chosen = [m.row for m in members]
         guests = [] if now.guest is None else [now.guest]
@@ -264,7 +264,7 @@ class _Search:
         return [Member(guests[0], V[0], Z[0]), *(members[i] for i in order[1:-1])]
 
     def _restarted(self, now: Generation) -> Generation:
-        """From another point, with a population twice as large (Auger and Hansen 2005)."""
+        """Restart from another point, with a population twice as large (Auger and Hansen 2005)."""
         restarts = now.restarts + 1
         coordinates = Coordinates.of(self.problem.space)
         rng = np.random.default_rng([self.problem.seed, restarts, 1])
@@ -274,7 +274,7 @@ class _Search:
         return self._opened(replace(now, dist=dist, lam=lam, restarts=restarts, before=None, best=None, stalled=0))
 
     def _opened(self, now: Generation) -> Generation:
-        """A generation of the distribution `now.dist`: what is known already of its points counts."""
+        """A generation of the distribution `now.dist`: existing results at its points count."""
         number = now.number + 1
         stream = _stream(self.problem, now.dist, now.lam, (now.origin, number))
         members = sorted((p, self.known[key][-1]) for key, at in stream.at.items() if key in self.known for p in at)

@@ -1,8 +1,8 @@
-"""The columns that an evolution strategy moves in, made from the columns of the unit cube.
+"""The coordinates in which an evolution strategy moves, made from the columns of the unit cube.
 
 Reals and ordered columns of more than two cells are numbers; unordered choices and columns of two cells are categories;
-a column of one cell is left out. Notation: d columns of the cube, N numbers, M categories, n rows; V (n, N) numbers that
-need not be rounded, Z (n, M) options.
+a column of one cell is left out. Notation: d columns of the cube, N numbers, M categories, n rows; V (n, N) numbers,
+not necessarily rounded, Z (n, M) options.
 """
 
 from dataclasses import dataclass
@@ -49,13 +49,13 @@ class Coordinates:
 
     @property
     def discrete(self) -> tuple[int, int]:
-        """How many integers and how many categories there are."""
+        """The number of integers and of categories."""
         return int(np.isfinite(self.cells).sum()), len(self.categories)
 
     @property
     def box(self) -> tuple[Array, Array]:
-        """Where a mean may lie, (N,) and (N,): a real in [0, 1]; an integer also beyond the cell at its end, which it then
-        means."""
+        """Bounds of a mean, (N,) and (N,): a real in [0, 1]; an integer may also lie beyond the cell at its end, which
+        it then means."""
         real = np.isinf(self.cells)
         return np.where(real, 0.0, -np.inf), np.where(real, 1.0, np.inf)
 
@@ -70,7 +70,7 @@ class Coordinates:
         return X
 
     def parts(self, X: Array, v: Array, z: Ints) -> tuple[Array, Ints]:
-        """V and Z of snapped rows X (n, d), with v and z where a column is inactive; (N,) and (M,), or one for each row."""
+        """V and Z of snapped rows X (n, d), with v and z for inactive columns; (N,) and (M,), or one for each row."""
         V, Z = X[:, self.numbers], X[:, self.categories] * self.cuts
         last = self.options - 1
         return np.where(np.isnan(V), v, V), np.where(np.isnan(Z), z, np.clip(np.nan_to_num(Z), 0, last)).astype(np.intp)

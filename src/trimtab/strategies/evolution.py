@@ -1,7 +1,7 @@
 """Regularised evolution (Real et al. 2019): made for spaces of choices, such as neural architectures.
 
-The population are the latest results, so that a point dies of age however good it was. Each proposal is the best of
-some that are drawn from the population, changed in one parameter.
+The population consists of the latest results, so that every point dies of age, however good it was. Each proposal is
+the best of a sample of the population, changed in one parameter.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,12 @@
-"""The columns that a Gaussian process sees, made from the columns of the unit cube.
+"""The feature columns of a Gaussian process, made from the columns of the unit cube.
 
-A numeric parameter or an ordered choice is one column (0.5 where inactive). An unordered choice is one-hot / sqrt 2
-with one lengthscale for all its columns, so that two different options are at squared distance 1 (first option where
-inactive). Choices that offer the same three or more options, such as the operations on the edges of a network, have another
-group of columns in common: how many of them took each option. What an option does in one place it often does in the others.
-A model of several rungs of a fidelity sees the rung in one more column, the last. Notation: d parameters, N of them numeric,
-C feature columns: the N numeric ones first.
+A numeric parameter or an ordered choice is one column (0.5 if inactive). An unordered choice is one-hot / sqrt 2 with
+one lengthscale for all its columns, so that two different options are at squared distance 1 (first option if inactive).
+Choices that offer the same three or more options, such as the operations on the edges of a network, share another group
+of columns: how many of them took each option, because an option often has the same effect in several places. A model of
+several rungs of a fidelity has the rung as its last column.
+
+Notation: d parameters, N of them numeric, C feature columns: the N numeric ones first.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ _OPTIONS = 3  # flags that are on or off have seldom much in common
 
 @dataclass(frozen=True)
 class Coded:
-    """Where an unordered choice is: its column of the cube, its first feature column, how many options it has."""
+    """Where an unordered choice is encoded: its column of the cube, its first feature column, its number of options."""
 
     column: int
     first: int
@@ -40,8 +41,8 @@ class Counted:
 
 @dataclass(frozen=True)
 class Features:
-    """How rows (n, d) of the unit cube become features (n, C); `groups` (C,) says which columns share a lengthscale: those
-    of the parameter of that number, and from d on counts and the rung."""
+    """How rows (n, d) of the unit cube become features (n, C). `groups` (C,) says which columns share a lengthscale:
+    those of the parameter of that number; from d on, counts and the rung."""
 
     numeric: Ints  # (N,) columns of the cube
     choices: tuple[Coded, ...]
@@ -70,11 +71,11 @@ class Features:
 
     @property
     def lengths(self) -> int:
-        """How many lengthscales there are."""
+        """The number of lengthscales."""
         return int(self.groups.max()) + 1
 
     def encode(self, X: Array, rung: Array | None = None) -> Array:
-        """Features of rows at a rung (n,), at the top unless said."""
+        """Features of rows at a rung (n,); default: the top."""
         F = np.zeros((len(X), len(self.groups)))
         values = X[:, self.numeric]
         F[:, : len(self.numeric)] = np.where(np.isnan(values), 0.5, values)

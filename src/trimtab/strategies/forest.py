@@ -1,13 +1,13 @@
 """Sequential search with a forest of random trees, as in SMAC: for large spaces of choices and conditions.
 
-After a Sobol design an ensemble of extremely randomised trees (Geurts et al. 2006) is fitted to all results. Its mean and
-variance over trees and leaves (Hutter et al. 2014, eqs. 4 and 5) give an expected improvement, whose logarithm is
+After a Sobol design, an ensemble of extremely randomised trees (Geurts et al. 2006) is fitted to all results. Its mean
+and variance over trees and leaves (Hutter et al. 2014, eqs. 4 and 5) give an expected improvement, whose logarithm is
 maximised over random points and by local search from the best of them and the best results. Now and then a random point
-is proposed instead, for a forest is sure of itself where it has seen nothing (Hutter et al. 2011, section 3).
+is proposed instead, since a forest is overconfident where it has seen nothing (Hutter et al. 2011, section 3).
 
-Several goals are made one by a random weighting for each proposal, as in `gp`. An infeasible result counts as worse than
-all feasible ones, by its violation; a failed one as the worst. Pending points count as results equal to the mean. Needs
-scikit-learn.
+Several goals are combined into one by a random weighting for each proposal, as in `gp`. An infeasible result counts as
+worse than all feasible ones, by its violation; a failed one as the worst. Pending points count as results equal to the
+mean. Needs scikit-learn.
 
 Notation: d columns, n rows, t trees, c candidates.
 """
@@ -43,7 +43,7 @@ class Forest:
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
 
     def init(self, problem: Problem) -> History:
-        """Raises UserError where scikit-learn is missing."""
+        """Raises UserError if scikit-learn is missing."""
         _trees(0)
         return History.start(problem)
 
@@ -65,7 +65,7 @@ class Forest:
 
 
 def _by_model(belief: "_Belief", taken: Taken, rng: np.random.Generator) -> Proposal | None:
-    """The admissible point of the largest log expected improvement among those met; None if all are taken."""
+    """The admissible point with the largest log expected improvement that was found; None if all are taken."""
     X = listing(taken.space) if size(taken.space) <= SMALL else _search(belief, taken, rng)
     mean, var = belief.predict(X)
     values = log_improvement(mean, var, belief.best).value
@@ -77,7 +77,7 @@ def _by_model(belief: "_Belief", taken: Taken, rng: np.random.Generator) -> Prop
 
 
 def _search(belief: "_Belief", taken: Taken, rng: np.random.Generator) -> Array:
-    """Random points, and what local search from the best of them and from the best results finds (c, d)."""
+    """Random points, and the results of local search from the best of them and from the best results (c, d)."""
     space = taken.space
     pool = space.sample(_POOL, rng)
     starts = np.concatenate([belief.X[np.argsort(belief.z, kind="stable")[:_STARTS]], pool])
@@ -102,7 +102,7 @@ def _search(belief: "_Belief", taken: Taken, rng: np.random.Generator) -> Array:
 
 @dataclass(frozen=True)
 class _Belief:
-    """A fitted forest, what it was fitted to, X (n, d) and z (n,), and the value that is to be improved on."""
+    """A fitted forest, its data X (n, d) and z (n,), and the value to improve on."""
 
     trees: Any
     X: Array
@@ -111,7 +111,7 @@ class _Belief:
 
     @staticmethod
     def of(rows: Rows, pending: Array, rng: np.random.Generator) -> "_Belief":
-        """Fitted to the rows and, where some are pending, to its own mean there."""
+        """Fitted to the rows and, if some are pending, to its own mean there."""
         z = half_rank(_losses(rows, rng)).z
         seed = int(rng.integers(2**31))
         trees = _trees(seed, len(z)).fit(_filled(rows.X), z)
@@ -137,7 +137,7 @@ class _Belief:
 
 
 def _losses(rows: Rows, rng: np.random.Generator) -> Array:
-    """What is modelled (n,): the goal; beyond its worst value what is infeasible, by its violation, then what failed."""
+    """What is modelled (n,): the goal; beyond its worst value infeasible results, by their violation, then failed ones."""
     failed, m = np.asarray(np.isnan(rows.Y).any(axis=1)), rows.Y.shape[1]
     y = np.clip(targets(rows.Y, failed, rng.dirichlet(np.ones(m)) if m > 1 else None)[:, 0], -HUGE / 4, HUGE / 4)
     known = ~np.isnan(y)
@@ -150,12 +150,12 @@ def _losses(rows: Rows, rng: np.random.Generator) -> Array:
 
 
 def _filled(X: Array) -> Array:
-    """An inactive column takes a value of its own, left of the cube."""
+    """Inactive columns get a value of their own, left of the cube."""
     return np.where(np.isnan(X), -1.0, X)
 
 
 def _trees(seed: int, rows: int = 0) -> Any:
-    """An ensemble that is not fitted yet. Raises UserError where scikit-learn is missing."""
+    """An unfitted ensemble. Raises UserError if scikit-learn is missing."""
     try:
         from sklearn.ensemble import ExtraTreesRegressor
     except ImportError:

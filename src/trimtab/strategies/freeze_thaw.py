@@ -1,13 +1,14 @@
-"""Freeze-thaw: the paused trial goes on whose learning curve promises most, or a new one is begun.
+"""Freeze-thaw: the paused trial continues whose learning curve promises most, or a new one starts.
 
-All curves together say where each of them will end, and how sure that is (see numerics.extrapolation). A paused trial is
-worth its expected improvement at the top on the best full training, over what it is expected to cost: the way to the next
-rung, and the rest as probably as it improves, for then it will be trained to the end. A new setting is worth the same, if it
-turns out like the latest ones (Swersky et al. 2014, "Freeze-thaw Bayesian optimization", chose by information gain among a
-basket of paused trials and new ones). While there is no full training, the improvement is on the median forecast.
+All curves together predict where each of them will end, and with what uncertainty (see numerics.extrapolation). The
+worth of a paused trial is its expected improvement at the top on the best full training, over its expected cost: the
+way to the next rung, plus the rest of the way times the probability that it improves, since it will then be trained to
+the end. The worth of a new setting is computed in the same way, as if it would turn out like the latest ones (Swersky
+et al. 2014, "Freeze-thaw Bayesian optimization", chose by information gain among a basket of paused trials and new
+ones). Until there is a full training, the improvement is on the median forecast.
 
-Curves are of one metric. It is seen in units of its mean distance from the median, and from one unit above that on by its
-logarithm, so that what diverges has no weight.
+Curves are of one metric. It is measured in units of its mean distance from the median, and logarithmically from one
+unit above the median on, so that divergence has no weight.
 
 Notation: n rows, R rungs, c settings.
 """
@@ -32,8 +33,7 @@ _FAR = 1e3  # units below the median that still count
 
 @dataclass(frozen=True)
 class Thawing:
-    """The policy (see promotion.Policy). New settings pause where those of promotion.Halving do, by `eta` and
-    `trust`."""
+    """The policy (see promotion.Policy). New settings pause where those of promotion.Halving do, by `eta` and `trust`."""
 
     eta: float
     trust: float
@@ -81,7 +81,7 @@ class Thawing:
 
 
 def _curves(rows: Rows, known: Ints, levels: Sequence[float]) -> Array:
-    """The losses of some settings at each rung; at the last one what they ended with."""
+    """The losses of some settings at each rung; at the last one their final losses."""
     V = np.full((len(known), len(levels)), np.nan)
     if rows.rungs.shape[1] == len(levels):
         V[:] = rows.rungs[known, :, 0]
@@ -91,7 +91,8 @@ def _curves(rows: Rows, known: Ints, levels: Sequence[float]) -> Array:
 
 
 def seen(V: Array) -> Array:
-    """Values V (c, R) in units of the mean distance of the last ones from their median; logarithmic from a unit above it on."""
+    """Values V (c, R) in units of the mean distance of the last ones from their median; logarithmic from a unit above
+    it on."""
     V = np.clip(V, -HUGE, HUGE) / 4  # so that differences are finite
     known = ~np.isnan(V)
     last = V[known.any(axis=1), V.shape[1] - 1 - known[:, ::-1].argmax(axis=1)[known.any(axis=1)]]
@@ -103,8 +104,8 @@ def seen(V: Array) -> Array:
 
 
 def worth(mean: Array, sd: Array, best: float, step: Array, rest: Array) -> Array:
-    """The expected improvement on `best` of normal values (n,) over the expected cost: the step, and the rest as probably as
-    they improve."""
+    """The expected improvement on `best` of normal values (n,) over the expected cost: the step, plus the rest times
+    the probability that they improve."""
     z = (best - mean) / sd
     gain = np.maximum(sd * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)), 0.0)
     return np.asarray(gain / (step + ndtr(z) * rest))

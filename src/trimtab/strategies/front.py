@@ -1,8 +1,8 @@
-"""What two or three goals have to improve on: the front that is believed in, up to a reference point.
+"""What proposals for two or three goals improve on: the Pareto front of posterior means, up to a reference point.
 
-A reference point close behind the front makes proposals extend it where it is; but then a young front in one corner of
-the space is never left. One far behind it does the opposite: most of the gain lies at the ends, in a goal that is as good
-as it gets. So reference points take turns: close behind the front, then far in one goal after the other.
+A reference point close behind the front makes proposals extend it locally; but then a young front in one corner of the
+space never leaves it. A distant one does the opposite: most of the gain lies at the ends, in a goal that is already as
+good as it gets. So reference points alternate: close behind the front, then far in one goal after the other.
 
 Results are noisy, so the front is that of posterior means. Pending points belong to it, which keeps proposals off them.
 
@@ -26,17 +26,21 @@ _BEHIND = 0.1  # of the front's extent: how far behind its worst value "close" i
 
 
 def extent(Y: Array, feasible: Mask) -> Array:
-    """Up to where the values Y (p, m) of known points matter for the front, as they are: (m,).
+    """Up to where the values Y (p, m) of known points matter for the front, in their own units: (m,).
 
-    To close behind the front's worst values, and at least to the median: a model of the better half is a good one."""
+    To close behind the front's worst values, and at least to the median: a model of the better half is a good one.
+    """
     Y = np.clip(Y, -HUGE, HUGE)
     close, _ = _behind(Y[feasible] if feasible.any() else Y)
     return np.maximum(close, np.quantile(Y, 0.5, axis=0, method="lower"))
 
 
 def improvement(goals: Sequence[Posterior], known: Array, waiting: Array, far: Array, turn: int) -> Term:
-    """Log expected hypervolume improvement on the features `known` (p, columns), of feasible points, and `waiting` (w,
-    columns). `far` (m,) is the farthest reference point, in the units of the models; `turn` says whose turn it is."""
+    """Log expected hypervolume improvement on the features `known` (p, columns) of feasible points and `waiting` (w,
+    columns).
+
+    `far` (m,) is the farthest reference point, in the units of the models; `turn` selects the reference point.
+    """
     joint = Joint(tuple(goals))
     means = joint.predict(np.concatenate([known, waiting]))[0].T
     close, wide = _behind(means)

@@ -1,7 +1,7 @@
-"""What a strategy makes of a study's wishes, said before the first trial.
+"""What a strategy does not take into account of a study, said before the first trial.
 
-A strategy names in its attribute `honours` which of the NEEDS below its proposals take into account; one that has no such
-attribute (a plug-in) is taken at its word for all. What cannot be searched at all is an error of its `init`.
+A strategy's attribute `honours` names which of the NEEDS below its proposals take into account; a plug-in without it is
+assumed to honour all. What cannot be searched at all is an error of its `init`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ _PREFERRED = ("gp", "nsga3", "nsga2", "tpe", "cma", "evolution")
 
 
 def needs(problem: Problem) -> list[str]:
-    """What the problem asks of a strategy, by the keys of NEEDS."""
+    """What the problem requires of a strategy, by the keys of NEEDS."""
     return [need for need, (has, _) in NEEDS.items() if has(problem)]
 
 
@@ -37,7 +37,7 @@ def notices(made: Strategy[Any], problem: Problem) -> list[str]:
 
 
 def _way_out(need: str, wanted: list[str]) -> str:
-    """The strategy that honours the need and most of the other ones."""
+    """The strategy that honours this need and most of the others."""
     able = [name for name in _PREFERRED if need in honoured(strategy(name))]
     nearest = max(able, key=lambda name: len(honoured(strategy(name)) & set(wanted)), default=None)
     return f"; strategy={nearest!r} does" if nearest else ""

@@ -1,14 +1,14 @@
-"""Who stands where: paused trials on the rungs of a fidelity, and what a policy may ask of them (see promotion.Policy).
+"""Paused trials on the rungs of a fidelity, and what a promotion policy may ask about them (see promotion.Policy).
 
-An early rung may say nothing of the end. So new settings pause at the first rung from high / eta^2 on, until 8 trials have
-passed a lower one and their order there agrees with that at this rung by a Kendall's tau of `trust`.
+An early rung may say nothing about the end. So new settings pause at the first rung from high / eta^2 on, until 8
+trials have passed a lower one and their order there agrees with that at this rung by a Kendall's tau of `trust`.
 
-With `growing` the highest rung to which anybody is promoted is the second one at first. It grows by one whenever the
-order of those at the top of it is not that which they had one rung below (Bohdal et al. 2023, "PASHA"); trials closer than
-a tenth of the spread at the lower rung may change places.
+With `growing`, the highest rung to which trials are promoted is the second one at first. It grows by one whenever the
+order of those at the top of it differs from their order one rung below (Bohdal et al. 2023, "PASHA"); trials closer
+than a tenth of the spread at the lower rung may change places.
 
-A budget of trials ends before most have been trained to the top. When it has no more than the stretches that the most
-advanced trial still needs, that one is trained on, so that there is a full training.
+A budget of trials may end before any setting has been trained to the top. When it has no more left than the stretches
+that the most advanced trial still needs, that one continues, so that there is a full training.
 
 Notation: n rows, R rungs, m goals.
 """
@@ -40,7 +40,7 @@ class Paused:
 
 @dataclass(frozen=True)
 class Ladder:
-    """Who stands where. Indices are of the finished rows."""
+    """Which trial is at which rung. Indices are those of the finished rows."""
 
     state: Paused
 
@@ -59,14 +59,14 @@ class Ladder:
 
     @cached_property
     def pausing(self) -> Mask:
-        """(n,) who may go on: below the top, and not promoted yet."""
+        """(n,) which trials may continue: below the top, and not promoted yet."""
         known = np.concatenate([self.state.rows.lineage[:, PARENT], self.state.under_way.lineage[:, PARENT]])
         below = (self.rung >= 0) & (self.rung < len(self.levels) - 1)
         return np.asarray(below & ~np.isin(self.state.rows.lineage[:, NUMBER], known))
 
     @cached_property
     def orders(self) -> tuple[Ints, ...]:
-        """Those who ended at each rung, the best first."""
+        """The trials that ended at each rung, the best first."""
         rows, found = self.state.rows, []
         for k in range(len(self.levels)):
             here = np.flatnonzero(self.rung == k)
@@ -74,7 +74,7 @@ class Ladder:
         return tuple(found)
 
     def place(self, i: int) -> Mapping[str, Any]:
-        """Where a trial stands at its rung: JSON."""
+        """A trial's rank at its rung, as JSON."""
         order = self.orders[int(self.rung[i])]
         return {"place": int(np.flatnonzero(order == i)[0]) + 1, "of": len(order)}
 
@@ -85,7 +85,7 @@ class Ladder:
         return Proposal(rows.X[i], number, {"promoted": number, **why, "from": self.levels[k]}, self.levels[k + 1])
 
     def last_ones(self, waiting: Mask) -> list[int] | None:
-        """Who alone may go on, because the budget has no more than the most advanced one still needs; else None."""
+        """The only trials that may continue, because the budget has just enough for the most advanced one; else None."""
         rows, under_way, top = self.state.rows, self.state.under_way, len(self.levels) - 1
         if self.state.problem.budget is None:
             return None
@@ -99,7 +99,7 @@ class Ladder:
         return best[:1] if highest not in climbing else []
 
     def telling(self, eta: float, trust: float) -> int:
-        """The lowest rung that tells enough of the first one that is late enough to be trusted."""
+        """The lowest rung that predicts the first one that is late enough to be trusted."""
         if trust == 0.0:
             return 0
         late = next(k for k, level in enumerate(self.levels) if level >= self.levels[-1] / eta**2)
@@ -114,7 +114,8 @@ class Ladder:
         return len(pairs) >= _WITNESSES and agreement(pairs) >= trust
 
     def ceiling(self, first: int) -> int:
-        """The highest rung to which anybody is promoted: it grows while the order at it is not what it was one rung below."""
+        """The highest rung to which trials are promoted: it grows while the order at it differs from that one rung
+        below."""
         rows, c = self.state.rows, min(first + 1, len(self.levels) - 1)
         before = {int(number): i for i, number in enumerate(rows.lineage[:, NUMBER]) if not np.isnan(number)}
         came: list[tuple[int, int]] = []  # (row one rung below, row) of those at the ceiling
@@ -129,7 +130,7 @@ class Ladder:
         return c
 
     def _steady(self, came: Sequence[tuple[int, int]], below: Ints) -> bool:
-        """Whether those that came up are in the same order as one rung below, but for such as are alike."""
+        """Whether those that came up are in the same order as one rung below, except for similar ones."""
         Y = self.state.rows.Y
         if Y.shape[1] > 1:  # of several goals: whether no front has changed
             a, b = (ranks(Y[[pair[j] for pair in came]], None) for j in (0, 1))
@@ -156,7 +157,7 @@ def settings(rows: Rows) -> Rows:
 
 
 def origins(lines: Array) -> Mapping[int, int]:
-    """The trial that began each trial's setting, by their numbers, from the lineage (n, 5) of finished trials."""
+    """The trial that started each trial's setting, by number, from the lineage (n, 5) of finished trials."""
     found: dict[int, int] = {}
     for number, parent in lines[:, [NUMBER, PARENT]]:  # a parent ended before its child began
         if not np.isnan(number):
@@ -165,5 +166,5 @@ def origins(lines: Array) -> Mapping[int, int]:
 
 
 def _scores(Y: Array) -> list[tuple[float, ...]]:
-    """Something to order rows (n, m) by: the loss, or the front."""
+    """A key to order rows (n, m) by: the loss, or the front."""
     return [(float(y),) for y in (Y[:, 0] if Y.shape[1] == 1 else ranks(Y, None))]

@@ -1,7 +1,7 @@
-"""NSGA-II (Deb et al. 2002): evolutionary search for several goals, steady-state and without a population of its own.
+"""NSGA-II (Deb et al. 2002): evolutionary search for several goals, steady-state, without a stored population.
 
-The population is the best of all results so far: fronts in order, of the last one those that are most spread, with
-constraint domination. Each proposal is a child of two winners of binary tournaments.
+The population consists of the best of all results so far: whole fronts in order, and of the last one those that are
+most spread, with constraint domination. Each proposal is a child of two winners of binary tournaments.
 """
 
 from dataclasses import dataclass

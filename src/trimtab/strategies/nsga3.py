@@ -1,8 +1,8 @@
 """NSGA-III (Deb and Jain 2014; constraints: Jain and Deb 2014): evolutionary search for many goals.
 
-As NSGA-II, but the last front that has room in the population is thinned by reference directions, evenly spaced on the
-simplex: results are kept near those that have fewest. Parents win binary tournaments by front: the published ones,
-which ask for feasibility only, press too little in a study of some hundred trials.
+As NSGA-II, but the last front that fits into the population is thinned by reference directions, evenly spaced on the
+simplex: results are kept near those that have fewest. Parents win binary tournaments by front; the published ones,
+which consider only feasibility, have too little selection pressure in a study of some hundred trials.
 
 Notation: m goals, h directions, f rows of the fronts in question.
 """
@@ -62,8 +62,8 @@ def survivors(known: Results, count: int) -> Results:
 def normalised(Y: Array, front: Array) -> Array:
     """Y (f, m) with the first front's ideal point at 0 and its intercepts with the axes at 1 (section IV-C).
 
-    The intercepts are those of the plane through the points that are extreme in each goal; where there is no such
-    plane, the worst of each goal.
+    The intercepts are those of the plane through the points that are extreme in each goal; if there is no such plane,
+    the worst of each goal.
     """
     every = scaled(np.concatenate([Y, front]))
     Z, F = every[: len(Y)], every[len(Y) :]
@@ -83,7 +83,7 @@ def normalised(Y: Array, front: Array) -> Array:
 def fill(Z: Array, settled: int, count: int, lines: Array) -> Ints:
     """Which of the rows Z (f, m) after the first `settled` join those until there are `count` (algorithms 3 and 4).
 
-    Again and again the direction with the fewest takes the row that is nearest to it; ties go to the first direction.
+    Repeatedly, the direction with the fewest rows takes the row nearest to it; ties go to the first direction.
     """
     unit = lines / np.linalg.norm(lines, axis=1, keepdims=True)
     along = Z @ unit.T

@@ -1,10 +1,11 @@
-"""Population-based bandits (Parker-Holder et al. 2020): as PBT, but a Gaussian process says how to go on.
+"""Population-based bandits (Parker-Holder et al. 2020): as PBT, but a Gaussian process chooses the parameters of
+copies.
 
-The process is fitted to what each interval gained, given when it began, from what place, and with what parameters; it is
-asked for the setting with the greatest upper confidence bound of the gain now. Settings that are under way, or were chosen
-in the same ask, count as known to it, so that members do not all try the same (algorithm 1). Two things differ from the
-paper: gains are standardised within their level, since early ones are far greater; and time is one more column of the kernel
-with a lengthscale of its own, where the paper multiplies the kernel by a power of the time between.
+The process is fitted to the gain of each interval, given when it began, from what rank, and with what parameters. It is
+asked for the setting with the greatest upper confidence bound of the gain now. Settings that are under way, or were
+chosen in the same ask, count as known to it, so that members do not all try the same (algorithm 1). Two things differ
+from the paper: gains are standardised within their level, since early ones are far greater; and time is one more column
+of the kernel with a lengthscale of its own, where the paper multiplies the kernel by a power of the time between.
 
 Notation: d columns of the cube, C features of them, n intervals with a known gain; every goal is a loss.
 """
@@ -32,7 +33,7 @@ _C1, _C2 = 0.2, 0.4  # of the bound: beta = c1 + log(c2 n)
 
 @dataclass(frozen=True)
 class PB2:
-    """Copy the best, choose their parameters by a model of the gain. The settings are those of PBT."""
+    """Copy the best, and choose their parameters by a model of the gain. The settings are those of PBT."""
 
     population: int | None = None
     intervals: int | None = None
@@ -71,8 +72,9 @@ class PB2:
 
 @dataclass(frozen=True)
 class Gains:
-    """What intervals gained, standardised within the level from which they began: inputs F (n, 2 + C): when the
-    interval began, as a share of the whole training, its parent's place in its level from 0 to 1, and features; y (n,)."""
+    """The gains of intervals, standardised within the level from which they began. Inputs F (n, 2 + C): when the
+    interval began, as a share of the whole training, its parent's rank in its level from 0 to 1, and features; y (n,).
+    """
 
     state: Population
     census: Census
@@ -105,7 +107,7 @@ class Gains:
     def best(
         self, x: Array, member: int, chosen: Sequence[Array], movable: Mask, rng: np.random.Generator
     ) -> tuple[Array, dict[str, Any]]:
-        """The setting that a member may gain most by, from the best place of its level; near x (d,), or anywhere."""
+        """The setting from which a member may gain most, from the best rank of its level; near x (d,), or anywhere."""
         space, census = self.state.problem.space, self.census
         level = census.lines[census.latest[member], LEVEL]
         start = np.array([level / census.plan.levels[-1], 0.0])

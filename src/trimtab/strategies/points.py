@@ -1,4 +1,4 @@
-"""Which points may still be proposed, and where to find some: shared by the strategies, knows no results.
+"""Which points may still be proposed, and where to find some: shared by the strategies, independent of results.
 
 A point is a snapped row (d,) of the unit cube. It may be proposed as long as fewer than `problem.replicates` told or
 pending rows equal it.
@@ -62,13 +62,13 @@ def listing(space: Space) -> Array:
 
 @lru_cache(maxsize=8)
 def size(space: Space) -> int | float:
-    """How many points a space has: its cardinality, which `require` makes slow to count, counted once."""
+    """The number of points of a space: its cardinality, which is slow to count with `require`, counted once."""
     return space.cardinality()
 
 
 def sequence(problem: Problem, taken: Taken, start: int, n: int) -> tuple[list[int], Array]:
     """The next points of the study's Sobol sequence from index `start` on that are allowed and not taken: up to n
-    indices and rows (n, d). Fewer when a long stretch of the sequence has no more of them."""
+    indices and rows (n, d). Fewer if a long stretch of the sequence has no more."""
     space = problem.space
     indices: list[int] = []
     found = np.empty((0, len(space)))
@@ -86,7 +86,7 @@ def sequence(problem: Problem, taken: Taken, start: int, n: int) -> tuple[list[i
 
 
 def unseen(taken: Taken, n: int, rng: np.random.Generator) -> Array:
-    """Up to n random points (n, d) that are not taken: fewer only if sampling, and listing a finite space, find no
+    """Up to n random points (n, d) that are not taken; fewer only if sampling, and listing a finite space, find no
     more."""
     space = taken.space
     found = np.empty((0, len(space)))
@@ -107,7 +107,8 @@ def unseen(taken: Taken, n: int, rng: np.random.Generator) -> Array:
 def one_by_one(
     state: History, pending: Array, n: int, propose: Callable[[Taken, Array], Proposal | None]
 ) -> list[Proposal]:
-    """Up to n proposals, each made when those before it are taken and pending (p, d); fewer where there is none left."""
+    """Up to n proposals, each made with the previous ones and the pending points (p, d) taken; fewer if there are no
+    more."""
     taken, made = Taken.of(state, pending), list[Proposal]()
     with np.errstate(all="ignore"):
         while len(made) < n and (proposal := propose(taken, pending)) is not None:
@@ -118,7 +119,7 @@ def one_by_one(
 
 
 def by_sobol(problem: Problem, taken: Taken, count: int) -> Proposal | None:
-    """The point of the study's Sobol sequence that a design proposes after `count` others; None if there is none left."""
+    """The next point of the study's Sobol sequence for a design that has `count` points; None if there is none left."""
     for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
         return Proposal(x, why={"design": "sobol", "index": index})
     return None

@@ -1,14 +1,15 @@
-"""PriorBand: random search that listens to the user's prior and to the best setting so far, and trusts them by rung
-(Mallik et al. 2023, "PriorBand: practical hyperparameter optimization in the age of deep learning").
+"""PriorBand: random search that uses the user's prior and the best setting so far, as far as they prove right (Mallik
+et al. 2023, "PriorBand: practical hyperparameter optimization in the age of deep learning").
 
-A new setting is uniform, drawn from the prior (see `priors`), or the incumbent with some columns moved. The share of uniform
-ones is 1 / (1 + eta^r) where trials are first judged at rung r (section 5.1): the dearer a first look, the less is left to
-chance. The rest is the prior's, until a full training has ended and as much has been trained as a bracket takes. From then
-on it is divided between prior and incumbent by how probable each makes the best 1/eta of the highest rung that holds eta
-trials, the better ones counting more (section 5.2): a prior that misleads is soon left.
+A new setting is uniform, drawn from the prior (see `priors`), or the incumbent with some columns moved. The share of
+uniform ones is 1 / (1 + eta^r) if trials are first judged at rung r (section 5.1): the more expensive the first
+judgement, the less is left to chance. The rest belongs to the prior, until a full training has ended and as much has
+been trained as a bracket takes. From then on it is divided between prior and incumbent by how probable each makes the
+best 1/eta of the highest rung that holds eta trials, with larger weights for better ones (section 5.2): a misleading
+prior is soon abandoned.
 
-It takes next to no time and has no model to be misled, so it suits very many workers. The prior's centre is tried first.
-Without a prior it knows uniform settings and those near the incumbent.
+It costs next to nothing and has no model that could be misled, so it suits very many workers. The prior's centre is
+tried first. Without a prior, only uniform settings and those near the incumbent are proposed.
 
 Notation: n rows, d columns, R rungs, m goals.
 """
@@ -58,7 +59,7 @@ class PriorBand:
 
 @dataclass(frozen=True)
 class _Standing:
-    """The incumbent x (d,) and its part of what is not left to chance."""
+    """The incumbent x (d,) and its share of the settings that are not uniform."""
 
     x: Array
     part: float
@@ -67,7 +68,7 @@ class _Standing:
 def _drawn(
     problem: Problem, prior: Prior, standing: _Standing | None, number: int, taken: Taken, rng: np.random.Generator
 ) -> Proposal | None:
-    """The next setting; None if the part whose turn it is finds nothing new."""
+    """The next setting; None if the part chosen for it finds nothing new."""
     space, eta = problem.space, _eta(problem)
     if prior.informative:
         expected = prior.design(space, 0, problem.seed)[:1]
@@ -92,7 +93,7 @@ def _drawn(
 
 def _moved(prior: Prior, x: Array, V: Array, rng: np.random.Generator) -> Array:
     """The setting x (d,) with each column moved with probability 1/2, by uniform V (n, d): a numeric one to a normal
-    place around it, an unordered one to another option. What is inactive in x is uniform."""
+    place around it, an unordered one to another option. Inactive columns of x are uniform."""
     around = replace(prior, centre=x, width=np.full(len(x), _WIDTH))
     level = np.nan_to_num(np.floor(x * prior.options))
     other = np.floor(V * (prior.options - 1))

@@ -1,11 +1,12 @@
-"""Where the user expects good values: `prior=(centre, "low" | "medium" | "high")` of parameters, as a density on the cube.
+"""Where the user expects good values: `prior=(centre, "low" | "medium" | "high")` of parameters, as a density on the
+cube.
 
-Columns are independent. A numeric one has a normal density around its centre, mixed with a uniform one so that nothing is
-ruled out; the centre of an unordered one has a share of the probability, the other options the rest. An inactive column,
-or one without a prior, says nothing.
+Columns are independent. A numeric one has a normal density around its centre, mixed with a uniform one so that nothing
+is excluded; the centre of an unordered one has a share of the probability, the other options the rest. A column that is
+inactive or has no prior contributes nothing.
 
-The density guides the initial design, and multiplies the acquisition with a power that decays as results come in (Hvarfner
-et al. 2022, piBO). It is dropped when it misleads: when results rank settings against it.
+The density guides the initial design, and multiplies the acquisition with a power that decays as results come in
+(Hvarfner et al. 2022, piBO). It is dropped if it misleads, that is, if results rank settings against it.
 
 Notation: n rows, d columns.
 """
@@ -41,13 +42,13 @@ class Prior:
 
     @staticmethod
     def of(space: Space) -> "Prior | None":
-        """The prior that the parameters of a space say; None if none of them has one."""
+        """The prior given by the parameters of a space; None if none of them has one."""
         prior = Prior.said_of(space)
         return prior if prior.informative else None
 
     @staticmethod
     def said_of(space: Space) -> "Prior":
-        """As `of`; uniform if none of them has one."""
+        """As `of`, but uniform if none of them has one."""
         given = [p.prior for p in space.params.values()]
         codes = [
             p.scale.position(np.array([p.code(p.prior[0])]))[0] if p.prior else np.nan for p in space.params.values()
@@ -63,11 +64,11 @@ class Prior:
 
     @property
     def informative(self) -> bool:
-        """Whether it says anything of any column."""
+        """Whether any column has a prior."""
         return not bool(np.isnan(self.centre).all())
 
     def log_density(self, X: Array) -> tuple[Array, Array]:
-        """Logarithm of the density at rows X (n, d) against that of the uniform one, (n,), and its slope (n, d)."""
+        """Logarithm of the density at rows X (n, d) relative to the uniform one, (n,), and its slope (n, d)."""
         Z = (X - self.centre) / self.width
         mass = ndtr((1 - self.centre) / self.width) - ndtr(-self.centre / self.width)
         bump = np.exp(-0.5 * Z * Z) / (np.sqrt(2 * np.pi) * self.width * mass)
@@ -79,7 +80,7 @@ class Prior:
         return np.where(silent, 0.0, np.log(density)).sum(1), np.where(silent, 0.0, slope)
 
     def quantiles(self, U: Array) -> Array:
-        """Uniform rows U (n, d) moved to where the informative part of the density has them."""
+        """Uniform rows U (n, d) transformed to the informative part of the density."""
         low, high = ndtr(-self.centre / self.width), ndtr((1 - self.centre) / self.width)
         moved = self.centre + self.width * ndtri(low + U * (high - low))
         choice = np.where(self.share > U, self.centre, (U - self.share) / (1 - self.share))
@@ -87,7 +88,7 @@ class Prior:
         return np.clip(np.where(np.isnan(self.centre), U, moved), 0.0, 1.0)
 
     def design(self, space: Space, index: int, seed: int) -> Array:
-        """Rows to begin with, allowed: the centre, then points of a Sobol sequence of the density from `index` on."""
+        """Rows to start with, allowed: the centre, then points of a Sobol sequence of the density from `index` on."""
         centre = np.where(np.isnan(self.centre), 0.5, self.centre)[None]
         X = space.snap(np.concatenate([centre, self.quantiles(sobol(index, 8, len(space), seed))]))
         return X[space.allowed(X)]
@@ -98,7 +99,7 @@ class Prior:
         return power * value, power * slope
 
     def power(self, X: Array, quality: Array) -> float:
-        """How much the density counts after results at X (n, d) of this quality (n,), larger is better: 0 if they
+        """How much the density counts after results at X (n, d) of this quality (n,), larger is better; 0 if they
         contradict it."""
         if len(X) >= _JUDGED and concordance(self.log_density(X)[0], quality) < _AGAINST:
             return 0.0

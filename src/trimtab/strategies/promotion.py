@@ -1,13 +1,13 @@
-"""Any strategy with trials that pause: each is one stretch of training, and a policy says which go on.
+"""Any strategy with trials that pause: each trial is one stretch of training, and a policy says which continue.
 
-A new setting is trained to its first rung; there it pauses, which is to say that its trial ends and its checkpoint stays.
-When a slot is free, a policy names a paused trial, and a new one goes on from its checkpoint to the next rung; or it names
-nobody, and `inner` proposes a new setting. So who is promoted is a function of the record, nobody is promoted twice from a
-rung, and nobody waits for a slow or a dead worker.
+A new setting is trained to its first rung and pauses there: its trial ends, and its checkpoint stays. When a slot is
+free, a policy names a paused trial, and a new trial continues from its checkpoint to the next rung; or the policy names
+none, and `inner` proposes a new setting. So promotions are a function of the record, no trial is promoted twice from a
+rung, and nothing waits for a slow or dead worker.
 
-The policy here is the pausing form of asynchronous successive halving: the best 1/eta of the trials at a rung that have not
-been promoted yet are, from the highest rung down (Li et al. 2020, "A system for massively parallel hyperparameter tuning",
-algorithm 2). Another one is in `thawing`.
+The policy here is the pausing form of asynchronous successive halving: promote the best 1/eta of the trials at a rung
+that have not been promoted yet, from the highest rung down (Li et al. 2020, "A system for massively parallel
+hyperparameter tuning", algorithm 2). `freeze_thaw` has another policy.
 
 Notation: n rows, R rungs, m goals.
 """
@@ -29,11 +29,11 @@ Choice = tuple[int, Mapping[str, Any]]
 
 
 class Policy(Protocol):
-    """Which paused trials go on, and where new settings pause."""
+    """Which paused trials continue, and where new settings pause."""
 
     @property
     def version(self) -> str:
-        """Of what it decides: part of the strategy's version in the record."""
+        """The version of its decisions: part of the strategy's version in the record."""
         ...
 
     def check(self, problem: Problem) -> None:
@@ -45,17 +45,17 @@ class Policy(Protocol):
         ...
 
     def choose(self, ladder: Ladder, first: int) -> tuple[Sequence[Choice], Sequence[Choice]]:
-        """The paused trials that go on before new settings are begun, and those that do where there are no new ones."""
+        """The paused trials that continue before new settings start, and those that continue if there are no new ones."""
         ...
 
     def waiting(self, ladder: Ladder) -> Mask:
-        """(n,) which paused trials may yet go on."""
+        """(n,) which paused trials may still continue."""
         ...
 
 
 @dataclass(frozen=True)
 class Promoting:
-    """`inner` for new settings, a policy for the others."""
+    """`inner` for new settings, a policy for paused trials."""
 
     inner: Strategy[Any]
     policy: Policy
@@ -64,7 +64,7 @@ class Promoting:
 
     @staticmethod
     def over(inner: Strategy[Any], policy: Policy) -> Strategy[Any]:
-        """The strategy, with the version of what is done around it in its own."""
+        """The wrapped strategy; its version includes that of the policy."""
         made = Promoting(inner, policy, inner.name, f"{inner.version}/{policy.version}")
         return cast(Strategy[Any], made)  # frozen, so not a Strategy to mypy
 
@@ -83,7 +83,7 @@ class Promoting:
         return replace(state, under_way=under_way)
 
     def needed(self, state: Paused) -> frozenset[int]:
-        """The trials that pause and may yet be promoted; what is under way may be cancelled."""
+        """The paused trials that may still be promoted; trials under way count as if they might be cancelled."""
         ladder = Ladder(replace(state, under_way=state.problem.no_rows))
         return frozenset(int(state.rows.lineage[i, NUMBER]) for i in np.flatnonzero(self.policy.waiting(ladder)))
 
@@ -103,7 +103,7 @@ class Promoting:
         return made + [ladder.on(i, why) for i, why in otherwise[: n - len(made)]]
 
     def shortfall(self, state: Paused, pending: Array, x: Array, rng: np.random.Generator) -> float:
-        """What the inner strategy says (see strategies.Judge)."""
+        """That of the inner strategy (see strategies.Judge)."""
         if not isinstance(self.inner, Judge):
             return np.inf
         first = self.policy.first_rung(Ladder(state))
@@ -118,7 +118,7 @@ class Promoting:
 
 @dataclass(frozen=True)
 class Halving:
-    """The best 1/eta of each rung go on. See stopping.promotion.Promotion for the settings."""
+    """The best 1/eta of each rung continue. See stopping.promotion.Promotion for the settings."""
 
     eta: float
     trust: float
@@ -141,8 +141,9 @@ class Halving:
         return [int(i) for order in orders for i in order[: int(len(order) / self.eta)] if ladder.pausing[i]]
 
     def waiting(self, ladder: Ladder) -> Mask:
-        """A budget bounds how many will come to a rung; with one goal and without constraints nobody's place gets better.
-        (Else units and fronts change, and all may.)"""
+        """The paused trials that may still get into the best 1/eta. A budget bounds how many will reach a rung; with
+        one goal and without constraints, no trial's rank improves. (Otherwise units and fronts change, and all may
+        continue.)"""
         rows, budget = ladder.state.rows, ladder.state.problem.budget
         if budget is None:
             return ladder.pausing

@@ -12,7 +12,7 @@ from .points import Taken, unseen
 
 @dataclass(frozen=True)
 class Told:
-    """All that it needs of the rows so far: how often each point was told."""
+    """All that it needs from the rows so far: how often each point was told."""
 
     problem: Problem
     points: Tally

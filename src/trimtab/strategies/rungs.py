@@ -1,10 +1,10 @@
-"""Any strategy on results of unequal fidelity: each is told by what its last value, standardised within its rung, says of a
+"""Any strategy on results of unequal fidelity: each is told as its last value, standardised within its rung, predicts a
 full training.
 
-From each rung to the next one runs a map that gives those trials which have reached both the same median and spread at
-the next rung as they have there; a trial that was stopped at a rung is carried upward through these maps. So a strategy
-sees results of one unit, and knows nothing of fidelities (Salinas et al. 2023 take the last value as it is). What is
-carried up is never better than the best that was measured at the top.
+From each rung to the next there is a map that gives the trials which have reached both the same median and spread at
+the next rung as they actually have there. A trial that was stopped at a rung is carried upward through these maps. So
+the strategy sees results of one unit, and knows nothing about fidelities (Salinas et al. 2023 take the last value as it
+is). A carried value is never better than the best that was measured at the top.
 
 Notation: n rows, R rungs, m goals.
 """
@@ -23,7 +23,7 @@ _STEEPEST = 10.0  # a map stretches or shrinks no more than so
 
 @dataclass(frozen=True)
 class Levelled:
-    """`inner`, told results as if all had been trained to the top."""
+    """`inner`, told results as if all trials had been trained to the top."""
 
     inner: Strategy[Any]
     name: str
@@ -31,7 +31,7 @@ class Levelled:
 
     @staticmethod
     def over(inner: Strategy[Any]) -> Strategy[Any]:
-        """The strategy, with the version of what is told to it in its own."""
+        """The wrapped strategy; its version includes that of the levelling."""
         levelled = Levelled(inner, inner.name, f"{inner.version}/rungs2")
         return cast(Strategy[Any], levelled)  # frozen, so not a Strategy to mypy
 
@@ -46,7 +46,7 @@ class Levelled:
         return self.inner.ask(self._told(state), pending, n, rng)
 
     def shortfall(self, state: History, pending: Array, x: Array, rng: np.random.Generator) -> float:
-        """What the inner strategy says (see strategies.Judge)."""
+        """That of the inner strategy (see strategies.Judge)."""
         if not isinstance(self.inner, Judge):
             return np.inf
         return self.inner.shortfall(self._told(state), pending, x, rng)
@@ -56,7 +56,7 @@ class Levelled:
 
 
 def levelled(rows: Rows) -> Rows:
-    """The rows with Y (n, m) as of a full training. Rows that say nothing of rungs are left as they are."""
+    """The rows with Y (n, m) as of a full training. Rows without rungs are left as they are."""
     V = rows.rungs
     if V.shape[1] < 2:
         return rows
@@ -75,7 +75,7 @@ def levelled(rows: Rows) -> Rows:
 
 
 def carried(V: Array) -> Array:
-    """Values V (n, R) at each rung as of the top: (n, R), NaN where there is none."""
+    """Values V (n, R) at each rung, carried to the top: (n, R), NaN where there is none."""
     out = V.copy()
     for k in range(V.shape[1] - 1):
         for step in range(k, V.shape[1] - 1):
@@ -84,7 +84,7 @@ def carried(V: Array) -> Array:
 
 
 def _up(lower: Array, upper: Array, values: Array) -> Array:
-    """Values at the lower rung as of the upper one, by the trials that have both."""
+    """Values at the lower rung, mapped to the upper one by the trials that have both."""
     both = ~np.isnan(lower) & ~np.isnan(upper)
     if not both.any():
         return values

@@ -11,7 +11,7 @@ from .points import Taken, sequence, unseen
 
 @dataclass(frozen=True)
 class Sobol:
-    """A scrambled Sobol sequence. Proposal i is point i; points that are taken or not allowed are passed over."""
+    """A scrambled Sobol sequence. Proposal i is point i; points that are taken or not allowed are skipped."""
 
     name: str = "sobol"
     version: str = "1"

@@ -1,12 +1,11 @@
 """Tree-structured Parzen estimator: for many results, and spaces with conditions, at little cost.
 
-After a Sobol design the results are split into the good ones and the rest, and the point is proposed for which the
-density of the good, l, is largest against that of the rest, g, among samples of l and some uniform ones (Bergstra et
-al. 2011). Densities are multivariate, with the settings recommended by Watanabe (2023, arXiv 2304.11127): good rows
-weighted by their improvement, bandwidths as in `numerics.kde`; but a tenth of the results is good, at most 25, as
-in Optuna. A row speaks of its active columns only.
-Failed and pending rows belong to the rest. Infeasible rows come after all feasible ones, in order of their violation.
-Several goals are ordered by non-dominated rank.
+After a Sobol design, the results are split into the good ones and the rest. The proposal is the point, among samples of
+l and some uniform ones, with the largest ratio of the density of the good, l, to that of the rest, g (Bergstra et al.
+2011). Densities are multivariate, with the settings recommended by Watanabe (2023, arXiv 2304.11127): good rows
+weighted by their improvement, bandwidths as in `numerics.kde`; but a tenth of the results is good, at most 25, as in
+Optuna. A row contributes its active columns only. Failed and pending rows belong to the rest. Infeasible rows come
+after all feasible ones, in order of their violation. Several goals are ordered by non-dominated rank.
 
 Notation: d columns, n rows, m goals, k constraints.
 """
@@ -91,8 +90,8 @@ def _split(problem: Problem, rows: Rows) -> _Split:
 def _best(Y: Array, violation: Array, count: int) -> tuple[Ints, Array]:
     """Indices of the `count` best of the rows Y (n, m), and their weights.
 
-    Feasible rows of one goal weigh as much as they improve on the best of the rest (the expected improvement's
-    weights); all others weigh the same.
+    Feasible rows of one goal are weighted by their improvement on the best of the rest (the weights of the expected
+    improvement); all others are weighted equally.
     """
     feasible = np.flatnonzero(violation == 0)
     if Y.shape[1] == 1:
@@ -151,8 +150,7 @@ def _by_model(split: _Split, pending: Array, taken: Taken, rng: np.random.Genera
 
 
 def _candidates(density: Mixture, taken: Taken, rng: np.random.Generator) -> Array:
-    """Points (c, d) that may be proposed: samples of the density, drawn on while few of them are new, and uniform
-    ones."""
+    """Points (c, d) that may be proposed: samples of the density, repeated while few of them are new, and uniform ones."""
     space = taken.space
     found, tries = np.empty((0, len(space))), space.sample(_UNIFORM, rng)
     for draw in (_CANDIDATES, 4 * _CANDIDATES, 16 * _CANDIDATES):

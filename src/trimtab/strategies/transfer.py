@@ -1,16 +1,17 @@
-"""What earlier studies teach a Gaussian process: where to begin, and lessons that its own results correct.
+"""What earlier studies teach a Gaussian process: where to start, and trends that its own results correct.
 
 Each source has a model of its own, fitted once (a teacher). The goal is then modelled as
 
     f(x) = sum_i a_i (m_i(x) - c_i) + g(x),    a_i >= 0
 
-where m_i is a teacher's mean, c_i its average over the known points, and g a Gaussian process of what the teachers leave
-over (stacked residuals, as in Golovin et al. 2017). The weights are those of a ridge regression of the results on the
-means, drawn to equal shares while results are few, and fade as the study has more of its own. A teacher that ranks the known
-points the wrong way round, or hardly better than chance, is dropped: the guard against misleading sources. Settings of
-sources are tried in turn with points of the usual design, so that a source that is dropped has cost two of its four points.
-As long as a teacher is left, every second proposal is one of the settings that were best somewhere, the one that the model
-expects to be best here: what was measured to be good is a better guess than what a mean of few results extrapolates.
+where m_i is a teacher's mean, c_i its average over the known points, and g a Gaussian process of the residuals (stacked
+residuals, as in Golovin et al. 2017). The weights are those of a ridge regression of the results on the means, shrunk
+towards equal shares while results are few, and fade as the study gets more results of its own. A teacher that ranks the
+known points the wrong way round, or hardly better than chance, is dropped: the guard against misleading sources.
+Settings of sources alternate with points of the usual design, so a source that is dropped has cost two of its four
+points. As long as a teacher is left, every second proposal is one of the settings that were best in a source, the one
+that the model expects to be best here: a measured good setting is a better guess than what a mean of few results
+extrapolates.
 
 Notation: n known points, s sources, d columns.
 """
@@ -49,7 +50,7 @@ def _teacher(features: Features, source: Source) -> gp.Posterior:
 
 
 def _reduced(source: Source) -> tuple[Array, Array]:
-    """At most _ROWS rows of a source: the best half, and some spread over the others."""
+    """At most _ROWS rows of a source: one half are the best, the others are spread over the rest."""
     order = np.argsort(source.Y[:, 0], kind="stable")
     half = _ROWS // 2
     if len(order) > _ROWS:
@@ -84,7 +85,7 @@ def total(lessons: Sequence[tuple[float, float, gp.Posterior]], F: Array) -> Arr
 
 
 def concordance(a: Array, b: Array) -> float:
-    """Spearman's rank correlation of two samples; 0 where one is constant."""
+    """Spearman's rank correlation of two samples; 0 if one is constant."""
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable") - (len(v) - 1) / 2 for v in (a, b)]
@@ -92,7 +93,7 @@ def concordance(a: Array, b: Array) -> float:
 
 
 def starts(problem: Problem) -> Array:
-    """Settings (k, d) to begin with, allowed and distinct: of the best of the sources, chosen greedily so that each
+    """Settings (k, d) to start with, allowed and distinct: from the best of the sources, chosen greedily so that each
     teacher has one that it ranks well among them (Wistuba et al. 2015)."""
     known = teachers(problem)
     count = _STARTS if problem.budget is None else min(_STARTS, problem.budget // 5)

@@ -1,8 +1,9 @@
-"""Crossover and mutation of rows of the unit cube, for evolutionary strategies; knows no results.
+"""Crossover and mutation of rows of the unit cube, for evolutionary strategies; independent of results.
 
 Ordered columns are crossed by simulated binary crossover and mutated polynomially, both bounded (Deb and Agrawal 1995,
 Deb 2001); columns of unordered choices are exchanged whole and mutated to another option. A parent's inactive columns
-are those of the other parent or, where both have none, uniform: so a child that switches a branch on has values there.
+are filled from the other parent, or uniformly if both are inactive; so a child that switches a branch on has values
+there.
 
 Notation: d columns, c children. Rows (c, d) are NaN where inactive; operators work on rows that are filled.
 """
@@ -19,8 +20,8 @@ WIDE = 1.0  # that of mutants, which have nothing but mutation to move by
 
 
 def children(space: Space, A: Array, B: Array, mutations: float, rng: np.random.Generator) -> Array:
-    """One snapped child (c, d) of each pair of parents A, B (c, d), with so many mutations expected in each; it need
-    not be allowed."""
+    """One snapped child (c, d) of each pair of parents A, B (c, d), with this many expected mutations; it may not be
+    allowed."""
     A, B = _filled(A, B, rng), _filled(B, A, rng)
     X = np.where(rng.random((len(A), 1)) < CROSSOVER, crossed(A, B, space.unordered, rng), A)
     open_ = _open(space, X)
@@ -29,7 +30,7 @@ def children(space: Space, A: Array, B: Array, mutations: float, rng: np.random.
 
 
 def mutants(space: Space, A: Array, mutations: int, rng: np.random.Generator) -> Array:
-    """One snapped row (c, d) for each of A (c, d), moved in so many active columns."""
+    """One snapped row (c, d) for each of A (c, d), with this many active columns moved."""
     X = _filled(A, A, rng)
     order = np.where(_open(space, X), rng.random(X.shape), np.inf)
     chosen = (order <= np.sort(order, axis=1)[:, [min(mutations, len(space)) - 1]]) & np.isfinite(order)
@@ -37,9 +38,9 @@ def mutants(space: Space, A: Array, mutations: int, rng: np.random.Generator) ->
 
 
 def perturbed(space: Space, x: Array, steps: Array, resample: float, free: Mask, rng: np.random.Generator) -> Array:
-    """Allowed rows (k, d) near the row x (d,), at most one for each of `steps` (c,): every `free` column (d,) is moved up
-    or down by the step, or by a cell where that is more, or is drawn anew with probability `resample`; unordered choices
-    are only drawn anew."""
+    """Allowed rows (k, d) near the row x (d,), at most one for each of `steps` (c,). Every `free` column (d,) is moved
+    up or down by the step, or by a cell if that is more, or is drawn anew with probability `resample`; unordered
+    choices are only drawn anew."""
     A = np.tile(x, (len(steps), 1))
     F = _filled(A, A, rng)
     reach = np.maximum(steps[:, None], np.where(np.isfinite(space.cells), 1 / np.maximum(space.cells, 1), 0.0))
@@ -55,8 +56,8 @@ def _same(A: Array, b: Array) -> Mask:
 
 
 def crossed(A: Array, B: Array, unordered: Mask, rng: np.random.Generator) -> Array:
-    """Children (c, d) of A and B: each column is crossed or left as in A with equal odds, and resembles A or B with
-    equal odds where it is crossed."""
+    """Children (c, d) of A and B: each column is crossed or left as in A with equal odds; crossed ones resemble A or B
+    with equal odds."""
     blend = sbx(np.minimum(A, B), np.maximum(A, B), rng.random(A.shape), rng.random(A.shape) < 0.5)
     swap = rng.random(A.shape) < 0.5
     return np.where(unordered, np.where(swap, B, A), np.where(swap, blend, A))
@@ -78,8 +79,8 @@ def sbx(low: Array, high: Array, u: Array, upper: Mask) -> Array:
 
 
 def moved(space: Space, X: Array, eta: float, rng: np.random.Generator) -> Array:
-    """Filled rows X (c, d), mutated in every column: another option, or a polynomial step; columns of cells are also
-    shifted by up to a cell, that few cells be left as easily as many."""
+    """Filled rows X (c, d), mutated in every column: another option, or a polynomial step. Columns of cells are also
+    shifted by up to a cell, so that columns of few cells are left as easily as those of many."""
     u, cells = rng.random(X.shape), space.cells
     finite = np.isfinite(cells)
     k = np.where(finite, cells, 1.0)
@@ -97,7 +98,7 @@ def polynomial(x: Array, u: Array, eta: float) -> Array:
 
 
 def _filled(A: Array, B: Array, rng: np.random.Generator) -> Array:
-    """A with its NaN replaced by what B has, and else by uniform numbers."""
+    """A with its NaN replaced by the values of B, else by uniform numbers."""
     other = np.where(np.isnan(B), rng.random(A.shape), B)
     return np.where(np.isnan(A), other, A)
 
