@@ -299,6 +299,27 @@ def test_a_read_only_store_can_be_verified_and_not_written(writer_at_work):
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["deleted", "replaced"])
+def test_nothing_is_written_to_a_file_that_was_deleted_or_replaced_meanwhile(file, store, again):
+    study = store.create(SPEC).id
+    moved = file.rename(file.with_name("away.db"))
+    if again:
+        Sql(f"sqlite:///{file}").close()
+    with pytest.raises(StorageError, match="was deleted or replaced while it was in use"):
+        put(store, study)
+    if not again:
+        moved.rename(file)
+        assert put(store, study)[0].number == 0
+
+
+def test_a_file_that_was_deleted_between_two_connections_is_told_so(file, store):
+    study = store.create(SPEC).id
+    store.close()
+    file.unlink()
+    with pytest.raises(StorageError, match="was deleted or replaced while it was in use"):
+        store.study(study)
+
+
 def test_a_file_that_may_not_be_read():
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "t.db"

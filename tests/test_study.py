@@ -287,11 +287,25 @@ def test_max_failures_in_a_row_stop_the_run_and_a_new_run_tries_again(space, url
         assert study.counts["failed"] == total
 
 
-def test_an_objective_that_never_returns_the_goal_is_told_so(space):
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ({"acc": 0.5}, r"auc.*acc"),
+        ((0.5, 0.7), r"\(0\.5, 0\.7\) \(tuple\)"),
+        ({"auc": "0.5"}, "auc='0.5' .*real number"),
+    ],
+)
+def test_an_objective_that_never_returns_the_goal_is_told_so(space, returned, said):
     study = tt.Study("s", space, maximize="auc", seed=1)
-    with pytest.raises(ObjectiveError, match=r"auc.*acc"):
-        study.run(lambda trial: {"acc": 0.5}, trials=50, quiet=True)
+    with pytest.raises(ObjectiveError, match=said + r".*in each of the first 3 trials"):
+        study.run(lambda trial: returned, trials=50, quiet=True)
     assert study.counts["failed"] == 3
+
+
+def test_an_objective_that_diverges_at_first_goes_on(space):
+    study = tt.Study("s", space, maximize="auc", seed=1)
+    study.run(lambda trial: float("nan") if trial.number < 5 else 0.5, trials=7, quiet=True)
+    assert (study.counts["failed"], study.counts["done"]) == (5, 2)
 
 
 def test_retries_give_a_trial_another_chance(space):

@@ -81,11 +81,12 @@ def _shown(value: object) -> str:
 
 
 def brief(value: object) -> str:
-    """The value in at most 80 characters."""
+    """The value in at most 80 characters, on one line."""
     try:
         text = repr(value)
     except Exception:
         return "an object that cannot be shown"
+    text = " ".join(text.split()) if "\n" in text else text  # of tables and arrays
     return text if len(text) <= 80 else text[:77] + "..."
 
 

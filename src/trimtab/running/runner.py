@@ -302,7 +302,7 @@ def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None
     row = live.refresh().failures_in_a_row(terms.since)
     patience = min(3, live.spec.max_failures or 3)
     never = len(row) >= patience and live.ledger.counted == len(row)
-    if never and all(t.reason is Reason.BAD_RESULT and "missing metric" in t.error for t in row):
+    if never and all(t.reason is Reason.BAD_RESULT and "must be finite" not in t.error for t in row):
         raise ObjectiveError(f"{first_line(row[0])} (in each of the first {len(row)} trials)")
 
 

@@ -44,7 +44,9 @@ class Sqlite:
         return self.file.with_name(self.file.name + ".witness")
 
     def connect(self) -> Engine:
-        """Transactions begin at once as writers where the option WRITES is set."""
+        """Transactions begin at once as writers where the option WRITES is set. Raises StorageError where one would write to
+        a file that was deleted or replaced meanwhile: on Linux that goes well, and all of it is lost."""
+        written: list[tuple[int, int]] = []  # the file that the first writer found
         engine = create_engine(
             "sqlite://",
             creator=lambda: _open(self),
@@ -57,7 +59,11 @@ class Sqlite:
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             if connection.get_execution_options().get(WRITES, False):
+                if written and _identity(self.file) != written[0]:
+                    raise StorageError(f"{self.file}: {_GONE}")
                 _begin_write(connection, self.timeout)
+                if not written and (found := _identity(self.file)) is not None:
+                    written.append(found)
             else:
                 connection.exec_driver_sql("BEGIN")
 
@@ -182,6 +188,18 @@ def _begin_write(connection: Connection, timeout: float) -> None:
     cursor.close()
 
 
+_GONE = "it was deleted or replaced while it was in use; put it back, or end all programs that use it and run the same again"
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Which file stands there; None where there is none."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _code(error: BaseException) -> int:
     """SQLite's primary result code; 0 when it has none."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -233,4 +251,6 @@ def _explain(database: Sqlite, error: BaseException) -> str:
         sqlite3.SQLITE_IOERR: "the disk failed to read or write; check its free space, quota and health, then run the "
         "same again",
     }
+    if code == sqlite3.SQLITE_ERROR and "no such table" in str(error):
+        return f"{database.file}: {_GONE} ({error})"
     return f"{database.file}: {repairs.get(code, 'the database refused')} ({error})"

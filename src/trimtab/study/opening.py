@@ -132,7 +132,9 @@ def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
     different = [k for k in before | after if dumps(before.get(k)) != dumps(after.get(k)) and k != "name"]
     if not different:
         return
-    lines = [f"  {k}: stored {_short(before.get(k))}, given {_short(after.get(k))}" for k in different if k != "space"]
+    said = {"goals": (_ways(stored), _ways(wanted))}
+    pairs = {k: said.get(k) or (_short(before.get(k)), _short(after.get(k))) for k in different if k != "space"}
+    lines = [f"  {k}: stored {a}, given {b}" for k, (a, b) in pairs.items()]
     if "space" in different:
         lines += _apart(stored.space, wanted.space)
     raise StudyMismatch(
@@ -170,6 +172,10 @@ def _apart(stored: Space, given: Space) -> list[str]:
     if set(stored.names) == set(given.names):
         pairs.append(("space, in order", ", ".join(stored.names), ", ".join(given.names)))
     return [f"  {what}: stored {a}, given {b}" for what, a, b in pairs if a != b]
+
+
+def _ways(spec: StudySpec) -> str:
+    return ", ".join(f"{'maximize' if g.maximize else 'minimize'} {g.metric}" for g in spec.goals)
 
 
 def _short(value: Any) -> str:
