@@ -1,4 +1,4 @@
-"""Which code an objective is: its own text, the files in which it stands, and the state of the repository around them."""
+"""Which code an objective is: its own text, the files that contain it, and the state of the repository around them."""
 
 import os
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ def code(
 ) -> dict[str, Any]:
     """{"objective", "fingerprint", "files": {name: sha256}, "git": {commit, dirty, diff_sha256}} of an objective.
 
-    files: where it stands. `last` keeps the looks at them from call to call, so that unchanged files are not read again.
-    repository: whether to ask git, which takes longer than the rest.
+    files: those that contain it. last: earlier looks at them, kept from call to call, so that unchanged files are not
+    read again. repository: whether to ask git, which takes longer than the rest.
     """
     found = {}
     for file, name in zip(files, _names(files), strict=True):
@@ -28,7 +28,7 @@ def code(
 
 
 def _names(files: Sequence[str]) -> list[str]:
-    """The base name of each file, with as many folders before it as tell it from the others: the same from anywhere."""
+    """The base name of each file, with as many parent folders as needed to tell them apart: the same from anywhere."""
     paths = [Path(file).absolute().parts for file in files]
 
     def name(path: tuple[str, ...]) -> str:

@@ -45,7 +45,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Look:
-    """An input's fingerprint, with what tells cheaply whether it must be taken again."""
+    """An input's fingerprint, with what shows cheaply whether it must be taken again."""
 
     fingerprint: Fingerprint
     marks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # path -> size, times, inode
@@ -53,7 +53,7 @@ class Look:
 
 
 def look(given: Input, last: Look | None = None) -> Look:
-    """The input as it is now. Files whose size, times and inode are those of the last look are not read again."""
+    """The input as it is now. Files whose size, times and inode are unchanged since the last look are not read again."""
     if not isinstance(given.what, str | os.PathLike):
         return Look(_in_memory(given.what))
     path = Path(given.what)
@@ -70,13 +70,14 @@ def look(given: Input, last: Look | None = None) -> Look:
 
 
 def _shown(path: Path) -> str:
-    """A path below the working folder from there, another by its name: where a user keeps files is nobody's business."""
+    """A path below the working directory relative to it, any other by its name only: where a user keeps files is
+    private."""
     here, full = Path.cwd(), path.absolute()
     return str(full.relative_to(here)) if full.is_relative_to(here) else path.name
 
 
 def different(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """What changed between two fingerprints, in words; "" when the content is the same."""
+    """What changed between two fingerprints, in words; "" if the content is the same."""
     if (
         before["kind"] != after["kind"]
         and "file_sha256" in before
@@ -132,7 +133,7 @@ def _folder(path: Path) -> Fingerprint:
 
 
 def _read(path: Path) -> tuple[int, Iterable[tuple[str, tuple[str, str]]]] | None:
-    """Rows and columns of a Parquet or Arrow file; None where it cannot be read as a table (pyarrow is missing)."""
+    """Rows and columns of a Parquet or Arrow file; None if it cannot be read as a table (pyarrow is missing)."""
     try:
         import pyarrow as pa
         from pyarrow import feather, parquet
@@ -182,7 +183,7 @@ def _in_memory(value: Any) -> Fingerprint:
 
 
 def _of_pandas(frame: Any) -> Iterable[tuple[str, tuple[str, str]]]:
-    """Columns, and before them an index that is more than the numbers of the rows."""
+    """Columns, preceded by the index if it is more than row numbers."""
     if frame.ndim == 1:
         frame = frame.to_frame()
     if type(frame.index).__name__ != "RangeIndex":
@@ -194,7 +195,7 @@ def _of_pandas(frame: Any) -> Iterable[tuple[str, tuple[str, str]]]:
 
 
 def _of_arrow(table: Any) -> Iterable[tuple[str, tuple[str, str]]]:
-    """Columns, with those that pandas wrote for an index before the others."""
+    """Columns, preceded by those that pandas wrote for an index."""
     names = sorted(enumerate(table.column_names), key=lambda item: (not _index(table, item[1]), item[0]))
     for i, name in names:
         yield name, columns.of_arrow(table.column(i))

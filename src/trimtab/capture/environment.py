@@ -15,7 +15,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 
 
 def environment() -> dict[str, Any]:
-    """Python, operating system, hardware, BLAS, threads, the packages that shape results and all others.
+    """Python, operating system, hardware, BLAS, threads, the packages that affect results, and all others.
 
     installed: every package as "name==version". numerics: see `numerics`.
     """
@@ -24,7 +24,7 @@ def environment() -> dict[str, Any]:
 
 @cache
 def _fixed() -> dict[str, Any]:
-    """What does not change while this process lives."""
+    """What does not change during this process."""
     installed = sorted(_installed())
     return {
         "python": sys.version.split()[0],
@@ -44,7 +44,7 @@ def _fixed() -> dict[str, Any]:
 def numerics() -> str:
     """Fingerprint of what decides the last digits of a proposal: numpy, scipy, BLAS, and the processor's vector units.
 
-    Where two machines have the same one, a record gives its proposals again exactly.
+    Machines with the same fingerprint replay a record exactly.
     """
     import numpy as np
 
@@ -76,7 +76,7 @@ def _version(name: str) -> str | None:
 
 
 def _installed() -> set[str]:
-    """By the names of the folders that describe packages: reading each of them would take long."""
+    """All packages, by the names of their metadata folders, since reading each of them would be slow."""
     found = set()
     for place in sys.path:
         for info in Path(place or ".").glob("*.dist-info") if os.path.isdir(place or ".") else ():
@@ -86,7 +86,7 @@ def _installed() -> set[str]:
 
 
 def _processor() -> str:
-    """The model's name, as Linux tells it; the architecture elsewhere."""
+    """The model's name, as Linux reports it; elsewhere the architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -103,7 +103,7 @@ def _memory() -> int:
 
 
 def _gpus() -> list[str]:
-    """Models and driver of NVIDIA cards, as their kernel driver tells them; empty where there are none."""
+    """Models and driver of NVIDIA cards, as their kernel driver reports them; empty if there are none."""
     root = Path("/proc/driver/nvidia")
     try:
         texts = [p.read_text(errors="replace") for p in sorted(root.glob("gpus/*/information"))]

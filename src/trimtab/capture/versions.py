@@ -1,4 +1,4 @@
-"""Which version of a file git or DVC keeps: read from what stands beside it, never from the network."""
+"""Which version of a file git or DVC has: read from local files, never from the network."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ FRESH = 5.0  # seconds for which an answer of git is used again
 
 
 def versions(path: Path) -> dict[str, Any]:
-    """{"git": {...}} and {"dvc": {...}}, each where it tracks the path."""
+    """{"git": {...}} and {"dvc": {...}}, each if it tracks the path."""
     return {**({"git": g} if (g := _git_of(path)) else {}), **({"dvc": d} if (d := _dvc_of(path)) else {})}
 
 
@@ -54,7 +54,7 @@ def _root(path: Path) -> Path | None:
 
 
 def _git(root: str, *words: str) -> bytes | None:
-    """What git says; None where it is not there, fails or takes too long."""
+    """git's output; None if git is missing, fails or takes too long."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | {"GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(

@@ -1,9 +1,9 @@
-"""The hash chain: how events are linked, what of a trial they cover, and how a record is checked against them.
+"""The hash chain: how events are linked, what they cover of a trial, and how a record is checked against them.
 
 An event's hash is SHA-256 over the previous event's hash and its own canonical JSON; the first one's predecessor is the
 study's uid. An `enqueue` event holds a digest of each new trial as proposed; the event that ends a trial holds a digest
-of the row as it ended, of its reports, and commitments to its private texts. So a change of one byte in an event or in
-a row no longer fits, and `verify.findings` names the place.
+of the row as it ended, of its reports, and commitments to its private texts. So if one byte of an event or a row
+changes, it no longer fits, and `verify.findings` names the place.
 
     verify  does a record fit its chain?
     seals   signed checkpoints of a chain
@@ -36,7 +36,8 @@ def proposed(trial: Trial) -> str:
 
 
 def ended(trial: Trial, reports: Iterable[Report]) -> str:
-    """Digest of a trial as it ended, with the reports of all its attempts (its private texts are committed to apart)."""
+    """Digest of a trial as it ended, with the reports of all its attempts (its private texts have separate
+    commitments)."""
     row = {k: _plain(getattr(trial, k)) for k in _ENDED}
     row["cost"] = trial.cost.to_json()
     if trial.curve:
@@ -49,7 +50,7 @@ def ended(trial: Trial, reports: Iterable[Report]) -> str:
 
 
 def commitments(private: Json) -> dict[str, Any]:
-    """What an event may say of a trial's private texts: salted hashes, one per text."""
+    """What an event may say about a trial's private texts: salted hashes, one per text."""
     made: dict[str, Any] = {k: commitment(*private[k]) for k in ("error", "output", "worker") if k in private}
     made["notes"] = [commitment(*note) for note in private.get("notes", [])]
     return made
@@ -61,7 +62,7 @@ def stands_for(made: object, salt: str, text: str) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values have one canonical JSON text, as a tuple and a list may."""
+    """Whether two values have the same canonical JSON text, as a tuple and a list may."""
     return dumps(a) == dumps(b)
 
 

@@ -1,8 +1,9 @@
-"""Signed checkpoints of a chain: what is signed, and whether signatures and time-stamp tokens fit. Pure; keys come in.
+"""Signed checkpoints of a chain: what is signed, and whether signatures and time-stamp tokens are valid. Pure; keys
+come in.
 
-A checkpoint is an event {"position", "head", "key", "signature"[, "timestamp"]}: an Ed25519 signature of the study's uid
-and the hash of the event at `position`, which covers all before it. The token (RFC 3161, base64) is an authority's word
-that the signature existed at a time.
+A checkpoint is an event {"position", "head", "key", "signature"[, "timestamp"]}: an Ed25519 signature of the study's
+uid and the hash of the event at `position`, which covers all earlier events. The token (RFC 3161, base64) is an
+authority's attestation that the signature existed at a time.
 """
 
 import base64
@@ -24,8 +25,8 @@ def findings(
 ) -> list[str]:
     """One line for each checkpoint that does not fit.
 
-    trusted: public key (hex) -> whose it is; where it is empty any key will do. authorities: root certificates (PEM) of
-    time-stamp authorities; where there are none, a token need only be of this signature.
+    trusted: public key (hex) -> its owner; if empty, any key is accepted. authorities: root certificates (PEM) of
+    time-stamp authorities; if empty, a token only has to belong to this signature.
     """
     hashes, roots, found = {e.position: e.hash for e in events}, list(authorities), list[str]()
     for e in events:
@@ -36,7 +37,7 @@ def findings(
 
 
 def _wrong(uid: str, e: Event, hashes: Mapping[int, str], trusted: Mapping[str, str]) -> str:
-    """What is wrong with a signature; "" when it fits."""
+    """What is wrong with a signature; "" if it is valid."""
     try:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -58,7 +59,7 @@ def _wrong(uid: str, e: Event, hashes: Mapping[int, str], trusted: Mapping[str, 
 
 
 def _untimely(said: Mapping[str, Any], roots: Sequence[bytes]) -> str:
-    """What is wrong with a time-stamp token; "" when it fits, or there is none."""
+    """What is wrong with a time-stamp token; "" if it is valid, or there is none."""
     if "timestamp" not in said:
         return ""
     try:
@@ -87,7 +88,7 @@ def _untimely(said: Mapping[str, Any], roots: Sequence[bytes]) -> str:
 
 
 def stamped(said: Mapping[str, Any]) -> float | None:
-    """When the authority says that a checkpoint existed, in seconds since the epoch; None without a token."""
+    """When, by the authority, a checkpoint existed, in seconds since the epoch; None without a token."""
     if "timestamp" not in said:
         return None
     from rfc3161_client import decode_timestamp_response

@@ -18,8 +18,8 @@ def findings(
 ) -> list[str]:
     """One line for each thing that does not fit, naming the event or the row.
 
-    Where the chain itself is broken, the events say nothing certain of the rows, and only the chain is judged. actors:
-    (salt, name) by event position, as far as they have not been erased.
+    If the chain itself is broken, its events prove nothing about the rows, and only the chain is judged. actors: (salt,
+    name) by event position, as far as they have not been erased.
     """
     found, broken = _chain(study, events, witness)
     if broken:
@@ -90,7 +90,7 @@ _DROPPED = frozenset({"workers"})
 
 
 def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Event]) -> list[str]:
-    """The study's row, as the events and the trials say that it should be."""
+    """The study's row as it should be, by the events and the trials."""
     name, spec, created, count, state = None, None, None, 0, "open"
     for e in events:
         if e.kind == "create":
@@ -119,7 +119,7 @@ def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Eve
 
 
 def state_after(e: Event) -> str | None:
-    """The state of a study that an event brings about, if any."""
+    """The state of a study after an event, if the event changes it."""
     return _STATE_AFTER.get(e.kind) if e.number is None else None
 
 
@@ -127,7 +127,7 @@ _STATE_AFTER = {"pause": "paused", "resume": "open", "cancel": "cancelled", "arc
 
 
 def spent(search: Mapping[int, Trial], events: Sequence[Event]) -> Cost:
-    """What the search has cost, added up in the order of the events, with late results and attempts that were given back."""
+    """The cost of the search, added up in the order of the events, including late results and requeued attempts."""
     total = Cost()
     for e in events:
         if e.number is None or e.number not in search:
@@ -162,7 +162,7 @@ def _trial(t: Trial, made: str, events: Sequence[Event], reports: Sequence[Repor
 
 
 def _open(t: Trial) -> list[str]:
-    """A trial without an end has no results, and one that waits has no holder."""
+    """Check that a trial without an end has no results, and that a queued one has no holder."""
     if t.state not in OPEN:
         return [f"trial {t.number}: it is {t.state}, but no event says that it ended"]
     found = []

@@ -1,8 +1,8 @@
-"""Executors carry jobs. They keep limits, know nothing of results, and are not trusted: leases are.
+"""Executors run jobs. They enforce limits, know nothing about results, and are not trusted: leases are.
 
-A job is a task for one slot. The process that runs it may send messages while it runs (each gets the reply that
-`job.listen` returns) and one last message, which ends the job and comes back in `Exit.message`. Executors don't look
-inside messages.
+A job is a task for one slot. Its process may send messages while it runs (each gets the reply that `job.listen`
+returns) and one last message, which ends the job and comes back in `Exit.message`. Executors don't look inside
+messages.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Key = tuple[int, int, int]  # study, number, attempt
 
 @dataclass(frozen=True)
 class Job:
-    """One task: what its process is sent, who hears its messages, what it may use."""
+    """A task: what is sent to its process, who receives its messages, what it may use."""
 
     key: Key
     payload: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Executor(Protocol):
     """Runs jobs in slots."""
 
     def free(self) -> int:
-        """Slots that could start a job now."""
+        """The number of slots that could start a job now."""
         ...
 
     def launch(self, job: Job) -> None:
@@ -49,11 +49,11 @@ class Executor(Protocol):
         ...
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
-        """Deliver messages, keep limits, and return the jobs that have ended, waiting up to `wait` seconds for one."""
+        """Deliver messages, enforce limits, and return the jobs that have ended, waiting up to `wait` seconds for one."""
         ...
 
     def waited(self) -> Mapping[Key, float]:
-        """Seconds for which jobs that run have had no room to run in, by their keys; those that began at once left out."""
+        """Seconds for which running jobs had no room to run in, by their keys; those that started at once are left out."""
         ...
 
     def kill(self, job: Job) -> None:
@@ -61,5 +61,5 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """End everything that still runs."""
+        """End everything that is still running."""
         ...

@@ -1,9 +1,10 @@
-"""What runs in a supervised process: take the task, then carry out payload after payload until the parent hangs up.
+"""What runs in a supervised process: load the task, then run payload after payload until the parent hangs up.
 
-From the parent come pickles (`Setup`, then payloads with their limits of time, and replies); to the parent goes JSON, so that
-an objective cannot run code in it: ["ready"], ["message", m] (answered), ["last", m, cost].
+From the parent come pickles (`Setup`, then payloads with their time limits, and replies); to the parent goes JSON, so
+that an objective cannot run code in it: ["ready"], ["message", m] (answered), ["last", m, cost].
 
-Limits are the parent's to keep. That of time is kept here too, a moment later: the parent may be held up by a slow store.
+The parent enforces limits. The time limit is enforced here too, a moment later, in case a slow store holds up the
+parent.
 """
 
 import ctypes
@@ -31,7 +32,7 @@ _SUBREAPER = 36  # prctl: orphans of this process become its children, and are e
 
 
 class Task(Protocol):
-    """What is sent to a child once: picklable, and able to make the function that carries out payloads."""
+    """What is sent to a child once: picklable, and able to make the function that runs payloads."""
 
     def load(self) -> Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]: ...
 
@@ -45,7 +46,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Setup:
-    """Where a child finds itself."""
+    """The environment of a child."""
 
     cwd: str
     argv: list[str]
@@ -53,7 +54,7 @@ class Setup:
 
 
 def main(channel: int, lifeline: int, parent: int) -> None:
-    """Serve on file descriptor `channel` until it closes; when `lifeline` closes the parent `parent` is dead."""
+    """Serve on file descriptor `channel` until it closes; if `lifeline` closes, the parent `parent` is dead."""
     for fd in (channel, lifeline):
         os.set_inheritable(fd, False)
     connection = Connection(channel)
@@ -82,7 +83,7 @@ def main(channel: int, lifeline: int, parent: int) -> None:
 def _serve(
     connection: Connection, run: Callable[..., Any], payload: Mapping[str, Any], limit: float, alarm: Alarm
 ) -> None:
-    """Carry out one payload in `limit` seconds. Its messages may come from any of its threads, until it has ended."""
+    """Run one payload within `limit` seconds. Its messages may come from any of its threads, until it has ended."""
     turn, over = threading.Lock(), False
 
     def send(message: Any) -> Any:
@@ -124,7 +125,7 @@ def _reset_peak() -> None:
 
 
 def _peak() -> float:
-    """Peak resident bytes of this process since `_reset_peak`; 0 where the system doesn't tell."""
+    """Peak resident bytes of this process since `_reset_peak`; 0 if the system doesn't tell."""
     with suppress(OSError), open("/proc/self/status") as file:
         for line in file:
             if line.startswith("VmHWM:"):
@@ -133,7 +134,7 @@ def _peak() -> float:
 
 
 def _watch(lifeline: int, parent: int, scratch: str, alarm: Alarm) -> None:
-    """End this process with its group and descendants when the parent is gone, or the alarm goes off."""
+    """End this process with its group and descendants if the parent is gone, or the alarm goes off."""
     poll = select.poll()
     poll.register(lifeline, select.POLLIN)
     while os.getppid() == parent:

@@ -19,10 +19,11 @@ def visible() -> list[str]:
 
 
 def shares(slots: int, each: float, devices: Sequence[str]) -> list[str]:
-    """For each slot the devices of its trials, as CUDA_VISIBLE_DEVICES writes them: `each` whole ones, or a part of one that
-    it shares with others. Empty where trials need none, or there is none here: then GPUs are only counted.
+    """The devices of each slot's trials, as written in CUDA_VISIBLE_DEVICES: `each` whole ones, or a shared one for a
+    fraction.
 
-    Raises SpecError when there are too few.
+    Empty if trials need none, or there are none on this machine: then GPUs are only counted. Raises SpecError if there
+    are too few.
     """
     if each == 0 or not devices:
         return []

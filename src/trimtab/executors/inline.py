@@ -1,6 +1,6 @@
-"""Runs jobs in this process, one after the other, while they are launched: a debugger works, output stays visible.
+"""Runs jobs in this process, one after the other, as they are launched: a debugger works, output stays visible.
 
-Limits are not kept here; whoever needs them chooses `local`.
+Limits are not enforced here; use `local` for that.
 """
 
 import os
@@ -12,7 +12,7 @@ from . import Exit, Job, Key
 
 
 class Inline:
-    """One slot in this process. `run(payload, send)` carries out a payload and returns its last message."""
+    """One slot in this process. `run(payload, send)` runs a payload and returns its last message."""
 
     def __init__(self, run: Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]) -> None:
         self._run = run

@@ -1,7 +1,8 @@
-"""Jobs in supervised processes of this machine, with limits.
+"""Jobs in supervised processes on this machine, with limits.
 
-Children are long-lived (the task is loaded once), each in its own session: Ctrl-C reaches the parent alone, and a kill
-reaches the whole group. A child that died or was killed is replaced when the next job comes. Limits are kept in `reap`.
+Children are long-lived (the task is loaded once), each in its own session: Ctrl-C reaches only the parent, and a kill
+reaches the whole group. A child that died or was killed is replaced when the next job comes. Limits are enforced in
+`reap`.
 """
 
 import pickle
@@ -20,9 +21,10 @@ PAUSE = 1.0  # seconds without a new child after one that failed to start
 
 
 class Local:
-    """`slots` processes on this machine, each with the thread cap of `resources`; `task` is what they load once.
+    """`slots` processes on this machine, each with the thread limit of `resources`; `task` is what they load once.
 
-    Each process sees the GPUs of its slot alone. Raises what pickling the task raises, and SpecError for too few GPUs.
+    Each process sees only the GPUs of its slot. Raises whatever pickling the task raises, and SpecError for too few
+    GPUs.
     """
 
     def __init__(self, slots: int, task: Task, resources: Resources) -> None:

@@ -1,4 +1,4 @@
-"""A process with all its descendants: what they use, and how they are ended."""
+"""A process with all its descendants: what they use, and how to end them."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ class Usage:
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """The process and its descendants, also those in other sessions; empty when it is gone."""
+    """The process and its descendants, also those in other sessions; empty if it is gone."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -28,8 +28,8 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def known_family(pid: int) -> list[psutil.Process]:
-    """As `family`, by the kernel's own lists of children where it has them: quick however many processes there are on the
-    machine, but a child that is forked or ends meanwhile may be missed (man 5 proc_pid_task)."""
+    """As `family`, by the kernel's own lists of children if available. This is quick however many processes the machine
+    has, but a child that is forked or ends meanwhile may be missed (man 5 proc_pid_task)."""
     try:
         found, i = [pid], 0
         while i < len(found):
@@ -43,7 +43,7 @@ def known_family(pid: int) -> list[psutil.Process]:
 
 
 def usage(pid: int) -> Usage:
-    """CPU time and resident memory (pages that several members share are counted in each)."""
+    """CPU time and resident memory (pages shared by several members are counted in each)."""
     members, cpu, memory = known_family(pid), 0.0, 0.0
     for member in members:
         with suppress(psutil.Error), member.oneshot():  # it may have just ended
@@ -53,7 +53,7 @@ def usage(pid: int) -> Usage:
 
 
 def proportional(members: Iterable[psutil.Process]) -> float:
-    """Bytes of resident memory where a page shared by several processes counts once; slower than `usage`."""
+    """Bytes of resident memory, with pages shared by several processes counted once; slower than `usage`."""
     total = 0.0
     for member in members:
         with suppress(psutil.Error):
@@ -65,7 +65,7 @@ def proportional(members: Iterable[psutil.Process]) -> float:
 def kill(pid: int, known: Iterable[psutil.Process] = ()) -> None:
     """SIGKILL to the descendants, the process and its group, and to members that were known earlier.
 
-    The process comes last, so that one may end itself. What the quick look at another one misses, `kill_marked` finds.
+    The process comes last, so that one may end itself. Processes that the quick look misses are found by `kill_marked`.
     """
     look = family if pid == os.getpid() else known_family
     for member in known:
@@ -82,8 +82,8 @@ def kill(pid: int, known: Iterable[psutil.Process] = ()) -> None:
 
 
 def kill_marked(mark: str) -> None:
-    """SIGKILL to all processes of this user that were started with `mark` in their environment: orphans of a process that
-    crashed, wherever they have gone. Nothing where the system does not show environments."""
+    """SIGKILL to all processes of this user that were started with `mark` in their environment: orphans of a process
+    that crashed, wherever they have gone. Does nothing if the system does not show environments."""
     text = mark.encode()
     for pid in psutil.pids():
         with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:

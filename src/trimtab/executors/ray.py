@@ -1,8 +1,8 @@
 """Jobs on a Ray cluster: each slot is an actor that holds the CPUs, GPUs and memory of one trial.
 
-The actor runs its jobs in a supervised process beside it, as `local` does, so that limits, captured output and the end of
-children are the same on every node, and relays their messages. What Ray cannot place yet is pending demand, which its
-autoscaler sees. A node that is lost takes its actors along: their jobs come back as killed from outside.
+The actor runs its jobs in a supervised process beside it, as `local` does, so that limits, captured output and the end
+of children are the same on every node, and relays their messages. What Ray cannot place yet is pending demand, which
+its autoscaler sees. A lost node takes its actors along: their jobs come back as killed from outside.
 """
 
 import logging
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Host:
-    """Lives on a node: carries out one job at a time. `run` and `next` are called from two threads."""
+    """Lives on a node and runs one job at a time. `run` and `next` are called from two threads."""
 
     def __init__(self, task: bytes, resources: Resources) -> None:
         self._local = Local(1, pickle.loads(task), resources)
@@ -39,7 +39,7 @@ class Host:
         self._replies: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def run(self, key: Key, payload: dict[str, Any]) -> None:
-        """Carry out a job to its end."""
+        """Run a job to its end."""
         self._out.put(("placed", None))
         self._local.launch(Job(key, payload, self._relay, self._resources))
         while not (ended := self._local.reap(_BEAT)):
@@ -51,7 +51,7 @@ class Host:
         return self._replies.get()
 
     def next(self, reply: Any = None) -> tuple[str, Any]:
-        """Hand on the reply to the last message, if there was one; the next message, or how the job ended."""
+        """Pass on the reply to the last message, if there was one; returns the next message, or how the job ended."""
         if reply is not None:
             self._replies.put(reply)
         return self._out.get()
@@ -69,10 +69,10 @@ def _connect(ray: Any) -> None:
 
 
 class Ray:
-    """`slots` actors at once on the cluster to which this program is connected; else the one that RAY_ADDRESS names, else
+    """`slots` actors on the cluster to which this program is connected, else on the one that RAY_ADDRESS names, else on
     a new one on this machine.
 
-    Raises SpecError where the cluster is not reached, and what pickling the task raises.
+    Raises SpecError if the cluster cannot be reached, and whatever pickling the task raises.
     """
 
     def __init__(self, slots: int, task: Task, resources: Resources) -> None:
@@ -129,7 +129,7 @@ class Ray:
                 return ended
 
     def _move(self) -> None:
-        """Jobs whose actors find no room, or could not be made, go to actors that have nothing to do, and hold the room."""
+        """Move jobs whose actors find no room, or could not be created, to idle actors, which hold the room."""
         if not self._worked and time.monotonic() > self._complain:
             self._complain = math.inf
             there = self._ray.cluster_resources()
@@ -165,9 +165,10 @@ class Ray:
         self._busy[held.host.next.remote(reply)] = held
 
     def _gone(self, held: "_Held", error: Exception) -> None:
-        """An actor was killed, with its node or alone, or could not be made. A job that it has not begun begins at another.
+        """Handle an actor that was killed, with its node or alone, or could not be created. A job that it has not
+        started moves on.
 
-        Raises SpecError where no actor has ever been made, RunFailed where none is left and none can be made.
+        Raises SpecError if no actor has ever been created, RunFailed if none is left and none can be created.
         """
         self._ray.kill(held.host)  # it may only be out of reach
         if isinstance(error, self._ray.exceptions.RuntimeEnvSetupError) or getattr(error, "actor_init_failed", False):
@@ -212,8 +213,8 @@ class Ray:
 
 @dataclass(frozen=True)
 class _Held:
-    """A job, its actor, since when it is to run, when it was given to the actor or began there, whether that has worked
-    before, whether it has begun, and how many new actors were lost before it did."""
+    """A job, its actor, since when it is to run, when it was given to the actor or started there, whether the actor has
+    worked before, whether the job has started, and how many new actors were lost before it did."""
 
     job: Job
     host: Any
@@ -225,5 +226,5 @@ class _Held:
 
     @property
     def cost(self) -> dict[str, float]:
-        """What is known of it: how long the job has run."""
+        """What is known about it: how long the job has run."""
         return {"wall": time.monotonic() - self.began if self.placed else 0.0}

@@ -1,7 +1,7 @@
-"""Array jobs of Slurm, by its own programs: sbatch starts them, squeue counts them, scancel ends them.
+"""Slurm array jobs, by Slurm's own programs: sbatch starts them, squeue counts them, scancel ends them.
 
-A study's jobs share one name, so that whoever looks finds them: nothing about them is kept anywhere but in Slurm itself.
-Accounting (sacct) is not needed: a task that squeue no longer lists has ended.
+A study's jobs share one name, by which any process finds them: nothing about them is kept outside of Slurm. Accounting
+(sacct) is not needed: a task that squeue no longer lists has ended.
 """
 
 import math
@@ -26,12 +26,16 @@ _ANSWER = 60.0  # seconds in which one of Slurm's programs must have answered
 
 @dataclass(frozen=True)
 class Slurm:
-    """What is asked of Slurm for each job; what is left out is the cluster's to decide, or follows from `Resources`.
+    """What to ask Slurm for, for each job. What is left out is decided by the cluster, or follows from `Resources`.
 
-    partition, account, qos: by name. time: of a job, seconds or "4h" (Slurm counts whole minutes). memory: of a job, bytes or
-    "8GiB"; else the trials' limits and half a GiB. cpus: of a job; else the trials'. slots: trials at once in one job. trials:
-    a job ends after so many, and another one is asked for. arguments: more of sbatch's, such as ["--constraint=a100"].
-    python: the nodes' interpreter.
+    partition, account, qos: by name.
+    time: time limit of a job, seconds or "4h" (Slurm counts whole minutes).
+    memory: of a job, bytes or "8GiB"; default: the trials' limits plus half a GiB.
+    cpus: of a job; default: those of the trials.
+    slots: parallel trials in one job.
+    trials: a job ends after this many, and another one is requested.
+    arguments: other arguments of sbatch, such as ["--constraint=a100"].
+    python: the interpreter on the nodes.
     """
 
     partition: str | None = None
@@ -64,7 +68,8 @@ class Slurm:
     def words(self, resources: Resources) -> list[str]:
         """sbatch's arguments for jobs whose trials run within `resources`. Raises SpecError.
 
-        The script's own process hears SIGTERM first, `DRAIN` seconds before the limit (a quarter of a short limit).
+        The script's own process gets SIGTERM first, `DRAIN` seconds before the limit (for a short limit, a quarter of
+        it).
         """
         gpus = resources.gpus * self.slots
         if gpus != int(gpus):
@@ -90,11 +95,12 @@ class Slurm:
 
 
 class SlurmAway(TrimtabError):
-    """Slurm did not answer, or refused; in its own words."""
+    """Slurm did not answer, or refused; in Slurm's words."""
 
 
 def submit(name: str, tasks: int, words: Sequence[str], command: Sequence[str]) -> None:
-    """Ask for an array of `tasks` jobs that run `command` where this program runs. Raises SlurmAway, SpecError."""
+    """Ask for an array of `tasks` jobs that run `command` in this program's working directory. Raises SlurmAway,
+    SpecError."""
     Path(LOGS).mkdir(exist_ok=True)
     script = f"#!/bin/sh\nexec {shlex.join(command)}\n"  # exec: the signals of Slurm reach the worker itself
     output = f"--output={LOGS}/%x-%A_%a.log"
@@ -102,7 +108,7 @@ def submit(name: str, tasks: int, words: Sequence[str], command: Sequence[str]) 
 
 
 def living(name: str) -> int:
-    """How many tasks of that name wait or run. Raises SlurmAway."""
+    """The number of tasks of that name that wait or run. Raises SlurmAway."""
     return len(_ask(["squeue", "--noheader", "--array", f"--name={name}", "--format=%T"]).split())
 
 
@@ -112,7 +118,7 @@ def cancel(name: str) -> None:
 
 
 def last_words(name: str) -> str:
-    """The end of what the youngest job of that name wrote, with the name of its file; empty where none can be read."""
+    """The end of the log of the latest job of that name, with its file name; empty if none can be read."""
     logs = sorted(Path(LOGS).glob(f"{name}-*.log"), key=lambda p: p.stat().st_mtime)
     if not logs:
         return ""

@@ -1,4 +1,4 @@
-"""One supervised process, seen from its parent: how it is started, heard, measured, limited and ended."""
+"""A supervised process, seen from its parent: how it is started, heard, measured, limited and ended."""
 
 import fcntl
 import json
@@ -43,7 +43,7 @@ _BOOT = (
 
 @dataclass(frozen=True)
 class Home:
-    """What every child of an executor shares."""
+    """What all children of an executor share."""
 
     setup: Setup
     path: tuple[str, ...]
@@ -51,7 +51,7 @@ class Home:
 
     @staticmethod
     def here(scratch: str, cpus: int) -> "Home":
-        """This process's folder, import path and environment, with threads capped to `cpus`."""
+        """This process's folder, import path and environment, with threads limited to `cpus`."""
         caps = dict.fromkeys(_THREADS, str(cpus))
         return Home(
             Setup(os.getcwd(), sys.argv[:1], scratch),
@@ -61,9 +61,9 @@ class Home:
 
 
 class Child:
-    """A process that carries out one job after the other. Raises OSError when it cannot be started.
+    """A process that runs one job after the other. Raises OSError if it cannot be started.
 
-    seen: variables of its own, beside those of its home.
+    seen: its own environment variables, in addition to those of its home.
     """
 
     job: Job
@@ -125,7 +125,7 @@ class Child:
             self._before = self._cpu = sum(psutil.Process(self._process.pid).cpu_times()[:4])
 
     def look(self) -> Exit | None:
-        """Deliver its messages and keep its limits; how its job ended, if it has."""
+        """Deliver its messages and enforce its limits; returns how its job ended, if it has."""
         while (said := self._hear()) is not None:
             match said:
                 case ["last", message, used]:
@@ -141,7 +141,7 @@ class Child:
         return self._limits(time.monotonic())
 
     def _hear(self) -> list[Any] | None:
-        """The next thing it says; None for nothing yet, [] when there will be nothing more."""
+        """The next message; None if there is none yet, [] if there will be no more."""
         try:
             if not self.channel.poll():
                 dead = not self.alive and not self.channel.poll()  # a forked process may hold the channel open
@@ -162,7 +162,7 @@ class Child:
         return Exit(message, output=self._tail(), cost={**self._cost(), "wall": used["wall"]})
 
     def _gone(self) -> Exit | None:
-        """It went away without a last message, or closed its channel, which ends it too; None while it may still go."""
+        """It ended without a last message, or closed its channel, which ends it too; None while it may still be ending."""
         now = time.monotonic()
         self._closed = min(self._closed, now)
         with suppress(subprocess.TimeoutExpired):
@@ -224,13 +224,13 @@ class Child:
         return os.pread(fd, KEPT, max(0, size - KEPT))
 
     def _tail(self) -> str:
-        """The end of what the job wrote; where more was written, from the beginning of a line."""
+        """The end of what the job wrote; if more was written, from the start of a line."""
         text = self._read().decode("utf-8", "replace").replace("\x00", "\ufffd")
         cut = os.fstat(self._output.fileno()).st_size > KEPT
         return "[...]\n" + text.partition("\n")[2] if cut else text
 
     def end(self) -> None:
-        """Kill it with all that belongs to it, wait for it, and close what was open."""
+        """Kill it with everything that belongs to it, wait for it, and close its channels."""
         processes.kill(self._process.pid, self._members)
         self._process.wait()
         processes.kill_marked(self._mark)

@@ -1,8 +1,4 @@
-"""Many rows read at once, column by column: a hundred thousand trials in a second instead of ten.
-
-What is read this way is checked for what would mislead, not for every letter: `verify` and every look at a single trial read
-strictly (see `rows`).
-"""
+"""Many rows read at once, column by column: a hundred thousand trials in one second instead of ten."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -22,7 +18,7 @@ _PURPOSES = {str(purpose): purpose for purpose in Purpose}
 
 
 def ends_of(found: Iterable[Sequence[Any]]) -> list[End]:
-    """The ends of trials from rows of ENDS."""
+    """The ends of trials, from rows of ENDS."""
     try:
         return [
             End(number, told, _STATES[state], _PURPOSES[purpose], started, ended)
@@ -33,7 +29,7 @@ def ends_of(found: Iterable[Sequence[Any]]) -> list[End]:
 
 
 def results_of(found: Sequence[Sequence[Any]]) -> Results:
-    """What strategies are told, from rows of RESULTS and `why`."""
+    """The results that strategies are told, from rows of RESULTS and `why`."""
     columns = zip(*found, strict=True) if found else [()] * (len(RESULTS) + 1)
     number, state, params, seed, metrics, cost, parent, fidelity, curve, why = map(list, columns)
     counts = [s in _GOOD for s in state]

@@ -1,9 +1,4 @@
-"""Statements of SQLAlchemy Core, compiled once and run by the driver itself: for what each trial does.
-
-SQLAlchemy makes the SQL and keeps the connections; its own way of running a statement costs several times what the
-database needs for it. Statements whose text depends on values (lists of unknown length) and those that return what they
-have written go its way.
-"""
+"""SQLAlchemy Core statements, compiled once and run by the driver directly: for what every trial does."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -21,19 +16,19 @@ Values = Mapping[str, Any]
 def _text(
     statement: ClauseElement, dialect: Dialect, names: tuple[str, ...]
 ) -> tuple[str, Values, Sequence[str] | None]:
-    """SQL, the values that it brings itself, and the order of all values where the driver wants them in order."""
+    """SQL, its own parameter values, and the order of all values if the driver needs positional ones."""
     made: Any = statement.compile(dialect=dialect, column_keys=list(names))
     own = {k: value for k, value in made.construct_params(dict.fromkeys(names)).items() if k not in names}
     return str(made), own, made.positiontup if made.positional else None
 
 
 def rows(connection: Connection, statement: ClauseElement, values: Values) -> list[dict[str, Any]]:
-    """What a SELECT finds."""
+    """The rows of a SELECT."""
     return _found(_run(connection, statement, [values]))
 
 
 def table(connection: Connection, statement: ClauseElement, values: Values) -> list[tuple[Any, ...]]:
-    """What a SELECT finds, as tuples: for many rows."""
+    """The rows of a SELECT as tuples: for many rows."""
     cursor = _run(connection, statement, [values])
     try:
         found: list[tuple[Any, ...]] = cursor.fetchall()
@@ -43,7 +38,7 @@ def table(connection: Connection, statement: ClauseElement, values: Values) -> l
 
 
 def write(connection: Connection, statement: ClauseElement, *values: Values) -> int:
-    """Carry a statement out for each set of values (all of the same names); how many rows it changed."""
+    """Execute a statement for each set of values (all of the same names); returns how many rows it changed."""
     cursor = _run(connection, statement, values)
     try:
         return int(cursor.rowcount)
@@ -56,7 +51,7 @@ def exchange(
     writes: Sequence[tuple[ClauseElement, Sequence[Values]]],
     looks: Sequence[tuple[ClauseElement, Values]],
 ) -> list[list[dict[str, Any]]]:
-    """Carry statements out, in order, and return what each SELECT finds after them: sent together where the driver can."""
+    """Execute statements, in order, then return what each SELECT finds; sent together if the driver can."""
     driver: Any = connection.connection.dbapi_connection
     several = len(writes) + len(looks) > 1
     try:
@@ -95,7 +90,7 @@ def _run(connection: Connection, statement: ClauseElement, values: Sequence[Valu
 
 
 def _translated(connection: Connection, sql: str, error: Exception) -> Exception:
-    """The error as SQLAlchemy would have raised it; a connection that is gone is not used again."""
+    """The error as SQLAlchemy would have raised it; a broken connection is not used again."""
     dialect: Any = connection.dialect
     if not isinstance(error, dialect.loaded_dbapi.Error):
         return error

@@ -1,4 +1,4 @@
-"""What a store in an SQL database needs to know of its kind: how to connect, what errors mean, and when to try again."""
+"""What the SQL store needs to know about a kind of database: how to connect, what errors mean, and when to retry."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ FAULTS = (DBAPIError, sqlite3.Error, OSError)
 
 
 def raised(error: BaseException) -> BaseException:
-    """What the driver raised, where SQLAlchemy has wrapped it."""
+    """The driver's error, if SQLAlchemy has wrapped it."""
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
@@ -42,45 +42,45 @@ class Database(Protocol):
         ...
 
     def connect(self) -> Engine:
-        """An engine for one process. Reading transactions see one snapshot; WRITES says which ones write."""
+        """An engine for one process. Reading transactions see one snapshot; the option WRITES marks those that write."""
         ...
 
     def write_lock(self) -> AbstractContextManager[Any]:
-        """Where threads of one process queue before they write."""
+        """Held by threads of one process while they write."""
         ...
 
     def prepare(self, engine: Engine) -> None:
-        """What is done once to a database that may be written, before it has our tables."""
+        """Called once for a writable database before it has our tables."""
         ...
 
     def lock(self, connection: Connection) -> None:
-        """Hold off others who would make or change tables, until the transaction ends."""
+        """Keep others from making or changing tables until the transaction ends."""
         ...
 
     def now(self, connection: Connection) -> float | None:
-        """The database's own time when the transaction began; None: it has no clock to share."""
+        """The database's own time when the transaction began; None if it has no clock to share."""
         ...
 
     def ticket(self, connection: Connection) -> tuple[float | None, str]:
-        """The database's own time (None: it has no clock to share), and what names the writing transaction."""
+        """The database's own time (None if it has no clock to share), and an identifier of the writing transaction."""
         ...
 
     def committed(self, engine: Engine, ticket: str) -> bool:
-        """Whether the transaction was kept, although its commit was answered by an error."""
+        """Whether the transaction was committed, although its commit was answered by an error."""
         ...
 
     def again(self, error: BaseException, waited: float, opening: bool) -> float | None:
-        """Seconds to wait before the same is tried again, after `waited` seconds of trying; None: it is of no use."""
+        """Seconds to wait before retrying, after `waited` seconds of trying; None if retrying is useless."""
         ...
 
     def explain(self, error: BaseException) -> str:
-        """Place, what is wrong, and the repair."""
+        """A message: the place, what is wrong, and how to repair it."""
         ...
 
 
 @contextmanager
 def explained(database: Database) -> Iterator[None]:
-    """Turns what the driver raises into a StorageError."""
+    """A context that turns the driver's errors into a StorageError."""
     try:
         yield
     except FAULTS as error:

@@ -1,4 +1,4 @@
-"""Ctrl-C between two statements would leave a transaction open that nobody ends: here it waits for the end of a block."""
+"""Deferring Ctrl-C to the end of a block: between two statements it would leave a transaction open that nobody ends."""
 
 import signal
 import threading
@@ -11,7 +11,8 @@ _WAIT = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """SIGINT and SIGTERM that come while it lasts are handled when it ends (in the main thread; no other one gets them)."""
+    """A context at whose end SIGINT and SIGTERM that arrived meanwhile are handled (in the main thread, which alone
+    gets them)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -33,7 +33,7 @@ from .rules import Actor
 
 @dataclass
 class _Tables:
-    """All rows. A study's trials stand in the order of their revisions, its reports in that of their writing."""
+    """All rows. A study's trials are in the order of their revisions, its reports in the order of writing."""
 
     studies: dict[int, Row] = field(default_factory=dict)
     trials: dict[int, dict[int, Row]] = field(default_factory=lambda: defaultdict(dict))
@@ -51,7 +51,7 @@ class _Tables:
         return [rows.report_of(self.reports[study][places[key]]) for key in sorted(places)]
 
     def news(self, study: int, since: int) -> list[Report]:
-        """Reports of search trials after the `since`-th writing, in that order."""
+        """Reports of search trials after the `since`-th written one, in that order."""
         table, trials, found = self.reports[study], self.trials[study], list[Report]()
         for written in reversed(table):
             if written <= since:
@@ -62,7 +62,7 @@ class _Tables:
 
 
 class _Transaction:
-    """Reads from the tables at once; writes when it is committed. Of what it writes only new open trials are read again."""
+    """Reads from the tables directly; writes on commit. Of its own writes, only new open trials can be read again."""
 
     def __init__(self, tables: _Tables, now: float) -> None:
         self.now = now
@@ -356,4 +356,4 @@ class Memory:
                 table.pop(study, None)
 
     def close(self) -> None:
-        """Nothing to put away: the records go with the object."""
+        """Nothing to close: the records go with the object."""

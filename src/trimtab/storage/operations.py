@@ -1,7 +1,4 @@
-"""The rules of the record, once for every store: what each method of Storage reads and writes in its transaction.
-
-Audited changes are in `revisions`.
-"""
+"""The rules of the record, shared by all stores: what each method of Storage reads and writes in its transaction."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -53,7 +50,7 @@ def adopt(tx: Transaction, whole: Whole) -> StudyRecord:
 
 
 def known(tx: Transaction, study: int) -> StudyRecord:
-    """The study's row, held. Raises StudyNotFound."""
+    """The study's row, locked. Raises StudyNotFound."""
     row = tx.study(study)
     if row is None:
         raise StudyNotFound(unknown(study))
@@ -114,7 +111,7 @@ def claim(
     number: int | None,
     purposes: Collection[str] | None,
 ) -> tuple[Trial | None, bool]:
-    """See Storage.claim: (the trial or None, whether to look again in a new transaction)."""
+    """See Storage.claim: (the trial or None, whether to try again in a new transaction)."""
     found = tx.claimable(studies, number, purposes)
     if found is None:
         return None, False
@@ -125,7 +122,7 @@ def claim(
 
 
 def _abandoned(tx: Transaction, found: Trial) -> bool:
-    """End a running trial whose lease ran out when nobody may take it on. Whether it was ended."""
+    """End a running trial whose lease has expired, if nobody may take it over; whether it was ended."""
     study, trial = known(tx, found.study), tx.trial(found.study, found.number)
     if trial is None or (trial.state, trial.attempt, trial.lease_until) != (
         found.state,
@@ -166,13 +163,13 @@ def lost(trial: Trial) -> str:
 
 
 def finish(tx: Transaction, trial: Trial, outcome: Outcome, reports: Sequence[Report]) -> Trial | None:
-    """See Storage.finish; None when the lease was lost (raise it after the commit)."""
+    """See Storage.finish; None if the lease was lost (raise LeaseLost after the commit)."""
     (ended,) = finish_all(tx, trial.study, [Ending(trial, outcome, reports)])
     return ended
 
 
 def finish_all(tx: Transaction, study: int, endings: Sequence[Ending]) -> list[Trial | None]:
-    """End trials of one study, each by an event of its own; None where the lease was lost."""
+    """End trials of one study, each by its own event; None where the lease was lost."""
     row, found = tx.endings(study, [e.trial.number for e in endings])
     ended: list[Trial | None] = []
     for e in endings:
@@ -222,7 +219,7 @@ def follow(tx: Transaction, study: int, ended: Sequence[Trial | None], since: in
 
 
 def _claim_waiting(tx: Transaction, trials: Sequence[Trial], claim: Claim) -> list[Trial]:
-    """Claim the first search trials that wait, unless somebody else is just taking them."""
+    """Claim the first queued search trials, except those that somebody else is just claiming."""
     waiting = [t for t in trials if t.state is State.QUEUED and t.purpose is Purpose.SEARCH]
     first = sorted(waiting, key=lambda t: (-t.priority, t.number))[: claim.n]
     taken = [(t, rules.taken(t, claim.worker, tx.now, claim.lease)) for t in first]
@@ -259,7 +256,7 @@ def cancel(
     actor: Actor | None = None,
     cost: Cost | None = None,
 ) -> StudyRecord:
-    """Cancel open trials by one `cancel` event each, after the events of `first`. cost: what each had used."""
+    """Cancel open trials by one `cancel` event each, after the events in `first`. cost: what each had used."""
     ended, entries, outcome = [], list(first), Outcome(State.CANCELLED, cost=cost or Cost())
     for trial in trials:
         position = study.position + len(entries) + 1

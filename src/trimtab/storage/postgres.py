@@ -1,9 +1,4 @@
-"""All that Trimtab knows of PostgreSQL: connecting to it, waiting for it, and saying what is wrong with it.
-
-Writers of one study take turns by its locked row; claims skip rows that others hold; readers see one snapshot. Times come
-from the server, so that the clocks of workers' machines do not matter. A server that goes away is waited for. When the
-answer to a COMMIT was lost, the server is asked afterwards whether it was done: nothing is written twice.
-"""
+"""Everything that Trimtab knows about PostgreSQL: connecting to it, waiting for it, and explaining its errors."""
 
 import hashlib
 import time
@@ -111,7 +106,7 @@ class Postgres:
 
 
 def locate(url: str, timeout: float) -> Postgres:
-    """The database that a URL names. Raises StorageError when the URL or the driver is wrong."""
+    """The database that a URL names. Raises StorageError if the URL or the driver is wrong."""
     try:
         import psycopg  # noqa: F401
     except ImportError as error:
@@ -155,7 +150,7 @@ def _text(value: str | tuple[str, ...]) -> str:
 
 
 def _witness(url: URL) -> Path | None:
-    """This user's witness file for the database: another machine than the server's, as a rule."""
+    """This user's witness file for the database; usually on another machine than the server."""
     where = f"{url.host or _text(url.query.get('host', ''))}:{url.port or 5432}/{url.database}"
     file = user_path(f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.witness")
     try:
@@ -166,7 +161,7 @@ def _witness(url: URL) -> Path | None:
 
 
 def _begin(connection: Connection, statement: str, answer: str) -> None:
-    """Begin a transaction, and keep what the server answers under that name."""
+    """Begin a transaction, and keep the server's answer under that name."""
     raw = connection.connection
     cursor = raw.cursor()
     try:
@@ -181,7 +176,7 @@ def _begin(connection: Connection, statement: str, answer: str) -> None:
 
 
 def _state(error: BaseException) -> str | None:
-    """The SQLSTATE; None when the server has given none, as when it cannot be reached."""
+    """The SQLSTATE; None if the server gave none, for example because it cannot be reached."""
     return getattr(raised(error), "sqlstate", None)
 
 
@@ -201,7 +196,7 @@ def _starting(error: BaseException) -> bool:
 
 
 def _repair(state: str | None, text: str, name: str) -> str:
-    """What is wrong and what to do, by SQLSTATE, or by the server's words where a connection was refused."""
+    """What is wrong and what to do, by SQLSTATE, or by the server's message if a connection was refused."""
     if state is None:
         for words, repair in _REFUSED.items():
             if words in text:

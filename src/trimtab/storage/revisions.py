@@ -78,7 +78,7 @@ def _of_trial(tx: Transaction, study: StudyRecord, number: int, change: Change, 
 
 
 def _requeue(tx: Transaction, study: StudyRecord, trial: Trial, change: Change, actor: Actor) -> StudyRecord:
-    """Give a running trial back to the queue; in a cancelled study nobody would take it, so there it is cancelled."""
+    """Return a running trial to the queue; in a cancelled study, where nobody would take it, cancel it."""
     if trial.state is not State.RUNNING or trial.attempt != change.attempt:
         raise Stale(
             f"trial {trial.number} is {trial.state} in attempt {trial.attempt}, not running in {change.attempt}"
@@ -136,7 +136,7 @@ def _actor_of(change: Change) -> Actor:
 
 
 def user() -> str:
-    """The user of this process."""
+    """The name of the user of this process."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a user id without a name, as in some containers

@@ -1,8 +1,4 @@
-"""How records become rows of plain columns and come back: numbers, texts, and JSON as canonical text.
-
-Every store keeps these rows, so that nothing handed out can change what is kept, and a value reads back the same from
-each. Reading is strict: a column of another type, or JSON that is not canonical, was changed by something else.
-"""
+"""How records become rows of plain columns, and back: numbers, texts, and JSON as canonical text."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +17,7 @@ T = TypeVar("T", bound=StrEnum)
 
 @dataclass(frozen=True)
 class _Column:
-    """How a field is written to its column and read back; `read` raises ValueError for what was never written."""
+    """How a field is written to its column and read back; `read` raises ValueError for a value that we never write."""
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
@@ -37,7 +33,7 @@ def _is(kind: type) -> Callable[[Any], Any]:
 
 
 def _member(kind: type[T]) -> Callable[[Any], T]:
-    """The member of an enumeration of texts; a table, since a trial's row is read for each of its steps."""
+    """The member of a string enumeration, by a table, since a trial's row is read for each of its steps."""
     members = {str(member): member for member in kind}
 
     def read(value: Any) -> T:
@@ -192,14 +188,14 @@ def difference(before: Trial, after: Trial) -> Row:
 
 
 def trial_of(row: Mapping[Any, Any], known: Trial | None = None) -> Trial:
-    """The trial of a row; `known` itself where that is what it says: nothing but events and leases change a trial."""
+    """The trial in a row; `known` itself if the row is unchanged, since only events and leases change a trial."""
     if known is not None and all(row[name] == getattr(known, name) for name in _CHANGING):
         return known
     return Trial(**_read(row, _TRIAL, lambda: f"trial {row['number']} of study {row['study']}"))
 
 
 def study_row(study: StudyRecord) -> Row:
-    """The study's columns; `active` is its name while it has a claim on it."""
+    """The study's columns; `active` is its name, as long as it occupies the name."""
     row = _write(study, _STUDY)
     return {**row, "active": None if study.state is StudyState.ARCHIVED else row["name"]}
 
@@ -215,7 +211,7 @@ def study_of(row: Mapping[Any, Any]) -> StudyRecord:
 
 
 def studies_of(found: Iterable[Mapping[Any, Any]], damaged: Callable[[Damaged], object] | None) -> list[StudyRecord]:
-    """The studies of rows; `damaged` is told of those that cannot be read. Without it they raise."""
+    """The studies in rows. For unreadable ones `damaged` is called; without it, they raise."""
     made = []
     for row in found:
         try:
@@ -251,11 +247,11 @@ def actor_of(row: Mapping[Any, Any]) -> tuple[int, tuple[str, str]]:
 
 
 def kept(**values: Any) -> dict[str, Any]:
-    """Fields of a trial as they will read back: plain JSON values, floats where columns hold floats."""
+    """Fields of a trial as they will be read back: plain JSON values, floats if columns hold floats."""
     return {name: _TRIAL[name].read(_TRIAL[name].write(value)) for name, value in values.items()}
 
 
 def plain(body: Json) -> dict[str, Any]:
-    """The JSON object as it will read back."""
+    """The JSON object as it will be read back."""
     value: dict[str, Any] = json.loads(dumps(dict(body)))
     return value

@@ -1,6 +1,5 @@
-"""What each change makes of a study's row, of its trials and of its chain. Rows and `now` in, rows and entries out: no IO, no
-clock. Only the salts of private texts are drawn here.
-"""
+"""What each change does to a study's row, its trials and its chain: rows and `now` in, rows and entries out. No IO, no
+clock. Only the salts of private texts are drawn here."""
 
 import secrets
 from collections.abc import Sequence
@@ -32,7 +31,8 @@ from .rows import kept, plain
 
 @dataclass(frozen=True)
 class Actor:
-    """Who made a change: events hold the commitment, the store keeps salt and name apart, where they can be erased."""
+    """Who made a change: events hold the commitment; the store keeps salt and name separately, so that they can be
+    erased."""
 
     salt: str
     name: str
@@ -44,7 +44,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is to become the chain's next event."""
+    """What is to become the next event of the chain."""
 
     kind: str
     number: int | None
@@ -65,11 +65,7 @@ def append(study: StudyRecord, entries: Sequence[Entry], now: float) -> tuple[St
 
 
 def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int, opened: int) -> None:
-    """Raises StudyMismatch, Stale or BudgetSpent when the proposals may not be enqueued (see Storage.enqueue).
-
-    opened: how many search trials wait or run; each reserves what finished ones took on average. Only asked for where the
-    budget has a limit on what trials use.
-    """
+    """Raises StudyMismatch, Stale or BudgetSpent if the proposals may not be enqueued (see Storage.enqueue)."""
     if study.state in (StudyState.ARCHIVED, StudyState.CANCELLED):
         raise StudyMismatch(
             f"study {study.name!r} is {study.state}: it takes no more trials; start a study of another name"
@@ -100,7 +96,8 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int, opened: in
 def queued(
     study: StudyRecord, number: int, proposal: Proposal, *, seen: int, at: int, batch: int, now: float, position: int
 ) -> Trial:
-    """The trial that a proposal becomes, by the enqueue event at `position`; it is trained to the top if nothing is said."""
+    """The trial that a proposal becomes, by the enqueue event at `position`; it is trained to the top unless a fidelity
+    is given."""
     top = None if study.spec.fidelity is None else study.spec.fidelity.high
     return Trial(
         **kept(
@@ -127,7 +124,7 @@ def queued(
 
 
 def taken(trial: Trial, worker: str, now: float, lease: float | None) -> Trial:
-    """The trial in the hands of a worker: the next attempt, held for `lease` seconds (None: until it ends)."""
+    """The trial held by a worker: the next attempt, for `lease` seconds (None: until it ends)."""
     until = None if lease is None else now + lease
     held = kept(worker=named(worker), lease_until=until, started=now)
     return replace(trial, state=State.RUNNING, attempt=trial.attempt + 1, **held)
@@ -143,10 +140,7 @@ def enqueue_entry(trials: Sequence[Trial]) -> Entry:
 def end(
     trial: Trial, outcome: Outcome, reports: Sequence[Report], now: float, position: int, fidelity: Fidelity | None
 ) -> tuple[Trial, dict[str, Any]]:
-    """The trial as it ended by the event at `position`, and that event's {"digest", "private"}.
-
-    Raises Stale when the outcome is no legal end.
-    """
+    """The trial as ended by the event at `position`, and that event's {"digest", "private"}."""
     if outcome.state in OPEN or outcome.state not in TRANSITIONS[trial.state]:
         raise Stale(f"trial {trial.number} is {trial.state} and cannot become {outcome.state}; read it again")
     texts = private_texts(outcome, trial.worker)
@@ -172,7 +166,7 @@ def end(
 
 
 def _curve(trial: Trial, outcome: Outcome, reports: Sequence[Report], fidelity: Fidelity) -> dict[float, Metrics]:
-    """Metrics at the rungs that the trial passed, by step, and last where it ended. Later attempts count before earlier."""
+    """Metrics at the rungs that the trial passed, by step, and at its end. Later attempts replace earlier ones."""
     if outcome.state not in (State.DONE, State.STOPPED):
         return {}
     curve = {r.step: r.metrics for r in sorted(reports, key=lambda r: r.attempt)}
@@ -184,7 +178,7 @@ def _curve(trial: Trial, outcome: Outcome, reports: Sequence[Report], fidelity: 
 
 
 def finish_body(trial: Trial, sealed: Json) -> dict[str, Any]:
-    """What a `finish` or `import` event says in clear of how a trial ended, with its seal."""
+    """The public part of a `finish` or `import` event: how the trial ended, with its seal."""
     verdict = {"verdict": dict(trial.verdict)} if trial.verdict else {}
     return {"state": trial.state, "reason": trial.reason, "metrics": dict(trial.metrics), **verdict, **sealed}
 
@@ -202,18 +196,18 @@ def late_entry(trial: Trial, outcome: Outcome) -> Entry:
 
 
 def charged(study: StudyRecord, trial: Trial, cost: Cost) -> StudyRecord:
-    """The study's row after a trial's cost: only the search pays from its budget."""
+    """The study's row after a trial's cost: only search trials are charged to its budget."""
     return replace(study, spent=study.spent.plus(cost)) if trial.purpose is Purpose.SEARCH else study
 
 
 def released(study: StudyRecord, trials: Sequence[Trial]) -> StudyRecord:
-    """The study's row after these trials were ended: what was cancelled frees its place in the budget of trials."""
+    """The study's row after these trials were ended: cancelled ones free their place in the budget of trials."""
     free = sum(t.purpose is Purpose.SEARCH and t.state is State.CANCELLED for t in trials)
     return replace(study, reserved=study.reserved - free)
 
 
 def private_texts(outcome: Outcome, worker: str | None) -> dict[str, Any]:
-    """{name: [salt, text]} of the texts that events may only commit to; what is empty is left out."""
+    """{name: [salt, text]} of the texts that events may only commit to; empty ones are left out."""
     texts: dict[str, Any] = {
         name: salted(text)
         for name, text in (("error", outcome.error), ("output", outcome.output), ("worker", worker))
@@ -230,10 +224,10 @@ def salted(text: str) -> list[str]:
 
 
 def valid(text: str) -> str:
-    """The text with what is no valid Unicode replaced (captured output may hold anything)."""
+    """The text with invalid Unicode replaced (captured output may contain anything)."""
     return text.encode(errors="replace").decode()
 
 
 def named(text: str) -> str:
-    """The name of a worker or actor as a column of text can keep it: without NUL."""
+    """The name of a worker or actor as a text column can hold it: without NUL."""
     return valid(text).replace("\x00", "\ufffd")

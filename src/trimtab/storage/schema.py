@@ -1,4 +1,4 @@
-"""Is this database ours, and of this version? What is new gets the newest schema; what is foreign is never touched."""
+"""Is this database ours, and of this version? A new one gets the newest schema; another program's is never touched."""
 
 from sqlalchemy import Connection, inspect, text
 
@@ -7,7 +7,7 @@ from .tables import SCHEMA, VERSION_TABLE, metadata
 
 
 def version(connection: Connection) -> str | None:
-    """The schema's version; None when the database is not ours or has no schema yet."""
+    """The schema's version; None if the database is not ours or has no schema yet."""
     if VERSION_TABLE not in inspect(connection).get_table_names():
         return None
     found: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
@@ -15,10 +15,7 @@ def version(connection: Connection) -> str | None:
 
 
 def ready(connection: Connection, place: str, *, older: bool = False) -> bool:
-    """Whether the database holds our newest schema (or, if allowed, an older one); False when it is empty.
-
-    Raises StorageError when it is another program's, or of a version that is not allowed.
-    """
+    """Whether the database has our newest schema (or, if allowed, an older one); False if it is empty."""
     names = inspect(connection).get_table_names()
     if not names:
         return False
@@ -43,7 +40,7 @@ def ready(connection: Connection, place: str, *, older: bool = False) -> bool:
 
 
 def make(connection: Connection) -> None:
-    """Give an empty database the newest schema, as all migrations together would (a test proves that they agree)."""
+    """Create the newest schema in an empty database, as all migrations together would (a test checks that they agree)."""
     metadata.create_all(connection)
     connection.execute(
         text(

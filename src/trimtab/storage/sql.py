@@ -1,4 +1,4 @@
-"""The store in an SQL database, by SQLAlchemy Core. One method of Storage is one transaction."""
+"""The store in an SQL database, with SQLAlchemy Core. Each method of Storage is one transaction."""
 
 import math
 import os
@@ -81,12 +81,7 @@ _RESULTS = (
 
 
 class Sql:
-    """The store at `url` ("sqlite:///file.db" or "postgresql://user@host/name"); its tables are made when there are none.
-
-    timeout: seconds to wait for another program that writes. clock: seconds since the epoch; the server's on PostgreSQL
-    otherwise. Safe for threads, for several processes, and after fork. A server that goes away is waited for. Raises
-    StorageError for what is no database of ours.
-    """
+    """The store at `url` ("sqlite:///file.db" or "postgresql://user@host/name"); creates its tables if there are none."""
 
     def __init__(self, url: str, *, timeout: float = 30.0, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock
@@ -102,7 +97,7 @@ class Sql:
             raise
 
     def _begin(self) -> None:
-        """Connections and turns of this process; what a parent process had stays its own."""
+        """Connections and locks of this process; those of a parent process are left to it."""
         self._process = os.getpid()
         self._write_lock = self._database.write_lock()
         self._engine = self._database.connect()
@@ -133,13 +128,13 @@ class Sql:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """A writing transaction; threads of this process may have to queue for it."""
+        """A writing transaction; threads of this process may have to wait for it."""
         self._current()
         with deferred(), self._write_lock, self._writer.begin() as connection:
             yield connection
 
     def _patiently(self, step: Callable[[], T], opening: bool = False) -> T:
-        """Do it, again while the database says that waiting helps. Raises StorageError."""
+        """Do it, and retry while the database says that waiting helps. Raises StorageError."""
         began = time.monotonic()
         while True:
             try:
@@ -162,7 +157,7 @@ class Sql:
         return self._patiently(step)
 
     def _write(self, work: Callable[[SqlTransaction], T]) -> T:
-        """Carry `work` out in one transaction: once, also when the server goes away while it commits."""
+        """Do `work` in one transaction: exactly once, even if the server goes away during the commit."""
         done: list[tuple[str, SqlTransaction, T]] = []
 
         def step() -> None:
@@ -191,7 +186,7 @@ class Sql:
         return time.time() if of_database is None else of_database
 
     def _grace(self) -> float:
-        """How long leases are honoured after they ran out: nobody could renew one while the server was away."""
+        """How long leases are honoured after they expired, because nobody could renew them while the server was away."""
         back, seconds = self._away
         return seconds + 1.0 if seconds > 1.0 and time.monotonic() - back < LEASE else 0.0
 
@@ -319,7 +314,7 @@ class Sql:
         self._write(work)
 
     def close(self) -> None:
-        """Close the connections of this process; the store opens new ones if it is used again."""
+        """Close this process's connections; the store opens new ones if it is used again."""
         if os.getpid() == self._process:
             self._engine.dispose()
 
@@ -332,7 +327,7 @@ def _record(connection: Connection, study: int) -> StudyRecord:
 
 
 def _storable(text: str) -> bool:
-    """Whether a database can hold it: PostgreSQL no NUL, none half a character (a lone surrogate)."""
+    """Whether a database can store it: PostgreSQL no NUL, none of them half a character (a lone surrogate)."""
     try:
         return "\0" not in text and bool(text.encode())
     except UnicodeEncodeError:

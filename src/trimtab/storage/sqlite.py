@@ -1,8 +1,4 @@
-"""All that Trimtab knows of SQLite: finding the file, connecting to it, and saying what is wrong with it.
-
-A store is a file in WAL mode with synchronous=FULL: a commit that was acknowledged survives a power cut. Writers take
-turns by BEGIN IMMEDIATE; readers see one snapshot. A file or folder that may not be written is opened for reading.
-"""
+"""Everything that Trimtab knows about SQLite: finding the file, connecting to it, and explaining its errors."""
 
 import os
 import random
@@ -44,8 +40,11 @@ class Sqlite:
         return self.file.with_name(self.file.name + ".witness")
 
     def connect(self) -> Engine:
-        """Transactions begin at once as writers where the option WRITES is set. Raises StorageError where one would write to
-        a file that was deleted or replaced meanwhile: on Linux that goes well, and all of it is lost."""
+        """Transactions with the option WRITES begin as writers at once.
+
+        Raises StorageError if one would write to a file that was deleted or replaced meanwhile: on Linux that succeeds,
+        and everything written is lost.
+        """
         written: list[tuple[int, int]] = []  # the file that the first writer found
         engine = create_engine(
             "sqlite://",
@@ -78,7 +77,7 @@ class Sqlite:
             _write_ahead(engine, self.timeout)
 
     def lock(self, connection: Connection) -> None:
-        """BEGIN IMMEDIATE has done it."""
+        """Nothing to do: BEGIN IMMEDIATE has locked it."""
 
     def now(self, connection: Connection) -> float | None:  # noqa: ARG002
         return None
@@ -90,7 +89,7 @@ class Sqlite:
         return False  # an error of COMMIT leaves the transaction undone
 
     def again(self, error: BaseException, waited: float, opening: bool) -> float | None:  # noqa: ARG002
-        """A reader is only in the way of one who repairs the file after a crash, or makes it."""
+        """Only a process that creates the file or repairs it after a crash blocks a reader."""
         busy = _code(raised(error)) == sqlite3.SQLITE_BUSY and waited < self.timeout
         return 0.01 if busy else None
 
@@ -99,7 +98,7 @@ class Sqlite:
 
 
 def locate(url: str, timeout: float) -> Sqlite:
-    """The database file that a URL names. Raises StorageError when there can be none."""
+    """The database file that a URL names. Raises StorageError if there cannot be one."""
     path = url.removeprefix("sqlite:///")
     if path == url or not path or path == ":memory:":
         raise StorageError(
@@ -126,11 +125,7 @@ def locate(url: str, timeout: float) -> Sqlite:
 
 
 def _may_be_database(file: Path) -> bool:
-    """Whether the file is empty or as long as a page of a database (SQLite takes some shorter files for empty ones).
-
-    It is not opened to see more: when a process closes a file that SQLite has open too, all locks that the process has on
-    it are gone (sqlite.org/howtocorrupt.html, 2.2), and whoever else closes it takes away the log that is still written to.
-    """
+    """Whether the file is empty or at least one database page long (SQLite takes some shorter files for empty ones)."""
     if not _may(file, os.R_OK):
         raise StorageError(f"{file}: it cannot be read; check its permissions, or name another")
     return file.stat().st_size == 0 or file.stat().st_size >= _PAGE
@@ -201,12 +196,12 @@ def _identity(file: Path) -> tuple[int, int] | None:
 
 
 def _code(error: BaseException) -> int:
-    """SQLite's primary result code; 0 when it has none."""
+    """SQLite's primary result code; 0 if it has none."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _write_ahead(engine: Engine, timeout: float) -> None:
-    """Put the file into WAL mode, where it stays. Others may be doing the same at this moment."""
+    """Switch the file to WAL mode, where it stays. Others may be doing the same at this moment."""
     connection = engine.raw_connection()
     try:
         cursor = connection.cursor()
@@ -225,7 +220,7 @@ def _write_ahead(engine: Engine, timeout: float) -> None:
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether less than 1 MiB is free: SQLite reports a failure of its smaller files as one of the disk."""
+    """Whether less than 1 MiB is free: SQLite reports failures of its smaller files as disk errors."""
     try:
         return shutil.disk_usage(folder).free < 2**20
     except OSError:

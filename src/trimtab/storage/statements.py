@@ -1,4 +1,4 @@
-"""One writing transaction on an SQL database: the statements behind `transaction.Transaction`."""
+"""A writing transaction on an SQL database: the statements behind `transaction.Transaction`."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
@@ -66,7 +66,7 @@ _DELETE_STEP = delete(reports).where(_OF_TRIAL, reports.c.attempt == _ATTEMPT, r
 
 @cache
 def _select_endings(n: int) -> tuple[Select[Any], Select[Any]]:
-    """n trials of a study, held, and their reports."""
+    """n trials of a study, locked, and their reports."""
     wanted: list[BindParameter[int]] = [bindparam(name) for name in _numbers([0] * n)]
     of_study = trials.c.study == _STUDY, trials.c.number.in_(wanted)
     return (
@@ -76,14 +76,14 @@ def _select_endings(n: int) -> tuple[Select[Any], Select[Any]]:
 
 
 def _numbers(numbers: Sequence[int]) -> dict[str, int]:
-    """Numbers by the names of their parameters; the last is repeated up to a power of two, so that statements are few."""
+    """Numbers by parameter name; the last is repeated up to a power of two, so that there are few different statements."""
     n = 1 << (len(numbers) - 1).bit_length()
     return {f"of_number_{i}": numbers[min(i, len(numbers) - 1)] for i in range(n)}
 
 
 @cache
 def _select_claimable(one: bool, purposes: bool) -> Select[Any]:
-    """The first trial that may be claimed, held; rows that another is just taking are passed by."""
+    """The first trial that may be claimed, locked; rows that another is just claiming are skipped."""
     waits = and_(trials.c.state == State.QUEUED.value, studies.c.state == StudyState.OPEN.value)
     abandoned = and_(
         trials.c.state == State.RUNNING.value,
@@ -148,8 +148,8 @@ class SqlTransaction:
         return found
 
     def _later(self, statement: ClauseElement, *values: compiled.Values) -> None:
-        """Carry it out before the next look, with many others, or at the end: what is sent together costs one round trip,
-        and one statement does what it can for all of its rows."""
+        """Execute it before the next read, together with others, or at the end: statements sent together cost one round
+        trip."""
         for v in values:
             self._writes.setdefault((statement, tuple(v)), []).append(v)
         self._waiting += len(values)
@@ -157,7 +157,7 @@ class SqlTransaction:
             self._send()
 
     def _due(self) -> Writes:
-        """What is to be sent now."""
+        """The statements to be sent now."""
         due = [(statement, values) for (statement, _), values in self._writes.items()]
         self._writes, self._saved, self._waiting = {}, {}, 0
         return due
@@ -234,7 +234,7 @@ class SqlTransaction:
         return [rows.report_of(row) for row in self._all(_SELECT_REPORTS, of_study=study, of_number=number)]
 
     def reports_since(self, study: int, written: int) -> list[Report]:
-        """Reports of search trials after the `written`-th writing, in that order."""
+        """Reports of search trials after the `written`-th, in the order of writing."""
         return [rows.report_of(row) for row in self._all(SELECT_NEWER, of_study=study, since=written)]
 
     def requeues(self, study: int, number: int) -> list[Event]:
@@ -251,7 +251,7 @@ class SqlTransaction:
         self._unsaved.add(study.id)
 
     def flush(self) -> None:
-        """Write what is not yet written; the rows of studies once, however often they changed."""
+        """Write everything that is pending; rows of studies once, however often they changed."""
         for study in self._unsaved:
             row = rows.study_row(self._studies[study])
             del row["id"]  # writing a key, even as it is, makes the database look at all rows that refer to it

@@ -1,8 +1,4 @@
-"""The tables: what SQL stores keep. JSON is canonical text, times are doubles (seconds since the epoch).
-
-The schema's version is kept in the table `trimtab_version`, which also tells a store of ours from any other database.
-A change here needs a migration (`migrations/versions`) and a higher SCHEMA.
-"""
+"""The tables of SQL stores. JSON is canonical text, times are doubles (seconds since the epoch)."""
 
 from sqlalchemy import (
     BigInteger,

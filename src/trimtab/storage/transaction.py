@@ -1,4 +1,4 @@
-"""What a store offers inside one transaction: rows to read, rows to write. The rules of the record are in `operations`."""
+"""What a store offers inside one transaction: rows to read, rows to write. `operations` has the rules of the record."""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from .rules import Actor
 
 
 class Transaction(Protocol):
-    """All of it is kept, or nothing. Writers of one study take turns from their first look at its row on."""
+    """Everything in it is committed, or nothing. Writers of one study queue from their first read of its row on."""
 
     now: float
 
@@ -17,7 +17,7 @@ class Transaction(Protocol):
         ...
 
     def study(self, study: int) -> StudyRecord | None:
-        """The study's row, held against other writers until the transaction ends."""
+        """The study's row, locked against other writers until the transaction ends."""
         ...
 
     def trial(self, study: int, number: int) -> Trial | None: ...
@@ -25,33 +25,34 @@ class Transaction(Protocol):
     def endings(
         self, study: int, numbers: Sequence[int]
     ) -> tuple[StudyRecord | None, dict[int, tuple[Trial, list[Report]]]]:
-        """The study's row, held, and those of these trials that there are, with their reports: what ends them."""
+        """The study's row, locked, and the existing ones among these trials with their reports: what is needed to end
+        them."""
         ...
 
     def open_trials(self, study: int) -> list[Trial]:
-        """Those that wait or run, by number; with those that this transaction has added."""
+        """Queued and running trials, by number, including those that this transaction has added."""
         ...
 
     def searching(self, study: int) -> int:
-        """How many search trials wait or run; with those that this transaction has added."""
+        """How many search trials are queued or running, including those that this transaction has added."""
         ...
 
     def changes(self, study: int, since: int) -> Changes:
-        """See Storage.trials; with what this transaction has written."""
+        """See Storage.trials; includes what this transaction has written."""
         ...
 
     def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
-        """The first trial that waits in an open study, or whose lease ran out in an open or a cancelled one."""
+        """The first trial that is queued in an open study, or whose lease has expired in an open or cancelled one."""
         ...
 
     def reports(self, study: int, number: int) -> list[Report]: ...
 
     def requeues(self, study: int, number: int) -> list[Event]:
-        """The events that gave the trial back to the queue."""
+        """The events that returned the trial to the queue."""
         ...
 
     def add_study(self, study: StudyRecord) -> StudyRecord:
-        """Keep a new study; returned with its id."""
+        """Store a new study; returned with its id."""
         ...
 
     def save_study(self, study: StudyRecord) -> None: ...
@@ -59,7 +60,7 @@ class Transaction(Protocol):
     def add_trials(self, trials: Sequence[Trial]) -> None: ...
 
     def save_trial(self, before: Trial, after: Trial) -> None:
-        """Save what differs between a trial as it was read and as it is to be."""
+        """Save what differs between a trial as read and as it is to be."""
         ...
 
     def swap_trial(self, before: Trial, after: Trial) -> bool:
@@ -71,7 +72,7 @@ class Transaction(Protocol):
         ...
 
     def write_reports(self, trial: Trial, reports: Sequence[Report], new: bool = False) -> None:
-        """Keep reports of the trial's attempt; a step that it has reported before is replaced. new: there are none yet."""
+        """Store reports of the trial's attempt, replacing reports of the same step. new: there are none yet."""
         ...
 
     def add_reports(self, study: int, reports: Sequence[Report]) -> None:
@@ -81,5 +82,5 @@ class Transaction(Protocol):
     def add_events(self, study: StudyRecord, events: Sequence[Event]) -> None: ...
 
     def add_actors(self, study: int, actors: Sequence[tuple[int, Actor]]) -> None:
-        """Keep who made the events at these positions."""
+        """Store who made the events at these positions."""
         ...

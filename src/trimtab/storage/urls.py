@@ -1,11 +1,11 @@
-"""The database that a URL names: only the driver of its own kind is imported."""
+"""The database that a URL names. Imports only the driver for that kind."""
 
 from ..errors import StorageError, nearest
 from .database import Database
 
 
 def locate(url: str, timeout: float) -> Database:
-    """The database that a URL names. Raises StorageError when there can be none."""
+    """The database that a URL names. Raises StorageError if there cannot be one."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise StorageError(f"storage {url!r} is no URL; for a file write 'sqlite:///{url}'")

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def append(file: Path, heads: Sequence[tuple[str, int, str]]) -> None:
-    """Add (uid, position, hash) lines in one write; a failure is logged and passed over."""
+    """Add (uid, position, hash) lines in one write; a failure is logged and ignored."""
     lines = "".join(dumps({"uid": uid, "position": position, "hash": head}) + "\n" for uid, position, head in heads)
     try:
         handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -29,7 +29,7 @@ def append(file: Path, heads: Sequence[tuple[str, int, str]]) -> None:
 
 
 def read(file: Path, uid: str) -> list[tuple[int, str]]:
-    """(position, hash) of the study's lines; lines torn by a crash or a full disk are passed over."""
+    """(position, hash) of the study's lines; lines torn by a crash or a full disk are skipped."""
     try:
         with file.open(encoding="utf-8", errors="replace") as lines:  # one by one: they are those of all studies
             return [found for line in lines if uid in line and (found := _parse(line, uid)) is not None]

@@ -1,4 +1,4 @@
-"""Checks with which a plug-in proves itself in its own test suite.
+"""Checks with which a plug-in tests its strategy in its own test suite.
 
     import pytest
     from trimtab.testing import STRATEGY_CHECKS
@@ -7,9 +7,9 @@
     def test_the_laws_of_a_strategy(check):
         check(MyStrategy())
 
-A check takes a strategy, tries it on random problems that are the same each time, and raises `Violation`, an
-AssertionError that names the law and the case, where it breaks one. Warnings count as errors. No test framework is
-needed: `check_strategy(MyStrategy())` runs them all. A strategy whose trials go on from one another has laws of its own:
+A check tries a strategy on random problems that are the same each time. If the strategy breaks a law, it raises
+`Violation`, an AssertionError that names the law and the case. Warnings count as errors. No test framework is needed:
+`check_strategy(MyStrategy())` runs all checks. A strategy whose trials continue from one another has laws of its own:
 CONTINUING_CHECKS.
 """
 

@@ -1,4 +1,4 @@
-"""What a check of a strategy is, and how it says that a law is broken."""
+"""What a check of a strategy is, and how it reports that a law is broken."""
 
 import warnings
 from collections.abc import Callable

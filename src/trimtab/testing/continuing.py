@@ -1,5 +1,5 @@
-"""What every strategy must do whose trials go on from one another (see strategies.Continuing): it is run through whole
-studies, in which trials end in any order, fail, are cancelled and are stopped."""
+"""The laws of strategies whose trials continue from one another (see strategies.Continuing): whole studies are run, in
+which trials end in any order, fail, are cancelled and are stopped."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _TURNS = 3000  # in which a study must come to an end
 
 @dataclass
 class Campaign:
-    """A study of one strategy that is asked and told in turns; every proposal is checked as it is made."""
+    """A study of one strategy that is asked and told alternately; every proposal is checked as it is made."""
 
     made: Strategy[Any]
     problem: Problem
@@ -41,7 +41,7 @@ class Campaign:
         self.rows = self._row(np.empty((0, len(self.problem.space))), [])
 
     def state(self, cut: int = 0) -> Any:
-        """As the study would have it for an ask; told in two pieces, the first one of `cut` rows."""
+        """The state that the study would have for an ask; told in two pieces, the first one of `cut` rows."""
         state = self.made.init(self.problem)
         for piece in (part(self.rows, 0, cut), part(self.rows, cut, len(self.rows))):
             state = self.made.tell(state, piece)
@@ -56,7 +56,7 @@ class Campaign:
         return self.made.ask(self.state(cut), self.pending, n, np.random.default_rng(self.count))
 
     def turns(self) -> Iterator[list[Proposal]]:
-        """Until nothing is under way and nothing is proposed: what was proposed in each turn."""
+        """Run until nothing is under way and nothing is proposed: the proposals of each turn."""
         for _ in range(_TURNS):
             proposals = self.ask(self.workers - len(self.open))
             self._begin(proposals)

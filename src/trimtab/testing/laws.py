@@ -1,4 +1,4 @@
-"""What every strategy must do, whatever its algorithm: legal, new, reproducible proposals from any history.
+"""The laws of every strategy, whatever its algorithm: legal, new, reproducible proposals from any history.
 
 The checks know only the protocol of `strategies`.
 """
@@ -157,7 +157,7 @@ STRATEGY_CHECKS: Sequence[Check] = (
 
 
 def checks(made: Strategy[Any]) -> Sequence[Check]:
-    """The laws for a strategy of its kind: one whose trials go on from one another has laws of its own."""
+    """The laws for a strategy of its kind: one whose trials continue from one another has laws of its own."""
     return CONTINUING_CHECKS if isinstance(made, Continuing) else STRATEGY_CHECKS
 
 

@@ -1,4 +1,4 @@
-"""Random problems, histories and hard numbers that strategies are tried on."""
+"""Random problems, histories and difficult numbers on which strategies are tested."""
 
 from random import Random
 from typing import Any

@@ -1,4 +1,4 @@
-"""Random spaces, for checks that must hold in any: `random_space(random.Random(seed))`."""
+"""Random spaces, for checks that must hold in any space: `random_space(random.Random(seed))`."""
 
 import math
 import string
@@ -90,7 +90,7 @@ def _when(random: Random, params: dict[str, Parameter]) -> _When:
 
 
 def _restricted(random: Random, space: Space) -> Space:
-    """The space with a requirement or two, where names allow and something satisfies them."""
+    """The space with one or two requirements, if names allow it and something satisfies them."""
     pieces = []
     for name, p in space.params.items():
         if not name.isidentifier() or name in ("class", "self"):

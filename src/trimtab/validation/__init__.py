@@ -1,4 +1,4 @@
-"""Cross-validation as an objective: the protocol of an estimator's evaluation, so that nobody has to write it by hand."""
+"""Cross-validation as an objective, so that nobody has to write an evaluation protocol by hand."""
 
 from .crossvalidation import CrossValidation
 

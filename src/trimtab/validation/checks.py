@@ -1,4 +1,4 @@
-"""Where results would leak from training to test, and what else makes a protocol doubtful: said before the first trial."""
+"""Leakage from training to test, and other doubts about a protocol, reported before the first trial."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ _PROXY = 0.999  # rank correlation at which one column is the target in disguise
 
 
 def checks(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
-    """What a reader should know of the data under this plan; empty when nothing was found."""
+    """What a reader should know about the data under this plan; empty if nothing was found."""
     found = [*_duplicates(X, plan, search, holdout), *_time(plan, holdout), *_balance(plan), *_proxies(X, plan)]
     return [*_indices(X, plan), *found]
 
 
 def _indices(X: Any, plan: Plan) -> list[str]:
-    """Tables whose rows are named otherwise, though they are taken by their places."""
+    """Tables whose indices differ, although their rows are matched by position."""
     beside = {"y": plan.y, "groups": plan.groups, "time": plan.times}
     if not hasattr(X, "iloc"):
         return []
@@ -30,7 +30,7 @@ def _indices(X: Any, plan: Plan) -> list[str]:
 
 
 def _duplicates(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
-    """Equal rows, which may train and test at once."""
+    """Equal rows, which may be in training and test at once."""
     keys = _keys(X)
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     again = counts[inverse] > 1

@@ -1,9 +1,9 @@
-"""`CrossValidation`: an objective that evaluates a scikit-learn estimator by folds, paired, with rows kept apart.
+"""`CrossValidation`: an objective that evaluates a scikit-learn estimator on folds, in pairs, with held-out rows.
 
 Which splits a trial sees follows from its purpose. `search`: folds by its own seed (or the same for all, with
 splits="shared"), each reported as a step, so that a stopping rule may end it. `select`: the same, with a seed that all
-finalists share. `certify`: replicate i is fold i mod k of repetition i // k, from a stream of its own. The hold-out rows
-are in none of them: only `Study.holdout` looks at them, and each look is an event.
+finalists share. `certify`: replicate i is fold i mod k of repetition i // k, from a stream of its own. The hold-out
+rows are in none of them: only `Study.holdout` looks at them, and each look is an event.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,16 +24,20 @@ _SPLITS = ("reshuffle", "shared")
 class CrossValidation:
     """An objective: the mean score of an estimator over folds.
 
-    estimator: a scikit-learn estimator, on which each trial sets its params (`step__name` for pipelines), or a function
-    of the params that makes one. Where `random_state` is None it is set from the trial's seed. X, y: rows and targets.
-    folds, repeats: of each search trial; classes keep their shares in every fold. groups: one label a row; a group is
-    never on both sides. time: one value a row; training rows come before test rows, with `gap` rows between. metric: a
-    scikit-learn scorer's name, a list of them, or a mapping from a name to scorer(estimator, X, y); greater is better,
-    maximise it. splits: "reshuffle" gives every trial splits of its own, so that the search cannot fit one split;
-    "shared" the same to all, which rules that stop trials by folds need. holdout: share of the rows that only
-    `Study.holdout` sees. seed: of the splits.
+      estimator: a scikit-learn estimator, on which each trial sets its params (`step__name` for pipelines), or a function
+          that makes one from the params. If `random_state` is None, it is set from the trial's seed.
+      X, y: rows and targets.
+      folds, repeats: of each search trial; folds are stratified by class.
+      groups: a label for each row; a group is never on both sides.
+      time: a value for each row; training rows come before test rows, with `gap` rows between.
+      metric: a scikit-learn scorer's name, a list of them, or a mapping from a name to scorer(estimator, X, y); greater is
+          better, so maximise it.
+      splits: "reshuffle" gives every trial its own splits, so that the search cannot fit one split; "shared" gives all trials
+          the same, which rules that stop trials by folds need.
+      holdout: share of the rows that only `Study.holdout` sees.
+      seed: of the splits.
 
-    Raises SpecError for a protocol that cannot be. `checks` says what leaks or is doubtful, `protocol` what is recorded.
+    Raises SpecError for an invalid protocol. `checks` lists leaks and doubts, `protocol` is what is recorded.
     """
 
     def __init__(
@@ -84,24 +88,25 @@ class CrossValidation:
 
     @property
     def replicates(self) -> int:
-        """How many pairs a certificate should have: two repetitions of the folds, one where rows have a time."""
+        """How many pairs a certificate should have: two repetitions of the folds, one if rows have a time."""
         return self.plan.folds if self.plan.times is not None else 2 * self.plan.folds
 
     @property
     def most_replicates(self) -> int | None:
-        """How many pairs there can be: there is one set of folds where rows have a time; None for no limit."""
+        """The largest possible number of pairs: one set of folds if rows have a time; None for no limit."""
         return None if self.plan.times is None else self.plan.folds
 
     @property
     def test_train_ratio(self) -> float:
-        """Test rows over training rows of a fold: 1 / (folds - 1), or what the folds in time have on average."""
+        """Test rows over training rows of a fold: 1 / (folds - 1), or the average over folds in time order."""
         if self.plan.times is None:
             return 1 / (self.plan.folds - 1)
         return float(np.mean([len(b) / len(a) for a, b in self.plan.split(self._search, self.seed)]))
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What the record should hold of the evaluation, as JSON: sizes, splits, class balance, fingerprints, findings."""
+        """What the record should hold about the evaluation, as JSON: sizes, splits, class balance, fingerprints,
+        findings."""
         p, inputs = self.plan, {"X": self.X, "y": self.y, "groups": self.plan.groups, "time": self.plan.times}
         return {
             "kind": "cross-validation",
@@ -120,9 +125,11 @@ class CrossValidation:
         }
 
     def suits(self, spec: Any) -> None:
-        """Raises ObjectiveError for a study whose metrics are not scored here, that minimises a score of scikit-learn (all of
-        them are better when greater), whose fidelity is more than there are folds, or that has parameters which the
-        estimator does not take."""
+        """Raises ObjectiveError for a study that it cannot serve.
+
+        That is one whose metrics are not scored here, that minimises a scikit-learn score (greater is always better),
+        whose fidelity exceeds the number of folds, or that has parameters which the estimator does not take.
+        """
         for name in spec.metrics:
             if name not in self.metrics:
                 raise ObjectiveError(
@@ -143,7 +150,7 @@ class CrossValidation:
             self._takes(spec.space.decode(spec.space.sample(32, np.random.default_rng(0))))
 
     def _takes(self, settings: Sequence[Mapping[str, Any]]) -> None:
-        """Raises ObjectiveError where a parameter is in no setting that the estimator takes."""
+        """Raises ObjectiveError if a parameter is in no setting that the estimator takes."""
         taken, refused = set[str](), dict[str, Exception]()
         for params in settings:
             try:
@@ -194,7 +201,7 @@ class CrossValidation:
         return made.fit(_taken(self.X, rows), _taken(self.y, rows))
 
     def _made(self, params: Mapping[str, Any]) -> Any:
-        """The estimator of a setting, not trained yet."""
+        """The estimator of a setting, untrained."""
         from sklearn.base import clone
 
         if hasattr(self.estimator, "get_params"):
@@ -206,8 +213,8 @@ class CrossValidation:
         return {n: float(s(fitted, _taken(self.X, rows), _taken(self.y, rows))) for n, s in self.metrics.items()}
 
     def on_holdout(self, params: Mapping[str, Any], seed: int, metric: str) -> tuple[Callable[[Rows], float], int]:
-        """Train a setting on all search rows: its score on chosen hold-out rows (numbers from 0, with repetition), and how
-        many there are. Raises SpecError where nothing was kept apart, and for a metric that is not scored."""
+        """Train a setting on all search rows; its score on chosen hold-out rows (numbers from 0, with repetition), and
+        how many there are. Raises SpecError if nothing was held out, and for a metric that is not scored."""
         if metric not in self.metrics:
             raise SpecError(f"metric={metric!r} is not scored{nearest(metric, self.metrics)}")
         if not len(self._holdout):
@@ -226,7 +233,7 @@ class CrossValidation:
 
 
 class _Known:
-    """A trained estimator whose answers for a table are made once: rows are numbers into it."""
+    """A trained estimator whose predictions for a table are made once; rows are indices into it."""
 
     def __init__(self, fitted: Any, X: Any) -> None:
         self._fitted, self._X, self._answers = fitted, X, dict[str, Any]()
@@ -246,7 +253,7 @@ class _Known:
 
 
 def _trainable(estimator: Any) -> None:
-    """Raises SpecError for what no estimator can be made of."""
+    """Raises SpecError for something that is no estimator."""
     if isinstance(estimator, type) and hasattr(estimator, "get_params"):
         raise SpecError(f"estimator={estimator.__name__} is a class; give an object: {estimator.__name__}()")
     if not hasattr(estimator, "get_params") and not callable(estimator):
@@ -288,14 +295,14 @@ def _taken(values: Any, rows: Rows) -> Any:
 
 
 def _plain(values: Any) -> Any:
-    """Something that has a fingerprint: lists as arrays, sparse tables dense."""
+    """A form that has a fingerprint: lists as arrays, sparse tables dense."""
     if hasattr(values, "tocsr"):
         return values.toarray()
     return values if hasattr(values, "shape") else np.asarray(values)
 
 
 def _counts(y: Any) -> dict[str, int]:
-    """How many rows each class has."""
+    """The number of rows in each class."""
     names, counts = np.unique(np.asarray(y), return_counts=True)
     return {str(name): int(count) for name, count in zip(names.tolist(), counts, strict=True)}
 

@@ -1,6 +1,6 @@
-"""Which rows train and which test: folds by class, by group or by time, and the rows that are kept apart.
+"""Which rows train and which test: folds by class, by group or by time, and the hold-out.
 
-scikit-learn makes the splits; here is only which of its splitters a protocol needs. Rows are indices (n,).
+scikit-learn makes the splits; this module decides which of its splitters a protocol needs. Rows are indices (n,).
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Plan:
         return " and ".join([*parts, *(["classes"] if self.classes else [])]) or "nothing"
 
     def split(self, rows: Rows, seed: int) -> list[Split]:
-        """(training, test) rows of every fold. By time the training rows come first, whatever the seed."""
+        """(training, test) rows of every fold. In time order the training rows come first, whatever the seed."""
         y = np.asarray(self.y)[rows]
         if self.times is not None:
             order = rows[np.argsort(np.asarray(self.times)[rows], kind="stable")]
@@ -57,7 +57,7 @@ class Plan:
         return kind(self.folds, shuffle=True, random_state=seed)
 
     def apart(self, n: int, share: float, seed: int) -> Split:
-        """(search, hold-out) rows: the last ones by time, whole groups, or a stratified draw."""
+        """(search, hold-out) rows; the hold-out is the last rows by time, whole groups, or a stratified draw."""
         from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
         rows = np.arange(n)
@@ -84,7 +84,7 @@ def missing(values: NDArray[Any]) -> int:
 
 
 def _ordered(times: Any) -> None:
-    """Raises SpecError for times that say no order."""
+    """Raises SpecError for times that define no order."""
     values = np.asarray(times)
     if values.dtype.kind in "US" or any(isinstance(v, str) for v in values[:1].tolist()):
         raise SpecError(
@@ -99,7 +99,7 @@ def _ordered(times: Any) -> None:
 
 
 def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
-    """The plan for these rows. Raises SpecError for one that cannot be."""
+    """The plan for these rows. Raises SpecError for an invalid one."""
     from sklearn.utils.multiclass import type_of_target
 
     n, classes = len(y), type_of_target(y) in ("binary", "multiclass")
