@@ -38,15 +38,15 @@ from .revise import revise
 @click.version_option(__version__, prog_name="trimtab", message="%(prog)s %(version)s")
 @storage_flag
 def cli() -> None:
-    """Tune the knobs of a model, prove the gain, keep the record."""
+    """Tune hyperparameters, prove the gain, keep the record."""
 
 
 @cli.command()
-@click.option("--quick", is_flag=True, help="A few trials only: to see that everything works.")
-@click.option("--out", default="demo", show_default=True, metavar="FOLDER", help="Where everything is written.")
+@click.option("--quick", is_flag=True, help="Run only a few trials, to check that everything works.")
+@click.option("--out", default="demo", show_default=True, metavar="FOLDER", help="The folder to write to.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
 def demo(quick: bool, out: str, workers: int) -> None:
-    """Tune a real credit model: a minute or two."""
+    """Tune a real credit model; takes a minute or two."""
     from ..demo import run
 
     with resumable():
@@ -56,9 +56,9 @@ def demo(quick: bool, out: str, workers: int) -> None:
 
 @cli.command()
 @click.argument("file")
-@click.option("--trials", type=click.IntRange(1), help="Return when the study has so many finished trials.")
+@click.option("--trials", type=click.IntRange(1), help="Return when the study has this many finished trials.")
 @click.option("--time", metavar="DURATION", help='Return after this time, such as "30m".')
-@click.option("--workers", type=click.IntRange(1), help="Worker processes; else what the file says.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes; default: those of the file.")
 @click.option(
     "--executor",
     default="local",
@@ -66,9 +66,9 @@ def demo(quick: bool, out: str, workers: int) -> None:
     type=click.Choice(["local", "ray", "slurm"]),
     help="Where trials run.",
 )
-@click.option("--enough", is_flag=True, help="Return when what is left to gain is below its noise.")
-@click.option("--fresh", is_flag=True, help="Archive the study of this name and begin anew.")
-@click.option("--quiet", is_flag=True, help="No progress lines.")
+@click.option("--enough", is_flag=True, help="Stop when the remaining gain is below the noise.")
+@click.option("--fresh", is_flag=True, help="Archive the study of this name and start over.")
+@click.option("--quiet", is_flag=True, help="Do not show progress.")
 @storage_flag
 def run(
     file: str,
@@ -108,7 +108,7 @@ def run(
 @json_option
 @storage_flag
 def list_(as_json: bool) -> None:
-    """The studies in the store; damaged ones are named on standard error."""
+    """List the studies in the database; damaged ones are reported on standard error."""
     from ..errors import Damaged
     from ..formatting import moment
     from ..storage import open_storage
@@ -135,7 +135,7 @@ def list_(as_json: bool) -> None:
 @json_option
 @storage_flag
 def show(name: str, number: int | None, as_json: bool) -> None:
-    """A study: question, space, budget, counts, best; or its trial NUMBER in full, with what it printed."""
+    """Show a study (question, space, budget, counts, best), or its trial NUMBER in full, with its output."""
     from . import console
 
     study = opened(name)
@@ -155,7 +155,7 @@ def show(name: str, number: int | None, as_json: bool) -> None:
 @json_option
 @storage_flag
 def best(name: str, as_json: bool) -> None:
-    """The best trial that meets the constraints."""
+    """Show the best trial that meets the constraints."""
     from . import console
 
     study = opened(name)
@@ -174,7 +174,7 @@ def best(name: str, as_json: bool) -> None:
 @click.option("--csv", "to", metavar="FILE", help="Write a CSV file; - for standard output.")
 @storage_flag
 def trials(name: str, as_json: bool, to: str | None) -> None:
-    """All trials of a study."""
+    """List all trials of a study."""
     from . import console
 
     if as_json and to:
@@ -197,15 +197,19 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
 @click.option(
     "--replicates", type=click.IntRange(2), help="Pairs of runs on fresh seeds.  [default: the file's, else 20]"
 )
-@click.option("--file", metavar="FILE", help="The study file; else the one that the study was run from here.")
+@click.option("--file", metavar="FILE", help="The study file; default: the one that you ran the study from.")
 @click.option(
-    "--executor", default="local", show_default=True, type=click.Choice(["local", "ray"]), help="Where they run."
+    "--executor",
+    default="local",
+    show_default=True,
+    type=click.Choice(["local", "ray"]),
+    help="Where the runs take place.",
 )
 @json_option
-@click.option("--quiet", is_flag=True, help="No progress lines.")
+@click.option("--quiet", is_flag=True, help="Do not show progress.")
 @storage_flag
 def evidence(name: str, replicates: int | None, file: str | None, executor: str, as_json: bool, quiet: bool) -> None:
-    """Test tuned against baseline on fresh seeds."""
+    """Compare the tuned setting with the baseline on fresh seeds."""
     from . import console
 
     study = opened(name)
@@ -220,14 +224,14 @@ def evidence(name: str, replicates: int | None, file: str | None, executor: str,
 @cli.command()
 @the_name
 @click.option(
-    "--trial", type=click.IntRange(0), metavar="N", help="Which setting; else the certified one, else the best."
+    "--trial", type=click.IntRange(0), metavar="N", help="The tuned trial; default: the certified one, else the best."
 )
-@click.option("--metric", metavar="NAME", help="Which metric; else the first goal's.")
-@click.option("--file", metavar="FILE", help="The study file; else the one that the study was run from here.")
+@click.option("--metric", metavar="NAME", help="The metric; default: that of the first goal.")
+@click.option("--file", metavar="FILE", help="The study file; default: the one that you ran the study from.")
 @json_option
 @storage_flag
 def holdout(name: str, trial: int | None, metric: str | None, file: str | None, as_json: bool) -> None:
-    """Look at the rows kept apart; each look is on record."""
+    """Compare tuned with baseline on the hold-out; each look is on record."""
     from . import console
 
     study = opened(name)
@@ -254,7 +258,7 @@ def pause(name: str) -> None:
 @the_name
 @storage_flag
 def resume(name: str) -> None:
-    """Let a paused study go on."""
+    """Continue a paused study."""
     opened(name).resume()
     click.echo(f"study {name!r} is open; run its file again to start trials")
 
@@ -281,10 +285,10 @@ def archive(name: str) -> None:
 
 @cli.command()
 @the_name
-@click.option("--to", "store", required=True, metavar="URL", help="The other store.")
+@click.option("--to", "store", required=True, metavar="URL", help="The other database.")
 @storage_flag
 def copy(name: str, store: str) -> None:
-    """Copy a study with its whole record into another store."""
+    """Copy a study with its whole record into another database."""
     made = opened(name).copy(store)
     record = made.record
     click.echo(
@@ -297,7 +301,7 @@ def copy(name: str, store: str) -> None:
 @the_name
 @storage_flag
 def delete(name: str) -> None:
-    """Remove a study and its record, for good and at once; an archived one by its uid."""
+    """Delete a study and its record, at once and for good; an archived one by its uid."""
     study = opened(name)
     # The same line run twice deletes one study.
     if study.record.state == "archived" and not study.record.uid.startswith(name):
@@ -310,13 +314,13 @@ def delete(name: str) -> None:
 
 @cli.group()
 def db() -> None:
-    """The database."""
+    """Maintain the database."""
 
 
 @db.command()
 @storage_flag
 def upgrade() -> None:
-    """Bring the database to this version's schema."""
+    """Upgrade the database to this version's schema."""
     from ..storage.migrations import upgrade as bring
 
     url = existing()
@@ -326,9 +330,9 @@ def upgrade() -> None:
 
 @cli.command(name="report-metrics")
 @click.argument("pairs", nargs=-1, required=True, metavar="NAME=VALUE...")
-@click.option("--step", type=float, help="Report at this step; without it the values are the trial's result.")
+@click.option("--step", type=float, help="Report at this step; without it, the values are the trial's result.")
 def report_metrics(pairs: tuple[str, ...], step: float | None) -> None:
-    """Hand metrics to the trial that runs this program."""
+    """Pass metrics to the trial that runs this program."""
     from ..objective import report_metrics as hand_over
 
     hand_over(pairs, step)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @the_name
-@click.option("--trial", type=click.IntRange(0), metavar="N", help="Only why this trial was proposed.")
-@click.option("--goal", default="", metavar="METRIC", help="What explains this goal: the first one unless said.")
+@click.option("--trial", type=click.IntRange(0), metavar="N", help="Only explain why this trial was proposed.")
+@click.option("--goal", default="", metavar="METRIC", help="The goal to explain; default: the first one.")
 @json_option
 @storage_flag
 def explain(name: str, trial: int | None, goal: str, as_json: bool) -> None:
-    """What matters, what is safe to change, what to beware of."""
+    """Explain the results: what matters, how far each parameter may move, what to be careful about."""
     from . import console
 
     told = opened(name).explain(goal or 0)

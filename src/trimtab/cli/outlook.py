@@ -10,11 +10,11 @@ from .plumbing import json_option, opened, storage_flag, the_name
 @click.option(
     "--tolerance", default=0.0, show_default=True, help="A regret that does not matter, in the metric's unit."
 )
-@click.option("--worth", type=float, help="Of one unit of the metric, in seconds of a trial, or in money.")
+@click.option("--worth", type=float, help="What one unit of the metric is worth, in seconds of a trial, or in money.")
 @json_option
 @storage_flag
 def outlook(name: str, tolerance: float, worth: float | None, as_json: bool) -> None:
-    """Whether more search is worth it: what may be left to gain, its noise and its cost."""
+    """Say whether more search is worth it: the remaining gain beside its noise and its cost."""
     from ..outlook import Enough
     from . import console
 

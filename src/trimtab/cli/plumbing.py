@@ -110,7 +110,7 @@ def _keep(ctx: click.Context, _: click.Parameter, url: str | None) -> str | None
 
 storage_flag = click.option(
     "--storage", metavar="URL", expose_value=False, callback=_keep,
-    help=f"The store; else $TRIMTAB_STORAGE, else {DEFAULT}.",
+    help=f"The database; default: $TRIMTAB_STORAGE, else {DEFAULT}.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 the_name = click.argument("name")

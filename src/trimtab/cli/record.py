@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 @click.command()
 @the_name
 @click.option("--out", required=True, metavar="FILE", help="The file to write: .html, .docx, or .json (the record).")
-@click.option("--template", default="study", show_default=True, metavar="NAME", help="Or a framework, or a .yaml file.")
-@click.option("--card", metavar="FILE", help="What persons fill in; else card.yaml beside the study file.")
+@click.option(
+    "--template", default="study", show_default=True, metavar="NAME", help="A framework's name, or a .yaml file."
+)
+@click.option("--card", metavar="FILE", help="What a person fills in; default: card.yaml beside the study file.")
 @click.option("--previous", metavar="FILE", help="Evidence record of the study that was approved before.")
-@click.option("--at", type=click.IntRange(1), metavar="EVENT", help="As of this event; else the last one.")
+@click.option(
+    "--at", type=click.IntRange(1), metavar="EVENT", help="The state as of this event; default: the last one."
+)
 @storage_flag
 def report(name: str, out: str, template: str, card: str | None, previous: str | None, at: int | None) -> None:
-    """Write the study's document; prints its path."""
+    """Write the study's document, and print its path."""
     study = opened(name)
     written = study.report(out, template=template, card=card or _card_of(study), previous=previous, at=at)
     click.echo(os.path.relpath(written))
@@ -37,7 +41,7 @@ def _card_of(study: "Study") -> str | None:
 
 @click.command()
 @the_name
-@click.option("--report", "document", metavar="FILE", help="Check this document of the study too.")
+@click.option("--report", "document", metavar="FILE", help="Also check this document of the study.")
 @storage_flag
 def verify(name: str, document: str | None) -> None:
     """Check a study's record against its event chain."""
@@ -75,9 +79,9 @@ def sign(name: str, timestamp: str | None) -> None:
 
 @click.command()
 @click.option("--trust", metavar="KEY", help="Trust this public key from now on.")
-@click.option("--name", metavar="NAME", help="Whose it is.")
+@click.option("--name", metavar="NAME", help="The name of its owner.")
 def key(trust: str | None, name: str | None) -> None:
-    """Print your public key, or trust another's."""
+    """Print your public key, or trust someone else's."""
     from .. import keys
 
     if (trust is None) != (name is None):
@@ -90,7 +94,7 @@ def key(trust: str | None, name: str | None) -> None:
 @json_option
 @storage_flag
 def replay(name: str, as_json: bool) -> None:
-    """Derive every proposal again from the record."""
+    """Derive every proposal again from the record, and compare."""
     from .. import formatting
     from . import console
 
@@ -102,16 +106,18 @@ def replay(name: str, as_json: bool) -> None:
 
 @click.command()
 @the_name
-@click.option("--trial", "numbers", type=click.IntRange(0), multiple=True, help="Which trials; five by default.")
+@click.option(
+    "--trial", "numbers", type=click.IntRange(0), multiple=True, help="The trial to run again; default: five trials."
+)
 @click.option("--tolerance", default=0.0, metavar="SHARE", help="Relative difference that counts as the same.")
-@click.option("--as", "principal", default="", metavar="NAME", help="Who does it; else the user of this process.")
-@click.option("--file", metavar="FILE", help="The study file; else the one that the study was run from here.")
+@click.option("--as", "principal", default="", metavar="NAME", help="Who runs them; default: the user of this process.")
+@click.option("--file", metavar="FILE", help="The study file; default: the one that you ran the study from.")
 @json_option
 @storage_flag
 def reproduce(
     name: str, numbers: tuple[int, ...], tolerance: float, principal: str, file: str | None, as_json: bool
 ) -> None:
-    """Run chosen trials again and compare their metrics."""
+    """Run some trials again and compare their metrics."""
     from . import console
 
     study = opened(name)

@@ -9,11 +9,11 @@ from .plumbing import existing, opened, storage_flag
 @click.command()
 @click.argument("file")
 @click.option(
-    "--assume", multiple=True, metavar="NAME=VALUE", help="The value that old trials had of a parameter that is new."
+    "--assume", multiple=True, metavar="NAME=VALUE", help="The value that old trials had for a new parameter."
 )
 @storage_flag
 def revise(file: str, assume: tuple[str, ...]) -> None:
-    """Change the study of FILE (YAML) into what the file says now: an audited revision."""
+    """Change a study to what its FILE (YAML) says now, as an audited revision."""
     from ..study import Study
     from ..studyfile import read, scalar
 

@@ -10,10 +10,10 @@ from .plumbing import ANEW, opened, resumable, storage_flag, the_name
 @click.command()
 @the_name
 @click.argument("number", required=False, type=click.IntRange(0))
-@click.option("--out", metavar="FILE", help="Write a file; else standard output.")
+@click.option("--out", metavar="FILE", help="The file to write; default: standard output.")
 @storage_flag
 def schedule(name: str, number: int | None, out: str | None) -> None:
-    """The parameters over the training that led to the best trial, or to NUMBER, as YAML."""
+    """Write the parameter schedule that led to the best trial, or to trial NUMBER, as YAML."""
     text = opened(name).schedule(number).to_yaml()
     if out is None:
         click.echo(text, nl=False)
@@ -25,10 +25,10 @@ def schedule(name: str, number: int | None, out: str | None) -> None:
 @click.command()
 @click.argument("file")
 @click.argument("objective")
-@click.option("--seed", type=int, help="Of another run than the one on record.")
-@click.option("--folder", metavar="FOLDER", help="Where the model is saved; else nowhere.")
+@click.option("--seed", type=int, help="The seed of a new run; default: those on record.")
+@click.option("--folder", metavar="FOLDER", help="Where to save the model; default: nowhere.")
 def train(file: str, objective: str, seed: int | None, folder: str | None) -> None:
-    """Train OBJECTIVE (train.py:objective) by the schedule in FILE; prints its metrics as JSON."""
+    """Train OBJECTIVE (train.py:objective) with the schedule in FILE, and print its metrics as JSON."""
     from ..schedule import Schedule
     from . import console
 

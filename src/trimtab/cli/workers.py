@@ -12,7 +12,7 @@ from .plumbing import described, resumable, storage_flag, storage_option, url_of
 @click.argument("file")
 @storage_flag
 def submit(file: str) -> None:
-    """Make the study in FILE (YAML), say what it runs, and leave it to workers."""
+    """Create the study in FILE (YAML), record what it runs, and leave it to workers."""
     from ..studyfile import read
 
     told = read(file)
@@ -30,13 +30,13 @@ def submit(file: str) -> None:
     help="What may be run here: file.py[:function], package.module[:function], a command or a study file.",
 )  # fmt: skip
 @click.option(
-    "--study", "names", multiple=True, metavar="NAME", help="Serve only this study; all of the store otherwise."
+    "--study", "names", multiple=True, metavar="NAME", help="Serve only this study; default: all in the database."
 )
-@click.option("--slots", default=1, show_default=True, type=click.IntRange(1), help="Trials at once.")
-@click.option("--idle", metavar="DURATION", help='Exit when there was nothing to do for so long, such as "1m".')
-@click.option("--trials", type=click.IntRange(1), help="Exit after so many trials.")
-@click.option("--data", multiple=True, metavar="NAME=PATH", help="Where a file that studies watch is here.")
-@click.option("--enough", is_flag=True, help="Begin no more trials of a study whose gain is below its noise.")
+@click.option("--slots", default=1, show_default=True, type=click.IntRange(1), help="Parallel trials.")
+@click.option("--idle", metavar="DURATION", help='Exit after this time without work, such as "1m".')
+@click.option("--trials", type=click.IntRange(1), help="Exit after this many trials.")
+@click.option("--data", multiple=True, metavar="NAME=PATH", help="Where a file that studies watch is on this machine.")
+@click.option("--enough", is_flag=True, help="Start no more trials of a study whose remaining gain is below its noise.")
 @storage_flag
 def worker(
     allow: tuple[str, ...],
@@ -47,7 +47,7 @@ def worker(
     data: tuple[str, ...],
     enough: bool,
 ) -> None:
-    """Serve the store's studies until SIGTERM."""
+    """Serve the studies in the database until SIGTERM."""
     from ..outlook import Enough
     from ..running.worker import Worker
     from ..storage import open_storage
