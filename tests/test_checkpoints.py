@@ -145,7 +145,7 @@ def test_trials_that_never_look_at_what_they_are_handed_are_told_once_and_early(
     assert {t.notes for t in went_on} == ({()} if saves else {(UNREAD,)})
     told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("s: ")]
     (notice,) = study.notices or [""]
-    assert ("trained from nothing" in notice) is not saves
+    assert ("trained from scratch" in notice) is not saves
     assert told.count(f"s: {notice}") == (not saves)
     assert saves or told.index(f"s: {notice}") < len(told) - 1  # while it runs
 
@@ -157,7 +157,7 @@ def test_who_asks_and_tells_and_never_looks_at_what_is_handed_over_is_told():
     while (trial := study.ask()).parent is None:
         study.tell(trial, trial.params["x"])
     assert study.tell(trial, 0.5).notes == (UNREAD,)
-    assert any("trained from nothing" in n for n in study.notices)
+    assert any("trained from scratch" in n for n in study.notices)
 
 
 def test_a_promoted_trial_whose_checkpoint_has_gone_begins_anew_and_notes_it(tmp_path):

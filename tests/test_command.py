@@ -161,7 +161,7 @@ def test_trials_that_go_on_from_one_another_and_save_nothing_are_told(tmp_path, 
         stopping=Promotion(trust=0),
     )  # fmt: skip
     study.run(Command("echo loss {x}"))
-    (told,) = (n for n in study.notices if "trained from nothing" in n)
+    (told,) = (n for n in study.notices if "trained from scratch" in n)
     assert capsys.readouterr().err.count(f"s: {told}\n") == 1
 
 

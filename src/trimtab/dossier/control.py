@@ -162,7 +162,7 @@ def components(s: Snapshot) -> list[Part]:
 def changes(s: Snapshot, items: Mapping[str, Item]) -> list[Part]:
     """What differs from the study that was approved before: its evidence record beside today's items."""
     if s.previous is None:
-        return [Missing("No approved study was named to compare with (previous=, --previous FILE).")]
+        return [Missing("No approved study was named for comparison (previous=, --previous FILE).")]
     before = {i["id"]: i for i in s.previous["items"]}
     study = s.previous["study"]
     rows = []

@@ -207,7 +207,7 @@ def overrides(s: Snapshot) -> list[Part]:
     added = [t for t in s.trials if t.purpose is Purpose.IMPORT]
     made: list[Part] = [
         Fact(label, f"trial {t.number}: {setting(t.params)}", (f"trial:{t.number}",))
-        for label, those in (("Setting tried at somebody's wish", wished), ("Result measured elsewhere", added))
+        for label, those in (("Setting tried at somebody's request", wished), ("Result measured elsewhere", added))
         for t in those
     ]
     e, best = s.evidence, s.facts.best

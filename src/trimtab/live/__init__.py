@@ -140,7 +140,7 @@ class LiveStudy:
             return "every point of its space has been proposed"
         if self.ledger.running():
             return "nothing can be proposed before a running trial has ended; tell its result first"
-        return "everybody who may go on is trained to the top"
+        return "every trial that may continue is trained to the top"
 
     def collect(self) -> None:
         """Remove the checkpoints that are no longer needed, by the ledger as it stands.

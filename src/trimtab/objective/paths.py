@@ -87,4 +87,4 @@ def _import_failed(path: str, what: str, error: BaseException) -> str:
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(what)]
     where = f" (line {lines[-1]})" if lines else ""
     cause = str(error).strip().splitlines() or ["no message"]
-    return f"objective={path!r}: importing {what} failed{where}: {type(error).__name__}: {cause[0]}; mend it, then run again"
+    return f"objective={path!r}: importing {what} failed{where}: {type(error).__name__}: {cause[0]}; fix it, then run again"

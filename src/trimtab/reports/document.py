@@ -113,14 +113,14 @@ def _of_evidence(evidence: Evidence) -> list[Drawing]:
 
 def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
     said = (
-        "Each result against what the model makes of it from all others, with 90 % intervals. Near the dotted line: the "
-        "model, and what is said above, can be believed."
+        "Each result against the model's prediction from all other results, with 90 % intervals. Near the dotted line: the "
+        "model, and what is said above, can be trusted."
     )
     calibration = explained.calibration(told)
     return [
         *_around_the_chosen(facts, told),
         *_over_the_space(facts, told),
-        Drawing("calibration", "How far the model can be believed", said, calibration, "influence"),
+        Drawing("calibration", "How far the model can be trusted", said, calibration, "influence"),
     ]
 
 
@@ -143,12 +143,12 @@ def _around_the_chosen(facts: Facts, told: influence.Influence) -> list[Drawing]
 
 def _over_the_space(facts: Facts, told: influence.Influence) -> list[Drawing]:
     spec, goal = facts.spec, facts.spec.goals[facts.goal]
-    said = "Share of each parameter in what separates the best tenth of the trials from all (PED-ANOVA, less what chance does)."
+    said = "Share of each parameter in what separates the best tenth of the trials from all (PED-ANOVA, chance subtracted)."
     figure = figures.importance(facts.study, facts.trials, facts.goal)
     made = [Drawing("importance", "What the best trials have in common", said, figure, "influence")]
     said = (
         "Over the whole space: the share of the variance of the result that a parameter causes by itself, and has a part "
-        "in with others (Sobol' indices of the model, 90 % intervals). Wide intervals: the trials do not tell."
+        "in with others (Sobol' indices of the model, 90 % intervals). Wide intervals: the trials do not show it."
     )
     made.append(Drawing("effects", "What matters over the whole space", said, explained.effects(told), "influence"))
     if told.interactions:
@@ -176,7 +176,7 @@ def _of_trials(facts: Facts) -> list[Drawing]:
         made.append(Drawing(f"history-{g}", f"History of {goal.metric}", "" if g else said, figure, "trials"))
     if not any(facts.status(t) in ("feasible", "infeasible") for t in facts.searched):
         return made
-    said = "Each line is a trial, darker when better. A line that dips to the foot: the parameter was inactive."
+    said = "Each line is a trial, darker when better. If a line dips to the bottom, the parameter was inactive."
     made.append(Drawing("parallel", "Parallel coordinates", said, figures.parallel(study, trials), "trials", wide=True))
     said = "Ringed settings are on the Pareto front: no other one beats them in every goal."
     for a, b in combinations(range(len(spec.goals)), 2):
@@ -189,14 +189,14 @@ def _of_trials(facts: Facts) -> list[Drawing]:
 
 
 def _of_population(facts: Facts) -> list[Drawing]:
-    said = "Who went on from whom: each line leads from a parent's result to its own; in front, the line of the best."
+    said = "Each line leads from the result of a trial to that of the one that continued it; the line of the best is in front."
     made = [Drawing("lineage", "Lineage", said, lineage.lineage(facts.study, facts.trials), "population")]
     said = "The parameters over the training that led to the best."
     return [*made, Drawing("schedule", "Schedule", said, lineage.schedule(facts.study, facts.trials), "population")]
 
 
 def _of_course(facts: Facts) -> list[Drawing]:
-    said = "When each trial ran, those at the same time one below the other; hatched bars are evidence."
+    said = "When each trial ran, parallel ones below one another; hatched bars are evidence."
     return [Drawing("timeline", "Timeline", said, figures.timeline(facts.study, facts.trials), "course", wide=True)]
 
 

@@ -90,7 +90,7 @@ def ablation(i: Influence | None) -> Figure:
 
 
 def safe(i: Influence | None, spec: StudySpec) -> Figure:
-    """How far each parameter may move from the best, the others staying: the part of its range that does as well."""
+    """How far each parameter may move from the best, all others fixed: the part of its range that does as well."""
     if i is None:
         return or_empty(figure(), False, FEW)
     found = list(i.safe.values())[::-1]

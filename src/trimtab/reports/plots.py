@@ -81,7 +81,7 @@ class Plots:
         return explained.ablation(self._influence())
 
     def safe_ranges(self) -> Figure:
-        """How far each parameter may move from the best, the others staying."""
+        """How far each parameter may move from the best, all others fixed."""
         study, trials = self._load()
         return explained.safe(influence(study, trials), study.spec)
 

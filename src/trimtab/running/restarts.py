@@ -18,8 +18,8 @@ def restart_notice(live: LiveStudy) -> str | None:
     if not went_on or not (any(UNREAD in t.notes for t in went_on) or _nothing_saved(live)):
         return None
     return (
-        "trials are to go on from one another, and do not save to trial.checkpoint or do not look there "
-        "(TRIMTAB_CHECKPOINT of a command): unless they save elsewhere, each is trained from nothing"
+        "trials should continue from one another, but do not save to trial.checkpoint or do not look there "
+        "(TRIMTAB_CHECKPOINT of a command): unless they save elsewhere, each is trained from scratch"
     )
 
 

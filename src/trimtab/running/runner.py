@@ -312,7 +312,7 @@ def too_many_failures(live: LiveStudy, row: Sequence[Trial]) -> RunFailed:
     return RunFailed(
         f"study {live.spec.name}: {len(row)} trials failed in a row (max_failures={live.spec.max_failures}); the last one, "
         f"trial {last.number}, by {last.reason}: {first_line(last)}. "
-        "Mend the objective and run the same line again, or raise max_failures"
+        "Fix the objective and run the same line again, or raise max_failures"
     )
 
 

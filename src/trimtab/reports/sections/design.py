@@ -76,7 +76,7 @@ def training(spec: StudySpec) -> Pairs:
         said.append(("Full training", f"{f.name} = {f.high:g}; trials are compared at {rungs}"))
     rules = [{k: v for k, v in r.items() if v is not None} for r in spec.stopping]
     texts = [f"{r.pop('rule')} ({setting(r)})" if len(r) > 1 else str(r["rule"]) for r in rules]
-    return [*said, ("Stopping rule", ", ".join(texts) or "none: nobody is stopped early")]
+    return [*said, ("Stopping rule", ", ".join(texts) or "none: no trial is stopped early")]
 
 
 def _workers(events: Sequence[Event]) -> str:
