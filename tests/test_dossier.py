@@ -202,6 +202,29 @@ def test_what_the_pairs_show_of_another_goal_and_of_a_limit_stands_beside_the_an
     assert limit[2] == found.constraints[0].said == "held in 6 of 6 pairs (54.1 to 100 % of such runs)"
 
 
+def test_a_document_says_how_a_cross_validation_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X, y = load_breast_cancer(return_X_y=True)
+    twice = np.vstack([X, X[:1]]), np.append(y, y[0])
+    cv = tt.CrossValidation(DecisionTreeClassifier(max_features=5), *twice, folds=3, holdout=0.2)
+    study = tt.Study("cv", {"max_depth": tt.Int(1, 5, default=2)}, maximize="accuracy", seed=1)
+    study.run(cv, trials=2, quiet=True)
+    html = study.report("a.html").read_text()
+    traced(html)
+    assert "3 folds; they respect classes; drawn anew for every trial" in html
+    made = checked(study.report("b.html", template="us-sr-26-2-2026").read_text())
+    items = {i["id"]: i for i in made["items"]}
+    said = {id_: {f["label"]: f["text"] for f in item["facts"]} for id_, item in items.items()}
+    assert said["protocol"]["Rows"] == "456 for search and certificate; 114 kept apart as a hold-out"
+    assert "splits" not in items["protocol"]["empty"]
+    assert "DecisionTreeClassifier(max_features=5)" in said["fixed"].values()
+    assert said["leakage"]["Found"].startswith("2 rows occur more than once")
+    assert said["profile"]["Rows of each class"] == "0: 213, 1: 357"
+    prints = {row["cells"][0]: row["cells"][1] for row in items["data_fingerprint"]["tables"][0]["rows"]}
+    assert prints == {name: said["sha256"] for name, said in cv.protocol["data"].items()}
+    assert {items[i]["status"] for i in ("fixed", "leakage", "profile")} == {"partial"}
+
+
 def test_every_answer_on_record_is_told_not_the_last_alone(tmp_path, monkeypatch):
     """Certificates of other settings and goals, and looks at the hold-out, which are evidence where there is no certificate."""
     monkeypatch.chdir(tmp_path)

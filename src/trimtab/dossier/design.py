@@ -55,6 +55,13 @@ def space(s: Snapshot) -> list[Part]:
     return [Table(head, rows), *required, Fact("SHA-256 of the space", s.study.spec.space.hash, source)]
 
 
+def fixed(s: Snapshot) -> list[Part]:
+    if s.protocol is None:
+        return []
+    event, said = s.protocol
+    return [Fact(sections.ESTIMATOR, sections.estimator(said), (event,))]
+
+
 def space_history(s: Snapshot) -> list[Part]:
     rows = [(row, (f"event:{row[0]}",)) for row in sections.revisions(s.events)]
     if not rows:
@@ -105,7 +112,11 @@ def _first_spec(s: Snapshot) -> StudySpec:
 
 def protocol(s: Snapshot) -> list[Part]:
     spec, source = s.study.spec, s.origins.spec
-    made: list[Part] = [
+    made: list[Part] = []
+    if s.protocol is not None:
+        event, said = s.protocol
+        made = [Fact(label, text, (event,)) for label, text in sections.measurement(said)[:3]]
+    made += [
         Fact(
             "Each setting is run",
             "once" if spec.replicates == 1 else f"up to {spec.replicates} times",
@@ -117,8 +128,8 @@ def protocol(s: Snapshot) -> list[Part]:
     made.append(Fact("Looks at the hold-out", str(count), s.origins.now, count))
     if s.evidence is None:
         return [*made, Missing("No test on runs that the search never saw (study.evidence).")]
-    said = s.origins.evidence
-    return [*made, Fact("Test", s.evidence.test, said), Fact("Rule of decision", sections.rule(s.evidence), said)]
+    at = s.origins.evidence
+    return [*made, Fact("Test", s.evidence.test, at), Fact("Rule of decision", sections.rule(s.evidence), at)]
 
 
 def trade_off(s: Snapshot) -> list[Part]:

@@ -61,17 +61,27 @@ def lineage(s: Snapshot) -> list[Part]:
     return [Table(["Data", "Kept by", "Version", "State"], rows)]
 
 
+def leakage(s: Snapshot) -> list[Part]:
+    if s.protocol is None:
+        return []
+    event, said = s.protocol
+    found = [Fact("Found", text, (event,)) for text in said["checks"]]
+    return [
+        Fact("Looked for before the first trial", sections.CHECKED, (event,)),
+        *(found or [Fact("Found", "nothing", (event,))]),
+    ]
+
+
 def profile(s: Snapshot) -> list[Part]:
+    event, said = s.protocol or ("", {"classes": {}})
+    classes: list[Part] = [Fact("Rows of each class", text, (event,))] if (text := sections.classes(said)) else []
     rows = [
         ([n, c, said["type"]], (event,))
         for n, (event, f) in s.inputs.items()
         for c, said in (f.get("columns") or {}).items()
     ]
-    return (
-        [Table(["Data", "Column", "Type"], rows)]
-        if rows
-        else [Missing("No table is on record whose columns could be told.")]
-    )
+    columns = Table(["Data", "Column", "Type"], rows)
+    return [*classes, columns if rows else Missing("No table is on record whose columns could be told.")]
 
 
 def classification(s: Snapshot) -> list[Part]:

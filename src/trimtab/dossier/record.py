@@ -29,7 +29,8 @@ _BUILDERS: Mapping[str, Builder] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """An item of the catalogue. from_record: whether the record can say anything of it; ask: field -> prompt."""
+    """An item of the catalogue. from_record: whether the record can say anything of it; ask: field -> prompt, which nobody is
+    asked where the record has a fact of that label."""
 
     number: int
     id: str
@@ -85,11 +86,13 @@ def _item(e: Entry, parts: Sequence[Part], answers: Mapping[str, str]) -> Item:
         said = Fact("Not applicable", why_not, ("card",) if NOT_APPLICABLE in answers else ("event:1",))
         return Item(e.number, e.id, e.title, e.group, NOT_APPLICABLE, [said], why_not=why_not)
     by_persons = [Fact(prompt, answers[name], ("card",)) for name, prompt in e.ask.items() if name in answers]
+    known = {p.label for p in parts if isinstance(p, Fact)}
+    empty = {name: prompt for name, prompt in e.ask.items() if name not in answers and prompt not in known}
     return Item(
-        e.number, e.id, e.title, e.group, status(parts, len(e.ask), len(by_persons)),
+        e.number, e.id, e.title, e.group, status(parts, len(by_persons) + len(empty), len(by_persons)),
         facts=[*(p for p in parts if isinstance(p, Fact)), *by_persons],
         tables=[p for p in parts if isinstance(p, Table)],
-        empty={name: prompt for name, prompt in e.ask.items() if name not in answers},
+        empty=empty,
         gaps=[p.text for p in parts if isinstance(p, Missing)],
     )  # fmt: skip
 

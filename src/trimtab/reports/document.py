@@ -76,6 +76,7 @@ def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
             record=record,
             embedded=None if record is None else script(record),
             data=s.described,
+            measured=s.protocol,
             environment=s.environment,
             limits=limits(facts, evidence, s.events),
             generated=moment(s.at),

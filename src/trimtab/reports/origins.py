@@ -50,7 +50,7 @@ class Origins:
             name: e.position
             for e in self.events
             if e.kind in ("run", "inputs") and not e.body.get("refused")
-            for name in e.body.get("data") or ()
+            for name in (*(e.body.get("data") or ()), *((e.body.get("protocol") or {}).get("data") or ()))
         }
         return (*(f"event:{n}" for n in sorted(set(named.values()))), *self.handed) or self.now
 

@@ -60,10 +60,18 @@ class Snapshot:
         return found[-1].body["environment"] if found else {}
 
     @cached_property
+    def protocol(self) -> tuple[str, Mapping[str, Any]] | None:
+        """How results were measured, where a `CrossValidation` last said so: the id of that event, and its protocol."""
+        said = [(f"event:{e.position}", e.body.get("protocol") or {}) for e in self.of("run")]
+        return next((found for found in reversed(said) if found[1].get("kind") == "cross-validation"), None)
+
+    @cached_property
     def inputs(self) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """Name of a data set -> (id of the event that last named it, its fingerprint)."""
         named = [(e, n, f) for e in self.of("run", "inputs") for n, f in (e.body.get("data") or {}).items()]
-        return {n: (f"event:{e.position}", f) for e, n, f in named if not e.body.get("refused")}
+        event, protocol = self.protocol or ("", {"data": {}})
+        measured = {n: (event, f) for n, f in protocol["data"].items()}
+        return {**measured, **{n: (f"event:{e.position}", f) for e, n, f in named if not e.body.get("refused")}}
 
     @property
     def described(self) -> dict[str, str] | None:

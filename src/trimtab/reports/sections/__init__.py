@@ -2,6 +2,7 @@
 
 answer        the answer first, and the question that it answers
 design        what was searched, by what means, and what that took
+measurement   how a cross-validation measured the results
 trials        the trials one by one, their numbers by state, and how they failed
 certificates  what the pairs of a certificate show, and every certificate that was asked for
 history       whether the record is intact, what was changed by hand, and on what it ran
@@ -11,17 +12,22 @@ from .answer import comparison, headline, question, rule, shown, tuned, wish
 from .certificates import ANSWERS, answer_rows, check_rows, evidence_pairs, pair_rows
 from .design import budget_text, learnt, protocol, space_rows, training
 from .history import MOST_SIGNS, flat, integrity, machine, revisions
+from .measurement import CHECKED, ESTIMATOR, classes, estimator, measurement
 from .trials import MOST_ROWS, count_rows, failure_rows, first_line, reconciliation, trial_rows
 
 __all__ = [
     "ANSWERS",
+    "CHECKED",
+    "ESTIMATOR",
     "MOST_ROWS",
     "MOST_SIGNS",
     "answer_rows",
     "budget_text",
     "check_rows",
+    "classes",
     "comparison",
     "count_rows",
+    "estimator",
     "evidence_pairs",
     "failure_rows",
     "first_line",
@@ -30,6 +36,7 @@ __all__ = [
     "integrity",
     "learnt",
     "machine",
+    "measurement",
     "pair_rows",
     "protocol",
     "question",
