@@ -17,12 +17,13 @@ _MARKS = 5  # on a logarithmic axis, at most
 
 
 def encoded(spec: StudySpec, trials: Sequence[Trial]) -> Array:
-    """(n, d) rows of the unit cube, NaN where inactive."""
+    """(n, d) rows of the unit cube, NaN if inactive."""
     return np.asarray(spec.encode(t.params for t in trials)).reshape(len(trials), len(spec.space))
 
 
 def positions(spec: StudySpec, name: str, trials: Sequence[Trial]) -> list[float]:
-    """Where trials in which it is active lie: the value, or for a choice the option's index, spread by trial number."""
+    """Positions of trials in which the parameter is active: the value; for a choice the option's index, jittered by
+    trial number."""
     p = spec.space.params[name]
     values = [spec.current(t.params)[name] for t in trials]
     if not isinstance(p, Choice):
@@ -32,7 +33,7 @@ def positions(spec: StudySpec, name: str, trials: Sequence[Trial]) -> list[float
 
 
 def position(p: Parameter, v: Value) -> float:
-    """Where a value lies between the ends of its parameter's range, as the space measures it."""
+    """The position of a value between the ends of its parameter's range, on the parameter's own scale."""
     return round(float(p.scale.position(np.array([p.code(v)]))[0]), 4)
 
 
@@ -54,7 +55,8 @@ def axis(spec: StudySpec, name: str) -> dict[str, Any]:
 
 
 def _marks(low: float, high: float) -> list[float]:
-    """Round numbers between two positive ones, evenly spread on the logarithmic scale: powers of ten, or 1 and 3."""
+    """Round numbers between two positive ones, evenly spread on the logarithmic scale: powers of ten, or 1 and 3 times
+    these."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []
     for heads in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..evidence import Evidence
 from ..formatting import command, moment, plural
 from ..records import Purpose, State
-from . import explained, figures, influence, lineage, sections
+from . import explanation_figures, figures, influence, lineage_figures, sections
 from .facts import Facts
 from .limits import limits
 from .origins import Origins
@@ -44,7 +44,7 @@ class Drawing:
 def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
     """The document as HTML text. record: the evidence record, which becomes part of the file.
 
-    Raises UserError when Plotly or Jinja is not installed.
+    Raises UserError if Plotly or Jinja is not installed.
     """
     template, facts, evidence = _template(), s.facts, s.evidence
     handed = ("data",) if record is not None and "data" in record["records"] else ()
@@ -95,7 +95,7 @@ def _of_persons(record: Mapping[str, Any] | None) -> dict[str, list[tuple[str, s
 
 
 def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
-    """All figures that this study has something to show in, in the order of the document."""
+    """All figures for which this study has data, in the order of the document."""
     made = _of_evidence(evidence) if evidence is not None and evidence.pairs else []
     if not any(facts.with_status().values()):
         return made
@@ -117,7 +117,7 @@ def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
         "Each result against the model's prediction from all other results, with 90 % intervals. Near the dotted line: the "
         "model, and what is said above, can be trusted."
     )
-    calibration = explained.calibration(told)
+    calibration = explanation_figures.calibration(told)
     return [
         *_around_the_chosen(facts, told),
         *_over_the_space(facts, told),
@@ -132,13 +132,13 @@ def _around_the_chosen(facts: Facts, told: influence.Influence) -> list[Drawing]
             "From the baseline to the chosen setting, one change after the other, the most helpful first: what each adds "
             "(blue) or costs (brown) by the model of all results, with one standard deviation."
         )
-        figure = explained.ablation(told)
+        figure = explanation_figures.ablation(told)
         made.append(Drawing("ablation", "Where the gain comes from", said, figure, "influence"))
     said = (
         "The chosen setting, and how far each parameter may move by itself before the predicted result is worse by more "
         "than one standard error."
     )
-    figure = explained.safe(told, facts.spec)
+    figure = explanation_figures.safe(told, facts.spec)
     return [*made, Drawing("safe", "How far each parameter may move", said, figure, "influence")]
 
 
@@ -151,19 +151,23 @@ def _over_the_space(facts: Facts, told: influence.Influence) -> list[Drawing]:
         "Over the whole space: the share of the variance of the result that a parameter causes by itself, and has a part "
         "in with others (Sobol' indices of the model, 90 % intervals). Wide intervals: the trials do not show it."
     )
-    made.append(Drawing("effects", "What matters over the whole space", said, explained.effects(told), "influence"))
+    made.append(
+        Drawing("effects", "What matters over the whole space", said, explanation_figures.effects(told), "influence")
+    )
     if told.interactions:
         said = (
             "The share of the variance that two parameters cause only together, the strongest pairs (90 % intervals)."
         )
-        made.append(Drawing("pairs", "What acts together", said, explained.pairs(told), "influence"))
+        made.append(Drawing("pairs", "What acts together", said, explanation_figures.pairs(told), "influence"))
     said = "Averaged over all other parameters; darker is better, the ring is the chosen setting."
     for k, s in enumerate(told.surfaces):
         title = f"{goal.metric} over {s.names[0]} and {s.names[1]}"
-        made.append(Drawing(f"surface-{k}", title, said, explained.surface(s, spec, told.best, goal), "influence"))
-    span = explained.common(told.dependence)
+        made.append(
+            Drawing(f"surface-{k}", title, said, explanation_figures.surface(s, spec, told.best, goal), "influence")
+        )
+    span = explanation_figures.common(told.dependence)
     for k, d in enumerate(told.dependence):
-        figure = explained.dependence(d, spec, goal.metric).update_yaxes(range=span)
+        figure = explanation_figures.dependence(d, spec, goal.metric).update_yaxes(range=span)
         made.append(Drawing(f"curve-{k}", d.name, "", figure, "curves"))
     return made
 
@@ -191,9 +195,12 @@ def _of_trials(facts: Facts) -> list[Drawing]:
 
 def _of_population(facts: Facts) -> list[Drawing]:
     said = "Each line leads from the result of a trial to that of the one that continued it; the line of the best is in front."
-    made = [Drawing("lineage", "Lineage", said, lineage.lineage(facts.study, facts.trials), "population")]
+    made = [Drawing("lineage", "Lineage", said, lineage_figures.lineage(facts.study, facts.trials), "population")]
     said = "The parameters over the training that led to the best."
-    return [*made, Drawing("schedule", "Schedule", said, lineage.schedule(facts.study, facts.trials), "population")]
+    return [
+        *made,
+        Drawing("schedule", "Schedule", said, lineage_figures.schedule(facts.study, facts.trials), "population"),
+    ]
 
 
 def _of_course(facts: Facts) -> list[Drawing]:
@@ -211,12 +218,12 @@ def script(value: Any) -> str:
 
 
 def plots(drawn: Sequence[Drawing]) -> str:
-    """What the page's script draws: a figure for each place."""
+    """The figures that the page's script draws, by place."""
     return script({d.id: json.loads(d.figure.to_json()) for d in drawn})
 
 
 def environment() -> Any:
-    """What templates are read with. Raises UserError when Jinja is not installed."""
+    """The Jinja environment of the templates. Raises UserError if Jinja is not installed."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
@@ -229,7 +236,7 @@ def _template() -> Any:
 
 
 def plotly() -> str:
-    """The library that draws, as text. Raises UserError when Plotly is not installed."""
+    """The source of plotly.js. Raises UserError if Plotly is not installed."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:

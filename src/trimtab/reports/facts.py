@@ -1,4 +1,4 @@
-"""A study's rows as figures and document look at them: who is feasible, which is the baseline, which is the best."""
+"""A study's rows as figures and document need them: which trials are feasible, the baseline, the best."""
 
 import math
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ STATUSES = ("feasible", "infeasible", "stopped early", "failed")
 
 @dataclass(frozen=True)
 class Facts:
-    """One snapshot of a study and all its trials, in the order of their numbers. certified: the trial of the evidence; goal:
-    which of the goals is explained."""
+    """One snapshot of a study and all its trials, by number. certified: the trial of the evidence. goal: the goal to
+    explain."""
 
     study: StudyRecord
     trials: Sequence[Trial]
@@ -37,7 +37,7 @@ class Facts:
 
     @cached_property
     def baseline(self) -> Trial | None:
-        """Trial 0, where it is the run of the study's baseline."""
+        """Trial 0, if it is the run of the study's baseline."""
         return baseline_trial(self.spec, {t.number: t for t in self.searched[:1]})
 
     @cached_property
@@ -63,18 +63,18 @@ class Facts:
 
     @cached_property
     def bound(self) -> str | None:
-        """Which limit of the budget lets no more trials begin, in words; None while there is room."""
+        """Which limit of the budget prevents further trials, in words; None while there is room."""
         ledger = Ledger(self.study)
         ledger.absorb(Changes(self.study, self.trials))
         return bound(ledger, max((t.ended for t in self.trials if t.ended is not None), default=0.0))
 
     @cached_property
     def influence(self) -> Influence | None:
-        """What explains the results, and the certified setting (else the best); None where they are too few."""
+        """What explains the results, and the certified setting (else the best); None if there are too few results."""
         return influence(self.study, self.trials, self.certified, self.goal)
 
     def status(self, t: Trial) -> str | None:
-        """One of STATUSES for an ended trial (feasible: no constraint is known to be broken), None for the others."""
+        """One of STATUSES for an ended trial (feasible: not known to violate a constraint), None for the others."""
         if t.state is State.FAILED:
             return "failed"
         if t.state is State.STOPPED:
@@ -88,7 +88,7 @@ class Facts:
         return {s: [t for t in self.searched if self.status(t) == s] for s in STATUSES}
 
     def incumbents(self) -> list[Trial]:
-        """Search trials with a better result than every feasible one of a lower number, among full trainings."""
+        """Search trials with a better result than every earlier feasible one, among full trainings."""
         goal, found, low = self.spec.goals[0], [], math.inf
         for t in self.searched:
             if self.status(t) == "feasible" and complete(self.spec, t) and (loss := goal.loss(t.metrics)) < low:
@@ -97,7 +97,7 @@ class Facts:
         return found
 
     def marked(self, metric: str) -> list[tuple[str, Trial]]:
-        """("baseline", its trial) and ("best", its trial), each where it exists and has the metric."""
+        """("baseline", its trial) and ("best", its trial), if they exist and have the metric."""
         best = None if self.best is None else self.best.trial
         pair = (("baseline", self.baseline), ("best", best))
         return [(kind, t) for kind, t in pair if t is not None and metric in t.metrics]

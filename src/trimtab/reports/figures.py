@@ -44,7 +44,7 @@ Trials = Sequence[Trial]
 
 
 def history(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
-    """Every result of one goal by trial number, with the best so far, the baseline, and failed trials along the foot."""
+    """Every result of one goal by trial number, with the best so far, the baseline, and failed trials at the bottom."""
     facts, wanted = Facts(study, trials), study.spec.goals[goal]
     groups = facts.with_status()
     shown = {s: [t for t in g if wanted.metric in t.metrics] for s, g in groups.items() if s != "failed"}
@@ -111,7 +111,8 @@ def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = No
 
 
 def parallel(study: StudyRecord, trials: Trials) -> Figure:
-    """Every finished trial as a line across the parameters, the best fifth darkest; a line at the foot is inactive."""
+    """Every finished trial as a line across the parameters, the best fifth darkest; at the bottom, a parameter is
+    inactive."""
     facts, wanted = Facts(study, trials), study.spec.goals[0]
     names = study.spec.space.names
     done = [t for t in facts.searched if facts.status(t) in ("feasible", "infeasible") and wanted.metric in t.metrics]
@@ -253,7 +254,7 @@ _TIMES = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "second
 
 
 def _filled(purpose: str, state: State, gap: float) -> dict[str, Any]:
-    """How bars of a purpose and state look."""
+    """The look of bars of a purpose and state."""
     colour, hatch = STATES.get(state, (QUIET, ""))
     shape = hatch or ("" if purpose in TOLD else "/")
     pattern = {"shape": shape, "fgcolor": PAPER, "size": 6, "fillmode": "overlay"}
@@ -261,8 +262,8 @@ def _filled(purpose: str, state: State, gap: float) -> dict[str, Any]:
 
 
 def _lanes(ran: Sequence[_Bar]) -> dict[int, int]:
-    """A lane for each trial: the first free one of the process that ran it, where that is known; one process may run several
-    at a time."""
+    """A lane for each trial: the first free one of the process that ran it, if known; a process may run several at a
+    time."""
     lanes: dict[int, int] = {}
     owners: list[str] = []
     taken: list[float] = []  # until when each lane is

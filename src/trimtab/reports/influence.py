@@ -1,4 +1,4 @@
-"""What explains the results of one goal of a study, worked out once for the figures and the tables of a document."""
+"""What explains the results of one goal of a study, computed once for the figures and tables of a document."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ SURE = 0.005
 
 @dataclass(frozen=True)
 class Influence:
-    """Answers of `Explanation`: fields are named as its methods. `best` is the setting that is explained."""
+    """Answers of `Explanation`: fields are named like its methods. `best` is the setting that is explained."""
 
     metric: str
     maximize: bool
@@ -43,14 +43,14 @@ class Influence:
 
     @property
     def ranked(self) -> list[str]:
-        """Names of the parameters, the one with the largest total index first."""
+        """Names of the parameters, largest total index first."""
         return sorted(self.totals, key=lambda n: -self.totals[n].value)
 
 
 def influence(
     study: StudyRecord, trials: Sequence[Trial], chosen: int | None = None, goal: int = 0
 ) -> Influence | None:
-    """chosen: the trial whose setting is explained, else the best. None where there are too few results, or no best."""
+    """chosen: the trial whose setting is explained; default: the best. None if there are too few results, or no best."""
     told, spec = Explanation.of(study, trials, goal, chosen), study.spec
     if not told.ready:
         return None
@@ -88,7 +88,7 @@ def band(i: Index) -> str:
 
 
 def share(x: float) -> str:
-    """In whole percent: the trials seldom tell more."""
+    """In whole percent: the data seldom supports more."""
     return "< 1 %" if 0 < x < 0.005 else f"{round(100 * x)} %"
 
 
@@ -103,7 +103,7 @@ def _range(s: Safe | None) -> tuple[str, str]:
 
 
 def span(s: Safe) -> str:
-    """The values that do as well."""
+    """The values that do equally well."""
     if s.options:
         return ", ".join(map(value, s.options))
     low, high = (number(v, 3) if isinstance(v, float) else value(v) for v in (s.low, s.high))
@@ -111,7 +111,7 @@ def span(s: Safe) -> str:
 
 
 def path_rows(i: Influence) -> Rows:
-    """Change, gain by it with its standard deviation, gain up to it."""
+    """Change, its gain with standard deviation, gain up to it."""
     rows, sofar = [], 0.0
     for s in i.ablation:
         sofar += s.gain

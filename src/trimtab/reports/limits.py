@@ -1,4 +1,4 @@
-"""What a study cannot say, found by rule: every document lists it."""
+"""What a study cannot say, found by rules; every document lists it."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from .sections import tuned
 
 
 def limits(facts: Facts, evidence: Evidence | None, events: Sequence[Event]) -> list[str]:
-    """What this study cannot say, by rule."""
+    """What this study cannot say, by rules."""
     return [
         *(f"{text[0].upper()}{text[1:]}." for text in drift(events)),
         *_of_evidence(facts, evidence),
@@ -45,7 +45,7 @@ def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
 
 
 def _of_the_tuned(facts: Facts, e: Evidence) -> list[str]:
-    """That the search has found another best since, which was not measured again."""
+    """That the search has since found another best, which was not measured again."""
     best, measured = facts.best, [e.tuned_trial, *(f.trial for f in e.finalists)]
     if (
         best is None
@@ -57,7 +57,7 @@ def _of_the_tuned(facts: Facts, e: Evidence) -> list[str]:
 
 
 def _of_revisions(facts: Facts, e: Evidence) -> list[str]:
-    """What the study wants today, and the evidence was not asked."""
+    """What the study wants now but the evidence was not asked."""
     spec, said = facts.spec, []
     if e.metric not in [g.metric for g in spec.goals]:
         said.append(f"The evidence speaks of {e.metric}, which is no goal of the study any more.")
@@ -110,7 +110,7 @@ def _of_best(facts: Facts, params: Params | None) -> list[str]:
 
 
 def _on_edge(facts: Facts, params: Params) -> list[str]:
-    """Numeric parameters whose value lies within 2 % of an end of the range, on the parameter's own scale."""
+    """Numeric parameters whose value is within 2 % of an end of the range, on the parameter's own scale."""
     row = facts.spec.space.encode([params])[0]
     cells = facts.spec.space.cells
     edges = []

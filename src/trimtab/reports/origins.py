@@ -1,7 +1,7 @@
-"""Where what a document says comes from: ids of records, as the evidence record maps them to hashes.
+"""The sources of a document's statements: ids of records, as the evidence record maps them to hashes.
 
-An event is `event:POSITION`, a trial `trial:NUMBER`, what was handed in for the document `data`. What sums over the whole
-record comes from the last event: its hash covers everything before it.
+An event is `event:POSITION`, a trial `trial:NUMBER`, what was passed in for the document `data`. A figure over the
+whole record comes from the last event: its hash covers everything before it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def of_event(e: Event) -> Source:
 
 @dataclass(frozen=True)
 class Origins:
-    """The records of one study as of an event. handed: what else the document was given."""
+    """The records of one study as of an event. handed: what else was passed in for the document."""
 
     study: StudyRecord
     events: Sequence[Event]
@@ -45,7 +45,7 @@ class Origins:
 
     @property
     def data(self) -> Source:
-        """Events that hold fingerprints of data, and what the user said of it."""
+        """Events that hold fingerprints of data, and the user's description of it."""
         named = {
             name: e.position
             for e in self.events
@@ -59,13 +59,13 @@ class Origins:
         return of_event(found[-1]) if found else self.now
 
     def trial(self, number: int | str | None) -> Source:
-        """A trial; the whole record where there is none."""
+        """A trial; the whole record if there is none."""
         return self.now if number is None else (f"trial:{number}",)
 
     def trial_of(self, row: Sequence[str]) -> Source:
-        """A row that begins with the number of its trial."""
+        """The trial of a row that begins with a trial number."""
         return self.trial(row[0])
 
     def event_of(self, row: Sequence[str]) -> Source:
-        """A row that begins with the position of its event."""
+        """The event of a row that begins with an event position."""
         return (f"event:{row[0]}",)

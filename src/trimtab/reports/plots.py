@@ -1,4 +1,4 @@
-"""The figures of a study, as a notebook asks for them: `study.plot.history()`."""
+"""The figures of a study in a notebook: `study.plot.history()`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ..explanation import Explanation
 from ..goals import place
 from ..records import StudyRecord, Trial
-from . import explained, figures, lineage
+from . import explanation_figures, figures, lineage_figures
 from .influence import Influence, influence
 
 Figure = Any
@@ -14,13 +14,13 @@ Trials = Sequence[Trial]
 
 
 class Plots:
-    """The figures of one study, each drawn from its rows as they are when it is asked for."""
+    """The figures of one study, each drawn from its current rows."""
 
     def __init__(self, load: Callable[[], tuple[StudyRecord, Trials]]) -> None:
         self._load = load
 
     def history(self, goal: int | str = 0) -> Figure:
-        """Every result of one goal (its metric, or its place) by trial number, and the best so far."""
+        """Every result of one goal (given by metric or index) by trial number, and the best so far."""
         study, trials = self._load()
         return figures.history(study, trials, place(study.spec.goals, goal))
 
@@ -41,7 +41,7 @@ class Plots:
         return figures.timeline(*self._load())
 
     def pareto(self, goals: tuple[int | str, int | str] = (0, 1)) -> Figure:
-        """Two goals (by metric, or place) against each other, with the Pareto front."""
+        """Two goals (given by metric or index) against each other, with the Pareto front."""
         study, trials = self._load()
         if len(study.spec.goals) == 1:
             return figures.pareto(study, trials)
@@ -49,45 +49,46 @@ class Plots:
         return figures.pareto(study, trials, (across, up))
 
     def lineage(self, number: int | None = None) -> Figure:
-        """Of a population: who went on from whom, with the line of one trial (the best) in front."""
-        return lineage.lineage(*self._load(), number=number)
+        """For a population: which trial continued from which, with the line of one trial (default: the best) in front."""
+        return lineage_figures.lineage(*self._load(), number=number)
 
     def schedule(self, number: int | None = None) -> Figure:
-        """Of a population: the parameters over the training that led to one trial (the best)."""
-        return lineage.schedule(*self._load(), number=number)
+        """For a population: the parameters over the training that led to one trial (default: the best)."""
+        return lineage_figures.schedule(*self._load(), number=number)
 
     def effects(self) -> Figure:
-        """The share of the variance that each parameter causes by itself, and has a part in, with 90 % intervals."""
-        return explained.effects(self._influence())
+        """The share of the variance that each parameter causes by itself, and that it takes part in, with 90 %
+        intervals."""
+        return explanation_figures.effects(self._influence())
 
     def pairs(self) -> Figure:
         """The share of the variance that two parameters cause only together."""
-        return explained.pairs(self._influence())
+        return explanation_figures.pairs(self._influence())
 
     def dependence(self, name: str) -> Figure:
         """The first goal against one parameter, averaged over all others. Raises SpecError for an unknown name."""
         study, trials = self._load()
         found = Explanation.of(study, trials).dependence(name)
-        return explained.dependence(found, study.spec, study.spec.goals[0].metric)
+        return explanation_figures.dependence(found, study.spec, study.spec.goals[0].metric)
 
     def surface(self, first: str, second: str) -> Figure:
-        """The first goal over two parameters, averaged over all others. Raises SpecError where they do not vary together."""
+        """The first goal over two parameters, averaged over all others. Raises SpecError if they do not vary together."""
         study, trials = self._load()
         told = Explanation.of(study, trials)
-        return explained.surface(told.surface(first, second), study.spec, told.best, study.spec.goals[0])
+        return explanation_figures.surface(told.surface(first, second), study.spec, told.best, study.spec.goals[0])
 
     def ablation(self) -> Figure:
         """From the baseline to the best, one change after the other: what each adds, by the model."""
-        return explained.ablation(self._influence())
+        return explanation_figures.ablation(self._influence())
 
     def safe_ranges(self) -> Figure:
         """How far each parameter may move from the best, all others fixed."""
         study, trials = self._load()
-        return explained.safe(influence(study, trials), study.spec)
+        return explanation_figures.safe(influence(study, trials), study.spec)
 
     def calibration(self) -> Figure:
-        """Each result against what the model predicts of it from all others."""
-        return explained.calibration(self._influence())
+        """Each result against the model's prediction from all others."""
+        return explanation_figures.calibration(self._influence())
 
     def _influence(self) -> Influence | None:
         return influence(*self._load())

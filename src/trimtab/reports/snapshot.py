@@ -1,4 +1,4 @@
-"""The record as it stood at a position of its chain: what was later is left out, so that a document can be made again."""
+"""The record as it stood at a position of its chain, without anything later, so that a document can be made again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,8 @@ from .origins import Origins
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A study as of an event. findings: of `verify`; data: what the user says of it; card: what persons have filled in."""
+    """A study as of an event. findings: of `verify`. data: the user's description of it. card: what persons have filled
+    in."""
 
     study: StudyRecord
     trials: Sequence[Trial]
@@ -55,7 +56,7 @@ class Snapshot:
 
     @property
     def environment(self) -> Mapping[str, Any]:
-        """What the last run ran on."""
+        """The environment of the last run."""
         found = self.of("run")
         return found[-1].body["environment"] if found else {}
 
@@ -75,13 +76,13 @@ class Snapshot:
 
     @property
     def described(self) -> dict[str, str] | None:
-        """What is known of the data: what the user says, and the fingerprints on record."""
+        """What is known about the data: the user's description, and the fingerprints on record."""
         known = {f"{name} ({f['kind']})": f"{extent(f)}; SHA-256 {f['sha256']}" for name, (_, f) in self.inputs.items()}
         return {**(self.data or {}), **known} or None
 
 
 def extent(f: Mapping[str, Any]) -> str:
-    """How much data a fingerprint speaks of."""
+    """The amount of data that a fingerprint covers."""
     if "rows" in f:
         return f"{f['rows']:,} rows, {plural(len(f['columns']), 'column')}"
     if "shape" in f:
@@ -90,7 +91,7 @@ def extent(f: Mapping[str, Any]) -> str:
 
 
 def usual_position(events: Sequence[Event]) -> int:
-    """The last event that is not about a document: a second one would otherwise differ by speaking of the first."""
+    """The last event that is not about a document: otherwise a second document would differ because of the first."""
     kept = [e.position for e in events if e.kind != "report"]
     return kept[-1] if kept else 0
 
@@ -104,7 +105,8 @@ def as_of(
 ) -> tuple[StudyRecord, list[Trial], list[Report], list[Event]]:
     """Study, trials, reports and events at a position (None: the usual one).
 
-    Claims are no events: a trial that had not ended yet is shown as queued. Raises SpecError for a position that is not there.
+    Claims are not events: a trial that had not ended yet is shown as queued. Raises SpecError for a position that does
+    not exist.
     """
     asked = usual_position(events) if position is None else position
     position = index(asked)

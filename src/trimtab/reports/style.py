@@ -36,7 +36,7 @@ DETAILED = 2000  # trials up to which hover texts list every parameter: beyond, 
 
 
 def plotly() -> Any:
-    """plotly.graph_objects. Raises UserError when Plotly is not installed."""
+    """plotly.graph_objects. Raises UserError if Plotly is not installed."""
     try:
         import plotly.graph_objects as go
     except ImportError:
@@ -74,7 +74,7 @@ def points(x: Sequence[Any], y: Sequence[Any], kind: str, hover: Sequence[str] |
 
 
 def label(text: object) -> str:
-    """A name as Plotly shall show it: its markup disarmed."""
+    """A name for Plotly, with its markup escaped."""
     return html.escape(str(text), quote=False)
 
 
@@ -84,7 +84,7 @@ def direction(goal: Goal) -> str:
 
 
 def hovers(trials: Sequence[Trial], detailed: bool = True) -> list[str]:
-    """One text per trial: number, state, metrics, and its params while there are not too many."""
+    """One text per trial: number, state, metrics, and its params unless there are too many."""
     return [_hover(t, detailed and len(trials) <= DETAILED) for t in trials]
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def rows(trials: Sequence[Trial]) -> list[dict[str, object]]:
-    """One flat mapping per trial: its own columns, then params.* and metrics.*, where it has them."""
+    """One flat mapping per trial: its own columns, then params.* and metrics.*, as far as it has them."""
     return [
         {
             **_own(t),
@@ -44,7 +44,7 @@ def columns(trials: Sequence[Trial]) -> list[str]:
 
 
 def frame(trials: Sequence[Trial]) -> "pd.DataFrame":
-    """The trials as a DataFrame. Raises UserError when pandas is missing."""
+    """The trials as a DataFrame. Raises UserError if pandas is missing."""
     try:
         import pandas as pd
     except ImportError:

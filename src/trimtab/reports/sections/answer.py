@@ -55,7 +55,7 @@ def _decided(e: Evidence) -> str:
 
 
 def _compared(c: Comparison) -> str:
-    """What the same pairs say of another goal."""
+    """What the same pairs say about another goal."""
     difference, low, high = estimate(c.difference, c.interval)
     said = {"proven": "is better too", "worse": "is worse", "not shown": "is not shown to be better"}[c.decision]
     return f"In {c.metric}, another goal, it {said}: {difference} ({low} to {high})"
@@ -71,7 +71,7 @@ def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, 
 
 
 def tuned(facts: Facts, evidence: Evidence | None) -> Params | None:
-    """The setting the document is about, in today's space: that of the evidence, else the best."""
+    """The setting that the document is about, in the current space: that of the evidence, else the best."""
     if evidence:
         return facts.spec.current(evidence.tuned)
     return facts.spec.current(facts.best.params) if facts.best else None
@@ -94,7 +94,7 @@ def question(facts: Facts, evidence: Evidence | None = None) -> Pairs:
 
 
 def rule(e: Evidence | None) -> str:
-    """What makes a decision, with the minimum effect that was asked for."""
+    """What each decision means, with the minimum effect that was asked for."""
     least = f"{number(e.minimum_effect)}, the minimum effect" if e is not None and e.minimum_effect else "0"
     return (
         "proven when the two-sided 95 % interval of the gain (tuned against baseline, positive is better), on runs that the "

@@ -55,7 +55,7 @@ ANSWERS = ("Event", "When", "On", "Trial", "Metric", "Decision", "Gain, with its
 
 
 def answer_rows(events: Sequence[Event]) -> Rows:
-    """Every certificate and every look at the hold-out; none where the last certificate is all that was asked."""
+    """Every certificate and every look at the hold-out; empty if there is only the last certificate."""
     said = [(e, Evidence.from_json(found)) for e in events if (found := e.body.get("evidence"))]
     return [] if [e.kind for e, _ in said] in ([], ["evidence"]) else [_answer(e, found) for e, found in said]
 

@@ -69,7 +69,7 @@ def learnt(spec: StudySpec) -> Pairs:
 
 
 def training(spec: StudySpec) -> Pairs:
-    """How far a trial is trained, and what ends one early."""
+    """How far a trial is trained, and what stops one early."""
     said, f = [], spec.fidelity
     if f is not None:
         rungs = ", ".join(f"{r:g}" for r in f.rungs)

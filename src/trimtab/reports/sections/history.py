@@ -40,7 +40,7 @@ def revisions(events: Sequence[Event]) -> Rows:
 
 
 def _changes(name: str, before: Any, after: Any) -> list[str]:
-    """What differs between two JSON values, each with its name; of what would take too long to tell the name alone."""
+    """What differs between two JSON values, each with its name; only the name if the change is long."""
     if before == after:
         return []
     a, b = _by_name(before), _by_name(after)

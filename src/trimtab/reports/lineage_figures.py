@@ -1,4 +1,4 @@
-"""Figures of a population: who went on from whom, and the schedule that came of it."""
+"""Figures of a population: which trial continued from which, and the resulting schedule."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ Figure = Any
 
 
 def lineage(study: StudyRecord, trials: Sequence[Trial], number: int | None = None) -> Figure:
-    """Every interval from its parent's result to its own, over the fidelity; the line of trial `number` in front, or of the
-    best of the most trained. Dotted: a copy with other parameters."""
+    """Every interval from its parent's result to its own, over the fidelity, with the line of trial `number` in front
+    (default: the best of the most trained). Dotted: a copy with other parameters."""
     goal, known = study.spec.goals[0], {t.number: t for t in trials}
     shown = [t for t in trials if _placed(t) and goal.metric in t.metrics]
     fig = figure()
@@ -75,7 +75,7 @@ def _copied(study: StudyRecord, known: Mapping[int, Trial], t: Trial) -> bool:
 def _line_to(
     number: int | None, study: StudyRecord, known: Mapping[int, Trial], shown: Sequence[Trial]
 ) -> tuple[Trial, ...]:
-    """The line of a trial; None: that of the best of the most trained, which is empty while nobody is."""
+    """The line of a trial; None: that of the best of the most trained, which is empty while there is none."""
     if number is not None:
         return ancestry(known, number)
     best = min(shown, key=lambda t: (-(t.fidelity or 0), study.spec.goals[0].loss(t.metrics), t.number), default=None)
@@ -96,7 +96,7 @@ def _segments(known: Mapping[int, Trial], group: Sequence[Trial], metric: str) -
 
 
 def _height(study: StudyRecord, name: str, t: Trial) -> float:
-    """Where a trial's value lies on the parameter's axis."""
+    """The position of a trial's value on the parameter's axis."""
     p, v = study.spec.space.params[name], study.spec.current(t.params)[name]
     return float(p.code(v) if isinstance(p, Choice) else v)  # type: ignore[arg-type]
 

@@ -1,6 +1,7 @@
-"""Figures of what explains the results: each reads the answers of the model (`Influence`), no trial is run again.
+"""Figures of what explains the results: each draws the model's answers (`Influence`); no trial is run again.
 
-Figures are rounded to what the eye can tell: the same record gives the same document also where the last digits differ.
+Values are rounded to what the eye can distinguish, so that the same record gives the same document even if last digits
+differ.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ FEW = "too few results for a model"
 
 
 def effects(i: Influence | None) -> Figure:
-    """The share of the variance that each parameter causes by itself, and has a part in, with 90 % intervals."""
+    """The share of the variance that each parameter causes by itself, and that it takes part in, with 90 % intervals."""
     if i is None:
         return or_empty(figure(), False, FEW)
     names = i.ranked[::-1]
@@ -49,7 +50,7 @@ def pairs(i: Influence | None) -> Figure:
 
 
 def _indices(found: Sequence[Index], names: Sequence[str], name: str, colour: str, symbol: str) -> Any:
-    """Marks with intervals, one a line."""
+    """Marks with intervals, one per line."""
     arms = {"array": rounded(x.high - x.value for x in found), "arrayminus": rounded(x.value - x.low for x in found)}
     said = [f"{n}: {band(x)}" for n, x in zip(names, found, strict=True)]
     bars = {**arms, "symmetric": False, "color": colour, "thickness": 1.5, "width": 4}
@@ -133,7 +134,7 @@ def _options(spec: StudySpec, name: str) -> tuple[Value, ...]:
 
 
 def _ends(spec: StudySpec, name: str, values: tuple[Value, Value]) -> tuple[float | None, float | None]:
-    """Where a safe range lies; a point gets a little width, a choice has none."""
+    """The ends of a safe range; a point gets a little width, a choice has none."""
     if isinstance(spec.space.params[name], Choice):
         return None, None
     low, high = (position(spec.space.params[name], v) for v in values)
@@ -162,7 +163,7 @@ def dependence(d: Dependence, spec: StudySpec, metric: str) -> Figure:
 
 
 def common(curves: Sequence[Dependence]) -> list[float] | None:
-    """One range for the panels of several curves, so that they can be compared."""
+    """One range for the panels of several curves, so that they are comparable."""
     ends = [v for d in curves for v in (*d.low, *d.high)]
     if not ends:
         return None
@@ -193,7 +194,7 @@ def surface(s: Surface, spec: StudySpec, best: Params, goal: Goal) -> Figure:
 
 
 def calibration(i: Influence | None) -> Figure:
-    """Each result against what the model predicts of it from all others, with 90 % intervals."""
+    """Each result against the model's prediction from all others, with 90 % intervals."""
     if i is None:
         return or_empty(figure(), False, FEW)
     c, sign = i.calibration, -1.0 if i.maximize else 1.0
