@@ -311,6 +311,24 @@ def test_report_ends_with_its_path(made, place):
     assert "<html" in (place / "sub" / "r.html").read_text()[:500]
 
 
+def test_verify_says_what_it_rests_on(made, place, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(place / "developer"))
+    key = call("sign", "made").split("key ")[1].strip()
+    position = made.record.position - 1
+    assert call("verify", "made").endswith(f"signed up to event {position} by this user\n")
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(place / "validator"))
+    (place / "trimtab.db.witness").unlink()
+    unknown, no_head = call("verify", "made").splitlines()[1:]
+    assert unknown.startswith(f"signed up to event {position} with key {key}, whose owner is not known")
+    assert no_head.startswith("outside the store no head was kept here")
+    call("key", "--trust", key, "--name", "ada")
+    made.note(2, "seen by the validator")
+    ada, some_heads = call("verify", "made").splitlines()[1:]
+    assert ada == f"signed up to event {position} by ada"
+    assert some_heads.startswith(f"outside the store heads were kept from event {position + 2} on only")
+
+
 def test_verify_names_the_row_that_was_changed_and_fails(made):
     assert "study 'made' is intact: 6 trials" in call("verify", "made")
     made.storage.close()

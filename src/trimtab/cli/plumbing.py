@@ -168,9 +168,11 @@ def file_of(study: "Study", given: str | None) -> "StudyFile":
 
     path = given or files().get(study.record.uid)
     if path is None:
+        verb = click.get_current_context().info_name or ""
         raise UserError(
             f"study {study.name!r} was never run or submitted here from a study file, and a database does not say what to run; "
-            f"name the file: {command(click.get_current_context().info_name or '', study.name, ' --file study.yaml')}"
+            f"name the file: {command(verb, study.name, ' --file study.yaml')}; where there is none, in Python: "
+            f"tt.Study({study.name!r}, storage=...).{verb}(objective)"
         )
     file = read(path)
     if file.name != study.name:

@@ -1,6 +1,7 @@
 """The verbs that an auditor uses: the document, whether the record is intact, whether it can be derived and run again."""
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -62,6 +63,26 @@ def verify(name: str, document: str | None) -> None:
             1, f"study {name!r}: {formatting.plural(len(found), 'finding')}; the {what} is not what was written"
         )
     click.echo(f"study {name!r} is intact: {record.count} trials, {record.position} events, head {record.head[:16]}")
+    for line in _grounds(study):
+        click.echo(line)
+
+
+def _grounds(study: "Study") -> Iterator[str]:
+    """What the verdict rests on besides the chain: who signed the record, and whether anything outside the store knows it."""
+    from .. import keys
+
+    record = study.record
+    for said in [e.body for e in study.storage.events(record.id, kinds={"checkpoint"})][-1:]:
+        owner = keys.trusted().get(said["key"])
+        who = f"by {owner}" if owner else f"with key {said['key']}, whose owner is not known here (trimtab key --trust)"
+        yield f"signed up to event {said['position']} {who}"
+    first = min((at for at, _ in [*study.storage.witnessed(record.uid), *keys.signed(record.uid)]), default=None)
+    if first != 1:
+        known = "no head was kept" if first is None else f"heads were kept from event {first} on only"
+        yield (
+            f"outside the store {known} here: a record that was cut short or replaced before would not show; compare the head "
+            "with one that you were given"
+        )
 
 
 @click.command()
