@@ -1,7 +1,7 @@
-"""The command line: the verbs of the Python API. Errors are one line on standard error; nothing asks a question.
+"""The command line: the verbs of the Python API. Errors are one line on standard error; no command asks a question.
 
-Exit status: 0; 1 when the run failed or `verify` found something; 2 when the call is wrong; 130 and 143 when Ctrl-C or
-SIGTERM ended a run politely. Only click is imported before a command is known.
+Exit status: 0; 1 if the run failed or `verify` found something; 2 if the call is wrong; 130 and 143 if Ctrl-C or
+SIGTERM ended a run. Only click is imported before the command is known.
 """
 
 from collections.abc import Mapping

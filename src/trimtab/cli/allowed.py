@@ -1,7 +1,7 @@
-"""What this user lets the command line run on this machine: the study files from which studies were run or submitted here.
+"""What this user allows the command line to run on this machine: the study files that were run or submitted here.
 
-A database never supplies code or commands; `trimtab evidence NAME` runs what the file says that this user ran the study
-from. The register is {study uid: absolute path} in $XDG_STATE_HOME/trimtab/files.json (else ~/.local/state).
+A database never supplies code or commands; `trimtab evidence NAME` runs what the file says from which this user ran the
+study. The register is {study uid: absolute path} in $XDG_STATE_HOME/trimtab/files.json (else ~/.local/state).
 """
 
 import json
@@ -11,7 +11,7 @@ from ..files import locked, user_path, write
 
 
 def files() -> dict[str, str]:
-    """Study uid -> path of its file; empty when there is no register or it cannot be read."""
+    """Study uid -> path of its file; empty if there is no register or it cannot be read."""
     try:
         known = json.loads(_register().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -20,7 +20,7 @@ def files() -> dict[str, str]:
 
 
 def remember(uid: str, path: Path) -> None:
-    """Note that study `uid` is run from the file at `path`. Raises OSError when the register cannot be written."""
+    """Note that study `uid` is run from the file at `path`. Raises OSError if the register cannot be written."""
     register = _register()
     if files().get(uid) == str(path):
         return

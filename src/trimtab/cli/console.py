@@ -1,6 +1,6 @@
 """How the command line shows the record: trials as JSON and CSV, tables, and the summary of a run. Text in, text out.
 
-On a terminal tables are drawn with rich; elsewhere they are aligned columns in which nothing is cut off.
+On a terminal, tables are drawn with rich; elsewhere they are aligned columns in which nothing is cut off.
 """
 
 import csv
@@ -29,7 +29,7 @@ def document(value: Any) -> str:
 
 
 def trial_json(t: Trial) -> dict[str, Any]:
-    """A trial as the command line gives it out."""
+    """A trial as the command line prints it."""
     return {
         "number": t.number,
         "state": str(t.state),
@@ -54,7 +54,7 @@ def trial_json(t: Trial) -> dict[str, Any]:
 
 
 def trials_csv(trials: Sequence[Trial]) -> str:
-    """One line a trial, with columns `params.*` and `metrics.*`; empty where there is no value."""
+    """One line per trial, with columns `params.*` and `metrics.*`; empty if there is no value."""
     out = io.StringIO()
     write = csv.DictWriter(out, columns(trials), lineterminator="\n")
     write.writeheader()
@@ -94,7 +94,7 @@ def _drawn(head: Row, rows: Sequence[Row], right: Sequence[str]) -> str:
 
 
 def facts(pairs: Mapping[str, str]) -> str:
-    """Names and values, one a line, aligned."""
+    """Names and values, one per line, aligned."""
     width = max(len(k) for k in pairs)
     return "\n".join(f"{k.ljust(width)}  {v}".rstrip() for k, v in pairs.items())
 
@@ -214,7 +214,7 @@ def answers(study: "Study") -> dict[str, str]:
 
 
 def study_json(study: "Study") -> dict[str, Any]:
-    """A study as the command line gives it out."""
+    """A study as the command line prints it."""
     record, best, found = study.record, best_of(study), study.result()
     return {
         "study": record.name,
@@ -234,7 +234,7 @@ def study_json(study: "Study") -> dict[str, Any]:
 
 
 def study_text(study: "Study") -> str:
-    """A study on one screen: what is asked, what was spent, what was found, and the space."""
+    """A study on one screen: the question, what was spent, what was found, and the space."""
     record, spec = study.record, study.spec
     budget = [f"{_amount(k, used)} of {_amount(k, limit)} {_UNITS[k]}" for k, (used, limit) in study.spent.items()]
     head = {

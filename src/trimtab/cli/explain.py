@@ -1,4 +1,4 @@
-"""The verb that says what the results mean: what matters, how far each parameter may move, why a trial was proposed."""
+"""`trimtab explain`: what matters, how far each parameter may move, why a trial was proposed."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -44,7 +44,7 @@ def _json(told: "Explanation") -> dict[str, object]:
 
 
 def _text(told: "Explanation") -> str:
-    """One line a parameter, then the path from the baseline and the findings."""
+    """One line per parameter, then the path from the baseline and the findings."""
     from ..formatting import NBSP, number, percent, signed, value
     from . import console
 

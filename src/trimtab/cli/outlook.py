@@ -1,4 +1,4 @@
-"""The verb that says whether more search is worth it."""
+"""`trimtab outlook`: whether more search is worth it."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What all verbs of the command line share: errors as one line, the store and the study they speak of, the study's file."""
+"""What all commands share: errors as one line, the store, the study, and the study's file."""
 
 import os
 import shlex
@@ -21,7 +21,7 @@ DEFAULT = "sqlite:///trimtab.db"
 
 
 class Ended(Exception):
-    """The command ends early with an exit status and a line on standard error."""
+    """Ends a command early, with an exit status and a line on standard error."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -29,7 +29,7 @@ class Ended(Exception):
 
 
 class Verbs(click.Group):
-    """A group whose errors are one line."""
+    """A command group whose errors are one line."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -55,7 +55,7 @@ class Verbs(click.Group):
 
 
 def _verdict(error: Exception) -> tuple[int, str]:
-    """Exit status and text of an error; one that nobody foresaw is raised again."""
+    """Exit status and text of an error; an unexpected one is raised again."""
     match error:
         case Ended():
             return error.status, str(error)
@@ -74,7 +74,7 @@ def _verdict(error: Exception) -> tuple[int, str]:
 
 
 def _after_dashes(error: click.ClickException) -> Iterator[str]:
-    """What is no option may be the name of a study or a file."""
+    """An unknown option may be the name of a study or a file."""
     if isinstance(error, click.NoSuchOption) and error.ctx and not error.possibilities:
         for p in error.ctx.command.params:
             if isinstance(p, click.Argument):
@@ -89,7 +89,7 @@ ANEW = "nothing was recorded. Begin anew with"
 
 @contextmanager
 def resumable(how: str = "running trials were given back to the queue. Go on with") -> Iterator[None]:
-    """Ctrl-C and SIGTERM end with the way to go on; `how` leads to the command."""
+    """A context in which Ctrl-C and SIGTERM end with the command that continues; `how` introduces it."""
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -102,7 +102,7 @@ def resumable(how: str = "running trials were given back to the queue. Go on wit
 
 
 def _keep(ctx: click.Context, _: click.Parameter, url: str | None) -> str | None:
-    """--storage means the same before and after the command: the later one wins."""
+    """--storage means the same before and after the command; the later one wins."""
     if url is not None:
         ctx.find_root().meta["trimtab.storage"] = url
     return url
@@ -123,7 +123,7 @@ def url_of(file: "StudyFile | None" = None) -> str:
 
 
 def existing() -> str:
-    """The store, which must be there: reading does not make one."""
+    """The store, which must exist: reading does not create one."""
     url = url_of()
     path = url.removeprefix("sqlite:///")
     if path not in (url, "") and not Path(path).expanduser().exists():
@@ -138,7 +138,7 @@ def opened(name: str) -> "Study":
 
 
 def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
-    """The study that a file describes, opened or made; and noted for this user, so that `evidence` finds the file."""
+    """The study that a file describes, opened or created; remembered for this user, so that `evidence` finds the file."""
     from ..study import Study
     from .allowed import remember
 
@@ -156,13 +156,13 @@ def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
 
 
 def storage_option(file: "StudyFile | None" = None) -> str:
-    """What to add to a command so that it finds the store of this run."""
+    """What to add to a command so that it uses the store of this run."""
     url, found = url_of(file), os.environ.get("TRIMTAB_STORAGE") or DEFAULT
     return "" if url == found else f" --storage {shlex.quote(url)}"
 
 
 def file_of(study: "Study", given: str | None) -> "StudyFile":
-    """The study file that this user allowed for the study. Raises UserError when none is known or it is another's."""
+    """The study file that this user allowed for the study. Raises UserError if none is known or it is another study's."""
     from ..studyfile import read
     from .allowed import files
 

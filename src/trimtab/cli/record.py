@@ -1,4 +1,4 @@
-"""The verbs that an auditor uses: the document, whether the record is intact, whether it can be derived and run again."""
+"""The auditor's commands: the document, whether the record is intact, whether it can be derived and run again."""
 
 import os
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def report(name: str, out: str, template: str, card: str | None, previous: str |
 
 
 def _card_of(study: "Study") -> str | None:
-    """card.yaml beside the study file that this user ran the study from, if it is there."""
+    """card.yaml beside the study file from which this user ran the study, if it exists."""
     from .allowed import files
 
     path = files().get(study.record.uid)

@@ -1,4 +1,4 @@
-"""The verb that changes a study that has begun into what its file says now."""
+"""`trimtab revise`: changes an existing study to what its file says now."""
 
 import click
 

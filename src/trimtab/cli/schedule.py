@@ -1,4 +1,4 @@
-"""The verbs for what a population found: its schedule as YAML, and a plain training by it."""
+"""`trimtab schedule` and `trimtab train`: a population's schedule as YAML, and a plain training with it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The verbs of a fleet: hand a study over to workers, and be one."""
+"""`trimtab submit` and `trimtab worker`: leave a study to workers, and be one."""
 
 import os
 import shlex
@@ -69,7 +69,7 @@ def worker(
 
 
 def _places(data: tuple[str, ...]) -> dict[str, str]:
-    """What --data names: a path for each name."""
+    """The paths given by --data, by name."""
     found = {}
     for text in data:
         name, _, path = text.partition("=")
@@ -80,7 +80,7 @@ def _places(data: tuple[str, ...]) -> dict[str, str]:
 
 
 def _objectives(allow: tuple[str, ...]) -> list[str]:
-    """What --allow names; a study file stands for its objective."""
+    """The objectives given by --allow; a study file stands for its objective."""
     from ..studyfile import read
 
     found = []

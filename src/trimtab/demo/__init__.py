@@ -1,5 +1,5 @@
 """`trimtab demo`: tune a credit model on real data, prove the gain, keep the model and the record. The problem is in
-`credit`; this is what happens with it, and everything is written into one folder. Running it again continues."""
+`credit`; this module runs it, and writes everything into one folder. Running it again continues."""
 
 import hashlib
 import io
@@ -22,10 +22,10 @@ TRIALS, QUICK_TRIALS, QUICK_PAIRS = 50, 8, 3
 
 
 def run(out: Path, *, quick: bool = False, workers: int = 2, seed: int | None = None) -> Iterator[str]:
-    """Run the demo in the folder `out` and give the lines to show; the last one is the report's path.
+    """Run the demo in the folder `out`; returns the lines to show, of which the last is the report's path.
 
-    quick: a few trials and pairs, in a study of their own. seed: of the study, in place of the demo's own. Raises UserError
-    when the `demo` extra is missing or the folder cannot be written, and whatever `Study.run` raises.
+    quick: a few trials and pairs, in a study of their own. seed: of the study; default: the demo's own. Raises
+    UserError if the `demo` extra is missing or the folder cannot be written, and whatever `Study.run` raises.
     """
     _check(out)
     from ..records import Resources
@@ -48,7 +48,7 @@ def run(out: Path, *, quick: bool = False, workers: int = 2, seed: int | None = 
 
 
 def _check(out: Path) -> None:
-    """Raises UserError when a package is missing or `out` is no folder to write to."""
+    """Raises UserError if a package is missing or `out` is not a folder to write to."""
     missing = [m for m in ("sklearn", "joblib", "plotly", "jinja2") if not _there(m)]
     if missing:
         raise UserError(f'the demo needs {", ".join(missing)}; run: pip install "trimtab[demo]"')
@@ -85,7 +85,8 @@ def _study(name: str, out: Path, trials: int, seed: int) -> "Study":
 
 
 def _keep(study: "Study", tuned: int, path: Path) -> Path:
-    """Fit the certified setting to all rows and save it, with a JSON that says where it comes from; keep one that is there."""
+    """Fit the certified setting to all rows and save it, with a JSON that says where it comes from; an existing one
+    stays."""
     from ..capture import environment
     from . import credit
 
@@ -131,7 +132,7 @@ def _sha256(path: Path) -> str:
 
 
 def _data() -> dict[str, Any]:
-    """What the report says of the data."""
+    """The report's description of the data."""
     from . import credit
 
     _, y = credit.table()
@@ -155,5 +156,5 @@ def _data() -> dict[str, Any]:
 
 
 def _shown(path: Path) -> str:
-    """The path from the working folder."""
+    """The path relative to the working directory."""
     return os.path.relpath(path)

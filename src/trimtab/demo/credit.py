@@ -1,14 +1,14 @@
-"""The demo's problem: which of a bank's card holders will not pay next month, by a model that fits a small machine.
+"""The demo's problem: which of a bank's card holders will not pay next month, with a model that fits a small machine.
 
-Data: 30,000 card holders of a bank in Taiwan, 2005, 22.12 % of whom defaulted (data/LICENSE). Columns of X, in order:
-0 LIMIT_BAL (credit limit), 1-4 SEX EDUCATION MARRIAGE AGE, 5-10 PAY_0..PAY_6 (months in arrears, latest month first),
+Data: 30,000 card holders of a bank in Taiwan, 2005, 22.12 % of whom defaulted (data/LICENSE). Columns of X, in order: 0
+LIMIT_BAL (credit limit), 1-4 SEX EDUCATION MARRIAGE AGE, 5-10 PAY_0..PAY_6 (months in arrears, latest month first),
 11-16 BILL_AMT1..6 (monthly bills), 17-22 PAY_AMT1..6 (monthly payments); y (n,) is 1 for a default.
 
 Protocol. 10,000 rows are for tuning, by cross-validation. The other 20,000 are the reserve, which tuning never sees: a
-`certify` trial trains on 19 of its 20 folds and tests on fold `trial.replicate`, twice; a `select` trial rehearses that on
-the tuning rows. A pair thus speaks about models trained on 19,000 rows. More rows mend some of what poor settings do, so that
-the gain of the model that is finally fitted to all 30,000 rows can be smaller. On more rows early stopping ends later and
-models grow larger: the limit is on the size that a setting can lead to, with all its iterations.
+`certify` trial trains on 19 of its 20 folds and tests on fold `trial.replicate`, twice; a `select` trial rehearses that
+on the tuning rows. A pair is thus about models trained on 19,000 rows. More rows compensate for some of what poor
+settings do, so the gain of the final model, fitted to all 30,000 rows, can be smaller. On more rows early stopping ends
+later and models grow larger: the limit is on the size that a setting can reach, with all its iterations.
 """
 
 import hashlib
@@ -83,7 +83,7 @@ def score(fitted: Any, test: NDArray[np.int64]) -> float:
 
 
 def full_grown_kib(fitted: Any, params: Params, seed: int, train: NDArray[np.int64]) -> float:
-    """Size in KiB had early stopping not ended the training: beyond one iteration it grows in proportion."""
+    """The size in KiB without early stopping: beyond one iteration it grows in proportion."""
     size, grown, whole = size_kib(fitted), int(fitted[-1].n_iter_), int(fitted[-1].max_iter)
     if grown == whole:
         return size
@@ -113,7 +113,7 @@ def model(params: Params, seed: int) -> Any:
 
 
 def enrich(X: Array, features: str) -> Array:
-    """X (n, 23) with the columns that `features` asks for behind it."""
+    """X (n, 23) followed by the columns that `features` asks for."""
     limit, bill, paid, arrears = X[:, [_LIMIT_BAL]], X[:, _BILL], X[:, _PAID], X[:, _PAY]
     ratios = [bill / limit, bill.mean(1, keepdims=True) / limit, paid.sum(1, keepdims=True) / limit]
     ratios.append(paid.sum(1, keepdims=True) / np.maximum(bill.sum(1, keepdims=True), 1.0))
@@ -124,7 +124,7 @@ def enrich(X: Array, features: str) -> Array:
 
 
 def size_kib(fitted: Any) -> float:
-    """Size of a fitted model as it is saved. It is the same on each run, unlike a time."""
+    """The size of a fitted model as it is saved. Unlike a time, it is the same on each run."""
     return len(pickle.dumps(fitted)) / 1024
 
 
@@ -172,13 +172,13 @@ def _folds(rows: NDArray[np.int64], k: int) -> list[Split]:
 
 @cache
 def tuning() -> list[Split]:
-    """The folds on which settings are searched."""
+    """The folds for the search."""
     return _folds(_parts()[0], CV)
 
 
 @cache
 def rehearsal() -> list[Split]:
-    """The folds on which the finalists are measured again: like those of the reserve, on the rows of the search."""
+    """The folds on which the finalists are measured again: like those of the reserve, but on the rows of the search."""
     return _folds(_parts()[0], FOLDS)
 
 

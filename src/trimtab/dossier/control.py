@@ -66,7 +66,8 @@ def seeds(s: Snapshot) -> list[Part]:
 
 
 def _replayed(r: Mapping[str, Any], at: tuple[str, ...]) -> list[Part]:
-    """What came of deriving proposals, stops and ends of the search again; the last two are left out where there are none."""
+    """The outcome of deriving proposals, stops and ends of the search again; the last two are left out if there are
+    none."""
     close, wrong = len(r["close"]), len(r["different"])
     near = f", {close} more within 1 % of the best acquisition (another kind of machine)" if close else ""
     text = f"{r['exact']} of {plural(r['proposals'], 'proposal')} derived again exactly{near}, {wrong} differ"
@@ -160,7 +161,7 @@ def components(s: Snapshot) -> list[Part]:
 
 
 def changes(s: Snapshot, items: Mapping[str, Item]) -> list[Part]:
-    """What differs from the study that was approved before: its evidence record beside today's items."""
+    """What differs from the study that was approved before: its evidence record beside the current items."""
     if s.previous is None:
         return [Missing("No approved study was named for comparison (previous=, --previous FILE).")]
     before = {i["id"]: i for i in s.previous["items"]}

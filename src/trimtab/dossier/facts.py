@@ -1,4 +1,4 @@
-"""What an item is made of: facts and tables, each with the records that it comes from; and the item itself."""
+"""What items consist of: facts and tables, each with the records that they come from; and the item itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,14 +39,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Missing:
-    """What the record cannot say, and what would fill it."""
+    """Something that the record does not say, and what would fill it."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class NotApplicable:
-    """The item says nothing of this study, and why."""
+    """The item does not apply to this study, and why."""
 
     text: str
 
@@ -56,7 +56,7 @@ Part = Fact | Table | Missing | NotApplicable
 
 @dataclass(frozen=True)
 class Item:
-    """One of the 46. empty: what a person has still to fill, field -> prompt; gaps: what the record does not say."""
+    """One of the 46. empty: what a person still has to fill in, field -> prompt. gaps: what the record does not say."""
 
     number: int
     id: str
@@ -96,7 +96,7 @@ def _order(source: str) -> tuple[str, int]:
 
 
 def status(parts: Sequence[Part], asked: int, answered: int) -> str:
-    """filled, partial, missing or not applicable: what record and person have given together."""
+    """filled, partial, missing or not applicable: what record and person together have given."""
     if any(isinstance(p, NotApplicable) for p in parts):
         return NOT_APPLICABLE
     there = sum(isinstance(p, Fact | Table) for p in parts) + answered

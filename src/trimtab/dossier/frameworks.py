@@ -1,4 +1,4 @@
-"""Templates: which items a framework asks for, in its own order and words. A further framework is one more YAML file."""
+"""Templates: which items a framework asks for, in its own order and words. Another framework is one more YAML file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _HERE = files(__package__).joinpath("templates")
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter: its title, where it stands in the framework (one text per column), and its items."""
+    """A chapter: its title, its place in the framework (one text per column), and its items."""
 
     title: str
     refs: Sequence[str]
@@ -25,7 +25,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Framework:
-    """A template. columns: names of the framework and of older ones that `refs` speak of."""
+    """A template. columns: names of the framework and of older ones to which `refs` refer."""
 
     name: str
     title: str
@@ -35,14 +35,14 @@ class Framework:
 
 
 def names() -> list[str]:
-    """The templates that ship."""
+    """The built-in templates."""
     return sorted(p.name.removesuffix(".yaml") for p in _HERE.iterdir() if p.name.endswith(".yaml"))
 
 
 def framework(which: str) -> Framework:
     """The template of that name, or in that file. Items that it does not name follow in a last section.
 
-    Raises SpecError for a name that is not known, or a file that is no template.
+    Raises SpecError for an unknown name, or a file that is not a template.
     """
     if which in names():
         text = _HERE.joinpath(f"{which}.yaml").read_text(encoding="utf-8")

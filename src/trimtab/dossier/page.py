@@ -1,4 +1,4 @@
-"""The document as HTML: self-contained, the same bytes for the same record, made for the screen and for paper."""
+"""The document as HTML: self-contained, reproducible byte for byte, made for screen and paper."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -13,7 +13,7 @@ from .record import items
 
 
 def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
-    """HTML text. made: the evidence record, which is part of the page. Raises UserError when Plotly or Jinja is missing."""
+    """HTML text. made: the evidence record, which is part of the page. Raises UserError if Plotly or Jinja is missing."""
     by_id: dict[str, Item] = {item.id: item for item in items(s)}
     drawings = document.drawings(s.facts, s.evidence)
     kind, sentence = sections.headline(s.facts, s.evidence)

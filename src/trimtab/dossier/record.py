@@ -29,8 +29,8 @@ _BUILDERS: Mapping[str, Builder] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """An item of the catalogue. from_record: whether the record can say anything of it; ask: field -> prompt, which nobody is
-    asked where the record has a fact of that label."""
+    """An item of the catalogue. from_record: whether the record can say anything about it. ask: field -> prompt, which
+    is not asked if the record has a fact of that label."""
 
     number: int
     id: str
@@ -51,7 +51,7 @@ def catalogue() -> list[Entry]:
 
 
 def items(s: Snapshot) -> list[Item]:
-    """All items of a snapshot. Raises SpecError for a card that says something of no item or field."""
+    """All items of a snapshot. Raises SpecError for a card with an unknown item or field."""
     entries = catalogue()
     answers = _answers(s.card or {}, entries)
     made: dict[str, Item] = {}
@@ -126,7 +126,7 @@ def _by_purpose(s: Snapshot) -> dict[str, dict[str, int]]:
 
 
 def _records(s: Snapshot) -> dict[str, str]:
-    """Id of every record -> its hash: events, trials as their events know them, and what was handed in."""
+    """Id of every record -> its hash: events, trials as their events know them, and what was passed in."""
     found = {f"event:{e.position}": e.hash for e in s.events}
     for e in s.events:
         found |= _trials_of(e)
@@ -136,7 +136,7 @@ def _records(s: Snapshot) -> dict[str, str]:
 
 
 def _trials_of(e: Event) -> dict[str, str]:
-    """The digests of trials in an event: as proposed, later as ended."""
+    """The digests of trials in an event: as proposed, or as ended."""
     if e.kind == "enqueue":
         return {f"trial:{n}": made for n, made in e.body["trials"]}
     return {f"trial:{e.number}": e.body["digest"]} if e.number is not None and "digest" in e.body else {}

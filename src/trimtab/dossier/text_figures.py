@@ -1,4 +1,5 @@
-"""Figures drawn in characters, for documents that hold text alone: the same data as the figures of the HTML, row by row."""
+"""Figures drawn with characters, for documents that hold only text: the same data as the figures of the HTML, row by
+row."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Sketch:
 
 
 def sketches(facts: Facts, e: Evidence | None) -> list[Sketch]:
-    """The figures that this study has something to show in."""
+    """The figures for which this study has data."""
     told = facts.influence
     made = [_gain(e)] if e is not None and e.pairs else []
     if told is not None:
@@ -36,7 +37,7 @@ def sketches(facts: Facts, e: Evidence | None) -> list[Sketch]:
 
 
 def strip(ends: tuple[float, float], marks: Mapping[float, str], bars: Iterable[tuple[float, float, str]] = ()) -> str:
-    """A line of WIDTH characters from one end to the other: bars (from, to, character), then marks over them."""
+    """A line of WIDTH characters from one end to the other: bars (from, to, character), with marks over them."""
     low, high = ends
     line = [" "] * WIDTH
     for a, b, c in bars:

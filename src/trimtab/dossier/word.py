@@ -1,4 +1,4 @@
-"""The document as DOCX, for reviewers who comment and fill in by hand. Figures are drawn in characters; in full in the HTML."""
+"""The document as DOCX, for reviewers who comment and fill in by hand. Its figures are drawn with characters."""
 
 import io
 import zipfile
@@ -21,7 +21,7 @@ MOST = 200
 
 
 def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
-    """DOCX bytes. Raises UserError when python-docx is missing."""
+    """DOCX bytes. Raises UserError if python-docx is missing."""
     try:
         from docx import Document
     except ImportError:
@@ -56,7 +56,7 @@ def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
 
 
 def _timeless(written: io.BytesIO) -> bytes:
-    """The same archive without the time of its writing: the same record gives the same bytes."""
+    """The same archive without its creation time: the same record gives the same bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(written) as read, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         for name in read.namelist():
@@ -119,7 +119,8 @@ def _grid(
     widths: Sequence[float] = (),
     font: str | None = None,
 ) -> None:
-    """A table of texts; with `head` the first row is its head, else the first column. widths: inches of each column."""
+    """A table of texts. With `head`, the first row is its head, else the first column. widths: of each column, in
+    inches."""
     from docx.shared import Inches, Pt
 
     grid = paper.add_table(rows=0, cols=len(rows[0]), style="Table Grid")
@@ -143,7 +144,7 @@ WIDTH = 6.0
 
 
 def _widths(rows: Sequence[tuple[str, ...]]) -> list[float]:
-    """Inches of each column: room for its longest word, and a share of what is left by its longest text."""
+    """Widths in inches: room for each column's longest word, and the rest in proportion to its longest text."""
     columns = list(zip(*rows, strict=True))
     words = [min(max(len(word) for text in column for word in text.split() or [""]), 40) + 2 for column in columns]
     texts = [min(max(len(text) for text in column) + 3, 120) for column in columns]
@@ -159,5 +160,5 @@ _CHARACTER = 0.055
 
 
 def _printable(text: str) -> str:
-    """Without what XML cannot hold."""
+    """The text without characters that XML cannot hold."""
     return "".join(c if c in "\t\n" or ord(c) >= 32 else "?" for c in text)

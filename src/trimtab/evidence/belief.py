@@ -1,8 +1,8 @@
 """What the results support: one Gaussian process over the losses of a study, in the metric's own unit.
 
-Every statement about settings that takes all results into account (which is best, what matters, what a change would do)
-reads this model. Losses are minimised and NaN where a trial failed (ignored). Far outliers on the bad side are pulled in,
-or one diverged trial would flatten everything else.
+Every statement about settings that uses all results (which is best, what matters, what a change would do) reads this
+model. Losses are minimised, and NaN if a trial failed (ignored). Far outliers on the bad side are pulled in, because
+one diverged trial would flatten everything else.
 
 Notation: X (n, d) rows of the unit cube, y (n,) mean loss of each setting over its `results` (n,) runs.
 """
@@ -28,8 +28,8 @@ _PRIOR = gp.Prior(reach=1.0, spread=1.0, rate=0.0)  # much of what looks rough m
 
 @dataclass(frozen=True)
 class Belief:
-    """A posterior over the loss of every setting, and the standard deviation of the noise of one run. fence: losses beyond
-    it count as it."""
+    """A posterior over the loss of every setting, and the standard deviation of the noise of one run. Losses beyond
+    `fence` count as `fence`."""
 
     space: Space
     features: Features
@@ -42,7 +42,7 @@ class Belief:
 
     @staticmethod
     def of(space: Space, X: Array, y: Array, results: Array | None = None, exact: bool = False) -> "Belief | None":
-        """The model of rows X with losses y; `exact` where equal settings give equal losses. None: too few results."""
+        """The model of rows X with losses y; `exact` if equal settings give equal losses. None: too few results."""
         known = np.isfinite(y)
         X, y = X[known], np.clip(y[known], -_HUGE, _HUGE)
         if len(y) < LEAST or np.ptp(y) == 0:
@@ -82,7 +82,7 @@ class Belief:
 
 
 def start(D: int, n: int) -> Minimum:
-    """Where the fit begins: much of the variance may be noise, or a search would be believed to the letter."""
+    """The start of the fit: much of the variance may be noise, or the model would take the results too literally."""
     begin = gp.unfitted(D, n)
     theta = begin.x.copy()
     theta[D] = -1.0
@@ -90,9 +90,9 @@ def start(D: int, n: int) -> Minimum:
 
 
 def standard(y: Array) -> tuple[Array, float, float]:
-    """Losses of mean 0 and standard deviation 1, far ones pulled in, with the centre and unit that lead back.
+    """Losses of mean 0 and standard deviation 1, far ones pulled in, with the centre and unit to transform back.
 
-    Far is beyond both fences: three times what the better half reaches, and three times what the third quarter does.
+    Far is beyond both fences: three times the range of the better half, and three times that of the third quarter.
     """
     median, upper = (float(v) for v in np.quantile(y, [0.5, 0.75]))
     reach = float(np.quantile(median - y[y <= median], 0.9))

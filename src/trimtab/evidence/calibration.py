@@ -1,4 +1,4 @@
-"""Is the model of the results to be believed? Each result predicted from all others.
+"""Can the model of the results be trusted? Each result predicted from all others.
 
 With K the covariance of the results and a = K^-1 y, leaving out result i the prediction is y_i - a_i / (K^-1)_ii with
 variance 1 / (K^-1)_ii (Rasmussen and Williams, eq. 5.12): no model is fitted again.
@@ -33,7 +33,7 @@ class Calibration:
 
     @property
     def honest(self) -> bool:
-        """Whether the share inside is what chance allows: within 3 standard errors of 90 %, and at least 0.75."""
+        """Whether the share inside is within 3 standard errors of 90 %, and at least 0.75."""
         return self.inside >= max(0.75, 0.9 - 3 * math.sqrt(0.09 / max(1, self.n)))
 
 

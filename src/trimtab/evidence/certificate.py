@@ -1,6 +1,6 @@
 """Is the tuned setting better than the baseline? A paired comparison on runs that the search never saw.
 
-What a certificate says, in values, in text and in JSON; it is made in `judgement`.
+This module holds what a certificate says, as values, text and JSON; `judgement` makes it.
 """
 
 import math
@@ -19,8 +19,8 @@ FEW = 5  # pairs below which the interval leans on normality
 
 @dataclass(frozen=True)
 class ConstraintCheck:
-    """How the tuned setting kept a constraint: its mean of the metric, the share of the pairs in which it held, how many
-    pairs that were, and the 95 % interval of the share among all such runs."""
+    """How well the tuned setting met a constraint: its mean of the metric, the share of pairs in which it held, the
+    number of pairs, and the 95 % interval of the share among all such runs."""
 
     text: str
     mean: float
@@ -48,7 +48,7 @@ class ConstraintCheck:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The gain in another goal of the study, over the same pairs: as the fields of `Evidence`."""
+    """The gain in another goal of the study, over the same pairs; fields as in `Evidence`."""
 
     metric: str
     maximize: bool
@@ -59,8 +59,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Finalist:
-    """A setting that was measured again before one was chosen: its trial, how many such runs, their mean, and how many of
-    them broke a limit."""
+    """A setting that was measured again before one was chosen: its trial, the number of such runs, their mean, and how
+    many of them violated a constraint."""
 
     trial: int
     runs: int
@@ -70,11 +70,12 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Worth:
-    """What the search was worth. NaN where it cannot be said.
+    """What the search was worth. NaN if unknown.
 
-    searched: what the search itself had measured for the tuned setting. hours: of work that the search took.
-    over_random: by how much the tuned setting should beat what random search finds at equal cost (positive is better),
-    as a model of the study's own results has it.
+    searched: the search's own value of the tuned setting.
+    hours: of work that the search took.
+    over_random: by how much the tuned setting should beat what random search finds at equal cost (positive is better), by a
+        model of the study's own results.
     """
 
     searched: float = math.nan
@@ -84,21 +85,25 @@ class Worth:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the certify trials say of the tuned setting against the baseline.
+    """What the certify trials say about the tuned setting against the baseline.
 
-    `pairs` are (baseline, tuned) values of `metric` in replicate order, failed pairs left out. `difference` is their
-    mean, positive when tuned is better whatever the direction, `interval` its two-sided 95 % interval. `p_better`,
-    `p_equivalent` and `p_worse` use the zone of practical equivalence, +-`equivalence` in the metric's unit (NaN when
-    there are fewer than two pairs). `decision`: "proven" when the interval is above 0, "worse" when it is below 0, else
-    "not shown"; with a `minimum_effect` "proven" means above that. What would be proven is "infeasible" where the tuned
-    setting is not shown to keep a constraint in at least 95 % of the pairs. `constraints`: one check each, over the same pairs.
-    `notices`: what a reader must know beside it.
-
-    `protocol`: "seeds", "folds" or "hold-out". `compared`: how many comparisons share the 95 %, by Bonferroni's
-    correction. `sequential`: the interval holds however often one looks. `reserve`: the part of the error that the
-    interval leaves unspent (0.5: a textbook interval at 97.5 %). `more`: pairs that would probably (80 %) show a
-    gain of this size, 0 if it is shown, None if none would; `detectable`: the gain that so many pairs show with that
-    probability. `goals`: the other goals. `finalists`: what was measured again before the tuned setting was chosen.
+    pairs: (baseline, tuned) values of `metric` in replicate order, without failed pairs.
+    difference: their mean; positive if tuned is better, whatever the direction. interval: its two-sided 95 % interval.
+    p_better, p_equivalent, p_worse: probabilities with the zone of practical equivalence, +-`equivalence` in the metric's
+        unit (NaN if there are fewer than two pairs).
+    decision: "proven" if the interval is above 0 (above `minimum_effect`, if one was set), "worse" if it is below 0, else
+        "not shown". What would be proven is "infeasible" unless the tuned setting meets every constraint in at least 95 %
+        of the pairs.
+    constraints: one check for each, over the same pairs.
+    notices: what a reader must also know.
+    protocol: "seeds", "folds" or "hold-out".
+    compared: how many comparisons share the 95 %, by Bonferroni's correction.
+    sequential: whether the interval holds however often one looks.
+    reserve: the share of the error that the interval leaves unused (0.5: a textbook interval at 97.5 %).
+    more: pairs that would probably (80 %) show a gain of this size; 0 if it is shown, None if no number would.
+    detectable: the gain that this many pairs show with that probability.
+    goals: the other goals.
+    finalists: what was measured again before the tuned setting was chosen.
     """
 
     metric: str
@@ -131,7 +136,7 @@ class Evidence:
 
     @property
     def optimism(self) -> float:
-        """By how much the search's own value of the tuned setting was too good (positive: it flattered). NaN if unknown."""
+        """By how much the search's own value of the tuned setting was too good (positive: too good). NaN if unknown."""
         away = self.worth.searched - self.means[1]
         return away if self.maximize else -away
 
@@ -243,7 +248,7 @@ class Evidence:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Evidence":
-        """The evidence whose `to_json()` is `data`; what an older version did not say is as by default."""
+        """The evidence whose `to_json()` is `data`; fields that an older version did not have take their defaults."""
         made = {**data, **{name: _number(data.get(name)) for name in _NUMBERS}}
         made["pairs"] = tuple((b, t) for b, t in data["pairs"])
         made["interval"] = _interval(data["interval"])

@@ -1,4 +1,4 @@
-"""The gain over several data sets: the evidence of one study for each, put together."""
+"""The gain over several data sets: the evidence of one study for each, combined."""
 
 import math
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from .judgement import decided, gains, within
 
 @dataclass(frozen=True)
 class Across:
-    """The gain to expect on another data set of this kind: fields as of `Evidence`. `between` is the standard deviation of
-    the true gain from data set to data set, `gains` the mean difference on each."""
+    """The gain to expect on another data set of this kind; fields as in `Evidence`. `between` is the standard deviation
+    of the true gain between data sets, `gains` the mean difference on each."""
 
     metric: str
     gains: tuple[float, ...]

@@ -17,7 +17,7 @@ class Contest:
 
     @property
     def sides(self) -> tuple[tuple[int, Params], tuple[int, Params]]:
-        """Both, each with the number of the trial that it comes from."""
+        """Both settings, each with the number of the trial that it comes from."""
         return (0, self.baseline), (self.trial, self.tuned)
 
     @property
@@ -30,8 +30,8 @@ class Design:
     """How pairs are judged, fixed before they run.
 
     test_train_ratio: n_test / n_train of the folds, 0 for independent seeds. equivalence: half-width of the zone of
-    practical equivalence. minimum_effect: the gain that "proven" needs; both in the metric's unit. sequential: pairs are
-    added until the answer satisfies. Raises SpecError for what is negative or not finite.
+    practical equivalence, in the metric's unit. minimum_effect: the gain that "proven" needs, in the metric's unit.
+    sequential: add pairs until the answer is clear. Raises SpecError for negative or non-finite values.
     """
 
     test_train_ratio: float = 0.0

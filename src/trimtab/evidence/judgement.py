@@ -1,7 +1,7 @@
-"""From pairs to a certificate: the interval of the protocol, the decision, and what a reader must know beside it.
+"""From pairs to a certificate: the interval of the protocol, the decision, and what a reader must also know.
 
-Pairs of (baseline, tuned) metrics go in, in replicate order. The numbers are made in `intervals`. Valid for differences
-that are about normal; two pairs are the least, five the least that is comfortable.
+Pairs of (baseline, tuned) metrics go in, in replicate order. `intervals` computes the numbers. Valid for differences
+that are roughly normal; at least two pairs, better five.
 """
 
 import math
@@ -39,8 +39,8 @@ def certify(
     """The evidence in `pairs` of (baseline, tuned) metrics, None for a run that failed, in replicate order.
 
     constraints: relative ones refer to the baseline's run in the same pair. others: further goals over the same pairs.
-    compared: comparisons that share the 95 %, this one and those of `others` included. seen: whether the pairs are the folds
-    that the search chose the tuned setting by: no gain on them is proven.
+    compared: comparisons that share the 95 %, including this one and those of `others`. seen: whether the pairs are the
+    folds on which the search chose the tuned setting: no gain on them is proven.
     """
     metric, ratio = goal.metric, design.test_train_ratio
     complete = _complete(pairs, metric)
@@ -84,7 +84,8 @@ def certify(
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Two trained models on one hold-out set of so many rows: the metric of baseline and tuned on chosen ones of them."""
+    """Two trained models on one hold-out set of this many rows: the metric of baseline and tuned on chosen ones of
+    them."""
 
     before: Callable[[Rows], float]
     after: Callable[[Rows], float]
@@ -102,8 +103,11 @@ def held_out(
     compared: int,
     constraints: Sequence[Constraint],
 ) -> Evidence:
-    """The evidence of one hold-out set. `look` counts how often it has been looked at, `compared` how many settings and
-    goals were; nobody judges the constraints here. A metric that is not finite on all rows is a failed pair."""
+    """The evidence of one hold-out set.
+
+    look: how often it has been looked at. compared: how many settings and goals were. Constraints are not judged here.
+    If a metric is not finite on all rows, the pair has failed.
+    """
     sign, every = 1.0 if goal.maximize else -1.0, np.arange(models.rows)
     alpha = (1 - LEVEL) / compared
     found = intervals.bootstrap(
@@ -143,19 +147,19 @@ def held_out(
 
 
 def decided(interval: tuple[float, float], minimum_effect: float = 0.0) -> str:
-    """What an interval says: "proven" above the minimum effect, "worse" below 0, else "not shown"."""
+    """The decision by an interval: "proven" above the minimum effect, "worse" below 0, else "not shown"."""
     low, high = interval
     return "proven" if low > minimum_effect else "worse" if high < 0 else "not shown"
 
 
 def within(gain: str, checks: Sequence[ConstraintCheck]) -> str:
-    """The decision on a gain under limits: what would be proven is "infeasible" unless all of them are kept."""
+    """The decision on a gain under constraints: what would be proven is "infeasible" unless all of them are met."""
     return "infeasible" if gain == "proven" and not all(c.kept for c in checks) else gain
 
 
 def reliable(gain: str, doubtful: bool) -> str:
-    """The decision on a gain that may be one of its pairs alone: of the runs that ended, where those of the setting fail, or
-    of the folds that it was chosen by. It is not proven."""
+    """The decision if the gain may hold only for its own pairs: because the setting's runs fail, or because it was
+    chosen on these folds. Then it is not proven."""
     return "not shown" if gain == "proven" and doubtful else gain
 
 

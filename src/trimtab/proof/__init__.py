@@ -1,13 +1,13 @@
-"""From a study's record to its certificate: select among the likely best, run the pairs, judge, and write it down.
+"""From a study's record to its certificate: select among the most promising settings, run the pairs, judge, record.
 
-Two stages. *Select*: where noise hides which setting is best, or whether it keeps the limits, the few likely ones race on
-fresh seeds, the same for each (`select` trials). *Certify*: the one chosen runs against the baseline on seeds that no
-selection has seen (`certify` trials). What was fixed beforehand is recorded with the runs; looking again, or at another
-setting, is corrected for. The statistics are those of `evidence`.
+Two stages. *Select*: if noise hides which setting is best, or whether it meets the constraints, the most promising ones
+race on fresh seeds, the same for all (`select` trials). *Certify*: the chosen one runs against the baseline on seeds
+that no selection has seen (`certify` trials). What was fixed beforehand is recorded with the runs; looking again, or at
+another setting, is corrected for. `evidence` has the statistics.
 
     pairs    the runs: settings on equal seeds
-    looks    what the record has already shown of a question
-    holdout  tuned against baseline on rows that were kept apart
+    looks    what the record has already shown about a question
+    holdout  tuned against baseline on held-out rows
 """
 
 import math
@@ -66,7 +66,7 @@ class Question:
 
 
 def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
-    """The answer, with whatever runs it still needs; recorded as an event unless it is what the record says already."""
+    """The answer, after whatever runs it still needs; recorded as an event unless it is already on record."""
     ledger = live.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, question.metric)
     others = [g for g in spec.goals if g != goal] if question.metric is None else []
@@ -102,8 +102,8 @@ def _answered(
     judge: Judge,
     staff: Callable[[], runner.Staff],
 ) -> tuple[Evidence, Seen, Question]:
-    """The evidence, corrected for all that has been seen of these metrics by the time that it is there; what that was, and the
-    question as it was asked because of it."""
+    """The evidence, corrected for everything that has been seen of these metrics by the time it is ready; what that
+    was; and the question as it had to be asked because of it."""
     seen, asked = _corrected(live, question, contest, metrics)
     while True:
         corrected = partial(judge, design=asked.design, compared=seen.compared)
@@ -115,7 +115,7 @@ def _answered(
 
 
 def _corrected(live: LiveStudy, question: Question, contest: Contest, metrics: Sequence[str]) -> tuple[Seen, Question]:
-    """What has been seen by now, and the question as it has to be asked because of that."""
+    """What has been seen by now, and the question as it has to be asked because of it."""
     seen = Seen.of(live, contest, metrics)
     asked = replace(question, replicates=max(question.replicates, seen.ended))
     if seen.grown(asked.replicates):
@@ -135,7 +135,7 @@ def standings_of(ledger: Ledger) -> Standings:
 
 
 def _tuned(ledger: Ledger, question: Question, made: Standings) -> Trial:
-    """The trial that is named, or the best one. Raises SpecError where there is none."""
+    """The trial that is named, or the best one. Raises SpecError if there is none."""
     return best(ledger, made) if question.tuned is None else ledger.trials.named(question.tuned)
 
 
@@ -160,9 +160,10 @@ def _failed(ledger: Ledger) -> str:
 
 
 def _completed(live: LiveStudy, staff: Callable[[], runner.Staff], wanted: Callable[[], list[int]]) -> None:
-    """Run what is wanted to its end, and what was cancelled meanwhile again: who could leave runs out, could choose the answer.
+    """Run the wanted trials to their ends, and cancelled ones again: whoever could leave runs out could choose the
+    answer.
 
-    Raises StudyMismatch where the study was cancelled or archived.
+    Raises StudyMismatch if the study was cancelled or archived.
     """
     numbers = wanted()
     while any(live.ledger.trials[n].state in OPEN for n in numbers):
@@ -176,10 +177,10 @@ def _completed(live: LiveStudy, staff: Callable[[], runner.Staff], wanted: Calla
 def _finalists(
     live: LiveStudy, question: Question, made: Standings, staff: Callable[[], runner.Staff]
 ) -> tuple[Finalist, ...]:
-    """Those that were measured again, the chosen one first; none where there is nothing to choose.
+    """The settings that were measured again, the chosen one first; empty if there is nothing to choose.
 
-    Where the study has limits even a clear winner runs again, and the next in order may follow it: on fresh seeds, or on
-    the rows of the certificate, a limit may not hold that held in the search.
+    With constraints, even a clear winner runs again, and the next in order may replace it: on fresh seeds, or on the
+    rows of the certificate, a constraint that held in the search may not hold.
     """
     spec = live.spec
     limited = bool(spec.constraints) and not spec.deterministic
@@ -205,7 +206,8 @@ def _finalists(
 def _measured(
     live: LiveStudy, sides: pairs.Sides, runs: Sequence[int], staff: Callable[[], runner.Staff]
 ) -> tuple[Array, Array]:
-    """Losses (k, r) and how far beyond each limit (k, r, c) of so many `select` runs of each side; NaN without a run.
+    """Losses (k, r) and excess over each limit (k, r, c) of this many `select` runs of each side; NaN if a run is
+    missing.
 
     A limit relative to the baseline compares with the baseline's run on the same seed.
     """
@@ -239,7 +241,7 @@ def _beyond(constraints: Sequence[Constraint], metrics: Metrics, baseline: Metri
 
 
 def _finalist(trial: int, values: Array, excess: Array) -> Finalist:
-    """What its runs came to; `excess` (r, c)."""
+    """The summary of a finalist's runs; `excess` (r, c)."""
     known = np.isfinite(values)
     broke = (np.nan_to_num(excess[known], nan=-1.0) > 0).any(axis=1)
     return Finalist(trial, int(known.sum()), float(values[known].mean()) if known.any() else math.nan, int(broke.sum()))
@@ -269,7 +271,8 @@ def _run(
 
 
 def _beside(live: LiveStudy, question: Question, asked: Question, contest: Contest, seen: Seen) -> list[str]:
-    """What changed between the design on record and the question, and why an interval is wider than a single look's."""
+    """What changed between the design on record and the question, and why an interval is wider than that of a single
+    look."""
     said, design = [], question.design
     if asked.design.sequential and not design.sequential:
         said.append(
@@ -300,7 +303,7 @@ def _beside(live: LiveStudy, question: Question, asked: Question, contest: Conte
 
 
 def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
-    """What the search had said of the tuned setting, what it took, and what random search would have found."""
+    """The search's own value of the tuned setting, the cost of the search, and what random search would have found."""
     spec, every = ledger.study.spec, incumbents.of(ledger)
     own = next((c for c in every if same_setting(spec.current(c.params), params)), None)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]

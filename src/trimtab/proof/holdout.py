@@ -1,9 +1,9 @@
-"""A look at the rows that were kept apart: tuned against baseline on one hold-out set, and every look is on record.
+"""A look at the hold-out: tuned against baseline on one set of held-out rows; every look is on record.
 
-Both settings are trained once on all search rows; the interval comes from the bootstrap over the hold-out's rows. A hold-out
-that has been looked at often is no longer unseen: looks are counted in the chain, each written before its result is known,
-and after everything that may be wrong with the call. One that was begun and never answered (a crash, a metric that raises)
-is the same look when the same is asked again: nobody has seen its result.
+Both settings are trained once on all search rows; the interval comes from the bootstrap over the hold-out's rows. A
+hold-out that has been looked at often is no longer unseen. So looks are counted in the chain; each is written before
+its result is known, and after every check of the call. A look that started without giving an answer (a crash, a metric
+that raises) is the same look if the same is asked again: nobody has seen its result.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +24,11 @@ from . import pairs
 
 
 def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None, equivalence: float) -> Evidence:
-    """Compare a trial's setting (the certified one, else the best) with the baseline on the objective's hold-out rows.
+    """Compare a trial's setting (default: the certified one, else the best) with the baseline on the objective's
+    hold-out rows.
 
-    Raises SpecError where the objective keeps no rows apart, or others than it did in the search, where there is nothing to
-    compare, or the study is archived; ObjectiveError where training or the metric fails; InputChanged.
+    Raises SpecError if the objective holds out no rows, or other rows than in the search, if there is nothing to
+    compare, or if the study is archived; ObjectiveError if training or the metric fails; InputChanged.
     """
     Design(equivalence=equivalence)  # a wrong number is told first
     ledger = live.refresh()
@@ -70,7 +71,7 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
 
 @contextmanager
 def _blamed(what: str) -> Iterator[None]:
-    """What the objective raises is an ObjectiveError."""
+    """A context that turns the objective's exceptions into an ObjectiveError."""
     try:
         yield
     except UserError:
@@ -80,7 +81,7 @@ def _blamed(what: str) -> Iterator[None]:
 
 
 def _same_rows(protocol: Any, runs: Sequence[Event]) -> None:
-    """Raises SpecError where a run on record kept other rows apart: its search has seen rows of this hold-out."""
+    """Raises SpecError if a recorded run held out other rows: its search has seen rows of this hold-out."""
     now = _decisive(protocol)
     for e in runs:
         then = _decisive(e.body.get("protocol"))
@@ -93,7 +94,7 @@ def _same_rows(protocol: Any, runs: Sequence[Event]) -> None:
 
 
 def _decisive(protocol: Any) -> dict[str, Any]:
-    """What decides which rows are kept apart, of the protocol of a cross-validation; {} of anything else."""
+    """The part of a cross-validation's protocol that decides which rows are held out; {} for anything else."""
     if not isinstance(protocol, Mapping) or protocol.get("kind") != "cross-validation":
         return {}
     data = {name: protocol["data"].get(name) for name in ("y", "groups", "time")}
@@ -101,9 +102,9 @@ def _decisive(protocol: Any) -> dict[str, Any]:
 
 
 def _begun(live: LiveStudy, metric: str, tuned: int) -> int:
-    """Write that somebody looks, unless this look was begun before and has no result; which one it is, from 1.
+    """Record that a look starts, unless it had started before and has no result; returns its number, from 1.
 
-    Two who begin at once are counted in the order of the chain.
+    Two looks that start at once are counted in the order of the chain.
     """
     position = 0
     for e in live.storage.events(live.study, kinds={"holdout"}):
@@ -118,5 +119,5 @@ def _begun(live: LiveStudy, metric: str, tuned: int) -> int:
 
 
 def looks(storage: Storage, study: int) -> list[Event]:
-    """The looks at the hold-out that were begun."""
+    """The looks at the hold-out that have started."""
     return [e for e in storage.events(study, kinds={"holdout"}) if e.look]

@@ -1,7 +1,7 @@
-"""What the record has already shown of a question that is asked again, and what has changed under it.
+"""What the record has already shown about a question that is asked again, and what has changed since.
 
-An interval is worth its 95 % if it was the only one. Whoever asks of another setting, another goal, the same pairs as they
-grow, or until a stop that luck chose, has looked more than once; the record knows, and the certificate is corrected.
+An interval holds with 95 % only if it is the only one. Asking about another setting, another goal, the same pairs as
+they grow, or until a lucky stop, means looking more than once. The record knows it, and the certificate is corrected.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,14 @@ from ..space import Params
 
 @dataclass(frozen=True)
 class Seen:
-    """Looks and runs before this one. compared: how many comparisons there are now, one for each tuned trial, baseline and
-    goal. ended: pairs of this question that have run. planned: pairs of it that were asked for, run or not. fewest: pairs of
-    the smallest look at them, 0 for one that stops when it is clear; None without any. ratio: the largest
-    n_test / n_train that an earlier look at this study took; None without any."""
+    """Looks and runs before this one.
+
+    compared: the number of comparisons by now, one for each tuned trial, baseline and goal.
+    ended: pairs of this question that have run.
+    planned: pairs of it that were asked for, run or not.
+    fewest: pairs of the smallest look at them, 0 for one that stops when the answer is clear; None without any.
+    ratio: the largest n_test / n_train of an earlier look at this study; None without any.
+    """
 
     compared: int = 1
     ended: int = 0
@@ -29,12 +33,13 @@ class Seen:
     ratio: float | None = None
 
     def grown(self, count: int) -> bool:
-        """Whether `count` pairs are not what was planned, or were looked at before there were so many."""
+        """Whether `count` differs from the planned number of pairs, or the pairs were looked at before there were so
+        many."""
         return self.planned > count or (self.fewest is not None and self.fewest < count)
 
     @staticmethod
     def of(live: LiveStudy, contest: Contest, metrics: Sequence[str]) -> "Seen":
-        """Of the question that compares these settings by these goals."""
+        """For the question that compares these settings by these goals."""
         spec = live.ledger.study.spec
 
         def sides(tuned: int, baseline: Params) -> tuple[int, str]:
@@ -60,7 +65,7 @@ class Seen:
 
 
 def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int], Trial]) -> list[str]:
-    """What the search had that these pairs have not: its code, its baseline."""
+    """How the search differs from these pairs: its code, its baseline."""
     said, spec = [], live.ledger.study.spec
     first, tuned = live.ledger.trials.get(0), live.ledger.trials[contest.trial]
     began = first is not None and first.strategy == BASELINE
@@ -75,5 +80,5 @@ def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int
 
 
 def _before(ran: Sequence[tuple[int, str]], position: int) -> str | None:
-    """The code of the last run that had been announced by then."""
+    """The code of the last run announced by then."""
     return next((code for announced, code in reversed(ran) if announced < position), None)

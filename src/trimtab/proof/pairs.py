@@ -31,7 +31,7 @@ def goal(spec: StudySpec, metric: str | None) -> Goal:
 
 
 def contest(spec: StudySpec, tuned: Trial) -> Contest:
-    """The baseline against a trial's setting. Raises SpecError where there is nothing to compare."""
+    """The baseline against a trial's setting. Raises SpecError if there is nothing to compare."""
     if spec.baseline is None:
         raise SpecError(
             "evidence compares with a baseline, and this study has none; give baseline=, or a default to each parameter"
@@ -44,8 +44,8 @@ def contest(spec: StudySpec, tuned: Trial) -> Contest:
 def enqueue(live: LiveStudy, purpose: Purpose, sides: Sides, runs: int, design: Mapping[str, Any]) -> list[int]:
     """Make sure that replicates 0 .. runs-1 of every side exist; returns their numbers, new and old.
 
-    `design` is what was fixed before the runs: it is recorded with them. What is missing is looked up again when another
-    process was faster: it may have asked for the same runs.
+    `design` is what was fixed before the runs: it is recorded with them. If another process was faster, missing runs
+    are determined again: it may have asked for the same ones.
     """
 
     def missing(ledger: Ledger) -> list[Proposal]:

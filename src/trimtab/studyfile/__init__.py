@@ -1,8 +1,8 @@
 """The YAML form of a study: a file's text -> a `StudyFile`, the arguments of `Study`, `Study.run` and `Study.evidence`.
 
-Scalars are read as YAML 1.2 does: `1e-4` is a number, only `true` and `false` are truth values, and `on`, `off`, `yes`,
-`no`, dates and `010` stay what the user wrote. Every error names the file and the place in it:
-`study.yaml: space.learning_rate.float: 0.1 is no list of two numbers; write [low, high]`.
+Scalars follow YAML 1.2: `1e-4` is a number, only `true` and `false` are booleans, and `on`, `off`, `yes`, `no`, dates
+and `010` stay what the user wrote. Every error names the file and the place in it: `study.yaml:
+space.learning_rate.float: 0.1 is no list of two numbers; write [low, high]`.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from .yaml12 import parse
 
 @dataclass(frozen=True)
 class StudyFile:
-    """What a study file says. Relative paths in it are relative to the working folder."""
+    """The contents of a study file. Relative paths in it are relative to the working directory."""
 
     path: Path  # absolute
     name: str
@@ -54,7 +54,7 @@ def read(path: str | Path) -> StudyFile:
 
 
 def scalar(text: str) -> Any:
-    """The value of a YAML scalar: `3` is a number, `true` a truth value, `gbtree` a text. Raises SpecError."""
+    """The value of a YAML scalar: `3` is a number, `true` a boolean, `gbtree` a text. Raises SpecError."""
     return values.single(parse(text), text)
 
 
@@ -115,7 +115,7 @@ def _fields(kind: type[Budget] | type[Resources] | type[Slurm]) -> Read:
 
 
 def _stopping(value: Any, where: str) -> Any:
-    """A rule's name, {rule: name, setting: value}, a list of them, or nothing for none."""
+    """A rule's name, {rule: name, setting: value}, a list of them, or null for none."""
     if isinstance(value, list):
         return [_rule(item, f"{where}[{i}]") for i, item in enumerate(value)]
     return None if value is None else _rule(value, where)

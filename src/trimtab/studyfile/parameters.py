@@ -1,4 +1,4 @@
-"""The `space` of a study file: one parameter a line."""
+"""The `space` of a study file: one parameter per line."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from .values import Read
 
 
 def space(value: Any, where: str) -> Space:
-    """The space of a mapping from names to parameters. Raises SpecError and SpaceError, with the place."""
+    """The space given by a mapping from names to parameters. Raises SpecError and SpaceError, with the place."""
     if not isinstance(value, dict) or not value:
         raise values.wrong(where, value, "write one parameter a line, such as rate: {float: [0.01, 0.3], log: true}")
     params = {values.text(k, f"{where}: a parameter's name"): _parameter(v, f"{where}.{k}") for k, v in value.items()}

@@ -1,4 +1,4 @@
-"""What may stand at a place in the file: each reader gives the checked value, or raises SpecError with place and repair."""
+"""What may be at a place in the file: each reader returns the checked value, or raises SpecError with place and repair."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ def keys(known: Mapping[str, Read], data: Any, where: str) -> dict[str, Any]:
 
 
 def wrong(where: str, value: Any, repair: str) -> SpecError:
-    """The error that a value at a place is."""
+    """The error for a value at a place."""
     return SpecError(f"{where}: {'nothing is there' if value is None else _shown(value)}; {repair}")
 
 
@@ -33,7 +33,7 @@ def _shown(value: Any) -> str:
 
 
 def text(value: Any, where: str) -> str:
-    """A text that says something."""
+    """A non-empty text."""
     if not isinstance(value, str) or not value.strip():
         hint = f', in quotes: "{value}"' if isinstance(value, int | float) else ""
         raise wrong(where, value, f"a text is needed here{hint}")
@@ -48,19 +48,19 @@ def texts(value: Any, where: str) -> list[str]:
 
 
 def number(value: Any, where: str) -> float:
-    """A number; not its text."""
+    """A number, not a text."""
     if not is_number(value):
         raise wrong(where, value, "a number is needed here, without quotes")
     return value
 
 
 def unsigned(value: Any, where: str) -> float:
-    """A finite number from 0 on."""
+    """A finite number of at least 0."""
     return finite(where, number(value, where))
 
 
 def whole(value: Any, where: str) -> int:
-    """A whole number."""
+    """An integer."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong(where, value, "a whole number is needed here")
     if abs(value) >= 2**63:
@@ -69,7 +69,7 @@ def whole(value: Any, where: str) -> int:
 
 
 def positive(value: Any, where: str) -> int:
-    """A whole number from 1 on."""
+    """An integer of at least 1."""
     if whole(value, where) < 1:
         raise wrong(where, value, "a whole number of at least 1 is needed here")
     return int(value)
@@ -83,7 +83,7 @@ def flag(value: Any, where: str) -> bool:
 
 
 def amount(value: Any, where: str) -> Any:
-    """A number, a text with a unit ("30m", "2GiB"), or nothing for no limit: the record checks units."""
+    """A number, a text with a unit ("30m", "2GiB"), or null for no limit; units are checked later."""
     return value if value is None or isinstance(value, str) else number(value, where)
 
 

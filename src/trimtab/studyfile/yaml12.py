@@ -1,4 +1,4 @@
-"""YAML as its version 1.2 reads it: plain scalars of the core schema, in which a key may not stand twice."""
+"""YAML 1.2: plain scalars of the core schema; duplicate keys are errors."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from ..errors import SpecError
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with the plain scalars of YAML 1.2's core schema, in which a key may not stand twice."""
+    """Safe YAML with the plain scalars of YAML 1.2's core schema, without duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute): none of YAML 1.1's
 
