@@ -15,7 +15,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 _MADE: Any = getattr(json.encoder, "c_make_encoder", None)
 _FAST = _MADE and _MADE(None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", True, False, False)
-"""What JSONEncoder makes anew for every value; None where Python has no C code for it."""
+"""What JSONEncoder would create again for every value; None if Python has no C code for it."""
 
 
 def dumps(value: Any) -> str:

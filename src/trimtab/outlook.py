@@ -114,7 +114,7 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
     """The outlook after the results `told`, in the order in which they ended. Raises SpecError for several goals."""
     check(spec)
     goal = spec.goals[0]
-    zero = next((t for t in told if t.number == 0), None)  # it ended among the first, and nobody looks further
+    zero = next((t for t in told if t.number == 0), None)  # it ended among the first, so the loop ends early
     first = None if zero is None else baseline_trial(spec, {0: zero})
     found = candidates(spec, told, baseline_metrics(spec, first))
     allowed = admissible(found)

@@ -22,7 +22,7 @@ from .stopping.jury import Verdict, rehear
 from .strategies import Strategy
 
 SHORTFALL = 0.01
-"""Share of the best acquisition value by which a proposal made on another kind of machine may fall short of it."""
+"""How far a proposal made on another kind of machine may fall short of the best acquisition value, as a share of it."""
 
 _BY_HAND = ("user", "")
 Maker = Callable[[StudySpec], Strategy[Any]]

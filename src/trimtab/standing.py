@@ -20,7 +20,7 @@ from .records import StudySpec
 
 NOISY = 0.25  # share of the variance of the results that must be noise before values are doubted
 SOME = 0.05  # and before it is worth measuring the likely best again
-_ENOUGH = 10  # settings, and two more for each parameter, that can tell noise from a rough function
+_ENOUGH = 10  # settings, plus two for each parameter, needed to tell noise from a rough function
 _CONTENDERS = 50  # settings among which the best is sought
 _DRAWS = 2_000
 _LIKELY = 0.05  # chance to be the best that makes a finalist

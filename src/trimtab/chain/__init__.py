@@ -18,7 +18,7 @@ from ..records import Event, Json, Report, Trial
 _PROPOSED = "number purpose params seed strategy version why seen at batch parent replicate priority created".split()
 _ENDED = "number state metrics reason attempt started ended".split()
 ENDS = frozenset({"finish", "cancel", "import"})
-"""Kinds of event that end the trial which they name."""
+"""Kinds of events that end a trial."""
 
 
 def link(previous: str, position: int, kind: str, number: int | None, at: float, body: Json) -> Event:

@@ -86,7 +86,7 @@ def _actors(events: Sequence[Event], actors: Mapping[int, tuple[str, str]]) -> l
 
 
 _DROPPED = frozenset({"workers"})
-"""What older specs say, and nothing ever looked at: today's do not."""
+"""Fields of older specs that were never used; current specs lack them."""
 
 
 def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Event]) -> list[str]:

@@ -81,7 +81,7 @@ def _band(i: "Index") -> str:
 
 
 WORTH = 0.005
-"""Share of the variance that an interaction surely has when it is told."""
+"""Least share of the variance (low end of the interval) of an interaction that is shown."""
 
 
 def _span(options: tuple[object, ...], low: object, high: object) -> str:

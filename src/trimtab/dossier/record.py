@@ -16,7 +16,7 @@ from .facts import NOT_APPLICABLE, Fact, Item, Missing, NotApplicable, Part, Tab
 
 Builder = Callable[[Snapshot], list[Part]]
 FORM = "trimtab-evidence-1"
-"""Name and version of the form of the record."""
+"""Name and version of the record's format."""
 
 _BUILDERS: Mapping[str, Builder] = {
     f.__name__: f
@@ -24,7 +24,7 @@ _BUILDERS: Mapping[str, Builder] = {
     for f in vars(module).values()
     if callable(f) and getattr(f, "__module__", "") == module.__name__ and not f.__name__.startswith("_")
 }
-"""Item id -> what the record says of it: each public function of these modules is called as its item in items.yaml."""
+"""Item id -> what the record says about it: each public function of these modules is named like its item in items.yaml."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .text_figures import Sketch, sketches
 
 EMPTY = "[ to be filled in by a person ]"
 MOST = 200
-"""Rows of one table: beyond, the document says where the others are."""
+"""Maximum rows of a table; the document says where the others are."""
 
 
 def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:

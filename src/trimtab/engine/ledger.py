@@ -18,7 +18,7 @@ from ..records.columns import End, Outline, Results
 KEPT = 2048
 PAGE = 256
 
-BASELINE = "baseline"  # who proposes the baseline's trial
+BASELINE = "baseline"  # the proposer of the baseline's trial
 
 
 def baseline_trial(spec: StudySpec, trials: Mapping[int, Trial]) -> Trial | None:
@@ -49,7 +49,7 @@ class Trials(Mapping[int, Trial]):
         self.open: dict[int, Trial] = {}
         self._ended: dict[int, Trial] = {}  # those at hand, the latest last
         self._count = 0
-        self._turn = threading.RLock()  # who reads is not always who absorbs
+        self._turn = threading.RLock()  # one thread may read while another absorbs
 
     def note(self, number: int) -> None:
         """Register that there is a trial of this number."""
@@ -267,7 +267,9 @@ class Union:
         """The total length, together with other intervals."""
         if not others:
             return self._sums[-1]
-        apart = bisect_left(self._ends, min(start for start, _ in others))  # so many end before all of the others
+        apart = bisect_left(
+            self._ends, min(start for start, _ in others)
+        )  # the number that end before all of the others
         rest = Union()
         both = [*zip(self._starts[apart:], self._ends[apart:], strict=True), *others]
         for start, end in sorted(both, key=lambda i: i[1]):

@@ -52,9 +52,9 @@ class Terms:
 
     trials: int | None = None
     until: float | None = None
-    since: int = 0  # event position at which it began: earlier failures are forgiven
-    exhausted: int | None = None  # so many results were known when the strategy had nothing more to propose
-    batch: int = 1  # at least so many are proposed together: it grows where others keep being faster
+    since: int = 0  # event position at which it started: earlier failures are forgiven
+    exhausted: int | None = None  # how many results were known when the strategy had nothing more to propose
+    batch: int = 1  # how many to propose together at least: it grows while others keep being faster
     charge: Charge | None = None  # what running trials cost
     waited: Mapping[int, float] = field(default_factory=dict)  # by trial: seconds for which there was no room for it
 
@@ -71,11 +71,11 @@ def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
     room = max(free, terms.batch) if free else 0
     limits = [n for n in (ledger.study.spec.budget.trials, terms.trials) if n is not None]
     allowed = min(limits) - ledger.counted - len(running) if limits else room
-    left = int(min(allowed, max(0, paid)))  # so many more may begin
+    left = int(min(allowed, max(0, paid)))  # how many more may start
     queued, expired = len(ledger.queued()), len(ledger.expired(now))
     exhausted = terms.exhausted == len(ledger.told)
     wanted = 0 if exhausted or queued >= free else max(0, min(room, left) - queued)
-    startable = min(free, left + expired, queued + wanted + expired)  # an expired one has begun already
+    startable = min(free, left + expired, queued + wanted + expired)  # an expired one has already started
     if startable <= 0 and free > 0 and all(t.lease_until is None for t in running):
         return [Close("exhausted" if exhausted and not running else "held")]
     fill: list[Action] = [Fill(wanted)] if wanted else []

@@ -21,7 +21,7 @@ CAUTION = 0.5  # standard deviations of the difference by which the best of the 
 _BEATEN = 0.05  # chance to be better than the leader, below which a finalist is out
 
 Measure = Callable[[Sequence[int]], tuple[Array, Array]]
-"""Runs of each entrant that are wanted -> losses (k, r) and how far beyond each limit (k, r, c), NaN where there is none."""
+"""Wanted runs of each entrant -> losses (k, r) and excess over each limit (k, r, c), NaN where there is none."""
 
 
 @dataclass(frozen=True)

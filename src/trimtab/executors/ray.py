@@ -21,7 +21,7 @@ from .child import Task
 from .local import Local
 
 UNPLACED = 10.0  # seconds after which a job whose actor finds no room is given to one that is idle
-NO_ROOM = 30.0  # seconds without room for a first actor after which that is said
+NO_ROOM = 30.0  # seconds without room for a first actor before a warning
 AGAIN = 30.0  # seconds after which an actor is made for a job again where a node could not make it
 TRIES = 3  # actors that may be lost before they begin a job
 _BEAT = 1.0  # seconds between two looks of an actor at its process
@@ -93,12 +93,12 @@ class Ray:
             max_concurrency=2,
             max_restarts=0,
         )
-        self._busy: dict[Any, _Held] = {}  # what is awaited -> who is to say it
+        self._busy: dict[Any, _Held] = {}  # what is awaited -> its job and actor
         self._idle: list[Any] = []
         self._put_off: list[_Held] = []  # jobs whose actors could not be made
         self._ended: list[tuple[Job, Exit]] = []
         self._worked = False  # whether an actor has ever been placed
-        self._complain = math.inf  # when it is said that there is no room
+        self._complain = math.inf  # when to warn that there is no room
 
     def free(self) -> int:
         return max(0, self._slots - len(self._busy) - len(self._put_off) - len(self._ended))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..records import Trial
 
 UNREAD = "trained from nothing: it was to go on from its parent, and did not ask for trial.checkpoint"
-"""The note of such a trial."""
+"""The note of a trial that did not ask for its parent's checkpoint."""
 
 Message = dict[str, Any]
 Send = Callable[[Message], Mapping[str, Any]]

@@ -82,14 +82,14 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
         metrics = [goal.metric, *(g.metric for g in others)]
         found, seen, asked = _answered(live, question, contest, metrics, judge, staff)
     worth = _worth(live.refresh(), contest.tuned, goal.metric)
-    if question.most is not None:  # what the search had said is of the same folds, and no measure of its optimism
+    if question.most is not None:  # the search's value is of the same folds, so it cannot measure optimism
         worth = replace(worth, searched=math.nan)
     found = replace(found, finalists=finalists, worth=worth)
     found = replace(found, notices=(*found.notices, *_beside(live, question, asked, contest, seen)))
     if last(live) != found:
         try:
             live.storage.revise(live.study, Change("evidence", body={"evidence": found.to_json()}))
-        except Stale as error:  # what is not on record is not told either: it would be a look that nobody counts
+        except Stale as error:  # what cannot be recorded is not returned either: it would be an uncounted look
             raise SpecError(f"this evidence cannot be recorded: {error}") from None
     return found
 
@@ -110,7 +110,7 @@ def _answered(
         found = corrected([]) if contest.same else _run(live, asked, contest, corrected, staff)
         before = seen.compared, asked
         seen, asked = _corrected(live, question, contest, metrics)
-        if (seen.compared, asked) == before:  # nobody else has looked while it ran
+        if (seen.compared, asked) == before:  # there was no other look while it ran
             return found, seen, asked
 
 

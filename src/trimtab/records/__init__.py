@@ -45,11 +45,11 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.FAILED: frozenset(),
     State.CANCELLED: frozenset(),
 }
-"""The table of legal transitions: what a trial in the state on the left may become."""
+"""Legal transitions of a trial."""
 
 OPEN = frozenset({State.QUEUED, State.RUNNING})
 COUNTED = frozenset({State.DONE, State.STOPPED, State.FAILED})
-"""The ends that a budget of trials counts."""
+"""The final states that a budget of trials counts."""
 
 
 class Purpose(StrEnum):
@@ -276,7 +276,7 @@ class StudyState(StrEnum):
 
 
 LIVING = frozenset({StudyState.OPEN, StudyState.PAUSED})
-"""The states of studies whose trials somebody may still have to run."""
+"""The states of studies that may still have trials to run."""
 
 
 @dataclass(frozen=True)

@@ -72,4 +72,4 @@ class Results:
 
 
 GOOD = frozenset({State.DONE, State.STOPPED})
-"""The ends with a result that counts."""
+"""The final states with a result that counts."""

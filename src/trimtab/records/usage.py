@@ -9,7 +9,7 @@ from ..errors import SpecError, nearest
 from ..units import seconds, size
 
 _NO_LIMIT = "; leave it out for no limit"
-LEAST = 2**20  # bytes of memory: who says less has left out the unit
+LEAST = 2**20  # bytes of memory: a smaller number lacks its unit
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ _NOTE = {
     "borderpad": 1,
 }
 MOST_TEXTS = 10_000
-"""Hover texts, over all panels, up to which they list every parameter: beyond, a document would grow large."""
+"""Number of hover texts, over all panels, up to which they list every parameter; more would make a document large."""
 INACTIVE = -0.12
 """Where an inactive parameter is drawn, below the unit cube."""
 

@@ -20,7 +20,7 @@ MOST_PAIRS = 8
 """Pairs that are listed."""
 MOST_SURFACES = 2
 SURE = 0.005
-"""Share of the variance that a pair surely has (the low end of its interval) when its surface is drawn."""
+"""Least share of the variance (low end of its interval) of a pair whose surface is drawn."""
 
 
 @dataclass(frozen=True)

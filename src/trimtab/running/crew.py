@@ -58,7 +58,7 @@ class Crew:
         self._pace = Pace()
         self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
         self._referee = Referee(live.storage, live.study, lambda: live.spec, clock.now, together=QUICK)
-        self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that are somebody else's now
+        self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that were taken over
         self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
         self._closed = threading.Event()
         self._renewal = threading.Thread(target=self._renew, daemon=True)  # begins with the first trial

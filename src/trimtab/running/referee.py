@@ -37,8 +37,8 @@ class Referee:
         self._storage, self._study, self._spec_of, self._now = storage, study, spec_of, now
         self._spec = spec_of()
         self._jury: Jury | None = None  # until the first report: by then there is a trial 0
-        self._turn = threading.RLock()  # who writes reports or hears them
-        self._renewing = threading.Lock()  # who makes a new jury: that may take long, and others write meanwhile
+        self._turn = threading.RLock()  # held while reports are written or heard
+        self._renewing = threading.Lock()  # held while a new jury is made, which may take long; others write meanwhile
         self._waiting: dict[Key, list[Report]] = {}  # written with the next, or at the end
         self._written: dict[Key, float] = {}
 

@@ -26,10 +26,10 @@ from .clock import SYSTEM, Clock
 from .crew import Crew
 from .enough import EnoughCheck
 
-IDLE = 0.1  # seconds between two looks at the record while others work
-BRIEF = 0.02  # seconds: a strategy that takes no longer proposes while others wait for the study
-CROWD = 32  # trials that are proposed together at most because others race
-AHEAD = 32  # trials that are claimed ahead at most, see `ahead_limit`
+IDLE = 0.1  # seconds between two checks of the record while others work
+BRIEF = 0.02  # seconds: a strategy that is faster proposes while it holds the study
+CROWD = 32  # maximum number of trials proposed together under contention
+AHEAD = 32  # maximum number of trials claimed ahead, see `ahead_limit`
 NOTHING = Settled(())
 
 
@@ -124,8 +124,8 @@ class Decision:
     """A plan, and what was known when it was made."""
 
     actions: Sequence[Action]
-    at: int  # so many trials existed
-    unopposed: int  # so many may be claimed as new ones are made
+    at: int  # the number of existing trials
+    unopposed: int  # how many new trials may be claimed as they are made
 
     def contended(self, terms: Terms) -> bool:
         """Whether it wants proposals, and other processes were faster the last time."""
@@ -260,7 +260,7 @@ def _giving_back(live: LiveStudy, staff: Staff) -> Iterator[None]:
 def give_back(live: LiveStudy, staff: Staff) -> None:
     """End what is running and return its trials to the queue, including those claimed but not launched yet."""
     staff.crew.release()
-    with suppress(TrimtabError):  # what cannot be given back now is claimed by others when its lease has run out
+    with suppress(TrimtabError):  # what cannot be returned now is claimed by others when its lease expires
         for trial in live.refresh().open.values():
             if trial.state is State.RUNNING and trial.worker == staff.name:
                 change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": INTERRUPTED})
@@ -276,7 +276,7 @@ def _claimable(ledger: Ledger, numbers: Sequence[int], now: float) -> list[int]:
 def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
     """Run the evidence trials with these numbers to their ends."""
     crew, executor = staff.crew, staff.executor
-    row: list[Trial] = []  # that failed one after the other
+    row: list[Trial] = []  # failures in a row
     with _giving_back(live, staff):
         while waiting := [n for n in numbers if live.ledger.trials[n].state in OPEN]:
             if live.ledger.study.state is not StudyState.OPEN and not crew.running:

@@ -23,8 +23,8 @@ from .crew import Crew
 from .enough import EnoughCheck
 from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, settle, worker_name
 
-LOOK = 1.0  # seconds between two looks for studies, and at one for which there was nothing to do
-AGAIN = 30.0  # ... at one that could not be served: its code may have been mended here
+LOOK = 1.0  # seconds between two checks for studies, and of an idle one
+AGAIN = 30.0  # ... of one that could not be served: its code may have been fixed here
 
 
 class ServedStudy:
@@ -166,7 +166,7 @@ class ServedStudy:
             self._staff.executor.close()
             self._staff = None
         with suppress(TrimtabError):
-            self._live.tidy()  # nobody may come after this worker
+            self._live.tidy()  # this worker may be the last one
 
     def _at_work(self) -> Staff:
         """The processes for its trials. The record notes once that this worker has joined."""

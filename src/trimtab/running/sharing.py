@@ -51,7 +51,7 @@ class Buffer:
         self._ends: list[Ending] = []
         self._jobs: list[Job] = []
         self._first = 0.0  # when the first of the ends came
-        self._moved = 0.0  # when a trial last ended or was begun
+        self._moved = 0.0  # when a trial last ended or started
 
     def moved(self) -> None:
         self._moved = time.monotonic()

@@ -174,7 +174,7 @@ def _search(live: LiveStudy, jobs: Jobs, progress: "Progress", terms: Terms, eno
             terms = replace(terms, exhausted=known if made is None else terms.exhausted)
             jobs.keep(_wanted(live.ledger, jobs, terms), _begun(live.ledger))
             time.sleep(LOOK)
-    while closing not in ("time", "failures") and _held(live.refresh()):  # workers finish what they have begun
+    while closing not in ("time", "failures") and _held(live.refresh()):  # workers finish what they have started
         progress.update(live.ledger, SYSTEM.steady())
         time.sleep(LOOK)
     live.collect()

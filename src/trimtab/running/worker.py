@@ -47,7 +47,7 @@ class Worker:
     ) -> None:
         self._data, self._enough = dict(data or {}), enough
         self._storage, self._allow, self._names, self._slots, self._say = storage, allow, names, slots, say
-        self._left = sys.maxsize if trials is None else trials  # so many more are begun and ended here
+        self._left = sys.maxsize if trials is None else trials  # trials that may still be started here
         self._served: dict[int, ServedStudy] = {}
         self._records: dict[int, StudyRecord] = {}  # of the studies that live, as they were last read
         # study -> up to where its events were read, and what for
@@ -170,7 +170,7 @@ class Worker:
         until, before = self._refused.get(record.id, (0.0, ""))
         if time.monotonic() < until:
             return
-        if record.id in self._served:  # announced anew
+        if record.id in self._served:  # announced again
             self._served.pop(record.id).leave()
         try:
             called = allowed(said, self._allow, record.spec)

@@ -27,7 +27,7 @@ from .from_json import parameters
 from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, codes
 from .scales import Scale
 
-_FEW = 100_000  # configurations: a space of so many is searched exhaustively
+_FEW = 100_000  # configurations: up to this many are searched exhaustively
 _POINTS = 20_000  # of a bounded search
 _WITNESSES = 4_096  # allowed rows that are kept
 _BLOCK = 4_096  # rows that are drawn at once

@@ -62,7 +62,7 @@ _TABLE = {  # name -> module:class
     "wilcoxon": "folds:Wilcoxon",
 }
 PAUSING = frozenset({"freeze-thaw", "promotion"})
-"""Rules that stop nobody: trials pause, and what they return is judged."""
+"""Rules that stop no trial: trials pause, and their returned results are judged."""
 
 
 def names() -> list[str]:

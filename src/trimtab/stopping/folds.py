@@ -14,7 +14,7 @@ from . import Heard, Score, needed, within
 
 Scores = Mapping[float, Score]  # of one trial, by fold
 Worse = Callable[[Scores, Scores, int], str]
-"""Scores of a trial, those of the incumbent, its number -> why the trial is worse, "" where it may go on."""
+"""Scores of a trial, those of the incumbent, its number -> why the trial is worse, or "" if it may continue."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Whole:
 
 
 Spoiled = Callable[[Damaged], object]
-"""What is done with the error of a row that cannot be read."""
+"""Called with the error of a row that cannot be read."""
 
 Then = Callable[[Changes], tuple[Sequence[Sequence[Proposal]], "Claim | None"]]
 """From what changed to the batches that are to be enqueued because of it, each when those before it exist, and to how many

@@ -129,7 +129,7 @@ def _abandoned(tx: Transaction, found: Trial) -> bool:
         found.attempt,
         found.lease_until,
     ):
-        return True  # somebody was faster: look again
+        return True  # another was faster: read again
     if study.state is StudyState.CANCELLED:
         cancel(tx, study, [trial])
         return True

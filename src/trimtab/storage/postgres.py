@@ -25,7 +25,7 @@ _BEGIN_WRITE = f"BEGIN; SELECT pg_current_xact_id()::text, {_NOW}"
 _TICKET, _TIME = "trimtab_ticket", "trimtab_time"
 
 _MOMENTARY = frozenset({"40001", "40P01", "23505", "55P03"})
-"""Somebody else was in the way: serialization, deadlock, two who create one study, a lock that was not given in time."""
+"""Conflicts with others: serialization, deadlock, two processes creating one study, a lock not granted in time."""
 
 _AWAY = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "25P03"})
 """The server stops, has crashed, is starting, ends idle connections, or has no connection left."""

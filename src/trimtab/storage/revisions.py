@@ -18,12 +18,12 @@ _MOVES: Mapping[str, tuple[frozenset[StudyState], StudyState]] = {
     "cancel": (frozenset({StudyState.OPEN, StudyState.PAUSED}), StudyState.CANCELLED),
     "archive": (frozenset({StudyState.OPEN, StudyState.PAUSED, StudyState.CANCELLED}), StudyState.ARCHIVED),
 }
-"""What turns a study in one of the states on the left into the state on the right."""
+"""Kind of change -> the states of a study in which it is legal, and the state after it."""
 
 _STATEMENTS = frozenset(
     {"run", "evidence", "holdout", "witness", "replay", "reproduce", "inputs", "checkpoint", "report", "enough"}
 )
-"""Kinds that only say something: their body is the event."""
+"""Kinds that change nothing else: their body is the event."""
 
 _PART = 1000  # results from elsewhere that are recorded together
 

@@ -143,7 +143,7 @@ def _open(database: Sqlite) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(database.file))}?mode={mode}",
         uri=True,
-        timeout=0.0,  # who waits for the file's lock does it in `_begin_write`
+        timeout=0.0,  # waiting for the file's lock is done in `_begin_write`
         isolation_level=None,  # transactions begin where we say
         check_same_thread=False,  # the pool gives a connection to one thread at a time
     )

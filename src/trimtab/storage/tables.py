@@ -107,7 +107,7 @@ events = Table(
 )
 
 is_open = or_(*(trials.c.state == state.value for state in sorted(OPEN)))
-"""Of a trial's row: it waits or runs."""
+"""Condition on a trial's row: queued or running."""
 
 private = Table(
     "private",

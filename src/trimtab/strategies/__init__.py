@@ -61,8 +61,8 @@ class Problem:
 
 
 LINEAGE = ("number", "parent", "level", "reached", "member")
-"""What the columns of Rows.lineage say of a trial: its number, that of the trial whose state it goes on from, the
-fidelity that it trains to, the one that it has reached, and which member of a population it belongs to."""
+"""The columns of Rows.lineage: a trial's number, that of the trial whose state it continues from, the fidelity that it trains
+to, the one that it has reached, and the member of a population that it belongs to."""
 NUMBER, PARENT, LEVEL, REACHED, MEMBER = range(len(LINEAGE))
 
 

@@ -28,9 +28,9 @@ from .surrogate import head, targets
 
 _SD, _STEP = 1 / 4, 3 / 4  # of the first distribution, and how far its members are from its mean at most: see `_wide`
 _LENGTH = 3  # generations that a stream would suffice for
-_ROUNDS = 8  # of drawing anew what is not allowed
-_BEST = 0.1  # share of the rows from elsewhere that a warm start goes by
-_NEWS = 10  # a warm start is made anew when a tenth more rows are known: so that a long record is folded in linear time
+_ROUNDS = 8  # of redrawing rows that are not allowed
+_BEST = 0.1  # share of the rows from elsewhere that a warm start uses
+_NEWS = 10  # a warm start is redone when a tenth more rows are known, so that folding a long record takes linear time
 _SMALLEST = 1e-8  # standard deviation, below which the search starts again
 _DOUBLINGS = 6  # of lam, at most
 _FREE = 10  # generations that may follow from known results alone, after each row

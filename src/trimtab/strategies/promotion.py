@@ -25,7 +25,7 @@ from .ladder import Ladder, Paused, settings
 from .rungs import levelled
 
 Choice = tuple[int, Mapping[str, Any]]
-"""A paused trial, by its row, and why it goes on: JSON."""
+"""A paused trial, by its row, and why it continues (JSON)."""
 
 
 class Policy(Protocol):

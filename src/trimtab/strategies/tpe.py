@@ -24,7 +24,7 @@ from . import Array, History, Problem, Proposal, Rows
 from .points import Taken, at_random, by_sobol, one_by_one, unseen
 
 _DESIGN = 10  # points of the initial design
-_SHARE, _GOOD = 0.1, 25  # of the results are good, at most so many
+_SHARE, _GOOD = 0.1, 25  # share of results that are good, and their maximum number
 _CANDIDATES = 24  # from l
 _UNIFORM = 8
 _KERNELS = 512  # of the rest at most: more of them cost time and say little more

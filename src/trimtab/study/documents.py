@@ -22,7 +22,7 @@ from ..reports.snapshot import Snapshot, as_of
 from ..storage import Storage
 
 STUDY = "study"
-"""The template of the report for those who tune: no framework, the answer first."""
+"""The template of the usual report: no framework, the answer first."""
 FORMS = (".html", ".docx", ".json")
 
 

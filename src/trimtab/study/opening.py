@@ -21,7 +21,7 @@ from ..strategies import Continuing, names, strategy
 from .warmstart import Earlier, sources
 
 SHORTEST = 8  # characters of a uid that name a study
-DEFAULT_STOPPING = "asha"  # where there is a fidelity, and nothing is said of stopping
+DEFAULT_STOPPING = "asha"  # with a fidelity, if stopping= is not given
 
 
 def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
@@ -209,7 +209,7 @@ def open_study(
         if record is not None:
             storage.revise(record.id, Change("archive"))
             LiveStudy(storage, record.id).tidy()
-        record = storage.create(spec)  # somebody else's where they were faster: compared like any other
+        record = storage.create(spec)  # another process's, if it was faster: compared like any other
     same(record.spec, said)
     if "budget" in said and said["budget"] != record.spec.budget:
         return storage.revise(record.id, Change("spec", spec=revised(record.spec, {"budget": said["budget"]})))

@@ -23,7 +23,7 @@ from ..running.runner import IDLE
 from ..running.staffing import Slots, executor
 
 USUAL = 5
-"""How many trials are run again unless they are named."""
+"""How many trials are run again by default."""
 
 
 @dataclass(frozen=True)

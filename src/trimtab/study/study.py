@@ -170,7 +170,7 @@ class Study(Audited):
             raise SpecError(f"trial {number} {state}; only a running trial can be told")
         if isinstance(trial, ActiveTrial):
             note_unread(trial)
-        if isinstance(trial, ActiveTrial | Trial):  # who held it before somebody else took it over has no say
+        if isinstance(trial, ActiveTrial | Trial):  # a former holder may not tell a trial that was taken over
             held = replace(held, attempt=trial.attempt)
         now = self._live.refresh().now
         wall = max(0.0, now - (held.started or now))

@@ -41,7 +41,7 @@ _BESIDE = {
     "finalists": "Measured again before the choice",
     "random": "Against random search",
 }
-"""What the certificate says besides, by its own labels; optimism is told above, the cost with the search's."""
+"""Further lines of the certificate, by label; optimism is reported above, the cost with that of the search."""
 
 
 def _equivalent(e: Evidence) -> str:

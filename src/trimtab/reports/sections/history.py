@@ -13,7 +13,7 @@ Pairs = list[tuple[str, str]]
 
 
 MOST_SIGNS = 160
-"""Of the text of one change of the spec."""
+"""Maximum characters of one change of the spec."""
 
 
 def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[str]) -> Pairs:

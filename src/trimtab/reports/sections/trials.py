@@ -10,7 +10,7 @@ Rows = list[list[str]]
 
 
 MOST_ROWS = 1000
-"""Trials that the report for those who tune shows one by one; the evidence record, which is part of it, has all."""
+"""Trials that the usual report lists one by one; the evidence record, which is part of it, has all."""
 
 
 def count_rows(facts: Facts) -> Rows:
