@@ -1,16 +1,19 @@
 """Bayesian optimisation with a Gaussian process: for spaces of any mix of types, up to some thousand results.
 
-A Sobol design, then a model (see `surrogate`) whose acquisition is maximised (see `climb`): the lower confidence bound
-and log expected improvement in turn, which explore ever less in the second half of a budget of trials; with constraints
-log expected improvement plus the logarithm of the probability that they hold, and while nothing feasible is known that
-probability and less violation in turn. Two or three goals have a model each, and log expected hypervolume improvement (see
-`front`); more are made one by a random weighting for each proposal. Where the study pays in time or money, not in trials,
-cost has a model too, and the improvement is divided by a power of it that cools from 1 to 0 while that budget is spent.
+A Sobol design comes first. Then each proposal maximises an acquisition (see `climb`) of the models (see `surrogate`):
 
-Where earlier studies teach something (see `transfer`), every second proposal is one of their best settings.
-
-Pending points count as results equal to the model's mean (Desautels et al. 2014). While there are some, the bound is used
-alone and its width goes round: some proposals exploit, others explore, whatever the others that run at the same time do.
+    one goal                lower confidence bound and log expected improvement in turn; both explore ever less in the
+                            second half of a budget of trials
+    two or three goals      log expected hypervolume improvement (see `front`)
+    more goals              made one by a random weighting for each proposal
+    constraints             log expected improvement plus the log probability that they hold; while nothing feasible is
+                            known, that probability and less violation in turn
+    failures                plus the log probability that the trial succeeds
+    a budget of time or     divided by a power of the expected cost, which cools from 1 to 0 as the budget is spent
+    money, not of trials
+    earlier studies         every second proposal is one of their best settings (see `transfer`)
+    pending trials          they count as results equal to the model's mean (Desautels et al. 2014); only the bound is
+                            used, and its width goes round, so that some proposals exploit and others explore
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +35,7 @@ _BETA, _LAST_BETA = 1.8, 0.3  # of the bound, and of the last one that the budge
 _BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
 _DESIGN = 4
 _DOUBT = 2.0  # where improvement is expected, the model errs by twice its standard deviation: benchmarks/calibration.py
-_NOISY = 0.2  # the share of noise in the variance of results from which on exploration goes on to the end
+_NOISY = 0.2  # share of noise in the variance of results; from there on, exploration does not fade
 _INCUMBENTS = 5  # points that the pool perturbs
 _EARLIER = "mean of earlier best"  # the acquisition of proposals among the best settings of earlier studies
 _TOP = 8  # best results among which the incumbent's mean is taken
@@ -40,8 +43,11 @@ _TOP = 8  # best results among which the incumbent's mean is taken
 
 @dataclass(frozen=True)
 class GP:
-    """Gaussian-process search. ladder: whether the model knows results at all rungs of a fidelity, with the rung as an input
-    (see `surrogate`), in place of the last one of each trial."""
+    """Gaussian-process search.
+
+    ladder: whether the model uses a trial's results at all rungs of a fidelity, with the rung as an input (see
+    `surrogate`), instead of its last result only.
+    """
 
     ladder: bool = False
     name: str = "gp"
@@ -71,7 +77,7 @@ class GP:
         return one_by_one(state, pending, n, propose)
 
     def shortfall(self, state: History, pending: Array, x: Array, rng: np.random.Generator) -> float:
-        """How far the acquisition at x falls short of the largest one found (see strategies.Judge)."""
+        """By how much the acquisition at x falls short of the largest one found (see strategies.Judge)."""
         problem, rows = state.problem, state.rows
         count = len(rows) + len(pending)
         if not count >= design_size(problem) or not (~np.isnan(rows.Y)).all(1).any():
@@ -88,12 +94,12 @@ class GP:
 
 
 def design_size(problem: Problem) -> int:
-    """Points of the initial design: few, for even a vague model finds better points than a design does."""
+    """The number of points in the initial design: few, because even a vague model finds better points than a design."""
     return _DESIGN if problem.budget is None else min(_DESIGN, -(-problem.budget // 4))
 
 
 def _weights(problem: Problem, rng: np.random.Generator) -> Array | None:
-    """How much each of many goals counts in the next proposal: uniform on the simplex. None if each has its model."""
+    """The weight of each of many goals in the next proposal: uniform on the simplex. None if each goal has a model."""
     return rng.dirichlet(np.ones(problem.goals)) if problem.goals > front.MOST else None
 
 
@@ -111,8 +117,8 @@ def _by_design(problem: Problem, taken: Taken, count: int) -> Proposal | None:
 
 @dataclass(frozen=True)
 class _Belief:
-    """What the next proposal maximises (`kind`, the terms of `search`), over the rows `among` (k, d) if any are given, and
-    the posteriors of the goals for its explanation."""
+    """What the next proposal maximises: `kind` names it, `search` has its terms. `among` (k, d): the only rows to choose
+    from, if given. The posteriors of the goals explain the proposal."""
 
     search: Search
     known: Surrogate
@@ -121,7 +127,7 @@ class _Belief:
     among: Array | None = None
 
     def why(self, x: Array, value: float) -> Mapping[str, Any]:
-        """What is believed of the point x (d,), in units of the goals if they are modelled as they are: JSON."""
+        """What the models expect at x (d,), as JSON: in units of the goals, unless these were made one."""
         F, known = self.search.features.encode(x[None]), self.known
         why: dict[str, Any] = {"acquisition": self.kind, "value": value, "rows": len(known.X)}
         z, sd = np.array([(mean[0], var[0] ** 0.5) for mean, var in (goal.predict(F) for goal in self.goals)]).T
@@ -142,11 +148,11 @@ def _finite(value: float) -> float | None:
 
 
 def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, taken: Taken, at_once: int) -> _Belief:
-    """The acquisition for the next proposal, when `count` points were told or are pending and `at_once` trials run."""
+    """The acquisition for the next proposal, when `count` points are told or pending and `at_once` trials run."""
     waiting = known.features.encode(pending)
     goals = [goal.model.posterior(waiting) for goal in known.goals]
     terms: list[Term] = [(c.model.posterior(waiting), partial(log_below, bound=c.bound)) for c in known.constraints]
-    # While trials are pending no gain of exploring less was shown.
+    # While trials are pending, exploring less showed no gain.
     exploration = 1.0 if len(pending) else _exploration(problem, count, noise(known.goals[0].model.theta))
     doubt = 1 + (_DOUBT - 1) * exploration
     among = None
@@ -191,8 +197,11 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
 
 
 def _less_violation(terms: Sequence[Term], constraints: Sequence[Constraint], doubt: float) -> list[Term]:
-    """Log expected improvement of each constraint that the least violating point breaks; the others are to hold. The
-    probability that all hold, by itself, is largest where least is known while it is small everywhere: on the edges."""
+    """Log expected improvement of each constraint that the least violating point breaks, and that the others hold.
+
+    The probability that all hold would by itself, while it is small everywhere, be largest where least is known: on the
+    edges of the space.
+    """
     return [
         (posterior, partial(log_improvement, best=c.least, doubt=doubt) if c.least > c.bound else holds)
         for (posterior, holds), c in zip(terms, constraints, strict=True)
@@ -200,9 +209,12 @@ def _less_violation(terms: Sequence[Term], constraints: Sequence[Constraint], do
 
 
 def _exploration(problem: Problem, count: int, variance: float) -> float:
-    """The share of its exploration that a search keeps after `count` trials: 1 up to half of the budget, 0 at its end, for
-    what a trial teaches serves only those that follow. Earlier studies have explored: with them it falls from the start.
-    It falls less where results are noisy (`variance` of the noise, in units of theirs): what looks best may not be."""
+    """The share of its exploration that a search keeps after `count` trials: 1 up to half of the budget, 0 at its end.
+
+    What a trial teaches serves only those that follow. With earlier studies, which have explored already, it falls from
+    the start. It falls less where results are noisy, because what looks best may not be: `variance` is that of the noise,
+    as a share of that of the results.
+    """
     if problem.budget is None:
         return 1.0
     left = max(0.0, 1 - count / problem.budget)
@@ -212,7 +224,7 @@ def _exploration(problem: Problem, count: int, variance: float) -> float:
 
 def _thrift(problem: Problem, spent: float, at_once: int) -> float:
     """The power of the cost by which the improvement is divided: 1 at first, 0 when the budget is spent (EI-cooling, Lee
-    et al. 2020, section 3). `spent`: by all trials in sum; a second of the clock pays for all that run at once."""
+    et al. 2020, section 3). `spent` is the sum over all trials; a second of the clock pays for all that run at once."""
     if not problem.cost_budget:
         return 0.0
     return max(0.0, 1 - spent / (at_once if problem.cost_is_time else 1) / problem.cost_budget)
@@ -232,7 +244,7 @@ def _by_bound(count: int) -> bool:
 
 
 def _by_model(belief: _Belief, taken: Taken, rng: np.random.Generator) -> Proposal | None:
-    """The admissible point of the largest acquisition, or None if the search met only points that are taken."""
+    """The admissible point with the largest acquisition; None if the search met only points that are taken."""
     search = belief.search
     if belief.among is not None or size(search.space) <= SMALL:
         X = listing(search.space) if belief.among is None else belief.among
@@ -246,6 +258,6 @@ def _by_model(belief: _Belief, taken: Taken, rng: np.random.Generator) -> Propos
 
 
 def _incumbent_mean(known: Surrogate, goal: Posterior) -> float:
-    """The lowest posterior mean among the best feasible results: what has to be improved on, free of their noise."""
+    """The lowest posterior mean among the best feasible results, free of their noise: what is to be improved on."""
     best = known.ranking()[: min(_TOP, int(known.feasible.sum()) or _TOP)]
     return float(goal.predict(known.F[best])[0].min())

@@ -1,14 +1,12 @@
-"""From finished rows to the Gaussian processes of goal, constraints and success.
+"""From finished rows to the Gaussian processes of goals, constraints, success and cost.
 
-Rows with equal X are averaged, their noise divided by their number. Hyperparameters follow from the record alone: those
-for n rows are fitted from a start that is the cold fit on the first m rows, m the last multiple of 10 below n. The more
-rows, the less ten of them can move: the warm fit takes fewer steps then.
-
-Each goal has a model of its own; where there are too many for that, `weights` make one of them first.
-
-With `ladder` the model of one goal knows the results at each rung of a fidelity, carried to the unit of the top (see `rungs`),
-and sees the rung in a column of its own: how much an early result says of the end is then a lengthscale, and how sure the end
-is follows. Predictions are at the top.
+- Rows with equal X become one point: their results are averaged, and its noise is divided by their number.
+- Each goal has a model of its own; where there are too many for that, `weights` make one goal of them first.
+- With `ladder`, the model of one goal uses results at all rungs of a fidelity, carried to the unit of the top (see
+  `rungs`). The rung is a column of its own: its lengthscale says how much an early result tells about the last one, and
+  so how certain that is. Predictions are at the top.
+- Hyperparameters follow from the record alone: for n rows they are fitted from a start that is the cold fit on the first
+  m rows, the last multiple of 10 below n. The more rows, the less ten of them can move: the warm fit takes fewer steps.
 
 Notation: n rows, d parameters, k constraints, g modelled goals; p distinct points.
 """
@@ -33,12 +31,12 @@ _PERIOD = 10
 _FIT = 256  # hyperparameters are fitted on at most so many points
 _LOCAL = 500  # beyond so many points the model is conditioned on a part of them
 _NEAREST, _BEST, _SPREAD = 256, 64, 64
-_FAILURES = 3  # so many failed trials make success worth a model
+_FAILURES = 3  # failed trials from which on success has a model
 
 
 @dataclass(frozen=True)
 class Table:
-    """One line for each distinct point: goals and constraints averaged over those of its results that are known."""
+    """One line for each distinct point; goals and constraints are averaged over its known results."""
 
     X: Array  # (p, d)
     F: Array  # (p, columns) features
@@ -50,8 +48,11 @@ class Table:
 
     @cached_property
     def warps(self) -> tuple[Warped, ...]:
-        """How each goal is shown to its model, from the points that have values. Of several, each keeps its spacing up to
-        behind the front, so that volumes there are what they are in the user's units, but for a factor."""
+        """How the values of each goal are transformed for its model, from the points that have values.
+
+        Of several goals, each keeps its spacing up to a little behind the front, so that volumes there are those in the
+        user's units but for a factor.
+        """
         known = ~np.isnan(self.Y).any(1)
         Y = self.Y[known]
         if Y.shape[1] == 1 or len(Y) == 0:
@@ -79,7 +80,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Goal:
-    """A modelled goal: how its values are shown to the model, those at the known points (p,) as they are, and the model."""
+    """A modelled goal: the transform of its values, the values at the known points (p,) untransformed, and the model."""
 
     warped: Warped
     raw: Array
@@ -88,8 +89,8 @@ class Goal:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A modelled constraint: its model and, as values are shown to that, the value up to which it holds and the one of the
-    point that violates all constraints least (NaN if it is unknown there)."""
+    """A modelled constraint. In the model's units: the bound up to which it holds, and its value at the point that violates
+    all constraints least (NaN if unknown there)."""
 
     model: Model
     bound: float
@@ -114,7 +115,7 @@ class Surrogate:
     spent: float  # the sum of all costs
 
     def ranking(self) -> Ints:
-        """The points from best to worst, feasible ones first; of several goals front after front, the least crowded
+        """The points from best to worst, feasible ones first; with several goals front after front, the least crowded
         first."""
         if len(self.goals) == 1:
             return np.lexsort((self.goals[0].raw, ~self.feasible))
@@ -122,7 +123,7 @@ class Surrogate:
 
 
 def surrogate(history: History, weights: Array | None, ladder: bool = False) -> Surrogate:
-    """All models. At least one row must not have failed. `weights` (m,), if any, make one goal of several."""
+    """All models of a history in which at least one row did not fail. `weights` (m,), if any, make one goal of several."""
     problem, rows, keys = history.problem, history.rows, history.keys
     ladder = ladder and problem.goals == 1 and rows.rungs.shape[1] > 1 and not problem.sources
     features = Features.of(problem.space, ladder)
@@ -178,7 +179,8 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
 
 
 def fitted(features: Features, tables: Sequence[Table], values: Callable[[Table], Array], exact: bool) -> Model:
-    """The model of `values` (p,) of a table, NaN where unknown. `tables`: of all rows, and of those of the last cold fit."""
+    """The model of `values` (p,) of a table, NaN where unknown. `tables`: of all rows, and of the rows of the last cold
+    fit."""
     table, earlier = tables
     before, now = values(earlier), values(table)
     old, known = _known(before), _known(now)
@@ -198,7 +200,7 @@ def feasible(table: Table) -> Mask:
 
 
 def at_rungs(features: Features, rows: Rows, keys: Sequence[bytes], levels: Sequence[float]) -> Table:
-    """A line for each distinct point at each rung (levels of the fidelity) that it has reached."""
+    """One line for each distinct point at each rung (the fidelity's levels) that it has reached."""
     V = carried(rows.rungs[:, :, 0])
     i, k = np.nonzero(~np.isnan(V) & ~np.isnan(rows.Y))
     lines = Rows(rows.X[i], V[i, k][:, None], rows.C[i], rows.cost[i], rows.seed[i])
@@ -210,7 +212,7 @@ def at_rungs(features: Features, rows: Rows, keys: Sequence[bytes], levels: Sequ
 def tabulate(
     features: Features, rows: Rows, keys: Sequence[bytes], weights: Array | None, rung: Array | None = None
 ) -> Table:
-    """Rows, at a rung (n,), with equal keys become one line, in the order of their first appearance."""
+    """One line for all rows with equal keys, in the order of their first appearance. `rung` (n,), if any, of each row."""
     lines: dict[bytes, int] = {}
     line = np.array([lines.setdefault(key, len(lines)) for key in keys], dtype=np.intp)
     _, first = np.unique(line, return_index=True)
@@ -228,7 +230,7 @@ def tabulate(
 
 
 def logged(cost: Array) -> tuple[Array, float]:
-    """Logarithms of costs (p,), standardised, and how much of the logarithm is one unit: 0 where all cost the same."""
+    """Standardised logarithms of costs (p,), and how much of the logarithm is one unit: 0 where all cost the same."""
     seen = cost[cost > 0]
     z = np.log(np.maximum(cost, 0.01 * float(np.median(seen)))) if len(seen) else np.zeros(len(cost))
     unit = float(z.std()) if len(z) else 0.0
@@ -236,8 +238,8 @@ def logged(cost: Array) -> tuple[Array, float]:
 
 
 def targets(Y: Array, failed: Mask, weights: Array | None) -> Array:
-    """What is modelled (n, g): the goals as they are, or, by `weights`, one column: the augmented Chebyshev norm of
-    their warped values (Knowles 2006, eq. 2)."""
+    """What is modelled (n, g): the goals as they are; with `weights` one column, the augmented Chebyshev norm of their
+    warped values (Knowles 2006, eq. 2)."""
     if weights is None or Y.shape[1] == 1 or failed.all():
         return np.where(failed[:, None], np.nan, Y if weights is None else Y[:, :1])
     scalar = np.full((len(Y), 1), np.nan)
@@ -265,7 +267,7 @@ def _average(values: Array, line: Ints, lines: int) -> Array:
 
 
 def _excess(c: Array) -> Array:
-    """By how much constraint values (n,) exceed 0, as they are shown to their model."""
+    """By how much constraint values (n,) exceed 0, in the units of their model."""
     shown = bilog(c)
     return shown.z - shown.zero
 
