@@ -18,7 +18,7 @@ from stores import STORES, Clock, verify
 from training import TEXT, train
 
 import trimtab as tt
-from trimtab.engine.matrix import suited
+from trimtab.engine.matrix import wrapped
 from trimtab.errors import LeaseLost, SpecError
 from trimtab.goals import Goal
 from trimtab.live import LiveStudy
@@ -347,6 +347,6 @@ def test_kill_9_between_two_rungs_loses_nothing_and_changes_no_decision(tmp_path
 
 def test_the_engine_wraps_a_strategy_once():
     spec = promoting().spec
-    made = suited(spec, strategy("random"))
+    made = wrapped(spec, strategy("random"))
     assert isinstance(made, Promoting)
-    assert suited(spec, strategy("pbt")).name == "pbt"
+    assert wrapped(spec, strategy("pbt")).name == "pbt"

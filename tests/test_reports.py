@@ -411,7 +411,7 @@ def test_a_document_has_the_baseline_that_the_study_has(change):
         ledger = Explanation.of(row, trials).ledger
         facts = Facts(row, trials)
         assert facts.baseline == ledger.baseline
-        assert facts.candidates == incumbents.of(ledger)
+        assert facts.candidates == incumbents.of_ledger(ledger)
     assert Facts(record, trials).baseline == trials[0]
     assert Facts(revised, trials).reference is None
     assert not any(t.name == "baseline" for t in figures.history(revised, trials).data)

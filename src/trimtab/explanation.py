@@ -48,7 +48,7 @@ class Explanation:
 
     @cached_property
     def _candidates(self) -> list[incumbents.Candidate]:
-        return incumbents.of(self.ledger)
+        return incumbents.of_ledger(self.ledger)
 
     @cached_property
     def _belief(self) -> Belief:

@@ -32,7 +32,7 @@ from ..strategies import Array, Continuing, Judge, Problem, Rows, Source, Strate
 from ..strategies import Proposal as Point
 from .blas import one_thread
 from .ledger import BASELINE, baseline_trial
-from .matrix import cost_budget, limited, rows, suited
+from .matrix import cost_budget, known_constraints, rows, wrapped
 
 
 def problem(spec: StudySpec) -> Problem:
@@ -91,7 +91,10 @@ def fold(
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
     key = spec.text + dumps(relative)
     if last is None or last.key != key or last.n > len(told):
-        made, known = suited(spec, strategy), replace(problem(spec), constraints=len(limited(spec, relative)))
+        made, known = (
+            wrapped(spec, strategy),
+            replace(problem(spec), constraints=len(known_constraints(spec, relative))),
+        )
         last = Fold(key, relative, made, made.init(known), 0)
     if last.n == len(told):
         return last
@@ -137,7 +140,7 @@ def suggest_each(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: in
 def _blank(spec: StudySpec, folded: Fold, points: Array) -> Rows:
     """Rows at points (n, d), without results."""
     n, unknown = len(points), np.full(len(points), math.nan)
-    Y, C = (np.full((n, len(k)), math.nan) for k in (spec.goals, limited(spec, folded.baseline)))
+    Y, C = (np.full((n, len(k)), math.nan) for k in (spec.goals, known_constraints(spec, folded.baseline)))
     return Rows(points, Y, C, unknown, unknown)
 
 

@@ -92,13 +92,13 @@ def _mean(spec: StudySpec, several: Sequence[Metrics]) -> Metrics:
     return {**several[0], **{m: math.fsum(metrics[m] for metrics in several) / len(several) for m in names}}
 
 
-def of(ledger: Ledger) -> list[Candidate]:
+def of_ledger(ledger: Ledger) -> list[Candidate]:
     """The candidates of a study, by its ledger."""
     spec = ledger.study.spec
     return candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
 
 
-def complete(spec: StudySpec, t: Trial) -> bool:
+def fully_trained(spec: StudySpec, t: Trial) -> bool:
     """Whether a trial was to be trained to the study's top fidelity (or dates from before the study had a fidelity)."""
     return spec.fidelity is None or t.fidelity is None or t.fidelity >= spec.fidelity.high
 

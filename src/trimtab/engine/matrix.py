@@ -22,7 +22,7 @@ from ..strategies.rungs import Levelled
 from .ledger import Told
 
 
-def suited(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:
+def wrapped(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:
     """The strategy, wrapped for results of unequal fidelity if the study has one, and for pauses if a rule asks for
     them."""
     if spec.fidelity is None or isinstance(strategy, Continuing):
@@ -46,7 +46,7 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
     told = results(trials)
     X = spec.encode(told.params)
     losses = [[g.loss(m) for m in told.metrics] for g in spec.goals]
-    excess = [[c.excess(m, baseline) for m in told.metrics] for c in limited(spec, baseline)]
+    excess = [[c.excess(m, baseline) for m in told.metrics] for c in known_constraints(spec, baseline)]
     return Rows(
         X,
         _columns(losses, len(told)),
@@ -58,7 +58,7 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
     )
 
 
-def limited(spec: StudySpec, baseline: Metrics | None) -> tuple[Constraint, ...]:
+def known_constraints(spec: StudySpec, baseline: Metrics | None) -> tuple[Constraint, ...]:
     """The constraints whose limit is known. One relative to a baseline without results says nothing about any setting:
     a strategy that was told about it would search in vain for settings that meet it."""
     return tuple(c for c in spec.constraints if not isnan(c.bound(baseline)))

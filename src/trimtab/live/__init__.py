@@ -16,7 +16,7 @@ from typing import Any
 from .. import engine
 from ..engine import incumbents
 from ..engine.ledger import Ledger
-from ..engine.matrix import suited
+from ..engine.matrix import wrapped
 from ..errors import SpecError, Stale
 from ..records import TOLD, Change, Changes, Proposal, StudyRecord, StudySpec, StudyState, Trial
 from ..records.columns import Results
@@ -132,11 +132,11 @@ class LiveStudy:
     @property
     def learns(self) -> bool:
         """Whether proposals depend on results."""
-        return learns(suited(self.spec, self.strategy_of(self.spec)))
+        return learns(wrapped(self.spec, self.strategy_of(self.spec)))
 
     def why_nothing(self) -> str:
         """Why the strategy has nothing to propose."""
-        if not isinstance(suited(self.spec, self.strategy_of(self.spec)), Continuing):
+        if not isinstance(wrapped(self.spec, self.strategy_of(self.spec)), Continuing):
             return "every point of its space has been proposed"
         if self.ledger.running():
             return "nothing can be proposed before a running trial has ended; tell its result first"
@@ -160,7 +160,7 @@ class LiveStudy:
         if self.ledger.study.state not in (StudyState.OPEN, StudyState.PAUSED):
             return frozenset()
         try:
-            made = suited(self.spec, self.strategy_of(self.spec))
+            made = wrapped(self.spec, self.strategy_of(self.spec))
         except SpecError as error:
             raise _NoStrategy from error
         if not isinstance(made, Continuing):

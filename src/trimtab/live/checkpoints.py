@@ -129,7 +129,7 @@ def _last(held: Mapping[Path, int]) -> dict[int, Path]:
 def _best(ledger: Ledger, k: int) -> list[int]:
     """The first trials of the k best settings, the best first."""
     goal = ledger.study.spec.goals[0]
-    order = sorted((goal.loss(c.metrics), c.number) for c in incumbents.admissible(incumbents.of(ledger)))
+    order = sorted((goal.loss(c.metrics), c.number) for c in incumbents.admissible(incumbents.of_ledger(ledger)))
     return [number for _, number in order[:k]]
 
 

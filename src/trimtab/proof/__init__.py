@@ -131,7 +131,7 @@ def last(live: LiveStudy) -> Evidence | None:
 
 def standings_of(ledger: Ledger) -> Standings:
     """Which settings are best by what the record supports."""
-    return standings(ledger.study.spec, incumbents.of(ledger))
+    return standings(ledger.study.spec, incumbents.of_ledger(ledger))
 
 
 def _tuned(ledger: Ledger, question: Question, made: Standings) -> Trial:
@@ -304,7 +304,7 @@ def _beside(live: LiveStudy, question: Question, asked: Question, contest: Conte
 
 def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
     """The search's own value of the tuned setting, the cost of the search, and what random search would have found."""
-    spec, every = ledger.study.spec, incumbents.of(ledger)
+    spec, every = ledger.study.spec, incumbents.of_ledger(ledger)
     own = next((c for c in every if same_setting(spec.current(c.params), params)), None)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..engine.incumbents import Candidate, baseline_metrics, candidates, complete, feasible, pareto
+from ..engine.incumbents import Candidate, baseline_metrics, candidates, feasible, fully_trained, pareto
 from ..engine.ledger import Ledger, baseline_trial
 from ..engine.planning import bound
 from ..goals import Metrics
@@ -91,7 +91,7 @@ class Facts:
         """Search trials with a better result than every earlier feasible one, among full trainings."""
         goal, found, low = self.spec.goals[0], [], math.inf
         for t in self.searched:
-            if self.status(t) == "feasible" and complete(self.spec, t) and (loss := goal.loss(t.metrics)) < low:
+            if self.status(t) == "feasible" and fully_trained(self.spec, t) and (loss := goal.loss(t.metrics)) < low:
                 found.append(t)
                 low = loss
         return found

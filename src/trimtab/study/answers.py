@@ -109,7 +109,7 @@ class Answers:
 
     def candidates(self) -> list[incumbents.Candidate]:
         """One entry per finished setting: its first trial, mean metrics over replicates, and feasibility."""
-        return incumbents.of(self._live.refresh())
+        return incumbents.of_ledger(self._live.refresh())
 
     @property
     def standings(self) -> Standings:

@@ -74,7 +74,7 @@ class Audited(Answers):
         tolerance, ledger = checked(tolerance), self._live.refresh()
         called = program(objective, ledger.study.spec)
         rows = list(ledger.trials.values())
-        leader = incumbents.best(ledger.study.spec, incumbents.of(ledger))
+        leader = incumbents.best(ledger.study.spec, incumbents.of_ledger(ledger))
         best = None if leader is None else leader.trial
         picked = chosen(rows, trials, best)
         slots = Slots(workers, amounts(Resources, resources, "resources"), supervised)

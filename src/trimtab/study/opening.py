@@ -9,7 +9,7 @@ from .. import engine
 from .. import stopping as rules
 from ..canonical import dumps
 from ..checks import flag, shown
-from ..engine.matrix import suited
+from ..engine.matrix import wrapped
 from ..errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from ..goals import Goal, goals
 from ..live import LiveStudy
@@ -79,7 +79,7 @@ def _checked(spec: StudySpec) -> StudySpec:
         if rule["rule"] in rules.PAUSING and _continuing(spec):
             raise SpecError(f"strategy={spec.strategy!r} says itself who goes on; leave stopping={rule['rule']!r} out")
     if spec.strategy in names():  # what it cannot search at all is told now
-        suited(spec, strategy(spec.strategy, **spec.settings)).init(engine.problem(spec))
+        wrapped(spec, strategy(spec.strategy, **spec.settings)).init(engine.problem(spec))
     settled = replace(spec, baseline=baseline)
     try:
         settled.text.encode()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from ..engine.incumbents import complete
+from ..engine.incumbents import fully_trained
 from ..errors import SpecError, nearest
 from ..formatting import plural, setting
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial
@@ -67,7 +67,7 @@ def _lessons(earlier: StudySpec, trials: Sequence[Trial], spec: StudySpec) -> li
     were trained to the top: the result of a short training is no result of a full one."""
     metrics = [goal.metric for goal in spec.goals]
     done = [t for t in trials if t.state is State.DONE and t.purpose in TOLD]
-    full = [t for t in done if complete(earlier, t)]
+    full = [t for t in done if fully_trained(earlier, t)]
     good = [t for t in full if all(metric in t.metrics for metric in metrics)]
     if not good:
         said, top = f"warm_start={earlier.name!r}: none of its {len(done)} finished trials", earlier.fidelity
