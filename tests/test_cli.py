@@ -110,6 +110,7 @@ def test_help_needs_none_of_the_heavy_libraries():
         (["shwo", "x"], "there is no command 'shwo'; did you mean 'show'?"),
         (["show"], "Missing argument 'NAME'"),
         (["show", "x", "--jsn"], "--jsn"),
+        (["list", "--storage", "sqlite:////"], "/ is a folder; name a file in it, such as 'sqlite:////trimtab.db'"),
         (["show", "-x"], "A NAME that begins with - stands after --: trimtab show -- NAME"),
         (["run", "-x.yaml"], "A FILE that begins with - stands after --: trimtab run -- FILE"),
         (["run", "none.yaml"], "none.yaml: there is no such file"),

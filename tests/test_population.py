@@ -200,7 +200,7 @@ def test_a_schedule_gives_the_recorded_result_again_as_a_plain_training(trained,
 
 
 def test_a_schedule_that_cannot_be_says_so(trained):
-    with pytest.raises(SpecError, match="trial 99 does not exist; the study has trials 0 to 47"):
+    with pytest.raises(SpecError, match="trial 99 does not exist; the study has 48 trials, numbered from 0"):
         trained.schedule(99)
     with pytest.raises(SpecError, match="beyond the end of the schedule, 12"):
         trained.schedule().at(13)

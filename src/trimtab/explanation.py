@@ -14,7 +14,7 @@ from .evidence import interactions as together
 from .evidence.belief import Belief
 from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
-from .formatting import number, setting
+from .formatting import number, plural, setting
 from .records import Changes, Purpose, StudyRecord, Trial
 from .space import Params
 from .standing import believed, standings
@@ -56,8 +56,8 @@ class Explanation:
         found = believed(spec, self._candidates, self.goal)
         if found is None:
             raise SpecError(
-                f"study {spec.name!r} has {len(self._candidates)} settings with a result, too few or all alike: nothing can be "
-                "explained; run more trials"
+                f"study {spec.name!r} has {plural(len(self._candidates), 'setting')} with a result, too few or all alike: "
+                "nothing can be explained; run more trials"
             )
         return found
 

@@ -185,7 +185,7 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
         click.echo(console.document({"study": name, "trials": [console.trial_json(t) for t in rows]}))
     elif to == "-":
         click.echo(console.trials_csv(rows), nl=False)
-    elif to:
+    elif to is not None:
         Path(to).write_text(console.trials_csv(rows), encoding="utf-8")
         click.echo(to)
     else:

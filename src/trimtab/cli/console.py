@@ -165,8 +165,10 @@ def counted(counts: Mapping[str, int], trials: int | None) -> str:
     parts = [f"{n} {state}" for state, n in counts.items() if n and state != "queued"]
     waiting = counts[State.QUEUED]
     parts += [f"{waiting} queued"] if waiting else []
-    of = f" of {trials}" if trials is not None else ""
-    return f"{total}{of} trials: {', '.join(parts)}" if parts else f"no trials yet{of and f', {trials} allowed'}"
+    if not parts:
+        return "no trials yet" if trials is None else f"no trials yet, {trials:,} allowed"
+    said = formatting.plural(total, "trial") if trials is None else f"{total:,} of {formatting.plural(trials, 'trial')}"
+    return f"{said}: {', '.join(parts)}"
 
 
 def measured(study: "Study", t: Trial) -> str:
@@ -247,7 +249,7 @@ def study_text(study: "Study") -> str:
         "spent": f"{formatting.duration(record.spent.wall)} in trials, {formatting.duration(record.spent.cpu)} of CPU time",
         "strategy": f"{spec.strategy}, seed {spec.seed}",
         **answers(study),
-        "record": f"{record.position} events, head {record.head[:16]}",
+        "record": f"{formatting.plural(record.position, 'event')}, head {record.head[:16]}",
     }
     rows = [[name, repr(p)] for name, p in spec.space.params.items()]
     rows += [["require", text] for text in spec.space.requirements]

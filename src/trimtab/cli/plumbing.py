@@ -75,7 +75,7 @@ def _verdict(error: Exception) -> tuple[int, str]:
 
 def _after_dashes(error: click.ClickException) -> Iterator[str]:
     """An unknown option may be the name of a study or a file."""
-    if isinstance(error, click.NoSuchOption) and error.ctx and not error.possibilities:
+    if isinstance(error, click.NoSuchOption) and error.ctx and not error.option_name.startswith("--"):
         for p in error.ctx.command.params:
             if isinstance(p, click.Argument):
                 what = p.human_readable_name

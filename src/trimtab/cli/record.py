@@ -62,7 +62,8 @@ def verify(name: str, document: str | None) -> None:
         raise Ended(
             1, f"study {name!r}: {formatting.plural(len(found), 'finding')}; the {what} is not what was written"
         )
-    click.echo(f"study {name!r} is intact: {record.count} trials, {record.position} events, head {record.head[:16]}")
+    size = f"{formatting.plural(record.count, 'trial')}, {formatting.plural(record.position, 'event')}"
+    click.echo(f"study {name!r} is intact: {size}, head {record.head[:16]}")
     for line in _grounds(study):
         click.echo(line)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ..errors import SpecError
+from ..formatting import plural
 from ..records import Purpose, Trial
 
 
@@ -18,7 +19,7 @@ def ancestry(trials: Mapping[int, Trial], number: int) -> tuple[Trial, ...]:
     Raises SpecError if there is no trial of that number.
     """
     if number not in trials:
-        raise SpecError(f"trial {number} does not exist; the study has trials 0 to {len(trials) - 1}")
+        raise SpecError(f"trial {number} does not exist; the study has {plural(len(trials), 'trial')}, numbered from 0")
     line = [trials[number]]
     while (parent := parent_of(line[-1])) is not None:
         line.append(trials[parent])

@@ -111,7 +111,7 @@ def locate(url: str, timeout: float) -> Sqlite:
     file = Path(os.path.abspath(os.path.expanduser(path)))
     if file.is_dir():
         raise StorageError(
-            f"storage {url!r}: {file} is a folder; name a file in it, such as '{url.rstrip('/')}/trimtab.db'"
+            f"storage {url!r}: {file} is a folder; name a file in it, such as 'sqlite:///{os.path.join(path, 'trimtab.db')}'"
         )
     if not file.parent.is_dir():
         raise StorageError(f"storage {url!r}: the folder {file.parent} does not exist; make it first, or name another")
