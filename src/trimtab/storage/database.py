@@ -18,7 +18,7 @@ FAULTS = (DBAPIError, sqlite3.Error, OSError)
 """What connections raise when the database, its driver or its disk is at fault."""
 
 
-def raised(error: BaseException) -> BaseException:
+def driver_error(error: BaseException) -> BaseException:
     """The driver's error, if SQLAlchemy has wrapped it."""
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
@@ -69,7 +69,7 @@ class Database(Protocol):
         """Whether the transaction was committed, although its commit was answered by an error."""
         ...
 
-    def again(self, error: BaseException, waited: float, opening: bool) -> float | None:
+    def retry_after(self, error: BaseException, waited: float, opening: bool) -> float | None:
         """Seconds to wait before retrying, after `waited` seconds of trying; None if retrying is useless."""
         ...
 
@@ -79,7 +79,7 @@ class Database(Protocol):
 
 
 @contextmanager
-def explained(database: Database) -> Iterator[None]:
+def storage_errors(database: Database) -> Iterator[None]:
     """A context that turns the driver's errors into a StorageError."""
     try:
         yield

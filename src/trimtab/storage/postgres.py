@@ -13,7 +13,7 @@ from sqlalchemy.pool import QueuePool
 
 from ..errors import StorageError
 from ..files import user_path
-from .database import WRITES, raised
+from .database import WRITES, driver_error
 
 PATIENCE = 600.0  # seconds that a store waits for a server that went away
 OPENING = 10.0  # ... before it has ever answered
@@ -90,7 +90,7 @@ class Postgres:
             time.sleep(0.05 if status == "in progress" else 0.0)
         return status == "committed"
 
-    def again(self, error: BaseException, waited: float, opening: bool) -> float | None:
+    def retry_after(self, error: BaseException, waited: float, opening: bool) -> float | None:
         state = _state(error)
         if state in _MOMENTARY:
             return 0.02 if waited < self.timeout else None
@@ -101,7 +101,7 @@ class Postgres:
         return min(1.0, 0.05 + waited / 4)
 
     def explain(self, error: BaseException) -> str:
-        text = " ".join(str(raised(error)).split())
+        text = " ".join(str(driver_error(error)).split())
         return f"{self.place}: {_repair(_state(error), text, self.address.database or '')} ({text})"
 
 
@@ -177,7 +177,7 @@ def _begin(connection: Connection, statement: str, answer: str) -> None:
 
 def _state(error: BaseException) -> str | None:
     """The SQLSTATE; None if the server gave none, for example because it cannot be reached."""
-    return getattr(raised(error), "sqlstate", None)
+    return getattr(driver_error(error), "sqlstate", None)
 
 
 def _disconnected(error: BaseException) -> bool:
@@ -186,7 +186,7 @@ def _disconnected(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     state = _state(error)
-    return isinstance(raised(error), psycopg.OperationalError) and (state is None or state.startswith("08"))
+    return isinstance(driver_error(error), psycopg.OperationalError) and (state is None or state.startswith("08"))
 
 
 def _starting(error: BaseException) -> bool:

@@ -91,7 +91,7 @@ class Sql:
         self._away = (-math.inf, 0.0)  # when waiting for the database ended, and how long it had taken
         self._begin()
         try:
-            self._patiently(self._prepare, opening=True)
+            self._retrying(self._prepare, opening=True)
         except BaseException:
             self._engine.dispose()
             raise
@@ -133,7 +133,7 @@ class Sql:
         with deferred(), self._write_lock, self._writer.begin() as connection:
             yield connection
 
-    def _patiently(self, step: Callable[[], T], opening: bool = False) -> T:
+    def _retrying(self, step: Callable[[], T], opening: bool = False) -> T:
         """Do it, and retry while the database says that waiting helps. Raises StorageError."""
         began = time.monotonic()
         while True:
@@ -141,7 +141,7 @@ class Sql:
                 return step()
             except FAULTS as error:
                 waited = time.monotonic() - began
-                pause = self._database.again(error, waited, opening)
+                pause = self._database.retry_after(error, waited, opening)
                 if pause is None:
                     raise StorageError(self._database.explain(error)) from None
             time.sleep(pause)
@@ -154,7 +154,7 @@ class Sql:
             with self._reading() as connection:
                 return look(connection)
 
-        return self._patiently(step)
+        return self._retrying(step)
 
     def _write(self, work: Callable[[SqlTransaction], T]) -> T:
         """Do `work` in one transaction: exactly once, even if the server goes away during the commit."""
@@ -171,7 +171,7 @@ class Sql:
                 tx.flush()
                 done.append((ticket, tx, result))
 
-        self._patiently(step)
+        self._retrying(step)
         _, tx, result = done[0]
         if tx.heads and self._database.witness is not None:
             witness.append(self._database.witness, [(uid, *head) for uid, head in tx.heads.items()])

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from ..errors import StorageError
-from .database import WRITES, raised
+from .database import WRITES, driver_error
 
 _PAGE = 512  # bytes of the smallest page
 _OFTEN, _SELDOM = 0.006, 0.02  # seconds between two looks at a file that another writes to
@@ -88,13 +88,13 @@ class Sqlite:
     def committed(self, engine: Engine, ticket: str) -> bool:  # noqa: ARG002
         return False  # an error of COMMIT leaves the transaction undone
 
-    def again(self, error: BaseException, waited: float, opening: bool) -> float | None:  # noqa: ARG002
+    def retry_after(self, error: BaseException, waited: float, opening: bool) -> float | None:  # noqa: ARG002
         """Only a process that creates the file or repairs it after a crash blocks a reader."""
-        busy = _code(raised(error)) == sqlite3.SQLITE_BUSY and waited < self.timeout
+        busy = _code(driver_error(error)) == sqlite3.SQLITE_BUSY and waited < self.timeout
         return 0.01 if busy else None
 
     def explain(self, error: BaseException) -> str:
-        return _explain(self, raised(error))
+        return _explain(self, driver_error(error))
 
 
 def locate(url: str, timeout: float) -> Sqlite:

@@ -91,7 +91,7 @@ def _checked(spec: StudySpec) -> StudySpec:
     return settled
 
 
-def revised(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = None) -> StudySpec:
+def revised_spec(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = None) -> StudySpec:
     """The stored spec with the user's changes. A new space must keep old trials valid (see Space.revise)."""
     changes = dict(said)
     if assume is not None and not isinstance(assume, Mapping):
@@ -119,7 +119,7 @@ def _lessons(stored: StudySpec, wanted: Sequence[Goal]) -> tuple[Source, ...]:
     return tuple(source.of_goals(columns) for source in stored.sources)
 
 
-def same(stored: StudySpec, said: Mapping[str, Any]) -> None:
+def check_same(stored: StudySpec, said: Mapping[str, Any]) -> None:
     """Raises StudyMismatch if the user's arguments (except the budget) differ from the stored spec."""
     wanted = replace(stored, **{k: v for k, v in said.items() if k != "budget"})
     if "space" in said:
@@ -210,9 +210,9 @@ def open_study(
             storage.revise(record.id, Change("archive"))
             LiveStudy(storage, record.id).tidy()
         record = storage.create(spec)  # another process's, if it was faster: compared like any other
-    same(record.spec, said)
+    check_same(record.spec, said)
     if "budget" in said and said["budget"] != record.spec.budget:
-        return storage.revise(record.id, Change("spec", spec=revised(record.spec, {"budget": said["budget"]})))
+        return storage.revise(record.id, Change("spec", spec=revised_spec(record.spec, {"budget": said["budget"]})))
     return record
 
 

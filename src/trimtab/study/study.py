@@ -357,7 +357,7 @@ class Study(Audited):
         """
         before, said = self.spec, arguments.given(**arguments.known(words))
         try:
-            spec = opening.revised(before, said, assume)
+            spec = opening.revised_spec(before, said, assume)
         except SpaceError as error:
             if self.record.count:
                 raise

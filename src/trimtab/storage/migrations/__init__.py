@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .. import schema
-from ..database import WRITES, explained
+from ..database import WRITES, storage_errors
 from ..urls import locate
 
 _PATIENCE = 30.0  # seconds to wait for another program that writes
@@ -22,7 +22,7 @@ def upgrade(url: str, *, to: str = "head") -> tuple[str | None, str]:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     engine = database.connect()
     try:
-        with explained(database):
+        with storage_errors(database):
             with engine.begin() as connection:
                 schema.ready(connection, database.place, older=True)
             database.prepare(engine)
