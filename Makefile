@@ -1,5 +1,5 @@
-# make demo   tune a real model, prove the gain, write a report      make test   everything that needs no system package
-# make lint   style and types        make bench   figures that the README quotes        make browser   reports in Chromium
+# make demo   tune a real model, prove the gain, write a report      make test   all tests that need no system package
+# make lint   style and types        make bench   figures quoted in the README        make browser   reports in Chromium
 # make ray    trials on a local Ray cluster        make slurm  trials on a local Slurm cluster (installs Slurm from Debian)
 
 PYTHON ?= python3

@@ -8,7 +8,7 @@ import pytest
 
 import trimtab as tt
 from trimtab.engine.incumbents import Candidate
-from trimtab.evidence.worth import equal_trials, over_random
+from trimtab.evidence.random_search import equal_trials, over_random
 from trimtab.goals import Goal
 from trimtab.records import Purpose, State, StudySpec, Trial
 from trimtab.standing import believed, standings

@@ -26,7 +26,7 @@ from ..engine.ledger import Ledger
 from ..errors import SpecError, Stale
 from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
-from ..evidence.worth import equal_trials, over_random
+from ..evidence.random_search import equal_trials, over_random
 from ..formatting import number, plural
 from ..goals import Constraint, Metrics
 from ..live import LiveStudy

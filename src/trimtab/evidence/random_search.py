@@ -1,4 +1,4 @@
-"""What a search was worth: what random search would have found at equal cost, by a model of the study's own results."""
+"""The gain over random search at equal cost, estimated by a model of the study's own results."""
 
 import math
 from collections.abc import Sequence
@@ -14,12 +14,13 @@ _MOST = 20_000  # points in all
 
 
 def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, limits: Sequence[Belief] = ()) -> float:
-    """By how much the tuned row (d,) is expected to be better than what `trials` random settings lead to. Losses: positive
-    is better. NaN where there is no model. limits: of each constraint, how far it is exceeded.
+    """By how much the tuned row (d,) is expected to beat the results of random searches with `trials` settings.
 
-    Each random search sees its results with the noise of one run, and keeps the lowest of those that are expected to keep
-    the limits, if there is one; what it has found is the loss there without the noise. Both sides are the model's means, so
-    that the model's error partly cancels.
+    In losses; positive is better. NaN if there is no model. limits: models of how far each constraint is exceeded.
+
+    Each random search sees its results with the noise of one run, and keeps the lowest of those that are expected to
+    meet the constraints, if there is one; its result is the loss there without the noise. Both sides are the model's
+    means, so that the model's error partly cancels.
     """
     if belief is None or trials < 1:
         return math.nan
@@ -36,8 +37,8 @@ def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, 
 
 
 def equal_trials(costs: Array, random: Mask) -> int:
-    """How many random trials the same cost would have paid for: `costs` (n,) of all trials; `random` (n,) marks those that
-    were not chosen by a model. The number of trials where costs are unknown."""
+    """How many random trials the same cost would have paid for. `costs` (n,) of all trials; `random` (n,) marks those
+    not chosen by a model. The number of trials if costs are unknown."""
     known = costs > 0
     if (known & random).sum() < 5:
         return len(costs)
