@@ -17,10 +17,18 @@ BASE, TUNED = {"rate": 0.1}, {"rate": 0.02}
 AUC, CONTEST = Goal("auc", True), Contest(BASE, TUNED, 7)
 
 
-def evidence(baseline, tuned, maximize=True, compared=1, constraints=(), **design):
+def evidence(baseline, tuned, maximize=True, compared=1, constraints=(), deterministic=False, **design):
     """Evidence on the metric `auc` from two sequences of values; None for a run that failed."""
     pairs = [tuple(None if v is None else {"auc": v} for v in pair) for pair in zip(baseline, tuned, strict=True)]
-    return certify(Goal("auc", maximize), CONTEST, pairs, Design(**design), compared=compared, constraints=constraints)
+    return certify(
+        Goal("auc", maximize),
+        CONTEST,
+        pairs,
+        Design(**design),
+        compared=compared,
+        constraints=constraints,
+        deterministic=deterministic,
+    )
 
 
 values = st.floats(-1e6, 1e6).map(lambda v: round(v, 6))
@@ -99,8 +107,8 @@ def test_the_interval_of_fold_scores_covers_only_when_corrected(folds):
 @given(several, st.floats(0, 1), st.floats(0, 100))
 def test_exchanging_the_roles_turns_the_signs(pairs, ratio, zone):
     one, other = zip(*pairs, strict=True)
-    there = evidence(one, other, test_train_ratio=ratio, equivalence=zone)
-    back = evidence(other, one, test_train_ratio=ratio, equivalence=zone)
+    how = {"test_train_ratio": ratio, "equivalence": zone, "deterministic": True}
+    there, back = evidence(one, other, **how), evidence(other, one, **how)
     assert back.difference == pytest.approx(-there.difference)
     assert back.interval == pytest.approx((-there.interval[1], -there.interval[0]))
     assert (back.p_better, back.p_worse) == pytest.approx((there.p_worse, there.p_better), abs=1e-9)
@@ -117,7 +125,7 @@ def test_positive_is_better_whatever_the_direction(pairs):
 
 @given(several, st.floats(0, 1), st.floats(0, 100))
 def test_probabilities_sum_to_one_and_the_decision_reads_the_interval(pairs, ratio, zone):
-    found = evidence(*zip(*pairs, strict=True), test_train_ratio=ratio, equivalence=zone)
+    found = evidence(*zip(*pairs, strict=True), test_train_ratio=ratio, equivalence=zone, deterministic=True)
     assert found.p_better + found.p_equivalent + found.p_worse == pytest.approx(1)
     assert min(found.p_better, found.p_equivalent, found.p_worse) >= 0
     low, high = found.interval
@@ -155,6 +163,11 @@ def test_identical_replicates_say_nothing_about_noise():
     assert found.interval == pytest.approx((0.1, 0.1))
     assert (found.p_better, found.p_equivalent, found.p_worse) == (1, 0, 0)
     assert any("ignore trial.seed" in n for n in found.notices)
+    assert (found.decision, found.more) == ("not shown", None)
+    assert evidence([0.8] * 6, [0.7] * 6).decision == "worse"
+    exact = evidence([0.7] * 6, [0.8] * 6, deterministic=True)
+    assert exact.decision == "proven"
+    assert exact.notices == ("the replicates are identical, as deterministic=True says",)
     alike = evidence([0.5, 0.25, 0.75, 0.5, 0.25], [1.0, 0.75, 1.25, 1.0, 0.75])
     assert any("move both settings alike" in n for n in alike.notices)
 
@@ -204,7 +217,7 @@ def test_a_loss_is_a_loss_whatever_the_limits_say():
 
 
 def test_a_constraint_without_its_metric_is_unknown_not_broken():
-    pairs = [({"auc": 0.7}, {"auc": 0.8})] * 2
+    pairs = [({"auc": 0.7 + i / 1000}, {"auc": 0.8}) for i in range(2)]
     found = certify(AUC, CONTEST, pairs, constraints=[constraint("speed <= 1")])
     assert found.decision == "infeasible"
     assert math.isnan(found.constraints[0].held)

@@ -21,7 +21,12 @@ from .design import INDEPENDENT, Contest, Design
 Rows = NDArray[np.intp]
 RESERVE = 0.5  # part of the error that the interval of independent pairs leaves unspent
 Pair = tuple[Metrics | None, Metrics | None]
-_SAME_RUNS = "the replicates are identical: the objective seems to ignore trial.seed, so they say nothing about noise"
+_SAME_RUNS = (
+    "the replicates are identical: the objective seems to ignore trial.seed, so they say nothing about noise, and repeat the "
+    "results that the search chose by: on them no gain is proven. Use trial.seed for splits and training, or say "
+    "deterministic=True where results have no noise"
+)
+_NO_NOISE = "the replicates are identical, as deterministic=True says"
 _SAME_DIFFERENCES = "all differences are identical: the seeds move both settings alike, so they say nothing about noise"
 
 
@@ -35,12 +40,14 @@ def certify(
     others: Sequence[Goal] = (),
     compared: int = 1,
     seen: bool = False,
+    deterministic: bool = False,
 ) -> Evidence:
     """The evidence in `pairs` of (baseline, tuned) metrics, None for a run that failed, in replicate order.
 
     constraints: relative ones refer to the baseline's run in the same pair. others: further goals over the same pairs.
     compared: comparisons that share the 95 %, including this one and those of `others`. seen: whether the pairs are the
-    folds on which the search chose the tuned setting: no gain on them is proven.
+    folds on which the search chose the tuned setting: no gain on them is proven. deterministic: results have no noise;
+    otherwise identical replicates count as results that the search has seen.
     """
     metric, ratio = goal.metric, design.test_train_ratio
     complete = _complete(pairs, metric)
@@ -51,7 +58,8 @@ def certify(
     alpha = (1 - LEVEL) * (1 - reserve) / compared
     found = _estimate(d, design, alpha)
     checks = tuple(_check(c, complete) for c in constraints)
-    doubtful = seen or _fails(pairs, metric)
+    repeated = not deterministic and _alike(values)
+    doubtful = seen or repeated or _fails(pairs, metric)
     gain = "not shown" if contest.same else reliable(decided(found.interval, design.minimum_effect), doubtful)
     return Evidence(
         metric,
@@ -70,7 +78,7 @@ def certify(
         test_train_ratio=ratio,
         failed_pairs=len(pairs) - len(values),
         constraints=checks,
-        notices=tuple(_notices(metric, pairs, values, d, contest.same, checks)),
+        notices=tuple(_notices(metric, pairs, values, d, contest.same, checks, deterministic)),
         protocol="folds" if ratio else "seeds",
         minimum_effect=design.minimum_effect,
         compared=compared,
@@ -78,7 +86,7 @@ def certify(
         reserve=reserve,
         more=0 if gain == "proven" else None if doubtful else _more(d, ratio, design.minimum_effect, alpha),
         detectable=math.nan if doubtful else intervals.detectable(d, ratio, alpha),
-        goals=tuple(_compare(g, pairs, design, alpha, seen) for g in others),
+        goals=tuple(_compare(g, pairs, design, alpha, seen or repeated) for g in others),
     )
 
 
@@ -163,6 +171,11 @@ def reliable(gain: str, doubtful: bool) -> str:
     return "not shown" if gain == "proven" and doubtful else gain
 
 
+def _alike(values: Sequence[tuple[float, float]]) -> bool:
+    """Whether each of the two settings gave the same value in every pair."""
+    return len(values) > 1 and bool(np.ptp(values, axis=0).max() == 0)
+
+
 def _fails(pairs: Sequence[Pair], metric: str) -> bool:
     """Whether the tuned setting failed in more than 5 % of the pairs, and more often than the baseline."""
     baseline, tuned = _failures(pairs, metric)
@@ -217,6 +230,7 @@ def _notices(
     d: Array,
     same: bool,
     checks: Sequence[ConstraintCheck],
+    deterministic: bool,
 ) -> list[str]:
     said, J = [], len(values)
     if same:
@@ -236,7 +250,7 @@ def _notices(
             f"only {J} pairs: the interval leans on the assumption that differences are normal; {FEW} are better"
         )
     if J >= 2 and intervals.identical(d):
-        said.append(_SAME_RUNS if np.ptp(values, axis=0).max() == 0 else _SAME_DIFFERENCES)
+        said.append(_SAME_DIFFERENCES if not _alike(values) else _NO_NOISE if deterministic else _SAME_RUNS)
     said += [f"the tuned setting broke {c.text!r} in {percent(1 - c.held)} of pairs" for c in checks if c.held < 1]
     said += [f"whether the tuned setting keeps {c.text!r} is unknown" for c in checks if math.isnan(c.held)]
     return said

@@ -78,7 +78,15 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
         finalists = _finalists(live, question, made, staff)
         contest = pairs.contest(spec, ledger.trials[finalists[0].trial] if finalists else first)
         seen_before = question.most is not None
-        judge = partial(certify, goal, contest, constraints=spec.constraints, others=others, seen=seen_before)
+        judge = partial(
+            certify,
+            goal,
+            contest,
+            constraints=spec.constraints,
+            others=others,
+            seen=seen_before,
+            deterministic=spec.deterministic,
+        )
         metrics = [goal.metric, *(g.metric for g in others)]
         found, seen, asked = _answered(live, question, contest, metrics, judge, staff)
     worth = _worth(live.refresh(), contest.tuned, goal.metric)
