@@ -44,7 +44,7 @@ def test_a_worker_that_asks_begins_no_more_trials_of_a_study_that_has_enough(tmp
     again = CliRunner().invoke(
         cli, ["worker", "--allow", "train.py", "--storage", "sqlite:///t.db", "--enough", "--help"]
     )
-    assert "whose gain is below its noise" in " ".join(again.output.split())
+    assert "whose remaining gain is below its noise" in " ".join(again.output.split())
 
 
 @pytest.mark.parametrize("workers", [1, 2])

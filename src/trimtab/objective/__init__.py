@@ -86,9 +86,9 @@ def _contained(objective: Objective, payload: Mapping[str, Any], send: Send) -> 
         return failure(error)
 
 
-def found(objective: Any) -> Any:
-    """The object that an import path names, from which an objective's own settings (`replicates`, `test_train_ratio`)
-    are read.
+def resolved(objective: Any) -> Any:
+    """The objective itself, with import paths resolved: it may have settings of its own (`replicates`,
+    `test_train_ratio`).
 
     Raises ObjectiveError if there is no such object.
     """

@@ -168,8 +168,8 @@ class Answers:
         its cost. `text()` is the advice. Raises SpecError for several goals."""
         from ..outlook import Enough, enough_from, outlook
 
-        ledger, wise = self._live.refresh(), Enough() if enough is None else enough_from(enough)
-        return outlook(ledger.study.spec, ledger.told[: wise.look(len(ledger.told))], wise)
+        ledger, when = self._live.refresh(), Enough() if enough is None else enough_from(enough)
+        return outlook(ledger.study.spec, ledger.told[: when.look(len(ledger.told))], when)
 
     def schedule(self, number: int | None = None) -> "Schedule":
         """With which parameters, until when, trial `number` (default: the best one) was trained: see `schedule`."""

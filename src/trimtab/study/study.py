@@ -183,11 +183,11 @@ class Study(Audited):
     def enqueue(self, params: Params) -> Trial:
         """Put a setting at the front of the queue. Raises SpaceError if it is not in the space."""
 
-        def wish(study: StudyRecord) -> Proposal:
+        def proposal(study: StudyRecord) -> Proposal:
             seed = engine.trial_seed(study.spec.seed, "user", study.count)
             return Proposal(study.spec.space.validate(params), seed, strategy="user", version="1", priority=1)
 
-        return self._live.enqueue_one(wish)
+        return self._live.enqueue_one(proposal)
 
     def add(self, params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]) -> None:
         """Record results measured elsewhere: one, or two sequences of equal length. Strategies use them.
@@ -235,31 +235,30 @@ class Study(Audited):
         Raises RunFailed after max_failures failures in a row, ObjectiveError, and KeyboardInterrupt (running trials
         return to the queue).
         """
-        terms, wise, quiet = runner.terms_of(self._live, trials, time), self._enough(enough), flag("quiet", quiet)
-        for notice in [] if quiet else self._live.shortcomings():
-            self._warn(notice)
+        terms, stop_when, quiet = runner.terms_of(self._live, trials, time), self._enough(enough), flag("quiet", quiet)
+        warn = (lambda _: None) if quiet else self._warn
+        for notice in self._live.shortcomings():
+            warn(notice)
         jobs = slurm.options_of(executor)
         kind = cast(str, executor) if jobs is None else "slurm"
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, kind)
-        alerts = Alerts(self._live, (lambda _: None) if quiet else self._warn)
+        alerts = Alerts(self._live, warn)
         if jobs is not None:
-            closed = slurm.run(self._live, objective, slots, jobs, quiet, terms, wise)
+            closed = slurm.run(self._live, objective, slots, jobs, quiet, terms, stop_when)
         else:
             with staffing.staff(self._live, objective, slots, quiet, terms, alerts.look) as staff:
-                for notice in (
-                    [] if quiet else drift(self.storage.events(self._live.study, terms.since, kinds={"inputs"}))
-                ):
-                    self._warn(notice)
-                closed = runner.search(self._live, staff, terms, wise)
+                for notice in drift(self.storage.events(self._live.study, terms.since, kinds={"inputs"})):
+                    warn(notice)
+                closed = runner.search(self._live, staff, terms, stop_when)
         alerts.look()
         if quiet:
             return
         if closed == "budget" and (limit := self.bound) is not None:
-            self._warn(limit)
+            warn(limit)
         for notice in idle_rules(self._live):
-            self._warn(notice)
+            warn(notice)
         if closed == "enough":
-            self._warn(self.outlook(wise).text())
+            warn(self.outlook(stop_when).text())
 
     def _warn(self, notice: str) -> None:
         sys.stderr.write(f"{self.name}: {notice}\n")
@@ -321,14 +320,14 @@ class Study(Audited):
           sequential: add pairs until the answer is clear.
           executor: "local" or "ray". Other arguments as in `run`.
         """
-        from ..objective import found
+        from ..objective import resolved
 
-        said = found(objective)
-        own = getattr(said, "test_train_ratio", None)
+        called = resolved(objective)
+        own = getattr(called, "test_train_ratio", None)
         ratio = own or 0.0 if test_train_ratio is None else test_train_ratio
-        pairs = getattr(said, "replicates", 20) if replicates is None else replicates
+        pairs = getattr(called, "replicates", 20) if replicates is None else replicates
         design = Design(ratio, equivalence, minimum_effect, sequential)
-        most = getattr(said, "most_replicates", None)
+        most = getattr(called, "most_replicates", None)
         number = None if tuned is None else arguments.trial(tuned)
         asked = proof.Question(pairs, metric, number, finalists, design, own, most)
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, executor)
@@ -349,13 +348,13 @@ class Study(Audited):
 
     # ------------------------------------------------------------------------------------------ record and revisions
 
-    def revise(self, *, assume: Params | None = None, **words: Any) -> None:
+    def revise(self, *, assume: Params | None = None, **changes: Any) -> None:
         """Change the study's spec as an audited revision: space, budget, subject_to, max_failures, ... as in Study().
 
         A new space must keep old trials valid: ranges widen, choices are added or retired, and `assume` gives the value
         that old trials had for each new parameter. A revision that changes nothing is not recorded.
         """
-        before, said = self.spec, arguments.given(**arguments.known(words))
+        before, said = self.spec, arguments.given(**arguments.known(changes))
         try:
             spec = opening.revised_spec(before, said, assume)
         except SpaceError as error:
