@@ -89,6 +89,9 @@ class Outlook:
     unit: str
     reason: str
 
+    def __repr__(self) -> str:
+        return self.text()
+
     def text(self) -> str:
         """The advice, in one or two sentences."""
         if math.isnan(self.regret):

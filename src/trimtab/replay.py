@@ -83,6 +83,9 @@ class Replay:
             "here": self.here,
         }
 
+    def __repr__(self) -> str:
+        return self.text()
+
     def text(self) -> str:
         """One line that sums up, then one for each proposal that differs."""
         said = f"{self.exact} of {self.proposals} proposals derived again exactly"

@@ -171,6 +171,9 @@ class Evidence:
         level = 100 * (1 - (1 - LEVEL) / self.compared * (1 - self.reserve))
         return f"; {percent(self.reserve)} of the error is kept in reserve (the textbook interval at {number(level)} %)"
 
+    def __repr__(self) -> str:
+        return self.text()
+
     def text(self) -> str:
         """Aligned lines for a terminal."""
         return "\n".join(f"{label:<12}{line}" for label, line in self._lines())

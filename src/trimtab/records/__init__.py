@@ -241,6 +241,11 @@ class Trial:
     told: int | None = None  # position of the event that ended it
     revision: int = 0  # position of the last event that touched it
 
+    def __repr__(self) -> str:
+        """On one line; what it printed and who proposed it are attributes."""
+        state = f"{self.state} ({self.reason})" if self.reason else str(self.state)
+        return f"<Trial {self.number}: {state}, params={dict(self.params)}, metrics={dict(self.metrics)}>"
+
     @property
     def error(self) -> str:
         """Message and traceback of a failed trial."""

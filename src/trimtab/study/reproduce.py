@@ -72,6 +72,9 @@ class Reproduction:
             "left_out": self.left_out,
         }
 
+    def __repr__(self) -> str:
+        return self.text()
+
     def text(self) -> str:
         """One line that sums up, then what a reader must know, then one line for each trial that differs."""
         agree = sum(not r.wrong for r in self.runs)
