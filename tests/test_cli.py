@@ -111,6 +111,7 @@ def test_help_needs_none_of_the_heavy_libraries():
         (["show"], "Missing argument 'NAME'"),
         (["show", "x", "--jsn"], "--jsn"),
         (["list", "--storage", "sqlite:////"], "/ is a folder; name a file in it, such as 'sqlite:////trimtab.db'"),
+        (["worker", "--allow", " "], "--allow ' ' allows nothing"),
         (["show", "-x"], "A NAME that begins with - stands after --: trimtab show -- NAME"),
         (["run", "-x.yaml"], "A FILE that begins with - stands after --: trimtab run -- FILE"),
         (["run", "none.yaml"], "none.yaml: there is no such file"),

@@ -490,11 +490,15 @@ def test_a_further_framework_needs_only_a_template_file(study):
         ({"data": 5}, "data=5 is no mapping"),
         ({"at": "3"}, "at='3' is no event"),
         ({"template": "bytes.yaml"}, r"template bytes\.yaml cannot be read"),
+        ({"template": "deep.yaml"}, r"deep\.yaml is no template"),
+        ({"card": "deep.yaml"}, r"card deep\.yaml cannot be read"),
+        ({"previous": "deep.yaml"}, r"previous deep\.yaml cannot be read"),
         ({"previous": {"items": 1, "study": {}, "sha256": ""}}, "previous was edited"),
     ],
 )
 def test_a_wrong_call_is_said(study, how, says):
     Path("bytes.yaml").write_bytes(b"\xff\xfe")
+    Path("deep.yaml").write_text("[" * 3000)
     with pytest.raises(SpecError, match=says):
         study.report("x.html", **{"template": "us-sr-26-2-2026", **how})
     with pytest.raises(SpecError, match=r"a report is written as \.html, \.docx, \.json"):

@@ -200,12 +200,23 @@ def test_a_schedule_gives_the_recorded_result_again_as_a_plain_training(trained,
 
 
 def test_a_schedule_that_cannot_be_says_so(trained):
+    whole = trained.schedule().to_yaml()
     with pytest.raises(SpecError, match="trial 99 does not exist; the study has 48 trials, numbered from 0"):
         trained.schedule(99)
     with pytest.raises(SpecError, match="beyond the end of the schedule, 12"):
         trained.schedule().at(13)
-    with pytest.raises(SpecError, match="this is no schedule"):
-        Schedule.from_yaml("a: 1")
+    for text in (
+        "a: 1",
+        b"\xff\xfe\x00",
+        "[" * 3000,
+        whole.replace("seed: ", "seed: .inf # "),
+        whole.replace("loss: ", "loss: a"),
+    ):
+        with pytest.raises(SpecError, match="this is no schedule"):
+            Schedule.from_yaml(text)
+    for end in (".nan", ".inf", "0"):
+        with pytest.raises(SpecError, match="each must end later than the one before, at a number"):
+            Schedule.from_yaml(whole.replace("until: ", f"until: {end} # "))
     with pytest.raises(ObjectiveError, match="stretch 1, until 2: RuntimeError: no data"):
         trained.schedule().train(lambda trial: (_ for _ in ()).throw(RuntimeError("no data")))
 

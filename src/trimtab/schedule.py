@@ -6,6 +6,7 @@
     Schedule.from_yaml(Path("schedule.yaml").read_text()).train(objective)
 """
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -77,18 +78,21 @@ class Schedule:
         return str(yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
 
     @staticmethod
-    def from_yaml(text: str) -> "Schedule":
+    def from_yaml(text: str | bytes) -> "Schedule":
         """The schedule that `to_yaml` wrote. Raises SpecError for anything else."""
         try:
             said = yaml.safe_load(text)
             stretches = tuple(
                 Stretch(float(s["until"]), dict(s["params"]), int(s["seed"]), int(s["trial"])) for s in said["schedule"]
             )
-            made = Schedule(str(said["study"]), str(said["fidelity"]), stretches, dict(said["metrics"]))
-        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+            metrics = {str(name): float(value) for name, value in dict(said["metrics"]).items()}
+            made = Schedule(str(said["study"]), str(said["fidelity"]), stretches, metrics)
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise SpecError(f"this is no schedule ({error!r}); give what study.schedule().to_yaml() wrote") from None
-        if not stretches or any(a.until >= b.until for a, b in pairwise(stretches)):
-            raise SpecError("a schedule needs at least one stretch, and each must end later than the one before")
+        if not stretches or not all(a < b for a, b in pairwise([0.0, *(s.until for s in stretches), math.inf])):
+            raise SpecError(
+                "a schedule needs at least one stretch, and each must end later than the one before, at a number"
+            )
         return made
 
     def train(

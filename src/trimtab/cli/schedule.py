@@ -32,7 +32,7 @@ def train(file: str, objective: str, seed: int | None, folder: str | None) -> No
     from ..schedule import Schedule
     from . import console
 
-    read = Schedule.from_yaml(Path(file).read_text(encoding="utf-8"))
+    read = Schedule.from_yaml(Path(file).read_bytes())
     with resumable(ANEW):
         metrics = read.train(objective, seed=seed, folder=folder)
     click.echo(console.document({"study": read.study, "recorded": dict(read.metrics), "metrics": dict(metrics)}))

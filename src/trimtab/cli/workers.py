@@ -85,6 +85,10 @@ def _objectives(allow: tuple[str, ...]) -> list[str]:
 
     found = []
     for text in allow:
+        if not text.strip():
+            raise click.UsageError(
+                f"--allow {text!r} allows nothing; write file.py:function, a command or a study file"
+            )
         if text.endswith((".yaml", ".yml")) and " " not in text:
             objective = read(text).objective
             found.append(objective if isinstance(objective, str) else objective.template)

@@ -75,7 +75,7 @@ def card_of(given: Any) -> Mapping[str, Any] | None:
         return described(given, "card")
     try:
         said = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"card {os.fspath(given)} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(said, dict | None):
         raise SpecError(f"card {os.fspath(given)} is no mapping; write `purpose: {{use: ...}}`")
@@ -113,7 +113,7 @@ def previous_of(given: Any) -> Mapping[str, Any] | None:
         said = given if isinstance(given, Mapping) else _record_in(Path(given))
         if not isinstance(said, Mapping) or not {"items", "study", "sha256"} <= said.keys():
             raise ValueError("it holds no evidence record")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SpecError(f"{where} cannot be read: {error}") from None
     if digest({k: v for k, v in said.items() if k != "sha256"}) != said["sha256"]:
         raise SpecError(f"{where} was edited: its content does not fit its hash; name the document that was approved")
