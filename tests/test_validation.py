@@ -355,6 +355,16 @@ def test_a_fidelity_that_is_more_than_there_are_folds_is_an_error_before_the_fir
                 study.run(made(folds=folds, repeats=repeats), trials=1, quiet=True)
 
 
+def test_a_rule_that_compares_folds_needs_the_same_folds_for_all():
+    space = tt.Space(n_neighbors=tt.Int(1, 300, log=True, default=5))
+    how = {"fidelity": tt.Fidelity("folds", 1, 5), "stopping": ["forgiving", "wilcoxon"], "seed": 1}
+    study = tt.Study("s", space, maximize="accuracy", **how)
+    with pytest.raises(ObjectiveError, match=r"wilcoxon.* fold by fold; .*splits='shared'"):
+        study.run(made(), trials=1, quiet=True)
+    for shared in (made(splits="shared"), made(time=np.arange(len(y)))):
+        shared.suits(study.spec)
+
+
 def test_a_scorer_of_another_name_is_told_with_the_nearest_one():
     with pytest.raises(SpecError, match="metric='auc': no scorer of scikit-learn; did you mean 'roc_auc'"):
         made(metric="auc")

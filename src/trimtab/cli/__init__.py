@@ -260,7 +260,7 @@ def pause(name: str) -> None:
 def resume(name: str) -> None:
     """Continue a paused study."""
     opened(name).resume()
-    click.echo(f"study {name!r} is open; run its file again to start trials")
+    click.echo(f"study {name!r} is open; its workers go on, or run its file again")
 
 
 @cli.command()

@@ -146,6 +146,11 @@ class CrossValidation:
                 f"fidelity {asked.name}: high={asked.high:g}, but a trial has {steps} folds; "
                 f"write fidelity=tt.Fidelity('folds', 1, {steps})"
             )
+        drawn_anew = self.splits == "reshuffle" and self.plan.times is None
+        if drawn_anew and any(rule["rule"] == "wilcoxon" for rule in spec.stopping):
+            raise ObjectiveError(
+                "stopping='wilcoxon' compares trials fold by fold; make it CrossValidation(splits='shared')"
+            )
         if hasattr(self.estimator, "get_params"):
             self._takes(spec.space.decode(spec.space.sample(32, np.random.default_rng(0))))
 
