@@ -39,6 +39,12 @@ def test_of_ended_trials_only_the_best_one_keeps_its_directory(tmp_path, workers
     assert held(study) == {study.best.number}
 
 
+def test_a_variable_that_is_empty_names_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "")
+    study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db")
+    assert study.checkpoint(0).parent.parent == tmp_path / "t.db.checkpoints"
+
+
 def test_a_second_attempt_finds_what_the_first_one_saved(tmp_path):
     study = tt.Study(
         "s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db", strategy="random", seed=1, retries=1

@@ -44,7 +44,7 @@ class Checkpoints:
     def __init__(self, storage: Storage, uid: str) -> None:
         self._settled: object = None  # what was known when everything was as it should be
         self._warned = False
-        place, url = os.environ.get(VARIABLE), storage.url
+        place, url = os.environ.get(VARIABLE) or None, storage.url
         if place is None and url != "memory://":
             file = url.removeprefix("sqlite:///")
             place = f"{os.path.expanduser(file)}.checkpoints" if file != url else "trimtab-checkpoints"
