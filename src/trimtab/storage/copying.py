@@ -1,5 +1,4 @@
-"""A study on its way from one store to another, as it stands: its chain does not change, so whoever knows its head can
-compare."""
+"""Copying a study from one store to another as it stands: its chain does not change, so its head can be compared."""
 
 from ..errors import StudyMismatch
 from ..records import StudyRecord
@@ -7,8 +6,8 @@ from . import Storage, Whole
 
 
 def copy(source: Storage, study: int, target: Storage) -> StudyRecord:
-    """The study's row in `target`, where all of it is then. Raises StudyMismatch where that has the study already, or another
-    of its name, and while somebody changes it."""
+    """Copy a study into `target`; returns its row there. Raises StudyMismatch if the target already has the study, or
+    another of its name, and while somebody changes it."""
     whole = _whole(source, study)
     if any(r.uid == whole.study.uid for r in target.studies(damaged=lambda _: None)):
         raise StudyMismatch(f"{target.url} holds study {whole.study.name!r} already (uid {whole.study.uid[:12]})")

@@ -383,10 +383,10 @@ class Study(Audited):
         self._live.tidy()
 
     def copy(self, storage: str | Storage) -> "Study":
-        """The study as it stands, with its whole record, in another store too; opened there.
+        """Copy the study as it stands, with its whole record, into another store; returns the copy, opened there.
 
-        Uid and hash chain are the same, so go on in one of the two only. Checkpoints stay where they are. Raises
-        StudyMismatch where the other store has the study already, or another of its name, and while somebody runs it.
+        Uid and hash chain are the same, so continue in only one of the two. Checkpoints are not copied. Raises
+        StudyMismatch if the other store already has the study, or another of its name, and while the study is running.
         """
         if storage is None:
             raise SpecError("storage=None names no store; write 'sqlite:///file.db'")

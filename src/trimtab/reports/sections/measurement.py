@@ -1,4 +1,4 @@
-"""How results were measured, as a `CrossValidation` said of itself in the record."""
+"""How results were measured, as the record of a `CrossValidation` says."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,5 +48,5 @@ def splits(protocol: Mapping[str, Any]) -> str:
 
 
 def classes(protocol: Mapping[str, Any]) -> str:
-    """How many rows each class has; empty for numbers."""
+    """The number of rows in each class; empty for numbers."""
     return ", ".join(f"{name}: {count:,}" for name, count in protocol["classes"].items())
