@@ -189,3 +189,12 @@ def test_a_worker_tells_the_first_failure(tmp_path, monkeypatch):
     heard: list[str] = []
     Worker(study.storage, ["train.py"], say=heard.append).run(idle=0.5)
     assert [text for text in heard if "failed" in text] == ["study 'fails': trial 0 failed (error): KeyError: 'age'"]
+
+
+def test_a_run_that_ends_because_nothing_is_left_to_propose_says_so(capsys):
+    study = tt.Study("small", tt.Space(n=tt.Int(1, 3)), minimize="loss", seed=1)
+    study.run(lambda trial: trial.params["n"], trials=3)
+    assert "every point" not in capsys.readouterr().err
+    study.run(lambda trial: trial.params["n"], trials=50)
+    assert "small: every point of its space has been proposed\n" in capsys.readouterr().err
+    assert study.counts["done"] == 3

@@ -255,6 +255,8 @@ class Study(Audited):
             return
         if closed == "budget" and (limit := self.bound) is not None:
             warn(limit)
+        if closed == "exhausted":
+            warn(self._live.why_nothing())
         for notice in idle_rules(self._live):
             warn(notice)
         if closed == "enough":
