@@ -22,8 +22,8 @@ Rows = NDArray[np.intp]
 RESERVE = 0.5  # part of the error that the interval of independent pairs leaves unspent
 Pair = tuple[Metrics | None, Metrics | None]
 _SAME_RUNS = (
-    "the replicates are identical: the objective seems to ignore trial.seed, so they say nothing about noise, and repeat the "
-    "results that the search chose by: on them no gain is proven. Use trial.seed for splits and training, or say "
+    "the replicates are identical: the objective seems to ignore trial.seed. They repeat what the search chose by and say "
+    "nothing about noise, so they count as one, and the interval is unbounded. Use trial.seed for splits and training, or say "
     "deterministic=True where results have no noise"
 )
 _NO_NOISE = "the replicates are identical, as deterministic=True says"
@@ -47,19 +47,19 @@ def certify(
     constraints: relative ones refer to the baseline's run in the same pair. others: further goals over the same pairs.
     compared: comparisons that share the 95 %, including this one and those of `others`. seen: whether the pairs are the
     folds on which the search chose the tuned setting: no gain on them is proven. deterministic: results have no noise;
-    otherwise identical replicates count as results that the search has seen.
+    otherwise identical replicates count as one.
     """
     metric, ratio = goal.metric, design.test_train_ratio
     complete = _complete(pairs, metric)
     values = tuple((float(b[metric]), float(t[metric])) for b, t in complete)
-    d = gains(values, goal.maximize)
+    repeated = not deterministic and _alike(values)
+    d = gains(values[:1] if repeated else values, goal.maximize)
     compared = max(compared, 1 + len(others))
     reserve = 0.0 if ratio or design.sequential else RESERVE  # those two are wide by themselves
     alpha = (1 - LEVEL) * (1 - reserve) / compared
     found = _estimate(d, design, alpha)
     checks = tuple(_check(c, complete) for c in constraints)
-    repeated = not deterministic and _alike(values)
-    doubtful = seen or repeated or _fails(pairs, metric)
+    doubtful = seen or _fails(pairs, metric)
     gain = "not shown" if contest.same else reliable(decided(found.interval, design.minimum_effect), doubtful)
     return Evidence(
         metric,
@@ -78,7 +78,7 @@ def certify(
         test_train_ratio=ratio,
         failed_pairs=len(pairs) - len(values),
         constraints=checks,
-        notices=tuple(_notices(metric, pairs, values, d, contest.same, checks, deterministic)),
+        notices=tuple(_notices(metric, pairs, values, contest.same, checks, deterministic)),
         protocol="folds" if ratio else "seeds",
         minimum_effect=design.minimum_effect,
         compared=compared,
@@ -86,7 +86,7 @@ def certify(
         reserve=reserve,
         more=0 if gain == "proven" else None if doubtful else _more(d, ratio, design.minimum_effect, alpha),
         detectable=math.nan if doubtful else intervals.detectable(d, ratio, alpha),
-        goals=tuple(_compare(g, pairs, design, alpha, seen or repeated) for g in others),
+        goals=tuple(_compare(g, pairs, design, alpha, seen, repeated) for g in others),
     )
 
 
@@ -194,9 +194,9 @@ def _more(d: Array, ratio: float, effect: float, alpha: float) -> int | None:
     return None if needed is None else max(1, needed - len(d))
 
 
-def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, seen: bool) -> Comparison:
+def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, seen: bool, repeated: bool) -> Comparison:
     both = [(b[goal.metric], t[goal.metric]) for b, t in _complete(pairs, goal.metric)]
-    d = gains(both, goal.maximize)
+    d = gains(both[:1] if repeated else both, goal.maximize)
     found = _estimate(d, replace(design, equivalence=0.0), alpha)  # the zone is in the first metric's unit
     gain = reliable(decided(found.interval), seen or _fails(pairs, goal.metric))
     return Comparison(goal.metric, goal.maximize, found.mean, found.interval, gain)
@@ -227,7 +227,6 @@ def _notices(
     metric: str,
     pairs: Sequence[Pair],
     values: Sequence[tuple[float, float]],
-    d: Array,
     same: bool,
     checks: Sequence[ConstraintCheck],
     deterministic: bool,
@@ -249,8 +248,10 @@ def _notices(
         said.append(
             f"only {J} pairs: the interval leans on the assumption that differences are normal; {FEW} are better"
         )
-    if J >= 2 and intervals.identical(d):
-        said.append(_SAME_DIFFERENCES if not _alike(values) else _NO_NOISE if deterministic else _SAME_RUNS)
+    if _alike(values):
+        said.append(_NO_NOISE if deterministic else _SAME_RUNS)
+    elif J >= 2 and intervals.identical(gains(values, maximize=True)):
+        said.append(_SAME_DIFFERENCES)
     said += [f"the tuned setting broke {c.text!r} in {percent(1 - c.held)} of pairs" for c in checks if c.held < 1]
     said += [f"whether the tuned setting keeps {c.text!r} is unknown" for c in checks if math.isnan(c.held)]
     return said
