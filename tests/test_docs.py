@@ -22,7 +22,7 @@ def test_the_python_blocks_of_a_page_run(page, tmp_path, monkeypatch, capsys):
     assert len(names) > 1 or not blocks
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page):
     for target, section in LINK.findall(page.read_text()):
         there = page.parent / target if target else page
