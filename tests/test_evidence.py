@@ -175,6 +175,12 @@ def test_identical_replicates_say_nothing_about_noise():
     assert any("move both settings alike" in n for n in alike.notices)
 
 
+def test_evidence_is_equal_where_the_same_is_unknown():
+    assert math.isnan(evidence([0.7], [0.8]).p_better)
+    assert evidence([0.7], [0.8]) == evidence([0.7], [0.8])
+    assert evidence([0.7], [0.8]) != evidence([0.7], [0.9])
+
+
 def test_a_failed_member_drops_its_pair_and_is_counted():
     found = evidence([0.7, None, 0.72, math.nan, 0.7], [0.8, 0.8, None, 0.8, 0.81])
     assert found.pairs == ((0.7, 0.8), (0.7, 0.81))

@@ -171,6 +171,13 @@ class Evidence:
         level = 100 * (1 - (1 - LEVEL) / self.compared * (1 - self.reserve))
         return f"; {percent(self.reserve)} of the error is kept in reserve (the textbook interval at {number(level)} %)"
 
+    def __eq__(self, other: object) -> bool:
+        """What is unknown (NaN) in both is equal."""
+        return isinstance(other, Evidence) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash((self.metric, self.tuned_trial, self.pairs))
+
     def __repr__(self) -> str:
         return self.text()
 
