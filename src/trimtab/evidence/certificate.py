@@ -90,10 +90,12 @@ class Evidence:
     pairs: (baseline, tuned) values of `metric` in replicate order, without failed pairs.
     difference: their mean; positive if tuned is better, whatever the direction. interval: its two-sided 95 % interval.
     p_better, p_equivalent, p_worse: probabilities with the zone of practical equivalence, +-`equivalence` in the metric's
-        unit (NaN if there are fewer than two pairs).
+        unit (NaN if there are fewer than two pairs). Identical replicates count as one pair, unless the study is
+        `deterministic`.
     decision: "proven" if the interval is above 0 (above `minimum_effect`, if one was set), "worse" if it is below 0, else
-        "not shown". What would be proven is "infeasible" unless the tuned setting meets every constraint in at least 95 %
-        of the pairs.
+        "not shown". What would be proven is "not shown" on folds by which the search chose (time-ordered data), or if
+        the tuned setting fails in more than 5 % of the pairs and more often than the baseline, and "infeasible" unless
+        it meets every constraint in at least 95 % of the pairs.
     constraints: one check for each, over the same pairs.
     notices: what a reader must also know.
     protocol: "seeds", "folds" or "hold-out".
