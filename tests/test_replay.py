@@ -194,6 +194,7 @@ def test_trials_run_again_give_identical_metrics(space, url):
     assert study.best.number in [r.number for r in found.runs]
     assert study.trials == before
     assert study.reproduce(noisy, [3], principal="validator").independent is True
+    assert [r.number for r in study.reproduce(noisy, [3, 2, 3]).runs] == [3, 2]
     event = study.storage.events(study.record.id)[-1]
     assert (event.kind, "validator" in json.dumps(dict(event.body))) == ("reproduce", False)
     assert study.verify() == []

@@ -104,7 +104,7 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
                 f"trial {n} cannot be run again by itself: only one that was run here, is done and began anew can; for one "
                 f"that goes on from another there is study.schedule({n}).train(objective)"
             )
-    return [known[n] for n in numbers]
+    return [known[n] for n in dict.fromkeys(numbers)]
 
 
 def _usual(done: Sequence[Trial], best: Trial | None) -> list[Trial]:
