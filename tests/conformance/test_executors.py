@@ -315,6 +315,18 @@ def test_an_interpreter_that_is_not_there_ends_its_job_and_pauses(monkeypatch):
         assert local.free() == 0
 
 
+def test_a_process_that_cannot_be_started_leaves_no_file_open(monkeypatch):
+    def refused():
+        raise OSError("No space left on device")
+
+    with Local(1, Work(), FREE) as local:
+        monkeypatch.setattr(supervised.tempfile, "TemporaryFile", refused)
+        files = len(os.listdir("/proc/self/fd"))
+        how = outcome(local, job(0, "square", x=5))[0]
+        assert (how.code, "No space left on device" in how.output) == (127, True)
+        assert len(os.listdir("/proc/self/fd")) == files
+
+
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     files, family = len(os.listdir("/proc/self/fd")), set(psutil.Process().children(recursive=True))

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from secrets import token_hex
@@ -70,28 +70,25 @@ class Child:
 
     def __init__(self, task: bytes, home: Home, seen: Mapping[str, str]) -> None:
         self.seen = seen
-        ours, theirs = socket.socketpair()
-        listening, lifeline = os.pipe()
-        self._lifeline = os.fdopen(lifeline, "wb")
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
-        fd = self._output.fileno()
-        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
-        self.channel = Connection(ours.detach())
         mark = {"TRIMTAB_CHILD": token_hex(16)}
         self._mark = "=".join(*mark.items())
-        numbers = [str(n) for n in (theirs.fileno(), listening, os.getpid())]
-        try:
+        with ExitStack() as ours, ExitStack() as theirs:  # files of this process; files that the child alone keeps
+            self._output = ours.enter_context(tempfile.TemporaryFile())
+            output = self._output.fileno()
+            fcntl.fcntl(output, fcntl.F_SETFL, fcntl.fcntl(output, fcntl.F_GETFL) | os.O_APPEND)
+            parent_end, child_end = socket.socketpair()
+            self.channel = ours.enter_context(Connection(parent_end.detach()))
+            channel = theirs.enter_context(child_end).fileno()
+            lifeline, held = os.pipe()  # the child reads its end of file when this process has died
+            theirs.callback(os.close, lifeline)
+            ours.enter_context(os.fdopen(held, "wb"))
+            numbers = [str(n) for n in (channel, lifeline, os.getpid())]
             self._process = subprocess.Popen(
                 [sys.executable, "-u", "-c", _BOOT, *numbers, *home.path],  # -u: output in order, and kept at a crash
-                stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, env={**home.environment, **seen, **mark},
-                pass_fds=(theirs.fileno(), listening), start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**home.environment, **seen, **mark},
+                pass_fds=(channel, lifeline), start_new_session=True,
             )  # fmt: skip
-        except OSError:
-            self._close()
-            raise
-        finally:
-            theirs.close()
-            os.close(listening)
+            self._files = ours.pop_all()  # it runs: they stay open until `end`
         self.ready = False
         self._members: tuple[psutil.Process, ...] = ()
         with suppress(OSError):  # one that died at once is found by `look`
@@ -234,9 +231,4 @@ class Child:
         processes.kill(self._process.pid, self._members)
         self._process.wait()
         processes.kill_marked(self._mark)
-        self._close()
-
-    def _close(self) -> None:
-        self.channel.close()
-        self._lifeline.close()
-        self._output.close()
+        self._files.close()
