@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -96,6 +97,18 @@ def test_ask_looks_at_the_data_too(train):
     train.unlink()
     with pytest.raises(InputChanged, match="cannot be read any more"):
         study.ask()
+
+
+def test_a_run_that_is_refused_leaves_no_folder_behind(train, tmp_path, monkeypatch):
+    study = tt.Study("s", SPACE, minimize="loss", data={"train": train}, on_change="refuse")
+    study.tell(study.ask(), 1.0)
+    edit_a_cell(train)
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with pytest.raises(InputChanged):
+        study.run(loss, trials=9, workers=2, quiet=True)
+    assert list(place.iterdir()) == []
 
 
 SCRIPT = "def loss(trial):\n    return trial.params['x']\n"

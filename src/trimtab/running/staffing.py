@@ -85,10 +85,10 @@ def staff(
 
     check_prices(live, slots.resources)
     called = program(objective, live.spec)
-    place = executor(called, slots)
-    said = {**live.inputs.begin(called), **facts(called, slots.resources, slots.workers, environment())}
     with ExitStack() as cleanup:
+        place = executor(called, slots)
         cleanup.callback(place.close)
+        said = {**live.inputs.begin(called), **facts(called, slots.resources, slots.workers, environment())}
         live.storage.revise(live.study, Change("run", body=said))
         crew = Crew(live, place, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
