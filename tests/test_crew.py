@@ -270,6 +270,42 @@ def test_release_gives_running_trials_back_and_keeps_what_has_ended(monkeypatch)
         assert scene.executor.free() == 2
 
 
+class EndsMeanwhile:
+    """An executor with two jobs: the second ends while the first is killed."""
+
+    def __init__(self):
+        self.jobs, self.ends = [], []
+
+    def free(self):
+        return 2 - len(self.jobs)
+
+    def launch(self, job):
+        self.jobs.append(job)
+
+    def reap(self, wait=0.0):
+        ends, self.ends = self.ends, []
+        return ends
+
+    def kill(self, job):
+        if job is self.jobs[0]:
+            self.ends.append((job, Exit(killed=True)))
+            self.ends.append((self.jobs[1], Exit({"state": "done", "metrics": {"loss": 1.0}}, cost={"wall": 1.0})))
+
+    def close(self):
+        self.jobs = []
+
+
+def test_release_keeps_the_result_of_a_trial_that_ends_while_another_is_killed():
+    with Scene(lambda trial: 1.0) as scene:
+        scene.crew = Crew(LiveStudy(scene.store, scene.study), EndsMeanwhile(), Resources())
+        scene.start()
+        scene.start()
+        scene.crew.release()
+        assert scene.crew.running == {}
+        assert [scene.trial(n).state for n in range(2)] == [State.QUEUED, State.DONE]
+        assert scene.trial(1).metrics == {"loss": 1.0}
+
+
 def test_ctrl_c_in_an_inline_objective_gives_its_trial_back_each_time():
     def objective(trial):
         raise KeyboardInterrupt

@@ -154,16 +154,21 @@ class Crew:
             self._executor.kill(job)
 
     def release(self) -> None:
-        """End all processes and return their trials to the queue; those that have just ended keep their results."""
+        """End all processes and return their trials to the queue; those that end by themselves meanwhile keep their
+        results."""
         self.release_ahead()
+        self._record_what_ended()
+        for run in list(self.running.values()):
+            if all(job is not run.job for job, _ in self._reaped):
+                used = self.cancel(run.trial.number)
+                self._return(run.trial, used)
+        self._record_what_ended()
+
+    def _record_what_ended(self) -> None:
         try:
             self.poll(0.0)
         except TrimtabError as error:  # the store fails: what ended is run again
             _log.warning("trials that have ended could not be recorded: %s", error)
-        for number, run in list(self.running.items()):
-            used = self.cancel(number)
-            self._return(run.trial, used)
-        self._executor.reap()
 
     def release_ahead(self) -> None:
         """Return trials that were claimed ahead to the queue."""
