@@ -2,6 +2,7 @@
 
 import ast
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,9 @@ def test_every_public_name_exists_and_is_documented():
         assert getattr(trimtab, name) is not None
         assert f"`{name}" in docs or name == "__version__", f"docs/reference.md does not mention {name}"
     assert len(trimtab.__all__) <= 15
+
+
+@pytest.mark.parametrize("name", sorted(m for m, path in MODULES.items() if "__all__ = [" in path.read_text()))
+def test_every_exported_name_exists(name):
+    module = trimtab if name == "__init__" else import_module(f"trimtab.{name}")
+    assert [exported for exported in module.__all__ if not hasattr(module, exported)] == []

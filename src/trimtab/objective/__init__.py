@@ -28,7 +28,6 @@ __all__ = [
     "Run",
     "TrialFailed",
     "evaluate",
-    "found",
     "load",
     "program",
     "report_metrics",
