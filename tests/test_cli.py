@@ -334,8 +334,8 @@ def test_verify_says_what_it_rests_on(made, place, monkeypatch):
 def test_verify_names_the_row_that_was_changed_and_fails(made):
     assert "study 'made' is intact: 6 trials" in call("verify", "made")
     made.storage.close()
-    with sqlite3.connect("trimtab.db") as connection:
-        connection.execute("update trials set params = replace(params, '0.9', '0.8') where number = 0")
+    with closing(sqlite3.connect("trimtab.db")) as c, c:
+        c.execute("update trials set params = replace(params, '0.9', '0.8') where number = 0")
     result = CliRunner().invoke(cli, ["verify", "made"])
     assert result.exit_code == 1
     assert "trial 0: its row" in result.stdout

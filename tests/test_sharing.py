@@ -1,6 +1,7 @@
 """Very short trials of strategies that do not learn share transactions: nothing else of a study may change by that."""
 
 import sqlite3
+from contextlib import closing
 from itertools import count
 from types import SimpleNamespace
 
@@ -135,6 +136,6 @@ def test_proposals_made_together_are_those_made_one_by_one(strategy):
 def test_a_database_has_as_many_rows_as_trials(tmp_path):
     s = study(f"sqlite:///{tmp_path}/t.db")
     s.run(objective, trials=64, quiet=True)
-    with sqlite3.connect(tmp_path / "t.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "t.db")) as connection:
         count = lambda table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: E731
         assert (count("trials"), count("reports")) == (64, 64)
