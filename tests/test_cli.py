@@ -287,8 +287,16 @@ def test_trials_as_csv_are_the_data_frame(made, place):
     assert (place / "t.csv").read_text() == printed
 
 
-def test_output_that_cannot_be_written(made):
-    assert "no/such/t.csv: No such file or directory" in refused("trials", "made", "--csv", "no/such/t.csv")
+@pytest.mark.parametrize("command", [["trials", "made", "--csv"], ["report", "made", "--out"]])
+def test_a_file_is_written_into_a_new_folder_or_the_error_says_why_not(made, place, command):
+    name = "made.json" if command[0] == "report" else "made.csv"
+    assert call(*command, f"new/folder/{name}") == f"new/folder/{name}\n"
+    assert (place / "new/folder" / name).stat().st_size > 0
+    for within in ("shell.yaml", "shell.yaml/folder"):
+        said = refused(*command, f"{within}/{name}")
+        assert said == f"trimtab: {within}/{name} cannot be written: Not a directory"
+    (place / name).mkdir()
+    assert refused(*command, name) == f"trimtab: {name} cannot be written: Is a directory"
 
 
 def test_long_names_are_not_cut(place):
@@ -586,5 +594,5 @@ def test_without_a_home_to_write_to_the_run_still_runs(place, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(place / "blocked"))
     result = CliRunner().invoke(cli, ["run", "shell.yaml", "--trials", "1", "--quiet"])
     assert result.exit_code == 0
-    assert "`evidence` will need --file" in result.stderr
+    assert "files.json cannot be written: Not a directory; `evidence` will need --file" in result.stderr
     assert "replicates" not in refused("evidence", "shell")

@@ -135,6 +135,8 @@ def test_the_output_folder_must_be_one(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is a file; name a folder with --out"):
         next(run(tmp_path / "file"))
+    with pytest.raises(UserError, match="cannot be made: Not a directory; name another folder with --out"):
+        next(run(tmp_path / "file" / "folder"))
 
 
 def test_without_its_packages_the_demo_names_the_extra(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 import trimtab as tt
 from trimtab.cli import allowed
+from trimtab.errors import UserError
 from trimtab.files import write
 from trimtab.storage.sql import Sql
 
@@ -41,7 +42,7 @@ def test_a_full_disk_leaves_the_document_that_was_there_and_no_half_of_another(t
     target = study.report(tmp_path / f"r.{form}")
     before = target.read_bytes()
     study.note(0, "more to say")
-    with room(1000), pytest.raises(OSError, match=f"File too large: .*{target.name}"):
+    with room(1000), pytest.raises(UserError, match=f"{target.name} cannot be written: File too large"):
         study.report(target)
     assert target.read_bytes() == before
     assert os.listdir(tmp_path) == [target.name]
@@ -65,7 +66,7 @@ def test_a_document_that_the_chain_could_not_take_is_told_and_the_same_call_puts
 def test_what_may_not_be_written_is_not_replaced_and_leaves_no_event(tmp_path):
     study, folder = finished(), tmp_path / "r.json"
     folder.mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(UserError, match=r"r\.json cannot be written: Is a directory"):
         study.report(folder)
     assert not any(e.kind == "report" for e in study.storage.events(study.record.id))
 

@@ -225,9 +225,9 @@ def test_the_command_line_exports_a_schedule_and_trains_by_it(trained, tmp_path,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(TEXT)
     url = trained.storage.url
-    written = CliRunner().invoke(cli, ["schedule", "p", "--out", "s.yaml", "--storage", url])
-    assert (written.exit_code, written.output) == (0, "s.yaml\n")
-    ran = CliRunner().invoke(cli, ["train", "s.yaml", "train.py:train"])
+    written = CliRunner().invoke(cli, ["schedule", "p", "--out", "new/s.yaml", "--storage", url])
+    assert (written.exit_code, written.output) == (0, "new/s.yaml\n")
+    ran = CliRunner().invoke(cli, ["train", "new/s.yaml", "train.py:train"])
     assert json.loads(ran.output)["metrics"] == json.loads(ran.output)["recorded"] == dict(trained.best.metrics)
     shown = CliRunner().invoke(cli, ["schedule", "p", "0", "--storage", url])
     assert Schedule.from_yaml(shown.output).stretches[0].trial == 0

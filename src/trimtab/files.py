@@ -9,39 +9,44 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
+from .errors import UserError
+
 
 @contextmanager
 def replacing(path: Path, content: bytes) -> Iterator[None]:
     """A context at whose end the file has this content; if anything raises, it stays as it was.
 
-    The content is on the disk when the block starts. Raises OSError.
+    The content is on the disk when the block starts. Folders that do not exist are made. Raises UserError if the file
+    cannot be written.
     """
-    path = Path(os.path.realpath(path))  # a link stays one
     if path.is_fifo() or path.is_char_device():
         yield
-        path.write_bytes(content)
+        with _explained(path):
+            path.write_bytes(content)
         return
-    if path.exists():
-        os.close(os.open(path, os.O_WRONLY))  # what may not be written is not replaced either
-    fresh = path.with_name(f"{path.name}.{token_hex(4)}")
+    target = Path(os.path.realpath(path))  # a link stays one
+    fresh = target.with_name(f"{target.name}.{token_hex(4)}")
     try:
-        try:
+        with _explained(path):
+            _make_folder(target)
+            if target.exists():
+                os.close(os.open(target, os.O_WRONLY))  # what may not be written is not replaced either
             with fresh.open("wb") as file:
-                if path.exists():
-                    shutil.copymode(path, fresh)  # who may read it stays as it was
+                if target.exists():
+                    shutil.copymode(target, fresh)  # who may read it stays as it was
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:  # who writes to a full disk is not told where
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         yield
-        os.replace(fresh, path)
+        with _explained(path):
+            os.replace(fresh, target)
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink()
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all. Raises OSError."""
+    """Write a file completely or not at all; folders that do not exist are made. Raises UserError."""
     with replacing(path, content):
         pass
 
@@ -51,12 +56,32 @@ def locked(path: Path) -> Iterator[None]:
     """A context in which no other process holds the lock of this file, so that reading and rewriting it loses nothing.
 
     The lock is on a file beside it, since the file itself is replaced. On file systems without locks there is no
-    locking. Raises OSError.
+    locking. Raises UserError if the file cannot be written.
     """
-    with path.with_name(f"{path.name}.lock").open("ab") as lock:
+    with _explained(path):
+        _make_folder(path)
+        lock = path.with_name(f"{path.name}.lock").open("ab")
+    with lock:
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder of a file, unless something of that name is there."""
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """A context in which an error of the file system says which file could not be written."""
+    try:
+        yield
+    except BrokenPipeError:  # who read it has gone, and knows
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def user_path(*names: str) -> Path:

@@ -175,6 +175,7 @@ def best(name: str, as_json: bool) -> None:
 @storage_flag
 def trials(name: str, as_json: bool, to: str | None) -> None:
     """List all trials of a study."""
+    from ..files import write
     from . import console
 
     if as_json and to:
@@ -186,7 +187,7 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
     elif to == "-":
         click.echo(console.trials_csv(rows), nl=False)
     elif to is not None:
-        Path(to).write_text(console.trials_csv(rows), encoding="utf-8")
+        write(Path(to), console.trials_csv(rows).encode())
         click.echo(to)
     else:
         click.echo(console.trials_table(study, rows))

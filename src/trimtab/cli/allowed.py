@@ -20,11 +20,10 @@ def files() -> dict[str, str]:
 
 
 def remember(uid: str, path: Path) -> None:
-    """Note that study `uid` is run from the file at `path`. Raises OSError if the register cannot be written."""
+    """Note that study `uid` is run from the file at `path`. Raises UserError if the register cannot be written."""
     register = _register()
     if files().get(uid) == str(path):
         return
-    register.parent.mkdir(parents=True, exist_ok=True)
     with locked(register):
         write(register, json.dumps({**files(), uid: str(path)}, indent=0).encode())
 

@@ -150,8 +150,8 @@ def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
         ) from None
     try:
         remember(study.record.uid, told.path)
-    except OSError as error:
-        click.echo(f"trimtab: {error.filename}: {error.strerror}; `evidence` will need --file", err=True)
+    except UserError as error:
+        click.echo(f"trimtab: {error}; `evidence` will need --file", err=True)
     return study
 
 

@@ -14,11 +14,13 @@ from .plumbing import ANEW, opened, resumable, storage_flag, the_name
 @storage_flag
 def schedule(name: str, number: int | None, out: str | None) -> None:
     """Write the parameter schedule that led to the best trial, or to trial NUMBER, as YAML."""
+    from ..files import write
+
     text = opened(name).schedule(number).to_yaml()
     if out is None:
         click.echo(text, nl=False)
         return
-    Path(out).write_text(text, encoding="utf-8")
+    write(Path(out), text.encode())
     click.echo(out)
 
 

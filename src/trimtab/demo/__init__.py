@@ -56,6 +56,8 @@ def _check(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise UserError(f"{out} is a file; name a folder with --out") from None
+    except OSError as error:
+        raise UserError(f"{out} cannot be made: {error.strerror}; name another folder with --out") from None
     if not os.access(out, os.W_OK):
         raise UserError(f"{out} may not be written; name another folder with --out")
 

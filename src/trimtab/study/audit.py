@@ -165,7 +165,8 @@ class Audited(Answers):
           previous: the evidence record (.json or .html) of the study that was approved before.
           at: the event as of which the document is written; default: the last one.
 
-        The same record gives the same bytes. Raises SpecError, and UserError if an extra (`report`, `word`) is missing.
+        The same record gives the same bytes. Raises SpecError, and UserError if an extra (`report`, `word`) is missing
+        or the file cannot be written.
         """
         from . import documents
 
@@ -178,7 +179,6 @@ class Audited(Answers):
         }
         then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
         content, body = documents.written(then, template, form)
-        target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target, content):  # the chain knows a document before it is there
             said = self.storage.events(self._live.study, kinds={"report"})
             if all(e.body != {**body, "actor": e.body["actor"]} for e in said):
