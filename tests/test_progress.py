@@ -1,9 +1,11 @@
 """The progress line: what it says, how often, and where."""
 
 import io
+from dataclasses import replace
 
 import pytest
 
+from trimtab.engine.incumbents import candidates
 from trimtab.engine.ledger import Ledger
 from trimtab.engine.planning import Terms
 from trimtab.goals import Goal, constraint
@@ -19,6 +21,7 @@ from trimtab.records import (
     StudyState,
     Trial,
 )  # fmt: skip
+from trimtab.running import progress
 from trimtab.running.progress import EVERY, Progress, line
 from trimtab.space import Float, Space
 
@@ -70,9 +73,9 @@ def ledger(results, *, running=0, certify=(), budget=None, constraints=()):
 def lines(*updates, **more):
     """What is written for (ledger, now) updates on a stream that is no terminal."""
     stream = io.StringIO()
-    with Progress(updates[0][0].study.spec, stream, **more) as progress:
+    with Progress(updates[0][0].study.spec, stream, **more) as shown:
         for live, now in updates:
-            progress.update(live, now)
+            shown.update(live, now)
     return stream.getvalue().splitlines()
 
 
@@ -142,6 +145,31 @@ def test_plain_lines_come_with_improvements_and_else_only_now_and_then():
     said = lines((one, 0.0), (worse, 1.0), (better, 2.0), (better, 3.0), (better, 2.0 + EVERY))
     assert len(said) == 3
     assert "trial 2" in said[1]
+
+
+@pytest.mark.parametrize("limit", ["size <= 3", "size <= 1"])
+def test_each_result_is_looked_at_once(monkeypatch, limit):
+    """However many there are, and whether one is feasible or none."""
+    looked = []
+    monkeypatch.setattr(
+        progress, "candidates", lambda spec, told, base: looked.append(len(told)) or candidates(spec, told, base)
+    )
+    states = [ledger([0.5 / n for n in range(1, k)], constraints=(constraint(limit),)) for k in range(2, 30)]
+    said = lines(*((state, float(n)) for n, state in enumerate(states)))
+    assert sum(looked) == 28
+    assert ("no feasible result" if "1" in limit else "(trial 27, feasible)") in said[-1]
+
+
+def test_a_leader_is_judged_again_when_the_baseline_ends():
+    limit = (constraint("size <= 0.5 * baseline"),)
+    unknown, known = ledger([], constraints=limit), ledger([0.5, 0.4], constraints=limit)
+    spec = replace(known.study.spec, baseline={"x": 0.0})
+    first, second = known.trials[0], known.trials[1]
+    unknown.absorb(Changes(replace(known.study, spec=spec), [replace(second, told=1)], 1.0))
+    known.absorb(Changes(replace(known.study, spec=spec), [replace(first, strategy="baseline")], 2.0))
+    said = lines((unknown, 0.0), (known, EVERY))
+    assert "(trial 1, feasibility unknown)" in said[0]
+    assert "no feasible result yet" in said[1]
 
 
 def test_the_last_state_is_always_written_once():

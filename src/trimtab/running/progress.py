@@ -12,13 +12,14 @@ from ..engine.incumbents import Candidate, baseline_metrics, best, candidates
 from ..engine.ledger import Ledger
 from ..engine.planning import Terms
 from ..formatting import duration, number, plural
+from ..goals import Metrics
 from ..records import OPEN, Purpose, State, StudySpec
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 EVERY = 10.0  # seconds between two plain lines, unless there is a new best
-MANY = 2000  # results; when there are more, a new leader is looked for among the new ones only
+MANY = 2000  # results; when there are more, replicates are no longer averaged for the progress line
 
 
 def line(ledger: Ledger, leader: Candidate | None, eta: float | None) -> str:
@@ -45,7 +46,7 @@ def _best(spec: StudySpec, leader: Candidate | None) -> str:
     if leader is None:
         return "no feasible result yet" if spec.constraints else "no result yet"
     metric = spec.goals[0].metric
-    said = f"best {metric} {number(leader.metrics[metric])} (trial {leader.trial.number}"
+    said = f"best {metric} {number(leader.metrics[metric])} (trial {leader.number}"
     if spec.constraints:
         said += {True: ", feasible", False: ", not feasible", None: ", feasibility unknown"}[leader.feasible]
     return said + ")"
@@ -78,6 +79,7 @@ class Progress:
         self._start: tuple[float, int] | None = None  # when the first update came, and what was finished then
         self._leader: Candidate | None = None
         self._told = 0  # results behind the leader
+        self._judged_by: tuple[StudySpec, Metrics | None] | None = None  # the spec and the baseline's metrics behind it
 
     def __enter__(self) -> "Progress":
         terminal = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
@@ -113,17 +115,20 @@ class Progress:
             self._write()
 
     def _follow(self, ledger: Ledger) -> bool:
-        """Look for a new leader if there are new results; True if there is one."""
-        told = ledger.told
+        """Look for a new leader if there are new results; True if there is one.
+
+        Only the new results are compared with the leader. All are looked at again if the spec has changed or the
+        baseline has ended, and after each result as long as replicates may change the mean of an earlier setting.
+        """
+        told, before, spec = ledger.told, self._leader, ledger.study.spec
         if self._told == len(told):
             return False
-        spec, before, baseline = ledger.study.spec, self._leader, baseline_metrics(ledger.study.spec, ledger.baseline)
-        if before is None or self._told < MANY:
-            found = candidates(spec, told, baseline)
-        else:
-            found = [before, *candidates(spec, told[self._told :], baseline)]
-        self._told, self._leader = len(told), best(spec, found)
-        return self._leader is not None and (before is None or self._leader.trial.number != before.trial.number)
+        judged_by = (spec, baseline_metrics(spec, ledger.baseline))
+        again = judged_by != self._judged_by or (spec.replicates > 1 and self._told < MANY)
+        new = candidates(spec, told if again else told[self._told :], judged_by[1])
+        self._leader = best(spec, new if again or before is None else [before, *new])
+        self._told, self._judged_by = len(told), judged_by
+        return self._leader is not None and (before is None or self._leader.number != before.number)
 
     def _eta(self, ledger: Ledger, now: float) -> float | None:
         """Seconds until the search is to end, at the pace since the first update; None if unknown or if none runs."""
