@@ -12,7 +12,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 import trimtab as tt
-from trimtab.errors import UserError
+from trimtab.errors import SpecError, UserError
 from trimtab.executors.slurm import Slurm
 from trimtab.objective import Command
 from trimtab.outlook import Enough
@@ -392,3 +392,9 @@ def test_a_trial_may_be_named_by_itself_where_its_number_is_asked_for():
     study.note(first, "kept")
     assert study.trials[0].notes == ("kept",)
     assert study.checkpoint(first) == study.checkpoint(0)
+
+
+@pytest.mark.parametrize(("high", "factor"), [(81, 1 + 1e-12), (1e300, 1.5)])
+def test_rungs_that_are_too_many_are_refused_at_once(high, factor):
+    with pytest.raises(SpecError, match=r"rungs, 1000 are allowed; factor=3 is usual"):
+        tt.Fidelity("epochs", 1e-3, high, factor)

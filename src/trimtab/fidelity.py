@@ -9,6 +9,8 @@ from typing import Any
 from .checks import number
 from .errors import SpecError
 
+MOST = 1000  # rungs: more would only be a mistake, and each costs a column of every result
+
 
 @dataclass(frozen=True)
 class Fidelity:
@@ -36,6 +38,12 @@ class Fidelity:
             raise SpecError(f"fidelity {self.name}: low={self.low:g} is not below high={self.high:g}; swap them")
         if self.factor <= 1:
             raise SpecError(f"fidelity {self.name}: factor={self.factor:g} must be above 1; 3 is usual")
+        count = (math.log(self.high) - math.log(self.low)) / math.log(self.factor)
+        if count > MOST:
+            given = f"low={self.low:g}, high={self.high:g} and factor={self.factor!r}"
+            raise SpecError(
+                f"fidelity {self.name}: {given} make {count:.0f} rungs, {MOST} are allowed; factor=3 is usual"
+            )
 
     @cached_property
     def rungs(self) -> tuple[float, ...]:
