@@ -63,24 +63,31 @@ def whole(name: str, value: object, least: int = 1, repair: str = "") -> int:
     return found
 
 
-def number(name: str, value: object, *, above: bool = False, repair: str = "") -> int | float:
-    """The value called `name` as an int or a float, if it is finite and at least 0 (with `above`: above 0). Raises
-    SpecError."""
-    found = plain(value)
-    if isinstance(found, Real) and not isinstance(found, int):
-        found = float(found)
-    if not is_number(found) or not 0 <= found < math.inf or (above and found == 0) or _overflows(found):
-        rule = "a positive number" if above else "a number of at least 0"
-        raise SpecError(f"{name}={shown(value)} must be {rule}, and finite{repair}")
+def nonnegative(name: str, value: object, repair: str = "") -> int | float:
+    """The value called `name` as an int or a float, if it is finite and at least 0. Raises SpecError."""
+    found = _finite(value)
+    if found is None or found < 0:
+        raise SpecError(f"{name}={shown(value)} must be a number of at least 0, and finite{repair}")
     return found
 
 
-def _overflows(value: int | float) -> bool:
+def positive(name: str, value: object, repair: str = "") -> int | float:
+    """The value called `name` as an int or a float, if it is finite and above 0. Raises SpecError."""
+    found = _finite(value)
+    if found is None or found <= 0:
+        raise SpecError(f"{name}={shown(value)} must be a positive number, and finite{repair}")
+    return found
+
+
+def _finite(value: object) -> int | float | None:
+    """A finite real number as an int or a float; None for anything else."""
+    found = plain(value)
     try:
-        float(value)
-    except OverflowError:
-        return True
-    return False
+        if isinstance(found, Real) and not isinstance(found, int):
+            found = float(found)
+        return found if is_number(found) and math.isfinite(found) else None
+    except OverflowError:  # an integer or a fraction too large for a float
+        return None
 
 
 def flag(name: str, value: object) -> bool:

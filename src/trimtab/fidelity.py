@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .checks import number
+from .checks import positive
 from .errors import SpecError
 
 MOST = 1000  # rungs: more would only be a mistake, and each costs a column of every result
@@ -32,7 +32,7 @@ class Fidelity:
         if not isinstance(self.name, str) or not self.name.strip():
             raise SpecError(f"fidelity name {self.name!r} must be a text, such as 'epochs'")
         for field in ("low", "high", "factor"):
-            value = number(f"fidelity {self.name}: {field}", getattr(self, field), above=True)
+            value = positive(f"fidelity {self.name}: {field}", getattr(self, field))
             object.__setattr__(self, field, value)
         if self.low >= self.high:
             raise SpecError(f"fidelity {self.name}: low={self.low:g} is not below high={self.high:g}; swap them")

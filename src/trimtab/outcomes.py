@@ -8,8 +8,7 @@ from .errors import SpecError
 from .executors import Exit
 from .formatting import duration, size
 from .objective import TrialFailed
-from .objective.metrics import measured
-from .objective.metrics import number as real
+from .objective.metrics import measured, real
 from .records import Cost, Outcome, Reason, Resources, State
 
 

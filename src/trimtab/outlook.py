@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from .checks import number as amount
-from .checks import shown, whole
+from .checks import nonnegative, shown, whole
 from .engine.incumbents import Candidate, admissible, baseline_metrics, candidates
 from .engine.ledger import baseline_trial
 from .errors import SpecError
@@ -55,7 +54,7 @@ class Enough:
     def __post_init__(self) -> None:
         for name, value in (("tolerance", self.tolerance), ("worth", self.worth)):
             if value is not None or name == "tolerance":
-                object.__setattr__(self, name, amount(f"enough: {name}", value))
+                object.__setattr__(self, name, nonnegative(f"enough: {name}", value))
         for name, count in (("least", self.least), ("every", self.every)):
             if count is not None or name == "every":
                 object.__setattr__(self, name, whole(f"enough: {name}", count))

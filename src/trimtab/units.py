@@ -4,7 +4,7 @@ import math
 import re
 from contextlib import suppress
 
-from .checks import number, shown
+from .checks import positive, shown
 from .errors import SpecError
 
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -27,7 +27,7 @@ def seconds(value: float | str | None, name: str) -> float | None:
     return _quantity(value, name, _SECONDS, "s", 'seconds or a text such as "30m"')
 
 
-def size(value: float | str | None, name: str) -> int | None:
+def byte_count(value: float | str | None, name: str) -> int | None:
     """Bytes from a number or a text such as "512MiB", "2GB"; None stays None (no limit)."""
     amount = _quantity(value, name, _BYTES, "b", 'bytes or a text such as "2GiB"')
     return None if amount is None else int(amount)
@@ -46,7 +46,7 @@ def _quantity(
             amount = float(match[1]) * units[unit]
     else:
         with suppress(SpecError):
-            amount = float(number(name, value))
+            amount = float(positive(name, value))
     if not (math.isfinite(amount) and amount > 0):
         raise SpecError(f"{name}={shown(value)} is no positive amount; write {form}, or leave it out for no limit")
     return amount

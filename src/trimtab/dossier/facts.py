@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..canonical import digest, plain
+from ..canonical import digest, jsonable
 
 FILLED, PARTIAL, MISSING, NOT_APPLICABLE = "filled", "partial", "missing", "not applicable"
 
@@ -19,7 +19,7 @@ class Fact:
     value: Any = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"label": self.label, "text": self.text, "value": plain(self.value), "sources": list(self.sources)}
+        return {"label": self.label, "text": self.text, "value": jsonable(self.value), "sources": list(self.sources)}
 
 
 @dataclass(frozen=True)

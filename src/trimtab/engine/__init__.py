@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..canonical import dumps, plain
+from ..canonical import dumps, jsonable
 from ..errors import SpecError
 from ..goals import Metrics
 from ..records import Proposal, StudySpec, Trial
@@ -179,7 +179,7 @@ def _proposals(spec: StudySpec, strategy: Strategy[Any], asked: Sequence[Point],
             seed=trial_seed(spec.seed, "search", first + i),
             strategy=strategy.name,
             version=strategy.version,
-            why=plain(p.why),
+            why=jsonable(p.why),
             parent=p.parent,
             fidelity=p.fidelity,
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..canonical import same_setting
-from ..checks import flag, number
+from ..checks import flag, nonnegative
 from ..space import Params
 
 
@@ -41,7 +41,7 @@ class Design:
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
-            object.__setattr__(self, name, number(name, getattr(self, name), repair=f"; give {rule}"))
+            object.__setattr__(self, name, nonnegative(name, getattr(self, name), repair=f"; give {rule}"))
         object.__setattr__(self, "sequential", flag("sequential", self.sequential))
 
 

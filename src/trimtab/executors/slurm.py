@@ -15,7 +15,7 @@ from pathlib import Path
 from ..checks import shown, whole
 from ..errors import SpecError, TrimtabError
 from ..records import Resources
-from ..units import seconds, size
+from ..units import byte_count, seconds
 
 LOGS = "trimtab-slurm"  # the folder of the jobs' output, in the working folder
 OVERHEAD = 512 * 2**20  # bytes for the worker itself, beside its trial
@@ -51,7 +51,7 @@ class Slurm:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "time", seconds(self.time, "slurm time"))
-        object.__setattr__(self, "memory", size(self.memory, "slurm memory"))
+        object.__setattr__(self, "memory", byte_count(self.memory, "slurm memory"))
         for name in ("partition", "account", "qos", "python"):
             v = getattr(self, name)
             if not (isinstance(v, str) and v.strip()) and (v is not None or name == "python"):

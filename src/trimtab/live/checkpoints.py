@@ -25,11 +25,11 @@ from ..engine import incumbents
 from ..engine.ledger import Ledger
 from ..engine.lineage import parent_of
 from ..errors import OverQuota, SpecError
-from ..formatting import size as in_words
+from ..formatting import size
 from ..objective.trial import Folders
 from ..records import Trial
 from ..storage import Storage
-from ..units import size
+from ..units import byte_count
 
 VARIABLE = "TRIMTAB_CHECKPOINTS"
 KEEP, QUOTA = f"{VARIABLE}_KEEP", f"{VARIABLE}_QUOTA"
@@ -101,7 +101,7 @@ class Checkpoints:
 
     def _within(self, spare: list[int], must: frozenset[int]) -> None:
         """Keep the quota, if there is one: as far as necessary, drop the spare directories, the last of them first."""
-        quota = size(os.environ.get(QUOTA), QUOTA)
+        quota = byte_count(os.environ.get(QUOTA), QUOTA)
         if quota is None:
             return
         used = {path: _bytes(path) for path in self.held()}
@@ -112,11 +112,11 @@ class Checkpoints:
         total = sum(used.values())
         if total > quota:
             raise OverQuota(
-                f"checkpoints in {self.root} need {in_words(total)}, {QUOTA} is {in_words(quota)}: raise it, save less, or "
+                f"checkpoints in {self.root} need {size(total)}, {QUOTA} is {size(quota)}: raise it, save less, or "
                 "take a smaller population, and run the same line again"
             )
         if total > EARLY * quota and not self._warned:
-            _log.warning("checkpoints in %s fill %s of %s=%s", self.root, in_words(total), QUOTA, in_words(quota))
+            _log.warning("checkpoints in %s fill %s of %s=%s", self.root, size(total), QUOTA, size(quota))
         self._warned = total > EARLY * quota
 
 

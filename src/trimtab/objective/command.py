@@ -25,7 +25,7 @@ from typing import IO, Any
 import psutil
 
 from ..errors import ObjectiveError
-from .metrics import BAD_RESULT, ERROR, TrialFailed, number
+from .metrics import BAD_RESULT, ERROR, TrialFailed, real
 from .output import PrintedMetrics
 from .template import arguments, checkpoint, exact, search_path
 from .trial import ActiveTrial
@@ -237,6 +237,6 @@ def report_metrics(pairs: Sequence[str], step: float | None = None) -> None:
             sign = ""
         if not sign or not name.strip():
             raise ObjectiveError(f"{pair!r} is no metric; write name=number, such as auc=0.91")
-    line = json.dumps(entry if step is None else {**entry, "step": number(step)}) + "\n"
+    line = json.dumps(entry if step is None else {**entry, "step": real(step)}) + "\n"
     with open(path, "ab", buffering=0) as file:
         file.write(line.encode())

@@ -29,7 +29,7 @@ def measured(returned: object, needed: Sequence[str], partly: bool = False) -> d
             BAD_RESULT, f"missing metric {', '.join(map(repr, needed))}: the objective returned None; {wanted}"
         )
     if not isinstance(returned, Mapping):
-        if number(returned) is None:
+        if real(returned) is None:
             raise TrialFailed(BAD_RESULT, f"the objective returned {_shown(returned)}; {wanted}{_hint(returned)}")
         if len(needed) != 1:
             text = (
@@ -47,7 +47,7 @@ def measured(returned: object, needed: Sequence[str], partly: bool = False) -> d
     return {clean(name): finite("the objective returned", name, value) for name, value in returned.items()}
 
 
-def number(value: object) -> float | None:
+def real(value: object) -> float | None:
     """A real number as a float (also numpy scalars and 0-d arrays), None for anything else; a bool is not a number."""
     if isinstance(value, bool):
         return None
@@ -60,12 +60,12 @@ def number(value: object) -> float | None:
     if getattr(value, "shape", None) != () or not callable(item):
         return None
     masked = getattr(value, "mask", False)  # numpy keeps a value there, which means nothing
-    return math.nan if masked else number(item())
+    return math.nan if masked else real(item())
 
 
 def finite(where: str, name: str, value: object) -> float:
     """The value of a metric. Raises TrialFailed (bad result) unless it is one finite number."""
-    x = number(value)
+    x = real(value)
     if x is None:
         raise TrialFailed(BAD_RESULT, f"{where} {name}={_shown(value)}; a metric is one real number")
     if not math.isfinite(x):

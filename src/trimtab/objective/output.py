@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .metrics import number
+from .metrics import real
 from .trial import ActiveTrial
 
 _NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?!\w|[.,/]\d)"
@@ -54,7 +54,7 @@ class PrintedMetrics:
         return found
 
     def _useful(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        return {k: v for k, v in entry.items() if k in self._needed or (k != "step" and number(v) is not None)}
+        return {k: v for k, v in entry.items() if k in self._needed or (k != "step" and real(v) is not None)}
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -70,7 +70,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 def _report(entry: Mapping[str, Any], trial: ActiveTrial) -> bool:
     """If an entry has a step, pass it on as a report; whether it had one."""
-    metrics = {k: v for k, v in entry.items() if k != "step" and number(v) is not None}
+    metrics = {k: v for k, v in entry.items() if k != "step" and real(v) is not None}
     if "step" not in entry or not metrics:
         return False
     trial.report(entry["step"], **metrics)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError
 from .handover import handed_over, taken_over
-from .metrics import BAD_RESULT, ERROR, TrialFailed, clean, finite, number
+from .metrics import BAD_RESULT, ERROR, TrialFailed, clean, finite, real
 
 if TYPE_CHECKING:
     from ..records import Trial
@@ -130,7 +130,7 @@ class ActiveTrial:
 
         Anything else ends the trial as failed (bad result).
         """
-        at = number(step)
+        at = real(step)
         if at is None or not math.isfinite(at):
             raise TrialFailed(BAD_RESULT, f"report(step={step!r}): the step must be a finite number")
         if not metrics:

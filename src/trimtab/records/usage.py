@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from ..checks import number, shown, whole
+from ..checks import nonnegative, positive, shown, whole
 from ..errors import SpecError, nearest
-from ..units import seconds, size
+from ..units import byte_count, seconds
 
 _NO_LIMIT = "; leave it out for no limit"
 LEAST = 2**20  # bytes of memory: a smaller number lacks its unit
@@ -35,7 +35,7 @@ class Budget:
         for name in ("cpu_hours", "gpu_hours", "cost", "kwh"):
             v = getattr(self, name)
             if v is not None:
-                object.__setattr__(self, name, number(f"budget {name}", v, above=True, repair=_NO_LIMIT))
+                object.__setattr__(self, name, positive(f"budget {name}", v, repair=_NO_LIMIT))
 
     @property
     def unlimited(self) -> bool:
@@ -84,12 +84,12 @@ class Resources:
     def __post_init__(self) -> None:
         object.__setattr__(self, "cpus", whole("resources cpus", self.cpus))
         for name in ("gpus", "price"):
-            object.__setattr__(self, name, number(f"resources {name}", getattr(self, name)))
+            object.__setattr__(self, name, nonnegative(f"resources {name}", getattr(self, name)))
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise SpecError(f"resources gpus={self.gpus!r}: ask for a whole number of GPUs, or for a part of one")
         for name, known in (("prices", _PRICES), ("watts", _WATTS), ("custom", None)):
             object.__setattr__(self, name, _numbers(name, getattr(self, name), known))
-        memory = size(self.memory, "resources memory")
+        memory = byte_count(self.memory, "resources memory")
         if memory is not None and memory < LEAST:
             raise SpecError(
                 f"resources memory={self.memory!r} is {memory:g} bytes, too few for any program; write '2GiB'"
@@ -131,7 +131,7 @@ def _numbers(name: str, given: object, known: Sequence[str] | None) -> dict[str,
             raise SpecError(f"resources {name}: {key!r} is not known{nearest(str(key), known)}")
         if not isinstance(key, str):
             raise SpecError(f"resources {name}: {key!r} is no name; name it with a text")
-    return {key: number(f"resources {name}: {key}", v) for key, v in given.items()}
+    return {key: nonnegative(f"resources {name}: {key}", v) for key, v in given.items()}
 
 
 Amounts = TypeVar("Amounts", Budget, Resources)

@@ -246,12 +246,12 @@ def actor_of(row: Mapping[Any, Any]) -> tuple[int, tuple[str, str]]:
     return values["position"], (values["salt"], values["text"])
 
 
-def kept(**values: Any) -> dict[str, Any]:
+def stored_fields(**values: Any) -> dict[str, Any]:
     """Fields of a trial as they will be read back: plain JSON values, floats if columns hold floats."""
     return {name: _TRIAL[name].read(_TRIAL[name].write(value)) for name, value in values.items()}
 
 
-def plain(body: Json) -> dict[str, Any]:
+def stored_json(body: Json) -> dict[str, Any]:
     """The JSON object as it will be read back."""
     value: dict[str, Any] = json.loads(dumps(dict(body)))
     return value

@@ -26,7 +26,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from .rows import kept, plain
+from .rows import stored_fields, stored_json
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def append(study: StudyRecord, entries: Sequence[Entry], now: float) -> tuple[St
     head, at = study.head, float(now) + 0.0
     for position, entry in enumerate(entries, start=study.position + 1):
         who = {"actor": entry.actor.commitment} if entry.actor else {}
-        event = link(head, position, entry.kind, entry.number, at, plain({**entry.body, **who}))
+        event = link(head, position, entry.kind, entry.number, at, stored_json({**entry.body, **who}))
         events.append(event)
         head = event.hash
     return replace(study, position=study.position + len(events), head=head), events
@@ -100,7 +100,7 @@ def queued(
     is given."""
     top = None if study.spec.fidelity is None else study.spec.fidelity.high
     return Trial(
-        **kept(
+        **stored_fields(
             study=study.id,
             number=number,
             state=State.QUEUED,
@@ -126,7 +126,7 @@ def queued(
 def taken(trial: Trial, worker: str, now: float, lease: float | None) -> Trial:
     """The trial held by a worker: the next attempt, for `lease` seconds (None: until it ends)."""
     until = None if lease is None else now + lease
-    held = kept(worker=named(worker), lease_until=until, started=now)
+    held = stored_fields(worker=named(worker), lease_until=until, started=now)
     return replace(trial, state=State.RUNNING, attempt=trial.attempt + 1, **held)
 
 
@@ -147,7 +147,7 @@ def end(
     notes = [*trial.private.get("notes", []), *texts.get("notes", [])]
     after = replace(
         trial,
-        **kept(
+        **stored_fields(
             state=outcome.state,
             metrics=outcome.metrics,
             reason=outcome.reason,

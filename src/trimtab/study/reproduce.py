@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..checks import number as share
+from ..checks import nonnegative
 from ..engine.lineage import parent_of
 from ..errors import SpecError
 from ..executors import Exit, Job
@@ -163,4 +163,4 @@ def _close(then: float, now: float, tolerance: float) -> bool:
 
 def checked(tolerance: float) -> float:
     """The tolerance. Raises SpecError."""
-    return float(share("tolerance", tolerance, repair=": a share, 0.001 for 0.1 %"))
+    return float(nonnegative("tolerance", tolerance, repair=": a share, 0.001 for 0.1 %"))

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..checks import is_number
-from ..checks import number as finite
+from ..checks import is_number, nonnegative
 from ..errors import SpecError, nearest
 
 Read = Callable[[Any, str], Any]  # (value, where it stands) -> the checked value
@@ -56,7 +55,7 @@ def number(value: Any, where: str) -> float:
 
 def unsigned(value: Any, where: str) -> float:
     """A finite number of at least 0."""
-    return finite(where, number(value, where))
+    return nonnegative(where, number(value, where))
 
 
 def whole(value: Any, where: str) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..capture import Input, look
-from ..checks import number, one_of, shown, whole
+from ..checks import nonnegative, one_of, shown, whole
 from ..errors import ObjectiveError, SpecError, nearest
 from ..objective import ActiveTrial
 from .checks import checks
@@ -56,7 +56,10 @@ class CrossValidation:
         holdout: float = 0.0,
         seed: int = 0,
     ) -> None:
-        splits, holdout = one_of("splits", splits, _SPLITS), number("holdout", holdout, repair="; a share of the rows")
+        splits, holdout = (
+            one_of("splits", splits, _SPLITS),
+            nonnegative("holdout", holdout, repair="; a share of the rows"),
+        )
         if holdout >= 1:
             raise SpecError(f"holdout={holdout!r} must be a share of the rows, at least 0 and below 1")
         repeats = whole("repeats", repeats)
