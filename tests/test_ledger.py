@@ -92,7 +92,7 @@ def test_the_length_of_a_union_is_that_of_what_it_covers(spans, data):
     """Whole seconds, counted one by one; in any order, as when the clock is set."""
     spans = [(a, a + n) for a, n in spans]
     others = data.draw(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)).map(lambda s: (s[0], s[0] + s[1]))))
-    union = ledger.Union()
+    union = ledger.BusyTime()
     for start, end in spans:
         union.add(float(start), float(end))
     seconds = {s for a, b in [*spans, *others] for s in range(a, b)}

@@ -18,7 +18,7 @@ from stores import STORES, Clock, verify
 from training import TEXT, train
 
 import trimtab as tt
-from trimtab.engine.matrix import wrapped
+from trimtab.engine.wrapping import wrapped
 from trimtab.errors import LeaseLost, SpecError
 from trimtab.goals import Goal
 from trimtab.live import LiveStudy

@@ -5,6 +5,7 @@ ones.
 
     ledger      the record, folded: counts, spending, and the results that strategies are told
     matrix      trials as arrays
+    wrapping    the strategy as a study with a fidelity uses it
     incumbents  settings with results, the best of them, the Pareto front
     planning    what a runner is to do next
     lineage     which trial continues from which
@@ -32,7 +33,8 @@ from ..strategies import Array, Continuing, Judge, Problem, Rows, Source, Strate
 from ..strategies import Proposal as Point
 from .blas import one_thread
 from .ledger import BASELINE, baseline_trial
-from .matrix import cost_budget, known_constraints, rows, wrapped
+from .matrix import cost_budget, known_constraints, rows
+from .wrapping import wrapped
 
 
 def problem(spec: StudySpec) -> Problem:
@@ -91,11 +93,9 @@ def fold(
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
     key = spec.text + dumps(relative)
     if last is None or last.key != key or last.n > len(told):
-        made, known = (
-            wrapped(spec, strategy),
-            replace(problem(spec), constraints=len(known_constraints(spec, relative))),
-        )
-        last = Fold(key, relative, made, made.init(known), 0)
+        known = replace(problem(spec), constraints=len(known_constraints(spec, relative)))
+        used = wrapped(spec, strategy)
+        last = Fold(key, relative, used, used.init(known), 0)
     if last.n == len(told):
         return last
     fresh = rows(spec, told[last.n :], relative)

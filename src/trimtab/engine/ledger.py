@@ -143,7 +143,7 @@ class Ledger:
         self.trials = Trials(archive)
         self.told = Told(self.trials, array("q"), array("q"))
         self.counts = dict.fromkeys(State, 0)  # of ended search trials
-        self._busy = Union()  # when search trials ran
+        self._busy = BusyTime()  # when search trials ran
         self._failing = array("q")  # places in `told` of the search trials that failed one after the other at its end
         self._apart: list[tuple[Purpose, int]] = []  # ended trials that strategies are not told of
         self._ended = bytearray()  # by number: 1 for a trial that ended
@@ -241,9 +241,12 @@ class Ledger:
         return [self.told[i] for i in reversed(self._failing) if self.told.positions[i] > since]
 
 
-class Union:
-    """The union of time intervals: disjoint ones in order, and their total length. Intervals are normally added in the
-    order of their ends; only if a clock was set back are there later ones already."""
+class BusyTime:
+    """The time covered by intervals that may overlap.
+
+    They are kept as disjoint intervals in order. Intervals are normally added in the order of their ends; only if a clock
+    was set back are there later ones already.
+    """
 
     def __init__(self) -> None:
         self._starts, self._ends = array("d"), array("d")
@@ -267,10 +270,9 @@ class Union:
         """The total length, together with other intervals."""
         if not others:
             return self._sums[-1]
-        apart = bisect_left(
-            self._ends, min(start for start, _ in others)
-        )  # the number that end before all of the others
-        rest = Union()
+        first = min(start for start, _ in others)
+        apart = bisect_left(self._ends, first)  # the number of intervals that end before all of the others
+        rest = BusyTime()
         both = [*zip(self._starts[apart:], self._ends[apart:], strict=True), *others]
         for start, end in sorted(both, key=lambda i: i[1]):
             rest.add(start, end)

@@ -7,32 +7,14 @@ Notation: d columns, n rows, m goals, k constraints whose limit is known, R rung
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from math import isnan
-from typing import Any
 
 import numpy as np
 
 from ..goals import Constraint, Metrics
 from ..records import StudySpec, Trial
 from ..records.columns import Results
-from ..stopping import promotion, rule
-from ..strategies import LINEAGE, Array, Continuing, Rows, Strategy
-from ..strategies.freeze_thaw import Thawing
-from ..strategies.promotion import Halving, Promoting
-from ..strategies.rungs import Levelled
+from ..strategies import LINEAGE, Array, Rows
 from .ledger import Told
-
-
-def wrapped(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:
-    """The strategy, wrapped for results of unequal fidelity if the study has one, and for pauses if a rule asks for
-    them."""
-    if spec.fidelity is None or isinstance(strategy, Continuing):
-        return strategy
-    for r in map(rule, spec.stopping):
-        if isinstance(r, promotion.Promotion):
-            return Promoting.over(strategy, Halving(r.eta or spec.fidelity.factor, r.trust, r.growing))
-        if isinstance(r, promotion.FreezeThaw):
-            return Promoting.over(strategy, Thawing(spec.fidelity.factor, r.trust))
-    return Levelled.over(strategy)
 
 
 def results(trials: Iterable[Trial] | Told) -> Results:

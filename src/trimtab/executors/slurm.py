@@ -94,12 +94,12 @@ class Slurm:
         return ["--requeue", *(f"--{k}={v}" for k, v in asked.items() if v is not None), *self.arguments]
 
 
-class SlurmAway(TrimtabError):
-    """Slurm did not answer, or refused; in Slurm's words."""
+class SlurmError(TrimtabError):
+    """Slurm did not answer, or refused. The message is Slurm's own."""
 
 
 def submit(name: str, tasks: int, words: Sequence[str], command: Sequence[str]) -> None:
-    """Ask for an array of `tasks` jobs that run `command` in this program's working directory. Raises SlurmAway,
+    """Ask for an array of `tasks` jobs that run `command` in this program's working directory. Raises SlurmError,
     SpecError."""
     Path(LOGS).mkdir(exist_ok=True)
     script = f"#!/bin/sh\nexec {shlex.join(command)}\n"  # exec: the signals of Slurm reach the worker itself
@@ -108,7 +108,7 @@ def submit(name: str, tasks: int, words: Sequence[str], command: Sequence[str]) 
 
 
 def living(name: str) -> int:
-    """The number of tasks of that name that wait or run. Raises SlurmAway."""
+    """The number of tasks of that name that wait or run. Raises SlurmError."""
     return len(_ask(["squeue", "--noheader", "--array", f"--name={name}", "--format=%T"]).split())
 
 
@@ -117,7 +117,7 @@ def cancel(name: str) -> None:
     _ask(["scancel", f"--name={name}"])
 
 
-def last_words(name: str) -> str:
+def log_tail(name: str) -> str:
     """The end of the log of the latest job of that name, with its file name; empty if none can be read."""
     logs = sorted(Path(LOGS).glob(f"{name}-*.log"), key=lambda p: p.stat().st_mtime)
     if not logs:
@@ -134,7 +134,7 @@ def _ask(call: Sequence[str], text: str = "") -> str:
             f"executor='slurm' needs the program {call[0]}, which is not on the PATH; run it where jobs are submitted"
         ) from None
     except subprocess.TimeoutExpired:
-        raise SlurmAway(f"{call[0]} gave no answer in {_ANSWER:g} s") from None
+        raise SlurmError(f"{call[0]} gave no answer in {_ANSWER:g} s") from None
     if done.returncode:
-        raise SlurmAway(" ".join(done.stderr.split()) or f"{call[0]} ended with exit code {done.returncode}")
+        raise SlurmError(" ".join(done.stderr.split()) or f"{call[0]} ended with exit code {done.returncode}")
     return done.stdout

@@ -16,7 +16,7 @@ from typing import Any
 from .. import engine
 from ..engine import incumbents
 from ..engine.ledger import Ledger
-from ..engine.matrix import wrapped
+from ..engine.wrapping import wrapped
 from ..errors import SpecError, Stale
 from ..records import TOLD, Change, Changes, Proposal, StudyRecord, StudySpec, StudyState, Trial
 from ..records.columns import Results
@@ -94,6 +94,10 @@ class LiveStudy:
             return self._custom
         return strategy(spec.strategy, **spec.settings)
 
+    def _wrapped(self) -> Strategy[Any]:
+        """The strategy as `engine.fold` uses it."""
+        return wrapped(self.spec, self.strategy_of(self.spec))
+
     @property
     def pace(self) -> float:
         """Seconds that a proposal takes: the minimum of the last few, since other programs can only slow it down."""
@@ -132,11 +136,11 @@ class LiveStudy:
     @property
     def learns(self) -> bool:
         """Whether proposals depend on results."""
-        return learns(wrapped(self.spec, self.strategy_of(self.spec)))
+        return learns(self._wrapped())
 
     def why_nothing(self) -> str:
         """Why the strategy has nothing to propose."""
-        if not isinstance(wrapped(self.spec, self.strategy_of(self.spec)), Continuing):
+        if not isinstance(self._wrapped(), Continuing):
             return "every point of its space has been proposed"
         if self.ledger.running():
             return "nothing can be proposed before a running trial has ended; tell its result first"
@@ -160,7 +164,7 @@ class LiveStudy:
         if self.ledger.study.state not in (StudyState.OPEN, StudyState.PAUSED):
             return frozenset()
         try:
-            made = wrapped(self.spec, self.strategy_of(self.spec))
+            made = self._wrapped()
         except SpecError as error:
             raise _NoStrategy from error
         if not isinstance(made, Continuing):

@@ -53,11 +53,19 @@ def latest(events: Sequence[Event]) -> Announcement | None:
     said = [e for e in events if e.kind == "run" and not e.body.get("joined")]
     if not said:
         return None
-    last = said[-1]
-    b, limits = last.body, Resources(**last.body.get("resources", {}))
-    data = tuple((name, f["path"]) for name, f in sorted((b.get("data") or {}).items()) if "path" in f)
-    asked = (b.get("trials"), b.get("until"), data, b.get("on_change") == "refuse")
-    return Announcement(b.get("kind", "function"), b["objective"], b["fingerprint"], limits, last.position, *asked)
+    body = said[-1].body
+    watched = sorted((body.get("data") or {}).items())
+    return Announcement(
+        kind=body.get("kind", "function"),
+        text=body["objective"],
+        fingerprint=body["fingerprint"],
+        resources=Resources(**body.get("resources", {})),
+        position=said[-1].position,
+        trials=body.get("trials"),
+        until=body.get("until"),
+        data=tuple((name, look["path"]) for name, look in watched if "path" in look),
+        refuse=body.get("on_change") == "refuse",
+    )
 
 
 def shared(called: Program) -> Program:

@@ -7,7 +7,6 @@ import math
 import os
 import random
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -282,7 +281,7 @@ def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
             if live.ledger.study.state is not StudyState.OPEN and not crew.running:
                 raise SpecError(f"this evidence cannot be completed: {why_closed(live.ledger.study)}")
             for n in _claimable(live.ledger, waiting, live.ledger.now):
-                if executor.free() and (trial := live.storage.claim([live.study], staff.name, LEASE, number=n)):
+                if executor.free() and (trial := live.storage.claim([live.study], staff.name, staff.lease, number=n)):
                     crew.start(trial)
             ended = crew.poll(IDLE)
             for trial in ended:
@@ -290,7 +289,7 @@ def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
             if live.spec.max_failures is not None and len(row) >= live.spec.max_failures:
                 raise too_many_failures(live, row)
             if not ended and not crew.running:  # others hold what is open
-                time.sleep(IDLE)
+                staff.clock.sleep(IDLE)
             staff.watch(live.refresh())
 
 

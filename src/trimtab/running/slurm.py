@@ -17,7 +17,7 @@ from ..engine.ledger import Ledger
 from ..engine.planning import Fill, Terms
 from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError
 from ..executors import slurm
-from ..executors.slurm import Slurm, SlurmAway
+from ..executors.slurm import Slurm, SlurmError
 from ..live import LiveStudy
 from ..outlook import Enough
 from ..records import Change
@@ -113,7 +113,7 @@ class Jobs:
         """Raises SpecError if there is no Slurm."""
         try:
             self._there = slurm.living(self.name)
-        except SlurmAway as error:
+        except SlurmError as error:
             raise SpecError(f"executor='slurm': {error}") from None
 
     def keep(self, wanted: int, progress: object) -> None:
@@ -132,13 +132,13 @@ class Jobs:
             self._progress, self._there = progress, there
             if self._gone > 3 * self.most:
                 raise RunFailed(
-                    f"{self._gone} jobs ended without having begun a trial; {slurm.last_words(self.name) or 'no output'}"
+                    f"{self._gone} jobs ended without having begun a trial; {slurm.log_tail(self.name) or 'no output'}"
                 )
             if there < wanted:
                 slurm.submit(self.name, wanted - there, self.words, self.command)
                 self._there, self._submitted = wanted, True
             self._heard = now
-        except SlurmAway as error:
+        except SlurmError as error:
             if not self._submitted and not self._there:
                 raise SpecError(f"executor='slurm': {error}") from None
             if now - self._heard > PATIENCE:

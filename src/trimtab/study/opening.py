@@ -9,7 +9,7 @@ from .. import engine
 from .. import stopping as rules
 from ..canonical import dumps
 from ..checks import flag, shown
-from ..engine.matrix import wrapped
+from ..engine.wrapping import wrapped
 from ..errors import SpaceError, SpecError, StudyMismatch, StudyNotFound, nearest
 from ..goals import Goal, goals
 from ..live import LiveStudy
