@@ -88,6 +88,7 @@ def made(place):
 def test_help_names_every_verb():
     text = call("--help")
     assert all(f"\n  {verb} " in text for verb in VERBS)
+    assert "..." not in text.partition("Commands:")[2]  # no summary is cut short
 
 
 def test_every_verb_explains_itself():

@@ -1,15 +1,18 @@
 """The YAML form of a study: what it means, and what a user is told who writes it wrong."""
 
 import itertools
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab import studyfile
+from trimtab.cli import cli
 from trimtab.errors import SpaceError, SpecError, UserError
 from trimtab.objective import Command
 
@@ -220,3 +223,18 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_an_error_keeps_its_type(written):
     with pytest.raises(SpaceError):
         written(WHOLE.replace("[1e-4, 0.3]", "[0.3, 1e-4]"))
+
+
+@pytest.mark.parametrize(("key", "option"), [("storage: sqlite:///a.db", ""), ("", " --storage sqlite:///a.db")])
+def test_revise_finds_the_store_of_the_file_and_a_hint_names_any_other(tmp_path, monkeypatch, key, option):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    file = "study: s\ncommand: echo {x}\nspace: {x: {int: [1, 9], default: 5}}\nminimize: loss\nbudget: {trials: 2}\n"
+    Path("s.yaml").write_text(file + key)
+    submit = ["submit", "s.yaml", *shlex.split(option)]
+    assert CliRunner().invoke(cli, submit).exit_code == 0
+    Path("s.yaml").write_text(file.replace("9", "12") + key)
+    said = CliRunner().invoke(cli, submit).stderr
+    hint = f"trimtab revise s.yaml{option}"
+    assert said.endswith(f"On the command line: {hint}, or trimtab run s.yaml --fresh{option}\n")
+    assert CliRunner().invoke(cli, shlex.split(hint)[1:]).stdout == "study 's' is what s.yaml says\n"

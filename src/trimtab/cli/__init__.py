@@ -22,6 +22,7 @@ from .plumbing import (
     described,
     existing,
     file_of,
+    file_storage_flag,
     json_option,
     opened,
     resumable,
@@ -44,7 +45,7 @@ def cli() -> None:
 @cli.command()
 @click.option("--quick", is_flag=True, help="Run only a few trials, to check that everything works.")
 @click.option("--out", default="demo", show_default=True, metavar="FOLDER", help="The folder to write to.")
-@click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Worker processes.")
+@click.option("--workers", default=2, show_default=True, metavar="N", type=click.IntRange(1), help="Worker processes.")
 def demo(quick: bool, out: str, workers: int) -> None:
     """Tune a real credit model; takes a minute or two."""
     from ..demo import run
@@ -56,9 +57,11 @@ def demo(quick: bool, out: str, workers: int) -> None:
 
 @cli.command()
 @click.argument("file")
-@click.option("--trials", type=click.IntRange(1), help="Return when the study has this many finished trials.")
+@click.option(
+    "--trials", metavar="N", type=click.IntRange(1), help="Return when the study has this many finished trials."
+)
 @click.option("--time", metavar="DURATION", help='Return after this time, such as "30m".')
-@click.option("--workers", type=click.IntRange(1), help="Worker processes; default: those of the file.")
+@click.option("--workers", metavar="N", type=click.IntRange(1), help="Worker processes; default: those of the file.")
 @click.option(
     "--executor",
     default="local",
@@ -69,7 +72,7 @@ def demo(quick: bool, out: str, workers: int) -> None:
 @click.option("--enough", is_flag=True, help="Stop when the remaining gain is below the noise.")
 @click.option("--fresh", is_flag=True, help="Archive the study of this name and start over.")
 @click.option("--quiet", is_flag=True, help="Do not show progress.")
-@storage_flag
+@file_storage_flag
 def run(
     file: str,
     trials: int | None,
@@ -108,7 +111,10 @@ def run(
 @json_option
 @storage_flag
 def list_(as_json: bool) -> None:
-    """List the studies in the database; damaged ones are reported on standard error."""
+    """List the studies in the database.
+
+    Damaged ones are reported on standard error.
+    """
     from ..errors import Damaged
     from ..formatting import moment
     from ..storage import open_storage
@@ -135,7 +141,10 @@ def list_(as_json: bool) -> None:
 @json_option
 @storage_flag
 def show(name: str, number: int | None, as_json: bool) -> None:
-    """Show a study (question, space, budget, counts, best), or its trial NUMBER in full, with its output."""
+    """Show a study, or one of its trials in full.
+
+    Of a study: question, space, budget, counts, best. Of trial NUMBER: all that is on record, with its output.
+    """
     from . import console
 
     study = opened(name)
@@ -196,7 +205,10 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
 @cli.command()
 @the_name
 @click.option(
-    "--replicates", type=click.IntRange(2), help="Pairs of runs on fresh seeds.  [default: the file's, else 20]"
+    "--replicates",
+    metavar="N",
+    type=click.IntRange(2),
+    help="Pairs of runs on fresh seeds.  [default: the file's, else 20]",
 )
 @click.option("--file", metavar="FILE", help="The study file; default: the one that you ran the study from.")
 @click.option(
@@ -210,7 +222,7 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
 @click.option("--quiet", is_flag=True, help="Do not show progress.")
 @storage_flag
 def evidence(name: str, replicates: int | None, file: str | None, executor: str, as_json: bool, quiet: bool) -> None:
-    """Compare the tuned setting with the baseline on fresh seeds."""
+    """Compare tuned with baseline on fresh seeds."""
     from . import console
 
     study = opened(name)
@@ -232,7 +244,10 @@ def evidence(name: str, replicates: int | None, file: str | None, executor: str,
 @json_option
 @storage_flag
 def holdout(name: str, trial: int | None, metric: str | None, file: str | None, as_json: bool) -> None:
-    """Compare tuned with baseline on the hold-out; each look is on record."""
+    """Compare tuned with baseline on the hold-out.
+
+    Each look is on record.
+    """
     from . import console
 
     study = opened(name)
@@ -302,7 +317,10 @@ def copy(name: str, store: str) -> None:
 @the_name
 @storage_flag
 def delete(name: str) -> None:
-    """Delete a study and its record, at once and for good; an archived one by its uid."""
+    """Delete a study and its record for good.
+
+    Nothing is asked. An archived study is named by its uid.
+    """
     study = opened(name)
     # The same line run twice deletes one study.
     if study.record.state == "archived" and not study.record.uid.startswith(name):

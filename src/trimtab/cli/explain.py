@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @json_option
 @storage_flag
 def explain(name: str, trial: int | None, goal: str, as_json: bool) -> None:
-    """Explain the results: what matters, how far each parameter may move, what to be careful about."""
+    """Explain the results, or why a trial was proposed.
+
+    Says what matters, how far each parameter may move, and what to be careful about.
+    """
     from . import console
 
     told = opened(name).explain(goal or 0)

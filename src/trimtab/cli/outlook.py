@@ -14,7 +14,10 @@ from .plumbing import json_option, opened, storage_flag, the_name
 @json_option
 @storage_flag
 def outlook(name: str, tolerance: float, worth: float | None, as_json: bool) -> None:
-    """Say whether more search is worth it: the remaining gain beside its noise and its cost."""
+    """Say whether more search is worth it.
+
+    Shows the remaining gain beside its noise and its cost.
+    """
     from ..outlook import Enough
     from . import console
 

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,33 +108,39 @@ def _keep(ctx: click.Context, _: click.Parameter, url: str | None) -> str | None
     return url
 
 
-storage_flag = click.option(
-    "--storage", metavar="URL", expose_value=False, callback=_keep,
-    help=f"The database; default: $TRIMTAB_STORAGE, else {DEFAULT}.",
-)  # fmt: skip
+_OPTION: Mapping[str, Any] = {"metavar": "URL", "expose_value": False, "callback": _keep}
+storage_flag = click.option("--storage", **_OPTION, help=f"The database; default: $TRIMTAB_STORAGE, else {DEFAULT}.")
+file_storage_flag = click.option(
+    "--storage", **_OPTION, help=f"The database; default: $TRIMTAB_STORAGE, else that of FILE, else {DEFAULT}."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 the_name = click.argument("name")
 
 
 def url_of(file: "StudyFile | None" = None) -> str:
     """The store: --storage, else TRIMTAB_STORAGE, else the study file's, else the default."""
-    said = click.get_current_context().find_root().meta.get("trimtab.storage")
-    return said or os.environ.get("TRIMTAB_STORAGE") or (file and file.storage) or DEFAULT
+    return _said() or os.environ.get("TRIMTAB_STORAGE") or (file and file.storage) or DEFAULT
 
 
-def existing() -> str:
+def _said() -> str | None:
+    """The value of --storage."""
+    said: str | None = click.get_current_context().find_root().meta.get("trimtab.storage")
+    return said
+
+
+def existing(file: "StudyFile | None" = None) -> str:
     """The store, which must exist: reading does not create one."""
-    url = url_of()
+    url = url_of(file)
     path = url.removeprefix("sqlite:///")
     if path not in (url, "") and not Path(path).expanduser().exists():
         raise StorageError(f"{url}: there is no such file; name the store with --storage URL or TRIMTAB_STORAGE")
     return url
 
 
-def opened(name: str) -> "Study":
+def opened(name: str, file: "StudyFile | None" = None) -> "Study":
     from ..study import Study
 
-    return Study(name, storage=existing())
+    return Study(name, storage=existing(file))
 
 
 def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
@@ -145,8 +151,9 @@ def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
     try:
         study = Study(told.name, storage=url_of(told), fresh=fresh, **told.study)
     except StudyMismatch as error:
+        store = f" --storage {shlex.quote(said)}" if (said := _said()) else ""
         raise StudyMismatch(
-            f"{error}. On the command line: {command('revise', file)}, or {command('run', file, ' --fresh')}"
+            f"{error}. On the command line: {command('revise', file, store)}, or {command('run', file, f' --fresh{store}')}"
         ) from None
     try:
         remember(study.record.uid, told.path)

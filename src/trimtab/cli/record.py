@@ -129,7 +129,12 @@ def replay(name: str, as_json: bool) -> None:
 @click.command()
 @the_name
 @click.option(
-    "--trial", "numbers", type=click.IntRange(0), multiple=True, help="The trial to run again; default: five trials."
+    "--trial",
+    "numbers",
+    metavar="N",
+    type=click.IntRange(0),
+    multiple=True,
+    help="A trial to run again (repeatable); default: five.",
 )
 @click.option("--tolerance", default=0.0, metavar="SHARE", help="Relative difference that counts as the same.")
 @click.option("--as", "principal", default="", metavar="NAME", help="Who runs them; default: the user of this process.")

@@ -3,17 +3,23 @@
 import click
 
 from ..errors import StudyMismatch, UserError
-from .plumbing import existing, opened, storage_flag
+from .plumbing import file_storage_flag, opened
 
 
 @click.command()
 @click.argument("file")
 @click.option(
-    "--assume", multiple=True, metavar="NAME=VALUE", help="The value that old trials had for a new parameter."
+    "--assume",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="The value that old trials had for a new parameter (repeatable).",
 )
-@storage_flag
+@file_storage_flag
 def revise(file: str, assume: tuple[str, ...]) -> None:
-    """Change a study to what its FILE (YAML) says now, as an audited revision."""
+    """Change a study to what its FILE (YAML) says now.
+
+    The change is an audited revision; old results stay.
+    """
     from ..study import Study
     from ..studyfile import read, scalar
 
@@ -22,10 +28,10 @@ def revise(file: str, assume: tuple[str, ...]) -> None:
     for name, sign, _ in values:
         if not (name and sign):
             raise UserError(f"--assume {name!r}: write NAME=VALUE")
-    study = opened(told.name)
+    study = opened(told.name, told)
     before = study.record.head
     try:
-        Study(told.name, storage=existing(), **told.study)  # a changed budget is a revision by itself
+        Study(told.name, storage=study.storage, **told.study)  # a changed budget is a revision by itself
     except StudyMismatch:
         words = {key: value for key, value in told.study.items() if key not in ("data", "on_change", "warm_start")}
         study.revise(assume={name: scalar(value) for name, _, value in values}, **words)

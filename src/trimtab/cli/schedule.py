@@ -13,7 +13,10 @@ from .plumbing import ANEW, opened, resumable, storage_flag, the_name
 @click.option("--out", metavar="FILE", help="The file to write; default: standard output.")
 @storage_flag
 def schedule(name: str, number: int | None, out: str | None) -> None:
-    """Write the parameter schedule that led to the best trial, or to trial NUMBER, as YAML."""
+    """Write the schedule that led to a trial, as YAML.
+
+    The schedule: the parameters over its training. The trial: the best one, or NUMBER.
+    """
     from ..files import write
 
     text = opened(name).schedule(number).to_yaml()
@@ -30,7 +33,10 @@ def schedule(name: str, number: int | None, out: str | None) -> None:
 @click.option("--seed", type=int, help="The seed of a new run; default: those on record.")
 @click.option("--folder", metavar="FOLDER", help="Where to save the model; default: nowhere.")
 def train(file: str, objective: str, seed: int | None, folder: str | None) -> None:
-    """Train OBJECTIVE (train.py:objective) with the schedule in FILE, and print its metrics as JSON."""
+    """Train with the schedule in FILE, without a study.
+
+    OBJECTIVE is what to train, such as train.py:objective. Prints its metrics as JSON.
+    """
     from ..schedule import Schedule
     from . import console
 

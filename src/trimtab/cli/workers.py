@@ -5,14 +5,17 @@ import shlex
 
 import click
 
-from .plumbing import described, resumable, storage_flag, storage_option, url_of
+from .plumbing import described, file_storage_flag, resumable, storage_flag, storage_option, url_of
 
 
 @click.command()
 @click.argument("file")
-@storage_flag
+@file_storage_flag
 def submit(file: str) -> None:
-    """Create the study in FILE (YAML), record what it runs, and leave it to workers."""
+    """Create the study in FILE (YAML) for workers.
+
+    Records what the study runs, and returns: `trimtab worker` does the rest.
+    """
     from ..studyfile import read
 
     told = read(file)
@@ -27,15 +30,17 @@ def submit(file: str) -> None:
 @click.command()
 @click.option(
     "--allow", multiple=True, required=True, metavar="OBJECTIVE",
-    help="What may be run here: file.py[:function], package.module[:function], a command or a study file.",
+    help="What may be run here: file.py[:function], package.module[:function], a command or a study file (repeatable).",
 )  # fmt: skip
 @click.option(
-    "--study", "names", multiple=True, metavar="NAME", help="Serve only this study; default: all in the database."
+    "--study", "names", multiple=True, metavar="NAME", help="Serve only this study (repeatable); default: all."
 )
-@click.option("--slots", default=1, show_default=True, type=click.IntRange(1), help="Parallel trials.")
+@click.option("--slots", default=1, show_default=True, metavar="N", type=click.IntRange(1), help="Parallel trials.")
 @click.option("--idle", metavar="DURATION", help='Exit after this time without work, such as "1m".')
-@click.option("--trials", type=click.IntRange(1), help="Exit after this many trials.")
-@click.option("--data", multiple=True, metavar="NAME=PATH", help="Where a file that studies watch is on this machine.")
+@click.option("--trials", metavar="N", type=click.IntRange(1), help="Exit after this many trials.")
+@click.option(
+    "--data", multiple=True, metavar="NAME=PATH", help="Where a file that studies watch is here (repeatable)."
+)
 @click.option("--enough", is_flag=True, help="Start no more trials of a study whose remaining gain is below its noise.")
 @storage_flag
 def worker(
