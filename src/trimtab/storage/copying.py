@@ -16,11 +16,9 @@ def copy(source: Storage, study: int, target: Storage) -> StudyRecord:
 
 def _whole(source: Storage, study: int) -> Whole:
     before = source.trials(study)
-    found = Whole(
-        before.study, before.trials, source.reports(study), source.events(study), source.actors(study)
-    )  # fmt: skip
+    reports, events, actors = source.reports(study), source.events(study), source.actors(study)
     if source.study(study).position != before.study.position:
         raise StudyMismatch(
             f"study {before.study.name!r} is being changed; pause it, or end what runs it, and copy again"
         )
-    return found
+    return Whole(before.study, before.trials, reports, events, actors)
