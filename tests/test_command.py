@@ -1,10 +1,12 @@
 """Commands as objectives: how they are called, and how what they print is read."""
 
+import io
 import json
 import math
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -200,6 +202,20 @@ def test_a_flood_of_output_is_no_harm():
     assert run(Command(f"sh -c 'head -c 10000000 /dev/zero | tr \"\\\\0\" x; echo; echo loss {0.5}'"))["metrics"] == {
         "loss": 0.5
     }
+
+
+def test_output_that_is_passed_on_slowly_is_read_to_its_end(monkeypatch):
+    """As on a disk that is busy: the command has long ended when its first line has been written."""
+
+    class Slow(io.StringIO):
+        def write(self, text):
+            time.sleep(1.2)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stdout", Slow())
+    message = run(Command(f"sh -c 'echo parameters; echo loss {0.5}'"))
+    assert message["metrics"] == {"loss": 0.5}
+    assert sys.stdout.getvalue() == "parameters\nloss 0.5\n"
 
 
 def test_what_a_command_leaves_running_does_not_hold_the_trial():

@@ -127,20 +127,32 @@ class _ResultFile:
 def _follow(
     process: "subprocess.Popen[str]", result: _ResultFile, trial: ActiveTrial
 ) -> tuple[PrintedMetrics, bool, list[str]]:
-    """Read the command's output until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr)."""
-    lines: Queue[str] = Queue()
+    """Read the command's output until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr).
+
+    The output is passed on here, not by the threads that read it: a slow disk must not look like a silent command.
+    """
+    lines: Queue[tuple[bool, str]] = Queue()
     complaints: deque[str] = deque(maxlen=20)
     deaf = threading.Event()
     readers = [
-        _reader(process.stdout, sys.stdout, lines.put, deaf),
-        _reader(process.stderr, sys.stderr, complaints.append, deaf),
+        _reader(process.stdout, lambda line: lines.put((True, line)), deaf),
+        _reader(process.stderr, lambda line: lines.put((False, line)), deaf),
     ]
     printed = PrintedMetrics(trial.metrics)
     ended, silent, looked = None, 0, 0.0
     while any(r.is_alive() for r in readers) or not lines.empty():
-        line = _next(lines)
-        silent = silent + 1 if line is None else 0
-        reported = line is not None and printed.line(line, trial)
+        reported = False
+        match _next(lines):
+            case None:
+                silent += 1
+            case True, line:
+                silent = 0
+                _pass_on(line, sys.stdout)
+                reported = printed.line(line, trial)
+            case False, line:
+                silent = 0
+                _pass_on(line, sys.stderr)
+                complaints.append(line)
         now = time.monotonic()
         if now - looked > _LOOK:
             looked = now
@@ -160,28 +172,29 @@ def _follow(
     return printed, False, [*complaints]
 
 
-def _next(lines: "Queue[str]") -> str | None:
-    """The next line of the command's output; None after a moment of silence."""
+def _next(lines: "Queue[tuple[bool, str]]") -> tuple[bool, str] | None:
+    """The next line of the command's output, and whether it is from standard output; None after a moment of silence."""
     try:
         return lines.get(timeout=_LOOK / 2)
     except Empty:
         return None
 
 
-def _reader(
-    stream: IO[str] | None, sink: IO[str], take: Callable[[str], None], deaf: threading.Event
-) -> threading.Thread:
-    """A thread that passes a stream on, line by line, until it ends or `deaf` is set."""
+def _pass_on(line: str, sink: IO[str]) -> None:
+    sink.write(line)
+    sink.flush()
 
-    def copy() -> None:
+
+def _reader(stream: IO[str] | None, take: Callable[[str], None], deaf: threading.Event) -> threading.Thread:
+    """A thread that takes a stream line by line, until it ends or `deaf` is set."""
+
+    def read() -> None:
         assert stream is not None  # both streams are pipes
         with stream:
             for line in iter(lambda: "" if deaf.is_set() else stream.readline(65536), ""):
-                sink.write(line)
-                sink.flush()
                 take(line)
 
-    thread = threading.Thread(target=copy, daemon=True)
+    thread = threading.Thread(target=read, daemon=True)
     thread.start()
     return thread
 
