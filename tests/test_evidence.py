@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from trimtab.errors import SpecError
-from trimtab.evidence import Contest, Design, Evidence, certify
+from trimtab.evidence import Contest, Design, Evidence, Worth, certify
 from trimtab.goals import Goal, constraint
 
 BASE, TUNED = {"rate": 0.1}, {"rate": 0.02}
@@ -249,3 +250,9 @@ def test_the_text_is_aligned_and_complete():
     assert "Nadeau & Bengio" in found.text()
     assert "0.704" in found.text()
     assert "0.726" in found.text()
+
+
+def test_equal_results_show_no_optimism():
+    found = replace(evidence([0.3, 0.3, 0.3], [0.7, 0.7, 0.7]), worth=Worth(searched=0.7))
+    assert found.means[1] != 0.7  # in its last digit
+    assert found.optimism == 0

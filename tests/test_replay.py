@@ -164,7 +164,7 @@ def test_the_command_line_counts_whatever_does_not_follow(space, tmp_path, monke
     monkeypatch.setattr(tt.Study, "replay", lambda _: replace(WRONG, different={}))
     result = CliRunner().invoke(cli, ["replay", "s", "--storage", url])
     assert result.exit_code == 1
-    assert "2 decisions on record do not follow" in result.stderr
+    assert "2 decisions on record cannot be derived again" in result.stderr
 
 
 def test_a_strategy_object_that_is_not_known_here_is_a_difference_not_a_crash(space, objective):

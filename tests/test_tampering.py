@@ -204,6 +204,9 @@ def test_a_truncated_chain_is_named_by_the_witness(forger):
     forger.sql(f"delete from private where position = {last}", f"delete from events where position = {last}",
                f"update studies set position = {last - 1}, head = '{hash_}'")  # fmt: skip
     assert f"event {last}: the witness file has seen it, the record has lost it" in forger.found()
+    forger.sql(f"delete from events where position > {last - 4}")
+    lost = [line for line in forger.found() if "lost" in line]
+    assert lost == [f"event {last - 3}: the witness file has seen it, the record has lost it, and 3 more after it"]
 
 
 def test_a_chain_rewritten_with_its_witness_breaks_the_signature(forger):

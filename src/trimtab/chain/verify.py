@@ -68,11 +68,12 @@ def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[
         previous = e.hash
     broken = bool(found)
     hashes = {e.position: e.hash for e in events}
-    for position, hash_ in witness:
-        if position not in hashes:
-            found.append(f"event {position}: the witness file has seen it, the record has lost it")
-        elif hashes[position] != hash_:
-            found.append(f"event {position}: the witness file has seen another hash")
+    found += [
+        f"event {p}: the witness file has seen another hash" for p, hash_ in witness if hashes.get(p, hash_) != hash_
+    ]
+    if lost := sorted({position for position, _ in witness} - hashes.keys()):
+        more = f", and {len(lost) - 1} more after it" if len(lost) > 1 else ""
+        found.append(f"event {lost[0]}: the witness file has seen it, the record has lost it{more}")
     last = events[-1] if events else None
     if last is None or (study.position, study.head) != (last.position, last.hash):
         found.append(f"study {study.name}: its row does not fit the last event of its chain")

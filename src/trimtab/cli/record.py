@@ -123,7 +123,9 @@ def replay(name: str, as_json: bool) -> None:
     found = opened(name).replay()
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
     if not found.holds:
-        raise Ended(1, f"study {name!r}: {formatting.plural(found.wrong, 'decision')} on record do not follow from it")
+        raise Ended(
+            1, f"study {name!r}: {formatting.plural(found.wrong, 'decision')} on record cannot be derived again"
+        )
 
 
 @click.command()

@@ -139,8 +139,10 @@ class Evidence:
     @property
     def optimism(self) -> float:
         """By how much the search's own value of the tuned setting was too good (positive: too good). NaN if unknown."""
-        away = self.worth.searched - self.means[1]
-        return away if self.maximize else -away
+        said, found = self.worth.searched, self.means[1]
+        if math.isclose(said, found, rel_tol=1e-12):  # the mean of equal values may differ from them in its last digit
+            return 0.0
+        return said - found if self.maximize else found - said
 
     @property
     def means(self) -> tuple[float, float]:

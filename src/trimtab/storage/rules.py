@@ -79,7 +79,7 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int, opened: in
     if budget.trials is not None and study.reserved + wanted > budget.trials:
         raise BudgetSpent(
             f"study {study.name!r}: {study.reserved} of its {budget.trials} trials are given out, "
-            f"{wanted} more do not fit; raise the budget's trials"
+            f"{wanted} more would exceed them; raise the budget's trials"
         )
     finished = study.reserved - opened
     for name, (used, limit) in budget.measured(spent).items():
