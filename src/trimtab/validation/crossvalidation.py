@@ -15,7 +15,7 @@ from ..capture import Input, look
 from ..checks import nonnegative, one_of, shown, whole
 from ..errors import ObjectiveError, SpecError, nearest
 from ..objective import ActiveTrial
-from .checks import checks
+from .diagnostics import diagnose
 from .splits import Rows, Split, missing, plan
 
 _SPLITS = ("reshuffle", "shared")
@@ -85,7 +85,7 @@ class CrossValidation:
                 f"folds={folds}, gap={gap}, holdout={holdout}: no such splits of {len(y)} rows: {error}"
             ) from None
         plan(np.asarray(y)[self._search], folds, _taken(groups, self._search), _taken(time, self._search), gap)
-        self.checks: list[str] = checks(X, self.plan, self._search, self._holdout)
+        self.checks: list[str] = diagnose(X, self.plan, self._search, self._holdout)
 
     # ------------------------------------------------------------------------------------------- what a study asks of it
 

@@ -11,7 +11,7 @@ CHECKED = (
     "rows that occur twice, in several groups or on both sides of the hold-out; rows of one time across a boundary; columns "
     "that give the target away; rare classes; tables whose indices differ"
 )
-"""What a CrossValidation looks for before the first trial (see validation.checks)."""
+"""What a CrossValidation looks for before the first trial (see validation.diagnostics)."""
 
 ESTIMATOR = "Estimator, before a trial sets its parameters"
 

@@ -1,4 +1,4 @@
-"""Leakage from training to test, and other doubts about a protocol, reported before the first trial."""
+"""Leakage from training to test rows, and other doubts about a protocol: looked for before the first trial."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ _RARE = 0.05  # share below which a class is rare
 _PROXY = 0.999  # rank correlation at which one column is the target in disguise
 
 
-def checks(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
-    """What a reader should know about the data under this plan; empty if nothing was found."""
+def diagnose(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
+    """One line for each doubt about the data under this plan; empty if there is none."""
     found = [*_duplicates(X, plan, search, holdout), *_time(plan, holdout), *_balance(plan), *_proxies(X, plan)]
     return [*_indices(X, plan), *found]
 
 
 def _indices(X: Any, plan: Plan) -> list[str]:
-    """Tables whose indices differ, although their rows are matched by position."""
+    """Tables whose pandas index is not that of X: rows are matched by position, not by index."""
     beside = {"y": plan.y, "groups": plan.groups, "time": plan.times}
     if not hasattr(X, "iloc"):
         return []
@@ -30,7 +30,7 @@ def _indices(X: Any, plan: Plan) -> list[str]:
 
 
 def _duplicates(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
-    """Equal rows, which may be in training and test at once."""
+    """Equal rows: one copy may train while another tests."""
     keys = _keys(X)
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     again = counts[inverse] > 1
@@ -63,7 +63,7 @@ def _keys(X: Any) -> np.ndarray[Any, Any]:
 
 
 def _time(plan: Plan, holdout: Rows) -> list[str]:
-    """Equal times on both sides of a boundary."""
+    """Rows of the same time on both sides of a boundary between training and test."""
     if plan.times is None:
         return []
     times = np.unique(np.asarray(plan.times), return_inverse=True)[1]  # their order is what counts
@@ -77,6 +77,7 @@ def _time(plan: Plan, holdout: Rows) -> list[str]:
 
 
 def _balance(plan: Plan) -> list[str]:
+    """Rare classes, which accuracy hides."""
     if not plan.classes:
         return []
     names, counts = np.unique(np.asarray(plan.y), return_counts=True)
@@ -89,7 +90,7 @@ def _balance(plan: Plan) -> list[str]:
 
 
 def _proxies(X: Any, plan: Plan) -> list[str]:
-    """Columns that give the target away."""
+    """Numeric columns that rank the rows as the target does: they may have been made from it."""
     numeric, y = X.select_dtypes("number") if hasattr(X, "columns") else X, np.asarray(plan.y)
     if hasattr(numeric, "tocsr") or y.ndim != 1:
         return []
