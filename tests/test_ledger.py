@@ -72,17 +72,17 @@ def test_a_study_that_was_opened_again_goes_on_as_one_that_stayed_open(tmp_path)
     store.close()
 
 
-def test_only_so_many_ended_trials_are_at_hand(tmp_path):
+def test_only_so_many_ended_trials_are_cached(tmp_path):
     store = Sql(f"sqlite:///{tmp_path}/t.db")
     study = tt.Study("s", SPACE, minimize="loss", storage=store, seed=1)
     study.tell(study.ask(), 0.5)
     store.revise(study.record.id, Change("import", trials=results(*[1.0] * (ledger.KEPT + 100))))
     made = LiveStudy(store, study.record.id).ledger
-    assert not made.trials.at_hand([0])
+    assert not made.trials.cached_suffix([0])
     assert len([t for t in made.told if t.metrics["loss"] == 1.0]) == ledger.KEPT + 100
-    at_hand = [n for n in made.trials if made.trials.at_hand([n])]
-    assert len(at_hand) == ledger.KEPT
-    assert at_hand[0] == 0  # the baseline stays
+    cached = [n for n in made.trials if made.trials.cached_suffix([n])]
+    assert len(cached) == ledger.KEPT
+    assert cached[0] == 0  # the baseline stays
     assert incumbents.best(study.spec, incumbents.candidates(study.spec, made.told, None)).metrics == {"loss": 0.5}
     store.close()
 

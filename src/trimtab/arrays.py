@@ -1,4 +1,4 @@
-"""The types of arrays, by their entries, and their largest value. Shapes stand in docstrings and comments: X (n, d)."""
+"""Array types, named by their entries. Shapes are given in docstrings and comments, as in X (n, d)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,4 +7,4 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-HUGE = 1e300  # larger values count as this, so that differences are finite
+HUGE = 1e300  # values are clipped to +-HUGE, so that their differences are finite

@@ -1,7 +1,6 @@
-"""One JSON text for each value, and the digests from which the record is built.
+"""Canonical JSON (exactly one text for each value), and the digests of it from which the record is built.
 
-Canonical JSON here: keys sorted, no white space, UTF-8, floats in Python's shortest round-trip form, no NaN or
-infinity.
+Keys are sorted, there is no white space, floats have Python's shortest round-trip form, and NaN and infinity are errors.
 """
 
 import hashlib
@@ -11,11 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
 _MADE: Any = getattr(json.encoder, "c_make_encoder", None)
 _FAST = _MADE and _MADE(None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", True, False, False)
-"""What JSONEncoder would create again for every value; None if Python has no C code for it."""
+"""The C encoder of _ENCODER, made once: JSONEncoder.encode makes a new one for every value. None if Python has none."""
 
 
 def dumps(value: Any) -> str:
@@ -34,13 +31,13 @@ def digest(value: Any) -> str:
 
 
 def commitment(salt: str, text: str) -> str:
-    """What represents a private text in an event: it can be checked while salt and text exist, and reveals nothing
-    afterwards."""
+    """A salted hash that stands for a private text in an event. Whoever has salt and text can check it; once they are
+    erased, it reveals nothing."""
     return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
 
 
 def jsonable(value: Any) -> Any:
-    """The JSON form of an algorithm's output: plain Python for numpy's values, None for what is not finite."""
+    """An algorithm's output in a form that JSON can hold: numpy's values as plain Python, None for NaN and infinity."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""User input as plain Python values. Each error names the value, the rule that it breaks and the repair.
+"""Checks of user input, which return it as plain Python values. Errors name the value, the rule and the repair.
 
 numpy scalars count as the numbers that they hold. True and False are not numbers, a number is not a boolean, and a text
 is not a list.
@@ -18,17 +18,17 @@ _MOST = 2**63 - 1  # what every store and numpy can hold
 
 
 def shown(value: object) -> str:
-    """A value as an error names it: short and on one line, whatever it is."""
+    """A value as an error message shows it: short, on one line, and safe for any object."""
     try:
         text = repr(value)
-        text = " ".join(text.split()) if "\n" in text else text  # of tables and arrays
-    except Exception:  # such as an integer of five thousand digits
+        text = " ".join(text.split()) if "\n" in text else text  # tables and arrays have several lines
+    except Exception:  # repr may fail, for example for an integer of five thousand digits
         text = f"a {type(value).__name__}"
     return text if len(text) <= 120 else f"{text[:100]} ..."
 
 
 def no_setting(value: object, written: str) -> str:
-    """What is wrong with a value that is no mapping from names to values, and how it is `written`."""
+    """The message for a value that should be a setting, a mapping from names to values. written: an example of one."""
     table = "; of a pandas Series: row.to_dict()" if hasattr(value, "to_dict") else ""
     return f"{shown(value)} is not a mapping from names to values; write {written}{table}"
 
@@ -40,12 +40,12 @@ def plain(value: Any) -> Any:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether it is an int or a float, but not a bool."""
+    """Whether the value is an int or a float, but not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def index(value: object) -> int | None:
-    """An integer as an int; None for anything else."""
+    """An integer, also one of numpy's, as an int; None for anything else."""
     value = plain(value)
     try:
         return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]

@@ -9,18 +9,18 @@ from typing import Any
 from .checks import positive
 from .errors import SpecError
 
-MOST = 1000  # rungs: more would only be a mistake, and each costs a column of every result
+MOST = 1000  # rungs; more can only be a mistake
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """A quantity that makes a trial more expensive and its result more accurate.
+    """A quantity of training, such as epochs: more of it makes a trial more expensive and its result more accurate.
 
-    name: as the objective knows it ("epochs").
-    low: the smallest amount at which a result means anything.
-    high: a full training.
-    factor: between one rung and the next: rungs are low, low * factor, low * factor^2, ..., high. A rung that would lie
-        closer to high than the root of factor is left out.
+    name: what the objective calls it ("epochs").
+    low: the smallest amount after which a result means anything.
+    high: the amount of a full training.
+    factor: the ratio of one rung to the one below. The rungs are low, low * factor, low * factor^2, ..., high; one that
+        is within a factor of sqrt(factor) of high is left out.
     """
 
     name: str

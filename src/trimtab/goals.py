@@ -19,7 +19,7 @@ class Goal:
     maximize: bool
 
     def loss(self, metrics: Metrics) -> float:
-        """The value to minimise; NaN if the metric is missing."""
+        """The metric as a value to minimise: its negative if it is maximised, NaN if it is missing."""
         value = metrics.get(self.metric, math.nan)
         return -value if self.maximize else value
 
@@ -39,7 +39,7 @@ def goals(minimize: str | Iterable[str] | None, maximize: str | Iterable[str] | 
 
 
 def place(goals: Sequence[Goal], asked: int | str) -> int:
-    """The index of the goal that is asked for, by its metric or its index. Raises SpecError if there is none."""
+    """The index of a goal that a user names by its metric or its index. Raises SpecError if there is no such goal."""
     names = [g.metric for g in goals]
     found = names.index(asked) if isinstance(asked, str) and asked in names else index(asked)
     if found is None or not 0 <= found < len(names):
@@ -84,7 +84,7 @@ class Constraint:
 def constraint(text: str) -> Constraint:
     """Parse "latency_ms <= 20", "auc >= 0.95 * baseline", "size <= baseline + 3".
 
-    Raises SpecError for anything that is not `metric <= or >= a linear expression in baseline`.
+    Raises SpecError unless the text compares a metric (<=, >=, < or >) with an expression that is linear in `baseline`.
     """
     source = text.strip()
     try:
@@ -112,7 +112,7 @@ def constraint(text: str) -> Constraint:
 
 
 def _linear(node: ast.expr) -> tuple[float, float]:
-    """(offset, factor) of an expression that is linear in `baseline`."""
+    """An expression of numbers and `baseline` as (offset, factor): offset + factor * baseline. Raises ValueError."""
     match node:
         case ast.Constant(value=int() | float() as v) if not isinstance(v, bool):
             return float(v), 0.0

@@ -1,4 +1,4 @@
-"""How trials end: a told or imported result, or the exit of a process, becomes an Outcome. Pure."""
+"""How trials end: a result that was told or imported, or the exit of a job, becomes an Outcome. Pure."""
 
 import math
 import signal
@@ -17,22 +17,24 @@ def from_tell(
 ) -> Outcome:
     """The outcome of a trial that was evaluated elsewhere in `wall` seconds: its metrics, or why it failed.
 
-    reported: the last reports of a trial that obeyed a stopping rule; they supply metrics that are missing.
+    reported: if the trial obeyed a stopping rule, the last reported value of each metric; these stand in for metrics
+    that are not given.
     """
     cost = Cost(wall=wall)
     if failed is not None:
         return Outcome(State.FAILED, reason=Reason.ERROR, error=str(failed), cost=cost)
     try:
         if reported is not None:
-            late = {} if metrics is None else measured(metrics, needed, partly=True)
-            return Outcome(State.STOPPED, {**reported, **late}, cost=cost)
+            told = {} if metrics is None else measured(metrics, needed, partly=True)
+            return Outcome(State.STOPPED, {**reported, **told}, cost=cost)
         return Outcome(State.DONE, measured(metrics, needed), cost=cost)
     except TrialFailed as error:
         return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
 
 
 def from_import(metrics: object, needed: Sequence[str]) -> Outcome:
-    """The outcome of an imported result. Raises SpecError if it is not a result; NaN or infinity makes a failed trial."""
+    """The outcome of an imported result. A NaN or infinite metric makes a failed trial; anything else that is no valid
+    result raises SpecError."""
     outcome = from_tell(metrics, None, needed, 0.0)
     values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
     numbers = [real(v) for v in values]
@@ -43,19 +45,19 @@ def from_import(metrics: object, needed: Sequence[str]) -> Outcome:
 
 
 def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:
-    """How a job's exit ends its trial. None returns the trial to the queue: its process was killed, but not by a limit."""
+    """The outcome of a trial whose job has ended. None if its process was killed, but not for exceeding a limit: then
+    the trial returns to the queue."""
     cost = cost_of(ended.cost, resources)
 
     def failed(reason: Reason, error: str) -> Outcome:
         return Outcome(State.FAILED, {}, reason, error, ended.output, tuple(notes), cost)
 
-    if ended.message is not None:
-        m = ended.message
-        if m["state"] == "failed":
-            return failed(Reason(m["reason"]), m["error"])
-        return Outcome(State(m["state"]), m["metrics"], None, "", ended.output, tuple(notes), cost)
+    if (message := ended.message) is not None:
+        if message["state"] == "failed":
+            return failed(Reason(message["reason"]), message["error"])
+        return Outcome(State(message["state"]), message["metrics"], None, "", ended.output, tuple(notes), cost)
     if ended.limit is not None:
-        return failed(ended.limit, _passed(ended.limit, resources, cost))
+        return failed(ended.limit, _exceeded(ended.limit, resources, cost))
     if ended.killed or ended.signal in (signal.SIGKILL, signal.SIGTERM):  # a job scheduler sends both
         return None
     if ended.signal is not None:
@@ -66,11 +68,12 @@ def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> O
 
 
 def cost_of(used: Mapping[str, float], resources: Resources) -> Cost:
-    """What a job has used, with its price."""
+    """What a job has used, as a Cost with money and energy."""
     return resources.charge(used.get("wall", 0.0), used.get("cpu", 0.0), used.get("memory", 0.0))
 
 
-def _passed(limit: Reason, resources: Resources, cost: Cost) -> str:
+def _exceeded(limit: Reason, resources: Resources, cost: Cost) -> str:
+    """The error of a trial that was ended at a limit."""
     match limit:
         case Reason.MEMORY:
             return f"it used {size(cost.memory)} of memory; the limit is {size(float(resources.memory or 0))}"

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: seconds or "30m", bytes or "2GiB"."""
+"""Durations and sizes as people write them (seconds or "30m", bytes or "2GiB"), read as numbers."""
 
 import math
 import re

@@ -1,14 +1,13 @@
-"""What comes next in a study: from its record to proposals. Pure: no clock, no IO, no unseeded randomness.
+"""From the record of a study to its next proposals. Pure: no clock, no IO, no unseeded randomness.
 
-A study is a fold over its record. `fold` feeds the rows of a ledger to the strategy; `suggest` asks it for the next
-ones.
+A study is a fold over its record: `fold` tells the strategy the results so far, `suggest` asks it for the next points.
 
-    ledger      the record, folded: counts, spending, and the results that strategies are told
+    ledger      what is known about a study: its open trials, counts, and the results that strategies are told
     matrix      trials as arrays
     wrapping    the strategy as a study with a fidelity uses it
-    incumbents  settings with results, the best of them, the Pareto front
+    incumbents  settings with their results, the best of them, the Pareto front
     planning    what a runner is to do next
-    lineage     which trial continues from which
+    lineage     which trial continues the training of which
     blas        arithmetic that gives the same result on any number of cores
 
 Notation: d columns, n rows, m goals, k constraints whose limit is known (see `matrix`).
@@ -57,7 +56,7 @@ def problem(spec: StudySpec) -> Problem:
 
 
 def _brackets(spec: StudySpec) -> tuple[float, ...]:
-    """The share of trials that the study's rules first judge at each rung; (): all at the first one."""
+    """The share of trials that Hyperband first judges at each rung; () without Hyperband: all start at the lowest."""
     rules = [r for r in map(rule, spec.stopping) if isinstance(r, Hyperband)]
     return rules[0].shares(spec.fidelity) if rules and spec.fidelity is not None else ()
 
@@ -69,15 +68,21 @@ def trial_seed(study_seed: int, stream: str, number: int) -> int:
 
 
 def jury(spec: StudySpec, first: Trial | None) -> Jury:
-    """The study's stopping rules, before the first report. `first`: trial 0, which is never stopped if it is the
-    baseline."""
+    """The study's stopping rules, before they have heard a report.
+
+    first: trial 0, if it exists. If it runs the baseline, no rule may stop it.
+    """
     exempt = None if first is None or baseline_trial(spec, {0: first}) is None else 0
     return Jury(spec.stopping, spec.fidelity, spec.goals, spec.constraints, exempt)
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A strategy's state after the first `n` told trials, valid for one spec and one baseline result."""
+    """A strategy and its state after the first `n` told trials.
+
+    key: the spec and the baseline's result; while they stay the same, the state can be continued. baseline: that result,
+    if a constraint refers to it.
+    """
 
     key: str
     baseline: Metrics | None
@@ -89,7 +94,7 @@ class Fold:
 def fold(
     spec: StudySpec, strategy: Strategy[Any], told: Sequence[Trial], baseline: Metrics | None, last: Fold | None
 ) -> Fold:
-    """Feed the told trials to the strategy, continuing from `last` if it is still valid."""
+    """Tell the strategy the trials `told`, continuing from the fold `last` if that still fits."""
     relative = dict(baseline) if baseline and any(c.relative for c in spec.constraints) else None
     key = spec.text + dumps(relative)
     if last is None or last.key != key or last.n > len(told):
@@ -115,14 +120,16 @@ def suggest(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n:
         made.append(Proposal(spec.baseline, trial_seed(spec.seed, "search", 0), strategy=BASELINE, version="1"))
         waiting = np.concatenate([waiting, spec.space.encode([spec.baseline])])
     if len(made) < n:
-        folded = replace(folded, state=_begun(spec, folded, pending))
+        folded = replace(folded, state=_with_pending(spec, folded, pending))
         made += _ask(spec, folded, waiting, at, n - len(made), first=at + len(made))
     return made
 
 
 def suggest_each(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: int, n: int) -> list[Proposal]:
-    """The next n proposals, each as `suggest` would make it when the trials before it exist. For strategies that do not
-    learn, to which a point is the same whether finished or pending."""
+    """The next n proposals, each as `suggest` would make it one at a time, once the ones before it are enqueued.
+
+    Only for strategies that do not learn from results: pending trials are told to them as if they had ended.
+    """
     first = suggest(spec, folded, pending, at, 1)
     others = spec.encode([*(t.params for t in pending), *(p.params for p in first)])
     nothing, asked, strategy = np.empty((0, len(spec.space))), list[Point](), folded.strategy
@@ -138,24 +145,24 @@ def suggest_each(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: in
 
 
 def _blank(spec: StudySpec, folded: Fold, points: Array) -> Rows:
-    """Rows at points (n, d), without results."""
+    """Points (n, d) as rows without results."""
     n, unknown = len(points), np.full(len(points), math.nan)
     Y, C = (np.full((n, len(k)), math.nan) for k in (spec.goals, known_constraints(spec, folded.baseline)))
     return Rows(points, Y, C, unknown, unknown)
 
 
-def _begun(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> Any:
-    """The strategy's state; a strategy whose trials continue from one another also gets those under way."""
+def _with_pending(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> Any:
+    """The state of the fold. A strategy whose trials continue from one another also learns which are under way."""
     if not isinstance(folded.strategy, Continuing):
         return folded.state
     return folded.strategy.begun(folded.state, rows(spec, pending, folded.baseline))
 
 
 def needed(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> frozenset[int]:
-    """The ended trials that the strategy may still continue from: their checkpoints must stay."""
+    """The numbers of the ended trials that the strategy may still continue from: their checkpoints must be kept."""
     if not isinstance(folded.strategy, Continuing):
         return frozenset()
-    return folded.strategy.needed(_begun(spec, folded, pending))
+    return folded.strategy.needed(_with_pending(spec, folded, pending))
 
 
 def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: int) -> list[Proposal]:
@@ -165,7 +172,7 @@ def _ask(spec: StudySpec, folded: Fold, pending: Array, at: int, n: int, first: 
 
 
 def _rng(spec: StudySpec, at: int) -> np.random.Generator:
-    """The random numbers for a proposal made when `at` trials exist."""
+    """The random generator for proposals that are made when `at` trials exist."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.seed, at])))
 
 
@@ -188,7 +195,7 @@ def _proposals(spec: StudySpec, strategy: Strategy[Any], asked: Sequence[Point],
 
 
 def shortfall(spec: StudySpec, folded: Fold, pending: Sequence[Trial], trial: Trial) -> float:
-    """How far a trial's setting falls short of the best that the strategy would propose now, in its own measure.
+    """By how much a trial's setting is worse, in the strategy's own measure, than the best that it would propose now.
 
     Infinite if the strategy cannot tell (see strategies.Judge).
     """
@@ -201,7 +208,7 @@ def shortfall(spec: StudySpec, folded: Fold, pending: Sequence[Trial], trial: Tr
 
 
 def _check(spec: StudySpec, name: str, asked: Sequence[Point]) -> None:
-    """Raises SpecError for a point that is not in the space: a plug-in's mistake, found before it costs a run."""
+    """Raises SpecError if a point is not in the space: a mistake in a strategy, found before it costs a trial."""
     space, rows = spec.space, [np.asarray(p.x, dtype=float) for p in asked]
     if all(x.shape == (len(space),) for x in rows):
         X = np.array(rows).reshape(len(rows), len(space))

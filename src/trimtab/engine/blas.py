@@ -1,4 +1,4 @@
-"""BLAS in one thread: its sums do not depend on the number of cores, and workers don't crowd each other out."""
+"""BLAS in one thread, so that results do not depend on the number of cores, and parallel workers do not compete."""
 
 from contextlib import AbstractContextManager
 from functools import cache

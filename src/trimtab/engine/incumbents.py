@@ -1,4 +1,4 @@
-"""Settings with results, the best of them, and the Pareto front. Pure."""
+"""Settings with their results, the best of them, and the Pareto front. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +19,14 @@ from .matrix import results
 
 
 def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:
-    """The metrics that relative constraints compare with; None while unknown, or if the baseline failed."""
+    """The metrics that relative constraints refer to; None while the baseline's `trial` has no result, or if it failed."""
     if spec.baseline is None or trial is None or trial.state is not State.DONE:
         return None
     return trial.metrics
 
 
 def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> bool | None:
-    """Whether all constraints hold; None if that cannot be known (the baseline has no result)."""
+    """Whether all constraints hold; None if that is unknown, because the baseline or the trial lacks a metric."""
     if not spec.constraints:
         return True
     excess = [c.excess(metrics, baseline) for c in spec.constraints]
@@ -38,8 +38,13 @@ def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> boo
 @copied("params", "metrics")
 @dataclass(frozen=True)
 class Candidate:
-    """A setting with all its successful results: number and params of its first trial, the mean of each metric over its
-    `n` results, and whether that is feasible. `trial` is looked up among `trials`."""
+    """A setting with all its results.
+
+    number, params: of the first trial with this setting.
+    metrics: of its `n` results, the means.
+    feasible: whether these means meet the constraints; None if that is unknown.
+    trials: where `trial` is looked up.
+    """
 
     number: int
     params: Params
@@ -53,14 +58,14 @@ class Candidate:
         return self.trials[self.number]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the candidate's own trial, not the record in which all trials are looked up."""
+        """Pickle only the candidate's own trial, not the whole study in which trials are looked up."""
         return Candidate, (self.number, self.params, self.metrics, self.n, self.feasible, {self.number: self.trial})
 
 
 def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None) -> list[Candidate]:
-    """One candidate per setting among finished trials; replicates are averaged.
+    """One candidate per setting that was fully trained; replicates are averaged.
 
-    A member of a population stands for itself: its last setting is not all that it was trained with.
+    A trial of a population is a candidate by itself, since it was also trained with the settings of its ancestors.
     """
     told = told if isinstance(told, Told) else list(told)
     trials = told.trials if isinstance(told, Told) else {t.number: t for t in told}
@@ -73,19 +78,19 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
 
 
 def _by_setting(spec: StudySpec, found: Results) -> list[list[int]]:
-    """Indices of the results that have all goals at the top fidelity, grouped by setting, in order."""
+    """Indices of the fully trained results that have a metric for each goal, grouped by setting, in order."""
     top = -math.inf if spec.fidelity is None else spec.fidelity.high
     goals = [g.metric for g in spec.goals]
     groups: dict[str | int, list[int]] = {}
     for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
         if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
-            alone = found.member[i] is not None
-            groups.setdefault(i if alone else dumps(spec.current(found.params[i])), []).append(i)
+            of_population = found.member[i] is not None
+            groups.setdefault(i if of_population else dumps(spec.current(found.params[i])), []).append(i)
     return list(groups.values())
 
 
 def _mean(spec: StudySpec, several: Sequence[Metrics]) -> Metrics:
-    """The first metrics, with the mean of those that the study needs and all results have."""
+    """The metrics of the first result; those that the study needs, and that all results have, are averaged over all."""
     if len(several) == 1:
         return several[0]
     names = [m for m in spec.metrics if all(m in metrics for metrics in several)]
@@ -99,12 +104,12 @@ def of_ledger(ledger: Ledger) -> list[Candidate]:
 
 
 def fully_trained(spec: StudySpec, t: Trial) -> bool:
-    """Whether a trial was to be trained to the study's top fidelity (or dates from before the study had a fidelity)."""
+    """Whether a trial was to be trained to the top fidelity (also True if it is older than the study's fidelity)."""
     return spec.fidelity is None or t.fidelity is None or t.fidelity >= spec.fidelity.high
 
 
 def admission(spec: StudySpec) -> str:
-    """What a finished trial needs to be the best, in words."""
+    """What a finished trial needs to be admitted as the best, in words."""
     f = spec.fidelity
     said = [] if f is None else [f"was trained to {f.name}={f.high:g}"]
     said += ["meets the constraints"] if spec.constraints else []

@@ -1,7 +1,7 @@
-"""The record, folded: what one process knows about a study. Pure, except for what its archive reads.
+"""The ledger: what one process knows about a study, folded from the record. Pure, except for what its archive reads.
 
-A study may have hundreds of thousands of ended trials; a ledger keeps only a few numbers of each. The last `KEPT` that
-were absorbed or looked up are cached whole; the archive has the others, and is asked for `PAGE` at once.
+A study may have hundreds of thousands of ended trials; a ledger keeps only a few numbers of each. Whole trials are
+cached, up to `KEPT` of those absorbed or looked up last. The others are read from the archive, `PAGE` at a time.
 """
 
 import threading
@@ -18,11 +18,11 @@ from ..records.columns import End, Outline, Results
 KEPT = 2048
 PAGE = 256
 
-BASELINE = "baseline"  # the proposer of the baseline's trial
+BASELINE = "baseline"  # `Trial.strategy` of the trial that runs the baseline
 
 
 def baseline_trial(spec: StudySpec, trials: Mapping[int, Trial]) -> Trial | None:
-    """Trial 0, if it is the run of the spec's baseline: it may instead be an imported result, or an earlier baseline."""
+    """Trial 0, if it ran the baseline of the spec; None if it is an imported result, or ran a baseline since revised."""
     first = trials.get(0)
     if spec.baseline is None or first is None or first.strategy != BASELINE:
         return None
@@ -42,29 +42,29 @@ class Archive(Protocol):
 
 
 class Trials(Mapping[int, Trial]):
-    """All trials of a study by number. Without an archive, all of them are cached."""
+    """All trials of a study by number, read from the archive when they are not cached. Without one, all are cached."""
 
     def __init__(self, archive: Archive | None) -> None:
         self.archive = archive
         self.open: dict[int, Trial] = {}
-        self._ended: dict[int, Trial] = {}  # those at hand, the latest last
+        self._ended: dict[int, Trial] = {}  # the cached ones, the last used last
         self._count = 0
-        self._turn = threading.RLock()  # one thread may read while another absorbs
+        self._lock = threading.RLock()  # one thread may read while another absorbs
 
     def note(self, number: int) -> None:
         """Register that there is a trial of this number."""
         self._count = max(self._count, number + 1)
 
     def keep(self, trial: Trial) -> None:
-        """Cache an ended trial. The first one, which may be the baseline, is always kept."""
-        with self._turn:
+        """Cache an ended trial. Trial 0, which may be the baseline, always stays in the cache."""
+        with self._lock:
             self._ended.pop(trial.number, None)
             self._ended[trial.number] = trial
             if self.archive is not None and len(self._ended) > KEPT:
                 del self._ended[next(n for n in self._ended if n)]
 
-    def at_hand(self, numbers: Sequence[int]) -> list[Trial]:
-        """The longest suffix of these numbers of ended trials that needs no archive."""
+    def cached_suffix(self, numbers: Sequence[int]) -> list[Trial]:
+        """The trials at the end of a list of ended trials' numbers, as far back as all of them are cached."""
         found = list[Trial]()
         for number in reversed(numbers):
             if (trial := self._ended.get(number)) is None:
@@ -78,7 +78,7 @@ class Trials(Mapping[int, Trial]):
         if self.archive is None or number not in self:
             raise KeyError(number)
         first = number - number % PAGE
-        with self._turn:
+        with self._lock:
             page = {t.number: t for t in self.archive.trials(first, min(first + PAGE, self._count))}
             for trial in page.values():
                 if trial.number not in self.open and trial.state not in OPEN:
@@ -113,13 +113,15 @@ class Told(Sequence[Trial]):
         self.positions.append(end.told)
 
     def results(self) -> Results:
-        """All of them as columns: the latest ones from the cache, the others from the archive, which does not know yet
-        what an open transaction has just ended."""
-        last = self.trials.at_hand(self.numbers)
-        found, others = Results.of(last), len(self) - len(last)
-        if others and self.trials.archive is not None:
-            found = self.trials.archive.results(self.positions[0] - 1, self.positions[others - 1]) + found
-        return found
+        """All of them as columns: the latest from the cache, the earlier ones from the archive.
+
+        The order matters: what a transaction that is still open has ended is in the cache, but not yet in the archive.
+        """
+        latest = self.trials.cached_suffix(self.numbers)
+        earlier = len(self) - len(latest)
+        if not earlier or self.trials.archive is None:
+            return Results.of(latest)
+        return self.trials.archive.results(self.positions[0] - 1, self.positions[earlier - 1]) + Results.of(latest)
 
     @overload
     def __getitem__(self, i: int) -> Trial: ...
@@ -135,7 +137,8 @@ class Told(Sequence[Trial]):
 
 
 class Ledger:
-    """The record, folded. Absorbing changes costs in proportion to the changes, not to the size of the study."""
+    """What is known about a study as of its last change. Absorbing changes takes time in proportion to their number, not
+    to the size of the study."""
 
     def __init__(self, study: StudyRecord, archive: Archive | None = None) -> None:
         self.study = study
@@ -144,13 +147,13 @@ class Ledger:
         self.told = Told(self.trials, array("q"), array("q"))
         self.counts = dict.fromkeys(State, 0)  # of ended search trials
         self._busy = BusyTime()  # when search trials ran
-        self._failing = array("q")  # places in `told` of the search trials that failed one after the other at its end
-        self._apart: list[tuple[Purpose, int]] = []  # ended trials that strategies are not told of
-        self._ended = bytearray()  # by number: 1 for a trial that ended
+        self._failing = array("q")  # indices into `told` of the failures in a row at its end
+        self._apart: list[tuple[Purpose, int]] = []  # purpose and number of ended trials that strategies are not told
+        self._ended = bytearray()  # by number: 1 for a trial that has ended
 
     @staticmethod
     def of(outline: Outline, archive: Archive) -> "Ledger":
-        """The ledger of a study as it stands; its archive has the ended trials."""
+        """The ledger of a study as it stands. archive: where its ended trials can be read."""
         made = Ledger(outline.study, archive)
         made.now = outline.now
         for end in outline.ends:
@@ -222,7 +225,7 @@ class Ledger:
         return [t for t in self.running() if t.lease_until is not None and t.lease_until <= now]
 
     def apart(self, purpose: Purpose) -> list[Trial]:
-        """All trials of a purpose that strategies are not told of, by number."""
+        """All trials of a purpose that strategies are not told (`select` or `certify`), by number."""
         ended = [number for p, number in self._apart if p is purpose]
         waiting = [t.number for t in self.open.values() if t.purpose is purpose]
         return [self.trials[number] for number in sorted({*ended, *waiting})]
@@ -250,7 +253,7 @@ class BusyTime:
 
     def __init__(self) -> None:
         self._starts, self._ends = array("d"), array("d")
-        self._sums = array("d", [0.0])  # length of the first 0, 1, 2, ... of them
+        self._sums = array("d", [0.0])  # the total length of the first 0, 1, 2, ... intervals
 
     def add(self, start: float, end: float) -> None:
         later = list[tuple[float, float]]()
@@ -267,7 +270,7 @@ class BusyTime:
             self._sums.append(self._sums[-1] + e - s)
 
     def length(self, others: Sequence[tuple[float, float]] = ()) -> float:
-        """The total length, together with other intervals."""
+        """The length of time covered, together with other intervals that are not added."""
         if not others:
             return self._sums[-1]
         first = min(start for start, _ in others)

@@ -1,4 +1,4 @@
-"""Which trial continues from which: the trials of a population as branches of trees. Pure."""
+"""Which trial continues the training of which: trials with a parent form trees. Pure."""
 
 from collections.abc import Mapping
 
@@ -8,13 +8,15 @@ from ..records import Purpose, Trial
 
 
 def parent_of(trial: Trial) -> int | None:
-    """The number of the trial whose state a trial continues from (for evidence trials, `parent` names what they
-    measure)."""
+    """The number of the trial from whose checkpoint a trial continues; None if it starts from scratch.
+
+    Only of search trials: the `parent` of an evidence trial is the trial whose setting it measures.
+    """
     return trial.parent if trial.purpose is Purpose.SEARCH else None
 
 
 def ancestry(trials: Mapping[int, Trial], number: int) -> tuple[Trial, ...]:
-    """The trials that led to the state of trial `number`, the first one first and itself last.
+    """The trials that together trained what trial `number` ended with: the first ancestor first, the trial itself last.
 
     Raises SpecError if there is no trial of that number.
     """

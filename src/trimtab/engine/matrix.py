@@ -1,5 +1,4 @@
-"""Trials as arrays: the results that strategies are told, with or without a fidelity. Pure. This is the one place where
-goals become losses.
+"""Trials as the arrays that strategies are told. Pure. This is the one place where goals become losses.
 
 Notation: d columns, n rows, m goals, k constraints whose limit is known, R rungs of the fidelity.
 """
@@ -23,7 +22,8 @@ def results(trials: Iterable[Trial] | Told) -> Results:
 
 
 def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | None) -> Rows:
-    """Trials as arrays: X (n, d), Y (n, m) losses, C (n, k) excess over each known limit, NaN if unknown."""
+    """Trials as arrays: settings X (n, d), losses Y (n, m), excess over each known limit C (n, k), NaN if unknown; and
+    for each trial its cost, seed, losses at the rungs and lineage."""
     unit, _ = cost_budget(spec)
     told = results(trials)
     X = spec.encode(told.params)
@@ -41,19 +41,23 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
 
 
 def known_constraints(spec: StudySpec, baseline: Metrics | None) -> tuple[Constraint, ...]:
-    """The constraints whose limit is known. One relative to a baseline without results says nothing about any setting:
-    a strategy that was told about it would search in vain for settings that meet it."""
+    """The constraints whose limit is known: all but those relative to a baseline that has no result.
+
+    Strategies are not told about the others: they would search in vain for settings that meet them.
+    """
     return tuple(c for c in spec.constraints if not isnan(c.bound(baseline)))
 
 
 def _columns(values: Sequence[Sequence[float | None]], n: int) -> Array:
-    """Columns of n values side by side: (n, number of columns)."""
+    """An array (n, number of columns) of columns with n values each; None becomes NaN."""
     return np.ascontiguousarray(np.array(values, dtype=float).reshape(len(values), n).T)
 
 
 def cost_budget(spec: StudySpec) -> tuple[str, float | None]:
-    """The unit in which a study pays (a field of Cost), and how much it may spend; None if it counts trials or has no
-    limit."""
+    """The unit of the study's costs (a field of Cost), and how much of it may be spent.
+
+    That is None if the budget limits the number of trials (strategies then plan with trials), or nothing.
+    """
     b, hour = spec.budget, 3600.0
     limits = {
         "money": b.cost,
@@ -67,8 +71,10 @@ def cost_budget(spec: StudySpec) -> tuple[str, float | None]:
 
 
 def _rungs(spec: StudySpec, told: Results) -> Array:
-    """Losses (n, R, m) at each rung of the fidelity, NaN where it was not reached; R is 0 without a fidelity. What
-    ended below the lowest rung is taken as its result at that rung, which is closer than the top."""
+    """Losses (n, R, m) at each rung of the fidelity, NaN at rungs that a trial did not reach; R is 0 without a fidelity.
+
+    The result of a trial that ended below the lowest rung counts as one at the lowest rung.
+    """
     levels = () if spec.fidelity is None else spec.fidelity.rungs
     V = np.full((len(told), len(levels), len(spec.goals)), np.nan)
     for i, curve in enumerate(told.curve if levels else ()):
@@ -80,7 +86,7 @@ def _rungs(spec: StudySpec, told: Results) -> Array:
 
 
 def _lineage(told: Results) -> Array:
-    """The columns strategies.LINEAGE (n, 5) of trials, NaN for trials that have none."""
+    """The columns strategies.LINEAGE (n, 5) of trials, NaN where a trial has no such value."""
     reached = [max(curve, default=None) if curve else None for curve in told.curve]
     lines: tuple[Sequence[float | None], ...] = (told.number, told.parent, told.fidelity, reached, told.member)
     return _columns(lines, len(told)) if len(told) else np.empty((0, len(LINEAGE)))

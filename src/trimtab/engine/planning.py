@@ -8,7 +8,8 @@ from ..formatting import number
 from ..records import Cost, StudyState
 from .ledger import Ledger
 
-Charge = Callable[[float, float], Cost]  # seconds of time and of CPU time -> what a trial costs that used them
+Charge = Callable[[float, float], Cost]
+"""(wall seconds, CPU seconds) that a trial has used -> its cost."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Fill:
 
 @dataclass(frozen=True)
 class Start:
-    """Claim and launch up to n queued trials (or ones whose lease has expired)."""
+    """Claim and launch up to n trials that are queued, or whose lease has expired."""
 
     n: int
 
@@ -34,9 +35,10 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Close:
-    """Start nothing more. reason: trials, budget, time, failures, exhausted, held, paused, cancelled or archived.
+    """Start nothing more.
 
-    held: all remaining trials were asked for without a lease, and may be told at any time or never.
+    reason: "trials", "budget", "time", "failures", "exhausted" (the strategy has no more points), "paused", "cancelled",
+        "archived", or "held" (the remaining trials were asked for without a lease, and may be told at any time or never).
     """
 
     reason: str
@@ -47,20 +49,19 @@ Action = Fill | Start | Cancel | Close
 
 @dataclass(frozen=True)
 class Terms:
-    """What one call of `run` asks for: stop at this number of finished trials, or at this moment of a monotonic clock
-    (see `clock`)."""
+    """When one call of `run` ends, and what it has found out so far."""
 
-    trials: int | None = None
-    until: float | None = None
-    since: int = 0  # event position at which it started: earlier failures are forgiven
+    trials: int | None = None  # it ends when the study has so many finished trials
+    until: float | None = None  # it ends at this time of a monotonic clock (see running.clock)
+    since: int = 0  # position of the last event before it: earlier failures do not count as its own
     exhausted: int | None = None  # how many results were known when the strategy had nothing more to propose
-    batch: int = 1  # how many to propose together at least: it grows while others keep being faster
+    batch: int = 1  # propose at least so many together; grows while other processes are faster
     charge: Charge | None = None  # what running trials cost
-    waited: Mapping[int, float] = field(default_factory=dict)  # by trial: seconds for which there was no room for it
+    waited: Mapping[int, float] = field(default_factory=dict)  # by trial: seconds for which no slot was free for it
 
 
 def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
-    """What to do next, given `free` slots."""
+    """What to do next, if `free` slots are free. now: by the store's clock, as is `terms.until` here."""
     running, using = ledger.running(), accrued(ledger, now, terms)
     if reason := _closed(ledger, now, terms, using):
         cancel = [Cancel(t.number) for t in running] if reason == "budget" else []
@@ -83,7 +84,7 @@ def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
 
 
 def _closed(ledger: Ledger, now: float, terms: Terms, using: Sequence[Cost]) -> str | None:
-    """Why nothing more may start, if so."""
+    """Why nothing more may start; None if something may."""
     spec, study = ledger.study.spec, ledger.study
     if study.state is not StudyState.OPEN:
         return str(study.state)
@@ -117,7 +118,10 @@ def bound(ledger: Ledger, now: float) -> str | None:
 
 
 def spent(ledger: Ledger, now: float, using: Sequence[Cost] = ()) -> str | None:
-    """Which limit of the budget, other than trials, is used up by ended trials and by what running ones are `using`."""
+    """Which limit of the budget, other than trials, is used up; None if none is.
+
+    using: what each running trial has used so far; it is added to what ended trials have used.
+    """
     budget, total = ledger.study.spec.budget, ledger.study.spent
     if isinstance(budget.time, float) and ledger.wall(now) >= budget.time:
         return "time"
@@ -127,8 +131,10 @@ def spent(ledger: Ledger, now: float, using: Sequence[Cost] = ()) -> str | None:
 
 
 def affordable(ledger: Ledger, using: Sequence[Cost]) -> float:
-    """How many more trials may start, by the budget's measured limits. Each reserves the average use of finished
-    trials; a running one, at least what it is `using`. Infinite without such limits, and before anything has finished.
+    """How many more trials the budget's limits on CPU hours, GPU hours, money and energy can pay.
+
+    Each trial is expected to use as much as the average finished one; a running one, at least what it is `using`
+    already. Infinite without such limits, and as long as no trial has finished.
     """
     if not ledger.counted:
         return math.inf
@@ -142,11 +148,10 @@ def affordable(ledger: Ledger, using: Sequence[Cost]) -> float:
 
 
 def accrued(ledger: Ledger, now: float, terms: Terms) -> list[Cost]:
-    """What each running trial has used so far, assuming the average CPU rate of ended trials (one CPU before there are
-    any).
+    """An estimate of what each running trial has used so far: its CPUs are as busy as those of ended trials were on
+    average (before any has ended: one CPU, always busy).
 
-    Zero for trials that were asked for, since nobody measures them. Empty if the budget has no limit on what trials
-    use.
+    Zero for trials that a user has asked for, since nobody measures them. Empty if the budget limits nothing of this.
     """
     ended, found = ledger.study.spent, list[Cost]()
     if not ledger.study.spec.budget.measured(ended):

@@ -48,20 +48,24 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 """Legal transitions of a trial."""
 
 OPEN = frozenset({State.QUEUED, State.RUNNING})
+"""The states of a trial that has not ended."""
 COUNTED = frozenset({State.DONE, State.STOPPED, State.FAILED})
 """The final states that a budget of trials counts."""
+GOOD = frozenset({State.DONE, State.STOPPED})
+"""The final states with a result that counts."""
 
 
 class Purpose(StrEnum):
-    """Why a trial is run. Only `search` and `import` rows are shown to strategies, stopping rules and `best`."""
+    """Why a trial is run. Only `search` and `import` trials are shown to strategies, stopping rules and `best`."""
 
     SEARCH = "search"
-    SELECT = "select"
-    CERTIFY = "certify"
-    IMPORT = "import"
+    SELECT = "select"  # evidence: which of the best settings goes on to the certificate
+    CERTIFY = "certify"  # evidence: a run of a pair, tuned or baseline, on a fresh seed
+    IMPORT = "import"  # a result that was measured elsewhere
 
 
 TOLD = frozenset({Purpose.SEARCH, Purpose.IMPORT})
+"""The purposes of trials whose results are told to strategies."""
 
 
 class Reason(StrEnum):
@@ -71,7 +75,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     STALL = "stall"  # no report for longer than allowed
-    LOST = "lost"  # its worker died, three times
+    LOST = "lost"  # its worker or its process died in each of storage.MAX_ATTEMPTS attempts
     BAD_RESULT = "bad result"  # NaN, infinity, a wrong type, a missing metric
 
 
@@ -93,7 +97,7 @@ class StudySpec:
     retries: int = 0  # how often a trial that failed by itself is tried again
     max_failures: int | None = 20  # in a row
     deterministic: bool = False
-    assumed: Json = field(default_factory=dict)  # value that trials older than a parameter had
+    assumed: Json = field(default_factory=dict)  # by parameter: the value that trials had before it was in the space
     fidelity: Fidelity | None = None
     stopping: tuple[Json, ...] = ()  # rules, each {"rule": name, ...its settings}: a trial stops when one says so
     sources: tuple[Source, ...] = ()  # earlier studies that it was warm-started from
@@ -105,12 +109,14 @@ class StudySpec:
 
     @cached_property
     def text(self) -> str:
-        """Its canonical JSON, made once: every fold and every change of a study needs it."""
+        """The spec as canonical JSON. Cached, because every fold and every change of the study needs it."""
         return dumps(self.to_json())
 
     def current(self, params: Params) -> Params:
-        """Params of an older space in the current one: newer parameters take the value that was assumed for them;
-        inactive ones are left out."""
+        """The params of a trial that may be older than the current space, as params of the current space.
+
+        A parameter that did not exist then takes the value that was assumed for it; inactive ones are left out.
+        """
         if not self.assumed:
             return params
         merged = {k: v for k, v in {**self.assumed, **params}.items() if k in self.space.params}
@@ -135,7 +141,7 @@ class StudySpec:
             "assumed": dict(self.assumed),
             **({"sources": [source.to_json() for source in self.sources]} if self.sources else {}),
             **{k: getattr(self, k) for k in _PLAIN},
-            # Left out where there is none: specs of before there were fidelities keep their text.
+            # Left out where there is none, so that specs written before these fields existed keep their text and hash.
             **({"fidelity": self.fidelity.to_json()} if self.fidelity else {}),
             **({"stopping": [dict(rule) for rule in self.stopping]} if self.stopping else {}),
         }
@@ -187,12 +193,14 @@ class Report:
     step: float
     metrics: Mapping[str, float]
     at: float  # seconds since the epoch
-    written: int = field(default=0, compare=False)  # its place in the study's order of writing; given by the store
+    written: int = field(
+        default=0, compare=False
+    )  # 1, 2, 3, ... in the order in which the study's reports were written
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended. The texts are private: events hold only commitments to them."""
+    """How a trial ended. Its texts are private: events hold only salted hashes of them."""
 
     state: State
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -218,9 +226,9 @@ class Trial:
     strategy: str = ""
     version: str = ""
     why: Json = field(default_factory=dict)
-    seen: int = 0  # position in the event chain up to which its proposer had read
-    at: int = 0  # how many trials existed then
-    batch: int = 1  # how many were proposed together
+    seen: int = 0  # position of the last event that its proposer had read
+    at: int = 0  # how many trials existed when it was proposed
+    batch: int = 1  # how many trials were proposed together
     parent: int | None = None
     replicate: int | None = None
     priority: int = 0
@@ -233,16 +241,18 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: Reason | None = None
     cost: Cost = field(default_factory=Cost)
-    # {"error" | "output" | "worker": [salt, text], "notes": [[salt, text]]}
+    # Texts that events only commit to: {"error" | "output" | "worker": [salt, text], "notes": [[salt, text], ...]}
     private: Json = field(default_factory=dict)
     fidelity: float | None = None  # how far it was to be trained; None in a study without one
-    curve: Mapping[float, Metrics] = field(default_factory=dict)  # of an ended one, at the rungs it passed, by step
+    curve: Mapping[float, Metrics] = field(
+        default_factory=dict
+    )  # once it has ended: step -> metrics, at the rungs it passed
     verdict: Json = field(default_factory=dict)  # why a rule stopped it
-    told: int | None = None  # position of the event that ended it
+    told: int | None = None  # position of the event that ended it: strategies are told results in this order
     revision: int = 0  # position of the last event that touched it
 
     def __repr__(self) -> str:
-        """On one line; what it printed and who proposed it are attributes."""
+        """On one line: number, state, params and metrics."""
         state = f"{self.state} ({self.reason})" if self.reason else str(self.state)
         return f"<Trial {self.number}: {state}, params={dict(self.params)}, metrics={dict(self.metrics)}>"
 
@@ -289,21 +299,21 @@ class StudyRecord:
     """A study's row."""
 
     id: int
-    uid: str  # random, never reused: the chain begins with it
+    uid: str  # random, never reused; the hash chain starts from it
     name: str
     spec: StudySpec
     state: StudyState
     created: float
     count: int  # trials that exist: numbers 0 .. count-1
-    reserved: int  # search trials that exist and are not cancelled: what the budget of trials has given out
+    reserved: int  # search trials that exist and are not cancelled: how much of the budget of trials is given out
     spent: Cost  # of all ended search trials
     position: int  # of the last event
-    head: str  # its hash
+    head: str  # hash of that event
 
 
 @dataclass(frozen=True)
 class Event:
-    """A link of the study's chain. `hash` covers the previous hash and everything else here."""
+    """An entry of the study's hash chain. `hash` covers the previous event's hash and all other fields."""
 
     position: int  # 1, 2, 3, ...
     kind: str
@@ -314,19 +324,19 @@ class Event:
 
     @property
     def look(self) -> bool:
-        """Whether a look at the hold-out starts here (see proof.holdout)."""
+        """Whether this event announces a look at the hold-out rows (see proof.holdout)."""
         return self.kind == "holdout" and "look" in self.body
 
     @property
     def changed(self) -> str:
-        """What of the code or the data changed here, without being refused; "" if nothing did."""
+        """Which code or data had changed when this event was written, unless the change was refused; "" if none."""
         if self.kind != "inputs" or self.body["refused"]:
             return ""
         return "; ".join(f"{name}: {what}" for name, what in self.body["changed"].items())
 
 
 def drift(events: Sequence[Event]) -> list[str]:
-    """A sentence saying that code or data changed under a study; empty if none of its events says so."""
+    """A warning if code or data changed while the study ran, as a list of one sentence; empty if no event says so."""
     changes = [e for e in events if e.changed]
     if not changes:
         return []
@@ -340,8 +350,8 @@ class Changes:
     """What changed since a reader last looked, as one consistent snapshot."""
 
     study: StudyRecord
-    trials: Sequence[Trial]  # those touched by later events, and every open one
-    now: float = field(default=0.0, compare=False)  # the store's time: leases are judged by no other clock
+    trials: Sequence[Trial]  # those that events since then have touched, and every open one
+    now: float = field(default=0.0, compare=False)  # the store's time; leases are compared with this clock only
 
 
 @dataclass(frozen=True)
@@ -355,5 +365,5 @@ class Change:
     body: Json = field(default_factory=dict)
     trials: Sequence[tuple[Proposal, Outcome]] = ()
     attempt: int | None = None
-    cost: Cost = field(default_factory=Cost)  # what the attempt had used that is cancelled or given back
+    cost: Cost = field(default_factory=Cost)  # of a cancel or requeue: what the attempt had used
     actor: str = ""

@@ -1,4 +1,4 @@
-"""Many trials as columns: what is needed of them when nobody looks at a single one. Values only; no clock, no IO."""
+"""Many trials at once, as columns: much cheaper than a Trial object for each. Values only; no clock, no IO."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from ..goals import Metrics
 from ..space import Params
-from . import Purpose, State, StudyRecord, Trial
+from . import GOOD, Purpose, State, StudyRecord, Trial
 
 
 class End(NamedTuple):
-    """What a ledger keeps of an ended trial: a few numbers."""
+    """The few fields that a ledger keeps of an ended trial."""
 
     number: int
     told: int  # position of the event that ended it
@@ -36,10 +36,10 @@ class Outline:
 
 @dataclass(frozen=True)
 class Results:
-    """The results of trials that strategies are told: columns of equal length. Metrics are empty for failed trials."""
+    """The results that strategies are told, one entry per trial in each column. Failed trials have empty metrics."""
 
     number: Sequence[int]
-    done: Sequence[bool]  # whether it went to its end
+    done: Sequence[bool]  # False for trials that were stopped early or failed
     params: Sequence[Params]
     seed: Sequence[int]
     metrics: Sequence[Metrics]
@@ -47,7 +47,7 @@ class Results:
     parent: Sequence[int | None]
     fidelity: Sequence[float | None]
     curve: Sequence[Mapping[float, Metrics]]
-    member: Sequence[Any]  # of a population
+    member: Sequence[Any]  # which member of a population it belongs to; None outside of populations
 
     def __len__(self) -> int:
         return len(self.number)
@@ -69,7 +69,3 @@ class Results:
             curve=[t.curve for t in trials],
             member=[t.why.get("member") for t in trials],
         )
-
-
-GOOD = frozenset({State.DONE, State.STOPPED})
-"""The final states with a result that counts."""

@@ -1,4 +1,4 @@
-"""Mappings in immutable values: a dataclass keeps its own copy and hands out copies, so that nobody can change it."""
+"""Mappings in frozen dataclasses: each keeps a copy of its own and hands out copies, so that nobody can change it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ def copied(*names: str) -> Callable[[C], C]:
 
 
 class _Copied:
-    """A field that is copied in and out."""
+    """A descriptor that copies a mapping when it is set and when it is read."""
 
     def __init__(self, name: str) -> None:
         self._name = name

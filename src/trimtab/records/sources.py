@@ -1,5 +1,5 @@
-"""What an earlier study teaches a new one: its results, kept in the new study's spec, so that proposals follow from the
-record of the new study alone."""
+"""What a warm start takes over from an earlier study: results, copied into the spec of the new study, so that its
+proposals follow from its own record alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +11,15 @@ from ..arrays import Array
 from ..errors import SpaceError
 from ..space import UNSET, Params, Space
 
-MOST = 256  # results that are kept of a source
+MOST = 256  # how many results of an earlier study are kept
 
 
 @dataclass(frozen=True)
 class Source:
-    """Results of the study called `study`, whose record had this `uid` and `head` at that time: settings and their
-    losses, one for each goal of the new study."""
+    """Results of an earlier study: settings, and their losses for each goal of the new study.
+
+    study, uid, head: its name, and the state of its record when the results were copied.
+    """
 
     study: str
     uid: str
@@ -27,8 +29,10 @@ class Source:
 
     @staticmethod
     def of(study: str, uid: str, head: str, results: Sequence[tuple[Params, tuple[float, ...]]]) -> "Source":
-        """At most MOST of the results: one half are the best by the first goal, the others are spread over the rest; in
-        their order."""
+        """The source of these (params, losses) results, in their order.
+
+        Of more than MOST, half are the best by the first goal, and half are spread evenly over the others.
+        """
         order = sorted(range(len(results)), key=lambda i: results[i][1][0])
         if len(order) > MOST:
             rest = order[MOST // 2 :]
@@ -52,7 +56,7 @@ class Source:
         return Source(data["study"], data["uid"], data["head"], tuple(data["params"]), losses)
 
     def of_goals(self, columns: Sequence[int]) -> "Source":
-        """The same results with these columns of the losses, in this order."""
+        """The same results with only these columns of the losses, in this order."""
         return replace(self, losses=tuple(tuple(losses[c] for c in columns) for losses in self.losses))
 
     def rows(self, space: Space) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What a study may spend, what one trial gets, and what it has used. Values only; no clock, no IO."""
+"""Budgets, resources and costs: what a study may spend, what one trial gets, and what it has used. Values only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -9,15 +9,18 @@ from ..errors import SpecError, nearest
 from ..units import byte_count, seconds
 
 _NO_LIMIT = "; leave it out for no limit"
-LEAST = 2**20  # bytes of memory: a smaller number lacks its unit
+LEAST = 2**20  # bytes of memory; a smaller number was surely meant in another unit
 
 
 @dataclass(frozen=True)
 class Budget:
     """What a study may spend, over all workers and all calls of run. None: no limit.
 
-    trials: finished search trials. time: seconds (or "30m") in which at least one trial ran. cpu_hours, gpu_hours:
-    measured in the trials. cost: money, by the prices of `Resources`. kwh: energy, by its `watts`.
+    trials: finished search trials.
+    time: seconds (or "30m") in which at least one trial ran.
+    cpu_hours, gpu_hours: as measured while trials ran.
+    cost: money, by the prices in `Resources`.
+    kwh: energy, by the `watts` in `Resources`.
     """
 
     trials: int | None = None
@@ -43,11 +46,11 @@ class Budget:
 
     @property
     def countable(self) -> bool:
-        """Whether nothing but the number of trials is limited."""
+        """Whether at most the number of trials is limited, so that no trial's cost matters to the next."""
         return all(getattr(self, f.name) is None for f in fields(self) if f.name != "trials")
 
     def measured(self, used: "Cost") -> dict[str, tuple[float, float]]:
-        """(used, limit) of each limit on what trials use, by name."""
+        """(used, limit) of each limit on what trials consume, by name: CPU hours, GPU hours, money, energy."""
         all_used = {"cpu_hours": used.cpu / 3600, "gpu_hours": used.gpu / 3600, "cost": used.money, "kwh": used.energy}
         limits = {name: getattr(self, name) for name in all_used}
         return {name: (all_used[name], limit) for name, limit in limits.items() if limit is not None}
@@ -138,7 +141,10 @@ Amounts = TypeVar("Amounts", Budget, Resources)
 
 
 def amounts(kind: type[Amounts], given: "Amounts | Mapping[str, Any] | None", word: str) -> Amounts:
-    """A Budget or Resources from itself, a mapping of its fields, or None. Raises SpecError."""
+    """A user's Budget or Resources: given as such, as a mapping of its fields, or None for the default.
+
+    word: what the argument is called, for errors. Raises SpecError.
+    """
     if isinstance(given, kind):
         return given
     if given is not None and not isinstance(given, Mapping):
@@ -168,7 +174,7 @@ class Cost:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "energy" or self.energy}
 
     def plus(self, other: "Cost") -> "Cost":
-        """Both together: sums, and the larger peak memory."""
+        """Both costs together: the sums, and the larger of the two peaks of memory."""
         return Cost(
             self.wall + other.wall,
             self.cpu + other.cpu,

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import Damaged
-from ..records import Purpose, State
-from ..records.columns import GOOD, End, Results
+from ..records import GOOD, Purpose, State
+from ..records.columns import End, Results
 
 ENDS = ("number", "told", "state", "purpose", "started", "ended")
 RESULTS = ("number", "state", "params", "seed", "metrics", "cost", "parent", "fidelity", "curve")
