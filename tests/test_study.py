@@ -491,7 +491,7 @@ def test_what_changes_nothing_is_no_revision(space):
 def test_a_space_that_old_trials_may_contradict_is_refused_and_without_trials_the_study_can_begin_anew(url):
     study = tt.Study("s", {"x": tt.Float(0, 2)}, minimize="loss", storage=url)
     narrower = {"x": tt.Float(0, 1)}
-    with pytest.raises(SpaceError, match=r"can't be narrowed.*no trials yet, with fresh=True"):
+    with pytest.raises(SpaceError, match=r"can't be narrowed.*no trials yet: fresh=True, or trimtab run FILE --fresh"):
         study.revise(space=narrower)
     study.add({"x": 1.5}, 3.0)
     with pytest.raises(SpaceError, match="can't be narrowed") as caught:

@@ -362,7 +362,9 @@ class Study(Audited):
         except SpaceError as error:
             if self.record.count:
                 raise
-            raise SpaceError(f"{error}; or begin the study anew, which has no trials yet, with fresh=True") from None
+            raise SpaceError(
+                f"{error}; or begin the study anew, which has no trials yet: fresh=True, or trimtab run FILE --fresh"
+            ) from None
         if spec != before:
             self._revise("spec", spec=spec)
 
