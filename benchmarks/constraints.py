@@ -28,7 +28,6 @@ bootstraps of the seeds of each problem.
 import one_thread  # noqa: F401
 
 # isort: split
-import argparse
 import importlib.util
 import itertools
 import warnings
@@ -43,7 +42,7 @@ from unittest.mock import patch
 
 import numpy as np
 from ablation import Undone, instead
-from figures import FOLDER, Runs, finished, head, interval, line
+from figures import FOLDER, Runs, finished, head, interval, line, options
 from goal_problems import Array, surrogates, tables
 from goal_problems import Problem as Goals
 from quality import analytic
@@ -217,7 +216,7 @@ def run(problem: Problem, case: str, tuner: str, seed: int, trials: int) -> list
 
 def regrets(losses: Mapping[tuple[str, str], Array], problem: Problem) -> dict[tuple[str, str], Array]:
     """(tuner, seed) -> normalised regrets after a quarter of the trials, half and all."""
-    best = min(problem.sample[0], *(np.nanmin(v) for v in losses.values() if not np.isnan(v).all()))
+    best = min([problem.sample[0], *(np.nanmin(v) for v in losses.values() if not np.isnan(v).all())])
     unit = np.median(problem.sample) - best
     return {k: np.where(np.isnan(v), 1.0, np.clip((v - best) / unit, 0.0, 1.0)) for k, v in losses.items()}
 
@@ -245,17 +244,13 @@ def table(runs: Runs, problems: Sequence[Problem], cases: Sequence[str], names: 
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--seeds", type=int, default=5)
-    arguments.add_argument("--trials", type=int, default=60)
+    arguments = options(__doc__, seeds=5, trials=60)
     arguments.add_argument("--cases", default="exact,noisy")
-    arguments.add_argument("--problems", default="", help="names, divided by semicolons")
-    arguments.add_argument("--tuners", default="", help="names, divided by semicolons")
     arguments.add_argument("--yahpo", help="folder with a copy of yahpo_data")
     chosen = arguments.parse_args()
     warnings.simplefilter("ignore")
-    wanted = {p.name: p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems.split(";")}
-    names, cases = chosen.tuners.split(";") if chosen.tuners else list(tuners()), chosen.cases.split(",")
+    wanted = {p.name: p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems}
+    names, cases = chosen.tuners or list(tuners()), chosen.cases.split(",")
     keys = itertools.product(range(chosen.seeds), cases, wanted, names)
     runs = finished(
         FOLDER / "constraints.csv", NAMES, FIGURES,

@@ -1,7 +1,7 @@
 """How well do searches of 20 to 48 parameters go, against Optuna's samplers on the same problems, seeds and budgets?
 
     pip install optuna cmaes torch    # what is not installed is left out
-    python benchmarks/dimensions.py [--seeds 5] [--trials 100] [--problems NAME,...] [--tuners NAME;...]
+    python benchmarks/dimensions.py [--seeds 5] [--trials 100] [--problems NAME;...] [--tuners NAME;...]
 
 Functions whose best setting lies anywhere in the space: numbers only (Rosenbrock's valley, Ackley's and Levy's many optima,
 an ellipsoid, a ball), six of thirty that matter (Hartmann), and two mixed spaces of numbers on a logarithmic scale, integers
@@ -15,14 +15,13 @@ bootstraps of the seeds of each problem.
 import one_thread  # noqa: F401
 
 # isort: split
-import argparse
 import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import quality
-from figures import FOLDER, Runs, finished, head, interval, line
+from figures import FOLDER, Runs, finished, head, interval, line, options
 from quality import Problem, analytic
 from tuners import Optuna, Params, Trimtab
 
@@ -161,14 +160,9 @@ def table(runs: Runs, problems: Sequence[str], names: Sequence[str], seeds: int,
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--seeds", type=int, default=5)
-    arguments.add_argument("--trials", type=int, default=100)
-    arguments.add_argument("--problems", default=",".join(PROBLEMS))
-    arguments.add_argument("--tuners", default="", help="names, divided by semicolons")
-    chosen = arguments.parse_args()
+    chosen = options(__doc__, seeds=5, trials=100).parse_args()
     warnings.simplefilter("ignore")
-    wanted, names = chosen.problems.split(","), chosen.tuners.split(";") if chosen.tuners else list(tuners())
+    wanted, names = chosen.problems or list(PROBLEMS), chosen.tuners or list(tuners())
     keys = ((p, name, seed, chosen.trials) for seed in range(chosen.seeds) for p in wanted for name in names)
     runs = finished(FOLDER / "dimensions.csv", NAMES, FIGURES, keys, measure)
     table(runs, wanted, names, chosen.seeds, chosen.trials)

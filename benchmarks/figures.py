@@ -1,5 +1,6 @@
-"""Where figures are kept, benchmarks/results/NAME.csv, and how they are summed up."""
+"""Which figures are wanted, where they are kept (benchmarks/results/NAME.csv), and how they are summed up."""
 
+import argparse
 import csv
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,16 @@ import numpy as np
 
 FOLDER = Path(__file__).parent / "results"
 Runs = dict[tuple[str, ...], list[str]]
+
+
+def options(doc: str, seeds: int, trials: int) -> argparse.ArgumentParser:
+    """What a comparison of tuners can be asked for. Of problems and tuners, none named means all."""
+    made = argparse.ArgumentParser(description=doc.splitlines()[0])
+    made.add_argument("--seeds", type=int, default=seeds)
+    made.add_argument("--trials", type=int, default=trials)
+    for what in ("--problems", "--tuners"):
+        made.add_argument(what, type=lambda text: text.split(";"), default=[], help="names, divided by semicolons")
+    return made
 
 
 def write(name: str, rows: Iterable[Sequence[object]]) -> Path:

@@ -15,14 +15,13 @@ two processes share the work by --tuners. Intervals: 95 %, from 2,000 bootstraps
 import one_thread  # noqa: F401
 
 # isort: split
-import argparse
 import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
-from figures import FOLDER, Runs, finished, head, interval, line
+from figures import FOLDER, Runs, finished, head, interval, line, options
 from goal_problems import Array, Problem, problems
 from tuners import Optuna, Trimtab, Tuner, keeps, search
 
@@ -104,16 +103,12 @@ def table(runs: Runs, problems: Sequence[str], names: Sequence[str], seeds: int,
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--seeds", type=int, default=10)
-    arguments.add_argument("--trials", type=int, default=100)
-    arguments.add_argument("--problems", default="", help="names, divided by semicolons")
-    arguments.add_argument("--tuners", default="", help="names, divided by semicolons")
+    arguments = options(__doc__, seeds=10, trials=100)
     arguments.add_argument("--yahpo", help="folder with a copy of yahpo_data")
     chosen = arguments.parse_args()
     warnings.simplefilter("ignore")
-    wanted = {p.name: p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems.split(";")}
-    names = chosen.tuners.split(";") if chosen.tuners else list(tuners())
+    wanted = {p.name: p for p in problems(chosen.yahpo) if not chosen.problems or p.name in chosen.problems}
+    names = chosen.tuners or list(tuners())
     runs = finished(
         FOLDER / "goals.csv", NAMES, FIGURES,
         ((p, name, seed, chosen.trials) for seed in range(chosen.seeds) for p in wanted for name in names),
