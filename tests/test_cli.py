@@ -283,7 +283,7 @@ def test_trials_as_csv_are_the_data_frame(made, place):
     assert rows[3]["metrics.loss"] == ""
     frame = tt.Study("made", storage="sqlite:///trimtab.db").frame()
     assert list(rows[0]) == [*frame.columns]
-    assert {"parent", "fidelity", "reached", "replicate"} < {*frame.columns}
+    assert {"parent", "fidelity", "reached", "replicate", "gpu", "energy"} < {*frame.columns}
     assert call("trials", "made", "--csv", "t.csv") == "t.csv\n"
     assert (place / "t.csv").read_text() == printed
 

@@ -1,10 +1,11 @@
 """The record as a table."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..records import Trial
+from ..records import Cost, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,16 +23,17 @@ def rows(trials: Sequence[Trial]) -> list[dict[str, object]]:
     ]
 
 
+COST = tuple(f.name for f in fields(Cost))
 OWN = (
     "number", "state", "purpose", "reason", "seed", "strategy", "parent", "replicate", "fidelity", "reached", "attempt",
-    "started", "ended", "wall", "cpu", "memory", "money",
+    "started", "ended", *COST,
 )  # fmt: skip
 
 
 def _own(t: Trial) -> dict[str, object]:
     values = (
         t.number, str(t.state), str(t.purpose), None if t.reason is None else str(t.reason), t.seed, t.strategy, t.parent,
-        t.replicate, t.fidelity, t.reached, t.attempt, t.started, t.ended, t.cost.wall, t.cost.cpu, t.cost.memory, t.cost.money,
+        t.replicate, t.fidelity, t.reached, t.attempt, t.started, t.ended, *map(t.cost.to_json().get, COST),
     )  # fmt: skip
     return dict(zip(OWN, values, strict=True))
 
