@@ -1,15 +1,15 @@
-"""Running trials: the loop that carries out plans, what runs them, and what stands between a process and the record.
+"""Running trials: the loop that carries out plans, and everything between an executor and the record.
 
-runner         the loop: refill the queue, claim, launch, collect
-staffing       an executor, a crew and a progress line for one call of run or evidence
-crew           the trials that run in one process, carried to their ends
+runner         the loop: refill the queue, claim, launch, record
+staffing       sets up an executor, a crew and a progress line for one call of run or evidence
+crew           the trials that run in one process, from launch to their recorded ends
 sharing        claiming ahead and recording together, so that no slot waits for the record
 enough         whether a search has found enough
-referee        the reports of running trials, and the stopping rules that hear them
-worker, served `trimtab worker`: a process among equals, and one study that it serves
-slurm          the same as Slurm jobs
+referee        writes the reports of running trials, and applies the stopping rules
+worker, served `trimtab worker`: a process that serves the studies of a store, and one study that it serves
+slurm          a study whose workers are Slurm jobs
 announcements  what a study runs, and whether a worker may run it
-restarts       whether trials that should continue from a checkpoint start from scratch
+restarts       a warning if trials that should continue from a checkpoint start from scratch
 alerts         what a user should hear while a study runs
 progress       the progress line
 clock          time as an object, so that a simulation can bring its own

@@ -9,28 +9,29 @@ from .runner import first_line
 
 
 class Alerts:
-    """Reports, as soon as they occur, the first failure for each reason and trials that start from scratch.
+    """Says, as soon as it happens, that a trial has failed (once for each reason), and that trials start from scratch.
 
-    What ended before this object was made is not reported.
+    say: called with each line. Trials that ended before this object was made are not reported.
     """
 
     def __init__(self, live: LiveStudy, say: Callable[[str], None]) -> None:
         self._live, self._say = live, say
         self._ended, self._failed = self._seen()
         self._reasons: set[Reason | None] = set()
-        self._anew = False
+        self._restarts_said = False
 
     def _seen(self) -> tuple[int, int]:
         ledger = self._live.ledger
         return len(ledger.told), ledger.counts[State.FAILED]
 
     def look(self) -> None:
+        """Look at the ledger, and say what is new. Called whenever trials may have ended."""
         before, failed = self._ended, self._failed
         self._ended, self._failed = self._seen()
         if self._failed > failed:
             self._failures(before)
-        if self._ended != before and not self._anew and (text := restart_notice(self._live)) is not None:
-            self._anew = True
+        if self._ended != before and not self._restarts_said and (text := restart_notice(self._live)) is not None:
+            self._restarts_said = True
             self._say(text)
 
     def _failures(self, before: int) -> None:

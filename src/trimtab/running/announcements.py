@@ -1,4 +1,4 @@
-"""What a study runs, as its record names it, and whether a worker's own options allow that.
+"""What a study runs, by its record, and whether a worker may and can run it.
 
 A `run` event names the objective, its kind and fingerprint, and the limits of its trials. It carries no code: a worker
 has its own copy, must be allowed to run it, and must have the same version of it.
@@ -16,26 +16,26 @@ from ..records import Event, Resources, StudySpec
 
 @dataclass(frozen=True)
 class Announcement:
-    """An objective by name. position: of the event that announced it."""
+    """What the `run` event at `position` says that the study runs. data, refuse: see live.inputs."""
 
     kind: str
-    text: str
+    text: str  # how the objective is named: see objective.Program
     fingerprint: str
     resources: Resources
     position: int
-    trials: int | None = None  # what that call of `run` asked for, where it was one
-    until: float | None = None  # by the time of the store
-    data: tuple[tuple[str, str], ...] = ()  # name and path of each file or folder that is watched
-    refuse: bool = False  # whether nothing may run on other data
+    trials: int | None = None  # run until the study has so many finished trials
+    until: float | None = None  # ... or until this time, by the store's clock
+    data: tuple[tuple[str, str], ...] = ()  # name and path of each file or folder that the study watches
+    refuse: bool = False  # whether trials may not run with changed data
 
     @property
     def what(self) -> tuple[object, ...]:
-        """What is run and how, whoever announced it."""
+        """Everything that matters to who runs the trials: if it is equal, two announcements ask for the same."""
         return self.kind, self.text, self.fingerprint, self.resources, self.data, self.refuse
 
 
 def facts(called: Program, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
-    """The body of a `run` event. protocol: how results are measured, if the objective says so about itself."""
+    """The body of a `run` event. If the objective has a `protocol` (how results are measured), it holds that too."""
     protocol = getattr(called.call, "protocol", None)
     return {
         "objective": called.text,
@@ -49,7 +49,7 @@ def facts(called: Program, resources: Resources, workers: int, environment: dict
 
 
 def latest(events: Sequence[Event]) -> Announcement | None:
-    """The last announcement among events. That a worker has joined is not one."""
+    """The last announcement among events. A `run` event by which a worker joins repeats one, and does not count."""
     said = [e for e in events if e.kind == "run" and not e.body.get("joined")]
     if not said:
         return None
@@ -69,7 +69,7 @@ def latest(events: Sequence[Event]) -> Announcement | None:
 
 
 def shared(called: Program) -> Program:
-    """The objective, if other machines can have it. Raises ObjectiveError."""
+    """The objective, if workers elsewhere can load it too. Raises ObjectiveError for a function of this program."""
     if called.kind == "function":
         raise ObjectiveError(
             f"{called.text} is a function of one program, which workers elsewhere cannot have; "
@@ -79,8 +79,11 @@ def shared(called: Program) -> Program:
 
 
 def allowed(said: Announcement, allow: Sequence[str], spec: StudySpec) -> Program:
-    """The announced objective as it exists here. Raises ObjectiveError that says what keeps this worker from running
-    it."""
+    """The announced objective, loaded from this worker's own files.
+
+    allow: what the worker was told that it may run. Raises ObjectiveError if the objective is not among that, does not
+    exist here, or is another version than the study's.
+    """
     shared(Program(said.kind, said.text, said.fingerprint))
     places = [said.text, said.text.rpartition(":")[0]] if said.kind == "path" else [said.text]
     if not any(place in allow for place in places):
@@ -95,11 +98,9 @@ def allowed(said: Announcement, allow: Sequence[str], spec: StudySpec) -> Progra
 
 
 def located(said: Announcement, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Where the announced data is here (as `given` by name, else under the recorded path), and the names of what is
-    missing.
+    """(name -> path here, names of what is missing) of the announced data: as `given`, else under the recorded path.
 
-    Raises ObjectiveError if something is missing and the study refuses other data, SpecError for a given path that does
-    not exist.
+    Raises ObjectiveError if something is missing and the study refuses changed data.
     """
     found = {name: given.get(name, path) for name, path in said.data}
     absent = [name for name, path in found.items() if name not in given and not Path(path).exists()]

@@ -5,13 +5,19 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds since the epoch, seconds of a monotonic clock, and a way to wait."""
+    """What time it is, and a way to wait."""
 
-    def now(self) -> float: ...
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
 
-    def steady(self) -> float: ...
+    def steady(self) -> float:
+        """Seconds of a monotonic clock, for durations: it never jumps."""
+        ...
 
-    def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
 
 
 class System:

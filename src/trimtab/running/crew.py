@@ -1,4 +1,4 @@
-"""The running trials of one process, carried to their ends: launch, listen, renew leases, record how they ended."""
+"""The crew: the trials that run in one process. It launches them, takes their reports, renews leases, records ends."""
 
 import logging
 import math
@@ -20,14 +20,14 @@ from .clock import SYSTEM, Clock
 from .referee import Referee
 from .sharing import HELD, Buffer, Pace
 
-QUICK = 1.0  # seconds: reports of a trial that follow one another faster are written together
+QUICK = 1.0  # seconds: if a trial reports more often, and no rule judges it, its reports are written together
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trial that runs here: its job, its notes, and when it started."""
+    """A trial that runs here: its job, its notes so far, and when it started."""
 
     trial: Trial
     job: Job
@@ -36,7 +36,10 @@ class Run:
 
 
 class Crew:
-    """The running trials of one process: an executor does the work, a thread renews the leases."""
+    """The running trials of one process. The executor runs their jobs; a thread renews their leases.
+
+    before: called before each trial starts; what it raises ends the run.
+    """
 
     def __init__(
         self,
@@ -51,15 +54,15 @@ class Crew:
         self._live, self._executor, self._resources, self._lease = live, executor, resources, lease
         self._storage, self._study = live.storage, live.study
         self.charge = resources.charge
-        self._before = before  # called before each start; what it raises ends the run
-        self.interrupted = False  # whether this process was told to end, as its trials' processes may have been too
+        self._before = before
+        self.interrupted = False  # whether this process was told to end; then so were its trials' processes, perhaps
         self.running: dict[int, Run] = {}
         self._buffer = Buffer()
         self._pace = Pace()
-        self._reaped: list[tuple[Job, Exit]] = []  # ends that were seen while another trial was cancelled
+        self._reaped: list[tuple[Job, Exit]] = []  # jobs that had ended when another one was cancelled
         self._referee = Referee(live.storage, live.study, lambda: live.spec, clock.now, together=QUICK)
-        self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that were taken over
-        self._broken: TrimtabError | None = None  # a store that failed while an objective was reporting
+        self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that another worker has taken over
+        self._broken: TrimtabError | None = None  # the store's error, if it failed while an objective reported
         self._closed = threading.Event()
         self._renewal = threading.Thread(target=self._renew, daemon=True)  # begins with the first trial
 
@@ -82,14 +85,14 @@ class Crew:
             self._buffer.wait(job)
 
     def room(self, stock: int = 0) -> int:
-        """How many trials may be started: as many as there are free slots, one more if trials are short, up to `stock`
-        more if they are very short."""
+        """How many trials may be claimed: one for each free slot, one more if trials are short, and up to `stock` more if
+        they are very short (see `sharing`)."""
         free = self._executor.free()
         return free + self._pace.ahead(len(self.running) + free, stock) - self._buffer.jobs
 
     @property
     def waited(self) -> dict[int, float]:
-        """For how many seconds the executor had no room for running trials, by number."""
+        """For how many seconds running trials have waited for room on the executor, by number."""
         return {key[1]: seconds for key, seconds in self._executor.waited().items()}
 
     @property
@@ -100,13 +103,14 @@ class Crew:
     def poll(self, wait: float) -> list[Trial]:
         """Wait up to `wait` seconds for trials to end, record how they ended, and return them.
 
-        Trials that were taken over by somebody else are killed, but only after a check for a result, which is kept.
+        Trials that another worker has taken over are killed. If one has just ended by itself, its result is kept as a
+        late one.
         """
         self.collect(wait)
         return [trial for ending in self.take() if (trial := self._record(ending)) is not None]
 
     def take(self) -> list[Ending]:
-        """The endings that are to be recorded; the caller owns them from now on."""
+        """Take out the endings that are not recorded yet: the caller records them, or puts them back."""
         return self._buffer.take()
 
     def put_back(self, endings: Sequence[Ending]) -> None:
@@ -114,8 +118,11 @@ class Crew:
         self._buffer.add(endings)
 
     def collect(self, wait: float, stop: Callable[[], bool] = lambda: False) -> None:
-        """Wait up to `wait` seconds for trials to end, and hold their endings to be recorded. Continues with trials
-        claimed ahead for a moment (see `sharing`), as long as nothing fails and until `stop` says so."""
+        """Wait up to `wait` seconds for trials to end, and hold their endings until they are taken.
+
+        If trials are claimed ahead (see `sharing`), it launches them and goes on collecting for a moment, as long as
+        none fails and `stop` does not say True.
+        """
         self._collect(wait, stop)
         while self._buffer.growing and not stop():
             self._collect(min(wait, HELD), stop)
@@ -129,13 +136,17 @@ class Crew:
             run = self.running.get(job.key[1])
             if run is not None and run.job is job and (ending := self._end(run, how)) is not None:
                 self._buffer.add([ending])
-        while (
-            self._executor.free() and self._buffer.good and not stop() and (waiting := self._buffer.next()) is not None
-        ):
-            self._executor.launch(waiting)
+        self._launch_waiting(stop)
         for n, run in [*self.running.items()]:
             if (n, run.trial.attempt) in self._lost:
                 self._drop(n)
+
+    def _launch_waiting(self, stop: Callable[[], bool]) -> None:
+        """Launch jobs that were claimed ahead in slots that are free by now."""
+        while self._executor.free() and self._buffer.all_done and not stop():
+            if (waiting := self._buffer.next()) is None:
+                return
+            self._executor.launch(waiting)
 
     def cancel(self, number: int) -> Cost:
         """End a trial's process; returns what it has used. The caller records what becomes of the trial."""
@@ -147,7 +158,7 @@ class Crew:
         return next((cost_of(how.cost, self._resources) for j, how in reaped if j is job), Cost())
 
     def _drop(self, number: int) -> None:
-        """End a trial's job. One that was not launched yet is forgotten."""
+        """Kill a trial's job, or forget it if it was not launched yet."""
         if self._buffer.drop(job := self.running[number].job):
             self._forget(number)
         else:
@@ -190,6 +201,7 @@ class Crew:
             self._renewal.join(timeout=1.0)
 
     def _listen(self, trial: Trial, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The reply to a message of a running objective (see objective.trial)."""
         if message["kind"] == "note":
             self.running[trial.number].notes.append(message["text"])
             return {}
@@ -200,13 +212,13 @@ class Crew:
         except LeaseLost:
             self._lost.add((trial.number, trial.attempt))
         except TrimtabError as error:
-            self._broken = error  # not the objective's fault: `poll` raises it
+            self._broken = error  # not the objective's fault: it ends the run, in `_collect`
         return {"stop": (trial.number, trial.attempt) in self._lost or self._broken is not None}
 
     def _record(self, ending: Ending) -> Trial | None:
         try:
             return self._storage.finish(ending.trial, ending.outcome, ending.reports)
-        except LeaseLost:  # the store keeps it as a late result
+        except LeaseLost:  # the store has kept it as a late result
             return None
 
     def _end(self, run: Run, ended: Exit) -> Ending | None:
@@ -260,8 +272,7 @@ class Crew:
             self.running.pop(number, None)
 
     def _flush(self) -> None:
-        """Record what has ended and return what is ahead, if a long trial has blocked the main thread or all slots
-        since."""
+        """If a long trial blocks the main thread or all slots, record what has ended and return what was claimed ahead."""
         endings = self._buffer.stuck()
         if endings is None:
             return
@@ -274,8 +285,10 @@ class Crew:
                 self._buffer.add([ending])
 
     def _renew(self) -> None:
-        """Renew the leases of all running trials, even while an inline objective blocks the main thread; except those
-        that have just started, of which there may be many."""
+        """Renew the leases of running trials, in a thread, since an inline objective blocks the main one.
+
+        Trials that have just started are left out: there may be many, and their leases are fresh.
+        """
         while not self._closed.wait(self._lease / 3):
             self._flush()
             now = time.monotonic()

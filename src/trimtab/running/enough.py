@@ -1,4 +1,4 @@
-"""Whether a running search has found enough: its outlook, checked as results come in."""
+"""Whether a running search has found enough, by its outlook, which is checked as results come in."""
 
 from ..live import LiveStudy
 from ..outlook import Enough, outlook
@@ -6,15 +6,16 @@ from ..records import Change
 
 
 class EnoughCheck:
-    """Checks whether a study has found enough, as often as `enough` says. With `enough=None` it never has."""
+    """Checks whether a study has found enough, as often as `enough` says. Without an `enough`, it never has."""
 
     def __init__(self, live: LiveStudy, enough: Enough | None) -> None:
         self._live, self._enough = live, enough
-        self._checked = 0  # results at the last check
+        self._checked = 0  # how many results there were at the last check
         self._found = False
 
     @property
     def asked(self) -> bool:
+        """Whether there is anything to check."""
         return self._enough is not None
 
     def has_enough(self) -> bool:

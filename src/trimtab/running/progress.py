@@ -1,6 +1,6 @@
-"""The progress of a running study: one line, rewritten in place on a terminal; elsewhere a plain line now and then.
+"""The progress line of a running study: rewritten in place on a terminal; elsewhere a plain line now and then.
 
-It is written to standard error, so that standard output stays the program's own.
+It goes to standard error, so that standard output stays the program's own.
 """
 
 import os
@@ -18,12 +18,13 @@ from ..records import OPEN, Purpose, State, StudySpec
 if TYPE_CHECKING:
     from rich.live import Live
 
-EVERY = 10.0  # seconds between two plain lines, unless there is a new best
+EVERY = 10.0  # seconds between two plain lines, unless there is a new best trial
 MANY = 2000  # results; when there are more, replicates are no longer averaged for the progress line
 
 
 def line(ledger: Ledger, leader: Candidate | None, eta: float | None) -> str:
-    """The state of a study in one line: counts, the best so far, budget left, `eta` seconds to go (None: unknown)."""
+    """The state of a study in one line: counts, the best so far (`leader`), what is left of the budget, and `eta`, the
+    seconds that are left (None: unknown)."""
     counts = ledger.counts
     said = [f"{counts[State.DONE]} done", f"{len(ledger.running())} running", f"{counts[State.FAILED]} failed"]
     if counts[State.STOPPED]:
@@ -63,8 +64,10 @@ def _budget_left(ledger: Ledger) -> str:
 
 
 class Progress:
-    """A context manager that shows `line`. stream: standard error by default. quiet: show nothing. terms: when a search
-    is to end, if one runs."""
+    """A context manager that shows `line` whenever it is updated.
+
+    stream: standard error by default. quiet: show nothing. terms: when the search is to end; None if there is no search.
+    """
 
     def __init__(
         self, spec: StudySpec, stream: TextIO | None = None, quiet: bool = False, terms: Terms | None = None
@@ -76,9 +79,9 @@ class Progress:
         self._live: Live | None = None
         self._latest = self._shown = ""  # the line as it is now, and as it was last written
         self._at: float | None = None  # when it was written
-        self._start: tuple[float, int] | None = None  # when the first update came, and what was finished then
+        self._start: tuple[float, int] | None = None  # time of the first update, and how many trials had finished then
         self._leader: Candidate | None = None
-        self._told = 0  # results behind the leader
+        self._told = 0  # how many results have been looked at
         self._judged_by: tuple[StudySpec, Metrics | None] | None = None  # the spec and the baseline's metrics behind it
 
     def __enter__(self) -> "Progress":
@@ -131,7 +134,7 @@ class Progress:
         return self._leader is not None and (before is None or self._leader.number != before.number)
 
     def _eta(self, ledger: Ledger, now: float) -> float | None:
-        """Seconds until the search is to end, at the pace since the first update; None if unknown or if none runs."""
+        """Seconds until the search is to end, at the pace since the first update; None if unknown, or without a search."""
         if self._terms is None:
             return None
         b, done = ledger.study.spec.budget, ledger.counted

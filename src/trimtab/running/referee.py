@@ -1,7 +1,7 @@
-"""Handles the reports of running trials for one process: writes them, reads what others wrote, and applies the rules.
+"""The reports of running trials: one process writes those of its own trials, reads those of others, and applies the rules.
 
-Writing a report and reading those of others is one transaction: when the rules judge a report, they know exactly what
-was written before it, so that a verdict can be derived again from the record.
+Writing a report and reading what others have written is one transaction. So the rules judge a report by exactly what
+was written before it, and a verdict can be derived again from the record.
 """
 
 import threading
@@ -11,19 +11,22 @@ from dataclasses import replace
 
 from ..engine import jury
 from ..goals import Metrics
-from ..records import Outcome, Purpose, Report, State, StudySpec, Trial
+from ..records import GOOD, Outcome, Purpose, Report, State, StudySpec, Trial
 from ..stopping.jury import Jury, Verdict
 from ..storage import Storage
 
-PART = 10_000  # reports that are read at once
+PART = 10_000  # earlier reports that are read at a time
 
 Now = Callable[[], float]
 Key = tuple[int, int]  # number and attempt of a trial
 
 
 class Referee:
-    """Takes reports for trials of one study. Thread-safe. now: gives seconds since the epoch. together: seconds within
-    which reports that no rule judges are collected and written at once."""
+    """Takes the reports of trials of one study that run in this process. Thread-safe.
+
+    spec_of: gives the study's current spec. now: gives seconds since the epoch. together: reports that no rule judges
+    are held for up to so many seconds, and written at once.
+    """
 
     def __init__(
         self,
@@ -36,16 +39,19 @@ class Referee:
         self._together = together
         self._storage, self._study, self._spec_of, self._now = storage, study, spec_of, now
         self._spec = spec_of()
-        self._jury: Jury | None = None  # until the first report: by then there is a trial 0
-        self._turn = threading.RLock()  # held while reports are written or heard
-        self._renewing = threading.Lock()  # held while a new jury is made, which may take long; others write meanwhile
-        self._waiting: dict[Key, list[Report]] = {}  # written with the next, or at the end
-        self._written: dict[Key, float] = {}
+        self._jury: Jury | None = None  # made at the first report, when there is a trial 0
+        self._lock = threading.RLock()  # held while reports are written or heard
+        self._jury_lock = threading.Lock()  # held while a new jury is made, which may take long; others write meanwhile
+        self._waiting: dict[Key, list[Report]] = {}  # reports to be written with the next one, or at the end
+        self._written: dict[Key, float] = {}  # when reports of a trial were last written
 
     def report(self, trial: Trial, step: float, metrics: Metrics, lease: float | None) -> Verdict | None:
-        """Write a report and renew the lease; returns the verdict if the trial should stop. Raises LeaseLost."""
+        """Take a report: write it and renew the lease, or hold it for the next one.
+
+        Returns the verdict if a rule says that the trial should stop. Raises LeaseLost.
+        """
         now, judged = self._now(), self._current()
-        with self._turn:
+        with self._lock:
             key = trial.number, trial.attempt
             waiting = self._waiting.setdefault(key, [])
             waiting.append(Report(trial.number, trial.attempt, step, metrics, now))
@@ -57,11 +63,12 @@ class Referee:
             return judged.verdicts.get(trial.number)
 
     def renew(self, trial: Trial, lease: float | None) -> None:
-        """Renew the lease, and write the reports that are waiting. Raises LeaseLost."""
-        with self._turn:
+        """Renew the lease, and write the reports that are held. Raises LeaseLost."""
+        with self._lock:
             self._write(trial, lease, None)
 
     def _write(self, trial: Trial, lease: float | None, since: int | None) -> list[Report]:
+        """Write the held reports; returns those of all trials written after the `since`-th (see Storage.report)."""
         key = (trial.number, trial.attempt)
         waiting = self._waiting.get(key, [])
         heard = self._storage.report(trial, waiting, lease, since=since)
@@ -69,15 +76,15 @@ class Referee:
         return heard
 
     def last(self, trial: Trial) -> list[Report]:
-        """The reports still waiting when the trial ends, except those that a concurrent renewal writes."""
+        """The reports that are still held when the trial ends: the caller writes them."""
         key = (trial.number, trial.attempt)
-        with self._turn:
+        with self._lock:
             self._written.pop(key, None)
             return self._waiting.pop(key, [])
 
     def _current(self) -> Jury:
-        """The jury; a new one if the study's rules were revised."""
-        with self._renewing:
+        """The jury; a new one, which has heard all reports so far, if the study's rules were revised."""
+        with self._jury_lock:
             spec = self._spec_of()
             if self._jury is None or spec is not self._spec:
                 first = self._storage.page(self._study, 0, 1) if spec.stopping else []
@@ -89,14 +96,14 @@ class Referee:
             return self._jury
 
     def _catch_up(self, fresh: Jury, spec: StudySpec) -> None:
-        """Let a new jury hear all earlier reports: in parts, since there may be very many."""
+        """Let a new jury hear all earlier reports, in parts, since there may be very many."""
         while spec.stopping and (heard := self._storage.heard(self._study, fresh.heard, PART)):
             for r in heard:
                 fresh.hear(r.number, r.step, r.metrics, r.written)
 
     def stopped(self, trial: Trial, outcome: Outcome) -> Outcome:
-        """The outcome of a trial that obeyed a rule, with the verdict for the record."""
+        """The outcome of a trial that ended after it was told to stop, with the rule's verdict for the record."""
         verdict = None if self._jury is None else self._jury.verdicts.get(trial.number)
-        if verdict is None or outcome.state not in (State.DONE, State.STOPPED):
+        if verdict is None or outcome.state not in GOOD:
             return outcome
         return replace(outcome, state=State.STOPPED, verdict=verdict.to_json())

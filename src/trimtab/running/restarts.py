@@ -1,5 +1,5 @@
-"""Whether trials that should continue from a checkpoint start from scratch, at full cost: because nothing is saved, or
-the objective does not look for it."""
+"""A warning for trials that should continue from a checkpoint, but start from scratch, at full cost: the objective saves
+nothing, or does not load what was saved."""
 
 from pathlib import Path
 
@@ -24,13 +24,13 @@ def restart_notice(live: LiveStudy) -> str | None:
 
 
 def _nothing_saved(live: LiveStudy) -> bool:
-    """Whether all checkpoints that exist are empty."""
+    """Whether there are checkpoint directories, and all of them are empty."""
     held = [path for path in live.checkpoints.held() if not path.name.startswith(".")]
     return bool(held) and all(map(_empty, held))
 
 
 def _empty(folder: Path) -> bool:
-    """Whether there is nothing in it; False if it has just been removed, since it may have had something."""
+    """Whether the folder is empty; False if it has just been removed, since there may have been something in it."""
     try:
         return not any(folder.iterdir())
     except FileNotFoundError:

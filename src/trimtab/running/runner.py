@@ -1,6 +1,6 @@
-"""The loop that carries out plans: refill the queue, claim, launch, collect, until the plan says to close.
+"""The loop that carries out plans: refill the queue, claim, launch, record, until the plan says to close.
 
-Any number of processes may run this loop on one study; the store decides who gets what.
+Any number of processes may run this loop on one study; the store decides which of them gets a trial.
 """
 
 import math
@@ -26,10 +26,10 @@ from .crew import Crew
 from .enough import EnoughCheck
 
 IDLE = 0.1  # seconds between two checks of the record while others work
-BRIEF = 0.02  # seconds: a strategy that is faster proposes while it holds the study
-CROWD = 32  # maximum number of trials proposed together under contention
+BRIEF = 0.02  # seconds: a strategy that is faster proposes inside the transaction that records results
+CROWD = 32  # maximum number of trials proposed together when several processes compete
 AHEAD = 32  # maximum number of trials claimed ahead, see `ahead_limit`
-NOTHING = Settled(())
+NOTHING = Settled(())  # nothing was recorded, proposed or claimed
 
 
 def worker_name() -> str:
@@ -38,9 +38,9 @@ def worker_name() -> str:
 
 
 def terms_of(live: LiveStudy, trials: int | None, limit: float | str | None, clock: Clock = SYSTEM) -> Terms:
-    """The terms of one call of run: stop at `trials` finished ones, or after the time `limit`.
+    """The terms of one call of run: it ends at `trials` finished trials, or after the time `limit`.
 
-    Raises SpecError if nothing says when to stop, and for a study that takes no more trials.
+    Raises SpecError if nothing says when to stop, and if the study takes no more trials.
     """
     if trials is not None:
         trials = whole("trials", trials, repair="; leave it out for no limit")
@@ -60,19 +60,19 @@ def endless(spec: StudySpec) -> bool:
 
 
 def why_closed(study: StudyRecord) -> str:
-    """Why none of its trials starts."""
+    """Why no trial of a study that is not open starts, and what to do."""
     way_out = "resume it to go on" if study.state is StudyState.PAUSED else "start a study of another name"
     return f"study {study.name!r} is {study.state}; {way_out}"
 
 
 @dataclass(frozen=True)
 class Staff:
-    """What works for one call of run or evidence, the name under which it claims trials, and who watches."""
+    """Everything that works for one call of run or evidence."""
 
-    name: str
+    name: str  # the name under which trials are claimed
     crew: Crew
     executor: Executor
-    watch: Callable[[Ledger], None]
+    watch: Callable[[Ledger], None]  # called with the ledger as the study goes on
     clock: Clock = SYSTEM
     lease: float = LEASE
 
@@ -111,7 +111,7 @@ def search(live: LiveStudy, staff: Staff, terms: Terms, enough: Enough | None = 
 
 
 def _wind_down(crew: Crew, closing: str) -> None:
-    """Start nothing more, and end what is running if there is no time or no point in waiting for it."""
+    """Give back what was claimed ahead; also end what is running, if there is no time to wait for it or no point."""
     if closing in ("time", "failures"):
         crew.release()
     else:
@@ -123,35 +123,38 @@ class Decision:
     """A plan, and what was known when it was made."""
 
     actions: Sequence[Action]
-    at: int  # the number of existing trials
-    unopposed: int  # how many new trials may be claimed as they are made
+    at: int  # how many trials existed
+    unopposed: int  # how many new trials may be claimed as they are enqueued, since no other trial has precedence
 
     def contended(self, terms: Terms) -> bool:
-        """Whether it wants proposals, and other processes were faster the last time."""
+        """Whether the plan is to propose, and other processes were faster the last time."""
         return terms.batch > 1 and any(isinstance(a, Fill) for a in self.actions)
 
     @property
     def closing(self) -> str | None:
-        """Why nothing more is to be started, if so."""
+        """Why nothing more is to be started; None if something may be."""
         return next((a.reason for a in self.actions if isinstance(a, Close)), None)
 
 
 def decide(live: LiveStudy, free: int, now: float, terms: Terms) -> Decision:
-    """The plan for `free` slots. No other thread changes the ledger meanwhile."""
+    """Read the record, and plan for `free` slots. No other thread changes the ledger meanwhile."""
     with live.lock:
         return _decided(live.refresh(), free, now, terms)
 
 
 def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
-    """The plan at `now`, by the clock of `terms.until`. Leases and spending are judged by the store's time."""
+    """The plan for `free` slots. now: by the clock of `terms.until`, which is translated to the store's clock here."""
     until = None if terms.until is None else terms.until - now + ledger.now
     actions = plan(ledger, free, ledger.now, replace(terms, until=until))
     return Decision(actions, ledger.study.count, _unopposed(ledger, actions, ledger.now))
 
 
 def ahead_limit(live: LiveStudy) -> int:
-    """How many very short trials may be claimed ahead and recorded together. 0 if the outcome of one decides about the
-    next (whether it is proposed, continues or can be paid), or if files are checked before or kept after each trial."""
+    """How many very short trials may be claimed ahead and recorded together.
+
+    0 if the next trial depends on how this one ends (what is proposed, whether it continues, whether the budget can pay
+    it), or if files are checked before or kept after each trial.
+    """
     spec = live.spec
     alone = bool(spec.stopping) or not spec.budget.countable or live.inputs.strict or bool(live.checkpoints.held())
     if alone or live.pace == math.inf or live.learns:
@@ -162,8 +165,11 @@ def ahead_limit(live: LiveStudy) -> int:
 def settle(
     live: LiveStudy, staff: Staff, terms: Terms, going_on: bool, most: int | None = None
 ) -> tuple[Decision, Settled]:
-    """Record the trials that have ended, and make the next plan, for up to `most` trials. If the strategy is quick and
-    the search goes on, the plan's proposals are made and claimed in the same transaction."""
+    """Record the trials that have ended, and make the next plan, for up to `most` trials.
+
+    If the strategy is quick and the search is `going_on`, the same transaction also enqueues and claims what the plan
+    proposes.
+    """
     crew, plans = staff.crew, list[Decision]()
     endings = crew.take()
     quick = going_on and live.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
@@ -196,7 +202,10 @@ def settle(
 def carry_out(
     decision: Decision, live: LiveStudy, staff: Staff, terms: Terms, settled: Settled = NOTHING
 ) -> tuple[Terms, str | None]:
-    """Do what the plan says; returns what the next plan needs to know, and why nothing more is to be started, if so."""
+    """Do what the plan says, except for what `settled` has done already.
+
+    Returns the terms for the next plan, and why nothing more is to be started (None if something may be).
+    """
     crew, closing, begun = staff.crew, decision.closing, len(settled.claimed)
     for trial in settled.claimed:
         crew.start(trial)
@@ -228,25 +237,25 @@ def carry_out(
 
 
 def _fill(live: LiveStudy, staff: Staff, decision: Decision, n: int) -> Sequence[Trial] | None:
-    """Propose n trials and claim the first of them, unless others wait; None if the strategy has no points."""
+    """Propose n trials, and claim the first of them unless earlier ones wait; None if the strategy has no more points."""
     first = 0 if live.ledger.queued() else decision.unopposed
     return live.fill(n, decision.at, Claim(staff.name, staff.lease, first))
 
 
 def _batch(before: int, made: Sequence[Trial] | None) -> int:
-    """How many to propose together next time: twice as many after a lost race, so that one refill serves all
-    competitors."""
+    """How many to propose together next time: twice as many if another process was faster, so that one refill serves
+    all that compete; one less otherwise."""
     return min(2 * before, CROWD) if made == [] else max(1, before - 1)
 
 
 def _unopposed(ledger: Ledger, actions: Sequence[Action], now: float) -> int:
-    """How many new trials may be claimed as they are made: none while a trial that has lost its worker goes first."""
+    """How many new trials may be claimed as they are enqueued: none while a trial that has lost its worker goes first."""
     return 0 if ledger.expired(now) else sum(a.n for a in actions if isinstance(a, Start))
 
 
 @contextmanager
 def _giving_back(live: LiveStudy, staff: Staff) -> Iterator[None]:
-    """If anything ends the loop early, return running trials to the queue."""
+    """A context that returns running trials to the queue if anything ends it early."""
     try:
         yield
     except BaseException as stop:
@@ -257,7 +266,7 @@ def _giving_back(live: LiveStudy, staff: Staff) -> Iterator[None]:
 
 
 def give_back(live: LiveStudy, staff: Staff) -> None:
-    """End what is running and return its trials to the queue, including those claimed but not launched yet."""
+    """End what is running and return its trials to the queue, also those that were claimed but have not started yet."""
     staff.crew.release()
     with suppress(TrimtabError):  # what cannot be returned now is claimed by others when its lease expires
         for trial in live.refresh().open.values():
@@ -267,7 +276,7 @@ def give_back(live: LiveStudy, staff: Staff) -> None:
 
 
 def _claimable(ledger: Ledger, numbers: Sequence[int], now: float) -> list[int]:
-    """Those that are queued, or whose lease has expired."""
+    """Which of these trials may be claimed: queued ones, and those whose lease has expired."""
     trials = [ledger.trials[n] for n in numbers]
     return [t.number for t in trials if t.state is State.QUEUED or (t.lease_until is not None and t.lease_until <= now)]
 
@@ -275,7 +284,7 @@ def _claimable(ledger: Ledger, numbers: Sequence[int], now: float) -> list[int]:
 def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
     """Run the evidence trials with these numbers to their ends."""
     crew, executor = staff.crew, staff.executor
-    row: list[Trial] = []  # failures in a row
+    failures: list[Trial] = []  # in a row
     with _giving_back(live, staff):
         while waiting := [n for n in numbers if live.ledger.trials[n].state in OPEN]:
             if live.ledger.study.state is not StudyState.OPEN and not crew.running:
@@ -285,36 +294,39 @@ def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
                     crew.start(trial)
             ended = crew.poll(IDLE)
             for trial in ended:
-                row = [*row, trial] if trial.state is State.FAILED else []
-            if live.spec.max_failures is not None and len(row) >= live.spec.max_failures:
-                raise too_many_failures(live, row)
+                failures = [*failures, trial] if trial.state is State.FAILED else []
+            if live.spec.max_failures is not None and len(failures) >= live.spec.max_failures:
+                raise too_many_failures(live, failures)
             if not ended and not crew.running:  # others hold what is open
                 staff.clock.sleep(IDLE)
             staff.watch(live.refresh())
 
 
 def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None:
-    """Raises ObjectiveError if the objective has never returned what the study needs: a mistake in the call, not bad
-    luck."""
+    """Raises ObjectiveError if the first trials of the study all returned something else than it needs: then the call is
+    wrong, and not the settings.
+
+    ended: the trials that have just ended; without a bad result among them there is nothing to check.
+    """
     if not any(t.reason is Reason.BAD_RESULT for t in ended):
         return
-    row = live.refresh().failures_in_a_row(terms.since)
+    failures = live.refresh().failures_in_a_row(terms.since)
     patience = min(3, live.spec.max_failures or 3)
-    never = len(row) >= patience and live.ledger.counted == len(row)
-    if never and all(t.reason is Reason.BAD_RESULT and "must be finite" not in t.error for t in row):
-        raise ObjectiveError(f"{first_line(row[0])} (in each of the first {len(row)} trials)")
+    never = len(failures) >= patience and live.ledger.counted == len(failures)
+    if never and all(t.reason is Reason.BAD_RESULT and "must be finite" not in t.error for t in failures):
+        raise ObjectiveError(f"{first_line(failures[0])} (in each of the first {len(failures)} trials)")
 
 
-def too_many_failures(live: LiveStudy, row: Sequence[Trial]) -> RunFailed:
+def too_many_failures(live: LiveStudy, failures: Sequence[Trial]) -> RunFailed:
     """The error that ends a run after too many failures in a row."""
-    last = max(row, key=lambda t: t.told or 0)
+    last = max(failures, key=lambda t: t.told or 0)
     return RunFailed(
-        f"study {live.spec.name}: {len(row)} trials failed in a row (max_failures={live.spec.max_failures}); the last one, "
-        f"trial {last.number}, by {last.reason}: {first_line(last)}. "
+        f"study {live.spec.name}: {len(failures)} trials failed in a row (max_failures={live.spec.max_failures}); "
+        f"the last one, trial {last.number}, by {last.reason}: {first_line(last)}. "
         "Fix the objective and run the same line again, or raise max_failures"
     )
 
 
 def first_line(trial: Trial) -> str:
-    """Why it failed, in one line."""
+    """Why a trial failed, in one line."""
     return trial.error.strip().splitlines()[0] if trial.error.strip() else "no message"

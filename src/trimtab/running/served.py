@@ -1,4 +1,4 @@
-"""One study that a worker serves (see `worker`): its trials here, and the processes for them while there is work."""
+"""One study that a worker serves (see `worker`): its trials in this worker, and the processes that run them."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,12 +23,16 @@ from .crew import Crew
 from .enough import EnoughCheck
 from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, settle, worker_name
 
-LOOK = 1.0  # seconds between two checks for studies, and of an idle one
-AGAIN = 30.0  # ... of one that could not be served: its code may have been fixed here
+LOOK = 1.0  # seconds between two searches for studies to serve, and between two looks at a study with nothing to do
+AGAIN = 30.0  # seconds until a study that could not be served is tried again: its code or data may be right by then
 
 
 class ServedStudy:
-    """One study that this worker serves. Its processes exist while there is something to do."""
+    """One study that this worker serves. Its processes exist only while there is something to do.
+
+    called: the announced objective, as this worker has loaded it. slots: how many trials the worker runs at once.
+    closed: why there is nothing to do; "" while there is. The other arguments are those of `Worker`.
+    """
 
     def __init__(
         self,
@@ -46,16 +50,20 @@ class ServedStudy:
         inputs = Inputs(storage, record.id, data, POLICIES[said.refuse])
         self._live = LiveStudy(storage, record.id, inputs=inputs)
         self._enough = EnoughCheck(self._live, enough)
-        self._next = 0.0  # when there is reason to look at the record again
-        self._go_by(said)
+        self._next = 0.0  # when to look at the record again; 0: at once
+        self._follow(said)
         self._alerts = Alerts(self._live, say)
         self._staff: Staff | None = None
         self._joined = False
-        self._refused = self._wrong = False  # whether it could not be served: for its inputs or room; for its objective
+        self._refused = (
+            False  # whether it cannot be served now, because inputs have changed or checkpoints have no room
+        )
+        self._wrong = False  # whether it cannot be served, because its objective does not return what is needed
         self._spent: Budget | None = None  # the budget that was found to be spent
 
     @property
     def running(self) -> int:
+        """How many of its trials run here."""
         return 0 if self._staff is None else len(self._staff.crew.running)
 
     @property
@@ -64,26 +72,30 @@ class ServedStudy:
         return self._staff is not None and bool(self._staff.crew.running or self._staff.crew.endings)
 
     def at_rest(self, position: int) -> bool:
-        """Whether there is nothing to do until the record has an event after `position`: all trials have ended, and the
-        reason why the study is closed is on record. A refused input is not: its file may change back without an event.
+        """Whether there is nothing to do until the record has an event after `position`.
+
+        That is so if no trial is open, and the reason why nothing more starts is in the record. A refused input is no such
+        reason: its file may change back without an event.
         """
-        known, looked = self._live.ledger, bool(self._next)
-        settled = looked and bool(self.closed) and not self._refused
-        return settled and not known.open and known.study.position >= position
+        ledger, looked = self._live.ledger, self._next > 0
+        closed_by_record = looked and bool(self.closed) and not self._refused
+        return closed_by_record and not ledger.open and ledger.study.position >= position
 
     def heed(self, said: Announcement) -> None:
         """Follow a later announcement of the same objective."""
         if self.said != said:
-            self._go_by(said)
+            self._follow(said)
 
-    def _go_by(self, said: Announcement) -> None:
+    def _follow(self, said: Announcement) -> None:
         self.said, self._next = said, 0.0
         until = None if said.until is None else SYSTEM.steady() + said.until - self._live.refresh().now
         self._terms = Terms(said.trials, until, since=said.position, charge=said.resources.charge)
 
     def begin(self, free: int, most: int) -> None:
-        """Record what has ended, refill the queue and start trials in up to `free` slots; very short ones may be
-        claimed ahead, up to `most` in all. Sets `closed` to the reason if there is nothing to do."""
+        """Record what has ended, refill the queue, and start trials in up to `free` slots.
+
+        Very short ones may be claimed ahead, up to `most` trials in all. Sets `closed`.
+        """
         ended = self._staff is not None and bool(self._staff.crew.endings)
         nothing_to_do = time.monotonic() < self._next or (self._wrong and not self.running)
         if nothing_to_do and not ended:
@@ -109,12 +121,12 @@ class ServedStudy:
             self._next = time.monotonic() + LOOK
 
     def _serve(self, free: int, most: int) -> str | None:
-        """Read the record once and act on it; returns why nothing more may start, if so."""
+        """Read the record once and act on it. Returns why nothing more may start; None if something may."""
         over = "budget" if self._spent == self._live.spec.budget else None
         decision, settled = self._look(free, most, going_on=over is None and not self._enough.asked)
         self._alerts.look()
         if decision.closing == "budget":
-            self._spent = self._live.spec.budget  # for good: what was estimated of running trials may have been less
+            self._spent = self._live.spec.budget  # stays so, even if running trials turn out cheaper than estimated
         elif over is None and decision.closing is None and self._enough.has_enough():
             over = "enough"
         if over is not None and decision.closing is None:
@@ -123,18 +135,18 @@ class ServedStudy:
             return decision.closing
         if any(isinstance(a, Start) for a in decision.actions) and not settled.claimed:
             self._live.inputs.check()  # before a trial is claimed, and again before it starts
-        self._terms, closing = carry_out(decision, self._live, self._at_work(), self._terms, settled)
+        self._terms, closing = carry_out(decision, self._live, self._working_staff(), self._terms, settled)
         return closing
 
     def _look(self, free: int, most: int, going_on: bool) -> tuple[Decision, Settled]:
-        """The plan for `free` slots, after recording what has ended and claiming trials in the same transaction."""
+        """The plan for `free` slots. If trials have ended, recording them and claiming new ones is one transaction."""
         if self._staff is None or not self._staff.crew.endings:
             return decide(self._live, free, SYSTEM.steady(), self._terms), NOTHING
         refused: InputChanged | None = None
         try:
             self._live.inputs.check()
         except InputChanged as error:
-            refused = error  # nothing is claimed any more; what has ended counts
+            refused = error  # no trial is claimed, but the results of those that have ended count
         decision, settled = settle(self._live, self._staff, self._terms, going_on and refused is None, most)
         check_results(self._live, [t for t in settled.ended if t is not None], self._terms)
         if refused is not None:
@@ -142,8 +154,10 @@ class ServedStudy:
         return decision, settled
 
     def collect(self, wait: float, interrupted: bool) -> int:
-        """Wait for trials to end; returns how many did. `begin` records them; if `interrupted` (this worker was told to
-        end), they are recorded at once."""
+        """Wait for trials to end; returns how many did. The next `begin` records them.
+
+        interrupted: this worker was told to end, so nothing new begins, and they are recorded at once.
+        """
         if self._staff is None:
             return 0
         crew, before = self._staff.crew, self.running
@@ -156,7 +170,7 @@ class ServedStudy:
         return crew.endings
 
     def leave(self) -> None:
-        """Return what is still running to the queue, and end the processes."""
+        """Return what is still running to the queue, and end the processes. `begin` may start them again."""
         if self._staff is None:
             return
         try:
@@ -168,8 +182,8 @@ class ServedStudy:
         with suppress(TrimtabError):
             self._live.tidy()  # this worker may be the last one
 
-    def _at_work(self) -> Staff:
-        """The processes for its trials. The record notes once that this worker has joined."""
+    def _working_staff(self) -> Staff:
+        """The processes for its trials, set up if there are none. The first time, an event says that this worker joins."""
         if self._staff is not None:
             return self._staff
         if not self._joined:

@@ -1,7 +1,7 @@
-"""A study on Slurm: its jobs are workers among equals (see `worker`); the program that called `run` keeps their number.
+"""A study on Slurm: each job is a worker (see `worker`); the program that called `run` sees to it that there are enough.
 
-That program proposes only if the queue is empty, watches the record until the plan closes, replaces jobs that have
-ended, and ends the remaining ones. If it is killed, its jobs continue; running the same line again finds them by name.
+That program watches the record until the plan closes, replaces jobs that have ended, and at last ends those that remain.
+It proposes only if no trial is open. If it is killed, its jobs continue; running the same line again finds them by name.
 """
 
 import logging
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from .progress import Progress
 
 LOOK = 0.5  # seconds between two looks at the record
-COUNT = 5.0  # ... at the jobs
+COUNT = 5.0  # seconds between two counts of the jobs
 IDLE = "1m"  # a job that finds nothing to do for so long ends
 PATIENCE = 600.0  # seconds without an answer from Slurm after which the run gives up
-GRACE = 60.0  # ... in which jobs that were cancelled must have gone
+GRACE = 60.0  # seconds for which cancelled jobs are waited for
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def run(
 
 
 def _reachable(url: str) -> None:
-    """Raises SpecError for a store that jobs on other machines cannot open."""
+    """Raises SpecError for a store that jobs on other machines cannot open, or only by showing its password."""
     if not url.startswith("postgresql"):
         raise SpecError(
             f"storage={url!r}: jobs on other machines cannot share it (network file systems do not lock a SQLite file "
@@ -86,7 +86,7 @@ def _reachable(url: str) -> None:
 
 
 def _command(live: LiveStudy, text: str, options: Slurm) -> list[str]:
-    """What a job runs: a worker for this study and this objective alone."""
+    """The command line of a job: a worker that serves only this study, with only this objective."""
     worker = [options.python, "-m", "trimtab.cli", "worker"]
     served = [f"--storage={live.storage.url}", f"--study={live.spec.name}", f"--allow={text}"]
     limit = [] if options.trials is None else [f"--trials={options.trials}"]
@@ -95,22 +95,22 @@ def _command(live: LiveStudy, text: str, options: Slurm) -> list[str]:
 
 @dataclass
 class Jobs:
-    """The jobs of a study: how many there should be, and how many have ended since a trial last started or ended."""
+    """The Slurm jobs of a study. Keeps their number, and notices if they end without doing anything."""
 
     name: str
-    most: int
-    slots: int  # of each
-    words: Sequence[str]
-    command: Sequence[str]
-    _there: int = 0
-    _gone: int = 0
-    _progress: object = None
-    _submitted: bool = False
-    _counted: float = -math.inf
-    _heard: float = field(default_factory=time.monotonic)
+    most: int  # how many there may be
+    slots: int  # of each job
+    words: Sequence[str]  # arguments of sbatch
+    command: Sequence[str]  # what each job runs
+    _there: int = 0  # how many waited or ran at the last count
+    _gone: int = 0  # how many have ended since the study last made progress
+    _progress: object = None  # changes when the study makes progress
+    _submitted: bool = False  # whether this program has ever submitted a job
+    _counted: float = -math.inf  # when they were last counted
+    _heard: float = field(default_factory=time.monotonic)  # when Slurm last answered
 
     def probe(self) -> None:
-        """Raises SpecError if there is no Slurm."""
+        """Count the jobs that are there already. Raises SpecError if there is no Slurm."""
         try:
             self._there = slurm.living(self.name)
         except SlurmError as error:
@@ -119,8 +119,8 @@ class Jobs:
     def keep(self, wanted: int, progress: object) -> None:
         """Make sure that `wanted` jobs wait or run. progress: a value that changes while the study makes progress.
 
-        Raises SpecError if Slurm refuses the first ones, RunFailed if jobs only end without working, or Slurm is
-        unreachable.
+        Raises SpecError if Slurm refuses the first ones, RunFailed if jobs keep ending without starting a trial, or if
+        Slurm has not answered for PATIENCE seconds.
         """
         now = time.monotonic()
         if now - self._counted < COUNT:
@@ -155,6 +155,7 @@ class Jobs:
 
 
 def _search(live: LiveStudy, jobs: Jobs, progress: "Progress", terms: Terms, enough: Enough | None) -> str:
+    """Watch the record and keep the jobs until the plan closes; returns why it closed."""
     closing, check, known = None, EnoughCheck(live, enough), len(live.refresh().told)
     while closing is None:
         decision = decide(live, 1, SYSTEM.steady(), terms)
@@ -195,4 +196,5 @@ def _begun(ledger: Ledger) -> object:
 
 
 def _held(ledger: Ledger) -> bool:
+    """Whether a worker still holds a running trial."""
     return any(t.lease_until is not None and t.lease_until > ledger.now for t in ledger.running())

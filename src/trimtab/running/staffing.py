@@ -1,4 +1,4 @@
-"""What works for a call of run or evidence: an executor, a crew with a progress line, and the `run` event."""
+"""Setting up what works for a call of run or evidence: an executor, a crew, a progress line, and the `run` event."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Slots:
-    """Where a call runs its trials: `workers` at once, each with `resources`; in processes of their own if
-    `supervised`. kind: the executor's name. Raises SpecError for an invalid number of workers."""
+    """The slots in which a call runs its trials: how many, and what each has.
+
+    workers: how many trials run at once. resources: of each. supervised: whether in processes of their own even if nothing
+    else asks for that. kind: the executor, "local", "ray" or "slurm". Raises SpecError for invalid arguments.
+    """
 
     workers: int = 1
     resources: Resources = field(default_factory=Resources)
@@ -41,7 +44,10 @@ class Slots:
 
 
 def executor(called: "Program", slots: Slots) -> Executor:
-    """Where an objective runs: in this process, in supervised ones (see `staff`), or on a Ray cluster."""
+    """The executor for an objective: Ray's, or on this machine one with supervised processes.
+
+    A single worker without limits runs in this process, where a debugger works, unless it is to be supervised.
+    """
     if slots.kind == "ray":
         return _ray(called, slots)
     if slots.kind == "slurm":
@@ -75,10 +81,9 @@ def staff(
     terms: Terms | None = None,
     watch: Callable[[], None] = lambda: None,
 ) -> Iterator[Staff]:
-    """Workers for an objective, with a progress line that knows when the run is to end; everything is closed at the
-    end. watch: called as the study goes on.
+    """A context with everything that works for one call: it is set up, announced in the record, and closed at the end.
 
-    One worker without limits runs in this process, where a debugger works; everything else in supervised processes.
+    terms: when the search is to end, for the progress line; None for evidence. watch: called as the study goes on.
     """
     from ..objective import program
     from .progress import Progress
@@ -103,7 +108,7 @@ def staff(
 
 
 def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:
-    """Announce an objective to workers elsewhere. Raises ObjectiveError if they could not have it."""
+    """Announce in the record what the study runs, for workers elsewhere. Raises ObjectiveError if they cannot load it."""
     from ..objective import program
 
     check_prices(live, resources)
@@ -113,7 +118,8 @@ def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:
 
 
 def check_prices(live: LiveStudy, resources: Resources) -> None:
-    """Raises SpecError for a budget of money, energy or GPU-hours that, with these resources, no trial would use."""
+    """Raises SpecError for a budget of money, energy or GPU hours of which trials with these resources would use nothing,
+    so that it would never end the study."""
     budget = live.spec.budget
     if budget.gpu_hours is not None and not resources.gpus:
         raise SpecError("a budget of gpu_hours needs gpus: resources=tt.Resources(gpus=1), or a part of one")

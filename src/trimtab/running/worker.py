@@ -1,8 +1,7 @@
-"""`trimtab worker`: a process among equals that serves the studies of a store, several at once. There is no head
-process.
+"""`trimtab worker`: a process that serves the studies of a store, several at once. All workers are equal: none leads.
 
-It refills a study's queue when that is empty (and yields if another was faster), claims, runs, reports, renews leases.
-It runs its own code, as far as its options allow (see `announcements`).
+It refills a study's queue when that is empty (and yields if another worker was faster), claims trials, runs them and
+renews their leases. It runs its own copy of the objective, if its options allow that objective (see `announcements`).
 """
 
 import logging
@@ -30,7 +29,7 @@ class Worker:
     names: the studies to serve; default: all in the store.
     say: called with a line when something changes.
     trials: end after this many.
-    data: where files that studies watch are here, by name.
+    data: name -> path here, for files that studies watch and that are elsewhere on this machine than their record says.
     enough: start no more trials of a study in which more search is not worth it (see `outlook`); None: never check.
     """
 
@@ -49,14 +48,14 @@ class Worker:
         self._storage, self._allow, self._names, self._slots, self._say = storage, allow, names, slots, say
         self._left = sys.maxsize if trials is None else trials  # trials that may still be started here
         self._served: dict[int, ServedStudy] = {}
-        self._records: dict[int, StudyRecord] = {}  # of the studies that live, as they were last read
-        # study -> up to where its events were read, and what for
-        self._read: dict[int, tuple[int, Announcement | None]] = {}
-        self._refused: dict[int, tuple[float, str]] = {}  # study -> when to look again, and why it is not served
-        self._damaged: dict[int, int] = {}  # study -> its position when it could not be read
-        self._told: dict[int, str] = {}
-        self._look = 0.0
-        self._draining = False
+        self._records: dict[int, StudyRecord] = {}  # the open and paused studies, as they were last read
+        # By study: the position up to which its events were read, and the last announcement among them.
+        self._announcements: dict[int, tuple[int, Announcement | None]] = {}
+        self._refused: dict[int, tuple[float, str]] = {}  # by study: when to try again, and why it is not served
+        self._damaged: dict[int, int] = {}  # by study: its position when it could not be read
+        self._told: dict[int, str] = {}  # by study: what was last said about it
+        self._next_look = 0.0  # when to look for studies again
+        self._draining = False  # whether running trials are finished, but no new ones begun
 
     def run(self, idle: float | None = None) -> None:
         """Serve until SIGTERM (running trials are finished first), after `idle` seconds without work, or after the
@@ -97,9 +96,8 @@ class Worker:
         if not self._draining:
             self._find()
             running = sum(p.running for p in self._served.values())
-            for number, served in sorted(
-                self._served.items(), key=lambda item: item[1].running
-            ):  # the least served first
+            least_served_first = sorted(self._served.items(), key=lambda item: item[1].running)
+            for number, served in least_served_first:
                 free, before = min(self._slots, self._left) - running, served.running
                 if served.at_work or (free > 0 and not self._at_rest(number, served)):
                     served.begin(free, self._left - running if len(self._served) == 1 else free)
@@ -118,19 +116,18 @@ class Worker:
         return number in self._records and served.at_rest(self._records[number].position)
 
     def _tell(self, number: int, served: ServedStudy) -> None:
-        """Say what has changed about a study."""
-        now = f"study {served.name!r}: " + (
-            f"nothing to do ({served.closed})" if served.closed else f"runs {served.said.text}"
-        )
+        """Say what this worker does for a study, if that has changed."""
+        does = f"nothing to do ({served.closed})" if served.closed else f"runs {served.said.text}"
+        now = f"study {served.name!r}: {does}"
         if self._told.get(number) != now and not (served.closed and served.running):
             self._told[number] = now
             self._say(now)
 
     def _find(self) -> None:
         """Start serving the studies whose objective may be run here."""
-        if time.monotonic() < self._look:
+        if time.monotonic() < self._next_look:
             return
-        self._look = time.monotonic() + LOOK
+        self._next_look = time.monotonic() + LOOK
         living = self._living()
         for number in [n for n in self._served if n not in living and not self._served[n].running]:
             self._served.pop(number).leave()
@@ -143,7 +140,7 @@ class Worker:
                 self._take_up(record, said)
 
     def _living(self) -> dict[int, StudyRecord]:
-        """The studies that are open or paused; only those that have changed are read."""
+        """The studies that are open or paused, by number. Only those that have changed are read again."""
         positions = self._storage.positions()
         for number, position in positions.items():
             known = self._records.get(number)
@@ -160,13 +157,15 @@ class Worker:
         return self._records
 
     def _announced(self, record: StudyRecord) -> Announcement | None:
-        position, said = self._read.get(record.id, (0, None))
+        """What the study runs, by its last announcement; None if there is none."""
+        position, said = self._announcements.get(record.id, (0, None))
         if record.position > position:
             said = latest(self._storage.events(record.id, position, kinds={"run"})) or said
-            self._read[record.id] = (record.position, said)
+            self._announcements[record.id] = (record.position, said)
         return said
 
     def _take_up(self, record: StudyRecord, said: Announcement) -> None:
+        """Serve a study from now on, or say why not."""
         until, before = self._refused.get(record.id, (0.0, ""))
         if time.monotonic() < until:
             return
@@ -191,7 +190,7 @@ class Worker:
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        """SIGTERM drains; a second one interrupts."""
+        """A context in which SIGTERM drains this worker, and a second one interrupts it."""
 
         def drain(signum: int, _: object) -> None:
             if self._draining:
