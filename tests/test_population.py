@@ -191,6 +191,7 @@ def test_a_schedule_gives_the_recorded_result_again_as_a_plain_training(trained,
     assert made.stretches[-1].trial == trained.best.number
     assert made.at(3) == made.stretches[1].params
     assert Schedule.from_yaml(made.to_yaml()) == made
+    assert repr(made).startswith("<Schedule of study 'p': until epochs 12, stretches=6, metrics=")
     heard = []
     again = made.train(train, folder=tmp_path / "model", report=lambda step, metrics: heard.append(step))
     assert again == trained.best.metrics

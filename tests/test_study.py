@@ -573,14 +573,3 @@ def test_who_is_late_for_an_archived_study_is_told_so(late):
     with pytest.raises(SpecError, match="study 's' is archived: it is read-only"):
         late(study, held)
     assert study.record == before
-
-
-def test_what_a_notebook_shows_is_what_is_to_be_read(space, objective, url):
-    study = tt.Study("s", space, minimize="loss", storage=url, seed=1)
-    study.run(objective, trials=3, quiet=True, supervised=True)
-    best = study.best
-    assert repr(best) == f"<Trial {best.number}: done, params={best.params}, metrics={best.metrics}>"
-    failed = study.tell(study.ask(), failed="out of luck")
-    assert repr(failed).startswith(f"<Trial {failed.number}: failed (error), params=")
-    for shown in (study.outlook(), study.replay(), study.evidence(objective, replicates=2, quiet=True)):
-        assert repr(shown) == shown.text()

@@ -38,6 +38,11 @@ class Explanation:
         ledger.absorb(Changes(study, trials))
         return Explanation(ledger, goal, chosen)
 
+    def __repr__(self) -> str:
+        """Without asking anything of the model."""
+        known = plural(len(self.ledger.told), "result")
+        return f"<Explanation of {self.metric}: study {self.ledger.study.name!r}, {known}>"
+
     @property
     def ready(self) -> bool:
         """Whether there are enough results for a model, and a best setting."""

@@ -49,6 +49,10 @@ class Schedule:
     stretches: tuple[Stretch, ...]
     metrics: Metrics = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        until = f"until {self.fidelity} {self.stretches[-1].until:g}, stretches={len(self.stretches)}"
+        return f"<Schedule of study {self.study!r}: {until}, metrics={dict(self.metrics)}>"
+
     @staticmethod
     def of(spec: StudySpec, trials: Mapping[int, Trial], number: int) -> "Schedule":
         """The schedule that led to the state of trial `number`. Raises SpecError if it has none."""

@@ -15,7 +15,7 @@ import numpy as np
 from .arrays import Array
 from .engine.incumbents import Candidate, admissible
 from .evidence.belief import Belief
-from .formatting import number, plural
+from .formatting import number, percent, plural, setting
 from .records import StudySpec
 
 NOISY = 0.25  # share of the variance of the results that must be noise before values are doubted
@@ -25,6 +25,7 @@ _CONTENDERS = 50  # settings among which the best is sought
 _DRAWS = 2_000
 _LIKELY = 0.05  # chance to be the best that makes a finalist
 _RIVAL = 0.2  # chance to be better than the best that makes a rival
+_SHOWN = 10  # settings in the text
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class Standing:
     p_best: float
     p_ahead: float
 
+    def __repr__(self) -> str:
+        return f"<Standing of trial {self.candidate.number}: {self.expected}>"
+
+    @property
+    def expected(self) -> str:
+        """The mean, with its standard deviation if there is one."""
+        return number(self.mean, 4) + (f" ± {number(self.sd, 2)}" if self.sd else "")
+
 
 @dataclass(frozen=True)
 class Standings:
@@ -50,6 +59,24 @@ class Standings:
     share: float
     belief: Belief | None = None
     maximize: bool = False
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def text(self) -> str:
+        """Aligned lines for a terminal: the ten best settings, and what to know before trusting the first."""
+        if not self.order:
+            return "no setting that may be used has a result yet"
+        rows = [["trial", self.metric, "is the best", "setting"]]
+        for s in self.order[:_SHOWN]:
+            rows.append([str(s.candidate.number), s.expected, percent(s.p_best), setting(s.candidate.params)])
+        if self.belief is None:  # nothing is known of chances
+            rows = [[trial, value, how] for trial, value, _, how in rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        more = len(self.order) - _SHOWN
+        lines += [f"and {plural(more, 'other setting')}"] if more > 0 else []
+        return "\n".join([*lines, *([self.warning] if self.warning else [])])
 
     @property
     def noisy(self) -> bool:
@@ -83,7 +110,7 @@ class Standings:
         first = self.order[0]
         return (
             f"the lead is inside the noise: one result of {self.metric} varies by ±{number(self.noise, 2)}; trial "
-            f"{first.candidate.number} is expected at {number(first.mean, 4)} ± {number(first.sd, 2)}, and "
+            f"{first.candidate.number} is expected at {first.expected}, and "
             f"{plural(rivals, 'other setting')} may well be better"
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from ..formatting import number, percent
 from .belief import Belief
 
 Z90 = 1.6448536269514722
@@ -30,6 +31,10 @@ class Calibration:
     results: tuple[float, ...] = ()
     predicted: tuple[float, ...] = ()
     sd: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        inside = f"{percent(self.inside)} inside the 90 % intervals"
+        return f"<Calibration over {self.n} results: r2 {number(self.r2, 3)}, {inside}, rank {number(self.rank, 3)}>"
 
     @property
     def honest(self) -> bool:

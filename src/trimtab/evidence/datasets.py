@@ -26,6 +26,9 @@ class Across:
     between: float
     decision: str
 
+    def __repr__(self) -> str:
+        return self.text()
+
     def text(self) -> str:
         """Aligned lines for a terminal."""
         gain, low, high = estimate(self.difference, self.interval)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array, Ints
+from ..formatting import number
 from ..numerics.paths import draws
 from ..numerics.qmc import sobol as points
 from ..space import Space
@@ -46,6 +47,10 @@ class Dependence:
     mean: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        means = f"{number(min(self.mean))} to {number(max(self.mean))}"
+        return f"<Dependence on {self.name}: {means} over {len(self.values)} values>"
 
 
 def indices(belief: Belief) -> dict[str, Index]:

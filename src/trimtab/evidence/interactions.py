@@ -43,6 +43,9 @@ class Surface:
     second: tuple[Value, ...]
     mean: tuple[tuple[float, ...], ...]
 
+    def __repr__(self) -> str:
+        return f"<Surface over {self.names[0]} and {self.names[1]}: {len(self.first)} by {len(self.second)} values>"
+
 
 def totals(belief: Belief) -> dict[str, Index]:
     """The total Sobol' index of every parameter, by name: by itself and with others."""

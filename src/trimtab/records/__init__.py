@@ -310,6 +310,9 @@ class StudyRecord:
     position: int  # of the last event
     head: str  # hash of that event
 
+    def __repr__(self) -> str:
+        return f"<StudyRecord {self.name!r} ({self.state}): {self.count} trials, {self.position} events, head {self.head[:16]}>"
+
 
 @dataclass(frozen=True)
 class Event:

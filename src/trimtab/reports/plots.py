@@ -19,6 +19,9 @@ class Plots:
     def __init__(self, load: Callable[[], tuple[StudyRecord, Trials]]) -> None:
         self._load = load
 
+    def __repr__(self) -> str:
+        return f"<Plots: {', '.join(name for name in vars(Plots) if not name.startswith('_'))}>"
+
     def history(self, goal: int | str = 0) -> Figure:
         """Every result of one goal (given by metric or index) by trial number, and the best so far."""
         study, trials = self._load()
