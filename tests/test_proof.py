@@ -349,7 +349,7 @@ def test_a_study_that_is_ended_while_it_is_certified_has_no_certificate(how):
             getattr(tt.Study("s", storage=study.storage), how)()
         return noisy(trial)
 
-    with pytest.raises(StudyMismatch, match="it takes no more trials; begin anew with fresh=True"):
+    with pytest.raises(StudyMismatch, match="it takes no more trials; begin anew: fresh=True"):
         study.evidence(objective, tuned=1, replicates=8, quiet=True)
     assert study.result() is None
     assert study.verify() == []

@@ -68,7 +68,7 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int, opened: in
     """Raises StudyMismatch, Stale or BudgetSpent if the proposals may not be enqueued (see Storage.enqueue)."""
     if study.state in (StudyState.ARCHIVED, StudyState.CANCELLED):
         raise StudyMismatch(
-            f"study {study.name!r} is {study.state}: it takes no more trials; begin anew with fresh=True, or another name"
+            f"study {study.name!r} is {study.state}: it takes no more trials; begin anew: fresh=True, or another name"
         )
     if at != study.count:
         raise Stale(f"study {study.name!r} has {study.count} trials, not {at}: somebody was faster; read it again")
