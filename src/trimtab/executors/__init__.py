@@ -1,8 +1,17 @@
-"""Executors run jobs. They enforce limits, know nothing about results, and are not trusted: leases are.
+"""Executors run jobs and enforce limits. They know nothing about results, and need not be reliable: if an executor loses
+a job, the lease of its trial expires.
 
-A job is a task for one slot. Its process may send messages while it runs (each gets the reply that `job.listen`
-returns) and one last message, which ends the job and comes back in `Exit.message`. Executors don't look inside
-messages.
+A job is a task for one slot. While it runs, its process may send messages; each gets the reply that `job.listen`
+returns. Its last message ends the job, and comes back as `Exit.message`. Executors do not look inside messages.
+
+    inline     in this process
+    local      in supervised processes on this machine
+    ray        on a Ray cluster; each node runs them in supervised processes
+    slurm      Slurm's programs (a study on Slurm has workers as its jobs: see running.slurm)
+    supervised a supervised process, seen from its parent
+    child      what runs in a supervised process
+    processes  process trees: what they use, how they are ended
+    gpus       which GPUs each slot gets
 """
 
 from collections.abc import Callable, Mapping
@@ -16,29 +25,29 @@ Key = tuple[int, int, int]  # study, number, attempt
 
 @dataclass(frozen=True)
 class Job:
-    """A task: what is sent to its process, who receives its messages, what it may use."""
+    """A task for one slot."""
 
     key: Key
-    payload: Mapping[str, Any]
-    listen: Callable[[Any], Any]
-    resources: Resources
+    payload: Mapping[str, Any]  # what is sent to its process
+    listen: Callable[[Any], Any]  # receives its messages, and returns the replies
+    resources: Resources  # what it may use
 
 
 @dataclass(frozen=True)
 class Exit:
-    """How a job ended: with its last message, or without one (then code, signal or the limit that ended it says why)."""
+    """How a job ended: with its last message; or without one, and then `code`, `signal`, `limit` or `killed` says why."""
 
     message: Any = None
-    code: int | None = None  # exit code of a process that went away without a last message
-    signal: int | None = None  # signal that ended it, when it was not us
-    limit: Reason | None = None  # TIMEOUT, MEMORY or STALL: a limit of ours ended it
-    killed: bool = False  # kill() ended it
+    code: int | None = None  # exit code of a process that exited by itself
+    signal: int | None = None  # the signal that ended it, if somebody else sent it
+    limit: Reason | None = None  # the limit that it exceeded: TIMEOUT, MEMORY or STALL
+    killed: bool = False  # whether `kill` ended it
     output: str = ""  # captured standard output and error (the last 64 KiB)
     cost: Mapping[str, float] = field(default_factory=dict)  # wall, cpu (seconds), memory (peak bytes)
 
 
 class Executor(Protocol):
-    """Runs jobs in slots."""
+    """Runs jobs in a fixed number of slots."""
 
     def free(self) -> int:
         """The number of slots that could start a job now."""
@@ -53,7 +62,7 @@ class Executor(Protocol):
         ...
 
     def waited(self) -> Mapping[Key, float]:
-        """Seconds for which running jobs had no room to run in, by their keys; those that started at once are left out."""
+        """For how many seconds launched jobs have waited for room, by key. Jobs that started at once may be left out."""
         ...
 
     def kill(self, job: Job) -> None:

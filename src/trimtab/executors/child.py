@@ -1,10 +1,11 @@
-"""What runs in a supervised process: load the task, then run payload after payload until the parent hangs up.
+"""What runs in a supervised process: load the task, then run one payload after the other until the parent hangs up.
 
-From the parent come pickles (`Setup`, then payloads with their time limits, and replies); to the parent goes JSON, so
-that an objective cannot run code in it: ["ready"], ["message", m] (answered), ["last", m, cost].
+The parent sends pickles: `Setup`, the task, then payloads with their time limits, and replies. The child sends only
+JSON, so that an objective cannot run code in the parent: ["ready"], ["message", m], which is answered, and ["last", m,
+cost].
 
-The parent enforces limits. The time limit is enforced here too, a moment later, in case a slow store holds up the
-parent.
+The parent enforces limits. The child enforces its time limit too, a moment later, in case the parent is held up by a
+slow store.
 """
 
 import ctypes
@@ -27,26 +28,28 @@ from typing import Any, Protocol
 
 from . import processes
 
-LATE = 0.3  # seconds past its limit of time after which a child ends itself
-_SUBREAPER = 36  # prctl: orphans of this process become its children, and are ended with it
+LATE = 0.3  # seconds after its time limit at which a child ends itself
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl: orphaned descendants become our children, and are ended with us
 
 
 class Task(Protocol):
-    """What is sent to a child once: picklable, and able to make the function that runs payloads."""
+    """What a child runs. It is pickled and sent to the child once."""
 
-    def load(self) -> Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]: ...
+    def load(self) -> Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]:
+        """The function that runs a payload: (payload, send) -> last message."""
+        ...
 
 
 @dataclass
 class Alarm:
-    """When this process is to end itself, by the monotonic clock."""
+    """The time, by the monotonic clock, at which this process is to end itself."""
 
     at: float = math.inf
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The environment of a child."""
+    """Where a child runs: its working directory, sys.argv, and folder for temporary files."""
 
     cwd: str
     argv: list[str]
@@ -54,7 +57,11 @@ class Setup:
 
 
 def main(channel: int, lifeline: int, parent: int) -> None:
-    """Serve on file descriptor `channel` until it closes; if `lifeline` closes, the parent `parent` is dead."""
+    """Run payloads from the file descriptor `channel` until the parent closes it.
+
+    lifeline: a file descriptor whose other end only the parent holds; if that closes, the parent is dead. parent: its
+    process id.
+    """
     for fd in (channel, lifeline):
         os.set_inheritable(fd, False)
     connection = Connection(channel)
@@ -69,7 +76,7 @@ def main(channel: int, lifeline: int, parent: int) -> None:
     task: Task = connection.recv()
     run = task.load()
     gc.collect()
-    gc.freeze()  # what was loaded is not looked through again after every trial
+    gc.freeze()  # so that the collection after each trial does not go through everything that was loaded
     try:
         _say(connection, "ready")
         while True:
@@ -83,11 +90,11 @@ def main(channel: int, lifeline: int, parent: int) -> None:
 def _serve(
     connection: Connection, run: Callable[..., Any], payload: Mapping[str, Any], limit: float, alarm: Alarm
 ) -> None:
-    """Run one payload within `limit` seconds. Its messages may come from any of its threads, until it has ended."""
-    turn, over = threading.Lock(), False
+    """Run one payload within `limit` seconds. While it runs, any of its threads may send messages."""
+    lock, over = threading.Lock(), False
 
     def send(message: Any) -> Any:
-        with turn:
+        with lock:
             if over:
                 raise RuntimeError("this trial has ended; it can report nothing more")
             _say(connection, "message", message)
@@ -99,14 +106,14 @@ def _serve(
     alarm.at = time.monotonic() + limit + LATE
     last = run(payload, send)
     alarm.at = math.inf
-    with turn:
+    with lock:
         over = True
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the objective may have closed or replaced it
             stream.flush()
     used = {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu, "memory": _peak()}
     _say(connection, "last", last, used)
-    gc.collect()  # what the trial left must not count as the next one's memory
+    gc.collect()  # so that what this trial has left does not count as memory of the next one
 
 
 def _say(connection: Connection, *what: Any) -> None:
@@ -125,7 +132,7 @@ def _reset_peak() -> None:
 
 
 def _peak() -> float:
-    """Peak resident bytes of this process since `_reset_peak`; 0 if the system doesn't tell."""
+    """Peak resident bytes of this process since `_reset_peak`; 0 where the system does not tell."""
     with suppress(OSError), open("/proc/self/status") as file:
         for line in file:
             if line.startswith("VmHWM:"):
@@ -140,10 +147,10 @@ def _watch(lifeline: int, parent: int, scratch: str, alarm: Alarm) -> None:
     while os.getppid() == parent:
         if time.monotonic() > alarm.at:
             processes.kill(os.getpid())
-        seen = poll.poll(500)
-        if any(what & select.POLLNVAL for _, what in seen):  # the objective has closed it
+        events = poll.poll(500)
+        if any(event & select.POLLNVAL for _, event in events):  # the objective has closed our end
             time.sleep(0.5)
-        elif seen:
+        elif events:
             break
     shutil.rmtree(scratch, ignore_errors=True)
     processes.kill(os.getpid())

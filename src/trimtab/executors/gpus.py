@@ -1,4 +1,4 @@
-"""Which NVIDIA GPUs each slot of this machine gets: its processes see no others (CUDA_VISIBLE_DEVICES)."""
+"""Which NVIDIA GPUs each slot gets. CUDA_VISIBLE_DEVICES hides the others from its process."""
 
 import os
 from collections.abc import Sequence
@@ -11,19 +11,18 @@ _DRIVER = Path("/proc/driver/nvidia/gpus")  # one folder per GPU; no library is 
 
 
 def visible() -> list[str]:
-    """The GPUs that this process may use, by index or UUID: what its environment says, else all that the driver has."""
-    said = os.environ.get(VARIABLE)
-    if said is not None:
-        return [name.strip() for name in said.split(",") if name.strip() not in ("", "-1")]
+    """The GPUs that this process may use, by index or UUID: those its environment names, else all of the machine's."""
+    named = os.environ.get(VARIABLE)
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
     return [str(i) for i in range(len(list(_DRIVER.glob("*"))))]
 
 
 def shares(slots: int, each: float, devices: Sequence[str]) -> list[str]:
-    """The devices of each slot's trials, as written in CUDA_VISIBLE_DEVICES: `each` whole ones, or a shared one for a
-    fraction.
+    """For each slot, the value of CUDA_VISIBLE_DEVICES: `each` whole devices, or for a fraction a shared one.
 
-    Empty if trials need none, or there are none on this machine: then GPUs are only counted. Raises SpecError if there
-    are too few.
+    Empty if trials need no GPU, or this machine shows none: then GPUs only count as a cost. Raises SpecError if there are
+    too few.
     """
     if each == 0 or not devices:
         return []
@@ -35,4 +34,4 @@ def shares(slots: int, each: float, devices: Sequence[str]) -> list[str]:
             f"at most {room} workers, or a smaller part of a GPU each"
         )
     groups = [",".join(devices[i : i + whole]) for i in range(0, len(devices) - whole + 1, whole)]
-    return [groups[i % len(groups)] for i in range(slots)]  # spread: a device is shared when all are taken
+    return [groups[i % len(groups)] for i in range(slots)]  # in turn: no device is shared while another is free

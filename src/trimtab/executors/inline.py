@@ -1,6 +1,6 @@
-"""Runs jobs in this process, one after the other, as they are launched: a debugger works, output stays visible.
+"""Jobs in this process, each run when it is launched: a debugger works, and output is visible.
 
-Limits are not enforced here; use `local` for that.
+Limits are not enforced; `local` does that.
 """
 
 import os
@@ -12,7 +12,7 @@ from . import Exit, Job, Key
 
 
 class Inline:
-    """One slot in this process. `run(payload, send)` runs a payload and returns its last message."""
+    """One slot in this process. run: (payload, send) -> last message."""
 
     def __init__(self, run: Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]) -> None:
         self._run = run
@@ -22,7 +22,7 @@ class Inline:
         return 0 if self._ended else 1
 
     def launch(self, job: Job) -> None:
-        """Run the job to its end. KeyboardInterrupt passes through; the job then counts as killed."""
+        """Run the job to its end. KeyboardInterrupt passes through, and the job counts as killed."""
         wall, cpu = time.perf_counter(), _cpu()
         message, killed = None, True
         try:

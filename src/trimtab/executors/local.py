@@ -1,8 +1,8 @@
 """Jobs in supervised processes on this machine, with limits.
 
-Children are long-lived (the task is loaded once), each in its own session: Ctrl-C reaches only the parent, and a kill
-reaches the whole group. A child that died or was killed is replaced when the next job comes. Limits are enforced in
-`reap`.
+A child runs many jobs, so that the task is loaded once. It has a session of its own: Ctrl-C reaches only the parent, and
+a kill reaches the child with its whole process group. A child that died or was killed is replaced when the next job
+comes. Limits are enforced in `reap`.
 """
 
 import pickle
@@ -17,18 +17,18 @@ from .child import Task
 from .supervised import Child, Home
 
 TICK = 0.1  # seconds between two looks at running children
-PAUSE = 1.0  # seconds without a new child after one that failed to start
+PAUSE = 1.0  # seconds for which no child is started after one has failed to start
 
 
 class Local:
-    """`slots` processes on this machine, each with the thread limit of `resources`; `task` is what they load once.
+    """An executor with `slots` child processes, which load `task` once.
 
-    Each process sees only the GPUs of its slot. Raises whatever pickling the task raises, and SpecError for too few
-    GPUs.
+    Each has as many threads as `resources` has CPUs, and sees only the GPUs of its slot. Raises whatever pickling the
+    task raises, and SpecError if there are too few GPUs.
     """
 
     def __init__(self, slots: int, task: Task, resources: Resources) -> None:
-        self._devices = gpus.shares(slots, resources.gpus, gpus.visible())  # of slots without a process
+        self._devices = gpus.shares(slots, resources.gpus, gpus.visible())  # those of slots that have no child now
         self._task = pickle.dumps(task)
         self._scratch = tempfile.TemporaryDirectory(prefix="trimtab-", ignore_cleanup_errors=True)
         self._home = Home.here(self._scratch.name, resources.cpus)
@@ -99,7 +99,7 @@ class Local:
         self._scratch.cleanup()
 
     def _put_away(self, key: Key, found: Exit) -> None:
-        """A job has ended: its child is kept if it said so itself, and replaced otherwise."""
+        """Keep the end of a job. Its child takes further jobs if it has sent a last message; otherwise it is ended."""
         child = self._busy.pop(key)
         self._ended.append((child.job, found))
         if child.ready and found.message is not None:

@@ -1,4 +1,4 @@
-"""A process with all its descendants: what they use, and how to end them."""
+"""Process trees: what a process and its descendants use, and how to end them."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process tree uses: CPU seconds so far, bytes of resident memory now, and its members."""
+    """What a process tree uses: CPU seconds so far, bytes of resident memory now; and its members."""
 
     cpu: float = 0.0
     memory: float = 0.0
@@ -28,8 +28,11 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def known_family(pid: int) -> list[psutil.Process]:
-    """As `family`, by the kernel's own lists of children if available. This is quick however many processes the machine
-    has, but a child that is forked or ends meanwhile may be missed (man 5 proc_pid_task)."""
+    """The same as `family`, but from the kernel's lists of children where it has them.
+
+    That takes the same short time however many processes the machine has, but may miss a child that is forked or ends
+    meanwhile (man 5 proc_pid_task).
+    """
     try:
         found, i = [pid], 0
         while i < len(found):
@@ -43,7 +46,7 @@ def known_family(pid: int) -> list[psutil.Process]:
 
 
 def usage(pid: int) -> Usage:
-    """CPU time and resident memory (pages shared by several members are counted in each)."""
+    """What the tree below a process uses. Memory pages that several members share count for each of them."""
     members, cpu, memory = known_family(pid), 0.0, 0.0
     for member in members:
         with suppress(psutil.Error), member.oneshot():  # it may have just ended
@@ -53,7 +56,7 @@ def usage(pid: int) -> Usage:
 
 
 def proportional(members: Iterable[psutil.Process]) -> float:
-    """Bytes of resident memory, with pages shared by several processes counted once; slower than `usage`."""
+    """Bytes of resident memory, where pages that several processes share count once; slower than `usage`."""
     total = 0.0
     for member in members:
         with suppress(psutil.Error):
@@ -63,16 +66,16 @@ def proportional(members: Iterable[psutil.Process]) -> float:
 
 
 def kill(pid: int, known: Iterable[psutil.Process] = ()) -> None:
-    """SIGKILL to the descendants, the process and its group, and to members that were known earlier.
+    """SIGKILL to a process, its descendants and its process group, and to members that were `known` earlier.
 
-    The process comes last, so that one may end itself. Processes that the quick look misses are found by `kill_marked`.
+    The process itself comes last, so that a process may end itself. `kill_marked` finds those that are missed here.
     """
-    look = family if pid == os.getpid() else known_family
+    list_family = family if pid == os.getpid() else known_family
     for member in known:
         if member.pid != pid:
             _kill(member)
-    for _ in range(3):  # what is forked between the look and the blow is seen the next time
-        members = look(pid)[1:]
+    for _ in range(3):  # again, for processes that were forked between listing and killing
+        members = list_family(pid)[1:]
         for member in members:
             _kill(member)
         with suppress(ProcessLookupError, PermissionError):
@@ -82,8 +85,11 @@ def kill(pid: int, known: Iterable[psutil.Process] = ()) -> None:
 
 
 def kill_marked(mark: str) -> None:
-    """SIGKILL to all processes of this user that were started with `mark` in their environment: orphans of a process
-    that crashed, wherever they have gone. Does nothing if the system does not show environments."""
+    """SIGKILL to all processes of this user that have `mark` in their environment.
+
+    These are descendants of a process that crashed, even if they have left its session. Does nothing where the system
+    does not show environments.
+    """
     text = mark.encode()
     for pid in psutil.pids():
         with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
@@ -92,5 +98,5 @@ def kill_marked(mark: str) -> None:
 
 
 def _kill(process: psutil.Process) -> None:
-    with suppress(psutil.Error):  # psutil knows a process id that was given to another
+    with suppress(psutil.Error):  # psutil checks that the process id has not been given to another process
         process.kill()

@@ -1,8 +1,8 @@
 """Jobs on a Ray cluster: each slot is an actor that holds the CPUs, GPUs and memory of one trial.
 
-The actor runs its jobs in a supervised process beside it, as `local` does, so that limits, captured output and the end
-of children are the same on every node, and relays their messages. What Ray cannot place yet is pending demand, which
-its autoscaler sees. A lost node takes its actors along: their jobs come back as killed from outside.
+The actor runs its jobs in a supervised process on its node, as `local` does, and relays their messages. So limits,
+captured output and the killing of children are the same everywhere. An actor that Ray cannot place yet is demand that
+Ray's autoscaler sees. If a node is lost, the jobs of its actors end as killed from outside.
 """
 
 import logging
@@ -20,17 +20,17 @@ from . import Exit, Job, Key
 from .child import Task
 from .local import Local
 
-UNPLACED = 10.0  # seconds after which a job whose actor finds no room is given to one that is idle
-NO_ROOM = 30.0  # seconds without room for a first actor before a warning
-AGAIN = 30.0  # seconds after which an actor is made for a job again where a node could not make it
-TRIES = 3  # actors that may be lost before they begin a job
-_BEAT = 1.0  # seconds between two looks of an actor at its process
+UNPLACED = 10.0  # seconds after which a job whose actor finds no room is given to an idle actor
+NO_ROOM = 30.0  # seconds without room for the first actor before there is a warning
+AGAIN = 30.0  # seconds until another actor is made for a job, after a node could not create the first
+TRIES = 3  # how many actors may be lost before a job has begun
+_BEAT = 1.0  # seconds for which an actor waits at a time for its process
 
 _log = logging.getLogger(__name__)
 
 
 class Host:
-    """Lives on a node and runs one job at a time. `run` and `next` are called from two threads."""
+    """The actor: lives on a node and runs one job at a time. `run` and `next` are called in two threads."""
 
     def __init__(self, task: bytes, resources: Resources) -> None:
         self._local = Local(1, pickle.loads(task), resources)
@@ -51,7 +51,10 @@ class Host:
         return self._replies.get()
 
     def next(self, reply: Any = None) -> tuple[str, Any]:
-        """Pass on the reply to the last message, if there was one; returns the next message, or how the job ended."""
+        """The next of: ("placed", None) when a job begins, ("message", m), and ("exit", Exit) when it has ended.
+
+        reply: the reply to the message returned before, if it was one.
+        """
         if reply is not None:
             self._replies.put(reply)
         return self._out.get()
@@ -69,10 +72,10 @@ def _connect(ray: Any) -> None:
 
 
 class Ray:
-    """`slots` actors on the cluster to which this program is connected, else on the one that RAY_ADDRESS names, else on
-    a new one on this machine.
+    """An executor with `slots` actors.
 
-    Raises SpecError if the cluster cannot be reached, and whatever pickling the task raises.
+    They are on the cluster to which this program is connected, else the one that RAY_ADDRESS names, else a new one on
+    this machine. Raises SpecError if the cluster cannot be reached, and whatever pickling the task raises.
     """
 
     def __init__(self, slots: int, task: Task, resources: Resources) -> None:
@@ -93,12 +96,12 @@ class Ray:
             max_concurrency=2,
             max_restarts=0,
         )
-        self._busy: dict[Any, _Held] = {}  # what is awaited -> its job and actor
-        self._idle: list[Any] = []
-        self._put_off: list[_Held] = []  # jobs whose actors could not be made
+        self._busy: dict[Any, _Held] = {}  # by the reference to the actor's next message
+        self._idle: list[Any] = []  # actors without a job
+        self._put_off: list[_Held] = []  # jobs whose actors a node could not create
         self._ended: list[tuple[Job, Exit]] = []
         self._worked = False  # whether an actor has ever been placed
-        self._complain = math.inf  # when to warn that there is no room
+        self._warn_at = math.inf  # when to warn that there is no room
 
     def free(self) -> int:
         return max(0, self._slots - len(self._busy) - len(self._put_off) - len(self._ended))
@@ -113,32 +116,32 @@ class Ray:
         host = self._idle.pop() if used else self._make.remote(self._task, self._resources)
         host.run.remote(held.job.key, dict(held.job.payload))
         self._busy[host.next.remote()] = replace(held, host=host, began=now, used=used)
-        self._complain = min(self._complain, now + NO_ROOM)
+        self._warn_at = min(self._warn_at, now + NO_ROOM)
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
         deadline = time.monotonic() + wait
         while True:
-            self._move()
+            self._reassign()
             if self._busy:
                 left = 0.0 if self._ended else max(0.0, deadline - time.monotonic())
                 ready, _ = self._ray.wait([*self._busy], num_returns=1, timeout=left)
-                for said in ready:
-                    self._hear(said)
+                for reference in ready:
+                    self._receive(reference)
             if self._ended or not self._busy or time.monotonic() >= deadline:
                 ended, self._ended = self._ended, []
                 return ended
 
-    def _move(self) -> None:
-        """Move jobs whose actors find no room, or could not be created, to idle actors, which hold the room."""
-        if not self._worked and time.monotonic() > self._complain:
-            self._complain = math.inf
+    def _reassign(self) -> None:
+        """Give jobs whose actors find no room, or could not be created, to idle actors, which hold their room already."""
+        if not self._worked and time.monotonic() > self._warn_at:
+            self._warn_at = math.inf
             there = self._ray.cluster_resources()
             both = [", ".join(f"{k} {of.get(k, 0):g}" for k in self._asked) for of in (self._asked, there)]
             _log.warning("no node has had room for a trial for %g s: it asks for %s; the nodes have %s", NO_ROOM, *both)
         late = time.monotonic() - UNPLACED
-        for awaited, held in [*self._busy.items()]:
+        for reference, held in [*self._busy.items()]:
             if self._idle and not held.placed and held.began < late:
-                del self._busy[awaited]
+                del self._busy[reference]
                 self._ray.kill(held.host)
                 self._begin(held)
         for held in [*self._put_off]:
@@ -146,11 +149,11 @@ class Ray:
                 self._put_off.remove(held)
                 self._begin(held)
 
-    def _hear(self, said: Any) -> None:
-        """A message or the end of a job."""
-        held = self._busy.pop(said)
+    def _receive(self, reference: Any) -> None:
+        """Act on what an actor says next: that its job has begun, a message of the job, or its end."""
+        held = self._busy.pop(reference)
         try:
-            kind, what = self._ray.get(said)
+            kind, what = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._gone(held, error)
             return
@@ -165,12 +168,11 @@ class Ray:
         self._busy[held.host.next.remote(reply)] = held
 
     def _gone(self, held: "_Held", error: Exception) -> None:
-        """Handle an actor that was killed, with its node or alone, or could not be created. A job that it has not
-        started moves on.
+        """Handle an actor that is lost or could not be created. If its job has not begun, another actor gets it.
 
         Raises SpecError if no actor has ever been created, RunFailed if none is left and none can be created.
         """
-        self._ray.kill(held.host)  # it may only be out of reach
+        self._ray.kill(held.host)  # it may still live, and only be out of reach
         if isinstance(error, self._ray.exceptions.RuntimeEnvSetupError) or getattr(error, "actor_init_failed", False):
             said = f"executor='ray': a node could not begin a trial: {str(error).strip().splitlines()[-1]}"
             if not (self._idle or any(h.placed for h in self._busy.values())):
@@ -194,9 +196,9 @@ class Ray:
         return [*self._busy.values(), *self._put_off]
 
     def kill(self, job: Job) -> None:
-        for awaited, held in [*self._busy.items()]:
+        for reference, held in [*self._busy.items()]:
             if held.job is job:
-                del self._busy[awaited]
+                del self._busy[reference]
                 self._ray.kill(held.host)
                 self._ended.append((job, Exit(killed=True, cost=held.cost)))
         for held in [*self._put_off]:
@@ -213,18 +215,17 @@ class Ray:
 
 @dataclass(frozen=True)
 class _Held:
-    """A job, its actor, since when it is to run, when it was given to the actor or started there, whether the actor has
-    worked before, whether the job has started, and how many new actors were lost before it did."""
+    """A job and the actor that holds it."""
 
     job: Job
-    host: Any
-    since: float
-    began: float
-    used: bool = False
-    placed: bool = False
-    lost: int = 0
+    host: Any  # the actor; None before there is one
+    since: float  # when the job was launched
+    began: float  # when the actor got it or, once `placed`, began it
+    used: bool = False  # whether the actor has run another job before
+    placed: bool = False  # whether the actor has room and has begun the job
+    lost: int = 0  # how many new actors were lost before they began it
 
     @property
     def cost(self) -> dict[str, float]:
-        """What is known about it: how long the job has run."""
+        """What is known of the job's cost without its actor: how long it has run."""
         return {"wall": time.monotonic() - self.began if self.placed else 0.0}

@@ -1,7 +1,7 @@
-"""Slurm array jobs, by Slurm's own programs: sbatch starts them, squeue counts them, scancel ends them.
+"""Slurm array jobs, by Slurm's own programs: sbatch submits them, squeue counts them, scancel ends them.
 
-A study's jobs share one name, by which any process finds them: nothing about them is kept outside of Slurm. Accounting
-(sacct) is not needed: a task that squeue no longer lists has ended.
+The jobs of a study share a name, by which any process finds them; nothing about them is kept outside of Slurm.
+Accounting (sacct) is not needed: a task that squeue no longer lists has ended.
 """
 
 import math
@@ -17,23 +17,23 @@ from ..errors import SpecError, TrimtabError
 from ..records import Resources
 from ..units import byte_count, seconds
 
-LOGS = "trimtab-slurm"  # the folder of the jobs' output, in the working folder
-OVERHEAD = 512 * 2**20  # bytes for the worker itself, beside its trial
-DRAIN = 120.0  # seconds before its limit of time at which a job is told to begin nothing more
+LOGS = "trimtab-slurm"  # the folder in the working folder that gets the jobs' output
+OVERHEAD = 512 * 2**20  # bytes of memory for the worker itself, beside its trials
+DRAIN = 120.0  # seconds before its time limit at which a job is told to begin no more trials
 _MINUTE = 60.0
-_ANSWER = 60.0  # seconds in which one of Slurm's programs must have answered
+_ANSWER = 60.0  # seconds within which one of Slurm's programs must answer
 
 
 @dataclass(frozen=True)
 class Slurm:
-    """What to ask Slurm for, for each job. What is left out is decided by the cluster, or follows from `Resources`.
+    """What each job asks Slurm for. What is left out is decided by the cluster, or follows from `Resources`.
 
-    partition, account, qos: by name.
-    time: time limit of a job, seconds or "4h" (Slurm counts whole minutes).
-    memory: of a job, bytes or "8GiB"; default: the trials' limits plus half a GiB.
-    cpus: of a job; default: those of the trials.
-    slots: parallel trials in one job.
-    trials: a job ends after this many, and another one is requested.
+    partition, account, qos: names that Slurm knows.
+    time: time limit of a job, seconds or "4h" (Slurm rounds up to minutes).
+    memory: of a job, bytes or "8GiB"; default: the memory limits of its trials plus half a GiB.
+    cpus: of a job; default: those of its trials.
+    slots: how many trials run at once in a job.
+    trials: a job ends after this many, and another one is submitted.
     arguments: other arguments of sbatch, such as ["--constraint=a100"].
     python: the interpreter on the nodes.
     """
@@ -68,8 +68,7 @@ class Slurm:
     def words(self, resources: Resources) -> list[str]:
         """sbatch's arguments for jobs whose trials run within `resources`. Raises SpecError.
 
-        The script's own process gets SIGTERM first, `DRAIN` seconds before the limit (for a short limit, a quarter of
-        it).
+        The worker gets SIGTERM `DRAIN` seconds before the job's time limit (a quarter of it, if the limit is short).
         """
         gpus = resources.gpus * self.slots
         if gpus != int(gpus):
@@ -99,10 +98,12 @@ class SlurmError(TrimtabError):
 
 
 def submit(name: str, tasks: int, words: Sequence[str], command: Sequence[str]) -> None:
-    """Ask for an array of `tasks` jobs that run `command` in this program's working directory. Raises SlurmError,
-    SpecError."""
+    """Submit an array of `tasks` jobs that run `command` in this program's working folder.
+
+    words: arguments of sbatch. Raises SlurmError, and SpecError if there is no Slurm here.
+    """
     Path(LOGS).mkdir(exist_ok=True)
-    script = f"#!/bin/sh\nexec {shlex.join(command)}\n"  # exec: the signals of Slurm reach the worker itself
+    script = f"#!/bin/sh\nexec {shlex.join(command)}\n"  # exec: Slurm's signals reach the worker, not a shell
     output = f"--output={LOGS}/%x-%A_%a.log"
     _ask(["sbatch", "--parsable", f"--job-name={name}", f"--array=0-{tasks - 1}", output, *words], script)
 
@@ -127,6 +128,7 @@ def log_tail(name: str) -> str:
 
 
 def _ask(call: Sequence[str], text: str = "") -> str:
+    """What one of Slurm's programs prints, given `text` as input."""
     try:
         done = subprocess.run(call, input=text, capture_output=True, text=True, timeout=_ANSWER, check=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A supervised process, seen from its parent: how it is started, heard, measured, limited and ended."""
+"""A supervised process, seen from its parent, which starts it, reads its messages, measures, limits and ends it."""
 
 import fcntl
 import json
@@ -24,18 +24,18 @@ from . import Exit, Job, processes
 from .child import Setup
 
 SAMPLE = 0.1  # seconds between two measurements of a job with a memory limit
-SELDOM = 1.0  # ... without one
-START = 300.0  # seconds that loading the task may take before a limit of time, if there is one, ends it
-MOMENT = 0.05  # seconds for which one process that is going holds up the others
-LEAVE = 10.0  # seconds between the end of a process's channel and its own, however busy the machine is
-KEPT = 64 * 1024  # bytes of output
-TRIM = 8 * 1024 * 1024  # bytes of output at which the file is cut back
+SELDOM = 1.0  # seconds between two measurements of a job without one
+START = 300.0  # seconds that loading the task may always take, however short the time limit
+MOMENT = 0.05  # seconds for which the parent waits for the exit of a process that has closed its channel
+LEAVE = 10.0  # seconds after which such a process is ended if it has not exited, however busy the machine is
+KEPT = 64 * 1024  # bytes of output that are kept
+TRIM = 8 * 1024 * 1024  # bytes at which the file of the output is cut back to KEPT
 
 _THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "LOKY_MAX_CPU_COUNT",
 )  # fmt: skip
-# The path first: the child must find this package wherever its parent found it.
+# Sets sys.path before importing, so that the child finds this package where its parent found it.
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[4:]; from trimtab.executors.child import main; main(*map(int, sys.argv[1:4]))"
 )
@@ -46,12 +46,13 @@ class Home:
     """What all children of an executor share."""
 
     setup: Setup
-    path: tuple[str, ...]
+    path: tuple[str, ...]  # sys.path
     environment: dict[str, str]
 
     @staticmethod
     def here(scratch: str, cpus: int) -> "Home":
-        """This process's folder, import path and environment, with threads limited to `cpus`."""
+        """The working folder, import path and environment of this process, with numeric libraries limited to `cpus`
+        threads. scratch: a folder for temporary files."""
         caps = dict.fromkeys(_THREADS, str(cpus))
         return Home(
             Setup(os.getcwd(), sys.argv[:1], scratch),
@@ -63,7 +64,7 @@ class Home:
 class Child:
     """A process that runs one job after the other. Raises OSError if it cannot be started.
 
-    seen: its own environment variables, in addition to those of its home.
+    task: the pickled task. seen: environment variables of its own, in addition to those of its home.
     """
 
     job: Job
@@ -91,7 +92,7 @@ class Child:
             self._files = ours.pop_all()  # it runs: they stay open until `end`
         self.ready = False
         self._members: tuple[psutil.Process, ...] = ()
-        with suppress(OSError):  # one that died at once is found by `look`
+        with suppress(OSError):  # it died at once: `look` finds that
             self.channel.send(home.setup)
             self.channel.send_bytes(task)
 
@@ -105,52 +106,52 @@ class Child:
         self._before = self._cpu = self._peak = 0.0
         os.ftruncate(self._output.fileno(), 0)
         self._started_now()
-        with suppress(OSError):  # found by `look`
+        with suppress(OSError):  # it is dead: `look` finds that
             self.channel.send((dict(job.payload), self._allowed))
 
     @property
     def _allowed(self) -> float:
-        """Seconds that the job may take."""
+        """The time limit of the job in seconds; infinite without one."""
         limit = self.job.resources.time
         return math.inf if limit is None else float(limit)
 
     def _started_now(self) -> None:
         self._started = self._heard = time.monotonic()
         self._closed = math.inf  # when its channel was found closed
-        self._due = self._started + SAMPLE  # when it is measured next: short jobs are not, they measure themselves
+        self._due = self._started + SAMPLE  # when it is measured next; a job that ends before measures itself
         with suppress(psutil.Error):
             self._before = self._cpu = sum(psutil.Process(self._process.pid).cpu_times()[:4])
 
     def look(self) -> Exit | None:
-        """Deliver its messages and enforce its limits; returns how its job ended, if it has."""
-        while (said := self._hear()) is not None:
-            match said:
-                case ["last", message, used]:
-                    return self._last(message, used)
+        """Deliver its messages and enforce its limits. Returns how its job ended, or None if it still runs."""
+        while (message := self._receive()) is not None:
+            match message:
+                case ["last", result, used]:
+                    return self._last(result, used)
                 case ["ready"]:
                     self.ready = True
                     self._started_now()
-                case ["message", message]:
+                case ["message", content]:
                     self._heard = time.monotonic()
-                    self._answer(message)
+                    self._answer(content)
                 case _:
                     return self._gone() or self._limits(time.monotonic())
         return self._limits(time.monotonic())
 
-    def _hear(self) -> list[Any] | None:
-        """The next message; None if there is none yet, [] if there will be no more."""
+    def _receive(self) -> list[Any] | None:
+        """The next message (see `child`); None if there is none yet, [] if there will be no more."""
         try:
             if not self.channel.poll():
                 dead = not self.alive and not self.channel.poll()  # a forked process may hold the channel open
                 return [] if dead else None
-            said: list[Any] = json.loads(self.channel.recv_bytes())
+            received: list[Any] = json.loads(self.channel.recv_bytes())
         except (EOFError, OSError, ValueError):
             return []
-        return said
+        return received
 
     def _answer(self, message: object) -> None:
         reply = self.job.listen(message)
-        with suppress(OSError):  # it died meanwhile: found by the next look
+        with suppress(OSError):  # it died meanwhile: the next look finds that
             self.channel.send(reply)
 
     def _last(self, message: object, used: dict[str, float]) -> Exit:
@@ -159,7 +160,10 @@ class Child:
         return Exit(message, output=self._tail(), cost={**self._cost(), "wall": used["wall"]})
 
     def _gone(self) -> Exit | None:
-        """It ended without a last message, or closed its channel, which ends it too; None while it may still be ending."""
+        """How the job of a process ended that has closed its channel without a last message.
+
+        None while it may still be exiting. If it does not exit, it counts as ended, since it cannot be heard any more.
+        """
         now = time.monotonic()
         self._closed = min(self._closed, now)
         with suppress(subprocess.TimeoutExpired):
@@ -168,7 +172,9 @@ class Child:
         if code is None and now - self._closed < LEAVE:
             return None
         output, cost = self._tail(), self._cost()
-        if self.ready and code == -signal.SIGKILL and now - self._started > self._allowed:  # its own doing, see `child`
+        if (
+            self.ready and code == -signal.SIGKILL and now - self._started > self._allowed
+        ):  # it did that itself: see child
             return Exit(limit=Reason.TIMEOUT, output=output, cost=cost)
         if code is None or code >= 0:
             return Exit(code=code, output=output, cost=cost)
@@ -180,6 +186,7 @@ class Child:
         return Exit(killed=True, output=self._tail(), cost=self._cost())
 
     def _limits(self, now: float) -> Exit | None:
+        """Kill the process if its job exceeds a limit. Returns that end, or None."""
         limits, allowed, over = self.job.resources, self._allowed, None
         if not self.ready:
             over = Reason.TIMEOUT if now - self._started > max(START, allowed) else None
@@ -205,29 +212,31 @@ class Child:
         memory = processes.proportional(used.members) if many else used.memory
         self._peak = max(self._peak, memory)
         fd = self._output.fileno()
-        if os.fstat(fd).st_size > TRIM:  # what is written between these two lines is lost, in a flood
+        if os.fstat(fd).st_size > TRIM:
             tail = self._read()
-            os.ftruncate(fd, 0)
+            os.ftruncate(fd, 0)  # what was written since the line before is lost: it is a flood anyway
             os.write(fd, tail)
         return memory
 
     def _cost(self) -> dict[str, float]:
+        """What the job has used, as far as it was measured from here."""
         wall = time.monotonic() - self._started
         return {"wall": wall, "cpu": self._cpu - self._before, "memory": self._peak}
 
     def _read(self) -> bytes:
+        """The last KEPT bytes of the output."""
         fd = self._output.fileno()
         size = os.fstat(fd).st_size
         return os.pread(fd, KEPT, max(0, size - KEPT))
 
     def _tail(self) -> str:
-        """The end of what the job wrote; if more was written, from the start of a line."""
+        """The end of the job's output; if something is left out, it begins with [...] and then a whole line."""
         text = self._read().decode("utf-8", "replace").replace("\x00", "\ufffd")
         cut = os.fstat(self._output.fileno()).st_size > KEPT
         return "[...]\n" + text.partition("\n")[2] if cut else text
 
     def end(self) -> None:
-        """Kill it with everything that belongs to it, wait for it, and close its channels."""
+        """Kill the process with all that it has started, wait for its exit, and close its files."""
         processes.kill(self._process.pid, self._members)
         self._process.wait()
         processes.kill_marked(self._mark)
