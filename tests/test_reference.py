@@ -9,9 +9,10 @@ import click
 import pytest
 
 import trimtab as tt
+from trimtab import errors
 from trimtab.cli import cli
-from trimtab.errors import SpecError
 from trimtab.objective import ActiveTrial
+from trimtab.reports.plots import Plots
 from trimtab.studyfile import read
 
 PAGE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
@@ -56,7 +57,7 @@ def test_each_command_is_listed_with_its_options(words, made):
 def test_each_member_and_argument_of_a_study_is_listed():
     code = section("`Study`")
     assert missing([f"{name}=" for name in arguments(tt.Study) - {"name", "space"}], code) == []
-    assert missing(public(tt.Study), code) == []
+    assert missing([*public(tt.Study), *public(Plots)], code) == []
     calls = (tt.Study.run, tt.Study.submit, tt.Study.evidence, tt.Study.holdout, tt.Study.report, tt.Study.reproduce)
     assert missing(arguments(*calls), code) == []
 
@@ -68,10 +69,15 @@ def test_each_attribute_of_what_a_user_holds_is_listed():
     assert missing([f.name for f in fields(tt.Evidence)], section("`Evidence`")) == []
 
 
+def test_each_error_is_listed():
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert missing(kinds - {"Stale"}, section("`TrimtabError`")) == []
+
+
 def test_each_key_of_a_study_file_is_listed(tmp_path):
     file = tmp_path / "study.yaml"
     file.write_text("quizzical: 1\n")
-    with pytest.raises(SpecError, match="known: ") as refused:
+    with pytest.raises(errors.SpecError, match="known: ") as refused:
         read(file)
     keys = str(refused.value).rpartition("known: ")[2].split(", ")
     assert len(keys) > 20
