@@ -1,7 +1,16 @@
-"""What an objective may be (a function, an import path, a command), and how it reaches the process that runs it.
+"""Objectives: a function, an import path or a command, and how each reaches the process that runs it.
 
-`program` checks and names an objective; `load` makes the function that runs its trials, here or in a worker process to
-which the pickled Program was sent. Code travels only through the pipe to our own child process; it is never stored.
+`program` checks an objective and names it, as a `Program`. `load` makes of that the function that runs trials in this
+process; a worker process gets the pickled Program, and calls its method `load`. Code travels only through the pipe to
+our own child process; it is never stored.
+
+    evaluation  one evaluation of an objective, and the message that says how it ended
+    trial       a running trial, as the objective sees it
+    metrics     what counts as a metric
+    functions   functions: their source text, and how they are packed for another process
+    paths       import paths such as "train.py:objective"
+    command     commands in any language: `template` makes their arguments, `output` finds metrics in what they print
+    handover    checkpoint directories: empty, or a copy of the parent's
 """
 
 import hashlib
@@ -34,31 +43,28 @@ __all__ = [
 ]
 
 Run = Callable[[Mapping[str, Any], Send], Message]
-"""(payload, send) -> last message: one evaluation (see evaluation.evaluate)."""
+"""Runs one evaluation: (payload, send) -> last message (see evaluation.evaluate)."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """An objective that has been checked.
+    """An objective that has been checked. Pickling it raises ObjectiveError if its function cannot leave this process."""
 
-    kind: "function", "path" or "command". text: qualified name, import path or template. fingerprint: sha256 of the
-    source text or template. files: those that contain its code. Pickling it raises ObjectiveError if its function
-    cannot leave this process.
-    """
-
-    kind: str
-    text: str
-    fingerprint: str
-    files: tuple[str, ...] = ()  # where its code stands, as far as that is known
+    kind: str  # "function", "path" or "command"
+    text: str  # qualified name, import path or template
+    fingerprint: str  # sha256 of the source text or template
+    files: tuple[str, ...] = ()  # those that contain its code, as far as that is known
     code: bytes = field(default=b"", repr=False)  # the packed function, in the process to which it was sent
-    call: Objective | None = field(default=None, repr=False, compare=False)  # in the process that made it
+    call: Objective | None = field(
+        default=None, repr=False, compare=False
+    )  # the function, in the process that made this
 
     def __getstate__(self) -> dict[str, Any]:
         code = functions.pack(self.call) if self.kind == "function" and self.call else self.code
         return {**self.__dict__, "code": code, "call": None}
 
     def objective(self) -> Objective:
-        """The function of a trial that this names. Raises whatever importing it raises."""
+        """The objective as a function of the trial. Raises whatever importing it raises."""
         if self.kind == "command":
             return partial(command.run, self.text)
         if self.call is not None:
@@ -67,8 +73,8 @@ class Program:
         return loaded
 
     def load(self) -> Run:
-        """What runs its trials in a worker process. No exception passes through; if it cannot be loaded, each trial
-        fails."""
+        """The function that runs its trials in a worker process. It never raises; if the objective cannot be loaded, each
+        trial fails with that reason."""
         try:
             return partial(_contained, self.objective())
         except (Exception, SystemExit) as error:
@@ -78,7 +84,7 @@ class Program:
 
 
 def _contained(objective: Objective, payload: Mapping[str, Any], send: Send) -> Message:
-    """One evaluation in a process that no terminal interrupts: a KeyboardInterrupt is the objective's own."""
+    """One evaluation in a worker process. No terminal interrupts that, so a KeyboardInterrupt comes from the objective."""
     try:
         return evaluate(objective, payload, send)
     except KeyboardInterrupt as error:
@@ -86,25 +92,26 @@ def _contained(objective: Objective, payload: Mapping[str, Any], send: Send) -> 
 
 
 def resolved(objective: Any) -> Any:
-    """The objective itself, with import paths resolved: it may have settings of its own (`replicates`,
-    `test_train_ratio`).
+    """The object itself that an import path names; anything else unchanged.
 
-    Raises ObjectiveError if there is no such object.
+    It may have attributes that say how to measure it (`replicates`, `test_train_ratio`). Raises ObjectiveError if there
+    is no such object.
     """
     return paths.find(objective)[0] if isinstance(objective, str) else objective
 
 
 def load(called: Program) -> Run:
-    """What runs the trials of an objective in this process; KeyboardInterrupt passes through."""
+    """The function that runs trials in this process. Only KeyboardInterrupt passes through it."""
     return partial(evaluate, called.objective())
 
 
 def program(objective: Any, spec: "StudySpec") -> Program:
-    """The objective of a study: a callable, "train.py:objective", "package.module:objective", a Command or a Program.
+    """A user's objective, checked for a study: a callable, "train.py:objective", "package.module:objective", a Command
+    or a Program.
 
-    Raises ObjectiveError if there is no such file, module, function or program, importing it fails, it cannot be called
-    with only a trial, or a placeholder names no parameter. An objective's method `suits(spec)` may also raise it, for a
-    study that it could only fail on or mislead.
+    Raises ObjectiveError if there is no such file, module, function or program, if importing it fails, if it cannot be
+    called with only a trial, or if a placeholder names no parameter. If the objective has a method `suits(spec)`, that
+    is called, and may raise it for a study that the objective cannot serve.
     """
     if isinstance(objective, Program):
         return objective

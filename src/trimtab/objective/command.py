@@ -30,13 +30,15 @@ from .output import PrintedMetrics
 from .template import arguments, checkpoint, exact, search_path
 from .trial import ActiveTrial
 
-SCRATCH = "TRIMTAB_SCRATCH"  # where a supervised process keeps its temporary files: its supervisor removes the folder
-_POLITE = 5.0  # seconds between SIGTERM and SIGKILL
+SCRATCH = "TRIMTAB_SCRATCH"  # names the folder for temporary files of a supervised process, which its parent removes
+_TERMINATION = 5.0  # seconds between SIGTERM and SIGKILL
 _LOOK = 0.1  # seconds between two looks at TRIMTAB_RESULT
-_SILENT = 20  # waits of half a look, one after the other, in which nothing is heard once the command has ended
-_CHATTY = 30.0  # seconds for which what it left behind is listened to then, however much that says
+# A command that has ended may leave processes behind that still write to its pipes. They are read until nothing comes for
+# _SILENT waits of half a _LOOK, but for at most _AFTERWARDS seconds.
+_SILENT = 20
+_AFTERWARDS = 30.0
 
-_LAUNCH = (  # the command dies with the process that started it, even where that one is killed
+_LAUNCH = (  # asks the kernel to kill the command when the process that started it dies, even by SIGKILL
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
     "os.getppid() == int(sys.argv[1]) or os._exit(1); os.execvp(sys.argv[2], sys.argv[2:])"
 )
@@ -56,7 +58,7 @@ class Command:
 
 
 def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
-    """Run the command for a trial and return its metrics; its output is passed on.
+    """Run the command for a trial and return its metrics. Its output goes to this process's output too.
 
     Raises TrialFailed: `error` for a non-zero exit or a signal, `bad result` if a metric that is needed was not found.
     """
@@ -65,13 +67,13 @@ def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
         result = _ResultFile(Path(folder) / "result")
         process = _start(argv, trial, result.path)
         try:
-            printed, stopped, complaints = _follow(process, result, trial)
+            printed, stopped, stderr = _follow(process, result, trial)
         finally:
             _end(process)
     if stopped:
         return {}
     if process.returncode != 0:
-        raise TrialFailed(ERROR, _epitaph(process.returncode, complaints, argv))
+        raise TrialFailed(ERROR, _exit_message(process.returncode, stderr, argv))
     metrics = printed.metrics()
     missing = [m for m in trial.metrics if m not in metrics]
     if missing:
@@ -106,7 +108,7 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
 
 
 class _ResultFile:
-    """What a command writes to TRIMTAB_RESULT, read as it grows."""
+    """The file TRIMTAB_RESULT, to which a command appends metrics; read as it grows."""
 
     def __init__(self, path: Path) -> None:
         path.touch()
@@ -114,7 +116,7 @@ class _ResultFile:
         self._read = 0  # bytes
 
     def take(self, printed: PrintedMetrics, trial: ActiveTrial) -> bool:
-        """Read the new complete lines; whether one was a report."""
+        """Read the new complete lines. Returns whether one of them was a report."""
         with self.path.open("rb") as file:
             file.seek(self._read)
             text = file.read()
@@ -127,16 +129,17 @@ class _ResultFile:
 def _follow(
     process: "subprocess.Popen[str]", result: _ResultFile, trial: ActiveTrial
 ) -> tuple[PrintedMetrics, bool, list[str]]:
-    """Read the command's output until it ends or is told to stop: (metrics, whether it was stopped, end of its stderr).
+    """Read the command's output until it ends, or until a rule says that it should stop.
 
-    The output is passed on here, not by the threads that read it: a slow disk must not look like a silent command.
+    Returns its metrics, whether it is to be stopped, and the last lines of its standard error. The
+    output is passed on here, not by the threads that read it: a slow disk must not look like a silent command.
     """
     lines: Queue[tuple[bool, str]] = Queue()
-    complaints: deque[str] = deque(maxlen=20)
-    deaf = threading.Event()
+    stderr: deque[str] = deque(maxlen=20)
+    enough = threading.Event()  # set when nothing more is to be read
     readers = [
-        _reader(process.stdout, lambda line: lines.put((True, line)), deaf),
-        _reader(process.stderr, lambda line: lines.put((False, line)), deaf),
+        _reader(process.stdout, lambda line: lines.put((True, line)), enough),
+        _reader(process.stderr, lambda line: lines.put((False, line)), enough),
     ]
     printed = PrintedMetrics(trial.metrics)
     ended, silent, looked = None, 0, 0.0
@@ -152,24 +155,24 @@ def _follow(
             case False, line:
                 silent = 0
                 _pass_on(line, sys.stderr)
-                complaints.append(line)
+                stderr.append(line)
         now = time.monotonic()
         if now - looked > _LOOK:
             looked = now
             reported = result.take(printed, trial) or reported
         if reported and trial.should_stop():
-            deaf.set()
-            return printed, True, [*complaints]
+            enough.set()
+            return printed, True, [*stderr]
         if process.poll() is not None:
-            if ended is None:  # what it left behind may hold the pipe, and still write
+            if ended is None:
                 ended, silent = now, 0
-            if silent > _SILENT or now - ended > _CHATTY:
-                deaf.set()
-            if deaf.is_set() and lines.empty():
+            if silent > _SILENT or now - ended > _AFTERWARDS:
+                enough.set()
+            if enough.is_set() and lines.empty():
                 break
     process.wait()
     result.take(printed, trial)
-    return printed, False, [*complaints]
+    return printed, False, [*stderr]
 
 
 def _next(lines: "Queue[tuple[bool, str]]") -> tuple[bool, str] | None:
@@ -185,13 +188,13 @@ def _pass_on(line: str, sink: IO[str]) -> None:
     sink.flush()
 
 
-def _reader(stream: IO[str] | None, take: Callable[[str], None], deaf: threading.Event) -> threading.Thread:
-    """A thread that takes a stream line by line, until it ends or `deaf` is set."""
+def _reader(stream: IO[str] | None, take: Callable[[str], None], enough: threading.Event) -> threading.Thread:
+    """A thread that gives each line of a stream to `take`, until the stream ends or `enough` is set."""
 
     def read() -> None:
         assert stream is not None  # both streams are pipes
         with stream:
-            for line in iter(lambda: "" if deaf.is_set() else stream.readline(65536), ""):
+            for line in iter(lambda: "" if enough.is_set() else stream.readline(65536), ""):
                 take(line)
 
     thread = threading.Thread(target=read, daemon=True)
@@ -200,7 +203,7 @@ def _reader(stream: IO[str] | None, take: Callable[[str], None], deaf: threading
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """End a command that still runs, politely first, with its children."""
+    """End a command that still runs, with its children: SIGTERM, then SIGKILL for those that remain."""
     if process.poll() is None:
         try:
             family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
@@ -208,8 +211,8 @@ def _end(process: "subprocess.Popen[str]") -> None:
             family = []
         for member in family:
             _signal(member, signal.SIGTERM)
-        _, stubborn = psutil.wait_procs(family, timeout=_POLITE)
-        for member in stubborn:
+        _, alive = psutil.wait_procs(family, timeout=_TERMINATION)
+        for member in alive:
             _signal(member, signal.SIGKILL)
     process.wait()
 
@@ -224,17 +227,18 @@ def _signal(process: psutil.Process, which: signal.Signals) -> None:
 _signals = {int(s): s.name for s in signal.Signals}
 
 
-def _epitaph(code: int, complaints: Sequence[str], argv: Sequence[str]) -> str:
+def _exit_message(code: int, stderr: Sequence[str], argv: Sequence[str]) -> str:
+    """Why a command failed: how it ended, its last line of standard error, the command, and more of its standard error."""
     end = f"signal {-code} ({_signals.get(-code, 'unnamed')})" if code < 0 else f"exit code {code}"
-    said = "".join(complaints).strip()
-    last = f": {said.splitlines()[-1]}" if said else ""
-    return f"the command ended with {end}{last}\n\ncommand: {shlex.join(argv)}\n\n{said}".strip()
+    text = "".join(stderr).strip()
+    last = f": {text.splitlines()[-1]}" if text else ""
+    return f"the command ended with {end}{last}\n\ncommand: {shlex.join(argv)}\n\n{text}".strip()
 
 
 def report_metrics(pairs: Sequence[str], step: float | None = None) -> None:
-    """Pass metrics ("auc=0.9") to the trial whose command this process belongs to; with `step`, as a report.
+    """Give metrics such as "auc=0.9" to the trial in whose command this process runs; with `step`, as a report.
 
-    Raises ObjectiveError for a malformed pair, and outside a trial.
+    Raises ObjectiveError for a malformed pair, and outside of a trial.
     """
     path = os.environ.get("TRIMTAB_RESULT")
     if not path:

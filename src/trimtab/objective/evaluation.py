@@ -1,7 +1,7 @@
 """One evaluation of an objective, and the message that says how it ended.
 
-The last message is {"state": "done" | "stopped", "metrics"} or {"state": "failed", "reason", "error"}; the first line
-of `error` says what happened.
+That last message is {"state": "done" | "stopped", "metrics"} or {"state": "failed", "reason", "error"}; the first line of
+`error` says what happened.
 """
 
 import os
@@ -14,13 +14,14 @@ from .metrics import ERROR, MEMORY, TrialFailed, brief, clean, measured
 from .trial import ActiveTrial, Message, Send, note_unread
 
 Objective = Callable[[ActiveTrial], object]
-LONGEST = 20_000  # characters of an error that are kept
+LONGEST = 20_000  # characters of an error; the middle of a longer one is cut out
 
 
 def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Message:
-    """Run the objective once; returns the last message. Only KeyboardInterrupt passes through.
+    """Run the objective once; returns the last message. Of all exceptions, only KeyboardInterrupt passes through.
 
-    An objective that obeyed a stopping rule is `stopped`; its last reports supply what it did not return.
+    If the objective has obeyed a stopping rule, the state is "stopped"; metrics that it did not return are taken from
+    its last reports.
     """
     trial, here = ActiveTrial(task, send), _folder()
     try:
@@ -28,14 +29,14 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
         note_unread(trial)
         if not trial.rule:
             return {"state": "done", "metrics": measured(returned, trial.metrics)}
-        late = {} if returned is None else measured(returned, trial.metrics, partly=True)
-        return {"state": "stopped", "metrics": {**trial.reported, **late}}
+        given = {} if returned is None else measured(returned, trial.metrics, partly=True)
+        return {"state": "stopped", "metrics": {**trial.reported, **given}}
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         return failure(error)
     finally:
-        if here != _folder():  # the next trial begins where this one did
+        if here != _folder():  # the objective has changed the working folder; the next trial begins in the old one
             with suppress(OSError):
                 os.chdir(here)
 
@@ -54,11 +55,11 @@ def failure(error: BaseException) -> Message:
         return failed(error.reason, str(error))
     reason = MEMORY if isinstance(error, MemoryError) else ERROR
     try:
-        told = traceback.TracebackException(type(error), error, _own_frames(error))
-        # The lines of a syntax error's place come first, and those of notes last.
-        last = next(line for line in told.format_exception_only() if not line.startswith(" "))
-        trace = "".join(told.format())
-    except Exception:  # an exception class may break every rule
+        shown = traceback.TracebackException(type(error), error, _own_frames(error))
+        # Before the message come the lines that quote a syntax error; after it come notes.
+        last = next(line for line in shown.format_exception_only() if not line.startswith(" "))
+        trace = "".join(shown.format())
+    except Exception:  # a user's exception class may do anything when it is formatted
         last, trace = type(error).__name__, ""
     if isinstance(error, SystemExit):
         last = f"the objective called sys.exit({brief(error.code)}); return the metrics, or raise an exception"
@@ -72,7 +73,7 @@ def failed(reason: str, text: str) -> Message:
 
 
 def _own_frames(error: BaseException) -> Any:
-    """The traceback without the frames of this package that called the objective."""
+    """The traceback of an error without the frames, at its beginning, of this package."""
     here, frames = os.path.dirname(__file__), error.__traceback__
     while frames is not None and os.path.dirname(frames.tb_frame.f_code.co_filename) == here:
         frames = frames.tb_next

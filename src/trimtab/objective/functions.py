@@ -15,19 +15,21 @@ from ..canonical import dumps
 from ..errors import ObjectiveError
 
 _parsing = threading.Lock()
-"""Python 3.11 parses a file to find a class in it, which fails at times where two threads do so at once ("AST constructor
-recursion depth mismatch")."""
+"""Held while source text is looked up: Python 3.11 parses the file to find a class, and that fails at times if two threads
+do it at once ("AST constructor recursion depth mismatch")."""
 
 
 def name_of(objective: Any) -> str:
-    """module.qualified_name of a callable; of its class for an object."""
+    """The name of a callable as module.qualified_name; for a callable object, that of its class."""
     inner = _innermost(objective)
     return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', type(inner).__name__)}"
 
 
 def text_of(objective: Any) -> str:
-    """The source text of a callable, with the plain arguments that a partial binds, or an object's `protocol`; its byte
-    code if there is no source."""
+    """The text that identifies a callable: its source, or its byte code if there is no source.
+
+    The plain arguments that a partial binds, and an object's `protocol`, are part of it.
+    """
     bound = ""
     if isinstance(objective, functools.partial):
         values = [*enumerate(objective.args), *sorted(objective.keywords.items())]
@@ -53,7 +55,7 @@ def files_of(objective: Any) -> tuple[str, ...]:
 
 
 def _innermost(objective: Any) -> Any:
-    """The function or class that contains the code of a callable."""
+    """The function or class in which the code of a callable is written."""
     while isinstance(objective, functools.partial):
         objective = objective.func
     if inspect.isroutine(objective) or isinstance(objective, type):
@@ -71,7 +73,7 @@ def check(objective: Any) -> None:
     try:
         signature = inspect.signature(objective)
     except (ValueError, TypeError):
-        return  # a builtin that doesn't tell
+        return  # a builtin without a signature
     try:
         signature.bind(None)
     except TypeError:
@@ -82,7 +84,8 @@ def check(objective: Any) -> None:
 
 
 def pack(objective: Any) -> bytes:
-    """The callable with everything that it captures. Raises ObjectiveError that names what cannot leave this process."""
+    """The callable, with everything that it captures, as bytes. Raises ObjectiveError that names what cannot be sent to
+    another process."""
     import cloudpickle
 
     try:
@@ -100,13 +103,16 @@ def unpack(code: bytes) -> Any:
     """The callable that `pack` packed. Only for bytes from this program's own parent process."""
     objective = pickle.loads(code)
     for inner in (_innermost(objective), type(getattr(objective, "__self__", None))):
-        _settle(inner)
+        _put_into_main(inner)
     return objective
 
 
-def _settle(inner: Any) -> None:
-    """Put what came from a script or notebook into this process's `__main__`: pickle looks there for the classes of
-    what an objective saves, and for the functions that it sends to its own processes."""
+def _put_into_main(inner: Any) -> None:
+    """Put what came from the `__main__` of a script or notebook into `__main__` here.
+
+    Pickle looks there for the classes of objects that an objective saves, and for functions that it sends to processes
+    of its own.
+    """
     main = sys.modules["__main__"]
     functions = [v for v in vars(inner).values() if inspect.isfunction(v)] if isinstance(inner, type) else [inner]
     found = {name: v for f in functions for name, v in getattr(f, "__globals__", {}).items()}
@@ -126,7 +132,7 @@ def _packs(value: Any) -> bool:
 
 
 def _captured(objective: Any) -> Iterator[tuple[str, Any]]:
-    """(name, value) of everything that a callable captures: bound arguments, closure, globals, defaults, attributes."""
+    """(name, value) of all that a callable captures: bound arguments, attributes, globals, closure and defaults."""
     while isinstance(objective, functools.partial):
         yield from ((str(k), v) for k, v in [*enumerate(objective.args), *objective.keywords.items()])
         objective = objective.func
@@ -141,5 +147,6 @@ def _captured(objective: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _line(error: BaseException) -> str:
+    """An error in one line."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -1,7 +1,7 @@
-"""A trial's checkpoint directory, made when it is first asked for: empty, or a copy of its parent's.
+"""A trial's checkpoint directory, made when the objective first asks for it: empty, or a copy of its parent's.
 
-The copy is made beside its final place and then renamed, so that a process killed meanwhile leaves no partial
-checkpoint: what it leaves is called `.NUMBER-...`, and is removed when the trial has ended.
+The copy is made beside its final place, under a name like `.NUMBER-...`, and then renamed. So a process that is killed
+meanwhile leaves no partial checkpoint; what it leaves is removed when the trial has ended.
 """
 
 import os
@@ -12,17 +12,21 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def taken_over(own: Path, earlier: Iterable[Path]) -> None:
-    """Move what the latest earlier attempt has saved to the directory `own`, if that does not exist yet. A process that
-    still runs the earlier attempt no longer finds its directory."""
-    for before in () if own.is_dir() else earlier:
+def take_over(own: Path, earlier: Iterable[Path]) -> None:
+    """Rename the directory of the latest earlier attempt that has one to `own`, unless that exists already.
+
+    A process that still runs the earlier attempt then no longer finds its directory.
+    """
+    if own.is_dir():
+        return
+    for before in earlier:
         with suppress(FileNotFoundError):
             os.rename(before, own)
             return
 
 
-def handed_over(own: Path, parent: Path | None) -> Path:
-    """The directory `own`, created if necessary, as a copy of `parent` if that exists."""
+def create(own: Path, parent: Path | None) -> Path:
+    """The directory `own`. If it does not exist, it is created: as a copy of `parent` if that exists, else empty."""
     if own.is_dir() or parent is None or not parent.is_dir():
         own.mkdir(parents=True, exist_ok=True)
         return own

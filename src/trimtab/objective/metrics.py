@@ -1,4 +1,4 @@
-"""Metrics as an objective returns or reports them: named, real, finite numbers; anything else fails the trial."""
+"""Metrics that an objective returns or reports: named, finite real numbers. Anything else makes the trial fail."""
 
 import inspect
 import math
@@ -11,7 +11,7 @@ ERROR, MEMORY, BAD_RESULT = "error", "memory", "bad result"  # the values of rec
 
 
 class TrialFailed(TrimtabError):
-    """Ends the trial as failed for `reason`, with a text that needs no traceback."""
+    """Makes the trial fail for `reason` (a value of records.Reason). Its text is shown without a traceback."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -21,7 +21,8 @@ class TrialFailed(TrimtabError):
 def measured(returned: object, needed: Sequence[str], partly: bool = False) -> dict[str, float]:
     """The metrics in what an objective returned: a mapping of finite numbers, or a single number if one is needed.
 
-    Raises TrialFailed (bad result) for anything else; `partly` allows missing metrics.
+    needed: the metrics that the study needs. partly: they may be missing. Raises TrialFailed (bad result) for anything
+    else.
     """
     wanted = "return {" + ", ".join(f"{m!r}: ..." for m in needed) + "}"
     if returned is None:
@@ -48,7 +49,7 @@ def measured(returned: object, needed: Sequence[str], partly: bool = False) -> d
 
 
 def real(value: object) -> float | None:
-    """A real number as a float (also numpy scalars and 0-d arrays), None for anything else; a bool is not a number."""
+    """A real number as a float, also from a numpy scalar or a 0-d array; None for anything else, and for a bool."""
     if isinstance(value, bool):
         return None
     if isinstance(value, Real):
@@ -59,12 +60,15 @@ def real(value: object) -> float | None:
     item = getattr(value, "item", None)
     if getattr(value, "shape", None) != () or not callable(item):
         return None
-    masked = getattr(value, "mask", False)  # numpy keeps a value there, which means nothing
+    masked = getattr(value, "mask", False)  # a masked array still has a value there, which means nothing
     return math.nan if masked else real(item())
 
 
 def finite(where: str, name: str, value: object) -> float:
-    """The value of a metric. Raises TrialFailed (bad result) unless it is one finite number."""
+    """The value of a metric as a float. Raises TrialFailed (bad result) unless it is one finite number.
+
+    where: what gave the value, for the message.
+    """
     x = real(value)
     if x is None:
         raise TrialFailed(BAD_RESULT, f"{where} {name}={_shown(value)}; a metric is one real number")
@@ -74,14 +78,14 @@ def finite(where: str, name: str, value: object) -> float:
 
 
 def _shown(value: object) -> str:
-    """A value and its type in short, whatever its __repr__ does; a coroutine is closed, since nobody will await it."""
+    """A value and its type, in short. A coroutine is closed, since nobody will await it."""
     if inspect.iscoroutine(value):
         value.close()
     return f"{brief(value)} ({type(value).__name__})"
 
 
 def brief(value: object) -> str:
-    """The value in at most 80 characters, on one line."""
+    """A value in at most 80 characters, on one line, whatever its __repr__ does."""
     try:
         text = repr(value)
     except Exception:
@@ -91,11 +95,12 @@ def brief(value: object) -> str:
 
 
 def _hint(value: object) -> str:
+    """What to do about an objective that returned a generator or a coroutine; empty for anything else."""
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
         return " (a function with `yield` returns a generator; report steps with trial.report)"
     return " (an `async` function returns a coroutine; run it with asyncio.run)" if inspect.iscoroutine(value) else ""
 
 
 def clean(text: str) -> str:
-    """Text that every store can keep: without lone surrogates and NUL."""
+    """The text as every store can keep it: lone surrogates and NUL are replaced."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")

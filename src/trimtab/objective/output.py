@@ -1,4 +1,4 @@
-"""Finds metrics in what a command prints. Values from JSON lines take precedence over those from other lines."""
+"""Metrics in what a command prints. Those from JSON lines take precedence over those from other lines."""
 
 import json
 import re
@@ -9,11 +9,11 @@ from .metrics import real
 from .trial import ActiveTrial
 
 _NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?!\w|[.,/]\d)"
-_UNCLEAR = r"([-+]?[\d.]+[,/][\d.,/]*\d)"  # 1,234.5 or 0,93 or 45/50: a text, and so no metric, rather than 1, 0 or 45
+_UNCLEAR = r"([-+]?[\d.]+[,/][\d.,/]*\d)"  # 1,234.5 or 0,93 or 45/50: kept as a text, which is no metric, instead of 1, 0 or 45
 
 
 class PrintedMetrics:
-    """The metrics seen so far, the last value of each. needed: the names that the study needs."""
+    """The metrics seen so far; of each, the last value counts. needed: the metrics that the study needs."""
 
     def __init__(self, needed: Sequence[str]) -> None:
         self._needed = tuple(needed)
@@ -24,10 +24,10 @@ class PrintedMetrics:
         self._printed: dict[str, float | str] = {}  # by lines such as `auc: 0.91`
         self._filed: dict[str, Any] = {}  # by JSON lines of the result file
         self._json: dict[str, Any] = {}  # by JSON lines on standard output
-        self._last = ""
+        self._last = ""  # the last line that was not blank
 
     def line(self, text: str, trial: ActiveTrial) -> bool:
-        """Read a line of standard output; whether it was a report."""
+        """Read a line of standard output. Returns whether it was a report."""
         self._last = text.strip() or self._last
         entry = _object(text)
         if entry is not None and ("step" in entry or any(m in entry for m in self._needed)):
@@ -39,7 +39,7 @@ class PrintedMetrics:
         return False
 
     def entry(self, text: str, trial: ActiveTrial) -> bool:
-        """Read a line of the result file; whether it was a report."""
+        """Read a line of the result file. Returns whether it was a report."""
         entry = _object(text)
         if entry is None:
             return False
@@ -47,7 +47,10 @@ class PrintedMetrics:
         return _report(entry, trial)
 
     def metrics(self) -> dict[str, Any]:
-        """What was found: needed metrics as they were written, others if they are numbers."""
+        """What was found: needed metrics whatever their value, others only if they are numbers.
+
+        If nothing was found, one metric is needed, and the last line is just a number, then it is that.
+        """
         found = {**self._printed, **self._filed, **self._json}
         if not found and len(self._needed) == 1 and re.fullmatch(_NUMBER, self._last, re.IGNORECASE):
             return {self._needed[0]: float(self._last)}
@@ -58,7 +61,7 @@ class PrintedMetrics:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    """The JSON object that the line is, if it is one."""
+    """The line as a JSON object; None if it is none."""
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -69,7 +72,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _report(entry: Mapping[str, Any], trial: ActiveTrial) -> bool:
-    """If an entry has a step, pass it on as a report; whether it had one."""
+    """Pass an entry on as a report if it has a step and metrics. Returns whether it has."""
     metrics = {k: v for k, v in entry.items() if k != "step" and real(v) is not None}
     if "step" not in entry or not metrics:
         return False

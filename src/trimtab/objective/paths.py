@@ -1,4 +1,4 @@
-"""Import paths as objectives: "train.py:objective" (a file, from the working directory) or "package.module:objective"."""
+"""Import paths as objectives: "train.py:objective" (a file in the working folder) or "package.module:objective"."""
 
 import importlib
 import importlib.util
@@ -14,10 +14,10 @@ from ..errors import ObjectiveError, nearest
 
 
 def find(path: str) -> tuple[Any, str]:
-    """(the callable, the source text of its module).
+    """(the callable that a path names, the source text of its module).
 
-    The folder of a file goes to the front of sys.path, so that it can import its neighbours as if it were run. Raises
-    ObjectiveError if there is no such file, module or name, if importing fails, or if it cannot be called.
+    A file's folder is put in front of sys.path, so that the file can import its neighbours as if it were run as a script.
+    Raises ObjectiveError if there is no such file, module or name, if importing fails, or if it cannot be called.
     """
     place, colon, name = path.rpartition(":")
     if not colon or not place or not name:
@@ -55,7 +55,10 @@ def _from_module(name: str, path: str) -> ModuleType:
 
 
 def _from_file(file: Path, path: str) -> ModuleType:
-    """The file as it is now, as the module of its name (of another name if that one is taken)."""
+    """Import the file as it is now, even if it was imported before.
+
+    The module has the file's name, unless another module has it already.
+    """
     if not file.is_file():
         there = [p.name for p in file.parent.glob("*.py")] if file.parent.is_dir() else []
         why = "is a folder" if file.is_dir() else f"does not exist (from {os.getcwd()})"
@@ -80,7 +83,7 @@ def _from_file(file: Path, path: str) -> ModuleType:
 
 
 def _import_failed(path: str, what: str, error: BaseException) -> str:
-    """The cause in one line, with the line of the file that was being imported."""
+    """The message for a failed import: the cause in one line, and the line of the file at which it failed."""
     if isinstance(error, SystemExit):
         guard = "put that under `if __name__ == '__main__':`"
         return f"objective={path!r}: importing {what} called sys.exit({error.code!r}); {guard}"

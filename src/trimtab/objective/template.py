@@ -1,4 +1,4 @@
-"""The template of a command: its words as a shell would split them, its placeholders, and their values in a trial."""
+"""Templates of commands: split into words as by a shell, with placeholders that a trial fills in."""
 
 import os
 import re
@@ -54,19 +54,22 @@ def _placeholders(word: str) -> list[str]:
 
 
 def search_path() -> str:
-    """The PATH, then the folder of this interpreter: so `python` is found even if its environment was not activated."""
+    """The PATH, then this interpreter's folder, so that `python` is found even if no environment was activated."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), os.path.dirname(sys.executable)])
 
 
 def _training(template: str, trial: ActiveTrial) -> dict[str, str]:
-    """Fidelity and checkpoint of the trial, as far as it has them. The directory is made when it is asked for."""
+    """The trial's fidelity and checkpoint, if it has them.
+
+    The checkpoint is only asked for if the template needs it, because asking creates the directory.
+    """
     place = checkpoint(trial) if "checkpoint" in _placeholders(template) else None
-    told = {"fidelity": None if trial.fidelity is None else exact(float(trial.fidelity)), "checkpoint": place}
-    return {name: value for name, value in told.items() if value is not None}
+    values = {"fidelity": None if trial.fidelity is None else exact(float(trial.fidelity)), "checkpoint": place}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def checkpoint(trial: ActiveTrial) -> str | None:
-    """The directory in which the training state is saved and found; None in a simulation, which has none."""
+    """The trial's checkpoint directory; None in a simulation, where there is none."""
     try:
         return str(trial.checkpoint)
     except SpecError:
@@ -74,7 +77,7 @@ def checkpoint(trial: ActiveTrial) -> str | None:
 
 
 def exact(amount: float) -> str:
-    """A number in a form that reads back exactly, without decimals if it is an integer."""
+    """A number as a text that reads back exactly; without decimals if it is an integer."""
     return str(int(amount)) if amount.is_integer() else repr(amount)
 
 

@@ -1,7 +1,7 @@
 """A running trial, as the objective sees it.
 
-It sends plain JSON mappings: {"kind": "report", "step", "metrics"} -> {"stop"[, "rule"]} and {"kind": "note", "text"}
--> {}.
+It sends messages, plain JSON mappings, and gets replies: {"kind": "report", "step", "metrics"} -> {"stop"[, "rule"]},
+and {"kind": "note", "text"} -> {}.
 """
 
 import math
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError
-from .handover import handed_over, taken_over
+from . import handover
 from .metrics import BAD_RESULT, ERROR, TrialFailed, clean, finite, real
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ Send = Callable[[Message], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Folders:
-    """The checkpoint directories of an attempt, of its parent trial, and of earlier attempts, the latest first."""
+    """The checkpoint directories that matter to an attempt at a trial."""
 
-    own: str | None = None
-    handed: str | None = None
-    earlier: Sequence[str] = ()
+    own: str | None = None  # its own; None in a simulation
+    handed: str | None = None  # that of the parent trial, if it has one
+    earlier: Sequence[str] = ()  # those of earlier attempts, the latest first
 
 
 def payload(trial: "Trial", metrics: Iterable[str] = (), folders: Folders = Folders()) -> dict[str, Any]:
-    """What an evaluation needs to know: the trial, the metrics that it must return, and where it may save its state."""
+    """What an evaluation needs to know, as JSON: the trial, the metrics to return, and its checkpoint directories."""
     return {
         "params": dict(trial.params),
         "seed": trial.seed,
@@ -59,9 +59,9 @@ class ActiveTrial:
     seed: for everything random in the evaluation; nothing global is seeded.
     number: of the trial.
     purpose: "search", "select" or "certify".
-    replicate: the number of the evidence pair.
-    attempt: 1, 2, ...
-    metrics: names that must be returned.
+    replicate: for evidence, the number of the pair that it belongs to.
+    attempt: 1, or more if earlier attempts were lost or retried.
+    metrics: names of the metrics that must be returned.
     fidelity: how far to train, in the unit of the study's Fidelity; None without one.
     parent: number of the trial whose checkpoint this one starts from; None if it starts from scratch.
     """
@@ -78,17 +78,17 @@ class ActiveTrial:
         self.parent: int | None = task.get("parent")
         self._checkpoint: str | None = task.get("checkpoint")
         self._handed: str | None = task.get("handed")
-        self._looked = False  # whether it has asked for its checkpoint
+        self._looked = False  # whether the objective has asked for its checkpoint
         self._earlier = [Path(path) for path in task.get("earlier", ())]
-        self._member: int | None = task.get("member")  # of a population
-        self.reported: dict[str, float] = {}  # the last value of each metric
-        self.rule = ""  # the stopping rule that the objective has been told of
+        self._member: int | None = task.get("member")  # which member of a population it trains
+        self.reported: dict[str, float] = {}  # the last reported value of each metric
+        self.rule = ""  # the stopping rule, once should_stop() has returned True because of it
         self._send = send
         self._reply: Mapping[str, Any] = {}
 
     @staticmethod
     def of(trial: "Trial", send: Send, folders: Folders = Folders()) -> "ActiveTrial":
-        """The active side of a claimed trial."""
+        """A claimed trial, as its objective sees it."""
         return ActiveTrial(payload(trial, folders=folders), send)
 
     def __repr__(self) -> str:
@@ -96,10 +96,10 @@ class ActiveTrial:
 
     @property
     def checkpoint(self) -> Path:
-        """This attempt's own directory, with what the previous attempt has saved: a killed training continues from
-        there.
+        """The directory in which this attempt saves its state.
 
-        A trial with a parent starts with a copy of the parent's. The directory is kept while the trial is open, and
+        It starts with what an earlier attempt has saved, so that a killed training continues from there; else with a copy
+        of the parent's directory, if the trial has a parent; else empty. It is kept while the trial is open, and
         afterwards as long as another trial may continue from it, or if the trial is the study's best. In a simulation
         there is none.
 
@@ -109,13 +109,14 @@ class ActiveTrial:
             raise SpecError("this trial has no directory for checkpoints: it is simulated, or from an older worker")
         self._looked = True
         own, parent = Path(self._checkpoint), None if self._handed is None else Path(self._handed)
-        taken_over(own, self._earlier)
+        handover.take_over(own, self._earlier)
         if parent is not None and not own.is_dir() and not parent.is_dir():
             self._begin_anew(f"there is no checkpoint of trial {self.parent} in {parent.parent}")
-        return handed_over(own, parent)
+        return handover.create(own, parent)
 
     def _begin_anew(self, why: str) -> None:
-        """Start from scratch, with a note; a member of a population cannot, because its history cannot be repeated."""
+        """Note that the trial starts from scratch. A member of a population fails instead: its history cannot be made up
+        for."""
         if self._member is None:
             self.note(f"begins anew: {why}")
             return
@@ -126,9 +127,9 @@ class ActiveTrial:
         )
 
     def report(self, step: float, /, **metrics: float) -> None:
-        """Record metrics at a step (epoch, fold, row count): finite numbers, several at once.
+        """Record one or more metrics at a step, such as an epoch: trial.report(3, loss=0.2).
 
-        Anything else ends the trial as failed (bad result).
+        All must be finite numbers; anything else makes the trial fail (bad result).
         """
         at = real(step)
         if at is None or not math.isfinite(at):
@@ -140,7 +141,7 @@ class ActiveTrial:
         self._reply = self._send({"kind": "report", "step": at, "metrics": values})
 
     def should_stop(self) -> bool:
-        """Whether the objective should return now (as of its last report)."""
+        """Whether the objective should return now. Judged at its last report."""
         stop = bool(self._reply.get("stop"))
         if stop:
             self.rule = str(self._reply.get("rule", ""))
