@@ -1,12 +1,15 @@
 """What the data supports: noise is not mistaken for quality, and what is no noise is not doubted."""
 
+import json
 import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import trimtab as tt
+from trimtab.cli import cli
 from trimtab.engine.incumbents import Candidate
 from trimtab.evidence.random_search import equal_trials, over_random
 from trimtab.goals import Goal
@@ -108,3 +111,21 @@ def test_results_that_are_huge_do_not_hide_the_best(huge):
     assert standings(spec, made).best is min(made, key=lambda c: c.metrics["m"])
     both = [replace(made[0], metrics={"m": -huge}), *made[1:]]
     assert np.isfinite([s.mean for s in standings(spec, both).order]).all()
+
+
+def test_the_command_line_shows_how_sure_the_best_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = tt.Study("s", SPACE, minimize="m", strategy="random", storage="sqlite:///trimtab.db", seed=1)
+    rng = np.random.default_rng(1)
+    study.run(lambda trial: truth(trial.params) + 0.1 * rng.normal(), trials=8, quiet=True)
+    assert json.loads(CliRunner().invoke(cli, ["best", "s", "--json"]).stdout)["expected"] is None  # too few
+    study.run(lambda trial: truth(trial.params) + 0.1 * rng.normal(), trials=40, quiet=True)
+    first = study.standings.order[0]
+    expected = {"metric": "m", "mean": first.mean, "sd": first.sd, "p_best": first.p_best}
+    assert first.sd > 0 < first.p_best < 1
+    assert json.loads(CliRunner().invoke(cli, ["best", "s", "--json"]).stdout)["expected"] == expected
+    assert json.loads(CliRunner().invoke(cli, ["show", "s", "--json"]).stdout)["expected"] == expected
+    assert (
+        f"m {first.expected} by all results; the best of those tried with "
+        in CliRunner().invoke(cli, ["show", "s"]).stdout
+    )

@@ -170,7 +170,8 @@ def best(name: str, as_json: bool) -> None:
     study = opened(name)
     trial = study.best
     if as_json:
-        click.echo(console.document({"study": name, **console.trial_json(trial), "feasible": study.feasible(trial)}))
+        known = {"feasible": study.feasible(trial), "expected": console.expected_json(study)}
+        click.echo(console.document({"study": name, **console.trial_json(trial), **known}))
         return
     click.echo(console.facts({k: v for k, v in console.answers(study).items() if k != "params"}))
     click.echo()

@@ -159,6 +159,15 @@ def best_of(study: "Study") -> Trial | None:
         return None
 
 
+def expected_json(study: "Study") -> dict[str, Any] | None:
+    """What all results together say of the best trial's first goal; None if they are too few, or have no noise."""
+    found = study.standings
+    if found.belief is None or not found.order:
+        return None
+    first = found.order[0]
+    return {"metric": found.metric, "mean": first.mean, "sd": first.sd, "p_best": first.p_best}
+
+
 def counted(counts: Mapping[str, int], trials: int | None) -> str:
     """ "40 of 40 trials: 38 done, 2 failed" """
     total = sum(counts[s] for s in COUNTED)
@@ -196,6 +205,11 @@ def answers(study: "Study") -> dict[str, str]:
         lines["best"] = "none yet" + (" meets the constraints" if spec.constraints else "")
         return lines
     lines["best"] = measured(study, best)
+    if (expected := expected_json(study)) is not None:
+        chance = formatting.percent(expected["p_best"])
+        lines["expected"] = (
+            f"{expected['metric']} {study.standings.order[0].expected} by all results; the best of those tried with {chance}"
+        )
     if baseline is not None and baseline.metrics and baseline.number != best.number:
         gains = [(g.metric, g.loss(baseline.metrics) - g.loss(best.metrics)) for g in spec.goals]
         said = ", ".join(f"{metric} {formatting.signed(gain)}" for metric, gain in gains)
@@ -229,6 +243,7 @@ def study_json(study: "Study") -> dict[str, Any]:
         "spent": record.spent.to_json(),
         "baseline": None if study.baseline is None else trial_json(study.baseline),
         "best": None if best is None else trial_json(best),
+        "expected": expected_json(study),
         "evidence": None if found is None else found.to_json(),
         "holdout_looks": len(looks(study.storage, record.id)),
         "head": record.head,
