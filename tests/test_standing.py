@@ -126,6 +126,6 @@ def test_the_command_line_shows_how_sure_the_best_is(tmp_path, monkeypatch):
     assert json.loads(CliRunner().invoke(cli, ["best", "s", "--json"]).stdout)["expected"] == expected
     assert json.loads(CliRunner().invoke(cli, ["show", "s", "--json"]).stdout)["expected"] == expected
     assert (
-        f"m {first.expected} by all results; the best of those tried with "
+        f"m {first.expected} by all results; the best of those tried with probability "
         in CliRunner().invoke(cli, ["show", "s"]).stdout
     )

@@ -206,9 +206,9 @@ def answers(study: "Study") -> dict[str, str]:
         return lines
     lines["best"] = measured(study, best)
     if (expected := expected_json(study)) is not None:
-        chance = formatting.percent(expected["p_best"])
+        value, chance = study.standings.order[0].expected, formatting.percent(expected["p_best"])
         lines["expected"] = (
-            f"{expected['metric']} {study.standings.order[0].expected} by all results; the best of those tried with {chance}"
+            f"{expected['metric']} {value} by all results; the best of those tried with probability {chance}"
         )
     if baseline is not None and baseline.metrics and baseline.number != best.number:
         gains = [(g.metric, g.loss(baseline.metrics) - g.loss(best.metrics)) for g in spec.goals]
