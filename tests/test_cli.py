@@ -208,7 +208,7 @@ def test_show_tells_a_trial_in_full(made):
     assert failed.endswith("\n\nError:\nout of luck\n")
     assert f"rate={made.trials[2].params['rate']}, kind=" in noted
     assert "\nnote      the best, they say\n" in noted + "\n"
-    assert "metrics   none" in running
+    assert "metrics   –" in running
     assert json.loads(call("show", "made", "3", "--json"))["error"] == "out of luck"
     assert "trial 6 does not exist; study 'made' has 6 trials" in refused("show", "made", "6")
 

@@ -338,7 +338,7 @@ def test_how_far_trials_were_trained_and_what_stopped_them_is_told(tmp_path, mon
 def test_without_a_result_nothing_is_compared_and_the_baseline_is_no_gain(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = tt.Study("first", {"x": tt.Float(0, 1, default=0.5)}, minimize="loss")
-    assert "<td>x</td><td>0.5</td><td>none</td>" in study.report("none.html").read_text()
+    assert "<td>x</td><td>0.5</td><td>–</td>" in study.report("none.html").read_text()
     study.run(lambda trial: trial.params["x"], trials=1, quiet=True)
     assert "it is the baseline itself" in study.report("one.html").read_text()
     study.revise(subject_to="loss <= 1")

@@ -175,7 +175,7 @@ def best(name: str, as_json: bool) -> None:
         return
     click.echo(console.facts({k: v for k, v in console.answers(study).items() if k != "params"}))
     click.echo()
-    click.echo(console.facts({k: str(v) for k, v in trial.params.items()}))
+    click.echo(console.facts({k: console.exact(v) for k, v in console.params(study, trial).items()}))
 
 
 @cli.command()

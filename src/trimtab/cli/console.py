@@ -108,7 +108,7 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
         state = f"{t.state} ({t.reason})" if t.reason else str(t.state)
         mark = "*" if best is not None and t.number == best.number else ""
         values = [formatting.number(t.metrics[m]) if m in t.metrics else "" for m in metrics]
-        wall = formatting.duration(t.cost.wall) if t.ended else ""
+        wall = formatting.duration(t.cost.wall) if t.started and t.ended else ""
         why = [" ".join(t.error.splitlines()[:1])] if failed else []
         rows.append([f"{t.number}{mark}", state, str(t.purpose), *values, wall, setting(study, t), *why])
     head = ["trial", "state", "purpose", *metrics, "time", "params", *(["error"] if failed else [])]
@@ -128,9 +128,9 @@ def trial_text(study: "Study", t: Trial) -> str:
         "state": str(t.state) + (f" ({t.reason})" if t.reason else ""),
         "attempt": str(t.attempt),
         "purpose": str(t.purpose),
-        "params": ", ".join(f"{k}={t.params[k]}" for k in study.spec.space.names if k in t.params),
+        "params": ", ".join(f"{k}={exact(v)}" for k, v in params(study, t).items()),
         "seed": str(t.seed),
-        "metrics": ", ".join(f"{name}={value}" for name, value in t.metrics.items()) or "none",
+        "metrics": ", ".join(f"{name}={value}" for name, value in t.metrics.items()) or "–",
         "proposed": f"by {t.strategy} (version {t.version})" + ("" if t.parent is None else f", from trial {t.parent}"),
     }
     if t.fidelity is not None and t.reached is not None:
@@ -139,7 +139,7 @@ def trial_text(study: "Study", t: Trial) -> str:
     if t.verdict:
         head["stopped"] = str(t.verdict["why"])
     if t.ended is not None:
-        head |= {"ended": formatting.moment(t.ended), "spent": spent}
+        head |= {"ended": formatting.moment(t.ended), **({"spent": spent} if t.started else {})}
     head |= {"note" if n == 0 else f"note {n + 1}": note for n, note in enumerate(t.notes)}
     texts = {"Error": t.error, "Output": t.output}
     parts = [f"{title}:\n{text.rstrip()}" for title, text in texts.items() if text.strip()]
@@ -187,9 +187,19 @@ def measured(study: "Study", t: Trial) -> str:
 
 
 def setting(study: "Study", t: Trial) -> str:
+    """A trial's params in one line."""
+    return formatting.setting(params(study, t))
+
+
+def params(study: "Study", t: Trial) -> dict[str, Any]:
     """A trial's params in the order of the space."""
-    names = [*study.spec.space.names, *t.params]
-    return formatting.setting({k: t.params[k] for k in dict.fromkeys(names) if k in t.params})
+    names = dict.fromkeys([*study.spec.space.names, *t.params])
+    return {k: t.params[k] for k in names if k in t.params}
+
+
+def exact(v: Any) -> str:
+    """A value of a setting, with all its digits."""
+    return formatting.value(v) if v is None else str(v)
 
 
 def answers(study: "Study") -> dict[str, str]:

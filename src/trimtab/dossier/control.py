@@ -129,7 +129,7 @@ def approvals(s: Snapshot) -> list[Part]:
 
 
 def _token(body: Mapping[str, Any]) -> str:
-    return "none" if "timestamp" not in body else moment(stamped(body))
+    return "–" if "timestamp" not in body else moment(stamped(body))
 
 
 def integrity(s: Snapshot) -> list[Part]:

@@ -17,7 +17,7 @@ from ..records import StudySpec
 from ..space import Choice, Params
 from ..space.parameters import Value
 from .axes import axis, position
-from .influence import Influence, band, side, span
+from .influence import Influence, band, span
 from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, figure, label, or_empty, plotly, points
 
 Figure = Any
@@ -70,7 +70,7 @@ def ablation(i: Influence | None) -> Figure:
         return or_empty(figure(), False, FEW if i is None else "no path: there is no baseline, or it is the best")
     gains = [s.gain for s in i.ablation]
     before = np.concatenate([[0.0], np.cumsum(gains)[:-1]])
-    names = [f"{label(s.name)}<br>{label(side(s.before))} → {label(side(s.after))}" for s in i.ablation]
+    names = [f"{label(s.name)}<br>{label(value(s.before))} → {label(value(s.after))}" for s in i.ablation]
     fig = figure(90 + 44 * len(gains), showlegend=False)
     fig.add_trace(
         plotly().Bar(

@@ -115,14 +115,9 @@ def path_rows(i: Influence) -> Rows:
     rows, sofar = [], 0.0
     for s in i.ablation:
         sofar += s.gain
-        change = f"{s.name}: {side(s.before)} → {side(s.after)}"
+        change = f"{s.name}: {value(s.before)} → {value(s.after)}"
         rows.append([change, f"{signed(s.gain, 3)} ± {number(s.sd, 2)}", signed(sofar, 3)])
     return rows
-
-
-def side(v: object) -> str:
-    """A value before or after a change."""
-    return "inactive" if v is None else value(v)
 
 
 def pair_rows(i: Influence) -> Rows:

@@ -66,7 +66,7 @@ def comparison(facts: Facts, evidence: Evidence | None) -> list[tuple[str, str, 
     before = facts.spec.current(evidence.baseline) if evidence else facts.spec.baseline or {}
     after = tuned(facts, evidence) or {}
     names = [n for n in facts.spec.space.names if n in before or n in after]
-    texts = [[shown(p, n) if p else "none" for p in (before, after)] for n in names]
+    texts = [[shown(p, n) if p else "–" for p in (before, after)] for n in names]
     return [(n, b, a, bool(before) and b != a) for n, (b, a) in zip(names, texts, strict=True)]
 
 

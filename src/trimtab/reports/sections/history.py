@@ -82,5 +82,6 @@ _MACHINE = {
 
 
 def flat(data: Mapping[str, Any]) -> Pairs:
-    """A mapping as label and text; nested mappings in one line."""
-    return [(str(k).replace("_", " "), setting(v) if isinstance(v, Mapping) else value(v)) for k, v in data.items()]
+    """A mapping as label and text; nested mappings in one line, a dash where nothing is said."""
+    texts = ("–" if v is None else setting(v) if isinstance(v, Mapping) else value(v) for v in data.values())
+    return [(str(k).replace("_", " "), text) for k, text in zip(data, texts, strict=True)]
