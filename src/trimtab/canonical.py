@@ -20,6 +20,11 @@ def dumps(value: Any) -> str:
     return "".join(_FAST(value, 0)) if _FAST else _ENCODER.encode(value)
 
 
+def storable(text: str) -> str:
+    """The text as every store can keep it: lone surrogates and NUL are replaced."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
 def same_setting(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether two settings are equal, types included: for Python, 1, 1.0 and True are equal."""
     return dumps(dict(a)) == dumps(dict(b))

@@ -1,11 +1,11 @@
 """The hash chain: how events are linked, what they cover of a trial, and how a record is checked against them.
 
-An event's hash is SHA-256 over the previous event's hash and its own canonical JSON; the first one's predecessor is the
-study's uid. An `enqueue` event holds a digest of each new trial as proposed; the event that ends a trial holds a digest
-of the row as it ended, of its reports, and commitments to its private texts. So if one byte of an event or a row
-changes, it no longer fits, and `verify.findings` names the place.
+An event's hash is SHA-256 over the previous event's hash and its own canonical JSON; before the first event stands the
+study's uid. An `enqueue` event holds a digest of each new trial as it was proposed. The event that ends a trial holds a
+digest of its row and its reports, and commitments to its private texts. So if one byte of an event or a row changes, it
+no longer fits, and `verify.findings` names the place.
 
-    verify  does a record fit its chain?
+    verify  whether a record fits its chain
     seals   signed checkpoints of a chain
 """
 
@@ -28,7 +28,7 @@ def link(previous: str, position: int, kind: str, number: int | None, at: float,
 
 
 def proposed(trial: Trial) -> str:
-    """Digest of a trial as it was enqueued."""
+    """Digest of a trial as it was proposed, which later changes of its row do not affect."""
     row = {k: _plain(getattr(trial, k)) for k in _PROPOSED}
     if trial.fidelity is not None:
         row["fidelity"] = trial.fidelity
@@ -36,8 +36,8 @@ def proposed(trial: Trial) -> str:
 
 
 def ended(trial: Trial, reports: Iterable[Report]) -> str:
-    """Digest of a trial as it ended, with the reports of all its attempts (its private texts have separate
-    commitments)."""
+    """Digest of a trial as it ended, with the reports of all its attempts. Private texts are left out: events commit to
+    them separately, so that they can be erased."""
     row = {k: _plain(getattr(trial, k)) for k in _ENDED}
     row["cost"] = trial.cost.to_json()
     if trial.curve:
@@ -50,19 +50,19 @@ def ended(trial: Trial, reports: Iterable[Report]) -> str:
 
 
 def commitments(private: Json) -> dict[str, Any]:
-    """What an event may say about a trial's private texts: salted hashes, one per text."""
+    """What the event that ends a trial says about its private texts: a salted hash of each."""
     made: dict[str, Any] = {k: commitment(*private[k]) for k in ("error", "output", "worker") if k in private}
     made["notes"] = [commitment(*note) for note in private.get("notes", [])]
     return made
 
 
-def stands_for(made: object, salt: str, text: str) -> bool:
-    """Whether `made`, found in an event, is the commitment to a private text."""
-    return made == commitment(salt, text)
+def commits_to(committed: object, salt: str, text: str) -> bool:
+    """Whether `committed`, found in an event, is the commitment to a private text."""
+    return committed == commitment(salt, text)
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values have the same canonical JSON text, as a tuple and a list may."""
+    """Whether two values have the same canonical JSON text; a tuple and a list with the same items have."""
     return dumps(a) == dumps(b)
 
 

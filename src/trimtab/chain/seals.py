@@ -1,9 +1,8 @@
-"""Signed checkpoints of a chain: what is signed, and whether signatures and time-stamp tokens are valid. Pure; keys
-come in.
+"""Signed checkpoints of a chain: what is signed, and whether signatures and time-stamp tokens are valid. Pure.
 
-A checkpoint is an event {"position", "head", "key", "signature"[, "timestamp"]}: an Ed25519 signature of the study's
-uid and the hash of the event at `position`, which covers all earlier events. The token (RFC 3161, base64) is an
-authority's attestation that the signature existed at a time.
+A checkpoint is an event {"position", "head", "key", "signature"[, "timestamp"]}: an Ed25519 signature over the study's
+uid and the hash of the event at `position`, which covers all earlier events. The time stamp is a token (RFC 3161,
+base64), by which an authority attests that the signature existed at some time.
 """
 
 import base64
@@ -16,7 +15,7 @@ from ..records import Event
 
 
 def message(uid: str, position: int, head: str) -> bytes:
-    """What a checkpoint signs."""
+    """The bytes that a checkpoint signs."""
     return dumps({"trimtab": "checkpoint", "study": uid, "position": position, "head": head}).encode()
 
 
@@ -37,7 +36,7 @@ def findings(
 
 
 def _wrong(uid: str, e: Event, hashes: Mapping[int, str], trusted: Mapping[str, str]) -> str:
-    """What is wrong with a signature; "" if it is valid."""
+    """What is wrong with the signature of checkpoint `e`; "" if it is valid."""
     try:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -88,7 +87,7 @@ def _untimely(said: Mapping[str, Any], roots: Sequence[bytes]) -> str:
 
 
 def stamped(said: Mapping[str, Any]) -> float | None:
-    """When, by the authority, a checkpoint existed, in seconds since the epoch; None without a token."""
+    """The time to which the authority attests, in seconds since the epoch; None without a token."""
     if "timestamp" not in said:
         return None
     from rfc3161_client import decode_timestamp_response

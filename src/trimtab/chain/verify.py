@@ -1,11 +1,11 @@
-"""Does a study's record fit its chain of events? Pure: rows in, findings out (none: the record is intact)."""
+"""Whether a study's record fits its chain of events. Pure: rows in, findings out; none if the record is intact."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..records import OPEN, Cost, Event, Purpose, Report, State, StudyRecord, Trial
-from . import ENDS, commitments, ended, link, proposed, same, stands_for
+from . import ENDS, commitments, commits_to, ended, link, proposed, same
 
 
 def findings(
@@ -18,8 +18,10 @@ def findings(
 ) -> list[str]:
     """One line for each thing that does not fit, naming the event or the row.
 
-    If the chain itself is broken, its events prove nothing about the rows, and only the chain is judged. actors: (salt,
-    name) by event position, as far as they have not been erased.
+    If the chain itself is broken, its events prove nothing about the rows, and only the chain is judged.
+
+    witness: (position, hash) of events, written outside the store. actors: (salt, name) by event position, as far as they
+    have not been erased.
     """
     found, broken = _chain(study, events, witness)
     if broken:
@@ -56,7 +58,7 @@ def _by_trial(events: Sequence[Event]) -> tuple[dict[int, str], dict[int, list[E
 
 
 def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[int, str]]) -> tuple[list[str], bool]:
-    """Findings, and whether an event is missing or changed."""
+    """Findings about the chain itself, and whether it is broken: an event is missing or changed."""
     found: list[str] = []
     previous = study.uid
     for expected, e in enumerate(events, start=1):
@@ -81,8 +83,9 @@ def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[
 
 
 def _actors(events: Sequence[Event], actors: Mapping[int, tuple[str, str]]) -> list[str]:
-    said = {e.position: e.body["actor"] for e in events if "actor" in e.body}
-    wrong = [position for position in sorted(actors) if not stands_for(said.get(position), *actors[position])]
+    """Names kept with events that do not commit to them."""
+    committed = {e.position: e.body["actor"] for e in events if "actor" in e.body}
+    wrong = [position for position in sorted(actors) if not commits_to(committed.get(position), *actors[position])]
     return [f"event {position}: the actor kept with it is not the one that it commits to" for position in wrong]
 
 
@@ -91,7 +94,7 @@ _DROPPED = frozenset({"workers"})
 
 
 def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Event]) -> list[str]:
-    """The study's row as it should be, by the events and the trials."""
+    """What in the study's row is not as the events and the trials say."""
     name, spec, created, count, state = None, None, None, 0, "open"
     for e in events:
         if e.kind == "create":
@@ -120,7 +123,7 @@ def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Eve
 
 
 def state_after(e: Event) -> str | None:
-    """The state of a study after an event, if the event changes it."""
+    """The state of a study after an event that changes it; None for other events."""
     return _STATE_AFTER.get(e.kind) if e.number is None else None
 
 
@@ -128,7 +131,10 @@ _STATE_AFTER = {"pause": "paused", "resume": "open", "cancel": "cancelled", "arc
 
 
 def spent(search: Mapping[int, Trial], events: Sequence[Event]) -> Cost:
-    """The cost of the search, added up in the order of the events, including late results and requeued attempts."""
+    """The cost of the search trials: their own, and that of late results and requeued attempts.
+
+    It is added up in the order of the events, as the store did, so that the sum is the same to the last bit.
+    """
     total = Cost()
     for e in events:
         if e.number is None or e.number not in search:
@@ -140,9 +146,10 @@ def spent(search: Mapping[int, Trial], events: Sequence[Event]) -> Cost:
     return total
 
 
-def _trial(t: Trial, made: str, events: Sequence[Event], reports: Sequence[Report]) -> list[str]:
+def _trial(t: Trial, enqueued: str, events: Sequence[Event], reports: Sequence[Report]) -> list[str]:
+    """What in a trial's row or reports does not fit the events that touched it. enqueued: its digest when enqueued."""
     found = []
-    if proposed(t) != made:
+    if proposed(t) != enqueued:
         found.append(f"trial {t.number}: its row is not what was enqueued (event {events[0].position})")
     end = next((e for e in events if e.kind in ENDS), None)
     if end is None:
@@ -163,7 +170,7 @@ def _trial(t: Trial, made: str, events: Sequence[Event], reports: Sequence[Repor
 
 
 def _open(t: Trial) -> list[str]:
-    """Check that a trial without an end has no results, and that a queued one has no holder."""
+    """What is wrong with the row of a trial that has not ended: it has results, or is queued and has a holder."""
     if t.state not in OPEN:
         return [f"trial {t.number}: it is {t.state}, but no event says that it ended"]
     found = []

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from .metrics import ERROR, MEMORY, TrialFailed, brief, clean, measured
+from ..canonical import storable
+from .metrics import ERROR, MEMORY, TrialFailed, brief, measured
 from .trial import ActiveTrial, Message, Send, note_unread
 
 Objective = Callable[[ActiveTrial], object]
@@ -69,7 +70,7 @@ def failure(error: BaseException) -> Message:
 def failed(reason: str, text: str) -> Message:
     """A last message that says why a trial failed."""
     shorter = text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}\n...\n{text[-LONGEST // 2 :]}"
-    return {"state": "failed", "reason": reason, "error": clean(shorter)}
+    return {"state": "failed", "reason": reason, "error": storable(shorter)}
 
 
 def _own_frames(error: BaseException) -> Any:

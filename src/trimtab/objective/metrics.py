@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 
+from ..canonical import storable
 from ..errors import TrimtabError, nearest
 
 ERROR, MEMORY, BAD_RESULT = "error", "memory", "bad result"  # the values of records.Reason that an objective can cause
@@ -45,7 +46,7 @@ def measured(returned: object, needed: Sequence[str], partly: bool = False) -> d
         if name not in returned and not partly:
             known = nearest(name, returned) or "; the mapping is empty"
             raise TrialFailed(BAD_RESULT, f"missing metric {name!r} in what the objective returned{known}; {wanted}")
-    return {clean(name): finite("the objective returned", name, value) for name, value in returned.items()}
+    return {storable(name): finite("the objective returned", name, value) for name, value in returned.items()}
 
 
 def real(value: object) -> float | None:
@@ -99,8 +100,3 @@ def _hint(value: object) -> str:
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
         return " (a function with `yield` returns a generator; report steps with trial.report)"
     return " (an `async` function returns a coroutine; run it with asyncio.run)" if inspect.iscoroutine(value) else ""
-
-
-def clean(text: str) -> str:
-    """The text as every store can keep it: lone surrogates and NUL are replaced."""
-    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")

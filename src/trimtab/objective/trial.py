@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..canonical import storable
 from ..errors import SpecError
 from . import handover
-from .metrics import BAD_RESULT, ERROR, TrialFailed, clean, finite, real
+from .metrics import BAD_RESULT, ERROR, TrialFailed, finite, real
 
 if TYPE_CHECKING:
     from ..records import Trial
@@ -136,7 +137,7 @@ class ActiveTrial:
             raise TrialFailed(BAD_RESULT, f"report(step={step!r}): the step must be a finite number")
         if not metrics:
             raise TrialFailed(BAD_RESULT, f"report({at:g}) names no metric; write trial.report(step, loss=...)")
-        values = {clean(name): finite(f"report({at:g})", name, value) for name, value in metrics.items()}
+        values = {storable(name): finite(f"report({at:g})", name, value) for name, value in metrics.items()}
         self.reported = {**self.reported, **values}
         self._reply = self._send({"kind": "report", "step": at, "metrics": values})
 
@@ -149,7 +150,7 @@ class ActiveTrial:
 
     def note(self, text: str) -> None:
         """Attach a note to the trial."""
-        self._send({"kind": "note", "text": clean(str(text))})
+        self._send({"kind": "note", "text": storable(str(text))})
 
 
 def note_unread(trial: ActiveTrial) -> None:

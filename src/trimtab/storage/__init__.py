@@ -1,17 +1,30 @@
-"""The Storage protocol, and what every store guarantees (the conformance suite checks it for each):
+"""The Storage protocol: where records live, and what every store guarantees.
 
-  * Each method is one transaction; the events of a change commit with it, or neither happens.
-  * Trial numbers and event positions are 0, 1, 2, ... and 1, 2, 3, ... without gaps, in the order of commits.
-  * A trial ends once. A result from a superseded holder is kept as a `late` event and never told.
-  * `enqueue` succeeds only for a caller that knows all existing trials (`at` == count), and within the budget: no leader
-    is needed.
-  * When a lease expires, its trial can be claimed again; each claim raises `attempt`, the fencing token. When a trial has
-    lost MAX_ATTEMPTS workers (its lease expired, or a requeue says that its process was killed), `claim` ends it as
-    failed (lost).
-  * Records handed out never change. Times come from the `clock` that the store was opened with.
-  * Claims and lease renewals are not events and don't touch the study's row.
+The conformance suite checks these guarantees for each store:
+
+  * Each method is one transaction: a change and its events are committed together, or neither happens.
+  * Trial numbers are 0, 1, 2, ... and event positions 1, 2, 3, ... without gaps, in the order of commits.
+  * A trial ends once. A result from a worker that has lost the lease is kept as a `late` event, and never told.
+  * `enqueue` succeeds only for a caller that knows all existing trials (`at` == count), and within the budget. So
+    processes that propose need no leader.
+  * When a lease expires, its trial can be claimed again. Each claim raises `attempt`, the fencing token. A trial that has
+    lost MAX_ATTEMPTS attempts (its lease expired, or it was requeued because its process was killed) is ended by `claim`
+    as failed (lost).
+  * Records that were handed out never change. Times come from the `clock` that the store was opened with.
+  * Claims and lease renewals are not events, and do not touch the study's row.
 
 Private texts (error, output, notes, worker and actor names) enter events only as salted commitments.
+
+    memory                  the reference store: rows in dictionaries
+    sql                     the store in an SQL database; `sqlite` and `postgres` are what differs between databases
+    operations, revisions   what each method reads and writes, for all stores
+    rules                   what a change does to rows and chain: pure
+    transaction             the reads and writes that `operations` needs; `statements` has them in SQL
+    rows, tables, schema    records as rows of plain columns; the tables; the version of the schema
+    bulk, compiled          many rows at once; statements that are compiled once
+    database, urls          what a kind of database must offer; which one a URL names
+    copying                 a study copied from one store into another
+    witness, interrupts     heads of chains outside the database; Ctrl-C between statements
 """
 
 import os
@@ -26,13 +39,13 @@ from ..records.columns import Outline, Results
 
 MAX_ATTEMPTS = 3
 KILLED, INTERRUPTED, RETRY = "killed", "interrupted", "retry"
-"""`why` in the body of a requeue: only a trial whose process was killed has lost an attempt."""
-LEASE = 15.0  # seconds; renewed every third of it
+"""Why a trial is requeued (`why` in the event's body). Only KILLED counts as a lost attempt."""
+LEASE = 15.0  # seconds for which a worker holds a trial; renewed when a third of it has passed
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Who takes how many trials, held for `lease` seconds (None: without expiry)."""
+    """A wish to take up to n trials for a worker, held for `lease` seconds (None: without expiry)."""
 
     worker: str
     lease: float | None
@@ -41,7 +54,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a running trial ended, with its last reports; not recorded yet."""
+    """How a running trial has ended, with reports that are not written yet: to be recorded."""
 
     trial: Trial
     outcome: Outcome
@@ -50,33 +63,31 @@ class Ending:
 
 @dataclass(frozen=True)
 class Settled:
-    """The result of `settle`: the ended trials (None if the lease was lost), the trials that were enqueued, those that
-    were claimed, and an error that prevented enqueueing (the ends are recorded nevertheless)."""
+    """The result of `settle`."""
 
-    ended: Sequence[Trial | None]
-    made: Sequence[Trial] = ()
-    claimed: Sequence[Trial] = ()
-    error: Exception | None = None
+    ended: Sequence[Trial | None]  # the trials whose ends were recorded; None where the lease was lost
+    made: Sequence[Trial] = ()  # the trials that were enqueued
+    claimed: Sequence[Trial] = ()  # the trials that were claimed: earlier ones, then new ones
+    error: Exception | None = None  # what prevented enqueueing; the ends are recorded nevertheless
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A study with all that belongs to it, as it stands in one store and is taken over by another. actors: (salt, name) by
-    event position."""
+    """A study with all that belongs to it, to be taken over by another store."""
 
     study: StudyRecord
     trials: Sequence[Trial]
     reports: Sequence[Report]
     events: Sequence[Event]
-    actors: Mapping[int, tuple[str, str]]
+    actors: Mapping[int, tuple[str, str]]  # (salt, name) by event position
 
 
-Spoiled = Callable[[Damaged], object]
+OnDamage = Callable[[Damaged], object]
 """Called with the error of a row that cannot be read."""
 
 Then = Callable[[Changes], tuple[Sequence[Sequence[Proposal]], "Claim | None"]]
-"""From what changed to the batches that are to be enqueued because of it, each when those before it exist, and to how many
-trials are claimed: search trials that wait, then new ones."""
+"""Decides what follows from the changes that it is given: batches of proposals to enqueue, one after the other, and a claim
+on search trials, first those that wait, then the new ones."""
 
 
 class Storage(Protocol):
@@ -91,11 +102,11 @@ class Storage(Protocol):
         """
         ...
 
-    def studies(self, name: str | None = None, *, damaged: Spoiled | None = None) -> list[StudyRecord]:
+    def studies(self, name: str | None = None, *, damaged: OnDamage | None = None) -> list[StudyRecord]:
         """All studies (or those of a name), including archived ones, in the order of their creation.
 
-        Raises Damaged for a row that cannot be read; with `damaged`, that is called instead, and the others are
-        returned.
+        Raises Damaged for a row that cannot be read. If `damaged` is given, it is called with that error instead, and the
+        other studies are returned.
         """
         ...
 
@@ -104,19 +115,20 @@ class Storage(Protocol):
         ...
 
     def positions(self) -> dict[int, int]:
-        """The position of the last event of each open or paused study, by the study's number: shows which studies have
-        changed."""
+        """The position of the last event of each open or paused study, by study. It shows which studies have changed."""
         ...
 
     def enqueue(
         self, study: int, proposals: Sequence[Proposal], *, at: int, seen: int, claim: Claim | None = None
     ) -> list[Trial]:
-        """Add queued trials (event `enqueue`, one per batch: {"at", "seen", "batch", "trials": [[number, digest]]}).
-        With `claim`, and if the study is open, the first of them are claimed in the same transaction.
+        """Add proposals as queued trials (one event `enqueue`: {"at", "seen", "batch", "trials": [[number, digest]]}).
 
-        Raises Stale if `at` is not the number of existing trials, BudgetSpent if the budget of trials (search trials
-        that exist and are not cancelled), cpu_hours, gpu_hours or cost has no room (nothing is enqueued then),
-        StudyMismatch if the study is archived or cancelled.
+        at: how many trials existed when they were proposed. seen: the position of the last event that their proposer had
+        read. claim: if the study is open, the first of them are claimed in the same transaction.
+
+        Raises Stale if `at` is not the number of existing trials, BudgetSpent if the budget has no room for them (of
+        trials, all search trials count that are not cancelled), StudyMismatch if the study is archived or cancelled. Then
+        nothing is enqueued.
         """
         ...
 
@@ -129,42 +141,40 @@ class Storage(Protocol):
         number: int | None = None,
         purposes: Iterable[str] | None = None,
     ) -> Trial | None:
-        """Take the first queued trial (highest priority, then lowest number) of an open study, or a running one whose
-        lease has expired; None if there is none.
+        """Take the first trial of open studies that is queued, or whose lease has expired; None if there is none.
 
-        lease: in seconds; None holds without expiry. number (with one study): only that trial. purposes: only trials of
-        those purposes. Paused, cancelled and archived studies give out nothing; a trial of a cancelled study whose
-        lease has expired is cancelled on the way.
+        The first is the one of highest priority, then of lowest number. lease: in seconds; None: without expiry. number
+        (only with a single study): only that trial. purposes: only trials of these purposes. Trials of a cancelled study
+        whose lease has expired are cancelled on the way.
         """
         ...
 
     def report(
         self, trial: Trial, reports: Sequence[Report], lease: float | None, since: int | None = 0
     ) -> list[Report]:
-        """Write reports of a running trial and renew its lease (also without reports: the heartbeat).
+        """Write reports of a running trial and renew its lease. Without reports, it only renews.
 
-        Returns, for stopping rules, the reports of the study's search trials that were written after the `since`-th
-        (Report.written), in that order, up to those of this call; none if `since` is None. A step reported again by the
-        same attempt replaces its report, and counts as written again. Raises LeaseLost if the trial has ended or was
-        claimed by another.
+        Returns what stopping rules need to hear: the reports of the study's search trials from number `since` + 1
+        (Report.written) up to those of this call, in that order; none if `since` is None. If an attempt reports a step
+        again, that replaces the earlier report, and is written anew. Raises LeaseLost if the trial has ended or was
+        claimed by another worker.
         """
         ...
 
     def finish(self, trial: Trial, outcome: Outcome, reports: Sequence[Report] = ()) -> Trial:
-        """Write the last reports of a running trial and end it (event `finish`: {"state", "reason", "metrics",
-        "digest", "private"}; adds to `spent` if it is a search trial).
+        """Write the last reports of a running trial and end it.
 
-        Raises LeaseLost if the trial has ended or was claimed by another, after recording a `late` event with the
-        outcome's metrics and charging its cost (its texts are not kept).
+        The event is `finish`: {"state", "reason", "metrics", "digest", "private"}. The cost of a search trial is added to
+        the study's `spent`. Raises LeaseLost if the trial has ended or was claimed by another worker; the outcome is then
+        recorded as a `late` event and its cost is charged, but its texts are not kept.
         """
         ...
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
-        """`finish` for several trials of a study, then `enqueue` and `claim` what follows from that, in one
-        transaction.
+        """`finish` several trials of a study, then `enqueue` and `claim` what follows from that, in one transaction.
 
-        `then` is told what changed after `since`, including these ends, while nobody else can change the study: it
-        should be quick. It is called again if the transaction has to be repeated; what it raises comes back in
+        `then` gets what has changed after event `since`, including these ends. It must be quick, because nobody else can
+        change the study meanwhile. It is called again if the transaction has to be repeated. What it raises comes back in
         Settled.error.
         """
         ...
@@ -183,7 +193,7 @@ class Storage(Protocol):
         note      change.text is appended to the notes of trial `number`: {"note": commitment}
         import    change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each
         run, evidence, holdout, witness, replay, reproduce, inputs, checkpoint, report, enough
-                  only say something: change.body
+                  change nothing else: the event holds change.body
 
         Raises Stale for an illegal transition, a trial that does not exist, or any change to an archived study; StudyNotFound
         for no study.
@@ -191,12 +201,12 @@ class Storage(Protocol):
         ...
 
     def trials(self, study: int, since: int = 0) -> Changes:
-        """One consistent snapshot: the study, its trials that events after position `since` touched, and all open ones,
-        by number."""
+        """What has changed after event `since`, as one consistent snapshot: the study, the trials that later events have
+        touched, and all open trials, by number."""
         ...
 
     def outline(self, study: int) -> Outline:
-        """One consistent snapshot of a study, small however many of its trials have ended."""
+        """The study, its open trials, and a few numbers of each ended one, as one consistent snapshot."""
         ...
 
     def page(self, study: int, first: int, stop: int) -> list[Trial]:
@@ -204,8 +214,8 @@ class Storage(Protocol):
         ...
 
     def results(self, study: int, after: int, upto: int) -> Results:
-        """The results that strategies are told, of the search and import trials ended by events at positions after+1 ..
-        upto, in the order of these events. Cancelled ones are left out."""
+        """The results that strategies are told: those of search and import trials that were ended, but not cancelled, by
+        events at positions after+1 .. upto, in the order of these events."""
         ...
 
     def reports(self, study: int, number: int | None = None) -> list[Report]:
@@ -213,32 +223,34 @@ class Storage(Protocol):
         ...
 
     def heard(self, study: int, since: int, most: int) -> list[Report]:
-        """The first `most` reports that `report` would return after the `since`-th, without blocking writers."""
+        """The first `most` of the reports that `report` would return. Does not block writers."""
         ...
 
     def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
-        """The study's events after position `since` (only those of some kinds), in order."""
+        """The study's events after position `since`, in order. kinds: only events of these kinds."""
         ...
 
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
-        """(salt, name) by event position: the names behind the `actor` commitments of events (see
+        """The names behind the `actor` commitments of events: (salt, name) by event position (see
         canonical.commitment)."""
         ...
 
     def witnessed(self, uid: str) -> list[tuple[int, str]]:
-        """(position, hash) pairs of the study's chain that were written outside the store; empty if it keeps none."""
+        """(position, hash) of events of the study's chain, as written outside the store; empty if it keeps no witness."""
         ...
 
     def adopt(self, whole: Whole) -> StudyRecord:
-        """Take over a study from another store as it stands there, under a new number: the same uid, chain and leases.
-        Raises StudyMismatch if an unarchived study has its name."""
+        """Take over a study from another store, under a new number but with the same uid, chain and leases. Raises
+        StudyMismatch if an unarchived study has its name."""
         ...
 
     def delete(self, study: int) -> None:
         """Delete a study and everything that belongs to it, for good."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close connections."""
+        ...
 
 
 def open_storage(url: "str | Storage | None") -> Storage:

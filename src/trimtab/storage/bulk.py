@@ -1,4 +1,4 @@
-"""Many rows read at once, column by column: a hundred thousand trials in one second instead of ten."""
+"""Many rows read at once, column by column: takes one second for a hundred thousand trials, not ten."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,15 +10,16 @@ from ..records.columns import End, Results
 
 ENDS = ("number", "told", "state", "purpose", "started", "ended")
 RESULTS = ("number", "state", "params", "seed", "metrics", "cost", "parent", "fidelity", "curve")
-"""The columns that `ends_of` and `results_of` read, in this order; after those of RESULTS, `why` where it names a member."""
+"""The columns that `ends_of` and `results_of` read, in this order. After those of RESULTS comes `why`, which is NULL unless it
+names a member of a population."""
 
-_BLOCK = 10_000  # texts that are parsed together
+_BLOCK = 10_000  # how many JSON texts are parsed together
 _STATES = {str(state): state for state in State}
 _PURPOSES = {str(purpose): purpose for purpose in Purpose}
 
 
 def ends_of(found: Iterable[Sequence[Any]]) -> list[End]:
-    """The ends of trials, from rows of ENDS."""
+    """The ends of trials, from rows with the columns ENDS."""
     try:
         return [
             End(number, told, _STATES[state], _PURPOSES[purpose], started, ended)
@@ -29,7 +30,7 @@ def ends_of(found: Iterable[Sequence[Any]]) -> list[End]:
 
 
 def results_of(found: Sequence[Sequence[Any]]) -> Results:
-    """The results that strategies are told, from rows of RESULTS and `why`."""
+    """The results that strategies are told, from rows with the columns RESULTS and `why`."""
     columns = zip(*found, strict=True) if found else [()] * (len(RESULTS) + 1)
     number, state, params, seed, metrics, cost, parent, fidelity, curve, why = map(list, columns)
     counts = [s in _GOOD for s in state]
@@ -51,7 +52,7 @@ _GOOD, _DONE = frozenset(map(str, GOOD)), str(State.DONE)
 
 
 def _parsed(column: str, texts: Sequence[str]) -> list[dict[str, Any]]:
-    """The objects of a column of JSON texts."""
+    """The objects in a column of JSON texts."""
     values: list[dict[str, Any]] = []
     for i in range(0, len(texts), _BLOCK):
         block = texts[i : i + _BLOCK]

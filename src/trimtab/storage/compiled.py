@@ -1,4 +1,6 @@
-"""SQLAlchemy Core statements, compiled once and run by the driver directly: for what every trial does."""
+"""SQLAlchemy Core statements, compiled once and run directly by the driver: for what is done for every trial.
+
+Compiling a statement takes longer than running it."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -16,7 +18,10 @@ Values = Mapping[str, Any]
 def _text(
     statement: ClauseElement, dialect: Dialect, names: tuple[str, ...]
 ) -> tuple[str, Values, Sequence[str] | None]:
-    """SQL, its own parameter values, and the order of all values if the driver needs positional ones."""
+    """A statement as (SQL text, values that are part of it, order of all values if the driver wants them by position).
+
+    names: of the values that are given when it is run.
+    """
     made: Any = statement.compile(dialect=dialect, column_keys=list(names))
     own = {k: value for k, value in made.construct_params(dict.fromkeys(names)).items() if k not in names}
     return str(made), own, made.positiontup if made.positional else None
@@ -28,7 +33,7 @@ def rows(connection: Connection, statement: ClauseElement, values: Values) -> li
 
 
 def table(connection: Connection, statement: ClauseElement, values: Values) -> list[tuple[Any, ...]]:
-    """The rows of a SELECT as tuples: for many rows."""
+    """The rows of a SELECT as tuples, which is faster for many rows."""
     cursor = _run(connection, statement, [values])
     try:
         found: list[tuple[Any, ...]] = cursor.fetchall()
@@ -38,7 +43,7 @@ def table(connection: Connection, statement: ClauseElement, values: Values) -> l
 
 
 def write(connection: Connection, statement: ClauseElement, *values: Values) -> int:
-    """Execute a statement for each set of values (all of the same names); returns how many rows it changed."""
+    """Execute a statement once for each set of values, all with the same names. Returns how many rows it changed."""
     cursor = _run(connection, statement, values)
     try:
         return int(cursor.rowcount)
@@ -51,7 +56,8 @@ def exchange(
     writes: Sequence[tuple[ClauseElement, Sequence[Values]]],
     looks: Sequence[tuple[ClauseElement, Values]],
 ) -> list[list[dict[str, Any]]]:
-    """Execute statements, in order, then return what each SELECT finds; sent together if the driver can."""
+    """Execute `writes` in order, then return the rows of each SELECT of `looks`. If the driver has a pipeline, all are sent
+    together, in one round trip."""
     driver: Any = connection.connection.dbapi_connection
     several = len(writes) + len(looks) > 1
     try:
@@ -62,7 +68,7 @@ def exchange(
         return [_found(cursor) for cursor in cursors]
     except DBAPIError:
         raise
-    except Exception as error:  # the answer to one of them came when all were sent
+    except Exception as error:  # a pipeline raises the driver's own error, when the answer to a statement comes
         raise _translated(connection, "several statements", error) from None
 
 
@@ -90,7 +96,7 @@ def _run(connection: Connection, statement: ClauseElement, values: Sequence[Valu
 
 
 def _translated(connection: Connection, sql: str, error: Exception) -> Exception:
-    """The error as SQLAlchemy would have raised it; a broken connection is not used again."""
+    """A driver's error as SQLAlchemy would have raised it. A connection that it has broken is not used again."""
     dialect: Any = connection.dialect
     if not isinstance(error, dialect.loaded_dbapi.Error):
         return error

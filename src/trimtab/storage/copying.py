@@ -1,4 +1,4 @@
-"""Copying a study from one store to another as it stands: its chain does not change, so its head can be compared."""
+"""Copying a study from one store to another. The chain is copied as it is, so that the heads of both can be compared."""
 
 from ..errors import StudyMismatch
 from ..records import StudyRecord
@@ -6,8 +6,11 @@ from . import Storage, Whole
 
 
 def copy(source: Storage, study: int, target: Storage) -> StudyRecord:
-    """Copy a study into `target`; returns its row there. Raises StudyMismatch if the target already has the study, or
-    another of its name, and while somebody changes it."""
+    """Copy a study into `target`; returns its row there.
+
+    Raises StudyMismatch if the target already has the study, or another one of its name, or if somebody changes the study
+    meanwhile.
+    """
     whole = _whole(source, study)
     if any(r.uid == whole.study.uid for r in target.studies(damaged=lambda _: None)):
         raise StudyMismatch(f"{target.url} holds study {whole.study.name!r} already (uid {whole.study.uid[:12]})")

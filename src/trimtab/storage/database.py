@@ -1,4 +1,4 @@
-"""What the SQL store needs to know about a kind of database: how to connect, what errors mean, and when to retry."""
+"""What the SQL store must know about a kind of database: how to connect, what errors mean, and when to try again."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from sqlalchemy.exc import DBAPIError
 from ..errors import StorageError
 
 WRITES = "trimtab_writes"
-"""Execution option of connections whose transactions write."""
+"""The execution option that marks connections whose transactions write."""
 
 FAULTS = (DBAPIError, sqlite3.Error, OSError)
-"""What connections raise when the database, its driver or its disk is at fault."""
+"""The exceptions that mean that the database, its driver or its disk is at fault."""
 
 
 def driver_error(error: BaseException) -> BaseException:
-    """The driver's error, if SQLAlchemy has wrapped it."""
+    """The driver's own error, taken out of SQLAlchemy's; any other error as it is."""
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
 class Database(Protocol):
-    """One database, as SQLite or PostgreSQL keeps it."""
+    """One database, in SQLite or PostgreSQL."""
 
     @property
     def url(self) -> str:
@@ -33,12 +33,12 @@ class Database(Protocol):
 
     @property
     def place(self) -> str:
-        """What messages call it."""
+        """What messages call the database."""
         ...
 
     @property
     def witness(self) -> Path | None:
-        """The file where heads of chains are written, outside the database; None: nowhere."""
+        """The witness file (see `witness`); None if there is none."""
         ...
 
     def connect(self) -> Engine:
@@ -46,41 +46,44 @@ class Database(Protocol):
         ...
 
     def write_lock(self) -> AbstractContextManager[Any]:
-        """Held by threads of one process while they write."""
+        """A lock that threads of one process hold while they write."""
         ...
 
     def prepare(self, engine: Engine) -> None:
-        """Called once for a writable database before it has our tables."""
+        """Set up what the database needs before our tables are created. Called whenever a store is opened."""
         ...
 
     def lock(self, connection: Connection) -> None:
-        """Keep others from making or changing tables until the transaction ends."""
+        """Keep other processes from creating or changing tables until the transaction ends."""
         ...
 
     def now(self, connection: Connection) -> float | None:
-        """The database's own time when the transaction began; None if it has no clock to share."""
+        """The database's time when the transaction began; None if it has no clock that all its users share."""
         ...
 
     def ticket(self, connection: Connection) -> tuple[float | None, str]:
-        """The database's own time (None if it has no clock to share), and an identifier of the writing transaction."""
+        """The same time for a writing transaction, and an identifier of that transaction, for `committed`."""
         ...
 
     def committed(self, engine: Engine, ticket: str) -> bool:
-        """Whether the transaction was committed, although its commit was answered by an error."""
+        """Whether a transaction was committed, although its commit was answered by an error."""
         ...
 
     def retry_after(self, error: BaseException, waited: float, opening: bool) -> float | None:
-        """Seconds to wait before retrying, after `waited` seconds of trying; None if retrying is useless."""
+        """Seconds to wait before trying again; None if that would not help.
+
+        waited: seconds for which it has been tried already. opening: whether the store is just being opened.
+        """
         ...
 
     def explain(self, error: BaseException) -> str:
-        """A message: the place, what is wrong, and how to repair it."""
+        """The message for an error: the place, what is wrong, and how to repair it."""
         ...
 
 
 @contextmanager
 def storage_errors(database: Database) -> Iterator[None]:
-    """A context that turns the driver's errors into a StorageError."""
+    """A context that turns FAULTS into a StorageError."""
     try:
         yield
     except FAULTS as error:

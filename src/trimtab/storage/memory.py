@@ -26,32 +26,37 @@ from ..records import (
     Trial,
 )
 from ..records.columns import End, Outline, Results
-from . import Claim, Ending, Settled, Spoiled, Then, Whole, operations, revisions, rows
+from . import Claim, Ending, OnDamage, Settled, Then, Whole, operations, revisions, rows
 from .rows import Row
 from .rules import Actor
 
 
 @dataclass
 class _Tables:
-    """All rows. A study's trials are in the order of their revisions, its reports in the order of writing."""
+    """All rows, by study.
+
+    A study's trials are in the order of their revisions, its reports in the order of writing. So what is newer than some
+    position is found from the end.
+    """
 
     studies: dict[int, Row] = field(default_factory=dict)
-    trials: dict[int, dict[int, Row]] = field(default_factory=lambda: defaultdict(dict))
-    open: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    reports: dict[int, dict[int, Row]] = field(default_factory=lambda: defaultdict(dict))  # by their place
+    trials: dict[int, dict[int, Row]] = field(default_factory=lambda: defaultdict(dict))  # by number
+    open: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))  # numbers of the open trials
+    reports: dict[int, dict[int, Row]] = field(default_factory=lambda: defaultdict(dict))  # by Report.written
+    # By study and trial: Report.written of each (attempt, step).
     places: dict[tuple[int, int], dict[tuple[int, float], int]] = field(default_factory=lambda: defaultdict(dict))
-    written: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    written: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # how often a report was written
     events: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
-    actors: dict[int, dict[int, Actor]] = field(default_factory=lambda: defaultdict(dict))
-    last_id: int = 0
+    actors: dict[int, dict[int, Actor]] = field(default_factory=lambda: defaultdict(dict))  # by event position
+    last_id: int = 0  # of the studies
 
     def reports_of(self, study: int, number: int) -> list[Report]:
         """A trial's reports, by attempt and step."""
         places = self.places[study, number]
         return [rows.report_of(self.reports[study][places[key]]) for key in sorted(places)]
 
-    def news(self, study: int, since: int) -> list[Report]:
-        """Reports of search trials after the `since`-th written one, in that order."""
+    def newer_reports(self, study: int, since: int) -> list[Report]:
+        """Reports of search trials that were written after the `since`-th, in that order."""
         table, trials, found = self.reports[study], self.trials[study], list[Report]()
         for written in reversed(table):
             if written <= since:
@@ -62,13 +67,14 @@ class _Tables:
 
 
 class _Transaction:
-    """Reads from the tables directly; writes on commit. Of its own writes, only new open trials can be read again."""
+    """A transaction (see transaction.Transaction). It writes on commit; until then it reads the old rows, except that
+    trials it has added count as open."""
 
     def __init__(self, tables: _Tables, now: float) -> None:
         self.now = now
         self._tables = tables
         self._writes: list[Callable[[], None]] = []
-        self._added: list[Trial] = []  # open ones
+        self._added: list[Trial] = []  # those of the added trials that are open
 
     def commit(self) -> None:
         for write in self._writes:
@@ -85,7 +91,7 @@ class _Transaction:
         row = self._tables.trials[study].get(number)
         return None if row is None else rows.trial_of(row)
 
-    def endings(
+    def trials_with_reports(
         self, study: int, numbers: Sequence[int]
     ) -> tuple[StudyRecord | None, dict[int, tuple[Trial, list[Report]]]]:
         found = {number: trial for number in numbers if (trial := self.trial(study, number)) is not None}
@@ -95,13 +101,13 @@ class _Transaction:
         kept = [rows.trial_of(self._tables.trials[study][n]) for n in sorted(self._tables.open[study])]
         return kept + [t for t in self._added if t.study == study]
 
-    def searching(self, study: int) -> int:
+    def count_open_search(self, study: int) -> int:
         table = self._tables.trials[study]
         kept = [table[n]["purpose"] for n in self._tables.open[study]]
         return [*kept, *(t.purpose for t in self._added if t.study == study)].count(Purpose.SEARCH)
 
     def changes(self, study: int, since: int) -> Changes:
-        record = operations.known(self, study)
+        record = operations.existing_study(self, study)
         table, numbers = self._tables.trials[study], set(self._tables.open[study])
         for number in reversed(table):
             if table[number]["revision"] <= since:
@@ -162,7 +168,7 @@ class _Transaction:
         def write() -> None:
             table = self._tables.trials[trial.study]
             if trial.number in table and table[trial.number]["revision"] != trial.revision:
-                del table[trial.number]  # to the end: the order of revisions
+                del table[trial.number]  # and add it at the end, to keep the order of revisions
             table[trial.number] = row
             change = set.add if trial.state in OPEN else set.discard
             change(self._tables.open[trial.study], trial.number)
@@ -217,7 +223,7 @@ class _Transaction:
 
 
 class Memory:
-    """Keeps records in this process alone. `clock` gives the seconds since the epoch."""
+    """A store in this process. clock: gives seconds since the epoch."""
 
     url = "memory://"
 
@@ -237,13 +243,13 @@ class Memory:
         with self._transaction() as tx:
             return operations.create(tx, spec)
 
-    def studies(self, name: str | None = None, *, damaged: Spoiled | None = None) -> list[StudyRecord]:
+    def studies(self, name: str | None = None, *, damaged: OnDamage | None = None) -> list[StudyRecord]:
         with self._lock:
             return rows.studies_of((r for r in self._tables.studies.values() if name in (None, r["name"])), damaged)
 
     def study(self, study: int) -> StudyRecord:
         with self._transaction() as tx:
-            return operations.known(tx, study)
+            return operations.existing_study(tx, study)
 
     def positions(self) -> dict[int, int]:
         with self._lock:
@@ -277,20 +283,20 @@ class Memory:
         with self._lock:
             with self._transaction() as tx:
                 operations.report(tx, trial, reports, lease)
-            return [] if since is None else self._tables.news(trial.study, since)
+            return [] if since is None else self._tables.newer_reports(trial.study, since)
 
     def finish(self, trial: Trial, outcome: Outcome, reports: Sequence[Report] = ()) -> Trial:
         with self._transaction() as tx:
             ended = operations.finish(tx, trial, outcome, reports)
         if ended is None:
-            raise LeaseLost(operations.lost(trial))
+            raise LeaseLost(operations.lease_lost(trial))
         return ended
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
         with self._lock:
             with self._transaction() as tx:
                 ended = operations.finish_all(tx, study, endings)
-            with self._transaction() as tx:  # reads what the other one has written
+            with self._transaction() as tx:  # a second one, which reads what the first has written
                 return operations.follow(tx, study, ended, since, then)
 
     def revise(self, study: int, change: Change) -> StudyRecord:
@@ -325,7 +331,7 @@ class Memory:
 
     def heard(self, study: int, since: int, most: int) -> list[Report]:
         with self._lock:
-            return self._tables.news(study, since)[:most]
+            return self._tables.newer_reports(study, since)[:most]
 
     def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
         with self._lock:
@@ -348,7 +354,7 @@ class Memory:
 
     def delete(self, study: int) -> None:
         with self._lock:
-            operations.known(_Transaction(self._tables, 0.0), study)
+            operations.existing_study(_Transaction(self._tables, 0.0), study)
             t = self._tables
             for number in t.trials[study]:
                 t.places.pop((study, number), None)

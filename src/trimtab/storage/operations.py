@@ -1,4 +1,4 @@
-"""The rules of the record, shared by all stores: what each method of Storage reads and writes in its transaction."""
+"""What each method of Storage reads and writes in its transaction: the same for all stores."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -49,15 +49,15 @@ def adopt(tx: Transaction, whole: Whole) -> StudyRecord:
     return study
 
 
-def known(tx: Transaction, study: int) -> StudyRecord:
+def existing_study(tx: Transaction, study: int) -> StudyRecord:
     """The study's row, locked. Raises StudyNotFound."""
     row = tx.study(study)
     if row is None:
-        raise StudyNotFound(unknown(study))
+        raise StudyNotFound(not_found(study))
     return row
 
 
-def unknown(study: int) -> str:
+def not_found(study: int) -> str:
     """The message of StudyNotFound."""
     return f"study number {study} is not in this store (any more); `trimtab list` shows what is"
 
@@ -66,14 +66,14 @@ def enqueue(
     tx: Transaction, study: int, proposals: Sequence[Proposal], at: int, seen: int, claim: Claim | None
 ) -> list[Trial]:
     """See Storage.enqueue."""
-    return _enqueue(tx, known(tx, study), proposals, at, seen, claim)[1]
+    return _enqueue(tx, existing_study(tx, study), proposals, at, seen, claim)[1]
 
 
 def _enqueue(
     tx: Transaction, row: StudyRecord, proposals: Sequence[Proposal], at: int, seen: int, claim: Claim | None
 ) -> tuple[StudyRecord, list[Trial]]:
-    """The study's row after the proposals, and the trials that they become."""
-    rules.admit(row, proposals, at, tx.searching(row.id) if row.spec.budget.measured(row.spent) else 0)
+    """Enqueue proposals: the study's row after that, and the new trials."""
+    rules.admit(row, proposals, at, tx.count_open_search(row.id) if row.spec.budget.measured(row.spent) else 0)
     if not proposals:
         return row, []
     batch, position = len(proposals), row.position + 1
@@ -85,7 +85,7 @@ def _enqueue(
     row = replace(row, count=row.count + len(trials), reserved=row.reserved + wanted)
     row = record(tx, row, [rules.enqueue_entry(trials)])
     if claim is not None and row.state is StudyState.OPEN:
-        trials[: claim.n] = [rules.taken(t, claim.worker, tx.now, claim.lease) for t in trials[: claim.n]]
+        trials[: claim.n] = [rules.claimed(t, claim.worker, tx.now, claim.lease) for t in trials[: claim.n]]
     tx.add_trials(trials)
     return row, trials
 
@@ -111,25 +111,28 @@ def claim(
     number: int | None,
     purposes: Collection[str] | None,
 ) -> tuple[Trial | None, bool]:
-    """See Storage.claim: (the trial or None, whether to try again in a new transaction)."""
+    """See Storage.claim. Returns the trial or None, and whether to try again in a new transaction."""
     found = tx.claimable(studies, number, purposes)
     if found is None:
         return None, False
     if found.state is State.RUNNING and _abandoned(tx, found):
         return None, True
-    taken = rules.taken(found, worker, tx.now, lease)
+    taken = rules.claimed(found, worker, tx.now, lease)
     return (taken, False) if tx.swap_trial(found, taken) else (None, True)
 
 
 def _abandoned(tx: Transaction, found: Trial) -> bool:
-    """End a running trial whose lease has expired, if nobody may take it over; whether it was ended."""
-    study, trial = known(tx, found.study), tx.trial(found.study, found.number)
+    """End a running trial whose lease has expired, if nobody may take it over.
+
+    Returns whether it cannot be claimed: it was ended here, or has changed since it was found.
+    """
+    study, trial = existing_study(tx, found.study), tx.trial(found.study, found.number)
     if trial is None or (trial.state, trial.attempt, trial.lease_until) != (
         found.state,
         found.attempt,
         found.lease_until,
     ):
-        return True  # another was faster: read again
+        return True  # another process was faster
     if study.state is StudyState.CANCELLED:
         cancel(tx, study, [trial])
         return True
@@ -144,33 +147,33 @@ def _abandoned(tx: Transaction, found: Trial) -> bool:
 def report(tx: Transaction, trial: Trial, reports: Sequence[Report], lease: float | None) -> None:
     """See Storage.report."""
     if reports:
-        tx.study(trial.study)  # reports of one study are numbered in the order of writing
+        tx.study(trial.study)  # locks the study, since its reports are numbered in the order of writing
     if not tx.renew(trial, None if lease is None else tx.now + lease):
-        raise LeaseLost(lost(trial))
+        raise LeaseLost(lease_lost(trial))
     if reports:
         tx.write_reports(trial, _last(trial, reports))
 
 
 def _last(trial: Trial, reports: Sequence[Report]) -> list[Report]:
-    """The last report of each step, as the trial's attempt made it."""
+    """The last of the reports for each step, marked as reports of this trial and attempt."""
     kept = {float(r.step): r for r in reports}
     return [replace(r, number=trial.number, attempt=trial.attempt) for r in kept.values()]
 
 
-def lost(trial: Trial) -> str:
+def lease_lost(trial: Trial) -> str:
     """The message of LeaseLost."""
     return f"trial {trial.number}, attempt {trial.attempt}: it has ended or belongs to another worker now"
 
 
 def finish(tx: Transaction, trial: Trial, outcome: Outcome, reports: Sequence[Report]) -> Trial | None:
-    """See Storage.finish; None if the lease was lost (raise LeaseLost after the commit)."""
+    """See Storage.finish. Returns None if the lease was lost: the caller raises LeaseLost after the commit."""
     (ended,) = finish_all(tx, trial.study, [Ending(trial, outcome, reports)])
     return ended
 
 
 def finish_all(tx: Transaction, study: int, endings: Sequence[Ending]) -> list[Trial | None]:
     """End trials of one study, each by its own event; None where the lease was lost."""
-    row, found = tx.endings(study, [e.trial.number for e in endings])
+    row, found = tx.trials_with_reports(study, [e.trial.number for e in endings])
     ended: list[Trial | None] = []
     for e in endings:
         number = e.trial.number
@@ -196,11 +199,11 @@ def settle(tx: Transaction, study: int, endings: Sequence[Ending], since: int, t
 
 
 def follow(tx: Transaction, study: int, ended: Sequence[Trial | None], since: int, then: Then) -> Settled:
-    """The second half of `settle`: enqueue and claim what follows from the ends."""
+    """The second part of `settle`: enqueue and claim what follows from the ends."""
     changes = tx.changes(study, since)
     try:
         batches, claim = then(changes)
-    except Exception as error:  # of a strategy: the results are kept first
+    except Exception as error:  # from a strategy: the results must be kept nevertheless
         return Settled(ended, error=error)
     row, made, claimed = changes.study, list[Trial](), list[Trial]()
     if claim is not None and row.state is StudyState.OPEN:
@@ -219,10 +222,10 @@ def follow(tx: Transaction, study: int, ended: Sequence[Trial | None], since: in
 
 
 def _claim_waiting(tx: Transaction, trials: Sequence[Trial], claim: Claim) -> list[Trial]:
-    """Claim the first queued search trials, except those that somebody else is just claiming."""
+    """Claim the first queued search trials, except those that another process claims at this moment."""
     waiting = [t for t in trials if t.state is State.QUEUED and t.purpose is Purpose.SEARCH]
     first = sorted(waiting, key=lambda t: (-t.priority, t.number))[: claim.n]
-    taken = [(t, rules.taken(t, claim.worker, tx.now, claim.lease)) for t in first]
+    taken = [(t, rules.claimed(t, claim.worker, tx.now, claim.lease)) for t in first]
     return [after for before, after in taken if tx.swap_trial(before, after)]
 
 
@@ -234,7 +237,10 @@ def _end(
     written: Sequence[Report],
     last: Sequence[Report] = (),
 ) -> tuple[StudyRecord, Trial]:
-    """Write a trial's last reports and end it by a `finish` event; the study's row and the trial after that."""
+    """Write a trial's last reports and end it by a `finish` event. Returns the study's row and the trial after that.
+
+    written: the reports that are stored already. last: those to be stored now.
+    """
     fresh = _last(trial, last)
     if fresh:
         tx.write_reports(trial, fresh, new=not written)
@@ -256,7 +262,10 @@ def cancel(
     actor: Actor | None = None,
     cost: Cost | None = None,
 ) -> StudyRecord:
-    """Cancel open trials by one `cancel` event each, after the events in `first`. cost: what each had used."""
+    """Cancel open trials, by a `cancel` event for each. Returns the study's row after that.
+
+    first: entries that come before these events. body, actor: of these events. cost: what each trial had used.
+    """
     ended, entries, outcome = [], list(first), Outcome(State.CANCELLED, cost=cost or Cost())
     for trial in trials:
         position = study.position + len(entries) + 1

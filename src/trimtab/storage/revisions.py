@@ -4,11 +4,11 @@ import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..canonical import commitment
+from ..canonical import commitment, storable
 from ..errors import Stale
 from ..records import OPEN, Change, Cost, Outcome, Proposal, Purpose, State, StudyRecord, StudyState, Trial
 from . import rules
-from .operations import cancel, known, record
+from .operations import cancel, existing_study, record
 from .rules import Actor, Entry
 from .transaction import Transaction
 
@@ -32,7 +32,7 @@ _OF_A_TRIAL = frozenset({"cancel", "requeue", "note"})
 
 def revise(tx: Transaction, study: int, change: Change) -> StudyRecord:
     """See Storage.revise."""
-    row = known(tx, study)
+    row = existing_study(tx, study)
     if row.state is StudyState.ARCHIVED:
         raise Stale(f"study {row.name!r} is archived: it is read-only; start a study of the same name to go on")
     actor = _actor_of(change)
@@ -132,7 +132,7 @@ def _import_part(
 
 
 def _actor_of(change: Change) -> Actor:
-    return Actor(*rules.salted(rules.named(change.actor or user())))
+    return Actor(*rules.salted(storable(change.actor or user())))
 
 
 def user() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..canonical import commitment
+from ..canonical import commitment, storable
 from ..chain import commitments, ended, link, proposed
 from ..errors import BudgetSpent, Stale, StudyMismatch
 from ..fidelity import Fidelity
@@ -123,10 +123,10 @@ def queued(
     )
 
 
-def taken(trial: Trial, worker: str, now: float, lease: float | None) -> Trial:
+def claimed(trial: Trial, worker: str, now: float, lease: float | None) -> Trial:
     """The trial held by a worker: the next attempt, for `lease` seconds (None: until it ends)."""
     until = None if lease is None else now + lease
-    held = stored_fields(worker=named(worker), lease_until=until, started=now)
+    held = stored_fields(worker=storable(worker), lease_until=until, started=now)
     return replace(trial, state=State.RUNNING, attempt=trial.attempt + 1, **held)
 
 
@@ -219,15 +219,5 @@ def private_texts(outcome: Outcome, worker: str | None) -> dict[str, Any]:
 
 
 def salted(text: str) -> list[str]:
-    """[salt, text] of a private text."""
-    return [secrets.token_hex(16), valid(text)]
-
-
-def valid(text: str) -> str:
-    """The text with invalid Unicode replaced (captured output may contain anything)."""
-    return text.encode(errors="replace").decode()
-
-
-def named(text: str) -> str:
-    """The name of a worker or actor as a text column can hold it: without NUL."""
-    return valid(text).replace("\x00", "\ufffd")
+    """[salt, text] of a private text, with a new salt. Invalid Unicode is replaced: captured output may hold anything."""
+    return [secrets.token_hex(16), text.encode(errors="replace").decode()]

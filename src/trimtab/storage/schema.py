@@ -1,4 +1,4 @@
-"""Is this database ours, and of this version? A new one gets the newest schema; another program's is never touched."""
+"""Whether a database is ours and of this version. A new one gets the newest schema; another program's is never touched."""
 
 from sqlalchemy import Connection, inspect, text
 
@@ -15,7 +15,10 @@ def version(connection: Connection) -> str | None:
 
 
 def ready(connection: Connection, place: str, *, older: bool = False) -> bool:
-    """Whether the database has our newest schema (or, if allowed, an older one); False if it is empty."""
+    """True if the database has our newest schema, False if it is empty. Raises StorageError for any other database.
+
+    older: an older schema of ours will do, too.
+    """
     names = inspect(connection).get_table_names()
     if not names:
         return False
@@ -40,7 +43,7 @@ def ready(connection: Connection, place: str, *, older: bool = False) -> bool:
 
 
 def make(connection: Connection) -> None:
-    """Create the newest schema in an empty database, as all migrations together would (a test checks that they agree)."""
+    """Create the newest schema in an empty database. It is the same as all migrations make of it: a test checks that."""
     metadata.create_all(connection)
     connection.execute(
         text(

@@ -31,8 +31,8 @@ from . import (
     LEASE,
     Claim,
     Ending,
+    OnDamage,
     Settled,
-    Spoiled,
     Then,
     Whole,
     bulk,
@@ -193,7 +193,7 @@ class Sql:
     def create(self, spec: StudySpec) -> StudyRecord:
         return self._write(lambda tx: operations.create(tx, spec))
 
-    def studies(self, name: str | None = None, *, damaged: Spoiled | None = None) -> list[StudyRecord]:
+    def studies(self, name: str | None = None, *, damaged: OnDamage | None = None) -> list[StudyRecord]:
         if name is not None and not _storable(name):
             return []
         wanted = select(studies) if name is None else select(studies).where(studies.c.name == name)
@@ -238,7 +238,7 @@ class Sql:
     def finish(self, trial: Trial, outcome: Outcome, reports: Sequence[Report] = ()) -> Trial:
         ended = self._write(lambda tx: operations.finish(tx, trial, outcome, reports))
         if ended is None:
-            raise LeaseLost(operations.lost(trial))
+            raise LeaseLost(operations.lease_lost(trial))
         return ended
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
@@ -306,7 +306,7 @@ class Sql:
 
     def delete(self, study: int) -> None:
         def work(tx: SqlTransaction) -> None:
-            operations.known(tx, study)
+            operations.existing_study(tx, study)
             for table in (private, reports, events, trials):
                 tx.connection.execute(delete(table).where(table.c.study == study))
             tx.connection.execute(delete(studies).where(studies.c.id == study))
@@ -322,7 +322,7 @@ class Sql:
 def _record(connection: Connection, study: int) -> StudyRecord:
     found = compiled.rows(connection, _STUDY, {"study": study})
     if not found:
-        raise StudyNotFound(operations.unknown(study))
+        raise StudyNotFound(operations.not_found(study))
     return rows.study_of(found[0])
 
 

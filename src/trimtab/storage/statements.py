@@ -179,7 +179,7 @@ class SqlTransaction:
         return self._studies[study]
 
     def changes(self, study: int, since: int) -> Changes:
-        record = operations.known(self, study)
+        record = operations.existing_study(self, study)
         saved = {t.number: t for t in self._saved.values() if t.study == study}
         found = touched(self.connection, study, since, {**self._known.get(study, {}), **saved}, self._due())
         self.open = {t.number: t for t in found if t.state in OPEN}
@@ -189,7 +189,7 @@ class SqlTransaction:
         found = self._all(_SELECT_TRIAL, of_study=study, of_number=number)
         return rows.trial_of(found[0]) if found else None
 
-    def endings(
+    def trials_with_reports(
         self, study: int, numbers: Sequence[int]
     ) -> tuple[StudyRecord | None, dict[int, tuple[Trial, list[Report]]]]:
         if not numbers:
@@ -215,7 +215,7 @@ class SqlTransaction:
     def open_trials(self, study: int) -> list[Trial]:
         return [rows.trial_of(row) for row in self._all(_SELECT_OPEN, of_study=study)]
 
-    def searching(self, study: int) -> int:
+    def count_open_search(self, study: int) -> int:
         (found,) = self._all(_COUNT_SEARCHING, of_study=study)
         return int(found["n"])
 

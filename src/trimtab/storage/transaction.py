@@ -1,4 +1,4 @@
-"""What a store offers inside one transaction: rows to read, rows to write. `operations` has the rules of the record."""
+"""What a store offers inside one transaction: rows to read, and rows to write. What is done with them is in `operations`."""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol
@@ -8,9 +8,12 @@ from .rules import Actor
 
 
 class Transaction(Protocol):
-    """Everything in it is committed, or nothing. Writers of one study queue from their first read of its row on."""
+    """All that is written in it is committed together, or nothing is.
 
-    now: float
+    Reading a study's row locks it: other writers of that study wait until the transaction ends.
+    """
+
+    now: float  # the store's time
 
     def named(self, name: str) -> StudyRecord | None:
         """The unarchived study of that name."""
@@ -22,27 +25,28 @@ class Transaction(Protocol):
 
     def trial(self, study: int, number: int) -> Trial | None: ...
 
-    def endings(
+    def trials_with_reports(
         self, study: int, numbers: Sequence[int]
     ) -> tuple[StudyRecord | None, dict[int, tuple[Trial, list[Report]]]]:
-        """The study's row, locked, and the existing ones among these trials with their reports: what is needed to end
-        them."""
+        """What is needed to end trials: the study's row, locked, and by number the trials that exist, with their
+        reports."""
         ...
 
     def open_trials(self, study: int) -> list[Trial]:
         """Queued and running trials, by number, including those that this transaction has added."""
         ...
 
-    def searching(self, study: int) -> int:
-        """How many search trials are queued or running, including those that this transaction has added."""
+    def count_open_search(self, study: int) -> int:
+        """The number of search trials that are queued or running, including those that this transaction has added."""
         ...
 
     def changes(self, study: int, since: int) -> Changes:
-        """See Storage.trials; includes what this transaction has written."""
+        """See Storage.trials. What this transaction has written is included."""
         ...
 
     def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
-        """The first trial that is queued in an open study, or whose lease has expired in an open or cancelled one."""
+        """The first trial (see Storage.claim) that is queued in an open study, or whose lease has expired in an open or
+        cancelled one."""
         ...
 
     def reports(self, study: int, number: int) -> list[Report]: ...
@@ -52,7 +56,7 @@ class Transaction(Protocol):
         ...
 
     def add_study(self, study: StudyRecord) -> StudyRecord:
-        """Store a new study; returned with its id."""
+        """Store a new study. Returns it with its id."""
         ...
 
     def save_study(self, study: StudyRecord) -> None: ...
@@ -60,23 +64,27 @@ class Transaction(Protocol):
     def add_trials(self, trials: Sequence[Trial]) -> None: ...
 
     def save_trial(self, before: Trial, after: Trial) -> None:
-        """Save what differs between a trial as read and as it is to be."""
+        """Save what has changed in a trial: `before` as it was read, `after` as it is to be."""
         ...
 
     def swap_trial(self, before: Trial, after: Trial) -> bool:
-        """Save the lease columns of `after` if state and attempt are still those of `before`."""
+        """Save state, attempt and lease of `after`, if state and attempt are still those of `before`. Returns whether they
+        were."""
         ...
 
     def renew(self, trial: Trial, until: float | None) -> bool:
-        """Renew the lease if the trial still runs in this attempt."""
+        """Let the lease run until then, if the trial still runs in this attempt. Returns whether it does."""
         ...
 
     def write_reports(self, trial: Trial, reports: Sequence[Report], new: bool = False) -> None:
-        """Store reports of the trial's attempt, replacing reports of the same step. new: there are none yet."""
+        """Store reports of the trial's attempt, each in place of an earlier one of the same step.
+
+        new: the trial has no reports yet, so that there is nothing to replace.
+        """
         ...
 
     def add_reports(self, study: int, reports: Sequence[Report]) -> None:
-        """Keep all reports of a new study, in the order of their writing, as they were written elsewhere."""
+        """Store the reports of a study from another store, in the order and with the numbers of their writing there."""
         ...
 
     def add_events(self, study: StudyRecord, events: Sequence[Event]) -> None: ...

@@ -1,4 +1,4 @@
-"""The database that a URL names. Imports only the driver for that kind."""
+"""The database that a URL names. Only the driver of that kind of database is imported."""
 
 from ..errors import StorageError, nearest
 from .database import Database

@@ -1,7 +1,7 @@
-"""The witness file: beside the database, one JSON line with the head of a study's chain after each commit.
+"""The witness file, outside the database: one JSON line with the head of a study's chain after each commit.
 
-A record that was cut short (or replaced by an older copy) is still a sound chain; only something outside the database
-can tell that it was longer. Losing the file loses that, and nothing else: it is never needed to work.
+A record that was cut short, or replaced by an older copy, is still a valid chain; only something outside the database
+can tell that it was longer. If the file is lost, only that is lost: nothing needs it to work.
 """
 
 import json
@@ -29,9 +29,9 @@ def append(file: Path, heads: Sequence[tuple[str, int, str]]) -> None:
 
 
 def read(file: Path, uid: str) -> list[tuple[int, str]]:
-    """(position, hash) of the study's lines; lines torn by a crash or a full disk are skipped."""
+    """(position, hash) of the study's lines. Lines that a crash or a full disk has cut short are skipped."""
     try:
-        with file.open(encoding="utf-8", errors="replace") as lines:  # one by one: they are those of all studies
+        with file.open(encoding="utf-8", errors="replace") as lines:  # of all studies: there may be very many
             return [found for line in lines if uid in line and (found := _parse(line, uid)) is not None]
     except FileNotFoundError:
         return []
