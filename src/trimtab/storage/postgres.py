@@ -1,4 +1,4 @@
-"""Everything that Trimtab knows about PostgreSQL: connecting to it, waiting for it, and explaining its errors."""
+"""PostgreSQL: how Trimtab connects to it, waits for it, and explains its errors."""
 
 import hashlib
 import time
@@ -16,8 +16,10 @@ from ..files import user_path
 from .database import WRITES, driver_error
 
 PATIENCE = 600.0  # seconds that a store waits for a server that went away
-OPENING = 10.0  # ... before it has ever answered
-FROZEN = 15  # seconds after which the server ends a transaction whose program has stopped: others wait for its locks
+OPENING = 10.0  # the same for a server that has not answered this store before
+FROZEN = (
+    15  # seconds after which the server ends the transaction of a program that has stopped, since others wait for it
+)
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 _BEGIN_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {_NOW}"  # one round trip
@@ -25,15 +27,15 @@ _BEGIN_WRITE = f"BEGIN; SELECT pg_current_xact_id()::text, {_NOW}"
 _TICKET, _TIME = "trimtab_ticket", "trimtab_time"
 
 _MOMENTARY = frozenset({"40001", "40P01", "23505", "55P03"})
-"""Conflicts with others: serialization, deadlock, two processes creating one study, a lock not granted in time."""
+"""SQLSTATEs of conflicts that pass: serialization, deadlock, two processes create one study, a lock not granted in time."""
 
 _AWAY = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "25P03"})
-"""The server stops, has crashed, is starting, ends idle connections, or has no connection left."""
+"""SQLSTATEs of a server that stops, has crashed, is starting, ends idle connections, or has no connection left."""
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A database on a server. timeout: seconds to wait for a lock that another holds."""
+    """A database on a server. timeout: seconds to wait for a lock that another transaction holds."""
 
     url: str
     place: str
@@ -78,12 +80,12 @@ class Postgres:
 
     def committed(self, engine: Engine, ticket: str) -> bool:
         status = "in progress"
-        while status == "in progress":  # its backend has not yet noticed that we are gone
+        while status == "in progress":  # the server has not yet noticed that our connection broke
             with engine.connect() as connection:
                 try:
                     found = connection.exec_driver_sql("SELECT pg_xact_status(%s::xid8)", (ticket,)).scalar()
                 except DBAPIError as error:
-                    if _state(error) == "22023":  # a number that the server, after a crash, has not reached
+                    if _state(error) == "22023":  # after a crash, the server has not reached this transaction id
                         return False
                     raise
             status = str(found)
@@ -115,7 +117,7 @@ def locate(url: str, timeout: float) -> Postgres:
         address = make_url(url).set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):
         raise StorageError("the storage URL cannot be read; write 'postgresql://user@host:5432/name'") from None
-    if "password" in address.query:  # where URLs are shown, only a password in front of the host is left out
+    if "password" in address.query:  # SQLAlchemy hides only a password in front of the host when it shows a URL
         raise StorageError("the storage URL has its password in the query; put it in ~/.pgpass or PGPASSWORD")
     if not address.database:
         raise StorageError(f"storage {address.set(drivername='postgresql').render_as_string()!r} names no database; "
@@ -150,7 +152,7 @@ def _text(value: str | tuple[str, ...]) -> str:
 
 
 def _witness(url: URL) -> Path | None:
-    """This user's witness file for the database; usually on another machine than the server."""
+    """This user's witness file for the database. It is usually on another machine than the server."""
     where = f"{url.host or _text(url.query.get('host', ''))}:{url.port or 5432}/{url.database}"
     file = user_path(f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.witness")
     try:
@@ -161,7 +163,7 @@ def _witness(url: URL) -> Path | None:
 
 
 def _begin(connection: Connection, statement: str, answer: str) -> None:
-    """Begin a transaction, and keep the server's answer under that name."""
+    """Begin a transaction, and keep the row that the server answers in connection.info, under the name `answer`."""
     raw = connection.connection
     cursor = raw.cursor()
     try:
@@ -176,11 +178,12 @@ def _begin(connection: Connection, statement: str, answer: str) -> None:
 
 
 def _state(error: BaseException) -> str | None:
-    """The SQLSTATE; None if the server gave none, for example because it cannot be reached."""
+    """The SQLSTATE of an error; None if it has none, for example because the server cannot be reached."""
     return getattr(driver_error(error), "sqlstate", None)
 
 
 def _disconnected(error: BaseException) -> bool:
+    """Whether the connection broke, or could not be made."""
     import psycopg
 
     if isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -190,13 +193,14 @@ def _disconnected(error: BaseException) -> bool:
 
 
 def _starting(error: BaseException) -> bool:
+    """Whether the server has refused a connection for a reason that passes."""
     text = str(error)
     words = "starting up", "shutting down", "recovery mode", "not yet accepting", "too many clients", "reserved for"
     return any(word in text for word in words)
 
 
 def _repair(state: str | None, text: str, name: str) -> str:
-    """What is wrong and what to do, by SQLSTATE, or by the server's message if a connection was refused."""
+    """What is wrong and what to do: by SQLSTATE, or by the server's message if it refused the connection."""
     if state is None:
         for words, repair in _REFUSED.items():
             if words in text:

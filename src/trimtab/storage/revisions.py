@@ -23,9 +23,9 @@ _MOVES: Mapping[str, tuple[frozenset[StudyState], StudyState]] = {
 _STATEMENTS = frozenset(
     {"run", "evidence", "holdout", "witness", "replay", "reproduce", "inputs", "checkpoint", "report", "enough"}
 )
-"""Kinds that change nothing else: their body is the event."""
+"""Kinds of changes that only add an event, with their body."""
 
-_PART = 1000  # results from elsewhere that are recorded together
+_PART = 1000  # how many imported results are written at a time
 
 _OF_A_TRIAL = frozenset({"cancel", "requeue", "note"})
 
@@ -103,8 +103,8 @@ def _note(tx: Transaction, study: StudyRecord, trial: Trial, change: Change, act
 
 
 def _import(tx: Transaction, study: StudyRecord, change: Change, actor: Actor) -> StudyRecord:
-    """Record results from elsewhere: two events each, `enqueue` and `import`."""
-    for first in range(0, len(change.trials), _PART):  # in parts, so that the store hears of them meanwhile
+    """Record imported results, by two events each: `enqueue` and `import`."""
+    for first in range(0, len(change.trials), _PART):  # in parts: a server ends transactions that are silent for long
         study = _import_part(tx, study, change, change.trials[first : first + _PART], actor)
     return study
 
@@ -120,7 +120,7 @@ def _import_part(
         new = rules.queued(
             study, number, measured, seen=position - 1, at=number, batch=1, now=tx.now, position=position
         )
-        running = replace(new, state=State.RUNNING)  # elsewhere
+        running = replace(new, state=State.RUNNING)  # only a running trial can end; this one ran elsewhere
         ended, sealed = rules.end(running, outcome, [], tx.now, position + 1, study.spec.fidelity)
         entries.append(rules.enqueue_entry([new]))
         body = {**change.body, **rules.finish_body(ended, sealed)}
@@ -136,7 +136,7 @@ def _actor_of(change: Change) -> Actor:
 
 
 def user() -> str:
-    """The name of the user of this process."""
+    """The login name of the user of this process."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a user id without a name, as in some containers

@@ -1,4 +1,4 @@
-"""How records become rows of plain columns, and back: numbers, texts, and JSON as canonical text."""
+"""Records as rows of plain columns, and back. Columns hold numbers and texts; JSON is canonical text."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -17,13 +17,15 @@ T = TypeVar("T", bound=StrEnum)
 
 @dataclass(frozen=True)
 class _Column:
-    """How a field is written to its column and read back; `read` raises ValueError for a value that we never write."""
+    """How a field is written to its column and read back. `read` raises ValueError for a value that is never written."""
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
 
 
 def _is(kind: type) -> Callable[[Any], Any]:
+    """A reader that accepts only values of this very type."""
+
     def read(value: Any) -> Any:
         if type(value) is not kind:
             raise ValueError(f"{value!r} is of type {type(value).__name__}, not {kind.__name__}")
@@ -33,7 +35,7 @@ def _is(kind: type) -> Callable[[Any], Any]:
 
 
 def _member(kind: type[T]) -> Callable[[Any], T]:
-    """The member of a string enumeration, by a table, since a trial's row is read for each of its steps."""
+    """A reader of members of a string enumeration. It looks them up in a table, since it is called very often."""
     members = {str(member): member for member in kind}
 
     def read(value: Any) -> T:
@@ -45,7 +47,8 @@ def _member(kind: type[T]) -> Callable[[Any], T]:
 
 
 def _parse(text: Any) -> dict[str, Any]:
-    if text == "{}":  # most columns of most open trials
+    """A JSON object from its canonical text."""
+    if text == "{}":  # the most frequent one
         return {}
     value: dict[str, Any] = _is(dict)(json.loads(_is(str)(text)))
     if dumps(value) != text:
@@ -66,6 +69,7 @@ def _cost(text: Any) -> Cost:
 
 
 def _private(text: Any) -> dict[str, Any]:
+    """The private texts of a trial (see records.Trial.private)."""
     texts = _parse(text)
     pairs = [*texts.get("notes", []), *(pair for name, pair in texts.items() if name != "notes")]
     if not all(isinstance(pair, list) and [type(part) for part in pair] == [str, str] for pair in pairs):
@@ -79,7 +83,7 @@ def _spec(text: str) -> StudySpec:
 
 
 _WHOLE = _Column(int, _is(int))
-_REAL = _Column(lambda value: float(value) + 0.0, _is(float))  # + 0.0: no store need keep the sign of a zero
+_REAL = _Column(lambda value: float(value) + 0.0, _is(float))  # + 0.0 makes -0.0 a 0.0: not every store keeps the sign
 _TEXT = _Column(str, _is(str))
 _JSON = _Column(lambda value: dumps(dict(value)), _parse)
 _PRIVATE = _Column(_JSON.write, _private)
@@ -123,6 +127,7 @@ _TRIAL: Mapping[str, _Column] = {
     "revision": _WHOLE,
 }
 _CHANGING = ("study", "number", "revision", "state", "attempt", "worker", "lease_until", "started")
+"""Columns of which at least one differs if a trial has changed: events change its revision, claims and renewals the others."""
 _STUDY: Mapping[str, _Column] = {
     "id": _WHOLE,
     "uid": _TEXT,
@@ -164,6 +169,7 @@ def _write(record: object, columns: Mapping[str, _Column]) -> Row:
 
 
 def _read(row: Mapping[Any, Any], columns: Mapping[str, _Column], what: Callable[[], str]) -> dict[str, Any]:
+    """The fields in a row. Raises Damaged, which names the row by `what`, if one cannot be read."""
     name = ""
     try:
         values = {}
@@ -188,14 +194,15 @@ def difference(before: Trial, after: Trial) -> Row:
 
 
 def trial_of(row: Mapping[Any, Any], known: Trial | None = None) -> Trial:
-    """The trial in a row; `known` itself if the row is unchanged, since only events and leases change a trial."""
+    """The trial in a row. known: the trial as it was last read; if nothing has changed, that is returned, and nothing is
+    parsed."""
     if known is not None and all(row[name] == getattr(known, name) for name in _CHANGING):
         return known
     return Trial(**_read(row, _TRIAL, lambda: f"trial {row['number']} of study {row['study']}"))
 
 
 def study_row(study: StudyRecord) -> Row:
-    """The study's columns; `active` is its name, as long as it occupies the name."""
+    """The study's columns. `active` is its name while no other study may have it, NULL once it is archived."""
     row = _write(study, _STUDY)
     return {**row, "active": None if study.state is StudyState.ARCHIVED else row["name"]}
 
@@ -211,7 +218,7 @@ def study_of(row: Mapping[Any, Any]) -> StudyRecord:
 
 
 def studies_of(found: Iterable[Mapping[Any, Any]], damaged: Callable[[Damaged], object] | None) -> list[StudyRecord]:
-    """The studies in rows. For unreadable ones `damaged` is called; without it, they raise."""
+    """The studies in rows. A row that cannot be read raises Damaged, or is given to `damaged` and left out."""
     made = []
     for row in found:
         try:
@@ -228,8 +235,9 @@ def report_row(report: Report) -> Row:
 
 
 def report_of(row: Mapping[Any, Any]) -> Report:
-    what = lambda: f"trial {row['number']}, attempt {row['attempt']}, report at {row['step']}"  # noqa: E731
-    return Report(**_read(row, _WRITTEN, what))
+    return Report(
+        **_read(row, _WRITTEN, lambda: f"trial {row['number']}, attempt {row['attempt']}, report at {row['step']}")
+    )
 
 
 def event_row(event: Event) -> Row:

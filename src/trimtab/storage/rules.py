@@ -1,5 +1,5 @@
-"""What each change does to a study's row, its trials and its chain: rows and `now` in, rows and entries out. No IO, no
-clock. Only the salts of private texts are drawn here."""
+"""What each change does to a study's row, its trials and its chain: records and `now` in, records and entries out. No IO
+and no clock; the only random numbers are the salts of private texts."""
 
 import secrets
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from ..errors import BudgetSpent, Stale, StudyMismatch
 from ..fidelity import Fidelity
 from ..goals import Metrics
 from ..records import (
+    GOOD,
     OPEN,
     TRANSITIONS,
     Cost,
@@ -31,7 +32,7 @@ from .rows import stored_fields, stored_json
 
 @dataclass(frozen=True)
 class Actor:
-    """Who made a change: events hold the commitment; the store keeps salt and name separately, so that they can be
+    """Who made a change. Its event holds only the commitment; salt and name are kept separately, so that they can be
     erased."""
 
     salt: str
@@ -53,7 +54,7 @@ class Entry:
 
 
 def append(study: StudyRecord, entries: Sequence[Entry], now: float) -> tuple[StudyRecord, list[Event]]:
-    """The study's row after the entries, and the events that they become."""
+    """Continue the chain: the study's row after these entries, and the events that they become."""
     events: list[Event] = []
     head, at = study.head, float(now) + 0.0
     for position, entry in enumerate(entries, start=study.position + 1):
@@ -65,7 +66,11 @@ def append(study: StudyRecord, entries: Sequence[Entry], now: float) -> tuple[St
 
 
 def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int, opened: int) -> None:
-    """Raises StudyMismatch, Stale or BudgetSpent if the proposals may not be enqueued (see Storage.enqueue)."""
+    """Raises StudyMismatch, Stale or BudgetSpent if the proposals may not be enqueued (see Storage.enqueue).
+
+    opened: how many search trials are queued or running. Each is expected to use as much of the budget as the average
+    finished one.
+    """
     if study.state in (StudyState.ARCHIVED, StudyState.CANCELLED):
         raise StudyMismatch(
             f"study {study.name!r} is {study.state}: it takes no more trials; begin anew: fresh=True, or another name"
@@ -96,8 +101,8 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int, opened: in
 def queued(
     study: StudyRecord, number: int, proposal: Proposal, *, seen: int, at: int, batch: int, now: float, position: int
 ) -> Trial:
-    """The trial that a proposal becomes, by the enqueue event at `position`; it is trained to the top unless a fidelity
-    is given."""
+    """The trial that a proposal becomes by the `enqueue` event at `position`. Without a fidelity of its own, it is to be
+    fully trained."""
     top = None if study.spec.fidelity is None else study.spec.fidelity.high
     return Trial(
         **stored_fields(
@@ -124,14 +129,14 @@ def queued(
 
 
 def claimed(trial: Trial, worker: str, now: float, lease: float | None) -> Trial:
-    """The trial held by a worker: the next attempt, for `lease` seconds (None: until it ends)."""
+    """The trial once a worker has claimed it: a new attempt, held for `lease` seconds (None: without expiry)."""
     until = None if lease is None else now + lease
     held = stored_fields(worker=storable(worker), lease_until=until, started=now)
     return replace(trial, state=State.RUNNING, attempt=trial.attempt + 1, **held)
 
 
 def enqueue_entry(trials: Sequence[Trial]) -> Entry:
-    """The event of a batch: its trials share what their proposer knew."""
+    """The entry for a batch of new trials, whose proposer knew the same about all of them."""
     first = trials[0]
     digests = [[t.number, proposed(t)] for t in trials]
     return Entry("enqueue", None, {"at": first.at, "seen": first.seen, "batch": first.batch, "trials": digests})
@@ -140,7 +145,10 @@ def enqueue_entry(trials: Sequence[Trial]) -> Entry:
 def end(
     trial: Trial, outcome: Outcome, reports: Sequence[Report], now: float, position: int, fidelity: Fidelity | None
 ) -> tuple[Trial, dict[str, Any]]:
-    """The trial as ended by the event at `position`, and that event's {"digest", "private"}."""
+    """The trial once the event at `position` has ended it, and what that event says of it: {"digest", "private"}.
+
+    reports: all of the trial. Raises Stale if it cannot end so.
+    """
     if outcome.state in OPEN or outcome.state not in TRANSITIONS[trial.state]:
         raise Stale(f"trial {trial.number} is {trial.state} and cannot become {outcome.state}; read it again")
     texts = private_texts(outcome, trial.worker)
@@ -166,25 +174,25 @@ def end(
 
 
 def _curve(trial: Trial, outcome: Outcome, reports: Sequence[Report], fidelity: Fidelity) -> dict[float, Metrics]:
-    """Metrics at the rungs that the trial passed, by step, and at its end. Later attempts replace earlier ones."""
-    if outcome.state not in (State.DONE, State.STOPPED):
+    """step -> metrics, at the rungs that the trial passed and at its end. A later attempt's report of a step counts."""
+    if outcome.state not in GOOD:
         return {}
     curve = {r.step: r.metrics for r in sorted(reports, key=lambda r: r.attempt)}
     last = trial.fidelity if outcome.state is State.DONE else max(curve, default=None)
-    if last is None:  # it reported nothing, or is older than the study's fidelity
+    if last is None:  # it was stopped without a report, or is older than the study's fidelity
         return {}
     passed = {step: metrics for step, metrics in curve.items() if step < last}
     return {**fidelity.thinned(passed), last: outcome.metrics}
 
 
 def finish_body(trial: Trial, sealed: Json) -> dict[str, Any]:
-    """The public part of a `finish` or `import` event: how the trial ended, with its seal."""
+    """The body of a `finish` or `import` event. sealed: what `end` returned with the trial."""
     verdict = {"verdict": dict(trial.verdict)} if trial.verdict else {}
     return {"state": trial.state, "reason": trial.reason, "metrics": dict(trial.metrics), **verdict, **sealed}
 
 
 def late_entry(trial: Trial, outcome: Outcome) -> Entry:
-    """The result of a superseded holder: its numbers are kept, its texts are not."""
+    """The entry for a result that came after the lease was lost: its numbers are kept, its texts are not."""
     body = {
         "attempt": trial.attempt,
         "state": outcome.state,
@@ -196,18 +204,18 @@ def late_entry(trial: Trial, outcome: Outcome) -> Entry:
 
 
 def charged(study: StudyRecord, trial: Trial, cost: Cost) -> StudyRecord:
-    """The study's row after a trial's cost: only search trials are charged to its budget."""
+    """The study's row with a cost added, if the trial is a search trial: only those count for the budget."""
     return replace(study, spent=study.spent.plus(cost)) if trial.purpose is Purpose.SEARCH else study
 
 
 def released(study: StudyRecord, trials: Sequence[Trial]) -> StudyRecord:
-    """The study's row after these trials were ended: cancelled ones free their place in the budget of trials."""
+    """The study's row after these trials have ended: cancelled ones free their place in the budget of trials."""
     free = sum(t.purpose is Purpose.SEARCH and t.state is State.CANCELLED for t in trials)
     return replace(study, reserved=study.reserved - free)
 
 
 def private_texts(outcome: Outcome, worker: str | None) -> dict[str, Any]:
-    """{name: [salt, text]} of the texts that events may only commit to; empty ones are left out."""
+    """The private texts of an ended trial, salted (see records.Trial.private); empty ones are left out."""
     texts: dict[str, Any] = {
         name: salted(text)
         for name, text in (("error", outcome.error), ("output", outcome.output), ("worker", worker))

@@ -1,4 +1,4 @@
-"""The store in an SQL database, with SQLAlchemy Core. Each method of Storage is one transaction."""
+"""The store in an SQL database, by SQLAlchemy Core."""
 
 import math
 import os
@@ -73,7 +73,9 @@ _ENDS = (
 )
 _RESULTS = (
     select(*(trials.c[name] for name in bulk.RESULTS), case((trials.c.why.contains('"member"'), trials.c.why)))
-    .where(trials.c.study == bindparam("study"), trials.c.revision > bindparam("after"))  # told <= revision: its index
+    .where(
+        trials.c.study == bindparam("study"), trials.c.revision > bindparam("after")
+    )  # told <= revision, which is indexed
     .where(trials.c.told > bindparam("after"), trials.c.told <= bindparam("upto"))
     .where(or_(*(trials.c.purpose == p.value for p in sorted(TOLD))), trials.c.state != State.CANCELLED.value)
     .order_by(trials.c.told)
@@ -81,14 +83,18 @@ _RESULTS = (
 
 
 class Sql:
-    """The store at `url` ("sqlite:///file.db" or "postgresql://user@host/name"); creates its tables if there are none."""
+    """The store at `url`, "sqlite:///file.db" or "postgresql://user@host/name". Creates the tables if there are none.
+
+    timeout: seconds to wait for other writers. clock: gives seconds since the epoch; default: the database's own time, or
+    this machine's.
+    """
 
     def __init__(self, url: str, *, timeout: float = 30.0, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock
         self._database = locate(url, timeout)
         self.url = self._database.url
-        self._open: dict[int, Mapping[int, Trial]] = {}  # the open trials of studies, as they were last read
-        self._away = (-math.inf, 0.0)  # when waiting for the database ended, and how long it had taken
+        self._open: dict[int, Mapping[int, Trial]] = {}  # by study: its open trials, as they were last read
+        self._away = (-math.inf, 0.0)  # when the last wait for the database ended, and how long it took
         self._begin()
         try:
             self._retrying(self._prepare, opening=True)
@@ -97,7 +103,7 @@ class Sql:
             raise
 
     def _begin(self) -> None:
-        """Connections and locks of this process; those of a parent process are left to it."""
+        """Make connections and locks for this process. After a fork, those of the parent process are left to it."""
         self._process = os.getpid()
         self._write_lock = self._database.write_lock()
         self._engine = self._database.connect()
@@ -105,6 +111,7 @@ class Sql:
         weakref.finalize(self, _retire, self._engine, self._process).atexit = False
 
     def _prepare(self) -> None:
+        """Check that the database is ours, and create our tables if it is empty."""
         with self._reading() as connection:
             found = schema.ready(connection, self._database.place)
         self._database.prepare(self._engine)
@@ -115,14 +122,15 @@ class Sql:
                     schema.make(connection)
 
     def _current(self) -> Engine:
+        """The engine of this process."""
         if os.getpid() != self._process:
-            _inherited.append(self._engine)  # closing them here could disturb the parent's locks
+            _inherited.append(self._engine)  # not closed: that could release locks of the parent process
             self._begin()
         return self._engine
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        """One consistent snapshot."""
+        """A reading transaction: one consistent snapshot."""
         with deferred(), self._current().begin() as connection:
             yield connection
 
@@ -134,7 +142,7 @@ class Sql:
             yield connection
 
     def _retrying(self, step: Callable[[], T], opening: bool = False) -> T:
-        """Do it, and retry while the database says that waiting helps. Raises StorageError."""
+        """The result of `step`, tried again as long as the database says that waiting helps. Raises StorageError."""
         began = time.monotonic()
         while True:
             try:
@@ -186,7 +194,7 @@ class Sql:
         return time.time() if of_database is None else of_database
 
     def _grace(self) -> float:
-        """How long leases are honoured after they expired, because nobody could renew them while the server was away."""
+        """Seconds for which expired leases are still honoured, because nobody could renew them while the server was away."""
         back, seconds = self._away
         return seconds + 1.0 if seconds > 1.0 and time.monotonic() - back < LEASE else 0.0
 
@@ -327,7 +335,7 @@ def _record(connection: Connection, study: int) -> StudyRecord:
 
 
 def _storable(text: str) -> bool:
-    """Whether a database can store it: PostgreSQL no NUL, none of them half a character (a lone surrogate)."""
+    """Whether databases can store a text: PostgreSQL refuses NUL, all of them half a character (a lone surrogate)."""
     try:
         return "\0" not in text and bool(text.encode())
     except UnicodeEncodeError:
@@ -335,10 +343,10 @@ def _storable(text: str) -> bool:
 
 
 def _retire(engine: Engine, process: int) -> None:
-    """Close the connections of a store that is no longer used, in the process that made them."""
+    """Close the connections of a store that is no longer used, if this is the process that made them."""
     if os.getpid() == process:
         engine.dispose()
 
 
 _inherited: list[Engine] = []
-"""Engines of parent processes: kept from being closed, never used."""
+"""Engines of parent processes: never used, but referenced, so that they are not closed."""

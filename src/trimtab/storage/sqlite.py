@@ -1,4 +1,4 @@
-"""Everything that Trimtab knows about SQLite: finding the file, connecting to it, and explaining its errors."""
+"""SQLite: how Trimtab finds the file, connects to it, waits for other writers, and explains its errors."""
 
 import os
 import random
@@ -18,13 +18,16 @@ from sqlalchemy.pool import QueuePool
 from ..errors import StorageError
 from .database import WRITES, driver_error
 
-_PAGE = 512  # bytes of the smallest page
-_OFTEN, _SELDOM = 0.006, 0.02  # seconds between two looks at a file that another writes to
+_PAGE = 512  # bytes of the smallest possible database page
+_OFTEN, _SELDOM = (
+    0.006,
+    0.02,
+)  # seconds between two attempts to begin writing while another writes, at least and at most
 
 
 @dataclass(frozen=True)
 class Sqlite:
-    """A database file and how it may be used. timeout: seconds to wait for another writer."""
+    """A database file. writable: whether this process may write to it. timeout: seconds to wait for another writer."""
 
     url: str
     file: Path
@@ -40,12 +43,12 @@ class Sqlite:
         return self.file.with_name(self.file.name + ".witness")
 
     def connect(self) -> Engine:
-        """Transactions with the option WRITES begin as writers at once.
+        """An engine whose transactions begin as writers if they have the option WRITES.
 
-        Raises StorageError if one would write to a file that was deleted or replaced meanwhile: on Linux that succeeds,
-        and everything written is lost.
+        A writing transaction raises StorageError if the file was deleted or replaced meanwhile: on Linux, writing to it
+        would succeed, and all of that would be lost.
         """
-        written: list[tuple[int, int]] = []  # the file that the first writer found
+        written: list[tuple[int, int]] = []  # the identity of the file, once it was written to
         engine = create_engine(
             "sqlite://",
             creator=lambda: _open(self),
@@ -69,7 +72,7 @@ class Sqlite:
         return engine
 
     def write_lock(self) -> AbstractContextManager[Any]:
-        """A file has one writer; queueing for it is fairer than polling its lock."""
+        """A lock of this process: a file has one writer at a time, and waiting for a lock is fairer than polling the file."""
         return threading.Lock()
 
     def prepare(self, engine: Engine) -> None:
@@ -77,7 +80,7 @@ class Sqlite:
             _write_ahead(engine, self.timeout)
 
     def lock(self, connection: Connection) -> None:
-        """Nothing to do: BEGIN IMMEDIATE has locked it."""
+        """Nothing to do: BEGIN IMMEDIATE has locked the database."""
 
     def now(self, connection: Connection) -> float | None:  # noqa: ARG002
         return None
@@ -89,7 +92,8 @@ class Sqlite:
         return False  # an error of COMMIT leaves the transaction undone
 
     def retry_after(self, error: BaseException, waited: float, opening: bool) -> float | None:  # noqa: ARG002
-        """Only a process that creates the file or repairs it after a crash blocks a reader."""
+        """Retry a reader that is blocked: by a process that creates the file, or repairs it after a crash. (Writers wait in
+        `_begin_write`.)"""
         busy = _code(driver_error(error)) == sqlite3.SQLITE_BUSY and waited < self.timeout
         return 0.01 if busy else None
 
@@ -125,7 +129,7 @@ def locate(url: str, timeout: float) -> Sqlite:
 
 
 def _may_be_database(file: Path) -> bool:
-    """Whether the file is empty or at least one database page long (SQLite takes some shorter files for empty ones)."""
+    """Whether the file is empty or has at least the size of a page: SQLite would take some shorter files for empty ones."""
     if not _may(file, os.R_OK):
         raise StorageError(f"{file}: it cannot be read; check its permissions, or name another")
     return file.stat().st_size == 0 or file.stat().st_size >= _PAGE
@@ -159,9 +163,10 @@ def _open(database: Sqlite) -> sqlite3.Connection:
 def _begin_write(connection: Connection, timeout: float) -> None:
     """BEGIN IMMEDIATE, tried for up to `timeout` seconds.
 
-    All who wait look again about equally often, more seldom where it usually takes long: many wait then, and each look takes
-    time from who writes. Where others write too nobody asks at once, or who has just written would hardly ever leave it to
-    those who wait. (SQLite's own waiting backs off to 100 ms, and has both faults.)
+    All waiting processes try about equally often. They try more seldom if waiting usually takes long, because then many
+    wait, and each attempt costs the writer time. If other processes write too, even the first attempt waits for a moment;
+    otherwise the process that has just written would nearly always be the next writer again. (SQLite's own busy timeout
+    backs off to 100 ms, and is unfair in both ways.)
     """
     began = time.monotonic()
     cursor, known = connection.connection.cursor(), connection.info
@@ -187,7 +192,7 @@ _GONE = "it was deleted or replaced while it was in use; put it back, or end all
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Which file stands there; None where there is none."""
+    """What identifies the file at a path, whatever its name; None if there is none."""
     try:
         found = file.stat()
     except FileNotFoundError:
@@ -201,7 +206,7 @@ def _code(error: BaseException) -> int:
 
 
 def _write_ahead(engine: Engine, timeout: float) -> None:
-    """Switch the file to WAL mode, where it stays. Others may be doing the same at this moment."""
+    """Switch the file to WAL mode, in which it stays. Other processes may do the same at this moment."""
     connection = engine.raw_connection()
     try:
         cursor = connection.cursor()
@@ -220,7 +225,7 @@ def _write_ahead(engine: Engine, timeout: float) -> None:
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether less than 1 MiB is free: SQLite reports failures of its smaller files as disk errors."""
+    """Whether less than 1 MiB is free. If the disk is full, SQLite may also report a disk error."""
     try:
         return shutil.disk_usage(folder).free < 2**20
     except OSError:

@@ -25,9 +25,10 @@ from . import compiled, operations, rows
 from .rules import Actor
 from .tables import events, is_open, private, reports, studies, trials
 
-_MANY = 2000  # writes that are sent without waiting for more
+_MANY = 2000  # how many writes are collected before they are sent
 
-# Built once: building a statement costs more than running it. Values that are looked for are called of_...
+# Statements are built once, since building one takes longer than running it. Parameters by which rows are found are called
+# of_..., since the others have the names of columns.
 _STUDY: BindParameter[int] = bindparam("of_study")
 _NUMBER: BindParameter[int] = bindparam("of_number")
 _ATTEMPT: BindParameter[int] = bindparam("of_attempt")
@@ -66,7 +67,7 @@ _DELETE_STEP = delete(reports).where(_OF_TRIAL, reports.c.attempt == _ATTEMPT, r
 
 @cache
 def _select_endings(n: int) -> tuple[Select[Any], Select[Any]]:
-    """n trials of a study, locked, and their reports."""
+    """The statements for n trials of a study, which they lock, and for their reports."""
     wanted: list[BindParameter[int]] = [bindparam(name) for name in _numbers([0] * n)]
     of_study = trials.c.study == _STUDY, trials.c.number.in_(wanted)
     return (
@@ -76,14 +77,17 @@ def _select_endings(n: int) -> tuple[Select[Any], Select[Any]]:
 
 
 def _numbers(numbers: Sequence[int]) -> dict[str, int]:
-    """Numbers by parameter name; the last is repeated up to a power of two, so that there are few different statements."""
+    """Numbers by parameter name. The last is repeated until they are a power of two, so that there are few statements."""
     n = 1 << (len(numbers) - 1).bit_length()
     return {f"of_number_{i}": numbers[min(i, len(numbers) - 1)] for i in range(n)}
 
 
 @cache
 def _select_claimable(one: bool, purposes: bool) -> Select[Any]:
-    """The first trial that may be claimed, locked; rows that another is just claiming are skipped."""
+    """The statement for the first trial that may be claimed, which it locks. Trials that another process locks are skipped.
+
+    one: only a certain trial. purposes: only trials of certain purposes.
+    """
     waits = and_(trials.c.state == State.QUEUED.value, studies.c.state == StudyState.OPEN.value)
     abandoned = and_(
         trials.c.state == State.RUNNING.value,
@@ -110,8 +114,11 @@ Writes = Sequence[tuple[ClauseElement, Sequence[compiled.Values]]]
 def touched(
     connection: Connection, study: int, since: int, known: Mapping[int, Trial], writes: Writes = ()
 ) -> list[Trial]:
-    """Trials that events after position `since` touched, and all open ones, by number; after some writes. Those that are
-    known as they are need not be parsed."""
+    """Trials that events after position `since` have touched, and all open ones, by number.
+
+    known: trials as they were last read, which need not be parsed again if they are unchanged. writes: statements that are
+    executed first.
+    """
     looks: list[tuple[ClauseElement, compiled.Values]] = [(_TOUCHED, {"of_study": study, "since": since})]
     if since:  # apart: each has its index
         looks.append((_OLDER, {"of_study": study, "since": since}))
@@ -120,8 +127,12 @@ def touched(
 
 
 class SqlTransaction:
-    """Statements of one transaction. grace: seconds for which a lease is honoured after it ran out. heads: uid -> (position,
-    hash) of the chains that it has continued."""
+    """One writing transaction (see transaction.Transaction).
+
+    Writes are collected and sent together before the next read, or by `flush`, since each round trip to a server costs time.
+    grace: seconds for which expired leases are still honoured. known: open trials by study and number, as they were last
+    read.
+    """
 
     def __init__(
         self,
@@ -133,31 +144,31 @@ class SqlTransaction:
         self.now = now
         self._grace = grace
         self.connection = connection
-        self.heads: dict[str, tuple[int, str]] = {}
-        self._studies: dict[int, StudyRecord] = {}  # rows that are held, as they are to be
-        self._unsaved: set[int] = set()
-        self._known = known  # open trials by study and number, as they were last read
-        self.open: Mapping[int, Trial] = {}  # those of the study whose changes it has read
-        self._reported: dict[int, int] = {}  # how often reports were written, by study
-        self._writes: dict[tuple[ClauseElement, tuple[str, ...]], list[compiled.Values]] = {}  # not yet sent
-        self._waiting = 0  # how many of them
-        self._saved: dict[tuple[int, int], Trial] = {}  # by study and number: trials that they save
+        self.heads: dict[str, tuple[int, str]] = {}  # by uid: (position, hash) of the chains that it has continued
+        self._studies: dict[int, StudyRecord] = {}  # the rows that it has locked, as they will be
+        self._unsaved: set[int] = set()  # those of them that have changed
+        self._known = known
+        self.open: Mapping[int, Trial] = {}  # the open trials of the study whose `changes` it has read
+        self._reported: dict[int, int] = {}  # by study: Report.written of the last report
+        # Writes that are not sent yet, by statement and the names of its values.
+        self._writes: dict[tuple[ClauseElement, tuple[str, ...]], list[compiled.Values]] = {}
+        self._waiting = 0  # how many they are
+        self._saved: dict[tuple[int, int], Trial] = {}  # by study and number: the trials that they save
 
     def _all(self, statement: ClauseElement, **values: Any) -> Sequence[Any]:
         (found,) = compiled.exchange(self.connection, self._due(), [(statement, values)])
         return found
 
     def _later(self, statement: ClauseElement, *values: compiled.Values) -> None:
-        """Execute it before the next read, together with others, or at the end: statements sent together cost one round
-        trip."""
+        """Collect writes, to be sent together before the next read or at the end."""
         for v in values:
             self._writes.setdefault((statement, tuple(v)), []).append(v)
         self._waiting += len(values)
-        if self._waiting >= _MANY:  # a server ends a transaction in which nothing is heard of its program for long
+        if self._waiting >= _MANY:  # a server ends a transaction in which it hears nothing for long
             self._send()
 
     def _due(self) -> Writes:
-        """The statements to be sent now."""
+        """The collected writes, which the caller sends."""
         due = [(statement, values) for (statement, _), values in self._writes.items()]
         self._writes, self._saved, self._waiting = {}, {}, 0
         return due
@@ -234,7 +245,7 @@ class SqlTransaction:
         return [rows.report_of(row) for row in self._all(_SELECT_REPORTS, of_study=study, of_number=number)]
 
     def reports_since(self, study: int, written: int) -> list[Report]:
-        """Reports of search trials after the `written`-th, in the order of writing."""
+        """Reports of search trials that were written after the `written`-th, in that order."""
         return [rows.report_of(row) for row in self._all(SELECT_NEWER, of_study=study, since=written)]
 
     def requeues(self, study: int, number: int) -> list[Event]:
@@ -251,10 +262,10 @@ class SqlTransaction:
         self._unsaved.add(study.id)
 
     def flush(self) -> None:
-        """Write everything that is pending; rows of studies once, however often they changed."""
+        """Send all collected writes. The row of a study is written once, however often it has changed."""
         for study in self._unsaved:
             row = rows.study_row(self._studies[study])
-            del row["id"]  # writing a key, even as it is, makes the database look at all rows that refer to it
+            del row["id"]  # if a key is written, even unchanged, the database checks all rows that refer to it
             self._later(_UPDATE_STUDY, {**row, "of_study": study})
         self._unsaved.clear()
         self._send()
@@ -265,7 +276,7 @@ class SqlTransaction:
 
     def save_trial(self, before: Trial, after: Trial) -> None:
         key = {"of_study": before.study, "of_number": before.number}
-        if (before.study, before.number) in self._saved:  # the order of its changes counts
+        if (before.study, before.number) in self._saved:  # statements are grouped, but its changes must stay in order
             self._send()
         self._saved[before.study, before.number] = after
         self._later(_UPDATE_TRIAL, {**rows.difference(before, after), **key})

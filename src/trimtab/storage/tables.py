@@ -31,7 +31,7 @@ studies = Table(
     Column("id", Integer, primary_key=True),
     Column("uid", String(32), nullable=False, unique=True),
     Column("name", Text, nullable=False),
-    Column("active", Text, unique=True),  # the name while not archived: at most one study of a name is
+    Column("active", Text, unique=True),  # the name, NULL once archived: at most one study of a name is not archived
     Column("spec", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("created", Double, nullable=False),
@@ -107,7 +107,7 @@ events = Table(
 )
 
 is_open = or_(*(trials.c.state == state.value for state in sorted(OPEN)))
-"""Condition on a trial's row: queued or running."""
+"""The condition that a trial is queued or running."""
 
 private = Table(
     "private",
