@@ -71,6 +71,11 @@ def test_what_may_not_be_written_is_not_replaced_and_leaves_no_event(tmp_path):
     assert not any(e.kind == "report" for e in study.storage.events(study.record.id))
 
 
+def test_a_name_that_no_file_can_have_is_told(tmp_path):
+    with pytest.raises(UserError, match="xxx cannot be written: File name too long"):
+        write(tmp_path / ("x" * 300), b"")
+
+
 def test_a_link_is_written_through_and_a_device_stays_one(tmp_path):
     real, link, pipe = tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "pipe"
     link.symlink_to(real)

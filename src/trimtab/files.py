@@ -19,7 +19,9 @@ def replacing(path: Path, content: bytes) -> Iterator[None]:
     The content is on the disk when the block starts. Folders that do not exist are made. Raises UserError if the file
     cannot be written.
     """
-    if path.is_fifo() or path.is_char_device():
+    with _explained(path):
+        streams = path.is_fifo() or path.is_char_device()
+    if streams:
         yield
         with _explained(path):
             path.write_bytes(content)
