@@ -1,6 +1,6 @@
-"""A study as one process works on it: read what changed in its store, propose, enqueue, record how trials ended.
+"""A live study: a study in its store, as one process works on it. It reads what has changed, proposes and enqueues.
 
-inputs         code and data, looked at before each trial
+inputs         code and data, checked before each trial
 checkpoints    directories in which trials save their state
 """
 
@@ -27,15 +27,16 @@ from .checkpoints import Checkpoints
 from .inputs import Inputs
 
 Batches = Sequence[Sequence[Proposal]]
+"""Proposals in the batches in which they are enqueued, one after the other."""
 
 
 class _NoStrategy(Exception):
-    """The study uses a strategy object that this process was not given."""
+    """The study uses a strategy object of its user's, which this process does not have."""
 
 
 @dataclass(frozen=True)
 class StoredTrials:
-    """The archive from which a ledger reads ended trials again: the study's store."""
+    """The ended trials of a study in its store: the archive of a ledger (see ledger.Archive)."""
 
     storage: Storage
     study: int
@@ -48,10 +49,11 @@ class StoredTrials:
 
 
 class LiveStudy:
-    """A study in its store, with its ledger as of the last `refresh` and the strategy's state after that ledger.
+    """A study in its store, with its ledger as of the last `refresh`, and the strategy's state after that.
 
-    custom: a strategy object that cannot be found by name. inputs: what results depend on; by default, only the
-    objective's files. Thread-safe: `lock` keeps the ledger unchanged between a proposal and its enqueueing.
+    custom: a user's own strategy object. inputs: what results depend on; by default, only the objective's files.
+    Thread-safe: whoever decides something by the ledger holds `lock`, so that the ledger does not change until it is
+    done.
     """
 
     def __init__(
@@ -62,21 +64,21 @@ class LiveStudy:
         self._custom = custom
         self.inputs = Inputs(storage, study) if inputs is None else inputs
         self._folded: engine.Fold | None = None
-        self.lock = threading.RLock()  # held by whoever decides from the ledger, so that the ledger does not change
+        self.lock = threading.RLock()
         self.ledger = self._opened()
         self.checkpoints = Checkpoints(storage, self.ledger.study.uid)
-        self._paces = deque[float](maxlen=8)  # seconds that the last proposals took
-        self.moved = False  # whether this process has changed the record since the ledger last read it
-        self._torn = False  # whether only a part of some changes is in the ledger
+        self._paces = deque[float](maxlen=8)  # seconds that each of the last proposals took
+        self.moved = False  # whether a revision of this process is not in the ledger yet
+        self._torn = False  # whether the ledger may hold only a part of some changes, or changes that were rolled back
 
     @property
     def spec(self) -> StudySpec:
         return self.ledger.study.spec
 
     def refresh(self) -> Ledger:
-        """Read what has changed since the last refresh."""
+        """Read what has changed in the store since the last refresh."""
         with self.lock:
-            if self._torn:  # Ctrl-C interrupted the last refresh: read everything again
+            if self._torn:  # Ctrl-C has interrupted the last refresh: read everything again
                 self.ledger = self._opened()
             self.moved = False
             changes = self.storage.trials(self.study, since=self.ledger.study.position)
@@ -86,10 +88,11 @@ class LiveStudy:
             return self.ledger
 
     def _opened(self) -> Ledger:
+        """A new ledger, of the study as it stands in the store."""
         return Ledger.of(self.storage.outline(self.study), StoredTrials(self.storage, self.study))
 
     def strategy_of(self, spec: StudySpec) -> Strategy[Any]:
-        """The strategy that a spec of this study names: the user's own object if it has that name."""
+        """The strategy that a spec of this study names: the user's own object, if that has the name."""
         if self._custom is not None and self._custom.name == spec.strategy:
             return self._custom
         return strategy(spec.strategy, **spec.settings)
@@ -100,18 +103,18 @@ class LiveStudy:
 
     @property
     def pace(self) -> float:
-        """Seconds that a proposal takes: the minimum of the last few, since other programs can only slow it down."""
+        """Seconds that a proposal takes: the least of the last few, since other programs can only slow one down."""
         return min(self._paces, default=math.inf)
 
     def shortcomings(self) -> list[str]:
-        """What the study's strategy will not take into account, in words; empty while its object is missing."""
+        """What the study's strategy does not take into account, in words; empty if its object is missing."""
         try:
             return notices(self.strategy_of(self.spec), engine.problem(self.spec))
         except SpecError:
             return []
 
     def propose(self, n: int) -> list[Proposal]:
-        """The next n proposals, as the record stands."""
+        """The next n proposals, by the ledger as it stands."""
         with self.lock:
             began = time.perf_counter()
             made = engine.suggest(self.spec, self._fold(), self._pending(), self.ledger.study.count, n)
@@ -119,9 +122,9 @@ class LiveStudy:
             return made
 
     def batches(self, n: int) -> list[list[Proposal]]:
-        """The next n proposals in the batches in which they are to be enqueued.
+        """The next n proposals, in batches.
 
-        A strategy that does not learn makes batches of one, so that its proposals do not depend on n.
+        If the strategy does not learn from results, these are batches of one, so that proposals do not depend on n.
         """
         if not n:
             return []
@@ -139,7 +142,7 @@ class LiveStudy:
         return learns(self._wrapped())
 
     def why_nothing(self) -> str:
-        """Why the strategy has nothing to propose."""
+        """Why the strategy has nothing to propose, in words."""
         if not isinstance(self._wrapped(), Continuing):
             return "every point of its space has been proposed"
         if self.ledger.running():
@@ -149,18 +152,19 @@ class LiveStudy:
     def collect(self) -> None:
         """Remove the checkpoints that are no longer needed, by the ledger as it stands.
 
-        Removes none if the strategy's object is missing: only the strategy knows which it needs.
+        If the strategy's object is missing, none are removed, since only the strategy knows which it needs.
         """
         with self.lock, suppress(_NoStrategy):
             self.checkpoints.collect(self.ledger, self._needed)
 
     def tidy(self) -> None:
-        """Refresh and `collect`, if there are any checkpoints."""
+        """Refresh the ledger and `collect`, if there are any checkpoints."""
         if self.checkpoints.held():
             self.refresh()
             self.collect()
 
     def _needed(self) -> frozenset[int]:
+        """The ended trials whose checkpoints the strategy may still need."""
         if self.ledger.study.state not in (StudyState.OPEN, StudyState.PAUSED):
             return frozenset()
         try:
@@ -172,25 +176,27 @@ class LiveStudy:
         return engine.needed(self.spec, self._fold(), self._pending())
 
     def _fold(self) -> engine.Fold:
+        """The strategy's state after all results in the ledger."""
         ledger, spec = self.ledger, self.spec
         baseline = incumbents.baseline_metrics(spec, ledger.baseline)
         self._folded = engine.fold(spec, self.strategy_of(spec), ledger.told, baseline, self._folded)
         return self._folded
 
     def _pending(self) -> list[Trial]:
+        """The open trials whose results will be told, by number."""
         return sorted((t for t in self.ledger.open.values() if t.purpose in TOLD), key=lambda t: t.number)
 
     def enqueue(self, proposals: Sequence[Proposal], claim: Claim | None = None) -> list[Trial]:
-        """Enqueue proposals made from the ledger as it stands. Raises Stale if the record has moved on."""
+        """Enqueue proposals that were made by the ledger as it stands. Raises Stale if there are more trials by now."""
         with self.lock:
             study = self.ledger.study
             return self.storage.enqueue(self.study, proposals, at=study.count, seen=study.position, claim=claim)
 
     def fill(self, n: int, at: int, claim: Claim | None = None) -> list[Trial] | None:
-        """Propose and enqueue n trials; with `claim`, the first of them are claimed. None if the strategy has no points.
+        """Propose and enqueue n trials; returns them, or None if the strategy has no more points.
 
-        at: how many trials existed when n was decided. If there are more by now, in this process or in the store,
-        nothing is added. The ledger does not know of the new trials until the next refresh.
+        at: how many trials existed when n was decided. If there are more by now, nothing is enqueued, and the list is
+        empty. claim: on the first of the new trials. They are not in the ledger until the next refresh.
         """
         with self.lock:
             if at != self.ledger.study.count:
@@ -202,14 +208,15 @@ class LiveStudy:
                 return []
 
     def settle(self, endings: Sequence[Ending], then: Callable[[], tuple[Batches, Claim | None]]) -> Settled:
-        """In one transaction: record how trials ended, absorb that, and enqueue and claim what `then` asks for.
+        """In one transaction: record how trials ended, absorb that into the ledger, then enqueue and claim what `then`
+        returns.
 
-        `then` may run more than once; nobody else can change the study meanwhile. The ledger does not know of the new
-        trials until the next refresh.
+        Nobody else can change the study meanwhile. `then` may run more than once, if the transaction is repeated. The new
+        trials are not in the ledger until the next refresh.
         """
 
-        def tell(changes: Changes) -> tuple[Batches, Claim | None]:
-            if self._torn:  # the transaction is being repeated: what it read the first time may no longer hold
+        def absorb(changes: Changes) -> tuple[Batches, Claim | None]:
+            if self._torn:  # the transaction is repeated: what was absorbed the first time may have been rolled back
                 self.ledger = self._opened()
             self._torn = True
             self.ledger.absorb(changes)
@@ -219,17 +226,18 @@ class LiveStudy:
             if self._torn:
                 self.refresh()
             self.moved = False
-            settled = self.storage.settle(self.study, endings, self.ledger.study.position, tell)
+            settled = self.storage.settle(self.study, endings, self.ledger.study.position, absorb)
             self._torn = False
             return settled
 
     def revise(self, change: Change) -> None:
-        """Make an audited change, to which the trials that run in this process must react at once."""
+        """Make an audited change. Trials that run in this process react to it at once, by `moved`."""
         self.storage.revise(self.study, change)
         self.moved = True
 
     def enqueue_one(self, wanted: Callable[[StudyRecord], Proposal]) -> Trial:
-        """Enqueue a trial that depends only on the study's row, without a refresh: queued trials do not slow it down."""
+        """Enqueue a trial for which only the study's row must be known. There is no refresh, which would take longer the
+        more trials are queued."""
         while True:
             study = self.storage.study(self.study)
             if study.count == 0 and study.spec.baseline is not None:
@@ -240,9 +248,10 @@ class LiveStudy:
                 return trial
 
     def enqueue_wanted(self, wanted: Callable[[Ledger], Sequence[Proposal]]) -> list[Trial]:
-        """Enqueue what no strategy proposes (evidence runs, say). `wanted` is called again if the record has moved on.
+        """Enqueue trials that no strategy proposes, such as runs for evidence.
 
-        In an empty study, the baseline goes first.
+        wanted: makes the proposals from a ledger; it is called again if there are more trials by then. In an empty study,
+        the baseline's trial comes first.
         """
         with self.lock:
             while True:

@@ -1,16 +1,19 @@
 """Directories in which trials save their state: kept as long as they are needed, then removed.
 
-What a killed attempt has saved is there for the next attempt, which moves it to a directory of its own
-(NUMBER-ATTEMPT). So a process that was presumed dead, and still runs the earlier attempt, can no longer write to it. A
-trial with a parent starts with a copy of the parent's directory. Kept are the directories of open trials and of their
-parents, those that the strategy may still continue from (see strategies.Continuing), and those of the best
-TRIMTAB_CHECKPOINTS_KEEP trials (default 1; keep a few if settings are repeated, since another result of the best one
-may make the next one the best).
+Each attempt at a trial has its own directory, NUMBER or NUMBER-ATTEMPT. What a killed attempt has saved is moved to the
+directory of the next one. So a process that was presumed dead, and still runs the earlier attempt, can no longer write
+to it. A trial with a parent starts with a copy of the parent's directory.
 
-Directories are in TRIMTAB_CHECKPOINTS, else beside an SQLite file (FILE.checkpoints), else in ./trimtab-checkpoints;
+Kept are the directories of open trials and their parents, those from which the strategy may still continue (see
+strategies.Continuing), and those of the best trials: TRIMTAB_CHECKPOINTS_KEEP of them (default 1). If settings are
+repeated, keep a few: another result of the best setting may make the next one the best.
+
+Directories are in TRIMTAB_CHECKPOINTS, else beside the SQLite file (FILE.checkpoints), else in ./trimtab-checkpoints;
 those of a study in memory are removed with the process. Workers on several machines need a folder that all of them see.
-A study may fill TRIMTAB_CHECKPOINTS_QUOTA ("20GiB"): at four fifths of it there is a warning. Beyond it, those of good
-trials are removed, all but the best one's; then the run ends, since what is needed is never removed.
+
+A study may fill TRIMTAB_CHECKPOINTS_QUOTA ("20GiB"). At four fifths of that there is a warning. Beyond it, directories
+of good trials are removed, except for the best one's. If that is not enough, the run ends, since what is needed is
+never removed.
 """
 
 import logging
@@ -33,17 +36,17 @@ from ..units import byte_count
 
 VARIABLE = "TRIMTAB_CHECKPOINTS"
 KEEP, QUOTA = f"{VARIABLE}_KEEP", f"{VARIABLE}_QUOTA"
-EARLY = 0.8  # share of the quota from which on there is a warning
+EARLY = 0.8  # share of the quota above which there is a warning
 
 _log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The directories of one study, by its uid. For a store in memory, they are removed with it."""
+    """The checkpoint directories of the study with this uid. Those of a study in memory are removed with the store."""
 
     def __init__(self, storage: Storage, uid: str) -> None:
-        self._settled: object = None  # what was known when everything was as it should be
-        self._warned = False
+        self._collected: object = None  # the position of the record and the directories after the last collection
+        self._warned = False  # whether the last collection warned of the quota
         place, url = os.environ.get(VARIABLE) or None, storage.url
         if place is None and url != "memory://":
             file = url.removeprefix("sqlite:///")
@@ -53,14 +56,14 @@ class Checkpoints:
             weakref.finalize(storage, shutil.rmtree, self.root, ignore_errors=True)
 
     def path(self, number: int) -> Path:
-        """A trial's directory: that of its last attempt that has one, or where the first attempt would have it."""
+        """A trial's directory: that of its latest attempt that has one; else that of a first attempt, which may not exist."""
         return _last(self.held()).get(number, self._of(number, 1))
 
     def _of(self, number: int, attempt: int) -> Path:
         return self.root / (str(number) if attempt == 1 else f"{number}-{attempt}")
 
     def folders(self, trial: Trial) -> Folders:
-        """The directories of a trial's attempt."""
+        """The directories that matter to the present attempt at a trial."""
         parent = parent_of(trial)
         earlier = [str(self._of(trial.number, k)) for k in range(trial.attempt - 1, 0, -1)]
         return Folders(
@@ -68,7 +71,7 @@ class Checkpoints:
         )
 
     def held(self) -> dict[Path, int]:
-        """The existing directories and their trials, unfinished copies included."""
+        """The existing directories, unfinished copies included, and the number of the trial to which each belongs."""
         try:
             names = os.listdir(self.root)
         except FileNotFoundError:
@@ -79,11 +82,12 @@ class Checkpoints:
     def collect(self, ledger: Ledger, needed: Callable[[], frozenset[int]] = frozenset) -> None:
         """Remove the directories of ended trials that are no longer needed.
 
-        needed: the trials that the strategy may continue from. Raises OverQuota if what must stay exceeds the quota.
+        needed: gives the trials from which the strategy may continue. Raises OverQuota if what is needed exceeds the
+        quota.
         """
         held = self.held()
         now = (ledger.study.position, frozenset(held))
-        if not held or now == self._settled:
+        if not held or now == self._collected:
             return
         last, gone = _last(held), [path for path, n in held.items() if ledger.has_ended(n)]
         if gone:
@@ -93,14 +97,17 @@ class Checkpoints:
             gone = [path for path in gone if held[path] not in kept or last.get(held[path]) != path]
             _remove(gone)
             self._within(best[1:], must)
-        self._settled = (ledger.study.position, frozenset(self.held()))
+        self._collected = (ledger.study.position, frozenset(self.held()))
 
     def remove(self) -> None:
         """Remove all of the study's directories."""
         _remove([self.root])
 
     def _within(self, spare: list[int], must: frozenset[int]) -> None:
-        """Keep the quota, if there is one: as far as necessary, drop the spare directories, the last of them first."""
+        """Keep within the quota, if there is one.
+
+        spare: trials whose directories may be removed for that, the last one first, except for those in `must`.
+        """
         quota = byte_count(os.environ.get(QUOTA), QUOTA)
         if quota is None:
             return
@@ -121,13 +128,13 @@ class Checkpoints:
 
 
 def _last(held: Mapping[Path, int]) -> dict[int, Path]:
-    """The existing directory of each trial's last attempt."""
+    """By trial: the directory of its latest attempt, among existing ones. Unfinished copies are left out."""
     whole = [path for path in held if not path.name.startswith(".")]
     return {held[path]: path for path in sorted(whole, key=lambda path: int(path.name.partition("-")[2] or 1))}
 
 
 def _best(ledger: Ledger, k: int) -> list[int]:
-    """The first trials of the k best settings, the best first."""
+    """The numbers of the first trials of the k best settings, the best first."""
     goal = ledger.study.spec.goals[0]
     order = sorted((goal.loss(c.metrics), c.number) for c in incumbents.admissible(incumbents.of_ledger(ledger)))
     return [number for _, number in order[:k]]
@@ -146,7 +153,7 @@ def _remove(paths: list[Path]) -> None:
 
 
 def _bytes(path: Path) -> int:
-    """The size of all files under a directory; files that vanish meanwhile count as nothing."""
+    """The size of all files below a directory. Files that vanish meanwhile do not count."""
     total = 0
     for folder, _, names in os.walk(path):
         for name in names:

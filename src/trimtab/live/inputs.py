@@ -1,4 +1,4 @@
-"""Code and data under a running study: checked before each trial, and a change recorded or refused, as the user chose."""
+"""Code and data that results depend on: checked before each trial; a change is recorded or refused, as the user chose."""
 
 import threading
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ POLICIES = ("record", "refuse")
 
 
 def named(data: Mapping[str, Any] | None, on_change: str) -> list[Input]:
-    """The inputs to check. Raises SpecError for something that cannot be checked, and for an unknown policy."""
+    """A user's `data` as inputs. Raises SpecError for something that cannot be checked, and for an unknown policy."""
     if not isinstance(on_change, str) or on_change not in POLICIES:
         raise SpecError(f"on_change={on_change!r} is not known; choose 'record' or 'refuse'")
     if data is not None and not isinstance(data, Mapping):
@@ -27,9 +27,9 @@ def named(data: Mapping[str, Any] | None, on_change: str) -> list[Input]:
 class Inputs:
     """What a study's results depend on: the named `data` (paths, arrays, tables), and the objective's files.
 
-    on_change: "record" writes an `inputs` event and continues; "refuse" writes it and raises InputChanged. The
-    comparison is with the record, not with this process: a change between two runs is noticed at the start of the
-    second.
+    on_change: after a change, "record" writes an `inputs` event and continues; "refuse" writes it and raises
+    InputChanged. Inputs are compared with the record, not with what this process saw first: so a change between two runs
+    is noticed when the second one starts.
     """
 
     def __init__(
@@ -38,35 +38,40 @@ class Inputs:
         self._storage, self._study = storage, study
         self._inputs = named(data, on_change)
         self._refuse = on_change == "refuse"
-        self._looks: dict[str, Look] = {}
-        self._files: dict[str, Look] = {}
-        self._last: Any = None  # what was last found to fit the record
-        self._known: dict[str, Any] = {"data": {}, "code": None}
-        self._read = 0
-        self._refusal: Any = None  # what was last refused, and written
-        self._turn = threading.Lock()
+        self._looks: dict[str, Look] = {}  # by name of an input: what it was when it was last looked at
+        self._files: dict[str, Look] = {}  # by path: the same for files with code
+        self._last: Any = None  # the inputs that were last found to fit the record
+        self._known: dict[str, Any] = {"data": {}, "code": None}  # what the record last accepted
+        self._read = 0  # the position up to which its events were read for that
+        self._refusal: Any = None  # the inputs that were last refused by an event
+        self._lock = threading.Lock()
 
     @property
     def watched(self) -> bool:
+        """Whether any data is watched."""
         return bool(self._inputs)
 
     @property
     def strict(self) -> bool:
-        """Whether no trial may start without a check."""
+        """Whether each trial must wait for a check."""
         return self.watched or self._refuse
 
     def begin(self, called: "Program | None" = None) -> dict[str, Any]:
-        """Check everything; returns what a `run` event says about it. Raises InputChanged if a change is refused."""
-        with self._turn:
+        """Check everything, at the start of a run. Returns what the `run` event says about it.
+
+        called: the objective. Raises InputChanged if a change is refused.
+        """
+        with self._lock:
             self._last = self._refusal = None
             return {**self._look(called, memory=True), "on_change": POLICIES[self._refuse]}
 
     def check(self, called: "Program | None" = None) -> None:
-        """Check files again, before a trial starts. Raises InputChanged if a change is refused."""
-        with self._turn:
+        """Check what is in files, before a trial starts. Raises InputChanged if a change is refused."""
+        with self._lock:
             self._look(called, memory=False)
 
     def _look(self, called: "Program | None", memory: bool) -> dict[str, Any]:
+        """Look at the inputs, and act if they have changed. memory: also look at data that is not in files."""
         for given in self._inputs:
             if memory or given.name not in self._looks or self._looks[given.name].marks:
                 self._looks[given.name] = look(given, self._looks.get(given.name))
@@ -83,16 +88,16 @@ class Inputs:
         return now
 
     def _changed(self, now: Mapping[str, Any]) -> dict[str, str]:
-        """Name of an input -> what changed since the record last accepted it."""
-        self._recall()
+        """By name of an input: what has changed since the record last accepted it."""
+        self._read_record()
         known = self._known
         found = {f"data {n}": different(known["data"][n], f) for n, f in now["data"].items() if n in known["data"]}
         if now["code"] is not None and known["code"] is not None:
             found["code"] = _other_code(known["code"], now["code"])
         return {name: what for name, what in found.items() if what}
 
-    def _recall(self) -> None:
-        """What the record last accepted."""
+    def _read_record(self) -> None:
+        """Update `_known` by events that are new."""
         for e in self._storage.events(self._study, since=self._read, kinds=("run", "inputs")):
             self._read = e.position
             if not e.body.get("refused"):
@@ -100,11 +105,12 @@ class Inputs:
                 self._known["code"] = e.body.get("code") or self._known["code"]
 
     def _write(self, now: Mapping[str, Any], changed: Mapping[str, str]) -> None:
+        """Write an `inputs` event. Raises InputChanged if the change is refused."""
         refused = bool(changed) and self._refuse
         snapshot = self._storage.outline(self._study)
         running = sorted(t.number for t in snapshot.open if t.state is State.RUNNING)
-        again = refused and now == self._refusal  # it is on record already
-        if snapshot.study.state is not StudyState.ARCHIVED and not again:
+        on_record = refused and now == self._refusal
+        if snapshot.study.state is not StudyState.ARCHIVED and not on_record:
             body = {**now, "changed": dict(changed), "refused": refused, "running": running}
             self._storage.revise(self._study, Change("inputs", body=body))
         self._refusal = now if refused else None
