@@ -1,5 +1,5 @@
-"""What a study says about its results: its trials, the best of them, what explains them, whether more search is worth
-it."""
+"""What a study says about its results: its trials, the best of them, what explains them, and whether more search is
+worth it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """The questions that a study answers without adding to its record."""
+    """The part of `Study` that answers questions without adding to the record."""
 
     storage: Storage
     _live: LiveStudy
-    _standings: tuple[int, Standings | None] = (0, None)  # as of that event
+    _standings: tuple[int, Standings | None] = (0, None)  # the last ones, and the position of the record then
 
     # ------------------------------------------------------------------------------------------------- what it holds
 
@@ -48,7 +48,7 @@ class Answers:
 
     @property
     def strategy(self) -> Strategy[Any]:
-        """The strategy that proposes: the object that was passed, or the one of that name."""
+        """The strategy that proposes settings: the object that was passed, or the one that the spec names."""
         return self._live.strategy_of(self.spec)
 
     @property
@@ -81,8 +81,8 @@ class Answers:
         return self._live.refresh().baseline
 
     def checkpoint(self, number: int) -> Path:
-        """The directory in which trial `number` saved its state. Of ended trials, only those still needed are kept (see
-        `live.checkpoints`)."""
+        """The directory in which trial `number` has saved its state. After the trial has ended, it is kept only as long as
+        it is needed (see `live.checkpoints`)."""
         return self._live.checkpoints.path(trial(number))
 
     def frame(self) -> Any:
@@ -108,7 +108,7 @@ class Answers:
         )
 
     def candidates(self) -> list[incumbents.Candidate]:
-        """One entry per finished setting: its first trial, mean metrics over replicates, and feasibility."""
+        """One entry for each setting with a result: its first trial, its mean metrics over replicates, its feasibility."""
         return incumbents.of_ledger(self._live.refresh())
 
     @property
@@ -128,7 +128,8 @@ class Answers:
 
     @property
     def pareto(self) -> list[Trial]:
-        """Trials of the settings that no other one beats in every goal, among those that meet the constraints."""
+        """The Pareto front: of the settings that meet the constraints, those that no other one beats in every goal. Of each,
+        the first trial."""
         return [c.trial for c in incumbents.pareto(self.spec, self.candidates())]
 
     @property
@@ -147,13 +148,13 @@ class Answers:
         return [*said, *([warning] if (warning := self.standings.warning) else [])]
 
     def result(self) -> Evidence | None:
-        """The last evidence on record."""
+        """The latest evidence in the record; None if there is none."""
         return proof.last(self._live)
 
     # ----------------------------------------------------------------------------------------- what the results mean
 
     def explain(self, goal: int | str = 0) -> "Explanation":
-        """What explains the results of one goal: importance, dependence, safe ranges, findings, why a trial was
+        """What explains the results for one goal: importance, dependence, safe ranges, findings, and why a trial was
         proposed.
 
         goal: its metric, or its index among the goals. Raises SpecError if there is no such goal.
@@ -164,15 +165,18 @@ class Answers:
         return Explanation(ledger, place(ledger.study.spec.goals, goal))
 
     def outlook(self, enough: "Enough | None" = None) -> "Outlook":
-        """Whether more search is worth it, as of the latest check that is due: the remaining gain beside its noise and
-        its cost. `text()` is the advice. Raises SpecError for several goals."""
+        """Whether more search is worth it: the gain that is left, compared with the noise and with its cost.
+
+        It is that of the latest check that is due (see `Enough`). `text()` is the advice. Raises SpecError if there are
+        several goals.
+        """
         from ..outlook import Enough, enough_from, outlook
 
         ledger, when = self._live.refresh(), Enough() if enough is None else enough_from(enough)
         return outlook(ledger.study.spec, ledger.told[: when.look(len(ledger.told))], when)
 
     def schedule(self, number: int | None = None) -> "Schedule":
-        """With which parameters, until when, trial `number` (default: the best one) was trained: see `schedule`."""
+        """With which parameters trial `number` (default: the best one) was trained, until when: see `schedule`."""
         from ..schedule import Schedule
 
         number = self.best.number if number is None else trial(number)

@@ -1,4 +1,4 @@
-"""The arguments of `Study(...)`, `revise` and `add`: each is checked on its own, and becomes a field of the spec."""
+"""The arguments of `Study(...)`, `revise` and `add`: each is checked by itself, and becomes a field of the spec."""
 
 import inspect
 import json
@@ -40,7 +40,8 @@ def given(
     fidelity: Fidelity | Mapping[str, Any] | None = None,
     stopping: Stopping | EllipsisType = ...,
 ) -> dict[str, Any]:
-    """The spec's fields for the arguments that were given; the others are absent. Raises SpecError or SpaceError."""
+    """The fields of a StudySpec that the given arguments set; those of other arguments are absent. Raises SpecError or
+    SpaceError."""
     said: dict[str, Any] = {}
     if space is not None:
         said["space"] = space if isinstance(space, Space) else Space(space)
@@ -85,14 +86,14 @@ def _fidelity(given: Fidelity | Mapping[str, Any]) -> Fidelity:
 
 
 def _several(stopping: Stopping) -> Iterable[Any]:
-    """One rule or several, as a list; None means none."""
+    """The rules that a `stopping` argument names: one, several, or None for none."""
     if stopping is None:
         return ()
     return stopping if isinstance(stopping, list | tuple) else [stopping]
 
 
 def known(words: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same arguments, if `given` accepts all of them and none is empty. Raises SpecError."""
+    """The arguments of `revise`, if `given` takes all of them and each changes something. Raises SpecError."""
     takes = inspect.signature(given).parameters
     for word, value in words.items():
         if word not in takes:
@@ -119,14 +120,15 @@ def _text(value: object) -> str:
 
 
 def _setting(baseline: object) -> Params:
+    """A setting from a user's mapping. Raises SpecError."""
     if not isinstance(baseline, Mapping):
         raise SpecError("baseline=" + no_setting(baseline, "{'parameter': value, ...}"))
     return dict(baseline)
 
 
 def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
-    """Name and settings of a strategy, as the record keeps them."""
-    made = strategy(chosen)  # an unknown name is an error here
+    """The name and the settings of a strategy, as the record keeps them. Raises SpecError for an unknown name."""
+    made = strategy(chosen)
     if isinstance(chosen, str):
         return chosen, {}
     settings: dict[str, Any] = (
@@ -136,9 +138,9 @@ def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
     settings.pop("version", None)
     for name, value in settings.items():
         try:
-            settings[name] = json.loads(dumps(value))  # as the record gives it back
+            settings[name] = json.loads(dumps(value))  # as it will be read from the record
         except (TypeError, ValueError):
-            if made.name in names():  # of what is another's only its name is known in the record
+            if made.name in names():  # other strategies are not made again by name: for them, a description will do
                 raise SpecError(
                     f"strategy {made.name!r}: {name}={shown(value)} is no finite number, text or list of Python's own"
                 ) from None

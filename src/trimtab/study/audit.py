@@ -1,4 +1,4 @@
-"""The auditor's side of a study: whether its record is intact, can be derived and run again; and its document."""
+"""The auditor's side of a study: is the record intact, can it be derived again, can trials be run again; and the report."""
 
 import dataclasses
 import os
@@ -26,13 +26,14 @@ from .reproduce import Reproduction
 
 
 class Audited(Answers):
-    """The questions of an auditor. `Study` adds those of its user."""
+    """The part of `Study` that is for auditors."""
 
     def replay(self) -> Replay:
-        """Derive every proposal, and every stop by a rule, again from the record, and record the outcome as an event.
+        """Derive every proposal, and every stop by a rule, again from the record. The outcome is recorded as an event.
 
-        Results must be exact on the record's numeric fingerprint. On another kind of machine, a proposal also counts if
-        it is within 1 % of the best by the strategy's own acquisition. Follows revisions of budget, space and strategy.
+        Proposals must come out exactly on a machine with the numeric fingerprint that the record names. On another kind of
+        machine, a proposal also counts if its acquisition value is within 1 % of the best. Revisions of the spec are
+        followed.
         """
         study = self._live.study
         ledger = self._live.refresh()
@@ -44,7 +45,7 @@ class Audited(Answers):
         stops, overturned = verdicts(rows, reports, events)
         looks, misjudged = enoughs(rows, events)
         found = dataclasses.replace(found, verdicts=stops, overturned=overturned, looks=looks, misjudged=misjudged)
-        self._note("replay", {"replay": found.to_json()})
+        self._try_to_add_event("replay", {"replay": found.to_json()})
         return found
 
     def reproduce(
@@ -58,12 +59,15 @@ class Audited(Answers):
         resources: Resources | Mapping[str, Any] | None = None,
         supervised: bool = False,
     ) -> Reproduction:
-        """Run trials again with their params and seeds, compare their metrics, and record the outcome as an event.
+        """Run trials again with their params and seeds, and compare their metrics. The outcome is recorded as an event.
 
-        trials: numbers; default: the baseline, the best and three more. tolerance: the relative difference that still
-        counts as the same; 0 means identical. principal: who does it; default: the user of this process. Like every
-        name it is kept beside the chain, which holds a commitment. Adds no trials to the study. Raises SpecError,
-        ObjectiveError.
+        No trials are added to the study.
+
+          trials: their numbers; default: the baseline, the best one and three more.
+          tolerance: the largest relative difference that still counts as the same; 0 means identical.
+          principal: who does it; default: the user of this process. The event holds only a commitment to the name.
+
+        Other arguments as in `run`. Raises SpecError, ObjectiveError.
         """
         from ..objective import program
         from .reproduce import checked, chosen, compared, left_out, rerun
@@ -88,50 +92,50 @@ class Audited(Answers):
             left_out=left_out(picked, trials, best),
         )
         body = {"reproduction": found.to_json(), "objective": called.text, "fingerprint": called.fingerprint}
-        self._note("reproduce", {**body, "environment": environment()}, principal)
+        self._try_to_add_event("reproduce", {**body, "environment": environment()}, principal)
         return found
 
     def _independent(self, who: str, runs: Sequence[int]) -> bool | None:
-        """Whether `who` is nobody who ran the study; None if not all of their names are kept."""
+        """Whether `who` did not run the study; None if unknown, because names of those who ran it were erased."""
         names = {position: name for position, (_, name) in self.storage.actors(self._live.study).items()}
         ran = {names.get(position) for position in runs}
         return None if not ran or None in ran else who not in ran
 
-    def _say(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
-        """Add an event that changes nothing else. An archived study is read-only, and stays as it is."""
+    def _add_event(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
+        """Add an event that changes nothing else. Nothing is added to an archived study, which is read-only."""
         if self.record.state is not StudyState.ARCHIVED:
             self.storage.revise(self._live.study, Change(kind, body=body, actor=actor))
 
-    def _note(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
-        """As `_say`; but if it cannot be written, warn that the outcome is not on record instead of failing."""
+    def _try_to_add_event(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
+        """Add an event; if it cannot be written, warn that the outcome is not on record, instead of failing."""
         try:
-            self._say(kind, body, actor)
+            self._add_event(kind, body, actor)
         except StorageError as error:
             sys.stderr.write(f"{self.name}: this {kind} is not on record: {error}\n")
 
     def sign(self, timestamp: str | None = None) -> None:
-        """Add a checkpoint: the chain up to here, signed with this user's Ed25519 key (extra `sign`).
+        """Sign the chain up to here with this user's Ed25519 key, and record that as an event (extra `sign`).
 
-        The key is created at its first use, outside the database (see `keys`). timestamp: URL of a time-stamp authority
-        (RFC 3161), whose token is kept with the signature. Raises UserError, and SpecError for an archived study; then
-        nothing is written.
+        The key is created at its first use, outside the database (see `keys`). timestamp: the URL of a time-stamp
+        authority (RFC 3161), whose token is kept with the signature. Raises UserError, and SpecError for an archived
+        study; then nothing is written.
         """
         record = self.record
         if record.state is StudyState.ARCHIVED:
             raise SpecError(f"study {record.name!r} is archived and read-only; sign a study before it is archived")
-        self._say("checkpoint", keys.sign(record, timestamp))
+        self._add_event("checkpoint", keys.sign(record, timestamp))
 
     def verify(self, report: str | os.PathLike[str] | None = None) -> list[str]:
-        """What does not fit in the record: rows, chain, witness, signatures. Empty if it is intact.
+        """What does not fit in the record (its rows, chain, witness and signatures), one line each. Empty if it is intact.
 
-        report: a document of the study to check as well: its hash must be in the chain.
+        report: the file of a report, which is checked as well: an event must hold its hash.
         """
         study, uid = self._live.study, self._live.ledger.study.uid
-        witness = [*self.storage.witnessed(uid), *keys.signed(uid)]  # first: the record only grows after it
+        witness = [*self.storage.witnessed(uid), *keys.signed(uid)]  # read first, since the record may grow meanwhile
         try:
             snapshot = self.storage.trials(study)
             count, position = snapshot.study.count, snapshot.study.position
-            events = self.storage.events(study)[:position]  # others may write on: what is judged is the snapshot
+            events = self.storage.events(study)[:position]  # not what others have written since the snapshot
             reports = [r for r in self.storage.reports(study) if r.number < count]
             actors = {at: who for at, who in self.storage.actors(study).items() if at <= position}
         except Damaged as error:
@@ -155,15 +159,15 @@ class Audited(Answers):
         previous: str | os.PathLike[str] | Mapping[str, Any] | None = None,
         at: int | None = None,
     ) -> Path:
-        """Write the study's document (HTML, DOCX or the evidence record itself as .json), and record its hash as an
-        event.
+        """Write the study's report, and record its hash as an event. Returns the path of the file.
 
+          path: a file that ends in .html, .docx or .json (which holds only the evidence record).
           template: "study" (the answer first, for those who tune), a framework such as "us-sr-26-2-2026" or
               "eu-ai-act-annex-iv-2024", or your own template file.
-          data: describes the data set (name, rows, ...).
+          data: a description of the data set (name, rows, ...).
           card: what only a person can fill in, as a YAML file or a mapping.
           previous: the evidence record (.json or .html) of the study that was approved before.
-          at: the event as of which the document is written; default: the last one.
+          at: the position of the event as of which the report is written; default: the last one.
 
         The same record gives the same bytes. Raises SpecError, and UserError if an extra (`report`, `word`) is missing
         or the file cannot be written.
@@ -179,8 +183,8 @@ class Audited(Answers):
         }
         then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
         content, body = documents.written(then, template, form)
-        with replacing(target, content):  # the chain knows a document before it is there
+        with replacing(target, content):  # the file appears after its hash is on record
             said = self.storage.events(self._live.study, kinds={"report"})
             if all(e.body != {**body, "actor": e.body["actor"]} for e in said):
-                self._note("report", body)
+                self._try_to_add_event("report", body)
         return target

@@ -1,4 +1,4 @@
-"""Writing a study's document: the record as of a position, a template, a file, and the event that holds its hash."""
+"""A study's report: the record as of a position and a template become the content of a file, and the body of its event."""
 
 import hashlib
 import json
@@ -22,21 +22,22 @@ from ..reports.snapshot import Snapshot, as_of
 from ..storage import Storage
 
 STUDY = "study"
-"""The template of the usual report: no framework, the answer first."""
+"""The template of the usual report, which follows no framework: the answer comes first."""
 FORMS = (".html", ".docx", ".json")
 
 
 def snapshot(
     storage: Storage, study: StudyRecord, trials: Sequence[Trial], findings: Sequence[str], at: int | None, **given: Any
 ) -> Snapshot:
-    """The study as of event `at`. given: data, card, previous."""
+    """The study as of event `at` (None: the last one). given: data, card and previous, as in Study.report."""
     events = storage.events(study.id)[: study.position]
     then = as_of(study, trials, storage.reports(study.id), events, at)
     return Snapshot(*then, findings, **given)
 
 
 def written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any]]:
-    """The document, and the body of its event: template, position, and the hashes of document and evidence record."""
+    """The report's content, and the body of its event: template, position, and the hashes of report and evidence
+    record."""
     with one_thread():
         return _written(s, template, form)
 
@@ -70,7 +71,7 @@ def form_of(path: Path) -> str:
 
 
 def card_of(given: Any) -> Mapping[str, Any] | None:
-    """What persons have filled in: a mapping, or a YAML file of {item: text or {field: text}}. Raises SpecError."""
+    """What a person has filled in, {item: text or {field: text}}: a mapping, or a YAML file. Raises SpecError."""
     if not isinstance(given, str | os.PathLike):
         return described(given, "card")
     try:
@@ -83,7 +84,7 @@ def card_of(given: Any) -> Mapping[str, Any] | None:
 
 
 def described(given: Any, word: str) -> Mapping[str, Any] | None:
-    """A user's description, as plain JSON. Raises SpecError if it is not a mapping."""
+    """A user's mapping as plain JSON. Raises SpecError for anything else."""
     if given is None:
         return None
     if not isinstance(given, Mapping):
@@ -92,7 +93,7 @@ def described(given: Any, word: str) -> Mapping[str, Any] | None:
 
 
 def _texts(said: Any) -> Any:
-    """Dates and the like, and numbers that JSON lacks, as text."""
+    """A value as JSON: what JSON does not have (dates, NaN, ...) as text."""
     if isinstance(said, Mapping):
         return {str(k): _texts(v) for k, v in said.items()}
     if isinstance(said, list | tuple):
@@ -104,7 +105,7 @@ def _texts(said: Any) -> Any:
 def previous_of(given: Any) -> Mapping[str, Any] | None:
     """The evidence record of the study that was approved before: a mapping, or the .json or .html that holds it.
 
-    Raises SpecError if there is none, or if its content does not match its own hash.
+    Raises SpecError if there is no such record, or if it does not fit its own hash.
     """
     if given is None:
         return None
@@ -126,7 +127,7 @@ def _record_in(path: Path) -> Any:
 
 
 def embedded(html: str) -> str:
-    """The evidence record embedded in a document. Raises ValueError."""
+    """The evidence record in an HTML report, as JSON text. Raises ValueError if there is none."""
     _, begin, rest = html.partition('<script type="application/json" id="evidence">')
     text, end, _ = rest.partition("</script>")
     if not begin or not end:
@@ -135,8 +136,8 @@ def embedded(html: str) -> str:
 
 
 def unknown(path: str | os.PathLike[str], events: Sequence[Event]) -> list[str]:
-    """A finding if a document is not, byte for byte, one that the chain names. Raises SpecError if the file does not
-    exist."""
+    """A finding if a report is not, byte for byte, one whose hash an event holds. Raises SpecError if the file cannot be
+    read."""
     try:
         with open(path, "rb") as file:
             sha = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Stopping rules that can stop no trial: nothing is reported, or the objective does not ask whether to stop."""
+"""A warning if stopping rules cannot stop any trial: nothing is reported, or the objective does not ask whether to stop."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -12,22 +12,25 @@ from ..records import Purpose, Report, State, StudySpec
 from ..stopping import PAUSING
 from ..stopping.jury import rehear
 
-_SOME = 3  # trials that must have ended before anything is said
-_MOST = 300  # trials whose reports are judged again
-_FIRST = {"asha": 0, "hyperband": 0, "forgiving": -1, "wilcoxon": -1}  # the rung to reach before the rule can stop
+_SOME = 3  # trials that must be done before anything is said
+_MOST = 300  # in larger studies, reports are not judged again
+_FIRST = {"asha": 0, "hyperband": 0, "forgiving": -1, "wilcoxon": -1}
+"""By rule: the index of the first rung at which it can stop a trial."""
 
 Rules = Sequence[Mapping[str, Any]]
 
 
 def idle_rules(live: LiveStudy) -> list[str]:
-    """What to tell the user if stopping rules have stopped nothing although trials have ended; else empty."""
+    """A warning, as a list of one sentence, if stopping rules have stopped nothing because they cannot; else empty."""
     ledger = live.refresh()
     spec, stopped = ledger.study.spec, ledger.counts[State.STOPPED]
     rules = [rule for rule in spec.stopping if rule["rule"] not in PAUSING]
     if not rules or ledger.counts[State.DONE] < _SOME:
         return []
     said = _last_reports(live, ledger)
-    suspected = [rule for rule in rules if "metric" in rule or not stopped]  # a goal's rule that stops is heard
+    suspected = [
+        rule for rule in rules if "metric" in rule or not stopped
+    ]  # if trials were stopped, the goals are reported
     found = _unreported(spec, suspected, said)
     if not found and not stopped:
         found = _too_early(spec, rules, said) or _unheeded(live, ledger, rules)
@@ -41,20 +44,20 @@ def _last_reports(live: LiveStudy, ledger: Ledger) -> list[Report]:
 
 
 def _unreported(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[str]:
-    """That trials do not report what rules judge."""
+    """A warning if trials do not report what rules judge."""
     goals = [goal.metric for goal in spec.goals]
     judged = [[rule["metric"]] if "metric" in rule else goals for rule in rules]
     reported = {metric for report in said for metric in report.metrics}
-    deaf = [(rule, metrics) for rule, metrics in zip(rules, judged, strict=True) if reported.isdisjoint(metrics)]
-    if not deaf:
+    idle = [(rule, metrics) for rule, metrics in zip(rules, judged, strict=True) if reported.isdisjoint(metrics)]
+    if not idle:
         return []
     what = f"only {', '.join(sorted(reported))}" if said else "nothing"
-    names, (_, wanted) = _names([rule for rule, _ in deaf]), deaf[0]
+    names, (_, wanted) = _names([rule for rule, _ in idle]), idle[0]
     return [f"{names} can stop nobody: trials report {what}; call trial.report(step, {wanted[0]}=...)"]
 
 
 def _too_early(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[str]:
-    """That no trial's reports reach the first rung at which one of the rules judges."""
+    """A warning if no trial's reports reach the first rung at which one of the rules can stop it."""
     if spec.fidelity is None or not all(rule["rule"] in _FIRST for rule in rules):
         return []
     first = min(spec.fidelity.rungs[_FIRST[rule["rule"]]] for rule in rules)
@@ -66,7 +69,7 @@ def _too_early(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[st
 
 
 def _unheeded(live: LiveStudy, ledger: Ledger, rules: Rules) -> list[str]:
-    """That trials continued although they were told to stop."""
+    """A warning if trials were told to stop, and all of them continued."""
     if ledger.study.count > _MOST:
         return []
     search = {t.number for t in ledger.told if t.purpose is Purpose.SEARCH}

@@ -20,12 +20,15 @@ from ..storage import Storage
 from ..strategies import Continuing, names, strategy
 from .warmstart import Earlier, sources
 
-SHORTEST = 8  # characters of a uid that name a study
+SHORTEST = 8  # characters that the start of a uid must have to name a study
 DEFAULT_STOPPING = "asha"  # with a fidelity, if stopping= is not given
 
 
 def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
-    """The spec of a study that does not exist yet."""
+    """The spec of a study that does not exist yet, checked. Raises SpecError.
+
+    said: the fields of the spec that the user has given (see arguments.given).
+    """
     if not isinstance(name, str) or not name.strip() or any(ord(c) < 32 for c in name):
         raise SpecError(f"study name {name!r} must be a text that is not blank, without control characters")
     if "space" not in said:
@@ -33,16 +36,16 @@ def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
             f"study {name!r} does not exist yet, so it needs its space: tt.Study({name!r}, space, maximize=...)"
         )
     if "goals" not in said:
-        goals(None, None)  # raises what is missing
+        goals(None, None)  # raises the error that says what is missing
     spec = StudySpec(**{**said, "name": name})
     if spec.fidelity is not None and "stopping" not in said and not _continuing(spec):
         spec = replace(spec, stopping=(rules.to_json(rules.rule(DEFAULT_STOPPING)),))
-    _measurable(spec)
+    _check_constraints(spec)
     return _checked(replace(spec, seed=said.get("seed", secrets.randbits(31))))
 
 
-def _measurable(spec: StudySpec) -> None:
-    """Raises SpecError for a constraint on a parameter: it would wait for a metric of that name."""
+def _check_constraints(spec: StudySpec) -> None:
+    """Raises SpecError for a constraint on a parameter, since the objective returns no metric of that name."""
     goals_ = {g.metric for g in spec.goals}
     for c in spec.constraints:
         if c.metric in spec.space.params and c.metric not in goals_:
@@ -53,12 +56,12 @@ def _measurable(spec: StudySpec) -> None:
 
 
 def _continuing(spec: StudySpec) -> bool:
-    """Whether its strategy takes the place of stopping rules."""
+    """Whether the strategy itself decides which trials continue, in place of stopping rules."""
     return spec.strategy in names() and isinstance(strategy(spec.strategy, **spec.settings), Continuing)
 
 
 def _checked(spec: StudySpec) -> StudySpec:
-    """The spec with its baseline settled. Raises for anything that contradicts itself."""
+    """The spec with its baseline filled in and validated. Raises SpecError if parts of it contradict each other."""
     baseline = spec.space.defaults() if spec.baseline is None else spec.baseline
     if baseline is not None:
         try:
@@ -73,12 +76,12 @@ def _checked(spec: StudySpec) -> StudySpec:
             "give baseline=, or a default to each parameter"
         )
     for rule in spec.stopping:
-        rules.rule(rule).begin(spec.fidelity)  # raises what does not fit
+        rules.rule(rule).begin(spec.fidelity)  # raises if the rule does not fit the fidelity
         if rule["rule"] == "wilcoxon" and len(spec.goals) > 1:
             raise SpecError("stopping='wilcoxon' tests one metric; with several goals take 'forgiving'")
         if rule["rule"] in rules.PAUSING and _continuing(spec):
             raise SpecError(f"strategy={spec.strategy!r} says itself who goes on; leave stopping={rule['rule']!r} out")
-    if spec.strategy in names():  # what it cannot search at all is told now
+    if spec.strategy in names():  # raises if the strategy cannot search this space
         wrapped(spec, strategy(spec.strategy, **spec.settings)).init(engine.problem(spec))
     settled = replace(spec, baseline=baseline)
     try:
@@ -92,7 +95,10 @@ def _checked(spec: StudySpec) -> StudySpec:
 
 
 def revised_spec(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = None) -> StudySpec:
-    """The stored spec with the user's changes. A new space must keep old trials valid (see Space.revise)."""
+    """The stored spec with the user's changes, checked. A new space must keep old trials valid (see Space.revise).
+
+    assume: by new parameter, the value that old trials had.
+    """
     changes = dict(said)
     if assume is not None and not isinstance(assume, Mapping):
         raise SpecError(f"assume={shown(assume)} is no mapping; write assume={{'parameter': value}}")
@@ -107,12 +113,12 @@ def revised_spec(stored: StudySpec, said: Mapping[str, Any], assume: Params | No
         changes["sources"] = _lessons(stored, changes["goals"])
     changed = replace(stored, **changes, assumed=assumed)
     if changes.keys() & {"space", "constraints"}:
-        _measurable(changed)
+        _check_constraints(changed)
     return _checked(changed)
 
 
 def _lessons(stored: StudySpec, wanted: Sequence[Goal]) -> tuple[Source, ...]:
-    """What the warm start teaches about these goals: nothing if one of them is new, since its metric was not copied."""
+    """The sources of the warm start, for other goals. Empty if one of these is new, since its metric was not copied."""
     if not set(wanted) <= set(stored.goals):
         return ()
     columns = [stored.goals.index(goal) for goal in wanted]
@@ -120,7 +126,7 @@ def _lessons(stored: StudySpec, wanted: Sequence[Goal]) -> tuple[Source, ...]:
 
 
 def check_same(stored: StudySpec, said: Mapping[str, Any]) -> None:
-    """Raises StudyMismatch if the user's arguments (except the budget) differ from the stored spec."""
+    """Raises StudyMismatch if the user's arguments (except for the budget) do not agree with the stored spec."""
     wanted = replace(stored, **{k: v for k, v in said.items() if k != "budget"})
     if "space" in said:
         wanted = replace(wanted, space=_as_stored(stored.space, said["space"]))
@@ -145,7 +151,7 @@ def check_same(stored: StudySpec, said: Mapping[str, Any]) -> None:
 
 
 def _call(stored: StudySpec, wanted: StudySpec, different: Sequence[str]) -> str:
-    """The arguments of the `revise` call that would change these fields of the stored spec to what is wanted."""
+    """The arguments of the call of `revise` that would change these fields of the stored spec to the wanted ones."""
     goals = [way for way in ("minimize", "maximize") if any(g.maximize == (way == "maximize") for g in wanted.goals)]
     words = dict.fromkeys(w for k in different for w in (goals if k == "goals" else [_WORDS.get(k, k)]))
     new = [name for name in wanted.space.names if name not in stored.space.params]
@@ -153,11 +159,11 @@ def _call(stored: StudySpec, wanted: StudySpec, different: Sequence[str]) -> str
     return ", ".join([*(f"{word}=..." for word in words), *assume])
 
 
-_WORDS = {"settings": "strategy"}  # fields of the spec that have another name as an argument
+_WORDS = {"settings": "strategy"}  # by field of the spec: the argument, if that has another name
 
 
 def _as_stored(stored: Space, given: Space) -> Space:
-    """The stored space, if the given one is what it was revised to: retired options need not be repeated."""
+    """The stored space, if the given one differs only by leaving out options that were retired; else the given one."""
     try:
         return stored if stored.revise(given, {}) == stored else given
     except SpaceError:
@@ -190,10 +196,10 @@ def open_study(
     fresh: bool,
     warm_start: Earlier | None,
 ) -> StudyRecord:
-    """The record of the study called `name`: opened and compared, or created with what `warm_start` teaches it.
+    """The record of the study called `name`: opened and compared with what the user has given, or created.
 
-    With only a name, an archived study can be opened too, for reading, unless a living one has the name. A uid opens
-    any study.
+    said: the given fields of the spec. With only a name, an archived study can be opened too, for reading, unless one
+    that is not archived has the name; so can any study by the start of its uid.
     """
     fresh = flag("fresh", fresh)
     reading = not said and not fresh
@@ -209,7 +215,7 @@ def open_study(
         if record is not None:
             storage.revise(record.id, Change("archive"))
             LiveStudy(storage, record.id).tidy()
-        record = storage.create(spec)  # another process's, if it was faster: compared like any other
+        record = storage.create(spec)  # if another process was faster, it is that one's, and compared below
     check_same(record.spec, said)
     if "budget" in said and said["budget"] != record.spec.budget:
         return storage.revise(record.id, Change("spec", spec=revised_spec(record.spec, {"budget": said["budget"]})))
@@ -217,7 +223,8 @@ def open_study(
 
 
 def _found(storage: Storage, name: str, reading: bool) -> StudyRecord | None:
-    """The latest study of that name: a living one; or for reading any, also by the start of its uid."""
+    """The latest study of that name that is not archived; for reading, also an archived one, or one by the start of its
+    uid."""
     records = storage.studies(name) if isinstance(name, str) else []
     if reading and not records:
         others = storage.studies(damaged=lambda _: None) if isinstance(name, str) and len(name) >= SHORTEST else []
@@ -228,6 +235,6 @@ def _found(storage: Storage, name: str, reading: bool) -> StudyRecord | None:
 
 
 def _nearest(storage: Storage, name: str, reading: bool) -> str:
-    """Similar names that could be opened, for an error message."""
+    """The end of an error message: similar names of studies that could be opened."""
     there = [r.name for r in storage.studies(damaged=lambda _: None) if reading or r.state is not StudyState.ARCHIVED]
     return nearest(name, dict.fromkeys(there))

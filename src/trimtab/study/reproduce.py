@@ -1,4 +1,4 @@
-"""Running recorded trials again, and comparing the outcome with the record. The study's trials stay as they are."""
+"""Recorded trials, run again, and compared with the record. The study's own trials stay as they are."""
 
 import math
 import os
@@ -28,12 +28,12 @@ USUAL = 5
 
 @dataclass(frozen=True)
 class Rerun:
-    """A trial that was run again: metrics then and now, and what is wrong ("" if they agree)."""
+    """A trial that was run again."""
 
     number: int
     recorded: Metrics
-    again: Metrics
-    wrong: str = ""
+    again: Metrics  # the new ones
+    wrong: str = ""  # how they differ; "" if they agree
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,18 +46,13 @@ class Rerun:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The outcome of running trials again.
-
-    tolerance: the relative difference that counts as the same; 0 means identical. same_code: whether the objective's
-    fingerprint is one that the record names. independent: whether the person who asked did not run the study; None if
-    unknown. left_out: why the best trial is not among them; "" if it is, or if trials were named.
-    """
+    """The outcome of running trials again."""
 
     runs: tuple[Rerun, ...]
-    tolerance: float
-    same_code: bool
-    independent: bool | None
-    left_out: str = ""
+    tolerance: float  # the largest relative difference that counts as the same; 0: identical
+    same_code: bool  # whether the objective's fingerprint is one that the record names
+    independent: bool | None  # whether the person who asked for it did not run the study; None if unknown
+    left_out: str = ""  # why the best trial was not run again; "" if it was, or if the user has named the trials
 
     @property
     def holds(self) -> bool:
@@ -76,7 +71,7 @@ class Reproduction:
         return self.text()
 
     def text(self) -> str:
-        """One line that sums up, then what a reader must know, then one line for each trial that differs."""
+        """A summary in one line, then notes, then one line for each trial that differs."""
         agree = sum(not r.wrong for r in self.runs)
         how = "identical metrics" if self.tolerance == 0 else f"metrics within {self.tolerance:g}"
         said = [f"{agree} of {plural(len(self.runs), 'trial')} run again gave {how}"]
@@ -88,9 +83,11 @@ class Reproduction:
 
 
 def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial | None) -> list[Trial]:
-    """The trials to run again: those named, else the baseline, the best, and finished ones spread over the study.
+    """The trials to run again: those with these numbers; by default the baseline, the best one, and others spread over
+    the study.
 
-    Raises SpecError for a trial that does not exist or has no result of its own, and if there is none to run.
+    Only trials count that were run here, are done, and did not continue from another. Raises SpecError for any other
+    number, and if there is no such trial.
     """
     done = [t for t in trials if t.state is State.DONE and t.attempt > 0 and parent_of(t) is None]
     if not done or (numbers is not None and len(numbers) == 0):
@@ -108,7 +105,7 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
 
 
 def _usual(done: Sequence[Trial], best: Trial | None) -> list[Trial]:
-    """Trial 0, the best, and others spread over the study: USUAL of them, if there are that many."""
+    """USUAL trials, if there are so many: trial 0, the best one, and others spread over the study."""
     wanted = [0] if best is None else [0, best.number]
     first = [t for number in wanted for t in done if t.number == number]
     spread = [done[i * (len(done) - 1) // (USUAL - 1)] for i in range(USUAL)]
@@ -128,7 +125,7 @@ def left_out(picked: Sequence[Trial], numbers: Sequence[int] | None, best: Trial
 
 
 def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slots) -> dict[int, Exit]:
-    """How each trial ends when run again with its params and its seed; nothing is recorded."""
+    """Run trials again, each with its params and its seed: by number, how they end. Nothing is recorded."""
     waiting, ends = list(trials), dict[int, Exit]()
     with TemporaryDirectory(prefix="trimtab-") as folder, closing(executor(called, slots)) as place:
         while len(ends) < len(trials):
@@ -144,7 +141,7 @@ def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slot
 
 
 def compared(t: Trial, how: Exit, tolerance: float) -> Rerun:
-    """A trial's new outcome beside its recorded one."""
+    """A trial's new end, compared with its recorded metrics."""
     outcome = from_exit(how, Resources())
     if outcome is None or outcome.state is not State.DONE:
         text = "its process was killed" if outcome is None else outcome.error.strip() or str(outcome.state)

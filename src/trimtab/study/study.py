@@ -1,4 +1,5 @@
-"""`Study`: opens or creates a study, proposes, runs and revises it. What it answers is in `answers`."""
+"""`Study`: opens or creates a study, proposes, runs and revises it. Its questions and answers are in `answers` and
+`audit`."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -40,16 +41,17 @@ Words = str | Sequence[str]
 
 
 class Study(Audited):
-    """A tuning study: opened if the database has one of this name, created otherwise.
+    """A tuning study: opened if the store has one of this name, created otherwise.
 
-      name: unique among the studies of its database.
+      name: unique among the studies of its store that are not archived.
       space: what may be varied (a Space, or a mapping of parameters).
       minimize, maximize: names of metrics.
       subject_to: constraints such as "latency_ms <= 20" or "auc >= 0.95 * baseline".
       budget: for the whole study, over all workers and calls.
       baseline: the params to beat; default: the defaults of the space.
-      strategy: a name or an object.
+      strategy: the name of a search algorithm, or an object; default: "auto".
       storage: a URL such as "sqlite:///trimtab.db"; default: private memory.
+      seed: everything random in the study follows from it; default: a random one, which is recorded.
       replicates: how often the same params may be tried.
       retries: how often a trial that failed by itself is tried again.
       max_failures: failures in a row after which a run stops (default 20; None: never).
@@ -58,7 +60,8 @@ class Study(Audited):
       stopping: a rule's name, a rule of trimtab.stopping, several, or None; default: "asha" with a fidelity.
       data: {name: path, array or table} that results depend on; their fingerprints are recorded.
       on_change: if the data or the objective's code changes, "record" that and continue, or "refuse" to start trials.
-      warm_start: earlier studies of a similar question (objects, or names in this database), copied into the record.
+      warm_start: earlier studies of a similar question (objects, or names in this store), whose results are copied into
+          the record.
       fresh: archive an existing study of this name and start over.
 
     Raises SpecError and SpaceError for a wrong call, StudyMismatch if the stored study has another spec (only a changed
@@ -94,12 +97,12 @@ class Study(Audited):
             strategy=strategy, seed=seed, replicates=replicates, retries=retries, max_failures=max_failures,
             deterministic=deterministic, fidelity=fidelity, stopping=stopping,
         )  # fmt: skip
-        named(data, on_change)  # a mistake there is told before the store is touched
+        named(data, on_change)  # raises for a mistake there before the store is touched
         self.storage = open_storage(storage)
         record = opening.open_study(self.storage, name, said, fresh, warm_start)
         custom = None if strategy is None or isinstance(strategy, str) else strategy
         self._live = LiveStudy(self.storage, record.id, custom, Inputs(self.storage, record.id, data, on_change))
-        self._asked: dict[int, Trial] = {}
+        self._asked: dict[int, Trial] = {}  # by number: trials that were asked for, and not told yet
         self._referee = Referee(self.storage, record.id, lambda: self._live.spec)
 
     def __repr__(self) -> str:
@@ -111,7 +114,8 @@ class Study(Audited):
     def ask(self, lease: float | str | None = None) -> ActiveTrial:
         """The next trial to evaluate: a queued one, else a new proposal.
 
-        It is held without expiry, or until `lease` (seconds, or "5m") runs out. Raises BudgetSpent or Exhausted.
+        lease: seconds (or "5m") after which another process may take the trial, unless it reports; default: never. Raises
+        BudgetSpent or Exhausted.
         """
         held = seconds(lease, "lease")
         self._live.inputs.check()
@@ -131,10 +135,10 @@ class Study(Audited):
                 trial = made[0]
                 break
         self._asked[trial.number] = trial
-        return ActiveTrial.of(trial, self._direct(trial, held), self._live.checkpoints.folders(trial))
+        return ActiveTrial.of(trial, self._sender(trial, held), self._live.checkpoints.folders(trial))
 
-    def _direct(self, trial: Trial, lease: float | None) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-        """Sends an asked trial's reports and notes straight to the store."""
+    def _sender(self, trial: Trial, lease: float | None) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+        """What takes the messages of a trial that was asked for: it writes its reports and notes to the store."""
 
         def send(message: Mapping[str, Any]) -> Mapping[str, Any]:
             if message["kind"] == "report":
@@ -150,12 +154,12 @@ class Study(Audited):
     def tell(
         self, trial: ActiveTrial | Trial | int, metrics: float | Metrics | None = None, *, failed: str | None = None
     ) -> Trial:
-        """End a trial with its metrics (a mapping, or a float if only one metric is needed), or as failed with a
+        """End a trial: with its metrics (a mapping, or a float if only one metric is needed), or as `failed`, with a
         reason.
 
-        A NaN, infinite, missing or mistyped metric makes the trial failed. A trial that obeyed `should_stop` ends as
-        stopped; its last report supplies metrics that are not given. Raises SpecError for a trial that is not running,
-        LeaseLost if somebody else holds it by now.
+        A metric that is missing or no finite number makes the trial failed. A trial that obeyed `should_stop` ends as
+        stopped; metrics that are not given are taken from its last reports. Raises SpecError for a trial that is not
+        running, LeaseLost if somebody else holds it by now.
         """
         number = arguments.trial(trial)
         heeded = trial.reported if isinstance(trial, ActiveTrial) and trial.rule else None
@@ -190,10 +194,11 @@ class Study(Audited):
         return self._live.enqueue_one(proposal)
 
     def add(self, params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]) -> None:
-        """Record results measured elsewhere: one, or two sequences of equal length. Strategies use them.
+        """Record results that were measured elsewhere: one, or sequences of settings and of results. Strategies learn from
+        them.
 
-        A NaN or infinite metric makes a failed trial. Raises SpaceError, or SpecError if metrics are missing or not
-        numbers; then nothing is recorded.
+        A NaN or infinite metric makes a failed trial. Raises SpaceError for a setting that is not in the space, SpecError
+        if metrics are missing or not numbers; then nothing is recorded.
         """
         spec = self.spec
         rows = [
@@ -224,13 +229,15 @@ class Study(Audited):
         """Run search trials until the study has `trials` finished ones, its budget is spent or `time` has passed.
 
           objective: a function of the trial, "file.py:function", "package.module:function" or a Command.
-          workers: supervised processes, replaced when they die. One worker without resource limits runs in the current
-              process, unless `supervised`.
+          workers: how many trials run at once, in supervised processes, which are replaced when they die. A single
+              worker without resource limits runs in this process, unless `supervised`.
+          resources: what each trial gets, and its limits.
           executor: "local"; "ray", one actor per worker on a Ray cluster; "slurm" or a Slurm object, one job per worker.
-          enough: True, or a `trimtab.outlook.Enough`: also return when the remaining gain is below its noise or its cost.
+          enough: True, or a `trimtab.outlook.Enough`: also return when the gain that is left is below the noise or its cost.
+          quiet: write no progress line and no notices.
 
         Running the same line again continues the study. It waits for trials that other processes run, but not for those
-        asked without a lease.
+        that were asked for without a lease.
 
         Raises RunFailed after max_failures failures in a row, ObjectiveError, and KeyboardInterrupt (running trials
         return to the queue).
@@ -266,9 +273,9 @@ class Study(Audited):
         sys.stderr.write(f"{self.name}: {notice}\n")
 
     def submit(self, objective: Any, *, resources: Resources | Mapping[str, Any] | None = None) -> None:
-        """Record what the study runs, and return: workers (`trimtab worker`) that allow the objective do the rest.
+        """Record what the study runs, and return. Workers (`trimtab worker`) that allow the objective run it.
 
-        objective: "file.py:function", "package.module:function" or a Command. Each worker has its own copy of it; the
+        objective: "file.py:function", "package.module:function" or a Command. Each worker needs its own copy, since the
         record holds only its name and fingerprint. Raises ObjectiveError, and SpecError for a study that would never
         end.
         """
@@ -308,13 +315,13 @@ class Study(Audited):
     ) -> Evidence:
         """Compare the tuned setting with the baseline on fresh seeds, in pairs, and say what that shows.
 
-        If noise hides which setting is best, or there are constraints, up to `finalists` promising settings race first
-        (`select` trials). Then `replicates` pairs (default: 20, or what the objective says) run as `certify` trials;
-        both runs of pair i have the same trial.seed, and trial.replicate == i. The search and the budget do not see
-        these trials. Existing runs are reused.
+        If noise hides which setting is best, or there are constraints, up to `finalists` promising settings are first run
+        again (`select` trials). Then `replicates` pairs (default: 20, or what the objective says) run as `certify` trials.
+        Both runs of pair i have the same trial.seed, and trial.replicate == i. These trials count neither for the search
+        nor for the budget. Runs that exist already are reused.
 
           metric: one goal; default: all goals, corrected for their number.
-          tuned: number of the trial to certify, without a selection.
+          tuned: number of the trial whose setting is compared, without a selection.
           test_train_ratio: test rows over training rows if pairs share training data (1/(k-1) for k-fold cross-validation), 0
               for independent repetitions; default: what the objective says.
           equivalence: the largest difference that does not matter, in the metric's unit.
@@ -339,11 +346,11 @@ class Study(Audited):
     def holdout(
         self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
     ) -> Evidence:
-        """Compare tuned and baseline on the rows that a `CrossValidation` held out, each trained once on all other
-        rows.
+        """Compare the tuned setting with the baseline on the rows that a `CrossValidation` has held out. Each is trained once
+        on all other rows.
 
-        The tuned setting is the trial named, else the certified one, else the best. Every look is an event of the
-        record. Raises SpecError if the search held out other rows, ObjectiveError if training or the metric fails.
+        tuned: the number of a trial with that setting; default: the certified one, else the best. Every look is recorded as
+        an event. Raises SpecError if the search held out other rows, ObjectiveError if training or the metric fails.
         """
         number = None if tuned is None else arguments.trial(tuned)
         return holdout.look(self._live, objective, number, metric, equivalence)
@@ -351,10 +358,10 @@ class Study(Audited):
     # ------------------------------------------------------------------------------------------ record and revisions
 
     def revise(self, *, assume: Params | None = None, **changes: Any) -> None:
-        """Change the study's spec as an audited revision: space, budget, subject_to, max_failures, ... as in Study().
+        """Change the study's spec, by an audited revision: space, budget, subject_to, max_failures, ... as in Study().
 
-        A new space must keep old trials valid: ranges widen, choices are added or retired, and `assume` gives the value
-        that old trials had for each new parameter. A revision that changes nothing is not recorded.
+        A new space must keep old trials valid: ranges may widen, options may be added or retired, and `assume` gives, for
+        each new parameter, the value that old trials had. A revision that changes nothing is not recorded.
         """
         before, said = self.spec, arguments.given(**arguments.known(changes))
         try:
@@ -387,10 +394,10 @@ class Study(Audited):
         self._live.tidy()
 
     def copy(self, storage: str | Storage) -> "Study":
-        """Copy the study as it stands, with its whole record, into another store; returns the copy, opened there.
+        """Copy the study, with its whole record, into another store. Returns the copy, opened there.
 
-        Uid and hash chain are the same, so continue in only one of the two. Checkpoints are not copied. Raises
-        StudyMismatch if the other store already has the study, or another of its name, and while the study is running.
+        Both have the same uid and hash chain, so continue only one of them. Checkpoints are not copied. Raises
+        StudyMismatch if the other store already has the study, or another of its name, or if the study is running.
         """
         if storage is None:
             raise SpecError("storage=None names no store; write 'sqlite:///file.db'")
@@ -407,6 +414,7 @@ class Study(Audited):
         self._revise("note", number=arguments.trial(number), text=checks.text("text", text, "write the note"))
 
     def _revise(self, kind: str, **what: Any) -> None:
+        """Make an audited change. Raises SpecError if it is not possible."""
         try:
             self._live.revise(Change(kind, **what))
         except Stale as error:

@@ -1,4 +1,4 @@
-"""The earlier studies of a warm start: found, read, and checked for what they can teach the new one."""
+"""The earlier studies of a warm start: found, and read for what they can teach a new study."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ from ..storage import Storage
 
 @runtime_checkable
 class Readable(Protocol):
-    """The part of a study that is read here."""
+    """What is needed of a study object here. (Study itself cannot be imported: it imports this module.)"""
 
     @property
     def record(self) -> StudyRecord: ...
@@ -27,9 +27,10 @@ Earlier = Readable | str | Sequence[Readable | str]
 
 
 def sources(storage: Storage, warm_start: Earlier, spec: StudySpec) -> tuple[Source, ...]:
-    """What the named studies (an object, a name in the same store, or several) teach the study of `spec`.
+    """What earlier studies teach the study of `spec`.
 
-    Raises SpecError for a study that does not exist or has nothing to teach.
+    warm_start: a study object, a name in the same store, or several. Raises SpecError for a study that does not exist, or
+    has no results that fit.
     """
     several = [warm_start] if isinstance(warm_start, str) or not isinstance(warm_start, Sequence) else list(warm_start)
     return tuple(_source(storage, study, spec) for study in several)
@@ -63,8 +64,11 @@ def _source(storage: Storage, study: Any, spec: StudySpec) -> Source:
 
 
 def _lessons(earlier: StudySpec, trials: Sequence[Trial], spec: StudySpec) -> list[tuple[Params, tuple[float, ...]]]:
-    """Settings, in the earlier study's own space, and losses of the finished trials that have all goals of `spec` and
-    were trained to the top: the result of a short training is no result of a full one."""
+    """(setting, losses) of the earlier study's results that have a metric for each goal of `spec`.
+
+    Settings are in the space of the earlier study. Only fully trained trials count: the result of a short training is none
+    of a full one.
+    """
     metrics = [goal.metric for goal in spec.goals]
     done = [t for t in trials if t.state is State.DONE and t.purpose in TOLD]
     full = [t for t in done if fully_trained(earlier, t)]
