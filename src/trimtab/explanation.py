@@ -1,4 +1,4 @@
-"""What explains a study's results: which parameters matter, how far each may move, why a trial was proposed."""
+"""What explains a study's results: which parameters matter, how far each may be changed, why a trial was proposed."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -24,16 +24,19 @@ METHODS = ("ped-anova", "fanova", "sobol")
 
 @dataclass(frozen=True)
 class Explanation:
-    """Answers about one goal of a study, from the record as it was when this was made. All but `importance` and `why`
-    read a model of the results (a Gaussian process): `calibration` says how far to trust it."""
+    """What explains the results for one goal of a study.
+
+    Most answers are those of a model of the results, a Gaussian process; `calibration` says how far to trust it. It is
+    not needed for `why`, for `branches`, and for `importance` by PED-ANOVA or fANOVA.
+    """
 
     ledger: Ledger
     goal: int = 0
-    chosen: int | None = None  # the trial whose setting is explained; else the best
+    chosen: int | None = None  # the trial whose setting is explained; None: the best
 
     @staticmethod
     def of(study: StudyRecord, trials: Sequence[Trial], goal: int = 0, chosen: int | None = None) -> "Explanation":
-        """What explains these trials, whatever the store holds by now."""
+        """What explains these trials of a study. Nothing is read from its store."""
         ledger = Ledger(study)
         ledger.absorb(Changes(study, trials))
         return Explanation(ledger, goal, chosen)
@@ -45,7 +48,7 @@ class Explanation:
 
     @property
     def ready(self) -> bool:
-        """Whether there are enough results for a model, and a best setting."""
+        """Whether there are enough results for a model, and there is a best setting."""
         try:
             return bool(self.best) and self._belief is not None
         except SpecError:
@@ -68,7 +71,7 @@ class Explanation:
 
     @cached_property
     def best(self) -> Params:
-        """The setting that is explained. Raises SpecError if there is none yet."""
+        """The setting that is explained: the best one, unless another was chosen. Raises SpecError if there is none yet."""
         spec = self.ledger.study.spec
         if self.chosen is not None:
             return spec.current(self.ledger.trials[self.chosen].params)
@@ -80,9 +83,9 @@ class Explanation:
     def importance(self, method: str = "ped-anova") -> dict[str, float]:
         """How much each parameter matters, by name.
 
-        "ped-anova": its share in what separates the best tenth of the trials from all of them (sums to 1). "fanova":
-        the share of the variance of a random forest that it causes by itself (needs scikit-learn). "sobol": the same
-        for the Gaussian process; `sobol` gives it with intervals.
+        "ped-anova": its share in what distinguishes the best tenth of the trials from all of them; shares sum to 1.
+        "fanova": the share of the variance of a random forest that it causes by itself (needs scikit-learn).
+        "sobol": the same share for the Gaussian process; the method `sobol` gives it with intervals.
         """
         if method not in METHODS:
             raise SpecError(f"method={method!r} is not known{nearest(method, METHODS)}")
@@ -92,22 +95,22 @@ class Explanation:
         return (importance if method == "ped-anova" else fanova)(X, y, self.ledger.study.spec.space)
 
     def branches(self) -> dict[str, dict[str, float]]:
-        """In a conditional space: the importance (PED-ANOVA) within each branch, by "parent=value"."""
+        """In a space with conditions: the importance (PED-ANOVA) of parameters within each branch, by "parent=value"."""
         return by_branch(*self._rows(), self.ledger.study.spec.space)
 
     def sobol(self) -> dict[str, effects.Index]:
-        """First-order Sobol' index of each parameter, with a 90 % interval: `value`, `low`, `high`."""
+        """The first-order Sobol' index of each parameter, with a 90 % interval: `value`, `low`, `high`."""
         return effects.indices(self._belief)
 
     def totals(self) -> dict[str, effects.Index]:
-        """Total Sobol' index of each parameter: what it causes by itself and with others, with a 90 % interval."""
+        """The total Sobol' index of each parameter, what it causes by itself and with others, with a 90 % interval."""
         return together.totals(self._belief)
 
     def interactions(self) -> dict[tuple[str, str], effects.Index]:
-        """Second-order Sobol' index of each pair, largest first: what two parameters cause only together.
+        """The second-order Sobol' index of each pair of parameters, what they cause only together; the largest comes first.
 
-        Among the twelve parameters with the largest total index. A parameter and the one that it depends on are not a
-        pair.
+        Only the twelve parameters with the largest total index are paired, and no parameter with the one whose value
+        decides whether it is active.
         """
         return together.interactions(self._belief)
 
@@ -139,25 +142,28 @@ class Explanation:
         return name
 
     def ablation(self) -> list[ablation.Step]:
-        """The steps from the baseline to the best, the most helpful first, with predicted `gain` and `sd`. Raises
-        SpecError if there is no baseline. To check the model, run a step: `study.enqueue(step.params)`."""
+        """The changes that lead from the baseline to the best setting, the most helpful first, with predicted `gain` and `sd`.
+
+        To check a prediction, run that step: `study.enqueue(step.params)`. Raises SpecError if there is no baseline.
+        """
         baseline = self.ledger.study.spec.baseline
         if baseline is None:
             raise SpecError("an ablation path begins at the baseline, and this study has none; give baseline=")
         return ablation.path(self._belief, baseline, self.best)
 
     def safe_ranges(self) -> list[sensitivity.Safe]:
-        """How far each parameter may move from the best, all others fixed, while staying within one standard error of
-        it."""
+        """How far each parameter may be moved from the best setting, with all others fixed, until the predicted loss rises
+        by more than one standard error."""
         return sensitivity.safe_ranges(self._belief, self.best)
 
     def findings(self) -> list[sensitivity.Finding]:
-        """What to know before using the best: at the edge of a range, unstable, noise, a model that errs."""
+        """What to know before using the best setting: it is at the edge of a range, it is unstable, results are noisy, or the
+        model errs."""
         belief, baseline = self._belief, self.ledger.study.spec.baseline
         return [*sensitivity.findings(belief, self.best, baseline, self.calibration(), belief.share), *self._far()]
 
     def _far(self) -> list[sensitivity.Finding]:
-        """Whether the baseline's result is so bad that the model mistakes it for a better one."""
+        """A finding if the baseline's result is so far from the others that the model takes it for a better one."""
         spec, fence = self.ledger.study.spec, self._belief.fence
         metrics = incumbents.baseline_metrics(spec, self.ledger.baseline)
         if metrics is None or not spec.goals[self.goal].loss(metrics) > fence + 0.01 * self._belief.unit:
@@ -170,22 +176,22 @@ class Explanation:
         return [sensitivity.Finding("model", (), said)]
 
     def calibration(self) -> calibration.Calibration:
-        """How well the model predicts each result from all others."""
+        """How well the model predicts each result from all the others."""
         return calibration.leave_one_out(self._belief)
 
     def why(self, trial: int) -> str:
-        """Why a trial was proposed: by which strategy, from what it knew, and what it expected."""
+        """Why a trial was proposed: by which strategy, how much that knew, and what it expected."""
         return why(self.ledger.trials.named(trial), self.ledger)
 
     def _rows(self) -> tuple[Any, Any]:
-        """Rows of the unit cube and losses of all told trials."""
+        """X (n, d) in the unit cube, and losses (n,), of all results."""
         spec = self.ledger.study.spec
         rows = matrix.rows(spec, self.ledger.told, incumbents.baseline_metrics(spec, self.ledger.baseline))
         return rows.X, rows.Y[:, self.goal]
 
 
 def why(t: Trial, ledger: Ledger) -> str:
-    """A trial's origin in a few lines, from the record."""
+    """Where a trial comes from, in a few lines (see Explanation.why)."""
     known = bisect_right(ledger.told.positions, t.seen)
     origin = {
         "user": "asked for by the user",
@@ -212,7 +218,7 @@ def why(t: Trial, ledger: Ledger) -> str:
 
 
 def _expected(mean: Any, sd: Any) -> str:
-    """What was expected: a number, or one for each goal that the study had at that time."""
+    """Expected values with their standard deviations: one, or one for each goal that the study had at that time."""
     means, sds = ([v] if not isinstance(v, list) else v for v in (mean, sd))
     return ", ".join(f"{number(m)} ± {number(s, 2)}" for m, s in zip(means, sds, strict=True))
 

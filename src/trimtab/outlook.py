@@ -1,15 +1,14 @@
-"""Is more search worth it? What a study may still gain, beside its noise and its cost. Pure; a function of the record.
+"""Whether more search is worth it: what a study may still gain, compared with the noise and with the cost of trials. Pure.
 
-Two questions are put to the model of all results (see `evidence.belief`):
+The model of all results (see `evidence.belief`) answers two questions. Losses are minimised.
 
-    regret   how far is the best setting from the best possible one? At most   min ucb(known) - min lcb(any)
-             (Makarova et al. 2022, eq. 3). Below the standard error of the best, a gain cannot be told from luck.
-    gain     what will the next trial bring? The expected improvement of the best candidate. Times its `worth`, it is
-             compared with what a trial costs.
+    regret   How far is the best known setting from the best possible one? At most  min ucb(known) - min lcb(any)
+             (Makarova et al. 2022, eq. 3). If that is below the standard error of the best, a gain would be luck.
+    gain     What will the next trial bring? The largest expected improvement of any setting. Multiplied by its `worth`,
+             it is compared with what a trial costs.
 
-ucb and lcb are mean +- sqrt(beta) sd, beta = 2 log(d n^2 pi^2 / (6 delta)) / 5, delta = 0.1, as there. The best
-possible setting is searched among random settings and near the best known ones, so the bound is itself an estimate.
-Losses are minimised.
+Here ucb and lcb are mean +- sqrt(beta) sd, with beta = 2 log(d n^2 pi^2 / (6 delta)) / 5 and delta = 0.1, as in that
+paper. "Any" setting is one of many random ones, or near the best known one; so the bound is itself an estimate.
 """
 
 import math
@@ -31,19 +30,20 @@ from .records import StudySpec, Trial
 from .standing import believed
 from .strategies.variation import perturbed
 
-_ANYWHERE, _NEAR, _REACH = 4096, 512, 0.1  # settings that are looked at; how far from the best ones
+_ANYWHERE, _NEAR = 4096, 512  # how many random settings are looked at, and how many near the best known one
+_REACH = 0.1  # how far from it these are at most, in the unit cube
 _DELTA = 0.1
 _RECENT = 20  # trials whose mean cost is that of the next one
 
 
 @dataclass(frozen=True)
 class Enough:
-    """When to stop a search.
+    """When a search has found enough.
 
-    tolerance: a regret that does not matter, in the metric's unit; used if the noise is smaller.
-    worth: what one unit of the metric is worth, in seconds of a trial, or in money if trials have a price; None: ignore cost.
-    least: results before anything is said (default: 10 plus two for each parameter).
-    every: number of results between two checks.
+    tolerance: a regret that does not matter, in the metric's unit; counts if the noise is smaller.
+    worth: what one unit of the metric is worth: seconds of a trial, or money if trials have a price; None: ignore cost.
+    least: how many settings must have results before it may stop (default: 10 plus two for each parameter).
+    every: how many results there are between two checks.
     """
 
     tolerance: float = 0.0
@@ -60,7 +60,7 @@ class Enough:
                 object.__setattr__(self, name, whole(f"enough: {name}", count))
 
     def look(self, results: int) -> int:
-        """The number of results at the latest check due after `results` results; 0 before the first one."""
+        """With how many results the latest check is made when there are `results`; 0 before the first check."""
         return self.every * (results // self.every)
 
     def to_json(self) -> dict[str, Any]:
@@ -69,24 +69,16 @@ class Enough:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a study may still gain, after `results` results.
-
-    metric: the goal.
-    regret: upper bound on the best setting's distance from the best possible one.
-    error: standard error of the best setting.
-    gain: expected improvement of the next trial. These three are in the metric's unit, NaN while too little is known.
-    cost: of a trial, in `unit`.
-    reason: why to stop: "noise", "cost" or "".
-    """
+    """What a study may still gain. regret, error and gain are in the metric's unit, and NaN while too little is known."""
 
     metric: str
-    results: int
-    regret: float
-    error: float
-    gain: float
-    cost: float
-    unit: str
-    reason: str
+    results: int  # how many results this is derived from
+    regret: float  # upper bound on the distance of the best setting from the best possible one
+    error: float  # standard error of the best setting
+    gain: float  # expected improvement by the next trial
+    cost: float  # of a trial
+    unit: str  # of the cost: "seconds" or "money"
+    reason: str  # why to stop: "noise" or "cost"; "": go on
 
     def __repr__(self) -> str:
         return self.text()
@@ -113,10 +105,10 @@ class Outlook:
 
 
 def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
-    """The outlook after the results `told`, in the order in which they ended. Raises SpecError for several goals."""
+    """The outlook after these results, in the order in which they ended. Raises SpecError if there are several goals."""
     check(spec)
     goal = spec.goals[0]
-    zero = next((t for t in told if t.number == 0), None)  # it ended among the first, so the loop ends early
+    zero = next((t for t in told if t.number == 0), None)  # trial 0 ends among the first: the search is short
     first = None if zero is None else baseline_trial(spec, {0: zero})
     found = candidates(spec, told, baseline_metrics(spec, first))
     allowed = admissible(found)
@@ -135,7 +127,7 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
 
 
 def enough_from(given: object) -> Enough:
-    """The `enough` argument of a user as an Enough. Raises SpecError."""
+    """A user's argument `enough`: True stands for the default Enough. Raises SpecError."""
     if given is True:
         return Enough()
     if not isinstance(given, Enough):
@@ -144,13 +136,13 @@ def enough_from(given: object) -> Enough:
 
 
 def check(spec: StudySpec) -> None:
-    """Raises SpecError if nothing can be said."""
+    """Raises SpecError for a study of which nothing can be said."""
     if len(spec.goals) > 1:
         raise SpecError("whether more search is worth it can be said of one goal, this study has several")
 
 
 def _future(spec: StudySpec, belief: Belief, allowed: Sequence[Candidate], n: int) -> tuple[float, float, float]:
-    """(bound on the regret, standard error of the best setting, expected improvement of the next trial)."""
+    """(bound on the regret, standard error of the best setting, expected improvement by the next trial) after n results."""
     X = spec.encode(c.params for c in allowed)
     mean, sd = belief.predict(X)
     width = math.sqrt(max(0.0, 2 * math.log(len(spec.space) * n**2 * math.pi**2 / (6 * _DELTA)) / 5))
@@ -174,11 +166,14 @@ def _cost(told: Sequence[Trial]) -> tuple[float, str]:
 
 
 def derived(spec: StudySpec, told: Sequence[Trial], body: Mapping[str, Any]) -> str:
-    """What is wrong with an `enough` event, which looked at the first of the results `told`; "" if it comes out again
-    (numbers to 1 %, since another machine's arithmetic may differ)."""
-    said = body["outlook"]
-    again = outlook(spec, told[: said["results"]], Enough(**body["enough"])).to_json()
-    for key, then in said.items():
+    """Derive the outlook in the body of an `enough` event again. Returns how it differs; "" if it does not.
+
+    told: all results of the study; the event's outlook is that of the first of them. Numbers may differ by 1 %, as
+    another machine's arithmetic may.
+    """
+    recorded = body["outlook"]
+    again = outlook(spec, told[: recorded["results"]], Enough(**body["enough"])).to_json()
+    for key, then in recorded.items():
         now = again[key]
         close = (
             isinstance(then, float) and isinstance(now, float) and math.isclose(then, now, rel_tol=0.01, abs_tol=1e-9)

@@ -1,5 +1,6 @@
-"""The schedule that a population found: which parameters to train with, until when. It can be drawn
-(`study.plot.schedule()`), written as YAML, and trained again as one plain training, without a study.
+"""Schedules that population-based training has found: with which parameters to train, until when.
+
+A schedule can be drawn (`study.plot.schedule()`), written as YAML, and trained again as one training, without a study.
 
     schedule = study.schedule()
     Path("schedule.yaml").write_text(schedule.to_yaml())
@@ -31,23 +32,22 @@ Report = Callable[[float, Metrics], None]
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of the training: with `params` until the fidelity `until`, from where the previous part ended. seed,
-    trial: those of the recorded interval."""
+    """A part of a training."""
 
-    until: float
+    until: float  # the fidelity at which it ends; it begins where the previous part ends
     params: Params
-    seed: int
-    trial: int
+    seed: int  # of the trial that trained it
+    trial: int  # the number of that trial
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The parameters of one training over time. metrics: its recorded result."""
+    """The parameters of one training over time."""
 
     study: str
-    fidelity: str
+    fidelity: str  # its name, such as "epochs"
     stretches: tuple[Stretch, ...]
-    metrics: Metrics = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)  # the recorded result
 
     def __repr__(self) -> str:
         until = f"until {self.fidelity} {self.stretches[-1].until:g}, stretches={len(self.stretches)}"
@@ -55,7 +55,7 @@ class Schedule:
 
     @staticmethod
     def of(spec: StudySpec, trials: Mapping[int, Trial], number: int) -> "Schedule":
-        """The schedule that led to the state of trial `number`. Raises SpecError if it has none."""
+        """The schedule by which trial `number` and its ancestors were trained. Raises SpecError if there is none."""
         line = ancestry(trials, number)
         if spec.fidelity is None or line[-1].state is not State.DONE or any(t.fidelity is None for t in line):
             raise SpecError(f"trial {number} has no schedule: it must be done, in a study with a fidelity")
@@ -63,14 +63,14 @@ class Schedule:
         return Schedule(spec.name, spec.fidelity.name, stretches, line[-1].metrics)
 
     def at(self, step: float) -> Params:
-        """The parameters with which step `step` is trained. Raises SpecError beyond the end."""
+        """The parameters with which `step` is trained. Raises SpecError for a step beyond the end."""
         for s in self.stretches:
             if step <= s.until:
                 return s.params
         raise SpecError(f"{self.fidelity} {step:g} is beyond the end of the schedule, {self.stretches[-1].until:g}")
 
     def to_yaml(self) -> str:
-        """As text; `from_yaml` reads it back."""
+        """The schedule as YAML text, which `from_yaml` reads."""
         said = {
             "study": self.study,
             "fidelity": self.fidelity,
@@ -107,17 +107,21 @@ class Schedule:
         folder: str | Path | None = None,
         report: Report | None = None,
     ) -> Metrics:
-        """Train with the schedule in this process; returns the metrics at its end.
+        """Train by the schedule, in this process. Returns the metrics at its end.
 
-        The objective is the study's: it is called once for each stretch, and continues from what it saved in
-        `trial.checkpoint`, which is `folder` throughout (default: a temporary one). seed: for another run than the
-        recorded one. report: called with (step, metrics). Raises ObjectiveError if a stretch fails.
+          objective: the objective of the study. It is called once for each stretch, and continues each time from what it
+              has saved in `trial.checkpoint`.
+          seed: for a run that differs from the recorded one; default: the recorded seeds.
+          folder: the directory `trial.checkpoint`, the same for all stretches; default: a temporary one.
+          report: called with (step, metrics) at each report.
+
+        Raises ObjectiveError if a stretch fails.
         """
         call = paths.find(objective)[0] if isinstance(objective, str) else objective
         with ExitStack() as cleanup:
             place = folder or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="trimtab-"))
             for i, stretch in enumerate(self.stretches):
-                ended = evaluate(call, self._task(i, stretch, seed, Path(place)), _hearing(report))
+                ended = evaluate(call, self._task(i, stretch, seed, Path(place)), _receiver(report))
                 if ended["state"] != "done":
                     raise ObjectiveError(
                         f"stretch {i + 1}, until {stretch.until:g}: {ended.get('error', 'it stopped')}"
@@ -125,6 +129,7 @@ class Schedule:
         return dict(ended["metrics"])
 
     def _task(self, i: int, stretch: Stretch, seed: int | None, place: Path) -> dict[str, Any]:
+        """The payload of stretch i (see objective.trial.payload)."""
         return {
             "params": stretch.params,
             "seed": stretch.seed if seed is None else trial_seed(seed, "schedule", i),
@@ -139,12 +144,12 @@ class Schedule:
         }
 
 
-def _hearing(report: Report | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Receives the reports and notes of a training without a study."""
+def _receiver(report: Report | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What takes the messages of a training without a study: it passes reports on, and ignores notes."""
 
-    def hear(message: dict[str, Any]) -> dict[str, Any]:
+    def receive(message: dict[str, Any]) -> dict[str, Any]:
         if report is not None and message["kind"] == "report":
             report(message["step"], message["metrics"])
         return {}
 
-    return hear
+    return receive

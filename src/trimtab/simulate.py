@@ -5,9 +5,9 @@
     sim.run(study, training, workers=64, trials=1000)
     print(sim.clock.now() / 3600, "hours")
 
-The training is a generator: each `yield seconds, step, metrics` says how many seconds have passed, and what was then
-reported. It is closed if a stopping rule says so. Engine, stopping rules and store are those of a real study; proposals
-take no simulated time.
+The training is a generator: `yield seconds, step, metrics` says how many seconds the step has taken, and what it reports.
+If a stopping rule ends the trial, the generator is not continued. Engine, stopping rules and store are those of a real
+study. Proposals take no simulated time.
 """
 
 import heapq
@@ -32,11 +32,11 @@ from .study import Study
 Training = Callable[[ActiveTrial], Iterator[tuple[float, float, Mapping[str, float]]]]
 """(trial) -> (seconds since the last step, step, metrics), ...; the last metrics are the trial's."""
 
-_FOREVER = 1e9  # seconds: leases of simulated workers don't run out
+_FOREVER = 1e9  # seconds: leases of simulated workers do not expire
 
 
 class SimulatedClock:
-    """Time that passes only when all workers are busy, or somebody waits."""
+    """A clock that is moved on when somebody waits for trials to end, or sleeps."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -53,21 +53,26 @@ class SimulatedClock:
 
 @dataclass
 class _Run:
-    """A running trial: its next step, and when that ends."""
+    """A running trial."""
 
     job: Job
     trial: ActiveTrial
-    steps: Iterator[tuple[float, float, Mapping[str, float]]]
+    steps: Iterator[tuple[float, float, Mapping[str, float]]]  # the training
     began: float
-    step: tuple[float, Mapping[str, float]] | None = None  # None: it ends
+    step: tuple[float, Mapping[str, float]] | None = (
+        None  # (step, metrics) of the step under way; None: the training ends
+    )
 
 
 class Simulated:
-    """An executor whose jobs are trainings in simulated time. It returns at `until`, as a runner does."""
+    """An executor whose jobs are trainings in simulated time.
+
+    until: when the search is to end; `reap` returns at that time, so that the runner can end it.
+    """
 
     def __init__(self, slots: int, training: Training, clock: SimulatedClock, until: float | None) -> None:
         self._slots, self._training, self._clock, self._until = slots, training, clock, until
-        self._queue: list[tuple[float, int, _Run]] = []  # by time, then in the order of their beginning
+        self._queue: list[tuple[float, int, _Run]] = []  # a heap of (when the step ends, a number that breaks ties, run)
         self._count = itertools.count()
         self._ended: list[tuple[Job, Exit]] = []
 
@@ -76,18 +81,18 @@ class Simulated:
 
     def launch(self, job: Job) -> None:
         trial = ActiveTrial({**job.payload, "checkpoint": None}, job.listen)
-        self._next(_Run(job, trial, iter(self._training(trial)), self._clock.time))
+        self._start_step(_Run(job, trial, iter(self._training(trial)), self._clock.time))
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
-        """Let time pass until a job ends; none with wait=0."""
+        """Let time pass until a job ends; with wait=0, no time passes."""
         while wait > 0 and self._queue and not self._ended:
             when, _, run = self._queue[0]
             if self._until is not None and self._clock.time < self._until < when:
-                self._clock.time = self._until  # once: what the runner does not end now runs on
+                self._clock.time = self._until  # only once: jobs that the runner does not end now run to their ends
                 break
             heapq.heappop(self._queue)
             self._clock.time = when
-            self._make(run)
+            self._end_step(run)
         ended, self._ended = self._ended, []
         return ended
 
@@ -104,13 +109,13 @@ class Simulated:
     def close(self) -> None:
         self._queue, self._ended = [], []
 
-    def _make(self, run: _Run) -> None:
-        """The current step ends: report it, and continue or end."""
+    def _end_step(self, run: _Run) -> None:
+        """Report the step that ends now, then start the next one or end the job."""
         try:
             if run.step is not None:
                 run.trial.report(run.step[0], **run.step[1])
                 if not run.trial.should_stop():
-                    self._next(run)
+                    self._start_step(run)
                     return
             stopped = bool(run.trial.rule)
             metrics = measured(run.trial.reported, run.trial.metrics, partly=stopped)
@@ -118,8 +123,8 @@ class Simulated:
         except Exception as error:
             self._end(run, failure(error))
 
-    def _next(self, run: _Run) -> None:
-        """Start the next step, if there is one; else the training ends now."""
+    def _start_step(self, run: _Run) -> None:
+        """Start the next step of a training; if there is none, let it end at once."""
         passed = 0.0
         try:
             passed, step, metrics = next(run.steps)
@@ -137,7 +142,7 @@ class Simulated:
 
 
 class Simulation:
-    """A clock, and a store that uses its time; for one or several studies."""
+    """A simulated clock, and a store that goes by it, for one or several studies."""
 
     def __init__(self) -> None:
         self.clock = SimulatedClock()
@@ -152,7 +157,7 @@ class Simulation:
         trials: int | None = None,
         time: float | str | None = None,
     ) -> None:
-        """As Study.run, with `workers` simulated workers. Raises SpecError for a study of another store."""
+        """The same as Study.run, but with simulated workers. Raises SpecError for a study that is not in this store."""
         if study.storage is not self.storage:
             raise SpecError(f"study {study.name!r} is not in this simulation; make it with storage=simulation.storage")
         live = LiveStudy(self.storage, study.record.id, study.strategy)

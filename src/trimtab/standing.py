@@ -1,8 +1,8 @@
-"""Which settings are best by what the data supports: `best`, the finalists of a certificate, and how sure that is.
+"""Which settings are best by what the data supports, and how sure that is: for `best`, and for the finalists of evidence.
 
-The best of many noisy results is mostly luck. If the results show noise, settings are ordered by the posterior of a
-Gaussian process over all of them: its mean, made one standard deviation worse as a precaution. If they show none (or
-the study says that it is deterministic), they are ordered by their values. Pure, and a function of the record alone.
+The best of many noisy results is mostly luck. So if results are noisy, settings are ordered by the posterior of a Gaussian
+process over all of them: by its mean, made one standard deviation worse as a precaution. If they are not (or the study
+says that it is deterministic), settings are ordered by their values. Pure, and a function of the record alone.
 """
 
 import math
@@ -18,26 +18,25 @@ from .evidence.belief import Belief
 from .formatting import number, percent, plural, setting
 from .records import StudySpec
 
-NOISY = 0.25  # share of the variance of the results that must be noise before values are doubted
-SOME = 0.05  # and before it is worth measuring the likely best again
-_ENOUGH = 10  # settings, plus two for each parameter, needed to tell noise from a rough function
-_CONTENDERS = 50  # settings among which the best is sought
-_DRAWS = 2_000
-_LIKELY = 0.05  # chance to be the best that makes a finalist
-_RIVAL = 0.2  # chance to be better than the best that makes a rival
+NOISY = 0.25  # if noise has a larger share in the variance of the results, their values are not trusted
+SOME = 0.05  # if it has a larger share, settings that may be the best are worth measuring again
+_ENOUGH = 10  # so many settings, plus two for each parameter, are needed to tell noise from a rough function
+_CONTENDERS = 50  # how many settings are considered as the best one
+_DRAWS = 2_000  # samples of the posterior
+_LIKELY = 0.05  # a setting with at least this probability of being the best is a finalist
+_RIVAL = 0.2  # a setting with at least this probability of being better than the best is a rival
 _SHOWN = 10  # settings in the text
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A setting with what the record supports about its first goal: mean and standard deviation, in the metric's unit,
-    and the probabilities that it is the best of those tried, and that it is better than the one named best."""
+    """A setting, with what the record supports about its first goal."""
 
     candidate: Candidate
-    mean: float
-    sd: float
-    p_best: float
-    p_ahead: float
+    mean: float  # expected value of the metric
+    sd: float  # its standard deviation
+    p_best: float  # probability that the setting is the best of those tried
+    p_ahead: float  # probability that it is better than the one that is named the best
 
     def __repr__(self) -> str:
         return f"<Standing of trial {self.candidate.number}: {self.expected}>"
@@ -50,14 +49,13 @@ class Standing:
 
 @dataclass(frozen=True)
 class Standings:
-    """All admissible settings, best first. noise: standard deviation of a single result, NaN if unknown. share: its
-    part of the variance of the results. belief: the model behind them, None if values are trusted as they are."""
+    """All admissible settings, the best first."""
 
     metric: str
     order: tuple[Standing, ...]
-    noise: float
-    share: float
-    belief: Belief | None = None
+    noise: float  # standard deviation of a single result; NaN if unknown
+    share: float  # the share of noise in the variance of the results
+    belief: Belief | None = None  # the model behind them; None if values are trusted as they are
     maximize: bool = False
 
     def __repr__(self) -> str:
@@ -88,13 +86,13 @@ class Standings:
         return self.order[0].candidate if self.order else None
 
     def finalists(self, most: int) -> list[Candidate]:
-        """The best, and those that may well be better than it: what is worth measuring again."""
+        """Up to `most` settings that are worth measuring again: the best one, and others that may be the best."""
         likely = [s for s in self.order[1:] if s.p_best >= _LIKELY] if self.share > SOME else []
         likely.sort(key=lambda s: -s.p_best)
         return [s.candidate for s in [*self.order[:1], *likely][:most]]
 
     def losses(self, pool: Sequence[Candidate], X: Array) -> tuple[Array, Array]:
-        """Mean (n,) and covariance (n, n) of the losses of these candidates, whose rows are X (n, d)."""
+        """Mean (n,) and covariance (n, n) of the losses of candidates whose settings are X (n, d)."""
         if self.belief is not None:
             return self.belief.joint(X)
         sign = -1.0 if self.maximize else 1.0
@@ -103,7 +101,7 @@ class Standings:
 
     @cached_property
     def warning(self) -> str | None:
-        """What to know before trusting the value of the best; None if its lead is clear."""
+        """A warning if other settings may well be better than the best one; None if its lead is clear."""
         rivals = sum(s.p_ahead >= _RIVAL for s in self.order[1:])
         if not rivals:
             return None
@@ -116,7 +114,7 @@ class Standings:
 
 
 def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
-    """The admissible candidates, ordered by what the data supports; the earliest first on ties."""
+    """The standings of the admissible candidates. On ties, the earlier one comes first."""
     goal = spec.goals[0]
     allowed = sorted(admissible(candidates), key=lambda c: c.number)
     y = np.array([goal.loss(c.metrics) for c in allowed])
@@ -125,7 +123,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
     if belief is None:
         mean, sd, order = y, np.zeros(len(y)), np.argsort(y, kind="stable")
         chances = np.zeros((len(y), 2))
-        chances[order[:1]] = 1.0, 0.0  # values are believed: the first is the best
+        chances[order[:1]] = 1.0, 0.0  # values are trusted: the first one is the best
     else:
         X = spec.encode(c.params for c in allowed)
         mean, sd = belief.predict(X)
@@ -139,7 +137,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
 
 
 def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) -> Belief | None:
-    """The model of a goal over all finished settings; None while there are too few."""
+    """The model of a goal's losses over all settings with results; None if there are too few results."""
     X = spec.encode(c.params for c in candidates)
     y = np.array([spec.goals[goal].loss(c.metrics) for c in candidates])
     n = np.array([c.n for c in candidates], dtype=float)
@@ -149,8 +147,8 @@ def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) ->
 def limits(
     spec: StudySpec, candidates: Sequence[Candidate], baseline: Mapping[str, float] | None
 ) -> list[Belief] | None:
-    """Models of how far each constraint is exceeded, except for those that all settings meet. None if one cannot be
-    modelled."""
+    """Models of the excess over each constraint's limit, except for constraints that all settings meet. None if there are
+    too few results for one of them."""
     X = spec.encode(c.params for c in candidates)
     n, found = np.array([c.n for c in candidates], dtype=float), []
     for constraint in spec.constraints:
@@ -165,7 +163,8 @@ def limits(
 
 
 def _chances(belief: Belief, X: Array) -> Array:
-    """How often each row (n, d) has the lowest loss, and one below the first row's, over joint draws: (n, 2)."""
+    """For each setting of X (n, d), the probabilities (n, 2) that its loss is the lowest, and that it is below that of the
+    first setting; estimated from joint samples of the posterior."""
     mean, cov = belief.joint(X)
     values, vectors = np.linalg.eigh((cov + cov.T) / 2)
     root = vectors * np.sqrt(np.maximum(values, 0.0))

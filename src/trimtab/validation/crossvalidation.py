@@ -1,9 +1,13 @@
 """`CrossValidation`: an objective that evaluates a scikit-learn estimator on folds, in pairs, with held-out rows.
 
-Which splits a trial sees follows from its purpose. `search`: folds by its own seed (or the same for all, with
-splits="shared"), each reported as a step, so that a stopping rule may end it. `select`: the same, with a seed that all
-finalists share. `certify`: replicate i is fold i mod k of repetition i // k, from a stream of its own. The hold-out
-rows are in none of them: only `Study.holdout` looks at them, and each look is an event.
+Which splits a trial sees depends on its purpose:
+
+    search    all folds, split by the trial's own seed (or the same for all trials, with splits="shared"). Each fold is
+              reported as a step, so that a stopping rule may end the trial
+    select    the same, split by a seed that all finalists share
+    certify   one fold: replicate i is fold i mod k of repetition i // k. These splits are independent of the others
+
+Rows that are held out are in none of them. Only `Study.holdout` looks at them, and each look is an event.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +29,10 @@ class CrossValidation:
     """An objective: the mean score of an estimator over folds.
 
       estimator: a scikit-learn estimator, on which each trial sets its params (`step__name` for pipelines), or a function
-          that makes one from the params. If `random_state` is None, it is set from the trial's seed.
+          that makes one from the params. A `random_state` that is None is set from the trial's seed.
       X, y: rows and targets.
-      folds, repeats: of each search trial; folds are stratified by class.
-      groups: a label for each row; a group is never on both sides.
+      folds, repeats: how many folds a search trial has, and how often they are split anew. Folds are stratified by class.
+      groups: a label for each row; rows of a group never train and test in the same fold.
       time: a value for each row; training rows come before test rows, with `gap` rows between.
       metric: a scikit-learn scorer's name, a list of them, or a mapping from a name to scorer(estimator, X, y); greater is
           better, so maximise it.
@@ -37,7 +41,8 @@ class CrossValidation:
       holdout: share of the rows that only `Study.holdout` sees.
       seed: of the splits.
 
-    Raises SpecError for an invalid protocol. `checks` lists leaks and doubts, `protocol` is what is recorded.
+    Raises SpecError for invalid arguments. `checks` lists what is doubtful about the data, such as leakage; `protocol` is
+    what is recorded.
     """
 
     def __init__(
@@ -70,8 +75,8 @@ class CrossValidation:
         if len(y) != (X.shape[0] if hasattr(X, "shape") else len(X)):
             raise SpecError("X and y must have the same number of rows")
         seed = whole("seed", seed, 0)
-        _trainable(estimator)
-        _learnable(y)
+        _check_estimator(estimator)
+        _check_targets(y)
         self.estimator, self.X, self.y = estimator, X, y
         self.repeats, self.splits, self.seed = repeats, splits, seed
         self.plan = plan(y, folds, groups, time, gap)
@@ -91,7 +96,7 @@ class CrossValidation:
 
     @property
     def replicates(self) -> int:
-        """How many pairs a certificate should have: two repetitions of the folds, one if rows have a time."""
+        """How many pairs evidence has by default: two repetitions of the folds, or one if rows have a time."""
         return self.plan.folds if self.plan.times is not None else 2 * self.plan.folds
 
     @property
@@ -101,15 +106,14 @@ class CrossValidation:
 
     @property
     def test_train_ratio(self) -> float:
-        """Test rows over training rows of a fold: 1 / (folds - 1), or the average over folds in time order."""
+        """The number of test rows over that of training rows: 1 / (folds - 1), or in time order the mean over folds."""
         if self.plan.times is None:
             return 1 / (self.plan.folds - 1)
         return float(np.mean([len(b) / len(a) for a, b in self.plan.split(self._search, self.seed)]))
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What the record should hold about the evaluation, as JSON: sizes, splits, class balance, fingerprints,
-        findings."""
+        """What the record holds about the evaluation, as JSON: rows, splits, classes, estimator, fingerprints, doubts."""
         p, inputs = self.plan, {"X": self.X, "y": self.y, "groups": self.plan.groups, "time": self.plan.times}
         return {
             "kind": "cross-validation",
@@ -128,10 +132,11 @@ class CrossValidation:
         }
 
     def suits(self, spec: Any) -> None:
-        """Raises ObjectiveError for a study that it cannot serve.
+        """Raises ObjectiveError for a study that this objective cannot serve.
 
-        That is one whose metrics are not scored here, that minimises a scikit-learn score (greater is always better),
-        whose fidelity exceeds the number of folds, or that has parameters which the estimator does not take.
+        That is one that needs a metric that is not scored here, minimises a scikit-learn score (greater is always better),
+        has a fidelity above the number of folds, compares trials by folds that differ between trials, or has a parameter
+        that the estimator does not take.
         """
         for name in spec.metrics:
             if name not in self.metrics:
@@ -149,8 +154,8 @@ class CrossValidation:
                 f"fidelity {asked.name}: high={asked.high:g}, but a trial has {steps} folds; "
                 f"write fidelity=tt.Fidelity('folds', 1, {steps})"
             )
-        drawn_anew = self.splits == "reshuffle" and self.plan.times is None
-        if drawn_anew and any(rule["rule"] == "wilcoxon" for rule in spec.stopping):
+        folds_differ = self.splits == "reshuffle" and self.plan.times is None
+        if folds_differ and any(rule["rule"] == "wilcoxon" for rule in spec.stopping):
             raise ObjectiveError(
                 "stopping='wilcoxon' compares trials fold by fold; make it CrossValidation(splits='shared')"
             )
@@ -158,7 +163,7 @@ class CrossValidation:
             self._takes(spec.space.decode(spec.space.sample(32, np.random.default_rng(0))))
 
     def _takes(self, settings: Sequence[Mapping[str, Any]]) -> None:
-        """Raises ObjectiveError if a parameter is in no setting that the estimator takes."""
+        """Raises ObjectiveError if there is a parameter such that the estimator refuses all settings that have it."""
         taken, refused = set[str](), dict[str, Exception]()
         for params in settings:
             try:
@@ -195,7 +200,7 @@ class CrossValidation:
         return every if trial.fidelity is None else every[: max(1, int(trial.fidelity))]
 
     def _stream(self, *which: int) -> int:
-        """A seed for a splitter."""
+        """A seed for splits, which differs for each `which`."""
         return int(np.random.SeedSequence([self.seed, *which]).generate_state(1)[0] >> 1)
 
     # ------------------------------------------------------------------------------------------------------- estimators
@@ -221,55 +226,58 @@ class CrossValidation:
         return {n: float(s(fitted, _taken(self.X, rows), _taken(self.y, rows))) for n, s in self.metrics.items()}
 
     def on_holdout(self, params: Mapping[str, Any], seed: int, metric: str) -> tuple[Callable[[Rows], float], int]:
-        """Train a setting on all search rows; its score on chosen hold-out rows (numbers from 0, with repetition), and
-        how many there are. Raises SpecError if nothing was held out, and for a metric that is not scored."""
+        """Train a setting on all search rows.
+
+        Returns a function from chosen hold-out rows (their indices, which may be repeated) to the score on them, and the
+        number of hold-out rows. Raises SpecError if nothing was held out, or if the metric is not scored.
+        """
         if metric not in self.metrics:
             raise SpecError(f"metric={metric!r} is not scored{nearest(metric, self.metrics)}")
         if not len(self._holdout):
             raise SpecError("no rows were kept apart; make the CrossValidation with holdout=0.2")
         scorer, rows = self.metrics[metric], self._holdout
-        known = _Known(self.fit(params, seed, self._search), _taken(self.X, rows))
+        predicted = _PredictOnce(self.fit(params, seed, self._search), _taken(self.X, rows))
         y = np.asarray(self.y)[rows]
 
         def score(chosen: Rows) -> float:
             try:
-                return float(scorer(known, chosen, y[chosen]))
-            except ValueError:  # a resample without one of the classes
+                return float(scorer(predicted, chosen, y[chosen]))
+            except ValueError:  # the chosen rows have none of some class
                 return float("nan")
 
         return score, len(rows)
 
 
-class _Known:
-    """A trained estimator whose predictions for a table are made once; rows are indices into it."""
+class _PredictOnce:
+    """A trained estimator that predicts for all rows of X once. What it is then asked to predict for are indices of rows."""
 
     def __init__(self, fitted: Any, X: Any) -> None:
-        self._fitted, self._X, self._answers = fitted, X, dict[str, Any]()
+        self._fitted, self._X, self._predictions = fitted, X, dict[str, Any]()
 
     def __getattr__(self, name: str) -> Any:
         own = getattr(self._fitted, name)
         if name not in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
             return own
-        if name not in self._answers:
-            self._answers[name] = own(self._X)
+        if name not in self._predictions:
+            self._predictions[name] = own(self._X)
 
-        def answer(chosen: Rows) -> Any:
-            return self._answers[name][chosen]
+        def predict(chosen: Rows) -> Any:
+            return self._predictions[name][chosen]
 
-        answer.__name__ = name  # scorers ask which method they have got
-        return answer
+        predict.__name__ = name  # scorers look at the name of the method that they have got
+        return predict
 
 
-def _trainable(estimator: Any) -> None:
-    """Raises SpecError for something that is no estimator."""
+def _check_estimator(estimator: Any) -> None:
+    """Raises SpecError unless it is an estimator, or a function that makes one."""
     if isinstance(estimator, type) and hasattr(estimator, "get_params"):
         raise SpecError(f"estimator={estimator.__name__} is a class; give an object: {estimator.__name__}()")
     if not hasattr(estimator, "get_params") and not callable(estimator):
         raise SpecError(f"estimator={estimator!r} is neither an estimator nor a function of the params that makes one")
 
 
-def _learnable(y: Any) -> None:
-    """Raises SpecError for targets that are missing or all the same."""
+def _check_targets(y: Any) -> None:
+    """Raises SpecError if targets are missing or all the same."""
     values = np.asarray(y)
     if lost := missing(values):
         raise SpecError(f"y is missing in {lost} of {len(values)} rows; leave these rows out")
@@ -278,6 +286,7 @@ def _learnable(y: Any) -> None:
 
 
 def _scorers(metric: str | Sequence[str] | Mapping[str, Callable[..., float]]) -> dict[str, Callable[..., float]]:
+    """By metric: scorer(estimator, X, y). Raises SpecError."""
     from sklearn.metrics import get_scorer, get_scorer_names
 
     if isinstance(metric, Mapping) and metric and all(callable(s) for s in metric.values()):
@@ -303,7 +312,7 @@ def _taken(values: Any, rows: Rows) -> Any:
 
 
 def _plain(values: Any) -> Any:
-    """A form that has a fingerprint: lists as arrays, sparse tables dense."""
+    """Values in a form that has a fingerprint: lists as arrays, sparse matrices as dense ones."""
     if hasattr(values, "tocsr"):
         return values.toarray()
     return values if hasattr(values, "shape") else np.asarray(values)
@@ -316,4 +325,5 @@ def _counts(y: Any) -> dict[str, int]:
 
 
 def _named(function: Any) -> str:
+    """The qualified name of a function."""
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__name__)}"

@@ -1,6 +1,6 @@
-"""Which rows train and which test: folds by class, by group or by time, and the hold-out.
+"""Which rows train and which test: folds by class, by group or by time; and the hold-out.
 
-scikit-learn makes the splits; this module decides which of its splitters a protocol needs. Rows are indices (n,).
+scikit-learn makes the splits; this module chooses which of its splitters. Rows are given as indices (n,).
 """
 
 from dataclasses import dataclass
@@ -18,15 +18,14 @@ Split = tuple[Rows, Rows]
 
 @dataclass(frozen=True)
 class Plan:
-    """How rows are split: `y` and `groups` (n,) or None, `times` (n,) or None, `classes` whether y holds classes, `gap` rows
-    left out between training and test in time order."""
+    """How n rows are split."""
 
-    y: Any
-    classes: bool
+    y: Any  # targets (n,)
+    classes: bool  # whether the targets are classes
     folds: int
-    groups: Any = None
-    times: Any = None
-    gap: int = 0
+    groups: Any = None  # labels (n,)
+    times: Any = None  # values (n,), in whose order rows are split
+    gap: int = 0  # rows left out between training and test rows, in time order
 
     @property
     def kind(self) -> str:
@@ -37,7 +36,7 @@ class Plan:
         return " and ".join([*parts, *(["classes"] if self.classes else [])]) or "nothing"
 
     def split(self, rows: Rows, seed: int) -> list[Split]:
-        """(training, test) rows of every fold. In time order the training rows come first, whatever the seed."""
+        """(training, test) rows of each fold. With times, training rows come before test rows, and the seed is ignored."""
         y = np.asarray(self.y)[rows]
         if self.times is not None:
             order = rows[np.argsort(np.asarray(self.times)[rows], kind="stable")]
@@ -57,7 +56,8 @@ class Plan:
         return kind(self.folds, shuffle=True, random_state=seed)
 
     def apart(self, n: int, share: float, seed: int) -> Split:
-        """(search, hold-out) rows; the hold-out is the last rows by time, whole groups, or a stratified draw."""
+        """(search, hold-out) rows of n. The hold-out is a `share` of them: the last ones in time, or whole groups, or a random
+        sample, stratified by class."""
         from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
         rows = np.arange(n)
@@ -99,7 +99,7 @@ def _ordered(times: Any) -> None:
 
 
 def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
-    """The plan for these rows. Raises SpecError for an invalid one."""
+    """The plan for these rows. Raises SpecError if they cannot be split so."""
     from sklearn.utils.multiclass import type_of_target
 
     n, classes = len(y), type_of_target(y) in ("binary", "multiclass")
