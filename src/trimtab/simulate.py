@@ -72,7 +72,8 @@ class Simulated:
 
     def __init__(self, slots: int, training: Training, clock: SimulatedClock, until: float | None) -> None:
         self._slots, self._training, self._clock, self._until = slots, training, clock, until
-        self._queue: list[tuple[float, int, _Run]] = []  # a heap of (when the step ends, a number that breaks ties, run)
+        # A heap of (when the step ends, a number that breaks ties, run).
+        self._queue: list[tuple[float, int, _Run]] = []
         self._count = itertools.count()
         self._ended: list[tuple[Job, Exit]] = []
 
