@@ -10,6 +10,7 @@ Notation: n points, C columns, D groups of columns, B features: of the N numeric
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,32 +19,55 @@ from ..arrays import Array, Ints
 _BEND = 0.7
 
 
+class _Effects(NamedTuple):
+    """Each feature is a + b x + c x^2 of one column x."""
+
+    columns: Ints  # (B,)
+    a: Array  # (B,)
+    b: Array
+    c: Array
+    numeric: int  # N
+
+
 def features(X: Array, groups: Ints) -> Array:
     """The features (n, B) of points X (n, C) in the unit cube."""
-    numeric, coded = _columns(groups)
-    T = 2 * X[:, numeric] - 1
-    bends = (_BEND / 2) * (3 * T * T - 1)
-    parts = [T, bends, X[:, coded]]
-    return np.asarray(np.concatenate(parts, axis=1) / np.sqrt(groups.max() + 1), dtype=X.dtype)
+    columns, a, b, c, _ = _effects(groups.tobytes(), X.dtype.char)
+    x = X.take(columns, axis=1)
+    out = c * x
+    out += b
+    out *= x
+    out += a
+    return out
 
 
 def back(X: Array, groups: Ints, by_features: Array) -> Array:
     """From dv/dfeatures (n, B) to dv/dX (n, C)."""
-    numeric, coded = _columns(groups)
-    N = len(numeric)
+    columns, _, b, c, N = _effects(groups.tobytes(), X.dtype.char)
+    slope = X.take(columns, axis=1)
+    slope *= 2 * c
+    slope += b
+    slope *= by_features
+    slope[:, :N] += slope[:, N : 2 * N]  # a numeric column has two features
     out = np.empty_like(X)
-    out[:, numeric] = 2 * by_features[:, :N] + (6 * _BEND) * (2 * X[:, numeric] - 1) * by_features[:, N : 2 * N]
-    out[:, coded] = by_features[:, 2 * N :]
-    return np.asarray(out / np.sqrt(groups.max() + 1))
-
-
-def _columns(groups: Ints) -> tuple[Ints, Ints]:
-    """The columns that are a group by themselves, and the others."""
-    return _parted(groups.tobytes())
+    out[:, columns[2 * N :]] = slope[:, 2 * N :]
+    out[:, columns[:N]] = slope[:, :N]
+    return out
 
 
 @lru_cache(maxsize=64)
-def _parted(groups: bytes) -> tuple[Ints, Ints]:
+def _effects(groups: bytes, dtype: str) -> _Effects:
     g = np.frombuffer(groups, dtype=np.intp)
     alone = np.bincount(g)[g] == 1
-    return np.flatnonzero(alone), np.flatnonzero(~alone)
+    numeric, coded = np.flatnonzero(alone), np.flatnonzero(~alone)
+    flat, steep = np.zeros(len(numeric)), np.ones(len(numeric))
+    zero, one = np.zeros(len(coded)), np.ones(len(coded))
+    scale = np.sqrt(g.max() + 1)
+    a, b, c = (
+        (np.concatenate(parts) / scale).astype(dtype)
+        for parts in (
+            (-steep, _BEND * steep, zero),
+            (2 * steep, -6 * _BEND * steep, one),
+            (flat, 6 * _BEND * steep, zero),
+        )
+    )
+    return _Effects(np.concatenate([numeric, numeric, coded]), a, b, c, len(numeric))

@@ -27,6 +27,7 @@ class Cube:
         self.live = [live_cells(p) for p in self.params]
         shares = [n / k if n < k else 1.0 for n, k in zip(self.live, self.cells.tolist(), strict=True)]
         self.share = np.array(shares)  # of each column that is live: retired options have the last cells
+        self.whole = bool((self.share == 1.0).all())  # no option is retired
         self._grouped = grouped(self.scales)
         self._logs = [j for j, scale in enumerate(self.scales) if isinstance(scale, LogIntegers)]
 

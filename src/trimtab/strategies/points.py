@@ -39,12 +39,13 @@ class Taken:
         """Indices of the first n of the snapped rows X that may be proposed together."""
         chosen: list[int] = []
         counts = Counter[bytes]()
-        for i, key in enumerate(self.space.keys(X)):
-            if len(chosen) == n:
-                break
-            if self.counts[key] + counts.get(key, 0) < self.limit:
-                counts[key] += 1
-                chosen.append(i)
+        for start in range(0, len(X), max(n, _BLOCK)):  # mostly one is wanted, and found among the first
+            for i, key in enumerate(self.space.keys(X[start : start + max(n, _BLOCK)]), start):
+                if len(chosen) == n:
+                    return chosen
+                if self.counts[key] + counts.get(key, 0) < self.limit:
+                    counts[key] += 1
+                    chosen.append(i)
         return chosen
 
     def plus(self, X: Array) -> "Taken":
