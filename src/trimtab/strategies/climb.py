@@ -18,11 +18,11 @@ from .features import Features
 
 _HALF = 512  # Sobol points, and as many perturbed incumbents
 _SHORTLIST = 128
-_STARTS = 7
+_STARTS = 14
 _KEPT = 4
 _ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
 _STEPS = (0.01, 0.04, 0.15)
-_ROUGH, _FINE = 6, 30  # iterations of a climb that another one follows, and of the last
+_ROUGH, _FINE = 4, 30  # iterations of a climb that another one follows, and of the last
 
 Leaning = Callable[[Array], tuple[Array, Array]]
 """Rows (n, d) of the cube -> values (n,) and their slopes (n, d)."""

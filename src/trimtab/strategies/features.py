@@ -10,6 +10,7 @@ Notation: d parameters, N of them numeric, C feature columns: the N numeric ones
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,6 +52,7 @@ class Features:
     rung: bool = False  # whether there is a column of the rung: from 0, the first one, to 1, the top
 
     @staticmethod
+    @lru_cache(maxsize=64)
     def of(space: Space, rung: bool = False) -> "Features":
         numeric = np.flatnonzero(~space.unordered)
         groups, choices = [*numeric.tolist()], []

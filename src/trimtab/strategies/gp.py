@@ -51,7 +51,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "17"
+    version: str = "18"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
