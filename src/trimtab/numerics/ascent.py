@@ -15,7 +15,7 @@ from ..arrays import Array, Ints, Mask
 Function = Callable[[Array, Ints], tuple[Array, Array]]
 
 _MEMORY = 6
-_GAIN = 1e-2  # of a step that is not worth another
+_GAIN = 2e-2  # of a step that is not worth another
 _FLAT = 1e-3  # slope of a top
 _ARMIJO = 1e-4
 _BACK = 5  # steps of a line search after the first
@@ -66,8 +66,9 @@ def ascend(f: Function, start: Array, scale: Array, iterations: int) -> Array:
         to, stuck = _search(descent, live, at, p, high)
         found[live] = to.x
         pairs = [*pairs[1 - _MEMORY :], _Pair.of(to.x - at.x, to.slope - at.slope)]
+        gain = np.maximum(at.value - to.value, -0.5 * _dot(p, slope))  # found, or expected
         slope = _free(to, high)
-        done = stuck | (at.value - to.value < _GAIN) | (np.abs(slope).max(1) < _FLAT)
+        done = stuck | (gain < _GAIN) | (np.abs(slope).max(1) < _FLAT)
         at = to
         if done.any():
             live, at, slope, pairs = live[~done], at.rows(~done), slope[~done], [pair.rows(~done) for pair in pairs]

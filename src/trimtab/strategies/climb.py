@@ -18,7 +18,7 @@ from .features import Features
 
 _HALF = 512  # Sobol points, and as many perturbed incumbents
 _SHORTLIST = 128
-_STARTS = 14
+_STARTS = 16
 _KEPT = 4
 _ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
 _STEPS = (0.01, 0.04, 0.15)
