@@ -15,7 +15,7 @@ from ..arrays import Array, Ints, Mask
 Function = Callable[[Array, Ints], tuple[Array, Array]]
 
 _MEMORY = 6
-_GAIN = 2e-2  # of a step that is not worth another
+_GAIN = 2e-2  # of a step that is not worth another: acquisitions are logarithms, or in units of the standardised goal
 _FLAT = 1e-3  # slope of a top
 _ARMIJO = 1e-4
 _BACK = 5  # steps of a line search after the first
