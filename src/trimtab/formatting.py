@@ -17,7 +17,7 @@ def number(x: float | None, digits: int = 5) -> str:
         return "unknown"
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
-    if 10**digits <= abs(x) < 1e15:
+    if 10**digits - 0.5 <= abs(x) < 1e15:  # what rounds to a further digit, too
         return f"{x:,.0f}"
     return str(int(x)) if float(x).is_integer() and abs(x) < 1e15 else f"{x:.{digits}g}"
 
@@ -67,7 +67,7 @@ def size(count: float) -> str:
     """Bytes as "1.5 GiB"."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
-            return f"{count:.3g} {unit}" if unit != "B" else f"{count:.0f} B"
+            return f"{number(count, 3)} {unit}" if unit != "B" else f"{count:.0f} B"
         count /= 1024
     return f"{count:,.1f} TiB"
 
