@@ -169,11 +169,11 @@ class Explanation:
         if metrics is None or not spec.goals[self.goal].loss(metrics) > fence + 0.01 * self._belief.unit:
             return []
         value, taken = number(metrics[self.metric]), number(-fence if self._maximize else fence)
-        said = (
+        text = (
             f"the baseline's {self.metric} of {value} is so far from the other results that the model takes it for {taken}: "
             "the path from the baseline shows less than was gained"
         )
-        return [sensitivity.Finding("model", (), said)]
+        return [sensitivity.Finding("model", (), text)]
 
     def calibration(self) -> calibration.Calibration:
         """How well the model predicts each result from all the others."""
@@ -207,13 +207,13 @@ def why(t: Trial, ledger: Ledger) -> str:
         f"trial {t.number}: {who}, when {known} results were known and {t.at} trials existed",
         f"setting: {setting(t.params)}",
     ]
-    said = {k: v for k, v in t.why.items() if v is not None}
-    if "mean" in said and "sd" in said:
-        lines.append(f"expected: {_expected(said.pop('mean'), said.pop('sd'))} (as a loss: smaller is better)")
-    if "acquisition" in said:
-        lines.append(f"chosen for: the largest {said.pop('acquisition')}, {number(said.pop('value', None))}")
-    if said:
-        lines.append(f"noted: {', '.join(f'{k} {_plain(v)}' for k, v in said.items())}")
+    reasons = {k: v for k, v in t.why.items() if v is not None}
+    if "mean" in reasons and "sd" in reasons:
+        lines.append(f"expected: {_expected(reasons.pop('mean'), reasons.pop('sd'))} (as a loss: smaller is better)")
+    if "acquisition" in reasons:
+        lines.append(f"chosen for: the largest {reasons.pop('acquisition')}, {number(reasons.pop('value', None))}")
+    if reasons:
+        lines.append(f"noted: {', '.join(f'{k} {_plain(v)}' for k, v in reasons.items())}")
     return "\n".join(lines)
 
 

@@ -35,13 +35,13 @@ def from_tell(
 def from_import(metrics: object, needed: Sequence[str]) -> Outcome:
     """The outcome of an imported result. A NaN or infinite metric makes a failed trial; anything else that is no valid
     result raises SpecError."""
-    outcome = from_tell(metrics, None, needed, 0.0)
-    values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
-    numbers = [real(v) for v in values]
-    if outcome.state is State.FAILED and not any(x is not None and not math.isfinite(x) for x in numbers):
-        said = outcome.error.replace("the objective returned", "add was given")
-        raise SpecError(said.replace("; return {", "; give {"))
-    return outcome
+    try:
+        return Outcome(State.DONE, measured(metrics, needed, source="add was given", repair="give"))
+    except TrialFailed as error:
+        values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
+        if all(x is None or math.isfinite(x) for x in map(real, values)):
+            raise SpecError(str(error)) from None
+        return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error))
 
 
 def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:

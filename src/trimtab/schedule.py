@@ -71,7 +71,7 @@ class Schedule:
 
     def to_yaml(self) -> str:
         """The schedule as YAML text, which `from_yaml` reads."""
-        said = {
+        data = {
             "study": self.study,
             "fidelity": self.fidelity,
             "metrics": dict(self.metrics),
@@ -79,18 +79,18 @@ class Schedule:
                 {"until": s.until, "params": dict(s.params), "seed": s.seed, "trial": s.trial} for s in self.stretches
             ],
         }
-        return str(yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
+        return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
     @staticmethod
     def from_yaml(text: str | bytes) -> "Schedule":
         """The schedule that `to_yaml` wrote. Raises SpecError for anything else."""
         try:
-            said = yaml.safe_load(text)
+            data = yaml.safe_load(text)
             stretches = tuple(
-                Stretch(float(s["until"]), dict(s["params"]), int(s["seed"]), int(s["trial"])) for s in said["schedule"]
+                Stretch(float(s["until"]), dict(s["params"]), int(s["seed"]), int(s["trial"])) for s in data["schedule"]
             )
-            metrics = {str(name): float(value) for name, value in dict(said["metrics"]).items()}
-            made = Schedule(str(said["study"]), str(said["fidelity"]), stretches, metrics)
+            metrics = {str(name): float(value) for name, value in dict(data["metrics"]).items()}
+            made = Schedule(str(data["study"]), str(data["fidelity"]), stretches, metrics)
         except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise SpecError(f"this is no schedule ({error!r}); give what study.schedule().to_yaml() wrote") from None
         if not stretches or not all(a < b for a, b in pairwise([0.0, *(s.until for s in stretches), math.inf])):

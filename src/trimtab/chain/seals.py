@@ -42,33 +42,33 @@ def _wrong(uid: str, e: Event, hashes: Mapping[int, str], trusted: Mapping[str, 
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     except ImportError:
         return 'its signature cannot be checked here; run: pip install "trimtab[sign]"'
-    said = e.body
+    body = e.body
     try:
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(said["key"]))
-        key.verify(bytes.fromhex(said["signature"]), message(uid, said["position"], said["head"]))
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(body["key"]))
+        key.verify(bytes.fromhex(body["signature"]), message(uid, body["position"], body["head"]))
     except (InvalidSignature, ValueError, TypeError, KeyError):
         return "its signature does not fit what it signs"
-    if said["position"] >= e.position or hashes.get(said["position"]) != said["head"]:
-        return f"it signs another event {said['position']} than the chain holds"
-    if trusted and said["key"] not in trusted:
+    if body["position"] >= e.position or hashes.get(body["position"]) != body["head"]:
+        return f"it signs another event {body['position']} than the chain holds"
+    if trusted and body["key"] not in trusted:
         return (
-            f"it is signed with key {said['key'][:16]}, which is not trusted here; if it should be: trimtab key --trust"
+            f"it is signed with key {body['key'][:16]}, which is not trusted here; if it should be: trimtab key --trust"
         )
     return ""
 
 
-def _untimely(said: Mapping[str, Any], roots: Sequence[bytes]) -> str:
+def _untimely(checkpoint: Mapping[str, Any], roots: Sequence[bytes]) -> str:
     """What is wrong with a time-stamp token; "" if it is valid, or there is none."""
-    if "timestamp" not in said:
+    if "timestamp" not in checkpoint:
         return ""
     try:
         from cryptography.x509 import load_pem_x509_certificate
         from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
     except ImportError:
         return 'its time-stamp token cannot be checked here; run: pip install "trimtab[sign]"'
-    signature = bytes.fromhex(said["signature"])
+    signature = bytes.fromhex(checkpoint["signature"])
     try:
-        token = decode_timestamp_response(base64.b64decode(said["timestamp"], validate=True))
+        token = decode_timestamp_response(base64.b64decode(checkpoint["timestamp"], validate=True))
         imprint = token.tst_info.message_imprint.message
     except ValueError:
         return "its time-stamp token cannot be read"
@@ -86,11 +86,11 @@ def _untimely(said: Mapping[str, Any], roots: Sequence[bytes]) -> str:
     return "its time-stamp token is from no authority that is trusted here"
 
 
-def stamped(said: Mapping[str, Any]) -> float | None:
+def stamped(checkpoint: Mapping[str, Any]) -> float | None:
     """The time to which the authority attests, in seconds since the epoch; None without a token."""
-    if "timestamp" not in said:
+    if "timestamp" not in checkpoint:
         return None
     from rfc3161_client import decode_timestamp_response
 
-    token = decode_timestamp_response(base64.b64decode(said["timestamp"]))
+    token = decode_timestamp_response(base64.b64decode(checkpoint["timestamp"]))
     return float(token.tst_info.gen_time.timestamp())

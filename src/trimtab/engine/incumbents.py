@@ -111,9 +111,9 @@ def fully_trained(spec: StudySpec, t: Trial) -> bool:
 def admission(spec: StudySpec) -> str:
     """What a finished trial needs to be admitted as the best, in words."""
     f = spec.fidelity
-    said = [] if f is None else [f"was trained to {f.name}={f.high:g}"]
-    said += ["meets the constraints"] if spec.constraints else []
-    return " and ".join(said or [f"has {', '.join(g.metric for g in spec.goals)}"])
+    needs = [] if f is None else [f"was trained to {f.name}={f.high:g}"]
+    needs += ["meets the constraints"] if spec.constraints else []
+    return " and ".join(needs or [f"has {', '.join(g.metric for g in spec.goals)}"])
 
 
 def admissible(found: Iterable[Candidate]) -> list[Candidate]:

@@ -64,9 +64,9 @@ def _connect(ray: Any) -> None:
     try:
         ray.init(log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        said = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0]
         raise SpecError(
-            f"executor='ray': {said}; check RAY_ADDRESS, that the cluster runs and, where it asks for a token, RAY_AUTH_MODE "
+            f"executor='ray': {reason}; check RAY_ADDRESS, that the cluster runs and, where it asks for a token, RAY_AUTH_MODE "
             "and RAY_AUTH_TOKEN"
         ) from None
 
@@ -174,13 +174,13 @@ class Ray:
         """
         self._ray.kill(held.host)  # it may still live, and only be out of reach
         if isinstance(error, self._ray.exceptions.RuntimeEnvSetupError) or getattr(error, "actor_init_failed", False):
-            said = f"executor='ray': a node could not begin a trial: {str(error).strip().splitlines()[-1]}"
+            problem = f"executor='ray': a node could not begin a trial: {str(error).strip().splitlines()[-1]}"
             if not (self._idle or any(h.placed for h in self._busy.values())):
                 wrong = RunFailed if self._worked else SpecError
                 raise wrong(
-                    f"{said}; it needs this Trimtab and the objective's packages, installed there or brought by runtime_env"
+                    f"{problem}; it needs this Trimtab and the objective's packages, installed there or brought by runtime_env"
                 )
-            _log.warning("%s; trials go to other nodes", said)
+            _log.warning("%s; trials go to other nodes", problem)
             self._put_off.append(held)
         elif held.placed or (not held.used and held.lost + 1 >= TRIES):
             lost = Exit(signal=signal.SIGKILL, output=f"its actor is gone: {error}", cost=held.cost)

@@ -19,34 +19,36 @@ class TrialFailed(TrimtabError):
         self.reason = reason
 
 
-def measured(returned: object, needed: Sequence[str], partly: bool = False) -> dict[str, float]:
+def measured(
+    returned: object,
+    needed: Sequence[str],
+    partly: bool = False,
+    source: str = "the objective returned",
+    repair: str = "return",
+) -> dict[str, float]:
     """The metrics in what an objective returned: a mapping of finite numbers, or a single number if one is needed.
 
-    needed: the metrics that the study needs. partly: they may be missing. Raises TrialFailed (bad result) for anything
-    else.
+    needed: the metrics that the study needs. partly: they may be missing. source, repair: how messages speak of it, if the
+    objective did not return it. Raises TrialFailed (bad result) for anything else.
     """
-    wanted = "return {" + ", ".join(f"{m!r}: ..." for m in needed) + "}"
+    wanted = f"{repair} {{" + ", ".join(f"{m!r}: ..." for m in needed) + "}"
     if returned is None:
-        raise TrialFailed(
-            BAD_RESULT, f"missing metric {', '.join(map(repr, needed))}: the objective returned None; {wanted}"
-        )
+        raise TrialFailed(BAD_RESULT, f"missing metric {', '.join(map(repr, needed))}: {source} None; {wanted}")
     if not isinstance(returned, Mapping):
         if real(returned) is None:
-            raise TrialFailed(BAD_RESULT, f"the objective returned {_shown(returned)}; {wanted}{_hint(returned)}")
+            raise TrialFailed(BAD_RESULT, f"{source} {_shown(returned)}; {wanted}{_hint(returned)}")
         if len(needed) != 1:
-            text = (
-                f"the objective returned one number, {returned!r}, but the study needs {len(needed)} metrics; {wanted}"
-            )
+            text = f"{source} one number, {returned!r}, but the study needs {len(needed)} metrics; {wanted}"
             raise TrialFailed(BAD_RESULT, text)
-        return {needed[0]: finite("the objective returned", needed[0], returned)}
+        return {needed[0]: finite(source, needed[0], returned)}
     for name in returned:
         if not isinstance(name, str):
-            raise TrialFailed(BAD_RESULT, f"the objective returned a metric named {name!r}; names are texts: {wanted}")
+            raise TrialFailed(BAD_RESULT, f"{source} a metric named {name!r}; names are texts: {wanted}")
     for name in needed:
         if name not in returned and not partly:
             known = nearest(name, returned) or "; the mapping is empty"
-            raise TrialFailed(BAD_RESULT, f"missing metric {name!r} in what the objective returned{known}; {wanted}")
-    return {storable(name): finite("the objective returned", name, value) for name, value in returned.items()}
+            raise TrialFailed(BAD_RESULT, f"missing metric {name!r} in what {source}{known}; {wanted}")
+    return {storable(name): finite(source, name, value) for name, value in returned.items()}
 
 
 def real(value: object) -> float | None:

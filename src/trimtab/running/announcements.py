@@ -50,17 +50,17 @@ def facts(called: Program, resources: Resources, workers: int, environment: dict
 
 def latest(events: Sequence[Event]) -> Announcement | None:
     """The last announcement among events. A `run` event by which a worker joins repeats one, and does not count."""
-    said = [e for e in events if e.kind == "run" and not e.body.get("joined")]
-    if not said:
+    runs = [e for e in events if e.kind == "run" and not e.body.get("joined")]
+    if not runs:
         return None
-    body = said[-1].body
+    body = runs[-1].body
     watched = sorted((body.get("data") or {}).items())
     return Announcement(
         kind=body.get("kind", "function"),
         text=body["objective"],
         fingerprint=body["fingerprint"],
         resources=Resources(**body.get("resources", {})),
-        position=said[-1].position,
+        position=runs[-1].position,
         trials=body.get("trials"),
         until=body.get("until"),
         data=tuple((name, look["path"]) for name, look in watched if "path" in look),
@@ -78,33 +78,35 @@ def shared(called: Program) -> Program:
     return called
 
 
-def allowed(said: Announcement, allow: Sequence[str], spec: StudySpec) -> Program:
+def allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec) -> Program:
     """The announced objective, loaded from this worker's own files.
 
     allow: what the worker was told that it may run. Raises ObjectiveError if the objective is not among that, does not
     exist here, or is another version than the study's.
     """
-    shared(Program(said.kind, said.text, said.fingerprint))
-    places = [said.text, said.text.rpartition(":")[0]] if said.kind == "path" else [said.text]
+    shared(Program(announced.kind, announced.text, announced.fingerprint))
+    places = [announced.text, announced.text.rpartition(":")[0]] if announced.kind == "path" else [announced.text]
     if not any(place in allow for place in places):
-        raise ObjectiveError(f"it runs {said.text!r}, which this worker was not allowed; add --allow {places[-1]!r}")
-    here = program(Command(said.text) if said.kind == "command" else said.text, spec)
-    if here.fingerprint != said.fingerprint:
         raise ObjectiveError(
-            f"{said.text} is not the code that the study was started with (fingerprint {here.fingerprint[:12]} here, "
-            f"{said.fingerprint[:12]} on record); bring it to the same version, or submit the study again"
+            f"it runs {announced.text!r}, which this worker was not allowed; add --allow {places[-1]!r}"
+        )
+    here = program(Command(announced.text) if announced.kind == "command" else announced.text, spec)
+    if here.fingerprint != announced.fingerprint:
+        raise ObjectiveError(
+            f"{announced.text} is not the code that the study was started with (fingerprint {here.fingerprint[:12]} here, "
+            f"{announced.fingerprint[:12]} on record); bring it to the same version, or submit the study again"
         )
     return here
 
 
-def located(said: Announcement, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def located(announced: Announcement, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """(name -> path here, names of what is missing) of the announced data: as `given`, else under the recorded path.
 
     Raises ObjectiveError if something is missing and the study refuses changed data.
     """
-    found = {name: given.get(name, path) for name, path in said.data}
+    found = {name: given.get(name, path) for name, path in announced.data}
     absent = [name for name, path in found.items() if name not in given and not Path(path).exists()]
-    if absent and said.refuse:
+    if absent and announced.refuse:
         name = absent[0]
         raise ObjectiveError(f"its data {name!r} is not here ({found[name]}); name it with --data {name}=PATH")
     return {name: path for name, path in found.items() if name not in absent}, absent

@@ -26,10 +26,10 @@ def line(ledger: Ledger, leader: Candidate | None, eta: float | None) -> str:
     """The state of a study in one line: counts, the best so far (`leader`), what is left of the budget, and `eta`, the
     seconds that are left (None: unknown)."""
     counts = ledger.counts
-    said = [f"{counts[State.DONE]} done", f"{len(ledger.running())} running", f"{counts[State.FAILED]} failed"]
+    states = [f"{counts[State.DONE]} done", f"{len(ledger.running())} running", f"{counts[State.FAILED]} failed"]
     if counts[State.STOPPED]:
-        said.insert(1, f"{counts[State.STOPPED]} stopped early")
-    parts = [", ".join(said), _evidence(ledger), _best(ledger.study.spec, leader), _budget_left(ledger)]
+        states.insert(1, f"{counts[State.STOPPED]} stopped early")
+    parts = [", ".join(states), _evidence(ledger), _best(ledger.study.spec, leader), _budget_left(ledger)]
     if eta is not None:
         parts.append(f"about {duration(max(1, round(eta)))} to go")
     return " · ".join(p for p in parts if p)
@@ -47,10 +47,10 @@ def _best(spec: StudySpec, leader: Candidate | None) -> str:
     if leader is None:
         return "no feasible result yet" if spec.constraints else "no result yet"
     metric = spec.goals[0].metric
-    said = f"best {metric} {number(leader.metrics[metric])} (trial {leader.number}"
+    text = f"best {metric} {number(leader.metrics[metric])} (trial {leader.number}"
     if spec.constraints:
-        said += {True: ", feasible", False: ", not feasible", None: ", feasibility unknown"}[leader.feasible]
-    return said + ")"
+        text += {True: ", feasible", False: ", not feasible", None: ", feasibility unknown"}[leader.feasible]
+    return text + ")"
 
 
 def _budget_left(ledger: Ledger) -> str:

@@ -38,7 +38,7 @@ class ServedStudy:
         self,
         storage: Storage,
         record: StudyRecord,
-        said: Announcement,
+        announced: Announcement,
         called: Program,
         slots: int,
         data: Mapping[str, str],
@@ -47,11 +47,11 @@ class ServedStudy:
     ) -> None:
         self.name, self.closed = record.name, "not begun"
         self._storage, self._called, self._slots = storage, called, slots
-        inputs = Inputs(storage, record.id, data, POLICIES[said.refuse])
+        inputs = Inputs(storage, record.id, data, POLICIES[announced.refuse])
         self._live = LiveStudy(storage, record.id, inputs=inputs)
         self._enough = EnoughCheck(self._live, enough)
         self._next = 0.0  # when to look at the record again; 0: at once
-        self._follow(said)
+        self._follow(announced)
         self._alerts = Alerts(self._live, say)
         self._staff: Staff | None = None
         self._joined = False
@@ -81,15 +81,15 @@ class ServedStudy:
         closed_by_record = looked and bool(self.closed) and not self._refused
         return closed_by_record and not ledger.open and ledger.study.position >= position
 
-    def heed(self, said: Announcement) -> None:
+    def heed(self, announced: Announcement) -> None:
         """Follow a later announcement of the same objective."""
-        if self.said != said:
-            self._follow(said)
+        if self.announced != announced:
+            self._follow(announced)
 
-    def _follow(self, said: Announcement) -> None:
-        self.said, self._next = said, 0.0
-        until = None if said.until is None else SYSTEM.steady() + said.until - self._live.refresh().now
-        self._terms = Terms(said.trials, until, since=said.position, charge=said.resources.charge)
+    def _follow(self, announced: Announcement) -> None:
+        self.announced, self._next = announced, 0.0
+        until = None if announced.until is None else SYSTEM.steady() + announced.until - self._live.refresh().now
+        self._terms = Terms(announced.trials, until, since=announced.position, charge=announced.resources.charge)
 
     def begin(self, free: int, most: int) -> None:
         """Record what has ended, refill the queue, and start trials in up to `free` slots.
@@ -188,10 +188,10 @@ class ServedStudy:
             return self._staff
         if not self._joined:
             seen = {"data": self._live.inputs.begin()["data"]} if self._live.inputs.watched else {}
-            body = {**seen, **facts(self._called, self.said.resources, self._slots, environment())}
+            body = {**seen, **facts(self._called, self.announced.resources, self._slots, environment())}
             self._storage.revise(self._live.study, Change("run", body={**body, "joined": True}))
             self._joined = True
-        executor = Local(self._slots, self._called, self.said.resources)
-        crew = Crew(self._live, executor, self.said.resources, before=self._live.inputs.check)
+        executor = Local(self._slots, self._called, self.announced.resources)
+        crew = Crew(self._live, executor, self.announced.resources, before=self._live.inputs.check)
         self._staff = Staff(f"{worker_name()}:{token_hex(4)}", crew, executor, lambda _: None)
         return self._staff

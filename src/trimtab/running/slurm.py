@@ -59,10 +59,10 @@ def run(
     name, command = f"trimtab-{live.ledger.study.uid}", _command(live, called.text, options)
     jobs = Jobs(name, -(-workers // options.slots), options.slots, options.words(resources), command)
     jobs.probe()
-    said = {**live.inputs.begin(called), **facts(called, resources, workers, environment())}
+    announced = {**live.inputs.begin(called), **facts(called, resources, workers, environment())}
     until = None if terms.until is None else live.refresh().now + terms.until - SYSTEM.steady()
     asked = {k: v for k, v in (("trials", terms.trials), ("until", until)) if v is not None}
-    live.storage.revise(live.study, Change("run", body={**said, **asked}))
+    live.storage.revise(live.study, Change("run", body={**announced, **asked}))
     with Progress(live.spec, quiet=quiet, terms=terms) as progress, sigterm_interrupts():
         try:
             return _search(live, jobs, progress, replace(terms, charge=resources.charge), enough)

@@ -93,8 +93,8 @@ def staff(
     with ExitStack() as cleanup:
         place = executor(called, slots)
         cleanup.callback(place.close)
-        said = {**live.inputs.begin(called), **facts(called, slots.resources, slots.workers, environment())}
-        live.storage.revise(live.study, Change("run", body=said))
+        body = {**live.inputs.begin(called), **facts(called, slots.resources, slots.workers, environment())}
+        live.storage.revise(live.study, Change("run", body=body))
         crew = Crew(live, place, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
         with Progress(live.spec, quiet=quiet, terms=terms) as progress, sigterm_interrupts():
@@ -113,8 +113,8 @@ def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:
 
     check_prices(live, resources)
     called = shared(program(objective, live.spec))
-    said = {**live.inputs.begin(called), **facts(called, resources, 0, environment())}
-    live.storage.revise(live.study, Change("run", body=said))
+    body = {**live.inputs.begin(called), **facts(called, resources, 0, environment())}
+    live.storage.revise(live.study, Change("run", body=body))
 
 
 def check_prices(live: LiveStudy, resources: Resources) -> None:

@@ -117,7 +117,7 @@ class Worker:
 
     def _tell(self, number: int, served: ServedStudy) -> None:
         """Say what this worker does for a study, if that has changed."""
-        does = f"nothing to do ({served.closed})" if served.closed else f"runs {served.said.text}"
+        does = f"nothing to do ({served.closed})" if served.closed else f"runs {served.announced.text}"
         now = f"study {served.name!r}: {does}"
         if self._told.get(number) != now and not (served.closed and served.running):
             self._told[number] = now
@@ -132,12 +132,12 @@ class Worker:
         for number in [n for n in self._served if n not in living and not self._served[n].running]:
             self._served.pop(number).leave()
         for record in living.values():
-            said = self._announced(record) if not self._names or record.name in self._names else None
+            announced = self._announced(record) if not self._names or record.name in self._names else None
             served = self._served.get(record.id)
-            if said is not None and served is not None and served.said.what == said.what:
-                served.heed(said)
-            elif said is not None:
-                self._take_up(record, said)
+            if announced is not None and served is not None and served.announced.what == announced.what:
+                served.heed(announced)
+            elif announced is not None:
+                self._take_up(record, announced)
 
     def _living(self) -> dict[int, StudyRecord]:
         """The studies that are open or paused, by number. Only those that have changed are read again."""
@@ -158,13 +158,13 @@ class Worker:
 
     def _announced(self, record: StudyRecord) -> Announcement | None:
         """What the study runs, by its last announcement; None if there is none."""
-        position, said = self._announcements.get(record.id, (0, None))
+        position, announced = self._announcements.get(record.id, (0, None))
         if record.position > position:
-            said = latest(self._storage.events(record.id, position, kinds={"run"})) or said
-            self._announcements[record.id] = (record.position, said)
-        return said
+            announced = latest(self._storage.events(record.id, position, kinds={"run"})) or announced
+            self._announcements[record.id] = (record.position, announced)
+        return announced
 
-    def _take_up(self, record: StudyRecord, said: Announcement) -> None:
+    def _take_up(self, record: StudyRecord, announced: Announcement) -> None:
         """Serve a study from now on, or say why not."""
         until, before = self._refused.get(record.id, (0.0, ""))
         if time.monotonic() < until:
@@ -172,8 +172,8 @@ class Worker:
         if record.id in self._served:  # announced again
             self._served.pop(record.id).leave()
         try:
-            called = allowed(said, self._allow, record.spec)
-            data, absent = located(said, self._data)
+            called = allowed(announced, self._allow, record.spec)
+            data, absent = located(announced, self._data)
         except ObjectiveError as error:
             self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
             if str(error) != before:
@@ -184,7 +184,7 @@ class Worker:
                 f"study {record.name!r}: data {name!r} is not here and not watched; name it with --data {name}=PATH"
             )
         self._served[record.id] = ServedStudy(
-            self._storage, record, said, called, self._slots, data, self._enough,
+            self._storage, record, announced, called, self._slots, data, self._enough,
             say=lambda text: self._say(f"study {record.name!r}: {text}"),
         )  # fmt: skip
 

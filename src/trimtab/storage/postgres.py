@@ -122,12 +122,12 @@ def locate(url: str, timeout: float) -> Postgres:
     if not address.database:
         raise StorageError(f"storage {address.set(drivername='postgresql').render_as_string()!r} names no database; "
                            "write 'postgresql://user@host/name'")  # fmt: skip
-    said = {k: v for k, v in address.query.items() if k != "options"}
+    query = {k: v for k, v in address.query.items() if k != "options"}
     options = " ".join([f"-c idle_in_transaction_session_timeout={FROZEN}s", f"-c lock_timeout={int(timeout * 1000)}"])
     given = address.query.get("options")
-    settings = {**_NETWORK, **said, "options": f"{options} {given}" if given else options}
+    settings = {**_NETWORK, **query, "options": f"{options} {given}" if given else options}
     shown = address.set(drivername="postgresql")
-    place = f"{address.host or said.get('host', 'local')}/{address.database}"
+    place = f"{address.host or query.get('host', 'local')}/{address.database}"
     return Postgres(
         shown.render_as_string(),
         place,

@@ -42,7 +42,7 @@ def read(file: Path, uid: str) -> list[tuple[int, str]]:
 
 def _parse(line: str, uid: str) -> tuple[int, str] | None:
     try:
-        said = json.loads(line)
-        return (int(said["position"]), str(said["hash"])) if said["uid"] == uid else None
+        entry = json.loads(line)
+        return (int(entry["position"]), str(entry["hash"])) if entry["uid"] == uid else None
     except (ValueError, TypeError, KeyError):
         return None

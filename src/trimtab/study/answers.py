@@ -135,17 +135,17 @@ class Answers:
     @property
     def notices(self) -> list[str]:
         """What a reader of the results should know, including what the strategy does not take into account."""
-        spec, first, said = self.spec, self.baseline, self._live.shortcomings()
+        spec, first, lines = self.spec, self.baseline, self._live.shortcomings()
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
-            said.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
-        said += drift(self.storage.events(self._live.study, kinds={"inputs"}))
-        said += idle_rules(self._live)
-        said += [] if (text := restart_notice(self._live)) is None else [text]
+            lines.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
+        lines += drift(self.storage.events(self._live.study, kinds={"inputs"}))
+        lines += idle_rules(self._live)
+        lines += [] if (text := restart_notice(self._live)) is None else [text]
         best = self.standings.best
         if best is not None and not spec.space.allowed(spec.space.encode([spec.current(best.params)]))[0]:
-            said.append(f"trial {best.number}, the best, has a setting that a revision of the space has ruled out")
-        return [*said, *([warning] if (warning := self.standings.warning) else [])]
+            lines.append(f"trial {best.number}, the best, has a setting that a revision of the space has ruled out")
+        return [*lines, *([warning] if (warning := self.standings.warning) else [])]
 
     def result(self) -> Evidence | None:
         """The latest evidence in the record; None if there is none."""

@@ -23,7 +23,7 @@ Names = str | Iterable[str]
 Stopping = str | rules.Rule | Mapping[str, Any] | Sequence[Any] | None
 
 
-def given(
+def spec_fields(
     *,
     space: Space | Mapping[str, Any] | None = None,
     minimize: Names | None = None,
@@ -42,19 +42,19 @@ def given(
 ) -> dict[str, Any]:
     """The fields of a StudySpec that the given arguments set; those of other arguments are absent. Raises SpecError or
     SpaceError."""
-    said: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     if space is not None:
-        said["space"] = space if isinstance(space, Space) else Space(space)
+        found["space"] = space if isinstance(space, Space) else Space(space)
     if minimize is not None or maximize is not None:
-        said["goals"] = goals(minimize, maximize)
+        found["goals"] = goals(minimize, maximize)
     if subject_to is not None:
-        said["constraints"] = _constraints(subject_to)
+        found["constraints"] = _constraints(subject_to)
     if budget is not None:
-        said["budget"] = amounts(Budget, budget, "budget")
+        found["budget"] = amounts(Budget, budget, "budget")
     if baseline is not None:
-        said["baseline"] = _setting(baseline)
+        found["baseline"] = _setting(baseline)
     if strategy is not None:
-        said["strategy"], said["settings"] = _named(strategy)
+        found["strategy"], found["settings"] = _named(strategy)
     counts = {
         "seed": (seed, 0),
         "replicates": (replicates, 1),
@@ -63,16 +63,16 @@ def given(
     }
     for name, (value, least) in counts.items():
         if value is not None:
-            said[name] = whole(name, value, least)
+            found[name] = whole(name, value, least)
     if max_failures is None:
-        said["max_failures"] = None
+        found["max_failures"] = None
     if deterministic is not None:
-        said["deterministic"] = flag("deterministic", deterministic)
+        found["deterministic"] = flag("deterministic", deterministic)
     if fidelity is not None:
-        said["fidelity"] = _fidelity(fidelity)
+        found["fidelity"] = _fidelity(fidelity)
     if not isinstance(stopping, EllipsisType):
-        said["stopping"] = tuple(rules.to_json(rules.rule(r)) for r in _several(stopping))
-    return said
+        found["stopping"] = tuple(rules.to_json(rules.rule(r)) for r in _several(stopping))
+    return found
 
 
 def _fidelity(given: Fidelity | Mapping[str, Any]) -> Fidelity:
@@ -92,19 +92,19 @@ def _several(stopping: Stopping) -> Iterable[Any]:
     return stopping if isinstance(stopping, list | tuple) else [stopping]
 
 
-def known(words: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments of `revise`, if `given` takes all of them and each changes something. Raises SpecError."""
-    takes = inspect.signature(given).parameters
+def revision_arguments(words: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of `revise`, if `spec_fields` takes all of them and each changes something. Raises SpecError."""
+    parameters = inspect.signature(spec_fields).parameters
     for word, value in words.items():
-        if word not in takes:
-            raise SpecError(f"{word!r} is nothing that a study has{nearest(word, takes)}")
-        if value is None and takes[word].default is None:
-            repair = _NOTHING.get(word, "leave it out")
+        if word not in parameters:
+            raise SpecError(f"{word!r} is nothing that a study has{nearest(word, parameters)}")
+        if value is None and parameters[word].default is None:
+            repair = _TO_REMOVE.get(word, "leave it out")
             raise SpecError(f"{word}=None changes nothing; {repair}")
     return words
 
 
-_NOTHING = {"budget": "for no limit write budget={}", "subject_to": "for no constraints write subject_to=[]"}
+_TO_REMOVE = {"budget": "for no limit write budget={}", "subject_to": "for no constraints write subject_to=[]"}
 
 
 def _constraints(subject_to: Names) -> tuple[Constraint, ...]:

@@ -184,7 +184,7 @@ class Audited(Answers):
         then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
         content, body = documents.written(then, template, form)
         with replacing(target, content):  # the file appears after its hash is on record
-            said = self.storage.events(self._live.study, kinds={"report"})
-            if all(e.body != {**body, "actor": e.body["actor"]} for e in said):
+            recorded = self.storage.events(self._live.study, kinds={"report"})
+            if all(e.body != {**body, "actor": e.body["actor"]} for e in recorded):
                 self._try_to_add_event("report", body)
         return target

@@ -75,12 +75,12 @@ def card_of(given: Any) -> Mapping[str, Any] | None:
     if not isinstance(given, str | os.PathLike):
         return described(given, "card")
     try:
-        said = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+        loaded = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"card {os.fspath(given)} cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(said, dict | None):
+    if not isinstance(loaded, dict | None):
         raise SpecError(f"card {os.fspath(given)} is no mapping; write `purpose: {{use: ...}}`")
-    return described(said or {}, "card")
+    return described(loaded or {}, "card")
 
 
 def described(given: Any, word: str) -> Mapping[str, Any] | None:
@@ -92,14 +92,14 @@ def described(given: Any, word: str) -> Mapping[str, Any] | None:
     return {str(k): _texts(v) for k, v in given.items()}
 
 
-def _texts(said: Any) -> Any:
+def _texts(value: Any) -> Any:
     """A value as JSON: what JSON does not have (dates, NaN, ...) as text."""
-    if isinstance(said, Mapping):
-        return {str(k): _texts(v) for k, v in said.items()}
-    if isinstance(said, list | tuple):
-        return [_texts(v) for v in said]
-    known = isinstance(said, str | int | None) or (isinstance(said, float) and math.isfinite(said))
-    return said if known else str(said)
+    if isinstance(value, Mapping):
+        return {str(k): _texts(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_texts(v) for v in value]
+    known = isinstance(value, str | int | None) or (isinstance(value, float) and math.isfinite(value))
+    return value if known else str(value)
 
 
 def previous_of(given: Any) -> Mapping[str, Any] | None:
@@ -111,14 +111,14 @@ def previous_of(given: Any) -> Mapping[str, Any] | None:
         return None
     where = "previous" if isinstance(given, Mapping) else f"previous {os.fspath(checks.path('previous', given))}"
     try:
-        said = given if isinstance(given, Mapping) else _record_in(Path(given))
-        if not isinstance(said, Mapping) or not {"items", "study", "sha256"} <= said.keys():
+        found = given if isinstance(given, Mapping) else _record_in(Path(given))
+        if not isinstance(found, Mapping) or not {"items", "study", "sha256"} <= found.keys():
             raise ValueError("it holds no evidence record")
     except (OSError, ValueError, RecursionError) as error:
         raise SpecError(f"{where} cannot be read: {error}") from None
-    if digest({k: v for k, v in said.items() if k != "sha256"}) != said["sha256"]:
+    if digest({k: v for k, v in found.items() if k != "sha256"}) != found["sha256"]:
         raise SpecError(f"{where} was edited: its content does not fit its hash; name the document that was approved")
-    return said
+    return found
 
 
 def _record_in(path: Path) -> Any:

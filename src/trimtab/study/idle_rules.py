@@ -27,13 +27,13 @@ def idle_rules(live: LiveStudy) -> list[str]:
     rules = [rule for rule in spec.stopping if rule["rule"] not in PAUSING]
     if not rules or ledger.counts[State.DONE] < _SOME:
         return []
-    said = _last_reports(live, ledger)
+    last_reports = _last_reports(live, ledger)
     suspected = [
         rule for rule in rules if "metric" in rule or not stopped
     ]  # if trials were stopped, the goals are reported
-    found = _unreported(spec, suspected, said)
+    found = _unreported(spec, suspected, last_reports)
     if not found and not stopped:
-        found = _too_early(spec, rules, said) or _unheeded(live, ledger, rules)
+        found = _too_early(spec, rules, last_reports) or _unheeded(live, ledger, rules)
     return found
 
 
@@ -43,25 +43,25 @@ def _last_reports(live: LiveStudy, ledger: Ledger) -> list[Report]:
     return [report for number in islice(done, _SOME) for report in live.storage.reports(live.study, number)]
 
 
-def _unreported(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[str]:
+def _unreported(spec: StudySpec, rules: Rules, last_reports: Sequence[Report]) -> list[str]:
     """A warning if trials do not report what rules judge."""
     goals = [goal.metric for goal in spec.goals]
     judged = [[rule["metric"]] if "metric" in rule else goals for rule in rules]
-    reported = {metric for report in said for metric in report.metrics}
+    reported = {metric for report in last_reports for metric in report.metrics}
     idle = [(rule, metrics) for rule, metrics in zip(rules, judged, strict=True) if reported.isdisjoint(metrics)]
     if not idle:
         return []
-    what = f"only {', '.join(sorted(reported))}" if said else "nothing"
+    what = f"only {', '.join(sorted(reported))}" if last_reports else "nothing"
     names, (_, wanted) = _names([rule for rule, _ in idle]), idle[0]
     return [f"{names} can stop nobody: trials report {what}; call trial.report(step, {wanted[0]}=...)"]
 
 
-def _too_early(spec: StudySpec, rules: Rules, said: Sequence[Report]) -> list[str]:
+def _too_early(spec: StudySpec, rules: Rules, last_reports: Sequence[Report]) -> list[str]:
     """A warning if no trial's reports reach the first rung at which one of the rules can stop it."""
     if spec.fidelity is None or not all(rule["rule"] in _FIRST for rule in rules):
         return []
     first = min(spec.fidelity.rungs[_FIRST[rule["rule"]]] for rule in rules)
-    last, unit = max(report.step for report in said), spec.fidelity.name
+    last, unit = max(report.step for report in last_reports), spec.fidelity.name
     if last >= first:
         return []
     reach = f"up to step {last:g}, and {unit}={first:g} is needed"

@@ -24,24 +24,24 @@ SHORTEST = 8  # characters that the start of a uid must have to name a study
 DEFAULT_STOPPING = "asha"  # with a fidelity, if stopping= is not given
 
 
-def new_spec(name: str, said: Mapping[str, Any]) -> StudySpec:
+def new_spec(name: str, given: Mapping[str, Any]) -> StudySpec:
     """The spec of a study that does not exist yet, checked. Raises SpecError.
 
-    said: the fields of the spec that the user has given (see arguments.given).
+    given: the fields of the spec that the user has given (see arguments.spec_fields).
     """
     if not isinstance(name, str) or not name.strip() or any(ord(c) < 32 for c in name):
         raise SpecError(f"study name {name!r} must be a text that is not blank, without control characters")
-    if "space" not in said:
+    if "space" not in given:
         raise SpecError(
             f"study {name!r} does not exist yet, so it needs its space: tt.Study({name!r}, space, maximize=...)"
         )
-    if "goals" not in said:
+    if "goals" not in given:
         goals(None, None)  # raises the error that says what is missing
-    spec = StudySpec(**{**said, "name": name})
-    if spec.fidelity is not None and "stopping" not in said and not _continuing(spec):
+    spec = StudySpec(**{**given, "name": name})
+    if spec.fidelity is not None and "stopping" not in given and not _continuing(spec):
         spec = replace(spec, stopping=(rules.to_json(rules.rule(DEFAULT_STOPPING)),))
     _check_constraints(spec)
-    return _checked(replace(spec, seed=said.get("seed", secrets.randbits(31))))
+    return _checked(replace(spec, seed=given.get("seed", secrets.randbits(31))))
 
 
 def _check_constraints(spec: StudySpec) -> None:
@@ -94,12 +94,12 @@ def _checked(spec: StudySpec) -> StudySpec:
     return settled
 
 
-def revised_spec(stored: StudySpec, said: Mapping[str, Any], assume: Params | None = None) -> StudySpec:
+def revised_spec(stored: StudySpec, given: Mapping[str, Any], assume: Params | None = None) -> StudySpec:
     """The stored spec with the user's changes, checked. A new space must keep old trials valid (see Space.revise).
 
     assume: by new parameter, the value that old trials had.
     """
-    changes = dict(said)
+    changes = dict(given)
     if assume is not None and not isinstance(assume, Mapping):
         raise SpecError(f"assume={shown(assume)} is no mapping; write assume={{'parameter': value}}")
     assumed = dict(stored.assumed)
@@ -125,21 +125,21 @@ def _lessons(stored: StudySpec, wanted: Sequence[Goal]) -> tuple[Source, ...]:
     return tuple(source.of_goals(columns) for source in stored.sources)
 
 
-def check_same(stored: StudySpec, said: Mapping[str, Any]) -> None:
+def check_same(stored: StudySpec, given: Mapping[str, Any]) -> None:
     """Raises StudyMismatch if the user's arguments (except for the budget) do not agree with the stored spec."""
-    wanted = replace(stored, **{k: v for k, v in said.items() if k != "budget"})
-    if "space" in said:
-        wanted = replace(wanted, space=_as_stored(stored.space, said["space"]))
-        if "baseline" not in said:
+    wanted = replace(stored, **{k: v for k, v in given.items() if k != "budget"})
+    if "space" in given:
+        wanted = replace(wanted, space=_as_stored(stored.space, given["space"]))
+        if "baseline" not in given:
             wanted = replace(wanted, baseline=stored.baseline)
-    if "baseline" in said:
+    if "baseline" in given:
         wanted = _checked(wanted)
     before, after = stored.to_json(), wanted.to_json()
     different = [k for k in before | after if dumps(before.get(k)) != dumps(after.get(k)) and k != "name"]
     if not different:
         return
-    said = {"goals": (_ways(stored), _ways(wanted))}
-    pairs = {k: said.get(k) or (_short(before.get(k)), _short(after.get(k))) for k in different if k != "space"}
+    in_words = {"goals": (_ways(stored), _ways(wanted))}
+    pairs = {k: in_words.get(k) or (_short(before.get(k)), _short(after.get(k))) for k in different if k != "space"}
     lines = [f"  {k}: stored {a}, given {b}" for k, (a, b) in pairs.items()]
     if "space" in different:
         lines += _apart(stored.space, wanted.space)
@@ -192,33 +192,33 @@ def _short(value: Any) -> str:
 def open_study(
     storage: Storage,
     name: str,
-    said: Mapping[str, Any],
+    given: Mapping[str, Any],
     fresh: bool,
     warm_start: Earlier | None,
 ) -> StudyRecord:
     """The record of the study called `name`: opened and compared with what the user has given, or created.
 
-    said: the given fields of the spec. With only a name, an archived study can be opened too, for reading, unless one
+    given: the given fields of the spec. With only a name, an archived study can be opened too, for reading, unless one
     that is not archived has the name; so can any study by the start of its uid.
     """
     fresh = flag("fresh", fresh)
-    reading = not said and not fresh
+    reading = not given and not fresh
     record = _found(storage, name, reading)
-    if record is None and not said.keys() - {"seed"}:
+    if record is None and not given.keys() - {"seed"}:
         raise StudyNotFound(f"{storage.url} holds no study {name!r}{_nearest(storage, name, reading)}")
-    if record is not None and fresh and "space" not in said:
+    if record is not None and fresh and "space" not in given:
         raise SpecError(f"fresh=True begins study {name!r} anew, so it needs its space")
     if record is None or fresh:
-        spec = new_spec(name, said)
+        spec = new_spec(name, given)
         if warm_start is not None:
             spec = replace(spec, sources=sources(storage, warm_start, spec))
         if record is not None:
             storage.revise(record.id, Change("archive"))
             LiveStudy(storage, record.id).tidy()
         record = storage.create(spec)  # if another process was faster, it is that one's, and compared below
-    check_same(record.spec, said)
-    if "budget" in said and said["budget"] != record.spec.budget:
-        return storage.revise(record.id, Change("spec", spec=revised_spec(record.spec, {"budget": said["budget"]})))
+    check_same(record.spec, given)
+    if "budget" in given and given["budget"] != record.spec.budget:
+        return storage.revise(record.id, Change("spec", spec=revised_spec(record.spec, {"budget": given["budget"]})))
     return record
 
 

@@ -74,12 +74,12 @@ class Reproduction:
         """A summary in one line, then notes, then one line for each trial that differs."""
         agree = sum(not r.wrong for r in self.runs)
         how = "identical metrics" if self.tolerance == 0 else f"metrics within {self.tolerance:g}"
-        said = [f"{agree} of {plural(len(self.runs), 'trial')} run again gave {how}"]
+        lines = [f"{agree} of {plural(len(self.runs), 'trial')} run again gave {how}"]
         if not self.same_code:
-            said.append("note: the objective's code is not what the study ran")
+            lines.append("note: the objective's code is not what the study ran")
         if self.left_out:
-            said.append(f"note: {self.left_out}")
-        return "\n".join([*said, *(f"trial {r.number}: {r.wrong}" for r in self.runs if r.wrong)])
+            lines.append(f"note: {self.left_out}")
+        return "\n".join([*lines, *(f"trial {r.number}: {r.wrong}" for r in self.runs if r.wrong)])
 
 
 def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial | None) -> list[Trial]:

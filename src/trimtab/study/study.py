@@ -92,14 +92,14 @@ class Study(Audited):
         warm_start: "Study | str | Sequence[Study | str] | None" = None,
         fresh: bool = False,
     ) -> None:
-        said = arguments.given(
+        given = arguments.spec_fields(
             space=space, minimize=minimize, maximize=maximize, subject_to=subject_to, budget=budget, baseline=baseline,
             strategy=strategy, seed=seed, replicates=replicates, retries=retries, max_failures=max_failures,
             deterministic=deterministic, fidelity=fidelity, stopping=stopping,
         )  # fmt: skip
         named(data, on_change)  # raises for a mistake there before the store is touched
         self.storage = open_storage(storage)
-        record = opening.open_study(self.storage, name, said, fresh, warm_start)
+        record = opening.open_study(self.storage, name, given, fresh, warm_start)
         custom = None if strategy is None or isinstance(strategy, str) else strategy
         self._live = LiveStudy(self.storage, record.id, custom, Inputs(self.storage, record.id, data, on_change))
         self._asked: dict[int, Trial] = {}  # by number: trials that were asked for, and not told yet
@@ -363,9 +363,9 @@ class Study(Audited):
         A new space must keep old trials valid: ranges may widen, options may be added or retired, and `assume` gives, for
         each new parameter, the value that old trials had. A revision that changes nothing is not recorded.
         """
-        before, said = self.spec, arguments.given(**arguments.known(changes))
+        before, given = self.spec, arguments.spec_fields(**arguments.revision_arguments(changes))
         try:
-            spec = opening.revised_spec(before, said, assume)
+            spec = opening.revised_spec(before, given, assume)
         except SpaceError as error:
             if self.record.count:
                 raise

@@ -74,9 +74,9 @@ def _lessons(earlier: StudySpec, trials: Sequence[Trial], spec: StudySpec) -> li
     full = [t for t in done if fully_trained(earlier, t)]
     good = [t for t in full if all(metric in t.metrics for metric in metrics)]
     if not good:
-        said, top = f"warm_start={earlier.name!r}: none of its {len(done)} finished trials", earlier.fidelity
+        none_of, top = f"warm_start={earlier.name!r}: none of its {len(done)} finished trials", earlier.fidelity
         if top is not None and not full:
-            raise SpecError(f"{said} was trained to {top.name}={top.high:g}: they say nothing of full trainings")
-        raise SpecError(f"{said} has {', '.join(metrics)}")
+            raise SpecError(f"{none_of} was trained to {top.name}={top.high:g}: they say nothing of full trainings")
+        raise SpecError(f"{none_of} has {', '.join(metrics)}")
     losses = [tuple(goal.loss(t.metrics) for goal in spec.goals) for t in good]
     return [(earlier.current(t.params), loss) for t, loss in zip(good, losses, strict=True)]

@@ -36,18 +36,18 @@ def _duplicates(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
     again = counts[inverse] > 1
     if not again.any():
         return []
-    said = []
+    found = []
     if plan.groups is None:
         copies = plural(int(again.sum()), "row")
-        said.append(f"{copies} occur more than once: a copy may train while the other tests; group them (groups=)")
+        found.append(f"{copies} occur more than once: a copy may train while the other tests; group them (groups=)")
     else:
         groups = np.asarray(plan.groups)
         crossing = sum(len(set(groups[inverse == k].tolist())) > 1 for k in np.flatnonzero(counts > 1))
         if crossing:
-            said.append(f"{plural(int(crossing), 'row')} occur in several groups: groups don't keep copies apart")
+            found.append(f"{plural(int(crossing), 'row')} occur in several groups: groups don't keep copies apart")
     if crossed := len(np.intersect1d(inverse[search], inverse[holdout])):
-        said.append(f"{plural(crossed, 'row')} of the hold-out also occur in the search rows")
-    return said
+        found.append(f"{plural(crossed, 'row')} of the hold-out also occur in the search rows")
+    return found
 
 
 def _keys(X: Any) -> np.ndarray[Any, Any]:
