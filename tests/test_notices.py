@@ -113,6 +113,8 @@ def test_a_limit_that_is_no_number_is_an_error():
     for limit in (float("nan"), "0.5"):
         with pytest.raises(SpecError, match=r"stopping 'threshold': above=.* must be a number"):
             Threshold("loss", above=limit)
+    with pytest.raises(SpecError, match=r"stopping 'threshold': after=None must be a number"):
+        Threshold("loss", above=1.0, after=None)
 
 
 @pytest.mark.parametrize(

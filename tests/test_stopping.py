@@ -124,6 +124,12 @@ def test_median_compares_the_best_so_far_with_the_others_at_that_step():
     assert stops == {3: 3}
 
 
+@pytest.mark.parametrize("name", ["medien", None, ["median"]])
+def test_a_rule_of_an_unknown_name_is_refused(name):
+    with pytest.raises(SpecError, match=r"stopping=.* is not known"):
+        stopping.rule({"rule": name})
+
+
 def test_plateau_and_threshold_look_at_one_curve():
     curve = [(s, max(0.5, 1 - 0.1 * s)) for s in range(1, 20)]
     assert told(jury(Plateau(patience=4)), {0: curve}) == {0: 9}

@@ -78,7 +78,7 @@ def rule(which: "str | Rule | Mapping[str, Any]") -> Rule:
     if isinstance(which, Mapping):
         settings = dict(which)
         name = settings.pop("rule", None)
-        if name not in _TABLE:
+        if not isinstance(name, str) or name not in _TABLE:
             raise SpecError(f"stopping={name!r} is not known{nearest(str(name), names())}")
         module, _, cls = _TABLE[name].partition(":")
         try:

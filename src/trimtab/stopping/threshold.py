@@ -22,8 +22,9 @@ class Threshold:
             raise SpecError(
                 "stopping 'threshold' needs a metric and a limit: Threshold('loss', above=10.0) stops what lies above"
             )
-        for name, limit in (("above", self.above), ("below", self.below), ("after", self.after)):
-            within(self.name, name, 0.0 if limit is None else limit, -1e300, 1e300)
+        limits = [(name, limit) for name, limit in (("above", self.above), ("below", self.below)) if limit is not None]
+        for name, value in (*limits, ("after", self.after)):
+            within(self.name, name, value, -1e300, 1e300)
 
     def begin(self, fidelity: Fidelity | None) -> "_Limits":
         del fidelity
