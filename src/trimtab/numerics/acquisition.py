@@ -58,7 +58,7 @@ def total_with_slope(terms: Sequence[Term], F: Array) -> tuple[Array, Array]:
 
 
 def lower_bound(mean: Array, var: Array, beta: float) -> Scores:
-    """Lower confidence bound, negated: beta sd - mean (Srinivas et al. 2010)."""
+    """Lower confidence bound, negated: beta sd - mean. In Srinivas et al. (2010), beta is the square root of beta_t."""
     sd = np.sqrt(var)
     return Scores(beta * sd - mean, -np.ones_like(mean), beta / (2 * sd))
 

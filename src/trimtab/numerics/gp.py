@@ -257,7 +257,8 @@ class Posterior:
         return mean, self.kernel.between(at, at)[0] - V @ V.T
 
     def believing(self, X: Array, noise: float) -> "Posterior":
-        """Conditioned further on results at X (w, C), with this variance of noise, that are what it expects there.
+        """Conditioned further on results at X (w, C), with this variance of noise, that equal its own mean there (the
+        kriging believer of Ginsbourger et al. 2010).
 
         Such results leave alpha as it is, and the variance shrinks as if they were known: the rows that X adds to the
         root are all that changes, O(n^2 w).

@@ -83,7 +83,7 @@ def _best(search: Search, X: Array, n: int) -> Array:
 
 
 def _pool(search: Search, incumbents: Array, rng: np.random.Generator) -> Array:
-    """Half Sobol points, half incumbents with some coordinates moved (Regis and Shoemaker 2013; RAASP)."""
+    """Sobol points and incumbents with some coordinates moved (Regis and Shoemaker 2013), as many of each."""
     space, d = search.space, len(search.space)
     centre = incumbents[rng.integers(0, len(incumbents), _HALF)]
     centre = np.where(np.isnan(centre), rng.random(centre.shape), centre)

@@ -93,8 +93,9 @@ def concordance(a: Array, b: Array) -> float:
 
 
 def starts(problem: Problem) -> Array:
-    """Settings (k, d) to start with, allowed and distinct: from the best of the sources, chosen greedily so that each
-    teacher has one that it ranks well among them (Wistuba et al. 2015)."""
+    """Settings (k, d) to start with, allowed and distinct, from the best ones of the sources. Greedily, each is the one
+    that most lowers the average over teachers of the best rank of a chosen setting (Wistuba, Schilling and
+    Schmidt-Thieme 2015, "Sequential model-free hyperparameter tuning")."""
     known = teachers(problem)
     count = _STARTS if problem.budget is None else min(_STARTS, problem.budget // 5)
     if not known or count < 1:
