@@ -59,7 +59,8 @@ class PB2:
     def needed(self, state: Population) -> frozenset[int]:
         return needed(state)
 
-    def ask(self, state: Population, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:  # noqa: ARG002
+    def ask(self, state: Population, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        del pending  # the state knows the trials under way
         movable, gains = free(state.problem, self.fixed), cache(lambda: Gains.of(state))
 
         def explore(x: Array, member: int, chosen: Sequence[Array], rng: np.random.Generator) -> tuple[Array, Any]:

@@ -54,10 +54,12 @@ class PBT:
     def needed(self, state: Population) -> frozenset[int]:
         return needed(state)
 
-    def ask(self, state: Population, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:  # noqa: ARG002
+    def ask(self, state: Population, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
+        del pending  # the state knows the trials under way
         movable = free(state.problem, self.fixed)
 
-        def explore(x: Array, member: int, chosen: Any, rng: np.random.Generator) -> tuple[Array, dict[str, Any]]:  # noqa: ARG001
+        def explore(x: Array, member: int, chosen: Any, rng: np.random.Generator) -> tuple[Array, dict[str, Any]]:
+            del member, chosen  # a step at random, whoever takes it
             return moved(state, x, self.step, self.resample, movable, rng), {}
 
         return intervals(state, n, rng, explore)
