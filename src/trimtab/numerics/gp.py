@@ -48,8 +48,9 @@ class Prior(NamedTuple):
 
 
 SEARCH = Prior(reach=0.5, spread=float(np.sqrt(3)), rate=30.0)
-"""A search does well to expect little noise, and rough functions. For numbers this is nearly the density of
-l ~ LogNormal(sqrt 2 + log(D) / 2, sqrt 3) (Hvarfner et al. 2024, eq. 4), in log l."""
+"""A search does well to expect little noise, and rough functions. For numbers this is nearly the prior of Hvarfner et al.
+(2024, eq. 4), l ~ LogNormal(mu, s^2) with mu = sqrt 2 + log(D) / 2 and s = sqrt 3: as a function of log l, its density in l
+is a normal one around mu - s^2."""
 
 
 @dataclass(frozen=True)

@@ -15,24 +15,28 @@ from ..arrays import HUGE, Array
 
 @dataclass(frozen=True)
 class Warped:
-    """Standardised values z (n,) and how to go back: raw = median + unit * (z - at) in the good half."""
+    """Standardised values z (n,) of results raw (n,), and how to go back: up to the knot, the warp is linear, and
+    raw = knot + unit * (z - at)."""
 
     z: Array
     raw: Array
-    median: float
-    unit: float  # raw units of one z in the good half
-    at: float  # z of the median
+    knot: float  # the median of the results in `half_rank`
+    unit: float  # raw units of one z below the knot
+    at: float  # z of the knot
 
     def inverse(self, z: float) -> float:
-        """The raw value that corresponds to z: linear in the good half, interpolated between the results above it."""
+        """The raw value that corresponds to z: linear up to the knot, interpolated between the results above it."""
         if z <= self.at:
-            return self.median + self.unit * (z - self.at)
+            return self.knot + self.unit * (z - self.at)
         order = np.argsort(self.z, kind="stable")
         return float(np.interp(z, self.z[order], self.raw[order]))
 
 
 def half_rank(y: Array) -> Warped:
-    """Warp finite or infinite y (n,), n >= 1, smaller is better, to mean 0 and standard deviation 1 (0 if constant)."""
+    """Warp finite or infinite y (n,), n >= 1, smaller is better, to mean 0 and standard deviation 1 (0 if constant).
+
+    Equal values in the worse half are ranked in the order in which they come.
+    """
     raw = np.clip(y, -HUGE, HUGE)
     # The mean of two middle values must not overflow, nor half of the tiniest value become 0.
     median = max(float(np.median(raw / 2)) * 2, float(raw.min()))
@@ -47,10 +51,8 @@ def half_rank(y: Array) -> Warped:
         spread = np.sqrt(np.mean(z[good] ** 2))
         rank = np.argsort(np.argsort(raw, kind="stable"), kind="stable")
         z = np.where(good, z, spread * ndtri((rank + 0.5) / len(y)))
-    sd = float(z.std())
-    sd = sd if sd > 1e-12 else 1.0
-    mean = float(z.mean())
-    return Warped((z - mean) / sd, raw, median, unit * sd, -mean / sd)
+    z, mean, sd = _standardised(z)
+    return Warped(z, raw, median, unit * sd, -mean / sd)
 
 
 def linear_up_to(y: Array, knot: float) -> Warped:
@@ -66,10 +68,8 @@ def linear_up_to(y: Array, knot: float) -> Warped:
         place = (np.searchsorted(order, raw, "left") + np.searchsorted(order, raw, "right")) / (2 * len(raw))
         spread = np.sqrt(np.mean(z[near] ** 2)) or 1.0
         z = np.where(near, z, spread * (ndtri(place) - ndtri(near.mean())))
-    sd = float(z.std())
-    sd = sd if sd > 1e-12 else 1.0
-    mean = float(z.mean())
-    return Warped((z - mean) / sd, raw, knot, unit * sd, -mean / sd)
+    z, mean, sd = _standardised(z)
+    return Warped(z, raw, knot, unit * sd, -mean / sd)
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,13 @@ def bilog(c: Array) -> Compressed:
     """
     size = np.minimum(np.abs(c), HUGE)
     scale = float(np.median(size[size > 0] / 2) * 2) if (size > 0).any() else 1.0
-    z = np.sign(c) * np.log1p(size / max(scale, 1e-300))
+    z, mean, sd = _standardised(np.sign(c) * np.log1p(size / max(scale, 1e-300)))
+    return Compressed(z, -mean / sd)
+
+
+def _standardised(z: Array) -> tuple[Array, float, float]:
+    """z (n,) with mean 0 and standard deviation 1, and the mean and standard deviation that it had; 1 if it is constant."""
     sd = float(z.std())
     sd = sd if sd > 1e-12 else 1.0
     mean = float(z.mean())
-    return Compressed((z - mean) / sd, -mean / sd)
+    return (z - mean) / sd, mean, sd
