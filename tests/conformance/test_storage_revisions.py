@@ -149,6 +149,22 @@ def test_specs_and_statements_are_recorded(store, study):
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
+def test_a_trial_that_waits_is_not_made_again_for_each_reader(store, study, clock):
+    """Thousands may wait while one after the other runs."""
+    put(store, study, 3)
+    position = store.study(study).position
+    before = store.trials(study, since=position).trials
+    held = store.claim([study], "w", 15.0)
+    after = store.trials(study, since=position).trials
+    assert after[0] == held != before[0]
+    assert [a is b for a, b in zip(after[1:], before[1:], strict=True)] == [True, True]
+    clock.now += 5.0
+    store.report(held, [], 15.0)
+    store.revise(study, Change("note", number=2, text="n"))
+    last = store.trials(study, since=position).trials
+    assert (last[0].lease_until, last[1] is before[1], last[2].notes) == (held.lease_until + 5.0, True, ("n",))
+
+
 def test_readers_get_what_later_events_touched_and_all_that_is_open(store, study):
     put(store, study, 4)
     for _ in range(2):

@@ -49,6 +49,20 @@ class _Tables:
     events: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
     actors: dict[int, dict[int, Actor]] = field(default_factory=lambda: defaultdict(dict))  # by event position
     last_id: int = 0  # of the studies
+    # The open trials as they were last read, by number: making one from its row takes long, and thousands may wait.
+    read: dict[int, dict[int, Trial]] = field(default_factory=lambda: defaultdict(dict))
+
+    def trial(self, study: int, number: int) -> Trial:
+        """A trial that exists."""
+        made = rows.trial_of(self.trials[study][number], self.read[study].get(number))
+        if number in self.open[study]:
+            self.read[study][number] = made
+        return made
+
+    def ended(self, study: int, number: int) -> None:
+        """Note that a trial is no longer open."""
+        self.open[study].discard(number)
+        self.read[study].pop(number, None)
 
     def reports_of(self, study: int, number: int) -> list[Report]:
         """A trial's reports, by attempt and step."""
@@ -88,8 +102,7 @@ class _Transaction:
         return None if row is None else rows.study_of(row)
 
     def trial(self, study: int, number: int) -> Trial | None:
-        row = self._tables.trials[study].get(number)
-        return None if row is None else rows.trial_of(row)
+        return self._tables.trial(study, number) if number in self._tables.trials[study] else None
 
     def trials_with_reports(
         self, study: int, numbers: Sequence[int]
@@ -98,7 +111,7 @@ class _Transaction:
         return self.study(study), {n: (trial, self.reports(study, n)) for n, trial in found.items()}
 
     def open_trials(self, study: int) -> list[Trial]:
-        kept = [rows.trial_of(self._tables.trials[study][n]) for n in sorted(self._tables.open[study])]
+        kept = [self._tables.trial(study, n) for n in sorted(self._tables.open[study])]
         return kept + [t for t in self._added if t.study == study]
 
     def count_open_search(self, study: int) -> int:
@@ -113,7 +126,7 @@ class _Transaction:
             if table[number]["revision"] <= since:
                 break
             numbers.add(number)
-        return Changes(record, [rows.trial_of(table[n]) for n in sorted(numbers)], self.now)
+        return Changes(record, [self._tables.trial(study, n) for n in sorted(numbers)], self.now)
 
     def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
         found = [
@@ -126,7 +139,7 @@ class _Transaction:
             and (purposes is None or row["purpose"] in purposes)
         ]
         first = min(found, key=lambda r: (-r["priority"], r["number"], r["study"]), default=None)
-        return None if first is None else rows.trial_of(first)
+        return None if first is None else self._tables.trial(first["study"], first["number"])
 
     def _may_be_claimed(self, row: Row, state: str) -> bool:
         if row["state"] == State.QUEUED:
@@ -170,8 +183,10 @@ class _Transaction:
             if trial.number in table and table[trial.number]["revision"] != trial.revision:
                 del table[trial.number]  # and add it at the end, to keep the order of revisions
             table[trial.number] = row
-            change = set.add if trial.state in OPEN else set.discard
-            change(self._tables.open[trial.study], trial.number)
+            if trial.state in OPEN:
+                self._tables.open[trial.study].add(trial.number)
+            else:
+                self._tables.ended(trial.study, trial.number)
 
         self._writes.append(write)
 
@@ -317,7 +332,7 @@ class Memory:
     def page(self, study: int, first: int, stop: int) -> list[Trial]:
         with self._lock:
             table = self._tables.trials[study]
-            return [rows.trial_of(table[n]) for n in range(first, stop) if n in table]
+            return [self._tables.trial(study, n) for n in range(first, stop) if n in table]
 
     def results(self, study: int, after: int, upto: int) -> Results:
         found = [t for t in self.trials(study, since=after).trials if t.purpose in TOLD and t.told is not None]
@@ -358,7 +373,7 @@ class Memory:
             t = self._tables
             for number in t.trials[study]:
                 t.places.pop((study, number), None)
-            for table in (t.studies, t.trials, t.open, t.reports, t.written, t.events, t.actors):
+            for table in (t.studies, t.trials, t.open, t.read, t.reports, t.written, t.events, t.actors):
                 table.pop(study, None)
 
     def close(self) -> None:
