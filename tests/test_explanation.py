@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -176,6 +177,23 @@ def test_leaving_one_out_is_what_a_fit_without_it_predicts():
     assert y == pytest.approx(belief.centre + belief.unit * belief.data.y)
     inside = np.abs(y - found.predicted) <= 1.6448536269514722 * np.array(found.sd)
     assert inside.mean() == pytest.approx(found.inside)
+
+
+def test_a_model_is_compared_with_the_mean_of_the_others_and_equal_results_share_their_rank():
+    belief, _, _ = learned(UNIT, lambda p: float(p["x0"] > 0.5), 30, 0.0)
+    found = leave_one_out(belief)
+    y, predicted = np.array(found.results), np.array(found.predicted)
+    others = np.array([np.delete(y, i).mean() for i in range(len(y))])
+    assert found.r2 == pytest.approx(1 - np.sum((y - predicted) ** 2) / np.sum((y - others) ** 2))
+    assert found.rank == pytest.approx(spearmanr(y, predicted).statistic)
+
+
+def test_a_model_that_predicts_nothing_is_a_finding():
+    best = dict.fromkeys(UNIT.names, 0.5)
+    for noise, expected in ((0.01, False), (100.0, True)):
+        belief, _, _ = learned(UNIT, weighted, 100, noise)
+        found = findings(belief, best, None, leave_one_out(belief), belief.share)
+        assert any(f.kind == "model" and "hardly better than the mean" in f.text for f in found) is expected
 
 
 @pytest.fixture(scope="module")

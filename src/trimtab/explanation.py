@@ -158,7 +158,7 @@ class Explanation:
 
     def findings(self) -> list[sensitivity.Finding]:
         """What to know before using the best setting: it is at the edge of a range, it is unstable, results are noisy, or the
-        model errs."""
+        model errs or predicts next to nothing."""
         belief, baseline = self._belief, self.ledger.study.spec.baseline
         return [*sensitivity.findings(belief, self.best, baseline, self.calibration(), belief.share), *self._far()]
 

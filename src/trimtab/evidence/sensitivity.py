@@ -117,6 +117,12 @@ def findings(
             "intervals when each is left out; read what it says with care"
         )
         found.append(Finding("model", (), said))
+    if not calibration.predictive:
+        said = (
+            f"the model predicts a result hardly better than the mean of the others does (R² {number(calibration.r2, 2)}): "
+            "what it says of parameters may be chance"
+        )
+        found.append(Finding("model", (), said))
     return found
 
 

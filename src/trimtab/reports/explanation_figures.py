@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..evidence.calibration import Z90
 from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import Surface
 from ..formatting import number, signed, value
@@ -204,7 +205,7 @@ def calibration(i: Influence | None) -> Figure:
     fig.add_trace(
         points(rounded(ends), rounded(ends), "equal", None, mode="lines", line={"color": QUIET, "dash": "dot"})
     )
-    arms = {"array": rounded(1.645 * v for v in c.sd), "color": GRID, "thickness": 1.2, "width": 0}
+    arms = {"array": rounded(Z90 * v for v in c.sd), "color": GRID, "thickness": 1.2, "width": 0}
     said = [f"predicted {number(p, 4)}, measured {number(m, 4)}" for p, m in zip(predicted, measured, strict=True)]
     fig.add_trace(points(rounded(predicted), rounded(measured), "feasible", said, error_x=arms))
     margin = 0.05 * (ends[1] - ends[0]) or 0.5
