@@ -435,6 +435,26 @@ def test_what_the_record_knows_is_filled(study):
     assert len(items["approvals"]["tables"][0]["rows"]) == 1
 
 
+def test_a_proposed_trigger_says_how_often_chance_alone_sets_it_off(study):
+    items = {i["id"]: i for i in json.loads(study.report("r.json").read_text())["items"]}
+    assert (
+        "the range of 6 runs of the tuned setting; by chance alone, 28.6 % of further runs lie outside"
+        in (items["monitoring"]["facts"][0]["text"])
+    )
+
+
+def test_whether_a_folder_that_dvc_tracks_has_changed_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    Path("images", "a.png").write_bytes(b"a")
+    Path("images.dvc").write_text("outs:\n- md5: 0123456789abcdef.dir\n  path: images\n")
+    study = tt.Study("folder", {"x": tt.Float(0, 1)}, minimize="loss", data={"images": "images"})
+    study.run(lambda t: t.params["x"], trials=1, quiet=True)
+    items = {i["id"]: i for i in json.loads(study.report("r.json").read_text())["items"]}
+    row = ["images", "dvc", "0123456789abcdef.dir", "unknown"]
+    assert [r["cells"] for r in items["lineage"]["tables"][0]["rows"]] == [row]
+
+
 def test_it_says_what_changed_since_the_approved_study(study, original):
     study.report("approved.html", template="us-sr-26-2-2026")
     other = tt.Study(

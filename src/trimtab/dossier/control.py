@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..chain.seals import stamped
-from ..formatting import duration, moment, plural, size
+from ..formatting import duration, moment, number, percent, plural, size
 from ..reports import sections
 from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot
@@ -142,13 +142,11 @@ def monitoring(s: Snapshot) -> list[Part]:
     e = s.evidence
     if e is None or len(e.pairs) < 2:
         return [Missing("Nothing measured tells which changes would be unusual.")]
-    import numpy as np
-
-    values = np.array(e.pairs)[:, 1]
-    low, high = float(values.min()), float(values.max())
-    text = (
-        f"{e.metric} outside {low:.5g} to {high:.5g}: all {plural(len(values), 'run')} of the tuned setting lay within"
-    )
+    values = [tuned for _, tuned in e.pairs]
+    low, high = min(values), max(values)
+    text = f"{e.metric} outside {number(low)} to {number(high)}, the range of {plural(len(values), 'run')} of the tuned setting"
+    if low < high:  # of n + 1 runs that are alike, each is as likely as any other to be the smallest or the largest
+        text += f"; by chance alone, {percent(2 / (len(values) + 1))} of further runs lie outside"
     return [Fact("Proposed trigger", text, s.origins.evidence, [low, high])]
 
 

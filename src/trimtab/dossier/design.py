@@ -24,10 +24,10 @@ def identity(s: Snapshot) -> list[Part]:
 
 
 def roles(s: Snapshot) -> list[Part]:
-    runs = [e.body["reproduction"].get("independent") for e in s.of("reproduce")]
-    if True in runs:
-        e = next(e for e in reversed(s.of("reproduce")) if e.body["reproduction"].get("independent"))
-        return [Fact("Separation", "trials were run again by somebody who did not run the study", of_event(e))]
+    independent = [e for e in s.of("reproduce") if e.body["reproduction"].get("independent")]
+    if independent:
+        text = "trials were run again by somebody who did not run the study"
+        return [Fact("Separation", text, of_event(independent[-1]))]
     return [Missing("No re-run by somebody who did not run the study (trimtab reproduce NAME --as VALIDATOR).")]
 
 

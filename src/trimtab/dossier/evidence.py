@@ -6,7 +6,7 @@ import numpy as np
 
 from ..canonical import same_setting
 from ..formatting import number, plural, setting
-from ..records import Purpose
+from ..records import Purpose, State
 from ..reports import influence, sections
 from ..reports import limits as automatic
 from ..reports.origins import of_event
@@ -42,23 +42,18 @@ def data_fingerprint(s: Snapshot) -> list[Part]:
 
 
 def lineage(s: Snapshot) -> list[Part]:
+    known = [(n, tool, f[tool], event) for n, (event, f) in s.inputs.items() for tool in ("git", "dvc") if tool in f]
     rows = [
-        (
-            [
-                n,
-                tool,
-                str(f[tool].get("commit") or f[tool].get("md5")),
-                "changed since" if f[tool].get("dirty") else "as kept",
-            ],
-            (event,),
-        )
-        for n, (event, f) in s.inputs.items()
-        for tool in ("git", "dvc")
-        if tool in f
+        ([n, tool, str(version.get("commit") or version.get("md5")), _SINCE[version.get("dirty")]], (event,))
+        for n, tool, version, event in known
     ]
     if not rows:
         return [Missing("No version of the data is known: neither git nor DVC tracks it.")]
-    return [Table(["Data", "Kept by", "Version", "State"], rows)]
+    return [Table(["Data", "Tracked by", "Version", "Since then"], rows)]
+
+
+_SINCE = {True: "changed", False: "unchanged", None: "unknown"}
+"""Whether data differs from the version that git or DVC has; unknown for a folder of DVC."""
 
 
 def leakage(s: Snapshot) -> list[Part]:
@@ -93,8 +88,6 @@ def classification(s: Snapshot) -> list[Part]:
 
 
 def trials(s: Snapshot) -> list[Part]:
-    from ..records import State
-
     last = s.origins.now
     counts = Table(
         ["Purpose", *map(str, State), "sum"],
@@ -191,7 +184,8 @@ def sensitivity(s: Snapshot) -> list[Part]:
 
 
 def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
-    """What matters, where the gain comes from, what acts together, how far each parameter may move, and the model's word."""
+    """What matters, where the gain comes from, what acts together, how far each parameter may move, and how far
+    the model can be trusted."""
     grids = [
         Table(influence.HEAD, [(row, at) for row in influence.parameter_rows(i)], title="Parameters (90 % intervals)"),
         Table(

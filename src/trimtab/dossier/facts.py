@@ -56,7 +56,8 @@ Part = Fact | Table | Missing | NotApplicable
 
 @dataclass(frozen=True)
 class Item:
-    """One of the 46. empty: what a person still has to fill in, field -> prompt. gaps: what the record does not say."""
+    """One of the 46. empty: what a person still has to fill in, field -> prompt. gaps: what the record does not say.
+    why_not: why the item does not apply; "" if it does."""
 
     number: int
     id: str
@@ -67,7 +68,7 @@ class Item:
     tables: Sequence[Table] = ()
     empty: Mapping[str, str] = field(default_factory=dict)
     gaps: Sequence[str] = ()
-    why_not: str = ""  # it does not apply
+    why_not: str = ""
 
     @property
     def sources(self) -> list[str]:
