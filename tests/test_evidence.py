@@ -252,6 +252,13 @@ def test_the_text_is_aligned_and_complete():
     assert "0.726" in found.text()
 
 
+def test_pairs_that_show_no_gain_are_not_said_to_need_more_pairs_for_it():
+    rng = np.random.default_rng(1)
+    found = certify(AUC, CONTEST, [({"auc": 0.5}, {"auc": 0.5 - v}) for v in rng.normal(0.01, 0.1, 10)])
+    assert found.decision == "not shown"
+    assert dict(found.beside)["power"].endswith("no number of pairs is likely to prove a gain")
+
+
 def test_equal_results_show_no_optimism():
     found = replace(evidence([0.3, 0.3, 0.3], [0.7, 0.7, 0.7]), worth=Worth(searched=0.7))
     assert found.means[1] != 0.7  # in its last digit

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.errors import SpecError
-from trimtab.evidence import Contest, across, certify, intervals
+from trimtab.evidence import Contest, HeldOut, across, certify, held_out, intervals
 from trimtab.goals import Goal, constraint
 
 several = st.lists(st.floats(-1e6, 1e6).map(lambda v: round(v, 6)), min_size=2, max_size=40).map(np.array)
@@ -82,6 +82,19 @@ def test_the_bootstrap_of_a_hold_out_covers():
 def test_a_metric_that_is_undefined_on_resamples_shows_nothing():
     found = intervals.bootstrap(lambda i: math.nan, 10, 0.0, 0.05, np.random.default_rng(0))
     assert found.interval == (-math.inf, math.inf)
+
+
+def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
+    """Whatever it is on resamples, most of which leave some rows out."""
+
+    def undefined(rows):
+        return math.nan if len(set(rows)) == 10 else 0.0
+
+    found = held_out(
+        Goal("auc", True), Contest({"a": 1}, {"a": 2}, 1), HeldOut(undefined, lambda rows: 1.0, 10), 0.0,
+        np.random.default_rng(0), look=1, compared=1, constraints=[],
+    )  # fmt: skip
+    assert (found.pairs, found.decision) == ((), "not shown")
 
 
 def test_the_mean_over_data_sets_covers_when_they_differ():

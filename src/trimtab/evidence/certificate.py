@@ -237,7 +237,7 @@ class Evidence:
     def _power(self) -> str:
         found = f"{plural(len(self.pairs), 'pair')} would show {number(self.detectable, 2)} with probability 80 %"
         if not self.more:
-            return f"{found}; no number of pairs is likely to show the difference that was seen"
+            return f"{found}; no number of pairs is likely to prove a gain"
         return f"{found}; about {plural(self.more, 'more pair')} would settle a difference like the one seen"
 
     def to_json(self) -> dict[str, Any]:

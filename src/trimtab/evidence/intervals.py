@@ -13,7 +13,7 @@ that an interval may miss; z the half-width of the zone of practical equivalence
   so that by Ville's inequality the set where it stays below 1 / alpha holds the mean at all J at once.
 * one hold-out set: percentiles of the bootstrap over its rows.
 * shares (how often a limit held): the exact interval of Clopper and Pearson (1934, Biometrika 26).
-* several data sets: a random-effects mean, with the interval of Hartung and Knapp (2001, Statistics in Medicine 20).
+* several data sets: a random-effects mean, with the t interval of Hartung and Knapp (2001, Statistics in Medicine 20).
 """
 
 import math
@@ -142,7 +142,8 @@ def random_effects(
     """The mean gain over data sets like these k, from the mean and standard error on each; and the spread tau between them.
 
     y_i ~ N(mu_i, e_i^2), mu_i ~ N(mu, tau^2); tau^2 by Paule and Mandel (1982): the value at which
-    sum_i w_i (y_i - mu)^2 = k - 1 with w_i = 1 / (e_i^2 + tau^2). Errors of 0 are taken as a thousandth of the spread.
+    sum_i w_i (y_i - mu)^2 = k - 1 with w_i = 1 / (e_i^2 + tau^2), or 0 where none is. Errors of 0 are taken as a
+    thousandth of the spread.
     """
     y, e2 = np.asarray(means, dtype=float), np.asarray(errors, dtype=float) ** 2
     k = len(y)
@@ -154,7 +155,9 @@ def random_effects(
     tau2 = _between(y, e2)
     w = 1 / (e2 + tau2)
     mean = float(w @ y / w.sum())
-    scale = math.sqrt(max(1.0, float(w @ (y - mean) ** 2) / (k - 1)) / float(w.sum()))
+    # Hartung and Knapp's factor, sum_i w_i (y_i - mu)^2 / (k - 1), is 1 at this tau^2. Where it would be smaller, at
+    # tau^2 = 0, it is taken as 1: data sets that agree by chance would make the interval too narrow.
+    scale = 1 / math.sqrt(float(w.sum()))
     half = float(stdtrit(k - 1, 1 - alpha / 2)) * scale
     better, worse = (float(stdtr(k - 1, (v - zone) / scale)) for v in (mean, -mean))
     estimate = Estimate(mean, (mean - half, mean + half), better, max(0.0, 1 - better - worse), worse)

@@ -144,7 +144,7 @@ def held_out(
         p_equivalent=found.equivalent,
         p_worse=found.worse,
         equivalence=equivalence,
-        decision="not shown" if contest.same else decided(found.interval),
+        decision="not shown" if contest.same or not known else decided(found.interval),
         test_train_ratio=0.0,
         failed_pairs=0 if known else 1,
         constraints=(),

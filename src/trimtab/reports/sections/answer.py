@@ -98,8 +98,9 @@ def rule(e: Evidence | None) -> str:
     least = f"{number(e.minimum_effect)}, the minimum effect" if e is not None and e.minimum_effect else "0"
     return (
         "proven when the two-sided 95 % interval of the gain (tuned against baseline, positive is better), on runs that the "
-        f"search never saw, lies above {least}; worse when it lies below 0; else, or where tuned runs fail, not shown; "
-        "infeasible when it would be proven, but a limit held in fewer than 95 % of the pairs"
+        f"search never saw, lies above {least}; worse when it lies below 0; else not shown, and so is a gain if the tuned "
+        "setting fails in more than 5 % of the pairs and more often than the baseline; infeasible when it would be proven, "
+        "but a limit held in fewer than 95 % of the pairs"
     )
 
 
