@@ -59,7 +59,7 @@ class Enough:
             if count is not None or name == "every":
                 object.__setattr__(self, name, whole(f"enough: {name}", count))
 
-    def look(self, results: int) -> int:
+    def last_check(self, results: int) -> int:
         """With how many results the latest check is made when there are `results`; 0 before the first check."""
         return self.every * (results // self.every)
 

@@ -29,12 +29,12 @@ class Announcement:
     refuse: bool = False  # whether trials may not run with changed data
 
     @property
-    def what(self) -> tuple[object, ...]:
+    def work(self) -> tuple[object, ...]:
         """Everything that matters to who runs the trials: if it is equal, two announcements ask for the same."""
         return self.kind, self.text, self.fingerprint, self.resources, self.data, self.refuse
 
 
-def facts(called: Program, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
+def run_body(called: Program, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
     """The body of a `run` event. If the objective has a `protocol` (how results are measured), it holds that too."""
     protocol = getattr(called.call, "protocol", None)
     return {
@@ -48,7 +48,7 @@ def facts(called: Program, resources: Resources, workers: int, environment: dict
     }
 
 
-def latest(events: Sequence[Event]) -> Announcement | None:
+def latest_announcement(events: Sequence[Event]) -> Announcement | None:
     """The last announcement among events. A `run` event by which a worker joins repeats one, and does not count."""
     runs = [e for e in events if e.kind == "run" and not e.body.get("joined")]
     if not runs:
@@ -68,7 +68,7 @@ def latest(events: Sequence[Event]) -> Announcement | None:
     )
 
 
-def shared(called: Program) -> Program:
+def shareable(called: Program) -> Program:
     """The objective, if workers elsewhere can load it too. Raises ObjectiveError for a function of this program."""
     if called.kind == "function":
         raise ObjectiveError(
@@ -78,13 +78,13 @@ def shared(called: Program) -> Program:
     return called
 
 
-def allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec) -> Program:
+def load_allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec) -> Program:
     """The announced objective, loaded from this worker's own files.
 
     allow: what the worker was told that it may run. Raises ObjectiveError if the objective is not among that, does not
     exist here, or is another version than the study's.
     """
-    shared(Program(announced.kind, announced.text, announced.fingerprint))
+    shareable(Program(announced.kind, announced.text, announced.fingerprint))
     places = [announced.text, announced.text.rpartition(":")[0]] if announced.kind == "path" else [announced.text]
     if not any(place in allow for place in places):
         raise ObjectiveError(
@@ -99,7 +99,7 @@ def allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec) -> P
     return here
 
 
-def located(announced: Announcement, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def locate_data(announced: Announcement, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """(name -> path here, names of what is missing) of the announced data: as `given`, else under the recorded path.
 
     Raises ObjectiveError if something is missing and the study refuses changed data.

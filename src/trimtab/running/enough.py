@@ -26,7 +26,7 @@ class EnoughCheck:
 
     def _check(self, enough: Enough) -> bool:
         told = self._live.ledger.told
-        due = enough.look(len(told))
+        due = enough.last_check(len(told))
         if due == self._checked:
             return False
         self._checked = due

@@ -17,7 +17,7 @@ from ..outlook import Enough
 from ..records import Budget, Change, StudyRecord
 from ..storage import Settled, Storage
 from .alerts import Alerts
-from .announcements import Announcement, facts
+from .announcements import Announcement, run_body
 from .clock import SYSTEM
 from .crew import Crew
 from .enough import EnoughCheck
@@ -188,7 +188,7 @@ class ServedStudy:
             return self._staff
         if not self._joined:
             seen = {"data": self._live.inputs.begin()["data"]} if self._live.inputs.watched else {}
-            body = {**seen, **facts(self._called, self.announced.resources, self._slots, environment())}
+            body = {**seen, **run_body(self._called, self.announced.resources, self._slots, environment())}
             self._storage.revise(self._live.study, Change("run", body={**body, "joined": True}))
             self._joined = True
         executor = Local(self._slots, self._called, self.announced.resources)

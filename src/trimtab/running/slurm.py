@@ -21,7 +21,7 @@ from ..executors.slurm import Slurm, SlurmError
 from ..live import LiveStudy
 from ..outlook import Enough
 from ..records import Change
-from .announcements import facts, shared
+from .announcements import run_body, shareable
 from .clock import SYSTEM
 from .enough import EnoughCheck
 from .runner import check_results, decide, too_many_failures
@@ -55,14 +55,14 @@ def run(
     workers, resources = slots.workers, slots.resources
     _reachable(live.storage.url)
     check_prices(live, resources)
-    called = shared(program(objective, live.spec))
+    called = shareable(program(objective, live.spec))
     name, command = f"trimtab-{live.ledger.study.uid}", _command(live, called.text, options)
     jobs = Jobs(name, -(-workers // options.slots), options.slots, options.words(resources), command)
     jobs.probe()
-    announced = {**live.inputs.begin(called), **facts(called, resources, workers, environment())}
+    body = {**live.inputs.begin(called), **run_body(called, resources, workers, environment())}
     until = None if terms.until is None else live.refresh().now + terms.until - SYSTEM.steady()
     asked = {k: v for k, v in (("trials", terms.trials), ("until", until)) if v is not None}
-    live.storage.revise(live.study, Change("run", body={**announced, **asked}))
+    live.storage.revise(live.study, Change("run", body={**body, **asked}))
     with Progress(live.spec, quiet=quiet, terms=terms) as progress, sigterm_interrupts():
         try:
             return _search(live, jobs, progress, replace(terms, charge=resources.charge), enough)

@@ -15,7 +15,7 @@ from ..errors import SpecError
 from ..executors import Executor
 from ..live import LiveStudy
 from ..records import Change, Resources
-from .announcements import facts, shared
+from .announcements import run_body, shareable
 from .clock import SYSTEM
 from .crew import Crew
 from .runner import Staff, worker_name
@@ -93,7 +93,7 @@ def staff(
     with ExitStack() as cleanup:
         place = executor(called, slots)
         cleanup.callback(place.close)
-        body = {**live.inputs.begin(called), **facts(called, slots.resources, slots.workers, environment())}
+        body = {**live.inputs.begin(called), **run_body(called, slots.resources, slots.workers, environment())}
         live.storage.revise(live.study, Change("run", body=body))
         crew = Crew(live, place, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
@@ -112,8 +112,8 @@ def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:
     from ..objective import program
 
     check_prices(live, resources)
-    called = shared(program(objective, live.spec))
-    body = {**live.inputs.begin(called), **facts(called, resources, 0, environment())}
+    called = shareable(program(objective, live.spec))
+    body = {**live.inputs.begin(called), **run_body(called, resources, 0, environment())}
     live.storage.revise(live.study, Change("run", body=body))
 
 

@@ -15,7 +15,7 @@ from ..errors import Damaged, ObjectiveError, StudyNotFound, nearest
 from ..outlook import Enough
 from ..records import LIVING, StudyRecord
 from ..storage import Storage
-from .announcements import Announcement, allowed, latest, located
+from .announcements import Announcement, latest_announcement, load_allowed, locate_data
 from .runner import IDLE
 from .served import AGAIN, LOOK, ServedStudy
 
@@ -134,7 +134,7 @@ class Worker:
         for record in living.values():
             announced = self._announced(record) if not self._names or record.name in self._names else None
             served = self._served.get(record.id)
-            if announced is not None and served is not None and served.announced.what == announced.what:
+            if announced is not None and served is not None and served.announced.work == announced.work:
                 served.heed(announced)
             elif announced is not None:
                 self._take_up(record, announced)
@@ -160,7 +160,7 @@ class Worker:
         """What the study runs, by its last announcement; None if there is none."""
         position, announced = self._announcements.get(record.id, (0, None))
         if record.position > position:
-            announced = latest(self._storage.events(record.id, position, kinds={"run"})) or announced
+            announced = latest_announcement(self._storage.events(record.id, position, kinds={"run"})) or announced
             self._announcements[record.id] = (record.position, announced)
         return announced
 
@@ -172,8 +172,8 @@ class Worker:
         if record.id in self._served:  # announced again
             self._served.pop(record.id).leave()
         try:
-            called = allowed(announced, self._allow, record.spec)
-            data, absent = located(announced, self._data)
+            called = load_allowed(announced, self._allow, record.spec)
+            data, absent = locate_data(announced, self._data)
         except ObjectiveError as error:
             self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
             if str(error) != before:

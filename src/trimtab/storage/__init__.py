@@ -72,7 +72,7 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class Whole:
+class CompleteStudy:
     """A study with all that belongs to it, to be taken over by another store."""
 
     study: StudyRecord
@@ -239,7 +239,7 @@ class Storage(Protocol):
         """(position, hash) of events of the study's chain, as written outside the store; empty if it keeps no witness."""
         ...
 
-    def adopt(self, whole: Whole) -> StudyRecord:
+    def adopt(self, whole: CompleteStudy) -> StudyRecord:
         """Take over a study from another store, under a new number but with the same uid, chain and leases. Raises
         StudyMismatch if an unarchived study has its name."""
         ...

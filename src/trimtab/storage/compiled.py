@@ -54,17 +54,17 @@ def write(connection: Connection, statement: ClauseElement, *values: Values) -> 
 def exchange(
     connection: Connection,
     writes: Sequence[tuple[ClauseElement, Sequence[Values]]],
-    looks: Sequence[tuple[ClauseElement, Values]],
+    reads: Sequence[tuple[ClauseElement, Values]],
 ) -> list[list[dict[str, Any]]]:
-    """Execute `writes` in order, then return the rows of each SELECT of `looks`. If the driver has a pipeline, all are sent
+    """Execute `writes` in order, then return the rows of each SELECT of `reads`. If the driver has a pipeline, all are sent
     together, in one round trip."""
     driver: Any = connection.connection.dbapi_connection
-    several = len(writes) + len(looks) > 1
+    several = len(writes) + len(reads) > 1
     try:
         with driver.pipeline() if several and hasattr(driver, "pipeline") else nullcontext():
             for statement, values in writes:
                 write(connection, statement, *values)
-            cursors = [_run(connection, statement, [values]) for statement, values in looks]
+            cursors = [_run(connection, statement, [values]) for statement, values in reads]
         return [_found(cursor) for cursor in cursors]
     except DBAPIError:
         raise

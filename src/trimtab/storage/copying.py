@@ -2,7 +2,7 @@
 
 from ..errors import StudyMismatch
 from ..records import StudyRecord
-from . import Storage, Whole
+from . import CompleteStudy, Storage
 
 
 def copy(source: Storage, study: int, target: Storage) -> StudyRecord:
@@ -17,11 +17,11 @@ def copy(source: Storage, study: int, target: Storage) -> StudyRecord:
     return target.adopt(whole)
 
 
-def _whole(source: Storage, study: int) -> Whole:
+def _whole(source: Storage, study: int) -> CompleteStudy:
     before = source.trials(study)
     reports, events, actors = source.reports(study), source.events(study), source.actors(study)
     if source.study(study).position != before.study.position:
         raise StudyMismatch(
             f"study {before.study.name!r} is being changed; pause it, or end what runs it, and copy again"
         )
-    return Whole(before.study, before.trials, reports, events, actors)
+    return CompleteStudy(before.study, before.trials, reports, events, actors)

@@ -26,7 +26,7 @@ from ..records import (
     Trial,
 )
 from ..records.columns import End, Outline, Results
-from . import Claim, Ending, OnDamage, Settled, Then, Whole, operations, revisions, rows
+from . import Claim, CompleteStudy, Ending, OnDamage, Settled, Then, operations, revisions, rows
 from .rows import Row
 from .rules import Actor
 
@@ -363,7 +363,7 @@ class Memory:
     def witnessed(self, uid: str) -> list[tuple[int, str]]:  # noqa: ARG002
         return []
 
-    def adopt(self, whole: Whole) -> StudyRecord:
+    def adopt(self, whole: CompleteStudy) -> StudyRecord:
         with self._transaction() as tx:
             return operations.adopt(tx, whole)
 

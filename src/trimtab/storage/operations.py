@@ -19,7 +19,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from . import KILLED, MAX_ATTEMPTS, Claim, Ending, Settled, Then, Whole, rules
+from . import KILLED, MAX_ATTEMPTS, Claim, CompleteStudy, Ending, Settled, Then, rules
 from .rules import Actor, Entry
 from .transaction import Transaction
 
@@ -37,7 +37,7 @@ def create(tx: Transaction, spec: StudySpec) -> StudyRecord:
     return study
 
 
-def adopt(tx: Transaction, whole: Whole) -> StudyRecord:
+def adopt(tx: Transaction, whole: CompleteStudy) -> StudyRecord:
     """See Storage.adopt."""
     if whole.study.state is not StudyState.ARCHIVED and tx.named(whole.study.name) is not None:
         raise StudyMismatch(f"there is another study {whole.study.name!r} in the store; archive that one first")

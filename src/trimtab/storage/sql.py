@@ -30,11 +30,11 @@ from ..records.columns import Outline, Results
 from . import (
     LEASE,
     Claim,
+    CompleteStudy,
     Ending,
     OnDamage,
     Settled,
     Then,
-    Whole,
     bulk,
     compiled,
     operations,
@@ -309,7 +309,7 @@ class Sql:
     def witnessed(self, uid: str) -> list[tuple[int, str]]:
         return [] if self._database.witness is None else witness.read(self._database.witness, uid)
 
-    def adopt(self, whole: Whole) -> StudyRecord:
+    def adopt(self, whole: CompleteStudy) -> StudyRecord:
         return self._write(lambda tx: operations.adopt(tx, whole))
 
     def delete(self, study: int) -> None:

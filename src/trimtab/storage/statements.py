@@ -119,10 +119,10 @@ def touched(
     known: trials as they were last read, which need not be parsed again if they are unchanged. writes: statements that are
     executed first.
     """
-    looks: list[tuple[ClauseElement, compiled.Values]] = [(_TOUCHED, {"of_study": study, "since": since})]
+    reads: list[tuple[ClauseElement, compiled.Values]] = [(_TOUCHED, {"of_study": study, "since": since})]
     if since:  # apart: each has its index
-        looks.append((_OLDER, {"of_study": study, "since": since}))
-    found = [row for rows_ in compiled.exchange(connection, writes, looks) for row in rows_]
+        reads.append((_OLDER, {"of_study": study, "since": since}))
+    found = [row for rows_ in compiled.exchange(connection, writes, reads) for row in rows_]
     return sorted((rows.trial_of(row, known.get(row["number"])) for row in found), key=lambda t: t.number)
 
 
@@ -207,13 +207,13 @@ class SqlTransaction:
             return self.study(study), {}
         which = {"of_study": study, **_numbers(numbers)}
         select_trials, select_reports = _select_endings(len(which) - 1)
-        looks: list[tuple[ClauseElement, compiled.Values]] = [
+        reads: list[tuple[ClauseElement, compiled.Values]] = [
             (_SELECT_STUDY, {"of_study": study}),
             (select_trials, which),
             (select_reports, which),
             (_SELECT_LAST, {"of_study": study}),
         ]
-        record, ended, written, (last,) = compiled.exchange(self.connection, self._due(), looks)
+        record, ended, written, (last,) = compiled.exchange(self.connection, self._due(), reads)
         if not record:
             return None, {}
         self._studies.setdefault(study, rows.study_of(record[0]))

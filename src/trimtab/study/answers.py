@@ -173,7 +173,7 @@ class Answers:
         from ..outlook import Enough, enough_from, outlook
 
         ledger, when = self._live.refresh(), Enough() if enough is None else enough_from(enough)
-        return outlook(ledger.study.spec, ledger.told[: when.look(len(ledger.told))], when)
+        return outlook(ledger.study.spec, ledger.told[: when.last_check(len(ledger.told))], when)
 
     def schedule(self, number: int | None = None) -> "Schedule":
         """With which parameters trial `number` (default: the best one) was trained, until when: see `schedule`."""
