@@ -83,7 +83,8 @@ class Explanation:
     def importance(self, method: str = "ped-anova") -> dict[str, float]:
         """How much each parameter matters, by name.
 
-        "ped-anova": its share in what distinguishes the best tenth of the trials from all of them; shares sum to 1.
+        "ped-anova": its share in what distinguishes the best trials (a tenth, at least ten, at most half) from all of them;
+            shares sum to 1.
         "fanova": the share of the variance of a random forest that it causes by itself (needs scikit-learn).
         "sobol": the same share for the Gaussian process; the method `sobol` gives it with intervals.
         """

@@ -96,7 +96,7 @@ def _safe(facts: Facts, i: influence.Influence) -> Sketch:
 def _importance(i: influence.Influence) -> Sketch:
     ranked = sorted(i.importance.items(), key=lambda item: -item[1])
     rows = [(n, strip((0.0, 1.0), {}, [(0.0, v, BAR)] if v > 0 else []), percent(v)) for n, v in ranked[:MOST]]
-    return Sketch("What the best trials have in common", "Share in what separates the best tenth of the trials.", rows)
+    return Sketch("What the best trials have in common", f"Share in what separates {influence.TOP} from all.", rows)
 
 
 def _history(facts: Facts) -> Sketch:

@@ -1,9 +1,10 @@
 """Which parameters matter: PED-ANOVA (Watanabe, Bansal & Hutter 2023, arXiv:2304.10255), local to the trials that ran.
 
 Notation: X (n, d) rows of the unit cube, NaN where inactive; y (n,) minimised, NaN where a trial failed (ignored). The
-top set holds the best tenth of the rows. For one column let p be the density of all rows and q that of the top rows,
-both as Parzen estimates on G cells. The importance of the column is the variance, over its values, of the chance to be
-in the top set: gamma^2 * sum_g p_g (q_g / p_g - 1)^2, with gamma = k / n the share of top rows (eq. 13).
+top set holds the best tenth of the rows: at least 10 and at most half of them. For one column let p be the density of
+all rows and q that of the top rows, both as Parzen estimates on G cells. The importance of the column is the variance,
+over its values, of the chance to be in the top set: gamma^2 * sum_g p_g (q_g / p_g - 1)^2, with gamma = k / n the share
+of top rows (eq. 13).
 
 Two departures, both because studies are small:
 

@@ -144,7 +144,7 @@ def _around_the_chosen(facts: Facts, told: influence.Influence) -> list[Drawing]
 
 def _over_the_space(facts: Facts, told: influence.Influence) -> list[Drawing]:
     spec, goal = facts.spec, facts.spec.goals[facts.goal]
-    said = "Share of each parameter in what separates the best tenth of the trials from all (PED-ANOVA, chance subtracted)."
+    said = f"Share of each parameter in what separates {influence.TOP} from all (PED-ANOVA, chance subtracted)."
     figure = figures.importance(facts.study, facts.trials, facts.goal)
     made = [Drawing("importance", "What the best trials have in common", said, figure, "influence")]
     said = (

@@ -177,7 +177,7 @@ def _lines(
 
 
 def importance(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
-    """The share of each parameter in what separates the best tenth from the rest (PED-ANOVA)."""
+    """The share of each parameter in what separates the best trials from all (PED-ANOVA)."""
     facts = Facts(study, trials)
     told = rows(study.spec, facts.searched, facts.reference)
     found = shares(told.X, told.Y[:, goal], study.spec.space)

@@ -19,6 +19,8 @@ MOST_CURVES = 6
 MOST_PAIRS = 8
 """Pairs that are listed."""
 MOST_SURFACES = 2
+TOP = "the best trials (a tenth, at least ten, at most half)"
+"""What importance compares with all trials."""
 SURE = 0.005
 """Least share of the variance (low end of its interval) of a pair whose surface is drawn."""
 
