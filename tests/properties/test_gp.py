@@ -85,7 +85,7 @@ def test_the_joint_posterior_is_the_posterior_with_covariances(seed):
     data, theta, rng = problem(seed)
     X = rng.random((6, 5))
     other = gp.condition(*problem(seed + 1)[:2])
-    posterior = replace(gp.condition(data, theta), lessons=((0.7, 0.2, other),))
+    posterior = replace(gp.condition(data, theta), lessons=(gp.Lesson(0.7, 0.2, other),))
     (mean, var), (joint, cov) = posterior.predict(X), posterior.joint(X)
     assert joint == pytest.approx(mean, rel=1e-9, abs=1e-9)
     assert np.diag(cov) == pytest.approx(var, rel=1e-6, abs=1e-9)

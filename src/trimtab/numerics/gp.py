@@ -195,18 +195,26 @@ def _prior(theta: Array, data: Data) -> tuple[float, Array]:
     return float(value), np.concatenate([length / expected.spread, slope])
 
 
+class Lesson(NamedTuple):
+    """A part of a prior mean: weight * (m(x) - centre), with m the mean of another posterior."""
+
+    weight: float
+    centre: float
+    teacher: "Posterior"
+
+
 @dataclass(frozen=True)
 class Posterior:
     """A GP conditioned on its data: alpha = K^-1 y, root = L^-1 (n, n).
 
-    lessons: (a, c, other) of each posterior whose mean m adds a (m(x) - c) to this one's; the data are what is left over.
+    lessons: they are added to the mean; the data are what they leave over.
     """
 
     kernel: Kernel
     data: Points
     alpha: Array
     root: Array
-    lessons: "tuple[tuple[float, float, Posterior], ...]" = ()
+    lessons: tuple[Lesson, ...] = ()
 
     def single(self) -> "Posterior":
         """The same in single precision: several times faster, good enough to choose which points deserve better."""
@@ -214,7 +222,7 @@ class Posterior:
             part.astype(np.float32) for part in (self.kernel.inverse, *self.data, self.alpha, self.root)
         ]
         inverse, Z, P, alpha, root = parts
-        lessons = tuple((a, c, other.single()) for a, c, other in self.lessons)
+        lessons = tuple(lesson._replace(teacher=lesson.teacher.single()) for lesson in self.lessons)
         return Posterior(replace(self.kernel, inverse=inverse), Points(Z, P), alpha, root, lessons)
 
     def predict(self, X: Array) -> tuple[Array, Array]:
@@ -229,8 +237,7 @@ class Posterior:
         k, G = kernel.between(at, self.data)
         V = _by_triangle(k, self.root)  # V V^T = k K^-1 k^T
         var = np.maximum(kernel.variance(at) - np.einsum("ij,ij->i", V, V), _VARIANCE_FLOOR)
-
-        others = [(a, c, *other.forward(X)) for a, c, other in self.lessons]
+        taught = [(lesson, *lesson.teacher.forward(X)) for lesson in self.lessons]
 
         def back(by_mean: Array, by_var: Array) -> Array:
             by_k = by_mean[:, None] * self.alpha - 2 * by_var[:, None] * _by_triangle(V, self.root, transposed=True)
@@ -238,13 +245,13 @@ class Posterior:
             w = by_k * -G
             by_Z = w.sum(1)[:, None] * at.Z - w @ self.data.Z
             slope = by_Z * kernel.inverse + trend.back(X, kernel.groups, by_P)
-            for a, _, _, _, other in others:
-                slope = slope + a * other(by_mean, np.zeros_like(by_var))
+            for lesson, _, _, back_to_x in taught:
+                slope = slope + lesson.weight * back_to_x(by_mean, np.zeros_like(by_var))
             return np.asarray(slope)
 
         mean = k @ self.alpha
-        for a, c, m, _, _ in others:
-            mean = mean + a * (m - c)
+        for lesson, m, _, _ in taught:
+            mean = mean + lesson.weight * (m - lesson.centre)
         return mean, var, back
 
     def joint(self, X: Array) -> tuple[Array, Array]:
@@ -253,8 +260,8 @@ class Posterior:
         k, _ = self.kernel.between(at, self.data)
         V = k @ self.root.T
         mean = k @ self.alpha
-        for a, c, other in self.lessons:
-            mean = mean + a * (other.predict(X)[0] - c)
+        for lesson in self.lessons:
+            mean = mean + lesson.weight * (lesson.teacher.predict(X)[0] - lesson.centre)
         return mean, self.kernel.between(at, at)[0] - V @ V.T
 
     def believing(self, X: Array, noise: float) -> "Posterior":

@@ -25,7 +25,7 @@ from . import Array, History, Rows
 from .features import Features
 from .front import extent
 from .rungs import carried
-from .transfer import lessons_of, teachers, total
+from .transfer import lessons_of, prior_mean, teachers
 
 _PERIOD = 10
 _FIT = 256  # hyperparameters are fitted on at most so many points
@@ -66,7 +66,7 @@ class Model:
 
     data: gp.Data
     theta: Array
-    lessons: tuple[tuple[float, float, gp.Posterior], ...] = ()
+    lessons: tuple[gp.Lesson, ...] = ()
 
     @cached_property
     def told(self) -> gp.Posterior:
@@ -142,7 +142,7 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
         warped = climbed[0].warps[j]
         lessons = lessons_of(teachers(problem), table.F[usable], warped.z) if problem.goals == 1 else ()
         made = model(
-            lambda t: _where_known(t.Y[:, j], lambda _: t.warps[j].z) - total(lessons, t.F),
+            lambda t: _where_known(t.Y[:, j], lambda _: t.warps[j].z) - prior_mean(lessons, t.F),
             problem.deterministic,
             climbed,
         )

@@ -58,8 +58,8 @@ def _reduced(source: Source) -> tuple[Array, Array]:
     return source.X[order], source.Y[order, 0]
 
 
-def lessons_of(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[tuple[float, float, gp.Posterior], ...]:
-    """(weight a_i, centre c_i, teacher) of each teacher that the results z (n,) at features F (n, columns) support."""
+def lessons_of(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[gp.Lesson, ...]:
+    """One lesson from each teacher that the results z (n,) at features F (n, columns) support: weight a_i, centre c_i."""
     fading = max(0.0, 1 - len(z) / _FADED)
     if not known or fading == 0:
         return ()
@@ -72,15 +72,17 @@ def lessons_of(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[tuple
     pull = np.sqrt(_PULL) * np.eye(len(kept))
     weights, _ = nnls(np.vstack([M[:, kept] - centres, pull]), np.concatenate([z - z.mean(), pull @ prior]))
     return tuple(
-        (fading * float(a), float(c), known[i]) for a, c, i in zip(weights, centres, kept, strict=True) if a > 0
+        gp.Lesson(fading * float(a), float(c), known[i])
+        for a, c, i in zip(weights, centres, kept, strict=True)
+        if a > 0
     )
 
 
-def total(lessons: Sequence[tuple[float, float, gp.Posterior]], F: Array) -> Array:
-    """The lessons at features F (n, columns): (n,)."""
+def prior_mean(lessons: Sequence[gp.Lesson], F: Array) -> Array:
+    """The sum of the lessons at features F (n, columns): (n,)."""
     out = np.zeros(len(F))
-    for a, c, teacher in lessons:
-        out += a * (teacher.predict(F)[0] - c)
+    for weight, centre, teacher in lessons:
+        out += weight * (teacher.predict(F)[0] - centre)
     return out
 
 
