@@ -13,9 +13,10 @@ from trimtab import stopping
 from trimtab.engine import matrix
 from trimtab.errors import SpecError
 from trimtab.goals import Goal, constraint
+from trimtab.numerics.rank_correlation import kendall
 from trimtab.records import StudySpec
 from trimtab.stopping.folds import signed_rank
-from trimtab.stopping.halving import Asha, Hyperband, agreement
+from trimtab.stopping.halving import Asha, Hyperband
 from trimtab.stopping.jury import Jury, rehear
 from trimtab.stopping.percentile import Median
 from trimtab.stopping.plateau import Plateau
@@ -99,13 +100,13 @@ def test_asha_stops_nobody_at_an_early_rung_that_says_nothing_of_the_next_one():
 
 @some
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=20, unique=True))
-def test_agreement_is_kendalls_tau(pairs):
+def test_kendalls_tau(pairs):
     a, b = np.array(pairs, dtype=float).T
-    tau = agreement([((0.0, x), (0.0, y)) for x, y in pairs])
+    tau = kendall([((0.0, x), (0.0, y)) for x, y in pairs])
     assert -1 <= tau <= 1
     if len(set(a)) == len(a) and len(set(b)) == len(b):
         assert tau == pytest.approx(kendalltau(a, b).statistic)
-    assert agreement([((0.0, x), (0.0, -y)) for x, y in pairs]) == pytest.approx(-tau)
+    assert kendall([((0.0, x), (0.0, -y)) for x, y in pairs]) == pytest.approx(-tau)
 
 
 def test_hyperband_judges_within_brackets_and_deals_trials_to_all_of_them():

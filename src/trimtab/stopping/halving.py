@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from ..fidelity import Fidelity
 from ..numerics import brackets
-from ..numerics.kendall import agreement
+from ..numerics.rank_correlation import kendall
 from . import Heard, Score, needed, within
 from .rungs import Rung
 
@@ -124,4 +124,4 @@ class Halving:
         if self._trust == 0.0 or self._levels[bracket][k] >= self._early:
             return True
         witnesses = self._witnesses[bracket, k]
-        return len(witnesses) >= _WITNESSES and agreement(witnesses) >= self._trust
+        return len(witnesses) >= _WITNESSES and kendall(witnesses) >= self._trust

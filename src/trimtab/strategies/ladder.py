@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Ints, Mask
-from ..numerics.kendall import agreement
 from ..numerics.pareto import by_front, ranks, violations
+from ..numerics.rank_correlation import kendall
 from . import LEVEL, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
 
 _WITNESSES, _LATEST = 8, 32  # trials that must have passed a rung before it is trusted; that are looked at
@@ -111,7 +111,7 @@ class Ladder:
             return False
         both = np.flatnonzero(~np.isnan(V[:, [k, later]]).any(axis=(1, 2)))[-_LATEST:]
         pairs = list(zip(_scores(V[both, k]), _scores(V[both, later]), strict=True))
-        return len(pairs) >= _WITNESSES and agreement(pairs) >= trust
+        return len(pairs) >= _WITNESSES and kendall(pairs) >= trust
 
     def ceiling(self, first: int) -> int:
         """The highest rung to which trials are promoted: it grows while the order at it differs from that one rung

@@ -19,9 +19,9 @@ from scipy.special import ndtr, ndtri
 
 from ..arrays import Mask
 from ..numerics.qmc import sobol
+from ..numerics.rank_correlation import spearman
 from ..space import Space
 from . import Array
-from .transfer import concordance
 
 _WIDTH: Mapping[str, float] = {"low": 0.3, "medium": 0.15, "high": 0.07}  # sd on the cube
 _SHARE: Mapping[str, float] = {"low": 0.3, "medium": 0.6, "high": 0.85}  # of the probability that is not uniform
@@ -101,6 +101,6 @@ class Prior:
     def power(self, X: Array, quality: Array) -> float:
         """How much the density counts after results at X (n, d) of this quality (n,), larger is better; 0 if they
         contradict it."""
-        if len(X) >= _JUDGED and concordance(self.log_density(X)[0], quality) < _AGAINST:
+        if len(X) >= _JUDGED and spearman(self.log_density(X)[0], quality) < _AGAINST:
             return 0.0
         return _POWER / max(len(X), 1)

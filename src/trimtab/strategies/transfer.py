@@ -22,6 +22,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from ..numerics import gp
+from ..numerics.rank_correlation import spearman
 from ..numerics.warp import half_rank
 from . import Array, Problem, Source
 from .features import Features
@@ -64,7 +65,7 @@ def lessons_of(known: Sequence[gp.Posterior], F: Array, z: Array) -> tuple[gp.Le
     if not known or fading == 0:
         return ()
     M = np.stack([teacher.predict(F)[0] for teacher in known], axis=1)  # (n, s)
-    kept = [i for i in range(len(known)) if len(z) < _JUDGED or concordance(M[:, i], z) >= _FIT]
+    kept = [i for i in range(len(known)) if len(z) < _JUDGED or spearman(M[:, i], z) >= _FIT]
     if not kept:
         return ()
     centres = M[:, kept].mean(0)
@@ -84,14 +85,6 @@ def prior_mean(lessons: Sequence[gp.Lesson], F: Array) -> Array:
     for weight, centre, teacher in lessons:
         out += weight * (teacher.predict(F)[0] - centre)
     return out
-
-
-def concordance(a: Array, b: Array) -> float:
-    """Spearman's rank correlation of two samples; 0 if one is constant."""
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable") - (len(v) - 1) / 2 for v in (a, b)]
-    return float(ranks[0] @ ranks[1] / (ranks[0] @ ranks[0]))
 
 
 def starts(problem: Problem) -> Array:

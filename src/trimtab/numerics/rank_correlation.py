@@ -1,0 +1,28 @@
+"""How far two orders agree: Kendall's tau and Spearman's rho."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from ..arrays import Array
+
+Score = tuple[float, ...]
+
+
+def kendall(pairs: Sequence[tuple[Score, Score]]) -> float:
+    """Kendall's tau-a between the orders of n >= 2 items by the first and by the second score of each: the share of pairs
+    of items on which the orders agree, less the share on which they disagree. A tie is neither. O(n^2)."""
+    total = 0
+    for (a, b), (c, d) in combinations(pairs, 2):
+        total += (int(a > c) - int(a < c)) * (int(b > d) - int(b < d))
+    return 2 * total / (len(pairs) * (len(pairs) - 1))
+
+
+def spearman(a: Array, b: Array) -> float:
+    """Spearman's rank correlation of a (n,) and b (n,); 0 if one is constant, or n < 2. Equal values are ranked in the
+    order in which they come."""
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable") - (len(v) - 1) / 2 for v in (a, b)]
+    return float(ranks[0] @ ranks[1] / (ranks[0] @ ranks[0]))
