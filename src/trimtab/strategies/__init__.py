@@ -98,9 +98,14 @@ class Rows:
             np.concatenate([self.seed, other.seed]),
             np.concatenate([self.rungs, other.rungs])
             if len(self) and len(other)
-            else max(self.rungs, other.rungs, key=len),
+            else max(self.rungs, other.rungs, key=len),  # the number of rungs of empty rows may be another one
             np.concatenate([self.lineage, other.lineage]),
         )
+
+    def head(self, n: int) -> "Rows":
+        """The first n rows."""
+        columns = (self.X, self.Y, self.C, self.cost, self.seed, self.rungs, self.lineage)
+        return Rows(*(column[:n] for column in columns))
 
     def __len__(self) -> int:
         return len(self.X)

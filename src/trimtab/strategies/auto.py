@@ -1,6 +1,6 @@
 """The default: looks at the problem and the number of results, and lets another strategy propose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,7 +47,7 @@ class Auto:
     def ask(self, state: State, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         proposals = strategy(state.which).ask(state.inner, pending, n, rng)
         auto = f"{state.which}: {state.reason}"
-        return [Proposal(p.x, p.parent, {**p.why, "auto": auto}) for p in proposals]
+        return [replace(p, why={**p.why, "auto": auto}) for p in proposals]
 
     def shortfall(self, state: State, pending: Array, x: Array, rng: np.random.Generator) -> float:
         """What the strategy that it chose says (see strategies.Judge)."""

@@ -24,7 +24,7 @@ from ..numerics.tally import Tally
 from . import Array, Problem, Proposal, Rows
 from .coordinates import Coordinates
 from .points import Taken, unseen
-from .surrogate import head, targets
+from .scalarisation import scalarised
 
 _SD, _STEP = 1 / 4, 3 / 4  # of the first distribution, and how far its members are from its mean at most: see `_wide`
 _LENGTH = 3  # generations that a stream would suffice for
@@ -138,7 +138,7 @@ def ranked(problem: Problem, rows: Rows, chosen: Sequence[int] | Ints, restarts:
     weights = np.random.default_rng([problem.seed, restarts]).dirichlet(np.ones(problem.goals))
     excess = np.clip(np.where(np.isnan(C), np.inf, C), 0.0, HUGE)
     excess = (excess / np.maximum(excess.max(0, initial=0.0), 1 / HUGE)).sum(1)
-    return np.lexsort((targets(Y, failed, weights)[:, 0], excess, failed))
+    return np.lexsort((scalarised(Y, failed, weights)[:, 0], excess, failed))
 
 
 def _draw(problem: Problem, dist: Distribution, n: int, rng: np.random.Generator) -> tuple[Array, Array, Ints]:
@@ -211,7 +211,7 @@ class _Search:
         if now.begun:
             return replace(now, guest=self._better(now, now.guest, row))
         if row + 1 - now.origin >= max(2 * now.lam, now.origin // _NEWS):
-            return replace(_first(self.problem, head(self.rows, row + 1)), before=replace(now, before=None))
+            return replace(_first(self.problem, self.rows.head(row + 1)), before=replace(now, before=None))
         return now
 
     def forward(self, now: Generation) -> Generation:

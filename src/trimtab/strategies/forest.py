@@ -23,7 +23,7 @@ from ..numerics.acquisition import log_improvement
 from ..numerics.warp import half_rank
 from . import Array, History, Problem, Proposal, Rows
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
-from .surrogate import targets
+from .scalarisation import scalarised
 from .variation import mutants
 
 _DESIGN = 10
@@ -139,7 +139,7 @@ class _Belief:
 def _losses(rows: Rows, rng: np.random.Generator) -> Array:
     """What is modelled (n,): the goal; beyond its worst value infeasible results, by their violation, then failed ones."""
     failed, m = np.asarray(np.isnan(rows.Y).any(axis=1)), rows.Y.shape[1]
-    y = np.clip(targets(rows.Y, failed, rng.dirichlet(np.ones(m)) if m > 1 else None)[:, 0], -HUGE / 4, HUGE / 4)
+    y = np.clip(scalarised(rows.Y, failed, rng.dirichlet(np.ones(m)) if m > 1 else None)[:, 0], -HUGE / 4, HUGE / 4)
     known = ~np.isnan(y)
     worst, step = float(y[known].max()), float(np.ptp(y[known])) or 1.0
     violation = np.clip(np.nan_to_num(rows.C, nan=np.inf), 0.0, HUGE).sum(axis=1)

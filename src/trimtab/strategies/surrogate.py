@@ -25,6 +25,7 @@ from . import Array, History, Rows
 from .features import Features
 from .front import extent
 from .rungs import carried
+from .scalarisation import scalarised
 from .transfer import lessons_of, prior_mean, teachers
 
 _PERIOD = 10
@@ -129,9 +130,9 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
     features = Features.of(problem.space, ladder)
     m = _PERIOD * ((len(rows) - 1) // _PERIOD)
     counts = (len(rows), m)
-    tables = [tabulate(features, head(rows, count), keys[:count], weights) for count in counts]
+    tables = [tabulate(features, rows.head(count), keys[:count], weights) for count in counts]
     climbed = (
-        [at_rungs(features, head(rows, count), keys[:count], problem.rungs) for count in counts] if ladder else tables
+        [at_rungs(features, rows.head(count), keys[:count], problem.rungs) for count in counts] if ladder else tables
     )
     table = tables[0]
 
@@ -221,7 +222,7 @@ def tabulate(
     return Table(
         X=rows.X[first],
         F=features.encode(rows.X[first], None if rung is None else rung[first]),
-        Y=_average(targets(rows.Y, failed, weights), line, len(lines)),
+        Y=_average(scalarised(rows.Y, failed, weights), line, len(lines)),
         C=_average(rows.C, line, len(lines)),
         cost=np.bincount(line, rows.cost, len(lines)) / results,
         results=results,
@@ -235,24 +236,6 @@ def logged(cost: Array) -> tuple[Array, float]:
     z = np.log(np.maximum(cost, 0.01 * float(np.median(seen)))) if len(seen) else np.zeros(len(cost))
     unit = float(z.std()) if len(z) else 0.0
     return ((z - z.mean()) / unit, unit) if unit > 1e-6 else (np.zeros(len(cost)), 0.0)
-
-
-def targets(Y: Array, failed: Mask, weights: Array | None) -> Array:
-    """What is modelled (n, g): the goals as they are; with `weights` one column, the augmented Chebyshev norm of their
-    warped values (Knowles 2006, eq. 2)."""
-    if weights is None or Y.shape[1] == 1 or failed.all():
-        return np.where(failed[:, None], np.nan, Y if weights is None else Y[:, :1])
-    scalar = np.full((len(Y), 1), np.nan)
-    Z = np.stack([half_rank(column).z for column in Y[~failed].T], axis=1)
-    span = Z.max(0) - Z.min(0)
-    Z = weights * (Z - Z.min(0)) / np.where(span > 0, span, 1.0)
-    scalar[~failed, 0] = Z.max(1) + 0.05 * Z.sum(1)
-    return scalar
-
-
-def head(rows: Rows, n: int) -> Rows:
-    """The first n rows."""
-    return Rows(rows.X[:n], rows.Y[:n], rows.C[:n], rows.cost[:n], rows.seed[:n], rows.rungs[:n])
 
 
 def _average(values: Array, line: Ints, lines: int) -> Array:
