@@ -38,7 +38,7 @@ def test_columns_of_a_group_are_one_parameter_or_counts_or_the_rung(seed, rung):
     features = Features.of(SPACE, rung)
     F = features.encode(SPACE.sample(3, np.random.default_rng(seed)))
     assert F.shape == (3, len(features.groups))
-    assert set(features.groups) == set(range(features.lengths)) == set(range(len(SPACE) + 1 + rung))
+    assert set(features.groups) == set(range(features.group_count)) == set(range(len(SPACE) + 1 + rung))
     for coded in features.choices:
         one_hot = F[:, coded.first : coded.first + coded.options]
         assert np.allclose((one_hot**2).sum(1), 0.5)

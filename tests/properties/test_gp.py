@@ -196,7 +196,7 @@ def test_the_fit_improves_on_its_start_and_is_remembered_exactly(seed):
     data = gp.Data(
         data.X, np.sin(4 * data.X[:, 0]) + 0.1 * rng.standard_normal(30), data.weights, data.groups, data.exact
     )
-    start = gp.unfitted(4, 30)
+    start = gp.default_start(4, 30)
     found = gp.cold_fit(data)
     if data.exact:
         start.x[4] = found.x[4]
@@ -204,7 +204,7 @@ def test_the_fit_improves_on_its_start_and_is_remembered_exactly(seed):
     assert gp.loss(found.x, data)[0] <= gp.loss(start.x, data)[0]
     again = gp.Data(data.X.copy(), data.y.copy(), data.weights, data.groups, data.exact)
     assert np.array_equal(gp.cold_fit(again).x, found.x)
-    assert np.array_equal(gp.fit(data, gp.unfitted(4, 30), 40, 1e-3).x, found.x)
+    assert np.array_equal(gp.fit(data, gp.default_start(4, 30), 40, 1e-3).x, found.x)
     assert gp.loss(gp.warm_fit(data, found).x, data)[0] <= gp.loss(found.x, data)[0] + 1e-9
 
 
@@ -255,7 +255,7 @@ def test_triangles_are_inverted_by_halves(seed, n):
 def test_repeated_points_without_noise_do_not_break_the_factorisation():
     X = np.full((40, 2), 0.5)
     data = gp.Data(X, np.zeros(40), np.ones(40), np.array([0, 1]), exact=True)
-    for theta in (gp.unfitted(2, 40).x, np.array([6.9, 6.9, -50.0, 4.0, 4.0])):
+    for theta in (gp.default_start(2, 40).x, np.array([6.9, 6.9, -50.0, 4.0, 4.0])):
         mean, var = gp.condition(data, theta).predict(X[:3])
         assert np.isfinite(mean).all()
         assert (var > 0).all()

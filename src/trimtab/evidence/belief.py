@@ -52,7 +52,7 @@ class Belief:
         features = Features.of(space)
         data = gp.Data(features.encode(X), z, weights, features.groups, exact, _PRIOR)
         part = data.take(spread(len(y), _FITTED))
-        theta = gp.fit(part, start(features.lengths, len(part)), iterations=60, tolerance=1e-4).x
+        theta = gp.fit(part, start(features.group_count, len(part)), iterations=60, tolerance=1e-4).x
         kept = data.take(leading(z, MOST))
         return Belief(
             space, features, kept, theta, gp.condition(kept, theta), centre, unit, centre + unit * float(z.max())
@@ -83,7 +83,7 @@ class Belief:
 
 def start(D: int, n: int) -> Minimum:
     """The start of the fit: much of the variance may be noise, or the model would take the results too literally."""
-    begin = gp.unfitted(D, n)
+    begin = gp.default_start(D, n)
     theta = begin.x.copy()
     theta[D] = -1.0
     return begin._replace(x=theta)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import erfcx, log_ndtr
 
 from ..arrays import Array
-from .gp import Back
+from .gp import Pullback
 
 _LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 _SQRT_HALF_PI = np.sqrt(0.5 * np.pi)
@@ -35,7 +35,7 @@ class Belief(Protocol):
 
     def predict(self, X: Array) -> tuple[Array, Array]: ...
 
-    def forward(self, X: Array) -> tuple[Array, Array, Back]: ...
+    def forward(self, X: Array) -> tuple[Array, Array, Pullback]: ...
 
 
 Term = tuple[Belief, Callable[[Array, Array], Scores]]
@@ -50,10 +50,10 @@ def total_with_slope(terms: Sequence[Term], F: Array) -> tuple[Array, Array]:
     """The sum of all terms at F (B, C), and its gradient (B, C)."""
     value, slope = np.zeros(len(F)), np.zeros_like(F)
     for posterior, function in terms:
-        mean, var, back = posterior.forward(F)
+        mean, var, pullback = posterior.forward(F)
         scores = function(mean, var)
         value = value + scores.value
-        slope = slope + back(scores.by_mean, scores.by_var)
+        slope = slope + pullback(scores.by_mean, scores.by_var)
     return value, slope
 
 
@@ -63,9 +63,9 @@ def lower_bound(mean: Array, var: Array, beta: float) -> Scores:
     return Scores(beta * sd - mean, -np.ones_like(mean), beta / (2 * sd))
 
 
-def less(mean: Array, var: Array, weight: float) -> Scores:
-    """-weight times the mean: for a logarithm that others are to be divided by."""
-    return Scores(-weight * mean, np.full_like(mean, -weight), np.zeros_like(var))
+def log_per_cost(mean: Array, var: Array, power: float) -> Scores:
+    """Logarithm of 1 / cost^power, where `mean` is that of the logarithm of the cost: it divides the other terms."""
+    return Scores(-power * mean, np.full_like(mean, -power), np.zeros_like(var))
 
 
 def log_improvement(mean: Array, var: Array, best: float, doubt: float = 1.0) -> Scores:

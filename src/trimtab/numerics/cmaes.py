@@ -72,7 +72,7 @@ def start(mean: Array, C: Array, options: Ints) -> Distribution:
     return Distribution(mean, sigma, C / sigma**2, zeros + 1.0, zeros, zeros, 0, q, signal, 0.0, 1.0)
 
 
-def promising(X: Array, prior: float = 0.1) -> tuple[Array, Array]:
+def warm_start(X: Array, prior: float = 0.1) -> tuple[Array, Array]:
     """Mean (N,) and covariance (N, N) of the good points X (n, N), widened by the variance prior^2.
 
     Warm-starting CMA-ES (Nomura et al. 2021): the Gaussian nearest to their mixture of kernels.

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..arrays import Array, Ints
 from .acquisition import Scores, log_h
-from .gp import Back, Posterior
+from .gp import Posterior, Pullback
 from .pareto import nondominated
 
 _NOTHING = 1e-300  # the least difference of two logarithms
@@ -38,13 +38,13 @@ class Joint:
         mean, var, _ = self.forward(X)
         return mean, var
 
-    def forward(self, X: Array) -> tuple[Array, Array, Back]:
-        means, variances, backs = zip(*(part.forward(X) for part in self.parts), strict=True)
+    def forward(self, X: Array) -> tuple[Array, Array, Pullback]:
+        means, variances, pullbacks = zip(*(part.forward(X) for part in self.parts), strict=True)
 
-        def back(by_mean: Array, by_var: Array) -> Array:
-            return np.asarray(sum(b(m, v) for b, m, v in zip(backs, by_mean, by_var, strict=True)))
+        def pullback(by_mean: Array, by_var: Array) -> Array:
+            return np.asarray(sum(pull(m, v) for pull, m, v in zip(pullbacks, by_mean, by_var, strict=True)))
 
-        return np.stack(means), np.stack(variances), back
+        return np.stack(means), np.stack(variances), pullback
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from . import trend
 from .descent import Minimum, descend
 from .kernel import Kernel, Points, matern
 
-Back = Callable[[Array, Array], Array]
+Pullback = Callable[[Array, Array], Array]
+"""From the derivatives of a value v by mean and variance, to those by the points: see `Posterior.forward`."""
 
 FLOOR = 1e-6  # variance always added to the diagonal
 _LENGTH = (np.log(2.5e-2), np.log(1e3))
@@ -94,7 +95,7 @@ class Data:
         )
 
 
-def unfitted(D: int, n: int) -> Minimum:
+def default_start(D: int, n: int) -> Minimum:
     """Where a cold fit of n points starts: l = D^(1/4) / 2, noise e^-4, s = 1, v as expected, and guessed curvatures."""
     theta = np.concatenate([np.full(D, np.log(0.5) + 0.25 * np.log(D)), [-4.0, 0.0, _TREND_MEAN]])
     curvature = np.concatenate([np.full(D, 1 + n / (2 * D)), [1 + n / 4] * 2, [2.0]])
@@ -144,7 +145,7 @@ def _cold(key: _Key) -> Minimum:
     groups = np.array(key.groups, dtype=np.intp)
     X = np.frombuffer(key.X).reshape(-1, len(groups))
     data = Data(X, np.frombuffer(key.y), np.frombuffer(key.weights), groups, key.exact, key.prior)
-    found = fit(data, unfitted(int(groups.max()) + 1, len(data)), iterations=40, tolerance=1e-3)
+    found = fit(data, default_start(int(groups.max()) + 1, len(data)), iterations=40, tolerance=1e-3)
     for part in found:
         part.setflags(write=False)
     return found
@@ -230,33 +231,34 @@ class Posterior:
         mean, var, _ = self.forward(X)
         return mean, var
 
-    def forward(self, X: Array) -> tuple[Array, Array, Back]:
-        """Mean, variance, and the map from (dv/dmean, dv/dvar), each (B,), to dv/dX (B, C)."""
+    def forward(self, X: Array) -> tuple[Array, Array, Pullback]:
+        """Mean and variance at X (B, C), each (B,), and their pullback (vector-Jacobian product): from dv/dmean and
+        dv/dvar, each (B,), to dv/dX (B, C), for any value v of each point."""
         X = X.astype(self.root.dtype)
-        kernel, at = self.kernel, self.kernel.see(X)
+        kernel, at = self.kernel, self.kernel.points(X)
         k, G = kernel.between(at, self.data)
         V = _by_triangle(k, self.root)  # V V^T = k K^-1 k^T
         var = np.maximum(kernel.variance(at) - np.einsum("ij,ij->i", V, V), _VARIANCE_FLOOR)
         taught = [(lesson, *lesson.teacher.forward(X)) for lesson in self.lessons]
 
-        def back(by_mean: Array, by_var: Array) -> Array:
+        def pullback(by_mean: Array, by_var: Array) -> Array:
             by_k = by_mean[:, None] * self.alpha - 2 * by_var[:, None] * _by_triangle(V, self.root, transposed=True)
             by_P = kernel.trend * (by_k @ self.data.P + 2 * by_var[:, None] * at.P)
             w = by_k * -G
             by_Z = w.sum(1)[:, None] * at.Z - w @ self.data.Z
-            slope = by_Z * kernel.inverse + trend.back(X, kernel.groups, by_P)
-            for lesson, _, _, back_to_x in taught:
-                slope = slope + lesson.weight * back_to_x(by_mean, np.zeros_like(by_var))
+            slope = by_Z * kernel.inverse + trend.pullback(X, kernel.groups, by_P)
+            for lesson, _, _, teacher_pullback in taught:
+                slope = slope + lesson.weight * teacher_pullback(by_mean, np.zeros_like(by_var))
             return np.asarray(slope)
 
         mean = k @ self.alpha
         for lesson, m, _, _ in taught:
             mean = mean + lesson.weight * (m - lesson.centre)
-        return mean, var, back
+        return mean, var, pullback
 
     def joint(self, X: Array) -> tuple[Array, Array]:
         """Posterior mean (B,) and covariance (B, B) of the noise-free function at X (B, C)."""
-        at = self.kernel.see(X)
+        at = self.kernel.points(X)
         k, _ = self.kernel.between(at, self.data)
         V = k @ self.root.T
         mean = k @ self.alpha
@@ -273,7 +275,7 @@ class Posterior:
         """
         if len(X) == 0:
             return self
-        at, n = self.kernel.see(X), len(self.alpha)
+        at, n = self.kernel.points(X), len(self.alpha)
         V = self.kernel.between(at, self.data)[0] @ self.root.T
         S, _ = self.kernel.between(at, at)
         S.flat[:: len(X) + 1] = self.kernel.variance(at) + noise + FLOOR
@@ -308,7 +310,7 @@ def _factor(S: Array) -> Array:
 def condition(data: Data, theta: Array) -> Posterior:
     """The posterior under theta. Jitter grows until the Cholesky factorisation succeeds: never raises."""
     kernel, n = Kernel.of(theta, data.groups), len(data)
-    at = kernel.see(data.X)
+    at = kernel.points(data.X)
     K, _ = kernel.between(at, at)
     variance, diffuse = kernel.variance(at), noise(theta) * data.weights + FLOOR
     for jitter in (0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0):

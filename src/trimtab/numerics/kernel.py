@@ -36,20 +36,23 @@ class Kernel:
 
     @staticmethod
     def of(theta: Array, groups: Ints) -> "Kernel":
+        """The kernel with hyperparameters theta (D + 3,) on columns of these `groups` (C,)."""
         D = len(theta) - 3
         inverse = _SQRT_5 * np.exp(-theta[:D])[groups]
         return Kernel(groups, inverse, float(np.exp(theta[D + 1])), float(np.exp(theta[D + 2])))
 
-    def see(self, X: Array) -> Points:
+    def points(self, X: Array) -> Points:
+        """Points X (n, C) of the unit cube as this kernel sees them."""
         return Points(X * self.inverse, trend.features(X, self.groups))
 
     def between(self, a: Points, b: Points) -> tuple[Array, Array]:
-        """Covariances (a, b), and the part G of `matern` that their derivatives need."""
+        """Covariances of n points a with m points b, and the part G of `matern` that their derivatives need: each (n, m)."""
         k, G = matern(a.Z, b.Z, self.scale)
         k += self.trend * (a.P @ b.P.T)
         return k, G
 
     def variance(self, a: Points) -> Array:
+        """The prior variance of each point: (n,)."""
         return np.asarray(self.scale + self.trend * np.einsum("ij,ij->i", a.P, a.P))
 
 

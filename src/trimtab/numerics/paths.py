@@ -39,7 +39,7 @@ def draws(
     correction = root.T @ (root @ (data.y[:, None] - prior(told) - error))
 
     def values(X: Array) -> Array:
-        at = kernel.see(X)
+        at = kernel.points(X)
         return np.asarray(prior(at) + kernel.between(at, told)[0] @ correction)
 
     return values

@@ -40,8 +40,8 @@ def features(X: Array, groups: Ints) -> Array:
     return out
 
 
-def back(X: Array, groups: Ints, by_features: Array) -> Array:
-    """From dv/dfeatures (n, B) to dv/dX (n, C)."""
+def pullback(X: Array, groups: Ints, by_features: Array) -> Array:
+    """The vector-Jacobian product of `features`: from dv/dfeatures (n, B) to dv/dX (n, C)."""
     columns, _, b, c, N = _effects(groups.tobytes(), X.dtype.char)
     slope = X.take(columns, axis=1)
     slope *= 2 * c

@@ -102,7 +102,7 @@ def _pool(search: Search, incumbents: Array, rng: np.random.Generator) -> Array:
 
 def _diverse(search: Search, X: Array, values: Array) -> Ints:
     """Up to _STARTS rows, greedily by value + log(scaled distance to those already taken)."""
-    lengths = np.ones(search.features.lengths)  # of counts, too; a rung is the same for all
+    lengths = np.ones(search.features.group_count)  # of counts, too; a rung is the same for all
     lengths[: len(search.lengths)] = search.lengths
     Z = search.features.encode(X) / lengths[search.features.groups]
     chosen = [0]

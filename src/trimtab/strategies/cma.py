@@ -183,7 +183,7 @@ def _first(problem: Problem, rows: Rows) -> Generation:
     order = order[~np.isnan(rows.Y[order]).any(1)]
     if len(order) >= 2 * lam:
         best = rows.X[order[: max(int(_BEST * len(order)), 2)]]
-        mean, C = cmaes.promising(coordinates.parts(best, mean, coordinates.options * 0)[0])
+        mean, C = cmaes.warm_start(coordinates.parts(best, mean, coordinates.options * 0)[0])
     dist = cmaes.start(mean, C, coordinates.options)
     return Generation(dist, lam, 0, 0, len(rows), _stream(problem, dist, lam, (len(rows), 0)))
 

@@ -72,8 +72,8 @@ class Features:
         return Features(numeric, tuple(choices), tuple(counts), np.array(groups, dtype=np.intp), rung)
 
     @property
-    def lengths(self) -> int:
-        """The number of lengthscales."""
+    def group_count(self) -> int:
+        """The number of groups of columns, each of which has one lengthscale."""
         return int(self.groups.max()) + 1
 
     def encode(self, X: Array, rung: Array | None = None) -> Array:

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..numerics.acquisition import Term, less, log_below, log_improvement, log_rate, lower_bound
+from ..numerics.acquisition import Term, log_below, log_improvement, log_per_cost, log_rate, lower_bound
 from ..numerics.gp import Posterior, noise
 from . import Array, History, Problem, Proposal, Rows, front, transfer
 from .climb import Leaning, Search, candidates
@@ -189,7 +189,9 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     if known.cost is not None and not infeasible:
         kind += " per cost"
         model, unit = known.cost
-        terms.append((model.posterior(waiting), partial(less, weight=unit * _thrift(problem, known.spent, at_once))))
+        terms.append(
+            (model.posterior(waiting), partial(log_per_cost, power=unit * _thrift(problem, known.spent, at_once)))
+        )
     lengths = np.exp(np.min([goal.model.theta[: len(problem.space)] for goal in known.goals], axis=0))
     leaning = _leaning(Prior.of(problem.space), known)
     search = Search(problem.space, known.features, terms, lengths, leaning)

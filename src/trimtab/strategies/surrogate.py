@@ -186,7 +186,7 @@ def fitted(features: Features, tables: Sequence[Table], values: Callable[[Table]
     before, now = values(earlier), values(table)
     old, known = _known(before), _known(now)
     some = _thin(before, old)
-    start = gp.unfitted(features.lengths, len(known))
+    start = gp.default_start(features.group_count, len(known))
     if len(some) > 1:
         start = gp.cold_fit(_data(features, earlier, before, some, exact))
     # Warm on the same lines and the new ones, so that the fit has little to change.
