@@ -16,7 +16,7 @@ from trimtab.strategies.nsga2 import NSGA2, survivors
 from trimtab.strategies.nsga3 import NSGA3, fill, normalised
 from trimtab.strategies.nsga3 import survivors as survivors3
 from trimtab.strategies.random import Random
-from trimtab.strategies.variation import ETA, children, crossed, moved, mutants, polynomial, sbx
+from trimtab.strategies.variation import ETA, children, crossed, mutants, mutated, polynomial, sbx
 from trimtab.testing import random_space
 
 seeds = st.integers(0, 2**32 - 1)
@@ -103,7 +103,7 @@ def test_choices_are_inherited_whole():
 def test_a_moved_choice_is_any_other_option():
     rng = np.random.default_rng(0)
     X = np.repeat(NETWORK.sample(1, rng), 400, axis=0)
-    moves = NETWORK.snap(moved(NETWORK, X, ETA, rng))
+    moves = NETWORK.snap(mutated(NETWORK, X, ETA, rng))
     assert (moves != X).all()
     assert all(len(np.unique(column)) == 4 for column in moves.T)
 
@@ -119,7 +119,7 @@ def test_few_ordered_cells_are_left_as_often_as_many():
     rng = np.random.default_rng(0)
     space = Space(few=Int(1, 3), many=Int(1, 300))
     X = np.repeat(space.encode([{"few": 2, "many": 150}]), 2000, axis=0)
-    left = (space.snap(moved(space, X, ETA, rng)) != X).mean(axis=0)
+    left = (space.snap(mutated(space, X, ETA, rng)) != X).mean(axis=0)
     assert left[0] > 0.3
     assert left[1] > 0.8
 

@@ -16,7 +16,7 @@ from ..arrays import HUGE, Ints
 from ..checks import whole
 from ..numerics.pareto import by_front, violations
 from ..space import Space
-from . import Array, History, Problem, Proposal, Rows
+from . import Array, History, Proposal, Rows
 from .points import Taken, sequence, unseen
 from .variation import children
 
@@ -101,11 +101,10 @@ def proposals(
     return made
 
 
-def in_pairs(problem: Problem, population: int | None) -> History:
-    """The initial state of a strategy that crosses pairs. Raises SpecError if its population has no pair."""
+def check_population(population: int | None) -> None:
+    """Raises SpecError for a population that has no pair of parents."""
     if population is not None:
         whole("population", population, 2, "; or leave it out")
-    return History.start(problem)
 
 
 def population_size(given: int | None, budget: int | None) -> int:

@@ -24,30 +24,31 @@ _ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
 _STEPS = (0.01, 0.04, 0.15)
 _ROUGH, _FINE = 4, 30  # iterations of a climb that another one follows, and of the last
 
-Leaning = Callable[[Array], tuple[Array, Array]]
-"""Rows (n, d) of the cube -> values (n,) and their slopes (n, d)."""
+LogPrior = Callable[[Array], tuple[Array, Array]]
+"""A user's prior: rows (n, d) of the cube -> logarithms (n,) of their density, and the slopes of these (n, d)."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is maximised: the sum of `terms` over the space. `lengths` (d,), the lengthscales, determine step sizes."""
+    """What is maximised over the space: the sum of `terms` and, if there is one, the `log_prior`. The `lengths` (d,),
+    lengthscales of the parameters, determine step sizes."""
 
     space: Space
     features: Features
     terms: Sequence[Term]
     lengths: Array
-    leaning: Leaning | None = None  # is added
+    log_prior: LogPrior | None = None
 
     def score(self, X: Array) -> Array:
-        return self._leant(X, total(self.terms, self.features.encode(X)))
+        return self._with_prior(X, total(self.terms, self.features.encode(X)))
 
     def screen(self, X: Array) -> Array:
         """`score` in single precision."""
         terms = [(posterior.single(), function) for posterior, function in self.terms]
-        return self._leant(X, total(terms, self.features.encode(X)))
+        return self._with_prior(X, total(terms, self.features.encode(X)))
 
-    def _leant(self, X: Array, values: Array) -> Array:
-        return values if self.leaning is None else values + self.leaning(X)[0]
+    def _with_prior(self, X: Array, values: Array) -> Array:
+        return values if self.log_prior is None else values + self.log_prior(X)[0]
 
     def legal(self, X: Array) -> Array:
         """Snapped rows that are allowed."""
@@ -129,10 +130,10 @@ def _climb(search: Search, X: Array, free: Mask, iterations: int) -> Array:
         E[:, :N] = x
         value, slope = total_with_slope(search.terms, E)
         slope = slope[:, :N]
-        if search.leaning is not None:
+        if search.log_prior is not None:
             at = X[rows]
             at[:, numeric] = np.where(moves[rows], x, at[:, numeric])
-            more, steeper = search.leaning(at)
+            more, steeper = search.log_prior(at)
             value, slope = value + more, slope + steeper[:, numeric]
         return value, slope * moves[rows]
 

@@ -24,7 +24,7 @@ from ..errors import SpecError
 from ..numerics.extrapolation import forecast
 from . import NUMBER, REACHED, Array, Problem, Rows
 from .ladder import Ladder, origins, settings
-from .promotion import Choice
+from .promotion import Continuation
 
 _LATEST = 16  # settings that say what a new one will be like
 _SURE = 1e-9  # no forecast is surer
@@ -44,9 +44,9 @@ class Thawing:
             raise SpecError("stopping='freeze-thaw' extrapolates one metric; with several goals take 'promotion'")
 
     def first_rung(self, ladder: Ladder) -> int:
-        return ladder.telling(self.eta, self.trust)
+        return ladder.trusted_rung(self.eta, self.trust)
 
-    def choose(self, ladder: Ladder, first: int) -> tuple[list[Choice], list[Choice]]:
+    def choose(self, ladder: Ladder, first: int) -> tuple[list[Continuation], list[Continuation]]:
         pausing = np.flatnonzero(ladder.pausing)
         if len(pausing) == 0:
             return [], []
@@ -71,7 +71,7 @@ class Thawing:
         value = worth(mean[which], sd[which], best, then - here, levels[-1] - then)
         value = np.where((rows.C[known][which] > 0).any(axis=1), 0.0, value)
         order = np.argsort(-value, kind="stable")
-        chosen: list[Choice] = [(int(pausing[i]), {"worth": float(value[i]), "new": new}) for i in order]
+        chosen: list[Continuation] = [(int(pausing[i]), {"worth": float(value[i]), "new": new}) for i in order]
         before = int((value > new).sum())
         return chosen[:before], chosen[before:]
 

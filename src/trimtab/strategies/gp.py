@@ -26,7 +26,7 @@ import numpy as np
 from ..numerics.acquisition import Term, log_below, log_improvement, log_per_cost, log_rate, lower_bound
 from ..numerics.gp import Posterior, noise
 from . import Array, History, Problem, Proposal, Rows, front, transfer
-from .climb import Leaning, Search, candidates
+from .climb import LogPrior, Search, candidates
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .priors import Prior
 from .surrogate import Constraint, Surrogate, surrogate
@@ -193,8 +193,8 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
             (model.posterior(waiting), partial(log_per_cost, power=unit * _thrift(problem, known.spent, at_once)))
         )
     lengths = np.exp(np.min([goal.model.theta[: len(problem.space)] for goal in known.goals], axis=0))
-    leaning = _leaning(Prior.of(problem.space), known)
-    search = Search(problem.space, known.features, terms, lengths, leaning)
+    log_prior = _log_prior(Prior.of(problem.space), known)
+    search = Search(problem.space, known.features, terms, lengths, log_prior)
     return _Belief(search, known, kind, goals, among if kind == _EARLIER else None)
 
 
@@ -232,7 +232,7 @@ def _thrift(problem: Problem, spent: float, at_once: int) -> float:
     return max(0.0, 1 - spent / (at_once if problem.cost_is_time else 1) / problem.cost_budget)
 
 
-def _leaning(prior: Prior | None, known: Surrogate) -> Leaning | None:
+def _log_prior(prior: Prior | None, known: Surrogate) -> LogPrior | None:
     """What the user's prior adds to the logarithm of the acquisition; None where it says nothing or misleads."""
     if prior is None:
         return None

@@ -66,7 +66,7 @@ class Ladder:
 
     @cached_property
     def orders(self) -> tuple[Ints, ...]:
-        """The trials that ended at each rung, the best first."""
+        """For each rung the trials that ended there, the best first."""
         rows, found = self.state.rows, []
         for k in range(len(self.levels)):
             here = np.flatnonzero(self.rung == k)
@@ -78,8 +78,8 @@ class Ladder:
         order = self.orders[int(self.rung[i])]
         return {"place": int(np.flatnonzero(order == i)[0]) + 1, "of": len(order)}
 
-    def on(self, i: int, why: Mapping[str, Any]) -> Proposal:
-        """The stretch of a trial to the next rung."""
+    def continued(self, i: int, why: Mapping[str, Any]) -> Proposal:
+        """The proposal that trial i goes on from its checkpoint to the next rung."""
         rows, k = self.state.rows, int(self.rung[i])
         number = int(rows.lineage[i, NUMBER])
         return Proposal(rows.X[i], number, {"promoted": number, **why, "from": self.levels[k]}, self.levels[k + 1])
@@ -98,14 +98,16 @@ class Ladder:
         best = [int(i) for i in self.orders[highest] if waiting[i]]
         return best[:1] if highest not in climbing else []
 
-    def telling(self, eta: float, trust: float) -> int:
-        """The lowest rung that predicts the first one that is late enough to be trusted."""
+    def trusted_rung(self, eta: float, trust: float) -> int:
+        """The rung at which new settings pause: the first one from high / eta^2 on, or the lowest one below it whose order
+        agrees with the order there by a Kendall's tau of `trust` (0: the first rung of all)."""
         if trust == 0.0:
             return 0
         late = next(k for k, level in enumerate(self.levels) if level >= self.levels[-1] / eta**2)
         return next((k for k in range(late) if self._agree(k, late, trust)), late)
 
     def _agree(self, k: int, later: int, trust: float) -> bool:
+        """Whether the latest settings that have passed both rungs are enough, and in the same order at both."""
         V = settings(self.state.rows).rungs
         if V.shape[1] <= later:
             return False

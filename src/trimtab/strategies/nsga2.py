@@ -11,7 +11,7 @@ import numpy as np
 
 from ..numerics.pareto import fronts, spread
 from . import Array, History, Problem, Proposal, Rows
-from .breeding import Results, by_tournament, design_size, in_pairs, population_size, proposals, results
+from .breeding import Results, by_tournament, check_population, design_size, population_size, proposals, results
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class NSGA2:
 
     def init(self, problem: Problem) -> History:
         """Raises SpecError if the population is smaller than 2."""
-        return in_pairs(problem, self.population)
+        check_population(self.population)
+        return History.start(problem)
 
     def tell(self, state: History, rows: Rows) -> History:
         return state.with_rows(rows)

@@ -15,7 +15,7 @@ import numpy as np
 from ..arrays import Ints
 from ..numerics.pareto import directions, fronts, ranks, scaled
 from . import Array, History, Problem, Proposal, Rows
-from .breeding import Results, by_tournament, design_size, in_pairs, population_size, proposals, results
+from .breeding import Results, by_tournament, check_population, design_size, population_size, proposals, results
 
 _LEAST = 1e-6
 
@@ -32,7 +32,8 @@ class NSGA3:
 
     def init(self, problem: Problem) -> History:
         """Raises SpecError if the population is smaller than 2."""
-        return in_pairs(problem, self.population)
+        check_population(self.population)
+        return History.start(problem)
 
     def tell(self, state: History, rows: Rows) -> History:
         return state.with_rows(rows)

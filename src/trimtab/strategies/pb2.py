@@ -21,7 +21,7 @@ from ..arrays import Mask
 from ..numerics import gp
 from . import LEVEL, PARENT, Array, Problem, Proposal, Rows
 from .features import Features
-from .population import Census, Plan, Population, free, intervals, moved, needed
+from .population import Census, Plan, Population, free, intervals, near, needed
 from .variation import perturbed
 
 _LATEST = 300  # gains that are looked at
@@ -65,7 +65,7 @@ class PB2:
 
         def explore(x: Array, member: int, chosen: Sequence[Array], rng: np.random.Generator) -> tuple[Array, Any]:
             if len(gains().y) < max(2 * x.size, state.plan.size // 2):
-                return moved(state, x, _STEP, _RESAMPLE, movable, rng), {"gain": "not known yet"}
+                return near(state, x, _STEP, _RESAMPLE, movable, rng), {"gain": "not known yet"}
             return gains().best(x, member, chosen, movable, rng)
 
         return intervals(state, n, rng, explore)

@@ -11,7 +11,7 @@ import numpy as np
 from ..checks import is_number
 from ..errors import SpecError
 from . import Array, Problem, Proposal, Rows
-from .population import Plan, Population, free, intervals, moved, needed
+from .population import Plan, Population, free, intervals, near, needed
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,6 @@ class PBT:
 
         def explore(x: Array, member: int, chosen: Any, rng: np.random.Generator) -> tuple[Array, dict[str, Any]]:
             del member, chosen  # a step at random, whoever takes it
-            return moved(state, x, self.step, self.resample, movable, rng), {}
+            return near(state, x, self.step, self.resample, movable, rng), {}
 
         return intervals(state, n, rng, explore)

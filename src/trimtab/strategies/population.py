@@ -258,7 +258,7 @@ def _again(
     return Proposal(x, int(census.lines[before, NUMBER]), why, level)
 
 
-def moved(state: Population, x: Array, step: float, resample: float, movable: Mask, rng: np.random.Generator) -> Array:
+def near(state: Population, x: Array, step: float, resample: float, movable: Mask, rng: np.random.Generator) -> Array:
     """A setting near x (d,), or x itself where no allowed one is found."""
     found = perturbed(state.problem.space, x, np.full(_TRIES, step), resample, movable, rng)
     return np.asarray(found[0] if len(found) else x)

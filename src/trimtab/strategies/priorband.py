@@ -47,7 +47,7 @@ class PriorBand:
         return state.with_rows(rows)
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
-        problem, prior = state.problem, Prior.said_of(state.problem.space)
+        problem, prior = state.problem, Prior.or_uniform(state.problem.space)
         standing = cache(lambda: _standing(problem, state.rows, prior))
 
         def propose(taken: Taken, pending: Array) -> Proposal | None:

@@ -43,11 +43,11 @@ class Prior:
     @staticmethod
     def of(space: Space) -> "Prior | None":
         """The prior given by the parameters of a space; None if none of them has one."""
-        prior = Prior.said_of(space)
+        prior = Prior.or_uniform(space)
         return prior if prior.informative else None
 
     @staticmethod
-    def said_of(space: Space) -> "Prior":
+    def or_uniform(space: Space) -> "Prior":
         """As `of`, but uniform if none of them has one."""
         given = [p.prior for p in space.params.values()]
         codes = [

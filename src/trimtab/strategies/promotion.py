@@ -24,7 +24,7 @@ from . import NUMBER, PARENT, Array, Judge, Problem, Proposal, Rows, Strategy
 from .ladder import Ladder, Paused, settings
 from .rungs import levelled
 
-Choice = tuple[int, Mapping[str, Any]]
+Continuation = tuple[int, Mapping[str, Any]]
 """A paused trial, by its row, and why it continues (JSON)."""
 
 
@@ -44,7 +44,7 @@ class Policy(Protocol):
         """The rung at which new settings pause."""
         ...
 
-    def choose(self, ladder: Ladder, first: int) -> tuple[Sequence[Choice], Sequence[Choice]]:
+    def choose(self, ladder: Ladder, first: int) -> tuple[Sequence[Continuation], Sequence[Continuation]]:
         """The paused trials that continue before new settings start, and those that continue if there are no new ones."""
         ...
 
@@ -90,17 +90,17 @@ class Promoting:
     def ask(self, state: Paused, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         ladder = Ladder(state)
         if (last := ladder.last_ones(self.policy.waiting(ladder))) is not None:
-            return [ladder.on(i, ladder.place(i)) for i in last[:n]]
+            return [ladder.continued(i, ladder.place(i)) for i in last[:n]]
         first = self.policy.first_rung(ladder)
         before, otherwise = self.policy.choose(ladder, first)
-        made = [ladder.on(i, why) for i, why in before[:n]]
+        made = [ladder.continued(i, why) for i, why in before[:n]]
         if len(made) < n:
             anew = np.isnan(state.under_way.lineage[:, PARENT])
             waiting = np.concatenate([state.under_way.X[anew], pending[len(state.under_way) :]])
             level = state.problem.rungs[first]
             fresh = self.inner.ask(self._told(state, first), waiting, n - len(made), rng)
             made += [replace(p, fidelity=level) for p in fresh]
-        return made + [ladder.on(i, why) for i, why in otherwise[: n - len(made)]]
+        return made + [ladder.continued(i, why) for i, why in otherwise[: n - len(made)]]
 
     def shortfall(self, state: Paused, pending: Array, x: Array, rng: np.random.Generator) -> float:
         """That of the inner strategy (see strategies.Judge)."""
@@ -129,9 +129,9 @@ class Halving:
         del problem
 
     def first_rung(self, ladder: Ladder) -> int:
-        return ladder.telling(self.eta, self.trust)
+        return ladder.trusted_rung(self.eta, self.trust)
 
-    def choose(self, ladder: Ladder, first: int) -> tuple[Sequence[Choice], Sequence[Choice]]:
+    def choose(self, ladder: Ladder, first: int) -> tuple[Sequence[Continuation], Sequence[Continuation]]:
         ceiling = ladder.ceiling(first) if self.growing else len(ladder.levels) - 1
         return [(i, ladder.place(i)) for i in self.promotable(ladder, ceiling)], ()
 

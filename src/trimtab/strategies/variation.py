@@ -26,7 +26,7 @@ def children(space: Space, A: Array, B: Array, mutations: float, rng: np.random.
     X = np.where(rng.random((len(A), 1)) < CROSSOVER, crossed(A, B, space.unordered, rng), A)
     open_ = _open(space, X)
     chosen = rng.random(X.shape) < mutations / np.maximum(open_.sum(axis=1, keepdims=True), 1)
-    return space.snap(np.where(chosen & open_, moved(space, X, ETA, rng), X))
+    return space.snap(np.where(chosen & open_, mutated(space, X, ETA, rng), X))
 
 
 def mutants(space: Space, A: Array, mutations: int, rng: np.random.Generator) -> Array:
@@ -34,7 +34,7 @@ def mutants(space: Space, A: Array, mutations: int, rng: np.random.Generator) ->
     X = _filled(A, A, rng)
     order = np.where(_open(space, X), rng.random(X.shape), np.inf)
     chosen = (order <= np.sort(order, axis=1)[:, [min(mutations, len(space)) - 1]]) & np.isfinite(order)
-    return space.snap(np.where(chosen, moved(space, X, WIDE, rng), X))
+    return space.snap(np.where(chosen, mutated(space, X, WIDE, rng), X))
 
 
 def perturbed(space: Space, x: Array, steps: Array, resample: float, free: Mask, rng: np.random.Generator) -> Array:
@@ -78,7 +78,7 @@ def sbx(low: Array, high: Array, u: Array, upper: Mask) -> Array:
     return np.where(apart, np.clip(child, 0.0, 1.0), low)
 
 
-def moved(space: Space, X: Array, eta: float, rng: np.random.Generator) -> Array:
+def mutated(space: Space, X: Array, eta: float, rng: np.random.Generator) -> Array:
     """Filled rows X (c, d), mutated in every column: another option, or a polynomial step. Columns of cells are also
     shifted by up to a cell, so that columns of few cells are left as easily as those of many."""
     u, cells = rng.random(X.shape), space.cells
