@@ -19,7 +19,7 @@ from trimtab.evidence.effects import dependence, indices
 from trimtab.evidence.fanova import fanova
 from trimtab.evidence.importance import by_branch
 from trimtab.evidence.interactions import interactions, surface, totals
-from trimtab.evidence.sensitivity import findings, safe_ranges
+from trimtab.evidence.sensitivity import edge, findings, safe_ranges
 from trimtab.explanation import Explanation
 from trimtab.numerics import gp
 
@@ -150,6 +150,16 @@ def test_findings_name_the_edge_the_noise_and_what_is_indifferent():
     assert ("indifferent", "x2") in kinds
     noisy, _, _ = learned(UNIT, lambda p: p["x0"], 120, 0.5)
     assert "noise" in {f.kind for f in findings(noisy, best, None, leave_one_out(noisy), noisy.share)}
+
+
+@pytest.mark.parametrize("count", [3, 7, 49, 1000])
+def test_only_the_ends_of_a_range_are_edges(count):
+    space = tt.Space(n=tt.Int(1, count), two=tt.Int(0, 1), c=tt.Choice("a", "b", "c"))
+    rows = space.encode([{"n": n, "two": 0, "c": "a"} for n in range(1, count + 1)])
+    found = [edge(space, row, 0) for row in rows]
+    close = max(1, round(0.02 * count))
+    assert found == ["low"] * close + [""] * (count - 2 * close) + ["high"] * close
+    assert edge(space, rows[0], 1) == edge(space, rows[0], 2) == ""
 
 
 def test_a_needle_is_unstable_and_a_valley_is_not():

@@ -59,20 +59,28 @@ def _safe(belief: Belief, row: Array, j: int, limit: float) -> Safe:
     inside = belief.predict(rows)[0] <= limit
     here = int(np.argmin(np.abs(positions - row[j])))
     inside[here] = True
-    name, edge = space.names[j], ""
+    name = space.names[j]
     values = [p[name] for p in space.decode(rows)]
     at = space.decode(row[None])[0][name]
     if space.unordered[j]:
         options = tuple(v for v, ok in zip(values, inside, strict=True) if ok)
-        return Safe(name, at, None, None, options, len(options) / len(values), edge)
+        return Safe(name, at, None, None, options, len(options) / len(values), "")
     outside = np.flatnonzero(~inside)
     first = int(outside[outside < here].max(initial=-1)) + 1
     last = int(outside[outside > here].min(initial=len(values))) - 1
-    cells = space.cells[j]
-    reach = _EDGE if not np.isfinite(cells) else max(_EDGE, 0.5 / cells)
-    if len(values) > 2:
-        edge = "low" if row[j] <= reach else "high" if row[j] >= 1 - reach else ""
-    return Safe(name, at, values[first], values[last], (), (last - first + 1) / len(values), edge)
+    at_end = edge(space, row, j) if len(values) > 2 else ""
+    return Safe(name, at, values[first], values[last], (), (last - first + 1) / len(values), at_end)
+
+
+def edge(space: Space, row: Array, j: int) -> str:
+    """The end of its range at which the row's value of column j lies, "low" or "high": within 2 % of it, or its last value.
+
+    "" elsewhere, for an inactive parameter, and for one with fewer than three values or without an order.
+    """
+    if space.unordered[j] or space.cells[j] < 3:
+        return ""
+    near = max(_EDGE, 0.75 / space.cells[j])  # the last value of k lies at 0.5 / k, the one before at 1.5 / k
+    return "low" if row[j] <= near else "high" if row[j] >= 1 - near else ""
 
 
 def _slice(space: Space, row: Array, j: int) -> tuple[Array, Array]:

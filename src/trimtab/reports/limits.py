@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ..canonical import same_setting
 from ..evidence import Evidence
 from ..evidence.certificate import FEW
+from ..evidence.sensitivity import edge
 from ..formatting import number, percent, plural, setting, value
 from ..records import COUNTED, Event, State, drift
 from ..space import Choice, Params
@@ -110,14 +111,11 @@ def _of_best(facts: Facts, params: Params | None) -> list[str]:
 
 
 def _on_edge(facts: Facts, params: Params) -> list[str]:
-    """Numeric parameters whose value is within 2 % of an end of the range, on the parameter's own scale."""
-    row = facts.spec.space.encode([params])[0]
-    cells = facts.spec.space.cells
-    edges = []
-    for j, (name, p) in enumerate(facts.spec.space.params.items()):
-        if isinstance(p, Choice) or cells[j] <= 3:
-            continue
-        near = max(0.02, 0.75 / cells[j])
-        if row[j] < near or row[j] > 1 - near:  # neither where it is inactive: NaN
-            edges.append(f"{name} = {value(params[name])} (from {value(p.low)} to {value(p.high)})")
-    return edges
+    """Numeric parameters whose value lies at an end of the range."""
+    space = facts.spec.space
+    row = space.encode([params])[0]
+    return [
+        f"{name} = {value(params[name])} (from {value(p.low)} to {value(p.high)})"
+        for j, (name, p) in enumerate(space.params.items())
+        if not isinstance(p, Choice) and edge(space, row, j)
+    ]
