@@ -145,11 +145,11 @@ def test_safe_ranges_hold_the_best_and_are_narrow_where_it_matters():
 def test_findings_name_the_edge_the_noise_and_what_is_indifferent():
     belief, _, _ = learned(UNIT, lambda p: p["x0"], 120)
     best = {"x0": 0.0, "x1": 0.5, "x2": 0.5, "x3": 0.5}
-    kinds = {(f.kind, *f.params) for f in findings(belief, best, None, leave_one_out(belief), belief.share)}
+    kinds = {(f.kind, *f.params) for f in findings(belief, best, None, leave_one_out(belief))}
     assert ("edge", "x0") in kinds
     assert ("indifferent", "x2") in kinds
     noisy, _, _ = learned(UNIT, lambda p: p["x0"], 120, 0.5)
-    assert "noise" in {f.kind for f in findings(noisy, best, None, leave_one_out(noisy), noisy.share)}
+    assert "noise" in {f.kind for f in findings(noisy, best, None, leave_one_out(noisy))}
 
 
 @pytest.mark.parametrize("count", [3, 7, 49, 1000])
@@ -167,7 +167,7 @@ def test_a_needle_is_unstable_and_a_valley_is_not():
     kinds = []
     for width in (0.02, 0.5):
         belief, _, _ = learned(space, lambda p, w=width: -math.exp(-(((p["x"] - 0.5) / w) ** 2)), 150)
-        found = findings(belief, {"x": 0.5}, space.defaults(), leave_one_out(belief), belief.share)
+        found = findings(belief, {"x": 0.5}, space.defaults(), leave_one_out(belief))
         kinds.append("unstable" in {f.kind for f in found})
     assert kinds == [True, False]
 
@@ -202,7 +202,7 @@ def test_a_model_that_predicts_nothing_is_a_finding():
     best = dict.fromkeys(UNIT.names, 0.5)
     for noise, expected in ((0.01, False), (100.0, True)):
         belief, _, _ = learned(UNIT, weighted, 100, noise)
-        found = findings(belief, best, None, leave_one_out(belief), belief.share)
+        found = findings(belief, best, None, leave_one_out(belief))
         assert any(f.kind == "model" and "hardly better than the mean" in f.text for f in found) is expected
 
 

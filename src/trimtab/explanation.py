@@ -161,7 +161,7 @@ class Explanation:
         """What to know before using the best setting: it is at the edge of a range, it is unstable, results are noisy, or the
         model errs or predicts next to nothing."""
         belief, baseline = self._belief, self.ledger.study.spec.baseline
-        return [*sensitivity.findings(belief, self.best, baseline, self.calibration(), belief.share), *self._far()]
+        return [*sensitivity.findings(belief, self.best, baseline, self.calibration()), *self._far()]
 
     def _far(self) -> list[sensitivity.Finding]:
         """A finding if the baseline's result is so far from the others that the model takes it for a better one."""

@@ -8,7 +8,6 @@ import click
 from .plumbing import json_option, opened, storage_flag, the_name
 
 if TYPE_CHECKING:
-    from ..evidence.effects import Index
     from ..explanation import Explanation
 
 
@@ -48,46 +47,25 @@ def _json(told: "Explanation") -> dict[str, object]:
 
 def _text(told: "Explanation") -> str:
     """One line per parameter, then the path from the baseline and the findings."""
-    from ..formatting import NBSP, number, percent, signed, value
+    from ..formatting import NBSP, number, signed, value
+    from ..reports.influence import SURE, band, chosen_and_span, share
     from . import console
 
     shares, alone, safe = told.importance(), told.sobol(), {s.name: s for s in told.safe_ranges()}
-    rows = []
-    for n in sorted(shares, key=lambda n: -shares[n]):
-        i, s = alone[n], safe.get(n)
-        best = "inactive" if s is None else value(s.at)
-        span = "" if s is None else _span(s.options, s.low, s.high)
-        rows.append([n, percent(shares[n]), _band(i), best, span])
+    names = sorted(shares, key=lambda n: -shares[n])
+    rows = [[n, share(shares[n]), band(alone[n]), *chosen_and_span(safe.get(n))] for n in names]
     goals = len(told.ledger.study.spec.goals)
     parts = [f"of {told.metric}, one of {goals} goals:"] if goals > 1 else []
-    parts.append(console.table(["parameter", "importance", "variance by itself", "best", "safe"], rows))
+    parts.append(
+        console.table(["parameter", "importance", "variance by itself (90 % interval)", "best", "does as well"], rows)
+    )
     if told.ledger.study.spec.baseline is not None:
         steps = [
             f"{s.name}: {value(s.before)} to {value(s.after)}, {signed(s.gain, 3)} ± {number(s.sd, 2)}"
             for s in told.ablation()
         ]
         parts.append("\n".join(["from the baseline, by the model:", *(f"  {s}" for s in steps)]))
-    if together := [_pair(pair, i) for pair, i in told.interactions().items() if i.low >= WORTH]:
+    if together := [f"  {a} and {b}: {band(i)}" for (a, b), i in told.interactions().items() if i.low >= SURE]:
         parts.append("\n".join(["variance by two together:", *together]))
     parts += [f"beware: {f.text}" for f in told.findings()]
     return "\n\n".join(parts).replace(NBSP, " ")
-
-
-def _pair(names: tuple[str, str], i: "Index") -> str:
-    return f"  {' and '.join(names)}: {_band(i)}"
-
-
-def _band(i: "Index") -> str:
-    from ..formatting import number, percent
-
-    return f"{percent(i.value)} ({number(100 * i.low, 3)} to {number(100 * i.high, 3)})"
-
-
-WORTH = 0.005
-"""Least share of the variance (low end of the interval) of an interaction that is shown."""
-
-
-def _span(options: tuple[object, ...], low: object, high: object) -> str:
-    from ..formatting import value
-
-    return ", ".join(map(value, options)) if options else f"{value(low)} to {value(high)}"

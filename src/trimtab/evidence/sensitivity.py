@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array
+from ..canonical import same_setting
 from ..formatting import number, plural, value
 from ..space import Params, Space
 from ..space.parameters import Value
@@ -99,44 +100,57 @@ def _slice(space: Space, row: Array, j: int) -> tuple[Array, Array]:
     return rows[allowed], rows[allowed, j]
 
 
-def findings(
-    belief: Belief, best: Params, baseline: Params | None, calibration: Calibration, share: float
-) -> list[Finding]:
-    """What the results warn of: a best at the edge of its range, an unstable one, noise, a model that errs."""
-    found = []
-    for s in safe_ranges(belief, best):
-        if s.edge:
-            said = f"{s.name}: the best value {value(s.at)} is at the {s.edge} end of its range; better ones may lie beyond it"
-            found.append(Finding("edge", (s.name,), said))
-        elif s.width >= 0.999:
-            found.append(
-                Finding(
-                    "indifferent", (s.name,), f"{s.name}: any value does as well, the others being those of the best"
-                )
-            )
-    if unstable := _unstable(belief, best, baseline):
-        found.append(Finding("unstable", (), unstable))
-    if share > 0.25:
-        said = f"one result varies by ±{number(belief.noise, 2)} by chance: {number(100 * share, 2)} % of the variance is noise"
-        found.append(Finding("noise", (), said))
+def findings(belief: Belief, best: Params, baseline: Params | None, calibration: Calibration) -> list[Finding]:
+    """What the results warn of: a model that errs, noise, an unstable best, values at the edge of their ranges.
+
+    What is said of the model comes first, since all the rest is what the model says.
+    """
+    unstable = _unstable(belief, best, baseline)
+    return [
+        *(Finding("model", (), text) for text in _model_errors(calibration)),
+        *(Finding("noise", (), text) for text in _noise(belief)),
+        *([Finding("unstable", (), unstable)] if unstable else []),
+        *(found for s in safe_ranges(belief, best) if (found := _of_parameter(s)) is not None),
+    ]
+
+
+def _model_errors(calibration: Calibration) -> list[str]:
+    said = []
     if calibration.n >= 20 and not calibration.honest:
-        said = (
+        said.append(
             f"the model errs: {number(100 * calibration.inside, 2)} % of {plural(calibration.n, 'result')} lie in its 90 % "
             "intervals when each is left out; read what it says with care"
         )
-        found.append(Finding("model", (), said))
     if not calibration.predictive:
-        said = (
+        said.append(
             f"the model predicts a result hardly better than the mean of the others does (R² {number(calibration.r2, 2)}): "
             "what it says of parameters may be chance"
         )
-        found.append(Finding("model", (), said))
-    return found
+    return said
+
+
+def _noise(belief: Belief) -> list[str]:
+    if belief.share <= 0.25:
+        return []
+    share = number(100 * belief.share, 2)
+    return [f"one result varies by ±{number(belief.noise, 2)} by chance: {share} % of the variance is noise"]
+
+
+def _of_parameter(s: Safe) -> Finding | None:
+    if s.edge:
+        said = (
+            f"{s.name}: the best value {value(s.at)} is at the {s.edge} end of its range; better ones may lie beyond it"
+        )
+        return Finding("edge", (s.name,), said)
+    if s.width >= 0.999:
+        said = f"{s.name}: any value does as well, the others being those of the best"
+        return Finding("indifferent", (s.name,), said)
+    return None
 
 
 def _unstable(belief: Belief, best: Params, baseline: Params | None) -> str | None:
     """Whether small changes of all parameters at once may cost half of the gain over the baseline."""
-    if baseline is None or dict(baseline) == dict(best):
+    if baseline is None or same_setting(baseline, best):
         return None
     space = belief.space
     row, first = space.encode([best, baseline])

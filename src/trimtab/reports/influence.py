@@ -22,7 +22,7 @@ MOST_SURFACES = 2
 TOP = "the best trials (a tenth, at least ten, at most half)"
 """What importance compares with all trials."""
 SURE = 0.005
-"""Least share of the variance (low end of its interval) of a pair whose surface is drawn."""
+"""Least share of the variance (low end of its interval) with which a pair is shown to act together."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,10 @@ Rows = list[list[str]]
 
 def parameter_rows(i: Influence) -> Rows:
     """Parameter, importance, variance by itself, with others, best value, how far it may move."""
-    return [[n, share(i.importance[n]), band(i.sobol[n]), band(i.totals[n]), *_range(i.safe.get(n))] for n in i.ranked]
+    return [
+        [n, share(i.importance[n]), band(i.sobol[n]), band(i.totals[n]), *chosen_and_span(i.safe.get(n))]
+        for n in i.ranked
+    ]
 
 
 def band(i: Index) -> str:
@@ -98,7 +101,8 @@ HEAD = ("Parameter", "Importance", "Variance by itself", "With others", "Chosen"
 """Of `parameter_rows`."""
 
 
-def _range(s: Safe | None) -> tuple[str, str]:
+def chosen_and_span(s: Safe | None) -> tuple[str, str]:
+    """The chosen value of a parameter, and the values that do as well."""
     if s is None:
         return "inactive", ""
     return value(s.at), span(s)
