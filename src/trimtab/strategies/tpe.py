@@ -18,7 +18,7 @@ import numpy as np
 
 from ..arrays import HUGE, Ints
 from ..numerics.kde import Columns, Mixture
-from ..numerics.pareto import violations
+from ..numerics.pareto import fronts, violations
 from ..space import Space
 from . import Array, History, Problem, Proposal, Rows
 from .points import Taken, at_random, by_sobol, one_by_one, unseen
@@ -97,7 +97,7 @@ def _best(Y: Array, violation: Array, count: int) -> tuple[Ints, Array]:
     if Y.shape[1] == 1:
         order = feasible[np.argsort(Y[feasible, 0], kind="stable")]
     else:
-        order = feasible[_fronts(Y[feasible], min(count, len(feasible)))]
+        order = feasible[_by_rank(Y[feasible], min(count, len(feasible)))]
     if len(order) < count:
         others = np.flatnonzero(violation > 0)
         order = np.append(order, others[np.argsort(violation[others], kind="stable")])
@@ -110,25 +110,16 @@ def _best(Y: Array, violation: Array, count: int) -> tuple[Ints, Array]:
     return best, weights
 
 
-def _fronts(Y: Array, count: int) -> Ints:
+def _by_rank(Y: Array, count: int) -> Ints:
     """The first `count` rows of Y (n, m) by non-dominated rank; of the last front those spread along its first goal."""
-    left = np.lexsort(Y.T[::-1])  # a row is dominated only by rows before it
     chosen = np.empty(0, dtype=np.intp)
-    while len(chosen) < count:
-        front, rest = [], left
-        later: list[Ints] = []
-        while len(rest):
-            first, rest = rest[0], rest[1:]
-            front.append(first)
-            dominated = (Y[first] <= Y[rest]).all(axis=1) & (Y[first] < Y[rest]).any(axis=1)
-            later.append(rest[dominated])
-            rest = rest[~dominated]
-        missing = count - len(chosen)
+    for front in fronts(Y):
+        missing, ordered = count - len(chosen), front[np.lexsort(Y[front].T[::-1])]
         if len(front) > missing:
-            front = [front[i] for i in np.linspace(0, len(front) - 1, missing).round().astype(int)]
-        chosen = np.append(chosen, front)
-        left = np.sort(np.concatenate(later)) if later else left[:0]
-        left = left[np.lexsort(Y[left].T[::-1])]
+            ordered = ordered[np.linspace(0, len(front) - 1, missing).round().astype(int)]
+        chosen = np.append(chosen, ordered)
+        if len(chosen) == count:
+            break
     return chosen
 
 
