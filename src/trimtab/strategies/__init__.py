@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from ..arrays import Array as Array
+from ..arrays import Mask
 from ..checks import shown, text
 from ..errors import SpecError, nearest
 from ..numerics.tally import Tally
@@ -101,6 +102,11 @@ class Rows:
             else max(self.rungs, other.rungs, key=len),  # the number of rungs of empty rows may be another one
             np.concatenate([self.lineage, other.lineage]),
         )
+
+    @property
+    def failed(self) -> Mask:
+        """Which trials failed (n,): they have no value of some goal."""
+        return np.asarray(np.isnan(self.Y).any(axis=1))
 
     def head(self, n: int) -> "Rows":
         """The first n rows."""

@@ -49,7 +49,7 @@ class Results:
 
 def results(rows: Rows) -> Results:
     """The results at the points that were told."""
-    known = np.flatnonzero(~np.isnan(rows.Y).any(axis=1))
+    known = np.flatnonzero(~rows.failed)
     lines: dict[bytes, int] = {}
     line = np.array([lines.setdefault(x.tobytes(), len(lines)) for x in rows.X[known]], dtype=np.intp)
     _, first = np.unique(line, return_index=True)

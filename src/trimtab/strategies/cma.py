@@ -180,7 +180,7 @@ def _first(problem: Problem, rows: Rows) -> Generation:
     n = len(coordinates.numbers)
     mean, C = np.full(n, 0.5), _wide(n)
     order = ranked(problem, rows, range(len(rows)))
-    order = order[~np.isnan(rows.Y[order]).any(1)]
+    order = order[~rows.failed[order]]
     if len(order) >= 2 * lam:
         best = rows.X[order[: max(int(_BEST * len(order)), 2)]]
         mean, C = cmaes.warm_start(coordinates.parts(best, mean, coordinates.options * 0)[0])

@@ -57,7 +57,7 @@ class Forest:
             count, made = len(rows) + len(pending), None
             if count < min(_DESIGN, -(-(problem.budget or 4 * _DESIGN) // 4)):
                 made = by_sobol(problem, taken, count)
-            elif not np.isnan(rows.Y).any(axis=1).all() and rng.random() >= _RANDOM:
+            elif not rows.failed.all() and rng.random() >= _RANDOM:
                 made = _by_model(_Belief.of(rows, pending, rng), taken, rng)
             return made or at_random(taken, rng)
 
@@ -138,7 +138,7 @@ class _Belief:
 
 def _losses(rows: Rows, rng: np.random.Generator) -> Array:
     """What is modelled (n,): the goal; beyond its worst value infeasible results, by their violation, then failed ones."""
-    failed, m = np.asarray(np.isnan(rows.Y).any(axis=1)), rows.Y.shape[1]
+    failed, m = rows.failed, rows.Y.shape[1]
     y = np.clip(scalarised(rows.Y, failed, rng.dirichlet(np.ones(m)) if m > 1 else None)[:, 0], -HUGE / 4, HUGE / 4)
     known = ~np.isnan(y)
     worst, step = float(y[known].max()), float(np.ptp(y[known])) or 1.0

@@ -51,7 +51,7 @@ class Thawing:
         if len(pausing) == 0:
             return [], []
         lines, rows = ladder.state.rows.lineage, settings(ladder.state.rows)
-        known = np.flatnonzero(~np.isnan(rows.Y).any(axis=1))
+        known = np.flatnonzero(~rows.failed)
         V = seen(_curves(rows, known, ladder.levels))
         mean, sd = forecast(V, np.array(ladder.levels))
         sd = np.maximum(sd, _SURE)

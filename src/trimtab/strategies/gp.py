@@ -62,7 +62,7 @@ class GP:
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         problem, at_once = state.problem, len(pending) + n
-        succeeded = bool((~np.isnan(state.rows.Y)).all(1).any())
+        succeeded = not state.rows.failed.all()
         unweighted = cache(lambda: surrogate(state, None, self.ladder))
 
         def propose(taken: Taken, pending: Array) -> Proposal | None:
@@ -80,7 +80,7 @@ class GP:
         """By how much the acquisition at x falls short of the largest one found (see strategies.Judge)."""
         problem, rows = state.problem, state.rows
         count = len(rows) + len(pending)
-        if not count >= design_size(problem) or not (~np.isnan(rows.Y)).all(1).any():
+        if not count >= design_size(problem) or rows.failed.all():
             return np.inf
         with np.errstate(all="ignore"):
             known = surrogate(state, _weights(problem, rng), self.ladder)

@@ -52,7 +52,7 @@ class Ladder:
     def rung(self) -> Ints:
         """(n,) the rung at which each trial ended well; -1 for the others."""
         lines = self.state.rows.lineage
-        good = ~np.isnan(self.state.rows.Y).any(axis=1) & (lines[:, REACHED] >= lines[:, LEVEL])
+        good = ~self.state.rows.failed & (lines[:, REACHED] >= lines[:, LEVEL])
         at = np.searchsorted(self.levels, np.nan_to_num(lines[:, LEVEL]))
         at = np.minimum(at, len(self.levels) - 1)
         return np.where(good & (np.array(self.levels)[at] == lines[:, LEVEL]), at, -1)

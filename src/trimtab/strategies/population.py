@@ -140,7 +140,7 @@ class Census:
     def of(state: Population) -> "Census":
         both = state.rows + state.under_way
         lines, ended = both.lineage, len(state.rows)
-        known = ~np.isnan(state.rows.Y).any(axis=1) & (state.rows.lineage[:, REACHED] >= state.rows.lineage[:, LEVEL])
+        known = ~state.rows.failed & (state.rows.lineage[:, REACHED] >= state.rows.lineage[:, LEVEL])
         order = np.argsort(lines[:, NUMBER], kind="stable")
         members = [i for i in order if 0 <= lines[i, MEMBER] < state.plan.size]
         good = np.zeros(len(both), dtype=bool)

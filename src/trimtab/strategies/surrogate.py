@@ -164,7 +164,7 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
     usable = ~np.isnan(table.Y).any(1)
     excess = np.stack([_where_known(c, _excess) for c in table.C.T], axis=1) if problem.constraints else table.C
     known = np.flatnonzero((~np.isnan(table.C)).any(0))
-    failures = np.isnan(rows.Y).any(1).sum()
+    failures = rows.failed.sum()
     return Surrogate(
         features=features,
         weights=weights,
@@ -217,8 +217,7 @@ def tabulate(
     lines: dict[bytes, int] = {}
     line = np.array([lines.setdefault(key, len(lines)) for key in keys], dtype=np.intp)
     _, first = np.unique(line, return_index=True)
-    failed = np.asarray(np.isnan(rows.Y).any(1))
-    results = np.bincount(line, minlength=len(lines)).astype(float)
+    failed, results = rows.failed, np.bincount(line, minlength=len(lines)).astype(float)
     return Table(
         X=rows.X[first],
         F=features.encode(rows.X[first], None if rung is None else rung[first]),

@@ -75,7 +75,7 @@ def _columns(space: Space) -> Columns:
 
 
 def _split(problem: Problem, rows: Rows) -> _Split:
-    known = np.flatnonzero(~np.isnan(rows.Y).any(axis=1))
+    known = np.flatnonzero(~rows.failed)
     Y = np.clip(rows.Y[known], -HUGE, HUGE)
     count = min(int(np.ceil(_SHARE * len(known))), _GOOD)
     violation = violations(rows.C[known])
