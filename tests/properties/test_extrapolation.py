@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab.numerics.extrapolation import forecast, shapes
-from trimtab.strategies.freeze_thaw import seen, worth
+from trimtab.strategies.freeze_thaw import standardised, worth
 
 LEVELS = np.array([1.0, 3.0, 9.0, 27.0, 81.0])
 
@@ -40,7 +40,7 @@ def test_whatever_was_reported_there_is_a_forecast(case):
     levels, V = case
     if np.isnan(V).all():
         return
-    Z = seen(V)
+    Z = standardised(V)
     assert np.array_equal(np.isnan(Z), np.isnan(V))
     for column, before in zip(Z.T, V.T, strict=True):  # the order stays
         known = np.flatnonzero(~np.isnan(before))

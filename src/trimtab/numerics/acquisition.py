@@ -29,7 +29,8 @@ class Scores(NamedTuple):
 
 
 class Belief(Protocol):
-    """What a term is about: `gp.Posterior`, or several of them, whose means and variances have one more axis."""
+    """The posterior that a term is computed from: a `gp.Posterior`, or an `ehvi.Joint` of m of them, whose means and
+    variances are (m, B). The methods are those of `gp.Posterior`."""
 
     def single(self) -> Self: ...
 
@@ -39,6 +40,7 @@ class Belief(Protocol):
 
 
 Term = tuple[Belief, Callable[[Array, Array], Scores]]
+"""A summand of an acquisition: a posterior, and the function of its mean and variance."""
 
 
 def total(terms: Sequence[Term], F: Array) -> Array:
@@ -69,8 +71,8 @@ def log_per_cost(mean: Array, var: Array, power: float) -> Scores:
 
 
 def log_improvement(mean: Array, var: Array, best: float, doubt: float = 1.0) -> Scores:
-    """Logarithm of the expected improvement on `best` (Ament et al. 2023), exact for every z. doubt: by what the standard
-    deviation is multiplied, for a model that is surer than it should be."""
+    """Logarithm of the expected improvement on `best` (Ament et al. 2023), without underflow. The standard deviation is
+    multiplied by `doubt` first, for a model that is surer than it should be."""
     sd = doubt * np.sqrt(var)
     z = (best - mean) / sd
     value, slope = log_h(z)
@@ -86,7 +88,8 @@ def log_below(mean: Array, var: Array, bound: float) -> Scores:
 
 
 def log_rate(mean: Array, var: Array, centre: float) -> Scores:
-    """Logarithm of the success rate that a regression on 0/1 labels less `centre` predicts, clipped to [.05, .95]."""
+    """Logarithm of the predicted share of trials that succeed, clipped to [0.05, 0.95]. The model is a regression of 0
+    (failed) and 1 (succeeded) less `centre`, their mean."""
     rate = np.clip(mean + centre, 0.05, 0.95)
     return Scores(np.log(rate), np.where(rate == mean + centre, 1 / rate, 0.0), np.zeros_like(var))
 

@@ -61,7 +61,8 @@ class Boxes:
 
 
 def boxes(Y: Array, reference: Array) -> Boxes:
-    """What the rows of Y (n, m), of which dominated ones and those not below `reference` (m,) do not count, leave."""
+    """The region below `reference` (m,) that no row of Y (n, m) dominates. Rows that are dominated themselves, or not
+    below the reference point, make no difference."""
     Y = Y[(reference > Y).all(axis=1)]
     Y = np.unique(Y[nondominated(Y)], axis=0)
     corners = np.array(_strips(Y, reference) if len(reference) == 2 else _sweep(Y, reference))  # (K, 2, m)

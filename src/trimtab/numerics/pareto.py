@@ -109,7 +109,7 @@ def _first_front(U: Array) -> Ints:
 
 
 def scaled(Y: Array) -> Array:
-    """Y (n, m) with every goal mapped to [0, 1] by its range; 0 where that is nothing."""
+    """Y (n, m) with every goal mapped to [0, 1] by its range; 0 for a goal with equal values."""
     Y = np.clip(Y, -HUGE, HUGE)
     low = Y.min(axis=0, initial=HUGE)
     span = np.maximum(Y.max(axis=0, initial=-HUGE) - low, 0.0)

@@ -1,4 +1,4 @@
-"""The unit cube of some parameters: where the cells of each column are, which columns are active, which rows are the same.
+"""The unit cube of a space's parameters: the cells of each column, which columns are active, and which rows mean the same.
 
 Notation: d parameters, n rows; X (n, d) and S (n, d) as in `space`.
 """

@@ -8,7 +8,8 @@ from . import Heard, Score, within
 
 @dataclass(frozen=True)
 class Plateau:
-    """Stop a trial that has not improved in any goal by more than `delta` (in the metric's unit) over `patience` steps."""
+    """Stop a trial that has not improved in any goal by more than `delta` (in the metric's unit) over `patience` steps.
+    Less violation of the constraints is an improvement, too."""
 
     patience: float = 10.0
     delta: float = 0.0

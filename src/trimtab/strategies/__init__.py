@@ -134,9 +134,13 @@ class Strategy(Protocol[S]):
     name: str
     version: str
 
-    def init(self, problem: Problem) -> S: ...
+    def init(self, problem: Problem) -> S:
+        """The state before the first result. Raises SpecError for a problem that it cannot search."""
+        ...
 
-    def tell(self, state: S, rows: Rows) -> S: ...
+    def tell(self, state: S, rows: Rows) -> S:
+        """The state after more finished trials."""
+        ...
 
     def ask(self, state: S, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         """Up to n proposals (fewer, or none, if a finite space has no more points). `pending` is (p, d)."""
@@ -144,8 +148,8 @@ class Strategy(Protocol[S]):
 
 
 def learns(made: Strategy[Any]) -> bool:
-    """Whether its proposals depend on results. A strategy with `learns = False` proposes the same whether a point is
-    pending or finished, with whatever result; so it may propose before results are known."""
+    """Whether the strategy's proposals depend on results. One with `learns = False` proposes the same whether a point is
+    pending or has a result, and whatever that is; so it may propose before results are known."""
     return bool(getattr(made, "learns", True))
 
 

@@ -1,4 +1,5 @@
-"""Maximises an acquisition over a space: a pool of points, gradient ascent from diverse ones, exchange of levels.
+"""Maximises an acquisition over a space of any mix of types: a pool of points is scored, gradient ascent climbs from
+diverse ones of the best, and the levels of discrete parameters are exchanged.
 
 Notation: P points, d parameters, N numeric ones, C feature columns. All points are snapped and allowed.
 """
@@ -17,11 +18,11 @@ from . import Array
 from .features import Features
 
 _HALF = 512  # Sobol points, and as many perturbed incumbents
-_SHORTLIST = 128
-_STARTS = 16
-_KEPT = 4
+_SHORTLIST = 128  # points that are scored in double precision
+_STARTS = 16  # of a climb
+_KEPT = 4  # points whose levels are exchanged
 _ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
-_STEPS = (0.01, 0.04, 0.15)
+_STEPS = (0.01, 0.04, 0.15)  # up and down, as shares of its range
 _ROUGH, _FINE = 4, 30  # iterations of a climb that another one follows, and of the last
 
 LogPrior = Callable[[Array], tuple[Array, Array]]
@@ -40,6 +41,7 @@ class Search:
     log_prior: LogPrior | None = None
 
     def score(self, X: Array) -> Array:
+        """The acquisition (n,) at rows X (n, d)."""
         return self._with_prior(X, total(self.terms, self.features.encode(X)))
 
     def screen(self, X: Array) -> Array:
@@ -79,6 +81,7 @@ def candidates(search: Search, incumbents: Array, rng: np.random.Generator) -> t
 
 
 def _best(search: Search, X: Array, n: int) -> Array:
+    """The n rows of X with the largest acquisition, snapped, of those that are allowed; best first."""
     X = search.legal(X)
     return X[np.argsort(-search.score(X), kind="stable")[:n]]
 

@@ -52,7 +52,7 @@ class Thawing:
             return [], []
         lines, rows = ladder.state.rows.lineage, settings(ladder.state.rows)
         known = np.flatnonzero(~rows.failed)
-        V = seen(_curves(rows, known, ladder.levels))
+        V = standardised(_curves(rows, known, ladder.levels))
         mean, sd = forecast(V, np.array(ladder.levels))
         sd = np.maximum(sd, _SURE)
         whole = ~np.isnan(V[:, -1])
@@ -90,9 +90,9 @@ def _curves(rows: Rows, known: Ints, levels: Sequence[float]) -> Array:
     return V
 
 
-def seen(V: Array) -> Array:
-    """Values V (c, R) in units of the mean distance of the last ones from their median; logarithmic from a unit above
-    it on."""
+def standardised(V: Array) -> Array:
+    """Values V (c, R) less the median of the curves' last ones, in units of their mean distance from it; those more than
+    one unit above it logarithmically, so that a curve that diverges has no weight."""
     V = np.clip(V, -HUGE, HUGE) / 4  # so that differences are finite
     known = ~np.isnan(V)
     last = V[known.any(axis=1), V.shape[1] - 1 - known[:, ::-1].argmax(axis=1)[known.any(axis=1)]]

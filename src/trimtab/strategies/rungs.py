@@ -1,10 +1,11 @@
-"""Any strategy on results of unequal fidelity: each is told as its last value, standardised within its rung, predicts a
-full training.
+"""Lets any strategy work with results of unequal fidelity: each result is replaced by what it lets expect of a full
+training.
 
-From each rung to the next there is a map that gives the trials which have reached both the same median and spread at
-the next rung as they actually have there. A trial that was stopped at a rung is carried upward through these maps. So
-the strategy sees results of one unit, and knows nothing about fidelities (Salinas et al. 2023 take the last value as it
-is). A carried value is never better than the best that was measured at the top.
+From each rung to the next there is a linear map. It takes the values of the trials that have reached both rungs from
+the median and spread that they have at the lower one to those at the upper one. The last value of a trial that was
+stopped is carried to the top through these maps. So the strategy sees results of one unit, and knows nothing about
+fidelities (Salinas et al. 2023 take the last value as it is). A carried value is never better than the best that was
+measured at the top.
 
 Notation: n rows, R rungs, m goals.
 """
@@ -75,7 +76,7 @@ def levelled(rows: Rows) -> Rows:
 
 
 def carried(V: Array) -> Array:
-    """Values V (n, R) at each rung, carried to the top: (n, R), NaN where there is none."""
+    """Values V (n, R) at each rung in the unit of the top, by the maps from rung to rung: (n, R), NaN where unknown."""
     out = V.copy()
     for k in range(V.shape[1] - 1):
         for step in range(k, V.shape[1] - 1):
