@@ -306,6 +306,22 @@ def test_release_keeps_the_result_of_a_trial_that_ends_while_another_is_killed()
         assert scene.trial(1).metrics == {"loss": 1.0}
 
 
+def test_results_that_could_not_be_recorded_are_recorded_when_the_store_is_back(monkeypatch):
+    def refused(*_):
+        raise StorageError("the server is away")
+
+    with Scene(lambda trial: 1.0, supervised=True) as scene:
+        scene.start()
+        scene.start()
+        until(lambda: scene.crew.collect(0.1) or scene.crew.endings == 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.store, "finish", refused)
+            with pytest.raises(StorageError):
+                scene.crew.poll(0.0)
+        scene.crew.release()
+        assert [scene.trial(n).state for n in range(2)] == [State.DONE, State.DONE]
+
+
 def test_ctrl_c_in_an_inline_objective_gives_its_trial_back_each_time():
     def objective(trial):
         raise KeyboardInterrupt

@@ -107,7 +107,15 @@ class Crew:
         late one.
         """
         self.collect(wait)
-        return [trial for ending in self.take() if (trial := self._record(ending)) is not None]
+        recorded: list[Trial | None] = []
+        endings = self.take()
+        try:
+            for ending in endings:
+                recorded.append(self._record(ending))
+        except TrimtabError:
+            self.put_back(endings[len(recorded) :])
+            raise
+        return [trial for trial in recorded if trial is not None]
 
     def take(self) -> list[Ending]:
         """Take out the endings that are not recorded yet: the caller records them, or puts them back."""
@@ -216,6 +224,7 @@ class Crew:
         return {"stop": (trial.number, trial.attempt) in self._lost or self._broken is not None}
 
     def _record(self, ending: Ending) -> Trial | None:
+        """Record how a trial has ended. Returns the ended trial; None if another worker has taken it over."""
         try:
             return self._storage.finish(ending.trial, ending.outcome, ending.reports)
         except LeaseLost:  # the store has kept it as a late result
