@@ -23,7 +23,7 @@ from trimtab.objective import load, program
 from trimtab.outcomes import from_exit, from_tell
 from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
 from trimtab.running import sharing
-from trimtab.running.crew import Crew
+from trimtab.running.crew import QUICK, Crew
 from trimtab.running.sharing import Pace
 from trimtab.storage.memory import Memory
 
@@ -304,6 +304,27 @@ def test_release_keeps_the_result_of_a_trial_that_ends_while_another_is_killed()
         assert scene.crew.running == {}
         assert [scene.trial(n).state for n in range(2)] == [State.QUEUED, State.DONE]
         assert scene.trial(1).metrics == {"loss": 1.0}
+
+
+def test_a_result_is_kept_that_comes_as_the_store_fails_another_trial(monkeypatch):
+    def refused(*_, **__):
+        raise StorageError("the server is away")
+
+    with Scene(lambda trial: 1.0) as scene:
+        place = EndsMeanwhile()
+        scene.crew = Crew(LiveStudy(scene.store, scene.study), place, Resources())
+        scene.start()
+        scene.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.store, "report", refused)
+            assert place.jobs[0].listen({"kind": "report", "step": 1.0, "metrics": {"loss": 1.0}}) == {"stop": False}
+            time.sleep(QUICK)
+            assert place.jobs[0].listen({"kind": "report", "step": 2.0, "metrics": {"loss": 1.0}}) == {"stop": True}
+            place.ends.append((place.jobs[1], Exit({"state": "done", "metrics": {"loss": 1.0}}, cost={"wall": 1.0})))
+            with pytest.raises(StorageError):
+                scene.crew.poll(0.0)
+        scene.crew.release()
+        assert [scene.trial(n).state for n in range(2)] == [State.QUEUED, State.DONE]
 
 
 def test_results_that_could_not_be_recorded_are_recorded_when_the_store_is_back(monkeypatch):

@@ -59,10 +59,11 @@ class Crew:
         self.running: dict[int, Run] = {}
         self._buffer = Buffer()
         self._pace = Pace()
-        self._reaped: list[tuple[Job, Exit]] = []  # jobs that had ended when another one was cancelled
+        self._reaped: list[tuple[Job, Exit]] = []  # jobs that have ended, and are not looked at yet
         self._referee = Referee(live.storage, live.study, lambda: live.spec, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that another worker has taken over
         self._broken: TrimtabError | None = None  # the store's error, if it failed while an objective reported
+        self._cut_short: set[tuple[int, int]] = set()  # trials that were told to stop because of that
         self._closed = threading.Event()
         self._renewal = threading.Thread(target=self._renew, daemon=True)  # begins with the first trial
 
@@ -136,11 +137,11 @@ class Crew:
             self._collect(min(wait, HELD), stop)
 
     def _collect(self, wait: float, stop: Callable[[], bool]) -> None:
-        reaped = [*self._reaped, *self._executor.reap(0.0 if self._reaped else wait)]
-        self._reaped = []
+        self._reaped += self._executor.reap(0.0 if self._reaped else wait)
         if self._broken is not None:
             raise self._broken
-        for job, how in reaped:
+        while self._reaped:  # one by one: if the store fails, the others are still there
+            job, how = self._reaped.pop(0)
             run = self.running.get(job.key[1])
             if run is not None and run.job is job and (ending := self._end(run, how)) is not None:
                 self._buffer.add([ending])
@@ -175,6 +176,7 @@ class Crew:
     def release(self) -> None:
         """End all processes and return their trials to the queue; those that end by themselves meanwhile keep their
         results."""
+        self._broken = None  # what has ended is recorded nevertheless, if the store works again
         self.release_ahead()
         self._record_what_ended()
         for run in list(self.running.values()):
@@ -221,6 +223,8 @@ class Crew:
             self._lost.add((trial.number, trial.attempt))
         except TrimtabError as error:
             self._broken = error  # not the objective's fault: it ends the run, in `_collect`
+        if self._broken is not None:
+            self._cut_short.add((trial.number, trial.attempt))
         return {"stop": (trial.number, trial.attempt) in self._lost or self._broken is not None}
 
     def _record(self, ending: Ending) -> Trial | None:
@@ -238,6 +242,9 @@ class Crew:
         last = self._referee.last(trial)
         self._forget(trial.number)
         used = cost_of(ended.cost, self._resources)
+        if (trial.number, trial.attempt) in self._cut_short:  # it may have returned what a part of its training gave
+            self._requeue(trial, INTERRUPTED, used)
+            return None
         if outcome is None:
             ours = ended.killed or (self.interrupted and ended.signal == signal.SIGTERM)
             if ours or self._lost_attempts(trial) < MAX_ATTEMPTS:
