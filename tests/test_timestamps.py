@@ -76,6 +76,9 @@ def authority(tmp_path_factory):
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self):
+            if self.path == "/garbled":
+                self.wfile.write(b"this is not HTTP\r\n\r\n")
+                return
             (folder / "query").write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
             reply = [
                 "-reply",
@@ -137,9 +140,9 @@ def test_a_token_of_another_authority_or_signature_is_named(study, authority, tm
     assert "its time-stamp token cannot be read" in seals.findings(study.record.uid, broken, {})[0]
 
 
-@pytest.mark.parametrize("place", ["/bad", "nowhere"])
+@pytest.mark.parametrize("place", ["/bad", "/garbled", "nowhere"])
 def test_an_authority_that_does_not_answer_leaves_nothing_behind(study, authority, place):
-    address = f"{authority[0]}{place}" if place == "/bad" else "http://127.0.0.1:9/"
+    address = "http://127.0.0.1:9/" if place == "nowhere" else f"{authority[0]}{place}"
     with pytest.raises(UserError, match="gave no time stamp"):
         study.sign(timestamp=address)
     assert study.record.position == 1

@@ -10,8 +10,8 @@ Folder $XDG_STATE_HOME/trimtab/keys (else ~/.local/state/trimtab/keys):
 import base64
 import os
 import re
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def public() -> str:
 
 
 def trusted() -> dict[str, str]:
-    """Public key -> its owner: this user's own, and those in the folder."""
+    """Owners by public key: this user's own, and those in the folder."""
     found = {p.read_text(encoding="ascii").strip(): p.stem for p in sorted(folder().glob("*.pub"))}
     return found | ({public(): "this user"} if (folder() / "signing.pem").exists() else {})
 
@@ -103,7 +103,7 @@ def _key() -> Any:
 
 
 def _write(name: str, content: bytes, mode: int) -> Path:
-    """Write a new file, readable by its owner only; one that another process has just made stays."""
+    """Write a file of the folder. A private key that another process has just made stays; a public key is replaced."""
     path = folder() / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -141,6 +141,6 @@ def _stamp(signature: bytes, authority: str) -> str:
             content = answer.read(1_000_000)
         if decode_timestamp_response(content).status != 0:
             raise ValueError("it was refused")
-    except (OSError, urllib.error.URLError, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise UserError(f"{authority} gave no time stamp ({error}); try again, or sign without one") from None
     return base64.b64encode(content).decode("ascii")

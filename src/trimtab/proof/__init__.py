@@ -317,10 +317,11 @@ def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600
     bounds = limits(spec, every, incumbents.baseline_metrics(spec, ledger.baseline))
+    own_value = math.nan if own is None else own.metrics.get(metric, math.nan)
     if len(spec.goals) > 1 or bounds is None or not searched:  # random search for one of the goals is another question
-        return Worth(math.nan if own is None else own.metrics.get(metric, math.nan), hours, math.nan)
+        return Worth(own_value, hours)
     costs = np.array([t.cost.wall for t in searched])
     blind = np.array([t.strategy in ("random", "sobol") or "design" in t.why for t in searched])
     row = spec.space.encode([params])[0]
     gain = over_random(believed(spec, every), spec.space, row, equal_trials(costs, blind), bounds)
-    return Worth(math.nan if own is None else own.metrics.get(metric, math.nan), hours, gain)
+    return Worth(own_value, hours, gain)

@@ -33,8 +33,8 @@ class Seen:
     ratio: float | None = None
 
     def grown(self, count: int) -> bool:
-        """Whether `count` differs from the planned number of pairs, or the pairs were looked at before there were so
-        many."""
+        """Whether more than `count` pairs were planned, or fewer were looked at before: the number of pairs may then depend on
+        what they showed."""
         return self.planned > count or (self.fewest is not None and self.fewest < count)
 
     @staticmethod
