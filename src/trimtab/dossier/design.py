@@ -1,8 +1,6 @@
 """Items 1 to 17: what the study is, and how its search was designed. Each function gives the parts of one item."""
 
-from collections import Counter
-
-from ..formatting import moment, number, plural, setting
+from ..formatting import moment, number, setting
 from ..records import Event, StudySpec
 from ..reports import sections
 from ..reports.origins import of_event
@@ -71,16 +69,15 @@ def space_history(s: Snapshot) -> list[Part]:
 
 def strategy(s: Snapshot) -> list[Part]:
     spec, source = s.study.spec, s.origins.spec
-    used = Counter(f"{t.strategy} (version {t.version})" for t in s.facts.searched if t.strategy)
+    text, used = sections.proposers(s.facts)
     trials = tuple(f"trial:{t.number}" for t in s.facts.searched[:1])
     made: list[Part] = [
-        Fact("Strategy", spec.strategy + (f" with {setting(spec.settings)}" if spec.settings else ""), source),
+        Fact("Strategy", sections.strategy(spec), source),
         Fact("Seed", str(spec.seed), source, spec.seed),
         *(Fact(label, text, source) for label, text in sections.learnt(spec)),
     ]
     if used:
-        text = ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items())
-        made.append(Fact("Proposed by", text, trials, dict(used)))
+        made.append(Fact("Proposed by", text, trials, used))
     return made
 
 
@@ -117,12 +114,7 @@ def protocol(s: Snapshot) -> list[Part]:
         event, said = s.protocol
         made = [Fact(label, text, (event,)) for label, text in sections.measurement(said)[:3]]
     made += [
-        Fact(
-            "Each setting is run",
-            "once" if spec.replicates == 1 else f"up to {spec.replicates} times",
-            source,
-            spec.replicates,
-        )
+        Fact("Each setting is run", sections.repetitions(spec), source, spec.replicates),
     ]
     count = sum(e.look for e in s.events)
     made.append(Fact("Looks at the hold-out", str(count), s.origins.now, count))

@@ -85,7 +85,9 @@ def keeps(searched: Array, excess: Array) -> Array:
 
 
 def _kept(x: Array, excess: Array) -> Array:
-    """Of one limit, by the t-distribution of a further run. NaN where nothing is known.
+    """The chance (k,) that a further run of each finalist keeps one limit, by a t-distribution. NaN where nothing is known.
+
+    x (k,): how far the search says that each is beyond the limit; excess (k, r): how far its fresh runs were.
 
     m_i, the mean of n_i runs, is shrunk towards x_i + shift, where shift is the mean of m_i - x_i and their variance
     beyond the noise s^2 / n is by moments, but at least that of the noise: own runs count for half or more.

@@ -10,7 +10,7 @@ history       whether the record is intact, what was changed by hand, and on wha
 
 from .answer import comparison, headline, question, rule, shown, tuned, wish
 from .certificates import ANSWERS, answer_rows, check_rows, evidence_pairs, pair_rows
-from .design import budget_text, learnt, protocol, space_rows, training
+from .design import budget_text, learnt, proposers, protocol, repetitions, space_rows, strategy, training
 from .history import MOST_SIGNS, flat, integrity, machine, revisions
 from .measurement import CHECKED, ESTIMATOR, classes, estimator, measurement
 from .trials import MOST_ROWS, count_rows, failure_rows, first_line, reconciliation, trial_rows
@@ -38,13 +38,16 @@ __all__ = [
     "machine",
     "measurement",
     "pair_rows",
+    "proposers",
     "protocol",
     "question",
     "reconciliation",
+    "repetitions",
     "revisions",
     "rule",
     "shown",
     "space_rows",
+    "strategy",
     "training",
     "trial_rows",
     "tuned",

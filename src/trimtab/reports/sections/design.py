@@ -41,26 +41,38 @@ def _when(p: Parameter) -> str:
 
 def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
     spec, study = facts.spec, facts.study
-    used = Counter(f"{t.strategy} (version {t.version})" for t in facts.searched if t.strategy)
-    replicates = "once" if spec.replicates == 1 else f"up to {spec.replicates} times"
     return [
-        ("Strategy", spec.strategy + (f" with {setting(spec.settings)}" if spec.settings else "")),
+        ("Strategy", strategy(spec)),
         *learnt(spec),
-        ("Proposed by", ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items()) or "nothing yet"),
+        ("Proposed by", proposers(facts)[0] or "nothing yet"),
         ("Seed", str(spec.seed)),
         ("Budget", budget_text(spec.budget)),
         *training(spec),
         ("Finished", f"{plural(sum(t.counts for t in facts.trials), 'search trial')} (done, stopped or failed)"),
         ("Spent by the search", _cost(study.spent)),
         ("Workers", _workers(events)),
-        (
-            "Each setting is run",
-            replicates + ("; the objective is declared deterministic" if spec.deterministic else ""),
-        ),
+        ("Each setting is run", repetitions(spec)),
         ("Looks at the hold-out", str(sum(e.look for e in events))),
         ("Study created", moment(study.created)),
         ("First and last result", _period(facts.trials)),
     ]
+
+
+def strategy(spec: StudySpec) -> str:
+    """The strategy's name, with its settings."""
+    return spec.strategy + (f" with {setting(spec.settings)}" if spec.settings else "")
+
+
+def proposers(facts: Facts) -> tuple[str, dict[str, int]]:
+    """Which strategies proposed how many trials, in words and by "name (version n)"."""
+    used = Counter(f"{t.strategy} (version {t.version})" for t in facts.searched if t.strategy)
+    return ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items()), dict(used)
+
+
+def repetitions(spec: StudySpec) -> str:
+    """How often the search runs each setting."""
+    often = "once" if spec.replicates == 1 else f"up to {spec.replicates} times"
+    return often + ("; the objective is declared deterministic" if spec.deterministic else "")
 
 
 def learnt(spec: StudySpec) -> Pairs:
