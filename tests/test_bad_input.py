@@ -16,8 +16,10 @@ from trimtab.errors import SpecError, UserError
 from trimtab.executors.slurm import Slurm
 from trimtab.objective import Command
 from trimtab.outlook import Enough
+from trimtab.stopping.promotion import Promotion
 from trimtab.strategies.cma import CMA
 from trimtab.strategies.evolution import Evolution
+from trimtab.strategies.gp import GP
 from trimtab.strategies.nsga2 import NSGA2
 from trimtab.strategies.nsga3 import NSGA3
 from trimtab.strategies.pb2 import PB2
@@ -310,6 +312,8 @@ FLAGS = {
     "Float(log=)": lambda v: tt.Space(x=tt.Float(1, 9, log=v)),
     "Int(log=)": lambda v: tt.Space(x=tt.Int(1, 9, log=v)),
     "Choice(ordered=)": lambda v: tt.Space(x=tt.Choice("a", "b", ordered=v)),
+    "GP(ladder=)": lambda v: new(strategy=GP(ladder=v)),
+    "Promotion(growing=)": lambda v: Promotion(growing=v),
 }
 TEXTS = {
     "name": lambda v: tt.Study(v, X, minimize="loss"),

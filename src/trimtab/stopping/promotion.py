@@ -6,7 +6,7 @@ The rule holds the settings; its hearing lets every trial continue to its fideli
 
 from dataclasses import dataclass
 
-from ..errors import SpecError
+from ..checks import flag
 from ..fidelity import Fidelity
 from . import Heard, needed, within
 
@@ -29,8 +29,7 @@ class Promotion:
         if self.eta is not None:
             within(self.name, "eta", self.eta, 1.1, 100)
         within(self.name, "trust", self.trust, 0.0, 1.0)
-        if not isinstance(self.growing, bool):
-            raise SpecError(f"stopping {self.name!r}: growing={self.growing!r} must be True or False")
+        object.__setattr__(self, "growing", flag(f"stopping {self.name!r}: growing", self.growing))
 
     def begin(self, fidelity: Fidelity | None) -> "_Hearing":
         needed(self.name, fidelity)

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..checks import flag
 from ..numerics.acquisition import Term, log_below, log_improvement, log_per_cost, log_rate, lower_bound
 from ..numerics.gp import Posterior, noise
 from . import Array, History, Problem, Proposal, Rows, front, transfer
@@ -55,6 +56,8 @@ class GP:
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
+        """Raises SpecError if ladder is neither True nor False."""
+        flag("ladder", self.ladder)
         return History.start(problem)
 
     def tell(self, state: History, rows: Rows) -> History:
