@@ -16,6 +16,8 @@ from trimtab.errors import SpecError, UserError
 from trimtab.executors.slurm import Slurm
 from trimtab.objective import Command
 from trimtab.outlook import Enough
+from trimtab.stopping.percentile import Percentile
+from trimtab.stopping.plateau import Plateau
 from trimtab.stopping.promotion import Promotion
 from trimtab.strategies.cma import CMA
 from trimtab.strategies.evolution import Evolution
@@ -300,6 +302,8 @@ NUMBERS = {
     "evidence(minimum_effect=)": lambda v: proved(minimum_effect=v),
     "Enough(worth=)": lambda v: Enough(worth=v),
     "Float(step=)": lambda v: tt.Space(x=tt.Float(0, 9, step=v)),
+    "Plateau(patience=)": lambda v: new(stopping=Plateau(patience=v)),
+    "Percentile(least=)": lambda v: new(stopping=Percentile(least=v)),
     "params": lambda v: tt.Space(x=tt.Float(0, 9)).validate({"x": v}),
 }
 FLAGS = {

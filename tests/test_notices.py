@@ -115,6 +115,8 @@ def test_a_limit_that_is_no_number_is_an_error():
             Threshold("loss", above=limit)
     with pytest.raises(SpecError, match=r"stopping 'threshold': after=None must be a number"):
         Threshold("loss", above=1.0, after=None)
+    with pytest.raises(SpecError, match="'threshold' needs a metric and a limit"):
+        Threshold(5, above=1.0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
-from ..checks import is_number
+from ..checks import is_number, plain, shown
 from ..errors import SpecError, nearest
 from ..fidelity import Fidelity
 
@@ -97,10 +97,12 @@ def to_json(made: Rule) -> dict[str, Any]:
     return {"rule": made.name, **settings}
 
 
-def within(rule: str, name: str, value: object, low: float, high: float) -> None:
-    """Raises SpecError for a setting that is not a number from low to high."""
+def bounded(rule: Any, name: str, low: float, high: float) -> None:
+    """Raises SpecError if this setting of a rule is not a number from low to high. One of numpy's becomes a plain one."""
+    value = plain(getattr(rule, name))
     if not is_number(value) or not low <= value <= high:
-        raise SpecError(f"stopping {rule!r}: {name}={value!r} must be a number from {low:g} to {high:g}")
+        raise SpecError(f"stopping {rule.name!r}: {name}={shown(value)} must be a number from {low:g} to {high:g}")
+    object.__setattr__(rule, name, value)
 
 
 def needed(rule: str, fidelity: Fidelity | None) -> Fidelity:

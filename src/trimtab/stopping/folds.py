@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..fidelity import Fidelity
-from . import Heard, Score, needed, within
+from . import Heard, Score, bounded, needed
 
 Scores = Mapping[float, Score]  # of one trial, by fold
 Worse = Callable[[Scores, Scores, int], str]
@@ -46,8 +46,8 @@ class Wilcoxon:
     name: str = "wilcoxon"
 
     def __post_init__(self) -> None:
-        within(self.name, "p", self.p, 1e-6, 0.5)
-        within(self.name, "least", self.least, 2, 10**6)
+        bounded(self, "p", 1e-6, 0.5)
+        bounded(self, "least", 2, 10**6)
 
     def begin(self, fidelity: Fidelity | None) -> "_Folds":
         return _Folds(needed(self.name, fidelity), self._worse)

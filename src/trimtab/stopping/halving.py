@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ..fidelity import Fidelity
 from ..numerics import brackets
 from ..numerics.rank_correlation import kendall
-from . import Heard, Score, needed, within
+from . import Heard, Score, bounded, needed
 from .rungs import Rung
 
 _WITNESSES, _LATEST = 8, 32  # trials that must have gone on from a rung before it is trusted; that are looked at
@@ -69,10 +69,10 @@ class Hyperband:
 
 def _check(rule: Asha | Hyperband) -> None:
     if rule.eta is not None:
-        within(rule.name, "eta", rule.eta, 1.1, 100)
+        bounded(rule, "eta", 1.1, 100)
     if rule.least is not None:
-        within(rule.name, "least", rule.least, 2, 10**9)
-    within(rule.name, "trust", rule.trust, 0.0, 1.0)
+        bounded(rule, "least", 2, 10**9)
+    bounded(rule, "trust", 0.0, 1.0)
 
 
 class Halving:

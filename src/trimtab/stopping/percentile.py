@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from ..fidelity import Fidelity
-from . import Heard, Score, within
+from . import Heard, Score, bounded
 from .rungs import Rung
 
 
@@ -25,9 +25,9 @@ class Percentile:
     name: str = "percentile"
 
     def __post_init__(self) -> None:
-        within(self.name, "share", self.share, 0.0, 1.0)
-        within(self.name, "least", self.least, 1, 10**9)
-        within(self.name, "after", self.after, 0.0, 1e300)
+        bounded(self, "share", 0.0, 1.0)
+        bounded(self, "least", 1, 10**9)
+        bounded(self, "after", 0.0, 1e300)
 
     def begin(self, fidelity: Fidelity | None) -> "_Hearing":
         return _Hearing(self.name, self.share, self.least, self.after, fidelity)
@@ -42,8 +42,8 @@ class Median:
     name: str = "median"
 
     def __post_init__(self) -> None:
-        within(self.name, "least", self.least, 1, 10**9)
-        within(self.name, "after", self.after, 0.0, 1e300)
+        bounded(self, "least", 1, 10**9)
+        bounded(self, "after", 0.0, 1e300)
 
     def begin(self, fidelity: Fidelity | None) -> "_Hearing":
         return _Hearing(self.name, 0.5, self.least, self.after, fidelity)

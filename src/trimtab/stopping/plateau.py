@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..fidelity import Fidelity
-from . import Heard, Score, within
+from . import Heard, Score, bounded
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Plateau:
     name: str = "plateau"
 
     def __post_init__(self) -> None:
-        within(self.name, "patience", self.patience, 1e-300, 1e300)
-        within(self.name, "delta", self.delta, 0.0, 1e300)
+        bounded(self, "patience", 1e-300, 1e300)
+        bounded(self, "delta", 0.0, 1e300)
 
     def begin(self, fidelity: Fidelity | None) -> "_Plateaus":
         del fidelity

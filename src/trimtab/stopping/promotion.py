@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..checks import flag
 from ..fidelity import Fidelity
-from . import Heard, needed, within
+from . import Heard, bounded, needed
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Promotion:
 
     def __post_init__(self) -> None:
         if self.eta is not None:
-            within(self.name, "eta", self.eta, 1.1, 100)
-        within(self.name, "trust", self.trust, 0.0, 1.0)
+            bounded(self, "eta", 1.1, 100)
+        bounded(self, "trust", 0.0, 1.0)
         object.__setattr__(self, "growing", flag(f"stopping {self.name!r}: growing", self.growing))
 
     def begin(self, fidelity: Fidelity | None) -> "_Hearing":
@@ -45,7 +45,7 @@ class FreezeThaw:
     name: str = "freeze-thaw"
 
     def __post_init__(self) -> None:
-        within(self.name, "trust", self.trust, 0.0, 1.0)
+        bounded(self, "trust", 0.0, 1.0)
 
     def begin(self, fidelity: Fidelity | None) -> "_Hearing":
         needed(self.name, fidelity)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import SpecError
 from ..fidelity import Fidelity
-from . import Heard, within
+from . import Heard, bounded
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,14 @@ class Threshold:
     name: str = "threshold"
 
     def __post_init__(self) -> None:
-        if not self.metric or (self.above is None and self.below is None):
+        named = isinstance(self.metric, str) and self.metric
+        if not named or (self.above is None and self.below is None):
             raise SpecError(
                 "stopping 'threshold' needs a metric and a limit: Threshold('loss', above=10.0) stops what lies above"
             )
-        limits = [(name, limit) for name, limit in (("above", self.above), ("below", self.below)) if limit is not None]
-        for name, value in (*limits, ("after", self.after)):
-            within(self.name, name, value, -1e300, 1e300)
+        for name in ("above", "below", "after"):
+            if name == "after" or getattr(self, name) is not None:
+                bounded(self, name, -1e300, 1e300)
 
     def begin(self, fidelity: Fidelity | None) -> "_Limits":
         del fidelity
