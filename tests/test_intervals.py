@@ -1,5 +1,6 @@
 """Intervals: coverage by simulation for every protocol, what looking often does, power, and limits."""
 
+import json
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.errors import SpecError
-from trimtab.evidence import Contest, HeldOut, across, certify, held_out, intervals
+from trimtab.evidence import Contest, Evidence, HeldOut, across, certify, held_out, intervals
 from trimtab.goals import Goal, constraint
 
 several = st.lists(st.floats(-1e6, 1e6).map(lambda v: round(v, 6)), min_size=2, max_size=40).map(np.array)
@@ -138,9 +139,28 @@ def test_a_limit_that_is_broken_on_one_data_set_is_broken():
     assert across([kept, broken]).decision == "infeasible"
 
 
+def test_a_gain_that_is_no_proof_on_one_data_set_is_none_over_several():
+    """On folds by which the search chose, or where the tuned setting's runs fail."""
+    ended = [({"auc": 0.0}, {"auc": 1 + i / 10}) for i in range(6)]
+    sound, seen, failing = (
+        certify(Goal("auc", True), Contest({"a": 1}, {"a": 2}, 1), pairs, seen=seen)
+        for pairs, seen in ((ended, False), (ended, True), ([*ended, ({"auc": 0.0}, None)], False))
+    )
+    assert across([sound, sound]).decision == "proven"
+    for doubtful in (seen, failing):
+        assert Evidence.from_json(json.loads(json.dumps(doubtful.to_json()))).doubtful
+        assert across([sound, doubtful]).decision == "not shown"
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [[], [_evidence([1, 2])], [_evidence([1, 2]), _evidence([1, 2], "f1")], [_evidence([1, 2]), _evidence([1])]],
+    [
+        [],
+        [_evidence([1, 2])],
+        [_evidence([1, 2]), _evidence([1, 2], "f1")],
+        [_evidence([1, 2]), _evidence([1])],
+        [_evidence([1, 2]), _evidence([1, 1, 1])],  # the objective ignores its seed
+    ],
 )
 def test_evidence_that_does_not_go_together_is_refused(wrong):
     with pytest.raises(SpecError):

@@ -102,6 +102,7 @@ class Evidence:
     compared: how many comparisons share the 95 %, by Bonferroni's correction.
     sequential: whether the interval holds however often one looks.
     reserve: the share of the error that the interval leaves unused (0.5: a textbook interval at 97.5 %).
+    doubtful: whether a gain in these pairs would be no proof: the search chose on these folds, or the tuned setting fails.
     more: pairs that would probably (80 %) show a gain of this size; 0 if it is shown, None if no number would.
     detectable: the gain that this many pairs show with that probability.
     goals: the other goals.
@@ -130,6 +131,7 @@ class Evidence:
     compared: int = 1
     sequential: bool = False
     reserve: float = 0.0
+    doubtful: bool = False
     more: int | None = None
     detectable: float = math.nan
     goals: tuple[Comparison, ...] = ()

@@ -8,7 +8,7 @@ from ..errors import SpecError
 from ..formatting import estimate, number, percent, plural
 from .certificate import LEVEL, Evidence
 from .intervals import Interval, identical, random_effects
-from .judgement import decided, gains, within
+from .judgement import decided, gains, reliable, within
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ class Across:
 def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
     """The evidence of several studies on one metric, as a random-effects mean. Each needs at least two complete pairs.
 
+    A gain is not proven if it would be no proof on one of the data sets, and is infeasible if a constraint is not met on one.
     equivalence: half-width of the zone of practical equivalence, in the metric's unit. Raises SpecError for fewer than two,
-    for different metrics or directions, and for evidence without an interval.
+    for different metrics or directions, and for evidence that says nothing of its noise.
     """
     asked = {(e.metric, e.maximize) for e in evidence}
     if len(evidence) < 2 or len(asked) != 1:
@@ -61,8 +62,16 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
         raise SpecError(
             f"evidence {few[0]} has fewer than two complete pairs: it says nothing of its noise; add replicates"
         )
+    repeated = [i for i, e in enumerate(evidence) if _repeated(e)]
+    if repeated:
+        raise SpecError(
+            f"evidence {repeated[0]} has identical replicates: it says nothing of its noise; use trial.seed in the objective, "
+            "or say deterministic=True where results have no noise"
+        )
+    doubtful = any(e.doubtful for e in evidence)
     means, errors = zip(*(_moments(e) for e in evidence), strict=True)
     found, between = random_effects(means, errors, equivalence, 1 - LEVEL)
+    gain = reliable(decided(found.interval), doubtful)
     return Across(
         evidence[0].metric,
         means,
@@ -72,8 +81,13 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
         found.equivalent,
         found.worse,
         between,
-        within(decided(found.interval), [c for e in evidence for c in e.constraints]),
+        within(gain, [c for e in evidence for c in e.constraints]),
     )
+
+
+def _repeated(e: Evidence) -> bool:
+    """Whether its pairs are identical though the study is not deterministic: then its interval is unbounded."""
+    return identical(gains(e.pairs, e.maximize)) and not math.isfinite(e.interval[0])
 
 
 def _moments(e: Evidence) -> tuple[float, float]:

@@ -84,6 +84,7 @@ def certify(
         compared=compared,
         sequential=design.sequential,
         reserve=reserve,
+        doubtful=doubtful,
         more=0 if gain == "proven" else None if doubtful else _more(d, ratio, design.minimum_effect, alpha),
         detectable=math.nan if doubtful else intervals.detectable(d, ratio, alpha),
         goals=tuple(_compare(g, pairs, design, alpha, seen, repeated) for g in others),
