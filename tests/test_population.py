@@ -8,6 +8,7 @@ import sys
 import textwrap
 from dataclasses import replace
 
+import numpy as np
 import postgres
 import pytest
 from click.testing import CliRunner
@@ -161,6 +162,12 @@ def test_a_smaller_budget_has_fewer_members_and_the_others_may_still_be_copied(t
 def test_settings_that_do_not_fit_are_refused(strategy, said):
     with pytest.raises(SpecError, match=said):
         population(None, strategy)
+
+
+def test_numbers_of_numpy_are_settings_like_any_other():
+    made = population(None, PBT(step=np.float32(0.5), resample=np.int64(0), quantile=np.float32(0.25)))
+    assert made.spec.settings["step"] == 0.5
+    made.run(train, trials=4, quiet=True)
 
 
 def test_without_a_fidelity_there_is_no_population():

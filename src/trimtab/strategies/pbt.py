@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..checks import is_number
+from ..checks import is_number, plain, shown
 from ..errors import SpecError
 from . import Array, Problem, Proposal, Rows
 from .population import Plan, Population, free, intervals, near, needed
@@ -39,8 +39,8 @@ class PBT:
     def init(self, problem: Problem) -> Population:
         """Raises SpecError without a fidelity, and for settings that do not fit it or the space."""
         for name, value in (("step", self.step), ("resample", self.resample)):
-            if not is_number(value) or not 0 <= value <= 1:
-                raise SpecError(f"{name}={value!r} must be a number from 0 to 1")
+            if not is_number(plain(value)) or not 0 <= value <= 1:
+                raise SpecError(f"{name}={shown(value)} must be a number from 0 to 1")
         free(problem, self.fixed)
         plan = Plan.of(problem, self.population, self.intervals, self.frequencies, self.quantile)
         return Population.start(problem, plan)

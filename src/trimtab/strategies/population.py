@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import HUGE, Ints, Mask
-from ..checks import is_number, members, whole
+from ..checks import is_number, members, plain, shown, whole
 from ..errors import SpecError
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
@@ -89,8 +89,8 @@ def _check(
     for name, value, least in (("population", population, _FEW * len(frequencies)), ("intervals", intervals, 2)):
         if value is not None:
             whole(name, value, least)
-    if not is_number(quantile) or not 0 < quantile <= 0.5:
-        raise SpecError(f"quantile={quantile!r} must be above 0 and at most 0.5")
+    if not is_number(plain(quantile)) or not 0 < quantile <= 0.5:
+        raise SpecError(f"quantile={shown(quantile)} must be above 0 and at most 0.5")
 
 
 def free(problem: Problem, fixed: tuple[str, ...]) -> Mask:
