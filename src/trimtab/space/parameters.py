@@ -45,7 +45,12 @@ _LARGEST_LOG = 2**40  # integers beyond are not exact after log and exp
 
 @dataclass(frozen=True, init=False, repr=False)
 class Float:
-    """A real number in [low, high], both included; on a logarithmic scale, or on the grid low, low + step, ..."""
+    """A real number in [low, high], both included.
+
+    log: on a logarithmic scale, for low > 0. step: only low, low + step, ... up to high, instead of log.
+    default: its value in the baseline. prior: where good values are expected, as a value, or a value and how sure you are
+    ("low", "medium" or "high"). when: the values of other parameters with which it is active, {"parent": value or values}.
+    """
 
     type: ClassVar[str] = "float"
     low: float
@@ -138,7 +143,12 @@ class Float:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Int:
-    """An integer in low..high, both included; on a logarithmic scale, or only low, low + step, ..."""
+    """An integer in low..high, both included.
+
+    log: on a logarithmic scale, for low >= 1. step: only low, low + step, ... up to high, instead of log.
+    default: its value in the baseline. prior: where good values are expected, as a value, or a value and how sure you are
+    ("low", "medium" or "high"). when: the values of other parameters with which it is active, {"parent": value or values}.
+    """
 
     type: ClassVar[str] = "int"
     low: int
@@ -226,8 +236,10 @@ class Int:
 class Choice:
     """One of several options (text, number, bool or None), distinguished by type: True is not 1.
 
-    ordered: neighbours are similar. `retired` options are those of old trials: they can be encoded, but are no longer
-    proposed or accepted.
+    ordered: neighbours are similar. retired: options of old trials, which can be encoded, but are no longer proposed or
+    accepted.
+    default: its value in the baseline. prior: where good values are expected, as a value, or a value and how sure you are
+    ("low", "medium" or "high"). when: the values of other parameters with which it is active, {"parent": value or values}.
     """
 
     type: ClassVar[str] = "choice"

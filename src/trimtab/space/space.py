@@ -64,14 +64,17 @@ class Space:
 
     @property
     def params(self) -> Mapping[str, Parameter]:
+        """The parameters by name, read-only, in the order of their columns."""
         return MappingProxyType(self._params)
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the parameters, in the order of their columns."""
         return tuple(self._params)
 
     @property
     def requirements(self) -> tuple[str, ...]:
+        """The expressions that every allowed configuration satisfies, as they were given to `require`."""
         return tuple(e.source for e in self._expressions)
 
     @property
@@ -113,7 +116,7 @@ class Space:
         return conditions.apart([self.names.index(name) for name in names], self._cube.gates)
 
     def _restricted(self, expressions: Sequence[str]) -> "Space":
-        """The same for expressions that are already on record."""
+        """`require` for expressions that are already on record: without the check that their names can all be active."""
         if not expressions:
             return self
         added = tuple(parse(e, self._params) for e in expressions)
