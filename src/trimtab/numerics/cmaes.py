@@ -1,9 +1,10 @@
 """CMA-ES for numbers, integers and categories at once: one distribution, and its update from a ranked population.
 
 Equation numbers are those of Hansen (2016), "The CMA evolution strategy: a tutorial", arXiv:1604.00772. Integers keep a
-margin of probability outside their present cell after Hamano et al. (2022), "CMA-ES with margin" (M); categories follow
-the natural gradient with adaptive step of Hamano et al. (2024), CatCMA (C), floored as in CatCMA with margin (2025).
-Everything is minimised; populations are given best first.
+margin of probability outside their present cell as in CMA-ES with margin (CMAwM, Hamano et al. 2022). Categories follow
+the natural gradient with the adaptive step of CatCMA (Hamano et al. 2024), and keep a least probability as in CatCMA with
+margin (Hamano et al. 2025). Members that were not drawn from the distribution are shortened as in Hansen (2011),
+"Injecting external solutions into CMA-ES", arXiv:1110.4181. Everything is minimised; populations are given best first.
 
 Notation: N numeric coordinates, some of them integers, M categories of K_1 .. K_M options (padded to K), lam members of
 which the mu best have positive weights. V (lam, N) are the numbers before they are rounded, Z (lam, M) the options.
@@ -23,7 +24,7 @@ Edges = Callable[[Array], tuple[Array, Array]]
 
 _TINY = 1e-8  # keeps probabilities inside (0, 1/2) and denominators positive
 _FLAT = 1e-14  # smallest eigenvalue of C in units of its largest
-_SNR = 1.5  # signal-to-noise ratio at which the categorical step neither grows nor shrinks (C)
+_SNR = 1.5  # signal-to-noise ratio at which the categorical step neither grows nor shrinks (CatCMA)
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ class Distribution:
     mean: Array  # (N,)
     sigma: float
     C: Array  # (N, N)
-    spread: Array  # (N,) 1 for reals (M)
+    spread: Array  # (N,) 1 for reals (CMAwM)
     path_sigma: Array  # (N,)
     path_c: Array  # (N,)
     updates: int
     q: Array  # (M, K), 0 beyond the options of a category
-    signal: Array  # (M, K - 1) accumulated gradient of the categories (C)
+    signal: Array  # (M, K - 1) accumulated gradient of the categories (CatCMA)
     gamma: float  # its normaliser
     delta: float  # divisor of the categorical step
 
@@ -105,7 +106,8 @@ def rates(n: int, lam: int) -> Rates:
 
 
 def margin(integers: int, categories: int) -> float:
-    """The least probability that a category leaves its mode: if integers do so too, all stay with 0.73 (2025)."""
+    """The least probability that a category leaves its mode. If integers leave theirs with it as well, all of them
+    together stay with a probability of 0.73 (Hamano et al. 2025)."""
     return float(1 - 0.73 ** (1 / max(integers + categories, 1)))
 
 
@@ -113,7 +115,7 @@ def sample(dist: Distribution, n: int, rng: np.random.Generator) -> tuple[Array,
     """n draws: V (n, N) and Z (n, M)."""
     B, D = _eigen(dist.C)
     Y = (rng.standard_normal((n, len(dist.mean))) @ (B * D)) @ B.T  # (38), (39) with the symmetric root of C
-    V = dist.mean + dist.sigma * dist.spread * Y  # (40), (M)
+    V = dist.mean + dist.sigma * dist.spread * Y  # (40), CMAwM
     below = dist.q.cumsum(1)[None] <= rng.random((n, len(dist.q), 1))
     last = (dist.q > 0).sum(1) - 1
     return V, np.minimum(below.sum(2), last).astype(np.intp)
@@ -126,7 +128,7 @@ def update(
 
     Members that are `foreign` (lam,), that is not drawn from `dist`, are brought so near that their step is no longer
     than usual. Categories leave their mode with a probability of `alpha` at least, integers their cell with 1/(N lam),
-    which M recommends and which measured better than `alpha`. The mean stays in the `box`, two arrays (N,).
+    which CMAwM recommends and which measured better than `alpha`. The mean stays in the `box`, two arrays (N,).
     """
     lam, n = V.shape
     rate = rates(max(n, 1), lam)
@@ -183,7 +185,7 @@ def _numbers(dist: Distribution, V: Array, foreign: Mask, rate: Rates, box: tupl
 
 
 def _bordered(dist: Distribution, edges: Edges, alpha: float) -> Distribution:
-    """Mean and spread moved as little as leaves each integer enough probability outside its cell (M, section 4)."""
+    """Mean and spread moved as little as leaves each integer enough probability outside its cell (CMAwM, section 4)."""
     low, up = edges(dist.mean)
     unit = dist.sigma * np.sqrt(np.diag(dist.C))
     sd = unit * dist.spread
@@ -205,7 +207,7 @@ def _bordered(dist: Distribution, edges: Edges, alpha: float) -> Distribution:
 
 
 def _categories(dist: Distribution, Z: Ints, rate: Rates, alpha: float) -> Distribution:
-    """One step of the probabilities along the natural gradient, of adaptive length (C, Akimoto et al. 2019)."""
+    """One step of the probabilities along the natural gradient, of adaptive length (CatCMA, Akimoto et al. 2019)."""
     q, options = dist.q, (dist.q > 0).sum(1)
     chosen = np.arange(q.shape[1]) == Z[: rate.mu, :, None]
     slope = np.tensordot(rate.weights[: rate.mu], chosen - q, axes=1)  # natural gradient (M, K)

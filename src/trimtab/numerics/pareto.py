@@ -150,7 +150,8 @@ def _in_line(y: Array, violation: Array) -> Ints:
 
 def spread(Y: Array, count: int) -> Ints:
     """Indices, increasing, of `count` rows of a front Y (n, m): the most crowded is removed until so many are left
-    (Kukkonen and Deb 2006, algorithm 1). Removing all at once would empty dense regions. O(m n log n)."""
+    (Kukkonen and Deb 2006, "Improved pruning of non-dominated solutions based on crowding distance"). Removing all at
+    once would empty dense regions. O(m n log n)."""
     n = len(Y)
     if count >= n:
         return np.arange(n)

@@ -1,9 +1,9 @@
 """Sequential search with a forest of random trees, as in SMAC: for large spaces of choices and conditions.
 
 After a Sobol design, an ensemble of extremely randomised trees (Geurts et al. 2006) is fitted to all results. Its mean
-and variance over trees and leaves (Hutter et al. 2014, eqs. 4 and 5) give an expected improvement, whose logarithm is
-maximised over random points and by local search from the best of them and the best results. As in SMAC (Hutter et al.
-2011), a random point is proposed now and then: a forest is overconfident where it has seen nothing.
+and variance over trees and leaves (Hutter et al. 2014, "Algorithm runtime prediction") give an expected improvement. The
+logarithm of that is maximised over random points and by local search from the best of them and the best results. As in
+SMAC (Hutter et al. 2011), a random point is proposed now and then: a forest is overconfident where it has seen nothing.
 
 Several goals are combined into one by a random weighting for each proposal, as in `gp`. An infeasible result counts as
 worse than all feasible ones, by its violation; a failed one as the worst. Pending points count as results equal to the
