@@ -30,7 +30,7 @@ from . import Array, History, Problem, Proposal, Rows, front, transfer
 from .climb import LogPrior, Search, candidates
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .priors import Prior
-from .surrogate import Constraint, Surrogate, surrogate
+from .surrogate import ConstraintModel, Surrogate, surrogate
 
 _BETA, _LAST_BETA = 1.8, 0.3  # of the bound, and of the last one that the budget pays for
 _BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
@@ -201,7 +201,7 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     return _Belief(search, known, kind, goals, among if kind == _EARLIER else None)
 
 
-def _less_violation(terms: Sequence[Term], constraints: Sequence[Constraint], doubt: float) -> list[Term]:
+def _less_violation(terms: Sequence[Term], constraints: Sequence[ConstraintModel], doubt: float) -> list[Term]:
     """Log expected improvement of each constraint that the least violating point breaks, and that the others hold.
 
     The probability that all hold would by itself, while it is small everywhere, be largest where least is known: on the

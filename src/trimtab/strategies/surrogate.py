@@ -80,7 +80,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Goal:
+class GoalModel:
     """A modelled goal: the transform of its values, the values at the known points (p,) untransformed, and the model."""
 
     warped: Warped
@@ -89,7 +89,7 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Constraint:
+class ConstraintModel:
     """A modelled constraint. In the model's units: the bound up to which it holds, and its value at the point that violates
     all constraints least (NaN if unknown there)."""
 
@@ -107,12 +107,10 @@ class Surrogate:
     X: Array
     F: Array
     feasible: Mask  # (p,): known to satisfy every constraint
-    goals: tuple[Goal, ...]
-    constraints: tuple[Constraint, ...]  # those of which something is known
+    goals: tuple[GoalModel, ...]
+    constraints: tuple[ConstraintModel, ...]  # those of which something is known
     success: tuple[Model, float] | None  # model of the success less its mean, and the mean; None while failures are few
-    cost: (
-        tuple[Model, float] | None
-    )  # model of the standardised logarithm of the cost, and its unit; None if all is one
+    cost: tuple[Model, float] | None  # see `logged`; None where all cost the same, or the budget counts trials
     spent: float  # the sum of all costs
 
     def ranking(self) -> Ints:
@@ -124,14 +122,15 @@ class Surrogate:
 
 
 def surrogate(history: History, weights: Array | None, ladder: bool = False) -> Surrogate:
-    """All models of a history in which at least one row did not fail. `weights` (m,), if any, make one goal of several."""
+    """All models of a history in which at least one row did not fail. `weights` (m,), if any, make one goal of several;
+    `ladder`: whether results at all rungs count, where there is one goal and no warm start."""
     problem, rows, keys = history.problem, history.rows, history.keys
     ladder = ladder and problem.goals == 1 and rows.rungs.shape[1] > 1 and not problem.sources
     features = Features.of(problem.space, ladder)
     m = _PERIOD * ((len(rows) - 1) // _PERIOD)
     counts = (len(rows), m)
     tables = [tabulate(features, rows.head(count), keys[:count], weights) for count in counts]
-    climbed = (
+    by_rung = (
         [at_rungs(features, rows.head(count), keys[:count], problem.rungs) for count in counts] if ladder else tables
     )
     table = tables[0]
@@ -139,20 +138,20 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
     def model(values: Callable[[Table], Array], exact: bool = False, of: Sequence[Table] = tables) -> Model:
         return fitted(features, of, values, exact)
 
-    def goal(j: int) -> Goal:
-        warped = climbed[0].warps[j]
+    def goal(j: int) -> GoalModel:
+        warped = by_rung[0].warps[j]
         lessons = lessons_of(teachers(problem), table.F[usable], warped.z) if problem.goals == 1 else ()
         made = model(
             lambda t: _where_known(t.Y[:, j], lambda _: t.warps[j].z) - prior_mean(lessons, t.F),
             problem.deterministic,
-            climbed,
+            by_rung,
         )
-        return Goal(warped, np.clip(table.Y[usable, j], -HUGE, HUGE), replace(made, lessons=lessons))
+        return GoalModel(warped, np.clip(table.Y[usable, j], -HUGE, HUGE), replace(made, lessons=lessons))
 
-    def constraint(k: int) -> Constraint:
+    def constraint(k: int) -> ConstraintModel:
         bound = bilog(table.C[~np.isnan(table.C[:, k]), k]).zero
         made = model(lambda t: _where_known(t.C[:, k], lambda c: bilog(c).z), problem.deterministic)
-        return Constraint(made, bound, bound + float(excess[_least(excess), k]))
+        return ConstraintModel(made, bound, bound + float(excess[_least(excess), k]))
 
     def success() -> tuple[Model, float]:
         return model(lambda t: _where_known(t.success, lambda rate: rate - rate.mean())), float(table.success.mean())
@@ -230,7 +229,8 @@ def tabulate(
 
 
 def logged(cost: Array) -> tuple[Array, float]:
-    """Standardised logarithms of costs (p,), and how much of the logarithm is one unit: 0 where all cost the same."""
+    """The standardised logarithms (p,) of costs (p,), which are modelled, and how much of the logarithm one unit of them
+    is: 0 where all cost the same."""
     seen = cost[cost > 0]
     z = np.log(np.maximum(cost, 0.01 * float(np.median(seen)))) if len(seen) else np.zeros(len(cost))
     unit = float(z.std()) if len(z) else 0.0
