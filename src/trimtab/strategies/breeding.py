@@ -17,7 +17,7 @@ from ..checks import whole
 from ..numerics.pareto import by_front, violations
 from ..space import Space
 from . import Array, History, Proposal, Rows
-from .points import Taken, sequence, unseen
+from .points import Taken, sobol_points, unseen
 from .variation import children
 
 _FEWEST, _MOST = 20, 50  # points of a population
@@ -84,7 +84,7 @@ def proposals(
     points if those are not new, or if `breed` is None because there are no parents."""
     problem, begun = state.problem, len(state.rows) + len(pending)
     taken = Taken.of(state, pending)
-    indices, X = sequence(problem, taken, begun, min(n, max(design - begun, 0)))
+    indices, X = sobol_points(problem, taken, begun, min(n, max(design - begun, 0)))
     made = [Proposal(x, why={"design": "sobol", "index": i}) for i, x in zip(indices, X, strict=True)]
     for mutations in 2 ** np.arange(_ROUNDS) if breed else ():
         missing = n - len(made)

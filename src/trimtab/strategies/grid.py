@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import SpecError
 from . import Array, History, Problem, Proposal, Rows
-from .points import Taken, sequence, size, unseen
+from .points import Taken, size, sobol_points, unseen
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Grid:
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         taken = Taken.of(state, pending)
         done = len(state.rows) + len(pending)
-        _, first = sequence(state.problem, taken, done, n)
+        _, first = sobol_points(state.problem, taken, done, n)
         points = np.concatenate([first, unseen(taken.plus(first), n - len(first), rng)])
         of = size(state.problem.space)
         return [Proposal(x, why={"design": "grid", "index": done + i, "of": of}) for i, x in enumerate(points)]

@@ -63,11 +63,11 @@ def listing(space: Space) -> Array:
 
 @lru_cache(maxsize=8)
 def size(space: Space) -> int | float:
-    """The number of points of a space: its cardinality, which is slow to count with `require`, counted once."""
+    """The number of points of a space, counted once: with `require`, counting takes long."""
     return space.cardinality()
 
 
-def sequence(problem: Problem, taken: Taken, start: int, n: int) -> tuple[list[int], Array]:
+def sobol_points(problem: Problem, taken: Taken, start: int, n: int) -> tuple[list[int], Array]:
     """The next points of the study's Sobol sequence from index `start` on that are allowed and not taken: up to n
     indices and rows (n, d). Fewer if a long stretch of the sequence has no more."""
     space = problem.space
@@ -121,7 +121,7 @@ def one_by_one(
 
 def by_sobol(problem: Problem, taken: Taken, count: int) -> Proposal | None:
     """The next point of the study's Sobol sequence for a design that has `count` points; None if there is none left."""
-    for index, x in zip(*sequence(problem, taken, count, 1), strict=True):
+    for index, x in zip(*sobol_points(problem, taken, count, 1), strict=True):
         return Proposal(x, why={"design": "sobol", "index": index})
     return None
 

@@ -26,7 +26,7 @@ from ..errors import SpecError
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
 from . import LEVEL, MEMBER, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
-from .points import Taken, sequence
+from .points import Taken, sobol_points
 from .variation import perturbed
 
 _FEW, _SOME, _MANY = 4, 16, 40  # members: at least, without a budget, at most
@@ -205,7 +205,7 @@ def _first(state: Population, census: Census, members: list[int], rng: np.random
     """Points of the study's Sobol sequence, each begun anew; random ones where a small space has no more."""
     space, index = state.problem.space, len(census.X)
     taken = Taken(space, 1, Tally().plus(space.keys(census.X)))
-    _, X = sequence(state.problem, taken, index, len(members))
+    _, X = sobol_points(state.problem, taken, index, len(members))
     if len(X) < len(members):
         X = np.concatenate([X, space.sample(len(members) - len(X), rng)])
     return [

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from . import Array, History, Problem, Proposal, Rows
-from .points import Taken, sequence, unseen
+from .points import Taken, sobol_points, unseen
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Sobol:
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         taken = Taken.of(state, pending)
-        indices, X = sequence(state.problem, taken, len(state.rows) + len(pending), n)
+        indices, X = sobol_points(state.problem, taken, len(state.rows) + len(pending), n)
         rest = unseen(taken.plus(X), n - len(X), rng)
         proposals = [Proposal(x, why={"design": "sobol", "index": i}) for i, x in zip(indices, X, strict=True)]
         return proposals + [Proposal(x, why={"design": "random"}) for x in rest]
