@@ -165,7 +165,8 @@ def test_a_revision_that_adds_a_parameter_leaves_the_document_about_the_same_set
     assert not any("is now trial" in text for text in found)
     assert [f["text"] for f in items["overrides"]["facts"]] == ["none on record"]
     if (e := study.result()) is not None:
-        assert [f["value"] for f in items["optimism"]["facts"]] == [[e.worth.searched, e.means[1], e.optimism]]
+        values = [f["value"] for f in items["optimism"]["facts"]]
+        assert values == [[e.worth.searched, e.means[1], e.optimism], [study.baseline.metrics["loss"], e.means[0]]]
         assert "Search against fresh runs" in [f["label"] for f in items["benefit"]["facts"]]
 
 
@@ -433,6 +434,16 @@ def test_what_the_record_knows_is_filled(study):
     assert "somebody who did not run" in items["roles"]["facts"][0]["text"]
     assert items["overrides"]["facts"][0]["text"] == "trial 1: kind=linear, rate=0.5"
     assert len(items["approvals"]["tables"][0]["rows"]) == 1
+
+
+def test_the_baseline_shows_how_much_of_the_optimism_is_no_selection(study):
+    """It was not selected: what it loses on fresh runs is due to noise, and to other rows."""
+    items = {i["id"]: i for i in json.loads(study.report("r.json").read_text())["items"]}
+    _, baseline = items["optimism"]["facts"]
+    assert baseline["label"] == "The baseline, which was not selected"
+    searched, fresh = baseline["value"]
+    assert searched == study.baseline.metrics["loss"]
+    assert fresh == study.result().means[0]
 
 
 def test_a_proposed_trigger_says_how_often_chance_alone_sets_it_off(study):

@@ -22,7 +22,7 @@ TRIALS, QUICK_TRIALS, QUICK_PAIRS = 50, 8, 3
 
 
 def run(out: Path, *, quick: bool = False, workers: int = 2, seed: int | None = None) -> Iterator[str]:
-    """Run the demo in the folder `out`; returns the lines to show, of which the last is the report's path.
+    """Run the demo in the folder `out`; yields the lines to show, of which the last is the report's path.
 
     quick: a few trials and pairs, in a study of their own. seed: of the study; default: the demo's own. Raises
     UserError if the `demo` extra is missing or the folder cannot be written, and whatever `Study.run` raises.

@@ -155,7 +155,16 @@ def optimism(s: Snapshot) -> list[Part]:
     searched, tuned, away = e.worth.searched, e.means[1], e.optimism
     verdict = f"the search flattered it by {number(away, 3)}" if away > 0 else "the search did not flatter it"
     text = f"{number(searched)} in the search, {number(tuned)} on fresh runs: {verdict}"
-    return [Fact(e.metric, text, (*s.origins.evidence, f"trial:{e.tuned_trial}"), [searched, tuned, away])]
+    made: list[Part] = [Fact(e.metric, text, (*s.origins.evidence, f"trial:{e.tuned_trial}"), [searched, tuned, away])]
+    first, spec = s.facts.baseline, s.facts.spec
+    if first is None or e.metric not in first.metrics:
+        return made
+    if same_setting(spec.current(first.params), spec.current(e.baseline)):
+        before, now = first.metrics[e.metric], e.means[0]
+        text = f"{number(before)} in the search, {number(now)} on fresh runs"
+        sources = (*s.origins.evidence, f"trial:{first.number}")
+        made.append(Fact("The baseline, which was not selected", text, sources, [before, now]))
+    return made
 
 
 def stability(s: Snapshot) -> list[Part]:

@@ -34,8 +34,8 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
     ledger = live.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, metric)
     called = program(objective, spec)
-    kept: Any = called.call
-    if not hasattr(kept, "on_holdout"):
+    call: Any = called.call
+    if not hasattr(call, "on_holdout"):
         raise SpecError(f"objective {objective!r} keeps no rows apart; give a CrossValidation with holdout=0.2")
     if ledger.study.state is StudyState.ARCHIVED:
         raise SpecError(f"study {spec.name!r} is archived and read-only; a look could not be recorded")
@@ -45,14 +45,14 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
     else:
         chosen = ledger.trials.named(tuned)
     contest = pairs.contest(spec, chosen)
-    _same_rows(getattr(kept, "protocol", None), live.storage.events(live.study, kinds={"run"}))
+    _same_rows(getattr(call, "protocol", None), live.storage.events(live.study, kinds={"run"}))
     live.inputs.begin(called)
     seed = trial_seed(spec.seed, "holdout", 0)  # of both trainings
-    with _blamed("training on the search rows failed, and nothing was looked at"):
-        before, rows = kept.on_holdout(contest.baseline, seed, goal.metric)
-        after, _ = kept.on_holdout(contest.tuned, seed, goal.metric)
-    count = _begun(live, goal.metric, chosen.number)
-    with _blamed(
+    with _as_objective_error("training on the search rows failed, and nothing was looked at"):
+        before, rows = call.on_holdout(contest.baseline, seed, goal.metric)
+        after, _ = call.on_holdout(contest.tuned, seed, goal.metric)
+    count = _start_look(live, goal.metric, chosen.number)
+    with _as_objective_error(
         f"{goal.metric} failed; look {count} is on record without a result, asking the same again completes it"
     ):
         found = held_out(
@@ -70,7 +70,7 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
 
 
 @contextmanager
-def _blamed(what: str) -> Iterator[None]:
+def _as_objective_error(what: str) -> Iterator[None]:
     """A context that turns the objective's exceptions into an ObjectiveError."""
     try:
         yield
@@ -101,7 +101,7 @@ def _decisive(protocol: Any) -> dict[str, Any]:
     return {**{name: protocol[name] for name in ("rows", "respects", "seed")}, **data}
 
 
-def _begun(live: LiveStudy, metric: str, tuned: int) -> int:
+def _start_look(live: LiveStudy, metric: str, tuned: int) -> int:
     """Record that a look starts, unless it had started before and has no result; returns its number, from 1.
 
     Two looks that start at once are counted in the order of the chain.
