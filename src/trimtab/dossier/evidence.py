@@ -151,7 +151,8 @@ def optimism(s: Snapshot) -> list[Part]:
     if e is None:
         return [NO_EVIDENCE]
     if math.isnan(e.optimism):
-        return [Missing("The search has no value of the certified setting to compare with.")]
+        why = "the search has none of this setting, or chose by these very folds"
+        return [Missing(f"No value of the search can be compared with these runs: {why}.")]
     searched, tuned, away = e.worth.searched, e.means[1], e.optimism
     verdict = f"the search flattered it by {number(away, 3)}" if away > 0 else "the search did not flatter it"
     text = f"{number(searched)} in the search, {number(tuned)} on fresh runs: {verdict}"

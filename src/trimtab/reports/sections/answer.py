@@ -15,7 +15,8 @@ Pairs = list[tuple[str, str]]
 
 
 def wish(goal: Goal) -> str:
-    return f"{'maximise' if goal.maximize else 'minimise'} {goal.metric}"
+    """The goal in the words of `Study`'s arguments."""
+    return f"{'maximize' if goal.maximize else 'minimize'} {goal.metric}"
 
 
 def headline(facts: Facts, evidence: Evidence | None) -> tuple[str, str]:
