@@ -17,8 +17,8 @@ from ..space import Space
 from . import Array
 from .features import Features
 
-_HALF = 512  # Sobol points, and as many perturbed incumbents
-_SHORTLIST = 128  # points that are scored in double precision
+_HALF = 384  # Sobol points, and as many perturbed incumbents
+_SHORTLIST = 128  # best points of the pool, among which starts are chosen
 _STARTS = 16  # of a climb
 _KEPT = 4  # points whose levels are exchanged
 _ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
@@ -59,31 +59,31 @@ class Search:
 
 
 def candidates(search: Search, incumbents: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Points in falling order of acquisition, and their values. `incumbents` (b, d), best first, are perturbed."""
+    """Points and their acquisitions: those that were climbed to, best first, then the best of the pool, best first as far
+    as single precision tells. `incumbents` (b, d), best first, are perturbed."""
     pool = _pool(search, incumbents, rng)
-    pool = pool[np.argsort(-search.screen(pool), kind="stable")[:_SHORTLIST]]
-    values = search.score(pool)
-    order = np.argsort(-values, kind="stable")
-    pool, values = pool[order], values[order]
+    screened = search.screen(pool)
+    shortlist = np.argsort(-screened, kind="stable")[:_SHORTLIST]
+    pool, screened = pool[shortlist], screened[shortlist]
     discrete = np.isfinite(search.space.cells)
     again = discrete.any() and not discrete.all()
-    starts = np.concatenate([pool[_diverse(search, pool, values)], incumbents[:1]])
+    starts = np.concatenate([pool[_diverse(search, pool, screened)], incumbents[:1]])
     climbed = _climb(search, starts, ~search.space.unordered, _ROUGH if again else _FINE)
-    found = _best(search, np.concatenate([starts, climbed]), _KEPT)
+    found, values = _best(search, np.concatenate([starts, climbed]), _KEPT)
     if discrete.any():
-        found = _best(search, np.concatenate([found, _exchange(search, found)]), 2 * _KEPT)
+        found, values = _best(search, np.concatenate([found, _exchange(search, found)]), 2 * _KEPT)
         if again:
-            found = np.concatenate([found, _climb(search, found, ~discrete, _FINE)])
-    X = np.concatenate([search.legal(found), pool])
-    values = np.concatenate([search.score(X[: len(X) - len(pool)]), values])
-    order = np.argsort(-values, kind="stable")
-    return X[order], values[order]
+            climbed = _climb(search, found, ~discrete, _FINE)
+            found, values = _best(search, np.concatenate([found, climbed]), 2 * _KEPT)
+    return np.concatenate([found, pool]), np.concatenate([values, screened])
 
 
-def _best(search: Search, X: Array, n: int) -> Array:
-    """The n rows of X with the largest acquisition, snapped, of those that are allowed; best first."""
+def _best(search: Search, X: Array, n: int) -> tuple[Array, Array]:
+    """The n rows of X with the largest acquisition, snapped, of those that are allowed, best first; and their values."""
     X = search.legal(X)
-    return X[np.argsort(-search.score(X), kind="stable")[:n]]
+    values = search.score(X)
+    best = np.argsort(-values, kind="stable")[:n]
+    return X[best], values[best]
 
 
 def _pool(search: Search, incumbents: Array, rng: np.random.Generator) -> Array:
@@ -92,7 +92,7 @@ def _pool(search: Search, incumbents: Array, rng: np.random.Generator) -> Array:
     centre = incumbents[rng.integers(0, len(incumbents), _HALF)]
     centre = np.where(np.isnan(centre), rng.random(centre.shape), centre)
     share = np.minimum(np.maximum(rng.random((_HALF, 1)), 1 / d), 20 / max(d, 20))
-    size = np.minimum(search.lengths, 1.0) * 10 ** rng.uniform(-2, -0.3, (_HALF, 1))
+    size = np.minimum(search.lengths, 1.0) * 10 ** rng.uniform(-1, 0.5, (_HALF, 1))
     moved = centre + size * rng.standard_normal(centre.shape) * (rng.random(centre.shape) < share)
     moved = np.abs(moved)
     moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0, 1)

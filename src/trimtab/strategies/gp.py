@@ -254,10 +254,11 @@ def _by_model(belief: _Belief, taken: Taken, rng: np.random.Generator) -> Propos
     if belief.among is not None or size(search.space) <= SMALL:
         X = listing(search.space) if belief.among is None else belief.among
         values = search.score(X)
+        order = np.argsort(-values, kind="stable")
+        X, values = X[order], values[order]
     else:
         X, values = candidates(search, belief.known.X[belief.known.ranking()[:_INCUMBENTS]], rng)
-    order = np.argsort(-values, kind="stable")
-    for i in order[taken.admitted(X[order], 1)]:
+    for i in taken.admitted(X, 1):
         return Proposal(X[i], why=belief.why(X[i], float(values[i])))
     return None
 
