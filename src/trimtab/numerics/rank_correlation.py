@@ -20,9 +20,14 @@ def kendall(pairs: Sequence[tuple[Score, Score]]) -> float:
 
 
 def spearman(a: Array, b: Array) -> float:
-    """Spearman's rank correlation of a (n,) and b (n,); 0 if one is constant, or n < 2. Equal values are ranked in the
-    order in which they come."""
+    """Spearman's rank correlation of a (n,) and b (n,), equal values at their mean rank; 0 if one is constant, or n < 2."""
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
-    ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable") - (len(v) - 1) / 2 for v in (a, b)]
-    return float(ranks[0] @ ranks[1] / (ranks[0] @ ranks[0]))
+    x, y = _ranks(a), _ranks(b)
+    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
+
+
+def _ranks(v: Array) -> Array:
+    """Twice the rank of each value (n,), less the mean of all."""
+    order = np.sort(v)
+    return np.asarray(np.searchsorted(order, v, "left") + np.searchsorted(order, v, "right") - float(len(v)))
