@@ -38,7 +38,7 @@ from tuners import Params
 
 from trimtab.numerics import gp as model
 from trimtab.numerics.warp import Warped
-from trimtab.strategies import Problem, Rows, cma, features, gp, strategy, surrogate
+from trimtab.strategies import Problem, Rows, climb, cma, features, gp, strategy, surrogate
 
 _LEAST = 1e-4  # smaller regrets are alike
 Undone = tuple[Any, dict[str, Any]]
@@ -117,6 +117,8 @@ GP: Variants = {
     "a model that is believed (doubt 1)": instead(gp, _DOUBT=1.0),
     "exploration that does not fade": instead(gp, _exploration=lambda *_: 1.0),
     "options that are not counted": instead(features, _OPTIONS=10**9),
+    "a pool near the incumbents": instead(climb, _AWAY=(-2.0, -0.3)),
+    "starts without a climb": instead(climb, _ROUGH=0, _FINE=0),
 }
 FAILURES: Variants = {
     "shipped": None,

@@ -18,6 +18,7 @@ from . import Array
 from .features import Features
 
 _HALF = 384  # Sobol points, and as many perturbed incumbents
+_AWAY = (-1.0, 0.5)  # log10 of how many lengthscales these move: an ascent finds by itself what is nearer
 _SHORTLIST = 128  # best points of the pool, among which starts are chosen
 _STARTS = 16  # of a climb
 _KEPT = 4  # points whose levels are exchanged
@@ -92,7 +93,7 @@ def _pool(search: Search, incumbents: Array, rng: np.random.Generator) -> Array:
     centre = incumbents[rng.integers(0, len(incumbents), _HALF)]
     centre = np.where(np.isnan(centre), rng.random(centre.shape), centre)
     share = np.minimum(np.maximum(rng.random((_HALF, 1)), 1 / d), 20 / max(d, 20))
-    size = np.minimum(search.lengths, 1.0) * 10 ** rng.uniform(-1, 0.5, (_HALF, 1))
+    size = np.minimum(search.lengths, 1.0) * 10 ** rng.uniform(*_AWAY, (_HALF, 1))
     moved = centre + size * rng.standard_normal(centre.shape) * (rng.random(centre.shape) < share)
     moved = np.abs(moved)
     moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0, 1)
