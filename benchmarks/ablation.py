@@ -215,7 +215,8 @@ def measure(case: str, wanted: Mapping[str, families.Problem], names: Sequence[s
         p, undone = wanted[problem], how.variants[variant]
         first, fails = begun(problem, seed), Region(p).__contains__ if how.failures else never
         with patch.multiple(undone[0], **undone[1]) if undone else nullcontext():
-            model._cold.cache_clear()
+            model._cold.cache_clear()  # what was made without this variant
+            features.Features.of.cache_clear()
             return [json.dumps(run(p, seed, trials, how.strategy, first, fails))]
 
     keys = ((variant, p, seed, trials) for seed in range(seeds) for p in wanted for variant in names)

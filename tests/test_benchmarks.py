@@ -28,6 +28,21 @@ def test_what_the_ablation_puts_in_the_place_of_a_function_takes_what_that_one_t
     assert "TypeError: too many positional arguments" in done.stderr
 
 
+def test_what_was_made_for_another_variant_is_not_used_again(tmp_path):
+    script = """
+import ablation, pathlib, sys, types
+from trimtab import Choice, Space
+space = Space({f"c{i}": Choice(*range(9)) for i in range(3)})
+ablation.FOLDER = pathlib.Path(sys.argv[1])
+ablation.run = lambda *_: [len(ablation.features.Features.of(space).counts)]
+names = ["shipped", "options that are not counted", "no trend"]
+runs = ablation.measure("gp", {"p": types.SimpleNamespace(space=space)}, names, 1, 1)
+print([runs[name, "p", "0", "1"] for name in names])
+"""
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=BENCHMARKS, capture_output=True, text=True)
+    assert done.stdout == "[['[1]'], ['[0]'], ['[1]']]\n", done.stderr
+
+
 def test_an_interrupted_benchmark_goes_on(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     from figures import finished
