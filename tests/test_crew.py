@@ -343,6 +343,25 @@ def test_results_that_could_not_be_recorded_are_recorded_when_the_store_is_back(
         assert [scene.trial(n).state for n in range(2)] == [State.DONE, State.DONE]
 
 
+def test_results_after_the_one_whose_recording_was_interrupted_are_recorded_on_release(monkeypatch):
+    def interrupted(*given):
+        finish(*given)
+        raise KeyboardInterrupt
+
+    with Scene(lambda trial: 1.0, supervised=True) as scene:
+        finish = scene.store.finish
+        scene.start()
+        scene.start()
+        until(lambda: scene.crew.collect(0.1) or scene.crew.endings == 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.store, "finish", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                scene.crew.poll(0.0)
+        scene.crew.release()
+        assert [scene.trial(n).state for n in range(2)] == [State.DONE, State.DONE]
+        assert not any(e.kind == "late" for e in scene.store.events(scene.study))
+
+
 def test_ctrl_c_in_an_inline_objective_gives_its_trial_back_each_time():
     def objective(trial):
         raise KeyboardInterrupt

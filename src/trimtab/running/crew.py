@@ -113,8 +113,10 @@ class Crew:
         try:
             for ending in endings:
                 recorded.append(self._record(ending))
-        except TrimtabError:
-            self.put_back(endings[len(recorded) :])
+        except BaseException as error:
+            # Ctrl-C waits for the end of a transaction (see storage.interrupts): by then, this result is recorded.
+            done = len(recorded) + (not isinstance(error, Exception))
+            self.put_back(endings[done:])
             raise
         return [trial for trial in recorded if trial is not None]
 
