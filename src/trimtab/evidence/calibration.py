@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from ..arrays import Array
 from ..formatting import number, percent
+from ..numerics.rank_correlation import spearman
 from .belief import Belief
 
 Z90 = 1.6448536269514722
@@ -62,20 +62,7 @@ def leave_one_out(belief: Belief) -> Calibration:
         len(y),
         1 - float(error @ error) / float(of_mean @ of_mean) if np.ptp(y) > 0 else math.nan,
         float(np.mean(np.abs(z) <= Z90)),
-        _rank_correlation(predicted, y),
+        math.nan if min(np.ptp(predicted), np.ptp(y)) == 0 else spearman(predicted, y),
         tuple(ndtr(z).tolist()),
         *(tuple(v.tolist()) for v in in_unit),
     )
-
-
-def _rank_correlation(a: Array, b: Array) -> float:
-    """Spearman's: equal values share the mean of their ranks. NaN if all values of one are equal."""
-    if min(np.ptp(a), np.ptp(b)) == 0:
-        return math.nan
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
-
-
-def _ranks(values: Array) -> Array:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Array = np.cumsum(counts) - (counts - 1) / 2
-    return ranks[place]
