@@ -59,9 +59,8 @@ class _Run:
     trial: ActiveTrial
     steps: Iterator[tuple[float, float, Mapping[str, float]]]  # the training
     began: float
-    step: tuple[float, Mapping[str, float]] | None = (
-        None  # (step, metrics) of the step under way; None: the training ends
-    )
+    # (step, metrics) of the step under way; None: the training ends.
+    step: tuple[float, Mapping[str, float]] | None = None
 
 
 class Simulated:

@@ -172,9 +172,8 @@ class Child:
         if code is None and now - self._closed < LEAVE:
             return None
         output, cost = self._tail(), self._cost()
-        if (
-            self.ready and code == -signal.SIGKILL and now - self._started > self._allowed
-        ):  # it did that itself: see child
+        # A child that exceeds its time limit kills itself: see `child`.
+        if self.ready and code == -signal.SIGKILL and now - self._started > self._allowed:
             return Exit(limit=Reason.TIMEOUT, output=output, cost=cost)
         if code is None or code >= 0:
             return Exit(code=code, output=output, cost=cost)

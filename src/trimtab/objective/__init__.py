@@ -55,9 +55,8 @@ class Program:
     fingerprint: str  # sha256 of the source text or template
     files: tuple[str, ...] = ()  # those that contain its code, as far as that is known
     code: bytes = field(default=b"", repr=False)  # the packed function, in the process to which it was sent
-    call: Objective | None = field(
-        default=None, repr=False, compare=False
-    )  # the function, in the process that made this
+    # The function, in the process that made this.
+    call: Objective | None = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         code = functions.pack(self.call) if self.kind == "function" and self.call else self.code

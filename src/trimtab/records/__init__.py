@@ -193,9 +193,7 @@ class Report:
     step: float
     metrics: Mapping[str, float]
     at: float  # seconds since the epoch
-    written: int = field(
-        default=0, compare=False
-    )  # 1, 2, 3, ... in the order in which the study's reports were written
+    written: int = field(default=0, compare=False)  # 1, 2, 3, ... in the order in which a study's were written
 
 
 @dataclass(frozen=True)
@@ -244,9 +242,8 @@ class Trial:
     # Texts that events only commit to: {"error" | "output" | "worker": [salt, text], "notes": [[salt, text], ...]}
     private: Json = field(default_factory=dict)
     fidelity: float | None = None  # how far it was to be trained; None in a study without one
-    curve: Mapping[float, Metrics] = field(
-        default_factory=dict
-    )  # once it has ended: step -> metrics, at the rungs it passed
+    # Once it has ended: step -> metrics, at the rungs that it passed.
+    curve: Mapping[float, Metrics] = field(default_factory=dict)
     verdict: Json = field(default_factory=dict)  # why a rule stopped it
     told: int | None = None  # position of the event that ended it: strategies are told results in this order
     revision: int = 0  # position of the last event that touched it

@@ -17,9 +17,7 @@ from .database import WRITES, driver_error
 
 PATIENCE = 600.0  # seconds that a store waits for a server that went away
 OPENING = 10.0  # the same for a server that has not answered this store before
-FROZEN = (
-    15  # seconds after which the server ends the transaction of a program that has stopped, since others wait for it
-)
+FROZEN = 15  # seconds after which the server ends the transaction of a stopped program, since others wait for it
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 _BEGIN_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {_NOW}"  # one round trip

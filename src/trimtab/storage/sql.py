@@ -73,9 +73,8 @@ _ENDS = (
 )
 _RESULTS = (
     select(*(trials.c[name] for name in bulk.RESULTS), case((trials.c.why.contains('"member"'), trials.c.why)))
-    .where(
-        trials.c.study == bindparam("study"), trials.c.revision > bindparam("after")
-    )  # told <= revision, which is indexed
+    # Not needed, since told <= revision; but revisions are indexed.
+    .where(trials.c.study == bindparam("study"), trials.c.revision > bindparam("after"))
     .where(trials.c.told > bindparam("after"), trials.c.told <= bindparam("upto"))
     .where(or_(*(trials.c.purpose == p.value for p in sorted(TOLD))), trials.c.state != State.CANCELLED.value)
     .order_by(trials.c.told)

@@ -19,10 +19,7 @@ from ..errors import StorageError
 from .database import WRITES, driver_error
 
 _PAGE = 512  # bytes of the smallest possible database page
-_OFTEN, _SELDOM = (
-    0.006,
-    0.02,
-)  # seconds between two attempts to begin writing while another writes, at least and at most
+_OFTEN, _SELDOM = 0.006, 0.02  # seconds, at least and at most, between two attempts to write while another does
 
 
 @dataclass(frozen=True)

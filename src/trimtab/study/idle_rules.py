@@ -28,9 +28,8 @@ def idle_rules(live: LiveStudy) -> list[str]:
     if not rules or ledger.counts[State.DONE] < _SOME:
         return []
     last_reports = _last_reports(live, ledger)
-    suspected = [
-        rule for rule in rules if "metric" in rule or not stopped
-    ]  # if trials were stopped, the goals are reported
+    # If trials were stopped, the goals are reported.
+    suspected = [rule for rule in rules if "metric" in rule or not stopped]
     found = _unreported(spec, suspected, last_reports)
     if not found and not stopped:
         found = _too_early(spec, rules, last_reports) or _unheeded(live, ledger, rules)

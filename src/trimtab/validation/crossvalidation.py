@@ -61,10 +61,8 @@ class CrossValidation:
         holdout: float = 0.0,
         seed: int = 0,
     ) -> None:
-        splits, holdout = (
-            one_of("splits", splits, _SPLITS),
-            nonnegative("holdout", holdout, repair="; a share of the rows"),
-        )
+        splits = one_of("splits", splits, _SPLITS)
+        holdout = nonnegative("holdout", holdout, repair="; a share of the rows")
         if holdout >= 1:
             raise SpecError(f"holdout={holdout!r} must be a share of the rows, at least 0 and below 1")
         repeats = whole("repeats", repeats)
