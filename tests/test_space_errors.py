@@ -333,8 +333,9 @@ def test_json_that_is_no_space_is_refused_with_the_reason(case):
 
 def test_rows_of_the_wrong_shape_and_lists_without_end():
     space = Space(a=Float(0, 1), b=Int(0, 1))
-    with pytest.raises(SpaceError, match=r"rows of shape \(1, 3\) don't fit the space; give \(n, 2\)"):
-        space.snap(np.zeros((1, 3)))
+    for judge in (space.snap, space.allowed):
+        with pytest.raises(SpaceError, match=r"rows of shape \(1, 3\) don't fit the space; give \(n, 2\)"):
+            judge(np.zeros((1, 3)))
     with pytest.raises(SpaceError, match="a: continuous, so the space can't be listed"):
         iter(space)
     with pytest.raises(SpaceError, match="b: missing in"):

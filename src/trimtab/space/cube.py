@@ -31,11 +31,16 @@ class Cube:
         self._grouped = grouped(self.scales)
         self._logs = [j for j, scale in enumerate(self.scales) if isinstance(scale, LogIntegers)]
 
-    def filled(self, X: Array) -> Array:
-        """S: X with NaN as 0.5, and every entry at the centre of its cell, active or not."""
+    def fitting(self, X: Array) -> Array:
+        """X, if it has a column for each parameter."""
         X, d = np.asarray(X, dtype=float), len(self.params)
         if X.ndim != 2 or X.shape[1] != d:
             raise SpaceError(f"rows of shape {X.shape} don't fit the space; give (n, {d})")
+        return X
+
+    def filled(self, X: Array) -> Array:
+        """S: X with NaN as 0.5, and every entry at the centre of its cell, active or not."""
+        X = self.fitting(X)
         S = np.clip(np.where(np.isnan(X), 0.5, X), 0.0, 1.0)
         logs = S[:, self._logs]
         finite = np.isfinite(self.cells)

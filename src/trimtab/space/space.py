@@ -235,7 +235,7 @@ class Space:
     def allowed(self, X: Array) -> Mask:
         """Which rows (n,) satisfy all requirements and use no retired option."""
         if not self._expressions and self._cube.whole:
-            return np.ones(len(X), dtype=bool)
+            return np.ones(len(self._cube.fitting(X)), dtype=bool)
         S = self._cube.filled(X)
         active = self._cube.active(S)
         live = ~(active & (self._cube.share < 1.0) & (self._cube.share <= S)).any(axis=1)
