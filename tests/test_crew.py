@@ -327,14 +327,19 @@ def test_a_result_is_kept_that_comes_as_the_store_fails_another_trial(monkeypatc
         assert [scene.trial(n).state for n in range(2)] == [State.QUEUED, State.DONE]
 
 
+def two_end(scene):
+    """Two trials start and end; their results are not yet recorded."""
+    scene.start()
+    scene.start()
+    until(lambda: scene.crew.collect(0.1) or scene.crew.endings == 2)
+
+
 def test_results_that_could_not_be_recorded_are_recorded_when_the_store_is_back(monkeypatch):
     def refused(*_):
         raise StorageError("the server is away")
 
     with Scene(lambda trial: 1.0, supervised=True) as scene:
-        scene.start()
-        scene.start()
-        until(lambda: scene.crew.collect(0.1) or scene.crew.endings == 2)
+        two_end(scene)
         with monkeypatch.context() as patch:
             patch.setattr(scene.store, "finish", refused)
             with pytest.raises(StorageError):
@@ -350,9 +355,7 @@ def test_results_after_the_one_whose_recording_was_interrupted_are_recorded_on_r
 
     with Scene(lambda trial: 1.0, supervised=True) as scene:
         finish = scene.store.finish
-        scene.start()
-        scene.start()
-        until(lambda: scene.crew.collect(0.1) or scene.crew.endings == 2)
+        two_end(scene)
         with monkeypatch.context() as patch:
             patch.setattr(scene.store, "finish", interrupted)
             with pytest.raises(KeyboardInterrupt):
