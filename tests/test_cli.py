@@ -55,7 +55,7 @@ def refused(*args, status=2):
 
 
 def program(*args):
-    return [sys.executable, "-m", "trimtab.cli", *args]
+    return [sys.executable, "-m", "trimtab", *args]
 
 
 @pytest.fixture
@@ -96,8 +96,9 @@ def test_every_verb_explains_itself():
         assert "Usage:" in call(verb, "--help")
 
 
-def test_version():
-    assert call("--version") == f"trimtab {tt.__version__}\n"
+def test_version_also_by_python_m_trimtab():
+    run = subprocess.run(program("--version"), capture_output=True, text=True, check=True)
+    assert call("--version") == run.stdout == f"trimtab {tt.__version__}\n"
 
 
 def test_help_needs_none_of_the_heavy_libraries():

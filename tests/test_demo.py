@@ -102,7 +102,7 @@ def test_the_objective_repeats_itself(asked):
 
 
 def test_the_quick_demo_runs_in_any_folder_and_again_with_the_same_answer(tmp_path):
-    command = [sys.executable, "-m", "trimtab.cli", "demo", "--quick", "--out", "here"]
+    command = [sys.executable, "-m", "trimtab", "demo", "--quick", "--out", "here"]
     first, again = (
         subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout for _ in range(2)
     )

@@ -586,7 +586,7 @@ def test_the_command_line_finds_the_card_beside_the_study_file(tmp_path):
     environment = {"XDG_STATE_HOME": str(tmp_path / "state"), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
 
     def call(*args):
-        command = [sys.executable, "-m", "trimtab.cli", *args]
+        command = [sys.executable, "-m", "trimtab", *args]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

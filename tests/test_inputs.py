@@ -178,7 +178,7 @@ def test_a_study_file_names_its_data(tmp_path):
 
     def call(*args):
         environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
-        command = [sys.executable, "-m", "trimtab.cli", *args, "--quiet"]
+        command = [sys.executable, "-m", "trimtab", *args, "--quiet"]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     assert call("run", "study.yaml", "--trials", "2").returncode == 0

@@ -402,7 +402,7 @@ def _place(tmp_path, folder, code):
 
 def _work(study, *folders, trials=40):
     """One worker in each of the folders, until they have nothing to do or have ended so many trials."""
-    call = [sys.executable, "-m", "trimtab.cli", "worker", "--storage", study.storage.url, "--allow", "train.py"]
+    call = [sys.executable, "-m", "trimtab", "worker", "--storage", study.storage.url, "--allow", "train.py"]
     team = [subprocess.Popen([*call, f"--trials={trials}", "--idle=1s"], cwd=folder) for folder in folders]
     assert [worker.wait(100) for worker in team] == [0] * len(folders)
 

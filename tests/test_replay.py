@@ -284,7 +284,7 @@ def test_the_command_line_replays_and_reproduces(tmp_path):
 
     def call(*args):
         environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
-        command = [sys.executable, "-m", "trimtab.cli", *args]
+        command = [sys.executable, "-m", "trimtab", *args]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     assert call("run", "study.yaml", "--quiet").returncode == 0

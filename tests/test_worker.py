@@ -92,7 +92,7 @@ def spawn():
     started = []
 
     def start(url, *words):
-        call = [sys.executable, "-m", "trimtab.cli", "worker", "--storage", url, *words]
+        call = [sys.executable, "-m", "trimtab", "worker", "--storage", url, *words]
         started.append(subprocess.Popen(call, stderr=subprocess.PIPE, text=True))
         return started[-1]
 

@@ -62,7 +62,7 @@ class Crowd:
                 call = [
                     sys.executable,
                     "-m",
-                    "trimtab.cli",
+                    "trimtab",
                     "worker",
                     "--storage",
                     self.url,

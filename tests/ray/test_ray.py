@@ -332,7 +332,7 @@ GUARDED = """
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.wait_for_nodes()
-    call = [sys.executable, "-m", "trimtab.cli", "run", sys.argv[1], "--executor", "ray", "--quiet"]
+    call = [sys.executable, "-m", "trimtab", "run", sys.argv[1], "--executor", "ray", "--quiet"]
     there = {**os.environ, "RAY_ADDRESS": made.address}
     for change in ({}, {"RAY_AUTH_TOKEN": "b" * 64}):
         done = subprocess.run(call, env={**there, **change}, capture_output=True, text=True)

@@ -87,7 +87,7 @@ def _reachable(url: str) -> None:
 
 def _command(live: LiveStudy, text: str, options: Slurm) -> list[str]:
     """The command line of a job: a worker that serves only this study, with only this objective."""
-    worker = [options.python, "-m", "trimtab.cli", "worker"]
+    worker = [options.python, "-m", "trimtab", "worker"]
     served = [f"--storage={live.storage.url}", f"--study={live.spec.name}", f"--allow={text}"]
     limit = [] if options.trials is None else [f"--trials={options.trials}"]
     return [*worker, *served, f"--slots={options.slots}", f"--idle={IDLE}", *limit]

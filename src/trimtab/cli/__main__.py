@@ -1,5 +1,0 @@
-"""`python -m trimtab.cli`."""
-
-from . import main
-
-main()
