@@ -402,6 +402,24 @@ def test_a_trial_may_be_named_by_itself_where_its_number_is_asked_for():
     assert study.checkpoint(first) == study.checkpoint(0)
 
 
+NAMED = {
+    "checkpoint": lambda study, n: study.checkpoint(n),
+    "evidence": lambda study, n: study.evidence(abs, tuned=n),
+    "reproduce": lambda study, n: study.reproduce(lambda trial: 0.5, [n]),
+    "schedule": lambda study, n: study.schedule(n),
+    "tell": lambda study, n: study.tell(n, 0.5),
+    "why": lambda study, n: study.explain().why(n),
+}
+
+
+@pytest.mark.parametrize("method", NAMED)
+def test_a_trial_that_does_not_exist_is_refused_and_those_that_do_are_said(method):
+    study = new(seed=1, baseline={"x": 0.5, "kind": "a"})
+    study.run(lambda trial: 1.0, trials=1, quiet=True)
+    with pytest.raises(SpecError, match=r"^trial 77 does not exist; the study has 1 trial, numbered from 0$"):
+        NAMED[method](study, 77)
+
+
 @pytest.mark.parametrize(("high", "factor"), [(81, 1 + 1e-12), (1e300, 1.5)])
 def test_rungs_that_are_too_many_are_refused_at_once(high, factor):
     with pytest.raises(SpecError, match=r"rungs, 1000 are allowed; factor=3 is usual"):

@@ -42,6 +42,7 @@ def test_of_ended_trials_only_the_best_one_keeps_its_directory(tmp_path, workers
 def test_a_variable_that_is_empty_names_no_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, "")
     study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db")
+    study.enqueue({"x": 0.5})
     assert study.checkpoint(0).parent.parent == tmp_path / "t.db.checkpoints"
 
 
@@ -191,8 +192,9 @@ def test_of_a_study_that_is_ended_for_good_only_the_best_one_stays_and_of_a_dele
     else:
         getattr(study, end)()
     assert held(study) == {study.best.number}
+    folder = study.checkpoint(0).parent
     study.delete()
-    assert not study.checkpoint(0).parent.exists()
+    assert not folder.exists()
 
 
 def test_without_the_object_of_the_strategy_nothing_is_collected_and_results_are_taken(tmp_path):

@@ -235,7 +235,7 @@ def test_a_best_from_elsewhere_is_said_to_be_left_out(space):
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ({"trials": [77]}, "trial 77 cannot be run again"),
+        ({"trials": [77]}, "trial 77 does not exist; the study has"),
         ({"trials": [1]}, "trial 1 cannot be run again"),
         ({"tolerance": -1}, "tolerance=-1 must be a number of at least 0"),
     ],

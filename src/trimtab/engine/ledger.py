@@ -12,6 +12,7 @@ from typing import Protocol, overload
 
 from ..checks import index, shown
 from ..errors import SpecError
+from ..formatting import plural
 from ..records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, StudySpec, Trial
 from ..records.columns import End, Outline, Results
 
@@ -89,7 +90,9 @@ class Trials(Mapping[int, Trial]):
         """The trial that a user names. Raises SpecError if there is none."""
         found = index(number)
         if found is None or found not in self:
-            raise SpecError(f"trial {shown(number)} does not exist; the study has {len(self)} trials, numbered from 0")
+            raise SpecError(
+                f"trial {shown(number)} does not exist; the study has {plural(len(self), 'trial')}, numbered from 0"
+            )
         return self[found]
 
     def __contains__(self, number: object) -> bool:

@@ -82,8 +82,8 @@ class Answers:
 
     def checkpoint(self, number: int) -> Path:
         """The directory in which trial `number` has saved its state. After the trial has ended, it is kept only as long as
-        it is needed (see `live.checkpoints`)."""
-        return self._live.checkpoints.path(trial(number))
+        it is needed (see `live.checkpoints`). Raises SpecError if there is no such trial."""
+        return self._live.checkpoints.path(self._live.refresh().trials.named(trial(number)).number)
 
     def frame(self) -> Any:
         """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""

@@ -74,13 +74,14 @@ class Audited(Answers):
 
         if not isinstance(principal, str):
             raise SpecError(f"principal={shown(principal)} is no name; write it as a text")
-        trials = None if trials is None else [trial(t) for t in members("trials", trials, "trials")]
+        given = None if trials is None else [trial(t) for t in members("trials", trials, "trials")]
         tolerance, ledger = checked(tolerance), self._live.refresh()
+        numbers = None if given is None else [ledger.trials.named(number).number for number in given]
         called = program(objective, ledger.study.spec)
         rows = list(ledger.trials.values())
         leader = incumbents.best(ledger.study.spec, incumbents.of_ledger(ledger))
         best = None if leader is None else leader.trial
-        picked = chosen(rows, trials, best)
+        picked = chosen(rows, numbers, best)
         slots = Slots(workers, amounts(Resources, resources, "resources"), supervised)
         ends = rerun(called, ledger.study.spec, picked, slots)
         ran = self.storage.events(self._live.study, kinds={"run"})
@@ -89,7 +90,7 @@ class Audited(Answers):
             tolerance=tolerance,
             same_code=called.fingerprint in {e.body["fingerprint"] for e in ran},
             independent=self._independent(principal or user(), [e.position for e in ran]),
-            left_out=left_out(picked, trials, best),
+            left_out=left_out(picked, numbers, best),
         )
         body = {"reproduction": found.to_json(), "objective": called.text, "fingerprint": called.fingerprint}
         self._try_to_add_event("reproduce", {**body, "environment": environment()}, principal)

@@ -168,10 +168,9 @@ class Study(Audited):
         both, neither = metrics is not None and failed is not None, metrics is None and failed is None
         if both or (neither and heeded is None):
             raise SpecError(f"trial {number}: tell its metrics, or failed='why', one of the two")
-        held = self._asked.get(number) or self._live.refresh().trials.get(number)
-        if held is None or held.state is not State.RUNNING:
-            state = "does not exist" if held is None else f"is {held.state}"
-            raise SpecError(f"trial {number} {state}; only a running trial can be told")
+        held = self._asked.get(number) or self._live.refresh().trials.named(number)
+        if held.state is not State.RUNNING:
+            raise SpecError(f"trial {number} is {held.state}; only a running trial can be told")
         if isinstance(trial, ActiveTrial):
             note_unread(trial)
         if isinstance(trial, ActiveTrial | Trial):  # a former holder may not tell a trial that was taken over
