@@ -12,6 +12,7 @@ from scipy import stats
 
 from trimtab.errors import SpecError
 from trimtab.evidence import Contest, Design, Evidence, Worth, certify
+from trimtab.formatting import percent
 from trimtab.goals import Goal, constraint
 
 BASE, TUNED = {"rate": 0.1}, {"rate": 0.02}
@@ -240,6 +241,14 @@ def test_a_constraint_without_its_metric_is_unknown_not_broken():
 def test_a_wrong_ratio_or_zone_is_refused(name, bad):
     with pytest.raises(SpecError, match=name):
         evidence([1, 2], [2, 3], **{name: bad})
+
+
+def test_equivalence_is_spoken_of_only_where_a_zone_was_set():
+    baseline, tuned = [0.70, 0.71, 0.69, 0.72], [0.70, 0.72, 0.71, 0.71]
+    assert "equivalent" not in evidence(baseline, tuned).text()
+    found = evidence(baseline, tuned, equivalence=0.005)
+    assert f"equivalent {percent(found.p_equivalent)} (within ±0.005), worse" in found.text()
+    assert "equivalent" not in evidence([0.7] * 4, [0.7] * 4, deterministic=True).text()
 
 
 def test_the_text_is_aligned_and_complete():

@@ -127,6 +127,7 @@ def test_evidence_of_several_data_sets_is_put_together():
     assert found.p_better + found.p_equivalent + found.p_worse == pytest.approx(1)
     assert found.interval[0] < 0.5 < found.interval[1]
     assert "4 data sets" in found.text()
+    assert "(within ±0.1)" in found.text()
 
 
 def test_a_limit_that_is_broken_on_one_data_set_is_broken():
@@ -136,6 +137,7 @@ def test_a_limit_that_is_broken_on_one_data_set_is_broken():
         for limit in (9, 8)
     )
     assert across([kept, kept]).decision == "proven"
+    assert "equivalent" not in across([kept, kept]).text()
     assert across([kept, broken]).decision == "infeasible"
 
 

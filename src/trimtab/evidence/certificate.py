@@ -194,16 +194,12 @@ class Evidence:
     def _lines(self) -> list[tuple[str, str]]:
         baseline, tuned = (number(v) for v in self.means)
         difference, low, high = estimate(self.difference, self.interval)
-        zone = f" (equivalent: within ±{number(self.equivalence)})" if self.equivalence else ""
-        chances = (
-            f"better {percent(self.p_better)}, equivalent {percent(self.p_equivalent)}, worse {percent(self.p_worse)}"
-        )
         return [
             ("decision", f"{self.decision}: {_SAID[self.decision]} on {self.metric}"),
             ("difference", f"{difference}, 95 % interval {low} to {high} (positive is better)"),
             ("baseline", f"{self.metric} {baseline}"),
             ("tuned", f"{self.metric} {tuned} (trial {self.tuned_trial})"),
-            ("probability", chances + zone),
+            ("probability", chances(self.p_better, self.p_equivalent, self.p_worse, self.equivalence)),
             ("test", self.test),
             *self.beside,
             *(("constraint", f"{c.text}: {c.said}, mean {number(c.mean)}") for c in self.constraints),
@@ -288,6 +284,12 @@ class Evidence:
         )
         made["worth"] = Worth(**{k: _number(v) for k, v in data.get("worth", {}).items()})
         return Evidence(**made)
+
+
+def chances(better: float, equivalent: float, worse: float, zone: float) -> str:
+    """The probabilities on one line; that of practical equivalence only if a zone was set."""
+    middle = f", equivalent {percent(equivalent)} (within ±{number(zone)})" if zone else ""
+    return f"better {percent(better)}{middle}, worse {percent(worse)}"
 
 
 HOLDOUT = "hold-out"

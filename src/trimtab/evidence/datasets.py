@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import SpecError
-from ..formatting import estimate, number, percent, plural
-from .certificate import LEVEL, Evidence
+from ..formatting import estimate, number, plural
+from .certificate import LEVEL, Evidence, chances
 from .intervals import Interval, identical, random_effects
 from .judgement import decided, gains, reliable, within
 
@@ -23,6 +23,7 @@ class Across:
     p_better: float
     p_equivalent: float
     p_worse: float
+    equivalence: float
     between: float
     decision: str
 
@@ -32,12 +33,10 @@ class Across:
     def text(self) -> str:
         """Aligned lines for a terminal."""
         gain, low, high = estimate(self.difference, self.interval)
-        chances = (self.p_better, self.p_equivalent, self.p_worse)
-        better, equivalent, worse = (percent(p) for p in chances)
         lines = [
             ("decision", f"{self.decision} over {plural(len(self.gains), 'data set')}"),
             ("difference", f"{gain} in {self.metric}, 95 % interval {low} to {high} (positive is better)"),
-            ("probability", f"better {better}, equivalent {equivalent}, worse {worse}"),
+            ("probability", chances(self.p_better, self.p_equivalent, self.p_worse, self.equivalence)),
             ("between", f"{number(self.between, 3)}: standard deviation of the gain from data set to data set"),
             ("test", "random-effects mean (Paule & Mandel 1982), interval of Hartung & Knapp (2001)"),
         ]
@@ -80,6 +79,7 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
         found.better,
         found.equivalent,
         found.worse,
+        equivalence,
         between,
         within(gain, [c for e in evidence for c in e.constraints]),
     )
