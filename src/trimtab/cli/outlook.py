@@ -8,9 +8,19 @@ from .plumbing import json_option, opened, storage_flag, the_name
 @click.command()
 @the_name
 @click.option(
-    "--tolerance", default=0.0, show_default=True, help="A regret that does not matter, in the metric's unit."
+    "--tolerance",
+    default=0.0,
+    show_default=True,
+    metavar="X",
+    type=click.FloatRange(0),
+    help="A regret that does not matter, in the metric's unit.",
 )
-@click.option("--worth", type=float, help="What one unit of the metric is worth, in seconds of a trial, or in money.")
+@click.option(
+    "--worth",
+    metavar="X",
+    type=click.FloatRange(0),
+    help="What one unit of the metric is worth, in seconds of a trial, or in money.",
+)
 @json_option
 @storage_flag
 def outlook(name: str, tolerance: float, worth: float | None, as_json: bool) -> None:

@@ -138,7 +138,13 @@ def replay(name: str, as_json: bool) -> None:
     multiple=True,
     help="A trial to run again (repeatable); default: five.",
 )
-@click.option("--tolerance", default=0.0, metavar="SHARE", help="Relative difference that counts as the same.")
+@click.option(
+    "--tolerance",
+    default=0.0,
+    metavar="SHARE",
+    type=click.FloatRange(0),
+    help="Relative difference that counts as the same.",
+)
 @click.option("--as", "principal", default="", metavar="NAME", help="Who runs them; default: the user of this process.")
 @click.option("--file", metavar="FILE", help="The study file; default: the one that you ran the study from.")
 @json_option
