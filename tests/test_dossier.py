@@ -84,6 +84,7 @@ def test_a_document_passes_the_checker_and_is_the_same_each_time(study, template
     assert record["items"][1]["status"] == "filled"
     assert record["items"][30]["not_applicable"] == "no groups"
     assert study.report("b.html", template=template, card=CARD).read_bytes() == first
+    assert study.copy("sqlite:///other.db").report("c.html", template=template, card=CARD).read_bytes() == first
     said = [e.body for e in study.storage.events(study.record.id) if e.kind == "report"]
     assert len(said) == 1
     assert study.verify("a.html") == []
@@ -191,8 +192,8 @@ def test_what_the_pairs_show_of_another_goal_and_of_a_limit_stands_beside_the_an
     traced(html)
     assert "In b, another goal, it is worse" in html[: html.index('id="question"')]
     assert "What a model of all results makes of a;" in html
-    assert "trimtab verify 'two goals'" in html
-    assert "trimtab report 'two goals' --template us-sr-26-2-2026 --out FILE" in html
+    assert "trimtab verify 'two goals' --storage URL, with the URL of the study's database" in html
+    assert "trimtab report 'two goals' --storage URL --template us-sr-26-2-2026 --out FILE" in html
     items = {i["id"]: i for i in checked(study.report("b.html", template="us-sr-26-2-2026").read_text())["items"]}
     said = {id_: {f["label"]: f["text"] for f in item["facts"]} for id_, item in items.items()}
     assert said["benefit"]["Another goal"].startswith("b worse: -")

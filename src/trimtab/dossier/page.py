@@ -34,7 +34,7 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
             findings=s.findings,
             made=made,
             plural=plural,
-            verify=command("verify", s.study.name),
+            verify=command("verify", s.study.name, " --storage URL --report FILE"),
             drawings=drawings,
             evidence=document.script(made),
             plots=document.plots(drawings),

@@ -17,6 +17,7 @@ MOST_SIGNS = 160
 
 
 def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[str]) -> Pairs:
+    """The database is not named: the same record gives the same document, in whichever store a copy of it is."""
     kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(e.kind for e in events).items())
     checked = "nothing found: the record is intact" if not findings else plural(len(findings), "finding")
     return [
@@ -24,7 +25,7 @@ def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[st
         ("Head", study.head),
         ("Study", study.uid),
         ("Checked for this document", checked),
-        ("Check again", command("verify", study.name)),
+        ("Check again", f"{command('verify', study.name, ' --storage URL')}, with the URL of the study's database"),
     ]
 
 
