@@ -14,7 +14,7 @@ import pytest
 import trimtab as tt
 from trimtab import keys
 from trimtab.chain import link, seals
-from trimtab.errors import SpecError, UserError
+from trimtab.errors import Damaged, SpecError, UserError
 from trimtab.storage import rows
 
 
@@ -185,6 +185,12 @@ def test_an_edit_of_the_database_is_named(forger, kind):
     forger.sql(*statements)
     found = forger.found()
     assert any(place in line for line in found), found
+
+
+def test_a_state_that_does_not_exist_is_named_when_the_study_is_opened(forger):
+    forger.sql("update trials set state = 'finished' where number = 3")
+    with pytest.raises(Damaged, match=r"trial 3: its column 'state' cannot be read \('finished'\)"):
+        forger.found()
 
 
 def test_the_record_that_nobody_touched_is_intact(forger):

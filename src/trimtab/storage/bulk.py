@@ -20,13 +20,30 @@ _PURPOSES = {str(purpose): purpose for purpose in Purpose}
 
 def ends_of(found: Iterable[Sequence[Any]]) -> list[End]:
     """The ends of trials, from rows with the columns ENDS."""
+    rows = list(found)
     try:
         return [
             End(number, told, _STATES[state], _PURPOSES[purpose], started, ended)
-            for number, told, state, purpose, started, ended in found
+            for number, told, state, purpose, started, ended in rows
         ]
-    except KeyError as error:
-        raise _damaged("state or purpose", error) from None
+    except KeyError:
+        raise _unknown(rows) from None
+
+
+def _unknown(rows: Iterable[Sequence[Any]]) -> Damaged:
+    """The error that names the first trial with an unknown state or purpose: studies with one cannot be opened, so that
+    `verify` could not name it."""
+    wrong = (
+        (number, column, value)
+        for number, _, state, purpose, *_ in rows
+        for column, value, known in (("state", state, _STATES), ("purpose", purpose, _PURPOSES))
+        if value not in known
+    )
+    number, column, value = next(wrong)
+    return Damaged(
+        f"trial {number}: its column {column!r} cannot be read ({value!r}); the row was changed outside Trimtab, restore the "
+        "store from a backup"
+    )
 
 
 def results_of(found: Sequence[Sequence[Any]]) -> Results:
