@@ -10,10 +10,12 @@ from pathlib import Path
 
 import postgres
 import pytest
+from click.testing import CliRunner
 
 import trimtab as tt
 from trimtab import keys
 from trimtab.chain import link, seals
+from trimtab.cli import cli
 from trimtab.errors import Damaged, SpecError, UserError
 from trimtab.storage import rows
 
@@ -213,6 +215,34 @@ def test_a_truncated_chain_is_named_by_the_witness(forger):
     forger.sql(f"delete from events where position > {last - 4}")
     lost = [line for line in forger.found() if "lost" in line]
     assert lost == [f"event {last - 3}: the witness file has seen it, the record has lost it, and 3 more after it"]
+
+
+def verified(forger):
+    """What `trimtab verify` says of an intact record."""
+    done = CliRunner().invoke(cli, ["verify", "s", "--storage", f"sqlite:///{forger.file}"])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_what_a_shortened_witness_cannot_tell_is_said(forger, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "validator"))
+    lines = forger.witness.read_text().splitlines(keepends=True)
+    at = [json.loads(line)["position"] for line in lines]
+    assert "outside the store" not in verified(forger)
+    for first, last, known, unseen in (
+        (0, 8, f"up to event {at[7]}", "after it"),
+        (2, 8, f"from event {at[2]} to {at[7]}", "before or after them"),
+        (2, None, f"from event {at[2]} on", "before"),
+    ):
+        forger.witness.write_text("".join(lines[first:last]))
+        said = f"heads were kept {known} only here: a record that was cut short or replaced {unseen} would not show"
+        assert said in verified(forger)
+
+
+def test_names_that_were_erased_are_said_to_be_missing(forger):
+    assert "erased" not in verified(forger)
+    forger.sql("delete from private where position = 2")
+    assert "who did event 2 is not known any more (1 name erased)" in verified(forger)
 
 
 def test_a_chain_rewritten_with_its_witness_breaks_the_signature(forger):

@@ -1,7 +1,7 @@
 """The auditor's commands: the document, whether the record is intact, whether it can be derived and run again."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -69,21 +69,36 @@ def verify(name: str, document: str | None) -> None:
 
 
 def _grounds(study: "Study") -> Iterator[str]:
-    """What the verdict rests on besides the chain: who signed the record, and whether anything outside the store knows it."""
-    from .. import keys
+    """What the verdict rests on besides the chain: who signed the record, whose names were erased, and which part of it
+    something outside the store knows."""
+    from .. import formatting, keys
 
-    record = study.record
-    for said in [e.body for e in study.storage.events(record.id, kinds={"checkpoint"})][-1:]:
+    record, events = study.record, study.storage.events(study.record.id)
+    for said in [e.body for e in events if e.kind == "checkpoint"][-1:]:
         owner = keys.trusted().get(said["key"])
         who = f"by {owner}" if owner else f"with key {said['key']}, whose owner is not known here (trimtab key --trust)"
         yield f"signed up to event {said['position']} {who}"
-    first = min((at for at, _ in [*study.storage.witnessed(record.uid), *keys.signed(record.uid)]), default=None)
-    if first != 1:
-        known = "no head was kept" if first is None else f"heads were kept from event {first} on only"
+    if erased := {e.position for e in events if "actor" in e.body} - study.storage.actors(record.id).keys():
+        yield f"who did event {min(erased)} is not known any more ({formatting.plural(len(erased), 'name')} erased)"
+    heads = [at for at, _ in [*study.storage.witnessed(record.uid), *keys.signed(record.uid)]]
+    known, unseen = _span(heads, record.position)
+    if unseen:
         yield (
-            f"outside the store {known} here: a record that was cut short or replaced before would not show; compare the head "
-            "with one that you were given"
+            f"outside the store {known} here: a record that was cut short or replaced {unseen} would not show; compare the "
+            "head with one that you were given"
         )
+
+
+def _span(heads: Sequence[int], position: int) -> tuple[str, str]:
+    """Which part of a record of `position` events is known by its heads, and where a change would not be noticed."""
+    first, last = min(heads, default=0), max(heads, default=0)
+    if not heads:
+        return "no head was kept", "before"
+    if last >= position:
+        return f"heads were kept from event {first} on only", "" if first == 1 else "before"
+    if first == 1:
+        return f"heads were kept up to event {last} only", "after it"
+    return f"heads were kept from event {first} to {last} only", "before or after them"
 
 
 @click.command()
