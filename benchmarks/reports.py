@@ -46,7 +46,7 @@ def measure(kind: str, trials: int, steps: int) -> list[float]:
                 taken.append(1000 * (time.process_time() - began))
             store.finish(trial, Outcome(State.DONE, {"loss": 0.5}))
             if i == 0:
-                taken.clear()  # the first report hears all that were written before
+                taken.clear()  # with the first report, the rules see all that were written before
         store.close()
     return taken
 

@@ -17,9 +17,9 @@ from trimtab.numerics.rank_correlation import kendall
 from trimtab.records import StudySpec
 from trimtab.stopping.folds import signed_rank
 from trimtab.stopping.halving import Asha, Hyperband
-from trimtab.stopping.jury import Jury, rehear
 from trimtab.stopping.percentile import Median
 from trimtab.stopping.plateau import Plateau
+from trimtab.stopping.rules import StoppingRules, verdicts
 from trimtab.stopping.rungs import Rung
 from trimtab.stopping.threshold import Threshold
 from trimtab.strategies import Rows
@@ -31,8 +31,8 @@ X = tt.Space(x=tt.Float(0, 1))
 some = settings(max_examples=40, deadline=None, derandomize=True)
 
 
-def jury(*rules, goals=LOSS, constraints=(), exempt=None, fidelity=EPOCHS):
-    return Jury([stopping.to_json(r) for r in rules], fidelity, goals, constraints, exempt)
+def rules(*rules, goals=LOSS, constraints=(), exempt=None, fidelity=EPOCHS):
+    return StoppingRules([stopping.to_json(r) for r in rules], fidelity, goals, constraints, exempt)
 
 
 def told(made, curves):
@@ -40,7 +40,7 @@ def told(made, curves):
     stops, written = {}, itertools.count(1)
     for number, curve in curves.items():
         for step, loss in curve:
-            verdict = made.hear(number, step, loss if isinstance(loss, dict) else {"loss": loss}, next(written))
+            verdict = made.update(number, step, loss if isinstance(loss, dict) else {"loss": loss}, next(written))
             if verdict is not None:
                 stops[number] = step
                 break
@@ -80,15 +80,15 @@ def test_a_fidelity_that_makes_no_sense_is_refused(how):
 
 
 def test_asha_keeps_the_best_third_of_each_rung_and_stops_nobody_on_a_thin_one():
-    stops = told(jury(Asha(trust=0)), flat([0.5, 0.9, 0.6, 0.4, 0.7, 0.1]))
+    stops = told(rules(Asha(trust=0)), flat([0.5, 0.9, 0.6, 0.4, 0.7, 0.1]))
     assert stops == {2: 1, 4: 1}  # 0.9 came second, when the rung was thin; 0.4 is the best of four
 
 
 def test_asha_stops_nobody_at_an_early_rung_that_says_nothing_of_the_next_one():
     rng = np.random.default_rng(0)
     ends = rng.random(40)
-    told_apart = told(jury(Asha()), {n: [(1, e), (3, e), (9, e), (27, e)] for n, e in enumerate(ends)})
-    reversed_ = told(jury(Asha()), {n: [(1, 1 - e), (3, e), (9, e), (27, e)] for n, e in enumerate(ends)})
+    told_apart = told(rules(Asha()), {n: [(1, e), (3, e), (9, e), (27, e)] for n, e in enumerate(ends)})
+    reversed_ = told(rules(Asha()), {n: [(1, 1 - e), (3, e), (9, e), (27, e)] for n, e in enumerate(ends)})
     assert 1 in told_apart.values()
     assert (
         min(n for n, step in told_apart.items() if step == 1) >= 8
@@ -115,13 +115,13 @@ def test_hyperband_judges_within_brackets_and_deals_trials_to_all_of_them():
     assert sorted(set(brackets)) == [0, 1, 2, 3]
     assert brackets.count(0) > brackets.count(1) > brackets.count(2) > brackets.count(3) > 5
     rng = np.random.default_rng(0)
-    stops = told(jury(Hyperband()), flat(rng.random(200)))
+    stops = told(rules(Hyperband()), flat(rng.random(200)))
     first = [min((s for n, s in stops.items() if brackets[n] == b), default=None) for b in range(4)]
     assert first == [1, 3, 9, None]
 
 
 def test_median_compares_the_best_so_far_with_the_others_at_that_step():
-    stops = told(jury(Median(least=3, after=2)), flat([0.1, 0.2, 0.3, 0.25, 0.05], range(1, 6)))
+    stops = told(rules(Median(least=3, after=2)), flat([0.1, 0.2, 0.3, 0.25, 0.05], range(1, 6)))
     assert stops == {3: 3}
 
 
@@ -133,8 +133,8 @@ def test_a_rule_of_an_unknown_name_is_refused(name):
 
 def test_plateau_and_threshold_look_at_one_curve():
     curve = [(s, max(0.5, 1 - 0.1 * s)) for s in range(1, 20)]
-    assert told(jury(Plateau(patience=4)), {0: curve}) == {0: 9}
-    assert told(jury(Threshold("loss", above=2.0, after=3)), {0: [(1, 9.0), (2, 9.0), (3, 9.0)], 1: [(5, 1.0)]}) == {
+    assert told(rules(Plateau(patience=4)), {0: curve}) == {0: 9}
+    assert told(rules(Threshold("loss", above=2.0, after=3)), {0: [(1, 9.0), (2, 9.0), (3, 9.0)], 1: [(5, 1.0)]}) == {
         0: 3
     }
 
@@ -157,7 +157,7 @@ def test_folds_are_stopped_against_the_incumbent_and_never_before_there_is_one(n
     def shifted(by):
         return [(i + 1, v + by) for i, v in enumerate(base)]
 
-    stops = told(jury(stopping.rule(name), fidelity=FOLDS), {0: shifted(0.0), 1: shifted(0.2), 2: shifted(-0.001)})
+    stops = told(rules(stopping.rule(name), fidelity=FOLDS), {0: shifted(0.0), 1: shifted(0.2), 2: shifted(-0.001)})
     assert stops == {1: 1 if name == "forgiving" else 4}
 
 
@@ -209,18 +209,18 @@ def arrivals(draw):
 @pytest.mark.parametrize("case", RULES)
 @some
 @given(reports=arrivals(), cut=st.integers(0, 80))
-def test_hearing_the_reports_again_gives_the_same_verdicts(case, reports, cut):
+def test_the_same_reports_give_the_same_verdicts(case, reports, cut):
     """Whoever reads them, at whatever pace; a trial is stopped once, for good, by what was known then."""
-    live, stops = jury(*RULES[case], exempt=3), {}
+    live, stops = rules(*RULES[case], exempt=3), {}
     for report in reports:
         before = live.verdicts.get(report[0])
-        verdict = live.hear(*report)
+        verdict = live.update(*report)
         assert before is None or verdict == before
         if verdict is not None:
             stops.setdefault(report[0], verdict)
             assert verdict.seen <= report[3]
-    assert rehear(jury(*RULES[case], exempt=3), reports) == stops
-    early = rehear(jury(*RULES[case], exempt=3), [r for r in reports if r[3] <= cut])
+    assert verdicts(rules(*RULES[case], exempt=3), reports) == stops
+    early = verdicts(rules(*RULES[case], exempt=3), [r for r in reports if r[3] <= cut])
     assert early == {n: v for n, v in stops.items() if v.seen <= cut}
     assert 3 not in stops
 
@@ -228,14 +228,14 @@ def test_hearing_the_reports_again_gives_the_same_verdicts(case, reports, cut):
 @some
 @given(reports=arrivals())
 def test_asha_stops_nobody_who_is_among_the_best_third_nor_on_a_thin_rung(reports):
-    made, rungs, passed = jury(Asha(trust=0)), {}, {}
+    made, rungs, passed = rules(Asha(trust=0)), {}, {}
     for number, step, metrics, written in reports:
         new = [r for r in (1, 3, 9) if r <= step and r not in passed.setdefault(number, set())]
         for r in new:
             passed[number].add(r)
             rungs.setdefault(r, {})[number] = metrics["loss"]
         before = number in made.verdicts
-        verdict = made.hear(number, step, metrics, written)
+        verdict = made.update(number, step, metrics, written)
         if verdict is not None and not before:
             rung = rungs[new[-1]]
             assert len(rung) >= 3
@@ -246,7 +246,7 @@ def test_two_goals_and_a_constraint_rank_by_front_within_the_feasible():
     goals, limit = (Goal("loss", False), Goal("auc", True)), (constraint("size <= 5"),)
     points = [(0.1, 0.5, 1), (0.5, 0.9, 1), (0.3, 0.7, 1), (0.05, 0.99, 9), (0.6, 0.4, 1), (0.05, 0.95, 1)]
     curves = {n: [(1, {"loss": a, "auc": b, "size": s})] for n, (a, b, s) in enumerate(points)}
-    assert told(jury(Asha(trust=0), goals=goals, constraints=limit), curves) == {3: 1, 4: 1}
+    assert told(rules(Asha(trust=0), goals=goals, constraints=limit), curves) == {3: 1, 4: 1}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Worker:
         self.store, self.study, self.random = store, study, random
         self.referee = Referee(store, study, lambda: made)
         self.trial, self.epoch = None, 0
-        self.judged = []  # (number, epoch, verdict) as this worker heard them
+        self.judged = []  # (number, epoch, verdict) as this worker was told
 
     def turn(self):
         if self.trial is None:
@@ -91,10 +91,10 @@ def test_nobody_waits_for_the_dead_and_a_replay_gives_the_same_verdicts(rule, se
     count, wrong = verdicts(trials, store.reports(study), store.events(study))
     assert wrong == {}
     assert count == sum(t.state is State.STOPPED for t in trials)
-    heard = {}
+    known = {}
     for number, _, verdict in (j for w in workers for j in w.judged):
-        if verdict is not None:  # whoever asks hears the same, and it never changes
-            assert heard.setdefault(number, verdict) == verdict
+        if verdict is not None:  # whoever asks is told the same, and it never changes
+            assert known.setdefault(number, verdict) == verdict
 
 
 def test_the_same_on_sqlite(tmp_path):

@@ -18,7 +18,7 @@ from .errors import SpaceError, UserError
 from .formatting import plural
 from .outlook import derived
 from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
-from .stopping.jury import Verdict, rehear
+from .stopping import rules
 from .strategies import Strategy
 
 SHORTFALL = 0.01
@@ -174,20 +174,20 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
     no stop.
     """
     specs = _specs(events)
-    heard = [
+    known = [
         (r.number, r.step, r.metrics, r.written)
         for r in reports
         if r.number < len(trials) and trials[r.number].purpose is Purpose.SEARCH
     ]
     stopped = [t for t in trials if t.verdict]
-    juries: dict[str, Mapping[int, Verdict]] = {}
+    judged: dict[str, Mapping[int, rules.Verdict]] = {}  # by the rules' key
     wrong: dict[int, str] = {}
     for t in stopped:
         spec = _spec_at(specs, t.told or 0)
-        fresh = engine.jury(spec, trials[0])
-        if fresh.key not in juries:
-            juries[fresh.key] = rehear(fresh, heard)
-        again = juries[fresh.key].get(t.number)
+        fresh = engine.stopping_rules(spec, trials[0])
+        if fresh.key not in judged:
+            judged[fresh.key] = rules.verdicts(fresh, known)
+        again = judged[fresh.key].get(t.number)
         if again is None:
             wrong[t.number] = f"recorded {t.verdict['why']!r}, but its rules let it go on"
         elif again.to_json() != dict(t.verdict):

@@ -293,9 +293,9 @@ def test_reports_are_kept_replaced_and_handed_out_in_the_order_of_writing(store,
     assert store.report(b, made[1:2], 10.0, since=1) == made[1:2]
     assert store.report(a, made[2:], 10.0, since=1) == made[1:]
     assert store.report(a, [], 10.0, since=3) == []
-    assert store.heard(study, 0, 2) == made[:2]
-    assert store.heard(study, 2, 9) == made[2:]
-    assert store.heard(study, 3, 9) == []
+    assert store.reports_since(study, 0, 2) == made[:2]
+    assert store.reports_since(study, 2, 9) == made[2:]
+    assert store.reports_since(study, 3, 9) == []
     assert store.reports(study) == [made[2], made[0], made[1]]
     assert store.reports(study, 0) == [made[2], made[0]]
     newer = replace(made[0], metrics={"auc": 0.5}, at=9.0)

@@ -47,7 +47,7 @@ def test_everything_arrives_as_it_was(store, other, lived):
     assert rows(other, made.id) == rows(store, lived)
     assert other.reports(made.id) == store.reports(lived)
     assert [r.written for r in other.reports(made.id)] == [3, 2, 4]
-    assert other.heard(made.id, 2, 9) == store.heard(lived, 2, 9)
+    assert other.reports_since(made.id, 2, 9) == store.reports_since(lived, 2, 9)
     assert other.events(made.id) == store.events(lived)
     assert other.actors(made.id) == store.actors(lived)
     assert verify(other, made.id) == []

@@ -27,7 +27,7 @@ from ..goals import Metrics
 from ..records import Proposal, StudySpec, Trial
 from ..stopping import rule
 from ..stopping.halving import Hyperband
-from ..stopping.jury import Jury
+from ..stopping.rules import StoppingRules
 from ..strategies import Array, Continuing, Judge, Problem, Rows, Source, Strategy
 from ..strategies import Proposal as Point
 from .blas import one_thread
@@ -67,13 +67,13 @@ def trial_seed(study_seed: int, stream: str, number: int) -> int:
     return int.from_bytes(made[:4]) >> 1
 
 
-def jury(spec: StudySpec, first: Trial | None) -> Jury:
-    """The study's stopping rules, before they have heard a report.
+def stopping_rules(spec: StudySpec, first: Trial | None) -> StoppingRules:
+    """The study's stopping rules, before the first report.
 
     first: trial 0, if it exists. If it runs the baseline, no rule may stop it.
     """
     exempt = None if first is None or baseline_trial(spec, {0: first}) is None else 0
-    return Jury(spec.stopping, spec.fidelity, spec.goals, spec.constraints, exempt)
+    return StoppingRules(spec.stopping, spec.fidelity, spec.goals, spec.constraints, exempt)
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ class Outcome:
     output: str = ""  # captured standard output and error
     notes: tuple[str, ...] = ()
     cost: Cost = field(default_factory=Cost)
-    verdict: Json = field(default_factory=dict)  # of the rule that stopped it (see stopping.jury)
+    verdict: Json = field(default_factory=dict)  # of the rule that stopped it (see stopping.rules)
 
 
 @copied("params", "metrics")

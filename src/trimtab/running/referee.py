@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..engine import jury
+from ..engine import stopping_rules
 from ..goals import Metrics
 from ..records import GOOD, Outcome, Purpose, Report, State, StudySpec, Trial
-from ..stopping.jury import Jury, Verdict
+from ..stopping.rules import StoppingRules, Verdict
 from ..storage import Storage
 
 PART = 10_000  # earlier reports that are read at a time
@@ -39,9 +39,11 @@ class Referee:
         self._together = together
         self._storage, self._study, self._spec_of, self._now = storage, study, spec_of, now
         self._spec = spec_of()
-        self._jury: Jury | None = None  # made at the first report, when there is a trial 0
-        self._lock = threading.RLock()  # held while reports are written or heard
-        self._jury_lock = threading.Lock()  # held while a new jury is made, which may take long; others write meanwhile
+        self._rules: StoppingRules | None = None  # made at the first report, when there is a trial 0
+        self._lock = threading.RLock()  # held while reports are written or judged
+        self._rules_lock = (
+            threading.Lock()
+        )  # held while new rules catch up, which may take long; others write meanwhile
         self._waiting: dict[Key, list[Report]] = {}  # reports to be written with the next one, or at the end
         self._written: dict[Key, float] = {}  # when reports of a trial were last written
 
@@ -50,7 +52,7 @@ class Referee:
 
         Returns the verdict if a rule says that the trial should stop. Raises LeaseLost.
         """
-        now, judged = self._now(), self._current()
+        now, rules = self._now(), self._current()
         with self._lock:
             key = trial.number, trial.attempt
             waiting = self._waiting.setdefault(key, [])
@@ -58,9 +60,9 @@ class Referee:
             ruled = bool(self._spec.stopping) and trial.purpose is Purpose.SEARCH
             if not ruled and now - self._written.setdefault(key, now) < self._together:
                 return None
-            for r in self._write(trial, lease, judged.heard if ruled else None):
-                judged.hear(r.number, r.step, r.metrics, r.written)
-            return judged.verdicts.get(trial.number)
+            for r in self._write(trial, lease, rules.seen if ruled else None):
+                rules.update(r.number, r.step, r.metrics, r.written)
+            return rules.verdicts.get(trial.number)
 
     def renew(self, trial: Trial, lease: float | None) -> None:
         """Renew the lease, and write the reports that are held. Raises LeaseLost."""
@@ -71,9 +73,9 @@ class Referee:
         """Write the held reports; returns those of all trials written after the `since`-th (see Storage.report)."""
         key = (trial.number, trial.attempt)
         waiting = self._waiting.get(key, [])
-        heard = self._storage.report(trial, waiting, lease, since=since)
+        new = self._storage.report(trial, waiting, lease, since=since)
         self._waiting[key], self._written[key] = [], self._now()
-        return heard
+        return new
 
     def last(self, trial: Trial) -> list[Report]:
         """The reports that are still held when the trial ends: the caller writes them."""
@@ -82,28 +84,28 @@ class Referee:
             self._written.pop(key, None)
             return self._waiting.pop(key, [])
 
-    def _current(self) -> Jury:
-        """The jury; a new one, which has heard all reports so far, if the study's rules were revised."""
-        with self._jury_lock:
+    def _current(self) -> StoppingRules:
+        """The rules; new ones, which have seen all reports so far, if those of the study were revised."""
+        with self._rules_lock:
             spec = self._spec_of()
-            if self._jury is None or spec is not self._spec:
+            if self._rules is None or spec is not self._spec:
                 first = self._storage.page(self._study, 0, 1) if spec.stopping else []
-                fresh = jury(spec, first[0] if first else None)
-                if self._jury is None or fresh.key != self._jury.key:
+                fresh = stopping_rules(spec, first[0] if first else None)
+                if self._rules is None or fresh.key != self._rules.key:
                     self._catch_up(fresh, spec)
-                    self._jury = fresh
+                    self._rules = fresh
                 self._spec = spec
-            return self._jury
+            return self._rules
 
-    def _catch_up(self, fresh: Jury, spec: StudySpec) -> None:
-        """Let a new jury hear all earlier reports, in parts, since there may be very many."""
-        while spec.stopping and (heard := self._storage.heard(self._study, fresh.heard, PART)):
-            for r in heard:
-                fresh.hear(r.number, r.step, r.metrics, r.written)
+    def _catch_up(self, fresh: StoppingRules, spec: StudySpec) -> None:
+        """Show new rules all earlier reports, in parts, since there may be very many."""
+        while spec.stopping and (earlier := self._storage.reports_since(self._study, fresh.seen, PART)):
+            for r in earlier:
+                fresh.update(r.number, r.step, r.metrics, r.written)
 
     def stopped(self, trial: Trial, outcome: Outcome) -> Outcome:
         """The outcome of a trial that ended after it was told to stop, with the rule's verdict for the record."""
-        verdict = None if self._jury is None else self._jury.verdicts.get(trial.number)
+        verdict = None if self._rules is None else self._rules.verdicts.get(trial.number)
         if verdict is None or outcome.state not in GOOD:
             return outcome
         return replace(outcome, state=State.STOPPED, verdict=verdict.to_json())

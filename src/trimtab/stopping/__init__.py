@@ -1,8 +1,8 @@
 """Stopping rules: which trial is not worth its next step. Pure: reports go in, verdicts come out.
 
-A rule is a frozen dataclass of settings. `begin` opens a hearing, which hears the reports of all trials of a study in
-the order in which they were written, and says after each report whether its trial should stop. So a verdict is a
-function of the reports so far, and hearing them again gives the same verdicts.
+A rule is a frozen dataclass of settings. `begin` gives its state, which takes in the reports of all trials of a study
+in the order in which they were written, and says after each report whether its trial should stop. So a verdict is a
+function of the reports so far, and the same reports give the same verdicts again.
 
 A score is (violation, loss of goal 1, loss of goal 2, ...): smaller is better, and violation is 0 if all constraints
 hold as far as they are known.
@@ -21,8 +21,8 @@ Score = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A report, as rules hear it."""
+class ScoredReport:
+    """A report, as rules see it."""
 
     number: int  # of the trial
     step: float
@@ -30,10 +30,10 @@ class Heard:
     metrics: Mapping[str, float]
 
 
-class Hearing(Protocol):
-    """A rule's state: what it knows of the reports so far."""
+class RuleState(Protocol):
+    """What a rule knows of the reports so far."""
 
-    def hear(self, heard: Heard) -> str:
+    def update(self, report: ScoredReport) -> str:
         """Take in one report; returns why its trial should stop now, or "" to continue."""
         ...
 
@@ -44,8 +44,8 @@ class Rule(Protocol):
 
     name: str
 
-    def begin(self, fidelity: Fidelity | None) -> Hearing:
-        """An empty hearing. Raises SpecError if the rule does not fit the fidelity."""
+    def begin(self, fidelity: Fidelity | None) -> RuleState:
+        """The state before the first report. Raises SpecError if the rule does not fit the fidelity."""
         ...
 
 

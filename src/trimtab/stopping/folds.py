@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..fidelity import Fidelity
-from . import Heard, Score, bounded, needed
+from . import Score, ScoredReport, bounded, needed
 
 Scores = Mapping[float, Score]  # of one trial, by fold
 Worse = Callable[[Scores, Scores, int], str]
@@ -71,14 +71,14 @@ class _Folds:
     scores: defaultdict[int, dict[float, Score]] = field(default_factory=lambda: defaultdict(dict))
     incumbent: int | None = None
 
-    def hear(self, heard: Heard) -> str:
-        mine = self.scores[heard.number]
-        mine[heard.step] = heard.score
-        if heard.step >= self.fidelity.high:  # all folds are in
+    def update(self, report: ScoredReport) -> str:
+        mine = self.scores[report.number]
+        mine[report.step] = report.score
+        if report.step >= self.fidelity.high:  # all folds are in
             if self.incumbent is None or _mean(mine) < _mean(self.scores[self.incumbent]):
-                self.incumbent = heard.number
+                self.incumbent = report.number
             return ""
-        if self.incumbent is None or self.incumbent == heard.number:
+        if self.incumbent is None or self.incumbent == report.number:
             return ""
         return self.worse(mine, self.scores[self.incumbent], self.incumbent)
 

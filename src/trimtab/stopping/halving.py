@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ..fidelity import Fidelity
 from ..numerics import brackets
 from ..numerics.rank_correlation import kendall
-from . import Heard, Score, bounded, needed
+from . import Score, ScoredReport, bounded, needed
 from .rungs import Rung
 
 _WITNESSES, _LATEST = 8, 32  # trials that must have gone on from a rung before it is trusted; that are looked at
@@ -96,18 +96,18 @@ class Halving:
         """The bracket of a trial."""
         return brackets.bracket(number, self._shares)
 
-    def hear(self, heard: Heard) -> str:
-        bracket, passed = self.bracket(heard.number), self._passed[heard.number]
+    def update(self, report: ScoredReport) -> str:
+        bracket, passed = self.bracket(report.number), self._passed[report.number]
         levels = self._levels[bracket]
-        before, now = len(passed), bisect_right(levels, heard.step)
+        before, now = len(passed), bisect_right(levels, report.step)
         if now <= before:
             return ""
         if before:
-            self._witnesses[bracket, before - 1].append((passed[-1], heard.score))
+            self._witnesses[bracket, before - 1].append((passed[-1], report.score))
         for k in range(before, now):
-            passed.append(heard.score)
-            self._rungs[bracket, k].put(heard.number, heard.score)
-        return "" if now == len(levels) else self._judge(bracket, now - 1, heard.number)
+            passed.append(report.score)
+            self._rungs[bracket, k].put(report.number, report.score)
+        return "" if now == len(levels) else self._judge(bracket, now - 1, report.number)
 
     def _judge(self, bracket: int, k: int, number: int) -> str:
         rung, level = self._rungs[bracket, k], self._levels[bracket][k]

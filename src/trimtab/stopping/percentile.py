@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from ..fidelity import Fidelity
-from . import Heard, Score, bounded
+from . import Score, ScoredReport, bounded
 from .rungs import Rung
 
 
@@ -29,8 +29,8 @@ class Percentile:
         bounded(self, "least", 1, 10**9)
         bounded(self, "after", 0.0, 1e300)
 
-    def begin(self, fidelity: Fidelity | None) -> "_Hearing":
-        return _Hearing(self.name, self.share, self.least, self.after, fidelity)
+    def begin(self, fidelity: Fidelity | None) -> "_State":
+        return _State(self.name, self.share, self.least, self.after, fidelity)
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,20 @@ class Median:
         bounded(self, "least", 1, 10**9)
         bounded(self, "after", 0.0, 1e300)
 
-    def begin(self, fidelity: Fidelity | None) -> "_Hearing":
-        return _Hearing(self.name, 0.5, self.least, self.after, fidelity)
+    def begin(self, fidelity: Fidelity | None) -> "_State":
+        return _State(self.name, 0.5, self.least, self.after, fidelity)
 
 
-class _Hearing:
+class _State:
     def __init__(self, name: str, share: float, least: int, after: float, fidelity: Fidelity | None) -> None:
         self._name, self._share, self._least, self._after = name, share, least, after
         self._top = float("inf") if fidelity is None else fidelity.high
         self._steps: defaultdict[float, Rung] = defaultdict(Rung)
         self._best: dict[int, Score] = {}
 
-    def hear(self, heard: Heard) -> str:
-        number, step = heard.number, heard.step
-        best = min(self._best.get(number, heard.score), heard.score) if len(heard.score) == 2 else heard.score
+    def update(self, report: ScoredReport) -> str:
+        number, step = report.number, report.step
+        best = min(self._best.get(number, report.score), report.score) if len(report.score) == 2 else report.score
         self._best[number] = best
         rung = self._steps[step]
         rung.put(number, best)

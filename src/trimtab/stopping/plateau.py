@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..fidelity import Fidelity
-from . import Heard, Score, bounded
+from . import Score, ScoredReport, bounded
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class _Plateaus:
     best: dict[int, Score] = field(default_factory=dict)
     since: dict[int, float] = field(default_factory=dict)  # the step of each trial's last improvement
 
-    def hear(self, heard: Heard) -> str:
-        number = heard.number
+    def update(self, report: ScoredReport) -> str:
+        number = report.number
         best = self.best.get(number)
-        if best is None or any(new < old - self.rule.delta for new, old in zip(heard.score, best, strict=True)):
-            self.best[number] = heard.score if best is None else tuple(map(min, heard.score, best))
-            self.since[number] = heard.step
+        if best is None or any(new < old - self.rule.delta for new, old in zip(report.score, best, strict=True)):
+            self.best[number] = report.score if best is None else tuple(map(min, report.score, best))
+            self.since[number] = report.step
             return ""
-        waited = heard.step - self.since[number]
+        waited = report.step - self.since[number]
         return f"plateau: no improvement for {waited:g} steps" if waited >= self.rule.patience else ""

@@ -1,14 +1,14 @@
 """Rules under which trials pause and none is stopped. strategies.promotion and strategies.freeze_thaw decide which
 continue.
 
-The rule holds the settings; its hearing lets every trial continue to its fidelity.
+The rule holds the settings; its state lets every trial continue to its fidelity.
 """
 
 from dataclasses import dataclass
 
 from ..checks import flag
 from ..fidelity import Fidelity
-from . import Heard, bounded, needed
+from . import ScoredReport, bounded, needed
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Promotion:
         bounded(self, "trust", 0.0, 1.0)
         object.__setattr__(self, "growing", flag(f"stopping {self.name!r}: growing", self.growing))
 
-    def begin(self, fidelity: Fidelity | None) -> "_Hearing":
+    def begin(self, fidelity: Fidelity | None) -> "_State":
         needed(self.name, fidelity)
-        return _Hearing()
+        return _State()
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class FreezeThaw:
     def __post_init__(self) -> None:
         bounded(self, "trust", 0.0, 1.0)
 
-    def begin(self, fidelity: Fidelity | None) -> "_Hearing":
+    def begin(self, fidelity: Fidelity | None) -> "_State":
         needed(self.name, fidelity)
-        return _Hearing()
+        return _State()
 
 
-class _Hearing:
+class _State:
     """Stops nobody."""
 
-    def hear(self, heard: Heard) -> str:
-        del heard
+    def update(self, report: ScoredReport) -> str:
+        del report
         return ""

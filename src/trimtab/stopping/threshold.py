@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import SpecError
 from ..fidelity import Fidelity
-from . import Heard, bounded
+from . import ScoredReport, bounded
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Threshold:
 class _Limits:
     rule: Threshold
 
-    def hear(self, heard: Heard) -> str:
-        rule, value = self.rule, heard.metrics.get(self.rule.metric)
-        if value is None or heard.step < rule.after:
+    def update(self, report: ScoredReport) -> str:
+        rule, value = self.rule, report.metrics.get(self.rule.metric)
+        if value is None or report.step < rule.after:
             return ""
         if rule.above is not None and value > rule.above:
             return f"threshold: {rule.metric} = {value:g} is above {rule.above:g}"

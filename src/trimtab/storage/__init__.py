@@ -222,7 +222,7 @@ class Storage(Protocol):
         """All reports of a study (or of one trial), in the order of (number, attempt, step)."""
         ...
 
-    def heard(self, study: int, since: int, most: int) -> list[Report]:
+    def reports_since(self, study: int, since: int, most: int) -> list[Report]:
         """The first `most` of the reports that `report` would return. Does not block writers."""
         ...
 

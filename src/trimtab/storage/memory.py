@@ -344,7 +344,7 @@ class Memory:
             numbers = sorted(self._tables.trials[study]) if number is None else [number]
             return [report for n in numbers for report in self._tables.reports_of(study, n)]
 
-    def heard(self, study: int, since: int, most: int) -> list[Report]:
+    def reports_since(self, study: int, since: int, most: int) -> list[Report]:
         with self._lock:
             return self._tables.newer_reports(study, since)[:most]
 

@@ -65,7 +65,7 @@ _PAGE = (
     .where(trials.c.number < bindparam("stop"))
     .order_by(trials.c.number)
 )
-_HEARD = SELECT_NEWER.limit(bindparam("most"))
+_REPORTS_SINCE = SELECT_NEWER.limit(bindparam("most"))
 _ENDS = (
     select(*(trials.c[name] for name in bulk.ENDS))
     .where(trials.c.study == bindparam("study"), trials.c.told.is_not(None))
@@ -291,9 +291,9 @@ class Sql:
         wanted = wanted.order_by(reports.c.number, reports.c.attempt, reports.c.step)
         return [rows.report_of(row) for row in self._read(lambda c: c.execute(wanted).mappings().all())]
 
-    def heard(self, study: int, since: int, most: int) -> list[Report]:
+    def reports_since(self, study: int, since: int, most: int) -> list[Report]:
         values = {"of_study": study, "since": since, "most": most}
-        return [rows.report_of(row) for row in self._read(lambda c: compiled.rows(c, _HEARD, values))]
+        return [rows.report_of(row) for row in self._read(lambda c: compiled.rows(c, _REPORTS_SINCE, values))]
 
     def events(self, study: int, since: int = 0, *, kinds: Collection[str] | None = None) -> list[Event]:
         wanted = select(events).where(events.c.study == study, events.c.position > since).order_by(events.c.position)

@@ -10,7 +10,7 @@ from ..formatting import plural
 from ..live import LiveStudy
 from ..records import Purpose, Report, State, StudySpec
 from ..stopping import PAUSING
-from ..stopping.jury import rehear
+from ..stopping.rules import verdicts
 
 _SOME = 3  # trials that must be done before anything is said
 _MOST = 300  # in larger studies, reports are not judged again
@@ -73,8 +73,8 @@ def _unheeded(live: LiveStudy, ledger: Ledger, rules: Rules) -> list[str]:
         return []
     search = {t.number for t in ledger.told if t.purpose is Purpose.SEARCH}
     reports = [r for r in live.storage.reports(live.study) if r.number in search]
-    jury = engine.jury(ledger.study.spec, ledger.trials[0])
-    told = rehear(jury, [(r.number, r.step, r.metrics, r.written) for r in reports])
+    fresh = engine.stopping_rules(ledger.study.spec, ledger.trials[0])
+    told = verdicts(fresh, [(r.number, r.step, r.metrics, r.written) for r in reports])
     went_on = sum(t.state is State.DONE and t.number in told for t in ledger.told)
     if not went_on:
         return []

@@ -12,7 +12,7 @@ from typing import Any
 from ..canonical import dumps
 from ..fidelity import Fidelity
 from ..goals import Constraint, Goal, Metrics
-from . import Heard, Hearing, Score, rule
+from . import RuleState, Score, ScoredReport, rule
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class Verdict:
         return {"rule": self.rule, "why": self.why, "step": self.step, "seen": self.seen}
 
 
-class Jury:
-    """Hears reports in the order of writing. Trial `exempt` (the baseline) is used for comparison, but never stopped."""
+class StoppingRules:
+    """The rules of a study and their states. Reports come in the order of writing. Trial `exempt` (the baseline) is used
+    for comparison, but never stopped."""
 
     def __init__(
         self,
@@ -42,22 +43,22 @@ class Jury:
     ) -> None:
         said = [[g.metric, g.maximize] for g in goals], [c.text for c in constraints]
         self.key = dumps([[dict(r) for r in rules], fidelity and fidelity.to_json(), *said, exempt])
-        self._hearings: list[tuple[str, Hearing]] = [(r.name, r.begin(fidelity)) for r in map(rule, rules)]
+        self._states: list[tuple[str, RuleState]] = [(r.name, r.begin(fidelity)) for r in map(rule, rules)]
         self._goals, self._constraints, self._exempt = goals, constraints, exempt
         self._baseline: dict[float, Metrics] = {}  # of trial `exempt`, by step
         self.verdicts: dict[int, Verdict] = {}
-        self.heard = 0  # the last report's place in the order of writing
+        self.seen = 0  # the last report's place in the order of writing
 
-    def hear(self, number: int, step: float, metrics: Metrics, written: int) -> Verdict | None:
+    def update(self, number: int, step: float, metrics: Metrics, written: int) -> Verdict | None:
         """Take in the next report; returns the verdict on its trial. A verdict to stop stays."""
-        self.heard = max(self.heard, written)
+        self.seen = max(self.seen, written)
         if number == self._exempt:
             self._baseline[step] = metrics
         score = self._score(step, metrics)
         if score is None:
             return self.verdicts.get(number)
-        heard = Heard(number, step, score, metrics)
-        said = [(name, hearing.hear(heard)) for name, hearing in self._hearings]
+        report = ScoredReport(number, step, score, metrics)
+        said = [(name, state.update(report)) for name, state in self._states]
         why = next(((name, why) for name, why in said if why), None)
         if why and number != self._exempt and number not in self.verdicts:
             self.verdicts[number] = Verdict(*why, step, written)
@@ -77,8 +78,8 @@ class Jury:
         return (violation, *losses)
 
 
-def rehear(jury: Jury, reports: Iterable[tuple[int, float, Metrics, int]]) -> Mapping[int, Verdict]:
-    """The verdicts on (number, step, metrics, written) reports, by trial number."""
+def verdicts(rules: StoppingRules, reports: Iterable[tuple[int, float, Metrics, int]]) -> Mapping[int, Verdict]:
+    """The verdicts of these rules on (number, step, metrics, written) reports, by trial number."""
     for report in sorted(reports, key=lambda r: r[3]):
-        jury.hear(*report)
-    return jury.verdicts
+        rules.update(*report)
+    return rules.verdicts
