@@ -220,6 +220,37 @@ def test_what_differs_is_told_with_both_numbers(space, url):
     assert "it gave no result: ValueError: no data" in study.reproduce(broken, [2]).text()
 
 
+def test_a_reader_learns_which_trials_differed_and_that_nobody_else_ran_them(space, tmp_path):
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    study.run(noisy, trials=4, quiet=True)
+
+    def documented():
+        items = {i["id"]: i for i in json.loads(study.report(tmp_path / "r.json").read_text())["items"]}
+        return items["reproduction"]["status"], [f["text"] for f in items["limits"]["facts"]]
+
+    study.reproduce(noisy, [0, 1])
+    status, limits = documented()
+    assert status == "partial"  # by the person who ran the study
+    assert not any("run again" in text for text in limits)
+
+    study.reproduce(lambda trial: noisy(trial)["loss"] + (trial.number in (1, 2)), [1, 2], principal="validator")
+    study.reproduce(noisy, [2], principal="validator")
+    status, limits = documented()
+    assert status == "filled"
+    assert "Not reproduced: run again, trial 1 gave other results than the record holds." in limits
+
+
+def test_a_reader_learns_that_proposals_do_not_follow_from_the_record(space, tmp_path):
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    study.run(noisy, trials=4, quiet=True)
+    found = study.replay().to_json()
+    study.storage.revise(study.record.id, Change("replay", body={"replay": {**found, "different": {"3": "x is 0.2"}}}))
+    study.report(tmp_path / "r.json")
+    items = {i["id"]: i for i in json.loads((tmp_path / "r.json").read_text())["items"]}
+    said = "Not replayed: 1 decision of the search did not come out again from the record."
+    assert said in [f["text"] for f in items["limits"]["facts"]]
+
+
 def test_a_best_from_elsewhere_is_said_to_be_left_out(space):
     study = tt.Study("s", space, minimize="loss", seed=5)
     study.run(noisy, trials=6, quiet=True)

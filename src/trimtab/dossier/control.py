@@ -91,8 +91,12 @@ def reproduction(s: Snapshot) -> list[Part]:
         return [Missing("No trial was run again (trimtab reproduce NAME --as VALIDATOR).")]
     rows = [_rerun(e.body["reproduction"], e.at, f"event:{e.position}") for e in again]
     head = ["When", "Trials", "Same metrics", "Tolerance", "Same code", "By somebody else"]
-    unsaid = again[-1].body["reproduction"].get("left_out", "")
-    return [Table(head, rows, (1, 2, 3)), *([Missing(f"Of the last re-run: {unsaid}.")] if unsaid else [])]
+    made: list[Part] = [Table(head, rows, (1, 2, 3))]
+    if not any(e.body["reproduction"]["independent"] for e in again):
+        made.append(Missing("None by somebody who did not run the study (trimtab reproduce NAME --as VALIDATOR)."))
+    if unsaid := again[-1].body["reproduction"].get("left_out", ""):
+        made.append(Missing(f"Of the last re-run: {unsaid}."))
+    return made
 
 
 def _rerun(r: Mapping[str, Any], at: float, source: str) -> tuple[Sequence[str], tuple[str, ...]]:

@@ -24,7 +24,7 @@ def identity(s: Snapshot) -> list[Part]:
 def roles(s: Snapshot) -> list[Part]:
     independent = [e for e in s.of("reproduce") if e.body["reproduction"].get("independent")]
     if independent:
-        text = "trials were run again by somebody who did not run the study"
+        text = "trials were run again by somebody who did not run the study, by the name given; names are not checked"
         return [Fact("Separation", text, of_event(independent[-1]))]
     return [Missing("No re-run by somebody who did not run the study (trimtab reproduce NAME --as VALIDATOR).")]
 

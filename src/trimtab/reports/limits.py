@@ -18,10 +18,27 @@ def limits(facts: Facts, evidence: Evidence | None, events: Sequence[Event]) -> 
     """What this study cannot say, by rules."""
     return [
         *(f"{text[0].upper()}{text[1:]}." for text in drift(events)),
+        *_of_audits(events),
         *_of_evidence(facts, evidence),
         *_of_search(facts),
         *_of_best(facts, tuned(facts, evidence)),
     ]
+
+
+def _of_audits(events: Sequence[Event]) -> list[str]:
+    """What did not come out again: trials when they were last run again, and proposals at the last replay."""
+    said, wrong = list[str](), dict[int, str]()
+    for e in events:
+        if e.kind == "reproduce":
+            wrong |= {run["number"]: run["wrong"] for run in e.body["reproduction"]["runs"]}
+    if differ := [str(number) for number in sorted(wrong) if wrong[number]]:
+        who = f"{'trial' if len(differ) == 1 else 'trials'} {', '.join(differ)}"
+        said.append(f"Not reproduced: run again, {who} gave other results than the record holds.")
+    replays = [e.body["replay"] for e in events if e.kind == "replay"]
+    unlike = sum(len(replays[-1].get(kind, ())) for kind in ("different", "overturned", "misjudged")) if replays else 0
+    if unlike:
+        said.append(f"Not replayed: {plural(unlike, 'decision')} of the search did not come out again from the record.")
+    return said
 
 
 def _of_evidence(facts: Facts, e: Evidence | None) -> list[str]:
