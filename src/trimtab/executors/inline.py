@@ -32,7 +32,8 @@ class Inline:
             cost = {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu}
             self._ended.append((job, Exit(message, killed=killed, cost=cost)))
 
-    def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:  # noqa: ARG002  (nothing runs in the background)
+    def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
+        del wait  # nothing runs in the background
         ended, self._ended = self._ended, []
         return ended
 

@@ -79,18 +79,22 @@ class Sqlite:
     def lock(self, connection: Connection) -> None:
         """Nothing to do: BEGIN IMMEDIATE has locked the database."""
 
-    def now(self, connection: Connection) -> float | None:  # noqa: ARG002
+    def now(self, connection: Connection) -> float | None:
+        del connection  # a file has no clock
         return None
 
-    def ticket(self, connection: Connection) -> tuple[float | None, str]:  # noqa: ARG002
+    def ticket(self, connection: Connection) -> tuple[float | None, str]:
+        del connection
         return None, ""
 
-    def committed(self, engine: Engine, ticket: str) -> bool:  # noqa: ARG002
-        return False  # an error of COMMIT leaves the transaction undone
+    def committed(self, engine: Engine, ticket: str) -> bool:
+        del engine, ticket  # an error of COMMIT leaves the transaction undone
+        return False
 
-    def retry_after(self, error: BaseException, waited: float, opening: bool) -> float | None:  # noqa: ARG002
+    def retry_after(self, error: BaseException, waited: float, opening: bool) -> float | None:
         """Retry a reader that is blocked: by a process that creates the file, or repairs it after a crash. (Writers wait in
         `_begin_write`.)"""
+        del opening
         busy = _code(driver_error(error)) == sqlite3.SQLITE_BUSY and waited < self.timeout
         return 0.01 if busy else None
 
