@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import sys
 import threading
 from contextlib import closing
 from dataclasses import dataclass
@@ -322,6 +323,33 @@ def test_a_colleague_s_signature_counts_once_their_key_is_trusted(forger, tmp_pa
             keys.trust(name, theirs)
     keys.trust("developer", " ".join([theirs[:32].upper(), theirs[32:]]))  # as somebody may have copied it
     assert keys.trusted() == {theirs: "developer", mine: "this user"}
+
+
+@pytest.fixture
+def without_sign(monkeypatch):
+    """The extra `sign` is not installed."""
+    for name in ["cryptography", *(m for m in sys.modules if m.startswith("cryptography."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.parametrize("key", ["mine", "none"])
+def test_a_signed_record_is_checked_as_far_as_it_can_be_without_the_extra(
+    forger, key, without_sign, monkeypatch, tmp_path
+):
+    if key == "none":
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    done = CliRunner().invoke(cli, ["verify", "s", "--storage", f"sqlite:///{forger.file}"])
+    assert done.exit_code == 1, done.output
+    assert 'its signature cannot be checked here; run: pip install "trimtab[sign]"' in done.stdout
+    assert done.stderr == "trimtab: study 's': 2 findings; what could be checked is intact\n"
+    forger.sql("update trials set seed = 7 where number = 3")
+    done = CliRunner().invoke(cli, ["verify", "s", "--storage", f"sqlite:///{forger.file}"])
+    assert done.stderr == "trimtab: study 's': 3 findings; the record is not what was written\n"
+
+
+def test_a_key_without_the_extra_is_an_error_that_names_it(without_sign):
+    done = CliRunner().invoke(cli, ["key"])
+    assert (done.exit_code, done.stderr) == (2, 'trimtab: keys need cryptography; run: pip install "trimtab[sign]"\n')
 
 
 def test_an_archived_study_is_not_signed(tmp_path, monkeypatch):

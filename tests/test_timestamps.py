@@ -1,7 +1,11 @@
 """Time stamps of an authority (RFC 3161): a local one, made with openssl."""
 
+import json
+import sqlite3
 import subprocess
+import sys
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -138,6 +142,19 @@ def test_a_token_of_another_authority_or_signature_is_named(study, authority, tm
     ]
     broken = [*events[:2], type(events[2])(**{**vars(events[2]), "body": {**events[2].body, "timestamp": "AAAA"}})]
     assert "its time-stamp token cannot be read" in seals.findings(study.record.uid, broken, {})[0]
+
+
+def test_a_document_is_written_of_a_record_with_an_edited_token(study, authority, tmp_path, monkeypatch):
+    study.sign(timestamp=f"{authority[0]}/good")
+    study.storage.close()
+    with closing(sqlite3.connect(tmp_path / "s.db")) as database, database:
+        database.execute("update events set body = json_set(body, '$.timestamp', 'AAAA') where kind = 'checkpoint'")
+    study = tt.Study("s", storage=f"sqlite:///{tmp_path}/s.db")
+    items = {i["id"]: i for i in json.loads(study.report(tmp_path / "r.json").read_text())["items"]}
+    assert items["approvals"]["tables"][0]["rows"][0]["cells"][-1] == "cannot be read"
+    monkeypatch.setitem(sys.modules, "rfc3161_client", None)
+    with pytest.raises(UserError, match=r'pip install "trimtab\[sign\]"'):
+        study.report(tmp_path / "r.json")
 
 
 @pytest.mark.parametrize("place", ["/bad", "/garbled", "nowhere"])

@@ -12,6 +12,7 @@ import os
 import re
 import urllib.request
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,16 @@ def sign(study: StudyRecord, authority: str | None = None) -> dict[str, Any]:
 
 
 def public() -> str:
-    """This user's public key, in hexadecimal. Creates the key if there is none."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    raw = _key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return str(raw.hex())
+    """This user's public key, in hexadecimal. Creates the key if there is none. Raises UserError if the extra `sign` is
+    missing."""
+    return str(_key().public_key().public_bytes_raw().hex())
 
 
 def trusted() -> dict[str, str]:
-    """Owners by public key: this user's own, and those in the folder."""
+    """Owners by public key: this user's own (if the extra `sign` can read it), and those in the folder."""
     found = {p.read_text(encoding="ascii").strip(): p.stem for p in sorted(folder().glob("*.pub"))}
-    return found | ({public(): "this user"} if (folder() / "signing.pem").exists() else {})
+    readable = find_spec("cryptography") is not None and (folder() / "signing.pem").exists()
+    return found | ({public(): "this user"} if readable else {})
 
 
 def trust(name: str, key: str) -> Path:
@@ -88,7 +88,7 @@ def _key() -> Any:
         from cryptography.hazmat.primitives import serialization as form
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     except ImportError:
-        raise UserError('signing needs cryptography; run: pip install "trimtab[sign]"') from None
+        raise UserError('keys need cryptography; run: pip install "trimtab[sign]"') from None
     path = folder() / "signing.pem"
     if not path.exists():
         made = Ed25519PrivateKey.generate()

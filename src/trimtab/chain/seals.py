@@ -13,6 +13,9 @@ from typing import Any
 from ..canonical import dumps
 from ..records import Event
 
+UNCHECKED = 'cannot be checked here; run: pip install "trimtab[sign]"'
+"""What a finding ends with if the extra `sign` is missing, and nothing is known to be wrong."""
+
 
 def message(uid: str, position: int, head: str) -> bytes:
     """The bytes that a checkpoint signs."""
@@ -41,7 +44,7 @@ def _wrong(uid: str, e: Event, hashes: Mapping[int, str], trusted: Mapping[str, 
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     except ImportError:
-        return 'its signature cannot be checked here; run: pip install "trimtab[sign]"'
+        return f"its signature {UNCHECKED}"
     body = e.body
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(body["key"]))
@@ -65,7 +68,7 @@ def _untimely(checkpoint: Mapping[str, Any], roots: Sequence[bytes]) -> str:
         from cryptography.x509 import load_pem_x509_certificate
         from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
     except ImportError:
-        return 'its time-stamp token cannot be checked here; run: pip install "trimtab[sign]"'
+        return f"its time-stamp token {UNCHECKED}"
     signature = bytes.fromhex(checkpoint["signature"])
     try:
         token = decode_timestamp_response(base64.b64decode(checkpoint["timestamp"], validate=True))
@@ -87,7 +90,8 @@ def _untimely(checkpoint: Mapping[str, Any], roots: Sequence[bytes]) -> str:
 
 
 def stamped(checkpoint: Mapping[str, Any]) -> float | None:
-    """The time to which the authority attests, in seconds since the epoch; None without a token."""
+    """The time to which the authority attests, in seconds since the epoch; None without a token. Raises ValueError if it
+    cannot be read, and ImportError if the extra `sign` is missing."""
     if "timestamp" not in checkpoint:
         return None
     from rfc3161_client import decode_timestamp_response

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..chain.seals import stamped
+from ..errors import UserError
 from ..formatting import duration, moment, number, percent, plural, size
 from ..reports import sections
 from ..reports.origins import of_event
@@ -133,7 +134,12 @@ def approvals(s: Snapshot) -> list[Part]:
 
 
 def _token(body: Mapping[str, Any]) -> str:
-    return "–" if "timestamp" not in body else moment(stamped(body))
+    try:
+        return "–" if "timestamp" not in body else moment(stamped(body))
+    except ValueError:
+        return "cannot be read"
+    except ImportError:
+        raise UserError('a time stamp needs rfc3161-client to be read; run: pip install "trimtab[sign]"') from None
 
 
 def integrity(s: Snapshot) -> list[Part]:
