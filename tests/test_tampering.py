@@ -291,6 +291,25 @@ def test_an_edited_checkpoint_is_named(forger, field):
     assert f"event {first} (checkpoint): its signature does not fit what it signs" in forger.found()
 
 
+@pytest.mark.parametrize("kind", ["create", "run", "evidence", "checkpoint"])
+def test_what_cannot_read_a_changed_record_names_the_event(forger, kind):
+    forger.sql(f"update events set body = '{{}}' where kind = '{kind}'")
+    study = tt.Study("s", storage=f"sqlite:///{forger.file}")
+    named = rf"study 's' was changed outside Trimtab: event \d+ \({kind}\).*`trimtab verify s` names all"
+    with pytest.raises(Damaged, match=named):
+        study.report(forger.folder / "r.json")
+    if kind in ("create", "run"):  # the others say nothing about proposals
+        with pytest.raises(Damaged, match=named):
+            study.replay()
+
+
+def test_a_trial_that_was_deleted_is_named_by_what_needs_it(forger):
+    forger.sql("delete from reports where number = 5", "delete from trials where number = 5")
+    study = tt.Study("s", storage=f"sqlite:///{forger.file}")
+    with pytest.raises(Damaged, match="trial 5: its row is missing"):
+        list(study.trials)
+
+
 # ------------------------------------------------------------------------------------------------------------------ keys
 
 

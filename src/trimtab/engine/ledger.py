@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, overload
 
 from ..checks import index, shown
-from ..errors import SpecError
+from ..errors import Damaged, SpecError
 from ..formatting import plural
 from ..records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, StudySpec, Trial
 from ..records.columns import End, Outline, Results
@@ -84,6 +84,10 @@ class Trials(Mapping[int, Trial]):
             for trial in page.values():
                 if trial.number not in self.open and trial.state not in OPEN:
                     self.keep(trial)
+            if number not in page:
+                raise Damaged(
+                    f"trial {number}: its row is missing; it was deleted outside Trimtab, restore the store from a backup"
+                )
             return page[number]
 
     def named(self, number: int) -> Trial:

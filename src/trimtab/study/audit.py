@@ -3,7 +3,8 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,12 @@ class Audited(Answers):
         study = self._live.study
         ledger = self._live.refresh()
         events = self.storage.events(study)[: ledger.study.position]
-        machines = [m for e in events if e.kind == "run" and (m := e.body["environment"].get("numerics"))]
         rows = list(ledger.trials.values())
-        found = replay(rows, events, self._live.strategy_of, numerics(), machines)
-        reports = self.storage.reports(study)
-        stops, overturned = verdicts(rows, reports, events)
-        looks, misjudged = enoughs(rows, events)
+        with self._changes_named():
+            machines = [m for e in events if e.kind == "run" and (m := e.body["environment"].get("numerics"))]
+            found = replay(rows, events, self._live.strategy_of, numerics(), machines)
+            stops, overturned = verdicts(rows, self.storage.reports(study), events)
+            looks, misjudged = enoughs(rows, events)
         found = dataclasses.replace(found, verdicts=stops, overturned=overturned, looks=looks, misjudged=misjudged)
         self._try_to_add_event("replay", {"replay": found.to_json()})
         return found
@@ -150,6 +151,19 @@ class Audited(Answers):
             found += unknown(checks.path("report", report), events)
         return found
 
+    @contextmanager
+    def _changes_named(self) -> Iterator[None]:
+        """Around what reads the record: if that fails, and the record was changed, the error says so and where."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            if not (found := self.verify()):
+                raise
+            raise Damaged(
+                f"study {self.name!r} was changed outside Trimtab: {found[0]}; `trimtab verify {self.name}` names all, restore "
+                "the store from a backup"
+            ) from error
+
     def report(
         self,
         path: str | os.PathLike[str],
@@ -182,8 +196,9 @@ class Audited(Answers):
             "card": documents.card_of(card),
             "previous": documents.previous_of(previous),
         }
-        then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
-        content, body = documents.written(then, template, form)
+        with self._changes_named():
+            then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
+            content, body = documents.written(then, template, form)
         with replacing(target, content):  # the file appears after its hash is on record
             recorded = self.storage.events(self._live.study, kinds={"report"})
             if all(e.body != {**body, "actor": e.body["actor"]} for e in recorded):
