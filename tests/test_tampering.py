@@ -303,6 +303,12 @@ def test_what_cannot_read_a_changed_record_names_the_event(forger, kind):
             study.replay()
 
 
+def test_a_document_of_a_record_that_lacks_an_event_says_so(forger):
+    forger.sql("delete from events where position = 14")
+    study = tt.Study("s", storage=f"sqlite:///{forger.file}")
+    assert "event 14: missing; the next one found is 15" in study.report(forger.folder / "r.json").read_text()
+
+
 def test_a_trial_that_was_deleted_is_named_by_what_needs_it(forger):
     forger.sql("delete from reports where number = 5", "delete from trials where number = 5")
     study = tt.Study("s", storage=f"sqlite:///{forger.file}")

@@ -110,9 +110,10 @@ def as_of(
     """
     asked = usual_position(events) if position is None else position
     position = index(asked)
-    if position is None or not 1 <= position <= len(events):
-        raise SpecError(f"at={shown(asked)} is no event; the record of {study.name!r} has events 1 to {len(events)}")
-    past = list(events[:position])
+    if position not in {e.position for e in events}:
+        last = max((e.position for e in events), default=0)
+        raise SpecError(f"at={shown(asked)} is no event; the record of {study.name!r} has events 1 to {last}")
+    past = [e for e in events if e.position <= position]
     known = {n for e in past if e.kind == "enqueue" for n, _ in e.body["trials"]}
     then = [t if t.told is not None and t.told <= position else _waiting(t) for t in trials if t.number in known]
     search = {t.number: t for t in then if t.purpose is Purpose.SEARCH}
