@@ -278,9 +278,11 @@ class Posterior:
         at, n = self.kernel.points(X), len(self.alpha)
         V = self.kernel.between(at, self.data)[0] @ self.root.T
         S, _ = self.kernel.between(at, at)
-        S.flat[:: len(X) + 1] = self.kernel.variance(at) + noise + FLOOR
+        variance, diagonal = self.kernel.variance(at), slice(None, None, len(X) + 1)
+        S.flat[diagonal] = variance + noise + FLOOR
         S -= V @ V.T
-        corner, _ = lapack.dtrtri(_factor(S), lower=1)
+        S.flat[diagonal] = np.maximum(S.flat[diagonal], FLOOR)
+        corner, _ = lapack.dtrtri(_factor(S, variance), lower=1)
         root = np.zeros((n + len(X), n + len(X)))
         root[:n, :n] = self.root
         root[n:, :n] = -corner @ V @ self.root
@@ -296,30 +298,28 @@ def _by_triangle(A: Array, root: Array, transposed: bool = False) -> Array:
     return np.asarray(multiply(1.0, root.T, A.T, lower=0, trans_a=not transposed).T)
 
 
-def _factor(S: Array) -> Array:
-    """The lower Cholesky factor of S, with jitter that grows until there is one: never raises."""
-    diagonal = np.diagonal(S).copy()
-    for jitter in (0.0, 1e-8, 1e-6, 1e-4, 1e-2, 1.0):
-        S.flat[:: len(S) + 1] = np.maximum(diagonal, FLOOR) + jitter
-        L, info = lapack.dpotrf(S.T, lower=1, clean=1)
-        if info == 0:
-            break
-    return np.asarray(L)
-
-
 def condition(data: Data, theta: Array) -> Posterior:
-    """The posterior under theta. Jitter grows until the Cholesky factorisation succeeds: never raises."""
+    """The posterior under theta: never raises."""
     kernel, n = Kernel.of(theta, data.groups), len(data)
     at = kernel.points(data.X)
     K, _ = kernel.between(at, at)
-    variance, diffuse = kernel.variance(at), noise(theta) * data.weights + FLOOR
-    for jitter in (0.0, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0):
-        K.flat[:: n + 1] = variance * (1 + jitter) + diffuse
+    variance = kernel.variance(at)
+    K.flat[:: n + 1] = variance + (noise(theta) * data.weights + FLOOR)
+    L = _factor(K, variance)
+    alpha, _ = lapack.dpotrs(L, data.y, lower=1)
+    return Posterior(kernel, at, alpha, np.ascontiguousarray(inverted(L)))
+
+
+def _factor(K: Array, variance: Array) -> Array:
+    """The lower Cholesky factor of K (n, n), which is overwritten. If rounding has left none, a growing share of the
+    variance (n,) of the function is added to the diagonal until there is one: never raises."""
+    diagonal = np.diagonal(K).copy()
+    for jitter in (0.0, 1e-8, 1e-6, 1e-4, 1e-2, 1.0):
+        K.flat[:: len(K) + 1] = diagonal + jitter * variance
         L, info = lapack.dpotrf(K.T, lower=1, clean=1)
         if info == 0:
             break
-    alpha, _ = lapack.dpotrs(L, data.y, lower=1)
-    return Posterior(kernel, at, alpha, np.ascontiguousarray(inverted(L)))
+    return np.asarray(L)
 
 
 def inverted(L: Array) -> Array:
