@@ -314,7 +314,10 @@ def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None
     patience = min(3, live.spec.max_failures or 3)
     never = len(failures) >= patience and live.ledger.counted == len(failures)
     if never and all(t.reason is Reason.BAD_RESULT and "must be finite" not in t.error for t in failures):
-        raise ObjectiveError(f"{first_line(failures[0])} (in each of the first {len(failures)} trials)")
+        raise ObjectiveError(
+            f"{first_line(failures[0])} (in each of the first {len(failures)} trials); mend the objective, and start over with "
+            "fresh=True (--fresh), or these trials, trial 0 among them, stay failed and count"
+        )
 
 
 def too_many_failures(live: LiveStudy, failures: Sequence[Trial]) -> RunFailed:

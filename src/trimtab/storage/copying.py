@@ -13,7 +13,10 @@ def copy(source: Storage, study: int, target: Storage) -> StudyRecord:
     """
     whole = _whole(source, study)
     if any(r.uid == whole.study.uid for r in target.studies(damaged=lambda _: None)):
-        raise StudyMismatch(f"{target.url} holds study {whole.study.name!r} already (uid {whole.study.uid[:12]})")
+        raise StudyMismatch(
+            f"{target.url} holds study {whole.study.name!r} already (uid {whole.study.uid[:12]}); go on there, or delete it "
+            "there and copy again"
+        )
     return target.adopt(whole)
 
 
