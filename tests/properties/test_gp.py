@@ -277,7 +277,9 @@ def test_the_ascent_finds_the_top_of_a_concave_function_in_the_box(seed):
     found = ascent.ascend(f, start, np.full(d, 0.5), iterations=60)
     assert np.array_equal(start, before)
     highest, _ = f(np.clip(top, 0, 1)[None], np.arange(1))
-    assert (f(found, np.arange(4))[0] > highest - 0.3).all()
+    # A row ends when no step is expected to gain 0.02 any more, which is before the top: in 30,000 functions like these,
+    # the worst of four rows missed 0.001 in the median, 0.06 in one of a hundred, and 0.16 once.
+    assert (f(found, np.arange(4))[0] > highest - 0.2).all()
 
 
 def test_the_ascent_never_goes_down_and_stands_still_where_nothing_is_finite():
