@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,12 @@ def later(seconds, what):
         ("postgresql://u@h", "names no database; write 'postgresql://user@host/name'"),
         ("postgresql://u@h:port/n", "cannot be read; write 'postgresql://user@host:5432/name'"),
         ("postgresql://127.0.0.1:1/none", "127.0.0.1/none: the server cannot be reached; see that it runs"),
+        ("postgresql://127.0.0.1:1,localhost:1/none", "127.0.0.1,localhost/none: the server cannot be reached"),
+        (
+            "postgresql://u@/none?host=127.0.0.1:1&host=localhost:1",
+            "127.0.0.1:1,localhost:1/none: the server cannot be",
+        ),
+        ("postgresql://u@/none?host=h1,h2&port=1", "cannot be read; write 'postgresql://user@host:5432/name'"),
     ],
 )
 def test_a_url_that_leads_nowhere(url, message, monkeypatch):
@@ -89,6 +96,12 @@ def test_a_database_that_is_not_there_is_an_error_at_once(monkeypatch):
     monkeypatch.setattr(postgres, "OPENING", 3600.0)  # what is waited for, is waited for long
     with pytest.raises(StorageError, match=r"127\.0\.0\.1/nowhere: there is no such .* createdb nowhere"):
         open_storage(pg.server().url("nowhere"))
+
+
+def test_the_first_of_several_hosts_that_answers_is_taken(url):
+    user, port = url.split("127.0.0.1:")
+    with closing(Sql(f"{user}localhost,127.0.0.1:1,[::1]:1,127.0.0.1:{port}?target_session_attrs=read-write")) as store:
+        assert store.studies() == []
 
 
 def test_a_server_that_recovers_from_a_crash_is_waited_for(proxied):

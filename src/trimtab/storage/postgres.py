@@ -1,6 +1,7 @@
 """PostgreSQL: how Trimtab connects to it, waits for it, and explains its errors."""
 
 import hashlib
+import re
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -112,7 +113,8 @@ def locate(url: str, timeout: float) -> Postgres:
     except ImportError as error:
         raise StorageError(f"PostgreSQL needs the package psycopg ({error}): pip install 'trimtab[postgres]'") from None
     try:
-        address = make_url(url).set(drivername="postgresql+psycopg")
+        address = make_url(_without_hosts(url)).set(drivername="postgresql+psycopg")
+        address.get_dialect()().create_connect_args(address)  # which counts hosts and ports
     except (ArgumentError, ValueError):
         raise StorageError("the storage URL cannot be read; write 'postgresql://user@host:5432/name'") from None
     if "password" in address.query:  # SQLAlchemy hides only a password in front of the host when it shows a URL
@@ -125,7 +127,7 @@ def locate(url: str, timeout: float) -> Postgres:
     given = address.query.get("options")
     settings = {**_NETWORK, **query, "options": f"{options} {given}" if given else options}
     shown = address.set(drivername="postgresql")
-    place = f"{address.host or query.get('host', 'local')}/{address.database}"
+    place = f"{address.host or _text(query.get('host', 'local'))}/{address.database}"
     return Postgres(
         shown.render_as_string(),
         place,
@@ -133,6 +135,20 @@ def locate(url: str, timeout: float) -> Postgres:
         timeout,
         address.set(query={k: _text(v) for k, v in settings.items()}),
     )
+
+
+def _without_hosts(url: str) -> str:
+    """A URL with several hosts, as libpq takes them (h1:5432,h2:5433), with them in its query, where SQLAlchemy takes
+    them. Any other URL is as it was."""
+    start, _, rest = url.partition("://")
+    place, slash, name = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    if "," not in hosts:
+        return url
+    found = [re.fullmatch(r"\[?(.*?)\]?(?::(\d+))?", host) for host in hosts.split(",")]
+    names, ports = zip(*((m[1], m[2] or "") for m in found if m), strict=True)
+    database, _, query = name.partition("?")
+    return f"{start}://{user}{at}{slash}{database}?host={','.join(names)}&port={','.join(ports)}{query and f'&{query}'}"
 
 
 _NETWORK = {
