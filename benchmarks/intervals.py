@@ -3,7 +3,9 @@
     python benchmarks/intervals.py [--studies 2000]
 
 Looks: pairs are added five at a time up to 60; an interval holds a study if it covers the true difference at *every* look.
-Single: one look at so many pairs, with the reserve that `certify` keeps. Shapes of the differences: normal, skewed
+More pairs: a first look with the interval for a single one (seeds: with the reserve that `certify` keeps; folds: corrected
+for n_test/n_train = 0.25, and correlated like that), then always-valid ones; all of them hold, or one is above 0 (40 times
+as many studies). Single: one look at so many pairs, with the reserve. Shapes of the differences: normal, skewed
 (exponential), heavy tails (t with 3 degrees of freedom), two lumps. Data sets: the random-effects mean of `across` over so
 many data sets whose true gains vary by 0, 1 or 3 standard errors. Prints tables and writes benchmarks/results/intervals.csv.
 """
@@ -46,6 +48,26 @@ def looked(studies: int) -> list[list[object]]:
     return table
 
 
+def continued(studies: int) -> list[list[object]]:
+    table = []
+    for name, ratio, alpha in (("seeds", 0.0, ALPHA * (1 - RESERVE)), ("folds", 0.25, ALPHA)):
+        for first in (5, 10, 20):
+            rng, studied = np.random.default_rng(first), 40 * studies
+            d = rng.standard_normal((studied, 60)) + np.sqrt(ratio) * rng.standard_normal((studied, 1))
+            held, wrong = np.ones(studied, dtype=bool), np.zeros(studied, dtype=bool)
+            for J in range(first, 61, 5):
+                unit = np.linspace(-1.0, 1.0, J)
+                unit /= unit.std(ddof=1)  # the interval of any J differences is m + s times that of these
+                low, high = (
+                    student(unit, ratio, 0.0, alpha).interval if first == J else always_valid(unit, ratio, ALPHA)
+                )
+                m, s = d[:, :J].mean(axis=1), d[:, :J].std(axis=1, ddof=1)
+                held &= (m + low * s <= 0) & (m + high * s >= 0)
+                wrong |= m + low * s > 0
+            table.append([f"{name}, first at {first}", held.mean(), wrong.mean()])
+    return table
+
+
 def single(studies: int) -> list[list[object]]:
     table = []
     for name, draw in SHAPES.items():
@@ -81,6 +103,7 @@ def main() -> None:
     written: list[Sequence[object]] = []
     for head, make in (
         (["at every look", "always-valid", "with reserve", "plain t"], looked),
+        (["more pairs", "all hold", "wrong"], continued),
         (["single look", "with reserve", "plain t"], single),
         (["mean over", "covers"], data_sets),
     ):
