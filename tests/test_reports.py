@@ -438,6 +438,15 @@ def test_what_is_inactive_lies_on_no_edge():
     assert "edge" not in " ".join(limits(Facts(record, [*trials[:-1], best]), None, []))
 
 
+def test_studies_that_were_archived_under_the_same_name_are_a_limit():
+    record, trials = study()
+    body = {"spec": record.spec.to_json(), "earlier": ["ab" * 16, "cd" * 16]}
+    said = limits(Facts(record, trials), None, [Event(1, "create", None, 1e9, body, "h")])
+    assert said[0] == (
+        "Begun anew 2 times: what the archived studies of this name found (abababababab, cdcdcdcdcdcd) is not counted here."
+    )
+
+
 @pytest.mark.parametrize("module", ["plotly", "jinja2"])
 def test_a_missing_extra_is_named(monkeypatch, module):
     for name in [m for m in sys.modules if m.split(".")[0] == module]:

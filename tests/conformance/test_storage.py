@@ -67,6 +67,17 @@ def test_studies_come_in_the_order_of_creation_and_archiving_frees_the_name(stor
     assert verify(store, first.id) == []
 
 
+def test_a_study_names_those_that_were_archived_under_its_name(store):
+    uids = []
+    for _ in range(3):
+        made = store.create(SPEC)
+        assert store.events(made.id)[0].body.get("earlier", []) == uids
+        assert verify(store, made.id) == []
+        store.revise(made.id, Change("archive"))
+        uids.append(made.uid)
+    assert "earlier" not in store.events(store.create(replace(SPEC, name="t")).id)[0].body
+
+
 def test_delete_leaves_nothing_and_never_gives_the_number_out_again(store):
     kept, gone = store.create(SPEC), store.create(replace(SPEC, name="gone"))
     held = running(store, gone.id)

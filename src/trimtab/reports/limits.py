@@ -17,11 +17,23 @@ from .sections import tuned
 def limits(facts: Facts, evidence: Evidence | None, events: Sequence[Event]) -> list[str]:
     """What this study cannot say, by rules."""
     return [
+        *_of_earlier(events),
         *(f"{text[0].upper()}{text[1:]}." for text in drift(events)),
         *_of_audits(events),
         *_of_evidence(facts, evidence),
         *_of_search(facts),
         *_of_best(facts, tuned(facts, evidence)),
+    ]
+
+
+def _of_earlier(events: Sequence[Event]) -> list[str]:
+    """That the study was begun anew: whoever starts over until the answer suits could choose it."""
+    uids = events[0].body.get("earlier", ()) if events else ()
+    if not uids:
+        return []
+    return [
+        f"Begun anew {plural(len(uids), 'time')}: what the archived studies of this name found "
+        f"({', '.join(uid[:12] for uid in uids)}) is not counted here."
     ]
 
 

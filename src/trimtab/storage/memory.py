@@ -97,6 +97,9 @@ class _Transaction:
     def named(self, name: str) -> StudyRecord | None:
         return next((rows.study_of(r) for r in self._tables.studies.values() if r["active"] == name), None)
 
+    def archived(self, name: str) -> list[str]:
+        return [r["uid"] for _, r in sorted(self._tables.studies.items()) if r["name"] == name and r["active"] is None]
+
     def study(self, study: int) -> StudyRecord | None:
         row = self._tables.studies.get(study)
         return None if row is None else rows.study_of(row)

@@ -37,6 +37,11 @@ _HELD = and_(_KEY, trials.c.state == bindparam("of_state"), trials.c.attempt == 
 _OF_TRIAL = and_(reports.c.study == _STUDY, reports.c.number == _NUMBER)
 
 _SELECT_NAMED = select(studies).where(studies.c.active == bindparam("of_name")).with_for_update()
+_SELECT_ARCHIVED = (
+    select(studies.c.uid)
+    .where(studies.c.name == bindparam("of_name"), studies.c.active.is_(None))
+    .order_by(studies.c.id)
+)
 _SELECT_STUDY = select(studies).where(studies.c.id == _STUDY).with_for_update()
 _SELECT_TRIAL = select(trials).where(_KEY).with_for_update()
 _SELECT_OPEN = select(trials).where(trials.c.study == _STUDY, is_open).order_by(trials.c.number).with_for_update()
@@ -180,6 +185,9 @@ class SqlTransaction:
     def named(self, name: str) -> StudyRecord | None:
         found = self._all(_SELECT_NAMED, of_name=name)
         return rows.study_of(found[0]) if found else None
+
+    def archived(self, name: str) -> list[str]:
+        return [row["uid"] for row in self._all(_SELECT_ARCHIVED, of_name=name)]
 
     def study(self, study: int) -> StudyRecord | None:
         if study not in self._studies:

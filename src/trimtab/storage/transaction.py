@@ -19,6 +19,10 @@ class Transaction(Protocol):
         """The unarchived study of that name."""
         ...
 
+    def archived(self, name: str) -> list[str]:
+        """The uids of the archived studies of that name, in the order of their creation."""
+        ...
+
     def study(self, study: int) -> StudyRecord | None:
         """The study's row, locked against other writers until the transaction ends."""
         ...
