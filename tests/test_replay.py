@@ -267,7 +267,8 @@ def test_a_best_from_elsewhere_is_said_to_be_left_out(space):
     ("how", "says"),
     [
         ({"trials": [77]}, "trial 77 does not exist; the study has"),
-        ({"trials": [1]}, "trial 1 cannot be run again"),
+        ({"trials": [1]}, "trial 1 cannot be run again: it is failed; name one that is done"),
+        ({"trials": [0, 2]}, "trial 2 cannot be run again: it was added from elsewhere; enqueue its params"),
         ({"tolerance": -1}, "tolerance=-1 must be a number of at least 0"),
     ],
 )
@@ -275,6 +276,7 @@ def test_what_cannot_be_run_again_is_said(space, how, says):
     study = tt.Study("s", space, minimize="loss", seed=5)
     study.run(noisy, trials=1, quiet=True)
     study.tell(study.ask(), failed="no luck")
+    study.add({"kind": "linear", "rate": 0.1}, 1.0)
     with pytest.raises(SpecError, match=says):
         study.reproduce(noisy, **how)
 

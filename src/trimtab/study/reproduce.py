@@ -89,19 +89,25 @@ def chosen(trials: Sequence[Trial], numbers: Sequence[int] | None, best: Trial |
     Only trials count that were run here, are done, and did not continue from another. Raises SpecError for any other
     number, and if there is no such trial.
     """
-    done = [t for t in trials if t.state is State.DONE and t.attempt > 0 and parent_of(t) is None]
+    done = [t for t in trials if not _obstacle(t)]
     if not done or (numbers is not None and len(numbers) == 0):
         raise SpecError("there is nothing to run again: no trial is named that was run here, is done and began anew")
     if numbers is None:
         return _usual(done, best)
-    known = {t.number: t for t in done}
+    known = {t.number: t for t in trials}
     for n in numbers:
-        if n not in known:
-            raise SpecError(
-                f"trial {n} cannot be run again by itself: only one that was run here, is done and began anew can; for one "
-                f"that goes on from another there is study.schedule({n}).train(objective)"
-            )
+        if why := _obstacle(known[n]):
+            raise SpecError(f"trial {n} cannot be run again: {why}")
     return [known[n] for n in dict.fromkeys(numbers)]
+
+
+def _obstacle(t: Trial) -> str:
+    """Why a trial cannot be run again by itself, and what to do instead; "" if it can."""
+    if t.state is not State.DONE:
+        return f"it is {t.state}; name one that is done"
+    if (parent := parent_of(t)) is not None:
+        return f"it goes on from trial {parent}; study.schedule({t.number}).train(objective) trains it again"
+    return "" if t.attempt > 0 else "it was added from elsewhere; enqueue its params to measure them here"
 
 
 def _usual(done: Sequence[Trial], best: Trial | None) -> list[Trial]:
@@ -117,11 +123,7 @@ def left_out(picked: Sequence[Trial], numbers: Sequence[int] | None, best: Trial
     """Why the best trial is not among those chosen by default; "" if it is."""
     if numbers is not None or best is None or any(t.number == best.number for t in picked):
         return ""
-    if (parent := parent_of(best)) is not None:
-        why = f"it goes on from trial {parent}; study.schedule({best.number}).train(objective) trains it again"
-    else:
-        why = "it was added from elsewhere; enqueue its params to measure them here"
-    return f"the best, trial {best.number}, was not run again: {why}"
+    return f"the best, trial {best.number}, was not run again: {_obstacle(best)}"
 
 
 def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slots) -> dict[int, Exit]:
