@@ -181,6 +181,32 @@ def test_a_store_waits_for_a_server_that_was_stopped_and_delivers(own):
     store.close()
 
 
+def test_a_standby_is_waited_for_only_if_the_url_asks_for_a_primary(own):
+    """After a failover the first server that answers may be read-only for a while."""
+    url = own.database()
+    store, other = Sql(f"{url}?target_session_attrs=read-write"), Sql(url)
+    study = store.create(SPEC).id
+    held = running(store, study)
+
+    def read_only(answer):
+        with psycopg.connect(own.url("postgres"), autocommit=True) as c:
+            c.execute("SET default_transaction_read_only = off")
+            c.execute(f"ALTER SYSTEM SET default_transaction_read_only = {answer}")
+            c.execute("SELECT pg_reload_conf()")
+
+    read_only("on")
+    own.stop()
+    own.start()
+    with pytest.raises(StorageError, match=r"the database is read-only \(a standby\?\)"):
+        other.revise(study, Change("pause"))
+    timer = later(1.0, lambda: read_only("off"))
+    assert store.finish(held, DONE).state == "done"
+    timer.join()
+    assert verify(store, study) == []
+    store.close()
+    other.close()
+
+
 def test_what_was_acknowledged_survives_kill_9_of_the_server(own):
     store = Sql(own.database())
     study = store.create(SPEC).id
