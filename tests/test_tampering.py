@@ -231,13 +231,30 @@ def test_what_a_shortened_witness_cannot_tell_is_said(forger, tmp_path, monkeypa
     at = [json.loads(line)["position"] for line in lines]
     assert "outside the store" not in verified(forger)
     for first, last, known, unseen in (
-        (0, 8, f"up to event {at[7]}", "after it"),
-        (2, 8, f"from event {at[2]} to {at[7]}", "before or after them"),
-        (2, None, f"from event {at[2]} on", "before"),
+        (0, 8, f"up to event {at[7]}", "what was added or replaced after it"),
+        (2, 8, f"from event {at[2]} to {at[7]}", "what was replaced before, or added or replaced after them"),
+        (2, None, f"from event {at[2]} on", "a record that was cut short or replaced before"),
     ):
         forger.witness.write_text("".join(lines[first:last]))
-        said = f"heads were kept {known} only here: a record that was cut short or replaced {unseen} would not show"
-        assert said in verified(forger)
+        assert f"heads were kept {known} only here: {unseen} would not show" in verified(forger)
+
+
+def test_an_event_appended_with_fitting_hashes_is_said_to_be_known_to_nobody_else(forger):
+    witness = forger.witness.read_text()
+    last = forger.position("checkpoint", last=True)
+    evidence = json.loads(forger.ask("select body from events where kind = 'evidence'")[0]["body"])
+    row = forger.ask(f"select * from events where position = {last}")[0]
+    forged = link(row["hash"], last + 1, "evidence", None, row["at"], {**evidence, "actor": "00"})
+    with closing(sqlite3.connect(forger.file)) as database, database:
+        made = {**rows.event_row(forged), "study": row["study"]}
+        database.execute(
+            f"insert into events ({', '.join(made)}) values ({', '.join('?' * len(made))})", [*made.values()]
+        )
+        database.execute("update studies set position = ?, head = ?", [forged.position, forged.hash])
+    assert forger.witness.read_text() == witness
+    said = verified(forger)
+    assert f"heads were kept up to event {last} only here: what was added" in said
+    assert f"who did event {last + 1} is not known" in said
 
 
 def test_names_that_were_erased_are_said_to_be_missing(forger):

@@ -86,22 +86,24 @@ def _grounds(study: "Study") -> Iterator[str]:
     heads = [at for at, _ in [*study.storage.witnessed(record.uid), *keys.signed(record.uid)]]
     known, unseen = _span(heads, record.position)
     if unseen:
-        yield (
-            f"outside the store {known} here: a record that was cut short or replaced {unseen} would not show; compare the "
-            "head with one that you were given"
-        )
+        yield f"outside the store {known} here: {unseen} would not show; compare the head with one that you were given"
 
 
 def _span(heads: Sequence[int], position: int) -> tuple[str, str]:
-    """Which part of a record of `position` events is known by its heads, and where a change would not be noticed."""
+    """Which part of a record of `position` events is known by its heads, and which change would not show; "" if each
+    would."""
     first, last = min(heads, default=0), max(heads, default=0)
     if not heads:
-        return "no head was kept", "before"
+        return "no head was kept", "a record that was cut short or replaced before"
     if last >= position:
-        return f"heads were kept from event {first} on only", "" if first == 1 else "before"
+        before = "" if first == 1 else "a record that was cut short or replaced before"
+        return f"heads were kept from event {first} on only", before
     if first == 1:
-        return f"heads were kept up to event {last} only", "after it"
-    return f"heads were kept from event {first} to {last} only", "before or after them"
+        return f"heads were kept up to event {last} only", "what was added or replaced after it"
+    return (
+        f"heads were kept from event {first} to {last} only",
+        "what was replaced before, or added or replaced after them",
+    )
 
 
 @click.command()
