@@ -181,8 +181,7 @@ class Ledger:
 
     def _opened(self, trials: Sequence[Trial]) -> None:
         self.trials.open = {t.number: t for t in trials}
-        for number in self.trials.open:
-            self.trials.note(number)
+        self.trials.note(max(self.trials.open, default=-1))
 
     def _end(self, end: End) -> None:
         self._ended.extend(bytes(max(0, end.number + 1 - len(self._ended))))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from ..canonical import dumps
@@ -128,6 +129,7 @@ _TRIAL: Mapping[str, _Column] = {
 }
 _CHANGING = ("study", "number", "revision", "state", "attempt", "worker", "lease_until", "started")
 """Columns of which at least one differs if a trial has changed: events change its revision, claims and renewals the others."""
+_changing_in_row, _changing_in_trial = itemgetter(*_CHANGING), attrgetter(*_CHANGING)
 _STUDY: Mapping[str, _Column] = {
     "id": _WHOLE,
     "uid": _TEXT,
@@ -196,7 +198,7 @@ def difference(before: Trial, after: Trial) -> Row:
 def trial_of(row: Mapping[Any, Any], known: Trial | None = None) -> Trial:
     """The trial in a row. known: the trial as it was last read; if nothing has changed, that is returned, and nothing is
     parsed."""
-    if known is not None and all(row[name] == getattr(known, name) for name in _CHANGING):
+    if known is not None and _changing_in_row(row) == _changing_in_trial(known):
         return known
     return Trial(**_read(row, _TRIAL, lambda: f"trial {row['number']} of study {row['study']}"))
 
