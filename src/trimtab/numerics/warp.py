@@ -33,10 +33,7 @@ class Warped:
 
 
 def half_rank(y: Array) -> Warped:
-    """Warp finite or infinite y (n,), n >= 1, smaller is better, to mean 0 and standard deviation 1 (0 if constant).
-
-    Equal values in the worse half are ranked in the order in which they come.
-    """
+    """Warp finite or infinite y (n,), n >= 1, smaller is better, to mean 0 and standard deviation 1 (0 if constant)."""
     raw = np.clip(y, -HUGE, HUGE)
     # The mean of two middle values must not overflow, nor half of the tiniest value become 0.
     median = max(float(np.median(raw / 2)) * 2, float(raw.min()))
@@ -49,25 +46,22 @@ def half_rank(y: Array) -> Warped:
     else:
         z = away / unit
         spread = np.sqrt(np.mean(z[good] ** 2))
-        rank = np.argsort(np.argsort(raw, kind="stable"), kind="stable")
-        z = np.where(good, z, spread * ndtri((rank + 0.5) / len(y)))
+        z = np.where(good, z, spread * ndtri(_place(raw)))
     z, mean, sd = _standardised(z)
     return Warped(z, raw, median, unit * sd, -mean / sd)
 
 
 def linear_up_to(y: Array, knot: float) -> Warped:
-    """Warp y (n,) as `half_rank` does, but with the spacing kept up to `knot` instead of the median, and equal values
-    kept equal: for a goal of which all values up to there matter alike."""
+    """Warp y (n,) as `half_rank` does, but with the spacing kept up to `knot` instead of the median: for a goal of
+    which all values up to there matter alike."""
     raw = np.clip(y, -HUGE, HUGE)
     away = raw - knot
     near = away <= 0
     unit = float(np.abs(away[near]).max(initial=0.0)) or float(np.abs(away).max()) or 1.0
     z = away / unit
     if near.any() and not near.all():
-        order = np.sort(raw)
-        place = (np.searchsorted(order, raw, "left") + np.searchsorted(order, raw, "right")) / (2 * len(raw))
         spread = np.sqrt(np.mean(z[near] ** 2)) or 1.0
-        z = np.where(near, z, spread * (ndtri(place) - ndtri(near.mean())))
+        z = np.where(near, z, spread * (ndtri(_place(raw)) - ndtri(near.mean())))
     z, mean, sd = _standardised(z)
     return Warped(z, raw, knot, unit * sd, -mean / sd)
 
@@ -89,6 +83,12 @@ def bilog(c: Array) -> Compressed:
     scale = float(np.median(size[size > 0] / 2) * 2) if (size > 0).any() else 1.0
     z, mean, sd = _standardised(np.sign(c) * np.log1p(size / max(scale, 1e-300)))
     return Compressed(z, -mean / sd)
+
+
+def _place(raw: Array) -> Array:
+    """The shares (n,) of values that are smaller, half of the equal ones among them: equal values have the same."""
+    order = np.sort(raw)
+    return np.asarray((np.searchsorted(order, raw, "left") + np.searchsorted(order, raw, "right")) / (2 * len(raw)))
 
 
 def _standardised(z: Array) -> tuple[Array, float, float]:

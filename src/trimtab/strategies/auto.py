@@ -29,7 +29,7 @@ class Auto:
     """`grid` where the budget pays for every point, else `gp`; for very long studies one whose cost hardly grows."""
 
     name: str = "auto"
-    version: str = "19"
+    version: str = "20"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> State:

@@ -39,7 +39,7 @@ class Forest:
     """A forest of random trees as the model."""
 
     name: str = "forest"
-    version: str = "1"
+    version: str = "2"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
 
     def init(self, problem: Problem) -> History:

@@ -52,7 +52,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "18"
+    version: str = "19"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
