@@ -154,6 +154,7 @@ def moment(k: int, z: float) -> float:
 
 @some
 @example(values=[5e-324])
+@example(values=[0.0, 1e-44, 1e264])
 @given(values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
 def test_the_warp_keeps_order_and_is_standardised(values):
     y = np.array(values)
@@ -181,6 +182,7 @@ def test_the_warp_goes_back_and_is_linear_in_the_good_half(seed):
 
 
 @some
+@example(values=[0.0, 1e-44, 1e264])
 @given(values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
 def test_constraints_keep_their_side_of_zero(values):
     c = np.array(values)

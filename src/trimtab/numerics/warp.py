@@ -44,7 +44,7 @@ def half_rank(y: Array) -> Warped:
         unit = float(away.max()) or 1.0
         z = away / unit
     else:
-        z = away / unit
+        z = np.minimum(away, 0.0) / unit  # 1e300 / 1e-40 would overflow
         spread = np.sqrt(np.mean(z[good] ** 2))
         z = np.where(good, z, spread * ndtri(_place(raw)))
     z, mean, sd = _standardised(z)
@@ -58,8 +58,9 @@ def linear_up_to(y: Array, knot: float) -> Warped:
     away = raw - knot
     near = away <= 0
     unit = float(np.abs(away[near]).max(initial=0.0)) or float(np.abs(away).max()) or 1.0
-    z = away / unit
-    if near.any() and not near.all():
+    both = near.any() and not near.all()
+    z = (np.minimum(away, 0.0) if both else away) / unit
+    if both:
         spread = np.sqrt(np.mean(z[near] ** 2)) or 1.0
         z = np.where(near, z, spread * (ndtri(_place(raw)) - ndtri(near.mean())))
     z, mean, sd = _standardised(z)
@@ -81,7 +82,9 @@ def bilog(c: Array) -> Compressed:
     """
     size = np.minimum(np.abs(c), HUGE)
     scale = float(np.median(size[size > 0] / 2) * 2) if (size > 0).any() else 1.0
-    z, mean, sd = _standardised(np.sign(c) * np.log1p(size / max(scale, 1e-300)))
+    scale = max(scale, 1e-300)
+    size = np.minimum(size, HUGE * min(scale, 1.0))  # their ratio must not overflow
+    z, mean, sd = _standardised(np.sign(c) * np.log1p(size / scale))
     return Compressed(z, -mean / sd)
 
 
