@@ -41,9 +41,8 @@ class Referee:
         self._spec = spec_of()
         self._rules: StoppingRules | None = None  # made at the first report, when there is a trial 0
         self._lock = threading.RLock()  # held while reports are written or judged
-        self._rules_lock = (
-            threading.Lock()
-        )  # held while new rules catch up, which may take long; others write meanwhile
+        # Held while new rules catch up, which may take long; others write meanwhile.
+        self._rules_lock = threading.Lock()
         self._waiting: dict[Key, list[Report]] = {}  # reports to be written with the next one, or at the end
         self._written: dict[Key, float] = {}  # when reports of a trial were last written
 
