@@ -88,6 +88,28 @@ def test_every_end_is_a_failed_trial_with_a_reason(way, url):
     assert study.verify() == []
 
 
+def fork_returns():
+    return -1.0
+
+
+def fork_raises():
+    raise ValueError("in the fork")
+
+
+@pytest.mark.parametrize("supervised", [True, False])
+@pytest.mark.parametrize(("leave", "status"), [(fork_returns, 0), (fork_raises, 1), (lambda: sys.exit(3), 3)])
+def test_a_fork_that_leaves_the_objective_ends_and_answers_for_no_trial(leave, status, supervised, capfd):
+    def forks(trial):
+        pid = os.fork()
+        return leave() if pid == 0 else os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    study = tt.Study("s", X, minimize="loss", seed=1)
+    study.run(forks, trials=3, supervised=supervised, quiet=True)
+    assert [t.metrics for t in study.trials] == [{"loss": status}] * 3
+    shown = study.trials[2].output if supervised else capfd.readouterr().err
+    assert ("ValueError: in the fork" in shown) == (leave is fork_raises)
+
+
 def test_what_a_trial_writes_is_captured_and_a_flood_is_cut():
     def talks(trial):
         if trial.number == 1:

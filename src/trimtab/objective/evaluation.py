@@ -5,6 +5,7 @@ That last message is {"state": "done" | "stopped", "metrics"} or {"state": "fail
 """
 
 import os
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,7 +27,7 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
     """
     trial, here = ActiveTrial(task, send), _folder()
     try:
-        returned = objective(trial)
+        returned = _returned(objective, trial)
         note_unread(trial)
         if not trial.rule:
             return {"state": "done", "metrics": measured(returned, trial.metrics)}
@@ -40,6 +41,31 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
         if here != _folder():  # the objective has changed the working folder; the next trial begins in the old one
             with suppress(OSError):
                 os.chdir(here)
+
+
+def _returned(objective: Objective, trial: ActiveTrial) -> object:
+    """What the objective returns. A process that it has forked ends here, as it would at the end of a program: it must
+    neither answer for the trial, nor go on to the next one."""
+    process, status = os.getpid(), 0
+    try:
+        return objective(trial)
+    except BaseException as error:
+        status = _exit_status(error)
+        if os.getpid() != process and not isinstance(error, SystemExit):
+            traceback.print_exc()
+        raise
+    finally:
+        if os.getpid() != process:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(Exception):  # the objective may have closed or replaced it
+                    stream.flush()
+            os._exit(status)
+
+
+def _exit_status(error: BaseException) -> int:
+    """The exit status of a program that ends by this error."""
+    code = error.code if isinstance(error, SystemExit) else 1
+    return code if isinstance(code, int) else int(code is not None)
 
 
 def _folder() -> str:
