@@ -1,6 +1,7 @@
 """What every executor keeps, and what the supervised one promises of its processes, shown with real processes."""
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -65,6 +66,10 @@ class Actions:
     def close_everything(self, payload, send):
         os.closerange(3, 4096)
         time.sleep(300)
+
+    def say_nonsense(self, payload, send):
+        json.dumps = lambda value: "nonsense"
+        send({})
 
     def keep_silent(self, payload, send):
         send({"said": "first"})
@@ -257,9 +262,10 @@ def test_a_process_that_leaves_is_noticed_though_its_fork_holds_the_channel(loca
     assert outcome(local, job(0, "fork_and_leave"))[0].code == 3
 
 
-def test_a_process_that_closes_its_channel_is_ended(local, monkeypatch):
+@pytest.mark.parametrize("what", ["close_everything", "say_nonsense"])
+def test_a_process_that_cannot_be_heard_any_more_is_ended(what, local, monkeypatch):
     monkeypatch.setattr(supervised, "LEAVE", 0.5)
-    how = outcome(local, job(0, "close_everything"))[0]
+    how = outcome(local, job(0, what))[0]
     assert (how.message, how.code, how.signal, how.killed) == (None, None, None, False)
 
 

@@ -117,7 +117,7 @@ class Child:
 
     def _started_now(self) -> None:
         self._started = self._heard = time.monotonic()
-        self._closed = math.inf  # when its channel was found closed
+        self._closed = math.inf  # when its channel was found closed, or to hold something else than messages
         self._due = self._started + SAMPLE  # when it is measured next; a job that ends before measures itself
         with suppress(psutil.Error):
             self._before = self._cpu = sum(psutil.Process(self._process.pid).cpu_times()[:4])
@@ -139,7 +139,10 @@ class Child:
         return self._limits(time.monotonic())
 
     def _receive(self) -> list[Any] | None:
-        """The next message (see `child`); None if there is none yet, [] if there will be no more."""
+        """The next message (see `child`); None if there is none yet, [] if there will be no more, or none that can be
+        read."""
+        if self._closed < math.inf:
+            return []
         try:
             if not self.channel.poll():
                 dead = not self.alive and not self.channel.poll()  # a forked process may hold the channel open
@@ -160,7 +163,7 @@ class Child:
         return Exit(message, output=self._tail(), cost={**self._cost(), "wall": used["wall"]})
 
     def _gone(self) -> Exit | None:
-        """How the job of a process ended that has closed its channel without a last message.
+        """How the job of a process ended that has closed its channel without a last message, or sent nonsense.
 
         None while it may still be exiting. If it does not exit, it counts as ended, since it cannot be heard any more.
         """
