@@ -109,6 +109,17 @@ def test_classes_keep_their_shares():
         assert y[b].mean() == pytest.approx(y.mean(), abs=0.01)
 
 
+def test_whole_numbers_are_amounts_to_a_regressor_and_to_a_function_that_says_so():
+    amounts, table = np.arange(40) // 2, np.arange(80.0).reshape(40, 2)
+    assert tt.CrossValidation(Ridge(), table, amounts, metric="r2").protocol["respects"] == "nothing"
+    assert made().protocol["respects"] == "classes"
+    assert made(stratify=False).protocol["respects"] == "nothing"
+    with pytest.raises(SpecError, match=r"class 0 has 2 rows, .*; use fewer folds, or stratify=False"):
+        tt.CrossValidation(lambda params: Ridge(**params), table, amounts, metric="r2")
+    said = tt.CrossValidation(lambda params: Ridge(**params), table, amounts, metric="r2", stratify=False)
+    assert said.protocol["respects"] == "nothing"
+
+
 def test_what_leaks_is_said():
     doubled = np.concatenate([X, X[:10]]), np.concatenate([y, y[:10]])
     assert any("20 rows occur more than once" in c for c in tt.CrossValidation(Ridge(), *doubled).checks)
@@ -121,11 +132,9 @@ def test_what_leaks_is_said():
     assert any("of the hold-out also occur in the search rows" in c for c in crossing)
     told = tt.CrossValidation(Ridge(), np.column_stack([X, 3.0 * y]), y).checks
     assert any("column 30 gives the target away" in c for c in told)
-    rare = np.array([1] * 12 + [0] * 400)
-    assert any(
-        "class 1 is rare" in c
-        for c in tt.CrossValidation(Ridge(), np.random.default_rng(0).normal(size=(412, 2)), rare).checks
-    )
+    rare, columns = np.array([1] * 12 + [0] * 400), np.random.default_rng(0).normal(size=(412, 2))
+    assert any("class 1 is rare" in c for c in tt.CrossValidation(LogisticRegression(), columns, rare).checks)
+    assert tt.CrossValidation(Ridge(), columns, rare).checks == []  # amounts, not classes
     same = tt.CrossValidation(
         Ridge(), np.arange(60.0)[:, None], np.arange(60) / 7, time=np.arange(60) // 20, metric="r2"
     )
@@ -138,6 +147,7 @@ def test_what_leaks_is_said():
     [
         ({"folds": 1}, "folds=1"),
         ({"folds": 300}, "fewer than folds=300"),
+        ({"stratify": "y"}, "stratify='y' must be True or False"),
         ({"splits": "mine"}, "splits='mine'"),
         ({"holdout": 1.0}, "holdout=1.0"),
         ({"metric": "acuracy"}, "acuracy"),

@@ -20,7 +20,7 @@ from ..checks import nonnegative, one_of, shown, whole
 from ..errors import ObjectiveError, SpecError, nearest
 from ..objective import ActiveTrial
 from .diagnostics import diagnose
-from .splits import Rows, Split, missing, plan
+from .splits import Rows, Split, missing, plan, stratified
 
 _SPLITS = ("reshuffle", "shared")
 
@@ -31,7 +31,9 @@ class CrossValidation:
       estimator: a scikit-learn estimator, on which each trial sets its params (`step__name` for pipelines), or a function
           that makes one from the params. A `random_state` that is None is set from the trial's seed.
       X, y: rows and targets.
-      folds, repeats: how many folds a search trial has, and how often they are split anew. Folds are stratified by class.
+      folds, repeats: how many folds a search trial has, and how often they are split anew.
+      stratify: whether each fold has the same share of each class; default: if y holds classes (text, or whole numbers) and
+          the estimator is not a regressor.
       groups: a label for each row; rows of a group never train and test in the same fold.
       time: a value for each row; training rows come before test rows, with `gap` rows between.
       metric: a scikit-learn scorer's name, a list of them, or a mapping from a name to scorer(estimator, X, y); greater is
@@ -53,6 +55,7 @@ class CrossValidation:
         *,
         folds: int = 5,
         repeats: int = 1,
+        stratify: bool | None = None,
         groups: Any = None,
         time: Any = None,
         gap: int = 0,
@@ -77,7 +80,8 @@ class CrossValidation:
         _check_targets(y)
         self.estimator, self.X, self.y = estimator, X, y
         self.repeats, self.splits, self.seed = repeats, splits, seed
-        self.plan = plan(y, folds, groups, time, gap)
+        classes = stratified(y, estimator, stratify)
+        self.plan = plan(y, classes, folds, groups, time, gap)
         self.metrics = _scorers(metric)
         self._named = not isinstance(metric, Mapping)
         try:
@@ -87,7 +91,10 @@ class CrossValidation:
             raise SpecError(
                 f"folds={folds}, gap={gap}, holdout={holdout}: no such splits of {len(y)} rows: {error}"
             ) from None
-        plan(np.asarray(y)[self._search], folds, _taken(groups, self._search), _taken(time, self._search), gap)
+        kept, ordered = _taken(groups, self._search), _taken(time, self._search)
+        plan(
+            np.asarray(y)[self._search], classes, folds, kept, ordered, gap
+        )  # raises if too few rows of a kind are left
         self.checks: list[str] = diagnose(X, self.plan, self._search, self._holdout)
 
     # ------------------------------------------------------------------------------------------- what a study asks of it

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import shown, whole
+from ..checks import flag, shown, whole
 from ..errors import SpecError
+from ..formatting import plural
 
 Rows = NDArray[np.intp]
 Split = tuple[Rows, Rows]
@@ -21,7 +22,7 @@ class Plan:
     """How n rows are split."""
 
     y: Any  # targets (n,)
-    classes: bool  # whether the targets are classes
+    classes: bool  # whether the targets are classes, by which folds are stratified
     folds: int
     groups: Any = None  # labels (n,)
     times: Any = None  # values (n,), in whose order rows are split
@@ -98,12 +99,25 @@ def _ordered(times: Any) -> None:
         raise SpecError(f"time cannot be put in order: {error}") from None
 
 
-def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
-    """The plan for these rows. Raises SpecError if they cannot be split so."""
+def stratified(y: Any, estimator: Any, wish: bool | None) -> bool:
+    """Whether folds are to be stratified by the classes of y: as the user wishes; by default if y holds classes and the
+    estimator is not a regressor, for whom whole numbers are amounts. Raises SpecError if there are no classes."""
+    from sklearn.base import is_regressor
     from sklearn.utils.multiclass import type_of_target
 
-    n, classes = len(y), type_of_target(y) in ("binary", "multiclass")
-    folds = whole("folds", folds, 2)
+    wish = None if wish is None else flag("stratify", wish)
+    if wish is False or (wish is None and hasattr(estimator, "get_params") and is_regressor(estimator)):
+        return False
+    kind = type_of_target(y)
+    classes = kind in ("binary", "multiclass")
+    if wish and not classes:
+        raise SpecError(f"stratify=True needs classes, and y is {kind}; leave it out")
+    return classes
+
+
+def plan(y: Any, classes: bool, folds: int, groups: Any, times: Any, gap: int) -> Plan:
+    """The plan for these rows. Raises SpecError if they cannot be split so."""
+    n, folds = len(y), whole("folds", folds, 2)
     if groups is not None and times is not None:
         raise SpecError(
             "groups= and time= together are not supported; give time=, and check that groups don't repeat over time"
@@ -127,5 +141,8 @@ def plan(y: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
         names, counts = np.unique(np.asarray(y), return_counts=True)
         if counts.min() < folds:
             rare = names[counts.argmin()]
-            raise SpecError(f"class {rare!r} has {counts.min()} rows, fewer than folds={folds}; use fewer folds")
+            raise SpecError(
+                f"class {rare} has {plural(int(counts.min()), 'row')}, fewer than folds={folds}; use fewer folds, or "
+                "stratify=False (if y holds amounts, not classes)"
+            )
     return Plan(y, classes, folds, groups, times, gap)
