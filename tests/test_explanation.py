@@ -142,6 +142,14 @@ def test_safe_ranges_hold_the_best_and_are_narrow_where_it_matters():
     assert "slope" not in options
 
 
+@pytest.mark.parametrize("at", [3, 20, 63])
+def test_safe_ranges_hold_the_best_of_a_narrow_valley_on_log_scales_too(at):
+    space = tt.Space(n=tt.Int(3, 63, log=True), rate=tt.Float(0.01, 1, log=True))
+    belief, _, _ = learned(space, lambda p: abs(math.log(p["n"] / at)) + 9 * abs(math.log(p["rate"] / 0.123)))
+    for safe in safe_ranges(belief, {"n": at, "rate": 0.123}):
+        assert safe.low <= safe.at <= safe.high
+
+
 def test_findings_name_the_edge_the_noise_and_what_is_indifferent():
     belief, _, _ = learned(UNIT, lambda p: p["x0"], 120)
     best = {"x0": 0.0, "x1": 0.5, "x2": 0.5, "x3": 0.5}
@@ -150,6 +158,13 @@ def test_findings_name_the_edge_the_noise_and_what_is_indifferent():
     assert ("indifferent", "x2") in kinds
     noisy, _, _ = learned(UNIT, lambda p: p["x0"], 120, 0.5)
     assert "noise" in {f.kind for f in findings(noisy, best, None, leave_one_out(noisy))}
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 3), (1, 20), (3, 63)])
+def test_the_ends_of_a_range_on_the_log_scale_are_edges(low, high):
+    space = tt.Space(n=tt.Int(low, high, log=True))
+    found = [edge(space, row, 0) for row in space.encode([{"n": n} for n in range(low, high + 1)])]
+    assert (found[0], found[1], found[-1]) == ("low", "", "high")
 
 
 @pytest.mark.parametrize("count", [3, 7, 49, 1000])

@@ -13,11 +13,13 @@ from ..canonical import same_setting
 from ..formatting import number, plural, value
 from ..space import Params, Space
 from ..space.parameters import Value
+from ..space.scales import Scale, centres
 from .belief import Belief
 from .calibration import Calibration
 
 GRID = 65
 _EDGE = 0.02  # of the range: nearer to a bound counts as being there
+_TINY = 1e-9  # positions that differ by less are the same
 _NEAR = 0.05  # of the range: neighbours that a stable best should not differ from
 _NEIGHBOURS = 128
 
@@ -78,18 +80,25 @@ def edge(space: Space, row: Array, j: int) -> str:
 
     "" elsewhere, for an inactive parameter, and for one with fewer than three values or without an order.
     """
-    if space.unordered[j] or space.cells[j] < 3:
+    cells = space.cells[j]
+    if space.unordered[j] or cells < 3:
         return ""
-    near = max(_EDGE, 0.75 / space.cells[j])  # the last value of k lies at 0.5 / k, the one before at 1.5 / k
-    return "low" if row[j] <= near else "high" if row[j] >= 1 - near else ""
+    first, last = centres(_scale(space, j), np.array([0.0, cells - 1])) if np.isfinite(cells) else (0.0, 1.0)
+    low, high = max(_EDGE, first + _TINY), min(1 - _EDGE, last - _TINY)
+    return "low" if row[j] <= low else "high" if row[j] >= high else ""
+
+
+def _scale(space: Space, j: int) -> Scale:
+    return space.params[space.names[j]].scale
 
 
 def _slice(space: Space, row: Array, j: int) -> tuple[Array, Array]:
-    """The row with every value of column j, or GRID of them, and their positions. Parameters that only another value makes
-    active are set to the middle of their ranges."""
+    """The row with every value of column j, or with its own and GRID others; and their positions. Parameters that only
+    another value makes active are set to the middle of their ranges."""
     cells = space.cells[j]
     few = np.isfinite(cells) and (cells <= GRID or space.unordered[j])
-    positions = (np.arange(cells) + 0.5) / cells if few else np.linspace(0.0, 1.0, GRID)
+    many = np.union1d(np.linspace(0.0, 1.0, GRID), row[j])
+    positions = centres(_scale(space, j), np.arange(cells)) if few else many
     rows = np.repeat(row[None], len(positions), axis=0)
     rows[:, j] = positions
     rows = space.snap(rows)

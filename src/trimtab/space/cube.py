@@ -12,7 +12,7 @@ from ..arrays import Array, Mask
 from ..errors import SpaceError
 from .conditions import gates, order
 from .parameters import Choice, Parameter
-from .scales import LogIntegers, grouped
+from .scales import LogIntegers, centres, grouped
 
 
 class Cube:
@@ -78,8 +78,7 @@ class Cube:
 
     def centres(self, j: int, i: Array) -> Array:
         """The centres of cells i (m,) of column j."""
-        scale = self.scales[j]
-        return scale.position(scale.low + i) if isinstance(scale, LogIntegers) else (i + 0.5) / self.cells[j]
+        return centres(self.scales[j], i)
 
 
 def live_cells(p: Parameter) -> float:

@@ -181,6 +181,11 @@ class LogIntegers:
         return math.log(self.low - 0.5), math.log(self.high + 0.5)
 
 
+def centres(scale: Scale, i: Array) -> Array:
+    """The centres of cells i (m,) of a finite scale."""
+    return scale.position(scale.low + i) if isinstance(scale, LogIntegers) else (i + 0.5) / scale.cells
+
+
 def _rounded(v: Array, decimals: Array) -> Array:
     """v to that many decimals (negative: tens, hundreds, ...), the float nearest to the decimal value."""
     up = _POWERS[np.maximum(decimals, 0.0).astype(np.int64)]
