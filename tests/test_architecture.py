@@ -21,6 +21,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     "checks": ("errors",),
     "canonical": (),
     "formatting": (),
+    "streams": (),
     "files": ("errors",),
     "units": ("errors", "checks"),
     "goals": ("errors", "checks"),

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import formatting
+from .. import formatting, streams
 from ..proof.holdout import looks
 from ..records import COUNTED, State, Trial
 from ..reports.sections import wish
@@ -68,7 +68,7 @@ def trials_csv(trials: Sequence[Trial]) -> str:
 
 def table(head: Row, rows: Sequence[Row], right: Sequence[str] = ()) -> str:
     """A table with the columns named in `right` aligned to the right."""
-    if sys.stdout.isatty():
+    if streams.is_terminal(sys.stdout):
         return _drawn(head, rows, right)
     widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
     lines = []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import streams
 from ..errors import StorageError, StudyMismatch, TrimtabError, UserError, nearest
 from ..formatting import command
 
@@ -39,6 +40,7 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        streams.open_closed()
         try:
             status = super().main(*args, **{**kwargs, "standalone_mode": False})
             sys.stdout.flush()
@@ -50,7 +52,7 @@ class Verbs(click.Group):
             status = 1
         except Exception as error:
             status, text = _verdict(error)
-            click.echo(f"trimtab: {text}", err=True)
+            streams.tell(f"trimtab: {text}")
         sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -158,7 +160,7 @@ def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
     try:
         remember(study.record.uid, told.path)
     except UserError as error:
-        click.echo(f"trimtab: {error}; `evidence` will need --file", err=True)
+        streams.tell(f"trimtab: {error}; `evidence` will need --file")
     return study
 
 

@@ -5,6 +5,7 @@ import shlex
 
 import click
 
+from .. import streams
 from .plumbing import described, file_storage_flag, resumable, storage_flag, storage_option, url_of
 
 
@@ -64,7 +65,7 @@ def worker(
         _objectives(allow),
         names,
         slots,
-        say=lambda line: click.echo(line, err=True),
+        say=streams.tell,
         trials=trials,
         data=_places(data),
         enough=Enough() if enough else None,

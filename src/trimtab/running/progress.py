@@ -5,9 +5,11 @@ It goes to standard error, so that standard output stays the program's own.
 
 import os
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from .. import streams
 from ..engine.incumbents import Candidate, baseline_metrics, best, candidates
 from ..engine.ledger import Ledger
 from ..engine.planning import Terms
@@ -85,20 +87,22 @@ class Progress:
         self._judged_by: tuple[StudySpec, Metrics | None] | None = None  # the spec and the baseline's metrics behind it
 
     def __enter__(self) -> "Progress":
-        terminal = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        terminal = streams.is_terminal(self._stream) and os.environ.get("TERM") not in ("dumb", "unknown")
         if terminal and not self._quiet:
             from rich.console import Console
             from rich.live import Live
 
             self._live = Live(console=Console(file=self._stream), auto_refresh=False)
-            self._live.start()
+            with suppress(*streams.LOST):
+                self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            self._live.stop()
+            with suppress(*streams.LOST):
+                self._live.stop()
             self._live = None
         elif self._latest != self._shown:
             self._write()
@@ -112,7 +116,8 @@ class Progress:
         if self._live is not None:
             from rich.text import Text
 
-            self._live.update(Text(self._latest, overflow="ellipsis", no_wrap=True), refresh=True)
+            with suppress(*streams.LOST):
+                self._live.update(Text(self._latest, overflow="ellipsis", no_wrap=True), refresh=True)
         elif better or self._at is None or now - self._at >= EVERY:
             self._at = now
             self._write()
@@ -155,5 +160,4 @@ class Progress:
 
     def _write(self) -> None:
         self._shown = self._latest
-        self._stream.write(self._latest + "\n")
-        self._stream.flush()
+        streams.tell(self._latest, self._stream)

@@ -2,13 +2,12 @@
 
 import dataclasses
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .. import checks, keys
+from .. import checks, keys, streams
 from ..capture import environment, numerics
 from ..chain import seals
 from ..chain.verify import findings
@@ -113,7 +112,7 @@ class Audited(Answers):
         try:
             self._add_event(kind, body, actor)
         except StorageError as error:
-            sys.stderr.write(f"{self.name}: this {kind} is not on record: {error}\n")
+            streams.tell(f"{self.name}: this {kind} is not on record: {error}")
 
     def sign(self, timestamp: str | None = None) -> None:
         """Sign the chain up to here with this user's Ed25519 key, and record that as an event (extra `sign`).

@@ -1,13 +1,12 @@
 """`Study`: opens or creates a study, proposes, runs and revises it. Its questions and answers are in `answers` and
 `audit`."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, cast
 
-from .. import checks, engine, proof
+from .. import checks, engine, proof, streams
 from ..checks import flag, shown
 from ..engine import planning
 from ..errors import BudgetSpent, Exhausted, SpaceError, SpecError, Stale
@@ -269,7 +268,7 @@ class Study(Audited):
             warn(self.outlook(stop_when).text())
 
     def _warn(self, notice: str) -> None:
-        sys.stderr.write(f"{self.name}: {notice}\n")
+        streams.tell(f"{self.name}: {notice}")
 
     def submit(self, objective: Any, *, resources: Resources | Mapping[str, Any] | None = None) -> None:
         """Record what the study runs, and return. Workers (`trimtab worker`) that allow the objective run it.
