@@ -358,6 +358,28 @@ def test_overlapping_trials_without_a_worker_get_lanes_of_their_own():
     assert set(fig.data[0].y) == {0, 1}  # each runs 1.5 s and starts 1 s after the one before
 
 
+def test_the_lane_of_a_worker_that_is_over_is_free():
+    """Each call of `run` is a worker of its own: ten calls one after the other are one lane."""
+    record, trials = study(10, states=[State.DONE])
+    calls = [replace(t, ended=t.started + 0.5, private={"worker": ["s", f"call {t.number}"]}) for t in trials]
+    assert set(figures.timeline(record, calls).data[0].y) == {0}
+
+
+def test_a_long_metric_does_not_outgrow_a_low_panel():
+    name = "neg_mean_absolute_percentage_error"
+    record, trials = study(8, goals=(Goal(name, True),), states=[State.DONE])
+    trials = [replace(t, metrics={name: 1.0 * t.number}) for t in trials]
+    assert figures.slices(record, trials).layout.yaxis.title.text == "neg_mean_absolute_perce…"
+
+
+def test_runs_by_which_the_search_chose_are_not_called_fresh():
+    record, trials = study(8, states=[State.DONE], certify=4)
+    found = proof(record, trials)
+    said = [sections.headline(Facts(record, trials), e)[1] for e in (found, replace(found, doubtful=True))]
+    assert ["4 pairs of fresh runs" in text for text in said] == [True, False]
+    assert "4 pairs of runs" in said[1]
+
+
 @given(st.lists(st.floats(-1e6, 1e6), max_size=40), st.booleans())
 def test_an_axis_shows_at_least_nine_tenths(values, maximize):
     span, beyond = view(values, maximize)

@@ -19,7 +19,7 @@ from ..space import Choice, Params
 from ..space.parameters import Value
 from .axes import axis, position
 from .influence import Influence, band, span
-from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, figure, label, or_empty, plotly, points
+from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, brief, figure, label, or_empty, plotly, points
 
 Figure = Any
 FEW = "too few results for a model"
@@ -160,7 +160,7 @@ def dependence(d: Dependence, spec: StudySpec, metric: str) -> Figure:
         said = [f"{label(d.name)} = {number(v, 4)}: {number(m, 4)}" for v, m in zip(x, mean, strict=True)]
         fig.add_trace(points(x, mean, "mean", said, mode="lines", line={"color": BLUE, "width": 2}))
     fig.update_xaxes(title_text=label(d.name), **axis(spec, d.name))
-    return fig.update_yaxes(title_text=label(metric), nticks=5)
+    return fig.update_yaxes(title_text=brief(metric), nticks=5)
 
 
 def common(curves: Sequence[Dependence]) -> list[float] | None:

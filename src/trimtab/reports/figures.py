@@ -29,6 +29,7 @@ from .style import (
     QUIET,
     SCALE,
     STATES,
+    brief,
     direction,
     figure,
     hovers,
@@ -106,7 +107,7 @@ def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = No
         fig.update_xaxes(title_text=label(name), **axis(study.spec, name), **where)
     span, _ = view([v for g in groups.values() for v in _values(g, wanted.metric)], wanted.maximize)
     fig.update_yaxes(range=span)
-    fig.update_yaxes(title_text=direction(wanted), col=1)
+    fig.update_yaxes(title_text=brief(wanted.metric), col=1)
     return or_empty(fig, bool(named))
 
 
@@ -263,21 +264,29 @@ def _filled(purpose: str, state: State, gap: float) -> dict[str, Any]:
 
 
 def _lanes(ran: Sequence[_Bar]) -> dict[int, int]:
-    """A lane for each trial: the first free one of the process that ran it, if known; a process may run several at a
-    time."""
+    """A lane for each trial: the first free one of the worker that ran it, if known (it may run several trials at a time),
+    else of one that had run its last trial by then."""
+    last: dict[str, float] = {}  # when each worker's last trial ended
+    for b in ran:
+        last[_worker(b)] = max(b.ended, last.get(_worker(b), b.ended))
     lanes: dict[int, int] = {}
     owners: list[str] = []
     taken: list[float] = []  # until when each lane is
     for b in sorted(ran, key=lambda b: (b.began, b.trial.number)):
-        who = str(b.trial.private["worker"][1]) if "worker" in b.trial.private else ""
-        free = (i for i in range(len(owners)) if owners[i] == who and taken[i] <= b.began)
-        lane = next(free, len(owners))
+        who = _worker(b)
+        free = [i for i in range(len(owners)) if taken[i] <= b.began]
+        own = [i for i in free if owners[i] == who]
+        lane = next(iter(own + [i for i in free if last[owners[i]] <= b.began]), len(owners))
         if lane == len(owners):
             owners.append(who)
             taken.append(0.0)
-        taken[lane] = b.ended
+        owners[lane], taken[lane] = who, b.ended
         lanes[b.trial.number] = lane
     return lanes
+
+
+def _worker(b: _Bar) -> str:
+    return str(b.trial.private["worker"][1]) if "worker" in b.trial.private else ""
 
 
 def pareto(study: StudyRecord, trials: Trials, goals: tuple[int, int] = (0, 1)) -> Figure:

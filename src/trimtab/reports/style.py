@@ -78,6 +78,11 @@ def label(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
+def brief(text: str, most: int = 24) -> str:
+    """A name for Plotly, cut to `most` signs: the title of a low panel's axis, which would lose both its ends."""
+    return label(text if len(text) <= most else f"{text[: most - 1]}…")
+
+
 def direction(goal: Goal) -> str:
     """The title of a goal's axis."""
     return f"{label(goal.metric)} ({'higher' if goal.maximize else 'lower'} is better)"
