@@ -248,6 +248,7 @@ def test_every_answer_on_record_is_told_not_the_last_alone(tmp_path, monkeypatch
     assert answers() == ("missing", [])
     look = study.holdout(cv)
     tuned = str(look.tuned_trial)
+    assert f"a look at trial {tuned}: roc_auc" in study.report("a.html").read_text()
     assert answers() == ("partial", [("the hold-out", tuned, look.decision)])
     study.evidence(cv, tuned=next(n for n in (1, 2) if n != look.tuned_trial), replicates=2, quiet=True)
     found = study.evidence(cv, tuned=look.tuned_trial, replicates=2, quiet=True)

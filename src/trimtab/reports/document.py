@@ -108,7 +108,7 @@ def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
 
 
 def _of_evidence(evidence: Evidence) -> list[Drawing]:
-    said = "Each dot is a pair of fresh runs, tuned less baseline; the diamond is their mean with its 95 % interval."
+    said = "Each dot is a pair of runs, tuned less baseline; the diamond is their mean with its 95 % interval."
     return [Drawing("gain", "Gain in every pair", said, figures.gain(evidence), "evidence")]
 
 

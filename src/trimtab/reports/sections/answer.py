@@ -44,7 +44,8 @@ def _decided(e: Evidence) -> str:
     difference, low, high = estimate(e.difference, e.interval)
     baseline, tuned = (number(v) for v in e.means)
     span = f"{difference} (95 % interval {low} to {high}; positive is better)"
-    runs = f"in {plural(len(e.pairs), 'pair')} of fresh runs: {e.metric} {baseline} for the baseline, {tuned} tuned."
+    fresh = "" if e.doubtful else "fresh "  # not if they are the folds that the search chose by
+    runs = f"in {plural(len(e.pairs), 'pair')} of {fresh}runs: {e.metric} {baseline} for the baseline, {tuned} tuned."
     said = {
         "proven": f"The tuned setting, trial {e.tuned_trial}, is better than the baseline by {span} {runs}",
         "worse": f"The tuned setting, trial {e.tuned_trial}, is worse than the baseline: {span} {runs}",

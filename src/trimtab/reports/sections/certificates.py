@@ -61,7 +61,8 @@ def answer_rows(events: Sequence[Event]) -> Rows:
 
 
 def _answer(at: Event, e: Evidence) -> list[str]:
-    runs = "the hold-out" if e.protocol == HOLDOUT else f"{plural(len(e.pairs), 'pair')} of fresh {e.protocol}"
+    pairs = f"{plural(len(e.pairs), 'pair')} of {'' if e.doubtful else 'fresh '}{e.protocol}"
+    runs = "the hold-out" if e.protocol == HOLDOUT else pairs
     difference, low, high = estimate(e.difference, e.interval)
     return [
         str(at.position),
