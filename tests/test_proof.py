@@ -89,6 +89,20 @@ def test_looking_again_with_more_pairs_widens_the_interval():
     assert any("however often one looks" in n for n in second.notices)
 
 
+def test_more_pairs_are_as_many_as_were_asked_for():
+    """Also if the answer was clear before: more pairs were asked for to know the gain better."""
+    study = tt.Study("clear", SPACE, minimize="loss", seed=7)
+    study.run(lambda t: noisy(t, 0.02), trials=12, quiet=True)
+    first = study.evidence(lambda t: noisy(t, 0.02), replicates=12, quiet=True)
+    second = study.evidence(lambda t: noisy(t, 0.02), replicates=14, quiet=True)
+    assert (first.decision, second.decision) == ("proven", "proven")
+    assert second.pairs[:12] == first.pairs
+    assert len(second.pairs) == 14
+    until = study.evidence(lambda t: noisy(t, 0.02), replicates=60, sequential=True, quiet=True)
+    assert until.pairs[:14] == second.pairs
+    assert len(until.pairs) == 15
+
+
 def test_another_setting_shares_the_95_percent():
     study = tt.Study("more", SPACE, minimize="loss", seed=5)
     study.run(noisy, trials=5, quiet=True)

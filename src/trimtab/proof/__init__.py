@@ -115,7 +115,9 @@ def _answered(
     seen, asked = _corrected(live, question, contest, metrics)
     while True:
         corrected = partial(judge, design=asked.design, compared=seen.compared)
-        found = corrected([]) if contest.same else _run(live, asked, contest, corrected, staff)
+        looks = range(STEP, asked.replicates, STEP) if question.design.sequential else ()
+        counts = [*(n for n in looks if n >= seen.ended), asked.replicates]  # pairs that have run all count
+        found = corrected([]) if contest.same else _run(live, asked.design, counts, contest, corrected, staff)
         before = seen.compared, asked
         seen, asked = _corrected(live, question, contest, metrics)
         if (seen.compared, asked) == before:  # there was no other look while it ran
@@ -259,17 +261,21 @@ def _finalist(trial: int, values: Array, excess: Array) -> Finalist:
 
 
 def _run(
-    live: LiveStudy, question: Question, contest: Contest, judge: Judge, staff: Callable[[], runner.Staff]
+    live: LiveStudy,
+    design: Design,
+    counts: Sequence[int],
+    contest: Contest,
+    judge: Judge,
+    staff: Callable[[], runner.Staff],
 ) -> Evidence:
-    """Run the pairs; a sequential certificate stops as soon as its interval decides."""
-    sides, design = contest.sides, question.design
-    looks = range(STEP, question.replicates, STEP) if design.sequential else ()
+    """Run the pairs, and judge whenever there are so many (`counts`) of them, until the interval decides."""
+    sides = contest.sides
     fixed = {
         "minimum_effect": design.minimum_effect,
         "equivalence": design.equivalence,
         "sequential": design.sequential,
     }
-    for count in (*looks, question.replicates):
+    for count in counts:
         _completed(live, staff, partial(pairs.enqueue, live, Purpose.CERTIFY, sides, count, fixed))
         have = pairs.found(live.refresh(), Purpose.CERTIFY, sides)
         found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in range(count)])
