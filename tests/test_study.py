@@ -130,6 +130,18 @@ def test_ask_and_tell_by_trial_or_number(space):
         study.tell(first, 0.7)
 
 
+@pytest.mark.parametrize("value", ["0.5", {"loss": "x"}, {"los": 1.0}, [1.0], 1j, {}])
+def test_a_result_that_is_told_wrongly_can_be_told_again(space, value):
+    study = tt.Study("s", space, minimize="loss", seed=1)
+    trial = study.ask()
+    with pytest.raises(SpecError, match="tell"):
+        study.tell(trial, value)
+    assert study.counts["running"] == 1
+    assert study.tell(trial, {"loss": 0.5}).state == "done"
+    diverged = study.tell(study.ask(), math.nan)
+    assert (diverged.state, diverged.error) == ("failed", "tell was given loss=nan; a metric must be finite")
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "0.5", {"loss": "x"}, {"los": 1.0}, [1.0], 1j])
 def test_a_bad_result_is_a_failed_trial_with_a_reason(space, value):
     study = tt.Study("s", space, minimize="loss", seed=1)

@@ -18,18 +18,19 @@ def from_tell(
     """The outcome of a trial that was evaluated elsewhere in `wall` seconds: its metrics, or why it failed.
 
     reported: if the trial obeyed a stopping rule, the last reported value of each metric; these stand in for metrics
-    that are not given.
+    that are not given. A NaN or infinite metric makes a failed trial; anything else that is no valid result raises
+    SpecError.
     """
     cost = Cost(wall=wall)
     if failed is not None:
         return Outcome(State.FAILED, reason=Reason.ERROR, error=str(failed), cost=cost)
     try:
         if reported is not None:
-            told = {} if metrics is None else measured(metrics, needed, partly=True)
+            told = {} if metrics is None else measured(metrics, needed, True, "tell was given", "tell")
             return Outcome(State.STOPPED, {**reported, **told}, cost=cost)
-        return Outcome(State.DONE, measured(metrics, needed), cost=cost)
+        return Outcome(State.DONE, measured(metrics, needed, False, "tell was given", "tell"), cost=cost)
     except TrialFailed as error:
-        return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
+        return _not_finite(error, metrics, cost)
 
 
 def from_import(metrics: object, needed: Sequence[str]) -> Outcome:
@@ -38,10 +39,16 @@ def from_import(metrics: object, needed: Sequence[str]) -> Outcome:
     try:
         return Outcome(State.DONE, measured(metrics, needed, source="add was given", repair="give"))
     except TrialFailed as error:
-        values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
-        if all(x is None or math.isfinite(x) for x in map(real, values)):
-            raise SpecError(str(error)) from None
-        return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error))
+        return _not_finite(error, metrics, Cost())
+
+
+def _not_finite(error: TrialFailed, metrics: object, cost: Cost) -> Outcome:
+    """The outcome of a result with a NaN or infinite metric. Raises SpecError for anything else that is no valid result: a
+    slip of whoever gave it, who can give it again."""
+    values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
+    if all(x is None or math.isfinite(x) for x in map(real, values)):
+        raise SpecError(str(error)) from None
+    return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
 
 
 def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:

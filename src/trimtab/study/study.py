@@ -156,9 +156,9 @@ class Study(Audited):
         """End a trial: with its metrics (a mapping, or a float if only one metric is needed), or as `failed`, with a
         reason.
 
-        A metric that is missing or no finite number makes the trial failed. A trial that obeyed `should_stop` ends as
-        stopped; metrics that are not given are taken from its last reports. Raises SpecError for a trial that is not
-        running, LeaseLost if somebody else holds it by now.
+        A NaN or infinite metric makes the trial failed. A trial that obeyed `should_stop` ends as stopped; metrics that are
+        not given are taken from its last reports. Raises SpecError if a metric is missing or no number (the trial stays
+        running), or for a trial that is not running; LeaseLost if somebody else holds it by now.
         """
         number = arguments.trial(trial)
         heeded = trial.reported if isinstance(trial, ActiveTrial) and trial.rule else None
