@@ -18,6 +18,11 @@ class Goal:
     metric: str
     maximize: bool
 
+    @property
+    def text(self) -> str:
+        """The goal in words: "maximize auc"."""
+        return f"{'maximize' if self.maximize else 'minimize'} {self.metric}"
+
     def loss(self, metrics: Metrics) -> float:
         """The metric as a value to minimise: its negative if it is maximised, NaN if it is missing."""
         value = metrics.get(self.metric, math.nan)

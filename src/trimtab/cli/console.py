@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from .. import formatting, streams
 from ..proof.holdout import looks
 from ..records import COUNTED, State, Trial
-from ..reports.sections import wish
 from ..reports.tables import columns, rows
 
 if TYPE_CHECKING:
@@ -269,7 +268,7 @@ def study_text(study: "Study") -> str:
         "study": f"{record.name} ({record.state})",
         "uid": record.uid,
         "created": formatting.moment(record.created),
-        "goal": ", ".join(map(wish, spec.goals)),
+        "goal": ", ".join(g.text for g in spec.goals),
         "subject to": ", ".join(c.text for c in spec.constraints) or "nothing",
         "budget": ", ".join(budget) or "no limit",
         "spent": f"{formatting.duration(record.spent.wall)} in trials, {formatting.duration(record.spent.cpu)} of CPU time",

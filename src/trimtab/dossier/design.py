@@ -38,9 +38,7 @@ def task(s: Snapshot) -> list[Part]:
 
 def objectives(s: Snapshot) -> list[Part]:
     source = s.origins.spec
-    goals = [
-        Fact("Goal", sections.wish(g), source, {"metric": g.metric, "maximize": g.maximize}) for g in s.study.spec.goals
-    ]
+    goals = [Fact("Goal", g.text, source, {"metric": g.metric, "maximize": g.maximize}) for g in s.study.spec.goals]
     limits = [Fact("Constraint", c.text, source, c.text) for c in s.study.spec.constraints]
     return [*goals, *(limits or [Fact("Constraints", "none", source)])]
 

@@ -138,7 +138,7 @@ def check_same(stored: StudySpec, given: Mapping[str, Any]) -> None:
     different = [k for k in before | after if dumps(before.get(k)) != dumps(after.get(k)) and k != "name"]
     if not different:
         return
-    in_words = {"goals": (_ways(stored), _ways(wanted))}
+    in_words = {"goals": tuple(", ".join(g.text for g in spec.goals) for spec in (stored, wanted))}
     pairs = {k: in_words.get(k) or (_short(before.get(k)), _short(after.get(k))) for k in different if k != "space"}
     lines = [f"  {k}: stored {a}, given {b}" for k, (a, b) in pairs.items()]
     if "space" in different:
@@ -178,10 +178,6 @@ def _apart(stored: Space, given: Space) -> list[str]:
     if set(stored.names) == set(given.names):
         pairs.append(("space, in order", ", ".join(stored.names), ", ".join(given.names)))
     return [f"  {what}: stored {a}, given {b}" for what, a, b in pairs if a != b]
-
-
-def _ways(spec: StudySpec) -> str:
-    return ", ".join(f"{'maximize' if g.maximize else 'minimize'} {g.metric}" for g in spec.goals)
 
 
 def _short(value: Any) -> str:

@@ -8,7 +8,7 @@ certificates  what the pairs of a certificate show, and every certificate that w
 history       whether the record is intact, what was changed by hand, and on what it ran
 """
 
-from .answer import comparison, headline, question, rule, shown, tuned, wish
+from .answer import comparison, headline, question, rule, shown, tuned
 from .certificates import ANSWERS, answer_rows, check_rows, evidence_pairs, pair_rows
 from .design import budget_text, learnt, proposers, protocol, repetitions, space_rows, strategy, training
 from .history import MOST_SIGNS, flat, integrity, machine, revisions
@@ -51,5 +51,4 @@ __all__ = [
     "training",
     "trial_rows",
     "tuned",
-    "wish",
 ]

@@ -6,17 +6,11 @@ from ...engine.incumbents import admission
 from ...evidence import Evidence
 from ...evidence.certificate import Comparison
 from ...formatting import estimate, number, percent, plural, setting, value
-from ...goals import Goal
 from ...records import State
 from ...space import Params
 from ..facts import Facts
 
 Pairs = list[tuple[str, str]]
-
-
-def wish(goal: Goal) -> str:
-    """The goal in the words of `Study`'s arguments."""
-    return f"{'maximize' if goal.maximize else 'minimize'} {goal.metric}"
 
 
 def headline(facts: Facts, evidence: Evidence | None) -> tuple[str, str]:
@@ -88,7 +82,7 @@ def question(facts: Facts, evidence: Evidence | None = None) -> Pairs:
     base = "none: there is nothing to compare with" if spec.baseline is None else setting(spec.baseline)
     limits = [c.text + _bound(facts, c) for c in spec.constraints]
     return [
-        ("Goal", "; ".join(wish(g) for g in spec.goals)),
+        ("Goal", "; ".join(g.text for g in spec.goals)),
         ("Subject to", "; ".join(limits) or "no constraints"),
         ("Baseline", base),
         ("Rule of decision", rule(evidence)),

@@ -8,7 +8,6 @@ from ...evidence.certificate import HOLDOUT
 from ...formatting import estimate, moment, number, percent, plural, signed
 from ...goals import Goal
 from ...records import Event
-from .answer import wish
 
 Rows = list[list[str]]
 Pairs = list[tuple[str, str]]
@@ -19,7 +18,7 @@ def evidence_pairs(e: Evidence) -> Pairs:
     difference, low, high = estimate(e.difference, e.interval)
     said = [
         ("Decision", e.decision),
-        ("Metric", wish(Goal(e.metric, e.maximize))),
+        ("Metric", Goal(e.metric, e.maximize).text),
         ("Means", f"{baseline} baseline, {after} tuned (trial {e.tuned_trial})"),
         ("Difference", f"{difference}, 95 % interval {low} to {high}; positive is better"),
         ("Test", e.test),
