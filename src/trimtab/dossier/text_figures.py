@@ -54,10 +54,9 @@ def _cell(x: float, low: float, high: float) -> int:
 
 
 def _gain(e: Evidence) -> Sketch:
-    gains = [(t - b) if e.maximize else (b - t) for b, t in e.pairs]
     low, high = (v if abs(v) < float("inf") else e.difference for v in e.interval)
-    ends = min(0.0, low, *gains), max(0.0, high, *gains)
-    rows = [(f"{i + 1}", strip(ends, {0.0: ZERO, g: DOT}), signed(g)) for i, g in enumerate(gains[:MOST])]
+    ends = min(0.0, low, *e.gains), max(0.0, high, *e.gains)
+    rows = [(f"{i + 1}", strip(ends, {0.0: ZERO, g: DOT}), signed(g)) for i, g in enumerate(e.gains[:MOST])]
     mean = strip(ends, {0.0: ZERO, e.difference: MEAN}, [(low, high, LINE)])
     caption = (
         f"Tuned less baseline in {e.metric}, right of {ZERO} is better; {MEAN} is the mean with its 95 % interval."

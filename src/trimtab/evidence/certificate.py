@@ -147,6 +147,11 @@ class Evidence:
         return said - found if self.maximize else found - said
 
     @property
+    def gains(self) -> tuple[float, ...]:
+        """The difference in each pair; positive is better, whatever the direction."""
+        return tuple(t - b if self.maximize else b - t for b, t in self.pairs)
+
+    @property
     def means(self) -> tuple[float, float]:
         """Means of the metric over the complete pairs: baseline, tuned. NaN without pairs."""
         if not self.pairs:

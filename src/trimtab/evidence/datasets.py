@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import SpecError
 from ..formatting import estimate, number, plural
 from .certificate import LEVEL, Evidence, chances
 from .intervals import Interval, identical, random_effects
-from .judgement import decided, gains, reliable, within
+from .judgement import decided, reliable, within
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,11 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
 
 def _repeated(e: Evidence) -> bool:
     """Whether its pairs are identical though the study is not deterministic: then its interval is unbounded."""
-    return identical(gains(e.pairs, e.maximize)) and not math.isfinite(e.interval[0])
+    return identical(np.array(e.gains)) and not math.isfinite(e.interval[0])
 
 
 def _moments(e: Evidence) -> tuple[float, float]:
     """Mean gain and its standard error."""
-    d = gains(e.pairs, e.maximize)
+    d = np.array(e.gains)
     variance = 0.0 if identical(d) else float(d.var(ddof=1)) * (1 / len(d) + e.test_train_ratio)
     return float(d.mean()), math.sqrt(variance)

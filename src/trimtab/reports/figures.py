@@ -318,7 +318,7 @@ def pareto(study: StudyRecord, trials: Trials, goals: tuple[int, int] = (0, 1)) 
 
 def gain(evidence: Evidence) -> Figure:
     """The difference of every pair, their mean with its interval, and the zone of practical equivalence."""
-    d = [(t - b) if evidence.maximize else (b - t) for b, t in evidence.pairs]
+    d = evidence.gains
     fig = figure(130 + min(18 * len(d), 360), showlegend=False)
     if not d:
         return or_empty(fig, False, "no complete pairs")

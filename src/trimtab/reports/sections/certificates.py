@@ -75,8 +75,8 @@ def _answer(at: Event, e: Evidence) -> list[str]:
 
 
 def pair_rows(e: Evidence) -> Rows:
-    sign = 1 if e.maximize else -1
-    return [[str(i + 1), number(b), number(t), signed(sign * (t - b))] for i, (b, t) in enumerate(e.pairs)]
+    numbered = enumerate(zip(e.pairs, e.gains, strict=True), start=1)
+    return [[str(i), number(b), number(t), signed(gain)] for i, ((b, t), gain) in numbered]
 
 
 def check_rows(e: Evidence) -> Rows:
