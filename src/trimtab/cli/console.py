@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .. import formatting, streams
 from ..proof.holdout import looks
 from ..records import COUNTED, State, Trial
+from ..records.usage import UNITS
 from ..reports.tables import columns, rows
 
 if TYPE_CHECKING:
@@ -281,10 +282,7 @@ def study_text(study: "Study") -> str:
     return f"{facts(head)}\n\n{table(['parameter', 'domain'], rows)}"
 
 
-_UNITS = {
-    "trials": "trials", "time": "in which trials ran", "cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "cost": "of cost",
-    "kwh": "kWh",
-}  # fmt: skip
+_UNITS = {"trials": "trials", "time": "in which trials ran", **UNITS}
 
 
 def _amount(limit: str, value: float) -> str:

@@ -12,6 +12,10 @@ _NO_LIMIT = "; leave it out for no limit"
 LEAST = 2**20  # bytes of memory; a smaller number was surely meant in another unit
 
 
+UNITS = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "cost": "of cost", "kwh": "kWh"}
+"""The budget's limits on what trials consume, with their units in words."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """What a study may spend, over all workers and all calls of run. None: no limit.
@@ -35,7 +39,7 @@ class Budget:
         if self.trials is not None:
             trials = whole("budget trials", self.trials, repair=_NO_LIMIT)
             object.__setattr__(self, "trials", trials)
-        for name in ("cpu_hours", "gpu_hours", "cost", "kwh"):
+        for name in UNITS:
             v = getattr(self, name)
             if v is not None:
                 object.__setattr__(self, name, positive(f"budget {name}", v, repair=_NO_LIMIT))

@@ -16,6 +16,7 @@ from ..engine.planning import Terms
 from ..formatting import duration, number, plural
 from ..goals import Metrics
 from ..records import OPEN, Purpose, State, StudySpec
+from ..records.usage import UNITS
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -59,9 +60,8 @@ def _budget_left(ledger: Ledger) -> str:
     """What remains of the budget's limits, except for time, which `eta` covers."""
     b, spent = ledger.study.spec.budget, ledger.study.spent
     left = [] if b.trials is None else [f"{max(0, b.trials - ledger.counted)} of {plural(b.trials, 'trial')}"]
-    units = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "cost": "of cost", "kwh": "kWh"}
     for name, (used, limit) in b.measured(spent).items():
-        left.append(f"{number(max(0.0, limit - used), 3)} of {number(limit, 3)} {units[name]}")
+        left.append(f"{number(max(0.0, limit - used), 3)} of {number(limit, 3)} {UNITS[name]}")
     return f"{', '.join(left)} left" if left else ""
 
 

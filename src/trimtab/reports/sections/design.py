@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ...formatting import duration, moment, number, plural, setting, size, value
 from ...records import Budget, Cost, Event, StudySpec, Trial
+from ...records.usage import UNITS
 from ...space import UNSET, Choice, Parameter
 from ..facts import Facts
 
@@ -101,8 +102,8 @@ def _workers(events: Sequence[Event]) -> str:
 def budget_text(b: Budget) -> str:
     said = [] if b.trials is None else [plural(b.trials, "trial")]
     said += [duration(b.time)] if isinstance(b.time, float) else []
-    measures = ((b.cpu_hours, "CPU hours"), (b.gpu_hours, "GPU hours"), (b.cost, "of cost"), (b.kwh, "kWh"))
-    return ", ".join([*said, *(f"{number(v)} {unit}" for v, unit in measures if v is not None)]) or "no limit"
+    said += [f"{number(v)} {unit}" for name, unit in UNITS.items() if (v := getattr(b, name)) is not None]
+    return ", ".join(said) or "no limit"
 
 
 def _cost(c: Cost) -> str:
