@@ -87,6 +87,12 @@ def setting(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{k}={value(v)}" for k, v in params.items())
 
 
+def first_line(text: str, most: int = 1000) -> str:
+    """The first line of an error, cut off after `most` characters."""
+    line = next(iter(text.strip().splitlines()), "no message")
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def plural(count: int, noun: str) -> str:
     """ "1 pair", "2 pairs"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

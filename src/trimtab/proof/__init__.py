@@ -27,7 +27,7 @@ from ..errors import SpecError, Stale
 from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
 from ..evidence.random_search import equal_trials, over_random
-from ..formatting import number, plural
+from ..formatting import first_line, number, plural
 from ..goals import Constraint, Metrics
 from ..live import LiveStudy
 from ..records import OPEN, Change, Purpose, State, Trial
@@ -165,8 +165,8 @@ def _failed(ledger: Ledger) -> str:
     last = max(ledger.failures_in_a_row(0), key=lambda t: t.told or 0, default=None)
     if last is None:
         return ""
-    why = next(iter(last.error.splitlines()), "")
-    return f", {ledger.counts[State.FAILED]} failed; the last one, trial {last.number}, by {last.reason}: {why}"
+    failed = f"{ledger.counts[State.FAILED]} failed; the last one, trial {last.number}, by {last.reason}"
+    return f", {failed}: {first_line(last.error)}"
 
 
 def _completed(live: LiveStudy, staff: Callable[[], runner.Staff], wanted: Callable[[], list[int]]) -> None:

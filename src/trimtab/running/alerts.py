@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from ..formatting import first_line
 from ..live import LiveStudy
 from ..records import Reason, State
 from .restarts import restart_notice
-from .runner import first_line
 
 
 class Alerts:
@@ -38,4 +38,4 @@ class Alerts:
         for trial in self._live.ledger.told[before:]:
             if trial.state is State.FAILED and trial.reason not in self._reasons:
                 self._reasons.add(trial.reason)
-                self._say(f"trial {trial.number} failed ({trial.reason}): {first_line(trial)}")
+                self._say(f"trial {trial.number} failed ({trial.reason}): {first_line(trial.error)}")

@@ -16,6 +16,7 @@ from ..engine.ledger import Ledger
 from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
 from ..executors import Executor
+from ..formatting import first_line
 from ..live import Batches, LiveStudy
 from ..outlook import Enough
 from ..records import OPEN, Change, Purpose, Reason, State, StudyRecord, StudySpec, StudyState, Trial
@@ -315,8 +316,8 @@ def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None
     never = len(failures) >= patience and live.ledger.counted == len(failures)
     if never and all(t.reason is Reason.BAD_RESULT and "must be finite" not in t.error for t in failures):
         raise ObjectiveError(
-            f"{first_line(failures[0])} (in each of the first {len(failures)} trials); mend the objective, and start over with "
-            "fresh=True (--fresh), or these trials, trial 0 among them, stay failed and count"
+            f"{first_line(failures[0].error)} (in each of the first {len(failures)} trials); mend the objective, and start "
+            "over with fresh=True (--fresh), or these trials, trial 0 among them, stay failed and count"
         )
 
 
@@ -325,11 +326,6 @@ def too_many_failures(live: LiveStudy, failures: Sequence[Trial]) -> RunFailed:
     last = max(failures, key=lambda t: t.told or 0)
     return RunFailed(
         f"study {live.spec.name}: {len(failures)} trials failed in a row (max_failures={live.spec.max_failures}); "
-        f"the last one, trial {last.number}, by {last.reason}: {first_line(last)}. "
+        f"the last one, trial {last.number}, by {last.reason}: {first_line(last.error)}. "
         "Fix the objective and run the same line again, or raise max_failures"
     )
-
-
-def first_line(trial: Trial) -> str:
-    """Why a trial failed, in one line."""
-    return trial.error.strip().splitlines()[0] if trial.error.strip() else "no message"

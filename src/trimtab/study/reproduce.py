@@ -13,7 +13,7 @@ from ..checks import nonnegative
 from ..engine.lineage import parent_of
 from ..errors import SpecError
 from ..executors import Exit, Job
-from ..formatting import number, plural
+from ..formatting import first_line, number, plural
 from ..goals import Metrics
 from ..objective import Program
 from ..objective.trial import Folders, payload
@@ -146,8 +146,8 @@ def compared(t: Trial, how: Exit, tolerance: float) -> Rerun:
     """A trial's new end, compared with its recorded metrics."""
     outcome = from_exit(how, Resources())
     if outcome is None or outcome.state is not State.DONE:
-        text = "its process was killed" if outcome is None else outcome.error.strip() or str(outcome.state)
-        return Rerun(t.number, t.metrics, {}, f"it gave no result: {text.splitlines()[0]}")
+        text = "its process was killed" if outcome is None else outcome.error or str(outcome.state)
+        return Rerun(t.number, t.metrics, {}, f"it gave no result: {first_line(text)}")
     wrong = [
         f"{name} was {number(then, 12)}, is {number(outcome.metrics.get(name), 12)}"
         for name, then in t.metrics.items()

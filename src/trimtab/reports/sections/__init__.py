@@ -11,16 +11,15 @@ history       whether the record is intact, what was changed by hand, and on wha
 from .answer import comparison, headline, question, rule, shown, tuned
 from .certificates import ANSWERS, answer_rows, check_rows, evidence_pairs, pair_rows
 from .design import budget_text, learnt, proposers, protocol, repetitions, space_rows, strategy, training
-from .history import MOST_SIGNS, flat, integrity, machine, revisions
+from .history import flat, integrity, machine, revisions
 from .measurement import CHECKED, ESTIMATOR, classes, estimator, measurement
-from .trials import MOST_ROWS, count_rows, failure_rows, first_line, reconciliation, trial_rows
+from .trials import MOST_ROWS, count_rows, failure_rows, reconciliation, trial_rows
 
 __all__ = [
     "ANSWERS",
     "CHECKED",
     "ESTIMATOR",
     "MOST_ROWS",
-    "MOST_SIGNS",
     "answer_rows",
     "budget_text",
     "check_rows",
@@ -30,7 +29,6 @@ __all__ = [
     "estimator",
     "evidence_pairs",
     "failure_rows",
-    "first_line",
     "flat",
     "headline",
     "integrity",

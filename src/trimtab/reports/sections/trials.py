@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from ...formatting import duration, number, setting
+from ...formatting import duration, first_line, number, setting
 from ...records import COUNTED, Purpose, State, Trial
 from ..facts import Facts
 
@@ -64,9 +64,4 @@ def failure_rows(facts: Facts) -> Rows:
         if t.state is State.FAILED:
             groups.setdefault(str(t.reason), []).append(t)
     ranked = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [[reason, str(len(g)), f"trial {g[0].number}", first_line(g[0].error)] for reason, g in ranked]
-
-
-def first_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return "no message" if not lines else lines[0] if len(lines[0]) <= 200 else lines[0][:199] + "…"
+    return [[reason, str(len(g)), f"trial {g[0].number}", first_line(g[0].error, most=200)] for reason, g in ranked]
