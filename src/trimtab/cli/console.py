@@ -106,12 +106,11 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
     best = best_of(study)
     rows, failed = [], any(t.error for t in trials)
     for t in trials:
-        state = f"{t.state} ({t.reason})" if t.reason else str(t.state)
         mark = "*" if best is not None and t.number == best.number else ""
         values = [formatting.number(t.metrics[m]) if m in t.metrics else "" for m in metrics]
         wall = formatting.duration(t.cost.wall) if t.started and t.ended else ""
         why = [" ".join(t.error.splitlines()[:1])] if failed else []
-        rows.append([f"{t.number}{mark}", state, str(t.purpose), *values, wall, setting(study, t), *why])
+        rows.append([f"{t.number}{mark}", t.state_text, str(t.purpose), *values, wall, setting(study, t), *why])
     head = ["trial", "state", "purpose", *metrics, "time", "params", *(["error"] if failed else [])]
     return table(head, rows, right=["trial", *metrics, "time"]).replace(formatting.NBSP, " ")
 
@@ -126,7 +125,7 @@ def trial_text(study: "Study", t: Trial) -> str:
     spent = f"{wall}, {cpu} of CPU time, {memory}"
     head = {
         "trial": f"{t.number} of study {study.name}",
-        "state": str(t.state) + (f" ({t.reason})" if t.reason else ""),
+        "state": t.state_text,
         "attempt": str(t.attempt),
         "purpose": str(t.purpose),
         "params": ", ".join(f"{k}={exact(v)}" for k, v in params(study, t).items()),

@@ -250,8 +250,12 @@ class Trial:
 
     def __repr__(self) -> str:
         """On one line: number, state, params and metrics."""
-        state = f"{self.state} ({self.reason})" if self.reason else str(self.state)
-        return f"<Trial {self.number}: {state}, params={dict(self.params)}, metrics={dict(self.metrics)}>"
+        return f"<Trial {self.number}: {self.state_text}, params={dict(self.params)}, metrics={dict(self.metrics)}>"
+
+    @property
+    def state_text(self) -> str:
+        """The state, with the reason of a failure: "failed (timeout)"."""
+        return f"{self.state} ({self.reason})" if self.reason else str(self.state)
 
     @property
     def error(self) -> str:

@@ -94,7 +94,7 @@ def hovers(trials: Sequence[Trial], detailed: bool = True) -> list[str]:
 
 
 def _hover(t: Trial, detailed: bool) -> str:
-    lines = [f"<b>trial{NBSP}{t.number}</b> {t.state}" + (f" ({t.reason})" if t.reason else "")]
+    lines = [f"<b>trial{NBSP}{t.number}</b> {t.state_text}"]
     lines += [f"{label(k)} = {number(v)}" for k, v in t.metrics.items()]
     if detailed:
         lines += [f"{label(k)}: {label(value(v))}" for k, v in t.params.items()]
