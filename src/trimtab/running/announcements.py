@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..capture import environment
 from ..errors import ObjectiveError
+from ..live import LiveStudy
 from ..objective import Command, Program, program
-from ..records import Event, Resources, StudySpec
+from ..records import Change, Event, Resources, StudySpec
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,14 @@ class Announcement:
         return self.kind, self.text, self.fingerprint, self.resources, self.data, self.refuse
 
 
-def run_body(called: Program, resources: Resources, workers: int, environment: dict[str, Any]) -> dict[str, Any]:
+def announce(live: LiveStudy, called: Program, resources: Resources, workers: int, **asked: float) -> None:
+    """Record, by a `run` event, what the study runs from now on. asked: until when (see Announcement). Raises
+    InputChanged."""
+    body = {**live.inputs.begin(called), **run_body(called, resources, workers)}
+    live.storage.revise(live.study, Change("run", body={**body, **asked}))
+
+
+def run_body(called: Program, resources: Resources, workers: int) -> dict[str, Any]:
     """The body of a `run` event. If the objective has a `protocol` (how results are measured), it holds that too."""
     protocol = getattr(called.call, "protocol", None)
     return {
@@ -43,7 +52,7 @@ def run_body(called: Program, resources: Resources, workers: int, environment: d
         "fingerprint": called.fingerprint,
         "resources": asdict(resources),
         "workers": workers,
-        "environment": environment,
+        "environment": environment(),
         **({"protocol": dict(protocol)} if isinstance(protocol, Mapping) else {}),
     }
 

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from secrets import token_hex
 
-from ..capture import environment
 from ..engine.planning import Close, Start, Terms
 from ..errors import InputChanged, ObjectiveError, OverQuota, TrimtabError
 from ..executors.local import Local
@@ -186,7 +185,7 @@ class ServedStudy:
             return self._staff
         if not self._joined:
             seen = {"data": self._live.inputs.begin()["data"]} if self._live.inputs.watched else {}
-            body = {**seen, **run_body(self._called, self.announced.resources, self._slots, environment())}
+            body = {**seen, **run_body(self._called, self.announced.resources, self._slots)}
             self._storage.revise(self._live.study, Change("run", body={**body, "joined": True}))
             self._joined = True
         executor = Local(self._slots, self._called, self.announced.resources)

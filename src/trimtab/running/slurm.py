@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..capture import environment
 from ..engine.ledger import Ledger
 from ..engine.planning import Fill, Terms
 from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError
@@ -20,8 +19,7 @@ from ..executors import slurm
 from ..executors.slurm import Slurm, SlurmError
 from ..live import LiveStudy
 from ..outlook import Enough
-from ..records import Change
-from .announcements import run_body, shareable
+from .announcements import announce, shareable
 from .clock import SYSTEM
 from .enough import EnoughCheck
 from .runner import check_results, decide, too_many_failures
@@ -59,10 +57,9 @@ def run(
     name, command = f"trimtab-{live.ledger.study.uid}", _command(live, called.text, options)
     jobs = Jobs(name, -(-workers // options.slots), options.slots, options.words(resources), command)
     jobs.probe()
-    body = {**live.inputs.begin(called), **run_body(called, resources, workers, environment())}
     until = None if terms.until is None else live.refresh().now + terms.until - SYSTEM.steady()
     asked = {k: v for k, v in (("trials", terms.trials), ("until", until)) if v is not None}
-    live.storage.revise(live.study, Change("run", body={**body, **asked}))
+    announce(live, called, resources, workers, **asked)
     with Progress(live.spec, quiet=quiet, terms=terms) as progress, sigterm_interrupts():
         try:
             return _search(live, jobs, progress, replace(terms, charge=resources.charge), enough)

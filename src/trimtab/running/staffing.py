@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from ..capture import environment
 from ..checks import flag, one_of, whole
 from ..engine.ledger import Ledger
 from ..engine.planning import Terms
 from ..errors import SpecError
 from ..executors import Executor
 from ..live import LiveStudy
-from ..records import Change, Resources
-from .announcements import run_body, shareable
+from ..records import Resources
+from .announcements import announce, shareable
 from .clock import SYSTEM
 from .crew import Crew
 from .runner import Staff, worker_name
@@ -93,8 +92,7 @@ def staff(
     with ExitStack() as cleanup:
         place = executor(called, slots)
         cleanup.callback(place.close)
-        body = {**live.inputs.begin(called), **run_body(called, slots.resources, slots.workers, environment())}
-        live.storage.revise(live.study, Change("run", body=body))
+        announce(live, called, slots.resources, slots.workers)
         crew = Crew(live, place, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
         with Progress(live.spec, quiet=quiet, terms=terms) as progress, sigterm_interrupts():
@@ -112,9 +110,7 @@ def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:
     from ..objective import program
 
     check_prices(live, resources)
-    called = shareable(program(objective, live.spec))
-    body = {**live.inputs.begin(called), **run_body(called, resources, 0, environment())}
-    live.storage.revise(live.study, Change("run", body=body))
+    announce(live, shareable(program(objective, live.spec)), resources, workers=0)
 
 
 def check_prices(live: LiveStudy, resources: Resources) -> None:
