@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .engine.ledger import Ledger
 from .errors import SpecError
 from .executors import Exit, Job, Key
 from .live import LiveStudy
@@ -164,12 +163,8 @@ class Simulation:
         terms = runner.terms_of(live, trials, time, self.clock)
         slots = Simulated(workers, training, self.clock, terms.until)
         crew = Crew(live, slots, Resources(), lease=_FOREVER, clock=self.clock)
-        staff = runner.Staff("simulated", crew, slots, _nobody_watches, self.clock, _FOREVER)
+        staff = runner.Staff("simulated", crew, slots, clock=self.clock, lease=_FOREVER)
         try:
             runner.search(live, staff, terms)
         finally:
             crew.close()
-
-
-def _nobody_watches(ledger: Ledger) -> None:
-    del ledger

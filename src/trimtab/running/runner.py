@@ -73,7 +73,7 @@ class Staff:
     name: str  # the name under which trials are claimed
     crew: Crew
     executor: Executor
-    watch: Callable[[Ledger], None]  # called with the ledger as the study goes on
+    watch: Callable[[Ledger], None] = lambda _: None  # called with the ledger as the study goes on
     clock: Clock = SYSTEM
     lease: float = LEASE
 

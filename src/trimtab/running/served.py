@@ -190,5 +190,5 @@ class ServedStudy:
             self._joined = True
         executor = Local(self._slots, self._called, self.announced.resources)
         crew = Crew(self._live, executor, self.announced.resources, before=self._live.inputs.check)
-        self._staff = Staff(f"{worker_name()}:{token_hex(4)}", crew, executor, lambda _: None)
+        self._staff = Staff(f"{worker_name()}:{token_hex(4)}", crew, executor)
         return self._staff
