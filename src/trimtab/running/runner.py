@@ -147,7 +147,9 @@ def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
     """The plan for `free` slots. now: by the clock of `terms.until`, which is translated to the store's clock here."""
     until = None if terms.until is None else terms.until - now + ledger.now
     actions = plan(ledger, free, ledger.now, replace(terms, until=until))
-    return Decision(actions, ledger.study.count, _unopposed(ledger, actions, ledger.now))
+    # New trials may be claimed as they are enqueued, unless one that has lost its worker goes first.
+    unopposed = 0 if ledger.expired(ledger.now) else sum(a.n for a in actions if isinstance(a, Start))
+    return Decision(actions, ledger.study.count, unopposed)
 
 
 def ahead_limit(live: LiveStudy) -> int:
@@ -249,11 +251,6 @@ def _batch(before: int, made: Sequence[Trial] | None) -> int:
     return min(2 * before, CROWD) if made == [] else max(1, before - 1)
 
 
-def _unopposed(ledger: Ledger, actions: Sequence[Action], now: float) -> int:
-    """How many new trials may be claimed as they are enqueued: none while a trial that has lost its worker goes first."""
-    return 0 if ledger.expired(now) else sum(a.n for a in actions if isinstance(a, Start))
-
-
 @contextmanager
 def _giving_back(live: LiveStudy, staff: Staff) -> Iterator[None]:
     """A context that returns running trials to the queue if anything ends it early."""
@@ -276,10 +273,9 @@ def give_back(live: LiveStudy, staff: Staff) -> None:
                 live.storage.revise(live.study, change)
 
 
-def _claimable(ledger: Ledger, numbers: Sequence[int], now: float) -> list[int]:
-    """Which of these trials may be claimed: queued ones, and those whose lease has expired."""
-    trials = [ledger.trials[n] for n in numbers]
-    return [t.number for t in trials if t.state is State.QUEUED or (t.lease_until is not None and t.lease_until <= now)]
+def _may_be_claimed(t: Trial, now: float) -> bool:
+    """Whether an open trial is queued, or has lost its worker."""
+    return t.state is State.QUEUED or (t.lease_until is not None and t.lease_until <= now)
 
 
 def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
@@ -290,8 +286,9 @@ def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
         while waiting := [n for n in numbers if live.ledger.trials[n].state in OPEN]:
             if live.ledger.study.state is not StudyState.OPEN and not crew.running:
                 raise SpecError(f"this evidence cannot be completed: {why_closed(live.ledger.study)}")
-            for n in _claimable(live.ledger, waiting, live.ledger.now):
-                if executor.free() and (trial := live.storage.claim([live.study], staff.name, staff.lease, number=n)):
+            for n in waiting:
+                ready = executor.free() and _may_be_claimed(live.ledger.trials[n], live.ledger.now)
+                if ready and (trial := live.storage.claim([live.study], staff.name, staff.lease, number=n)):
                     crew.start(trial)
             ended = crew.poll(IDLE)
             for trial in ended:
