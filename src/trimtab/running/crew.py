@@ -14,8 +14,8 @@ from ..executors import Executor, Exit, Job
 from ..live import LiveStudy
 from ..objective.trial import payload
 from ..outcomes import cost_of, from_exit
-from ..records import Change, Cost, Outcome, Reason, Resources, State, Trial
-from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending
+from ..records import Change, Cost, Event, Outcome, Reason, Resources, State, Trial
+from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending, lost_attempts
 from .clock import SYSTEM, Clock
 from .referee import Referee
 from .sharing import HELD, Buffer, Pace
@@ -249,7 +249,7 @@ class Crew:
             return None
         if outcome is None:
             ours = ended.killed or (self.interrupted and ended.signal == signal.SIGTERM)
-            if ours or self._lost_attempts(trial) < MAX_ATTEMPTS:
+            if ours or lost_attempts(trial, self._requeues(trial)) < MAX_ATTEMPTS:
                 self._requeue(trial, INTERRUPTED if ours else KILLED, used)
                 return None
             text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
@@ -264,24 +264,19 @@ class Crew:
     def _may_be_retried(self, trial: Trial) -> bool:
         """Whether a trial that failed by itself has retries left."""
         retries = self._live.spec.retries
-        return retries > 0 and self._requeues(trial).count(RETRY) < retries
+        return retries > 0 and sum(e.body.get("why") == RETRY for e in self._requeues(trial)) < retries
 
-    def _requeues(self, trial: Trial) -> list[str]:
-        """Why the trial was returned to the queue, each time."""
+    def _requeues(self, trial: Trial) -> list[Event]:
+        """The events that returned the trial to the queue."""
         if trial.attempt == 1:
             return []
-        events = self._storage.events(self._study, kinds={"requeue"})
-        return [str(e.body.get("why")) for e in events if e.number == trial.number]
-
-    def _lost_attempts(self, trial: Trial) -> int:
-        """How many attempts have lost their process or their worker, including the present one."""
-        return trial.attempt - sum(why != KILLED for why in self._requeues(trial))
+        return [e for e in self._storage.events(self._study, kinds={"requeue"}) if e.number == trial.number]
 
     def _requeue(self, trial: Trial, why: str, used: Cost) -> None:
         change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": why}, cost=used)
         try:
             self._storage.revise(self._study, change)
-        except (Stale, LeaseLost):
+        except Stale:
             _log.info("trial %s is somebody else's already", trial.number)
 
     def _forget(self, number: int) -> None:

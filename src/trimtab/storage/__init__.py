@@ -253,6 +253,14 @@ class Storage(Protocol):
         ...
 
 
+def lost_attempts(trial: Trial, requeues: Iterable[Event]) -> int:
+    """How many attempts at a trial have lost their worker or their process, its present one included.
+
+    requeues: the events that returned it to the queue.
+    """
+    return trial.attempt - sum(1 for e in requeues if e.body.get("why") != KILLED)
+
+
 def open_storage(url: "str | Storage | None") -> Storage:
     """The store at `url`: None or "memory://" is private memory, "sqlite:///file.db" a file,
     "postgresql://user@host/name" a database on a server. A store object is returned as it is.

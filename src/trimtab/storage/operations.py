@@ -19,7 +19,7 @@ from ..records import (
     StudyState,
     Trial,
 )
-from . import KILLED, MAX_ATTEMPTS, Claim, CompleteStudy, Ending, Settled, Then, rules
+from . import MAX_ATTEMPTS, Claim, CompleteStudy, Ending, Settled, Then, lost_attempts, rules
 from .rules import Actor, Entry
 from .transaction import Transaction
 
@@ -138,7 +138,7 @@ def _abandoned(tx: Transaction, found: Trial) -> bool:
     if study.state is StudyState.CANCELLED:
         cancel(tx, study, [trial])
         return True
-    lost = trial.attempt - sum(e.body.get("why") != KILLED for e in tx.requeues(study.id, trial.number))
+    lost = lost_attempts(trial, tx.requeues(study.id, trial.number))
     if lost < MAX_ATTEMPTS:
         return False
     text = f"its worker went silent or was killed in {lost} attempts; look at the workers' machines and memory"
