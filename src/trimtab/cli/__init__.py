@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import UserError
-from ..formatting import command, plural
+from ..errors import Damaged, UserError
+from ..formatting import command, moment, plural
 from . import record, schedule, workers
 from .explain import explain
 from .outlook import outlook
@@ -115,8 +115,6 @@ def list_(as_json: bool) -> None:
 
     Damaged ones are reported on standard error.
     """
-    from ..errors import Damaged
-    from ..formatting import moment
     from ..storage import open_storage
     from . import console
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import formatting, streams
+from ..errors import SpecError
 from ..proof.holdout import looks
 from ..records import COUNTED, State, Trial
 from ..records.usage import UNITS
@@ -151,8 +152,6 @@ def trial_text(study: "Study", t: Trial) -> str:
 
 def best_of(study: "Study") -> Trial | None:
     """The best trial, or None while there is none."""
-    from ..errors import SpecError
-
     try:
         return study.best
     except SpecError:

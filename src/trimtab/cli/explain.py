@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..formatting import NBSP, number, signed, value
 from .plumbing import json_option, opened, storage_flag, the_name
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ def _json(told: "Explanation") -> dict[str, object]:
 
 def _text(told: "Explanation") -> str:
     """One line per parameter, then the path from the baseline and the findings."""
-    from ..formatting import NBSP, number, signed, value
     from ..reports.influence import SURE, band, chosen_and_span, share
     from . import console
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import Damaged
+from ..formatting import plural
 from .plumbing import ANEW, Ended, file_of, json_option, opened, resumable, storage_flag, the_name
 
 if TYPE_CHECKING:
@@ -46,9 +48,7 @@ def _card_of(study: "Study") -> str | None:
 @storage_flag
 def verify(name: str, document: str | None) -> None:
     """Check a study's record against its event chain."""
-    from .. import formatting
     from ..chain.seals import UNCHECKED
-    from ..errors import Damaged
 
     try:
         study = opened(name)
@@ -64,8 +64,8 @@ def verify(name: str, document: str | None) -> None:
         else:
             what = "document" if document is not None and not study.verify() else "record"
             verdict = f"the {what} is not what was written"
-        raise Ended(1, f"study {name!r}: {formatting.plural(len(found), 'finding')}; {verdict}")
-    size = f"{formatting.plural(record.count, 'trial')}, {formatting.plural(record.position, 'event')}"
+        raise Ended(1, f"study {name!r}: {plural(len(found), 'finding')}; {verdict}")
+    size = f"{plural(record.count, 'trial')}, {plural(record.position, 'event')}"
     click.echo(f"study {name!r} is intact: {size}, head {record.head[:16]}")
     for line in _grounds(study):
         click.echo(line)
@@ -74,7 +74,7 @@ def verify(name: str, document: str | None) -> None:
 def _grounds(study: "Study") -> Iterator[str]:
     """What the verdict rests on besides the chain: who signed the record, whose names were erased, and which part of it
     something outside the store knows."""
-    from .. import formatting, keys
+    from .. import keys
 
     record, events = study.record, study.storage.events(study.record.id)
     for said in [e.body for e in events if e.kind == "checkpoint"][-1:]:
@@ -82,7 +82,7 @@ def _grounds(study: "Study") -> Iterator[str]:
         who = f"by {owner}" if owner else f"with key {said['key']}, whose owner is not known here (trimtab key --trust)"
         yield f"signed up to event {said['position']} {who}"
     if erased := {e.position for e in events if "actor" in e.body} - study.storage.actors(record.id).keys():
-        yield f"who did event {min(erased)} is not known any more ({formatting.plural(len(erased), 'name')} erased)"
+        yield f"who did event {min(erased)} is not known any more ({plural(len(erased), 'name')} erased)"
     heads = [at for at, _ in [*study.storage.witnessed(record.uid), *keys.signed(record.uid)]]
     known, unseen = _span(heads, record.position)
     if unseen:
@@ -137,15 +137,12 @@ def key(trust: str | None, name: str | None) -> None:
 @storage_flag
 def replay(name: str, as_json: bool) -> None:
     """Derive every proposal again from the record, and compare."""
-    from .. import formatting
     from . import console
 
     found = opened(name).replay()
     click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
     if not found.holds:
-        raise Ended(
-            1, f"study {name!r}: {formatting.plural(found.wrong, 'decision')} on record cannot be derived again"
-        )
+        raise Ended(1, f"study {name!r}: {plural(found.wrong, 'decision')} on record cannot be derived again")
 
 
 @click.command()
