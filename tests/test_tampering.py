@@ -190,10 +190,32 @@ def test_an_edit_of_the_database_is_named(forger, kind):
     assert any(place in line for line in found), found
 
 
-def test_a_state_that_does_not_exist_is_named_when_the_study_is_opened(forger):
-    forger.sql("update trials set state = 'finished' where number = 3")
-    with pytest.raises(Damaged, match=r"trial 3: its column 'state' cannot be read \('finished'\)"):
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("state", "finished"), ("purpose", "none"), ("told", "3rd"), ("started", "early"), ("ended", "late")],
+)
+def test_a_value_without_which_a_study_cannot_be_opened_is_named(forger, column, value):
+    forger.sql(f"update trials set {column} = '{value}' where number = 3")
+    with pytest.raises(Damaged, match=rf"trial 3: its column '{column}' cannot be read \('{value}' is"):
         forger.found()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("seed", "x"), ("parent", "x"), ("fidelity", "x"), ("params", "3"), ("metrics", "[]"), ("cost", "}")),
+        *(("curve", '{"late":{}}'), ("why", '{"member": '), ("why", '["member"]')),
+    ],
+)
+def test_a_value_that_is_read_with_many_others_is_an_error_that_says_so(tmp_path, column, value):
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=f"sqlite:///{tmp_path}/s.db")
+    study.add([{"x": n / 300} for n in range(300)], [float(n) for n in range(300)])
+    study.storage.close()
+    with closing(sqlite3.connect(tmp_path / "s.db")) as database, database:
+        database.execute(f"update trials set {column} = ? where number = 299", [value])
+    with pytest.raises(Damaged, match=rf"the column '{column}' cannot be read .* `trimtab verify` names it"):
+        _ = tt.Study("s", storage=f"sqlite:///{tmp_path}/s.db").best
+    assert any("trial 299" in line for line in tt.Study("s", storage=f"sqlite:///{tmp_path}/s.db").verify())
 
 
 def test_the_record_that_nobody_touched_is_intact(forger):

@@ -1,12 +1,15 @@
 """Many rows read at once, column by column: takes one second for a hundred thousand trials, not ten."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import NoneType
 from typing import Any
 
 from ..errors import Damaged
 from ..records import GOOD, Purpose, State
 from ..records.columns import End, Results
+from .rows import fields_of
 
 ENDS = ("number", "told", "state", "purpose", "started", "ended")
 RESULTS = ("number", "state", "params", "seed", "metrics", "cost", "parent", "fidelity", "curve")
@@ -16,39 +19,40 @@ names a member of a population."""
 _BLOCK = 10_000  # how many JSON texts are parsed together
 _STATES = {str(state): state for state in State}
 _PURPOSES = {str(purpose): purpose for purpose in Purpose}
+_WHOLE: frozenset[type] = frozenset({int})
+_REAL: frozenset[type] = frozenset({float, NoneType})
+_TYPES: Mapping[str, frozenset[type]] = {  # of the columns that hold neither JSON nor a state
+    **dict.fromkeys(("number", "told", "seed"), _WHOLE),
+    "parent": _WHOLE | {NoneType},
+    **dict.fromkeys(("started", "ended", "fidelity"), _REAL),
+}
 
 
-def ends_of(found: Iterable[Sequence[Any]]) -> list[End]:
-    """The ends of trials, from rows with the columns ENDS."""
-    rows = list(found)
-    try:
-        return [
-            End(number, told, _STATES[state], _PURPOSES[purpose], started, ended)
-            for number, told, state, purpose, started, ended in rows
-        ]
-    except KeyError:
-        raise _unknown(rows) from None
+def _odd(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[str]:
+    """The names of columns in which a value has a type that is never written."""
+    known = [(name, column) for name, column in zip(names, columns, strict=False) if name in _TYPES]
+    return [name for name, column in known if not _TYPES[name].issuperset(map(type, column))]
 
 
-def _unknown(rows: Iterable[Sequence[Any]]) -> Damaged:
-    """The error that names the first trial with an unknown state or purpose: studies with one cannot be opened, so that
-    `verify` could not name it."""
-    wrong = (
-        (number, column, value)
-        for number, _, state, purpose, *_ in rows
-        for column, value, known in (("state", state, _STATES), ("purpose", purpose, _PURPOSES))
-        if value not in known
-    )
-    number, column, value = next(wrong)
-    return Damaged(
-        f"trial {number}: its column {column!r} cannot be read ({value!r}); the row was changed outside Trimtab, restore the "
-        "store from a backup"
-    )
+def ends_of(found: Sequence[Sequence[Any]]) -> list[End]:
+    """The ends of trials, from rows with the columns ENDS.
+
+    Raises Damaged, which names the trial: a study with a damaged end cannot be opened, so that `verify` could not name it.
+    """
+    if not _odd(ENDS, [*zip(*found, strict=True)]):
+        with suppress(KeyError):  # an unknown state or purpose
+            return [
+                End(number, told, _STATES[state], _PURPOSES[purpose], started, ended)
+                for number, told, state, purpose, started, ended in found
+            ]
+    return [End(**fields_of(dict(zip(ENDS, row, strict=True)))) for row in found]
 
 
 def results_of(found: Sequence[Sequence[Any]]) -> Results:
-    """The results that strategies are told, from rows with the columns RESULTS and `why`."""
-    columns = zip(*found, strict=True) if found else [()] * (len(RESULTS) + 1)
+    """The results that strategies are told, from rows with the columns RESULTS and `why`. Raises Damaged."""
+    columns = [*zip(*found, strict=True)] or [()] * (len(RESULTS) + 1)
+    for name in _odd(RESULTS, columns):
+        raise _damaged(name, "not every value is of its type")
     number, state, params, seed, metrics, cost, parent, fidelity, curve, why = map(list, columns)
     counts = [s in _GOOD for s in state]
     return Results(
@@ -60,12 +64,20 @@ def results_of(found: Sequence[Sequence[Any]]) -> Results:
         cost=_parsed("cost", cost),
         parent=parent,
         fidelity=fidelity,
-        curve=[{float(step): m for step, m in c.items()} for c in _parsed("curve", curve)],
-        member=[None if text is None else json.loads(text).get("member") for text in why],
+        curve=_curves(curve),
+        member=[w.get("member") for w in _parsed("why", [text or "{}" for text in why])],
     )
 
 
 _GOOD, _DONE = frozenset(map(str, GOOD)), str(State.DONE)
+
+
+def _curves(texts: Sequence[str]) -> list[dict[float, Any]]:
+    curves = _parsed("curve", texts)
+    try:
+        return [{float(step): metrics for step, metrics in curve.items()} for curve in curves]
+    except ValueError as error:
+        raise _damaged("curve", error) from None
 
 
 def _parsed(column: str, texts: Sequence[str]) -> list[dict[str, Any]]:

@@ -203,6 +203,11 @@ def trial_of(row: Mapping[Any, Any], known: Trial | None = None) -> Trial:
     return Trial(**_read(row, _TRIAL, lambda: f"trial {row['number']} of study {row['study']}"))
 
 
+def fields_of(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Some fields of the trial in a row that holds only their columns."""
+    return _read(row, {name: _TRIAL[name] for name in row}, lambda: f"trial {row['number']}")
+
+
 def study_row(study: StudyRecord) -> Row:
     """The study's columns. `active` is its name while no other study may have it, NULL once it is archived."""
     row = _write(study, _STUDY)
