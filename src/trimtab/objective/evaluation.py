@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from ..canonical import storable
-from .metrics import ERROR, MEMORY, TrialFailed, brief, measured
+from ..checks import shown
+from .metrics import ERROR, MEMORY, TrialFailed, measured
 from .trial import ActiveTrial, Message, Send, note_unread
 
 Objective = Callable[[ActiveTrial], object]
@@ -82,14 +83,14 @@ def failure(error: BaseException) -> Message:
         return failed(error.reason, str(error))
     reason = MEMORY if isinstance(error, MemoryError) else ERROR
     try:
-        shown = traceback.TracebackException(type(error), error, _own_frames(error))
+        told = traceback.TracebackException(type(error), error, _own_frames(error))
         # Before the message come the lines that quote a syntax error; after it come notes.
-        last = next(line for line in shown.format_exception_only() if not line.startswith(" "))
-        trace = "".join(shown.format())
+        last = next(line for line in told.format_exception_only() if not line.startswith(" "))
+        trace = "".join(told.format())
     except Exception:  # a user's exception class may do anything when it is formatted
         last, trace = type(error).__name__, ""
     if isinstance(error, SystemExit):
-        last = f"the objective called sys.exit({brief(error.code)}); return the metrics, or raise an exception"
+        last = f"the objective called sys.exit({shown(error.code)}); return the metrics, or raise an exception"
     return failed(reason, f"{last.strip().splitlines()[0]}\n\n{trace}".strip())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 
 from ..canonical import storable
+from ..checks import shown
 from ..errors import TrimtabError, nearest
 
 ERROR, MEMORY, BAD_RESULT = "error", "memory", "bad result"  # the values of records.Reason that an objective can cause
@@ -84,17 +85,7 @@ def _shown(value: object) -> str:
     """A value and its type, in short. A coroutine is closed, since nobody will await it."""
     if inspect.iscoroutine(value):
         value.close()
-    return f"{brief(value)} ({type(value).__name__})"
-
-
-def brief(value: object) -> str:
-    """A value in at most 80 characters, on one line, whatever its __repr__ does."""
-    try:
-        text = repr(value)
-    except Exception:
-        return "an object that cannot be shown"
-    text = " ".join(text.split()) if "\n" in text else text  # of tables and arrays
-    return text if len(text) <= 80 else text[:77] + "..."
+    return f"{shown(value)} ({type(value).__name__})"
 
 
 def _hint(value: object) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..checks import is_number, nonnegative
+from ..checks import is_number, nonnegative, shown
 from ..errors import SpecError, nearest
 
 Read = Callable[[Any, str], Any]  # (value, where it stands) -> the checked value
@@ -13,7 +13,7 @@ def keys(known: Mapping[str, Read], data: Any, where: str) -> dict[str, Any]:
     """The mapping `data` with each value read by the reader of its key. Unknown keys are errors."""
     at = where.removesuffix(".")
     if not isinstance(data, dict):
-        what = "is empty" if data is None else f"is {_shown(data)}"
+        what = "is empty" if data is None else f"is {shown(data)}"
         raise SpecError(f"{at or 'the file'} {what}; write a mapping with keys such as {', '.join(list(known)[:4])}")
     for key in data:
         if key not in known:
@@ -23,12 +23,7 @@ def keys(known: Mapping[str, Read], data: Any, where: str) -> dict[str, Any]:
 
 def wrong(where: str, value: Any, repair: str) -> SpecError:
     """The error for a value at a place."""
-    return SpecError(f"{where}: {'nothing is there' if value is None else _shown(value)}; {repair}")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return SpecError(f"{where}: {'nothing is there' if value is None else shown(value)}; {repair}")
 
 
 def text(value: Any, where: str) -> str:
