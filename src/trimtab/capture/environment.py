@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,11 @@ _OF_A_POOL = ("internal_api", "version", "architecture")
 
 
 def _pools() -> list[dict[str, Any]]:
-    """The BLAS libraries of numpy and scipy."""
-    import numpy as np  # noqa: F401  (a library must be loaded to be found)
-    import scipy.linalg  # noqa: F401
+    """The BLAS libraries of numpy and scipy, which must be loaded to be found."""
     from threadpoolctl import threadpool_info
 
+    for library in ("numpy", "scipy.linalg"):
+        import_module(library)
     ours = [p for p in threadpool_info() if p["user_api"] == "blas"]
     return [p for p in ours if any(part in str(p.get("filepath")) for part in ("numpy", "scipy"))] or ours
 

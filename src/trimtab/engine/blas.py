@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -16,7 +17,6 @@ def one_thread() -> AbstractContextManager[Any]:
 @cache
 def _pools() -> ThreadpoolController:
     """The thread pools of numpy's and scipy's BLAS, which must be loaded to be found."""
-    import numpy as np  # noqa: F401
-    import scipy.linalg  # noqa: F401
-
+    for library in ("numpy", "scipy.linalg"):
+        import_module(library)
     return ThreadpoolController()

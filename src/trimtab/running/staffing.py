@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def executor(called: "Program", slots: Slots) -> Executor:
 
 def _ray(called: "Program", slots: Slots) -> Executor:
     try:
-        import ray  # noqa: F401
+        import_module("ray")
     except ImportError as error:
         raise SpecError(f"executor='ray' needs the package ray ({error}): pip install 'trimtab[ray]'") from None
     from ..executors.ray import Ray

@@ -5,6 +5,7 @@ import re
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ class Postgres:
 def locate(url: str, timeout: float) -> Postgres:
     """The database that a URL names. Raises StorageError if the URL or the driver is wrong."""
     try:
-        import psycopg  # noqa: F401
+        import_module("psycopg")
     except ImportError as error:
         raise StorageError(f"PostgreSQL needs the package psycopg ({error}): pip install 'trimtab[postgres]'") from None
     try:

@@ -12,8 +12,6 @@ from ..errors import SpecError
 class _Loader(yaml.SafeLoader):
     """Safe YAML with the plain scalars of YAML 1.2's core schema, without duplicate keys."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute): none of YAML 1.1's
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():  # what is none is refused below
@@ -52,6 +50,7 @@ def _scalar(make: Callable[[str], Any]) -> Callable[[yaml.SafeLoader, yaml.Scala
     return lambda _, node: make(node.value)
 
 
+_Loader.yaml_implicit_resolvers = {}  # none of YAML 1.1's
 for _tag, (_pattern, _first, _make) in _SCALARS.items():
     _uri = f"tag:yaml.org,2002:{_tag}"
     _Loader.add_implicit_resolver(_uri, re.compile(f"^(?:{_pattern})$"), [*_first, ""] if _tag == "null" else [*_first])
