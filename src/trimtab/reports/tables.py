@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
@@ -23,26 +24,24 @@ def rows(trials: Sequence[Trial]) -> list[dict[str, object]]:
     ]
 
 
-COST = tuple(f.name for f in fields(Cost))
-OWN = (
+OF_TRIAL = (
     "number", "state", "purpose", "reason", "seed", "strategy", "parent", "replicate", "fidelity", "reached", "attempt",
-    "started", "ended", *COST,
+    "started", "ended",
 )  # fmt: skip
+OF_COST = tuple(f.name for f in fields(Cost))
 
 
 def _own(t: Trial) -> dict[str, object]:
-    values = (
-        t.number, str(t.state), str(t.purpose), None if t.reason is None else str(t.reason), t.seed, t.strategy, t.parent,
-        t.replicate, t.fidelity, t.reached, t.attempt, t.started, t.ended, *map(t.cost.to_json().get, COST),
-    )  # fmt: skip
-    return dict(zip(OWN, values, strict=True))
+    values = {name: getattr(t, name) for name in OF_TRIAL}
+    texts = {name: str(v) for name, v in values.items() if isinstance(v, StrEnum)}
+    return {**values, **texts, **{name: t.cost.to_json().get(name) for name in OF_COST}}
 
 
 def columns(trials: Sequence[Trial]) -> list[str]:
     """The names of all columns of `rows`, in order."""
     params = dict.fromkeys(f"params.{k}" for t in trials for k in t.params)
     metrics = dict.fromkeys(f"metrics.{k}" for t in trials for k in t.metrics)
-    return [*OWN, *params, *metrics]
+    return [*OF_TRIAL, *OF_COST, *params, *metrics]
 
 
 def frame(trials: Sequence[Trial]) -> "pd.DataFrame":
