@@ -39,27 +39,27 @@ def written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any
     """The report's content, and the body of its event: template, position, and the hashes of report and evidence
     record."""
     with one_thread():
-        return _written(s, template, form)
-
-
-def _written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any]]:
-    made = record(s, metadata.version("trimtab"))
-    if form == ".json":
-        content = json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n"
-    elif form == ".docx":
-        from ..dossier.word import word
-
-        content = word(s, framework("us-sr-26-2-2026" if template == STUDY else template), made)
-    elif template == STUDY:
-        from ..reports.document import render
-
-        content = render(s, made).encode()
-    else:
-        from ..dossier.page import page
-
-        content = page(s, framework(template), made).encode()
+        made = record(s, metadata.version("trimtab"))
+        content = _content(s, made, template, form)
     body = {"template": template, "position": s.study.position, "form": form[1:], "record": made["sha256"]}
     return content, {**body, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _content(s: Snapshot, made: Mapping[str, Any], template: str, form: str) -> bytes:
+    """The report's content. made: the evidence record."""
+    if form == ".json":
+        return json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n"
+    if form == ".docx":
+        from ..dossier.word import word
+
+        return word(s, framework("us-sr-26-2-2026" if template == STUDY else template), made)
+    if template == STUDY:
+        from ..reports.document import render
+
+        return render(s, made).encode()
+    from ..dossier.page import page
+
+    return page(s, framework(template), made).encode()
 
 
 def form_of(path: Path) -> str:
