@@ -18,7 +18,7 @@ from ..engine import incumbents
 from ..engine.ledger import Ledger
 from ..engine.wrapping import wrapped
 from ..errors import SpecError, Stale
-from ..records import TOLD, Change, Changes, Proposal, StudyRecord, StudySpec, StudyState, Trial
+from ..records import LIVING, TOLD, Change, Changes, Proposal, StudyRecord, StudySpec, Trial
 from ..records.columns import Results
 from ..storage import Claim, Ending, Settled, Storage
 from ..strategies import Continuing, Strategy, learns, strategy
@@ -165,7 +165,7 @@ class LiveStudy:
 
     def _needed(self) -> frozenset[int]:
         """The ended trials whose checkpoints the strategy may still need."""
-        if self.ledger.study.state not in (StudyState.OPEN, StudyState.PAUSED):
+        if self.ledger.study.state not in LIVING:
             return frozenset()
         try:
             made = self._wrapped()

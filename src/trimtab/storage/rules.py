@@ -13,6 +13,7 @@ from ..fidelity import Fidelity
 from ..goals import Metrics
 from ..records import (
     GOOD,
+    LIVING,
     OPEN,
     TRANSITIONS,
     Cost,
@@ -24,7 +25,6 @@ from ..records import (
     Report,
     State,
     StudyRecord,
-    StudyState,
     Trial,
 )
 from .rows import stored_fields, stored_json
@@ -71,7 +71,7 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int, opened: in
     opened: how many search trials are queued or running. Each is expected to use as much of the budget as the average
     finished one.
     """
-    if study.state in (StudyState.ARCHIVED, StudyState.CANCELLED):
+    if study.state not in LIVING:
         raise StudyMismatch(
             f"study {study.name!r} is {study.state}: it takes no more trials; begin anew: fresh=True, or another name"
         )
