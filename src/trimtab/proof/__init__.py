@@ -64,6 +64,11 @@ class Question:
                 f"replicates={self.replicates}: the objective has folds for {self.most} pairs at most; ask for so many"
             )
 
+    @property
+    def on_search_folds(self) -> bool:
+        """Whether the pairs are the folds by which the search chose: an objective with so many folds has no others."""
+        return self.most is not None
+
 
 def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
     """The answer, after whatever runs it still needs; recorded as an event unless it is already on record."""
@@ -77,20 +82,19 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
         staff = cache(lambda: stack.enter_context(hire()))  # hired when first needed: often nothing has to run
         finalists = _finalists(live, question, made, staff)
         contest = pairs.contest(spec, ledger.trials[finalists[0].trial] if finalists else first)
-        seen_before = question.most is not None
         judge = partial(
             certify,
             goal,
             contest,
             constraints=spec.constraints,
             others=others,
-            seen=seen_before,
+            seen=question.on_search_folds,
             deterministic=spec.deterministic,
         )
         metrics = [goal.metric, *(g.metric for g in others)]
         found, seen, asked = _answered(live, question, contest, metrics, judge, staff)
     worth = _worth(live.refresh(), contest.tuned, goal.metric)
-    if question.most is not None:  # the search's value is of the same folds, so it cannot measure optimism
+    if question.on_search_folds:  # the search's value cannot measure optimism
         worth = replace(worth, searched=math.nan)
     found = replace(found, finalists=finalists, worth=worth)
     found = replace(found, notices=(*found.notices, *_beside(live, question, asked, contest, seen)))
@@ -301,7 +305,7 @@ def _beside(live: LiveStudy, question: Question, asked: Question, contest: Conte
         said.append(
             f"minimum_effect was fixed as {number(before)} before the runs and is {number(design.minimum_effect)} now"
         )
-    if question.most is not None:
+    if question.on_search_folds:
         said.append(
             "these are the folds that the search chose by, which flatters the gain: on them none is proven; study.holdout "
             "compares on rows that nobody has seen"
