@@ -19,9 +19,8 @@ from ..space import Choice, Params
 from ..space.parameters import Value
 from .axes import axis, position
 from .influence import Influence, band, span
-from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, brief, figure, label, or_empty, plotly, points
+from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, Figure, brief, figure, label, or_empty, plotly, points
 
-Figure = Any
 FEW = "too few results for a model"
 
 

@@ -29,6 +29,7 @@ from .style import (
     QUIET,
     SCALE,
     STATES,
+    Figure,
     brief,
     direction,
     figure,
@@ -40,7 +41,6 @@ from .style import (
     view,
 )
 
-Figure = Any
 Trials = Sequence[Trial]
 
 

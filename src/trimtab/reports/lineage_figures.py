@@ -9,9 +9,7 @@ from ..engine.lineage import ancestry, parent_of
 from ..records import Purpose, State, StudyRecord, Trial
 from ..space import Choice
 from .axes import axis
-from .style import BLUE, GRID, ORANGE, QUIET, direction, figure, hovers, label, plotly, points, view
-
-Figure = Any
+from .style import BLUE, GRID, ORANGE, QUIET, Figure, direction, figure, hovers, label, plotly, points, view
 
 
 def lineage(study: StudyRecord, trials: Sequence[Trial], number: int | None = None) -> Figure:

@@ -1,22 +1,19 @@
 """The figures of a study in a notebook: `study.plot.history()`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ..explanation import Explanation
 from ..goals import place
 from ..records import StudyRecord, Trial
 from . import explanation_figures, figures, lineage_figures
 from .influence import Influence, influence
-
-Figure = Any
-Trials = Sequence[Trial]
+from .style import Figure
 
 
 class Plots:
     """The figures of one study, each drawn from its current rows."""
 
-    def __init__(self, load: Callable[[], tuple[StudyRecord, Trials]]) -> None:
+    def __init__(self, load: Callable[[], tuple[StudyRecord, Sequence[Trial]]]) -> None:
         self._load = load
 
     def __repr__(self) -> str:

@@ -10,6 +10,9 @@ from ..formatting import NBSP, number, value
 from ..goals import Goal
 from ..records import State, Trial
 
+Figure = Any
+"""A Plotly figure. Plotly is an extra, so that it cannot be named here."""
+
 INK, QUIET, GRID, PAPER = "#1f2933", "#66717d", "#e4e7eb", "#ffffff"
 BLUE, AMBER, RED, ORANGE, GREEN = "#2a6f97", "#b7791f", "#b91c1c", "#d9480f", "#2f7d4f"
 SCALE = ("#d3dce3", "#a9c1d1", "#7aa5bf", "#4c86a8", "#1d5f85")
@@ -44,7 +47,7 @@ def plotly() -> Any:
     return go
 
 
-def figure(height: int = 380, lines: int = 1, columns: int = 1, **layout: Any) -> Any:
+def figure(height: int = 380, lines: int = 1, columns: int = 1, **layout: Any) -> Figure:
     """An empty figure in the common layout: one panel, or lines x columns of them with a common y axis."""
     go = plotly()
     from plotly.subplots import make_subplots
@@ -114,7 +117,7 @@ def view(values: Iterable[float], maximize: bool) -> tuple[list[float] | None, i
     return [-high, -low] if maximize else [low, high], sum(v > high for v in losses)
 
 
-def or_empty(fig: Any, filled: bool, text: str = "no finished trials") -> Any:
+def or_empty(fig: Figure, filled: bool, text: str = "no finished trials") -> Figure:
     """The figure, or an empty one that says why."""
     if filled:
         return fig
