@@ -9,6 +9,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,7 +116,7 @@ def executor(request):
 @pytest.fixture
 def local():
     before = set(psutil.Process().children(recursive=True))
-    with Local(2, Work(), FREE) as made:
+    with closing(Local(2, Work(), FREE)) as made:
         yield made
     assert set(psutil.Process().children(recursive=True)) <= before
 
@@ -297,7 +298,7 @@ def test_a_limit_of_time_is_kept_while_the_parent_is_held_up(local, clock):
 
 def test_the_time_of_loading_is_not_the_trial_s(clock):
     limits = Resources(time="60s")
-    with Local(1, Work(delay=0.5), limits) as local:
+    with closing(Local(1, Work(delay=0.5), limits)) as local:
         local.launch(job(0, "square", resources=limits, x=5))
         clock.now += 90.0
         ((_, how),) = until(lambda: local.reap(0.5))
@@ -305,7 +306,7 @@ def test_the_time_of_loading_is_not_the_trial_s(clock):
 
 
 def test_a_task_that_cannot_be_loaded_ends_its_job_and_pauses():
-    with Local(1, Work(broken=True), FREE) as local:
+    with closing(Local(1, Work(broken=True), FREE)) as local:
         how = outcome(local, job(0, "square", x=5))[0]
         assert how.code == 1
         assert "this task cannot be loaded" in how.output
@@ -313,7 +314,7 @@ def test_a_task_that_cannot_be_loaded_ends_its_job_and_pauses():
 
 
 def test_an_interpreter_that_is_not_there_ends_its_job_and_pauses(monkeypatch):
-    with Local(1, Work(), FREE) as local:
+    with closing(Local(1, Work(), FREE)) as local:
         monkeypatch.setattr(sys, "executable", "/no/such/python")
         how = outcome(local, job(0, "square", x=5))[0]
         assert how.code == 127
@@ -325,7 +326,7 @@ def test_a_process_that_cannot_be_started_leaves_no_file_open(monkeypatch):
     def refused():
         raise OSError("No space left on device")
 
-    with Local(1, Work(), FREE) as local:
+    with closing(Local(1, Work(), FREE)) as local:
         monkeypatch.setattr(supervised.tempfile, "TemporaryFile", refused)
         files = len(os.listdir("/proc/self/fd"))
         how = outcome(local, job(0, "square", x=5))[0]
@@ -336,7 +337,7 @@ def test_a_process_that_cannot_be_started_leaves_no_file_open(monkeypatch):
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     files, family = len(os.listdir("/proc/self/fd")), set(psutil.Process().children(recursive=True))
-    with Local(2, Work(), FREE) as local:
+    with closing(Local(2, Work(), FREE)) as local:
         started = []
         local.launch(job(0, "spawn_and_hang", lambda m: started.append(m["pid"]) or {}))
         assert outcome(local, job(1, "where"))[1].message["pid"] in [c.pid for c in psutil.Process().children()]
@@ -395,7 +396,7 @@ def test_children_die_with_a_parent_that_was_killed(tmp_path):
 def test_each_slot_sees_its_own_gpus(monkeypatch, each, slots, seen):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, 2,GPU-8f" if each else "0,2,GPU-8f")
     needs = Resources(gpus=each)
-    with Local(slots, Work(), needs) as made:
+    with closing(Local(slots, Work(), needs)) as made:
         for first in (0, slots):  # twice, with processes that crash in between
             jobs = [job(first + i, "gpus", resources=needs) for i in range(slots)]
             assert sorted(how.message["answer"] for how in outcome(made, *jobs).values()) == seen
@@ -404,7 +405,7 @@ def test_each_slot_sees_its_own_gpus(monkeypatch, each, slots, seen):
 
 def test_a_machine_without_gpus_only_counts_them(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with Local(2, Work(), Resources(gpus=4)) as made:
+    with closing(Local(2, Work(), Resources(gpus=4))) as made:
         assert outcome(made, job(0, "gpus"))[0].message == {"answer": ""}
 
 

@@ -9,7 +9,6 @@ import pickle
 import tempfile
 import time
 from multiprocessing.connection import wait as wait_for
-from typing import Any
 
 from ..records import Resources
 from . import Exit, Job, Key, gpus
@@ -108,9 +107,3 @@ class Local:
         if not child.ready:
             self._pause = time.monotonic() + PAUSE
         self._end(child)
-
-    def __enter__(self) -> "Local":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
