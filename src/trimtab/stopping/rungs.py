@@ -18,9 +18,6 @@ class Rung:
     def __len__(self) -> int:
         return len(self._scores)
 
-    def __contains__(self, number: int) -> bool:
-        return number in self._scores
-
     def put(self, number: int, score: Score) -> None:
         """Enter a trial's score, replacing an earlier one of the same trial."""
         before = self._scores.get(number)
