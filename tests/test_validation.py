@@ -3,6 +3,7 @@
 import json
 import math
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -389,6 +390,15 @@ def test_an_estimator_may_be_a_pipeline_or_a_function_and_its_randomness_is_the_
     assert tree.fit({"max_depth": 2}, 7, np.arange(200)).random_state == 7
     fixed = tt.CrossValidation(DecisionTreeClassifier(random_state=3), X, y)
     assert fixed.fit({"max_depth": 2}, 7, np.arange(200)).random_state == 3
+
+
+def tree_of_at_most(leaves, params):
+    return DecisionTreeClassifier(max_leaf_nodes=leaves, **params)
+
+
+def test_the_record_names_the_function_that_makes_the_estimator_also_one_with_bound_arguments():
+    cv = tt.CrossValidation(partial(tree_of_at_most, 8), X, y)
+    assert cv.protocol["estimator"] == f"{__name__}.tree_of_at_most"
 
 
 def test_tables_keep_their_columns_and_change_the_fingerprint():

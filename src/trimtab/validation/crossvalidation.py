@@ -19,6 +19,7 @@ from ..capture import Input, look
 from ..checks import nonnegative, one_of, shown, whole
 from ..errors import ObjectiveError, SpecError, nearest
 from ..objective import ActiveTrial
+from ..objective.functions import name_of
 from .diagnostics import diagnose
 from .splits import Rows, Split, missing, plan, stratified
 
@@ -131,7 +132,7 @@ class CrossValidation:
             "metrics": list(self.metrics),
             "rows": {"search": len(self._search), "holdout": len(self._holdout)},
             "classes": _counts(self.y) if p.classes else {},
-            "estimator": repr(self.estimator) if hasattr(self.estimator, "get_params") else _named(self.estimator),
+            "estimator": repr(self.estimator) if hasattr(self.estimator, "get_params") else name_of(self.estimator),
             "data": {k: look(Input(k, _plain(v))).fingerprint for k, v in inputs.items() if v is not None},
             "checks": self.checks,
         }
@@ -327,8 +328,3 @@ def _counts(y: Any) -> dict[str, int]:
     """The number of rows in each class."""
     names, counts = np.unique(np.asarray(y), return_counts=True)
     return {str(name): int(count) for name, count in zip(names.tolist(), counts, strict=True)}
-
-
-def _named(function: Any) -> str:
-    """The qualified name of a function."""
-    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__name__)}"
