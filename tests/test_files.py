@@ -2,9 +2,10 @@
 
 import os
 import resource
+import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Barrier
 
@@ -52,15 +53,14 @@ def test_a_full_disk_leaves_the_document_that_was_there_and_no_half_of_another(t
 
 def test_a_document_that_the_chain_could_not_take_is_told_and_the_same_call_puts_it_there(tmp_path, capsys):
     study = finished(storage=Sql(f"sqlite:///{tmp_path}/s.db", timeout=0.2))
-    other = Sql(f"sqlite:///{tmp_path}/s.db")
-    with other._writing():
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
         target = study.report(tmp_path / "r.json")
     assert "this report is not on record" in capsys.readouterr().err
     content = target.read_bytes()
     assert study.verify(target) != []
     assert study.report(target).read_bytes() == content
     assert study.verify(target) == []
-    other.close()
 
 
 def test_what_may_not_be_written_is_not_replaced_and_leaves_no_event(tmp_path):

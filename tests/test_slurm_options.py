@@ -5,7 +5,7 @@ import pytest
 import trimtab as tt
 from trimtab.errors import SpecError
 from trimtab.executors.slurm import Slurm
-from trimtab.running import slurm
+from trimtab.storage.memory import Memory
 from trimtab.studyfile import read
 
 
@@ -56,8 +56,12 @@ def test_a_store_of_one_machine_is_refused(store, url):
 
 
 def test_a_password_in_the_url_is_refused():
+    store = Memory()
+    store.url = "postgresql://ada:***@db/tuning"  # as a store shows its URL
+    s = tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="loss", storage=store)
     with pytest.raises(SpecError, match=r"put it in ~/\.pgpass"):
-        slurm._reachable("postgresql://ada:***@db/tuning")
+        s.run("train.py:f", trials=2, executor="slurm", quiet=True)
+    assert s.storage.events(s.record.id, kinds={"run"}) == []
 
 
 FILE = """
