@@ -90,6 +90,8 @@ def test_a_simulation_runs_its_own_studies_only():
     study = tt.Study("s", SPACE, minimize="loss", storage=sim.storage)
     with pytest.raises(SpecError, match="nothing says when to stop"):
         sim.run(study, training)
+    with pytest.raises(SpecError, match="workers=0 must be a whole number of at least 1"):
+        sim.run(study, training, trials=3, workers=0)
 
 
 def test_a_strategy_of_one_s_own_is_simulated():

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .checks import whole
 from .errors import SpecError
 from .executors import Exit, Job, Key
 from .live import LiveStudy
@@ -156,12 +157,13 @@ class Simulation:
         trials: int | None = None,
         time: float | str | None = None,
     ) -> None:
-        """The same as Study.run, but with simulated workers. Raises SpecError for a study that is not in this store."""
+        """The same as Study.run, but with simulated workers. Raises SpecError for a study that is not in this store, and
+        for invalid arguments."""
         if study.storage is not self.storage:
             raise SpecError(f"study {study.name!r} is not in this simulation; make it with storage=simulation.storage")
         live = LiveStudy(self.storage, study.record.id, study.strategy)
         terms = runner.terms_of(live, trials, time, self.clock)
-        slots = Simulated(workers, training, self.clock, terms.until)
+        slots = Simulated(whole("workers", workers), training, self.clock, terms.until)
         crew = Crew(live, slots, Resources(), lease=_FOREVER, clock=self.clock)
         staff = runner.Staff("simulated", crew, slots, clock=self.clock, lease=_FOREVER)
         try:
