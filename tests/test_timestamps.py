@@ -126,6 +126,14 @@ def test_a_checkpoint_carries_the_authority_s_time(study, authority):
     assert study.verify() == []
 
 
+def test_a_certificate_in_another_form_is_an_error_that_names_the_file(study, authority):
+    address, folder = authority
+    study.sign(timestamp=f"{address}/good")
+    openssl("x509", "-in", "ca.crt", "-outform", "der", "-out", keys.folder() / "authority.crt", cwd=folder)
+    with pytest.raises(UserError, match=r"authority\.crt is no certificate in PEM form; convert it"):
+        study.verify()
+
+
 def test_a_token_of_another_authority_or_signature_is_named(study, authority, tmp_path):
     address, _ = authority
     study.sign(timestamp=f"{address}/good")

@@ -73,8 +73,12 @@ def trust(name: str, key: str) -> Path:
 
 
 def authorities() -> list[bytes]:
-    """Root certificates of the time-stamp authorities that are trusted."""
-    return [p.read_bytes() for p in sorted(folder().glob("*.crt"))]
+    """Root certificates of the time-stamp authorities that are trusted. Raises UserError for a file that holds none."""
+    found = {p: p.read_bytes() for p in sorted(folder().glob("*.crt"))}
+    for path, content in found.items():
+        if b"-----BEGIN CERTIFICATE-----" not in content:
+            raise UserError(f"{path} is no certificate in PEM form; convert it (openssl x509 -inform der), or move it away")
+    return [*found.values()]
 
 
 def signed(uid: str) -> list[tuple[int, str]]:
