@@ -167,3 +167,9 @@ def test_a_gain_that_is_no_proof_on_one_data_set_is_none_over_several():
 def test_evidence_that_does_not_go_together_is_refused(wrong):
     with pytest.raises(SpecError):
         across(wrong)
+
+
+@pytest.mark.parametrize("zone", [-0.1, float("nan"), "wide"])
+def test_a_zone_of_equivalence_that_is_none_is_refused(zone):
+    with pytest.raises(SpecError, match=r"equivalence=.* must be a number of at least 0"):
+        across([_evidence([1, 2]), _evidence([2, 1])], equivalence=zone)

@@ -77,7 +77,9 @@ def authorities() -> list[bytes]:
     found = {p: p.read_bytes() for p in sorted(folder().glob("*.crt"))}
     for path, content in found.items():
         if b"-----BEGIN CERTIFICATE-----" not in content:
-            raise UserError(f"{path} is no certificate in PEM form; convert it (openssl x509 -inform der), or move it away")
+            raise UserError(
+                f"{path} is no certificate in PEM form; convert it (openssl x509 -inform der), or move it away"
+            )
     return [*found.values()]
 
 

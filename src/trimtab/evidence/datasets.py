@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import SpecError
 from ..formatting import estimate, number, plural
 from .certificate import LEVEL, Evidence, chances
+from .design import Design
 from .intervals import Interval, identical, random_effects
 from .judgement import decided, reliable, within
 
@@ -52,6 +53,7 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
     equivalence: half-width of the zone of practical equivalence, in the metric's unit. Raises SpecError for fewer than two,
     for different metrics or directions, and for evidence that says nothing of its noise.
     """
+    equivalence = Design(equivalence=equivalence).equivalence  # checked
     asked = {(e.metric, e.maximize) for e in evidence}
     if len(evidence) < 2 or len(asked) != 1:
         said = ", ".join(sorted({m for m, _ in asked})) or "none"
