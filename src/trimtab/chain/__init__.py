@@ -12,7 +12,7 @@ no longer fits, and `verify.findings` names the place.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..canonical import commitment, digest, dumps
+from ..canonical import commitment, digest
 from ..records import Event, Json, Report, Trial
 
 _PROPOSED = "number purpose params seed strategy version why seen at batch parent replicate priority created".split()
@@ -54,16 +54,6 @@ def commitments(private: Json) -> dict[str, Any]:
     made: dict[str, Any] = {k: commitment(*private[k]) for k in ("error", "output", "worker") if k in private}
     made["notes"] = [commitment(*note) for note in private.get("notes", [])]
     return made
-
-
-def commits_to(committed: object, salt: str, text: str) -> bool:
-    """Whether `committed`, found in an event, is the commitment to a private text."""
-    return committed == commitment(salt, text)
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two values have the same canonical JSON text; a tuple and a list with the same items have."""
-    return dumps(a) == dumps(b)
 
 
 def _plain(value: Any) -> Any:

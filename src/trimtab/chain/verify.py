@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..canonical import commitment, dumps
 from ..records import OPEN, Cost, Event, Purpose, Report, State, StudyRecord, Trial
-from . import ENDS, commitments, commits_to, ended, link, proposed, same
+from . import ENDS, commitments, ended, link, proposed
 
 
 def findings(
@@ -85,7 +86,7 @@ def _chain(study: StudyRecord, events: Sequence[Event], witness: Sequence[tuple[
 def _actors(events: Sequence[Event], actors: Mapping[int, tuple[str, str]]) -> list[str]:
     """Names kept with events that do not commit to them."""
     committed = {e.position: e.body["actor"] for e in events if "actor" in e.body}
-    wrong = [position for position in sorted(actors) if not commits_to(committed.get(position), *actors[position])]
+    wrong = [position for position in sorted(actors) if committed.get(position) != commitment(*actors[position])]
     return [f"event {position}: the actor kept with it is not the one that it commits to" for position in wrong]
 
 
@@ -118,7 +119,7 @@ def _study_row(study: StudyRecord, trials: Sequence[Trial], events: Sequence[Eve
     return [
         f"study {study.name}: its {k} is not what its events say"
         for k, (is_, be) in expected.items()
-        if not same(is_, be)
+        if dumps(is_) != dumps(be)
     ]
 
 
