@@ -22,7 +22,7 @@ from .engine import trial_seed
 from .engine.lineage import ancestry
 from .errors import ObjectiveError, SpecError
 from .goals import Metrics
-from .objective import ActiveTrial, paths
+from .objective import ActiveTrial, resolved
 from .objective.evaluation import evaluate
 from .records import State, StudySpec, Trial
 from .space import Params
@@ -117,7 +117,7 @@ class Schedule:
 
         Raises ObjectiveError if a stretch fails.
         """
-        call = paths.find(objective)[0] if isinstance(objective, str) else objective
+        call = resolved(objective)
         with ExitStack() as cleanup:
             place = folder or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="trimtab-"))
             for i, stretch in enumerate(self.stretches):
