@@ -1,7 +1,6 @@
 """The document as HTML: self-contained, reproducible byte for byte, made for screen and paper."""
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 from ..formatting import command, moment, plural
@@ -17,11 +16,8 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
     by_id: dict[str, Item] = {item.id: item for item in items(s)}
     drawings = document.drawings(s.facts, s.evidence)
     kind, sentence = sections.headline(s.facts, s.evidence)
-    template = document.environment().from_string(
-        files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
-    )
     return str(
-        template.render(
+        document.template(__package__, "page.html.j2").render(
             study=s.study,
             framework=framework,
             items=by_id,

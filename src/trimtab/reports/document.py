@@ -46,13 +46,13 @@ def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
 
     Raises UserError if Plotly or Jinja is not installed.
     """
-    template, facts, evidence = _template(), s.facts, s.evidence
+    facts, evidence = s.facts, s.evidence
     handed = ("data",) if record is not None and "data" in record["records"] else ()
     drawn = drawings(facts, evidence)
     kind, sentence = sections.headline(facts, evidence)
     chosen = sections.tuned(facts, evidence)
     return str(
-        template.render(
+        template(__package__, "template.html.j2").render(
             facts=facts,
             s=sections,
             i=influence,
@@ -222,17 +222,14 @@ def plots(drawn: Sequence[Drawing]) -> str:
     return script({d.id: json.loads(d.figure.to_json()) for d in drawn})
 
 
-def environment() -> Any:
-    """The Jinja environment of the templates. Raises UserError if Jinja is not installed."""
+def template(package: str, name: str) -> Any:
+    """A template in the files of a package. Raises UserError if Jinja is not installed."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
         raise UserError('reports need Jinja2, which is not installed; run: pip install "trimtab[report]"') from None
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-
-
-def _template() -> Any:
-    return environment().from_string(files(__package__).joinpath("template.html.j2").read_text(encoding="utf-8"))
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    return environment.from_string(files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
 def plotly() -> str:
