@@ -21,13 +21,9 @@ from .axes import axis, position
 from .influence import Influence, band, span
 from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, Figure, brief, figure, label, or_empty, plotly, points
 
-FEW = "too few results for a model"
 
-
-def effects(i: Influence | None) -> Figure:
+def effects(i: Influence) -> Figure:
     """The share of the variance that each parameter causes by itself, and that it takes part in, with 90 % intervals."""
-    if i is None:
-        return or_empty(figure(), False, FEW)
     names = i.ranked[::-1]
     fig = figure(100 + 30 * len(names))
     for name, shares, colour, symbol in (
@@ -38,10 +34,10 @@ def effects(i: Influence | None) -> Figure:
     return _shares(fig, max(x.high for x in (*i.totals.values(), *i.sobol.values())))
 
 
-def pairs(i: Influence | None) -> Figure:
+def pairs(i: Influence) -> Figure:
     """The share of the variance that two parameters cause only together, with 90 % intervals."""
-    if i is None or not i.interactions:
-        return or_empty(figure(), False, FEW if i is None else "no two parameters vary together")
+    if not i.interactions:
+        return or_empty(figure(), False, "no two parameters vary together")
     found = list(i.interactions.items())[::-1]
     names = [f"{label(a)}<br>× {label(b)}" for (a, b), _ in found]
     fig = figure(90 + 44 * len(found), showlegend=False)
@@ -64,10 +60,10 @@ def _shares(fig: Figure, highest: float) -> Figure:
     return fig.update_xaxes(title_text="share of the variance", tickformat=".0%", range=ends)
 
 
-def ablation(i: Influence | None) -> Figure:
+def ablation(i: Influence) -> Figure:
     """From the baseline to the best, one change after the other, the most helpful first: what each adds, by the model."""
-    if i is None or not i.ablation:
-        return or_empty(figure(), False, FEW if i is None else "no path: there is no baseline, or it is the best")
+    if not i.ablation:
+        return or_empty(figure(), False, "no path: there is no baseline, or it is the best")
     gains = [s.gain for s in i.ablation]
     before = np.concatenate([[0.0], np.cumsum(gains)[:-1]])
     names = [f"{label(s.name)}<br>{label(value(s.before))} → {label(value(s.after))}" for s in i.ablation]
@@ -90,10 +86,8 @@ def ablation(i: Influence | None) -> Figure:
     return fig.update_xaxes(title_text=f"gain in {label(i.metric)}")
 
 
-def safe(i: Influence | None, spec: StudySpec) -> Figure:
+def safe(i: Influence, spec: StudySpec) -> Figure:
     """How far each parameter may move from the best, all others fixed: the part of its range that does as well."""
-    if i is None:
-        return or_empty(figure(), False, FEW)
     found = list(i.safe.values())[::-1]
     lines = {s.name: f"{label(s.name)}<br>{label(span(s))}" for s in found}
     fig = figure(70 + 44 * len(found))
@@ -193,10 +187,8 @@ def surface(s: Surface, spec: StudySpec, best: Params, goal: Goal) -> Figure:
     return fig
 
 
-def calibration(i: Influence | None) -> Figure:
+def calibration(i: Influence) -> Figure:
     """Each result against the model's prediction from all others, with 90 % intervals."""
-    if i is None:
-        return or_empty(figure(), False, FEW)
     c, sign = i.calibration, -1.0 if i.maximize else 1.0
     predicted, measured = ([sign * v for v in values] for values in (c.predicted, c.results))
     fig = figure(400, showlegend=False)

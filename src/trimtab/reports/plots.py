@@ -7,7 +7,7 @@ from ..goals import place
 from ..records import StudyRecord, Trial
 from . import explanation_figures, figures, lineage_figures
 from .influence import Influence, influence
-from .style import Figure
+from .style import Figure, figure, or_empty
 
 
 class Plots:
@@ -59,11 +59,11 @@ class Plots:
     def effects(self) -> Figure:
         """The share of the variance that each parameter causes by itself, and that it takes part in, with 90 %
         intervals."""
-        return explanation_figures.effects(self._influence())
+        return self._explained(explanation_figures.effects)
 
     def pairs(self) -> Figure:
         """The share of the variance that two parameters cause only together."""
-        return explanation_figures.pairs(self._influence())
+        return self._explained(explanation_figures.pairs)
 
     def dependence(self, name: str) -> Figure:
         """The first goal against one parameter, averaged over all others. Raises SpecError for an unknown name."""
@@ -79,16 +79,17 @@ class Plots:
 
     def ablation(self) -> Figure:
         """From the baseline to the best, one change after the other: what each adds, by the model."""
-        return explanation_figures.ablation(self._influence())
+        return self._explained(explanation_figures.ablation)
 
     def safe_ranges(self) -> Figure:
         """How far each parameter may move from the best, all others fixed."""
-        study, trials = self._load()
-        return explanation_figures.safe(influence(study, trials), study.spec)
+        return self._explained(lambda told: explanation_figures.safe(told, self._load()[0].spec))
 
     def calibration(self) -> Figure:
         """Each result against the model's prediction from all others."""
-        return explanation_figures.calibration(self._influence())
+        return self._explained(explanation_figures.calibration)
 
-    def _influence(self) -> Influence | None:
-        return influence(*self._load())
+    def _explained(self, draw: Callable[[Influence], Figure]) -> Figure:
+        """The figure of what explains the results; an empty one if there are too few of them."""
+        told = influence(*self._load())
+        return or_empty(figure(), False, "too few results for a model") if told is None else draw(told)
