@@ -90,7 +90,7 @@ def reproduction(s: Snapshot) -> list[Part]:
     again = s.of("reproduce")
     if not again:
         return [Missing("No trial was run again (trimtab reproduce NAME --as VALIDATOR).")]
-    rows = [_rerun(e.body["reproduction"], e.at, f"event:{e.position}") for e in again]
+    rows = [(_rerun(e.body["reproduction"], e.at), of_event(e)) for e in again]
     head = ["When", "Trials", "Same metrics", "Tolerance", "Same code", "By somebody else"]
     made: list[Part] = [Table(head, rows, (1, 2, 3))]
     if not any(e.body["reproduction"]["independent"] for e in again):
@@ -100,10 +100,10 @@ def reproduction(s: Snapshot) -> list[Part]:
     return made
 
 
-def _rerun(r: Mapping[str, Any], at: float, source: str) -> tuple[Sequence[str], tuple[str, ...]]:
+def _rerun(r: Mapping[str, Any], at: float) -> list[str]:
     same = sum(not run["wrong"] for run in r["runs"])
     said = {True: "yes", False: "no", None: "unknown"}
-    cells = [
+    return [
         moment(at),
         str(len(r["runs"])),
         str(same),
@@ -111,7 +111,6 @@ def _rerun(r: Mapping[str, Any], at: float, source: str) -> tuple[Sequence[str],
         said[r["same_code"]],
         said[r["independent"]],
     ]
-    return cells, (source,)
 
 
 def cost(s: Snapshot) -> list[Part]:

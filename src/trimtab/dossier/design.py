@@ -59,7 +59,7 @@ def fixed(s: Snapshot) -> list[Part]:
 
 
 def space_history(s: Snapshot) -> list[Part]:
-    rows = [(row, (f"event:{row[0]}",)) for row in sections.revisions(s.events)]
+    rows = [(row, s.origins.event_of(row)) for row in sections.revisions(s.events)]
     if not rows:
         return [Fact("Changes", "none: space, budget and goals are those of the start", s.origins.now)]
     return [Table(["Event", "When", "Kind", "Change"], rows, numeric=(0,))]
@@ -127,13 +127,8 @@ def trade_off(s: Snapshot) -> list[Part]:
     if len(goals) < 2:
         return [NotApplicable("The study has one goal.")]
     head = ["Trial", *(g.metric for g in goals), "Setting"]
-    rows = [
-        (
-            [str(c.number), *(number(c.metrics[g.metric]) for g in goals), setting(c.params)],
-            _of(c.number),
-        )
-        for c in s.facts.front
-    ]
+    cells = [[str(c.number), *(number(c.metrics[g.metric]) for g in goals), setting(c.params)] for c in s.facts.front]
+    rows = [(row, s.origins.trial_of(row)) for row in cells]
     return [Table(head, rows, numeric=range(len(goals) + 1), title="Settings that no other one beats in every goal")]
 
 
@@ -148,9 +143,6 @@ def choice_reason(s: Snapshot) -> list[Part]:
 
 def _chosen(s: Snapshot, text: str, params: Params, trial: int) -> list[Part]:
     names = [n for n in s.study.spec.space.names if n in params]
-    rows = [Fact(name, sections.shown(params, name), _of(trial), params[name]) for name in names]
-    return [Fact("Chosen setting", text, _of(trial), trial), *rows]
-
-
-def _of(trial: int) -> tuple[str, ...]:
-    return (f"trial:{trial}",)
+    source = s.origins.trial(trial)
+    rows = [Fact(name, sections.shown(params, name), source, params[name]) for name in names]
+    return [Fact("Chosen setting", text, source, trial), *rows]

@@ -96,7 +96,7 @@ def trials(s: Snapshot) -> list[Part]:
         title="Trials by purpose and state",
     )
     metrics = s.study.spec.metrics
-    rows = [(row, (f"trial:{row[0]}",)) for row in sections.trial_rows(s.facts)]
+    rows = [(row, s.origins.trial_of(row)) for row in sections.trial_rows(s.facts)]
     numeric = [0, *range(3, 4 + len(metrics))]
     listed = Table(
         ["Trial", "Purpose", "State", *metrics, "Time", "Setting"], rows, numeric, title="Every trial", wide=True
@@ -116,7 +116,7 @@ def baseline(s: Snapshot) -> list[Part]:
     made: list[Part] = [Fact("Setting", setting(spec.baseline), source, dict(spec.baseline))]
     if trial is None or not trial.metrics:
         return [*made, Missing("The baseline has no result.")]
-    of = (f"trial:{trial.number}",)
+    of = s.origins.trial(trial.number)
     return [*made, *(Fact(f"{m} in the search", number(v), of, v) for m, v in trial.metrics.items())]
 
 
@@ -141,7 +141,7 @@ def benefit(s: Snapshot) -> list[Part]:
 
 
 def _answers(s: Snapshot) -> list[Part]:
-    rows = [(row, (f"event:{row[0]}",)) for row in sections.answer_rows(s.events)]
+    rows = [(row, s.origins.event_of(row)) for row in sections.answer_rows(s.events)]
     title = "Every certificate, and every look at the hold-out"
     return [Table(sections.ANSWERS, rows, (0, 3), title=title)] if rows else []
 
@@ -156,14 +156,16 @@ def optimism(s: Snapshot) -> list[Part]:
     searched, tuned, away = e.worth.searched, e.means[1], e.optimism
     verdict = f"the search flattered it by {number(away, 3)}" if away > 0 else "the search did not flatter it"
     text = f"{number(searched)} in the search, {number(tuned)} on fresh runs: {verdict}"
-    made: list[Part] = [Fact(e.metric, text, (*s.origins.evidence, f"trial:{e.tuned_trial}"), [searched, tuned, away])]
+    made: list[Part] = [
+        Fact(e.metric, text, (*s.origins.evidence, *s.origins.trial(e.tuned_trial)), [searched, tuned, away])
+    ]
     first, spec = s.facts.baseline, s.facts.spec
     if first is None or e.metric not in first.metrics:
         return made
     if same_setting(spec.current(first.params), spec.current(e.baseline)):
         before, now = first.metrics[e.metric], e.means[0]
         text = f"{number(before)} in the search, {number(now)} on fresh runs"
-        sources = (*s.origins.evidence, f"trial:{first.number}")
+        sources = (*s.origins.evidence, *s.origins.trial(first.number))
         made.append(Fact("The baseline, which was not selected", text, sources, [before, now]))
     return made
 
@@ -220,7 +222,7 @@ def overrides(s: Snapshot) -> list[Part]:
     wished = [t for t in s.trials if t.strategy == "user" and t.purpose is Purpose.SEARCH]
     added = [t for t in s.trials if t.purpose is Purpose.IMPORT]
     made: list[Part] = [
-        Fact(label, f"trial {t.number}: {setting(t.params)}", (f"trial:{t.number}",))
+        Fact(label, f"trial {t.number}: {setting(t.params)}", s.origins.trial(t.number))
         for label, those in (("Setting tried at somebody's request", wished), ("Result measured elsewhere", added))
         for t in those
     ]
@@ -231,5 +233,5 @@ def overrides(s: Snapshot) -> list[Part]:
         and not same_setting(s.study.spec.current(best.params), s.facts.spec.current(e.tuned))
     ):
         text = f"trial {e.tuned_trial} was certified; the best of the search is trial {best.number}"
-        made.append(Fact("Not the best of the search", text, (*s.origins.evidence, f"trial:{best.number}")))
+        made.append(Fact("Not the best of the search", text, (*s.origins.evidence, *s.origins.trial(best.number))))
     return made or [Fact("Overrides", "none on record", s.origins.now)]
