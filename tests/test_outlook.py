@@ -92,9 +92,13 @@ def test_a_gain_that_is_not_worth_its_cost_ends_a_search():
 
 def test_nothing_is_said_while_too_little_is_known():
     made = study()
-    assert made.outlook().text().startswith("after 0 results too little is known of loss")
+    said = "too little is known of loss to say whether more would help; ask again after 20"
+    assert made.outlook().text() == f"after 0 results {said}"
+    made.run(noisy(0.0), trials=8, quiet=True)
+    assert made.outlook().text() == f"after 8 results {said}"
     made.run(noisy(0.0), trials=12, enough=True, quiet=True)
     assert made.counts["done"] == 12
+    assert made.outlook().text() == f"after 10 results {said}"
     assert made.outlook().reason == ""
 
 

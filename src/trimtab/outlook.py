@@ -25,7 +25,7 @@ from .engine.incumbents import Candidate, admissible, baseline_metrics, candidat
 from .engine.ledger import baseline_trial
 from .errors import SpecError
 from .evidence.belief import Belief
-from .formatting import duration, number
+from .formatting import duration, number, plural
 from .records import StudySpec, Trial
 from .standing import believed
 from .strategies.variation import perturbed
@@ -79,6 +79,7 @@ class Outlook:
     cost: float  # of a trial
     unit: str  # of the cost: "seconds" or "money"
     reason: str  # why to stop: "noise" or "cost"; "": go on
+    again: int = 0  # while too little is known: after how many results to ask again; 0: unknown
 
     def __repr__(self) -> str:
         return self.text()
@@ -86,7 +87,9 @@ class Outlook:
     def text(self) -> str:
         """The advice, in one or two sentences."""
         if math.isnan(self.regret):
-            return f"after {self.results} results too little is known of {self.metric} to say whether more would help"
+            when = f"; ask again after {self.again}" if self.again else ""
+            told = plural(self.results, "result")
+            return f"after {told} too little is known of {self.metric} to say whether more would help{when}"
         paid = duration(self.cost) if self.unit == "seconds" else f"{number(self.cost, 3)} (money)"
         facts = (
             f"after {self.results} results the best {self.metric} is at most {number(self.regret, 3)} from the best there "
@@ -116,7 +119,9 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
     least = 10 + 2 * len(spec.space) if enough.least is None else enough.least
     belief = believed(spec, found) if len(found) >= least and allowed else None
     if belief is None:
-        return Outlook(goal.metric, len(told), math.nan, math.nan, math.nan, cost, unit, "")
+        due = enough.every * math.ceil(least / enough.every)  # the first check that may know enough
+        again = due if len(told) < due else 0
+        return Outlook(goal.metric, len(told), math.nan, math.nan, math.nan, cost, unit, "", again)
     regret, error, gain = _future(spec, belief, allowed, len(told))
     reason = ""
     if regret <= max(error, enough.tolerance):

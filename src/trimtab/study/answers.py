@@ -167,13 +167,14 @@ class Answers:
     def outlook(self, enough: "Enough | None" = None) -> "Outlook":
         """Whether more search is worth it: the gain that is left, compared with the noise and with its cost.
 
-        It is that of the latest check that is due (see `Enough`). `text()` is the advice. Raises SpecError if there are
-        several goals.
+        It is that of the latest check that was due (see `Enough`), if there was one. `text()` is the advice. Raises SpecError
+        if there are several goals.
         """
         from ..outlook import Enough, enough_from, outlook
 
         ledger, when = self._live.refresh(), Enough() if enough is None else enough_from(enough)
-        return outlook(ledger.study.spec, ledger.told[: when.last_check(len(ledger.told))], when)
+        results = len(ledger.told)
+        return outlook(ledger.study.spec, ledger.told[: when.last_check(results) or results], when)
 
     def schedule(self, number: int | None = None) -> "Schedule":
         """With which parameters trial `number` (default: the best one) was trained, until when: see `schedule`."""
