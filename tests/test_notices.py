@@ -207,3 +207,12 @@ def test_a_run_that_ends_because_nothing_is_left_to_propose_says_so(capsys):
     study.run(lambda trial: trial.params["n"], trials=50)
     assert "small: every point of its space has been proposed\n" in capsys.readouterr().err
     assert study.counts["done"] == 3
+
+
+def test_a_run_says_which_asked_trials_it_left_out(capsys):
+    study = tt.Study("held", tt.Space(x=tt.Float(0, 1)), minimize="loss", seed=1)
+    first, _ = study.ask(), study.ask()
+    study.run(lambda trial: trial.params["x"], trials=3)
+    said = capsys.readouterr().err
+    assert f"held: asked for and not told yet: trial {first.number} and 1 other; each takes" in said
+    assert study.counts["done"] == 1

@@ -18,6 +18,7 @@ from ..engine import incumbents
 from ..engine.ledger import Ledger
 from ..engine.wrapping import wrapped
 from ..errors import SpecError, Stale
+from ..formatting import plural
 from ..records import LIVING, TOLD, Change, Changes, Proposal, StudyRecord, StudySpec, Trial
 from ..records.columns import Results
 from ..storage import Claim, Ending, Settled, Storage
@@ -148,6 +149,15 @@ class LiveStudy:
         if self.ledger.running():
             return "nothing can be proposed before a running trial has ended; tell its result first"
         return "every trial that may continue is trained to the top"
+
+    def held(self) -> str:
+        """Which trials were asked for and not told yet, in words: nobody else can end them."""
+        first, *others = (t.number for t in self.ledger.running() if t.lease_until is None)
+        more = f" and {plural(len(others), 'other')}" if others else ""
+        return (
+            f"asked for and not told yet: trial {first}{more}; each takes the place of another trial; "
+            f"study.tell({first}, ...) or study.cancel({first}) ends it"
+        )
 
     def collect(self) -> None:
         """Remove the checkpoints that are no longer needed, by the ledger as it stands.

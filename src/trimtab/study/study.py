@@ -262,6 +262,8 @@ class Study(Audited):
             warn(limit)
         if closed == "exhausted":
             warn(self._live.why_nothing())
+        if closed == "held":
+            warn(self._live.held())
         for notice in idle_rules(self._live):
             warn(notice)
         if closed == "enough":
