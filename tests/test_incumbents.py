@@ -8,6 +8,7 @@ from trials import ended, spec
 from trimtab.engine import incumbents
 from trimtab.goals import Constraint, Goal, constraint
 from trimtab.records import State
+from trimtab.standing import standings
 
 
 @pytest.mark.parametrize(
@@ -81,4 +82,9 @@ def test_the_front_is_that_of_brute_force(points, directions):
         return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
 
     front = [n for n in allowed if not any(beats(losses[m], losses[n]) for m in allowed)]
-    assert [c.trial.number for c in incumbents.pareto(limited, incumbents.candidates(limited, told, None))] == front
+    found = incumbents.candidates(limited, told, None)
+    assert [c.trial.number for c in incumbents.pareto(limited, found)] == front
+    best = incumbents.best(limited, found)
+    assert best is None or best.number in front  # also on ties in the first goal
+    standing = standings(limited, found).best
+    assert (best, standing) == (None, None) or standing.number == best.number

@@ -114,9 +114,10 @@ class Standings:
 
 
 def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
-    """The standings of the admissible candidates. On ties, the earlier one comes first."""
-    goal = spec.goals[0]
-    allowed = sorted(admissible(candidates), key=lambda c: c.number)
+    """The standings of the admissible candidates by the first goal. On ties, the better one by the next goals comes first,
+    then the earlier one."""
+    goal, *others = spec.goals
+    allowed = sorted(admissible(candidates), key=lambda c: ([g.loss(c.metrics) for g in others], c.number))
     y = np.array([goal.loss(c.metrics) for c in allowed])
     enough = len(candidates) >= _ENOUGH + 2 * len(spec.space)
     belief = believed(spec, candidates) if enough and allowed and not spec.deterministic else None

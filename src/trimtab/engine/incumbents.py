@@ -122,8 +122,8 @@ def admissible(found: Iterable[Candidate]) -> list[Candidate]:
 
 
 def best(spec: StudySpec, found: Sequence[Candidate]) -> Candidate | None:
-    """The admissible candidate with the best mean of the first goal; the earliest on ties."""
-    return min(admissible(found), key=lambda c: (spec.goals[0].loss(c.metrics), c.number), default=None)
+    """The admissible candidate with the best mean of the first goal; on ties, of the next goals, and then the earliest."""
+    return min(admissible(found), key=lambda c: ([g.loss(c.metrics) for g in spec.goals], c.number), default=None)
 
 
 def pareto(spec: StudySpec, found: Sequence[Candidate]) -> list[Candidate]:
