@@ -119,6 +119,15 @@ def test_whole_numbers_are_amounts_to_a_regressor_and_to_a_function_that_says_so
         tt.CrossValidation(lambda params: Ridge(**params), table, amounts, metric="r2")
     said = tt.CrossValidation(lambda params: Ridge(**params), table, amounts, metric="r2", stratify=False)
     assert said.protocol["respects"] == "nothing"
+    with pytest.raises(SpecError, match=r"accuracy' compares classes, and y is continuous; write metric='r2'"):
+        tt.CrossValidation(Ridge(), table, amounts / 7)
+
+
+def test_a_cross_validation_says_what_it_does():
+    said = "<CrossValidation by accuracy: 4 folds of 455 rows (respecting classes), 114 held out>"
+    assert repr(made(folds=4, holdout=0.2)) == said
+    doubled = tt.CrossValidation(KNeighborsClassifier(), np.concatenate([X, X]), np.concatenate([y, y]))
+    assert repr(doubled).endswith("(respecting classes), 1 doubt in checks>")
 
 
 def test_what_leaks_is_said():

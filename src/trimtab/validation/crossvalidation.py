@@ -18,10 +18,11 @@ import numpy as np
 from ..capture import Input, look
 from ..checks import nonnegative, one_of, shown, whole
 from ..errors import ObjectiveError, SpecError, nearest
+from ..formatting import plural
 from ..objective import ActiveTrial
 from ..objective.functions import name_of
 from .diagnostics import diagnose
-from .splits import Rows, Split, missing, plan, stratified
+from .splits import Rows, Split, kind_of, missing, plan, stratified
 
 _SPLITS = ("reshuffle", "shared")
 
@@ -85,6 +86,10 @@ class CrossValidation:
         self.plan = plan(y, classes, folds, groups, time, gap)
         self.metrics = _scorers(metric)
         self._named = not isinstance(metric, Mapping)
+        if self._named and "accuracy" in self.metrics and kind_of(y) == "continuous":
+            raise SpecError(
+                "metric='accuracy' compares classes, and y is continuous; write metric='r2', or another scorer"
+            )
         try:
             self._search, self._holdout = self.plan.apart(len(y), holdout, seed)
             self.plan.split(self._search, seed)
@@ -97,6 +102,14 @@ class CrossValidation:
             np.asarray(y)[self._search], classes, folds, kept, ordered, gap
         )  # raises if too few rows of a kind are left
         self.checks: list[str] = diagnose(X, self.plan, self._search, self._holdout)
+
+    def __repr__(self) -> str:
+        kept = f", {len(self._holdout)} held out" if len(self._holdout) else ""
+        doubts = f", {plural(len(self.checks), 'doubt')} in checks" if self.checks else ""
+        return (
+            f"<CrossValidation by {', '.join(self.metrics)}: {self.plan.folds} folds of {len(self._search)} rows"
+            f" (respecting {self.plan.kind}){kept}{doubts}>"
+        )
 
     # ------------------------------------------------------------------------------------------- what a study asks of it
 
@@ -302,8 +315,8 @@ def _scorers(metric: str | Sequence[str] | Mapping[str, Callable[..., float]]) -
     if unknown or not names:
         close = nearest(unknown[0], get_scorer_names()).partition("; known")[0] if unknown else ""
         raise SpecError(
-            f"metric={shown(metric)}: no scorer of scikit-learn{close}; give one of sklearn.metrics.get_scorer_names(), "
-            "or a mapping from a name to a function"
+            f"metric={shown(metric)}: no scorer of scikit-learn{f'{close} Give' if close else '; give'} one of "
+            "sklearn.metrics.get_scorer_names(), or a mapping from a name to a function"
         )
     return {n: get_scorer(n) for n in names}
 

@@ -103,16 +103,22 @@ def stratified(y: Any, estimator: Any, wish: bool | None) -> bool:
     """Whether folds are to be stratified by the classes of y: as the user wishes; by default if y holds classes and the
     estimator is not a regressor, for whom whole numbers are amounts. Raises SpecError if there are no classes."""
     from sklearn.base import is_regressor
-    from sklearn.utils.multiclass import type_of_target
 
     wish = None if wish is None else flag("stratify", wish)
     if wish is False or (wish is None and hasattr(estimator, "get_params") and is_regressor(estimator)):
         return False
-    kind = type_of_target(y)
+    kind = kind_of(y)
     classes = kind in ("binary", "multiclass")
     if wish and not classes:
         raise SpecError(f"stratify=True needs classes, and y is {kind}; leave it out")
     return classes
+
+
+def kind_of(y: Any) -> str:
+    """What targets are, in the words of scikit-learn: "binary", "multiclass", "continuous", ..."""
+    from sklearn.utils.multiclass import type_of_target
+
+    return str(type_of_target(y))
 
 
 def plan(y: Any, classes: bool, folds: int, groups: Any, times: Any, gap: int) -> Plan:
