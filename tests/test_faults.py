@@ -142,6 +142,18 @@ def test_sigkill_from_outside_puts_the_trial_back_and_three_times_is_lost():
     assert third.state == "done"
 
 
+def test_a_machine_that_can_start_no_process_costs_the_study_no_trial(url, monkeypatch):
+    study = tt.Study("s", X, minimize="loss", storage=url, seed=1, budget=tt.Budget(trials=4))
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "/no/such/python")
+        with pytest.raises(tt.errors.RunFailed, match="no worker process can be started here"):
+            study.run(lambda trial: 1.0, workers=2, quiet=True)
+    assert {str(t.state) for t in study.trials} == {"queued"}
+    study.run(lambda trial: 1.0, workers=2, quiet=True)
+    assert [str(t.state) for t in study.trials] == ["done"] * 4
+    assert study.verify() == []
+
+
 def test_threads_of_numeric_libraries_are_capped_to_the_slot():
     def threads(trial):
         return float(os.environ["OMP_NUM_THREADS"]) + float(os.environ["OPENBLAS_NUM_THREADS"])

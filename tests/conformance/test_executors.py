@@ -19,7 +19,7 @@ import pytest
 from stores import Clock
 from waiting import until
 
-from trimtab.errors import SpecError
+from trimtab.errors import RunFailed, SpecError
 from trimtab.executors import Exit, Job, gpus, supervised
 from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
@@ -313,13 +313,19 @@ def test_a_task_that_cannot_be_loaded_ends_its_job_and_pauses():
         assert local.free() == 0
 
 
-def test_an_interpreter_that_is_not_there_ends_its_job_and_pauses(monkeypatch):
+def test_an_interpreter_that_is_not_there_is_an_error_that_says_so(monkeypatch):
     with closing(Local(1, Work(), FREE)) as local:
         monkeypatch.setattr(sys, "executable", "/no/such/python")
-        how = outcome(local, job(0, "square", x=5))[0]
-        assert how.code == 127
-        assert "/no/such/python" in how.output
-        assert local.free() == 0
+        with pytest.raises(RunFailed, match="/no/such/python"):
+            local.launch(job(0, "square", x=5))
+
+
+def test_a_job_whose_process_cannot_be_started_is_given_back_while_others_run(monkeypatch):
+    with closing(Local(2, Work(), FREE)) as local:
+        local.launch(job(0, "keep_silent", lambda message: {}))
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+        how = outcome(local, job(1, "square", x=5))[1]
+        assert (how.killed, local.free()) == (True, 0)
 
 
 def test_a_process_that_cannot_be_started_leaves_no_file_open(monkeypatch):
@@ -329,8 +335,8 @@ def test_a_process_that_cannot_be_started_leaves_no_file_open(monkeypatch):
     with closing(Local(1, Work(), FREE)) as local:
         monkeypatch.setattr(supervised.tempfile, "TemporaryFile", refused)
         files = len(os.listdir("/proc/self/fd"))
-        how = outcome(local, job(0, "square", x=5))[0]
-        assert (how.code, "No space left on device" in how.output) == (127, True)
+        with pytest.raises(RunFailed, match="No space left on device"):
+            local.launch(job(0, "square", x=5))
         assert len(os.listdir("/proc/self/fd")) == files
 
 

@@ -5,18 +5,23 @@ a kill reaches the child with its whole process group. A child that died or was 
 comes. Limits are enforced in `reap`.
 """
 
+import logging
 import pickle
 import tempfile
 import time
 from multiprocessing.connection import wait as wait_for
 
+from ..errors import RunFailed
 from ..records import Resources
 from . import Exit, Job, Key, gpus
 from .child import Task
 from .supervised import Child, Home
 
+_log = logging.getLogger(__name__)
+
 TICK = 0.1  # seconds between two looks at running children
-PAUSE = 1.0  # seconds for which no child is started after one has failed to start
+PAUSE = 1.0  # seconds for which no child is started after one could not load its task
+LONG = 10.0  # the same if this machine could not start one: seldom, since each time a trial is claimed and given back
 
 
 class Local:
@@ -43,7 +48,11 @@ class Local:
         return max(0, self._slots - len(self._busy) - len(self._ended))
 
     def launch(self, job: Job) -> None:
-        """Give the job to an idle child, or to a new one."""
+        """Give the job to an idle child, or to a new one.
+
+        If no process can be started (a full disk, no memory, too many open files), that is not the job's fault: it ends
+        as if it had been killed. If no other job is running either, raises RunFailed.
+        """
         while self._idle:
             child = self._idle.pop()
             if child.alive:
@@ -53,8 +62,11 @@ class Local:
             try:
                 child = self._new()
             except OSError as error:
-                self._pause = time.monotonic() + PAUSE
-                self._ended.append((job, Exit(code=127, output=f"no worker process could be started: {error}")))
+                if not self._busy:
+                    raise RunFailed(_not_started(error)) from None
+                _log.warning("%s", _not_started(error))
+                self._pause = time.monotonic() + LONG
+                self._ended.append((job, Exit(killed=True)))
                 return
         child.begin(job)
         self._busy[job.key] = child
@@ -107,3 +119,10 @@ class Local:
         if not child.ready:
             self._pause = time.monotonic() + PAUSE
         self._end(child)
+
+
+def _not_started(error: OSError) -> str:
+    return (
+        f"no worker process can be started here: {error}; see what is used up (space in {tempfile.gettempdir()}, memory, "
+        "`ulimit -a`), take fewer workers if need be, and run the same line again"
+    )
