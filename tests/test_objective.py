@@ -144,6 +144,11 @@ def test_an_exception_is_told_in_its_first_line(error, reason, text):
     message["error"].encode()
 
 
+def test_who_looks_for_a_value_elsewhere_is_told_where_it_is():
+    said = "a trial has no 'suggest_float'; its setting is the mapping trial.params, with lr, batch_size"
+    assert said in run(lambda trial: trial.suggest_float("lr", 0, 1))["error"]
+
+
 def test_the_traceback_begins_in_the_objective():
     message = run(raises(KeyError("age")))
     frames = [line for line in message["error"].splitlines() if line.startswith("  File")]

@@ -95,6 +95,13 @@ class ActiveTrial:
     def __repr__(self) -> str:
         return f"<ActiveTrial {self.number}: {self.params}>"
 
+    if not TYPE_CHECKING:  # a type checker shall still know what there is
+
+        def __getattr__(self, name: str) -> Any:
+            """Say where the values are to those who look for `trial.suggest_float("x", ...)` or `trial.x`."""
+            known = ", ".join(self.__dict__.get("params", ()))
+            raise AttributeError(f"a trial has no {name!r}; its setting is the mapping trial.params, with {known}")
+
     @property
     def checkpoint(self) -> Path:
         """The directory in which this attempt saves its state.
