@@ -424,6 +424,12 @@ def test_the_report_cuts_a_long_list_and_the_evidence_record_has_every_trial(mon
     assert "The first 5 of 42" in Reader(text).text
 
 
+def test_a_failed_trial_shows_its_reason_and_another_one_how_far_it_was_trained():
+    record, trials = study(2, states=[State.FAILED, State.DONE])
+    trained = [replace(t, curve={1.0: {"loss": 1.0}, 3.0: {"loss": 0.5}}) for t in trials]
+    assert [row[2] for row in sections.trial_rows(Facts(record, trained))] == ["failed (timeout)", "done at 3"]
+
+
 @pytest.mark.parametrize("change", [{"baseline": {"kind": None, "rate": 0.5, "fixed": 3}}, {"baseline": None}])
 def test_a_document_has_the_baseline_that_the_study_has(change):
     """After a revision of the baseline trial 0 is the run of an earlier one, and no limit is relative to it."""

@@ -52,7 +52,7 @@ def trial_rows(facts: Facts, most: int | None = None) -> Rows:
 
 def _ended(t: Trial) -> str:
     """Its state, with the reason of a failure, or how far it was trained."""
-    return t.state_text if t.reached is None else f"{t.state} at {t.reached:g}"
+    return t.state_text if t.reason or t.reached is None else f"{t.state} at {t.reached:g}"
 
 
 def failure_rows(facts: Facts) -> Rows:
