@@ -89,7 +89,8 @@ class LeaseLost(TrimtabError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` if a known name is close to `word`, else the list of known names."""
     names = [str(k) for k in known]
-    close = difflib.get_close_matches(str(word), names, n=1)
+    by_letters = {name.casefold(): name for name in reversed(names)}
+    close = difflib.get_close_matches(str(word).casefold(), by_letters, n=1)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {by_letters[close[0]]!r}?"
     return f"; known: {', '.join(names)}" if names else ""
