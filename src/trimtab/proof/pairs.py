@@ -34,7 +34,8 @@ def contest(spec: StudySpec, tuned: Trial) -> Contest:
     """The baseline against a trial's setting. Raises SpecError if there is nothing to compare."""
     if spec.baseline is None:
         raise SpecError(
-            "evidence compares with a baseline, and this study has none; give baseline=, or a default to each parameter"
+            "evidence compares with a baseline, and this study has none, as not every parameter has a default; name it: "
+            "study.revise(baseline={...})"
         )
     if tuned.state is not State.DONE:
         raise SpecError(f"tuned={tuned.number}: this trial is {tuned.state}; name one that is done")
