@@ -142,3 +142,17 @@ def test_a_stored_space_with_retired_options_opens_with_the_space_as_it_is_now(u
     assert len(tt.Study("s", now, minimize="loss", storage=url).trials) == 1
     with pytest.raises(StudyMismatch):
         tt.Study("s", tt.Space(kind=tt.Choice("a")), minimize="loss", storage=url)
+
+
+def test_opening_a_study_makes_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        StudyNotFound, match=r"there is no file sqlite:///tpyo\.db, and so no study 's'; the working folder"
+    ):
+        tt.Study("s", storage="sqlite:///tpyo.db")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_in_other_letters_is_recognised():
+    with pytest.raises(SpecError, match="strategy='TPE' is not known; did you mean 'tpe'"):
+        tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss", strategy="TPE")

@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -132,9 +131,10 @@ def _said() -> str | None:
 
 def existing(file: "StudyFile | None" = None) -> str:
     """The store, which must exist: reading does not create one."""
+    from ..storage import missing_file
+
     url = url_of(file)
-    path = url.removeprefix("sqlite:///")
-    if path not in (url, "") and not Path(path).expanduser().exists():
+    if missing_file(url):
         raise StorageError(f"{url}: there is no such file; name the store with --storage URL or TRIMTAB_STORAGE")
     return url
 

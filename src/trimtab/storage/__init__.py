@@ -30,6 +30,7 @@ Private texts (error, output, notes, worker and actor names) enter events only a
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ..checks import shown
@@ -259,6 +260,12 @@ def lost_attempts(trial: Trial, requeues: Iterable[Event]) -> int:
     requeues: the events that returned it to the queue.
     """
     return trial.attempt - sum(1 for e in requeues if e.body.get("why") != KILLED)
+
+
+def missing_file(url: object) -> bool:
+    """Whether a URL names a SQLite file that does not exist: opening it would create it."""
+    path = url.removeprefix("sqlite:///") if isinstance(url, str) else ""
+    return path not in (url, "") and not Path(path).expanduser().exists()
 
 
 def open_storage(url: "str | Storage | None") -> Storage:

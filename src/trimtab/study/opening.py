@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from .. import engine
@@ -16,7 +17,7 @@ from ..live import LiveStudy
 from ..records import Change, StudyRecord, StudySpec, StudyState
 from ..records.sources import Source
 from ..space import Params, Space
-from ..storage import Storage
+from ..storage import Storage, missing_file
 from ..strategies import Continuing, names, strategy
 from .warmstart import Earlier, sources
 
@@ -183,6 +184,12 @@ def _apart(stored: Space, given: Space) -> list[str]:
 def _short(value: Any) -> str:
     text = dumps(value)
     return text if len(text) <= 160 else f"{text[:120]} ... ({len(text)} characters)"
+
+
+def check_there(url: object, name: str, given: Mapping[str, Any]) -> None:
+    """Raises StudyNotFound if a study is only to be opened, and its store is a file that does not exist."""
+    if not given.keys() - {"seed"} and missing_file(url):
+        raise StudyNotFound(f"there is no file {url}, and so no study {name!r}; the working folder is {Path.cwd()}")
 
 
 def open_study(

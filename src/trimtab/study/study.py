@@ -97,6 +97,7 @@ class Study(Audited):
             deterministic=deterministic, fidelity=fidelity, stopping=stopping,
         )  # fmt: skip
         named(data, on_change)  # raises for a mistake there before the store is touched
+        opening.check_there(storage, name, given)
         self.storage = open_storage(storage)
         record = opening.open_study(self.storage, name, given, fresh, warm_start)
         custom = None if strategy is None or isinstance(strategy, str) else strategy
