@@ -52,3 +52,10 @@ def test_long_rows_of_numbers_are_summed_up(study, objective):
     assert repr(told.calibration()).startswith("<Calibration over 25 results: r2 ")
     assert repr(study.record).startswith("<StudyRecord 's' (open): 25 trials, ")
     assert "history, parallel" in repr(study.plot)
+
+
+def test_times_in_the_frame_are_timestamps(study):
+    running = study.ask()
+    frame = study.frame().set_index("number")
+    assert [t.timestamp() for t in frame["started"]] == pytest.approx([t.started for t in study.trials])
+    assert frame["ended"].isna().to_dict() == {n: n == running.number for n in range(len(study.trials))}

@@ -45,9 +45,11 @@ def columns(trials: Sequence[Trial]) -> list[str]:
 
 
 def frame(trials: Sequence[Trial]) -> "pd.DataFrame":
-    """The trials as a DataFrame. Raises UserError if pandas is missing."""
+    """The trials as a DataFrame, with times as timestamps (UTC). Raises UserError if pandas is missing."""
     try:
         import pandas as pd
     except ImportError:
         raise UserError('study.frame() needs pandas; pip install "trimtab[frame]"') from None
-    return pd.DataFrame(rows(trials), columns=columns(trials))
+    table = pd.DataFrame(rows(trials), columns=columns(trials))
+    times = {name: pd.to_datetime(table[name], unit="s", utc=True) for name in ("started", "ended")}
+    return table.assign(**times)
