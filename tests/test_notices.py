@@ -216,3 +216,11 @@ def test_a_run_says_which_asked_trials_it_left_out(capsys):
     said = capsys.readouterr().err
     assert f"held: asked for and not told yet: trial {first.number} and 1 other; each takes" in said
     assert study.counts["done"] == 1
+
+
+def test_a_run_that_had_nothing_to_do_says_so(capsys):
+    study = tt.Study("again", tt.Space(x=tt.Float(0, 1)), minimize="loss", seed=1)
+    said = "again: nothing was run: the study has its 3 trials already; ask for more to go on\n"
+    for trials, quiet, idle in ((3, False, False), (3, False, True), (3, True, False), (4, False, False)):
+        study.run(lambda trial: trial.params["x"], trials=trials, quiet=quiet)
+        assert (said in capsys.readouterr().err) == idle

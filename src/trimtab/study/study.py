@@ -12,6 +12,7 @@ from ..engine import planning
 from ..errors import BudgetSpent, Exhausted, SpaceError, SpecError, Stale
 from ..evidence import Design, Evidence
 from ..fidelity import Fidelity
+from ..formatting import plural
 from ..goals import Metrics
 from ..live import LiveStudy
 from ..live.inputs import Inputs, named
@@ -245,6 +246,7 @@ class Study(Audited):
         warn = (lambda _: None) if quiet else self._warn
         for notice in self._live.shortcomings():
             warn(notice)
+        had = self._live.ledger.counted
         jobs = slurm.options_of(executor)
         kind = cast(str, executor) if jobs is None else "slurm"
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, kind)
@@ -259,16 +261,23 @@ class Study(Audited):
         alerts.look()
         if quiet:
             return
-        if closed == "budget" and (limit := self.bound) is not None:
-            warn(limit)
-        if closed == "exhausted":
-            warn(self._live.why_nothing())
-        if closed == "held":
-            warn(self._live.held())
-        for notice in idle_rules(self._live):
+        for notice in filter(None, [self._why_ended(closed, had, stop_when), *idle_rules(self._live)]):
             warn(notice)
-        if closed == "enough":
-            warn(self.outlook(stop_when).text())
+
+    def _why_ended(self, closed: str, had: int, stop_when: "Enough | None") -> str | None:
+        """What is to be said of a run that was closed for this reason, and began with `had` trials; None for nothing."""
+        match closed:
+            case "budget":
+                return self.bound
+            case "exhausted":
+                return self._live.why_nothing()
+            case "held":
+                return self._live.held()
+            case "enough":
+                return self.outlook(stop_when).text()
+            case "trials" if had == self._live.ledger.counted:
+                return f"nothing was run: the study has its {plural(had, 'trial')} already; ask for more to go on"
+        return None
 
     def _warn(self, notice: str) -> None:
         streams.tell(f"{self.name}: {notice}")
