@@ -168,10 +168,12 @@ def test_four_processes_share_one_budget_on_sqlite(tmp_path, url):
     assert study.verify() == []
 
 
-def test_ctrl_c_gives_running_trials_back(tmp_path, url, start):
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGINT, signal.SIGTERM]], ids=["once", "twice"])
+def test_ctrl_c_gives_running_trials_back(signals, tmp_path, url, start):
     parent = start(script(tmp_path, url, held=0, trials=4), stderr=subprocess.PIPE, text=True)
     until(lambda: count(url, "running") == 2)
-    parent.send_signal(signal.SIGINT)
+    for each in signals:
+        parent.send_signal(each)
     _, errors = parent.communicate(timeout=300)
     assert "Run the same line again to go on" in errors
     states = [str(t.state) for t in tt.Study("s", storage=url).trials]

@@ -22,8 +22,9 @@ from ..outlook import Enough
 from .announcements import announce, shareable
 from .clock import SYSTEM
 from .enough import EnoughCheck
+from .interrupts import interruptible
 from .runner import check_results, decide, too_many_failures
-from .staffing import Slots, check_prices, sigterm_interrupts
+from .staffing import Slots, check_prices
 
 if TYPE_CHECKING:
     from .progress import Progress
@@ -60,7 +61,7 @@ def run(
     until = None if terms.until is None else live.refresh().now + terms.until - SYSTEM.steady()
     asked = {k: v for k, v in (("trials", terms.trials), ("until", until)) if v is not None}
     announce(live, called, resources, workers, **asked)
-    with Progress(live.spec, quiet=quiet, terms=terms) as progress, sigterm_interrupts():
+    with Progress(live.spec, quiet=quiet, terms=terms) as progress, interruptible():
         try:
             return _search(live, jobs, progress, replace(terms, charge=resources.charge), enough)
         finally:

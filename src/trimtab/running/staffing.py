@@ -1,6 +1,5 @@
 """Setting up what works for a call of run or evidence: an executor, a crew, a progress line, and the `run` event."""
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from ..records import Resources
 from .announcements import announce, shareable
 from .clock import SYSTEM
 from .crew import Crew
+from .interrupts import interruptible
 from .runner import Staff, worker_name
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def staff(
         announce(live, called, slots.resources, slots.workers)
         crew = Crew(live, place, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
-        with Progress(live.spec, quiet=quiet, terms=terms) as progress, sigterm_interrupts():
+        with Progress(live.spec, quiet=quiet, terms=terms) as progress, interruptible():
             name = f"{worker_name()}:{token_hex(4)}"
 
             def update(ledger: Ledger) -> None:
@@ -129,21 +129,3 @@ def check_prices(live: LiveStudy, resources: Resources) -> None:
         raise SpecError("a budget of kwh needs watts: resources=tt.Resources(watts={'cpu': ..., 'gpu': ...})")
     if resources.prices.get("kwh") and not resources.watts:
         raise SpecError("a price of kwh needs watts: resources=tt.Resources(watts={'cpu': ..., 'gpu': ...})")
-
-
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """A context in which SIGTERM ends the run like Ctrl-C (in the main thread only)."""
-
-    def interrupt(signum: int, _: object) -> None:
-        raise KeyboardInterrupt(signum)
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

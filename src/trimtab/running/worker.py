@@ -8,14 +8,14 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import Damaged, ObjectiveError, StudyNotFound, nearest
 from ..outlook import Enough
 from ..records import LIVING, StudyRecord
 from ..storage import Storage
 from .announcements import Announcement, latest_announcement, load_allowed, locate_data
+from .interrupts import interruptible
 from .runner import IDLE
 from .served import AGAIN, LOOK, ServedStudy
 
@@ -64,7 +64,7 @@ class Worker:
         A second SIGTERM, or Ctrl-C, returns running trials to the queue and raises KeyboardInterrupt.
         """
         busy = time.monotonic()
-        with self._listening():
+        with interruptible(spares=self._drains):
             try:
                 self._find()
                 self._greet()
@@ -188,18 +188,10 @@ class Worker:
             say=lambda text: self._say(f"study {record.name!r}: {text}"),
         )  # fmt: skip
 
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """A context in which SIGTERM drains this worker, and a second one interrupts it."""
-
-        def drain(signum: int, _: object) -> None:
-            if self._draining:
-                raise KeyboardInterrupt(signum)
-            self._draining = True
-            self._say("stopping: running trials are finished first")
-
-        before = signal.signal(signal.SIGTERM, drain)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+    def _drains(self, number: int) -> bool:
+        """Whether a signal, by its number, is the first SIGTERM: then this worker drains."""
+        if number != signal.SIGTERM or self._draining:
+            return False
+        self._draining = True
+        self._say("stopping: running trials are finished first")
+        return True

@@ -1,0 +1,42 @@
+"""How Ctrl-C and SIGTERM end a call of run, or a worker."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+HURRY = 5.0  # seconds after an interrupt in which another one is ignored
+
+
+@contextmanager
+def interruptible(spares: Callable[[int], bool] = lambda _: False) -> Iterator[None]:
+    """A context in which SIGTERM raises KeyboardInterrupt as Ctrl-C does, with the signal as its argument.
+
+    For HURRY seconds after that, neither does: who presses Ctrl-C twice would keep this process from returning its trials
+    to the queue. In the main thread only, and not if the program has another use for SIGINT.
+
+    spares: called with the signal; True if it is not to interrupt.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    deaf = -math.inf  # until when interrupts are ignored
+
+    def interrupt(number: int, _: object) -> None:
+        nonlocal deaf
+        if time.monotonic() < deaf or spares(number):
+            return
+        deaf = time.monotonic() + HURRY
+        raise KeyboardInterrupt(number)
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = {s: signal.getsignal(s) for s in (signal.SIGTERM, *((signal.SIGINT,) if usual else ()))}
+    try:
+        for s in before:
+            signal.signal(s, interrupt)
+        yield
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, signal.SIG_DFL if handler is None else handler)
