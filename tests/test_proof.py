@@ -113,6 +113,23 @@ def test_another_setting_shares_the_95_percent():
     assert len(of(study, "certify")) == 15  # the baseline's runs serve both
 
 
+def test_runs_of_different_code_are_no_pair():
+    """The baseline's runs serve all settings, but not after the objective was changed."""
+    study = tt.Study("changed", SPACE, minimize="loss", seed=5)
+    study.run(noisy, trials=5, quiet=True)
+    study.evidence(noisy, replicates=5, tuned=3, quiet=True)
+
+    def better(trial):
+        return noisy(trial) - 10.0
+
+    none = study.evidence(better, replicates=5, tuned=4, quiet=True)
+    assert (none.decision, none.pairs, none.failed_pairs) == ("not shown", (), 5)
+    assert any("5 pairs left out: the objective was changed" in n for n in none.notices)
+    more = study.evidence(better, replicates=12, tuned=4, quiet=True)
+    assert (len(more.pairs), more.failed_pairs) == (7, 5)
+    assert all(b < -5 and t < -5 for b, t in more.pairs)
+
+
 def test_what_was_fixed_beforehand_stays_on_record():
     study = tt.Study("fixed", SPACE, minimize="loss", seed=6)
     study.run(noisy, trials=4, quiet=True)

@@ -35,7 +35,7 @@ from ..running import runner
 from ..space import Params
 from ..standing import Standings, believed, limits, standings
 from . import pairs
-from .looks import Seen, others_since
+from .looks import Seen, mixed, others_since
 
 POOL = 50  # settings that may enter a race when others break a limit
 STEP = 5  # pairs between two looks of a sequential certificate
@@ -282,7 +282,9 @@ def _run(
     for count in counts:
         _completed(live, staff, partial(pairs.enqueue, live, Purpose.CERTIFY, sides, count, fixed))
         have = pairs.found(live.refresh(), Purpose.CERTIFY, sides)
-        found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in range(count)])
+        alike = sorted({*range(count)} - mixed(live, have))
+        found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in alike])
+        found = replace(found, failed_pairs=found.failed_pairs + count - len(alike))
         if found.decision in ("proven", "worse"):
             break
     return found
@@ -299,6 +301,11 @@ def _beside(live: LiveStudy, question: Question, asked: Question, contest: Conte
     if asked.replicates > question.replicates:
         said.append(f"{plural(asked.replicates, 'pair')} had run already, and all of them count")
     have = pairs.found(live.ledger, Purpose.CERTIFY, contest.sides)
+    if apart := mixed(live, have):
+        said.append(
+            f"{plural(len(apart), 'pair')} left out: the objective was changed between their two runs; with more replicates, "
+            "others run"
+        )
     designs = [t.why for _, t in sorted(have.items()) if t.why]
     before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0
     if before != design.minimum_effect:

@@ -71,12 +71,24 @@ def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int
     began = first is not None and first.strategy == BASELINE
     if first is not None and began and not same_setting(spec.current(first.params), contest.baseline):
         said.append("the baseline was changed after the search had begun: trial 0 ran another one")
-    ran = [(e.position, e.body["fingerprint"]) for e in live.storage.events(live.study, kinds={"run"})]
+    ran = _ran(live)
     searched = {code for position, code in ran if tuned.told is None or position < tuned.told}
     certified = {_before(ran, t.told) for t in have.values() if t.told is not None} - {None}
     if searched and certified - searched:
         said.append("the pairs ran other code than the search had run when it found the tuned setting")
     return said
+
+
+def mixed(live: LiveStudy, have: Mapping[tuple[int, int], Trial]) -> set[int]:
+    """The pairs whose two runs are of different code: the objective was changed in between. They compare code, too."""
+    ran = _ran(live)
+    code = {run: _before(ran, t.told) for run, t in have.items() if t.told is not None}
+    return {i for (side, i), first in code.items() if side == 0 and code.get((1, i), first) != first}
+
+
+def _ran(live: LiveStudy) -> list[tuple[int, str]]:
+    """(position, fingerprint) of all code that the study has run."""
+    return [(e.position, e.body["fingerprint"]) for e in live.storage.events(live.study, kinds={"run"})]
 
 
 def _before(ran: Sequence[tuple[int, str]], position: int) -> str | None:

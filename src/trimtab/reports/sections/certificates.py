@@ -25,7 +25,7 @@ def evidence_pairs(e: Evidence) -> Pairs:
         ("P(better)", percent(e.p_better)),
         ("P(practically equivalent)", _equivalent(e)),
         ("P(worse)", percent(e.p_worse)),
-        ("Pairs", f"{len(e.pairs)} complete, {e.failed_pairs} left out because a run failed"),
+        ("Pairs", f"{len(e.pairs)} complete, {e.failed_pairs} left out"),
     ]
     if not math.isnan(e.optimism):
         text = f"{number(e.worth.searched)} in the search, {after} in fresh runs; optimism {signed(e.optimism)}"
