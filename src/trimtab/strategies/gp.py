@@ -154,63 +154,77 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     """The acquisition for the next proposal, when `count` points are told or pending and `at_once` trials run."""
     waiting = known.features.encode(pending)
     goals = [goal.model.posterior(waiting) for goal in known.goals]
-    terms: list[Term] = [(c.model.posterior(waiting), partial(log_below, bound=c.bound)) for c in known.constraints]
+    holds: list[Term] = [(c.model.posterior(waiting), partial(log_below, bound=c.bound)) for c in known.constraints]
+    infeasible = bool(holds) and not known.feasible.any()
     # While trials are pending, exploring less showed no gain.
     exploration = 1.0 if len(pending) else _exploration(problem, count, noise(known.goals[0].model.theta))
-    doubt = 1 + (_DOUBT - 1) * exploration
-    among = None
-    if goals[0].lessons and not terms and known.cost is None and not _by_bound(count):
-        among = transfer.promising(problem)
-        among = among[taken.admitted(among, len(among))]
-    infeasible = bool(terms) and not known.feasible.any()
-    if infeasible and _by_bound(count):
-        kind = "feasibility"
-    elif infeasible:
-        kind = "violation"
-        terms = _less_violation(terms, known.constraints, doubt)
-    elif among is not None and len(among):
-        kind = _EARLIER
-        terms.append((goals[0], partial(lower_bound, beta=0.0)))
-    elif len(goals) > 1:
-        kind = "log-ehvi"
-        worst = np.array([goal.warped.z.max() for goal in known.goals])
-        terms.append(front.improvement(goals, known.F[known.feasible], waiting, worst, count))
-    elif len(pending) and not terms and known.cost is None:
-        kind = "lcb"
-        terms.append((goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)])))
-    elif terms or known.cost is not None or not _by_bound(count):
-        kind = "log-ei"
-        best = _incumbent_mean(known, goals[0])
-        terms.append((goals[0], partial(log_improvement, best=best, doubt=doubt)))
+    taught = goals[0].lessons and not holds and known.cost is None
+    among = _earlier(problem, taken) if taught and not _by_bound(count) else None
+    if infeasible:
+        kind, terms = _feasibility(holds, known.constraints, count, exploration)
+    elif among is not None:
+        kind, terms = _EARLIER, [(goals[0], partial(lower_bound, beta=0.0))]
     else:
-        kind = "lcb"
-        beta = _LAST_BETA + (_BETA - _LAST_BETA) * exploration
-        terms.append((goals[0], partial(lower_bound, beta=beta)))
+        kind, improvement = _improvement(known, goals, waiting, count, exploration)
+        terms = [*holds, improvement]
     if known.success is not None:
         model, rate = known.success
         terms.append((model.posterior(waiting), partial(log_rate, centre=rate)))
     if known.cost is not None and not infeasible:
         kind += " per cost"
         model, unit = known.cost
-        terms.append(
-            (model.posterior(waiting), partial(log_per_cost, power=unit * _thrift(problem, known.spent, at_once)))
-        )
+        power = unit * _thrift(problem, known.spent, at_once)
+        terms.append((model.posterior(waiting), partial(log_per_cost, power=power)))
     lengths = np.exp(np.min([goal.model.theta[: len(problem.space)] for goal in known.goals], axis=0))
     log_prior = _log_prior(Prior.of(problem.space), known)
-    search = Search(problem.space, known.features, terms, lengths, log_prior)
-    return _Belief(search, known, kind, goals, among if kind == _EARLIER else None)
+    return _Belief(Search(problem.space, known.features, terms, lengths, log_prior), known, kind, goals, among)
 
 
-def _less_violation(terms: Sequence[Term], constraints: Sequence[ConstraintModel], doubt: float) -> list[Term]:
-    """Log expected improvement of each constraint that the least violating point breaks, and that the others hold.
+def _earlier(problem: Problem, taken: Taken) -> Array | None:
+    """The best settings (k, d) of earlier studies that are not taken; None if there are none."""
+    best = transfer.promising(problem)
+    left = taken.admitted(best, len(best))
+    return best[left] if len(left) else None
 
-    The probability that all hold would by itself, while it is small everywhere, be largest where least is known: on the
-    edges of the space.
+
+def _improvement(
+    known: Surrogate, goals: Sequence[Posterior], waiting: Array, count: int, exploration: float
+) -> tuple[str, Term]:
+    """By how much a point is better, and the name of this acquisition. waiting (w, columns): features of pending points."""
+    if len(goals) > 1:
+        worst = np.array([goal.warped.z.max() for goal in known.goals])
+        return "log-ehvi", front.improvement(goals, known.F[known.feasible], waiting, worst, count)
+    alone = not known.constraints and known.cost is None
+    if alone and len(waiting):
+        return "lcb", (goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)]))
+    if alone and _by_bound(count):
+        beta = _LAST_BETA + (_BETA - _LAST_BETA) * exploration
+        return "lcb", (goals[0], partial(lower_bound, beta=beta))
+    best = _incumbent_mean(known, goals[0])
+    return "log-ei", (goals[0], partial(log_improvement, best=best, doubt=_doubt(exploration)))
+
+
+def _feasibility(
+    holds: Sequence[Term], constraints: Sequence[ConstraintModel], count: int, exploration: float
+) -> tuple[str, list[Term]]:
+    """What leads to a first feasible point, and the name of this acquisition: in turn, the probability that all constraints
+    hold, and the log expected improvement of each that the least violating point breaks, where the others hold.
+
+    The probability by itself would, while it is small everywhere, be largest where least is known: on the edges of the
+    space.
     """
-    return [
-        (posterior, partial(log_improvement, best=c.least, doubt=doubt) if c.least > c.bound else holds)
-        for (posterior, holds), c in zip(terms, constraints, strict=True)
+    if _by_bound(count):
+        return "feasibility", [*holds]
+    doubt = _doubt(exploration)
+    return "violation", [
+        (posterior, partial(log_improvement, best=c.least, doubt=doubt) if c.least > c.bound else hold)
+        for (posterior, hold), c in zip(holds, constraints, strict=True)
     ]
+
+
+def _doubt(exploration: float) -> float:
+    """By what the standard deviation of a model is multiplied where improvement is expected."""
+    return 1 + (_DOUBT - 1) * exploration
 
 
 def _exploration(problem: Problem, count: int, variance: float) -> float:
