@@ -22,6 +22,8 @@ CASES = {
     "what runs is in the budget": (spec(budget=FEW), [*DONE, running(3)], {}, 3, Terms(), []),
     "the budget of trials": (spec(budget=FEW), [*DONE, ended(3)], {}, 1, Terms(), [Close("trials")]),
     "the trials of the call": (spec(), DONE, {}, 1, Terms(trials=3), [Close("trials")]),
+    "the call ends before the budget": (spec(budget=FEW), DONE[:1], {}, 3, Terms(trials=2), [Fill(1), Start(1)]),
+    "the budget ends before the call": (spec(budget=FEW), DONE, {}, 3, Terms(trials=9), [Fill(1), Start(1)]),
     "wishes beyond the call wait": (spec(), [queued(i) for i in range(6)], {}, 4, Terms(trials=3), [Start(3)]),
     "wishes beside running ones": (spec(), [running(0), queued(1), queued(2)], {}, 4, Terms(trials=2), [Start(1)]),
     "a lease that ran out is taken over": (
@@ -97,3 +99,17 @@ def test_which_budget_is_spent(budget, spent, name):
 )
 def test_which_limit_lets_no_more_trials_begin(budget, why):
     assert planning.bound(ledger(spec(budget=budget), ended(0), spent=HOUR), NOW) == why
+
+
+def test_a_running_trial_is_as_busy_as_ended_ones_were_while_it_had_a_slot_and_a_worker():
+    open_ = [
+        running(1, started=NOW - 8),
+        running(2, started=NOW - 8, lease_until=NOW - 2),
+        running(3, lease_until=None),
+    ]
+    terms = Terms(charge=lambda wall, cpu: Cost(wall=wall, cpu=cpu), waited={1: 3.0})
+    limited = spec(budget=Budget(cpu_hours=1))
+    half_busy = ledger(limited, ended(0), *open_, spent=Cost(wall=100.0, cpu=50.0))
+    assert planning.accrued(half_busy, NOW, terms) == [Cost(wall=5.0, cpu=2.5), Cost(wall=6.0, cpu=3.0), Cost()]
+    assert planning.accrued(ledger(limited, *open_), NOW, terms)[0] == Cost(wall=5.0, cpu=5.0)
+    assert planning.accrued(ledger(spec(), *open_), NOW, terms) == []
