@@ -135,8 +135,8 @@ class Child:
                     self._heard = time.monotonic()
                     self._answer(content)
                 case _:
-                    return self._gone() or self._limits(time.monotonic())
-        return self._limits(time.monotonic())
+                    return self._gone() or self._limits()
+        return self._limits()
 
     def _receive(self) -> list[Any] | None:
         """The next message (see `child`); None if there is none yet, [] if there will be no more, or none that can be
@@ -187,9 +187,9 @@ class Child:
         processes.kill(self._process.pid, self._members)
         return Exit(killed=True, output=self._tail(), cost=self._cost())
 
-    def _limits(self, now: float) -> Exit | None:
+    def _limits(self) -> Exit | None:
         """Kill the process if its job exceeds a limit. Returns that end, or None."""
-        limits, allowed, over = self.job.resources, self._allowed, None
+        now, limits, allowed, over = time.monotonic(), self.job.resources, self._allowed, None
         if not self.ready:
             over = Reason.TIMEOUT if now - self._started > max(START, allowed) else None
         elif now - self._started > allowed:
