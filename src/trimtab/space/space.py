@@ -127,11 +127,11 @@ class Space:
 
     # -- params
 
-    def validate(self, params: Mapping[str, Value], *, check_require: bool = True) -> Params:
+    def validate(self, params: Mapping[str, Value]) -> Params:
         """`params` as plain Python values: exactly the active parameters, in declared order.
 
         SpaceError: a name that is unknown, missing or inactive; a value of the wrong type, out of bounds, off the step
-        or retired; and, with `check_require`, a requirement that does not hold.
+        or retired; or a requirement that does not hold.
         """
         if not isinstance(params, Mapping):
             raise SpaceError(no_setting(params, "{'name': value}"))
@@ -158,8 +158,7 @@ class Space:
             codes[j] = p.code(cleaned[name])
             if isinstance(p, Choice) and codes[j] >= len(p.options):
                 raise SpaceError(f"{name}: {cleaned[name]!r} is retired; choose one of {list(p.options)!r}")
-        if check_require:
-            self._check_required({names[j]: np.array([code]) for j, code in codes.items()})
+        self._check_required({names[j]: np.array([code]) for j, code in codes.items()})
         return {name: cleaned[name] for name in names if name in cleaned}
 
     def _check_required(self, codes: Mapping[str, Array]) -> None:
