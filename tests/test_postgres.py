@@ -362,6 +362,34 @@ def test_a_lock_held_for_too_long_is_an_error_and_later_all_is_well(store, url):
     assert verify(store, study) == []
 
 
+def limited(url, seconds):
+    return Sql(f"{url}?options=-c%20statement_timeout%3D300ms", timeout=seconds)
+
+
+def test_a_statement_that_the_server_cancels_is_tried_again_and_then_an_error(url):
+    with closing(limited(url, 30.0)) as patient, closing(limited(url, 0.5)) as hasty, psycopg.connect(url) as other:
+        study = patient.create(SPEC).id
+        other.execute("SELECT * FROM studies FOR UPDATE")
+        with pytest.raises(StorageError, match="raise this user's statement_timeout"):
+            put(hasty, study)
+        later(1.0, other.rollback)
+        put(patient, study)
+        assert len(patient.trials(study).trials) == 1
+
+
+def test_who_finds_no_connection_waits_and_is_then_told_so(url, monkeypatch):
+    by_hand(url, "CREATE ROLE crowded LOGIN CONNECTION LIMIT 0", "GRANT ALL ON SCHEMA public TO crowded")
+    crowded = url.replace("tests@", "crowded@")
+    monkeypatch.setattr(postgres, "OPENING", 0.1)
+    with pytest.raises(StorageError, match=r"the server has no connection left; raise max_connections \(or the limit"):
+        open_storage(crowded)
+    monkeypatch.setattr(postgres, "OPENING", 60.0)
+    later(1.0, lambda: by_hand(url, "ALTER ROLE crowded CONNECTION LIMIT 5"))
+    with closing(open_storage(crowded)) as store:
+        assert store.studies() == []
+    by_hand(url, "DROP OWNED BY crowded", "DROP ROLE crowded")
+
+
 def test_claims_pass_by_what_another_is_just_taking(store, url):
     study = store.create(SPEC).id
     put(store, study, 3)

@@ -26,8 +26,9 @@ _BEGIN_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {_NOW}" 
 _BEGIN_WRITE = f"BEGIN; SELECT pg_current_xact_id()::text, {_NOW}"
 _TICKET, _TIME = "trimtab_ticket", "trimtab_time"
 
-_MOMENTARY = frozenset({"40001", "40P01", "23505", "55P03"})
-"""SQLSTATEs of conflicts that pass: serialization, deadlock, two processes create one study, a lock not granted in time."""
+_MOMENTARY = frozenset({"40001", "40P01", "23505", "55P03", "57014", "25P04"})
+"""SQLSTATEs of what passes: serialization, deadlock, two processes create one study, a lock not granted in time, a statement
+or a transaction that the server ended (a limit of time, or somebody's hand)."""
 
 _AWAY = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "25P03"})
 """SQLSTATEs of a server that stops, has crashed, is starting, ends idle connections, or has no connection left."""
@@ -210,12 +211,14 @@ def _disconnected(error: BaseException) -> bool:
 def _starting(error: BaseException) -> bool:
     """Whether the server has refused a connection for a reason that passes."""
     text = str(error)
-    words = "starting up", "shutting down", "recovery mode", "not yet accepting", "too many clients", "reserved for"
+    words = "starting up", "shutting down", "recovery mode", "not yet accepting", *_CROWDED
     return any(word in text for word in words)
 
 
 def _repair(state: str | None, text: str, name: str) -> str:
     """What is wrong and what to do: by SQLSTATE, or by the server's message if it refused the connection."""
+    if state is None and any(words in text for words in _CROWDED):
+        state = "53300"
     if state is None:
         for words, repair in _REFUSED.items():
             if words in text:
@@ -225,7 +228,11 @@ def _repair(state: str | None, text: str, name: str) -> str:
         "42501": "this user lacks the right; GRANT it, or name another user in the URL",
         "25006": "the database is read-only (a standby?); name the primary in the URL",
         "53100": "the server's disk is full; free some space and run the same again (nothing that was stored is lost)",
-        "53300": "the server has no connection left; raise max_connections, or start fewer workers",
+        "53300": "the server has no connection left; raise max_connections (or the limit of this user or database), or "
+        "start fewer workers",
+        "57014": "the server cancelled what was asked of it; if nobody did that by hand, raise this user's "
+        "statement_timeout",
+        "25P04": "the server ended a transaction; raise this user's transaction_timeout",
         "55P03": "another program has kept rows locked for too long; see pg_stat_activity, and run the same again",
         "XX001": "the database is damaged; restore it from a backup",
         "XX002": "an index is damaged; REINDEX the database",
@@ -237,5 +244,7 @@ _REFUSED = {
     "password": "user or password is wrong; give them in the URL, in ~/.pgpass or in PGPASSWORD",
     "no pg_hba.conf entry": "the server lets nobody in from here under this name; see its pg_hba.conf",
     "does not exist": "there is no such database or user; make the database with: createdb {name}",
-    "too many clients": "the server has no connection left; raise max_connections, or start fewer workers",
 }
+
+_CROWDED = "too many clients", "too many connections", "slots are reserved"
+"""What the server says when it, a user or a database has no connection left."""
