@@ -400,6 +400,8 @@ def test_a_trial_may_be_named_by_itself_where_its_number_is_asked_for():
     study.note(first, "kept")
     assert study.trials[0].notes == ("kept",)
     assert study.checkpoint(first) == study.checkpoint(0)
+    assert study.explain().why(first) == study.explain().why(0)
+    assert study.plot.lineage(first) == study.plot.lineage(0)
 
 
 NAMED = {

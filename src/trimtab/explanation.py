@@ -180,7 +180,7 @@ class Explanation:
         """How well the model predicts each result from all the others."""
         return calibration.leave_one_out(self._belief)
 
-    def why(self, trial: int) -> str:
+    def why(self, trial: int | Trial) -> str:
         """Why a trial was proposed: by which strategy, how much that knew, and what it expected."""
         return why(self.ledger.trials.named(trial), self.ledger)
 

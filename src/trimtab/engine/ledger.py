@@ -90,9 +90,9 @@ class Trials(Mapping[int, Trial]):
                 )
             return page[number]
 
-    def named(self, number: int) -> Trial:
-        """The trial that a user names. Raises SpecError if there is none."""
-        found = index(number)
+    def named(self, number: int | Trial) -> Trial:
+        """The trial that a user names, by its number or itself. Raises SpecError if there is none."""
+        found = number.number if isinstance(number, Trial) else index(number)
         if found is None or found not in self:
             raise SpecError(
                 f"trial {shown(number)} does not exist; the study has {plural(len(self), 'trial')}, numbered from 0"

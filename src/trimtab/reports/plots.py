@@ -48,13 +48,13 @@ class Plots:
         across, up = (place(study.spec.goals, goal) for goal in goals)
         return figures.pareto(study, trials, (across, up))
 
-    def lineage(self, number: int | None = None) -> Figure:
+    def lineage(self, number: int | Trial | None = None) -> Figure:
         """For a population: which trial continued from which, with the line of one trial (default: the best) in front."""
-        return lineage_figures.lineage(*self._load(), number=number)
+        return lineage_figures.lineage(*self._load(), number=_number(number))
 
-    def schedule(self, number: int | None = None) -> Figure:
+    def schedule(self, number: int | Trial | None = None) -> Figure:
         """For a population: the parameters over the training that led to one trial (default: the best)."""
-        return lineage_figures.schedule(*self._load(), number=number)
+        return lineage_figures.schedule(*self._load(), number=_number(number))
 
     def effects(self) -> Figure:
         """The share of the variance that each parameter causes by itself, and that it takes part in, with 90 %
@@ -93,3 +93,7 @@ class Plots:
         """The figure of what explains the results; an empty one if there are too few of them."""
         told = influence(*self._load())
         return or_empty(figure(), False, "too few results for a model") if told is None else draw(told)
+
+
+def _number(trial: int | Trial | None) -> int | None:
+    return trial.number if isinstance(trial, Trial) else trial
