@@ -197,18 +197,23 @@ class Evidence:
         return "\n".join(f"{label:<12}{line}" for label, line in self._lines())
 
     def _lines(self) -> list[tuple[str, str]]:
+        return [
+            ("decision", f"{self.decision}: {_SAID[self.decision]} on {self.metric}"),
+            *(self._compared() if self.pairs else [("tuned", f"trial {self.tuned_trial}")]),
+            *self.beside,
+            *(("constraint", f"{c.text}: {c.said}, mean {number(c.mean)}") for c in self.constraints),
+            *(("note", notice) for notice in self.notices),
+        ]
+
+    def _compared(self) -> list[tuple[str, str]]:
         baseline, tuned = (number(v) for v in self.means)
         difference, low, high = estimate(self.difference, self.interval)
         return [
-            ("decision", f"{self.decision}: {_SAID[self.decision]} on {self.metric}"),
             ("difference", f"{difference}, 95 % interval {low} to {high} (positive is better)"),
             ("baseline", f"{self.metric} {baseline}"),
             ("tuned", f"{self.metric} {tuned} (trial {self.tuned_trial})"),
             ("probability", chances(self.p_better, self.p_equivalent, self.p_worse, self.equivalence)),
             ("test", self.test),
-            *self.beside,
-            *(("constraint", f"{c.text}: {c.said}, mean {number(c.mean)}") for c in self.constraints),
-            *(("note", notice) for notice in self.notices),
         ]
 
     @property
