@@ -125,14 +125,7 @@ def test_runs_of_different_code_are_no_pair():
     none = study.evidence(better, replicates=5, tuned=4, quiet=True)
     assert (none.decision, none.pairs, none.failed_pairs) == ("not shown", (), 5)
     assert any("5 pairs left out: the objective was changed" in n for n in none.notices)
-    assert [line.split()[0] for line in none.text().splitlines()] == [
-        "decision",
-        "tuned",
-        "random",
-        "cost",
-        "note",
-        "note",
-    ]
+    assert not {"difference", "probability", "test"} & {line.split()[0] for line in none.text().splitlines()}
     more = study.evidence(better, replicates=12, tuned=4, quiet=True)
     assert (len(more.pairs), more.failed_pairs) == (7, 5)
     assert all(b < -5 and t < -5 for b, t in more.pairs)
