@@ -56,8 +56,9 @@ def _indices(found: Sequence[Index], names: Sequence[str], name: str, colour: st
 
 def _shares(fig: Figure, highest: float) -> Figure:
     fig.update_yaxes(type="category", showgrid=False)
-    ends = rounded([-0.01, min(1.02, 1.05 * highest + 0.01)])
-    return fig.update_xaxes(title_text="share of the variance", tickformat=".0%", range=ends)
+    top = max(highest, 0.05)
+    ends = rounded([-0.02 * top, min(1.02, 1.05 * top)])
+    return fig.update_xaxes(title_text="share of the variance", tickformat=".1~%", range=ends)
 
 
 def ablation(i: Influence) -> Figure:

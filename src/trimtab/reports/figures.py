@@ -137,7 +137,7 @@ def parallel(study: StudyRecord, trials: Trials) -> Figure:
     if np.any(heights == INACTIVE):
         fig.add_annotation(x=0, y=INACTIVE, text="inactive", **_NOTE)
     fig.update_layout(yaxis={"visible": False, "range": [INACTIVE - 0.05, 1.05]})
-    fig.update_xaxes(range=[-0.15, len(names) - 0.45], showgrid=False)
+    fig.update_xaxes(range=[-0.15, len(names) - 1 + 0.1 * len(names)], showgrid=False)  # room for the last marks
     fig.update_xaxes(tickvals=list(range(len(names))), ticktext=[label(n) for n in names], ticklabeloverflow="allow")
     fig.update_layout(margin={"r": 48})
     return or_empty(fig, bool(done))
