@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from functools import partial
 
+import numpy as np
 import pytest
 from threads import at_once
 
@@ -124,11 +125,25 @@ def test_runs_of_different_code_are_no_pair():
 
     none = study.evidence(better, replicates=5, tuned=4, quiet=True)
     assert (none.decision, none.pairs, none.failed_pairs) == ("not shown", (), 5)
-    assert any("5 pairs left out: the objective was changed" in n for n in none.notices)
+    assert any("5 pairs left out: the objective or its data changed" in n for n in none.notices)
     assert not {"difference", "probability", "test"} & {line.split()[0] for line in none.text().splitlines()}
     more = study.evidence(better, replicates=12, tuned=4, quiet=True)
     assert (len(more.pairs), more.failed_pairs) == (7, 5)
     assert all(b < -5 and t < -5 for b, t in more.pairs)
+
+
+def test_runs_on_different_data_are_no_pair():
+    table = np.zeros(3)
+    study = tt.Study("data", SPACE, minimize="loss", seed=5, data={"table": table})
+
+    def objective(trial):
+        return noisy(trial) + table.sum()
+
+    study.run(objective, trials=5, quiet=True)
+    first = study.evidence(objective, replicates=5, tuned=3, quiet=True)
+    table += 1.0
+    assert study.evidence(objective, replicates=5, tuned=4, quiet=True).pairs == ()
+    assert study.evidence(objective, replicates=5, tuned=3, quiet=True).pairs == first.pairs
 
 
 def test_what_was_fixed_beforehand_stays_on_record():

@@ -303,8 +303,8 @@ def _beside(live: LiveStudy, question: Question, asked: Question, contest: Conte
     have = pairs.found(live.ledger, Purpose.CERTIFY, contest.sides)
     if apart := mixed(live, have):
         said.append(
-            f"{plural(len(apart), 'pair')} left out: the objective was changed between their two runs; with more replicates, "
-            "others run"
+            f"{plural(len(apart), 'pair')} left out: the objective or its data changed between their two runs; with more "
+            "replicates, others run"
         )
     designs = [t.why for _, t in sorted(have.items()) if t.why]
     before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0

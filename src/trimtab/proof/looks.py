@@ -6,12 +6,13 @@ they grow, or until a lucky stop, means looking more than once. The record knows
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..canonical import dumps, same_setting
 from ..engine.ledger import BASELINE
 from ..evidence import Contest, Evidence
 from ..live import LiveStudy
-from ..records import OPEN, Purpose, Trial
+from ..records import OPEN, Event, Purpose, Trial
 from ..space import Params
 
 
@@ -71,26 +72,32 @@ def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int
     began = first is not None and first.strategy == BASELINE
     if first is not None and began and not same_setting(spec.current(first.params), contest.baseline):
         said.append("the baseline was changed after the search had begun: trial 0 ran another one")
-    ran = _ran(live)
-    searched = {code for position, code in ran if tuned.told is None or position < tuned.told}
-    certified = {_before(ran, t.told) for t in have.values() if t.told is not None} - {None}
+    ran = live.storage.events(live.study, kinds={"run"})
+    searched = {e.body["fingerprint"] for e in ran if tuned.told is None or e.position < tuned.told}
+    certified = {_code(_before(ran, t)) for t in have.values()} - {""}
     if searched and certified - searched:
         said.append("the pairs ran other code than the search had run when it found the tuned setting")
     return said
 
 
 def mixed(live: LiveStudy, have: Mapping[tuple[int, int], Trial]) -> set[int]:
-    """The pairs whose two runs are of different code: the objective was changed in between. They compare code, too."""
-    ran = _ran(live)
-    code = {run: _before(ran, t.told) for run, t in have.items() if t.told is not None}
-    return {i for (side, i), first in code.items() if side == 0 and code.get((1, i), first) != first}
+    """The pairs whose two runs are of different code or data, since these were changed in between: their difference is
+    not that of the settings alone."""
+    ran = live.storage.events(live.study, kinds={"run"})
+    bodies = {run: _before(ran, t) for run, t in have.items()}
+    return {i for side, i in bodies if side == 0 and _differ(bodies[0, i], bodies.get((1, i), {}))}
 
 
-def _ran(live: LiveStudy) -> list[tuple[int, str]]:
-    """(position, fingerprint) of all code that the study has run."""
-    return [(e.position, e.body["fingerprint"]) for e in live.storage.events(live.study, kinds={"run"})]
+def _before(ran: Sequence[Event], t: Trial) -> Mapping[str, Any]:
+    """What was announced last when the trial ended; empty if it is unknown."""
+    return next((e.body for e in reversed(ran) if t.told is not None and e.position < t.told), {})
 
 
-def _before(ran: Sequence[tuple[int, str]], position: int) -> str | None:
-    """The code of the last run announced by then."""
-    return next((code for announced, code in reversed(ran) if announced < position), None)
+def _code(body: Mapping[str, Any]) -> str:
+    return str(body.get("fingerprint", ""))
+
+
+def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two announcements are known to be of different code or data."""
+    codes, data = {_code(one), _code(other)} - {""}, [body.get("data") or {} for body in (one, other)]
+    return len(codes) > 1 or any(data[0][name] != data[1][name] for name in data[0].keys() & data[1].keys())
