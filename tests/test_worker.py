@@ -151,6 +151,45 @@ def test_a_study_that_is_damaged_does_not_keep_others_from_being_served(url):
     assert tt.Study("t", storage=url).counts["done"] == 8
 
 
+@pytest.mark.parametrize("damaged", ["before", "meanwhile"])
+def test_a_study_whose_trials_are_damaged_is_given_up_and_others_are_served(damaged, url):
+    broken, sound = study(url), study(url, "t")
+    broken.submit("train.py:quick" if damaged == "before" else "train.py:held")
+    sound.submit("train.py:quick")
+
+    def damage(_):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as c, c:
+            c.execute("UPDATE trials SET params = 'x' WHERE study = 1")
+
+    said = []
+    if damaged == "before":
+        broken.enqueue({"x": 0.1})
+        damage(None)
+    worker = Worker(open_storage(url), ["train.py"], slots=2, say=said.append)
+    if damaged == "meanwhile":
+        threading.Timer(3.0, damage, [None]).start()
+    worker.run(idle=5.0)
+    assert any("is not served" in line and "cannot be read" in line for line in said), said
+    assert sound.counts["done"] == 8
+
+
+def test_a_study_that_is_deleted_is_given_up_and_others_are_served(anywhere):
+    gone, other = study(anywhere, "gone", trials=1), study(anywhere, "other")
+    gone.submit("train.py:held")
+    other.submit("train.py:quick")
+    said = []
+
+    def say(line):
+        said.append(line)
+        if line == "study 'other': nothing to do (trials)":
+            gone.delete()
+
+    Worker(open_storage(anywhere), ["train.py"], slots=2, say=say).run(idle=0.3)
+    assert any(line.startswith("study 'gone' is not served any more: study number") for line in said), said
+    assert [r.name for r in open_storage(anywhere).studies()] == ["other"]
+    assert other.counts["done"] == 8
+
+
 def test_a_worker_ends_after_as_many_trials_as_it_was_asked_for(url, spawn):
     s = study(url)
     s.submit("train.py:quick")

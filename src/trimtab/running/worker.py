@@ -8,7 +8,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from ..errors import Damaged, ObjectiveError, StudyNotFound, nearest
 from ..outlook import Enough
@@ -100,17 +101,30 @@ class Worker:
             for number, served in least_served_first:
                 free, before = min(self._slots, self._left) - running, served.running
                 if served.at_work or (free > 0 and not self._at_rest(number, served)):
-                    served.begin(free, self._left - running if len(self._served) == 1 else free)
+                    with self._unless_gone(number, served):
+                        served.begin(free, self._left - running if len(self._served) == 1 else free)
+                        self._tell(number, served)
                     running += served.running - before
-                    self._tell(number, served)
-        at_work = [p for p in self._served.values() if p.running]
-        for served in at_work:
-            self._left -= served.collect(IDLE / len(at_work), self._draining)
+        at_work = {n: p for n, p in self._served.items() if p.running}
+        for number, served in at_work.items():
+            with self._unless_gone(number, served):
+                self._left -= served.collect(IDLE / len(at_work), self._draining)
         if self._left <= 0 and not self._draining:
             self._draining = True
             self._say("it has done its share of trials")
         if not at_work:
             time.sleep(IDLE)
+
+    @contextmanager
+    def _unless_gone(self, number: int, served: ServedStudy) -> Iterator[None]:
+        """A context in which a study that has been deleted, or cannot be read any more, is given up; others go on."""
+        try:
+            yield
+        except (StudyNotFound, Damaged) as error:
+            self._served.pop(number)
+            served.leave()
+            self._refused[number] = (time.monotonic() + AGAIN, str(error))
+            self._say(f"study {served.name!r} is not served any more: {error}")
 
     def _at_rest(self, number: int, served: ServedStudy) -> bool:
         return number in self._records and served.at_rest(self._records[number].position)
@@ -174,7 +188,11 @@ class Worker:
         try:
             called = load_allowed(announced, self._allow, record.spec)
             data, absent = locate_data(announced, self._data)
-        except ObjectiveError as error:
+            served = ServedStudy(
+                self._storage, record, announced, called, self._slots, data, self._enough,
+                say=lambda text: self._say(f"study {record.name!r}: {text}"),
+            )  # fmt: skip
+        except (ObjectiveError, StudyNotFound, Damaged) as error:
             self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
             if str(error) != before:
                 self._say(f"study {record.name!r} is not served: {error}")
@@ -183,10 +201,7 @@ class Worker:
             self._say(
                 f"study {record.name!r}: data {name!r} is not here and not watched; name it with --data {name}=PATH"
             )
-        self._served[record.id] = ServedStudy(
-            self._storage, record, announced, called, self._slots, data, self._enough,
-            say=lambda text: self._say(f"study {record.name!r}: {text}"),
-        )  # fmt: skip
+        self._served[record.id] = served
 
     def _drains(self, number: int) -> bool:
         """Whether a signal, by its number, is the first SIGTERM: then this worker drains."""
