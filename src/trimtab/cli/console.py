@@ -90,9 +90,9 @@ def _drawn(head: Row, rows: Sequence[Row], right: Sequence[str]) -> str:
         drawn.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    console = Console(file=io.StringIO(), force_terminal=True, width=Console().width)
-    console.print(drawn)
-    return str(console.file.getvalue()).strip("\n")  # type: ignore[attr-defined]  # it is the StringIO above
+    out = io.StringIO()
+    Console(file=out, force_terminal=True, width=Console().width).print(drawn)
+    return out.getvalue().strip("\n")
 
 
 def facts(pairs: Mapping[str, str]) -> str:
