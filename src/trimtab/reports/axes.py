@@ -25,11 +25,11 @@ def positions(spec: StudySpec, name: str, trials: Sequence[Trial]) -> list[float
     """Positions of trials in which the parameter is active: the value; for a choice the option's index, jittered by
     trial number."""
     p = spec.space.params[name]
-    values = [spec.current(t.params)[name] for t in trials]
+    codes = [p.code(spec.current(t.params)[name]) for t in trials]
     if not isinstance(p, Choice):
-        return [float(v) for v in values]  # type: ignore[arg-type]  # numeric parameters have numeric values
+        return codes
     spread = [(t.number * 0.618034) % 1 - 0.5 for t in trials]  # the golden ratio: neighbours in time lie apart
-    return [p.code(v) + 0.4 * s for v, s in zip(values, spread, strict=True)]
+    return [code + 0.4 * s for code, s in zip(codes, spread, strict=True)]
 
 
 def position(p: Parameter, v: Value) -> float:

@@ -147,7 +147,7 @@ def dependence(d: Dependence, spec: StudySpec, metric: str) -> Figure:
         said = [f"{label(value(v))}: {number(m, 4)}" for v, m in zip(d.values, mean, strict=True)]
         fig.add_trace(points(x, mean, "mean", said, error_x=None, error_y=arms, marker={"color": BLUE, "size": 9}))
     else:
-        x = rounded(float(v) for v in d.values)  # type: ignore[arg-type]  # numeric parameters have numeric values
+        x = rounded(p.code(v) for v in d.values)
         band = {"mode": "lines", "line": {"width": 0, "color": BLUE}}
         fig.add_trace(points(x, low, "low", None, **band))
         fig.add_trace(points(x, high, "high", None, fill="tonexty", fillcolor="rgba(42,111,151,0.18)", **band))

@@ -7,7 +7,6 @@ from typing import Any
 from ..canonical import same_setting
 from ..engine.lineage import ancestry, parent_of
 from ..records import Purpose, State, StudyRecord, Trial
-from ..space import Choice
 from .axes import axis
 from .style import BLUE, GRID, ORANGE, QUIET, Figure, direction, figure, hovers, label, plotly, points, view
 
@@ -44,19 +43,17 @@ def schedule(study: StudyRecord, trials: Sequence[Trial], number: int | None = N
     known = {t.number: t for t in trials}
     shown = [t for t in trials if _placed(t) and study.spec.goals[0].metric in t.metrics]
     line = [t for t in _line_to(number, study, known, shown) if _placed(t)]
-    names = study.spec.space.names
-    fig = figure(60 + 170 * len(names), len(names), 1, showlegend=False)
+    params, settings = study.spec.space.params, [study.spec.current(t.params) for t in line]
+    fig = figure(60 + 170 * len(params), len(params), 1, showlegend=False)
     ends = [0.0, *(float(t.fidelity or 0) for t in line)]
-    for row, name in enumerate(names, start=1):
-        active = [t for t in line if name in study.spec.current(t.params)]
-        if active:
-            place = {t.number: _height(study, name, t) for t in active}
-            y = [place.get(t.number) for t in line]
+    for row, (name, p) in enumerate(params.items(), start=1):
+        y = [p.code(s[name]) if name in s else None for s in settings]
+        if any(v is not None for v in y):
             step = {"color": ORANGE, "width": 2.5, "shape": "vh"}
             trace = plotly().Scatter(x=ends, y=[y[0], *y], mode="lines", line=step, hoverinfo="x+y")
             fig.add_trace(trace, row=row, col=1)
         fig.update_yaxes(title_text=label(name), **axis(study.spec, name), row=row, col=1)
-    return fig.update_xaxes(title_text=_unit(study), row=len(names), col=1)
+    return fig.update_xaxes(title_text=_unit(study), row=len(params), col=1)
 
 
 def _placed(t: Trial) -> bool:
@@ -91,12 +88,6 @@ def _segments(known: Mapping[int, Trial], group: Sequence[Trial], metric: str) -
             x += [before.fidelity, t.fidelity, math.nan]
             y += [before.metrics[metric], t.metrics[metric], math.nan]
     return x, y
-
-
-def _height(study: StudyRecord, name: str, t: Trial) -> float:
-    """The position of a trial's value on the parameter's axis."""
-    p, v = study.spec.space.params[name], study.spec.current(t.params)[name]
-    return float(p.code(v) if isinstance(p, Choice) else v)  # type: ignore[arg-type]
 
 
 def _unit(study: StudyRecord) -> str:
