@@ -71,6 +71,14 @@ def count(url, state, attempt=1):
         return 0
 
 
+def kill_with_its_children(parent):
+    """kill -9 a program, and wait until its worker processes have died with it."""
+    children = psutil.Process(parent.pid).children(recursive=True)
+    parent.kill()
+    parent.wait()
+    until(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
+
+
 def test_kill_9_of_the_parent_and_of_a_worker_in_mid_trial(tmp_path, url, start):
     call = script(tmp_path, url, held=4)
     parent = start(call)
@@ -79,10 +87,7 @@ def test_kill_9_of_the_parent_and_of_a_worker_in_mid_trial(tmp_path, url, start)
     assert len(children) >= 2
     children[0].send_signal(signal.SIGKILL)
     until(lambda: count(url, "running", attempt=2) == 1)
-    children = psutil.Process(parent.pid).children(recursive=True)
-    parent.kill()
-    parent.wait()
-    until(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
+    kill_with_its_children(parent)
     before = {t.number: t for t in tt.Study("s", storage=url).trials if t.state == "done"}
     assert len(before) == 4
     (tmp_path / "go").touch()
@@ -129,10 +134,7 @@ def test_kill_9_in_mid_rung_and_the_verdicts_stay_those_of_the_record(tmp_path, 
     parent = start(call)
     folder = f"{url.removeprefix('sqlite:///')}.checkpoints"
     until(lambda: any(p.read_text() == "2" and int(p.parent.name) >= 8 for p in Path(folder).glob("*/*/epoch")))
-    children = psutil.Process(parent.pid).children(recursive=True)
-    parent.kill()
-    parent.wait()
-    until(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children))
+    kill_with_its_children(parent)
     study = tt.Study("s", storage=url)
     before = {t.number: t for t in study.trials if t.state in ("done", "stopped")}
     begun = [t.number for t in study.trials if t.state == "running" and (study.checkpoint(t.number) / "epoch").exists()]
