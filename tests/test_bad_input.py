@@ -221,13 +221,13 @@ def test_a_refused_call_changes_nothing(url):
     study = tt.Study("s", X, minimize="loss", storage=url)
     study.run(lambda trial: 1.0, trials=2, quiet=True)
     before = (study.record, study.trials)
-    for call in (
-        lambda: study.enqueue({"x": 3, "kind": "a"}),
-        lambda: study.add([{"x": 0.1, "kind": "a"}, {"x": 7, "kind": "a"}], [1.0, 2.0]),
-        lambda: study.revise(space=tt.Space(x=tt.Float(0.2, 1))),
-        lambda: study.tell(1, 2.0),
+    for call, said in (
+        (lambda: study.enqueue({"x": 3, "kind": "a"}), "x: 3 is outside"),
+        (lambda: study.add([{"x": 0.1, "kind": "a"}, {"x": 7, "kind": "a"}], [1.0, 2.0]), "x: 7 is outside"),
+        (lambda: study.revise(space=tt.Space(x=tt.Float(0.2, 1))), "old trials have it"),
+        (lambda: study.tell(1, 2.0), "only a running trial can be told"),
     ):
-        with pytest.raises(UserError):
+        with pytest.raises(UserError, match=said):
             call()
     assert (study.record, study.trials) == before
     assert study.verify() == []

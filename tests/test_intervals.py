@@ -155,17 +155,17 @@ def test_a_gain_that_is_no_proof_on_one_data_set_is_none_over_several():
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "said"),
     [
-        [],
-        [_evidence([1, 2])],
-        [_evidence([1, 2]), _evidence([1, 2], "f1")],
-        [_evidence([1, 2]), _evidence([1])],
-        [_evidence([1, 2]), _evidence([1, 1, 1])],  # the objective ignores its seed
+        ([], "got 0 on none"),
+        ([_evidence([1, 2])], "two or more studies on one metric, and got 1"),
+        ([_evidence([1, 2]), _evidence([1, 2], "f1")], "on one metric, and got 2 on auc, f1"),
+        ([_evidence([1, 2]), _evidence([1])], "evidence 1 has fewer than two complete pairs"),
+        ([_evidence([1, 2]), _evidence([1, 1, 1])], "evidence 1 has identical replicates"),  # it ignores its seed
     ],
 )
-def test_evidence_that_does_not_go_together_is_refused(wrong):
-    with pytest.raises(SpecError):
+def test_evidence_that_does_not_go_together_is_refused(wrong, said):
+    with pytest.raises(SpecError, match=said):
         across(wrong)
 
 

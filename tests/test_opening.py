@@ -65,18 +65,18 @@ def test_fresh_archives_and_never_deletes(space, objective, url):
 
 
 @pytest.mark.parametrize(
-    "mistake",
+    ("mistake", "said"),
     [
-        {},
-        {"minimize": "loss", "warm_start": "nope"},
-        {"minimize": "loss", "on_change": "nope"},
-        {"minimize": "loss", "data": {"train": "nope.csv"}},
+        ({}, "the study has no goal"),
+        ({"minimize": "loss", "warm_start": "nope"}, "warm_start='nope': .* holds no such study"),
+        ({"minimize": "loss", "on_change": "nope"}, "on_change='nope' is not known"),
+        ({"minimize": "loss", "data": {"train": "nope.csv"}}, r"nope\.csv does not exist"),
     ],
 )
-def test_fresh_leaves_the_old_study_as_it_is_when_the_new_one_cannot_be(space, url, mistake):
+def test_fresh_leaves_the_old_study_as_it_is_when_the_new_one_cannot_be(space, url, mistake, said):
     old = tt.Study("s", space, minimize="loss", storage=url)
     before = old.storage.studies()
-    with pytest.raises(SpecError):
+    with pytest.raises(SpecError, match=said):
         tt.Study("s", space, storage=url, fresh=True, **mistake)
     assert old.storage.studies() == before
 
@@ -140,7 +140,7 @@ def test_a_stored_space_with_retired_options_opens_with_the_space_as_it_is_now(u
     now = tt.Space(kind=tt.Choice("a", "b"))
     study.revise(space=now)
     assert len(tt.Study("s", now, minimize="loss", storage=url).trials) == 1
-    with pytest.raises(StudyMismatch):
+    with pytest.raises(StudyMismatch, match=r"space kind: stored .*, given "):
         tt.Study("s", tt.Space(kind=tt.Choice("a")), minimize="loss", storage=url)
 
 

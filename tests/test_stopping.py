@@ -69,10 +69,18 @@ def test_rungs_rise_by_the_factor_and_end_at_the_top(low, high, factor, rungs):
 
 
 @pytest.mark.parametrize(
-    "how", [{"low": 0}, {"low": 5}, {"high": float("inf")}, {"factor": 1}, {"name": " "}, {"low": True}]
+    ("how", "said"),
+    [
+        ({"low": 0}, "low=0 must be a positive number"),
+        ({"low": 5}, "low=5 is not below high=5"),
+        ({"high": float("inf")}, "high=inf must be .* finite"),
+        ({"factor": 1}, "factor=1 must be above 1"),
+        ({"name": " "}, "name ' ' must be a text"),
+        ({"low": True}, "low=True must be a positive number"),
+    ],
 )
-def test_a_fidelity_that_makes_no_sense_is_refused(how):
-    with pytest.raises(SpecError):
+def test_a_fidelity_that_makes_no_sense_is_refused(how, said):
+    with pytest.raises(SpecError, match=said):
         tt.Fidelity(**{"name": "epochs", "low": 1, "high": 5, **how})
 
 
@@ -250,17 +258,17 @@ def test_two_goals_and_a_constraint_rank_by_front_within_the_feasible():
 
 
 @pytest.mark.parametrize(
-    ("which", "fidelity"),
+    ("which", "fidelity", "said"),
     [
-        ("asha", None),
-        ("medean", EPOCHS),
-        ({"rule": "asha", "eta": 0.5}, EPOCHS),
-        ({"rule": "asha", "x": 1}, EPOCHS),
-        (7, None),
+        ("asha", None, "stopping='asha' needs fidelity="),
+        ("medean", EPOCHS, "'medean' is not known; did you mean 'median'"),
+        ({"rule": "asha", "eta": 0.5}, EPOCHS, r"eta=0\.5 must be a number from 1\.1 to 100"),
+        ({"rule": "asha", "x": 1}, EPOCHS, "unexpected keyword argument 'x'"),
+        (7, None, "stopping=7 is no rule"),
     ],
 )
-def test_a_rule_that_does_not_fit_is_refused_before_the_first_trial(which, fidelity):
-    with pytest.raises(SpecError):
+def test_a_rule_that_does_not_fit_is_refused_before_the_first_trial(which, fidelity, said):
+    with pytest.raises(SpecError, match=said):
         tt.Study("s", X, minimize="loss", fidelity=fidelity, stopping=which)
 
 

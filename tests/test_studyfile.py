@@ -221,7 +221,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_an_error_keeps_its_type(written):
-    with pytest.raises(SpaceError):
+    with pytest.raises(SpaceError, match=r"learning_rate: low=0\.3 is above high=0\.0001"):
         written(WHOLE.replace("[1e-4, 0.3]", "[0.3, 1e-4]"))
 
 
