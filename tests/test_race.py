@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.evidence.race import ENOUGH, SAFE, Entrants, race
+from trimtab.evidence.race import ENOUGH, FIRST, SAFE, Entrants, race
 from trimtab.evidence.selection import keeps, posterior
 
 NAN = np.nan
@@ -79,6 +79,18 @@ def test_fresh_runs_outweigh_what_the_search_supports_when_there_are_enough():
 def test_who_fails_each_time_does_not_win_and_without_a_run_the_search_decides():
     assert race(entrants([0.0, 0.1]), 2, 8, measured(np.full((2, 4), NAN)))[0] == 0
     assert race(entrants([0.0, 0.1]), 2, 8, measured(np.array([[NAN] * 4, [9.0] * 4])))[0] == 1
+
+
+@pytest.mark.parametrize(("beyond", "winner", "all_run"), [(-0.1, 0, False), (1.0, 2, True)])
+def test_only_the_first_begin_unless_the_limits_leave_none_of_them(beyond, winner, all_run):
+    prior, searched = [0.0, 0.1, 0.2, 0.3], [-0.1, -0.1, -3.0, -3.0]
+    losses = np.array(prior)[:, None] + 0.01 * np.random.default_rng(0).normal(size=(4, 12))
+    excess = np.array([beyond, beyond, -2.0, -2.0])[:, None, None] * np.ones((4, 12, 1))
+    won, runs = race(entrants(prior, searched=searched), 2, 12, measured(losses, excess))
+    assert won == winner
+    assert min(runs[:2]) >= FIRST
+    assert [n >= FIRST for n in runs[2:]] == [all_run, all_run]
+    assert all_run or runs[2:] == [0, 0]
 
 
 def test_runs_go_to_those_who_may_still_win():
