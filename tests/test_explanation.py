@@ -228,6 +228,13 @@ def study():
     return made
 
 
+def test_the_most_important_is_a_text(study):
+    head, *rows = study.explain().text().split("\n\n")[0].splitlines()
+    assert head.split("  ")[0] == "parameter"
+    assert {row.split()[0] for row in rows} == set(MIXED.names)
+    assert "from the baseline, by the model:\n  " in study.explain().text()
+
+
 def test_a_study_explains_itself(study):
     told = study.explain()
     assert set(told.importance()) == set(told.importance("fanova")) == set(told.importance("sobol")) == set(MIXED.names)

@@ -1,7 +1,7 @@
 """What explains a study's results: which parameters matter, how far each may be changed, why a trial was proposed."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,8 @@ from .evidence import interactions as together
 from .evidence.belief import Belief
 from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
-from .formatting import number, plural, setting
+from .evidence.phrases import SURE, band, chosen_and_span, share
+from .formatting import NBSP, number, plural, setting, signed, table, value
 from .records import Changes, Purpose, StudyRecord, Trial
 from .space import Params
 from .standing import believed, standings
@@ -45,6 +46,29 @@ class Explanation:
         """Without asking anything of the model."""
         known = plural(len(self.ledger.told), "result")
         return f"<Explanation of {self.metric}: study {self.ledger.study.name!r}, {known}>"
+
+    def text(self, table: Callable[[Sequence[str], Sequence[Sequence[str]]], str] = table) -> str:
+        """What matters, how far each parameter may move, the path from the baseline, and what to be careful about.
+
+        table: what draws the table of parameters.
+        """
+        shares, alone, safe = self.importance(), self.sobol(), {s.name: s for s in self.safe_ranges()}
+        names = sorted(shares, key=lambda n: -shares[n])
+        rows = [[n, share(shares[n]), band(alone[n]), *chosen_and_span(safe.get(n))] for n in names]
+        head = ["parameter", "importance", "variance by itself (90 % interval)", "best", "does as well"]
+        spec = self.ledger.study.spec
+        parts = [f"of {self.metric}, one of {len(spec.goals)} goals:"] if len(spec.goals) > 1 else []
+        parts.append(table(head, rows))
+        if spec.baseline is not None:
+            steps = (
+                f"  {s.name}: {value(s.before)} to {value(s.after)}, {signed(s.gain, 3)} ± {number(s.sd, 2)}"
+                for s in self.ablation()
+            )
+            parts.append("\n".join(["from the baseline, by the model:", *steps]))
+        if pairs := [f"  {a} and {b}: {band(i)}" for (a, b), i in self.interactions().items() if i.low >= SURE]:
+            parts.append("\n".join(["variance by two together:", *pairs]))
+        parts += [f"beware: {f.text}" for f in self.findings()]
+        return "\n\n".join(parts).replace(NBSP, " ")
 
     @property
     def ready(self) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -96,6 +96,13 @@ def first_line(text: str, most: int = 1000) -> str:
 def plural(count: int, noun: str) -> str:
     """ "1 pair", "2 pairs"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns for a terminal."""
+    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+    lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows))
+    return "\n".join(lines)
 
 
 def command(verb: str, name: str, options: str = "") -> str:

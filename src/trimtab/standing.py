@@ -15,7 +15,7 @@ import numpy as np
 from .arrays import Array
 from .engine.incumbents import Candidate, admissible
 from .evidence.belief import Belief
-from .formatting import number, percent, plural, setting
+from .formatting import number, percent, plural, setting, table
 from .records import StudySpec
 
 NOISY = 0.25  # if noise has a larger share in the variance of the results, their values are not trusted
@@ -70,9 +70,7 @@ class Standings:
             rows.append([str(s.candidate.number), s.expected, percent(s.p_best), setting(s.candidate.params)])
         if self.belief is None:  # nothing is known of chances
             rows = [[trial, value, how] for trial, value, _, how in rows]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        more = len(self.order) - _SHOWN
+        lines, more = [table(rows[0], rows[1:])], len(self.order) - _SHOWN
         lines += [f"and {plural(more, 'other setting')}"] if more > 0 else []
         return "\n".join([*lines, *([self.warning] if self.warning else [])])
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evidence import Evidence
+from ..evidence.phrases import span
 from ..formatting import number, percent, signed
 from ..reports import influence
 from ..reports.axes import position
@@ -87,7 +88,7 @@ def _safe(facts: Facts, i: influence.Influence) -> Sketch:
         else:
             marks = {}
             bars = [(0.0, 1.0, REST), (position(p, s.low), position(p, s.high), BAR)]
-        rows.append((name, strip((0.0, 1.0), {**marks, position(p, s.at): BEST}, bars), influence.span(s)))
+        rows.append((name, strip((0.0, 1.0), {**marks, position(p, s.at): BEST}, bars), span(s)))
     caption = f"{BEST} the chosen, {BAR} and {DOT} what does as well, all others fixed; from end to end of the range."
     return Sketch("How far each parameter may move", caption, rows[:MOST])
 

@@ -12,13 +12,14 @@ import numpy as np
 from ..evidence.calibration import Z90
 from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import Surface
+from ..evidence.phrases import band, span
 from ..formatting import number, signed, value
 from ..goals import Goal
 from ..records import StudySpec
 from ..space import Choice, Params
 from ..space.parameters import Value
 from .axes import axis, position
-from .influence import Influence, band, span
+from .influence import Influence
 from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, Figure, brief, figure, label, or_empty, plotly, points
 
 

@@ -8,6 +8,7 @@ from ..evidence.ablation import Step
 from ..evidence.calibration import Calibration
 from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import Surface
+from ..evidence.phrases import SURE, band, chosen_and_span, share
 from ..evidence.sensitivity import Finding, Safe
 from ..explanation import Explanation
 from ..formatting import number, percent, plural, signed, value
@@ -21,8 +22,6 @@ MOST_PAIRS = 8
 MOST_SURFACES = 2
 TOP = "the best trials (a tenth, at least ten, at most half)"
 """What importance compares with all trials."""
-SURE = 0.005
-"""Least share of the variance (low end of its interval) with which a pair is shown to act together."""
 
 
 @dataclass(frozen=True)
@@ -87,33 +86,8 @@ def parameter_rows(i: Influence) -> Rows:
     ]
 
 
-def band(i: Index) -> str:
-    """An index with its interval, in percent."""
-    return f"{share(i.value)} ({round(100 * i.low)} to {round(100 * i.high)})"
-
-
-def share(x: float) -> str:
-    """In whole percent: the data seldom supports more."""
-    return "< 1 %" if 0 < x < 0.005 else f"{round(100 * x)} %"
-
-
 HEAD = ("Parameter", "Importance", "Variance by itself", "With others", "Chosen", "Does as well")
 """Of `parameter_rows`."""
-
-
-def chosen_and_span(s: Safe | None) -> tuple[str, str]:
-    """The chosen value of a parameter, and the values that do as well."""
-    if s is None:
-        return "inactive", ""
-    return value(s.at), span(s)
-
-
-def span(s: Safe) -> str:
-    """The values that do equally well."""
-    if s.options:
-        return ", ".join(map(value, s.options))
-    low, high = (number(v, 3) if isinstance(v, float) else value(v) for v in (s.low, s.high))
-    return low if low == high else f"{low} to {high}"
 
 
 def path_rows(i: Influence) -> Rows:
