@@ -98,6 +98,10 @@ def test_branches_are_judged_among_themselves():
     assert set(found["model=tree"]) == {"depth", "rate"}
     assert found["model=line"]["rate"] > found["model=line"]["slope"]
     assert by_branch(X[:, 3:], y, tt.Space(rate=tt.Float(1e-3, 1, log=True))) == {}
+    kernel = tt.Choice("rbf", "poly", when={"model": "svm"})
+    chain = tt.Space(model=tt.Choice("svm", "tree"), kernel=kernel, degree=tt.Int(2, 5, when={"kernel": "poly"}))
+    _, X, y = learned(chain, lambda p: p.get("degree", 0), 80)
+    assert set(by_branch(X, y, chain)["kernel=poly"]) == {"degree"}  # the model is the same in all of them
 
 
 def test_a_conditional_parameter_has_an_index_of_its_own():

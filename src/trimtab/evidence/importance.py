@@ -51,10 +51,9 @@ def by_branch(X: Array, y: Array, space: Space) -> dict[str, dict[str, float]]:
     for parent, v in sorted(gates, key=str):
         inside = np.array([s.get(parent) == v and parent in s for s in settings], dtype=bool)
         if inside.sum() >= 4:
-            active = ~np.isnan(X[inside]).all(axis=0)
-            active[names.index(parent)] = False
+            varied = [len(np.unique(x[~np.isnan(x)])) > 1 for x in X[inside].T]  # not the parent, nor its own parents
             shares = importance(X[inside], y[inside], space)
-            found[f"{parent}={v}"] = {n: shares[n] for n, a in zip(names, active, strict=True) if a}
+            found[f"{parent}={v}"] = {n: shares[n] for n, different in zip(names, varied, strict=True) if different}
     return found
 
 
