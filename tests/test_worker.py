@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import postgres as pg
@@ -27,6 +28,7 @@ from trimtab.running import served
 from trimtab.running.worker import Worker
 from trimtab.storage import open_storage
 from trimtab.strategies.pbt import PBT
+from trimtab.strategies.random import Random
 
 TRAIN = """
 import os
@@ -171,6 +173,17 @@ def test_a_study_whose_trials_are_damaged_is_given_up_and_others_are_served(dama
     worker.run(idle=5.0)
     assert any("is not served" in line and "cannot be read" in line for line in said), said
     assert sound.counts["done"] == 8
+
+
+def test_a_study_whose_strategy_is_not_here_does_not_keep_others_from_being_served(url):
+    theirs, other = study(url, "theirs", strategy=replace(Random(), name="theirs")), study(url, "other")
+    for s in (theirs, other):
+        s.submit("train.py:quick")
+    said = serve(url, "train.py")
+    assert any(
+        line.startswith("study 'theirs': nothing to do (refused: strategy='theirs' is not known") for line in said
+    )
+    assert other.counts["done"] == 8
 
 
 def test_a_study_that_is_deleted_is_given_up_and_others_are_served(anywhere):

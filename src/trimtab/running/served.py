@@ -7,7 +7,7 @@ from dataclasses import replace
 from secrets import token_hex
 
 from ..engine.planning import Close, Start, Terms
-from ..errors import InputChanged, ObjectiveError, OverQuota, TrimtabError
+from ..errors import InputChanged, ObjectiveError, OverQuota, SpecError, TrimtabError
 from ..executors.local import Local
 from ..live import LiveStudy
 from ..live.inputs import POLICIES, Inputs
@@ -54,7 +54,9 @@ class ServedStudy:
         self._alerts = Alerts(self._live, say)
         self._staff: Staff | None = None
         self._joined = False
-        self._refused = False  # whether it cannot be served now: inputs have changed, or checkpoints have no room
+        self._refused = (
+            False  # whether it cannot be served now: inputs changed, no room for checkpoints, no such strategy
+        )
         self._wrong = False  # whether it cannot be served, because its objective does not return what is needed
         self._spent: Budget | None = None  # the budget that was found to be spent
 
@@ -102,7 +104,7 @@ class ServedStudy:
         try:
             self._live.collect()
             closing = self._serve(free, most)
-        except (InputChanged, OverQuota) as error:
+        except (InputChanged, OverQuota, SpecError) as error:
             self._refused, self.closed = True, f"refused: {error}"
             self._next = time.monotonic() + AGAIN
             self.leave()
