@@ -199,3 +199,20 @@ def test_the_chance_to_keep_a_limit_is_what_further_runs_show():
     assert broke[chances >= SAFE].mean() <= 1 - SAFE + 0.01
     middle = (chances > 0.6) & (chances < 0.95)
     assert broke[middle].mean() == pytest.approx(1 - chances[middle].mean(), abs=0.05)
+
+
+def test_the_chance_is_right_where_runs_lie_elsewhere_than_the_search_and_for_settings_that_have_not_run():
+    rng, chances, kept = np.random.default_rng(9), [], []
+    for _ in range(1000):
+        searched = rng.normal(size=5)
+        level = searched + 0.5 + 0.3 * rng.normal(size=5)
+        excess = level[:, None] + 0.4 * rng.normal(size=(5, 4))
+        for i, runs in enumerate((4, 3, 2, 2, 0)):
+            excess[i, runs:] = NAN
+        chances.append(keeps(searched[:, None], excess[:, :, None]))
+        kept.append(level + 0.4 * rng.normal(size=5) <= 0)
+    for which in (slice(4), slice(4, 5)):
+        said, seen = np.array(chances)[:, which], np.array(kept)[:, which]
+        for low, high in ((0.0, 0.2), (0.2, 0.8), (0.8, 1.0)):
+            band = (said >= low) & (said <= high)
+            assert seen[band].mean() == pytest.approx(said[band].mean(), abs=0.05)
