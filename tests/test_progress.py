@@ -204,6 +204,14 @@ def test_a_terminal_gets_one_line_that_is_rewritten(monkeypatch):
     assert "\x1b[2K" in written  # the line is erased before it is written again
 
 
+def test_nothing_is_to_go_once_a_run_has_ended():
+    """Such as by an error, in the middle of it."""
+    rounds = [(ledger([0.5] * n), 1.0 * n) for n in range(1, 4)]
+    first, last = lines(*rounds, terms=Terms(trials=9))
+    assert first.startswith("s: 1 done")
+    assert last == "s: 3 done, 0 running, 0 failed · best loss 0.5 (trial 0) · 7 of 10 trials left"
+
+
 def test_standard_error_is_the_default(capsys):
     with Progress(ledger([]).study.spec) as progress:
         progress.update(ledger([0.5]), 0.0)

@@ -79,7 +79,8 @@ class Progress:
         self._stream = sys.stderr if stream is None else stream
         self._quiet = quiet
         self._live: Live | None = None
-        self._latest = self._shown = ""  # the line as it is now, and as it was last written
+        self._latest = self._ended = ""  # the line as it is now, and without the time to go
+        self._shown = ""  # what was last written of the latter
         self._at: float | None = None  # when it was written
         self._start: tuple[float, int] | None = None  # time of the first update, and how many trials had finished then
         self._leader: Candidate | None = None
@@ -100,11 +101,14 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._latest = self._ended  # nothing is to go any more
         if self._live is not None:
             with suppress(*streams.LOST):
+                if self._ended:
+                    self._draw(self._live)
                 self._live.stop()
             self._live = None
-        elif self._latest != self._shown:
+        elif self._ended != self._shown:
             self._write()
 
     def update(self, ledger: Ledger, now: float) -> None:
@@ -112,12 +116,11 @@ class Progress:
         if self._quiet:
             return
         better = self._follow(ledger)
-        self._latest = f"{self._name}: {line(ledger, self._leader, self._eta(ledger, now))}"
+        eta = self._eta(ledger, now)
+        self._latest, self._ended = (f"{self._name}: {line(ledger, self._leader, x)}" for x in (eta, None))
         if self._live is not None:
-            from rich.text import Text
-
             with suppress(*streams.LOST):
-                self._live.update(Text(self._latest, overflow="ellipsis", no_wrap=True), refresh=True)
+                self._draw(self._live)
         elif better or self._at is None or now - self._at >= EVERY:
             self._at = now
             self._write()
@@ -158,6 +161,11 @@ class Progress:
         left = min(found, default=0.0)
         return left if left > 0 else None
 
+    def _draw(self, live: "Live") -> None:
+        from rich.text import Text
+
+        live.update(Text(self._latest, overflow="ellipsis", no_wrap=True), refresh=True)
+
     def _write(self) -> None:
-        self._shown = self._latest
+        self._shown = self._ended
         streams.tell(self._latest, self._stream)
