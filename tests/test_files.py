@@ -109,3 +109,20 @@ def test_the_register_of_study_files_keeps_what_was_noted_at_the_same_moment(tmp
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(notes, range(8)))
     assert sorted(allowed.files()) == noted
+
+
+def test_a_document_as_of_an_event_is_the_one_that_was_written_then(tmp_path):
+    """Also of a trial that has ended since, was stopped, and has a learning curve."""
+    how = {"fidelity": tt.Fidelity("epochs", 1, 9), "stopping": {"rule": "threshold", "metric": "loss", "above": 1.0}}
+    study = tt.Study("s", SPACE, minimize="loss", seed=1, **how)
+    first, second = study.ask(), study.ask()
+    first.report(9, loss=0.1)
+    study.tell(first, 0.1)
+    then = study.record.position
+    before = study.report(tmp_path / "then.json").read_bytes()
+    second.report(3, loss=2.0)
+    assert second.should_stop()
+    second.note("it diverged")
+    study.tell(second)
+    assert study.report(tmp_path / "now.json", at=then).read_bytes() == before
+    assert study.trials[1].reached == 3

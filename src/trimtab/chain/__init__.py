@@ -15,7 +15,8 @@ from typing import Any
 from ..canonical import commitment, digest
 from ..records import Event, Json, Report, Trial
 
-_PROPOSED = "number purpose params seed strategy version why seen at batch parent replicate priority created".split()
+PROPOSED = "number purpose params seed strategy version why seen at batch parent replicate priority created".split()
+"""The fields of a trial, besides its fidelity, that are known when it is enqueued."""
 _ENDED = "number state metrics reason attempt started ended".split()
 ENDS = frozenset({"finish", "cancel", "import"})
 """Kinds of events that end a trial."""
@@ -29,7 +30,7 @@ def link(previous: str, position: int, kind: str, number: int | None, at: float,
 
 def proposed(trial: Trial) -> str:
     """Digest of a trial as it was proposed, which later changes of its row do not affect."""
-    row = {k: _plain(getattr(trial, k)) for k in _PROPOSED}
+    row = {k: _plain(getattr(trial, k)) for k in PROPOSED}
     if trial.fidelity is not None:
         row["fidelity"] = trial.fidelity
     return digest(row)

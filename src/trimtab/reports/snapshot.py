@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ..chain import PROPOSED
 from ..chain.verify import spent, state_after
 from ..checks import index, shown
 from ..errors import SpecError
 from ..evidence import Evidence
 from ..formatting import plural
-from ..records import Cost, Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
+from ..records import Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
 from .facts import Facts
 from .origins import Origins
 
@@ -134,7 +135,6 @@ def as_of(
 
 
 def _waiting(t: Trial) -> Trial:
-    return replace(
-        t, state=State.QUEUED, attempt=0, worker=None, lease_until=None, started=None, ended=None, metrics={},
-        reason=None, cost=Cost(), private={}, told=None,
-    )  # fmt: skip
+    """The trial as it was enqueued."""
+    proposed = {name: getattr(t, name) for name in PROPOSED}
+    return Trial(study=t.study, state=State.QUEUED, fidelity=t.fidelity, **proposed)
