@@ -361,7 +361,8 @@ def test_torn_witness_lines_and_other_studies_are_passed_over(file, store):
 def test_a_witness_that_cannot_be_written_is_a_warning(file, store, caplog):
     file.with_name("t.db.witness").mkdir()
     study = store.create(SPEC).id
-    assert "t.db.witness: the witness line could not be written" in caplog.text
+    put(store, study)
+    assert caplog.text.count("t.db.witness: the witness line could not be written") == 1
     assert store.witnessed(store.studies()[0].uid) == []
     assert verify(store, study) == []
 

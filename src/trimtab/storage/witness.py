@@ -8,6 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from ..canonical import dumps
@@ -16,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 def append(file: Path, heads: Sequence[tuple[str, int, str]]) -> None:
-    """Add (uid, position, hash) lines in one write; a failure is logged and ignored."""
+    """Add (uid, position, hash) lines in one write; a failure is logged, once, and ignored."""
     lines = "".join(dumps({"uid": uid, "position": position, "hash": head}) + "\n" for uid, position, head in heads)
     try:
         handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -25,7 +26,13 @@ def append(file: Path, heads: Sequence[tuple[str, int, str]]) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        _log.warning("%s: the witness line could not be written (%s); the record itself is safe", file, error)
+        _warn(file, str(error))
+
+
+@cache
+def _warn(file: Path, why: str) -> None:
+    """Warn of a line that could not be written, once for each reason: there is a line for every event."""
+    _log.warning("%s: the witness line could not be written (%s); the record itself is safe", file, why)
 
 
 def read(file: Path, uid: str) -> list[tuple[int, str]]:
