@@ -46,6 +46,17 @@ def test_work_goes_on_when_nobody_can_read_about_it(verb, streams, place):
     assert study.verify() == []
 
 
+def test_what_the_command_line_cannot_do_is_said_in_words(place):
+    def told(line):
+        return subprocess.run(["sh", "-c", line, "sh", sys.executable, "-m", "trimtab"], capture_output=True, text=True)
+
+    full = told('"$@" --version >/dev/full')
+    assert (full.returncode, full.stderr) == (2, "trimtab: standard output cannot be written: the disk is full\n")
+    gone = told('mkdir gone; cd gone; rmdir ../gone; "$@" run s.yaml')
+    assert (gone.returncode, gone.stderr.count("\n")) == (2, 1)
+    assert gone.stderr.startswith("trimtab: the working folder does not exist any more; change to another one")
+
+
 def test_a_script_without_standard_error_runs(place):
     script = "import trimtab as tt\nstudy = tt.Study('s', tt.Space(x=tt.Float(0, 1)), minimize='loss')\n"
     script += "study.run(lambda trial: 1.0, trials=2)\nprint(len(study.trials))"

@@ -1,5 +1,6 @@
 """What all commands share: errors as one line, the store, the study, and the study's file."""
 
+import errno
 import os
 import shlex
 import sys
@@ -68,6 +69,10 @@ def _verdict(error: Exception) -> tuple[int, str]:
             return 2, str(error)
         case TrimtabError():
             return 1, str(error)
+        case FileNotFoundError(filename=None):
+            return 2, "the working folder does not exist any more; change to another one, and run the same again"
+        case OSError(filename=None, errno=errno.ENOSPC):
+            return 2, "standard output cannot be written: the disk is full"
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return 2, f"{where}{error.strerror or error}"
