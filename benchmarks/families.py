@@ -147,8 +147,39 @@ def surrogates(folder: Path, family: str) -> list[Problem]:
 
     described = description(folder, family)
     space = tt.Space(dict(parameters(described, {instance, *fidelity})))
+    return [problem(name) for name in datasets(described, instance)]
+
+
+ALGORITHMS = {"boosting": "rbv2_xgboost", "tree": "rbv2_rpart"}
+_ACCURACY = 0  # output of both
+
+
+def algorithms(folder: Path) -> list[Problem]:
+    """Which algorithm is best, and with which parameters: one problem for each data set that both scenarios have. The loss is
+    1 - accuracy."""
+    known = {name: (description(folder, family), *SURROGATES[family]) for name, family in ALGORITHMS.items()}
+    params: dict[str, Any] = {"algorithm": tt.Choice(*ALGORITHMS)}
+    for name, (described, instance, _, fidelity, _) in known.items():
+        params |= parameters(described, {instance, *fidelity}, name)
+    space = tt.Space(params)
+
+    def problem(dataset: str) -> Problem:
+        def true(p: Params) -> float:
+            name = p["algorithm"]
+            _, instance, _, fidelity, _ = known[name]
+            own = {key.removeprefix(f"{name}."): v for key, v in p.items() if key != "algorithm"}
+            accuracy = network(folder, ALGORITHMS[name])([{**own, **fidelity, instance: dataset}])[0, _ACCURACY]
+            return 1 - float(accuracy)
+
+        return Problem(f"algorithms-{dataset}", "algorithms", space, true)
+
+    first, *others = (datasets(described, instance) for described, instance, *_ in known.values())
+    return [problem(name) for name in first if all(name in names for names in others)]
+
+
+def datasets(described: Any, instance: str) -> list[str]:
     names = next(h["choices"] for h in described["hyperparameters"] if h["name"] == instance)
-    return [problem(name) for name in sorted(names, key=int)]
+    return sorted(names, key=int)
 
 
 @cache
@@ -177,17 +208,22 @@ def description(folder: Path, scenario: str) -> Any:
     return json.loads((folder / scenario / "config_space.json").read_text())
 
 
-def parameters(described: Any, fixed: Container[str]) -> Iterator[tuple[str, tt.Float | tt.Int | tt.Choice]]:
-    """Names and parameters; those with a condition last, after their parents."""
+def parameters(
+    described: Any, fixed: Container[str], algorithm: str | None = None
+) -> Iterator[tuple[str, tt.Float | tt.Int | tt.Choice]]:
+    """Names and parameters; those with a condition last, after their parents. If they belong to an algorithm among others,
+    its name begins theirs, and they are active only with it."""
+    prefix, always = ("", None) if algorithm is None else (f"{algorithm}.", {"algorithm": algorithm})
     when = {
-        c["child"]: {c["parent"]: c["values"] if c["type"] == "IN" else [c["value"]]} for c in described["conditions"]
+        c["child"]: {prefix + c["parent"]: c["values"] if c["type"] == "IN" else [c["value"]]}
+        for c in described["conditions"]
     }
     for h in sorted(described["hyperparameters"], key=lambda h: h["name"] in when):
         name = h["name"]
         if name in fixed:
             continue
         if h["type"] == "categorical":
-            yield name, tt.Choice(*h["choices"], when=when.get(name))
+            yield prefix + name, tt.Choice(*h["choices"], when=when.get(name, always))
         else:
             kind = tt.Int if h["type"] == "uniform_int" else tt.Float
-            yield name, kind(h["lower"], h["upper"], log=h["log"], when=when.get(name))
+            yield prefix + name, kind(h["lower"], h["upper"], log=h["log"], when=when.get(name, always))

@@ -9,10 +9,12 @@ noise      each result is one random training of the setting; scored by the mean
 failures   a fifth of the space fails, on one side of a random plane, and the best setting of all lies in it
 8, 32      so many trials are always pending; they end one by one, in random order
 
-Two cases have problems of their own, exact results, and nothing pending:
+Three cases have problems of their own, exact results, and nothing pending:
 
 conditional    surrogates of XGBoost, most of whose parameters depend on the booster; the data sets with indices 10, 34,
                58, 82 and 106, which no other benchmark uses
+algorithms     surrogates of XGBoost and of a decision tree on the same data: which of them is best, and with which
+               parameters; data sets 5, 29, 53, 77 and 101 of those that both have
 categorical    NAS-Bench-201: six unordered choices of five operations each
 
 The score after t told trials is the true loss of the setting with the lowest mean of told results, as normalised regret:
@@ -38,12 +40,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from families import Problem, analytic, surrogates, tables
+from families import Problem, algorithms, analytic, surrogates, tables
 from figures import FOLDER, bootstrap, finished
 from robustness_peers import Hyperopt, Nevergrad, Smac
 from tuners import Optuna, Params, Result, Trimtab, Tuner, incumbents, search
 
-CASES = ("noise", "failures", "8", "32", "conditional", "categorical")
+CASES = ("noise", "failures", "8", "32", "conditional", "algorithms", "categorical")
 SCORES = ("quarter", "half", "full", "named")
 NAMES, FIGURES = ["case", "problem", "tuner", "seed", "trials"], [*SCORES, "cpu_ms"]
 Row = Mapping[str, str]
@@ -79,6 +81,8 @@ def problems(case: str, yahpo: str | None) -> list[Problem]:
         return tables("nasbench201")
     if case == "conditional":
         return surrogates(Path(yahpo), "rbv2_xgboost")[10::24] if yahpo else []
+    if case == "algorithms":
+        return algorithms(Path(yahpo))[5::24] if yahpo else []
     return various(yahpo)
 
 
