@@ -1,6 +1,7 @@
 """Whatever an objective does, its trial ends with a reason, nothing is left behind, and the study goes on."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -108,6 +109,30 @@ def test_a_fork_that_leaves_the_objective_ends_and_answers_for_no_trial(leave, s
     assert [t.metrics for t in study.trials] == [{"loss": status}] * 3
     shown = study.trials[2].output if supervised else capfd.readouterr().err
     assert ("ValueError: in the fork" in shown) == (leave is fork_raises)
+
+
+def test_forked_processes_may_report_while_their_trial_runs_and_to_no_other():
+    def reports(trial, steps):
+        for step in steps:
+            trial.report(step, loss=float(trial.number))
+
+    def forks(trial):
+        fork = multiprocessing.get_context("fork").Process
+        ranks = [fork(target=reports, args=(trial, range(k, 200, 4))) for k in range(3)]
+        for rank in ranks:
+            rank.start()
+        reports(trial, range(3, 200, 4))
+        for rank in ranks:
+            rank.join()
+        fork(target=reports, args=(trial, range(1000, 100_000)), daemon=True).start()  # outlives the trial
+        return 1.0
+
+    study = tt.Study("s", X, minimize="loss", seed=1)
+    study.run(forks, trials=3, supervised=True, quiet=True, resources=tt.Resources(time="60s"))
+    assert [str(t.state) for t in study.trials] == ["done"] * 3
+    found = study.storage.reports(study.record.id)
+    assert len([r for r in found if r.step < 200]) == 600
+    assert all(r.metrics == {"loss": float(r.number)} for r in found)
 
 
 def test_what_a_trial_writes_is_captured_and_a_flood_is_cut():

@@ -1,8 +1,9 @@
 """What runs in a supervised process: load the task, then run one payload after the other until the parent hangs up.
 
 The parent sends pickles: `Setup`, the task, then payloads with their time limits, and replies. The child sends only
-JSON, so that an objective cannot run code in the parent: ["ready"], ["message", m], which is answered, and ["last", m,
-cost].
+JSON, so that an objective cannot run code in the parent: ["ready"] and ["last", m, cost], which the next payload answers,
+and ["message", m, n], which gets a reply; n counts the payloads so far, since a process that the objective has forked may
+still speak when its trial has ended.
 
 The parent enforces limits. The child enforces its time limit too, a moment later, in case the parent is held up by a
 slow store.
@@ -10,6 +11,7 @@ slow store.
 
 import ctypes
 import faulthandler
+import fcntl
 import gc
 import json
 import math
@@ -23,6 +25,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -77,28 +81,36 @@ def main(channel: int, lifeline: int, parent: int) -> None:
     run = task.load()
     gc.collect()
     gc.freeze()  # so that the collection after each trial does not go through everything that was loaded
+    ask = partial(_ask, connection, os.dup(1))
     try:
-        _say(connection, "ready")
-        while True:
-            payload, limit = connection.recv()
-            _serve(connection, run, payload, limit, alarm)
+        payload, limit = ask("ready")
+        for n in count(1):
+            payload, limit = ask("last", *_serve(partial(ask, "message"), n, run, payload, limit, alarm))
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent has hung up; if it died, `_watch` is at work
         time.sleep(2.0)
         processes.kill(os.getpid())
 
 
 def _serve(
-    connection: Connection, run: Callable[..., Any], payload: Mapping[str, Any], limit: float, alarm: Alarm
-) -> None:
-    """Run one payload within `limit` seconds. While it runs, any of its threads may send messages."""
+    ask: Callable[[Any, int], Any],
+    n: int,
+    run: Callable[..., Any],
+    payload: Mapping[str, Any],
+    limit: float,
+    alarm: Alarm,
+) -> tuple[Any, dict[str, float]]:
+    """Run the n-th payload within `limit` seconds; returns its last message and what it has used.
+
+    While it runs, any of its threads, and processes that it forks, may send messages.
+    """
+    gc.collect()  # so that what earlier trials have left does not count as memory of this one
     lock, over = threading.Lock(), False
 
     def send(message: Any) -> Any:
         with lock:
             if over:
                 raise RuntimeError("this trial has ended; it can report nothing more")
-            _say(connection, "message", message)
-            return connection.recv()
+            return ask(message, n)
 
     wall, cpu = time.perf_counter(), _cpu()
     with suppress(OSError):
@@ -111,13 +123,21 @@ def _serve(
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the objective may have closed or replaced it
             stream.flush()
-    used = {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu, "memory": _peak()}
-    _say(connection, "last", last, used)
-    gc.collect()  # so that what this trial has left does not count as memory of the next one
+    return last, {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu, "memory": _peak()}
 
 
-def _say(connection: Connection, *what: Any) -> None:
-    connection.send_bytes(json.dumps(what).encode())
+def _ask(connection: Connection, turn: int, *what: Any) -> Any:
+    """Tell the parent something, and return its answer.
+
+    turn: a descriptor of a file that is this child's alone. Forked processes share the connection, and one talks at a
+    time: the kernel takes the lock from a process that dies.
+    """
+    fcntl.lockf(turn, fcntl.LOCK_EX)
+    try:
+        connection.send_bytes(json.dumps(what).encode())
+        return connection.recv()
+    finally:
+        fcntl.lockf(turn, fcntl.LOCK_UN)
 
 
 def _cpu() -> float:

@@ -91,6 +91,7 @@ class Child:
             )  # fmt: skip
             self._files = ours.pop_all()  # it runs: they stay open until `end`
         self.ready = False
+        self._begun = 0  # how many jobs it was given
         self._members: tuple[psutil.Process, ...] = ()
         with suppress(OSError):  # it died at once: `look` finds that
             self.channel.send(home.setup)
@@ -103,6 +104,7 @@ class Child:
     def begin(self, job: Job) -> None:
         """Take a job; it starts as soon as the task has been loaded."""
         self.job = job
+        self._begun += 1
         self._before = self._cpu = self._peak = 0.0
         os.ftruncate(self._output.fileno(), 0)
         self._started_now()
@@ -131,9 +133,11 @@ class Child:
                 case ["ready"]:
                     self.ready = True
                     self._started_now()
-                case ["message", content]:
+                case ["message", content, payload] if payload == self._begun:
                     self._heard = time.monotonic()
                     self._answer(content)
+                case ["message", _, _]:  # by a forked process of an earlier job
+                    self._reply({"stop": True})
                 case _:
                     return self._gone() or self._limits()
         return self._limits()
@@ -153,7 +157,9 @@ class Child:
         return received
 
     def _answer(self, message: object) -> None:
-        reply = self.job.listen(message)
+        self._reply(self.job.listen(message))
+
+    def _reply(self, reply: object) -> None:
         with suppress(OSError):  # it died meanwhile: the next look finds that
             self.channel.send(reply)
 
