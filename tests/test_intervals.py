@@ -74,14 +74,31 @@ def test_the_bootstrap_of_a_hold_out_covers():
     rng, inside = np.random.default_rng(5), 0
     for _ in range(25):
         rows = rng.exponential(1.0, 150)
-        found = intervals.bootstrap(lambda i, rows=rows: float(rows[i].mean()), 150, 0.0, 0.05, rng)
+        found = intervals.bootstrap(lambda i, rows=rows: float(rows[i].mean()), np.arange(150), 0.0, 0.05, rng)
         inside += covers(found.interval, 1.0)
         assert found.mean == pytest.approx(rows.mean())
     assert inside >= 21  # of 23.5 expected
 
 
+def test_rows_of_a_group_are_drawn_together():
+    """Rows of 20 groups that are alike, and no gain: taken one by one, they would show one in a fifth of the studies."""
+    rng, wrong = np.random.default_rng(6), 0
+    for _ in range(100):
+        groups = rng.permutation(np.repeat(np.arange(20), 10))
+        rows = rng.standard_normal(20)[groups] + rng.standard_normal(200)
+        found = intervals.bootstrap(lambda i, rows=rows: float(rows[i].mean()), groups, 0.0, 0.05, rng)
+        wrong += found.interval[0] > 0
+        assert found.mean == pytest.approx(rows.mean())
+    assert wrong <= 8  # 6; one by one: 21
+
+
+def test_one_group_shows_nothing():
+    found = intervals.bootstrap(lambda i: 1.0, np.zeros(30, dtype=np.intp), 0.0, 0.05, np.random.default_rng(0))
+    assert (found.mean, found.interval) == (1.0, (-math.inf, math.inf))
+
+
 def test_a_metric_that_is_undefined_on_resamples_shows_nothing():
-    found = intervals.bootstrap(lambda i: math.nan, 10, 0.0, 0.05, np.random.default_rng(0))
+    found = intervals.bootstrap(lambda i: math.nan, np.arange(10), 0.0, 0.05, np.random.default_rng(0))
     assert found.interval == (-math.inf, math.inf)
 
 
@@ -92,7 +109,7 @@ def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
         return math.nan if len(set(rows)) == 10 else 0.0
 
     found = held_out(
-        Goal("auc", True), Contest({"a": 1}, {"a": 2}, 1), HeldOut(undefined, lambda rows: 1.0, 10), 0.0,
+        Goal("auc", True), Contest({"a": 1}, {"a": 2}, 1), HeldOut(undefined, lambda rows: 1.0, np.arange(10)), 0.0,
         np.random.default_rng(0), look=1, compared=1, constraints=[],
     )  # fmt: skip
     assert (found.pairs, found.decision) == ((), "not shown")

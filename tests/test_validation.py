@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -75,7 +76,9 @@ def test_held_out_rows_are_in_no_fold(how):
     seen |= {
         r for i in range(5) for a, b in cv.folds_of(trial("certify", replicate=i)) for r in (*a.tolist(), *b.tolist())
     }
-    score, n = cv.on_holdout({"n_neighbors": 5}, 0, "accuracy")
+    score, groups = cv.on_holdout({"n_neighbors": 5}, 0, "accuracy")
+    n = len(groups)
+    assert len(set(groups.tolist())) == (math.ceil(n / 7) if "groups" in how else n)
     assert n + len(seen) <= len(y)
     assert 0.2 < n / len(y) < 0.3
     assert 0.8 < score(np.arange(n)) <= 1
@@ -328,6 +331,21 @@ def test_looks_at_several_settings_share_the_95_percent_and_say_that_no_limit_wa
     assert any("whether ones <= 2 holds on these rows is not judged" in n for n in first.notices)
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"groups": np.arange(len(y)) // 20}, r"in 9 groups, which are drawn as wholes.*only 9 groups: too few"),
+        ({"time": np.arange(len(y))}, "follow one another in time"),
+        ({"groups": np.arange(len(y))}, r"^1\d\d hold-out rows; two trained models: .* may differ$"),
+    ],
+)
+def test_a_look_says_how_its_rows_hang_together(how, said):
+    cv = made(folds=3, metric={"hits": hits}, holdout=0.3, **how)
+    study = tt.Study("look", SPACE, maximize="hits", strategy="sobol", seed=2)
+    study.run(cv, trials=2, quiet=True)
+    assert re.search(said, " ".join(study.holdout(cv, tuned=1).notices))
+
+
 def test_looks_at_the_holdout_from_the_command_line_are_counted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -415,8 +433,8 @@ def test_tables_keep_their_columns_and_change_the_fingerprint():
     frame, target = pd.DataFrame(X, columns=[f"c{i}" for i in range(30)]), pd.Series(y)
     cv = tt.CrossValidation(KNeighborsClassifier(), frame, target, holdout=0.2)
     assert list(cv.fit({"n_neighbors": 3}, 0, np.arange(100)).feature_names_in_) == list(frame.columns)
-    score, n = cv.on_holdout({"n_neighbors": 3}, 0, "accuracy")
-    assert math.isfinite(score(np.arange(n)))
+    score, groups = cv.on_holdout({"n_neighbors": 3}, 0, "accuracy")
+    assert math.isfinite(score(np.arange(len(groups))))
     before = cv.protocol["data"]["X"]["sha256"]
     changed = frame.copy()
     changed.iloc[5, 5] += 1

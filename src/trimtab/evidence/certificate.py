@@ -165,7 +165,7 @@ class Evidence:
         count = plural(len(self.pairs), "pair")
         each = f", corrected for {self.compared} comparisons" if self.compared > 1 else ""
         if self.protocol == HOLDOUT:
-            return f"bootstrap over the rows of one hold-out set, two-sided 95 % interval{each}"
+            return f"bootstrap of one hold-out set, two-sided 95 % interval{each}"
         kind = "always-valid paired t interval (Wang & Ramdas 2023)" if self.sequential else "paired Student t"
         said = f"{kind} over {count}, two-sided 95 % interval{each}"
         if self.test_train_ratio == 0:

@@ -11,7 +11,7 @@ that an interval may miss; z the half-width of the zone of practical equivalence
 * looking again and again: the t-test martingale of Wang and Ramdas (2023, arXiv:2310.03722): with a normal mixture of
   variance g over the standardised effect, the likelihood ratio of the t-statistic is a martingale whatever the variance,
   so that by Ville's inequality the set where it stays below 1 / alpha holds the mean at all J at once.
-* one hold-out set: percentiles of the bootstrap over its rows.
+* one hold-out set: percentiles of the bootstrap over its rows, or over its groups where rows come in groups.
 * shares (how often a limit held): the exact interval of Clopper and Pearson (1934, Biometrika 26).
 * several data sets: a random-effects mean, with the t interval of Hartung and Knapp (2001, Statistics in Medicine 20).
 """
@@ -111,17 +111,26 @@ def _reach(J: int, alpha: float) -> float:
 
 
 def bootstrap(
-    difference: Callable[[Ints], float], rows: int, zone: float, alpha: float, rng: np.random.Generator
+    difference: Callable[[Ints], float], groups: Ints, zone: float, alpha: float, rng: np.random.Generator
 ) -> Estimate:
-    """Of one hold-out set: `difference` of the two settings on chosen rows (with repetition), over resamples of all rows.
+    """Of one hold-out set: `difference` of the two settings on chosen rows (with repetition), over resamples of it.
 
-    The interval speaks of other rows of the same kind, for these two fitted models. Resamples on which the metric is
-    undefined (NaN) are left out.
+    groups (n,): the group of each row. Rows of a group are alike, so they are drawn together. The interval speaks of other
+    groups (or rows, if each is a group) of the same kind, for these two fitted models. Resamples on which the metric is
+    undefined (NaN) are left out. Unbounded for a single group.
     """
-    values = np.array([difference(rng.integers(rows, size=rows)) for _ in range(_RESAMPLES)])
+    order = np.argsort(groups, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    alone, G = len(members) == len(groups), len(members)
+
+    def drawn() -> Ints:
+        chosen = rng.integers(G, size=G)
+        return chosen if alone else np.concatenate([members[i] for i in chosen])
+
+    values = np.array([difference(drawn()) for _ in range(_RESAMPLES)])
     values = values[np.isfinite(values)]
-    mean = float(difference(np.arange(rows)))
-    if len(values) < _RESAMPLES / 2:
+    mean = float(difference(np.arange(len(groups))))
+    if G < 2 or len(values) < _RESAMPLES / 2:
         return Estimate(mean, EVERYTHING, math.nan, math.nan, math.nan)
     low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2])
     counts = (values > zone).sum(), (values < -zone).sum()

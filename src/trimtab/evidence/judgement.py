@@ -20,6 +20,7 @@ from .design import INDEPENDENT, Contest, Design
 
 Rows = NDArray[np.intp]
 RESERVE = 0.5  # part of the error that the interval of independent pairs leaves unspent
+_FEW_HELD_OUT = 10  # groups of a hold-out below which the bootstrap covers too seldom
 Pair = tuple[Metrics | None, Metrics | None]
 _SAME_RUNS = (
     "the replicates are identical: the objective seems to ignore trial.seed. They repeat what the search chose by and say "
@@ -93,12 +94,29 @@ def certify(
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Two trained models on one hold-out set of this many rows: the metric of baseline and tuned on chosen ones of
-    them."""
+    """Two trained models on one hold-out set: the metric of baseline and tuned on chosen ones of its rows; the group of
+    each row (n,), a number of its own where rows come in no groups; and whether they follow one another in time."""
 
     before: Callable[[Rows], float]
     after: Callable[[Rows], float]
-    rows: int
+    groups: Rows
+    in_time: bool = False
+
+    @property
+    def said(self) -> list[str]:
+        """What a reader must know of the rows."""
+        n, G = len(self.groups), len(np.unique(self.groups))
+        apart = f" in {plural(G, 'group')}, which are drawn as wholes" if n > G else ""
+        said = [
+            f"{plural(n, 'hold-out row')}{apart}; two trained models: another training of the same settings may differ"
+        ]
+        if G < _FEW_HELD_OUT:
+            said.append(f"only {plural(G, 'group' if n > G else 'row')}: too few for an interval that can be relied on")
+        if self.in_time:
+            said.append(
+                "the rows follow one another in time; the interval takes them as independent, and is too short if they are not"
+            )
+        return said
 
 
 def held_out(
@@ -117,13 +135,12 @@ def held_out(
     look: how often it has been looked at. compared: how many settings and goals were. Constraints are not judged here.
     If a metric is not finite on all rows, the pair has failed.
     """
-    sign, every = 1.0 if goal.maximize else -1.0, np.arange(models.rows)
+    sign, every = 1.0 if goal.maximize else -1.0, np.arange(len(models.groups))
     alpha = (1 - LEVEL) / compared
     found = intervals.bootstrap(
-        lambda i: sign * (models.after(i) - models.before(i)), models.rows, equivalence, alpha, rng
+        lambda i: sign * (models.after(i) - models.before(i)), models.groups, equivalence, alpha, rng
     )
-    count = plural(models.rows, "hold-out row")
-    said = [f"{count}; two trained models: another training of the same settings may differ"]
+    said = models.said
     if look > 1:
         said.append(f"look {look} at these rows: what was chosen after an earlier look is no longer unseen by them")
     if constraints:

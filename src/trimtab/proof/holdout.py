@@ -1,6 +1,6 @@
 """A look at the hold-out: tuned against baseline on one set of held-out rows; every look is on record.
 
-Both settings are trained once on all search rows; the interval comes from the bootstrap over the hold-out's rows. A
+Both settings are trained once on all search rows; the interval comes from the bootstrap over the hold-out's rows, or groups. A
 hold-out that has been looked at often is no longer unseen. So looks are counted in the chain; each is written before
 its result is known, and after every check of the call. A look that started without giving an answer (a crash, a metric
 that raises) is the same look if the same is asked again: nobody has seen its result.
@@ -45,11 +45,12 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
     else:
         chosen = ledger.trials.named(tuned)
     contest = pairs.contest(spec, chosen)
-    _same_rows(getattr(call, "protocol", None), live.storage.events(live.study, kinds={"run"}))
+    protocol = getattr(call, "protocol", None)
+    _same_rows(protocol, live.storage.events(live.study, kinds={"run"}))
     live.inputs.begin(called)
     seed = trial_seed(spec.seed, "holdout", 0)  # of both trainings
     with _as_objective_error("training on the search rows failed, and nothing was looked at"):
-        before, rows = call.on_holdout(contest.baseline, seed, goal.metric)
+        before, groups = call.on_holdout(contest.baseline, seed, goal.metric)
         after, _ = call.on_holdout(contest.tuned, seed, goal.metric)
     count = _start_look(live, goal.metric, chosen.number)
     with _as_objective_error(
@@ -58,7 +59,7 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
         found = held_out(
             goal,
             contest,
-            HeldOut(before, after, rows),
+            HeldOut(before, after, groups, in_time=_decisive(protocol).get("respects") == "time order"),
             equivalence,
             np.random.default_rng(spec.seed),
             look=count,

@@ -244,11 +244,12 @@ class CrossValidation:
         """All metrics of a trained estimator on some rows."""
         return {n: float(s(fitted, _taken(self.X, rows), _taken(self.y, rows))) for n, s in self.metrics.items()}
 
-    def on_holdout(self, params: Mapping[str, Any], seed: int, metric: str) -> tuple[Callable[[Rows], float], int]:
+    def on_holdout(self, params: Mapping[str, Any], seed: int, metric: str) -> tuple[Callable[[Rows], float], Rows]:
         """Train a setting on all search rows.
 
         Returns a function from chosen hold-out rows (their indices, which may be repeated) to the score on them, and the
-        number of hold-out rows. Raises SpecError if nothing was held out, or if the metric is not scored.
+        group of each hold-out row (numbers; one of its own for each row if there are no groups). Raises SpecError if
+        nothing was held out, or if the metric is not scored.
         """
         if metric not in self.metrics:
             raise SpecError(f"metric={metric!r} is not scored{nearest(metric, self.metrics)}")
@@ -264,7 +265,9 @@ class CrossValidation:
             except ValueError:  # the chosen rows have none of some class
                 return float("nan")
 
-        return score, len(rows)
+        if self.plan.groups is None:
+            return score, np.arange(len(rows))
+        return score, np.unique(np.asarray(self.plan.groups)[rows], return_inverse=True)[1]
 
 
 class _PredictOnce:
