@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,12 @@ def locate(url: str, timeout: float) -> Sqlite:
             f"storage {url!r}: options after '?' are not supported; write 'sqlite:///{path.split('?')[0]}'"
         )
     file = Path(os.path.abspath(os.path.expanduser(path)))
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            file.stat()
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StorageError(f"storage {url!r}: no file can be used there ({reason}); name another one") from None
     if file.is_dir():
         raise StorageError(
             f"storage {url!r}: {file} is a folder; name a file in it, such as 'sqlite:///{os.path.join(path, 'trimtab.db')}'"
