@@ -6,9 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import Array, Judge, Problem, Proposal, Rows, strategy
-from .points import size
 
-_GRID = 1000  # a finite space up to this size is searched completely if the budget allows
 _MODEL = 2000  # beyond this many results a Gaussian process learns little more from its neighbourhood
 _FRONT = 250  # the same for the models of several goals, which have to know a whole front
 
@@ -26,10 +24,10 @@ class State:
 
 @dataclass(frozen=True)
 class Auto:
-    """`grid` where the budget pays for every point, else `gp`; for very long studies one whose cost hardly grows."""
+    """`gp`; for very long studies a strategy whose cost hardly grows."""
 
     name: str = "auto"
-    version: str = "20"
+    version: str = "21"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> State:
@@ -57,9 +55,6 @@ class Auto:
 
 def choose(problem: Problem, results: int) -> tuple[str, str]:
     """The strategy for the next proposal and, in words, why."""
-    points = size(problem.space) * problem.replicates
-    if points <= min(problem.budget or _GRID, _GRID):
-        return "grid", f"{points} points fit the budget"
     if results < (_MODEL if problem.goals == 1 else _FRONT):
         return "gp", f"{results} results, a model pays"
     if problem.goals > 1:
