@@ -7,18 +7,20 @@ More pairs: a first look with the interval for a single one (seeds: with the res
 for n_test/n_train = 0.25, and correlated like that), then always-valid ones; all of them hold, or one is above 0 (40 times
 as many studies). Single: one look at so many pairs, with the reserve. Shapes of the differences: normal, skewed
 (exponential), heavy tails (t with 3 degrees of freedom), two lumps. Data sets: the random-effects mean of `across` over so
-many data sets whose true gains vary by 0, 1 or 3 standard errors. Prints tables and writes benchmarks/results/intervals.csv.
+many data sets whose true gains vary by 0, 1 or 3 standard errors. Hold-out: one look at so many rows or groups without a
+gain; a group counts as the mean of its rows. Prints tables and writes benchmarks/results/intervals.csv.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from figures import write
 
 import trimtab as tt
-from trimtab.evidence.intervals import Interval, always_valid, random_effects, student
+from trimtab.evidence.intervals import Interval, always_valid, bootstrap, random_effects, student
 from trimtab.evidence.judgement import RESERVE
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -95,6 +97,23 @@ def data_sets(studies: int) -> list[list[object]]:
     return table
 
 
+def mean_of(d: np.ndarray, rows: np.ndarray) -> float:
+    return float(d[rows].mean())
+
+
+def held_out(studies: int) -> list[list[object]]:
+    table = []
+    for name, draw in SHAPES.items():
+        for n in (5, 10, 20, 100):
+            rng, inside, wrong = np.random.default_rng(n), 0, 0
+            for _ in range(studies):
+                d = draw(rng, n)
+                found = bootstrap(partial(mean_of, d), np.arange(n), 0.0, ALPHA, rng).interval
+                inside, wrong = inside + covers(found), wrong + (found[0] > 0)
+            table.append([f"{name}, {n} rows", inside / studies, wrong / studies])
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
@@ -106,6 +125,7 @@ def main() -> None:
         (["more pairs", "all hold", "wrong"], continued),
         (["single look", "with reserve", "plain t"], single),
         (["mean over", "covers"], data_sets),
+        (["hold-out", "covers", "wrong"], held_out),
     ):
         rows = make(asked.studies)
         written += [head, *rows]

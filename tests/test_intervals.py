@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from trimtab.errors import SpecError
 from trimtab.evidence import Contest, Evidence, HeldOut, across, certify, held_out, intervals
@@ -78,6 +79,16 @@ def test_the_bootstrap_of_a_hold_out_covers():
         inside += covers(found.interval, 1.0)
         assert found.mean == pytest.approx(rows.mean())
     assert inside >= 21  # of 23.5 expected
+
+
+def test_the_bootstrap_of_few_rows_is_as_wide_as_students_interval():
+    rng, ratios = np.random.default_rng(7), []
+    for _ in range(40):
+        rows = rng.standard_normal(10)
+        found = intervals.bootstrap(lambda i, rows=rows: float(rows[i].mean()), np.arange(10), 0.0, 0.05, rng)
+        low, high = stats.t.interval(0.95, 9, loc=rows.mean(), scale=stats.sem(rows))
+        ratios.append((found.interval[1] - found.interval[0]) / (high - low))
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.06)  # percentiles alone: 0.81
 
 
 def test_rows_of_a_group_are_drawn_together():

@@ -11,7 +11,8 @@ that an interval may miss; z the half-width of the zone of practical equivalence
 * looking again and again: the t-test martingale of Wang and Ramdas (2023, arXiv:2310.03722): with a normal mixture of
   variance g over the standardised effect, the likelihood ratio of the t-statistic is a martingale whatever the variance,
   so that by Ville's inequality the set where it stays below 1 / alpha holds the mean at all J at once.
-* one hold-out set: percentiles of the bootstrap over its rows, or over its groups where rows come in groups.
+* one hold-out set: percentiles of the bootstrap over its rows, or over its groups where rows come in groups,
+  expanded as Hesterberg (2015, The American Statistician 69, section 3.3) says: percentiles alone are too narrow for few.
 * shares (how often a limit held): the exact interval of Clopper and Pearson (1934, Biometrika 26).
 * several data sets: a random-effects mean, with the t interval of Hartung and Knapp (2001, Statistics in Medicine 20).
 """
@@ -21,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betaincinv, stdtr, stdtrit
+from scipy.special import betaincinv, ndtr, stdtr, stdtrit
 
 from ..arrays import Array, Ints
 
@@ -132,7 +133,8 @@ def bootstrap(
     mean = float(difference(np.arange(len(groups))))
     if G < 2 or len(values) < _RESAMPLES / 2:
         return Estimate(mean, EVERYTHING, math.nan, math.nan, math.nan)
-    low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2])
+    tail = float(ndtr(-math.sqrt(G / (G - 1)) * stdtrit(G - 1, 1 - alpha / 2)))
+    low, high = np.quantile(values, [tail, 1 - tail])
     counts = (values > zone).sum(), (values < -zone).sum()
     better, worse = (float((c + 0.5) / (len(values) + 1)) for c in counts)  # of a thousand none is not never
     return Estimate(mean, (float(low), float(high)), better, max(0.0, 1 - better - worse), worse)
