@@ -104,6 +104,14 @@ def test_the_ceiling_grows_while_the_order_changes():
     assert Ladder(close).ceiling(0) == 1  # these two are alike
 
 
+@pytest.mark.parametrize("unit", [1e308, np.inf, 1e-200])
+def test_the_ceiling_grows_however_large_or_small_the_values(unit):
+    losses = [-unit, unit, unit, -unit / 2, unit / 2]
+    for last, expected in ((losses[3:], 1), (losses[:2:-1], 2)):
+        came = paused([*losses[:3], *last], [0, 0, 0, 1, 1], [None, None, None, 0, 1], (1.0, 3.0, 9.0, 27.0))
+        assert Ladder(came).ceiling(0) == expected
+
+
 def test_when_the_budget_ends_the_most_advanced_one_is_trained_to_the_top():
     def last(budget):
         ladder = Ladder(paused([3, 1, 2], budget=budget))

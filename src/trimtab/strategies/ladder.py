@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Ints, Mask
+from ..arrays import HUGE, Ints, Mask
 from ..numerics.pareto import by_front, ranks, violations
 from ..numerics.rank_correlation import kendall
 from . import LEVEL, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
@@ -133,13 +133,13 @@ class Ladder:
 
     def _steady(self, came: Sequence[tuple[int, int]], below: Ints) -> bool:
         """Whether those that came up are in the same order as one rung below, except for similar ones."""
-        Y = self.state.rows.Y
+        Y = np.clip(self.state.rows.Y, -HUGE, HUGE)
+        early, late = (Y[[pair[j] for pair in came]] for j in (0, 1))
         if Y.shape[1] > 1:  # of several goals: whether no front has changed
-            a, b = (ranks(Y[[pair[j] for pair in came]], None) for j in (0, 1))
-            return bool((a == b).all())
-        alike = _ALIKE * float(np.mean(np.abs(Y[below, 0] - np.median(Y[below, 0]))))
-        values = [(Y[i, 0], Y[j, 0]) for i, j in came]
-        return all((a - c) * (b - d) > 0 or abs(a - c) <= alike for (a, b) in values for (c, d) in values)
+            return bool((ranks(early) == ranks(late)).all())
+        before, now = (y[:, 0] - y for y in (early, late))  # (p, p): how far each of those p is above each
+        alike = np.abs(before) <= _ALIKE * np.mean(np.abs(Y[below, 0] - np.median(Y[below, 0])))
+        return bool((alike | (np.sign(before) * np.sign(now) > 0)).all())
 
 
 def settings(rows: Rows) -> Rows:
@@ -169,4 +169,4 @@ def origins(lines: Array) -> Mapping[int, int]:
 
 def _scores(Y: Array) -> list[tuple[float, ...]]:
     """A key to order rows (n, m) by: the loss, or the front."""
-    return [(float(y),) for y in (Y[:, 0] if Y.shape[1] == 1 else ranks(Y, None))]
+    return [(float(y),) for y in (Y[:, 0] if Y.shape[1] == 1 else ranks(Y))]
