@@ -68,7 +68,8 @@ class PB2:
                 return near(state, x, _STEP, _RESAMPLE, movable, rng), {"gain": "not known yet"}
             return gains().best(x, member, chosen, movable, rng)
 
-        return intervals(state, n, rng, explore)
+        with np.errstate(over="ignore"):  # of the spread of losses near the largest float
+            return intervals(state, n, rng, explore)
 
 
 @dataclass(frozen=True)

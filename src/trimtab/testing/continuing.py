@@ -19,6 +19,7 @@ from .spaces import random_space
 _SEEDS = range(10)
 _RUNGS = [(1.0, 3.0, 9.0, 27.0, 81.0), (1.0, 4.0, 16.0, 24.0), (0.125, 0.5, 2.0)]
 _TURNS = 3000  # in which a study must come to an end
+_HARD = (0.0, 5e-324, 1e308, -1e308, np.inf, -np.inf)
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Campaign:
     random: Random
     workers: int
     trouble: float = 0.1  # chance of a trial to fail, to be cancelled, or to be stopped short
+    hard: Sequence[float] = ()  # losses that every third result has
     rows: Rows = field(init=False)
     open: dict[int, Proposal] = field(default_factory=dict)
     ended: dict[int, float] = field(default_factory=dict)  # number -> level, of those that can be gone on from
@@ -94,6 +96,8 @@ class Campaign:
         if fate < self.trouble / 3:  # cancelled: nobody is told
             return
         Y = np.nan_to_num(p.x, nan=0.5).sum() / reached + self.draws.normal(0, 0.01, self.problem.goals)
+        if self.hard and number % 3 == 0:
+            Y = np.full_like(Y, self.random.choice(self.hard))
         C = self.draws.normal(-1, 1, self.problem.constraints)
         if fate < self.trouble * 2 / 3:
             Y, C, reached = Y * np.nan, C * np.nan, np.nan
@@ -172,6 +176,13 @@ def equal_inputs_give_equal_intervals_and_are_left_alone(made: Strategy[Any]) ->
 
 
 @strict
+def hard_numbers_still_give_valid_intervals(made: Strategy[Any]) -> None:
+    for seed in _SEEDS:
+        for _ in replace(campaign(made, seed), hard=_HARD).turns():
+            continue
+
+
+@strict
 def it_says_what_it_cannot_do_without_a_fidelity(made: Strategy[Any]) -> None:
     try:
         made.init(Problem(Space(x=Float(0, 1))))
@@ -188,5 +199,6 @@ CONTINUING_CHECKS: Sequence[Check] = (
     a_study_comes_to_its_end_whatever_befalls_its_trials,
     nobody_waits_for_anybody,
     equal_inputs_give_equal_intervals_and_are_left_alone,
+    hard_numbers_still_give_valid_intervals,
     it_says_what_it_cannot_do_without_a_fidelity,
 )
