@@ -65,7 +65,10 @@ def test_an_interval_of_independent_pairs_is_a_paired_t_test_with_half_of_the_er
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_on_folds_that_the_search_chose_by_a_gain_is_never_proven_but_a_loss_is(sign):
-    pairs = [({"auc": 0.5 + 0.01 * i, "f1": 0.5}, {"auc": 0.5 + sign * 0.1, "f1": 0.5 + sign * 0.1}) for i in range(5)]
+    pairs = [
+        ({"auc": 0.5 + 0.01 * i, "f1": 0.5 + 0.01 * i}, {"auc": 0.5 + sign * 0.1, "f1": 0.5 + sign * 0.1})
+        for i in range(5)
+    ]
     fresh, seen = (certify(AUC, CONTEST, pairs, others=[Goal("f1", True)], seen=seen) for seen in (False, True))
     expected = [("proven", 0), ("not shown", None)] if sign == 1 else [("worse", fresh.more), ("worse", None)]
     assert [(e.decision, e.more) for e in (fresh, seen)] == expected
@@ -173,8 +176,23 @@ def test_identical_replicates_say_nothing_about_noise():
     assert (exact.p_better, exact.p_equivalent, exact.p_worse) == (1, 0, 0)
     assert exact.decision == "proven"
     assert exact.notices == ("the replicates are identical, as deterministic=True says",)
-    alike = evidence([0.5, 0.25, 0.75, 0.5, 0.25], [1.0, 0.75, 1.25, 1.0, 0.75])
-    assert any("move both settings alike" in n for n in alike.notices)
+
+
+@pytest.mark.parametrize(("more", "least"), [({}, 6), ({"test_train_ratio": 0.25}, 6), ({"compared": 2}, 7)])
+def test_few_identical_differences_may_be_luck(more, least):
+    """Without a gain, differences of one step each have the same sign in 2 of 2^J sets of J pairs."""
+    baseline = [0.5, 0.25, 0.75, 0.125, 0.5, 0.25, 0.0, 0.5]
+    few, enough = (evidence(baseline[:J], [b + 0.25 for b in baseline[:J]], **more) for J in (least - 1, least))
+    assert (few.decision, few.difference, few.interval) == ("not shown", 0.25, (-math.inf, math.inf))
+    assert any("so few may agree by luck" in n for n in few.notices)
+    assert (enough.decision, enough.interval) == ("proven", (0.25, 0.25))
+    assert any("rests on their number alone" in n for n in enough.notices)
+    pairs = [({"auc": b, "f1": 0.2}, {"auc": b + b**2, "f1": 0.3}) for b in baseline[:3]]
+    beside = certify(AUC, CONTEST, pairs, others=[Goal("f1", True)])
+    assert (beside.goals[0].decision, beside.goals[0].interval) == ("not shown", (-math.inf, math.inf))
+    assert any(n.startswith("f1: all differences are identical, and so few") for n in beside.notices)
+    exact = evidence(baseline[:2], [b + 0.25 for b in baseline[:2]], deterministic=True, **more)
+    assert exact.decision == "proven"
 
 
 def test_evidence_is_equal_where_the_same_is_unknown():

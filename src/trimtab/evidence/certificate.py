@@ -90,8 +90,8 @@ class Evidence:
     pairs: (baseline, tuned) values of `metric` in replicate order, without failed pairs.
     difference: their mean; positive if tuned is better, whatever the direction. interval: its two-sided 95 % interval.
     p_better, p_equivalent, p_worse: probabilities with the zone of practical equivalence, +-`equivalence` in the metric's
-        unit (NaN if there are fewer than two pairs). Identical replicates count as one pair, unless the study is
-        `deterministic`.
+        unit (NaN if there are fewer than two pairs). Identical replicates, and fewer than six identical differences,
+        count as one pair, unless the study is `deterministic`.
     decision: "proven" if the interval is above 0 (above `minimum_effect`, if one was set), "worse" if it is below 0, else
         "not shown". What would be proven is "not shown" on folds by which the search chose (time-ordered data), or if
         the tuned setting fails in more than 5 % of the pairs and more often than the baseline, and "infeasible" unless

@@ -28,7 +28,11 @@ _SAME_RUNS = (
     "deterministic=True where results have no noise"
 )
 _NO_NOISE = "the replicates are identical, as deterministic=True says"
-_SAME_DIFFERENCES = "all differences are identical: the seeds move both settings alike, so they say nothing about noise"
+_SAME_DIFFERENCES = "all differences are identical: they show no noise, and the interval rests on their number alone"
+_FEW_ALIKE = (
+    "all differences are identical, and so few may agree by luck: they count as one, and the interval is unbounded. More "
+    "pairs, or a metric with finer steps, would tell"
+)
 
 
 def certify(
@@ -51,13 +55,13 @@ def certify(
     otherwise identical replicates count as one.
     """
     metric, ratio = goal.metric, design.test_train_ratio
-    complete = _complete(pairs, metric)
-    values = tuple((float(b[metric]), float(t[metric])) for b, t in complete)
+    complete, values = _complete(pairs, metric), _values(pairs, metric)
     repeated = not deterministic and _alike(values)
-    d = gains(values[:1] if repeated else values, goal.maximize)
     compared = max(compared, 1 + len(others))
     reserve = 0.0 if ratio or design.sequential else RESERVE  # those two are wide by themselves
     alpha = (1 - LEVEL) * (1 - reserve) / compared
+    few = [] if deterministic else [g.metric for g in (goal, *others) if _few_alike(pairs, g, compared)]
+    d = gains(values[:1] if repeated or metric in few else values, goal.maximize)
     found = _estimate(d, design, alpha)
     checks = tuple(_check(c, complete) for c in constraints)
     doubtful = seen or _fails(pairs, metric)
@@ -79,7 +83,7 @@ def certify(
         test_train_ratio=ratio,
         failed_pairs=len(pairs) - len(values),
         constraints=checks,
-        notices=tuple(_notices(metric, pairs, values, contest.same, checks, deterministic)),
+        notices=tuple(_notices(metric, pairs, values, contest.same, checks, deterministic, few)),
         protocol="folds" if ratio else "seeds",
         minimum_effect=design.minimum_effect,
         compared=compared,
@@ -88,7 +92,7 @@ def certify(
         doubtful=doubtful,
         more=0 if gain == "proven" else None if doubtful else _more(d, ratio, design.minimum_effect, alpha),
         detectable=math.nan if doubtful else intervals.detectable(d, ratio, alpha),
-        goals=tuple(_compare(g, pairs, design, alpha, seen, repeated) for g in others),
+        goals=tuple(_compare(g, pairs, design, alpha, seen, repeated or g.metric in few) for g in others),
     )
 
 
@@ -194,6 +198,13 @@ def _alike(values: Sequence[tuple[float, float]]) -> bool:
     return len(values) > 1 and bool(np.ptp(values, axis=0).max() == 0)
 
 
+def _few_alike(pairs: Sequence[Pair], goal: Goal, compared: int) -> bool:
+    """Whether the differences are one number, and so few that a sign test shows nothing (it is exact, and needs no
+    reserve)."""
+    d = gains(_values(pairs, goal.metric), goal.maximize)
+    return len(d) > 1 and intervals.identical(d) and 0.5 ** len(d) > (1 - LEVEL) / compared / 2
+
+
 def _fails(pairs: Sequence[Pair], metric: str) -> bool:
     """Whether the tuned setting failed in more than 5 % of the pairs, and more often than the baseline."""
     baseline, tuned = _failures(pairs, metric)
@@ -212,9 +223,9 @@ def _more(d: Array, ratio: float, effect: float, alpha: float) -> int | None:
     return None if needed is None else max(1, needed - len(d))
 
 
-def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, seen: bool, repeated: bool) -> Comparison:
-    both = [(b[goal.metric], t[goal.metric]) for b, t in _complete(pairs, goal.metric)]
-    d = gains(both[:1] if repeated else both, goal.maximize)
+def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, seen: bool, single: bool) -> Comparison:
+    values = _values(pairs, goal.metric)
+    d = gains(values[:1] if single else values, goal.maximize)
     found = _estimate(d, replace(design, equivalence=0.0), alpha)  # the zone is in the first metric's unit
     gain = reliable(decided(found.interval), seen or _fails(pairs, goal.metric))
     return Comparison(goal.metric, goal.maximize, found.mean, found.interval, gain)
@@ -248,6 +259,7 @@ def _notices(
     same: bool,
     checks: Sequence[ConstraintCheck],
     deterministic: bool,
+    few: Sequence[str],
 ) -> list[str]:
     said, J = [], len(values)
     if same:
@@ -269,7 +281,8 @@ def _notices(
     if _alike(values):
         said.append(_NO_NOISE if deterministic else _SAME_RUNS)
     elif J >= 2 and intervals.identical(gains(values, maximize=True)):
-        said.append(_SAME_DIFFERENCES)
+        said.append(_FEW_ALIKE if metric in few else _SAME_DIFFERENCES)
+    said += [f"{name}: {_FEW_ALIKE}" for name in few if name != metric]
     said += [f"the tuned setting broke {c.text!r} in {percent(1 - c.held)} of pairs" for c in checks if c.held < 1]
     said += [f"whether the tuned setting keeps {c.text!r} is unknown" for c in checks if math.isnan(c.held)]
     return said
@@ -278,6 +291,11 @@ def _notices(
 def _complete(pairs: Sequence[Pair], metric: str) -> list[tuple[Metrics, Metrics]]:
     """The pairs in which both runs have the metric."""
     return [(b, t) for b, t in pairs if b is not None and t is not None and _has(b, metric) and _has(t, metric)]
+
+
+def _values(pairs: Sequence[Pair], metric: str) -> tuple[tuple[float, float], ...]:
+    """A metric of baseline and tuned setting in the pairs in which both have it."""
+    return tuple((float(b[metric]), float(t[metric])) for b, t in _complete(pairs, metric))
 
 
 def _has(metrics: Metrics, name: str) -> bool:
