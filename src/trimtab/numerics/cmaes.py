@@ -58,9 +58,14 @@ class Distribution:
     delta: float  # divisor of the categorical step
 
     @property
+    def unit(self) -> Array:
+        """Standard deviation of each number without the margin (N,)."""
+        return np.asarray(self.sigma * np.sqrt(np.diag(self.C)))
+
+    @property
     def sd(self) -> Array:
         """Standard deviation of each number, margin included (N,)."""
-        return np.asarray(self.sigma * self.spread * np.sqrt(np.diag(self.C)))
+        return self.unit * self.spread
 
 
 def start(mean: Array, C: Array, options: Ints) -> Distribution:
@@ -143,8 +148,7 @@ def converged(dist: Distribution, smallest: float) -> bool:
     """Whether sampling has nothing more to find: standard deviations below `smallest`, or a degenerate C."""
     if not len(dist.mean):
         return False
-    sd = dist.sigma * np.sqrt(np.diag(dist.C))
-    return not smallest <= sd.max() <= 1e8 or np.linalg.cond(dist.C) > 1 / _FLAT
+    return not smallest <= dist.unit.max() <= 1e8 or np.linalg.cond(dist.C) > 1 / _FLAT
 
 
 def _eigen(C: Array) -> tuple[Array, Array]:
@@ -187,8 +191,7 @@ def _numbers(dist: Distribution, V: Array, foreign: Mask, rate: Rates, box: tupl
 def _bordered(dist: Distribution, edges: Edges, alpha: float) -> Distribution:
     """Mean and spread moved as little as leaves each integer enough probability outside its cell (CMAwM, section 4)."""
     low, up = edges(dist.mean)
-    unit = dist.sigma * np.sqrt(np.diag(dist.C))
-    sd = unit * dist.spread
+    sd = dist.sd
     has_low, has_up = np.isfinite(low), np.isfinite(up)
     reach = sd * ndtri(1 - alpha)  # how far an edge may be that is crossed with probability alpha
     mean = np.where(has_up & ~has_low, np.maximum(dist.mean, up - reach), dist.mean)
@@ -202,7 +205,7 @@ def _bordered(dist: Distribution, edges: Edges, alpha: float) -> Distribution:
     p_low, p_up = (np.clip(p + excess * (p - alpha / 2), _TINY, 0.5 - _TINY) for p in (p_low, p_up))
     z_low, z_up = ndtri(1 - p_low), ndtri(1 - p_up)  # low = mean - z_low sd, up = mean + z_up sd
     mean = np.where(inner, (low * z_up + up * z_low) / (z_low + z_up), mean)
-    spread = np.where(inner, (up - low) / (unit * (z_low + z_up)), dist.spread)
+    spread = np.where(inner, (up - low) / (dist.unit * (z_low + z_up)), dist.spread)
     return replace(dist, mean=mean, spread=spread)
 
 

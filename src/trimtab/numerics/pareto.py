@@ -156,10 +156,8 @@ def spread(Y: Array, count: int) -> Ints:
     if count >= n:
         return np.arange(n)
     columns = scaled(Y).T.tolist()
-    before, after = (
-        [[-1] * n for _ in columns],
-        [[-1] * n for _ in columns],
-    )  # each row's neighbours; -1 beyond the ends
+    # The neighbours of each row in each goal; -1 beyond the ends.
+    before, after = ([[-1] * n for _ in columns] for _ in range(2))
     for z, left_of, right_of in zip(columns, before, after, strict=True):
         for left, right in pairwise(sorted(range(n), key=z.__getitem__)):
             right_of[left], left_of[right] = right, left

@@ -86,9 +86,9 @@ def proposals(
     taken = Taken.of(state, pending)
     indices, X = sobol_points(problem, taken, begun, min(n, max(design - begun, 0)))
     made = [Proposal(x, why={"design": "sobol", "index": i}) for i, x in zip(indices, X, strict=True)]
-    for mutations in 2 ** np.arange(_ROUNDS) if breed else ():
+    for mutations in 2 ** np.arange(_ROUNDS):
         missing = n - len(made)
-        if missing == 0 or breed is None:
+        if breed is None or missing == 0:
             break
         taken = taken.plus(X)
         bred, parents = breed(max(_LITTER, 2 * missing), int(mutations), rng)

@@ -23,6 +23,7 @@ _SHORTLIST = 128  # best points of the pool, among which starts are chosen
 _STARTS = 16  # of a climb
 _KEPT = 4  # points whose levels are exchanged
 _ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
+_MOST_OPTIONS = 64  # of an unordered parameter that are tried
 _STEPS = (0.01, 0.04, 0.15)  # up and down, as shares of its range
 _ROUGH, _FINE = 4, 30  # iterations of a climb that another one follows, and of the last
 
@@ -148,12 +149,13 @@ def _climb(search: Search, X: Array, free: Mask, iterations: int) -> Array:
 
 
 def _exchange(search: Search, X: Array) -> Array:
-    """The rows with one discrete column changed: to every level, or by steps if there are many ordered ones."""
+    """The rows with one discrete column changed: to every level, by steps if there are many ordered ones, to the first
+    _MOST_OPTIONS of many unordered ones."""
     space, changed = search.space, [np.empty((0, X.shape[1]))]
     for column in np.flatnonzero(np.isfinite(space.cells) & (space.cells > 1)):
         cells = space.cells[column]
         if cells <= _ALL_LEVELS or space.unordered[column]:
-            levels = (np.arange(min(int(cells), 64)) + 0.5) / cells
+            levels = (np.arange(min(int(cells), _MOST_OPTIONS)) + 0.5) / cells
             moved = np.broadcast_to(levels, (len(X), len(levels)))
         else:
             steps = np.array([1 / cells, *(s for s in _STEPS if s > 1 / cells)])

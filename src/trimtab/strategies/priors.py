@@ -2,8 +2,8 @@
 cube.
 
 Columns are independent. A numeric one has a normal density around its centre, mixed with a uniform one so that nothing
-is excluded; the centre of an unordered one has a share of the probability, the other options the rest. A column that is
-inactive or has no prior contributes nothing.
+is excluded; the centre of an unordered one has a share of the probability, and the rest is uniform over all options. A
+column that is inactive or has no prior contributes nothing.
 
 The density guides the initial design, and multiplies the acquisition with a power that decays as results come in
 (Hvarfner et al. 2022, piBO). It is dropped if it misleads, that is, if results rank settings against it.

@@ -8,9 +8,9 @@ where m_i is a teacher's mean, c_i its average over the known points, and g a Ga
 residuals, as in Golovin et al. 2017). The weights are those of a ridge regression of the results on the means, shrunk
 towards equal shares while results are few, and fade as the study gets more results of its own. A teacher that ranks the
 known points the wrong way round, or hardly better than chance, is dropped: the guard against misleading sources.
-Settings of sources alternate with points of the usual design, so a source that is dropped has cost two of its four
-points. As long as a teacher is left, every second proposal is one of the settings that were best in a source, the one
-that the model expects to be best here: a measured good setting is a better guess than what a mean of few results
+Settings of sources alternate with points of the usual design, so a source that is dropped has cost two of the design's
+four points. As long as a teacher is left, every second proposal is one of the settings that were best in a source, the
+one that the model expects to be best here: a measured good setting is a better guess than what a mean of few results
 extrapolates.
 
 Notation: n known points, s sources, d columns.
