@@ -67,6 +67,17 @@ def test_values_are_carried_to_the_unit_of_the_top():
     assert carried(V)[3, 0] == pytest.approx(4.0)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_a_result_counts_as_what_is_carried_of_it_and_never_more_than_the_best_at_the_top(seed, n):
+    rng = np.random.default_rng(seed)
+    V, last = rng.standard_normal((n, 3)), rng.integers(0, 3, n)
+    V[np.arange(3) > last[:, None]] = np.nan
+    top = V[last == last.max(), last.max()]
+    expected = np.maximum(carried(V)[np.arange(n), last], top.min())
+    assert told(rng.random(n), V).Y[:, 0] == pytest.approx(expected)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 14), st.sampled_from([1e308, -1e308, 1e300, 0.0]))
 def test_odd_curves_do_no_harm(seed, n, odd):

@@ -204,6 +204,24 @@ def test_every_direction_gets_the_row_that_is_nearest_before_any_gets_a_second()
     assert fill(lone, 3, 4, lines).tolist() == [1]
 
 
+@some
+@given(seed=seeds, m=st.integers(2, 5))
+def test_directions_are_filled_as_the_algorithm_says(seed, m):
+    rng = np.random.default_rng(seed)
+    settled, count, f = np.sort(rng.integers(0, 20, 3))
+    Z, lines = rng.random((f, m)), directions(m, int(rng.integers(m, 20)))
+    away = [[np.linalg.norm(z - z @ w / (w @ w) * w) for w in lines] for z in Z]
+    nearest = [int(np.argmin(row)) for row in away]
+    niche, left, joined = np.bincount(nearest[:settled], minlength=len(lines)), list(range(settled, f)), []
+    while settled + len(joined) < count:
+        h = min((h for h in range(len(lines)) if h in [nearest[i] for i in left]), key=niche.__getitem__)
+        taken = min((i for i in left if nearest[i] == h), key=lambda i: away[i][h])
+        left.remove(taken)
+        joined.append(taken - settled)
+        niche[h] += 1
+    assert fill(Z, settled, count, lines).tolist() == joined
+
+
 @pytest.mark.parametrize("made", EVERY, ids=lambda made: made.name)
 def test_results_of_others_are_parents_at_once(made):
     rng = np.random.default_rng(3)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal as normal
 
 from trimtab.numerics.extrapolation import forecast, shapes
 from trimtab.strategies.freeze_thaw import standardised, worth
@@ -52,6 +53,45 @@ def test_whatever_was_reported_there_is_a_forecast(case):
     gain = worth(mean, sd, float(mean.min()), np.ones(1), np.ones(1))
     assert np.isfinite(gain).all()
     assert (gain >= 0).all()
+
+
+def dense(V, levels):
+    """The forecast with matrices: one normal distribution of each curve's values under each shape."""
+    before, spread = np.array([0.0, 0.5]), np.diag([1.0, 0.5])
+    ends, variances, evidence = np.zeros((3, len(V), len(shapes(levels))))
+    for s, g in enumerate(shapes(levels)):
+        m, S, v = before, spread, 0.01
+        for _ in range(12):
+            M, K, residue = np.zeros((len(V), 2)), np.zeros((2, 2)), 0.0
+            for i, y in enumerate(V):
+                k = np.flatnonzero(np.isfinite(y))
+                X = np.column_stack([np.ones(len(k)), g[k]])
+                cov = X @ S @ X.T + v * np.eye(len(k))
+                gain = S @ X.T @ np.linalg.inv(cov)
+                M[i], left = m + gain @ (y[k] - X @ m), S - gain @ X @ S
+                evidence[i, s] = normal.logpdf(y[k], X @ m, cov)
+                ends[i, s], variances[i, s] = M[i, 0], left[0, 0]
+                residue += ((y[k] - X @ M[i]) ** 2).sum() + np.trace(X @ left @ X.T)
+                K += left
+            v = max((residue + 3 * 0.01) / (np.isfinite(V).sum() + 3), 1e-6)
+            m = (M.sum(0) + 3 * before) / (len(V) + 3)
+            S = (K + (M - m).T @ (M - m) + 3 * (spread + np.outer(before - m, before - m))) / (len(V) + 3)
+    likelihood = np.exp(evidence - evidence.max(1, keepdims=True))
+    weights = np.full_like(likelihood, 1 / likelihood.shape[1])
+    for _ in range(4):
+        weights = likelihood * (weights.sum(0) + 1) / (len(V) + likelihood.shape[1])
+        weights /= weights.sum(1, keepdims=True)
+    mean = (weights * ends).sum(1)
+    return mean, np.sqrt((weights * (variances + (ends - mean[:, None]) ** 2)).sum(1))
+
+
+@pytest.mark.parametrize("R", [2, 3, 5])
+def test_the_forecast_is_that_of_dense_algebra(R):
+    rng = np.random.default_rng(R)
+    V = rng.standard_normal((6, R))
+    V[np.arange(R) >= rng.integers(1, R + 1, 6)[:, None]] = np.nan
+    for found, expected in zip(forecast(V, LEVELS[:R]), dense(V, LEVELS[:R]), strict=True):
+        assert found == pytest.approx(expected, rel=1e-9)
 
 
 def test_shapes_fall_from_one_to_nothing():
