@@ -69,14 +69,8 @@ def trials_csv(trials: Sequence[Trial]) -> str:
 
 def table(head: Row, rows: Sequence[Row], right: Sequence[str] = ()) -> str:
     """A table with the columns named in `right` aligned to the right."""
-    if streams.is_terminal(sys.stdout):
-        return _drawn(head, rows, right)
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
-    lines = []
-    for row in (head, *rows):
-        cells = zip(head, row, widths, strict=True)
-        lines.append("  ".join(c.rjust(w) if h in right else c.ljust(w) for h, c, w in cells).rstrip())
-    return "\n".join(lines)
+    drawn = _drawn if streams.is_terminal(sys.stdout) else formatting.table
+    return drawn(head, rows, right)
 
 
 def _drawn(head: Row, rows: Sequence[Row], right: Sequence[str]) -> str:

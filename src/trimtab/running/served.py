@@ -54,9 +54,7 @@ class ServedStudy:
         self._alerts = Alerts(self._live, say)
         self._staff: Staff | None = None
         self._joined = False
-        self._refused = (
-            False  # whether it cannot be served now: inputs changed, no room for checkpoints, no such strategy
-        )
+        self._refused = False  # whether it cannot be served now: inputs changed, no room for checkpoints, no strategy
         self._wrong = False  # whether it cannot be served, because its objective does not return what is needed
         self._spent: Budget | None = None  # the budget that was found to be spent
 

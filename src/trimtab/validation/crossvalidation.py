@@ -97,10 +97,9 @@ class CrossValidation:
             raise SpecError(
                 f"folds={folds}, gap={gap}, holdout={holdout}: no such splits of {len(y)} rows: {error}"
             ) from None
+        # Too few rows of a kind may be left for the search.
         kept, ordered = _taken(groups, self._search), _taken(time, self._search)
-        plan(
-            np.asarray(y)[self._search], classes, folds, kept, ordered, gap
-        )  # raises if too few rows of a kind are left
+        plan(np.asarray(y)[self._search], classes, folds, kept, ordered, gap)
         self.checks: list[str] = diagnose(X, self.plan, self._search, self._holdout)
 
     def __repr__(self) -> str:
