@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtr
 from scipy.stats import norm
 
-from trimtab.numerics import acquisition, ascent, descent, gp, qmc, warp
+from trimtab.numerics import acquisition, ascent, descent, gp, paths, qmc, warp
 
 seeds = st.integers(0, 2**32 - 1)
 some = settings(max_examples=30, deadline=None, derandomize=True)
@@ -89,6 +89,17 @@ def test_the_joint_posterior_is_the_posterior_with_covariances(seed):
     (mean, var), (joint, cov) = posterior.predict(X), posterior.joint(X)
     assert joint == pytest.approx(mean, rel=1e-9, abs=1e-9)
     assert np.diag(cov) == pytest.approx(var, rel=1e-6, abs=1e-9)
+
+
+def test_drawn_functions_have_the_moments_of_the_posterior():
+    data, theta, rng = problem(0)
+    X = rng.random((6, 5))
+    posterior = gp.condition(data, theta)
+    mean, cov = posterior.joint(X)
+    drawn = [paths.draws(data, theta, posterior, 40, np.random.default_rng(i))(X) for i in range(200)]
+    values = np.concatenate(drawn, axis=1)  # of many draws of the features, too
+    assert values.mean(axis=1) == pytest.approx(mean, abs=0.05)
+    assert np.cov(values) == pytest.approx(cov, abs=0.05)
 
 
 @some

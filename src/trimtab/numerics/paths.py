@@ -24,7 +24,8 @@ _FEATURES = 256
 def draws(
     data: Data, theta: Array, posterior: Posterior, count: int, rng: np.random.Generator
 ) -> Callable[[Array], Array]:
-    """`count` functions from the posterior of `data` under theta: a map from points X (B, C) to values (B, count)."""
+    """`count` functions from the posterior of `data` under theta, one without lessons: a map from points X (B, C) to values
+    (B, count)."""
     kernel, told, root = posterior.kernel, posterior.data, posterior.root
     omega = rng.standard_normal((told.Z.shape[1], _FEATURES)) / np.sqrt(rng.chisquare(5, _FEATURES))
     phase = rng.uniform(0, 2 * np.pi, _FEATURES)
