@@ -373,6 +373,7 @@ def test_pause_resume_cancel_archive_delete(made):
     call("archive", "made")
     assert states()[uid] == "archived"
     assert "archived" in call("show", "made")
+    assert "study 'made' (archived) is intact" in call("verify", "made")
     assert "archived" in refused("resume", "made")
 
 

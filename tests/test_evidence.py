@@ -14,6 +14,7 @@ from trimtab.errors import SpecError
 from trimtab.evidence import Contest, Design, Evidence, Worth, certify
 from trimtab.formatting import percent
 from trimtab.goals import Goal, constraint
+from trimtab.reports.sections.certificates import evidence_pairs
 
 BASE, TUNED = {"rate": 0.1}, {"rate": 0.02}
 AUC, CONTEST = Goal("auc", True), Contest(BASE, TUNED, 7)
@@ -267,6 +268,14 @@ def test_equivalence_is_spoken_of_only_where_a_zone_was_set():
     found = evidence(baseline, tuned, equivalence=0.005)
     assert f"equivalent {percent(found.p_equivalent)} (within ±0.005), worse" in found.text()
     assert "equivalent" not in evidence([0.7] * 4, [0.7] * 4, deterministic=True).text()
+
+
+def test_what_is_equal_has_its_share_of_the_probability():
+    same = [0.5, 0.25, 0.75, 0.125, 0.5, 0.25]
+    found = evidence(same, same)
+    assert "better 0 %, equal 100 %, worse 0 %" in found.text()
+    assert "exactly equal 100 %" in dict(evidence_pairs(found))["P(practically equivalent)"]
+    assert "equal" not in evidence(same, [0.5, 0.5, 0.5, 0.25, 0.25, 0.5]).text()
 
 
 def test_the_text_is_aligned_and_complete():

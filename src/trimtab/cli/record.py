@@ -49,6 +49,7 @@ def _card_of(study: "Study") -> str | None:
 def verify(name: str, document: str | None) -> None:
     """Check a study's record against its event chain."""
     from ..chain.seals import UNCHECKED
+    from ..records import StudyState
 
     try:
         study = opened(name)
@@ -66,7 +67,8 @@ def verify(name: str, document: str | None) -> None:
             verdict = f"the {what} is not what was written"
         raise Ended(1, f"study {name!r}: {plural(len(found), 'finding')}; {verdict}")
     size = f"{plural(record.count, 'trial')}, {plural(record.position, 'event')}"
-    click.echo(f"study {name!r} is intact: {size}, head {record.head[:16]}")
+    archived = " (archived)" if record.state is StudyState.ARCHIVED else ""
+    click.echo(f"study {name!r}{archived} is intact: {size}, head {record.head[:16]}")
     for line in _grounds(study):
         click.echo(line)
 

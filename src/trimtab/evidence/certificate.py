@@ -297,12 +297,17 @@ class Evidence:
 
 
 def chances(better: float, equivalent: float, worse: float, zone: float) -> str:
-    """The probabilities on one line; that of practical equivalence only if a zone was set."""
-    middle = f", equivalent {percent(equivalent)} (within ±{number(zone)})" if zone else ""
+    """The probabilities on one line; that of practical equivalence only if a zone was set, or if both may be equal."""
+    middle = ""
+    if zone:
+        middle = f", equivalent {percent(equivalent)} (within ±{number(zone)})"
+    elif equivalent > ROUNDING:
+        middle = f", equal {percent(equivalent)}"
     return f"better {percent(better)}{middle}, worse {percent(worse)}"
 
 
 HOLDOUT = "hold-out"
+ROUNDING = 1e-9  # what is left of probabilities that sum to 1
 _NUMBERS = ("difference", "p_better", "p_equivalent", "p_worse", "detectable")
 _SAID = {
     "proven": "the tuned setting beats the baseline",

@@ -128,7 +128,9 @@ def _of_best(facts: Facts, params: Params | None) -> list[str]:
     if found is None:
         return said
     if found.n == 1:
-        said.append("The chosen setting ran once in the search: its search result is a single, favourable draw.")
+        said.append(
+            "The chosen setting ran once in the search: that result is a single draw, and a search prefers lucky ones."
+        )
     for c in facts.spec.constraints:
         excess, bound = c.excess(found.metrics, facts.reference), c.bound(facts.reference)
         if math.isnan(excess):

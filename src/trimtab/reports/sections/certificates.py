@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ...evidence import Evidence
-from ...evidence.certificate import HOLDOUT
+from ...evidence.certificate import HOLDOUT, ROUNDING
 from ...formatting import estimate, moment, number, percent, plural, signed
 from ...goals import Goal
 from ...records import Event
@@ -45,7 +45,8 @@ _BESIDE = {
 
 def _equivalent(e: Evidence) -> str:
     if not e.equivalence:
-        return "not asked: no zone of practical equivalence was set"
+        equal = f"exactly equal {percent(e.p_equivalent)}; more " if e.p_equivalent > ROUNDING else ""
+        return f"{equal}not asked: no zone of practical equivalence was set"
     return f"{percent(e.p_equivalent)} (within ±{number(e.equivalence)})"
 
 
