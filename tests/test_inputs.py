@@ -331,6 +331,25 @@ def test_the_code_s_repository_is_told_with_what_is_not_committed(tmp_path, monk
     assert len(told["git"]["diff_sha256"]) == 64
 
 
+def test_a_document_tells_other_code_among_the_changes_and_what_the_evidence_cost(tmp_path):
+    study = tt.Study("s", SPACE, minimize="loss", seed=1)
+    study.run(loss, trials=3, quiet=True)
+
+    def lower(trial):
+        return trial.params["x"] - trial.seed % 7
+
+    study.run(lower, trials=6, quiet=True)
+    study.evidence(lower, replicates=2, tuned=2, quiet=True)
+    items = {i["id"]: i for i in json.loads(study.report(tmp_path / "s.json").read_text())["items"]}
+    (row,) = (row["cells"] for table in items["space_history"]["tables"] for row in table["rows"])
+    assert row[2] == "inputs"
+    assert "code: the objective (was test_inputs.loss" in row[3]
+    spent = {f["label"]: f["value"] for f in items["cost"]["facts"]}
+    pairs = [t for t in study.trials if t.purpose == "certify"]
+    assert len(pairs) == 4
+    assert spent["Trial time of the evidence, beside it"] == pytest.approx(sum(t.cost.wall for t in pairs))
+
+
 def test_the_environment_names_what_shapes_results():
     told = environment()
     assert told["packages"]["numpy"] == np.__version__

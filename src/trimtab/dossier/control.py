@@ -6,6 +6,7 @@ from typing import Any
 from ..chain.seals import stamped
 from ..errors import UserError
 from ..formatting import duration, moment, number, percent, plural, size
+from ..records import Purpose
 from ..reports import sections
 from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot
@@ -115,12 +116,17 @@ def _rerun(r: Mapping[str, Any], at: float) -> list[str]:
 
 def cost(s: Snapshot) -> list[Part]:
     at, c = s.origins.now, s.study.spent
+    evidence = [t.cost for t in s.trials if t.purpose in (Purpose.SELECT, Purpose.CERTIFY)]
+    wall, cpu = sum(c.wall for c in evidence), sum(c.cpu for c in evidence)
     made = [
         Fact("Trial time of the search", duration(c.wall), at, c.wall),
-        Fact("CPU time", duration(c.cpu), at, c.cpu),
-        Fact("GPU time", duration(c.gpu), at, c.gpu),
+        Fact("CPU time of the search", duration(c.cpu), at, c.cpu),
+        Fact("GPU time of the search", duration(c.gpu), at, c.gpu),
         Fact("Peak memory", size(c.memory) if c.memory else "not measured", at, c.memory),
     ]
+    if evidence:
+        made.append(Fact("Trial time of the evidence, beside it", duration(wall), at, wall))
+        made.append(Fact("CPU time of the evidence", duration(cpu), at, cpu))
     return [*made, *([Fact("Money", f"{c.money:,.2f}", at, c.money)] if c.money else [])]
 
 

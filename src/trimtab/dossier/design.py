@@ -61,7 +61,7 @@ def fixed(s: Snapshot) -> list[Part]:
 def space_history(s: Snapshot) -> list[Part]:
     rows = [(row, s.origins.event_of(row)) for row in sections.revisions(s.events)]
     if not rows:
-        return [Fact("Changes", "none: space, budget and goals are those of the start", s.origins.now)]
+        return [Fact("Changes", "none on record: space, budget and goals are those of the start", s.origins.now)]
     return [Table(["Event", "When", "Kind", "Change"], rows, numeric=(0,))]
 
 

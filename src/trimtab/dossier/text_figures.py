@@ -59,9 +59,7 @@ def _gain(e: Evidence) -> Sketch:
     ends = min(0.0, low, *e.gains), max(0.0, high, *e.gains)
     rows = [(f"{i + 1}", strip(ends, {0.0: ZERO, g: DOT}), signed(g)) for i, g in enumerate(e.gains[:MOST])]
     mean = strip(ends, {0.0: ZERO, e.difference: MEAN}, [(low, high, LINE)])
-    caption = (
-        f"Tuned less baseline in {e.metric}, right of {ZERO} is better; {MEAN} is the mean with its 95 % interval."
-    )
+    caption = f"Gain of the tuned setting in {e.metric}, right of {ZERO} is better; {MEAN} is the mean with its 95 % interval."
     return Sketch("Gain in every pair", caption, [*rows, ("mean", mean, signed(e.difference))])
 
 

@@ -108,7 +108,10 @@ def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
 
 
 def _of_evidence(evidence: Evidence) -> list[Drawing]:
-    said = "Each dot is a pair of runs, tuned less baseline; the diamond is their mean with its 95 % interval."
+    said = (
+        "Each dot is a pair of runs: the gain of the tuned setting over the baseline, positive is better; the diamond is their "
+        "mean with its 95 % interval."
+    )
     return [Drawing("gain", "Gain in every pair", said, figures.gain(evidence), "evidence")]
 
 

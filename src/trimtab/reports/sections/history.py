@@ -30,17 +30,16 @@ def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[st
 
 
 def revisions(events: Sequence[Event]) -> Rows:
-    """What was changed by hand after the study was created."""
+    """What was changed after the study was created: by hand, and in its code or data."""
     kinds = {"spec", "pause", "resume", "archive", "requeue", "import"}
     spec, rows = dict[str, Any](), []
     for e in events:
         before, spec = spec, e.body.get("spec", spec)
-        if e.kind in kinds or (e.kind == "cancel" and e.number is None) or e.look:
-            what = (
-                f"a look at trial {e.body['tuned']}: {e.body['metric']}"
-                if e.look
-                else "; ".join(_changes("", before, spec))
-            )
+        if e.kind in kinds or (e.kind == "cancel" and e.number is None) or e.look or e.changed:
+            if e.look:
+                what = f"a look at trial {e.body['tuned']}: {e.body['metric']}"
+            else:
+                what = e.changed or "; ".join(_changes("", before, spec))
             rows.append([str(e.position), moment(e.at), e.kind, what])
     return rows
 
