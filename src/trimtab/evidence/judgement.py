@@ -109,16 +109,16 @@ class HeldOut:
     @property
     def said(self) -> list[str]:
         """What a reader must know of the rows."""
-        n, G = len(self.groups), len(np.unique(self.groups))
-        apart = f" in {plural(G, 'group')}, which are drawn as wholes" if n > G else ""
+        n, G, kind = len(self.groups), len(np.unique(self.groups)), "block" if self.in_time else "group"
+        apart = f" in {plural(G, kind)}, which are drawn as wholes" if n > G else ""
         said = [
             f"{plural(n, 'hold-out row')}{apart}; two trained models: another training of the same settings may differ"
         ]
         if G < _FEW_HELD_OUT:
-            said.append(f"only {plural(G, 'group' if n > G else 'row')}: too few for an interval that can be relied on")
+            said.append(f"only {plural(G, kind if n > G else 'row')}: too few for an interval that can be relied on")
         if self.in_time:
             said.append(
-                "the rows follow one another in time; the interval takes them as independent, and is too short if they are not"
+                "the rows follow one another in time: where they are alike over longer than a block, the interval is too short"
             )
         return said
 

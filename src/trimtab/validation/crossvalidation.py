@@ -247,8 +247,7 @@ class CrossValidation:
         """Train a setting on all search rows.
 
         Returns a function from chosen hold-out rows (their indices, which may be repeated) to the score on them, and the
-        group of each hold-out row (numbers; one of its own for each row if there are no groups). Raises SpecError if
-        nothing was held out, or if the metric is not scored.
+        group of each hold-out row (see `Plan.alike`). Raises SpecError if nothing was held out, or if the metric is not scored.
         """
         if metric not in self.metrics:
             raise SpecError(f"metric={metric!r} is not scored{nearest(metric, self.metrics)}")
@@ -264,9 +263,7 @@ class CrossValidation:
             except ValueError:  # the chosen rows have none of some class
                 return float("nan")
 
-        if self.plan.groups is None:
-            return score, np.arange(len(rows))
-        return score, np.unique(np.asarray(self.plan.groups)[rows], return_inverse=True)[1]
+        return score, self.plan.alike(rows)
 
 
 class _PredictOnce:

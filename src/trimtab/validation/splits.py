@@ -3,6 +3,7 @@
 scikit-learn makes the splits; this module chooses which of its splitters. Rows are given as indices (n,).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,19 @@ class Plan:
             return np.sort(a), np.sort(b)
         a, b = train_test_split(rows, test_size=share, random_state=seed, stratify=self.y if self.classes else None)
         return np.sort(a), np.sort(b)
+
+    def alike(self, rows: Rows) -> Rows:
+        """The number of each row's group: its label's; in time order that of its block; else one of its own.
+
+        A block is n^(1/3) of n times in a row, the order of length at which a block bootstrap errs least (Hall, Horowitz
+        and Jing 1995, Biometrika 82).
+        """
+        if self.times is not None:
+            at = np.unique(np.asarray(self.times)[rows], return_inverse=True)[1]
+            return np.asarray(at // math.ceil((at.max() + 1) ** (1 / 3)))
+        if self.groups is not None:
+            return np.unique(np.asarray(self.groups)[rows], return_inverse=True)[1]
+        return np.arange(len(rows))
 
 
 def missing(values: NDArray[Any]) -> int:
