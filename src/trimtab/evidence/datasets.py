@@ -68,8 +68,8 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
     repeated = [i for i, e in enumerate(evidence) if _repeated(e)]
     if repeated:
         raise SpecError(
-            f"evidence {repeated[0]} has identical replicates: it says nothing of its noise; use trial.seed in the objective, "
-            "or say deterministic=True where results have no noise"
+            f"evidence {repeated[0]} has identical replicates, or a few identical differences: it says nothing of its noise; "
+            "use trial.seed in the objective, add replicates, or say deterministic=True where results have no noise"
         )
     doubtful = any(e.doubtful for e in evidence)
     means, errors = zip(*(_moments(e) for e in evidence), strict=True)
