@@ -109,7 +109,7 @@ def test_evidence_runs_on_the_cluster(cluster, url):
 
     def objective(trial):
         assert os.getppid() != here
-        return trial.params["x"] + 1e-3 * (trial.seed % 7)
+        return trial.params["x"] * (1 + 1e-3 * (trial.seed % 7))
 
     s = study(url)
     s.run(objective, trials=4, executor="ray", quiet=True)
