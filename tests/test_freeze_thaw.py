@@ -12,7 +12,7 @@ from trimtab.simulate import Simulation
 from trimtab.stopping import rule
 from trimtab.stopping.promotion import FreezeThaw
 from trimtab.strategies import Problem, Rows, strategy
-from trimtab.strategies.freeze_thaw import Thawing
+from trimtab.strategies.freeze_thaw import Thawing, standardised
 from trimtab.strategies.ladder import Ladder, Paused
 from trimtab.strategies.points import size
 from trimtab.strategies.promotion import Promoting
@@ -91,6 +91,12 @@ def test_odd_curves_do_no_harm(odd):
         chosen, others = Thawing(3.0, 0.0).choose(paused(curves), 0)
         assert len(chosen) + len(others) == len(curves) - 6 * (len(curves) > 6)
         assert all(np.isfinite(list(why.values())).all() for _, why in (*chosen, *others))
+
+
+def test_a_curve_that_diverges_leaves_the_others_as_far_apart():
+    V = np.random.default_rng(0).random((12, 5))
+    with_it = standardised(np.concatenate([V, np.full((1, 5), 1e9)]))[:12]
+    assert with_it.std() == pytest.approx(standardised(V).std(), rel=0.2)
 
 
 def test_a_study_thaws_and_its_record_says_why():

@@ -100,8 +100,9 @@ def test_the_ceiling_grows_while_the_order_changes():
     other = paused([1, 2, 3, 2.1, 1.1], [0, 0, 0, 1, 1], [None, None, None, 0, 1], rungs)
     assert Ladder(same).ceiling(0) == 1
     assert Ladder(other).ceiling(0) == 2
-    close = paused([1, 1.01, 3, 2.1, 1.1], [0, 0, 0, 1, 1], [None, None, None, 0, 1], rungs)
-    assert Ladder(close).ceiling(0) == 1  # these two are alike
+    lines = [0, 0, 0, 0, 1, 1], [None, None, None, None, 0, 1], rungs
+    assert Ladder(paused([1, 1.01, 2, 3, 2.1, 1.1], *lines)).ceiling(0) == 1  # these two are alike
+    assert Ladder(paused([1, 2, 3, 1e9, 2.1, 1.1], *lines)).ceiling(0) == 2  # however far away another one is
 
 
 @pytest.mark.parametrize("unit", [1e308, np.inf, 1e-200])

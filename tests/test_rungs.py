@@ -65,6 +65,8 @@ def test_values_are_carried_to_the_unit_of_the_top():
     assert carried(V) == pytest.approx(np.column_stack([top, top, top]))
     V[3, 1:] = np.nan
     assert carried(V)[3, 0] == pytest.approx(4.0)
+    diverged = np.concatenate([V, [[1e3, 1e9, 1e6]]])
+    assert carried(diverged)[3, 0] == pytest.approx(4.0, rel=0.3)
 
 
 @settings(max_examples=60, deadline=None)

@@ -67,6 +67,12 @@ def linear_up_to(y: Array, knot: float) -> Warped:
     return Warped(z, raw, knot, unit * sd, -mean / sd)
 
 
+def typical_distance(values: Array) -> float:
+    """The median distance of values (n,) from their median, n >= 1; the mean distance where more than half are equal."""
+    away = np.abs(values - np.median(values))
+    return float(np.median(away) or np.mean(away))
+
+
 @dataclass(frozen=True)
 class Compressed:
     """Standardised constraint values z (n,), and the z of the value 0."""

@@ -7,7 +7,7 @@ the end. The worth of a new setting is computed in the same way, as if it would 
 et al. 2014, "Freeze-thaw Bayesian optimization", chose by information gain among a basket of paused trials and new
 ones). Until there is a full training, the improvement is on the median forecast.
 
-Curves are of one metric. It is measured in units of its mean distance from the median, and logarithmically from one
+Curves are of one metric. It is measured in units of its typical distance from the median, and logarithmically from one
 unit above the median on, so that divergence has no weight.
 
 Notation: n rows, R rungs, c settings.
@@ -22,6 +22,7 @@ from scipy.special import ndtr
 from ..arrays import HUGE, Ints, Mask
 from ..errors import SpecError
 from ..numerics.extrapolation import forecast
+from ..numerics.warp import typical_distance
 from . import NUMBER, REACHED, Array, Problem, Rows
 from .ladder import Ladder, origins, settings
 from .promotion import Continuation
@@ -37,7 +38,7 @@ class Thawing:
 
     eta: float
     trust: float
-    version: str = "thawing4"
+    version: str = "thawing5"
 
     def check(self, problem: Problem) -> None:
         if problem.goals > 1:
@@ -91,13 +92,13 @@ def _curves(rows: Rows, known: Ints, levels: Sequence[float]) -> Array:
 
 
 def standardised(V: Array) -> Array:
-    """Values V (c, R) less the median of the curves' last ones, in units of their mean distance from it; those more than
+    """Values V (c, R) less the median of the curves' last ones, in units of their typical distance from it; those more than
     one unit above it logarithmically, so that a curve that diverges has no weight."""
     V = np.clip(V, -HUGE, HUGE) / 4  # so that differences are finite
     known = ~np.isnan(V)
     last = V[known.any(axis=1), V.shape[1] - 1 - known[:, ::-1].argmax(axis=1)[known.any(axis=1)]]
     centre = np.median(last)
-    unit = np.mean(np.abs(last - centre)) or 1.0
+    unit = typical_distance(last) or 1.0
     with np.errstate(over="ignore"):
         Z = np.clip((V - centre) / unit, -_FAR, HUGE)
     return np.where(Z > 1, 1 + np.log(np.maximum(Z, 1.0)), Z)

@@ -23,6 +23,7 @@ import numpy as np
 from ..arrays import HUGE, Ints, Mask
 from ..numerics.pareto import by_front, ranks, violations
 from ..numerics.rank_correlation import kendall
+from ..numerics.warp import typical_distance
 from . import LEVEL, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
 
 _WITNESSES, _LATEST = 8, 32  # trials that must have passed a rung before it is trusted; that are looked at
@@ -138,7 +139,7 @@ class Ladder:
         if Y.shape[1] > 1:  # of several goals: whether no front has changed
             return bool((ranks(early) == ranks(late)).all())
         before, now = (y[:, 0] - y for y in (early, late))  # (p, p): how far each of those p is above each
-        alike = np.abs(before) <= _ALIKE * np.mean(np.abs(Y[below, 0] - np.median(Y[below, 0])))
+        alike = np.abs(before) <= _ALIKE * typical_distance(Y[below, 0])
         return bool((alike | (np.sign(before) * np.sign(now) > 0)).all())
 
 

@@ -123,7 +123,7 @@ class Halving:
     eta: float
     trust: float
     growing: bool
-    version: str = "promotion2"
+    version: str = "promotion3"
 
     def check(self, problem: Problem) -> None:
         del problem

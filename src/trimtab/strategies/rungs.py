@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..arrays import HUGE
+from ..numerics.warp import typical_distance
 from . import Array, History, Judge, Problem, Proposal, Rows, Strategy
 
 _PAIRS = 3  # trials that reached both rungs, before their spreads are compared
@@ -33,7 +34,7 @@ class Levelled:
     @staticmethod
     def over(inner: Strategy[Any]) -> Strategy[Any]:
         """The wrapped strategy; its version includes that of the levelling."""
-        levelled = Levelled(inner, inner.name, f"{inner.version}/rungs2")
+        levelled = Levelled(inner, inner.name, f"{inner.version}/rungs3")
         return cast(Strategy[Any], levelled)  # frozen, so not a Strategy to mypy
 
     def init(self, problem: Problem) -> History:
@@ -90,6 +91,6 @@ def _up(lower: Array, upper: Array, values: Array) -> Array:
     if not both.any():
         return values
     a, b, values = (np.clip(v, -HUGE, HUGE) for v in (lower[both], upper[both], values))
-    centre, spread = np.median(a), np.mean(np.abs(a - np.median(a)))
-    slope = np.mean(np.abs(b - np.median(b))) / spread if len(a) >= _PAIRS and spread > 0 else 1.0
-    return np.asarray(np.median(b) + np.clip(slope, 1 / _STEEPEST, _STEEPEST) * (values - centre))
+    spread = typical_distance(a)
+    slope = typical_distance(b) / spread if len(a) >= _PAIRS and spread > 0 else 1.0
+    return np.asarray(np.median(b) + np.clip(slope, 1 / _STEEPEST, _STEEPEST) * (values - np.median(a)))
