@@ -24,8 +24,9 @@ from trimtab.reports.document import drawings
 from trimtab.reports.facts import Facts
 from trimtab.schedule import Schedule
 from trimtab.strategies import strategy
-from trimtab.strategies.pb2 import PB2
+from trimtab.strategies.pb2 import PB2, Gains
 from trimtab.strategies.pbt import PBT
+from trimtab.testing.continuing import campaign
 
 SPACE = tt.Space(rate=tt.Float(1e-3, 1.0, log=True), kind=tt.Choice("a", "b"))
 EPOCHS = tt.Fidelity("epochs", 1, 12)
@@ -168,6 +169,19 @@ def test_numbers_of_numpy_are_settings_like_any_other():
     made = population(None, PBT(step=np.float32(0.5), resample=np.int64(0), quantile=np.float32(0.25)))
     assert made.spec.settings["step"] == 0.5
     made.run(train, trials=4, quiet=True)
+
+
+def test_a_loss_that_diverged_hides_no_gain_of_others():
+    run = campaign(strategy("pb2"), 3, trouble=0.0)
+    for _ in run.turns():
+        continue
+    Y = run.rows.Y.copy()
+    Y[20] = 1e20
+    run.rows = replace(run.rows, Y=Y)
+    gains = Gains.of(run.state())
+    for level in np.unique(gains.F[:, 0]):
+        same = gains.y[gains.F[:, 0] == level]
+        assert np.median(np.abs(same)) > 0.1
 
 
 def test_without_a_fidelity_there_is_no_population():

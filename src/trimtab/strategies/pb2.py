@@ -4,8 +4,9 @@ copies.
 The process is fitted to the gain of each interval, given when it began, from what rank, and with what parameters. It is
 asked for the setting with the greatest upper confidence bound of the gain now. Settings that are under way, or were
 chosen in the same ask, count as known to it, so that members do not all try the same (algorithm 1). Two things differ
-from the paper: gains are standardised within their level, since early ones are far greater; and time is one more column
-of the kernel with a lengthscale of its own, where the paper multiplies the kernel by a power of the time between.
+from the paper: gains are warped within their level (see `warp.half_rank`), since early ones are far greater, and one
+that diverged must not hide the others; and time is one more column of the kernel with a lengthscale of its own, where
+the paper multiplies the kernel by a power of the time between.
 
 Notation: d columns of the cube, C features of them, n intervals with a known gain; every goal is a loss.
 """
@@ -17,8 +18,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arrays import Mask
+from ..arrays import HUGE, Mask
 from ..numerics import gp
+from ..numerics.warp import half_rank, typical_distance
 from . import LEVEL, PARENT, Array, Problem, Proposal, Rows
 from .features import Features
 from .population import Census, Plan, Population, free, intervals, near, needed
@@ -41,7 +43,7 @@ class PB2:
     quantile: float = 0.25
     fixed: tuple[str, ...] = ()
     name: str = "pb2"
-    version: str = "4"
+    version: str = "5"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> Population:
@@ -63,10 +65,10 @@ class PB2:
         del pending  # the state knows the trials under way
         movable, gains = free(state.problem, self.fixed), cache(lambda: Gains.of(state))
 
-        def explore(x: Array, member: int, chosen: Sequence[Array], rng: np.random.Generator) -> tuple[Array, Any]:
+        def explore(x: Array, level: float, chosen: Sequence[Array], rng: np.random.Generator) -> tuple[Array, Any]:
             if len(gains().y) < max(2 * x.size, state.plan.size // 2):
                 return near(state, x, _STEP, _RESAMPLE, movable, rng), {"gain": "not known yet"}
-            return gains().best(x, member, chosen, movable, rng)
+            return gains().best(x, level, chosen, movable, rng)
 
         with np.errstate(over="ignore"):  # of the spread of losses near the largest float
             return intervals(state, n, rng, explore)
@@ -74,7 +76,7 @@ class PB2:
 
 @dataclass(frozen=True)
 class Gains:
-    """The gains of intervals, standardised within the level from which they began. Inputs F (n, 2 + C): when the
+    """The gains of intervals, warped within the level from which they began. Inputs F (n, 2 + C): when the
     interval began, as a share of the whole training, its parent's rank in its level from 0 to 1, and features; y (n,).
     """
 
@@ -91,13 +93,13 @@ class Gains:
         pairs = [(i, p) for i, p in before.items() if p is not None and census.good[p]][-_LATEST:]
         now, then = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
         known = census.Y[census.good[: census.ended]]
-        scale = np.maximum(known.std(axis=0), 1e-12) if len(known) else 1.0
+        scale = np.array([typical_distance(y) or 1.0 for y in known.T]) if len(known) else 1.0
         length = census.lines[now, LEVEL] - census.lines[then, LEVEL]
-        gain = ((census.Y[then] - census.Y[now]) / scale).sum(axis=1) / np.maximum(length, 1e-12)
+        gain = np.clip((census.Y[then] - census.Y[now]) / scale, -HUGE, HUGE).sum(axis=1) / np.maximum(length, 1e-12)
         levels = census.lines[then, LEVEL]
         for level in np.unique(levels):
             same = levels == level
-            gain[same] = (gain[same] - gain[same].mean()) / max(float(gain[same].std()), 1e-12)
+            gain[same] = -half_rank(-gain[same]).z
         order = {level: census.at(level) for level in np.unique(levels)}
         place = [
             np.flatnonzero(order[level] == p)[0] / max(len(order[level]) - 1, 1)
@@ -107,11 +109,10 @@ class Gains:
         return Gains(state, census, features, np.hstack([started, features.encode(census.X[now])]), gain)
 
     def best(
-        self, x: Array, member: int, chosen: Sequence[Array], movable: Mask, rng: np.random.Generator
+        self, x: Array, level: float, chosen: Sequence[Array], movable: Mask, rng: np.random.Generator
     ) -> tuple[Array, dict[str, Any]]:
-        """The setting from which a member may gain most, from the best rank of its level; near x (d,), or anywhere."""
+        """The setting from which most may be gained from this level on, from the best rank there; near x (d,), or anywhere."""
         space, census = self.state.problem.space, self.census
-        level = census.lines[census.latest[member], LEVEL]
         start = np.array([level / census.plan.levels[-1], 0.0])
         near = perturbed(space, x, rng.random(_NEAR) * _REACH, 0.0, movable, rng)
         far = space.snap(np.where(movable, space.sample(_FAR, rng), x))

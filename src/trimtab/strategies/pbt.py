@@ -58,8 +58,8 @@ class PBT:
         del pending  # the state knows the trials under way
         movable = free(state.problem, self.fixed)
 
-        def explore(x: Array, member: int, chosen: Any, rng: np.random.Generator) -> tuple[Array, dict[str, Any]]:
-            del member, chosen  # a step at random, whoever takes it
+        def explore(x: Array, level: float, chosen: Any, rng: np.random.Generator) -> tuple[Array, dict[str, Any]]:
+            del level, chosen  # a step at random, whoever takes it
             return near(state, x, self.step, self.resample, movable, rng), {}
 
         return intervals(state, n, rng, explore)

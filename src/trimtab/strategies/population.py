@@ -187,8 +187,9 @@ def _came(lines: Array, order: Ints) -> dict[int, float]:
     return came
 
 
-Explore = Callable[[Array, int, Sequence[Array], np.random.Generator], tuple[Array, dict[str, Any]]]
-"""(x to move away from (d,), member, settings chosen in this ask, rng) -> an allowed setting (d,), and why it."""
+Explore = Callable[[Array, float, Sequence[Array], np.random.Generator], tuple[Array, dict[str, Any]]]
+"""(x to move away from (d,), the level where the interval begins, settings chosen in this ask, rng) -> an allowed setting
+(d,), and why it."""
 
 
 def intervals(state: Population, n: int, rng: np.random.Generator, explore: Explore) -> list[Proposal]:
@@ -239,7 +240,7 @@ def _next(
     model = donor
     if census.frequency(donor) < plan.frequency(member) and len(own):
         model = int(own[rng.integers(max(1, cut))])  # parameters of its own kind
-    x, said = explore(census.X[model], member, chosen, rng)
+    x, said = explore(census.X[model], level, chosen, rng)
     copied = {"copies": int(census.lines[donor, NUMBER]), "instead of": number}
     return Proposal(x, copied["copies"], {**why, **copied, **said}, plan.next(member, level))
 
@@ -253,7 +254,7 @@ def _again(
     if before is None or not census.good[before]:
         return _first(state, census, [member], rng)[0]
     level, number = float(census.lines[i, LEVEL]), int(census.lines[i, NUMBER])
-    x, said = explore(census.X[before], member, chosen, rng)
+    x, said = explore(census.X[before], float(census.lines[before, LEVEL]), chosen, rng)
     why = {"member": member, "again": number, **said}
     return Proposal(x, int(census.lines[before, NUMBER]), why, level)
 
