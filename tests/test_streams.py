@@ -46,6 +46,14 @@ def test_work_goes_on_when_nobody_can_read_about_it(verb, streams, place):
     assert study.verify() == []
 
 
+def test_a_reader_that_goes_away_is_no_error(place):
+    trimtab = [sys.executable, "-m", "trimtab"]
+    subprocess.run([*trimtab, "run", "s.yaml"], check=True, capture_output=True)
+    pipe = " ".join([*trimtab, "trials", "s", "--json", "--storage", "sqlite:///s.db"]) + " | head -c 1"
+    result = subprocess.run(["sh", "-c", pipe], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ("{", "")
+
+
 def test_what_the_command_line_cannot_do_is_said_in_words(place):
     def told(line):
         return subprocess.run(["sh", "-c", line, "sh", sys.executable, "-m", "trimtab"], capture_output=True, text=True)
