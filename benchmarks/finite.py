@@ -18,12 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from ablation import told
 from families import SURROGATES, TABLES, Problem, surrogates, tables
 
 import trimtab as tt
 from trimtab.space.parameters import Value
 from trimtab.strategies import Problem as Task
-from trimtab.strategies import Rows, strategy
+from trimtab.strategies import strategy
 
 MARKS = (5, 10, 25, 50)
 EVERY = {"lcbench": 3, "rbv2_xgboost": 12, "rbv2_rpart": 20}  # data sets of the surrogates
@@ -71,9 +72,7 @@ def regrets(name: str, space: tt.Space, losses: np.ndarray, seed: int) -> list[f
         (proposal,) = search.ask(state, np.empty((0, len(space))), 1, np.random.default_rng([seed, trial]))
         loss = loss_of[str(space.decode(proposal.x[None])[0])]
         found.append(loss)
-        state = search.tell(
-            state, Rows(proposal.x[None], np.array([[loss]]), np.empty((1, 0)), np.zeros(1), np.zeros(1))
-        )
+        state = search.tell(state, told(proposal.x, loss))
     low, median = losses.min(), np.median(losses)
     return [float((min(found[:mark]) - low) / (median - low)) for mark in MARKS]
 
