@@ -80,7 +80,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     "dossier": ("errors", "canonical", "formatting", "space", "records", "chain", "evidence", "reports"),
     "storage": ("errors", "checks", "canonical", "files", "goals", "fidelity", "records", "chain"),
     "executors": ("errors", "checks", "units", "records"),
-    "objective": ("errors", "checks", "canonical", "goals", "space", "records"),
+    "objective": ("errors", "checks", "canonical", "files", "goals", "space", "records"),
     "validation": ("errors", "checks", "formatting", "capture", "objective"),
     "outcomes": ("errors", "formatting", "records", "executors", "objective"),
 }

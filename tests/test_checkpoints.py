@@ -9,7 +9,7 @@ import pytest
 import trimtab as tt
 from trimtab.errors import SpecError, StorageError
 from trimtab.live.checkpoints import KEEP, QUOTA, VARIABLE
-from trimtab.objective import ActiveTrial
+from trimtab.objective import ActiveTrial, handover
 from trimtab.objective.trial import UNREAD
 from trimtab.stopping.promotion import Promotion
 from trimtab.strategies.pbt import PBT
@@ -258,3 +258,67 @@ def test_a_setting_that_is_none_says_so(tmp_path, monkeypatch, variable, value):
     study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db", strategy="random", seed=1)
     with pytest.raises(SpecError, match=variable):
         study.run(heavy, trials=3, quiet=True)
+
+
+# ------------------------------------------------------------------------------------------------------------ a full disk
+
+
+def writes_to_a_full_disk(trial):
+    link = trial.checkpoint / "state"
+    if not link.exists():
+        link.symlink_to("/dev/full" if trial.number == 3 and trial.attempt == 1 else "real")
+    try:
+        link.write_text("7")
+    except OSError as error:
+        link.unlink()
+        raise RuntimeError("the state could not be saved") from error
+    return trial.params["x"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_no_trial_s_fault_it_ends_the_run_and_with_room_the_same_line_goes_on(tmp_path, workers):
+    study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db", strategy="random", seed=1)
+    with pytest.raises(StorageError, match=r"have no room: RuntimeError: the state could not be saved; the disk, or"):
+        study.run(writes_to_a_full_disk, trials=6, workers=workers, quiet=True)
+    assert (study.trials[3].state, study.counts["failed"], study.counts["running"]) == ("queued", 0, 0)
+    study.run(writes_to_a_full_disk, trials=6, workers=workers, quiet=True)
+    assert (study.trials[3].attempt, study.counts["done"]) == (2, 6)
+    assert study.verify() == []
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_of_programs_that_only_say_that_they_could_not_write_the_disk_is_asked(saves, monkeypatch):
+    monkeypatch.setattr(handover, "is_full", lambda folder: True)
+
+    def fails(trial):
+        if saves:
+            trial.checkpoint.joinpath("state").write_text("7")
+        raise RuntimeError("file write failed")
+
+    study = tt.Study("s", SPACE, minimize="loss", strategy="random", seed=1)
+    if saves:
+        with pytest.raises(StorageError, match="have no room: RuntimeError: file write failed"):
+            study.run(fails, trials=2, quiet=True)
+    else:
+        study.run(fails, trials=2, quiet=True)
+    assert study.counts["failed"] == (0 if saves else 2)
+
+
+def test_a_parent_s_checkpoint_that_has_no_room_for_its_copy_ends_the_run(tmp_path, monkeypatch):
+    def fills_the_disk(source, target, **_):
+        shutil.copyfile(source / "state", target / "state")
+        monkeypatch.setattr(handover, "is_full", lambda folder: (target / "state").exists())
+        raise shutil.Error([(source, target, "[Errno 28] No space left on device")])
+
+    monkeypatch.setattr(shutil, "copytree", fills_the_disk)
+    how = {"minimize": "loss", "fidelity": tt.Fidelity("epochs", 1, 4), "strategy": PBT(4, 4), "seed": 1}
+    study = tt.Study("s", SPACE, storage=f"sqlite:///{tmp_path}/t.db", **how)
+    with pytest.raises(StorageError, match=r"have no room: OSError: .*No space left on device"):
+        study.run(saving, trials=16, quiet=True)
+    assert (study.counts["failed"], study.counts["queued"], len(held(study))) == (0, 1, 4)
+
+
+def test_an_error_whose_causes_form_a_circle_is_read_all_the_same(tmp_path):
+    one, two = ValueError("one"), ValueError("two")
+    one.__cause__, two.__cause__ = two, one
+    assert not handover.lacks_room(tmp_path / "0", one)

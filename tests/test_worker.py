@@ -47,6 +47,10 @@ def heavy(trial):
     (trial.checkpoint / "weights").write_bytes(bytes(4096))
     return trial.params["x"]
 
+def full(trial):
+    (trial.checkpoint / "weights").symlink_to("/dev/full")
+    (trial.checkpoint / "weights").write_text("7")
+
 def broken(trial):
     return None
 
@@ -321,6 +325,16 @@ def test_a_study_over_its_quota_does_not_stop_the_others(url, monkeypatch):
     assert large.counts["running"] == 0
     assert large.counts["done"] < 8
     assert any("refused: checkpoints in" in line and f"{QUOTA} is 10 KiB: raise it" in line for line in said)
+
+
+def test_a_study_whose_checkpoints_have_no_room_costs_no_trial_and_does_not_stop_the_others(url):
+    a, b = study(url, "a"), study(url, "b")
+    a.submit("train.py:full")
+    b.submit("train.py:quick")
+    said = serve(url, "train.py", slots=2)
+    assert b.counts["done"] == 8
+    assert (a.counts["failed"], a.counts["running"]) == (0, 0)
+    assert any("study 'a': nothing to do (refused: checkpoints in" in line and "have no room" in line for line in said)
 
 
 def test_only_the_named_studies_are_served(url):

@@ -59,7 +59,7 @@ class StorageError(UserError):
 
 
 class OverQuota(StorageError):
-    """The checkpoints that a study needs exceed its quota."""
+    """The checkpoints that a study needs exceed its quota, or the disk's room."""
 
 
 class Damaged(StorageError):

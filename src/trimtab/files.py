@@ -1,5 +1,5 @@
 """Files that are written completely or not at all (neither a full disk nor kill -9 leaves half of one, or loses the old
-one), locks between processes, and where a user's own files are."""
+one), locks between processes, full disks, and where a user's own files are."""
 
 import fcntl
 import os
@@ -84,6 +84,14 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def is_full(folder: Path) -> bool:
+    """Whether less than 1 MiB is free on the disk of a folder."""
+    try:
+        return shutil.disk_usage(folder).free < 2**20
+    except OSError:
+        return False
 
 
 def user_path(*names: str) -> Path:

@@ -4,9 +4,9 @@ import math
 import signal
 from collections.abc import Mapping, Sequence
 
-from .errors import SpecError
+from .errors import OverQuota, SpecError
 from .executors import Exit
-from .formatting import duration, size
+from .formatting import duration, first_line, size
 from .objective import TrialFailed
 from .objective.metrics import measured, real
 from .records import Cost, Outcome, Reason, Resources, State
@@ -53,13 +53,21 @@ def _not_finite(error: TrialFailed, metrics: object, cost: Cost) -> Outcome:
 
 def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:
     """The outcome of a trial whose job has ended. None if its process was killed, but not for exceeding a limit: then
-    the trial returns to the queue."""
+    the trial returns to the queue.
+
+    Raises OverQuota if it ended because there is no room for its checkpoint: that is not the trial's fault either.
+    """
     cost = cost_of(ended.cost, resources)
 
     def failed(reason: Reason, error: str) -> Outcome:
         return Outcome(State.FAILED, {}, reason, error, ended.output, tuple(notes), cost)
 
     if (message := ended.message) is not None:
+        if message["state"] == "no room":
+            raise OverQuota(
+                f"checkpoints in {message['folder']} have no room: {first_line(message['error'])}; the disk, or your quota "
+                "there, is full: free some space, save less, or take a smaller population, and run the same line again"
+            )
         if message["state"] == "failed":
             return failed(Reason(message["reason"]), message["error"])
         return Outcome(State(message["state"]), message["metrics"], None, "", ended.output, tuple(notes), cost)

@@ -1,7 +1,8 @@
 """One evaluation of an objective, and the message that says how it ended.
 
 That last message is {"state": "done" | "stopped", "metrics"} or {"state": "failed", "reason", "error"}; the first line of
-`error` says what happened.
+`error` says what happened. If checkpoints cannot be saved because a disk is full, that is not the objective's fault: then
+it is {"state": "no room", "folder", "error"}.
 """
 
 import os
@@ -14,7 +15,7 @@ from typing import Any
 from ..canonical import storable
 from ..checks import shown
 from .metrics import ERROR, MEMORY, TrialFailed, measured
-from .trial import ActiveTrial, Message, Send, note_unread
+from .trial import ActiveTrial, Message, Send, lacks_room, note_unread
 
 Objective = Callable[[ActiveTrial], object]
 LONGEST = 20_000  # characters of an error; the middle of a longer one is cut out
@@ -37,7 +38,9 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return failure(error)
+        message = failure(error)
+        folder = lacks_room(trial, error) if message["reason"] == ERROR else ""
+        return {"state": "no room", "folder": folder, "error": message["error"]} if folder else message
     finally:
         if here != _folder():  # the objective has changed the working folder; the next trial begins in the old one
             with suppress(OSError):

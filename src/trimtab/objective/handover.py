@@ -4,12 +4,17 @@ The copy is made beside its final place, under a name like `.NUMBER-...`, and th
 meanwhile leaves no partial checkpoint; what it leaves is removed when the trial has ended.
 """
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+from ..files import is_full
+
+_CAUSES = 10  # how far an error is followed back to its causes, which may form a circle
 
 
 def take_over(own: Path, earlier: Iterable[Path]) -> None:
@@ -34,8 +39,25 @@ def create(own: Path, parent: Path | None) -> Path:
     try:
         shutil.copytree(parent, copy, dirs_exist_ok=True)
         os.rename(copy, own)
-    except OSError:
+    except OSError as error:
+        full = is_full(own.parent)  # shutil only tells in words what went wrong
         shutil.rmtree(copy, ignore_errors=True)
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(own)) from error
         if not own.is_dir():  # else another attempt at the same trial was faster
             raise
     return own
+
+
+def lacks_room(own: Path, error: BaseException) -> bool:
+    """Whether an evaluation that saves to `own` failed because a disk, or this user's quota, is full.
+
+    The error or one of its causes says so; or that disk has no room any more, since many programs only say that they
+    could not write.
+    """
+    cause: BaseException | None = error
+    for _ in range(_CAUSES):
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        cause = None if cause is None else cause.__cause__ or cause.__context__
+    return is_full(own.parent)

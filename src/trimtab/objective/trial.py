@@ -160,6 +160,14 @@ class ActiveTrial:
         self._send({"kind": "note", "text": storable(str(text))})
 
 
+def lacks_room(trial: ActiveTrial, error: BaseException) -> str:
+    """The folder of the checkpoints, if the trial has asked for its own and failed because a disk is full; else ""."""
+    if not trial._looked or trial._checkpoint is None:
+        return ""
+    own = Path(trial._checkpoint)
+    return str(own.parent) if handover.lacks_room(own, error) else ""
+
+
 def note_unread(trial: ActiveTrial) -> None:
     """Attach a note to a trial that should have continued from another's checkpoint, but ended without asking for it."""
     if trial._handed is not None and not trial._looked:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import LeaseLost, Stale, TrimtabError
+from ..errors import LeaseLost, OverQuota, Stale, TrimtabError
 from ..executors import Executor, Exit, Job
 from ..live import LiveStudy
 from ..objective.trial import payload
@@ -237,13 +237,20 @@ class Crew:
             return None
 
     def _end(self, run: Run, ended: Exit) -> Ending | None:
-        """How a job's end ends its trial; None if the trial returns to the queue."""
+        """How a job's end ends its trial; None if the trial returns to the queue.
+
+        Raises OverQuota, after returning it, if its checkpoint has no room: the next trial's would have none either.
+        """
         trial = run.trial
         self._pace.add(ended.cost.get("wall", math.inf))
-        outcome = from_exit(ended, self._resources, run.notes)
         last = self._referee.last(trial)
         self._forget(trial.number)
         used = cost_of(ended.cost, self._resources)
+        try:
+            outcome = from_exit(ended, self._resources, run.notes)
+        except OverQuota:
+            self._requeue(trial, INTERRUPTED, used)
+            raise
         if (trial.number, trial.attempt) in self._cut_short:  # it may have returned what a part of its training gave
             self._requeue(trial, INTERRUPTED, used)
             return None

@@ -103,9 +103,7 @@ class ServedStudy:
             self._live.collect()
             closing = self._serve(free, most)
         except (InputChanged, OverQuota, SpecError) as error:
-            self._refused, self.closed = True, f"refused: {error}"
-            self._next = time.monotonic() + AGAIN
-            self.leave()
+            self._refuse(error)
             return
         except ObjectiveError as error:
             self._wrong, self.closed = True, f"wrong: {error}"
@@ -116,6 +114,12 @@ class ServedStudy:
             self.leave()
         if self.running == before and not ended:
             self._next = time.monotonic() + LOOK
+
+    def _refuse(self, error: TrimtabError) -> None:
+        """Run nothing for a while, because of something outside the record that may change."""
+        self._refused, self.closed = True, f"refused: {error}"
+        self._next = time.monotonic() + AGAIN
+        self.leave()
 
     def _serve(self, free: int, most: int) -> str | None:
         """Read the record once and act on it. Returns why nothing more may start; None if something may."""
@@ -159,10 +163,14 @@ class ServedStudy:
             return 0
         crew, before = self._staff.crew, self.running
         crew.interrupted = interrupted
-        if interrupted:
-            crew.release_ahead()
-            return len(crew.poll(wait))
-        crew.collect(wait)
+        try:
+            if interrupted:
+                crew.release_ahead()
+                return len(crew.poll(wait))
+            crew.collect(wait)
+        except OverQuota as error:
+            self._refuse(error)
+            return 0
         self._next = 0.0 if self.running < before else self._next
         return crew.endings
 

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import sqlite3
 import threading
 import time
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from ..errors import StorageError
+from ..files import is_full
 from .database import WRITES, driver_error
 
 _PAGE = 512  # bytes of the smallest possible database page
@@ -231,18 +231,10 @@ def _write_ahead(engine: Engine, timeout: float) -> None:
         connection.close()
 
 
-def _is_full(folder: Path) -> bool:
-    """Whether less than 1 MiB is free. If the disk is full, SQLite may also report a disk error."""
-    try:
-        return shutil.disk_usage(folder).free < 2**20
-    except OSError:
-        return False
-
-
 def _explain(database: Sqlite, error: BaseException) -> str:
     """The message for an error of the driver, by SQLite's primary result code."""
     code = _code(error)
-    if code == sqlite3.SQLITE_IOERR and _is_full(database.file.parent):
+    if code == sqlite3.SQLITE_IOERR and is_full(database.file.parent):  # it may report a full disk in this way too
         code = sqlite3.SQLITE_FULL
     waited = f"for longer than {database.timeout:g} s"
     repairs = {
