@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import feather, parquet
+from scipy import sparse
 
 import trimtab as tt
 from trimtab.capture import Input, different, environment, look
@@ -280,6 +281,20 @@ def test_what_matters_changes_a_fingerprint():
     assert sha(pd.DataFrame({"a": [1, 2], "b": [3, 4]})) != sha(pd.DataFrame({"b": [3, 4], "a": [1, 2]}))
     assert sha(pd.DataFrame({"a": [1, 2]})) != sha(pd.DataFrame({"a": [1, 2]}, index=[5, 6]))
     assert sha(np.array(["a", "bc"], dtype=object)) != sha(np.array(["ab", "c"], dtype=object))
+
+
+def test_a_sparse_matrix_is_known_by_its_values_and_places_whatever_its_form():
+    dense = np.array([[0.0, 2.0, 0.0], [3.0, 0.0, 0.0]])
+    stored = ([1.0, 1.0, 3.0, 0.0], ([0, 0, 1, 1], [1, 1, 0, 2]))  # 1 + 1 at one place, and a 0
+    zeros = sparse.coo_array(stored, shape=(2, 3))
+    forms = [sparse.csr_array(dense), sparse.csc_matrix(dense), sparse.coo_array(dense), sparse.lil_array(dense), zeros]
+    assert len({sha(form) for form in forms}) == 1
+    assert zeros.nnz == 4  # as it was
+    others = [dense.T, dense + dense, dense.astype("f4"), dense[:, [1, 0, 2]], np.c_[dense, [0, 0]]]
+    assert len({sha(sparse.csr_array(v)) for v in [dense, *others]}) == 6
+    study = tt.Study("s", SPACE, minimize="loss", data={"train": zeros}, seed=1)
+    study.run(lambda trial: 1.0, trials=2, quiet=True)
+    assert study.verify() == []
 
 
 def test_a_folder_names_the_file_that_changed(tmp_path):

@@ -14,7 +14,9 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.datasets import load_breast_cancer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -123,7 +125,7 @@ def test_whole_numbers_are_amounts_to_a_regressor_and_to_a_function_that_says_so
         tt.CrossValidation(lambda params: Ridge(**params), table, amounts, metric="r2")
     said = tt.CrossValidation(lambda params: Ridge(**params), table, amounts, metric="r2", stratify=False)
     assert said.protocol["respects"] == "nothing"
-    with pytest.raises(SpecError, match=r"accuracy' compares classes, and y is continuous; write metric='r2'"):
+    with pytest.raises(SpecError, match=r"accuracy' cannot score this y: continuous .*; write metric='r2'"):
         tt.CrossValidation(Ridge(), table, amounts / 7)
 
 
@@ -149,6 +151,9 @@ def test_what_leaks_is_said():
     rare, columns = np.array([1] * 12 + [0] * 400), np.random.default_rng(0).normal(size=(412, 2))
     assert any("class 1 is rare" in c for c in tt.CrossValidation(LogisticRegression(), columns, rare).checks)
     assert tt.CrossValidation(Ridge(), columns, rare).checks == []  # amounts, not classes
+    assert tt.CrossValidation(LogisticRegression(), columns, rare, metric="f1").checks == []  # which it does not hide
+    thirty = np.tile(np.arange(30), 14)[:412]
+    assert tt.CrossValidation(LogisticRegression(), columns, thirty).checks == []  # each has an equal share
     same = tt.CrossValidation(
         Ridge(), np.arange(60.0)[:, None], np.arange(60) / 7, time=np.arange(60) // 20, metric="r2"
     )
@@ -252,6 +257,61 @@ def test_scores_of_functions_and_params_of_functions_are_the_users_own_affair():
 def test_what_cannot_be_learnt_is_refused(estimator, targets, said):
     with pytest.raises(SpecError, match=said):
         tt.CrossValidation(estimator, X, targets)
+
+
+@pytest.mark.parametrize(
+    ("metric", "targets", "said"),
+    [
+        ("average_precision", np.where(y == 1, "good", "bad"), r"pos_label=1 .*; write y as 0 and 1"),
+        (["accuracy", "f1"], np.where(y == 1, "good", "bad"), "metric='f1' .*; write y as 0 and 1"),
+        ("roc_auc", np.arange(len(y)) % 3, "metric='roc_auc' .*; choose a scorer for more than two classes"),
+        ("average_precision", X[:, 0] / 7, "continuous.*; write metric='r2'"),
+        ("f1_samples", y, "multilabel classification; choose another scorer"),
+    ],
+)
+def test_a_scorer_that_cannot_score_these_targets_is_refused_before_anything_is_trained(metric, targets, said):
+    with pytest.raises(SpecError, match=said):
+        tt.CrossValidation(lambda params: KNeighborsClassifier(**params), X, targets, metric=metric)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "neg_log_loss", "f1_macro", "balanced_accuracy"])
+def test_text_labels_suit_the_scorers_that_look_for_no_single_class(metric):
+    cv = tt.CrossValidation(KNeighborsClassifier(), X, np.where(y == 1, "good", "bad"), folds=2, metric=metric)
+    assert math.isfinite(cv.score(cv.fit({}, 0, np.arange(300)), np.arange(300, 500))[metric])
+
+
+def test_amounts_that_could_be_classes_may_be_scored_as_amounts_by_an_estimator_that_a_function_makes():
+    counts = np.random.default_rng(0).poisson(2, len(y)) % 3
+    for metric in ("neg_mean_poisson_deviance", "r2", "neg_mean_absolute_error"):
+        tt.CrossValidation(lambda params: Ridge(**params), X, counts, metric=metric)
+
+
+TEXTS = [f"the film was {'good' if i % 2 else 'bad'} number {i}" for i in range(40)]
+
+
+def test_texts_in_a_list_take_their_own_room_not_that_of_the_longest():
+    texts, labels = [*TEXTS, "very " * 100_000 + "good"], [i % 2 for i in range(41)]
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    cv = tt.CrossValidation(model, texts, labels, folds=2, metric="roc_auc", holdout=0.2)
+    assert cv.X.dtype == object
+    assert cv.checks == []
+    assert cv.protocol["data"]["X"]["type"] == "text"
+    assert math.isfinite(cv.score(cv.fit({}, 0, np.arange(30)), np.arange(30, 41))["roc_auc"])
+    assert any("2 rows occur more than once" in c for c in tt.CrossValidation(model, [*TEXTS, TEXTS[3]], labels).checks)
+
+
+def test_rows_may_be_lists_of_several_lengths():
+    words = [t.split() + ["indeed"] * (i % 3) for i, t in enumerate(TEXTS)]
+    model = make_pipeline(TfidfVectorizer(analyzer=list), LogisticRegression())
+    cv = tt.CrossValidation(model, words, [i % 2 for i in range(40)], folds=2)
+    assert cv.score(cv.fit({}, 0, np.arange(30)), np.arange(30, 40))["accuracy"] == 1.0
+
+
+def test_a_sparse_table_stays_sparse():
+    rows = np.arange(80)
+    wide = sparse.csr_array((rows + 1.0, (rows, 10**7 * rows)), shape=(80, 10**9))  # 640 GB if it were dense
+    cv = tt.CrossValidation(KNeighborsClassifier(), wide, np.arange(80) % 2, holdout=0.2)
+    assert cv.protocol["data"]["X"]["kind"] == "sparse"
 
 
 def test_rows_that_go_together_by_place_but_not_by_index_are_said():

@@ -37,9 +37,10 @@ class Input:
                 raise SpecError(
                     f"data {self.name!r}: {os.fspath(self.what)} does not exist (from {os.getcwd()}); name a file or a folder"
                 )
-        elif not (_pandas(self.what) or _arrow(self.what) or hasattr(self.what, "__array__")):
+        elif not (_pandas(self.what) or _arrow(self.what) or _sparse(self.what) or hasattr(self.what, "__array__")):
             raise SpecError(
-                f"data {self.name!r} is a {type(self.what).__name__}; give a path, an array, a DataFrame or an Arrow table"
+                f"data {self.name!r} is a {type(self.what).__name__}; give a path, an array, a sparse matrix, a DataFrame or "
+                "an Arrow table"
             )
 
 
@@ -160,9 +161,15 @@ def _arrow(value: Any) -> bool:
     return hasattr(value, "__arrow_c_stream__")
 
 
+def _sparse(value: Any) -> bool:
+    return hasattr(value, "tocsr")
+
+
 def _in_memory(value: Any) -> Fingerprint:
     if _pandas(value):
         return _table(len(value), _of_pandas(value))
+    if _sparse(value):
+        return _of_sparse(value)
     if _arrow(value):
         import pyarrow as pa
 
@@ -179,6 +186,22 @@ def _in_memory(value: Any) -> Fingerprint:
         "sha256": digest([kind, list(array.shape), made]),
         "type": kind,
         "shape": list(array.shape),
+    }
+
+
+def _of_sparse(matrix: Any) -> Fingerprint:
+    """By the values that are not 0 and their places, in the order of rows and columns; it is never made dense."""
+    at = matrix.tocoo()
+    made = at.tocsr()  # adds up values of the same place
+    made.eliminate_zeros()
+    made.sort_indices()
+    kind, parts = made.dtype.name, [made.indptr.astype(np.int64), made.indices.astype(np.int64)]
+    digests = [columns.of_numbers(kind, made.data), *(columns.of_numbers("int64", p) for p in parts)]
+    return {
+        "kind": "sparse",
+        "sha256": digest([kind, list(made.shape), digests]),
+        "type": kind,
+        "shape": list(made.shape),
     }
 
 

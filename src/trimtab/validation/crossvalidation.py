@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from ..capture import Input, look
-from ..checks import nonnegative, one_of, shown, whole
+from ..checks import nonnegative, one_of, whole
 from ..errors import ObjectiveError, SpecError, nearest
 from ..formatting import plural
 from ..objective import ActiveTrial
 from ..objective.functions import name_of
 from .diagnostics import diagnose
-from .splits import Rows, Split, kind_of, missing, plan, stratified
+from .scorers import check_scorable, scorers
+from .splits import Rows, Split, as_array, missing, plan, stratified
 
 _SPLITS = ("reshuffle", "shared")
 
@@ -80,16 +81,14 @@ class CrossValidation:
         seed = whole("seed", seed, 0)
         _check_estimator(estimator)
         _check_targets(y)
-        self.estimator, self.X, self.y = estimator, X, y
+        self.estimator, self.X, self.y = estimator, as_array(X), y
         self.repeats, self.splits, self.seed = repeats, splits, seed
         classes = stratified(y, estimator, stratify)
         self.plan = plan(y, classes, folds, groups, time, gap)
-        self.metrics = _scorers(metric)
+        self.metrics = scorers(metric)
         self._named = not isinstance(metric, Mapping)
-        if self._named and "accuracy" in self.metrics and kind_of(y) == "continuous":
-            raise SpecError(
-                "metric='accuracy' compares classes, and y is continuous; write metric='r2', or another scorer"
-            )
+        if self._named:
+            check_scorable(self.metrics, y)
         try:
             self._search, self._holdout = self.plan.apart(len(y), holdout, seed)
             self.plan.split(self._search, seed)
@@ -100,7 +99,7 @@ class CrossValidation:
         # Too few rows of a kind may be left for the search.
         kept, ordered = _taken(groups, self._search), _taken(time, self._search)
         plan(np.asarray(y)[self._search], classes, folds, kept, ordered, gap)
-        self.checks: list[str] = diagnose(X, self.plan, self._search, self._holdout)
+        self.checks: list[str] = diagnose(self.X, self.plan, self._search, self._holdout, self.metrics)
 
     def __repr__(self) -> str:
         kept = f", {len(self._holdout)} held out" if len(self._holdout) else ""
@@ -145,7 +144,7 @@ class CrossValidation:
             "rows": {"search": len(self._search), "holdout": len(self._holdout)},
             "classes": _counts(self.y) if p.classes else {},
             "estimator": repr(self.estimator) if hasattr(self.estimator, "get_params") else name_of(self.estimator),
-            "data": {k: look(Input(k, _plain(v))).fingerprint for k, v in inputs.items() if v is not None},
+            "data": {k: look(Input(k, as_array(v))).fingerprint for k, v in inputs.items() if v is not None},
             "checks": self.checks,
         }
 
@@ -303,37 +302,11 @@ def _check_targets(y: Any) -> None:
         raise SpecError(f"y is {values.ravel()[0]} in all {len(values)} rows: there is nothing to learn")
 
 
-def _scorers(metric: str | Sequence[str] | Mapping[str, Callable[..., float]]) -> dict[str, Callable[..., float]]:
-    """By metric: scorer(estimator, X, y). Raises SpecError."""
-    from sklearn.metrics import get_scorer, get_scorer_names
-
-    if isinstance(metric, Mapping) and metric and all(callable(s) for s in metric.values()):
-        return dict(metric)
-    names: list[Any] = list(metric) if isinstance(metric, Sequence) and not isinstance(metric, str) else [metric]
-    unknown = [n for n in names if not isinstance(n, str) or n not in get_scorer_names()]
-    if unknown or not names:
-        close = nearest(unknown[0], get_scorer_names()).partition("; known")[0] if unknown else ""
-        raise SpecError(
-            f"metric={shown(metric)}: no scorer of scikit-learn{f'{close} Give' if close else '; give'} one of "
-            "sklearn.metrics.get_scorer_names(), or a mapping from a name to a function"
-        )
-    return {n: get_scorer(n) for n in names}
-
-
 def _taken(values: Any, rows: Rows) -> Any:
     """Some rows of a table, an array, a list or None."""
     if values is None:
         return None
-    if hasattr(values, "iloc"):
-        return values.iloc[rows]
-    return values[rows] if hasattr(values, "shape") else np.asarray(values)[rows]
-
-
-def _plain(values: Any) -> Any:
-    """Values in a form that has a fingerprint: lists as arrays, sparse matrices as dense ones."""
-    if hasattr(values, "tocsr"):
-        return values.toarray()
-    return values if hasattr(values, "shape") else np.asarray(values)
+    return values.iloc[rows] if hasattr(values, "iloc") else as_array(values)[rows]
 
 
 def _counts(y: Any) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Leakage from training to test rows, and other doubts about a protocol: looked for before the first trial."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,16 @@ import numpy as np
 from ..formatting import number, percent, plural
 from .splits import Plan, Rows
 
-_RARE = 0.05  # share below which a class is rare
+_RARE = (
+    0.05  # share below which a class is rare, unless there are so many classes that it is not far from an equal share
+)
 _PROXY = 0.999  # rank correlation at which one column is the target in disguise
 
 
-def diagnose(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
-    """One line for each doubt about the data under this plan; empty if there is none."""
-    found = [*_duplicates(X, plan, search, holdout), *_time(plan, holdout), *_balance(plan), *_proxies(X, plan)]
+def diagnose(X: Any, plan: Plan, search: Rows, holdout: Rows, metrics: Collection[str]) -> list[str]:
+    """One line for each doubt about the data under this plan, scored by these metrics; empty if there is none."""
+    balance = _balance(plan) if "accuracy" in metrics else []
+    found = [*_duplicates(X, plan, search, holdout), *_time(plan, holdout), *balance, *_proxies(X, plan)]
     return [*_indices(X, plan), *found]
 
 
@@ -59,7 +63,8 @@ def _keys(X: Any) -> np.ndarray[Any, Any]:
     if hasattr(X, "tocsr"):
         rows = X.tocsr()
         return np.array([hash((r.indices.tobytes(), r.data.tobytes())) for r in rows])
-    return np.array([hash(np.ascontiguousarray(row).tobytes()) for row in np.asarray(X)])
+    rows = np.asarray(X)
+    return np.array([hash(r if isinstance(r, str) else np.ascontiguousarray(r).tobytes()) for r in rows])
 
 
 def _time(plan: Plan, holdout: Rows) -> list[str]:
@@ -85,7 +90,7 @@ def _balance(plan: Plan) -> list[str]:
     return [
         f"class {name} is rare: {percent(float(s))} of the rows; accuracy will hide it, choose a metric that does not"
         for name, s in zip(names.tolist(), shares, strict=True)
-        if s < _RARE
+        if s < min(_RARE, 0.5 / len(names))
     ]
 
 

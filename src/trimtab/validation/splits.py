@@ -3,6 +3,7 @@
 scikit-learn makes the splits; this module chooses which of its splitters. Rows are given as indices (n,).
 """
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,22 @@ class Plan:
         if self.groups is not None:
             return np.unique(np.asarray(self.groups)[rows], return_inverse=True)[1]
         return np.arange(len(rows))
+
+
+def as_array(values: Any) -> Any:
+    """Tables, arrays and sparse matrices as they are; lists as arrays.
+
+    Texts become objects: NumPy's own type would give each of them the room of the longest. So do lists of several lengths.
+    """
+    if hasattr(values, "shape"):
+        return values
+    rows = list(values)
+    if not any(isinstance(v, str) for v in rows):
+        with contextlib.suppress(ValueError):
+            return np.asarray(rows)
+    made = np.empty(len(rows), object)
+    made[:] = rows
+    return made
 
 
 def missing(values: NDArray[Any]) -> int:

@@ -1,0 +1,67 @@
+"""Scorers of scikit-learn by name, and whether they can score the targets at all: asked before the first trial."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..checks import shown
+from ..errors import SpecError, nearest
+from .splits import kind_of
+
+Scorer = Callable[..., float]  # of (estimator, X, y)
+
+_REPAIRS = {
+    "multiclass": "choose a scorer for more than two classes, such as 'f1_macro' or 'roc_auc_ovr'",
+    "continuous": "write metric='r2', or another scorer of numbers",
+}
+
+
+def scorers(metric: str | Sequence[str] | Mapping[str, Scorer]) -> dict[str, Scorer]:
+    """By metric: its scorer. Raises SpecError for a name that scikit-learn does not know."""
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    if isinstance(metric, Mapping) and metric and all(callable(s) for s in metric.values()):
+        return dict(metric)
+    names: list[Any] = list(metric) if isinstance(metric, Sequence) and not isinstance(metric, str) else [metric]
+    unknown = [n for n in names if not isinstance(n, str) or n not in get_scorer_names()]
+    if unknown or not names:
+        close = nearest(unknown[0], get_scorer_names()).partition("; known")[0] if unknown else ""
+        raise SpecError(
+            f"metric={shown(metric)}: no scorer of scikit-learn{f'{close} Give' if close else '; give'} one of "
+            "sklearn.metrics.get_scorer_names(), or a mapping from a name to a function"
+        )
+    return {n: get_scorer(n) for n in names}
+
+
+def check_scorable(scorers: Mapping[str, Scorer], y: Any) -> None:
+    """Raises SpecError for a scorer that can score neither a constant classifier nor a constant regressor.
+
+    Text labels are such a case, for scorers that look for one class: every trial would be trained, and then fail.
+    """
+    kinds = ["DummyClassifier", "DummyRegressor"]
+    for name, scorer in scorers.items():
+        errors = [_error(kind, scorer, y) for kind in (kinds if kind_of(y) != "continuous" else kinds[::-1])]
+        if all(errors):
+            said = next((e for e in errors if isinstance(e, ValueError)), errors[0])
+            first = str(said).partition("\n")[0].rstrip(".")
+            raise SpecError(f"metric={name!r} cannot score this y: {first}; {_repair(y)}")
+
+
+def _repair(y: Any) -> str:
+    """What to do if a scorer cannot score these targets."""
+    if kind_of(y) == "binary" and np.asarray(y).dtype.kind not in "biuf":
+        return "write y as 0 and 1 (1: the class to be found), or choose another scorer"
+    return _REPAIRS.get(kind_of(y), "choose another scorer")
+
+
+def _error(kind: str, scorer: Scorer, y: Any) -> Exception | None:
+    """What a scorer raises for an estimator of `sklearn.dummy`, which learns nothing from the rows; None if it scores."""
+    from sklearn import dummy
+
+    rows = np.zeros((len(y), 1))
+    try:
+        scorer(getattr(dummy, kind)().fit(rows, y), rows, y)
+    except (AttributeError, TypeError, ValueError) as error:
+        return error
+    return None
