@@ -1,6 +1,5 @@
 """The document for a review: complete, traced to the record, the same bytes each time, and honest about what is missing."""
 
-import io
 import json
 import math
 import shutil
@@ -10,21 +9,19 @@ from datetime import date
 from html import unescape
 from pathlib import Path
 
-import docx
 import numpy as np
 import pytest
 from document_checker import Page, checked, traced
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 from sklearn.tree import DecisionTreeClassifier
 
 import trimtab as tt
+from trimtab import strategies
 from trimtab.dossier.facts import Fact
-from trimtab.dossier.frameworks import names
-from trimtab.dossier.text_figures import WIDTH, strip
+from trimtab.dossier.frameworks import framework, names
 from trimtab.errors import SpecError
 from trimtab.outlook import Enough
+from trimtab.reports.sections.design import METHODS
 
 CARD = {
     "purpose": {"purpose": "ranking accounts", "use": "review", "not_for": "pricing"},
@@ -428,14 +425,32 @@ def test_nothing_is_invented_what_only_a_person_knows_is_an_empty_box(study):
 
 def test_what_the_record_knows_is_filled(study):
     items = {i["id"]: i for i in json.loads(study.report("r.json").read_text())["items"]}
-    filled = (
-        "objectives space space_history strategy budget data_identity data_fingerprint trials baseline benefit optimism"
-    )
-    filled += " stability sensitivity environment seeds reproduction cost integrity components"
+    filled = "space space_history strategy budget data_identity data_fingerprint trials benefit optimism stability sensitivity"
+    filled += " environment seeds reproduction cost integrity"
     assert {id_: items[id_]["status"] for id_ in filled.split()} == dict.fromkeys(filled.split(), "filled")
+    told = {f["label"]: f["text"] for f in items["strategy"]["facts"]}
+    assert "1 trial, auto (version" in told["Proposed by"]
+    assert ") by gp: " in told["Proposed by"]
+    assert told["gp"] == "Bayesian optimisation with a Gaussian process"
+    assert (
+        "select trials measure" in next(f for f in items["trials"]["facts"] if f["label"] == "Select, certify")["text"]
+    )
+    assert {"Importance", "Variance", "Does as well"} < {f["label"] for f in items["sensitivity"]["facts"]}
     assert "somebody who did not run" in items["roles"]["facts"][0]["text"]
     assert items["overrides"]["facts"][0]["text"] == "trial 1: kind=linear, rate=0.5"
     assert len(items["approvals"]["tables"][0]["rows"]) == 1
+
+
+def test_every_method_has_a_name_in_words():
+    built_in = {name for name in strategies.names() if name != "auto"}
+    assert built_in <= METHODS.keys()
+
+
+def test_an_item_is_filed_under_a_point_of_annex_iv_that_asks_for_it():
+    points = {i: s.refs for s in framework("eu-ai-act-annex-iv-2024").sections for i in s.items}
+    expected = {"objective_reason": "4", "monitoring": "9", "overrides": "2(b)", "slices": "3", "changes": "6"}
+    assert {i: points[i] for i in expected} == {i: [ref] for i, ref in expected.items()}
+    assert "2(e) (human oversight)" in framework("eu-ai-act-annex-iv-2024").text
 
 
 def test_the_baseline_shows_how_much_of_the_optimism_is_no_selection(study):
@@ -548,35 +563,9 @@ def test_what_is_said_of_the_data_may_hold_dates_numpys_numbers_and_what_is_not_
     assert "2036-01-05" in html
 
 
-def test_the_same_document_for_word_has_the_boxes_and_the_figures(study):
-    content = study.report("a.docx", template="us-sr-26-2-2026", card=CARD).read_bytes()
-    assert study.report("b.docx", template="us-sr-26-2-2026", card=CARD).read_bytes() == content
-    paper = docx.Document(io.BytesIO(content))
-    cells = [cell.text for table in paper.tables for row in table.rows for cell in row.cells]
-    assert "ranking accounts" in cells
-    assert cells.count("[ to be filled in by a person ]") > 20
-    headings = [p.text for p in paper.paragraphs if p.style.name == "Heading 2"]
-    appendix = ["25  All trials, reconciled", "27  Benefit on runs that the search never saw"]
-    assert (len(headings), headings[46:]) == (46 + 2, appendix)
-    drawn = [p.text for p in paper.paragraphs if p.style.name == "Heading 3"]
-    assert drawn[:3] == ["Gain in every pair", "Where the gain comes from", "How far each parameter may move"]
-    assert any(cell.count("█") > 5 for cell in cells)
-    assert study.verify("a.docx") == []
-
-
 def test_the_figures_behind_a_fact_are_plain_json():
     made = Fact("spread", "3", ("event:1",), {"n": np.int64(3), "ends": (np.float64("nan"), -math.inf, 0.5)})
     assert json.loads(json.dumps(made.to_json()["value"])) == {"n": 3, "ends": [None, None, 0.5]}
-
-
-@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.floats(0, 1))
-def test_a_drawing_puts_marks_where_they_belong(low, length, share):
-    at = low + share * length
-    line = strip((low, low + length), {at: "x"}, [(low, at, "█")])
-    assert len(line) == WIDTH
-    where = share if length > 1e-3 else line.index("x") / (WIDTH - 1)
-    assert abs(line.index("x") - where * (WIDTH - 1)) <= 0.51
-    assert line.count("█") == line.index("x") or low == low + length
 
 
 def test_the_command_line_finds_the_card_beside_the_study_file(tmp_path):

@@ -274,7 +274,7 @@ def test_what_is_equal_has_its_share_of_the_probability():
     same = [0.5, 0.25, 0.75, 0.125, 0.5, 0.25]
     found = evidence(same, same)
     assert "better 0 %, equal 100 %, worse 0 %" in found.text()
-    assert "exactly equal 100 %" in dict(evidence_pairs(found))["P(practically equivalent)"]
+    assert "exactly equal 100 %" in dict(evidence_pairs(found))["Practically equivalent"]
     assert "equal" not in evidence(same, [0.5, 0.5, 0.5, 0.25, 0.25, 0.5]).text()
 
 

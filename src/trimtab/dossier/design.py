@@ -76,6 +76,7 @@ def strategy(s: Snapshot) -> list[Part]:
     ]
     if used:
         made.append(Fact("Proposed by", text, trials, used))
+        made += [Fact(label, text, trials) for label, text in sections.methods(s.facts)]
     return made
 
 

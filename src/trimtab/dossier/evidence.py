@@ -103,6 +103,8 @@ def trials(s: Snapshot) -> list[Part]:
     )
     failures = [(row, (row[2].replace("trial ", "trial:"),)) for row in sections.failure_rows(s.facts)]
     made: list[Part] = [counts, Fact("Reconciliation", sections.reconciliation(s.facts), last, len(s.trials))]
+    if any(t.purpose in (Purpose.SELECT, Purpose.CERTIFY) for t in s.trials):
+        made.append(Fact("Select, certify", sections.PURPOSES, last))
     if failures:
         made.append(Table(["Reason", "Trials", "Example", "First line of its error"], failures, (1,), title="Failures"))
     return [*made, listed]
@@ -126,8 +128,8 @@ def benefit(s: Snapshot) -> list[Part]:
         return [NO_EVIDENCE, *_answers(s)]
     at = s.origins.evidence
     figures = {
-        "Difference": [e.difference, *e.interval], "Means": list(e.means), "P(better)": e.p_better,
-        "P(practically equivalent)": e.p_equivalent, "P(worse)": e.p_worse, "Pairs": [len(e.pairs), e.failed_pairs],
+        "Difference": [e.difference, *e.interval], "Means": list(e.means), "Probability better": e.p_better,
+        "Practically equivalent": e.p_equivalent, "Probability worse": e.p_worse, "Pairs": [len(e.pairs), e.failed_pairs],
     }  # fmt: skip
     made: list[Part] = [Fact(label, text, at, figures.get(label)) for label, text in sections.evidence_pairs(e)]
     made += [Fact("Notice", text, at) for text in e.notices]
@@ -208,7 +210,7 @@ def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
         ),
         Table(["Pair", "Variance together"], [(row, at) for row in influence.pair_rows(i)], title="What acts together"),
     ]
-    said = [Fact(label, text, at) for label, text in influence.model_pairs(i)]
+    said = [Fact(label, text, at) for label, text in [*influence.model_pairs(i), *influence.MEANING.items()]]
     return [*(t for t in grids if t.rows), *said, *(Fact("Finding", f.text, at) for f in i.findings)]
 
 

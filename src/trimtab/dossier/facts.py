@@ -7,6 +7,7 @@ from typing import Any
 from ..canonical import digest, jsonable
 
 FILLED, PARTIAL, MISSING, NOT_APPLICABLE = "filled", "partial", "missing", "not applicable"
+STATUSES = (FILLED, PARTIAL, MISSING, NOT_APPLICABLE)
 
 
 @dataclass(frozen=True)

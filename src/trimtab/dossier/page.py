@@ -1,14 +1,14 @@
 """The document as HTML: self-contained, reproducible byte for byte, made for screen and paper."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ..formatting import command, moment, plural
+from ..formatting import command, moment
 from ..reports import document, sections
 from ..reports.snapshot import Snapshot
-from .facts import FILLED, MISSING, NOT_APPLICABLE, PARTIAL, Item
+from .facts import Item
 from .frameworks import Framework
-from .record import items
+from .record import broken, items, tally
 
 
 def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
@@ -21,15 +21,13 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
             study=s.study,
             framework=framework,
             items=by_id,
-            boxes=sum(len(i.empty) + len(i.gaps) for i in by_id.values()),
-            statuses=_statuses(list(by_id.values())),
+            tally=tally(made),
             kind=kind,
             sentence=sentence,
             comparison=sections.comparison(s.facts, s.evidence),
             at=moment(s.at),
-            findings=s.findings,
+            broken=broken(s),
             made=made,
-            plural=plural,
             verify=command("verify", s.study.name, " --storage URL --report FILE"),
             drawings=drawings,
             evidence=document.script(made),
@@ -37,8 +35,3 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
             plotly=document.plotly(),
         )
     )
-
-
-def _statuses(found: Sequence[Item]) -> list[tuple[str, int]]:
-    order = (FILLED, PARTIAL, MISSING, NOT_APPLICABLE)
-    return [(name, sum(i.status == name for i in found)) for name in order]

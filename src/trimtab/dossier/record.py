@@ -9,10 +9,11 @@ import yaml
 
 from ..canonical import digest
 from ..errors import SpecError, nearest
+from ..formatting import plural
 from ..records import Event
 from ..reports.snapshot import Snapshot
 from . import control, design, evidence
-from .facts import NOT_APPLICABLE, Fact, Item, Missing, NotApplicable, Part, Table, status
+from .facts import NOT_APPLICABLE, STATUSES, Fact, Item, Missing, NotApplicable, Part, Table, status
 
 Builder = Callable[[Snapshot], list[Part]]
 FORM = "trimtab-evidence-1"
@@ -115,6 +116,22 @@ def record(s: Snapshot, version: str) -> dict[str, Any]:
         "records": {k: v for k, v in _records(s).items() if k in used or k == "event:1"},
     }
     return {**content, "sha256": digest(content)}
+
+
+def tally(made: Mapping[str, Any]) -> tuple[list[tuple[str, int]], str]:
+    """Of an evidence record: the number of items of each status, and what is still to be filled in, as a sentence."""
+    boxes = sum(len(i["empty"]) + len(i["gaps"]) for i in made["items"])
+    number = "1 box is" if boxes == 1 else f"{boxes} boxes are"
+    said = f"{number} to be filled: by running what is named, or by a person in card.yaml."
+    return [(name, made["statuses"].get(name, 0)) for name in STATUSES], said
+
+
+def broken(s: Snapshot) -> str:
+    """A warning if the record does not fit its chain; else empty."""
+    if not s.findings:
+        return ""
+    found = plural(len(s.findings), "finding")
+    return f"The record does not fit its chain of events ({found}, see Tamper evidence): don't rely on this document."
 
 
 def _by_purpose(s: Snapshot) -> dict[str, dict[str, int]]:

@@ -2,7 +2,7 @@
 row."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..evidence import Evidence
 from ..evidence.phrases import span
@@ -26,6 +26,14 @@ class Sketch:
     title: str
     caption: str
     rows: Sequence[tuple[str, str, str]]
+
+
+def _sketch(title: str, caption: str, rows: Sequence[tuple[str, str, str]], last: bool = False) -> Sketch:
+    """A figure of the first or last MOST rows, which says so if there are more."""
+    if len(rows) <= MOST:
+        return Sketch(title, caption, rows)
+    which, shown = ("last", rows[-MOST:]) if last else ("first", rows[:MOST])
+    return Sketch(title, f"{caption} The {which} {MOST} of {len(rows)}.", shown)
 
 
 def sketches(facts: Facts, e: Evidence | None) -> list[Sketch]:
@@ -57,10 +65,11 @@ def _cell(x: float, low: float, high: float) -> int:
 def _gain(e: Evidence) -> Sketch:
     low, high = (v if abs(v) < float("inf") else e.difference for v in e.interval)
     ends = min(0.0, low, *e.gains), max(0.0, high, *e.gains)
-    rows = [(f"{i + 1}", strip(ends, {0.0: ZERO, g: DOT}), signed(g)) for i, g in enumerate(e.gains[:MOST])]
+    rows = [(f"{i + 1}", strip(ends, {0.0: ZERO, g: DOT}), signed(g)) for i, g in enumerate(e.gains)]
     mean = strip(ends, {0.0: ZERO, e.difference: MEAN}, [(low, high, LINE)])
     caption = f"Gain of the tuned setting in {e.metric}, right of {ZERO} is better; {MEAN} is the mean with its 95 % interval."
-    return Sketch("Gain in every pair", caption, [*rows, ("mean", mean, signed(e.difference))])
+    made = _sketch("Gain in every pair", caption, rows)
+    return replace(made, rows=[*made.rows, ("mean", mean, signed(e.difference))])
 
 
 def _path(i: influence.Influence) -> Sketch:
@@ -73,7 +82,7 @@ def _path(i: influence.Influence) -> Sketch:
         for (change, gain, _), a, b in zip(influence.path_rows(i), levels, levels[1:], strict=False)
     ]
     caption = f"From the baseline ({ZERO}) to the chosen setting: what each change adds to {i.metric}, by the model."
-    return Sketch("Where the gain comes from", caption, rows[:MOST])
+    return _sketch("Where the gain comes from", caption, rows)
 
 
 def _safe(facts: Facts, i: influence.Influence) -> Sketch:
@@ -88,19 +97,20 @@ def _safe(facts: Facts, i: influence.Influence) -> Sketch:
             bars = [(0.0, 1.0, REST), (position(p, s.low), position(p, s.high), BAR)]
         rows.append((name, strip((0.0, 1.0), {**marks, position(p, s.at): BEST}, bars), span(s)))
     caption = f"{BEST} the chosen, {BAR} and {DOT} what does as well, all others fixed; from end to end of the range."
-    return Sketch("How far each parameter may move", caption, rows[:MOST])
+    return _sketch("How far each parameter may move", caption, rows)
 
 
 def _importance(i: influence.Influence) -> Sketch:
     ranked = sorted(i.importance.items(), key=lambda item: -item[1])
-    rows = [(n, strip((0.0, 1.0), {}, [(0.0, v, BAR)] if v > 0 else []), percent(v)) for n, v in ranked[:MOST]]
-    return Sketch("What the best trials have in common", f"Share in what separates {influence.TOP} from all.", rows)
+    rows = [(n, strip((0.0, 1.0), {}, [(0.0, v, BAR)] if v > 0 else []), percent(v)) for n, v in ranked]
+    return _sketch("What the best trials have in common", f"Share in what separates {influence.TOP} from all.", rows)
 
 
 def _history(facts: Facts) -> Sketch:
     goal, best = facts.spec.goals[0], facts.incumbents()
     values = [t.metrics[goal.metric] for t in best]
     ends = min(values), max(values)
-    shown = list(zip(best, values, strict=True))[-MOST:]
-    rows = [(f"trial {t.number}", strip(ends, {v: DOT}), number(v)) for t, v in shown]
-    return Sketch(f"Best feasible {goal.metric} so far", "Each trial that was better than all before it.", rows)
+    rows = [(f"trial {t.number}", strip(ends, {v: DOT}), number(v)) for t, v in zip(best, values, strict=True)]
+    return _sketch(
+        f"Best feasible {goal.metric} so far", "Each trial that was better than all before it.", rows, last=True
+    )

@@ -12,12 +12,14 @@ from ..reports import sections
 from ..reports.snapshot import Snapshot
 from .facts import Item, Table
 from .frameworks import Framework
-from .record import items
+from .record import broken, items, tally
 from .text_figures import Sketch, sketches
 
 EMPTY = "[ to be filled in by a person ]"
 MOST = 200
 """Maximum rows of a table; the document says where the others are."""
+WIDTH, MARGIN = 6.5, 0.88
+"""Inches of the text and beside it, on A4."""
 
 
 def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
@@ -27,19 +29,11 @@ def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
     except ImportError:
         raise UserError('DOCX needs python-docx, which is not installed; run: pip install "trimtab[word]"') from None
     paper = Document()
+    _pages(paper, f"{s.study.name}, as of event {s.study.position}")
     paper.core_properties.title = f"{s.study.name}: {framework.title}"
     paper.core_properties.author = str(made["made_by"])
     paper.core_properties.created = paper.core_properties.modified = datetime.fromtimestamp(s.at, UTC)
-    paper.add_heading(s.study.name, 0)
-    paper.add_paragraph(
-        f"{framework.title}. The record as of event {s.study.position}, {moment(s.at)}. {framework.text}"
-    )
-    paper.add_paragraph(
-        "This document is evidence for a review under that framework. It does not say that the framework is met: that is for "
-        "the persons named below to decide."
-    )
-    kind, sentence = sections.headline(s.facts, s.evidence)
-    paper.add_paragraph(f"{kind.capitalize()}. {sentence}", style="Intense Quote")
+    _opening(paper, s, framework, made)
     by_id = {item.id: item for item in items(s)}
     for section in framework.sections:
         paper.add_heading(section.title, 1)
@@ -55,6 +49,27 @@ def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
     return _timeless(out)
 
 
+def _opening(paper: Any, s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> None:
+    """What the document is, the answer, and how much of it is filled."""
+    paper.add_heading(s.study.name, 0)
+    paper.add_paragraph(
+        f"{framework.title}. The record as of event {s.study.position}, {moment(s.at)}. {framework.text}"
+    )
+    paper.add_paragraph(
+        "This document is evidence for a review under that framework. It does not say that the framework is met: that is for "
+        "the persons named below to decide."
+    )
+    kind, sentence = sections.headline(s.facts, s.evidence)
+    paper.add_paragraph(f"{kind.capitalize()}. {sentence}", style="Intense Quote")
+    if warning := broken(s):
+        paper.add_paragraph(warning).runs[0].bold = True
+    if compared := sections.comparison(s.facts, s.evidence):
+        _grid(paper, [("Parameter", "Baseline", "Tuned"), *(row[:3] for row in compared)], head=True)
+    statuses, boxes = tally(made)
+    counted = ", ".join(f"{n} {status}" for status, n in statuses)
+    paper.add_paragraph(f"Of 46 items: {counted}. {boxes}")
+
+
 def _timeless(written: io.BytesIO) -> bytes:
     """The same archive without its creation time: the same record gives the same bytes."""
     out = io.BytesIO()
@@ -62,6 +77,21 @@ def _timeless(written: io.BytesIO) -> bytes:
         for name in read.namelist():
             made.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), read.read(name), zipfile.ZIP_DEFLATED)
     return out.getvalue()
+
+
+def _pages(paper: Any, footer: str) -> None:
+    """The size of the pages, and what stands below each: `footer`, and its number."""
+    from docx.oxml.ns import qn
+    from docx.oxml.parser import OxmlElement
+    from docx.shared import Inches
+
+    page = paper.sections[0]
+    page.page_width, page.page_height = Inches(8.27), Inches(11.69)
+    page.left_margin = page.right_margin = Inches(MARGIN)
+    below = page.footer.paragraphs[0]
+    below.text = f"{footer}, page "
+    number = OxmlElement("w:fldSimple", attrs={qn("w:instr"): "PAGE"})
+    below._p.append(number)
 
 
 def _item(paper: Any, item: Item) -> None:
@@ -87,7 +117,11 @@ def _figures(paper: Any, drawn: Sequence[Sketch], source: str) -> None:
     for d in drawn:
         paper.add_heading(d.title, 3)
         paper.add_paragraph(f"{d.caption} From {source}.", style="Caption")
-        _grid(paper, [tuple(row) for row in d.rows], widths=(1.8, 2.8, 1.4), font="Courier New")
+        _grid(paper, [tuple(row) for row in d.rows], widths=FIGURE, font="Courier New")
+
+
+FIGURE = (2.0, 3.0, 1.5)
+"""Inches of label, drawing and figures: a drawing is a line of 41 signs of 0.6 x 8 points."""
 
 
 def _appendix(paper: Any, items: Sequence[Item]) -> None:
@@ -121,6 +155,7 @@ def _grid(
 ) -> None:
     """A table of texts. With `head`, the first row is its head, else the first column. widths: of each column, in
     inches."""
+    from docx.oxml.parser import OxmlElement
     from docx.shared import Inches, Pt
 
     grid = paper.add_table(rows=0, cols=len(rows[0]), style="Table Grid")
@@ -129,7 +164,12 @@ def _grid(
     for column, width in zip(grid.columns, chosen, strict=True):
         column.width = width
     for i, row in enumerate(rows):
-        for k, (cell, text) in enumerate(zip(grid.add_row().cells, row, strict=True)):
+        line = grid.add_row()
+        told = line._tr.get_or_add_trPr()
+        told.append(OxmlElement("w:cantSplit"))
+        if head and i == 0:  # on every page
+            told.append(OxmlElement("w:tblHeader"))
+        for k, (cell, text) in enumerate(zip(line.cells, row, strict=True)):
             cell.width = chosen[k]
             run = cell.paragraphs[0].add_run(_printable(text))
             run.bold = i == 0 if head else k == 0
@@ -139,24 +179,22 @@ def _grid(
                 run.font.name = font
 
 
-WIDTH = 6.0
-"""Inches between the margins."""
-
-
 def _widths(rows: Sequence[tuple[str, ...]]) -> list[float]:
     """Widths in inches: room for each column's longest word, and the rest in proportion to its longest text."""
     columns = list(zip(*rows, strict=True))
-    words = [min(max(len(word) for text in column for word in text.split() or [""]), 40) + 2 for column in columns]
-    texts = [min(max(len(text) for text in column) + 3, 120) for column in columns]
-    left = max(0, WIDTH / _CHARACTER - sum(words))
-    wanted = [max(0, t - w) for t, w in zip(texts, words, strict=True)]
-    share = min(1.0, left / sum(wanted)) if sum(wanted) else 0.0
-    made = [w + share * more for w, more in zip(words, wanted, strict=True)]
+    words = [min(max(len(word) for text in column for word in text.split() or [""]), 40) for column in columns]
+    texts = [min(max(len(text) for text in column), 120) for column in columns]
+    needed = [CHARACTER * n + BESIDE for n in words]
+    wanted = [CHARACTER * (t - w) for t, w in zip(texts, words, strict=True)]
+    left = max(0.0, WIDTH - sum(needed))
+    share = left / sum(wanted) if sum(wanted) else 0.0
+    made = [n + share * more for n, more in zip(needed, wanted, strict=True)]
     return [WIDTH * m / sum(made) for m in made]
 
 
-_CHARACTER = 0.055
-"""Inches of a character of a table."""
+CHARACTER, BESIDE = 0.072, 0.16
+"""Inches of a bold character of a table, of the wider fonts that may stand in for the document's own; and of the margins
+in a cell."""
 
 
 def _printable(text: str) -> str:

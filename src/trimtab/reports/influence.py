@@ -86,6 +86,14 @@ def parameter_rows(i: Influence) -> Rows:
     ]
 
 
+MEANING = {
+    "Importance": f"what separates {TOP} from all",
+    "Variance": "over the whole space, the share that a parameter causes by itself, and that it has a part in with others; "
+    "90 % intervals. It may differ from the importance: what must be right to be good at all matters over the whole space, and "
+    "no longer among trials that have it right",
+    "Does as well": "values whose predicted result is within one standard error of the chosen setting's, all others fixed",
+}
+"""What the columns of `parameter_rows` mean."""
 HEAD = ("Parameter", "Importance", "Variance by itself", "With others", "Chosen", "Does as well")
 """Of `parameter_rows`."""
 

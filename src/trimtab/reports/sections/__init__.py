@@ -10,16 +10,17 @@ history       whether the record is intact, what was changed by hand, and on wha
 
 from .answer import comparison, headline, question, rule, shown, tuned
 from .certificates import ANSWERS, answer_rows, check_rows, evidence_pairs, pair_rows
-from .design import budget_text, learnt, proposers, protocol, repetitions, space_rows, strategy, training
+from .design import budget_text, learnt, methods, proposers, protocol, repetitions, space_rows, strategy, training
 from .history import flat, integrity, machine, revisions
 from .measurement import CHECKED, ESTIMATOR, classes, estimator, measurement
-from .trials import MOST_ROWS, count_rows, failure_rows, reconciliation, trial_rows
+from .trials import MOST_ROWS, PURPOSES, count_rows, failure_rows, reconciliation, trial_rows
 
 __all__ = [
     "ANSWERS",
     "CHECKED",
     "ESTIMATOR",
     "MOST_ROWS",
+    "PURPOSES",
     "answer_rows",
     "budget_text",
     "check_rows",
@@ -35,6 +36,7 @@ __all__ = [
     "learnt",
     "machine",
     "measurement",
+    "methods",
     "pair_rows",
     "proposers",
     "protocol",

@@ -22,9 +22,9 @@ def evidence_pairs(e: Evidence) -> Pairs:
         ("Means", f"{baseline} baseline, {after} tuned (trial {e.tuned_trial})"),
         ("Difference", f"{difference}, 95 % interval {low} to {high}; positive is better"),
         ("Test", e.test),
-        ("P(better)", percent(e.p_better)),
-        ("P(practically equivalent)", _equivalent(e)),
-        ("P(worse)", percent(e.p_worse)),
+        ("Probability better", percent(e.p_better)),
+        ("Practically equivalent", _equivalent(e)),
+        ("Probability worse", percent(e.p_worse)),
         ("Pairs", f"{len(e.pairs)} complete, {e.failed_pairs} left out"),
     ]
     if not math.isnan(e.optimism):

@@ -46,6 +46,7 @@ def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
         ("Strategy", strategy(spec)),
         *learnt(spec),
         ("Proposed by", proposers(facts)[0] or "nothing yet"),
+        *methods(facts),
         ("Seed", str(spec.seed)),
         ("Budget", budget_text(spec.budget)),
         *training(spec),
@@ -66,8 +67,43 @@ def strategy(spec: StudySpec) -> str:
 
 def proposers(facts: Facts) -> tuple[str, dict[str, int]]:
     """Which strategies proposed how many trials, in words and by "name (version n)"."""
-    used = Counter(f"{t.strategy} (version {t.version})" for t in facts.searched if t.strategy)
+    used = Counter(f"{t.strategy} (version {t.version}){_by(t)}" for t in facts.searched if t.strategy)
     return ", ".join(f"{name}: {plural(n, 'trial')}" for name, n in used.items()), dict(used)
+
+
+def _by(t: Trial) -> str:
+    """ " by gp" if that is what auto chose."""
+    return f" by {_chosen(t)}" if "auto" in t.why else ""
+
+
+def _chosen(t: Trial) -> str:
+    """The strategy that made the proposal."""
+    return str(t.why.get("auto", t.strategy)).partition(":")[0]
+
+
+def methods(facts: Facts) -> Pairs:
+    """What the names of the strategies that proposed trials stand for."""
+    used = dict.fromkeys(_chosen(t) for t in facts.searched)
+    return [(name, METHODS[name]) for name in used if name in METHODS]
+
+
+METHODS = {
+    "cma": "CMA-ES (covariance matrix adaptation), with margin and restarts",
+    "evolution": "regularised evolution (Real et al. 2019)",
+    "forest": "Bayesian optimisation with a forest of random trees, as in SMAC",
+    "gp": "Bayesian optimisation with a Gaussian process",
+    "grid": "every point of a finite space, in a fixed order",
+    "nsga2": "NSGA-II (Deb et al. 2002)",
+    "nsga3": "NSGA-III (Deb and Jain 2014)",
+    "pb2": "population-based bandits (Parker-Holder et al. 2020)",
+    "pbt": "population-based training (Jaderberg et al. 2017)",
+    "priorband": "PriorBand (Mallik et al. 2023)",
+    "random": "random search",
+    "sobol": "a scrambled Sobol sequence",
+    "tpe": "tree-structured Parzen estimator (Bergstra et al. 2011)",
+    "user": "settings that somebody asked for",
+}
+"""Strategy -> its method, in words."""
 
 
 def repetitions(spec: StudySpec) -> str:

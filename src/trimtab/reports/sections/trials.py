@@ -13,6 +13,12 @@ MOST_ROWS = 1000
 """Trials that the usual report lists one by one; the evidence record, which is part of it, has all."""
 
 
+PURPOSES = (
+    "Evidence trials were never shown to the search: select trials measure the most promising settings again, and whether "
+    "they keep their limits, before one is chosen; certify trials are the pairs of the chosen setting and the baseline."
+)
+
+
 def count_rows(facts: Facts) -> Rows:
     """Trials by purpose (down) and state (across), with sums."""
     counts = Counter((t.purpose, t.state) for t in facts.trials)

@@ -1,0 +1,123 @@
+"""The document as DOCX: what HTML says stands in it too, and fits on its pages."""
+
+import re
+import shutil
+import sqlite3
+
+import docx
+import numpy as np
+import pytest
+from docx.oxml.ns import qn
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trimtab as tt
+from trimtab.dossier.text_figures import MOST, WIDTH, strip
+
+BOX = "[ to be filled in by a person ]"
+
+
+CARD = {"purpose": {"purpose": "ranking accounts"}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where a study is, and a.docx, its document."""
+    folder = tmp_path_factory.mktemp("store")
+
+    def loss(trial):
+        noise = np.random.default_rng([trial.seed, trial.number]).normal(0, 0.01)
+        return (trial.params["x"] - 0.3) ** 2 + noise
+
+    space, store = {"x": tt.Float(0, 1, default=0.5)}, f"sqlite:///{folder}/s.db"
+    study = tt.Study("s", space, minimize="loss", seed=1, storage=store)
+    study.run(loss, trials=12, quiet=True)
+    study.evidence(loss, replicates=MOST + 6, quiet=True)
+    study.report(folder / "a.docx", template="us-sr-26-2-2026", card=CARD)
+    study.storage.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def paper(folder):
+    return docx.Document(str(folder / "a.docx"))
+
+
+def said(paper):
+    """All paragraphs, and the cells of all tables."""
+    return [p.text for p in paper.paragraphs], [c.text for t in paper.tables for row in t.rows for c in row.cells]
+
+
+def test_the_same_document_for_word_has_the_boxes_and_the_figures(folder, paper):
+    study = tt.Study("s", storage=f"sqlite:///{folder}/s.db")
+    again = study.report(folder / "b.docx", template="us-sr-26-2-2026", card=CARD)
+    assert again.read_bytes() == (folder / "a.docx").read_bytes()
+    paragraphs, cells = said(paper)
+    assert "ranking accounts" in cells
+    assert cells.count(BOX) > 20
+    headings = [p.text for p in paper.paragraphs if p.style.name == "Heading 2"]
+    appendix = ["25  All trials, reconciled", "27  Benefit on runs that the search never saw"]
+    assert (len(headings), headings[46:]) == (46 + 2, appendix)
+    drawn = [p.text for p in paper.paragraphs if p.style.name == "Heading 3"]
+    assert drawn[:3] == ["Gain in every pair", "Where the gain comes from", "How far each parameter may move"]
+    assert any(cell.count("█") > 5 for cell in cells)
+    assert study.verify(folder / "a.docx") == []
+    boxes = cells.count(BOX) + cells.count("Not on record")
+    assert any(text.endswith(f". {boxes} boxes are to be filled: by running what is named, or by a person in card.yaml.")
+               for text in paragraphs)  # fmt: skip
+    assert not any("don't rely on this document" in text for text in paragraphs)
+
+
+def test_a_record_that_was_tampered_with_is_an_alarm_before_the_items(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    with sqlite3.connect(tmp_path / "s.db") as database:
+        database.execute("UPDATE trials SET seed = seed + 1 WHERE number = 3")
+    database.close()
+    damaged = tt.Study("s", storage=f"sqlite:///{tmp_path}/s.db")
+    paragraphs, _ = said(docx.Document(str(damaged.report(tmp_path / "a.docx", template="us-sr-26-2-2026"))))
+    (alarm,) = (i for i, text in enumerate(paragraphs) if "don't rely on this document" in text)
+    assert alarm < paragraphs.index("Model development and use")
+
+
+def test_tables_fit_the_page_and_every_page_says_what_it_is(paper):
+    (page,) = paper.sections
+    room = page.page_width - page.left_margin - page.right_margin
+    for table in paper.tables:
+        assert sum(column.width for column in table.columns) <= room * 1.01
+        assert all(row._tr.trPr.find(qn("w:cantSplit")) is not None for row in table.rows)
+    repeated = [i for i, row in enumerate(listed(paper).rows) if row._tr.trPr.find(qn("w:tblHeader")) is not None]
+    assert repeated == [0]
+    footer = page.footer.paragraphs[0]
+    assert re.fullmatch(r"s, as of event \d+, page ", footer.text)
+    assert footer._p.find(qn("w:fldSimple")) is not None
+
+
+def test_a_column_has_room_for_its_longest_word(paper):
+    _, number, state, *_ = (column.width.inches for column in listed(paper).columns)
+    assert number > len("Purpose") * 8 * 0.6 / 72 + 0.15
+    assert state > len("State") * 8 * 0.6 / 72 + 0.15
+
+
+def listed(paper):
+    """The table of every trial."""
+    return next(t for t in paper.tables if t.cell(0, 0).text == "Trial")
+
+
+def test_a_drawing_fits_in_its_cell_and_says_how_many_rows_it_leaves_out(paper):
+    drawing = next(t for t in paper.tables if t.cell(0, 0).text == "1" and len(t.columns) == 3)
+    assert len(drawing.cell(0, 1).text) == WIDTH
+    assert drawing.cell(0, 1).paragraphs[0].runs[0].font.name == "Courier New"
+    assert drawing.columns[1].width.inches >= WIDTH * 0.6 * 8 / 72 + 0.15  # signs of 0.6 x 8 points, and two margins
+    assert (len(drawing.rows), drawing.cell(MOST, 0).text) == (MOST + 1, "mean")
+    (caption,) = (p.text for p in paper.paragraphs if p.text.startswith("Gain of the tuned setting"))
+    assert f"The first {MOST} of {MOST + 6}." in caption
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.floats(0, 1))
+def test_a_drawing_puts_marks_where_they_belong(low, length, share):
+    at = low + share * length
+    line = strip((low, low + length), {at: "x"}, [(low, at, "█")])
+    assert len(line) == WIDTH
+    where = share if length > 1e-3 else line.index("x") / (WIDTH - 1)
+    assert abs(line.index("x") - where * (WIDTH - 1)) <= 0.51
+    assert line.count("█") == line.index("x") or low == low + length
