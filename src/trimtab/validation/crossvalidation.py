@@ -38,7 +38,7 @@ class CrossValidation:
       stratify: whether each fold has the same share of each class; default: if y holds classes (text, or whole numbers) and
           the estimator is not a regressor.
       groups: a label for each row; rows of a group never train and test in the same fold.
-      time: a value for each row; training rows come before test rows, with `gap` rows between.
+      time: a value for each row; training times come before test times, with `gap` times between.
       metric: a scikit-learn scorer's name, a list of them, or a mapping from a name to scorer(estimator, X, y); greater is
           better, so maximise it.
       splits: "reshuffle" gives every trial its own splits, so that the search cannot fit one split; "shared" gives all trials
@@ -93,8 +93,9 @@ class CrossValidation:
             self._search, self._holdout = self.plan.apart(len(y), holdout, seed)
             self.plan.split(self._search, seed)
         except ValueError as error:  # scikit-learn's
+            at = "" if time is None else f" at {len(np.unique(np.asarray(time)))} times"
             raise SpecError(
-                f"folds={folds}, gap={gap}, holdout={holdout}: no such splits of {len(y)} rows: {error}"
+                f"folds={folds}, gap={gap}, holdout={holdout}: no such splits of {len(y)} rows{at}: {error}"
             ) from None
         # Too few rows of a kind may be left for the search.
         kept, ordered = _taken(groups, self._search), _taken(time, self._search)

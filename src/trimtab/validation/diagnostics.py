@@ -17,7 +17,7 @@ _PROXY = 0.999  # rank correlation at which one column is the target in disguise
 def diagnose(X: Any, plan: Plan, search: Rows, holdout: Rows, metrics: Collection[str]) -> list[str]:
     """One line for each doubt about the data under this plan, scored by these metrics; empty if there is none."""
     balance = _balance(plan) if "accuracy" in metrics else []
-    found = [*_duplicates(X, plan, search, holdout), *_time(plan, holdout), *balance, *_proxies(X, plan)]
+    found = [*_duplicates(X, plan, search, holdout), *balance, *_proxies(X, plan)]
     return [*_indices(X, plan), *found]
 
 
@@ -65,20 +65,6 @@ def _keys(X: Any) -> np.ndarray[Any, Any]:
         return np.array([hash((r.indices.tobytes(), r.data.tobytes())) for r in rows])
     rows = np.asarray(X)
     return np.array([hash(r if isinstance(r, str) else np.ascontiguousarray(r).tobytes()) for r in rows])
-
-
-def _time(plan: Plan, holdout: Rows) -> list[str]:
-    """Rows of the same time on both sides of a boundary between training and test."""
-    if plan.times is None:
-        return []
-    times = np.unique(np.asarray(plan.times), return_inverse=True)[1]  # their order is what counts
-    kept = np.setdiff1d(np.arange(len(times)), holdout)
-    crossing = sum(times[a].max() >= times[b].min() for a, b in plan.split(kept, 0))
-    if len(holdout):
-        crossing += bool(times[kept].max() >= times[holdout].min())
-    if not crossing:
-        return []
-    return [f"at {crossing} boundaries rows of the same time train and test; set gap=, or make time finer"]
 
 
 def _balance(plan: Plan) -> list[str]:

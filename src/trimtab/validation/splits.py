@@ -27,8 +27,8 @@ class Plan:
     classes: bool  # whether the targets are classes, by which folds are stratified
     folds: int
     groups: Any = None  # labels (n,)
-    times: Any = None  # values (n,), in whose order rows are split
-    gap: int = 0  # rows left out between training and test rows, in time order
+    times: Any = None  # values (n,), in whose order rows are split; rows of one time stay together
+    gap: int = 0  # times left out between training and test rows
 
     @property
     def kind(self) -> str:
@@ -40,10 +40,14 @@ class Plan:
 
     def split(self, rows: Rows, seed: int) -> list[Split]:
         """(training, test) rows of each fold. With times, training rows come before test rows, and the seed is ignored."""
-        y = np.asarray(self.y)[rows]
         if self.times is not None:
-            order = rows[np.argsort(np.asarray(self.times)[rows], kind="stable")]
-            return [(order[a], order[b]) for a, b in self._splitter(seed).split(order)]
+            at = _places(self.times, rows)
+            order, ends = rows[np.argsort(at, kind="stable")], np.cumsum(np.bincount(at))
+            folds = self._splitter(seed).split(
+                ends
+            )  # of times, each a stretch from the first (training) or the last one on
+            return [(order[: ends[a[-1]]], order[ends[b[0] - 1] : ends[b[-1]]]) for a, b in folds]
+        y = np.asarray(self.y)[rows]
         groups = None if self.groups is None else np.asarray(self.groups)[rows]
         return [(rows[a], rows[b]) for a, b in self._splitter(seed).split(rows, y, groups)]
 
@@ -59,17 +63,17 @@ class Plan:
         return kind(self.folds, shuffle=True, random_state=seed)
 
     def apart(self, n: int, share: float, seed: int) -> Split:
-        """(search, hold-out) rows of n. The hold-out is a `share` of them: the last ones in time, or whole groups, or a random
-        sample, stratified by class."""
+        """(search, hold-out) rows of n. The hold-out is a `share` of them: the last times, or whole groups, or a random sample,
+        stratified by class."""
         from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
         rows = np.arange(n)
         if share == 0:
             return rows, rows[:0]
         if self.times is not None:
-            order = np.argsort(np.asarray(self.times), kind="stable")
-            first = n - max(1, round(share * n))
-            return np.sort(order[: max(0, first - self.gap)]), np.sort(order[first:])
+            at = _places(self.times, rows)
+            first = np.sort(at)[n - max(1, round(share * n))]
+            return rows[at < first - self.gap], rows[at >= first]
         if self.groups is not None:
             ((a, b),) = GroupShuffleSplit(1, test_size=share, random_state=seed).split(
                 rows, groups=np.asarray(self.groups)
@@ -85,11 +89,16 @@ class Plan:
         and Jing 1995, Biometrika 82).
         """
         if self.times is not None:
-            at = np.unique(np.asarray(self.times)[rows], return_inverse=True)[1]
+            at = _places(self.times, rows)
             return np.asarray(at // math.ceil((at.max() + 1) ** (1 / 3)))
         if self.groups is not None:
             return np.unique(np.asarray(self.groups)[rows], return_inverse=True)[1]
         return np.arange(len(rows))
+
+
+def _places(times: Any, rows: Rows) -> Rows:
+    """The place of each row's time among the distinct times of these rows, from 0 on."""
+    return np.unique(np.asarray(times)[rows], return_inverse=True)[1]
 
 
 def as_array(values: Any) -> Any:
@@ -159,9 +168,11 @@ def plan(y: Any, classes: bool, folds: int, groups: Any, times: Any, gap: int) -
         raise SpecError(
             "groups= and time= together are not supported; give time=, and check that groups don't repeat over time"
         )
-    gap = whole("gap", gap, 0, repair=": rows between training and test")
+    gap = whole("gap", gap, 0, repair=": times between training and test")
     if gap and times is None:
-        raise SpecError(f"gap={gap!r} is rows between training and test in time order; give time= too, or leave it out")
+        raise SpecError(
+            f"gap={gap!r} is times between training and test in time order; give time= too, or leave it out"
+        )
     for name, values in (("groups", groups), ("time", times)):
         if values is not None and (isinstance(values, str | bytes | dict | set) or not np.ndim(values)):
             raise SpecError(f"{name}={shown(values)} is no list of values; give one for each row")
@@ -169,6 +180,11 @@ def plan(y: Any, classes: bool, folds: int, groups: Any, times: Any, gap: int) -
             raise SpecError(f"{name} has {len(values)} values for {n} rows; give one for each row")
     if times is not None:
         _ordered(times)
+        if (distinct := len(np.unique(np.asarray(times)))) <= folds:
+            raise SpecError(
+                f"folds={folds} in time order needs {folds + 1} distinct times, and there are {distinct}: rows of one time "
+                "are never on both sides; use fewer folds, or finer times"
+            )
     kinds = n if groups is None else len(set(np.asarray(groups).tolist()))
     if kinds < folds:
         raise SpecError(

@@ -39,7 +39,7 @@ def splits(protocol: Mapping[str, Any]) -> str:
     """ "5 folds, 2 times; they respect groups and classes; drawn anew for every trial" """
     said = [plural(protocol["folds"], "fold") + (f", {protocol['repeats']} times" if protocol["repeats"] > 1 else "")]
     said.append(f"they respect {protocol['respects']}")
-    said += [f"{plural(protocol['gap'], 'row')} between training and test"] if protocol["gap"] else []
+    said += [f"{plural(protocol['gap'], 'time')} left out between training and test"] if protocol["gap"] else []
     if protocol["respects"] == "time order":
         return "; ".join([*said, "the same for all trials"])
     return "; ".join(
