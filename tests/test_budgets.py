@@ -102,3 +102,19 @@ def test_open_trials_reserve_what_finished_ones_took():
     put(3)
     with pytest.raises(BudgetSpent, match="or wait until they have ended"):
         put(6)
+
+
+@pytest.mark.parametrize("jump", [7200.0, -7200.0])
+def test_a_budget_of_time_is_not_spent_by_a_clock_that_jumps(jump):
+    clock = Times()
+
+    def objective(trial):
+        clock.now += 1.0 if trial.number != 2 else jump
+        return trial.params["x"]
+
+    budget = {"trials": 6, "time": "30m"}
+    study = tt.Study("s", SPACE, minimize="loss", storage=Memory(clock), strategy="random", seed=1, budget=budget)
+    study.run(objective, quiet=True)
+    assert study.counts["done"] == 6
+    assert LiveStudy(study.storage, 1).refresh().wall(clock.now) == pytest.approx(5.0, abs=1.0)
+    assert study.verify() == []

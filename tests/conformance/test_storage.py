@@ -266,6 +266,33 @@ def test_a_lease_that_ran_out_makes_the_trial_claimable_again(store, study, cloc
     assert verify(store, study) == []
 
 
+@pytest.mark.parametrize("jump", [7200, -7200])
+def test_a_clock_that_jumps_does_not_count_as_time_in_which_a_trial_ran(store, study, clock, jump):
+    held, quick = running(store, study), running(store, study)
+    clock.now += 5
+    store.report(held, [], 15.0)
+    clock.now += jump
+    store.report(held, [], 15.0)
+    ran = clock.now - row(store, study, 0).started
+    assert ran == (20.0 if jump > 0 else 5.0 + jump)  # up to a whole lease may count
+    clock.now += 10
+    ended = [store.finish(t, replace(DONE, cost=Cost(wall=15.0))) for t in (held, quick)]
+    assert [t.ended - t.started for t in ended] == ([30.0, 15.0] if jump > 0 else [15.0, 15.0])
+    assert [t.ended for t in ended] == [clock.now] * 2
+    assert verify(store, study) == []
+
+
+def test_who_could_not_renew_for_long_has_run_as_long_as_was_measured(store, study, clock):
+    held = running(store, study)
+    clock.now += 600
+    store.report(held, [], 15.0)
+    assert clock.now - row(store, study, 0).started == 15.0
+    clock.now += 10
+    ended = store.finish(held, replace(DONE, cost=Cost(wall=609.0)))
+    assert ended.ended - ended.started == 609.0
+    assert verify(store, study) == []
+
+
 def test_a_hold_without_a_lease_never_runs_out(store, study, clock):
     held = running(store, study, lease=None)
     assert held.lease_until is None

@@ -1,5 +1,6 @@
 """The reference store: rows in dictionaries, private to this process, safe for its threads."""
 
+import math
 import threading
 import time
 from collections import defaultdict
@@ -205,7 +206,8 @@ class _Transaction:
         row = self._tables.trials[trial.study].get(trial.number)
         if row is None or (row["state"], row["attempt"]) != (State.RUNNING, trial.attempt):
             return False
-        self._writes.append(lambda: row.update(lease_until=until))
+        unheld = max(0.0, self.now - (row["lease_until"] or math.inf))
+        self._writes.append(lambda: row.update(lease_until=until, started=row["started"] + unheld))
         return True
 
     def write_reports(self, trial: Trial, reports: Sequence[Report], new: bool = False) -> None:

@@ -29,6 +29,8 @@ from ..records import (
 )
 from .rows import stored_fields, stored_json
 
+DOUBT = 60.0  # seconds: if a clock and a measurement differ by more, the clock is wrong
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -156,6 +158,7 @@ def end(
     after = replace(
         trial,
         **stored_fields(
+            started=_started(trial, outcome.cost.wall, now),
             state=outcome.state,
             metrics=outcome.metrics,
             reason=outcome.reason,
@@ -171,6 +174,15 @@ def end(
         ),
     )
     return after, {"digest": ended(after, reports), "private": commitments(texts)}
+
+
+def _started(trial: Trial, wall: float, now: float) -> float | None:
+    """When the attempt that ends now has started. If that is far from the `wall` seconds that were measured (0: nobody
+    measured), the clock has jumped or the machine has slept meanwhile, and the measurement is right: a budget of time is
+    not spent by a clock."""
+    if trial.started is None or not wall or abs(now - trial.started - wall) < DOUBT:
+        return trial.started
+    return now - wall
 
 
 def _curve(trial: Trial, outcome: Outcome, reports: Sequence[Report], fidelity: Fidelity) -> dict[float, Metrics]:

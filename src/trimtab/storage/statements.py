@@ -8,9 +8,12 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Double,
     Select,
+    Update,
     and_,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -67,6 +70,9 @@ _INSERT_TRIALS, _INSERT_REPORTS, _INSERT_EVENTS, _INSERT_ACTORS = map(insert, (t
 _UPDATE_STUDY = update(studies).where(studies.c.id == _STUDY)
 _UPDATE_TRIAL = update(trials).where(_KEY)
 _UPDATE_HELD = update(trials).where(_HELD)
+_NOW: BindParameter[float] = bindparam("of_now", type_=Double)
+_UNHELD = case((trials.c.lease_until < _NOW, _NOW - trials.c.lease_until), else_=0.0)  # seconds since its lease ran out
+_RENEW = _UPDATE_HELD.values(started=trials.c.started + _UNHELD)
 _DELETE_STEP = delete(reports).where(_OF_TRIAL, reports.c.attempt == _ATTEMPT, reports.c.step == bindparam("of_step"))
 
 
@@ -295,9 +301,9 @@ class SqlTransaction:
         return self._update_held(before, before.state, leased)
 
     def renew(self, trial: Trial, until: float | None) -> bool:
-        return self._update_held(trial, State.RUNNING, {"lease_until": until})
+        return self._update_held(trial, State.RUNNING, {"lease_until": until, "of_now": self.now}, _RENEW)
 
-    def _update_held(self, trial: Trial, state: State, values: dict[str, Any]) -> bool:
+    def _update_held(self, trial: Trial, state: State, values: dict[str, Any], change: Update = _UPDATE_HELD) -> bool:
         """Change the row if it is still in this state and attempt."""
         where = {
             "of_study": trial.study,
@@ -306,7 +312,7 @@ class SqlTransaction:
             "of_attempt": trial.attempt,
         }
         self._send()
-        return compiled.write(self.connection, _UPDATE_HELD, {**values, **where}) == 1
+        return compiled.write(self.connection, change, {**values, **where}) == 1
 
     def write_reports(self, trial: Trial, added: Sequence[Report], new: bool = False) -> None:
         of_trial = {"of_study": trial.study, "of_number": trial.number, "of_attempt": trial.attempt}

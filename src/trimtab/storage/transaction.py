@@ -77,7 +77,11 @@ class Transaction(Protocol):
         ...
 
     def renew(self, trial: Trial, until: float | None) -> bool:
-        """Let the lease run until then, if the trial still runs in this attempt. Returns whether it does."""
+        """Let the lease run until then, if the trial still runs in this attempt. Returns whether it does.
+
+        If it had run out, the time since then does not count: `started` moves by as much. Then the clock has jumped, the
+        machine has slept, or the worker could not write for so long (see rules.end).
+        """
         ...
 
     def write_reports(self, trial: Trial, reports: Sequence[Report], new: bool = False) -> None:
