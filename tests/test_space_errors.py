@@ -1,6 +1,7 @@
 """Wrong declarations, expressions and params: each is refused with the value, the rule and the repair."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from trimtab.errors import SpaceError
@@ -250,7 +251,10 @@ PARAMS = {
         "depth: 11 is outside [1, 10]; the nearest value is 10",
     ),
     "not on the step": ({"kind": "linear", "rate": 0.55}, "rate: 0.55 is not on step=0.1; the nearest value is"),
-    "float for an int": ({"kind": "tree", "depth": 3.0, "rate": 0.5}, "depth: 3.0 is not an integer; write 3"),
+    "fraction for an int": ({"kind": "tree", "depth": 3.5, "rate": 0.5}, "depth: 3.5 is not an integer; give one, or"),
+    "whole float out of bounds": ({"kind": "tree", "depth": 11.0, "rate": 0.5}, "depth: 11 is outside [1, 10]"),
+    "bool for an int": ({"kind": "tree", "depth": True, "rate": 0.5}, "depth: True is not an integer"),
+    "NaN for an int": ({"kind": "tree", "depth": nan, "rate": 0.5}, "depth: nan is not an integer"),
     "text for a number": ({"kind": "linear", "rate": "0.5"}, "rate: '0.5' is not a number"),
     "bool for a number": ({"kind": "linear", "rate": True}, "rate: True is not a number"),
     "NaN": ({"kind": "linear", "rate": nan}, "rate: nan is not a number"),
@@ -279,6 +283,27 @@ def test_numpy_scalars_become_plain_values():
     space = Space(a=Float(0, 1), b=Int(0, 9), c=Choice("x", "y"), d=Choice(True, False))
     cleaned = space.validate({"a": np.float32(0.5), "b": np.int64(3), "c": np.str_("x"), "d": np.bool_(True)})
     assert [type(v) for v in cleaned.values()] == [float, int, str, bool]
+
+
+@pytest.mark.parametrize("empty", [None, nan, np.float64("nan"), pd.NA])
+def test_a_row_of_a_table_is_a_setting(empty):
+    space = Space(
+        kind=Choice("tree", "linear"), depth=Int(1, 10, when={"kind": "tree"}), batch=Choice(16, 32, True), n=Int(0, 9)
+    )
+    found = space.validate({"kind": "linear", "depth": empty, "batch": 16.0, "n": np.float32(3.0)})
+    assert [*found.items()] == [("kind", "linear"), ("batch", 16), ("n", 3)]
+    assert [type(v) for v in found.values()] == [str, int, int]
+    table = pd.DataFrame([{"kind": "tree", "depth": 4, "batch": 16, "n": 1}, found])
+    settings = [space.validate(row) for row in table.to_dict("records")]
+    assert settings == [{"kind": "tree", "depth": 4, "batch": 16, "n": 1}, found]
+
+
+def test_options_are_told_apart_by_type_where_both_exist():
+    space = Space(a=Choice(1, 1.0, 2.0, True))
+    assert [type(space.validate({"a": v})["a"]) for v in (1, 1.0, 2.0, True)] == [int, float, float, bool]
+    for value in (2, 3.0):
+        with pytest.raises(SpaceError, match="is not an option"):
+            space.validate({"a": value})
 
 
 OLD = {"a": Float(0, 1, step=0.5), "b": Choice("x", "y"), "c": Int(1, 9, when={"b": "x"})}

@@ -44,3 +44,9 @@ def when(when: Any) -> Any:
     if not isinstance(when, Mapping):
         return {} if when is None else when
     return {p: tuple(plain(v) for v in (vs if isinstance(vs, COLLECTIONS) else [vs])) for p, vs in when.items()}
+
+
+def is_empty(value: Any) -> bool:
+    """Whether it is what an empty cell of a table holds: None, NaN, or pandas' NA."""
+    value = plain(value)
+    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))

@@ -314,6 +314,10 @@ class Choice:
             return given
         raise SpaceError(f"{name}: {given!r} is not an option{nearest(str(given), map(str, self.options))}")
 
+    def only_as_integer(self, value: int) -> bool:
+        """Whether this integer is an option, and the same number as a float is none."""
+        return (int, value) in self._codes and (float, float(value)) not in self._codes
+
     def code(self, value: Value) -> float:
         return self._codes[(type(value), value)]
 
@@ -357,6 +361,17 @@ def _check_range(name: str, p: Float | Int) -> None:
 def _check_flag(name: str, label: str, value: object) -> None:
     if not isinstance(value, bool):
         raise SpaceError(f"{name}: {label}={shown(value)} must be True or False")
+
+
+def accept(name: str, p: Parameter, value: object) -> Value:
+    """A value that a user gives for a setting, as `clean` makes it. A whole float may stand for an integer, since tables
+    and other languages write integers as floats."""
+    found = plain(value)
+    if isinstance(found, float) and found.is_integer():
+        meant = int(found)
+        if isinstance(p, Int) or (isinstance(p, Choice) and p.only_as_integer(meant)):
+            return p.clean(name, meant)
+    return p.clean(name, value)
 
 
 def _check_integer(name: str, value: object, label: str = "") -> int:

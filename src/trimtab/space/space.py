@@ -24,7 +24,8 @@ from . import conditions, enumeration, revision, search
 from .cube import Cube
 from .expression import Expression, parse
 from .from_json import parameters
-from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, codes
+from .normalise import is_empty
+from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, accept, codes
 from .scales import Scale
 
 _FEW = 100_000  # configurations: up to this many are searched exhaustively
@@ -130,6 +131,8 @@ class Space:
     def validate(self, params: Mapping[str, Value]) -> Params:
         """`params` as plain Python values: exactly the active parameters, in declared order.
 
+        They may be a row of a table: 3.0 is the integer 3, and an inactive parameter may be empty (None or NaN).
+
         SpaceError: a name that is unknown, missing or inactive; a value of the wrong type, out of bounds, off the step
         or retired; or a requirement that does not hold.
         """
@@ -144,7 +147,7 @@ class Space:
         for j in self._cube.order:
             name, p = names[j], self._params[names[j]]
             shut = [gate for gate in self._cube.gates[j] if codes.get(gate.parent) not in gate.codes]
-            if shut and name in params:
+            if shut and not is_empty(params.get(name)):
                 parent = names[shut[0].parent]
                 raise SpaceError(
                     f"{name}: {params[name]!r} is given but {name} is inactive: it needs {parent} in "
@@ -154,7 +157,7 @@ class Space:
                 continue
             if name not in params:
                 raise SpaceError(f"{name}: missing; give a value of {p!r}")
-            cleaned[name] = p.clean(name, params[name])
+            cleaned[name] = accept(name, p, params[name])
             codes[j] = p.code(cleaned[name])
             if isinstance(p, Choice) and codes[j] >= len(p.options):
                 raise SpaceError(f"{name}: {cleaned[name]!r} is retired; choose one of {list(p.options)!r}")
