@@ -221,6 +221,7 @@ def test_a_document_says_how_a_cross_validation_measured(tmp_path, monkeypatch):
     assert said["profile"]["Rows of each class"] == "0: 213, 1: 357"
     prints = {row["cells"][0]: row["cells"][1] for row in items["data_fingerprint"]["tables"][0]["rows"]}
     assert prints == {name: said["sha256"] for name, said in cv.protocol["data"].items()}
+    assert said["classification"]["Read by"].startswith("1 call of run or evidence read the data named above")
     assert {items[i]["status"] for i in ("fixed", "leakage", "profile")} == {"partial"}
 
 

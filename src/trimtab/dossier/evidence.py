@@ -80,7 +80,7 @@ def profile(s: Snapshot) -> list[Part]:
 
 
 def classification(s: Snapshot) -> list[Part]:
-    runs = [e for e in s.of("run") if e.body.get("data")]
+    runs = [e for e in s.of("run") if e.body.get("data") or e.body.get("protocol", {}).get("data")]
     if not runs:
         return [NO_DATA]
     text = f"{plural(len(runs), 'call')} of run or evidence read the data named above; who made them is kept beside the chain"
