@@ -75,11 +75,6 @@ class Standings:
         return "\n".join([*lines, *([self.warning] if self.warning else [])])
 
     @property
-    def noisy(self) -> bool:
-        """Whether results are too noisy to trust their values."""
-        return self.share > NOISY
-
-    @property
     def best(self) -> Candidate | None:
         return self.order[0].candidate if self.order else None
 

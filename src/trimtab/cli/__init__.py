@@ -230,7 +230,7 @@ def evidence(name: str, replicates: int | None, file: str | None, executor: str,
     with resumable():
         how: Mapping[str, Any] = {"workers": told.workers, "resources": told.resources, "supervised": True}
         found = study.evidence(told.objective, **asked, **how, executor=executor, quiet=quiet)
-    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
+    click.echo(console.answer(name, found, as_json))
 
 
 @cli.command()
@@ -253,7 +253,7 @@ def holdout(name: str, trial: int | None, metric: str | None, file: str | None, 
     told = file_of(study, file)
     with resumable("a look that was begun is on record; the same command completes it"):
         found = study.holdout(told.objective, tuned=trial, metric=metric)
-    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
+    click.echo(console.answer(name, found, as_json))
 
 
 for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain, outlook, revise):

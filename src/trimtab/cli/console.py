@@ -8,7 +8,7 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import formatting, streams
 from ..errors import SpecError
@@ -28,6 +28,19 @@ Row = Sequence[str]
 def document(value: Any) -> str:
     """One JSON document."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+class Answer(Protocol):
+    """What a question to a study found."""
+
+    def text(self) -> str: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def answer(name: str, found: Answer, as_json: bool) -> str:
+    """The answer to a question to the study called `name`, as lines or as one JSON document."""
+    return document({"study": name, **found.to_json()}) if as_json else found.text()
 
 
 def trial_json(t: Trial) -> dict[str, Any]:

@@ -32,4 +32,4 @@ def outlook(name: str, tolerance: float, worth: float | None, as_json: bool) -> 
     from . import console
 
     found = opened(name).outlook(Enough(tolerance=tolerance, worth=worth))
-    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
+    click.echo(console.answer(name, found, as_json))

@@ -142,7 +142,7 @@ def replay(name: str, as_json: bool) -> None:
     from . import console
 
     found = opened(name).replay()
-    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
+    click.echo(console.answer(name, found, as_json))
     if not found.holds:
         raise Ended(1, f"study {name!r}: {plural(found.wrong, 'decision')} on record cannot be derived again")
 
@@ -181,7 +181,7 @@ def reproduce(
             told.objective, numbers or None, tolerance=tolerance, principal=principal, workers=told.workers,
             resources=told.resources, supervised=True,
         )  # fmt: skip
-    click.echo(console.document({"study": name, **found.to_json()}) if as_json else found.text())
+    click.echo(console.answer(name, found, as_json))
     if not found.holds:
         raise Ended(1, f"study {name!r}: not every trial gave its metrics again")
 

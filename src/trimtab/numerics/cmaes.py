@@ -25,6 +25,7 @@ Edges = Callable[[Array], tuple[Array, Array]]
 _TINY = 1e-8  # keeps probabilities inside (0, 1/2) and denominators positive
 _FLAT = 1e-14  # smallest eigenvalue of C in units of its largest
 _SNR = 1.5  # signal-to-noise ratio at which the categorical step neither grows nor shrinks (CatCMA)
+_WIDER = 0.1  # standard deviation by which a warm start is widened
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,13 @@ def start(mean: Array, C: Array, options: Ints) -> Distribution:
     return Distribution(mean, sigma, C / sigma**2, zeros + 1.0, zeros, zeros, 0, q, signal, 0.0, 1.0)
 
 
-def warm_start(X: Array, prior: float = 0.1) -> tuple[Array, Array]:
-    """Mean (N,) and covariance (N, N) of the good points X (n, N), widened by the variance prior^2.
+def warm_start(X: Array) -> tuple[Array, Array]:
+    """Mean (N,) and covariance (N, N) of the good points X (n, N), widened by the variance _WIDER^2.
 
     Warm-starting CMA-ES (Nomura et al. 2021): the Gaussian nearest to their mixture of kernels.
     """
     mean = X.mean(0)
-    return mean, (X - mean).T @ (X - mean) / len(X) + prior**2 * np.eye(X.shape[1])
+    return mean, (X - mean).T @ (X - mean) / len(X) + _WIDER**2 * np.eye(X.shape[1])
 
 
 @lru_cache(maxsize=64)

@@ -81,9 +81,9 @@ def label(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
-def brief(text: str, most: int = 24) -> str:
-    """A name for Plotly, cut to `most` signs: the title of a low panel's axis, which would lose both its ends."""
-    return label(text if len(text) <= most else f"{text[: most - 1]}…")
+def brief(text: str) -> str:
+    """A name for Plotly, cut to 24 signs: the title of a low panel's axis, which would lose both its ends."""
+    return label(text if len(text) <= 24 else f"{text[:23]}…")
 
 
 def direction(goal: Goal) -> str:
