@@ -366,6 +366,24 @@ def test_a_study_stops_early_and_its_record_says_why(url):
     assert f"{len(stopped)} of {len(stopped)} stops" in replayed.text()
 
 
+def test_a_trial_that_returns_by_itself_counts_as_trained_to_the_end():
+    """As when a library stops a training that no longer improves."""
+    study = tt.Study("s", X, minimize="loss", fidelity=EPOCHS, strategy="random", seed=1)
+
+    def objective(trial):
+        for epoch in range(1, 11):
+            trial.report(epoch, loss=trial.params["x"] + 1 / epoch)
+            if trial.should_stop():
+                return None
+        return trial.params["x"]
+
+    study.run(objective, trials=12, quiet=True)
+    ends = {t.reached for t in study.trials if t.state == tt.State.DONE}
+    assert ends == {27}
+    assert study.counts["stopped"] >= 3
+    assert study.best.params["x"] == min(t.params["x"] for t in study.trials if t.state == tt.State.DONE)
+
+
 def test_what_was_stopped_below_the_lowest_rung_is_not_told_as_trained_to_the_top():
     """Epochs are counted from 0 here, and the loss falls by a hundred after the first."""
     study = tt.Study(
