@@ -1,6 +1,7 @@
 """Trials on a real Ray cluster of several nodes on this machine; nodes and drivers that are killed. Run by `make ray`."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -362,6 +363,15 @@ def test_a_cluster_with_a_token_takes_those_who_have_it(tmp_path):
     assert kept_out[0] == "2"
     assert kept_out[2].startswith("trimtab: executor='ray': ")
     assert kept_out[2].endswith("RAY_AUTH_MODE and RAY_AUTH_TOKEN")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "ray://127.0.0.1:1", "nobody.invalid:6379", "a:99999"])
+def test_an_address_at_which_nobody_listens_is_refused_at_once(address, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray would try for minutes"))
+    with pytest.raises(SpecError, match=rf"nobody answers at {re.escape(address)} \(.*; check RAY_ADDRESS"):
+        Ray(1, program(sleeper(), study("memory://").spec), Resources())
 
 
 def test_an_executor_that_is_not_known(url):

@@ -7,9 +7,11 @@ Ray's autoscaler sees. If a node is lost, the jobs of its actors end as killed f
 
 import logging
 import math
+import os
 import pickle
 import queue
 import signal
+import socket
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +26,7 @@ UNPLACED = 10.0  # seconds after which a job whose actor finds no room is given 
 NO_ROOM = 30.0  # seconds without room for the first actor before there is a warning
 AGAIN = 30.0  # seconds until another actor is made for a job, after a node could not create the first
 TRIES = 3  # how many actors may be lost before a job has begun
+REACH = 10.0  # seconds in which a cluster must accept a connection
 _BEAT = 1.0  # seconds for which an actor waits at a time for its process
 
 _log = logging.getLogger(__name__)
@@ -62,13 +65,26 @@ class Host:
 
 def _connect(ray: Any) -> None:
     try:
+        _reach(os.environ.get("RAY_ADDRESS", ""))
         ray.init(log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise SpecError(
             f"executor='ray': {reason}; check RAY_ADDRESS, that the cluster runs and, where it asks for a token, RAY_AUTH_MODE "
             "and RAY_AUTH_TOKEN"
         ) from None
+
+
+def _reach(address: str) -> None:
+    """Raises OSError or OverflowError if nobody listens at "host:port": Ray itself would try that for minutes. Anything
+    else, such as "auto", is left to Ray."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH).close()
+    except (OSError, OverflowError) as error:
+        raise type(error)(f"nobody answers at {address} ({error})") from None
 
 
 class Ray:
