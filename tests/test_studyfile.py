@@ -120,6 +120,11 @@ def test_words_of_yaml_1_1_stay_words(written, word):
     assert written(text).study["space"].params["booster"].options[-1] == word
 
 
+def test_texts_in_quotes_may_look_like_python(written):
+    text = WHOLE.replace("dart, gblinear]", """dart, 'None', "(1, 2)", (a), null]""")
+    assert written(text).study["space"].params["booster"].options[2:] == ("None", "(1, 2)", "(a)", None)
+
+
 OPTION = st.one_of(
     st.booleans(),
     st.integers(-(2**31), 2**31),
@@ -145,6 +150,16 @@ BAD = [
     ("log: true", "lgo: true", "space.learning_rate.lgo is not a key that is known here; did you mean 'log'?"),
     ("{int: [2, 12]", "{itn: [2, 12]", "space.max_depth.itn is not a key that is known here; did you mean 'int'?"),
     ("ordered: true", "log: true", "space.bins.log is not a key"),
+    (
+        "[gbtree, dart, gblinear]",
+        "[gbtree, None]",
+        "None is a text in YAML; write null for no value, or 'None' in quotes",
+    ),
+    (
+        "[gbtree, dart, gblinear]",
+        "[gbtree, (1, 2)]",
+        "(1 begins a tuple, and YAML has none: it ends this text at the comma",
+    ),
     ("float: [1e-4, 0.3]", "float: 0.1", "space.learning_rate.float: 0.1; two numbers are needed here: [low, high]"),
     ("[1e-4, 0.3]", "['1e-4', 0.3]", "space.learning_rate.float[0]: '1e-4'; a number is needed here, without quotes"),
     ("[1e-4, 0.3]", "[0.3, 1e-4]", "space.learning_rate: low=0.3 is above high=0.0001; swap them"),

@@ -1,4 +1,4 @@
-"""YAML 1.2: plain scalars of the core schema; duplicate keys are errors."""
+"""YAML 1.2: plain scalars of the core schema. Duplicate keys are errors, and so are Python's None and tuples unquoted."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,9 +8,26 @@ import yaml
 
 from ..errors import SpecError
 
+_PYTHON = (
+    ("None", "is a text in YAML; write null for no value, or 'None' in quotes"),
+    (
+        r"\([^)]*",
+        "begins a tuple, and YAML has none: it ends this text at the comma; write one text in quotes, as '(1, 2)'",
+    ),
+)
+"""What looks like Python, and what to write instead."""
+
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with the plain scalars of YAML 1.2's core schema, without duplicate keys."""
+    """Safe YAML with the plain scalars of YAML 1.2's core schema, without duplicate keys and what Python reads otherwise."""
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        text = super().construct_scalar(node)
+        if isinstance(node, yaml.ScalarNode) and node.style is None:  # without quotes
+            for pattern, repair in _PYTHON:
+                if re.fullmatch(pattern, text):
+                    raise SpecError(f"{_place(node.start_mark)}: {text} {repair}")
+        return text
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
