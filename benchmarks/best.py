@@ -75,7 +75,11 @@ def main() -> None:
     asked = parser.parse_args()
     began, every = time.process_time(), problems()
     rows = {
-        ratio: [study(p, ratio, s, asked.trials, asked.search) for s in range(asked.studies // 12) for p in every]
+        ratio: [
+            study(p, ratio, s, asked.trials, asked.search)
+            for s in range(max(1, asked.studies // (3 * len(every))))
+            for p in every
+        ]
         for ratio in (0.3, 1.0, 2.0)
     }
     table = [line(f"{ratio:g}", found) for ratio, found in rows.items()]

@@ -13,7 +13,7 @@ import argparse
 from typing import Any
 
 import numpy as np
-from figures import FOLDER, bootstrap, finished
+from figures import FOLDER, bootstrap, finished, named
 from noisy import Problem, problems
 
 import trimtab as tt
@@ -52,7 +52,8 @@ def main() -> None:
     parser.add_argument("--ratios", default="0.1,0.5")
     parser.add_argument("--problems", help="names, separated by commas")
     given = parser.parse_args()
-    wanted = {p.name: p for p in problems() if not given.problems or p.name in given.problems.split(",")}
+    there = {p.name: p for p in problems()}
+    wanted = {name: there[name] for name in named(given.problems, there)}
     for ratio in map(float, given.ratios.split(",")):
         keys = [(p, ratio, seed, given.trials) for seed in range(given.seeds) for p in wanted]
         runs = finished(FOLDER / "enough.csv", NAMES, FIGURES, keys, lambda p, *rest: run(wanted[p], *rest))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from figures import named
 
 import trimtab as tt
 from trimtab.space import Parameter
@@ -123,9 +124,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--evaluations", type=int, default=1000)
-    parser.add_argument("--only", default=",".join(TUNERS))
+    parser.add_argument("--only", help="names, divided by commas")
     chosen = parser.parse_args()
-    names = chosen.only.split(",")
+    names = named(chosen.only, TUNERS)
     spent = dict.fromkeys(names, 0.0)
     print(f"| | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for function, loss in FUNCTIONS.items():

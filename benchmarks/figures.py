@@ -22,6 +22,15 @@ def options(doc: str, seeds: int, trials: int) -> argparse.ArgumentParser:
     return made
 
 
+def named(text: str | None, known: Iterable[str]) -> list[str]:
+    """The names in a text, divided by commas; all that are known if it is empty. Ends the program if one is not known."""
+    there = list(dict.fromkeys(known))
+    names = text.split(",") if text else there
+    if strange := [name for name in names if name not in there]:
+        raise SystemExit(f"{', '.join(strange)}: not known; there are {', '.join(there)}")
+    return names
+
+
 def write(name: str, rows: Iterable[Sequence[object]]) -> Path:
     """Write rows, of which the first one is the head; returns the file."""
     target = FOLDER / f"{name}.csv"

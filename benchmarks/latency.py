@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from figures import write
+from figures import named, write
 
 import trimtab as tt
 from trimtab.strategies import Problem, Rows, strategy
@@ -131,8 +131,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     rows: list[tuple[str, int, float, float, float]] = []
     print(f"{'tuner':12} {'n':>7} {'median ms':>10} {'mean':>10} {'largest':>10}")
+    wanted = named(chosen.only, (name for name, *_ in cases()))
     for name, n, make in cases():
-        if chosen.only and name not in chosen.only.split(","):
+        if name not in wanted:
             continue
         used = milliseconds(make(n), chosen.steps)
         figures = (statistics.median(used), statistics.mean(used), max(used))

@@ -17,6 +17,7 @@ from collections import defaultdict
 
 import numpy as np
 from families import Problem, analytic, tables
+from figures import named
 
 import trimtab as tt
 
@@ -51,7 +52,8 @@ def main() -> None:
     parser.add_argument("--problems", default="")
     chosen = parser.parse_args()
     usual = [*analytic()[::2], *tables("hpobench")[:3:2], *tables("fcnet")[:1], *tables("nasbench201")[:1]]
-    wanted = [p for p in usual if not chosen.problems or p.name in chosen.problems.split(",")]
+    names = named(chosen.problems, (p.name for p in usual))
+    wanted = [p for p in usual if p.name in names]
     marks = [t for t in (5, 10, 25) if t < chosen.trials] + [chosen.trials]
     regrets: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
     for problem in wanted:

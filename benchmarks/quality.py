@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from figures import write
+from figures import named, write
 from tuners import Optuna, Params, Trimtab, Tuner, search
 
 import trimtab as tt
@@ -135,7 +135,9 @@ def main() -> None:
     arguments.add_argument("--problems", default="")
     chosen = arguments.parse_args()
     warnings.simplefilter("ignore")
-    wanted = [p for p in problems() if not chosen.problems or p.name in chosen.problems.split(",")]
+    there = problems()
+    names = named(chosen.problems, (p.name for p in there))
+    wanted = [p for p in there if p.name in names]
     runs: dict[tuple[str, str], list[tuple[list[float], float]]] = {}
     for problem in wanted:
         for name, make in tuners().items():

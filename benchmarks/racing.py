@@ -113,7 +113,7 @@ def main() -> None:
     table: list[Sequence[object]] = []
     for head, play in ((HEAD, free), (LIMIT_HEAD, limited)):
         rows = {
-            ratio: [play(p, ratio, s, asked.trials) for s in range(asked.studies // len(every)) for p in every]
+            ratio: [play(p, ratio, s, asked.trials) for s in range(max(1, asked.studies // len(every))) for p in every]
             for ratio in (0.3, 1.0, 2.0)
         }
         lines = [(f"{ratio:g}", part) for ratio, part in rows.items()]

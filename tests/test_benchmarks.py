@@ -43,6 +43,18 @@ print([runs[name, "p", "0", "1"] for name in names])
     assert done.stdout == "[['[1]'], ['[0]'], ['[1]']]\n", done.stderr
 
 
+@pytest.mark.parametrize(
+    ("script", "asked"),
+    [("latency", "--only"), ("evolution", "--only"), ("priors", "--problems"), ("enough", "--problems")],
+)
+def test_a_name_that_is_not_known_is_said(script, asked):
+    done = subprocess.run(
+        [sys.executable, f"{script}.py", asked, "gpp"], cwd=BENCHMARKS, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("gpp: not known; there are ")
+
+
 def test_an_interrupted_benchmark_goes_on(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     from figures import finished
