@@ -453,3 +453,21 @@ def test_who_goes_on_working_while_a_record_is_verified_is_taken_for_nobody_who_
         for thread in others:
             thread.join()
     assert found == [[]] * 12
+
+
+@pytest.mark.parametrize("living", [True, False])
+def test_a_study_that_was_renamed_does_not_hide_behind_an_archived_one_of_its_name(tmp_path, living):
+    url, how = f"sqlite:///{tmp_path}/s.db", {"minimize": "loss", "seed": 1}
+    for fresh in (False, True):
+        tt.Study("s", tt.Space(x=tt.Float(0, 1)), storage=url, fresh=fresh, **how).enqueue({"x": 0.5})
+    other = tt.Study("other", tt.Space(x=tt.Float(0, 1)), storage=url, **how)
+    if not living:
+        tt.Study("s", storage=url).archive()
+        other.archive()
+    assert CliRunner().invoke(cli, ["verify", "s", "--storage", url]).exit_code == 0
+    Forger(tmp_path).sql("update studies set name = 't', active = iif(active is null, null, 't') where id = 2")
+    shown = CliRunner().invoke(cli, ["verify", "s", "--storage", url])
+    assert shown.exit_code == 1
+    assert "it was created as 's' and renamed outside Trimtab; verify it too" in shown.stdout
+    assert CliRunner().invoke(cli, ["verify", "other", "--storage", url]).exit_code == 0
+    assert "its name is not what its events say" in CliRunner().invoke(cli, ["verify", "t", "--storage", url]).stdout

@@ -15,7 +15,7 @@ from ..checks import members, shown
 from ..engine import incumbents
 from ..errors import Damaged, SpecError, StorageError
 from ..files import replacing
-from ..records import Change, Resources, StudyState
+from ..records import Change, Resources, StudyRecord, StudyState
 from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
 from ..running.staffing import Slots
@@ -144,11 +144,24 @@ class Audited(Answers):
         found = findings(snapshot.study, snapshot.trials, reports, events, witness, actors)
         if any(e.kind == "checkpoint" for e in events):
             found += seals.findings(uid, events, keys.trusted(), keys.authorities())
+        if snapshot.study.state is StudyState.ARCHIVED:
+            found += self._renamed(snapshot.study)
         if report is not None:
             from .documents import unknown
 
             found += unknown(checks.path("report", report), events)
         return found
+
+    def _renamed(self, archived: StudyRecord) -> list[str]:
+        """Studies that were created with the name of this archived one, and no longer have it: somebody who looks for the
+        name finds the archived one instead."""
+        others = [r for r in self.storage.studies(damaged=lambda _: None) if r.name != archived.name]
+        made = [(r, self.storage.events(r.id, kinds={"create"})) for r in others]
+        return [
+            f"study {r.name} (uid {r.uid[:8]}): it was created as {archived.name!r} and renamed outside Trimtab; verify it too"
+            for r, created in made
+            if created and created[0].body["spec"]["name"] == archived.name
+        ]
 
     @contextmanager
     def _changes_named(self) -> Iterator[None]:
