@@ -186,7 +186,7 @@ def test_a_command_of_a_study_without_a_fidelity_leaves_no_folders(tmp_path, mon
     ("shell", "reason", "text"),
     [
         ("echo loss 1; echo first >&2; echo last >&2; exit 3", "error", "exit code 3: last"),
-        ("kill -9 $$", "error", "signal 9 (SIGKILL)"),
+        ("kill -11 $$", "error", "signal 11 (SIGSEGV)"),
         ("echo no number", "bad result", "missing metric 'loss' on the standard output of the command"),
         ("echo loss: nan", "bad result", "loss=nan"),
         ("echo {{}}", "bad result", "missing metric"),
@@ -196,6 +196,27 @@ def test_a_command_that_fails_is_told(shell, reason, text):
     message = run(Command(f"sh -c '{shell}'"))
     assert (message["state"], message["reason"]) == ("failed", reason)
     assert text in message["error"].splitlines()[0]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("signal", [9, 15])
+def test_a_command_that_is_killed_from_outside_runs_again_and_three_times_is_lost(signal, workers, tmp_path):
+    write(
+        tmp_path / "killed.sh",
+        f"""
+        echo "$TRIMTAB_TRIAL" >> {tmp_path}/begun
+        times=$(grep -c "^$TRIMTAB_TRIAL$" {tmp_path}/begun)
+        [ "$TRIMTAB_TRIAL" = 1 ] || [ "$TRIMTAB_TRIAL$times" = 21 ] && kill -{signal} $$
+        echo loss: 0.5
+        """,
+    )
+    study = tt.Study(
+        "s", {"x": tt.Float(0, 1)}, minimize="loss", strategy="random", storage=f"sqlite:///{tmp_path}/s.db"
+    )
+    study.run(Command(f"sh {tmp_path}/killed.sh"), trials=4, workers=workers, quiet=True)
+    ends = [(str(t.state), t.reason, t.attempt) for t in study.trials]
+    assert ends == [("done", None, 1), ("failed", "lost", 3), ("done", None, 2), ("done", None, 1)]
+    assert study.verify() == []
 
 
 def test_a_flood_of_output_is_no_harm():

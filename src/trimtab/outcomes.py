@@ -68,6 +68,8 @@ def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> O
                 f"checkpoints in {message['folder']} have no room: {first_line(message['error'])}; the disk, or your quota "
                 "there, is full: free some space, save less, or take a smaller population, and run the same line again"
             )
+        if message["state"] == "killed":
+            return None
         if message["state"] == "failed":
             return failed(Reason(message["reason"]), message["error"])
         return Outcome(State(message["state"]), message["metrics"], None, "", ended.output, tuple(notes), cost)

@@ -25,7 +25,7 @@ from typing import IO, Any
 import psutil
 
 from ..errors import ObjectiveError
-from .metrics import BAD_RESULT, ERROR, TrialFailed, real
+from .metrics import BAD_RESULT, ERROR, Killed, TrialFailed, real
 from .output import PrintedMetrics
 from .template import arguments, checkpoint, exact, search_path
 from .trial import ActiveTrial
@@ -61,6 +61,7 @@ def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
     """Run the command for a trial and return its metrics. Its output goes to this process's output too.
 
     Raises TrialFailed: `error` for a non-zero exit or a signal, `bad result` if a metric that is needed was not found.
+    Raises Killed if something else has ended the command, as it might end a supervised process.
     """
     argv = arguments(template, trial)
     with tempfile.TemporaryDirectory(prefix="trimtab-", dir=os.environ.get(SCRATCH)) as folder:
@@ -72,6 +73,8 @@ def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
             _end(process)
     if stopped:
         return {}
+    if process.returncode in (-signal.SIGKILL, -signal.SIGTERM):  # out of memory, a job scheduler
+        raise Killed(_exit_message(process.returncode, stderr, argv))
     if process.returncode != 0:
         raise TrialFailed(ERROR, _exit_message(process.returncode, stderr, argv))
     metrics = printed.metrics()

@@ -2,7 +2,7 @@
 
 That last message is {"state": "done" | "stopped", "metrics"} or {"state": "failed", "reason", "error"}; the first line of
 `error` says what happened. If checkpoints cannot be saved because a disk is full, that is not the objective's fault: then
-it is {"state": "no room", "folder", "error"}.
+it is {"state": "no room", "folder", "error"}; and if a command was killed from outside, {"state": "killed", "error"}.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 
 from ..canonical import storable
 from ..checks import shown
-from .metrics import ERROR, MEMORY, TrialFailed, measured
+from .metrics import ERROR, MEMORY, Killed, TrialFailed, measured
 from .trial import ActiveTrial, Message, Send, lacks_room, note_unread
 
 Objective = Callable[[ActiveTrial], object]
@@ -39,7 +39,7 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
         raise
     except BaseException as error:
         message = failure(error)
-        folder = lacks_room(trial, error) if message["reason"] == ERROR else ""
+        folder = lacks_room(trial, error) if message.get("reason") == ERROR else ""
         return {"state": "no room", "folder": folder, "error": message["error"]} if folder else message
     finally:
         if here != _folder():  # the objective has changed the working folder; the next trial begins in the old one
@@ -84,6 +84,8 @@ def failure(error: BaseException) -> Message:
     """The last message of an evaluation that raised: what happened in the first line, then the traceback."""
     if isinstance(error, TrialFailed):
         return failed(error.reason, str(error))
+    if isinstance(error, Killed):
+        return {"state": "killed", "error": str(error)}
     reason = MEMORY if isinstance(error, MemoryError) else ERROR
     try:
         told = traceback.TracebackException(type(error), error, _own_frames(error))

@@ -20,6 +20,10 @@ class TrialFailed(TrimtabError):
         self.reason = reason
 
 
+class Killed(TrimtabError):
+    """Something outside has ended the objective's own process: the trial is run again."""
+
+
 def measured(
     returned: object,
     needed: Sequence[str],
