@@ -325,6 +325,16 @@ def test_a_sparse_table_stays_sparse():
     assert cv.protocol["data"]["X"]["kind"] == "sparse"
 
 
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array, sparse.lil_array])
+def test_a_sparse_table_is_scored_as_the_dense_one_whatever_its_form(form):
+    rows, targets = np.concatenate([X, X[:3]]), np.concatenate([y, y[:3]])
+    cv = tt.CrossValidation(KNeighborsClassifier(), form(rows), targets, folds=2)
+    assert [c for c in cv.checks if c.startswith("6 rows occur more than once")]
+    dense = tt.CrossValidation(KNeighborsClassifier(), rows, targets, folds=2)
+    scores = [c.score(c.fit({}, 0, np.arange(300)), np.arange(300, 500)) for c in (cv, dense)]
+    assert scores[0] == scores[1]
+
+
 def test_rows_that_go_together_by_place_but_not_by_index_are_said():
     table, targets = pd.DataFrame(X), pd.Series(y)
     assert tt.CrossValidation(Ridge(), table, targets).checks == []

@@ -1,6 +1,7 @@
 """Leakage from training to test rows, and other doubts about a protocol: looked for before the first trial."""
 
 from collections.abc import Collection
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,8 @@ def _keys(X: Any) -> np.ndarray[Any, Any]:
         return np.asarray(hash_pandas_object(X, index=False))
     if hasattr(X, "tocsr"):
         rows = X.tocsr()
-        return np.array([hash((r.indices.tobytes(), r.data.tobytes())) for r in rows])
+        ends = pairwise(rows.indptr.tolist())  # slices of the parts: rows of a sparse matrix are slow to take
+        return np.array([hash((rows.indices[a:b].tobytes(), rows.data[a:b].tobytes())) for a, b in ends])
     rows = np.asarray(X)
     return np.array([hash(r if isinstance(r, str) else np.ascontiguousarray(r).tobytes()) for r in rows])
 

@@ -102,12 +102,12 @@ def _places(times: Any, rows: Rows) -> Rows:
 
 
 def as_array(values: Any) -> Any:
-    """Tables, arrays and sparse matrices as they are; lists as arrays.
+    """Tables and arrays as they are; sparse matrices in the form whose rows can be taken; lists as arrays.
 
     Texts become objects: NumPy's own type would give each of them the room of the longest. So do lists of several lengths.
     """
     if hasattr(values, "shape"):
-        return values
+        return values.tocsr() if hasattr(values, "tocsr") else values
     rows = list(values)
     if not any(isinstance(v, str) for v in rows):
         with contextlib.suppress(ValueError):
