@@ -20,7 +20,7 @@ from stores import DONE, SPEC, proposal, put, running, verify
 
 from trimtab.errors import StorageError
 from trimtab.records import Change, Purpose, Report
-from trimtab.storage import open_storage
+from trimtab.storage import open_storage, rows
 from trimtab.storage.migrations import upgrade
 from trimtab.storage.rows import Damaged
 from trimtab.storage.sql import Sql
@@ -539,3 +539,17 @@ def test_kill_9_loses_nothing_that_was_acknowledged(store):
 
 def test_a_store_goes_on_after_fork(file):
     goes_on_after_fork(Sql(f"sqlite:///{file}"))
+
+
+def test_what_waits_unchanged_is_not_read_again(tmp_path, monkeypatch):
+    store = Sql(f"sqlite:///{tmp_path}/s.db")
+    study = store.create(SPEC).id
+    put(store, study, 50)
+    since = store.trials(study).study.position
+    read, trial_of = [], rows.trial_of
+    monkeypatch.setattr(rows, "trial_of", lambda row, known=None: read.append(row["number"]) or trial_of(row, known))
+    store.claim([study], "w", 15.0)
+    read.clear()
+    assert [t.number for t in store.trials(study, since).trials] == [*range(50)]
+    assert read == [0]
+    store.close()

@@ -1,5 +1,6 @@
 """Every store under many hands: threads at once, and workers that crash, sleep and come back late, against a model."""
 
+import random
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from threads import at_once
 
 from trimtab.errors import BudgetSpent, LeaseLost, Stale
 from trimtab.records import OPEN, Budget, Change, Report, State
-from trimtab.storage import MAX_ATTEMPTS
+from trimtab.storage import MAX_ATTEMPTS, Claim, Ending
 
 
 @pytest.mark.parametrize("name", sorted(STORES))
@@ -43,6 +44,41 @@ def test_threads_end_every_trial_exactly_once(name, tmp_path):
     assert [e.position for e in store.events(study)] == list(range(1, 62))
     assert verify(store, study) == []
     store.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_reads_seldom_sees_the_same_as_who_reads_often(store, study, clock, seed):
+    draw, since, seen, held = random.Random(seed), [0, 0, 0], [{}, {}, {}], []
+
+    def act():
+        record = store.study(study)
+        match draw.choice(["enqueue", "enqueue", "claim", "claim", "finish", "requeue", "renew", "cancel"]):
+            case "enqueue":
+                many = [proposal(record.count + i) for i in range(draw.randrange(1, 4))]
+                store.enqueue(study, many, at=record.count, seen=record.position)
+            case "claim":
+                held.extend([t] if (t := store.claim([study], "w", 50.0)) is not None else [])
+            case "finish" if held:
+                ended = Ending(held.pop(draw.randrange(len(held))), DONE, ())
+                store.settle(study, [ended], since[0], lambda changes: ([], Claim("w", 50.0, draw.randrange(2))))
+            case "requeue" if held:
+                t = held.pop()
+                store.revise(study, Change("requeue", number=t.number, attempt=t.attempt))
+            case "renew" if held:
+                store.report(held[0], [], 50.0)
+            case "cancel" if waiting := [t for t in store.page(study, 0, record.count) if t.state == "queued"]:
+                store.revise(study, Change("cancel", number=draw.choice(waiting).number))
+
+    for _ in range(150):
+        clock.now += 0.01
+        act()
+        for reader, often in enumerate([0.7, 0.2, 0.03]):
+            if draw.random() < often:
+                found = store.trials(study, since[reader])
+                since[reader] = found.study.position
+                ended = {n: t for n, t in seen[reader].items() if t.state not in OPEN}
+                seen[reader] = {**ended, **{t.number: t for t in found.trials}}
+                assert [t for _, t in sorted(seen[reader].items())] == store.page(study, 0, found.study.count)
 
 
 class Crowd(RuleBasedStateMachine):

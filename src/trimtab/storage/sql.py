@@ -13,7 +13,6 @@ from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select
 from ..errors import LeaseLost, StorageError, StudyNotFound
 from ..records import (
     LIVING,
-    OPEN,
     TOLD,
     Change,
     Changes,
@@ -45,7 +44,7 @@ from . import (
 )
 from .database import FAULTS, WRITES
 from .interrupts import deferred
-from .statements import SELECT_NEWER, SqlTransaction, touched
+from .statements import SELECT_NEWER, UNKNOWN, Known, SqlTransaction, touched
 from .tables import events, is_open, private, reports, studies, trials
 from .urls import locate
 
@@ -92,7 +91,7 @@ class Sql:
         self._clock = clock
         self._database = locate(url, timeout)
         self.url = self._database.url
-        self._open: dict[int, Mapping[int, Trial]] = {}  # by study: its open trials, as they were last read
+        self._known: dict[int, Known] = {}  # by study
         self._away = (-math.inf, 0.0)  # when the last wait for the database ended, and how long it took
         self._begin()
         try:
@@ -173,7 +172,7 @@ class Sql:
             done.clear()
             with self._writing() as connection:
                 now, ticket = self._database.ticket(connection)
-                tx = SqlTransaction(connection, self._now(now), self._grace(), self._open)
+                tx = SqlTransaction(connection, self._now(now), self._grace(), self._known)
                 result = work(tx)
                 tx.flush()
                 done.append((ticket, tx, result))
@@ -250,7 +249,7 @@ class Sql:
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
         settled, tx = self._write(lambda tx: (operations.settle(tx, study, endings, since, then), tx))
-        self._open[study] = tx.open
+        self._known[study] = tx.known
         return settled
 
     def revise(self, study: int, change: Change) -> StudyRecord:
@@ -259,11 +258,11 @@ class Sql:
     def trials(self, study: int, since: int = 0) -> Changes:
         def look(connection: Connection) -> Changes:
             record = _record(connection, study)
-            found = touched(connection, study, since, self._open.get(study, {}) if since else {})
+            found = touched(connection, study, since, self._known.get(study, UNKNOWN) if since else UNKNOWN)
             return Changes(record, found, self._now_of(connection))
 
         changes = self._read(look)
-        self._open[study] = {t.number: t for t in changes.trials if t.state in OPEN}
+        self._known[study] = Known.of(changes.study.position, changes.trials)
         return changes
 
     def outline(self, study: int) -> Outline:

@@ -1,8 +1,8 @@
 """A writing transaction on an SQL database: the statements behind `transaction.Transaction`."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -54,6 +54,9 @@ _COUNT_SEARCHING = select(func.count().label("n")).where(
 _TOUCHED = select(trials).where(trials.c.study == _STUDY, trials.c.revision > bindparam("since"))
 _unindexed = trials.c.revision + 0  # open trials are few: they are found by their state, not by their revision
 _OLDER = select(trials).where(trials.c.study == _STUDY, is_open, _unindexed <= bindparam("since"))
+_RUNNING = select(trials).where(
+    trials.c.study == _STUDY, trials.c.state == State.RUNNING.value, _unindexed <= bindparam("since")
+)
 _SELECT_REPORTS = select(reports).where(_OF_TRIAL)
 SELECT_NEWER = (
     select(reports)
@@ -122,27 +125,44 @@ def _select_claimable(one: bool, purposes: bool) -> Select[Any]:
 Writes = Sequence[tuple[ClauseElement, Sequence[compiled.Values]]]
 
 
-def touched(
-    connection: Connection, study: int, since: int, known: Mapping[int, Trial], writes: Writes = ()
-) -> list[Trial]:
+class Known(NamedTuple):
+    """The open trials of a study as they were last read, when its last event was at `position`."""
+
+    position: int
+    open: Mapping[int, Trial]
+
+    @staticmethod
+    def of(position: int, found: Iterable[Trial]) -> "Known":
+        return Known(position, {t.number: t for t in found if t.state in OPEN})
+
+
+UNKNOWN = Known(0, {})
+
+
+def touched(connection: Connection, study: int, since: int, known: Known, writes: Writes = ()) -> list[Trial]:
     """Trials that events after position `since` have touched, and all open ones, by number.
 
-    known: trials as they were last read, which need not be parsed again if they are unchanged. writes: statements that are
-    executed first.
+    known: trials that need not be parsed again if they are unchanged. Those that wait need not even be read, if they were
+    read after `since`: what no event has touched, and is not running, still waits. writes: statements that are executed
+    first.
     """
     reads: list[tuple[ClauseElement, compiled.Values]] = [(_TOUCHED, {"of_study": study, "since": since})]
-    if since:  # apart: each has its index
+    waiting: dict[int, Trial] = {}
+    if 0 < since <= known.position:
+        waiting = {n: t for n, t in known.open.items() if t.state is State.QUEUED and t.revision <= since}
+        reads.append((_RUNNING, {"of_study": study, "since": since}))
+    elif since:  # apart: each has its index
         reads.append((_OLDER, {"of_study": study, "since": since}))
     found = [row for rows_ in compiled.exchange(connection, writes, reads) for row in rows_]
-    return sorted((rows.trial_of(row, known.get(row["number"])) for row in found), key=lambda t: t.number)
+    read = {row["number"]: rows.trial_of(row, known.open.get(row["number"])) for row in found}
+    return [t for _, t in sorted({**waiting, **read}.items())]
 
 
 class SqlTransaction:
     """One writing transaction (see transaction.Transaction).
 
     Writes are collected and sent together before the next read, or by `flush`, since each round trip to a server costs time.
-    grace: seconds for which expired leases are still honoured. known: open trials by study and number, as they were last
-    read.
+    grace: seconds for which expired leases are still honoured. known: by study.
     """
 
     def __init__(
@@ -150,7 +170,7 @@ class SqlTransaction:
         connection: Connection,
         now: float,
         grace: float,
-        known: Mapping[int, Mapping[int, Trial]],
+        known: Mapping[int, Known],
     ) -> None:
         self.now = now
         self._grace = grace
@@ -159,7 +179,7 @@ class SqlTransaction:
         self._studies: dict[int, StudyRecord] = {}  # the rows that it has locked, as they will be
         self._unsaved: set[int] = set()  # those of them that have changed
         self._known = known
-        self.open: Mapping[int, Trial] = {}  # the open trials of the study whose `changes` it has read
+        self.known = UNKNOWN  # of the study whose `changes` it has read
         self._reported: dict[int, int] = {}  # by study: Report.written of the last report
         # Writes that are not sent yet, by statement and the names of its values.
         self._writes: dict[tuple[ClauseElement, tuple[str, ...]], list[compiled.Values]] = {}
@@ -206,8 +226,10 @@ class SqlTransaction:
     def changes(self, study: int, since: int) -> Changes:
         record = operations.existing_study(self, study)
         saved = {t.number: t for t in self._saved.values() if t.study == study}
-        found = touched(self.connection, study, since, {**self._known.get(study, {}), **saved}, self._due())
-        self.open = {t.number: t for t in found if t.state in OPEN}
+        before = self._known.get(study, UNKNOWN)
+        known = before._replace(open={**before.open, **saved})
+        found = touched(self.connection, study, since, known, self._due())
+        self.known = Known.of(record.position, found)
         return Changes(record, found, self.now)
 
     def trial(self, study: int, number: int) -> Trial | None:
