@@ -335,6 +335,17 @@ def test_a_sparse_table_is_scored_as_the_dense_one_whatever_its_form(form):
     assert scores[0] == scores[1]
 
 
+def test_doubts_are_said_by_run_and_noted_in_the_study(capsys):
+    study = tt.Study("s", SPACE, maximize="accuracy", strategy="sobol", seed=1)
+    doubled = tt.CrossValidation(KNeighborsClassifier(), np.concatenate([X, X[:1]]), np.append(y, y[0]), folds=2)
+    study.run(doubled, trials=1)
+    (said,) = study.notices
+    assert said.startswith("the data are doubtful: 2 rows occur more than once: a copy may train while the other tests")
+    assert f"s: {said}" in capsys.readouterr().err
+    study.run(made(folds=2), trials=2)  # other data, in which nothing is doubtful
+    assert "doubtful" not in " ".join(study.notices) + capsys.readouterr().err
+
+
 def test_rows_that_go_together_by_place_but_not_by_index_are_said():
     table, targets = pd.DataFrame(X), pd.Series(y)
     assert tt.CrossValidation(Ridge(), table, targets).checks == []
@@ -446,7 +457,7 @@ def test_looks_at_the_holdout_from_the_command_line_are_counted(tmp_path, monkey
         return done.output
 
     call("run", "study.yaml", "--quiet")
-    assert "hold-out" not in call("show", "s")
+    assert "looked at" not in call("show", "s")
     assert json.loads(call("holdout", "s", "--json"))["protocol"] == "hold-out"
     assert "look 2" in call("holdout", "s", "--trial", "1")
     assert "looked at 2 times" in call("show", "s")

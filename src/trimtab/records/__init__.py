@@ -349,6 +349,13 @@ def drift(events: Sequence[Event]) -> list[str]:
     return [f"code or data changed under the study ({often}{which}): results from before and after need not compare"]
 
 
+def doubts(events: Sequence[Event]) -> list[str]:
+    """What is doubtful about the data, if what was run last is a cross-validation, such as rows on both sides of a split."""
+    made = [e.body.get("protocol", {}) for e in events if e.kind == "run"]
+    checks = made[-1]["checks"] if made and made[-1].get("kind") == "cross-validation" else []
+    return [f"the data are doubtful: {text}" for text in checks]
+
+
 @dataclass(frozen=True)
 class Changes:
     """What changed since a reader last looked, as one consistent snapshot."""

@@ -9,7 +9,7 @@ from ..engine import incumbents, planning
 from ..evidence import Evidence
 from ..goals import place
 from ..live import LiveStudy
-from ..records import State, StudyRecord, StudySpec, Trial, drift
+from ..records import State, StudyRecord, StudySpec, Trial, doubts, drift
 from ..running.restarts import restart_notice
 from ..standing import Standings
 from ..storage import Storage
@@ -139,7 +139,8 @@ class Answers:
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             lines.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
-        lines += drift(self.storage.events(self._live.study, kinds={"inputs"}))
+        events = self.storage.events(self._live.study, kinds={"inputs", "run"})
+        lines += [*drift(events), *doubts(events)]
         lines += idle_rules(self._live)
         lines += [] if (text := restart_notice(self._live)) is None else [text]
         best = self.standings.best
