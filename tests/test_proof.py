@@ -132,6 +132,17 @@ def test_runs_of_different_code_are_no_pair():
     assert all(b < -5 and t < -5 for b, t in more.pairs)
 
 
+def test_a_choice_among_finalists_that_ran_different_code_is_told():
+    study = tt.Study("raced", SPACE, minimize="loss", seed=5)
+    study.run(lambda t: noisy(t, 0.3), trials=20, quiet=True)
+    first = study.evidence(lambda t: noisy(t, 0.3), replicates=5, finalists=2, quiet=True)
+    study.evidence(lambda t: noisy(t, 0.3) + 1.0, replicates=5, finalists=2, quiet=True)  # nothing runs
+    wider = study.evidence(lambda t: noisy(t, 0.3) + 1.0, replicates=5, finalists=4, quiet=True)
+    told = "changed among the runs by which the finalists were compared"
+    assert [any(told in n for n in e.notices) for e in (first, wider)] == [False, True]
+    assert max(f.mean for f in wider.finalists[2:]) > 0.5 + max(f.mean for f in wider.finalists[:2])
+
+
 def test_runs_on_different_data_are_no_pair():
     table = np.zeros(3)
     study = tt.Study("data", SPACE, minimize="loss", seed=5, data={"table": table})

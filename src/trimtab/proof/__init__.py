@@ -97,7 +97,8 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
     if question.on_search_folds:  # the search's value cannot measure optimism
         worth = replace(worth, searched=math.nan)
     found = replace(found, finalists=finalists, worth=worth)
-    found = replace(found, notices=(*found.notices, *_beside(live, question, asked, contest, seen)))
+    said = [*_raced(live, finalists), *_beside(live, question, asked, contest, seen)]
+    found = replace(found, notices=(*found.notices, *said))
     if last(live) != found:
         try:
             live.storage.revise(live.study, Change("evidence", body={"evidence": found.to_json()}))
@@ -259,6 +260,17 @@ def _finalist(trial: int, values: Array, excess: Array) -> Finalist:
     known = np.isfinite(values)
     broke = (np.nan_to_num(excess[known], nan=-1.0) > 0).any(axis=1)
     return Finalist(trial, int(known.sum()), float(values[known].mean()) if known.any() else math.nan, int(broke.sum()))
+
+
+def _raced(live: LiveStudy, finalists: Sequence[Finalist]) -> list[str]:
+    """Whether the finalists ran different code. They run again only if the record lacks a run."""
+    sides = [(f.trial, live.spec.current(live.ledger.trials[f.trial].params)) for f in finalists]
+    if not mixed(live, pairs.found(live.ledger, Purpose.SELECT, sides)):
+        return []
+    return [
+        "the objective or its data changed among the runs by which the finalists were compared: what was chosen may be due "
+        "to that, what the pairs show is not"
+    ]
 
 
 # --------------------------------------------------------------------------------------------------------- certify

@@ -6,6 +6,7 @@ they grow, or until a lucky stop, means looking more than once. The record knows
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from ..canonical import dumps, same_setting
@@ -81,11 +82,12 @@ def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int
 
 
 def mixed(live: LiveStudy, have: Mapping[tuple[int, int], Trial]) -> set[int]:
-    """The pairs whose two runs are of different code or data, since these were changed in between: their difference is
-    not that of the settings alone."""
+    """The replicates whose runs, one of each side, are not all of the same code and data, since these were changed in
+    between: their differences are not those of the settings alone."""
     ran = live.storage.events(live.study, kinds={"run"})
     bodies = {run: _before(ran, t) for run, t in have.items()}
-    return {i for side, i in bodies if side == 0 and _differ(bodies[0, i], bodies.get((1, i), {}))}
+    together = {i: [body for (_, j), body in bodies.items() if j == i] for _, i in bodies}
+    return {i for i, those in together.items() if any(_differ(one, other) for one, other in combinations(those, 2))}
 
 
 def _before(ran: Sequence[Event], t: Trial) -> Mapping[str, Any]:
