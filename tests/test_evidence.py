@@ -169,7 +169,7 @@ def test_identical_replicates_say_nothing_about_noise():
     assert found.difference == pytest.approx(0.1)
     assert found.interval == (-math.inf, math.inf)
     assert math.isnan(found.p_better)
-    assert any("ignore trial.seed" in n for n in found.notices)
+    assert any("ignore trial.seed" in n and "trial.replicate" in n for n in found.notices)
     assert (found.decision, found.more) == ("not shown", None)
     assert evidence([0.8] * 6, [0.7] * 6).decision == "not shown"
     exact = evidence([0.7] * 6, [0.8] * 6, equivalence=0.01, deterministic=True)

@@ -24,8 +24,9 @@ _FEW_HELD_OUT = 10  # groups of a hold-out below which the bootstrap covers too 
 Pair = tuple[Metrics | None, Metrics | None]
 _SAME_RUNS = (
     "the replicates are identical: the objective seems to ignore trial.seed. They repeat what the search chose by and say "
-    "nothing about noise, so they count as one, and the interval is unbounded. Use trial.seed for splits and training, or say "
-    "deterministic=True where results have no noise"
+    "nothing about noise, so they count as one, and the interval is unbounded. Use trial.seed for splits and training; if "
+    "there is one split only, by time, let trial.replicate choose the series or users that a pair judges. "
+    "deterministic=True is for results that have no noise"
 )
 _NO_NOISE = "the replicates are identical, as deterministic=True says"
 _SAME_DIFFERENCES = "all differences are identical: they show no noise, and the interval rests on their number alone"
