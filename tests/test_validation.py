@@ -195,6 +195,9 @@ def test_what_leaks_is_said():
         ({"seed": "a"}, "seed='a'"),
         ({"metric": {}}, "metric={}"),
         ({"metric": 3}, "metric=3"),
+        ({"metric": hits}, "a function needs a name; write metric={'name': function}"),
+        ({"metric": ["accuracy", hits]}, "a function needs a name"),
+        ({"metric": {"right": "acuracy"}}, "did you mean 'accuracy'"),
     ],
 )
 def test_a_protocol_that_cannot_be_is_refused(how, said):
@@ -253,6 +256,15 @@ def test_scores_of_functions_and_params_of_functions_are_the_users_own_affair():
     study = tt.Study("s", {"k": tt.Int(1, 9)}, minimize="misses", seed=1)
     study.run(cv, trials=2, quiet=True)
     assert study.counts["done"] == 2
+
+
+def test_names_and_functions_may_be_mixed_in_a_mapping():
+    cv = made(folds=2, metric={"hits": hits, "right": "accuracy", "wrong": misses})
+    scores = cv.score(cv.fit({}, 0, np.arange(300)), np.arange(300, 569))
+    assert scores["hits"] == scores["right"] == 1 - scores["wrong"]
+    tt.Study("s", SPACE, minimize="wrong", seed=1).run(cv, trials=1, quiet=True)
+    with pytest.raises(ObjectiveError, match=r"minimize='right'.*better when greater"):
+        tt.Study("s", SPACE, minimize="right", seed=1).run(cv, trials=1, quiet=True)
 
 
 @pytest.mark.parametrize(

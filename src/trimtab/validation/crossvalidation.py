@@ -39,8 +39,8 @@ class CrossValidation:
           the estimator is not a regressor.
       groups: a label for each row; rows of a group never train and test in the same fold.
       time: a value for each row; training times come before test times, with `gap` times between.
-      metric: a scikit-learn scorer's name, a list of them, or a mapping from a name to scorer(estimator, X, y); greater is
-          better, so maximise it.
+      metric: a scikit-learn scorer's name, a list of them, or a mapping from a metric's name to scorer(estimator, X, y), or to
+          a scorer's name. scikit-learn's are better when greater, so maximise them.
       splits: "reshuffle" gives every trial its own splits, so that the search cannot fit one split; "shared" gives all trials
           the same, which rules that stop trials by folds need.
       holdout: share of the rows that only `Study.holdout` sees.
@@ -62,7 +62,7 @@ class CrossValidation:
         groups: Any = None,
         time: Any = None,
         gap: int = 0,
-        metric: str | Sequence[str] | Mapping[str, Callable[..., float]] = "accuracy",
+        metric: str | Sequence[str] | Mapping[str, str | Callable[..., float]] = "accuracy",
         splits: str = "reshuffle",
         holdout: float = 0.0,
         seed: int = 0,
@@ -85,10 +85,8 @@ class CrossValidation:
         self.repeats, self.splits, self.seed = repeats, splits, seed
         classes = stratified(y, estimator, stratify)
         self.plan = plan(y, classes, folds, groups, time, gap)
-        self.metrics = scorers(metric)
-        self._named = not isinstance(metric, Mapping)
-        if self._named:
-            check_scorable(self.metrics, y)
+        self.metrics, self._named = scorers(metric)
+        check_scorable({name: self.metrics[name] for name in self._named}, y)
         try:
             self._search, self._holdout = self.plan.apart(len(y), holdout, seed)
             self.plan.split(self._search, seed)
@@ -162,7 +160,7 @@ class CrossValidation:
                     f"{name!r} is not scored{nearest(name, self.metrics)}; name it in the CrossValidation's metric="
                 )
         for goal in spec.goals:
-            if self._named and not goal.maximize:
+            if goal.metric in self._named and not goal.maximize:
                 raise ObjectiveError(
                     f"minimize={goal.metric!r}: scikit-learn's scores are better when greater; maximize it"
                 )

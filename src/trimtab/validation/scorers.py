@@ -17,21 +17,36 @@ _REPAIRS = {
 }
 
 
-def scorers(metric: str | Sequence[str] | Mapping[str, Scorer]) -> dict[str, Scorer]:
-    """By metric: its scorer. Raises SpecError for a name that scikit-learn does not know."""
+def scorers(metric: str | Sequence[str] | Mapping[str, str | Scorer]) -> tuple[dict[str, Scorer], frozenset[str]]:
+    """By metric: its scorer; and which metrics scikit-learn scores. Raises SpecError for a name that it does not know."""
     from sklearn.metrics import get_scorer, get_scorer_names
 
-    if isinstance(metric, Mapping) and metric and all(callable(s) for s in metric.values()):
+    known, asked = get_scorer_names(), _asked(metric)
+    functions = isinstance(metric, Mapping)  # only there do they have names
+    unknown = [s for s in asked.values() if not (functions and callable(s)) and not (isinstance(s, str) and s in known)]
+    if unknown or not asked:
+        raise SpecError(f"metric={shown(metric)}: {_said_of(unknown[0] if unknown else None, known)}")
+    named = frozenset(name for name, s in asked.items() if isinstance(s, str))
+    return {name: get_scorer(s) if name in named else s for name, s in asked.items()}, named
+
+
+def _asked(metric: Any) -> dict[str, Any]:
+    """By metric: what was given as its scorer."""
+    if isinstance(metric, Mapping):
         return dict(metric)
-    names: list[Any] = list(metric) if isinstance(metric, Sequence) and not isinstance(metric, str) else [metric]
-    unknown = [n for n in names if not isinstance(n, str) or n not in get_scorer_names()]
-    if unknown or not names:
-        close = nearest(unknown[0], get_scorer_names()).partition("; known")[0] if unknown else ""
-        raise SpecError(
-            f"metric={shown(metric)}: no scorer of scikit-learn{f'{close} Give' if close else '; give'} one of "
-            "sklearn.metrics.get_scorer_names(), or a mapping from a name to a function"
-        )
-    return {n: get_scorer(n) for n in names}
+    given = list(metric) if isinstance(metric, Sequence) and not isinstance(metric, str) else [metric]
+    return {str(s): s for s in given}
+
+
+def _said_of(unknown: Any, known: Sequence[str]) -> str:
+    """What is wrong with a scorer that was given, and what to give."""
+    if callable(unknown):
+        return "a function needs a name; write metric={'name': function}"
+    close = "" if unknown is None else nearest(unknown, known).partition("; known")[0]
+    return (
+        f"no scorer of scikit-learn{f'{close} Give' if close else '; give'} one of sklearn.metrics.get_scorer_names(), or a "
+        "mapping from a name to a function"
+    )
 
 
 def check_scorable(scorers: Mapping[str, Scorer], y: Any) -> None:
