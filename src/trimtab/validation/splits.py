@@ -166,7 +166,8 @@ def plan(y: Any, classes: bool, folds: int, groups: Any, times: Any, gap: int) -
     n, folds = len(y), whole("folds", folds, 2)
     if groups is not None and times is not None:
         raise SpecError(
-            "groups= and time= together are not supported; give time=, and check that groups don't repeat over time"
+            "groups= and time= together are not supported; give time= to test on later rows of known groups, such as "
+            "series, or groups= to test on new groups"
         )
     gap = whole("gap", gap, 0, repair=": times between training and test")
     if gap and times is None:
