@@ -229,8 +229,8 @@ def test_every_answer_on_record_is_told_not_the_last_alone(tmp_path, monkeypatch
     """Certificates of other settings and goals, and looks at the hold-out, which are evidence where there is no certificate."""
     monkeypatch.chdir(tmp_path)
     X, y = load_breast_cancer(return_X_y=True)
-    cv = tt.CrossValidation(DecisionTreeClassifier(random_state=0), X, y, folds=3, holdout=0.3, metric="roc_auc")
-    study = tt.Study("s", {"max_depth": tt.Int(1, 8, default=1)}, maximize="roc_auc", strategy="sobol", seed=2)
+    cv = tt.CrossValidation(DecisionTreeClassifier(random_state=0), X, y, folds=3, holdout=0.3, metric="accuracy")
+    study = tt.Study("s", {"max_depth": tt.Int(1, 8, default=1)}, maximize="accuracy", strategy="sobol", seed=2)
     study.run(cv, trials=4, quiet=True)
 
     def answers():
@@ -246,7 +246,7 @@ def test_every_answer_on_record_is_told_not_the_last_alone(tmp_path, monkeypatch
     assert answers() == ("missing", [])
     look = study.holdout(cv)
     tuned = str(look.tuned_trial)
-    assert f"a look at trial {tuned}: roc_auc" in study.report("a.html").read_text()
+    assert f"a look at trial {tuned}: accuracy" in study.report("a.html").read_text()
     assert answers() == ("partial", [("the hold-out", tuned, look.decision)])
     study.evidence(cv, tuned=next(n for n in (1, 2) if n != look.tuned_trial), replicates=2, quiet=True)
     found = study.evidence(cv, tuned=look.tuned_trial, replicates=2, quiet=True)

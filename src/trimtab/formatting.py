@@ -89,8 +89,12 @@ def setting(params: Mapping[str, Any]) -> str:
 
 def first_line(text: str, most: int = 1000) -> str:
     """The first line of an error, cut off after `most` characters."""
-    line = next(iter(text.strip().splitlines()), "no message")
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return cut(next(iter(text.strip().splitlines()), "no message"), most)
+
+
+def cut(text: str, most: int) -> str:
+    """The text, cut off after `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def plural(count: int, noun: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..formatting import value
+from ..formatting import cut, value
 from ..records import StudySpec, Trial
 from ..space import Choice, Parameter
 from ..space.parameters import Value
@@ -76,5 +76,4 @@ def ticks(spec: StudySpec, name: str) -> list[tuple[float, str]]:
 
 
 def _short(v: object) -> str:
-    text = value(v)
-    return label(text if len(text) <= 14 else text[:13] + "…")
+    return label(cut(value(v), 14))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import UserError
-from ..formatting import NBSP, number, value
+from ..formatting import NBSP, cut, number, value
 from ..goals import Goal
 from ..records import State, Trial
 
@@ -83,7 +83,7 @@ def label(text: object) -> str:
 
 def brief(text: str) -> str:
     """A name for Plotly, cut to 24 signs: the title of a low panel's axis, which would lose both its ends."""
-    return label(text if len(text) <= 24 else f"{text[:23]}…")
+    return label(cut(text, 24))
 
 
 def direction(goal: Goal) -> str:

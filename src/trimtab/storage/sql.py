@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select
 
+from ..canonical import storable
 from ..errors import LeaseLost, StorageError, StudyNotFound
 from ..records import (
     LIVING,
@@ -200,7 +201,7 @@ class Sql:
         return self._write(lambda tx: operations.create(tx, spec))
 
     def studies(self, name: str | None = None, *, damaged: OnDamage | None = None) -> list[StudyRecord]:
-        if name is not None and not _storable(name):
+        if name is not None and name != storable(name):
             return []
         wanted = select(studies) if name is None else select(studies).where(studies.c.name == name)
         found = self._read(lambda c: c.execute(wanted.order_by(studies.c.id)).mappings().all())
@@ -330,14 +331,6 @@ def _record(connection: Connection, study: int) -> StudyRecord:
     if not found:
         raise StudyNotFound(operations.not_found(study))
     return rows.study_of(found[0])
-
-
-def _storable(text: str) -> bool:
-    """Whether databases can store a text: PostgreSQL refuses NUL, all of them half a character (a lone surrogate)."""
-    try:
-        return "\0" not in text and bool(text.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _retire(engine: Engine, process: int) -> None:
