@@ -544,6 +544,10 @@ def test_the_file_names_the_store_and_the_hint_says_so(place):
 
 def test_evidence_runs_only_what_this_user_ran_here(made, place):
     assert "was never run or submitted here from a study file" in refused("evidence", "made")
+    store = f"sqlite:///{place}/trimtab.db"
+    assert f"name the file: trimtab reproduce made --file study.yaml --storage {store};" in refused(
+        "reproduce", "made", "--storage", store
+    )
     assert "describes study 'shell', not 'made'" in refused("evidence", "made", "--file", "shell.yaml")
 
 

@@ -409,6 +409,9 @@ def test_a_document_as_of_an_earlier_event_leaves_out_what_came_later(study):
     assert record["study"]["head"] == events[at - 1].hash
     assert (record["trials"]["all"], items["benefit"]["status"]) == (2, "missing")
     assert items["space_history"]["facts"][0]["text"].startswith("none")
+    todo = " ".join(gap for i in items.values() for gap in i["gaps"])
+    for line in ("replay risk", "reproduce risk", "sign risk"):  # as the reader types it, with the store's URL
+        assert f"(trimtab {line} --storage URL" in todo
     with pytest.raises(SpecError, match="at=999 is no event"):
         study.report("x.html", at=999)
 

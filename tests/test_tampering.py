@@ -334,7 +334,7 @@ def test_an_edited_checkpoint_is_named(forger, field):
 def test_what_cannot_read_a_changed_record_names_the_event(forger, kind):
     forger.sql(f"update events set body = '{{}}' where kind = '{kind}'")
     study = tt.Study("s", storage=f"sqlite:///{forger.file}")
-    named = rf"study 's' was changed outside Trimtab: event \d+ \({kind}\).*`trimtab verify s` names all"
+    named = rf"study 's' was changed outside Trimtab: event \d+ \({kind}\).*`trimtab verify s --storage URL` names all"
     with pytest.raises(Damaged, match=named):
         study.report(forger.folder / "r.json")
     if kind in ("create", "run"):  # the others say nothing about proposals

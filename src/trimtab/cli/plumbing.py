@@ -183,9 +183,10 @@ def file_of(study: "Study", given: str | None) -> "StudyFile":
     path = given or files().get(study.record.uid)
     if path is None:
         verb = click.get_current_context().info_name or ""
+        example = command(verb, study.name, f" --file study.yaml{storage_option()}")
         raise UserError(
             f"study {study.name!r} was never run or submitted here from a study file, and a database does not say what to run; "
-            f"name the file: {command(verb, study.name, ' --file study.yaml')}; where there is none, in Python: "
+            f"name the file: {example}; where there is none, in Python: "
             f"tt.Study({study.name!r}, storage=...).{verb}(objective)"
         )
     file = read(path)

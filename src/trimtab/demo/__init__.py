@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..files import write
+from ..formatting import command
 
 if TYPE_CHECKING:
     from ..records import Trial
@@ -43,7 +45,8 @@ def run(out: Path, *, quick: bool = False, workers: int = 2, seed: int | None = 
     report = study.report(out / f"report{end}.html", data=_data())
     size = json.loads(saved.with_suffix(".json").read_text(encoding="utf-8"))["size_kib"]
     yield from ("", *found.text().splitlines(), f"{'model':<12}{_shown(saved)}, {size:.0f} KiB")
-    yield f"{'again':<12}trimtab show {name} --storage sqlite:///{out / 'trimtab.db'}"
+    store = shlex.quote(f"sqlite:///{out / 'trimtab.db'}")
+    yield f"{'again':<12}{command('show', name, f' --storage {store}')}"
     yield _shown(report)
 
 

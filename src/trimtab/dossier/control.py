@@ -5,7 +5,7 @@ from typing import Any
 
 from ..chain.seals import stamped
 from ..errors import UserError
-from ..formatting import duration, moment, number, percent, plural, size
+from ..formatting import command, duration, moment, number, percent, plural, size
 from ..records import Purpose
 from ..reports import sections
 from ..reports.origins import of_event
@@ -62,7 +62,10 @@ def seeds(s: Snapshot) -> list[Part]:
     ]
     replays = s.of("replay")
     if not replays:
-        return [*made, Missing("The proposals were not derived again (trimtab replay NAME).")]
+        return [
+            *made,
+            Missing(f"The proposals were not derived again ({command('replay', s.study.name, ' --storage URL')})."),
+        ]
     e = replays[-1]
     return [*made, *_replayed(e.body["replay"], of_event(e))]
 
@@ -88,14 +91,14 @@ def _replayed(r: Mapping[str, Any], at: tuple[str, ...]) -> list[Part]:
 
 
 def reproduction(s: Snapshot) -> list[Part]:
-    again = s.of("reproduce")
+    again, by_another = s.of("reproduce"), command("reproduce", s.study.name, " --storage URL --as VALIDATOR")
     if not again:
-        return [Missing("No trial was run again (trimtab reproduce NAME --as VALIDATOR).")]
+        return [Missing(f"No trial was run again ({by_another}).")]
     rows = [(_rerun(e.body["reproduction"], e.at), of_event(e)) for e in again]
     head = ["When", "Trials", "Same metrics", "Tolerance", "Same code", "By somebody else"]
     made: list[Part] = [Table(head, rows, (1, 2, 3))]
     if not any(e.body["reproduction"]["independent"] for e in again):
-        made.append(Missing("None by somebody who did not run the study (trimtab reproduce NAME --as VALIDATOR)."))
+        made.append(Missing(f"None by somebody who did not run the study ({by_another})."))
     if unsaid := again[-1].body["reproduction"].get("left_out", ""):
         made.append(Missing(f"Of the last re-run: {unsaid}."))
     return made
@@ -133,7 +136,7 @@ def cost(s: Snapshot) -> list[Part]:
 def approvals(s: Snapshot) -> list[Part]:
     signed = s.of("checkpoint")
     if not signed:
-        return [Missing("The record is not signed (trimtab sign NAME).")]
+        return [Missing(f"The record is not signed ({command('sign', s.study.name, ' --storage URL')}).")]
     rows = [([moment(e.at), str(e.body["position"]), e.body["key"], _token(e.body)], of_event(e)) for e in signed]
     return [Table(["Signed at", "Up to event", "Key (Ed25519)", "Time stamp of an authority"], rows, (1,))]
 

@@ -1,6 +1,6 @@
 """Items 1 to 17: what the study is, and how its search was designed. Each function gives the parts of one item."""
 
-from ..formatting import moment, number, setting
+from ..formatting import command, moment, number, setting
 from ..records import Event, StudySpec
 from ..reports import sections
 from ..reports.origins import of_event
@@ -26,7 +26,8 @@ def roles(s: Snapshot) -> list[Part]:
     if independent:
         text = "trials were run again by somebody who did not run the study, by the name given; names are not checked"
         return [Fact("Separation", text, of_event(independent[-1]))]
-    return [Missing("No re-run by somebody who did not run the study (trimtab reproduce NAME --as VALIDATOR).")]
+    how = command("reproduce", s.study.name, " --storage URL --as VALIDATOR")
+    return [Missing(f"No re-run by somebody who did not run the study ({how}).")]
 
 
 def task(s: Snapshot) -> list[Part]:

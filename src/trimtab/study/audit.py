@@ -15,6 +15,7 @@ from ..checks import members, shown
 from ..engine import incumbents
 from ..errors import Damaged, SpecError, StorageError
 from ..files import replacing
+from ..formatting import command
 from ..records import Change, Resources, StudyRecord, StudyState
 from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
@@ -172,8 +173,8 @@ class Audited(Answers):
             if not (found := self.verify()):
                 raise
             raise Damaged(
-                f"study {self.name!r} was changed outside Trimtab: {found[0]}; `trimtab verify {self.name}` names all, restore "
-                "the store from a backup"
+                f"study {self.name!r} was changed outside Trimtab: {found[0]}; study.verify() or "
+                f"`{command('verify', self.name, ' --storage URL')}` names all, restore the store from a backup"
             ) from error
 
     def report(
