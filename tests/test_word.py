@@ -65,6 +65,7 @@ def test_the_same_document_for_word_has_the_boxes_and_the_figures(folder, paper)
     boxes = cells.count(BOX) + cells.count("Not on record")
     assert any(text.endswith(f". {boxes} boxes are to be filled: by running what is named, or by a person in card.yaml.")
                for text in paragraphs)  # fmt: skip
+    assert any("events and trials, by number, are entries of the study's record" in text for text in paragraphs)
     assert not any("don't rely on this document" in text for text in paragraphs)
 
 

@@ -8,7 +8,7 @@ from ..reports import document, sections
 from ..reports.snapshot import Snapshot
 from .facts import Item
 from .frameworks import Framework
-from .record import broken, items, tally
+from .record import ABOUT, broken, items, tally
 
 
 def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
@@ -21,6 +21,7 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
             study=s.study,
             framework=framework,
             items=by_id,
+            about=ABOUT,
             tally=tally(made),
             kind=kind,
             sentence=sentence,

@@ -19,6 +19,13 @@ Builder = Callable[[Snapshot], list[Part]]
 FORM = "trimtab-evidence-1"
 """Name and version of the record's format."""
 
+ABOUT = (
+    "This document is evidence for a review under that framework. It does not say that the framework is met: that is for the "
+    "persons named below to decide. What the record does not say and nobody has filled in is an empty box. Below each item "
+    "stands where it comes from: events and trials, by number, are entries of the study's record, which is chained by hashes."
+)
+"""What every document says of itself."""
+
 _BUILDERS: Mapping[str, Builder] = {
     f.__name__: f
     for module in (design, evidence, control)

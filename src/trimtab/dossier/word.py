@@ -12,7 +12,7 @@ from ..reports import sections
 from ..reports.snapshot import Snapshot
 from .facts import Item, Table
 from .frameworks import Framework
-from .record import broken, items, tally
+from .record import ABOUT, broken, items, tally
 from .text_figures import Sketch, sketches
 
 EMPTY = "[ to be filled in by a person ]"
@@ -55,10 +55,7 @@ def _opening(paper: Any, s: Snapshot, framework: Framework, made: Mapping[str, A
     paper.add_paragraph(
         f"{framework.title}. The record as of event {s.study.position}, {moment(s.at)}. {framework.text}"
     )
-    paper.add_paragraph(
-        "This document is evidence for a review under that framework. It does not say that the framework is met: that is for "
-        "the persons named below to decide."
-    )
+    paper.add_paragraph(ABOUT)
     kind, sentence = sections.headline(s.facts, s.evidence)
     paper.add_paragraph(f"{kind.capitalize()}. {sentence}", style="Intense Quote")
     if warning := broken(s):
