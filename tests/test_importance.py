@@ -88,3 +88,11 @@ def test_no_rows_and_a_single_value_are_no_errors():
     assert importance(np.empty((0, 2)), np.empty(0), fixed) == {"a": 0.0, "b": 0.0}
     X = drawn(100, space=fixed)
     assert importance(X, X[:, 1], fixed) == {"a": 0.0, "b": 1.0}
+
+
+def test_integers_on_the_log_scale_are_told_apart():
+    """Their cells are not equally wide: 2 and 3 of 1 to 3 would share one of three equal ones."""
+    space = Space(n=Int(1, 3, log=True), x=Float(0, 1))
+    X = drawn(300, space=space)
+    n = np.array([p["n"] for p in space.decode(X)])
+    assert importance(X, (n != 3) + 0.1 * X[:, 1], space)["n"] > 0.6

@@ -129,6 +129,10 @@ class Explanation:
 
     def totals(self) -> dict[str, effects.Index]:
         """The total Sobol' index of each parameter, what it causes by itself and with others, with a 90 % interval."""
+        return dict(self._totals)
+
+    @cached_property
+    def _totals(self) -> dict[str, effects.Index]:
         return together.totals(self._belief)
 
     def interactions(self) -> dict[tuple[str, str], effects.Index]:
@@ -137,7 +141,7 @@ class Explanation:
         Only the twelve parameters with the largest total index are paired, and no parameter with the one whose value
         decides whether it is active.
         """
-        return together.interactions(self._belief)
+        return together.interactions(self._belief, self._totals)
 
     def surface(self, first: str, second: str) -> together.Surface:
         """The goal over two parameters, averaged over all others: `first`, `second`, `mean`."""
@@ -149,7 +153,10 @@ class Explanation:
 
     def dependence(self, name: str) -> effects.Dependence:
         """The goal against one parameter, averaged over all others: `values`, `mean`, `low`, `high`."""
-        return effects.dependence(self._belief, self._known(name), self._maximize)
+        found = effects.dependence(self._belief, self._known(name), self._maximize)
+        if found is None:
+            raise SpecError(f"{name!r} is active in next to no settings, so that there is nothing to average over")
+        return found
 
     @property
     def metric(self) -> str:
@@ -179,13 +186,17 @@ class Explanation:
     def safe_ranges(self) -> list[sensitivity.Safe]:
         """How far each parameter may be moved from the best setting, with all others fixed, until the predicted loss rises
         by more than one standard error."""
+        return list(self._safe)
+
+    @cached_property
+    def _safe(self) -> list[sensitivity.Safe]:
         return sensitivity.safe_ranges(self._belief, self.best)
 
     def findings(self) -> list[sensitivity.Finding]:
         """What to know before using the best setting: it is at the edge of a range, it is unstable, results are noisy, or the
         model errs or predicts next to nothing."""
         belief, baseline = self._belief, self.ledger.study.spec.baseline
-        return [*sensitivity.findings(belief, self.best, baseline, self.calibration()), *self._far()]
+        return [*sensitivity.findings(belief, self.best, baseline, self.calibration(), self._safe), *self._far()]
 
     def _far(self) -> list[sensitivity.Finding]:
         """A finding if the baseline's result is so far from the others that the model takes it for a better one."""

@@ -35,16 +35,17 @@ def path(belief: Belief, baseline: Params, target: Params) -> list[Step]:
     end = np.where(np.isnan(b), start, b)
     here, left, steps = start.copy(), [int(j) for j in np.flatnonzero(np.abs(start - end) > 1e-12)], list[Step]()
     row = space.snap(here[None])
+    before = space.decode(row)[0]
     while left:
         latent = np.repeat(here[None], len(left), axis=0)
         latent[np.arange(len(left)), left] = end[left]
         rows = space.snap(latent)
         i = int(np.argmin(belief.predict(rows)[0]))
         gain, sd = _gain(belief, np.stack([row[0], rows[i]]))
-        before, after = (space.decode(x[None])[0] for x in (row[0], rows[i]))
+        after = space.decode(rows[i : i + 1])[0]
         name = space.names[left[i]]
         steps.append(Step(name, before.get(name), after.get(name), after, gain, sd))
-        here, row = latent[i], rows[i : i + 1]
+        here, row, before = latent[i], rows[i : i + 1], after
         del left[i]
     return [s for s in steps if s.before != s.after or s.gain != 0]
 

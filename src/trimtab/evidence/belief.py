@@ -70,8 +70,7 @@ class Belief:
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (n,) of the noise-free loss at rows X (n, d), in the metric's unit."""
-        blocks = [X[i : i + _BLOCK] for i in range(0, len(X), _BLOCK)] or [X]  # each needs MOST numbers a row
-        parts = [self.posterior.predict(self.features.encode(block)) for block in blocks]
+        parts = [self.posterior.predict(self.features.encode(block)) for block in blocks(X)]
         mean, var = (np.concatenate(part) for part in zip(*parts, strict=True))
         return self.centre + self.unit * mean, self.unit * np.sqrt(var)
 
@@ -79,6 +78,11 @@ class Belief:
         """Mean (n,) and covariance (n, n) of the noise-free loss at rows X (n, d), in the metric's unit."""
         mean, covariance = self.posterior.joint(self.features.encode(X))
         return self.centre + self.unit * mean, self.unit**2 * covariance
+
+
+def blocks(X: Array) -> list[Array]:
+    """Rows in blocks: a prediction needs MOST numbers for each."""
+    return [X[i : i + _BLOCK] for i in range(0, len(X), _BLOCK)] or [X]
 
 
 def start(D: int, n: int) -> Minimum:

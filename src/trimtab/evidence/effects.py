@@ -13,17 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, Ints
+from ..arrays import Array
 from ..formatting import number
 from ..numerics.paths import draws
-from ..numerics.qmc import sobol as points
 from ..space import Space
 from ..space.parameters import Value
-from .belief import Belief
+from .belief import Belief, blocks
+from .places import TOTAL, pool, spots, where
 
-BASE = 128  # points over which the other parameters are averaged
-TOTAL = 1024  # points for the variance of the whole function
-GRID = 12  # values of a column with more
+BASE = 64  # points over which the other parameters are averaged
+GRID = 32  # values of a column with more
+MANY = 24  # parameters; of more, a rough estimate says which ones deserve a good one
+ROUGH_BASE, ROUGH_GRID = 16, 12
 DRAWS = 48
 _LEVEL = (0.05, 0.95)
 
@@ -55,14 +56,31 @@ class Dependence:
 
 def indices(belief: Belief) -> dict[str, Index]:
     """The first-order index of every parameter, by name."""
-    f, U = functions(belief), base(belief.space)
-    total = f(belief.space.snap(base(belief.space, TOTAL))).var(axis=0)
-    found = {}
-    for j, name in enumerate(belief.space.names):
-        X, g, share = _varied(belief.space, U, j)
-        shares = share * _means(f(X), g).var(axis=0) / np.maximum(total, 1e-300) if len(X) else np.zeros(DRAWS)
-        found[name] = summary(shares)
+    space, f = belief.space, functions(belief)
+    total = variance(space, f)
+
+    def first_order(j: int, rough: bool) -> Array:
+        effect, weight, share = _effect(space, f, j, *((ROUGH_GRID, ROUGH_BASE) if rough else (GRID, BASE)))
+        return np.asarray(share * (weight @ (effect - weight @ effect) ** 2) / total)
+
+    return each(space, first_order)
+
+
+def each(space: Space, index: Callable[[int, bool], Array]) -> dict[str, Index]:
+    """The index of every parameter, by name, from what `index(column, rough)` says of it for each draw (S,).
+
+    Of many parameters, most hardly matter: a rough estimate is enough for all but the MANY with the largest one.
+    """
+    found = {name: summary(index(j, len(space) > MANY)) for j, name in enumerate(space.names)}
+    if len(space) > MANY:
+        for name in sorted(found, key=lambda n: -found[n].value)[:MANY]:
+            found[name] = summary(index(space.names.index(name), False))
     return found
+
+
+def variance(space: Space, f: Callable[[Array], Array]) -> Array:
+    """The variance (S,) of each draw over the whole space."""
+    return np.asarray(np.maximum(f(space.snap(pool(space).U[:TOTAL])).var(axis=0), 1e-300))
 
 
 def summary(shares: Array) -> Index:
@@ -71,62 +89,42 @@ def summary(shares: Array) -> Index:
     return Index(float(shares.mean()), float(low), float(high))
 
 
-def dependence(belief: Belief, name: str, maximize: bool = False) -> Dependence:
-    """The partial dependence of a parameter, averaged over the settings in which it is active."""
+def dependence(belief: Belief, name: str, maximize: bool = False) -> Dependence | None:
+    """The partial dependence of a parameter, averaged over the settings in which it is active; None if there are next to
+    none."""
     space = belief.space
     j = space.names.index(name)
-    X, g, _ = _varied(space, base(space), j, grid=2 * GRID)
-    effect = _means(functions(belief)(X), g) * (-1.0 if maximize else 1.0)
-    values = [space.decode(X[np.flatnonzero(g == i)[:1]])[0][name] for i in range(len(effect))]
+    effect, _, share = _effect(space, functions(belief), j, GRID, BASE)
+    if not share:
+        return None
+    effect = effect * (-1.0 if maximize else 1.0)
+    row = pool(space).U[where(space, [j], 1)[0]]
+    values = [p[name] for p in space.decode(_with(space, row, j, spots(space, j, GRID)[0]))]
     low, high = np.quantile(effect, _LEVEL, axis=1)
     return Dependence(name, tuple(values), *(tuple(v.tolist()) for v in (effect.mean(1), low, high)))
+
+
+def _effect(space: Space, f: Callable[[Array], Array], j: int, grid: int, base: int) -> tuple[Array, Array, float]:
+    """The effect m_j (a, S) of each value of a column, the shares (a,) of these values, and the share of the points in which
+    it is active: 0, and no effect, if there are none."""
+    rows, share = where(space, [j], base)
+    at, weight = spots(space, j, grid)
+    if not len(rows):
+        return np.zeros((len(at), DRAWS)), weight, share
+    X = _with(space, pool(space).U[rows], j, at)
+    return f(X).reshape(len(at), len(rows), -1).mean(axis=1), weight, share
+
+
+def _with(space: Space, rows: Array, j: int, at: Array) -> Array:
+    """Rows (B, d) with column j at each of the positions (a,): (a * B, d), snapped."""
+    X = np.tile(rows, (len(at), 1))
+    X[:, j] = np.repeat(at, len(rows))
+    return space.snap(X)
 
 
 def functions(belief: Belief) -> Callable[[Array], Array]:
     """Draws of the model's function, in the metric's unit: rows (B, d) to losses (B, S)."""
     made = draws(belief.data, belief.theta, belief.posterior, DRAWS, np.random.default_rng(0))
-    return lambda X: belief.centre + belief.unit * made(belief.features.encode(X))
-
-
-def base(space: Space, n: int = BASE) -> Array:
-    """Base points (n, d), with a position for inactive parameters too: another value of a column may make them active. Rows
-    with a retired option are replaced."""
-    U = points(0, n, len(space), 1)
-    free = Space(space.params)  # without its requirements
-    gone = ~free.allowed(U)
-    if gone.any():
-        fresh = free.sample(int(gone.sum()), np.random.default_rng(1))
-        U = U.copy()
-        U[gone] = np.where(np.isnan(fresh), U[gone], fresh)
-    return U
-
-
-def _varied(space: Space, U: Array, j: int, grid: int = GRID) -> tuple[Array, Ints, float]:
-    """Base points with every value of column j, where it is active; the number of the value of each; the active share."""
-    k = space.cells[j]
-    count = int(k) if k <= grid or space.unordered[j] else grid
-    active = space.active(U)[:, j]
-    rows = U[active]
-    if not len(rows):
-        return rows, np.empty(0, dtype=np.intp), 0.0
-    X = np.tile(rows, (count, 1))
-    X[:, j] = np.repeat((np.arange(count) + 0.5) / count, len(rows))
-    X = space.snap(X)
-    number = np.repeat(np.arange(count), len(rows))
-    if space.unordered[j]:  # retired options are no longer anybody's
-        live = [i for i in range(count) if _live(space, X[number == i][:1], j)]
-        kept = np.isin(number, live)
-        X, number = X[kept], np.searchsorted(live, number[kept])
-    return X, number, float(active.mean())
-
-
-def _live(space: Space, x: Array, j: int) -> bool:
-    name = space.names[j]
-    options = getattr(space.params[name], "options", ())
-    return space.decode(x)[0].get(name) in options
-
-
-def _means(F: Array, g: Ints) -> Array:
-    """Means of F (rows, S) over the rows of each value g: (values, S)."""
-    count = int(g.max()) + 1
-    return np.stack([F[g == i].mean(0) for i in range(count)])
+    return lambda X: (
+        belief.centre + belief.unit * np.concatenate([made(belief.features.encode(block)) for block in blocks(X)])
+    )

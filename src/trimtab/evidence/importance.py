@@ -21,6 +21,7 @@ import numpy as np
 
 from ..arrays import Array, Mask
 from ..space import Space
+from ..space.scales import LogIntegers
 
 TOP = 0.1
 LEAST = 10  # rows in the top set, unless that is more than half of them
@@ -36,7 +37,7 @@ def importance(X: Array, y: Array, space: Space) -> dict[str, float]:
         return dict.fromkeys(names, 0.0)
     k = math.ceil(max(TOP * len(y), min(LEAST, len(y) / 2)))
     top = y <= np.partition(y, k - 1)[k - 1]  # ties are all in
-    effects = [_effect(X[:, j], top, space.cells[j], bool(space.unordered[j])) for j in range(len(names))]
+    effects = [_effect(X[:, j], top, _cells(space, j), bool(space.unordered[j])) for j in range(len(names))]
     total = sum(effects)
     return {name: e / total if total > 0 else 0.0 for name, e in zip(names, effects, strict=True)}
 
@@ -57,13 +58,19 @@ def by_branch(X: Array, y: Array, space: Space) -> dict[str, dict[str, float]]:
     return found
 
 
-def _effect(x: Array, top: Mask, cells: float, unordered: bool) -> float:
+def _cells(space: Space, j: int) -> int:
+    """Into how many cells of equal width a column is cut: one for each value, if these are as wide and not too many."""
+    cells = space.cells[j]
+    even = cells == 1 or not isinstance(space.params[space.names[j]].scale, LogIntegers)
+    return int(cells) if space.unordered[j] or (even and cells <= GRID) else GRID
+
+
+def _effect(x: Array, top: Mask, G: int, unordered: bool) -> float:
     """Variance of P(top) over the values of one column, chance subtracted, times the share of rows where it is active."""
     active = ~np.isnan(x)
     n, k = int(active.sum()), int((top & active).sum())
-    if n < 4 or k in (0, n) or cells == 1:
+    if n < 4 or k in (0, n) or G == 1:
         return 0.0
-    G = int(cells) if unordered or cells <= GRID else GRID
     cell = np.minimum((x[active] * G).astype(np.int64), G - 1)
     counts = np.bincount(cell, minlength=G).astype(float)
     top_counts = np.bincount(cell[top[active]], minlength=G).astype(float)

@@ -4,6 +4,7 @@ The safe range of a parameter holds the values, the others being those of the be
 standard error of the best's: that of the model at the best, or 1 % of the spread of the results where that is larger.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +64,8 @@ def _safe(belief: Belief, row: Array, j: int, limit: float) -> Safe:
     here = int(np.argmin(np.abs(positions - row[j])))
     inside[here] = True
     name = space.names[j]
-    values = [p[name] for p in space.decode(rows)]
-    at = space.decode(row[None])[0][name]
+    p = space.params[name]
+    at, *values = (p.value(float(v)) for v in p.scale.numbers(np.append(row[j], positions)))
     if space.unordered[j]:
         options = tuple(v for v, ok in zip(values, inside, strict=True) if ok)
         return Safe(name, at, None, None, options, len(options) / len(values), "")
@@ -109,17 +110,24 @@ def _slice(space: Space, row: Array, j: int) -> tuple[Array, Array]:
     return rows[allowed], rows[allowed, j]
 
 
-def findings(belief: Belief, best: Params, baseline: Params | None, calibration: Calibration) -> list[Finding]:
+def findings(
+    belief: Belief,
+    best: Params,
+    baseline: Params | None,
+    calibration: Calibration,
+    safe: Sequence[Safe] | None = None,
+) -> list[Finding]:
     """What the results warn of: a model that errs, noise, an unstable best, values at the edge of their ranges.
 
-    What is said of the model comes first, since all the rest is what the model says.
+    What is said of the model comes first, since all the rest is what the model says. safe: the safe ranges, if they have
+    been computed.
     """
     unstable = _unstable(belief, best, baseline)
     return [
         *(Finding("model", (), text) for text in _model_errors(calibration)),
         *(Finding("noise", (), text) for text in _noise(belief)),
         *([Finding("unstable", (), unstable)] if unstable else []),
-        *(found for s in safe_ranges(belief, best) if (found := _of_parameter(s)) is not None),
+        *(found for s in safe or safe_ranges(belief, best) if (found := _of_parameter(s)) is not None),
     ]
 
 
@@ -146,6 +154,8 @@ def _noise(belief: Belief) -> list[str]:
 
 
 def _of_parameter(s: Safe) -> Finding | None:
+    if s.low == s.high and len(s.options) < 2 and s.width >= 0.999:  # it has no other value
+        return None
     if s.edge:
         said = (
             f"{s.name}: the best value {value(s.at)} is at the {s.edge} end of its range; better ones may lie beyond it"

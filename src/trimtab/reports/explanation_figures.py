@@ -13,6 +13,7 @@ from ..evidence.calibration import Z90
 from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import Surface
 from ..evidence.phrases import band, span
+from ..evidence.sensitivity import Safe
 from ..formatting import number, signed, value
 from ..goals import Goal
 from ..records import StudySpec
@@ -97,7 +98,7 @@ def safe(i: Influence, spec: StudySpec) -> Figure:
     fig.add_trace(_bars("whole range", lines, [(0.0, 1.0) for _ in found], whole))
     fig.add_trace(_bars("does as well", lines, [_ends(spec, s.name, (s.low, s.high)) for s in found], part))
     for inside, colour, fill in ((False, QUIET, PAPER), (True, BLUE, BLUE)):
-        options = [(s.name, v) for s in found for v in _options(spec, s.name) if (v in s.options) is inside]
+        options = [(s.name, v) for s in found for v in _options(spec, s.name) if _holds(spec, s, v) is inside]
         if options:
             marker = {"size": 9, "color": fill, "line": {"color": colour, "width": 1.5}}
             said = [label(value(v)) + ("" if inside else ": worse") for _, v in options]
@@ -127,6 +128,14 @@ def _bars(
 def _options(spec: StudySpec, name: str) -> tuple[Value, ...]:
     p = spec.space.params[name]
     return p.options if isinstance(p, Choice) else ()
+
+
+def _holds(spec: StudySpec, s: Safe, v: Value) -> bool:
+    """Whether an option of a choice is in its safe range."""
+    p = spec.space.params[s.name]
+    if s.options:
+        return any(p.code(v) == p.code(option) for option in s.options)
+    return p.code(s.low) <= p.code(v) <= p.code(s.high)
 
 
 def _ends(spec: StudySpec, name: str, values: tuple[Value, Value]) -> tuple[float | None, float | None]:
@@ -178,15 +187,20 @@ def surface(s: Surface, spec: StudySpec, best: Params, goal: Goal) -> Figure:
             z=z, colorscale=scale, reversescale=not goal.maximize, colorbar=bar, hovertemplate="%{z:.4g}<extra></extra>"
         )
     )
-    counts = (len(s.first), len(s.second))
     if all(n in best for n in s.names):
-        at = [position(spec.space.params[n], best[n]) * k - 0.5 for n, k in zip(s.names, counts, strict=True)]
+        at = [_between(spec, n, values, best[n]) for n, values in zip(s.names, (s.first, s.second), strict=True)]
         fig.add_trace(points(at[:1], at[1:], "best", ["the chosen setting"]))
     for name, values, update in ((s.names[0], s.first, fig.update_xaxes), (s.names[1], s.second, fig.update_yaxes)):
         shown = sorted({round(k) for k in np.linspace(0, len(values) - 1, min(5, len(values)))})
         texts = [label(number(v, 3) if isinstance(v, float) else value(v)) for v in (values[k] for k in shown)]
         update(title_text=label(name), tickvals=shown, ticktext=texts, showgrid=False)
     return fig
+
+
+def _between(spec: StudySpec, name: str, values: Sequence[Value], v: Value) -> float:
+    """Where a value lies among rising values, as an index: 1.5 is between the second and the third."""
+    p = spec.space.params[name]
+    return float(np.interp(position(p, v), [position(p, other) for other in values], range(len(values))))
 
 
 def calibration(i: Influence) -> Figure:

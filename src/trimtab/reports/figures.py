@@ -130,12 +130,13 @@ def parallel(study: StudyRecord, trials: Trials) -> Figure:
         row = np.nan_to_num(encoded(study.spec, [t]), nan=INACTIVE)
         colour, dash = (ORANGE, None) if kind == "best" else (INK, "dot")
         fig.add_trace(_lines([t], row, kind, colour, 2.6, True, dash))
-    for j, name in enumerate(names):
-        fig.add_vline(x=j, line={"color": GRID, "width": 1}, layer="below")
-        for y, text in ticks(study.spec, name):
-            fig.add_annotation(x=j, y=y, text=text, **_NOTE)
+    notes = [(j, y, text) for j, name in enumerate(names) for y, text in ticks(study.spec, name)]
     if np.any(heights == INACTIVE):
-        fig.add_annotation(x=0, y=INACTIVE, text="inactive", **_NOTE)
+        notes.append((0, INACTIVE, "inactive"))
+    fig.update_layout(  # all at once: each `add_annotation` would check all earlier ones again
+        shapes=[{**_AXIS, "x0": j, "x1": j} for j in range(len(names)) if done],
+        annotations=[{**_NOTE, "x": x, "y": y, "text": text} for x, y, text in notes],
+    )
     fig.update_layout(yaxis={"visible": False, "range": [INACTIVE - 0.05, 1.05]})
     fig.update_xaxes(range=[-0.15, len(names) - 1 + 0.1 * len(names)], showgrid=False)  # room for the last marks
     fig.update_xaxes(tickvals=list(range(len(names))), ticktext=[label(n) for n in names], ticklabeloverflow="allow")
@@ -143,6 +144,15 @@ def parallel(study: StudyRecord, trials: Trials) -> Figure:
     return or_empty(fig, bool(done))
 
 
+_AXIS = {
+    "type": "line",
+    "y0": 0,
+    "y1": 1,
+    "xref": "x",
+    "yref": "y domain",
+    "line": {"color": GRID, "width": 1},
+    "layer": "below",
+}
 _NOTE = {
     "showarrow": False,
     "xshift": 4,

@@ -186,6 +186,13 @@ def centres(scale: Scale, i: Array) -> Array:
     return scale.position(scale.low + i) if isinstance(scale, LogIntegers) else (i + 0.5) / scale.cells
 
 
+def widths(scale: Scale, i: Array) -> Array:
+    """The widths of cells i (m,) of a finite scale."""
+    if isinstance(scale, LogIntegers):
+        return scale.position(scale.low + i + 0.5) - scale.position(scale.low + i - 0.5)
+    return np.full(len(i), 1 / scale.cells)
+
+
 def _rounded(v: Array, decimals: Array) -> Array:
     """v to that many decimals (negative: tens, hundreds, ...), the float nearest to the decimal value."""
     up = _POWERS[np.maximum(decimals, 0.0).astype(np.int64)]
