@@ -192,6 +192,30 @@ def test_lost_workers_and_killed_processes_are_counted_together():
         assert (ended.state, ended.reason) == (State.FAILED, Reason.LOST)
 
 
+def test_a_clock_that_jumps_takes_no_trial_from_the_process_that_runs_it(tmp_path):
+    def waits(trial):
+        (tmp_path / f"begun-{trial.number}").touch()
+        while not (tmp_path / f"end-{trial.number}").exists():
+            time.sleep(0.02)
+        return 0.5
+
+    def jump():
+        until(lambda: (tmp_path / "begun-0").exists() and (tmp_path / "begun-1").exists())
+        clock.now += 7200
+        (tmp_path / "end-1").touch()
+        until(lambda: study.counts["done"] == 1)
+        time.sleep(0.5)  # there is a free slot, and trial 0 looks as if its worker were gone
+        (tmp_path / "end-0").touch()
+
+    clock = Clock()
+    study = tt.Study("s", SPACE, minimize="loss", storage=Memory(clock), strategy="random", budget={"trials": 2})
+    thread = threading.Thread(target=jump)
+    thread.start()
+    study.run(waits, workers=2, quiet=True)
+    thread.join()
+    assert [(str(t.state), t.attempt) for t in study.trials] == [("done", 1)] * 2
+
+
 def test_a_bad_result_is_not_tried_again():
     with Scene(lambda trial: None, trials=1, retries=2) as scene:
         scene.start()

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -303,6 +304,15 @@ class Crew:
             except TrimtabError as error:
                 _log.warning("the result of trial %s could not be recorded yet: %s", ending.trial.number, error)
                 self._buffer.add([ending])
+
+    def keep(self, expired: Sequence[Trial]) -> None:
+        """Renew the leases of those trials that run here, or this process would take them over from itself: the clock
+        has jumped, or the machine has slept."""
+        for trial in expired:
+            run = self.running.get(trial.number)
+            if run is not None and run.trial.attempt == trial.attempt:
+                with suppress(LeaseLost):  # the thread that renews finds that, too
+                    self._referee.renew(run.trial, self._lease)
 
     def _renew(self) -> None:
         """Renew the leases of running trials, in a thread, since an inline objective blocks the main one.

@@ -227,6 +227,7 @@ def carry_out(
                     crew.start(trial)
                 begun += len(claimed)
             case Start(n):
+                crew.keep(live.ledger.expired(live.ledger.now))
                 for _ in range(n - begun):
                     waiting = live.storage.claim([live.study], staff.name, staff.lease, purposes=[Purpose.SEARCH])
                     if waiting is None:
@@ -288,7 +289,11 @@ def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
                 raise SpecError(f"this evidence cannot be completed: {why_closed(live.ledger.study)}")
             for n in waiting:
                 ready = executor.free() and _may_be_claimed(live.ledger.trials[n], live.ledger.now)
-                if ready and (trial := live.storage.claim([live.study], staff.name, staff.lease, number=n)):
+                if (
+                    ready
+                    and n not in crew.running
+                    and (trial := live.storage.claim([live.study], staff.name, staff.lease, number=n))
+                ):
                     crew.start(trial)
             ended = crew.poll(IDLE)
             for trial in ended:
