@@ -19,6 +19,8 @@ from trimtab.chain import link, seals
 from trimtab.cli import cli
 from trimtab.errors import Damaged, SpecError, UserError
 from trimtab.storage import rows
+from trimtab.storage.revisions import KINDS
+from trimtab.storage.sql import Sql
 
 
 def objective(trial):
@@ -277,6 +279,15 @@ def test_an_event_appended_with_fitting_hashes_is_said_to_be_known_to_nobody_els
     said = verified(forger)
     assert f"heads were kept up to event {last} only here: what was added" in said
     assert f"who did event {last + 1} is not known" in said
+
+
+def test_verify_reads_all_events_once_and_those_that_name_somebody_again(forger, monkeypatch):
+    read, events = [], Sql.events
+    monkeypatch.setattr(Sql, "events", lambda *a, **how: read.append(how.get("kinds")) or events(*a, **how))
+    verified(forger)
+    assert read == [None, KINDS]
+    kinds = {e["kind"] for e in forger.ask("select kind from events where body like '%\"actor\"%'")}
+    assert {"run", "cancel"} < kinds <= KINDS
 
 
 def test_names_that_were_erased_are_said_to_be_missing(forger):

@@ -77,8 +77,9 @@ def _grounds(study: "Study") -> Iterator[str]:
     """What the verdict rests on besides the chain: who signed the record, whose names were erased, and which part of it
     something outside the store knows."""
     from .. import keys
+    from ..storage.revisions import KINDS
 
-    record, events = study.record, study.storage.events(study.record.id)
+    record, events = study.record, study.storage.events(study.record.id, kinds=KINDS)
     for said in [e.body for e in events if e.kind == "checkpoint"][-1:]:
         owner = keys.trusted().get(said["key"])
         who = f"by {owner}" if owner else f"with key {said['key']}, whose owner is not known here (trimtab key --trust)"

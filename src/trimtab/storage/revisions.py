@@ -28,6 +28,8 @@ _STATEMENTS = frozenset(
 _PART = 1000  # how many imported results are written at a time
 
 _OF_A_TRIAL = frozenset({"cancel", "requeue", "note"})
+KINDS = frozenset({*_MOVES, *_STATEMENTS, *_OF_A_TRIAL, "import", "spec"})
+"""All kinds of changes. Events of other kinds do not say who made them."""
 
 
 def revise(tx: Transaction, study: int, change: Change) -> StudyRecord:
@@ -47,8 +49,8 @@ def revise(tx: Transaction, study: int, change: Change) -> StudyRecord:
         return record(tx, replace(row, spec=change.spec), [Entry("spec", None, body, actor)])
     if change.kind in _STATEMENTS:
         return record(tx, row, [Entry(change.kind, None, change.body, actor)])
-    kinds = ", ".join(sorted({*_MOVES, *_STATEMENTS, *_OF_A_TRIAL, "import", "spec"}))
-    raise ValueError(f"no such change: kind={change.kind!r}, number={change.number!r}; kinds are {kinds}")
+    known = ", ".join(sorted(KINDS))
+    raise ValueError(f"no such change: kind={change.kind!r}, number={change.number!r}; kinds are {known}")
 
 
 def _move(tx: Transaction, study: StudyRecord, change: Change, actor: Actor) -> StudyRecord:
