@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.dossier.text_figures import MOST, WIDTH, strip
+from trimtab.dossier.word import widths
 
 BOX = "[ to be filled in by a person ]"
 
@@ -81,9 +82,11 @@ def test_a_record_that_was_tampered_with_is_an_alarm_before_the_items(folder, tm
 
 
 def test_tables_fit_the_page_and_every_page_says_what_it_is(paper):
-    (page,) = paper.sections
-    room = page.page_width - page.left_margin - page.right_margin
+    page, appendix = paper.sections
+    assert (appendix.page_width, appendix.page_height) == (page.page_height, page.page_width)
     for table in paper.tables:
+        of = appendix if table.cell(0, 0).text in ("Trial", "Pair") else page
+        room = of.page_width - of.left_margin - of.right_margin
         assert sum(column.width for column in table.columns) <= room * 1.01
         assert all(row._tr.trPr.find(qn("w:cantSplit")) is not None for row in table.rows)
     repeated = [i for i, row in enumerate(listed(paper).rows) if row._tr.trPr.find(qn("w:tblHeader")) is not None]
@@ -93,10 +96,17 @@ def test_tables_fit_the_page_and_every_page_says_what_it_is(paper):
     assert footer._p.find(qn("w:fldSimple")) is not None
 
 
-def test_a_column_has_room_for_its_longest_word(paper):
-    _, number, state, *_ = (column.width.inches for column in listed(paper).columns)
-    assert number > len("Purpose") * 8 * 0.6 / 72 + 0.15
-    assert state > len("State") * 8 * 0.6 / 72 + 0.15
+@pytest.mark.parametrize("metrics", [["auc"], [f"share_of_customers_in_group_{i}_above_the_limit" for i in range(5)]])
+def test_a_column_has_room_for_its_longest_word_if_all_have(metrics):
+    """Else the longest words are broken, and the short ones are not."""
+    head = ("Trial", "Purpose", "State", *metrics, "Setting")
+    row = ("12", "search", "done", *("0.78399" for _ in metrics), "a_parameter_with_a_long_name=0.125, another=3")
+    room = 9.9
+    made = widths([head, row], room)
+    assert sum(made) == pytest.approx(room)
+    for width, word in zip(made, ("Trial", "Purpose", "State", *("0.78399" for _ in metrics)), strict=False):
+        assert width > len(word) * 8 * 0.6 / 72 + 0.15  # letters of 0.6 x 8 points, and two margins
+    assert made[-1] == max(made)
 
 
 def listed(paper):

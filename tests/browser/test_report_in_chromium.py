@@ -60,3 +60,26 @@ def test_a_screenshot_can_be_taken(report, tmp_path):
     picture = tmp_path / "report.png"
     chromium(tmp_path, "--window-size=1280,3000", f"--screenshot={picture}", report.as_uri())
     assert picture.stat().st_size > 50_000
+
+
+PAPER = 688  # pixels of a line on A4 between the margins
+MEASURE = """<script>addEventListener("load", () => {
+  document.querySelectorAll("details").forEach((d) => { d.open = true; });
+  const cells = [...document.querySelectorAll("table :is(td, th)")].map((c) => c.getBoundingClientRect().right);
+  document.body.dataset.right = Math.max(...cells);
+});</script>"""
+
+
+@pytest.mark.parametrize("template", ["study", "us-sr-26-2-2026"])
+def test_on_paper_no_table_is_wider_than_the_page(tmp_path, template):
+    """The rules for paper, shown on a screen of a page's width."""
+    metrics = [f"share_of_customers_in_group_{i}_above_the_limit" for i in range(5)]
+    space = {f"parameter_number_{i}_of_the_gradient_boosting": tt.Float(0, 1, default=0.5) for i in range(6)}
+    space["encoding"] = tt.Choice("one_hot_encoding_with_rare_levels", "target_encoding_with_smoothing")
+    study = tt.Study("wide", space, minimize=metrics[0], subject_to=[f"{m} <= 2" for m in metrics[1:]], seed=1)
+    study.run(lambda trial: dict.fromkeys(metrics, trial.params[next(iter(space))]), trials=14, quiet=True)
+    page = study.report(tmp_path / "wide.html", template=template)
+    page.write_text(page.read_text().replace("@media print", "@media all").replace("</body>", f"{MEASURE}</body>"))
+    done = chromium(tmp_path, f"--window-size={PAPER},2000", "--dump-dom", page.as_uri())
+    (right,) = re.findall(r'<body[^>]* data-right="([\d.]+)"', done.stdout)
+    assert float(right) <= PAPER

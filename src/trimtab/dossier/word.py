@@ -18,8 +18,10 @@ from .text_figures import Sketch, sketches
 EMPTY = "[ to be filled in by a person ]"
 MOST = 200
 """Maximum rows of a table; the document says where the others are."""
-WIDTH, MARGIN = 6.5, 0.88
-"""Inches of the text and beside it, on A4."""
+SHORT, LONG, MARGIN = 8.27, 11.69, 0.88
+"""Inches of the sides of a page (A4), and beside its text."""
+UPRIGHT, ACROSS = SHORT - 2 * MARGIN, LONG - 2 * MARGIN
+"""Inches of a line: among the items, and in the appendix, whose tables are wide."""
 
 
 def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
@@ -61,7 +63,7 @@ def _opening(paper: Any, s: Snapshot, framework: Framework, made: Mapping[str, A
     if warning := broken(s):
         paper.add_paragraph(warning).runs[0].bold = True
     if compared := sections.comparison(s.facts, s.evidence):
-        _grid(paper, [("Parameter", "Baseline", "Tuned"), *(row[:3] for row in compared)], head=True)
+        _columns(paper, [("Parameter", "Baseline", "Tuned"), *(row[:3] for row in compared)], UPRIGHT)
     statuses, boxes = tally(made)
     counted = ", ".join(f"{n} {status}" for status, n in statuses)
     paper.add_paragraph(f"Of 46 items: {counted}. {boxes}")
@@ -83,7 +85,7 @@ def _pages(paper: Any, footer: str) -> None:
     from docx.shared import Inches
 
     page = paper.sections[0]
-    page.page_width, page.page_height = Inches(8.27), Inches(11.69)
+    page.page_width, page.page_height = Inches(SHORT), Inches(LONG)
     page.left_margin = page.right_margin = Inches(MARGIN)
     below = page.footer.paragraphs[0]
     below.text = f"{footer}, page "
@@ -97,12 +99,12 @@ def _item(paper: Any, item: Item) -> None:
     rows += [("Not on record", text) for text in item.gaps]
     rows += [(prompt, EMPTY) for prompt in item.empty.values()]
     if rows:
-        _grid(paper, rows)
+        _grid(paper, rows, (2.0, UPRIGHT - 2.0), size=10)
     for table in item.tables:
         if table.wide:
             paper.add_paragraph(f"{table.title}: {len(table.rows)} rows, in the appendix.", style="Caption")
         else:
-            _table(paper, table)
+            _table(paper, table, UPRIGHT)
     if item.sources:
         shown = ", ".join(item.sources[:6]) + (f" and {len(item.sources) - 6} more" if len(item.sources) > 6 else "")
         paper.add_paragraph(f"From {shown}.", style="Caption")
@@ -114,7 +116,7 @@ def _figures(paper: Any, drawn: Sequence[Sketch], source: str) -> None:
     for d in drawn:
         paper.add_heading(d.title, 3)
         paper.add_paragraph(f"{d.caption} From {source}.", style="Caption")
-        _grid(paper, [tuple(row) for row in d.rows], widths=FIGURE, font="Courier New")
+        _grid(paper, [tuple(row) for row in d.rows], FIGURE, drawn="Courier New")
 
 
 FIGURE = (2.0, 3.0, 1.5)
@@ -122,20 +124,22 @@ FIGURE = (2.0, 3.0, 1.5)
 
 
 def _appendix(paper: Any, items: Sequence[Item]) -> None:
-    """The long tables, each once."""
-    if any(t.wide for i in items for t in i.tables):
-        paper.add_heading("Appendix", 1)
-    for item in items:
-        for table in item.tables:
-            if table.wide:
-                paper.add_heading(f"{item.number}  {item.title}", 2)
-                _table(paper, table)
+    """The long tables, each once, on pages that lie on their side."""
+    wide = [(item, table) for item in items for table in item.tables if table.wide]
+    if not wide:
+        return
+    page = paper.add_section()
+    page.page_width, page.page_height = page.page_height, page.page_width
+    paper.add_heading("Appendix", 1)
+    for item, table in wide:
+        paper.add_heading(f"{item.number}  {item.title}", 2)
+        _table(paper, table, ACROSS)
 
 
-def _table(paper: Any, table: Table) -> None:
+def _table(paper: Any, table: Table, room: float) -> None:
     if table.title:
         paper.add_paragraph(table.title, style="Caption")
-    _grid(paper, [tuple(table.head), *(tuple(cells) for cells, _ in table.rows[:MOST])], head=True)
+    _columns(paper, [tuple(table.head), *(tuple(cells) for cells, _ in table.rows[:MOST])], room)
     if len(table.rows) > MOST:
         paper.add_paragraph(
             f"The first {MOST} of {len(table.rows)}; all of them are in the evidence record (a report named .json).",
@@ -143,50 +147,63 @@ def _table(paper: Any, table: Table) -> None:
         )
 
 
+def _columns(paper: Any, rows: Sequence[tuple[str, ...]], room: float) -> None:
+    """A table `room` inches wide, whose first row is its head."""
+    _grid(paper, rows, widths(rows, room), head=True)
+
+
 def _grid(
     paper: Any,
     rows: Sequence[tuple[str, ...]],
+    inches: Sequence[float],
+    *,
+    size: float = 8,
     head: bool = False,
-    widths: Sequence[float] = (),
-    font: str | None = None,
+    drawn: str | None = None,
 ) -> None:
-    """A table of texts. With `head`, the first row is its head, else the first column. widths: of each column, in
-    inches."""
+    """A table of texts. inches: the width of each column. size: of its letters, in points. head: whether the first row,
+    which is repeated on every page, names the columns; else the first column names the rows. drawn: the second column's
+    font."""
     from docx.oxml.parser import OxmlElement
     from docx.shared import Inches, Pt
 
     grid = paper.add_table(rows=0, cols=len(rows[0]), style="Table Grid")
     grid.autofit = False
-    chosen = [Inches(w) for w in (widths or (_widths(rows) if head else (2.0, WIDTH - 2.0)))]
-    for column, width in zip(grid.columns, chosen, strict=True):
-        column.width = width
+    for column, width in zip(grid.columns, inches, strict=True):
+        column.width = Inches(width)
     for i, row in enumerate(rows):
         line = grid.add_row()
-        told = line._tr.get_or_add_trPr()
-        told.append(OxmlElement("w:cantSplit"))
-        if head and i == 0:  # on every page
-            told.append(OxmlElement("w:tblHeader"))
+        marks = line._tr.get_or_add_trPr()
+        marks.append(OxmlElement("w:cantSplit"))
+        if head and i == 0:
+            marks.append(OxmlElement("w:tblHeader"))
         for k, (cell, text) in enumerate(zip(line.cells, row, strict=True)):
-            cell.width = chosen[k]
+            cell.width = Inches(inches[k])
             run = cell.paragraphs[0].add_run(_printable(text))
             run.bold = i == 0 if head else k == 0
             run.italic = text == EMPTY
-            run.font.size = Pt(8 if head or font else 10)
-            if font and k == 1:
-                run.font.name = font
+            run.font.size = Pt(size)
+            if drawn and k == 1:
+                run.font.name = drawn
 
 
-def _widths(rows: Sequence[tuple[str, ...]]) -> list[float]:
-    """Widths in inches: room for each column's longest word, and the rest in proportion to its longest text."""
+def widths(rows: Sequence[tuple[str, ...]], room: float) -> list[float]:
+    """Widths in inches, together `room`: of each column's longest word, and the rest in proportion to its longest text.
+
+    Of words that would take most of the room, the longest are broken.
+    """
     columns = list(zip(*rows, strict=True))
-    words = [min(max(len(word) for text in column for word in text.split() or [""]), 40) for column in columns]
+    longest = [max(len(word) for text in column for word in text.split() or [""]) for column in columns]
     texts = [min(max(len(text) for text in column), 120) for column in columns]
-    needed = [CHARACTER * n + BESIDE for n in words]
-    wanted = [CHARACTER * (t - w) for t, w in zip(texts, words, strict=True)]
-    left = max(0.0, WIDTH - sum(needed))
-    share = left / sum(wanted) if sum(wanted) else 0.0
-    made = [n + share * more for n, more in zip(needed, wanted, strict=True)]
-    return [WIDTH * m / sum(made) for m in made]
+    for most in range(40, 0, -1):
+        words = [min(n, most) for n in longest]
+        needed = [CHARACTER * n + BESIDE for n in words]
+        if sum(needed) <= 0.8 * room:
+            break
+    wanted = [max(0, t - w) for t, w in zip(texts, words, strict=True)]
+    left = (room - sum(needed)) / (sum(wanted) or 1)
+    made = [n + left * more for n, more in zip(needed, wanted, strict=True)]
+    return [room * m / sum(made) for m in made]
 
 
 CHARACTER, BESIDE = 0.072, 0.16
