@@ -299,3 +299,15 @@ def test_equal_results_show_no_optimism():
     found = replace(evidence([0.3, 0.3, 0.3], [0.7, 0.7, 0.7]), worth=Worth(searched=0.7))
     assert found.means[1] != 0.7  # in its last digit
     assert found.optimism == 0
+
+
+def test_the_gain_that_would_be_shown_reckons_with_a_minimum_effect_and_with_many_looks():
+    noise = np.random.default_rng(0).normal(size=20)
+    tuned = 0.4 + noise - noise.mean()
+    plain, least, looks = (
+        evidence(np.zeros(20), tuned, **design) for design in ({}, {"minimum_effect": 0.5}, {"sequential": True})
+    )
+    assert least.detectable == pytest.approx(plain.detectable + 0.5)
+    assert looks.detectable > 1.2 * plain.detectable
+    assert looks.more > plain.more
+    assert least.more is None

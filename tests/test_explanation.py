@@ -164,6 +164,16 @@ def test_findings_name_the_edge_the_noise_and_what_is_indifferent():
     assert "noise" in {f.kind for f in findings(noisy, best, None, leave_one_out(noisy))}
 
 
+def test_the_share_of_noise_is_that_of_single_results_also_where_several_are_averaged():
+    rng = np.random.default_rng(0)
+    space = tt.Space(x=tt.Float(0, 1))
+    X = space.sample(60, rng)
+    for slope in (0.0, 4.0):  # the variance of its part is slope^2 / 12, that of the noise of a single result 1
+        y = slope * X[:, 0] + rng.normal(size=60) / math.sqrt(20)
+        found = Belief.of(space, X, y, np.full(60, 20.0))
+        assert found.share == pytest.approx(1 / (1 + slope**2 / 12), abs=0.3)
+
+
 @pytest.mark.parametrize(("low", "high"), [(1, 3), (1, 20), (3, 63)])
 def test_the_ends_of_a_range_on_the_log_scale_are_edges(low, high):
     space = tt.Space(n=tt.Int(low, high, log=True))
@@ -206,6 +216,20 @@ def test_leaving_one_out_is_what_a_fit_without_it_predicts():
     assert y == pytest.approx(belief.centre + belief.unit * belief.data.y)
     inside = np.abs(y - found.predicted) <= 1.6448536269514722 * np.array(found.sd)
     assert inside.mean() == pytest.approx(found.inside)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e140])
+def test_tiny_and_large_losses_are_explained_like_ordinary_ones(scale):
+    ordinary, found = (learned(UNIT, lambda p, f=f: f * weighted(p), 60)[0] for f in (1.0, scale))
+    for explain in (indices, totals, interactions):
+        known = explain(ordinary)
+        assert {n: i.value for n, i in explain(found).items()} == pytest.approx(
+            {n: i.value for n, i in known.items()}, abs=0.01
+        )
+    assert dependence(found, "x3").mean == pytest.approx(
+        [scale * v for v in dependence(ordinary, "x3").mean], rel=1e-2, abs=0
+    )
+    assert leave_one_out(found).r2 == pytest.approx(leave_one_out(ordinary).r2, abs=0.01)
 
 
 def test_a_model_is_compared_with_the_mean_of_the_others_and_equal_results_share_their_rank():

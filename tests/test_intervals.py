@@ -30,11 +30,6 @@ def test_an_always_valid_interval_holds_at_every_look_where_the_plain_one_does_n
     assert missed[1] / sims > 0.15
 
 
-def test_differences_whose_squares_are_zero_have_an_interval():
-    d = np.array([1e-200, 2e-200, 3e-200])
-    assert intervals.student(d, 0.0, 0.0, 0.05).interval == (d.mean(), d.mean())
-
-
 @given(several, st.floats(0, 1))
 def test_an_always_valid_interval_holds_that_of_a_single_look(d, ratio):
     low, high = intervals.always_valid(d, ratio, 0.05)
@@ -61,12 +56,12 @@ def test_power_is_unknown_where_nothing_can_settle_it():
     assert intervals.pairs_needed(d, 0.25, 0.0, 0.05) is None  # the folds' variance stays above it
     assert intervals.pairs_needed(-np.abs(d), 0.0, 0.0, 0.05) is None  # a loss shows no gain
     assert intervals.pairs_needed(np.array([1.0]), 0.0, 0.0, 0.05) is None
-    assert math.isnan(intervals.detectable(np.array([1.0, 1.0]), 0.0, 0.05))
+    assert math.isnan(intervals.detectable(np.array([1.0, 1.0]), 0.0, 0.0, 0.05))
 
 
 def test_what_is_detectable_is_what_the_pairs_at_hand_would_need():
     d = np.random.default_rng(1).normal(0.0, 1.0, 25)
-    least = intervals.detectable(d, 0.0, 0.05)
+    least = intervals.detectable(d, 0.0, 0.0, 0.05)
     assert intervals.pairs_needed(d - d.mean() + 1.001 * least, 0.0, 0.0, 0.05) <= 25
     assert intervals.pairs_needed(d - d.mean() + 0.999 * least, 0.0, 0.0, 0.05) >= 25
 
@@ -201,3 +196,40 @@ def test_evidence_that_does_not_go_together_is_refused(wrong, said):
 def test_a_zone_of_equivalence_that_is_none_is_refused(zone):
     with pytest.raises(SpecError, match=r"equivalence=.* must be a number of at least 0"):
         across([_evidence([1, 2]), _evidence([2, 1])], equivalence=zone)
+
+
+@pytest.mark.parametrize(("effect", "sequential"), [(0.0, False), (0.5, False), (0.0, True), (0.5, True)])
+def test_what_is_detectable_is_shown_four_times_in_five(effect, sequential):
+    """Also above a minimum effect, and by the wider interval of many looks."""
+    rng = np.random.default_rng(0)
+    least = intervals.detectable(standard(20, rng), 0.0, effect, 0.05, sequential)
+    bound = (
+        intervals.always_valid if sequential else lambda *given: intervals.student(given[0], 0.0, 0.0, 0.05).interval
+    )
+    shown = [bound(least + standard(20, rng), 0.0, 0.05)[0] > effect for _ in range(20)]
+    assert all(shown) or not any(shown)  # of equal variance, they are alike
+    low = [bound(least + rng.normal(size=20), 0.0, 0.05)[0] for _ in range(1000)]
+    assert np.mean(np.array(low) > effect) == pytest.approx(0.8, abs=0.05)
+    needed = intervals.pairs_needed(standard(20, rng) + 1.001 * least, 0.0, effect, 0.05, sequential)
+    assert 15 <= needed <= 20
+
+
+def standard(n, rng):
+    """Normal numbers whose mean is 0 and whose variance is 1."""
+    d = rng.normal(size=n)
+    return (d - d.mean()) / d.std(ddof=1)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e170, 1e300])
+def test_huge_and_tiny_differences_are_judged_like_ordinary_ones(scale):
+    d = np.random.default_rng(0).normal(0.5, 1, 8)
+    ordinary, found = (intervals.student(f * d, 0.25, 0.0, 0.05) for f in (1.0, scale))
+    assert found.interval == pytest.approx([scale * v for v in ordinary.interval], rel=1e-9, abs=0)
+    assert found.better == pytest.approx(ordinary.better)
+    known = intervals.always_valid(d, 0.0, 0.05)
+    assert intervals.always_valid(scale * d, 0.0, 0.05) == pytest.approx([scale * v for v in known], rel=1e-9, abs=0)
+    assert intervals.detectable(scale * d, 0.0, 0.0, 0.05) / scale == pytest.approx(intervals.detectable(d, 0, 0, 0.05))
+    assert intervals.pairs_needed(scale * d, 0.0, 0.0, 0.05) == intervals.pairs_needed(d, 0.0, 0.0, 0.05)
+    (usual, tau), (mean, spread) = (intervals.random_effects(f * d, f * np.abs(d), 0.0, 0.05) for f in (1.0, scale))
+    assert mean.interval == pytest.approx([scale * v for v in usual.interval], rel=1e-9, abs=0)
+    assert (mean.better, spread / scale) == pytest.approx((usual.better, tau))

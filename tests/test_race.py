@@ -216,3 +216,14 @@ def test_the_chance_is_right_where_runs_lie_elsewhere_than_the_search_and_for_se
         for low, high in ((0.0, 0.2), (0.2, 0.8), (0.8, 1.0)):
             band = (said >= low) & (said <= high)
             assert seen[band].mean() == pytest.approx(said[band].mean(), abs=0.05)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e170, 1e300])
+def test_huge_and_tiny_losses_are_compared_like_ordinary_ones(scale):
+    prior, losses = np.array([0.1, 0.2, 0.9]), np.array([[0.1, 0.2, 0.3], [0.2, 0.25, 0.4], [0.9, 0.8, NAN]])
+    chances, kept = [], []
+    for f in (1.0, scale):
+        chances.append(posterior(f * prior, np.zeros((3, 3)), f * losses, NAN).ahead(0))
+        kept.append(keeps(f * prior[:, None], f * (losses - 0.25)[:, :, None]))
+    assert chances[1] == pytest.approx(chances[0])
+    assert kept[1] == pytest.approx(kept[0])

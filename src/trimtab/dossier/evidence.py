@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ..canonical import same_setting
+from ..evidence.intervals import moments
 from ..formatting import number, plural, setting
 from ..records import Purpose, State
 from ..reports import influence, sections
@@ -176,7 +177,7 @@ def stability(s: Snapshot) -> list[Part]:
     e = s.evidence
     if e is None or len(e.pairs) < 2:
         return [NO_EVIDENCE]
-    spread = [float(x) for x in np.std(np.array(e.pairs), axis=0, ddof=1)]
+    spread = [moments(side)[1] for side in np.array(e.pairs).T]
     ahead = sum((t > b) == e.maximize and t != b for b, t in e.pairs)
     at = s.origins.evidence
     return [

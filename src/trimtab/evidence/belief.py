@@ -16,6 +16,7 @@ from ..numerics import gp
 from ..numerics.descent import Minimum
 from ..space import Space
 from ..strategies.features import Features
+from .intervals import unit as power
 
 LEAST = 4  # settings below which there is no model
 MOST = 400  # settings on which the model is conditioned
@@ -65,8 +66,11 @@ class Belief:
 
     @property
     def share(self) -> float:
-        """The noise's part of the variance of the results that the model was fitted to."""
-        return float(gp.noise(self.theta) / max(1e-12, float(np.var(self.data.y))))
+        """The noise's part of the variance of single results. Those that the model was fitted to may be means of several,
+        with less noise: what that is less is added again."""
+        noise = gp.noise(self.theta)
+        means = float(np.var(self.data.y)) + noise * (1 - float(self.data.weights.mean()))
+        return float(noise / max(1e-12, means))
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (n,) of the noise-free loss at rows X (n, d), in the metric's unit."""
@@ -102,7 +106,8 @@ def standard(y: Array) -> tuple[Array, float, float]:
     reach = float(np.quantile(median - y[y <= median], 0.9))
     fence = max(median + _FAR * reach, upper + _FAR * (upper - median))
     pulled = np.minimum(y, fence) if fence > median else y
-    centre, unit = float(pulled.mean()), float(pulled.std()) or 1.0
+    centre, ordinary = float(pulled.mean()), power(pulled)
+    unit = ordinary * float((pulled / ordinary).std()) or 1.0
     return (pulled - centre) / unit, centre, unit
 
 

@@ -10,7 +10,7 @@ from ..errors import SpecError
 from ..formatting import estimate, number, plural
 from .certificate import LEVEL, Evidence, chances
 from .design import Design
-from .intervals import Interval, identical, random_effects
+from .intervals import Interval, identical, moments, random_effects
 from .judgement import decided, reliable, within
 
 
@@ -97,5 +97,5 @@ def _repeated(e: Evidence) -> bool:
 def _moments(e: Evidence) -> tuple[float, float]:
     """Mean gain and its standard error."""
     d = np.array(e.gains)
-    variance = 0.0 if identical(d) else float(d.var(ddof=1)) * (1 / len(d) + e.test_train_ratio)
-    return float(d.mean()), math.sqrt(variance)
+    mean, sd = moments(d)
+    return mean, 0.0 if identical(d) else sd * math.sqrt(1 / len(d) + e.test_train_ratio)

@@ -97,7 +97,7 @@ def dependence(belief: Belief, name: str, maximize: bool = False) -> Dependence 
     effect, _, share = _effect(space, functions(belief), j, GRID, BASE)
     if not share:
         return None
-    effect = effect * (-1.0 if maximize else 1.0)
+    effect = (belief.centre + belief.unit * effect) * (-1.0 if maximize else 1.0)
     row = pool(space).U[where(space, [j], 1)[0]]
     values = [p[name] for p in space.decode(_with(space, row, j, spots(space, j, GRID)[0]))]
     low, high = np.quantile(effect, _LEVEL, axis=1)
@@ -123,8 +123,6 @@ def _with(space: Space, rows: Array, j: int, at: Array) -> Array:
 
 
 def functions(belief: Belief) -> Callable[[Array], Array]:
-    """Draws of the model's function, in the metric's unit: rows (B, d) to losses (B, S)."""
+    """Draws of the model's function, standardised: rows (B, d) to values (B, S)."""
     made = draws(belief.data, belief.theta, belief.posterior, DRAWS, np.random.default_rng(0))
-    return lambda X: (
-        belief.centre + belief.unit * np.concatenate([made(belief.features.encode(block)) for block in blocks(X)])
-    )
+    return lambda X: np.concatenate([made(belief.features.encode(block)) for block in blocks(X)])

@@ -19,7 +19,7 @@ that an interval may miss; z the half-width of the zone of practical equivalence
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import betaincinv, ndtr, stdtr, stdtrit
@@ -32,6 +32,7 @@ POWER = 0.8
 MOST_PAIRS = 10_000  # beyond it "more pairs" is no advice
 _MIXTURE = 0.5  # g: 1.6 to 1.8 times the width of a single look between 10 and 100 pairs
 _RESAMPLES = 1_000
+_ORDINARY = 400  # numbers between 2^-400 and 2^400 have squares and sums of squares without ado
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,22 @@ class Estimate:
     worse: float
 
 
+def unit(*parts: Array | float) -> float:
+    """A power of two by which numbers are divided (which is exact) so that no square of them overflows or vanishes: 1.0 for
+    ordinary ones."""
+    largest = max((float(np.nanmax(np.abs(part), initial=0.0)) for part in parts), default=0.0)
+    exponent = math.frexp(largest)[1] if math.isfinite(largest) else 0
+    return 1.0 if abs(exponent) < _ORDINARY else math.ldexp(1.0, exponent - 1)
+
+
 def student(d: Array, ratio: float, zone: float, alpha: float) -> Estimate:
     """The t interval of d (J,), and the probabilities of the same t read as a posterior. Unbounded for J < 2."""
     J = len(d)
     if J < 2:
         return Estimate(float(d[0]) if J else math.nan, EVERYTHING, math.nan, math.nan, math.nan)
-    mean = float(d.mean())
-    scale = math.sqrt(float(d.var(ddof=1)) * (1 / J + ratio))
-    if identical(d) or scale == 0.0:  # the squares of the tiniest differences are 0
+    mean, s = moments(d)
+    scale = s * math.sqrt(1 / J + ratio)
+    if identical(d) or scale == 0.0:
         return Estimate(mean, (mean, mean), *certain(mean, zone))
     half = float(stdtrit(J - 1, 1 - alpha / 2)) * scale
     better = float(stdtr(J - 1, (mean - zone) / scale))
@@ -61,54 +70,63 @@ def student(d: Array, ratio: float, zone: float, alpha: float) -> Estimate:
 
 
 def always_valid(d: Array, ratio: float, alpha: float) -> Interval:
-    """An interval that holds however often one looks while pairs are added. Unbounded for few pairs.
+    """An interval that holds however often one looks while pairs are added. Unbounded for few pairs."""
+    J = len(d)
+    if J < 2:
+        return EVERYTHING
+    mean, s = moments(d)
+    if identical(d):
+        return mean, mean
+    t = float(_always_valid(np.array([J]), alpha)[0])
+    if math.isinf(t):
+        return EVERYTHING
+    half = t * s * math.sqrt(1 / J + ratio)
+    return mean - half, mean + half
+
+
+def _always_valid(J: Ints, alpha: float) -> Array:
+    """The t-statistics (m,) of numbers of pairs (m,) that an always-valid interval does not exclude; inf: none is excluded.
 
     With A = (sqrt(1 + J g) / alpha)^(2/J) the martingale is below 1 / alpha where t^2 / (J - 1) is below
     (A - 1) / (1 - A / (1 + J g)).
     """
-    J = len(d)
-    if J < 2:
-        return EVERYTHING
-    mean = float(d.mean())
-    if identical(d):
-        return mean, mean
     spread = 1 + J * _MIXTURE
-    A = (math.sqrt(spread) / alpha) ** (2 / J)
-    if spread <= A:
-        return EVERYTHING
-    t = math.sqrt((J - 1) * (A - 1) / (1 - A / spread))
-    half = t * math.sqrt(float(d.var(ddof=1)) * (1 / J + ratio))
-    return mean - half, mean + half
+    A = (np.sqrt(spread) / alpha) ** (2 / J)
+    bounded = spread > A
+    return np.sqrt(np.where(bounded, (J - 1) * (A - 1) / np.where(bounded, 1 - A / spread, 1.0), np.inf))
 
 
-def pairs_needed(d: Array, ratio: float, effect: float, alpha: float) -> int | None:
+def pairs_needed(d: Array, ratio: float, effect: float, alpha: float, sequential: bool = False) -> int | None:
     """How many pairs in all would show, four times in five, that the mean exceeds `effect`, if mean and variance of d
     are what they seem. None: no number would, or the mean is not above it, or nothing is known."""
     if len(d) < 2 or identical(d):
         return None
-    excess, s = float(d.mean()) - effect, float(d.std(ddof=1))
-
-    def shown(J: int) -> bool:
-        return excess >= _reach(J, alpha) * s * math.sqrt(1 / J + ratio)
-
-    if not shown(MOST_PAIRS):
-        return None
-    low, high = 1, MOST_PAIRS  # not shown, shown
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if shown(middle) else (middle, high)
-    return high
+    mean, s = moments(d)
+    J = np.arange(2, MOST_PAIRS + 1)
+    shown = mean - effect >= _reach(J, alpha, sequential) * s * np.sqrt(1 / J + ratio)
+    return int(J[np.argmax(shown)]) if shown.any() else None
 
 
-def detectable(d: Array, ratio: float, alpha: float) -> float:
-    """The least mean that J pairs with the variance of d would show four times in five. NaN where nothing is known."""
+def detectable(d: Array, ratio: float, effect: float, alpha: float, sequential: bool = False) -> float:
+    """The least mean that J pairs with the variance of d would show four times in five to exceed `effect`. NaN where nothing
+    is known."""
     J = len(d)
-    return math.nan if J < 2 or identical(d) else _reach(J, alpha) * float(d.std(ddof=1)) * math.sqrt(1 / J + ratio)
+    if J < 2 or identical(d):
+        return math.nan
+    return effect + float(_reach(np.array([J]), alpha, sequential)[0]) * moments(d)[1] * math.sqrt(1 / J + ratio)
 
 
-def _reach(J: int, alpha: float) -> float:
-    """Standard errors between 0 and a mean that is shown with probability POWER."""
-    return math.inf if J < 2 else float(stdtrit(J - 1, 1 - alpha / 2) + stdtrit(J - 1, POWER))
+def _reach(J: Ints, alpha: float, sequential: bool) -> Array:
+    """Standard errors (m,) between an effect and a mean that J (m,) pairs show to exceed it with probability POWER;
+    sequential: at the last of many looks."""
+    critical = _always_valid(J, alpha) if sequential else stdtrit(J - 1, 1 - alpha / 2)
+    return np.asarray(critical + stdtrit(J - 1, POWER))
+
+
+def moments(d: Array) -> tuple[float, float]:
+    """Mean and standard deviation of d (J,), also of huge or tiny numbers."""
+    u = unit(d)
+    return u * float((d / u).mean()), u * float((d / u).std(ddof=1))
 
 
 def bootstrap(
@@ -148,7 +166,7 @@ def share(held: int, of: int, alpha: float) -> Interval:
 
 
 def random_effects(
-    means: Sequence[float], errors: Sequence[float], zone: float, alpha: float
+    means: Sequence[float] | Array, errors: Sequence[float] | Array, zone: float, alpha: float
 ) -> tuple[Estimate, float]:
     """The mean gain over data sets like these k, from the mean and standard error on each; and the spread tau between them.
 
@@ -156,8 +174,12 @@ def random_effects(
     sum_i w_i (y_i - mu)^2 = k - 1 with w_i = 1 / (e_i^2 + tau^2), or 0 where none is. Errors of 0 are taken as a
     thousandth of the spread.
     """
-    y, e2 = np.asarray(means, dtype=float), np.asarray(errors, dtype=float) ** 2
-    k = len(y)
+    y, e = np.asarray(means, dtype=float), np.asarray(errors, dtype=float)
+    if (u := unit(y, e)) != 1.0:
+        found, tau = random_effects(y / u, e / u, zone / u, alpha)
+        low, high = found.interval
+        return replace(found, mean=u * found.mean, interval=(u * low, u * high)), u * tau
+    k, e2 = len(y), e**2
     if k < 2:
         return Estimate(float(y[0]) if k else math.nan, EVERYTHING, math.nan, math.nan, math.nan), math.nan
     if np.ptp(y) == 0 and not e2.any():

@@ -91,8 +91,8 @@ def certify(
         sequential=design.sequential,
         reserve=reserve,
         doubtful=doubtful,
-        more=0 if gain == "proven" else None if doubtful else _more(d, ratio, design.minimum_effect, alpha),
-        detectable=math.nan if doubtful else intervals.detectable(d, ratio, alpha),
+        more=0 if gain == "proven" else None if doubtful else _more(d, design, alpha),
+        detectable=math.nan if doubtful else _detectable(d, design, alpha),
         goals=tuple(_compare(g, pairs, design, alpha, seen, repeated or g.metric in few) for g in others),
     )
 
@@ -218,10 +218,15 @@ def _failures(pairs: Sequence[Pair], metric: str) -> tuple[int, int]:
     return baseline, tuned
 
 
-def _more(d: Array, ratio: float, effect: float, alpha: float) -> int | None:
+def _more(d: Array, design: Design, alpha: float) -> int | None:
     """How many pairs beyond those of d would probably settle it; None: no number would."""
-    needed = intervals.pairs_needed(d, ratio, effect, alpha)
+    needed = intervals.pairs_needed(d, design.test_train_ratio, design.minimum_effect, alpha, design.sequential)
     return None if needed is None else max(1, needed - len(d))
+
+
+def _detectable(d: Array, design: Design, alpha: float) -> float:
+    """The mean that as many pairs as d would probably prove."""
+    return intervals.detectable(d, design.test_train_ratio, design.minimum_effect, alpha, design.sequential)
 
 
 def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, seen: bool, single: bool) -> Comparison:

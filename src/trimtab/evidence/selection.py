@@ -16,13 +16,15 @@ import numpy as np
 from scipy.special import ndtr, stdtr
 
 from ..arrays import Array
+from .intervals import unit
 
 _WEIGHT = 2.0  # runs that the search's estimate of the noise is worth
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """Means (k,) of the losses and their covariance (k, k). Only differences between finalists have a meaning."""
+    """Means (k,) of the losses and their covariance (k, k). Only differences between finalists have a meaning, and where
+    losses are huge or tiny, only their ratios."""
 
     mean: Array
     covariance: Array
@@ -45,7 +47,8 @@ def posterior(prior: Array, covariance: Array, losses: Array, noise: float) -> P
     with D the inverse of its covariance: settings that are alike have like errors, so that their difference is known better
     than either. s^2 comes from the fresh runs, and as from `_WEIGHT` of them from the search (`noise`, NaN if unknown).
     """
-    k = len(prior)
+    k, u = len(prior), unit(prior, losses)
+    prior, covariance, losses, noise = prior / u, covariance / u / u, losses / u, noise / u
     least = max(1e-3 * float(np.ptp(prior)), 1e-4 * math.sqrt(float(np.diag(covariance).max())), 1e-15)
     D = np.linalg.inv(covariance + least**2 * np.eye(k))
     precision = D - np.outer(D.sum(1), D.sum(0)) / D.sum()
@@ -87,11 +90,14 @@ def keeps(searched: Array, excess: Array) -> Array:
 def _kept(x: Array, excess: Array) -> Array:
     """The chance (k,) that a further run of each finalist keeps one limit, by a t-distribution. NaN where nothing is known.
 
-    x (k,): how far the search says that each is beyond the limit; excess (k, r): how far its fresh runs were.
+    x (k,): how far the search says that each is beyond the limit; excess (k, r): how far its fresh runs were. Only ratios
+    have a meaning.
 
     m_i, the mean of n_i runs, is shrunk towards x_i + shift, where shift is the mean of m_i - x_i and their variance
     beyond the noise s^2 / n is by moments, but at least that of the noise: own runs count for half or more.
     """
+    u = unit(x, excess)
+    x, excess = x / u, excess / u
     n = (~np.isnan(excess)).sum(1)
     ran = n > 0
     total, free = int(n.sum()), int(n.sum() - ran.sum())
