@@ -22,10 +22,8 @@ def submit(file: str) -> None:
     told = read(file)
     study = described(told, file)
     study.submit(told.objective, resources=told.resources)
-    what = told.objective if isinstance(told.objective, str) else told.objective.template
-    click.echo(
-        f"study {told.name!r} waits for workers: trimtab worker --allow {shlex.quote(what)}{storage_option(told)}"
-    )
+    allow = f"--allow {shlex.quote(told.allowed)}"
+    click.echo(f"study {told.name!r} waits for workers: trimtab worker {allow}{storage_option(told)}")
 
 
 @click.command()
@@ -96,8 +94,7 @@ def _objectives(allow: tuple[str, ...]) -> list[str]:
                 f"--allow {text!r} allows nothing; write file.py:function, a command or a study file"
             )
         if text.endswith((".yaml", ".yml")) and " " not in text:
-            objective = read(text).objective
-            found.append(objective if isinstance(objective, str) else objective.template)
+            found.append(read(text).allowed)
         else:
             found.append(text)
     return found

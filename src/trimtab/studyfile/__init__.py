@@ -34,6 +34,11 @@ class StudyFile:
     storage: str | None = None
     slurm: Slurm = field(default_factory=Slurm)
 
+    @property
+    def allowed(self) -> str:
+        """What it runs, as `trimtab worker --allow` takes it: an import path or a command."""
+        return self.objective if isinstance(self.objective, str) else self.objective.template
+
 
 def read(path: str | Path) -> StudyFile:
     """The study file at `path`. Raises SpecError or SpaceError, naming file, place, value, rule and repair."""
