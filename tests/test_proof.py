@@ -3,6 +3,7 @@
 import math
 import random
 import threading
+import time
 from collections import Counter
 from functools import partial
 
@@ -11,6 +12,7 @@ import pytest
 from threads import at_once
 
 import trimtab as tt
+from trimtab import proof
 from trimtab.errors import SpecError, StudyMismatch
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.9), y=tt.Float(0, 1, default=0.1))
@@ -69,6 +71,30 @@ def test_random_search_is_bound_by_the_limits_and_no_comparison_for_one_of_sever
     found = study.evidence(objective, replicates=2, quiet=True)
     assert (found.worth.over_random > -0.02) if goals == ["loss"] else math.isnan(found.worth.over_random)
     assert ("random search" in found.text()) == (goals == ["loss"])
+
+
+@pytest.mark.parametrize("rule", ["asha", None])
+def test_random_search_trains_each_setting_in_full(monkeypatch, rule):
+    """What a search saved by stopping trials early, random search would not have had."""
+    asked, known = [], proof.equal_trials
+    monkeypatch.setattr(proof, "equal_trials", lambda *given: asked.append(known(*given)) or asked[-1])
+    fidelity = None if rule is None else tt.Fidelity("epochs", 1, 9)
+    study = tt.Study("f", {"x": tt.Float(0, 1, default=0.9)}, minimize="loss", seed=1, stopping=rule, fidelity=fidelity)
+
+    def objective(trial):
+        for epoch in range(1, 10):
+            time.sleep(0.002)
+            trial.report(epoch, loss=trial.params["x"])
+            if trial.should_stop():
+                break
+        return trial.params["x"]
+
+    study.run(objective, trials=12, quiet=True)
+    study.evidence(objective, replicates=2, quiet=True)
+    searched = [t for t in study.trials if t.purpose == "search"]
+    whole = [t.cost.wall for t in searched if t.state == "done"]
+    assert asked == [round(sum(t.cost.wall for t in searched) / np.mean(whole))]
+    assert (asked[0] == 12) == (rule is None)
 
 
 def test_the_answer_says_what_the_search_was_worth(made):

@@ -100,8 +100,9 @@ def test_what_random_search_would_have_found_is_less():
 
 def test_equal_cost_is_fewer_trials_where_random_ones_are_dearer():
     costs, blind = np.array([2.0] * 10 + [1.0] * 30), np.arange(40) < 10
-    assert equal_trials(costs, blind) == 25
-    assert equal_trials(np.zeros(40), blind) == 40
+    assert equal_trials(costs, costs, blind) == 25
+    assert equal_trials(costs, costs, np.zeros(40, dtype=bool)) == 40
+    assert equal_trials(np.zeros(40), np.zeros(40), blind) == 40
 
 
 @pytest.mark.parametrize("huge", [1e160, 1e200, 1.7e308])

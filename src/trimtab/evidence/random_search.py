@@ -36,10 +36,15 @@ def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, 
     return float(found.mean() - own[0]) if len(found) else math.nan
 
 
-def equal_trials(costs: Array, random: Mask) -> int:
-    """How many random trials the same cost would have paid for. `costs` (n,) of all trials; `random` (n,) marks those
-    not chosen by a model. The number of trials if costs are unknown."""
-    known = costs > 0
-    if (known & random).sum() < 5:
+def equal_trials(costs: Array, full: Array, random: Mask) -> int:
+    """How many random settings, each trained in full, the same cost would have paid for. The number of trials if costs are
+    unknown.
+
+    costs (n,) of all trials; full (n,): what each cost that was trained in full, from the beginning on, NaN for those that
+    were not; random (n,): those not chosen by a model. Random ones say what random ones cost, if there are five.
+    """
+    known = full > 0
+    asked = known & random if (known & random).sum() >= 5 else known
+    if not asked.any():
         return len(costs)
-    return max(1, round(float(costs[known].sum() / costs[known & random].mean())))
+    return max(1, round(len(costs) * float(costs[costs > 0].mean() / full[asked].mean())))

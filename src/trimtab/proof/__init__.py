@@ -350,7 +350,20 @@ def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
     if len(spec.goals) > 1 or bounds is None or not searched:  # random search for one of the goals is another question
         return Worth(own_value, hours)
     costs = np.array([t.cost.wall for t in searched])
+    full = np.array([_full_cost(ledger, t) for t in searched])
     blind = np.array([t.strategy in ("random", "sobol") or "design" in t.why for t in searched])
     row = spec.space.encode([params])[0]
-    gain = over_random(believed(spec, every), spec.space, row, equal_trials(costs, blind), bounds)
+    gain = over_random(believed(spec, every), spec.space, row, equal_trials(costs, full, blind), bounds)
     return Worth(own_value, hours, gain)
+
+
+def _full_cost(ledger: Ledger, t: Trial) -> float:
+    """Seconds that a trial took which was trained in full, with those that it continued; NaN if it was not: stopped early,
+    or to be promoted later."""
+    if t.state is State.STOPPED or not incumbents.fully_trained(ledger.study.spec, t):
+        return math.nan
+    seconds = t.cost.wall
+    while t.parent is not None:
+        t = ledger.trials[t.parent]
+        seconds += t.cost.wall
+    return seconds
