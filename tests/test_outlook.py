@@ -90,6 +90,20 @@ def test_a_gain_that_is_not_worth_its_cost_ends_a_search():
     assert made.counts["done"] == 30
 
 
+def test_what_a_constraint_forbids_is_nothing_to_gain():
+    """The loss falls to 0 at x = 0, but only from 0.5 on may settings be used."""
+    made = study(subject_to=["size >= 0.5"])
+    loss = noisy(0.0)
+
+    def objective(trial):
+        return {"loss": trial.params["x"] + 0.01 * loss(trial), "size": trial.params["x"]}
+
+    made.run(objective, trials=30, quiet=True)
+    found = made.outlook(Enough(tolerance=0.05))
+    assert 0 < found.gain < found.regret < 0.05
+    assert found.reason == "noise"
+
+
 def test_nothing_is_said_while_too_little_is_known():
     made = study()
     said = "too little is known of loss to say whether more would help; ask again after 20"

@@ -8,7 +8,9 @@ The model of all results (see `evidence.belief`) answers two questions. Losses a
              it is compared with what a trial costs.
 
 Here ucb and lcb are mean +- sqrt(beta) sd, with beta = 2 log(d n^2 pi^2 / (6 delta)) / 5 and delta = 0.1, as in that
-paper. "Any" setting is one of many random ones, or near the best known one; so the bound is itself an estimate.
+paper. "Any" setting is one of many random ones, or near the best known one; so the bound is itself an estimate. Under
+constraints, it is one that may meet them by the models of how far they are exceeded, and a gain counts by the chance that
+it does.
 """
 
 import math
@@ -27,7 +29,7 @@ from .errors import SpecError
 from .evidence.belief import Belief
 from .formatting import duration, number, plural
 from .records import StudySpec, Trial
-from .standing import believed
+from .standing import believed, limits
 from .strategies.variation import perturbed
 
 _ANYWHERE, _NEAR = 4096, 512  # how many random settings are looked at, and how many near the best known one
@@ -113,7 +115,8 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
     goal = spec.goals[0]
     zero = next((t for t in told if t.number == 0), None)  # trial 0 ends among the first: the search is short
     first = None if zero is None else baseline_trial(spec, {0: zero})
-    found = candidates(spec, told, baseline_metrics(spec, first))
+    before = baseline_metrics(spec, first)
+    found = candidates(spec, told, before)
     allowed = admissible(found)
     cost, unit = _cost(told)
     least = 10 + 2 * len(spec.space) if enough.least is None else enough.least
@@ -122,7 +125,7 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
         due = enough.every * math.ceil(least / enough.every)  # the first check that may know enough
         again = due if len(told) < due else 0
         return Outlook(goal.metric, len(told), math.nan, math.nan, math.nan, cost, unit, "", again)
-    regret, error, gain = _future(spec, belief, allowed, len(told))
+    regret, error, gain = _future(spec, belief, limits(spec, found, before) or [], allowed, len(told))
     reason = ""
     if regret <= max(error, enough.tolerance):
         reason = "noise"
@@ -146,8 +149,13 @@ def check(spec: StudySpec) -> None:
         raise SpecError("whether more search is worth it can be said of one goal, this study has several")
 
 
-def _future(spec: StudySpec, belief: Belief, allowed: Sequence[Candidate], n: int) -> tuple[float, float, float]:
-    """(bound on the regret, standard error of the best setting, expected improvement by the next trial) after n results."""
+def _future(
+    spec: StudySpec, belief: Belief, bounds: Sequence[Belief], allowed: Sequence[Candidate], n: int
+) -> tuple[float, float, float]:
+    """(bound on the regret, standard error of the best setting, expected improvement by the next trial) after n results.
+
+    bounds: models of how far each constraint is exceeded.
+    """
     X = spec.encode(c.params for c in allowed)
     mean, sd = belief.predict(X)
     width = math.sqrt(max(0.0, 2 * math.log(len(spec.space) * n**2 * math.pi**2 / (6 * _DELTA)) / 5))
@@ -155,10 +163,17 @@ def _future(spec: StudySpec, belief: Belief, allowed: Sequence[Candidate], n: in
     rng = np.random.default_rng(0)
     free, steps = np.ones(len(spec.space), dtype=bool), np.full(_NEAR, 1.0) * _REACH * rng.random(_NEAR)
     near = perturbed(spec.space, X[best], steps, 0.0, free, rng)
-    mean_of, sd_of = belief.predict(np.concatenate([X, near, spec.space.sample(_ANYWHERE, rng)]))
-    regret = float((mean + width * sd)[best] - (mean_of - width * sd_of).min())
+    every = np.concatenate([X, near, spec.space.sample(_ANYWHERE, rng)])
+    mean_of, sd_of = belief.predict(every)
+    possible, chance = np.ones(len(every), dtype=bool), np.ones(len(every))
+    for bound in bounds:
+        excess, doubt = bound.predict(every)
+        possible &= excess - width * doubt <= 0
+        chance *= norm.cdf(-excess / doubt)
+    possible[: len(X)] = True  # they have met the constraints
+    regret = float((mean + width * sd)[best] - (mean_of - width * sd_of)[possible].min())
     u = (mean.min() - mean_of) / sd_of
-    gain = float((sd_of * (u * norm.cdf(u) + norm.pdf(u))).max())
+    gain = float((sd_of * (u * norm.cdf(u) + norm.pdf(u)) * chance).max())
     return max(regret, 0.0), belief.noise / math.sqrt(allowed[best].n), gain
 
 
