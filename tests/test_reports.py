@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab import formatting
+from trimtab import formatting, strategies
 from trimtab.dossier import evidence
 from trimtab.engine import incumbents
 from trimtab.errors import SpecError, UserError
@@ -34,6 +34,7 @@ from trimtab.records import (
 from trimtab.reports import Plots, figures, render, sections
 from trimtab.reports.facts import Facts
 from trimtab.reports.limits import limits
+from trimtab.reports.sections.design import METHODS
 from trimtab.reports.snapshot import Snapshot
 from trimtab.reports.style import view
 from trimtab.space import Choice, Float, Int, Space
@@ -515,3 +516,7 @@ def test_a_missing_extra_is_named(monkeypatch, module):
 )
 def test_figures_read_well(said, expected):
     assert said == expected
+
+
+def test_every_strategy_has_its_method_in_words():
+    assert set(strategies.names()) - {"auto"} <= METHODS.keys()
