@@ -9,12 +9,20 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import trimtab as tt
+from trimtab.engine.blas import one_thread
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background was started with Ctrl-C ignored
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="trimtab-state-")  # what tests remember is not this user's
 
 settings.register_profile("trimtab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("trimtab")  # how fast the machine is, is no property of the code
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """As in studies: with matrices this small, several threads cost much and give nothing, and tests run side by side."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture

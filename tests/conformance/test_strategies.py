@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from trimtab.errors import SpecError
 from trimtab.space import Float, Int, Space
@@ -13,13 +12,6 @@ from trimtab.testing import Violation, check_strategy
 from trimtab.testing.laws import checks
 
 OURS = [name for name in names() if type(strategy(name)).__module__.startswith("trimtab.")]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """As in studies: several threads cost more than they give with matrices this small."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.mark.parametrize(
