@@ -112,6 +112,24 @@ def test_of_many_parameters_those_that_matter_are_explained_as_well_as_of_few(mo
         assert [i.value for i in found.values()] == pytest.approx([i.value for i in every.values()], abs=0.01)
 
 
+def test_pairs_of_a_noisy_sum_are_not_shown_to_act_together_and_a_product_is():
+    """No index is negative, so that their intervals are above 0 by chance."""
+    space = tt.Space({f"x{i}": tt.Float(0, 1) for i in range(4)})
+    low, shown, product = [], [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = space.sample(40, rng)
+        y = 3 * (X[:, 0] - 0.4) ** 2 + X[:, 1] + 0.5 * np.sin(5 * X[:, 2])
+        found = interactions(Belief.of(space, X, y + rng.normal(size=40))).values()
+        low += [i.low >= 0.005 for i in found]
+        shown += [i.shown for i in found]
+        acting = Belief.of(space, X, y + 6 * (X[:, 0] - 0.5) * (X[:, 1] - 0.5) + 0.3 * rng.normal(size=40))
+        product.append(interactions(acting)["x0", "x1"].shown)
+    assert sum(low) >= 6
+    assert sum(shown) <= 2
+    assert sum(product) >= 5
+
+
 def test_a_parameter_with_one_value_is_no_finding():
     space = tt.Space(fixed=tt.Int(3, 3), one=tt.Choice("only"), x=tt.Float(0, 1), z=tt.Float(0, 1))
     belief = learned(space, lambda p: p["x"])

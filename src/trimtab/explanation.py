@@ -14,7 +14,7 @@ from .evidence import interactions as together
 from .evidence.belief import Belief
 from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
-from .evidence.phrases import SURE, band, chosen_and_span, share
+from .evidence.phrases import band, chosen_and_span, share
 from .formatting import NBSP, number, plural, setting, signed, table, value
 from .records import Changes, Purpose, StudyRecord, Trial
 from .space import Params
@@ -65,7 +65,7 @@ class Explanation:
                 for s in self.ablation()
             )
             parts.append("\n".join(["from the baseline, by the model:", *steps]))
-        if pairs := [f"  {a} and {b}: {band(i)}" for (a, b), i in self.interactions().items() if i.low >= SURE]:
+        if pairs := [f"  {a} and {b}: {band(i)}" for (a, b), i in self.interactions().items() if i.shown]:
             parts.append("\n".join(["variance by two together:", *pairs]))
         parts += [f"beware: {f.text}" for f in self.findings()]
         return "\n\n".join(parts).replace(NBSP, " ")
@@ -137,6 +137,7 @@ class Explanation:
 
     def interactions(self) -> dict[tuple[str, str], effects.Index]:
         """The second-order Sobol' index of each pair of parameters, what they cause only together; the largest comes first.
+        `shown` says whether the results show that they do.
 
         Only the twelve parameters with the largest total index are paired, and no parameter with the one whose value
         decides whether it is active.

@@ -31,11 +31,16 @@ _LEVEL = (0.05, 0.95)
 
 @dataclass(frozen=True)
 class Index:
-    """A Sobol' index, a share of the variance (first-order: what a parameter causes by itself), with a 90 % interval."""
+    """A Sobol' index, a share of the variance (first-order: what a parameter causes by itself), with a 90 % interval.
+
+    shown: of a pair, whether the results show that it acts together. The interval cannot tell: no index is negative, so that
+    a model that knows nothing has positive ones.
+    """
 
     value: float
     low: float
     high: float
+    shown: bool = True
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ a parameter and the one that it depends on are no pair.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -32,6 +32,8 @@ GRID = 8  # values of a column with more
 FINE = 16  # and in a surface
 ROUGH = 128  # points for a rough total index
 MOST = 12  # parameters whose pairs are looked at: those with the largest total index
+SURE = 0.005  # least share of the variance (low end of its interval) of a pair that is shown to act together
+AGREED = 2.0  # and least ratio of its squared mean effect to its variance: at most 6 % of pairs in noisy sums reach it
 _MANY = 40  # options of a choice beyond which its pairs would cost too much: it is left out
 
 
@@ -82,8 +84,14 @@ def interactions(belief: Belief, known: Mapping[str, Index] | None = None) -> di
         m = f(X).reshape(len(p), len(q), -1, total.size).mean(axis=2)
         first, second = np.einsum("j,ijs->is", q, m), np.einsum("i,ijs->js", p, m)
         part = m - first[:, None] - second + p @ first
-        found[space.names[i], space.names[j]] = summary(share * np.einsum("i,j,ijs->s", p, q, part**2) / total)
+        index = summary(share * np.einsum("i,j,ijs->s", p, q, part**2) / total)
+        found[space.names[i], space.names[j]] = replace(index, shown=index.low >= SURE and _agreed(part))
     return dict(sorted(found.items(), key=lambda item: -item[1].value))
+
+
+def _agreed(part: Array) -> bool:
+    """Whether the draws (a, b, S) of what a pair does together agree: their mean is larger than they vary around it."""
+    return float((part.mean(axis=2) ** 2).mean()) >= AGREED * float(part.var(axis=2).mean())
 
 
 def surface(belief: Belief, first: str, second: str, maximize: bool = False) -> Surface | None:

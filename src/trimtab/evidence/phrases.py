@@ -4,9 +4,6 @@ from ..formatting import number, value
 from .effects import Index
 from .sensitivity import Safe
 
-SURE = 0.005
-"""Least share of the variance (low end of its interval) with which a pair is shown to act together."""
-
 
 def share(x: float) -> str:
     """In whole percent: the data seldom supports more."""

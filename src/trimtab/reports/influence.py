@@ -8,7 +8,7 @@ from ..evidence.ablation import Step
 from ..evidence.calibration import Calibration
 from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import Surface
-from ..evidence.phrases import SURE, band, chosen_and_span, share
+from ..evidence.phrases import band, chosen_and_span, share
 from ..evidence.sensitivity import Finding, Safe
 from ..explanation import Explanation
 from ..formatting import number, percent, plural, signed, value
@@ -57,7 +57,7 @@ def influence(
         return None
     pairs, totals = told.interactions(), told.totals()
     ranked = sorted(totals, key=lambda n: -totals[n].value)
-    strong = [pair for pair, i in pairs.items() if i.low >= SURE][:MOST_SURFACES]
+    strong = [pair for pair, i in pairs.items() if i.shown][:MOST_SURFACES]
     return Influence(
         spec.goals[goal].metric,
         spec.goals[goal].maximize,
@@ -109,7 +109,11 @@ def path_rows(i: Influence) -> Rows:
 
 
 def pair_rows(i: Influence) -> Rows:
-    return [[f"{a} and {b}", band(index)] for (a, b), index in i.interactions.items()]
+    """Pair, share of the variance, and whether the results show that it acts together."""
+    return [
+        [f"{a} and {b}", band(index) + ("" if index.shown else ", not shown")]
+        for (a, b), index in i.interactions.items()
+    ]
 
 
 def model_pairs(i: Influence) -> list[tuple[str, str]]:
