@@ -21,7 +21,7 @@ from tuners import Params
 
 import trimtab as tt
 
-SAMPLE = 4000  # random settings that say what is usual
+SAMPLE = 4000  # random settings that say what is usual, where trying one costs next to nothing
 NOISE = 0.15  # of measurements without repeats, as a share of what the best of the sample gains on its median
 
 
@@ -35,11 +35,12 @@ class Problem:
     true: Callable[[Params], float]
     repeats: Callable[[Params], list[float]] | None = None  # measurements, where real ones exist
     seconds: Callable[[Params], float] | None = None  # of one training, where it is known
+    usual: int = SAMPLE
 
     @cached_property
     def sample(self) -> tuple[np.ndarray, np.ndarray]:
         """Random rows of the unit cube (0.5 where inactive) and their true losses: what is usual on this problem."""
-        X = self.space.sample(SAMPLE, np.random.default_rng(0))
+        X = self.space.sample(self.usual, np.random.default_rng(0))
         losses = np.array([self.true(p) for p in self.space.decode(X)])
         return np.where(np.isnan(X), 0.5, X), losses
 

@@ -9,13 +9,14 @@ noise      each result is one random training of the setting; scored by the mean
 failures   a fifth of the space fails, on one side of a random plane, and the best setting of all lies in it
 8, 32      so many trials are always pending; they end one by one, in random order
 
-Three cases have problems of their own, exact results, and nothing pending:
+Four cases have problems of their own, exact results, and nothing pending:
 
 conditional    surrogates of XGBoost, most of whose parameters depend on the booster; the data sets with indices 10, 34,
                58, 82 and 106, which no other benchmark uses
 algorithms     surrogates of XGBoost and of a decision tree on the same data: which of them is best, and with which
                parameters; data sets 5, 29, 53, 77 and 101 of those that both have
 categorical    NAS-Bench-201: six unordered choices of five operations each
+models         ten models that are really trained and cross-validated (see models.py; needs scikit-learn)
 
 The score after t told trials is the true loss of the setting with the lowest mean of told results, as normalised regret:
 0 is the best known setting that does not fail, 1 the median random one. `named` is the same of the setting that the tuner
@@ -42,10 +43,11 @@ from typing import Any
 import numpy as np
 from families import Problem, algorithms, analytic, surrogates, tables
 from figures import FOLDER, bootstrap, finished
+from models import models
 from robustness_peers import Hyperopt, Nevergrad, Smac
 from tuners import Optuna, Params, Result, Trimtab, Tuner, incumbents, search
 
-CASES = ("noise", "failures", "8", "32", "conditional", "algorithms", "categorical")
+CASES = ("noise", "failures", "8", "32", "conditional", "algorithms", "categorical", "models")
 SCORES = ("quarter", "half", "full", "named")
 NAMES, FIGURES = ["case", "problem", "tuner", "seed", "trials"], [*SCORES, "cpu_ms"]
 Row = Mapping[str, str]
@@ -79,6 +81,8 @@ def tuners() -> dict[str, Make]:
 def problems(case: str, yahpo: str | None) -> list[Problem]:
     if case == "categorical":
         return tables("nasbench201")
+    if case == "models":
+        return models()
     if case == "conditional":
         return surrogates(Path(yahpo), "rbv2_xgboost")[10::24] if yahpo else []
     if case == "algorithms":
