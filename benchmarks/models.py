@@ -13,11 +13,10 @@ import numpy as np
 from families import Problem
 from tuners import Params
 
-import trimtab as tt
+from trimtab import Choice, Float, Int, Space
 
 WORST = {"error": 1.0, "log loss": 5.0, "squared error": 1e5}
 USUAL = 200  # random settings that say what is usual
-_FLOAT, _INT, _CHOICE = tt.Float, tt.Int, tt.Choice
 SCALERS = ("StandardScaler", "MinMaxScaler", "RobustScaler")
 
 
@@ -123,56 +122,56 @@ def _network(p: Params) -> Any:
     return make_pipeline(StandardScaler(), model)
 
 
-_C, _GAMMA = _FLOAT(1e-3, 1e3, log=True), _FLOAT(1e-5, 10.0, log=True)
+_C, _GAMMA = Float(1e-3, 1e3, log=True), Float(1e-5, 10.0, log=True)
 MODELS: Mapping[str, tuple[Callable[[Params], Any], str, str, Mapping[str, Any]]] = {  # model, data, metric, space
     "svm-digits": (_svm, "digits", "error", {
-        "kernel": _CHOICE("rbf", "poly", "sigmoid"), "C": _C, "gamma": _GAMMA,
-        "degree": _INT(2, 5, when={"kernel": "poly"}),
-        "coef0": _FLOAT(0.0, 5.0, when={"kernel": ["poly", "sigmoid"]}),
+        "kernel": Choice("rbf", "poly", "sigmoid"), "C": _C, "gamma": _GAMMA,
+        "degree": Int(2, 5, when={"kernel": "poly"}),
+        "coef0": Float(0.0, 5.0, when={"kernel": ["poly", "sigmoid"]}),
     }),
     "svm-cancer": (_scaled_svm, "breast_cancer", "error", {
-        "scaler": _CHOICE(*SCALERS), "kernel": _CHOICE("rbf", "poly", "sigmoid"), "C": _C, "gamma": _GAMMA,
+        "scaler": Choice(*SCALERS), "kernel": Choice("rbf", "poly", "sigmoid"), "C": _C, "gamma": _GAMMA,
     }),
     "tree-cancer": (_tree, "breast_cancer", "log loss", {
-        "max_depth": _INT(1, 30), "min_samples_split": _INT(2, 50, log=True), "min_samples_leaf": _INT(1, 50, log=True),
-        "ccp_alpha": _FLOAT(1e-5, 0.1, log=True), "criterion": _CHOICE("gini", "entropy"),
-        "max_features": _FLOAT(0.1, 1.0),
+        "max_depth": Int(1, 30), "min_samples_split": Int(2, 50, log=True), "min_samples_leaf": Int(1, 50, log=True),
+        "ccp_alpha": Float(1e-5, 0.1, log=True), "criterion": Choice("gini", "entropy"),
+        "max_features": Float(0.1, 1.0),
     }),
     "logistic-cancer": (_logistic, "breast_cancer", "log loss", {
-        "scaler": _CHOICE(*SCALERS), "squares": _CHOICE(False, True), "C": _FLOAT(1e-4, 1e4, log=True),
-        "class_weight": _CHOICE(None, "balanced"),
+        "scaler": Choice(*SCALERS), "squares": Choice(False, True), "C": Float(1e-4, 1e4, log=True),
+        "class_weight": Choice(None, "balanced"),
     }),
     "neighbours-digits": (_neighbours, "digits", "log loss", {
-        "neighbours": _INT(1, 40, log=True), "power": _FLOAT(1.0, 5.0), "weights": _CHOICE("uniform", "distance"),
-        "components": _INT(2, 60), "whiten": _CHOICE(False, True),
+        "neighbours": Int(1, 40, log=True), "power": Float(1.0, 5.0), "weights": Choice("uniform", "distance"),
+        "components": Int(2, 60), "whiten": Choice(False, True),
     }),
     "ridge-diabetes": (_kernel_ridge, "diabetes", "squared error", {
-        "kernel": _CHOICE("rbf", "laplacian", "poly"), "alpha": _FLOAT(1e-5, 1e3, log=True),
-        "gamma": _FLOAT(1e-4, 1e2, log=True), "degree": _INT(1, 5, when={"kernel": "poly"}),
-        "coef0": _FLOAT(0.0, 10.0, when={"kernel": "poly"}),
+        "kernel": Choice("rbf", "laplacian", "poly"), "alpha": Float(1e-5, 1e3, log=True),
+        "gamma": Float(1e-4, 1e2, log=True), "degree": Int(1, 5, when={"kernel": "poly"}),
+        "coef0": Float(0.0, 10.0, when={"kernel": "poly"}),
     }),
     "forest-diabetes": (_forest, "diabetes", "squared error", {
-        "n_estimators": _INT(5, 40, log=True), "max_depth": _INT(1, 20), "min_samples_leaf": _INT(1, 40, log=True),
-        "max_features": _FLOAT(0.1, 1.0), "bootstrap": _CHOICE(True, False),
-        "criterion": _CHOICE("squared_error", "friedman_mse"),
+        "n_estimators": Int(5, 40, log=True), "max_depth": Int(1, 20), "min_samples_leaf": Int(1, 40, log=True),
+        "max_features": Float(0.1, 1.0), "bootstrap": Choice(True, False),
+        "criterion": Choice("squared_error", "friedman_mse"),
     }),
     "sgd-digits": (_sgd, "digits", "log loss", {
-        "loss": _CHOICE("log_loss", "modified_huber"), "penalty": _CHOICE("l2", "l1", "elasticnet"),
-        "l1_ratio": _FLOAT(0.0, 1.0, when={"penalty": "elasticnet"}), "alpha": _FLOAT(1e-7, 0.1, log=True),
-        "learning_rate": _CHOICE("constant", "invscaling", "adaptive", "optimal"),
-        "eta0": _FLOAT(1e-4, 10.0, log=True, when={"learning_rate": ["constant", "invscaling", "adaptive"]}),
-        "power_t": _FLOAT(0.1, 1.0, when={"learning_rate": "invscaling"}), "max_iter": _INT(3, 30, log=True),
+        "loss": Choice("log_loss", "modified_huber"), "penalty": Choice("l2", "l1", "elasticnet"),
+        "l1_ratio": Float(0.0, 1.0, when={"penalty": "elasticnet"}), "alpha": Float(1e-7, 0.1, log=True),
+        "learning_rate": Choice("constant", "invscaling", "adaptive", "optimal"),
+        "eta0": Float(1e-4, 10.0, log=True, when={"learning_rate": ["constant", "invscaling", "adaptive"]}),
+        "power_t": Float(0.1, 1.0, when={"learning_rate": "invscaling"}), "max_iter": Int(3, 30, log=True),
     }),
     "boosting-wine": (_boosting, "wine", "log loss", {
-        "learning_rate": _FLOAT(1e-3, 1.0, log=True), "max_iter": _INT(5, 40, log=True),
-        "max_leaf_nodes": _INT(2, 31, log=True), "l2_regularization": _FLOAT(1e-6, 100.0, log=True),
-        "min_samples_leaf": _INT(1, 40, log=True), "max_features": _FLOAT(0.1, 1.0),
+        "learning_rate": Float(1e-3, 1.0, log=True), "max_iter": Int(5, 40, log=True),
+        "max_leaf_nodes": Int(2, 31, log=True), "l2_regularization": Float(1e-6, 100.0, log=True),
+        "min_samples_leaf": Int(1, 40, log=True), "max_features": Float(0.1, 1.0),
     }),
     "network-wine": (_network, "wine", "log loss", {
-        "width": _INT(4, 64, log=True), "layers": _INT(1, 3), "activation": _CHOICE("relu", "tanh", "logistic"),
-        "solver": _CHOICE("sgd", "adam"), "alpha": _FLOAT(1e-6, 10.0, log=True),
-        "learning_rate_init": _FLOAT(1e-4, 1.0, log=True), "batch_size": _INT(8, 64, log=True),
-        "momentum": _FLOAT(0.0, 0.99, when={"solver": "sgd"}),
+        "width": Int(4, 64, log=True), "layers": Int(1, 3), "activation": Choice("relu", "tanh", "logistic"),
+        "solver": Choice("sgd", "adam"), "alpha": Float(1e-6, 10.0, log=True),
+        "learning_rate_init": Float(1e-4, 1.0, log=True), "batch_size": Int(8, 64, log=True),
+        "momentum": Float(0.0, 0.99, when={"solver": "sgd"}),
     }),
 }  # fmt: skip
 
@@ -182,6 +181,6 @@ def models() -> list[Problem]:
 
     def problem(name: str) -> Problem:
         model, dataset, metric, space = MODELS[name]
-        return Problem(name, "models", tt.Space(space), lambda p: loss(model(p), dataset, metric), usual=USUAL)
+        return Problem(name, "models", Space(space), lambda p: loss(model(p), dataset, metric), usual=USUAL)
 
     return [problem(name) for name in MODELS]

@@ -306,7 +306,8 @@ def test_text_labels_suit_the_scorers_that_look_for_no_single_class(metric):
 def test_amounts_that_could_be_classes_may_be_scored_as_amounts_by_an_estimator_that_a_function_makes():
     counts = np.random.default_rng(0).poisson(2, len(y)) % 3
     for metric in ("neg_mean_poisson_deviance", "r2", "neg_mean_absolute_error"):
-        tt.CrossValidation(lambda params: Ridge(**params), X, counts, metric=metric)
+        cv = tt.CrossValidation(lambda params: Ridge(**params), X, counts, metric=metric)
+        assert cv.protocol["metrics"] == [metric]
 
 
 TEXTS = [f"the film was {'good' if i % 2 else 'bad'} number {i}" for i in range(40)]
