@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab.evidence import importance
+from trimtab.evidence.fanova import fanova
+from trimtab.evidence.importance import by_branch
 from trimtab.space import Choice, Float, Int, Space
 from trimtab.testing import random_space
 
@@ -96,3 +98,17 @@ def test_integers_on_the_log_scale_are_told_apart():
     X = drawn(300, space=space)
     n = np.array([p["n"] for p in space.decode(X)])
     assert importance(X, (n != 3) + 0.1 * X[:, 1], space)["n"] > 0.6
+
+
+@pytest.mark.parametrize("method", [importance, fanova])
+def test_retired_options_have_no_part_in_what_matters(method):
+    before = Space(kind=Choice("a", "b", "bad"), x=Float(0, 1), deep=Float(0, 1, when={"kind": ["a", "bad"]}))
+    after = before.revise(Space(kind=Choice("a", "b"), x=Float(0, 1), deep=Float(0, 1, when={"kind": "a"})), {})
+    X = drawn(200, space=before)
+    y = X[:, 1] + 10 * (X[:, 0] > 2 / 3)
+    assert method(X, y, before)["kind"] > 0.15
+    found = method(X, y, after)
+    assert found["x"] > 0.8
+    assert found["kind"] < 0.02
+    assert set(by_branch(X, y, before)) == {"kind=a", "kind=bad"}
+    assert set(by_branch(X, y, after)) == {"kind=a"}

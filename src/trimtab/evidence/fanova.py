@@ -4,6 +4,8 @@ Hutter, Hoos and Leyton-Brown (2014, An efficient approach for assessing hyperpa
 boxes of the unit cube, so that the mean over all other columns is exact: a box with value v and volume V adds
 v V / w_j to the marginal of column j on its side [a, b) of width w_j = b - a (Algorithm 2). The share of a column is
 Var(marginal) / Var(tree), averaged over trees. Inactive columns count as being in the middle. Needs scikit-learn.
+
+The cube is that of the options that are not retired: rows with a retired one are left out.
 """
 
 from typing import Any
@@ -14,6 +16,7 @@ from ..arrays import Array
 from ..errors import UserError
 from ..space import Space
 from .belief import standard
+from .places import live_rows, live_share
 
 TREES = 32
 ROWS = 2_000  # of each tree
@@ -29,7 +32,8 @@ def fanova(X: Array, y: Array, space: Space) -> dict[str, float]:
         from sklearn.ensemble import RandomForestRegressor
     except ImportError:
         raise UserError('fANOVA needs scikit-learn; run: pip install "trimtab[explain]"') from None
-    known = np.isfinite(y)
+    known = np.isfinite(y) & live_rows(space, X)
+    X = X / [live_share(space, j) for j in range(len(space))]  # the live part of each column is [0, 1]
     X, y = np.where(np.isnan(X), 0.5, X)[known], y[known]
     if len(y) < 4 or np.ptp(y) == 0:
         return dict.fromkeys(space.names, 0.0)

@@ -13,6 +13,8 @@ Two departures, both because studies are small:
   kernels at cell g over all rows. It is subtracted, and what is left is cut off at 0.
 * A conditional parameter is judged among the rows in which it is active, and weighted with their share: by the law of
   total variance that is its own part, and what is due to being active at all belongs to the parameter that decides it.
+
+Rows with a retired option are left out: that it was worse than others says nothing of the values that are left.
 """
 
 import math
@@ -22,6 +24,7 @@ import numpy as np
 from ..arrays import Array, Mask
 from ..space import Space
 from ..space.scales import LogIntegers
+from .places import live_rows
 
 TOP = 0.1
 LEAST = 10  # rows in the top set, unless that is more than half of them
@@ -30,7 +33,7 @@ GRID = 64  # cells for columns with more values
 
 def importance(X: Array, y: Array, space: Space) -> dict[str, float]:
     """The share of each parameter, by name, summing to 1; all 0 when nothing can be told apart."""
-    known = np.isfinite(y)
+    known = np.isfinite(y) & live_rows(space, X)
     X, y = X[known], y[known]
     names = space.names
     if len(y) < 4:
@@ -47,6 +50,8 @@ def by_branch(X: Array, y: Array, space: Space) -> dict[str, dict[str, float]]:
     of that value alone, so that "best" means best of the branch. {} for a space without conditions."""
     found = {}
     names = space.names
+    live = live_rows(space, X)
+    X, y = X[live], y[live]
     gates = {(parent, v) for p in space.params.values() for parent, values in p.when.items() for v in values}
     settings = space.decode(X)
     for parent, v in sorted(gates, key=str):

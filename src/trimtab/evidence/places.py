@@ -62,6 +62,12 @@ def spots(space: Space, j: int, most: int) -> tuple[Array, Array]:
     return at, count / most
 
 
+def live_rows(space: Space, X: Array) -> Mask:
+    """Which rows (n,) of the unit cube use no retired option."""
+    share = np.array([live_share(space, j) for j in range(len(space))])
+    return np.asarray(~((share < 1.0) & (share <= X)).any(axis=1))
+
+
 def live_share(space: Space, j: int) -> float:
     """The share of a column that is live; the options that are retired come last."""
     cells = space.cells[j]
