@@ -32,7 +32,7 @@ from unittest.mock import patch
 
 import families
 import numpy as np
-from figures import FOLDER, Runs, finished
+from figures import FOLDER, Runs, error, finished
 from robustness import Region
 from tuners import Params
 
@@ -242,11 +242,8 @@ def show(runs: Runs, wanted: Iterable[families.Problem], variants: Sequence[str]
         shipped = np.array([regret["shipped", *key] for key in mine])
         gap = values - shipped
         decades = np.log10(np.maximum(values[:, -1], _LEAST) / np.maximum(shipped[:, -1], _LEAST))
-        cells = [
-            f"{v.mean():.3f} ({d.mean():+.3f} ± {d.std() / len(d) ** 0.5:.3f})"
-            for v, d in zip(values.T, gap.T, strict=True)
-        ]
-        cells.append(f"{decades.mean():+.3f} ± {decades.std() / len(decades) ** 0.5:.3f}")
+        cells = [f"{v.mean():.3f} ({d.mean():+.3f} ± {error(d):.3f})" for v, d in zip(values.T, gap.T, strict=True)]
+        cells.append(f"{decades.mean():+.3f} ± {error(decades):.3f}")
         print(f"| {variant} | " + " | ".join(cells) + f" | {len(mine)} |")
 
 

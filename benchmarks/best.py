@@ -12,13 +12,12 @@ import one_thread  # noqa: F401
 
 # isort: split
 import argparse
-import math
 import random
 import time
 from collections.abc import Sequence
 
 import numpy as np
-from figures import write
+from figures import error, write
 from noisy import Problem, problems, told
 
 import trimtab as tt
@@ -64,7 +63,7 @@ def by_record(p: Problem, sd: float, seed: int, trials: int) -> tuple[Tried, Par
 def line(name: str, rows: Sequence[tuple[float, float]]) -> list[object]:
     single, best = np.mean(rows, axis=0)
     d = np.array([b - s for s, b in rows])
-    return [name, len(rows), single, best, d.mean(), d.std(ddof=1) / math.sqrt(len(d))]
+    return [name, len(rows), single, best, d.mean(), error(d)]
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import families
 import numpy as np
+from figures import error
 from tuners import Params
 
 from trimtab.strategies import Problem, Rows, strategy
@@ -73,10 +74,9 @@ def main() -> None:
     for way, name in enumerate(("does not know the cost", "knows the cost")):
         print(f"| {name} | {' | '.join(f'{v:.3f}' for v in R[:, way].mean(axis=0))} | {T[way]:.0f} |")
     gain = R[:, 1] - R[:, 0]
-    error = gain.std(axis=0, ddof=1) / np.sqrt(len(gain))
     print(
         "| difference |",
-        " | ".join(f"{g:+.3f} ± {e:.3f}" for g, e in zip(gain.mean(axis=0), error, strict=True)),
+        " | ".join(f"{g.mean():+.3f} ± {error(g):.3f}" for g in gain.T),
         "| |",
     )
     print(f"{len(problems)} problems, {len(R)} pairs of runs")

@@ -82,6 +82,11 @@ def bootstrap(samples: Sequence[np.ndarray]) -> tuple[float, float, float]:
     return float(np.mean([s.mean() for s in samples])), float(low), float(high)
 
 
+def error(sample: np.ndarray) -> float:
+    """The standard error of the mean of one figure per run (n,); NaN for fewer than two."""
+    return float(sample.std(ddof=1) / np.sqrt(len(sample))) if len(sample) > 1 else np.nan
+
+
 def interval(samples: Sequence[np.ndarray], digits: int = 4) -> str:
     mean, low, high = (f"{v:.{digits}f}" for v in bootstrap(samples))
     return f"{mean} [{low}, {high}]"

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from ablation import told
 from families import SURROGATES, TABLES, Problem, surrogates, tables
+from figures import error
 
 import trimtab as tt
 from trimtab.space.parameters import Value
@@ -91,11 +92,10 @@ def main() -> None:
                 sizes.append(len(losses))
     grid, model = np.array(rows).transpose(1, 0, 2)
     gain = model - grid
-    error = gain.std(axis=0, ddof=1) / np.sqrt(len(gain))
     print(f"{len(sizes)} spaces, median {np.median(sizes):g} points; after {', '.join(map(str, MARKS))} trials")
     for label, found in (("grid", grid), ("gp", model), ("difference", gain)):
         print(f"{label:<11}" + "  ".join(f"{v:+.3f}" if found is gain else f"{v:.3f}" for v in found.mean(axis=0)))
-    print(f"{'its error':<11}" + "  ".join(f"{v:.3f}" for v in error))
+    print(f"{'its error':<11}" + "  ".join(f"{error(v):.3f}" for v in gain.T))
 
 
 if __name__ == "__main__":

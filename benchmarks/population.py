@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from figures import write
+from figures import error, write
 from scipy.stats import t as student
 from sklearn.datasets import load_digits
 
@@ -134,7 +134,7 @@ def main() -> None:
     for name in methods(given.members):
         own = [r for r in rows if r[0] == name]
         ratio = np.log(np.array([r[3] for r in own]) / first)
-        half = student.ppf(0.975, len(own) - 1) * ratio.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else np.nan
+        half = student.ppf(0.975, len(own) - 1) * error(ratio)
         span = f"{np.exp(ratio.mean()):.3f} ({np.exp(ratio.mean() - half):.3f} to {np.exp(ratio.mean() + half):.3f})"
         means = [np.mean([r[k] for r in own]) for k in (2, 3, 4, 5)]
         wins = f"{int((ratio < 0).sum())} of {len(own)}"

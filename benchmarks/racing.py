@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from figures import write
+from figures import error, write
 from noisy import Problem, problems, told
 from scipy.stats import norm
 
@@ -124,7 +124,7 @@ def main() -> None:
             figures = list(np.mean(part, axis=0))
             if play is free:
                 d = np.array([r[3] - r[2] for r in part])
-                figures += [d.mean(), d.std(ddof=1) / np.sqrt(len(d))]
+                figures += [d.mean(), error(d)]
             table.append([name, len(part), *figures])
             print(" | ".join([f"{name:>14}", f"{len(part):>14}", *(f"{v:>14.3f}" for v in figures)]), flush=True)
     target = write("racing", table)

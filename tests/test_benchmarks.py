@@ -1,9 +1,11 @@
 """Benchmarks can be found, and those that reach for what is private still find it."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -77,3 +79,11 @@ def test_an_interrupted_benchmark_goes_on(tmp_path, monkeypatch):
     assert finished(file, ["name", "seed"], ["text", "number"], [], run) == found
     with pytest.raises(SystemExit, match="move it away"):
         finished(file, ["name", "seed"], ["number"], wanted, run)
+
+
+def test_a_standard_error_is_that_of_a_sample(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from figures import error
+
+    assert error(np.array([1.0, 3.0])) == pytest.approx(1.0)  # the sample's standard deviation is sqrt(2)
+    assert math.isnan(error(np.array([1.0])))
