@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from waiting import until
 
 import trimtab as tt
 from trimtab.chain.verify import findings
-from trimtab.errors import LeaseLost, StorageError
+from trimtab.errors import LeaseLost, OverQuota, StorageError
 from trimtab.executors import Exit
 from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
@@ -317,6 +318,47 @@ class EndsMeanwhile:
 
     def close(self):
         self.jobs = []
+
+
+class EndTogether:
+    """An executor whose jobs end all at once, each as given."""
+
+    def __init__(self, exits):
+        self.exits, self.jobs = exits, []
+
+    def free(self):
+        return len(self.exits) - len(self.jobs)
+
+    def launch(self, job):
+        self.jobs.append(job)
+
+    def reap(self, wait=0.0):
+        ended = [*zip(self.jobs, self.exits, strict=True)]
+        self.jobs = self.exits = []
+        return ended
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("order", ["d", "n", "dn", "nd", "dnnn", "nnnd", "nndnn"])
+def test_results_are_kept_however_many_checkpoints_have_no_room_at_the_same_time(order):
+    ends = {
+        "d": Exit({"state": "done", "metrics": {"loss": 1.0}}, cost={"wall": 1.0}),
+        "n": Exit({"state": "no room", "folder": "/full", "error": "no space"}, cost={"wall": 1.0}),
+    }
+    with Scene(lambda trial: 1.0, trials=len(order)) as scene:
+        executor = EndTogether([ends[kind] for kind in order])
+        scene.crew = Crew(LiveStudy(scene.store, scene.study), executor, Resources())
+        for _ in order:
+            scene.start()
+        with pytest.raises(OverQuota, match="/full have no room") if "n" in order else nullcontext():
+            scene.crew.poll(0.0)
+        scene.crew.release()
+        assert [scene.trial(n).state for n in range(len(order))] == [
+            State.DONE if kind == "d" else State.QUEUED for kind in order
+        ]
+        assert scene.crew.running == {}
 
 
 def test_release_keeps_the_result_of_a_trial_that_ends_while_another_is_killed():

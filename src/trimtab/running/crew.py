@@ -63,7 +63,8 @@ class Crew:
         self._reaped: list[tuple[Job, Exit]] = []  # jobs that have ended, and are not looked at yet
         self._referee = Referee(live.storage, live.study, lambda: live.spec, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that another worker has taken over
-        self._broken: TrimtabError | None = None  # the store's error, if it failed while an objective reported
+        # What ends the run: the store failed while an objective reported, or a checkpoint has no room.
+        self._broken: TrimtabError | None = None
         self._cut_short: set[tuple[int, int]] = set()  # trials that were told to stop because of that
         self._closed = threading.Event()
         self._renewal = threading.Thread(target=self._renew, daemon=True)  # begins with the first trial
@@ -109,6 +110,10 @@ class Crew:
         late one.
         """
         self.collect(wait)
+        return self._record_all()
+
+    def _record_all(self) -> list[Trial]:
+        """Record the endings that are held; returns the trials that are ended by that."""
         recorded: list[Trial | None] = []
         endings = self.take()
         try:
@@ -148,6 +153,8 @@ class Crew:
             run = self.running.get(job.key[1])
             if run is not None and run.job is job and (ending := self._end(run, how)) is not None:
                 self._buffer.add([ending])
+        if self._broken is not None:
+            raise self._broken
         self._launch_waiting(stop)
         for n, run in [*self.running.items()]:
             if (n, run.trial.attempt) in self._lost:
@@ -179,7 +186,6 @@ class Crew:
     def release(self) -> None:
         """End all processes and return their trials to the queue; those that end by themselves meanwhile keep their
         results."""
-        self._broken = None  # what has ended is recorded nevertheless, if the store works again
         self.release_ahead()
         self._record_what_ended()
         for run in list(self.running.values()):
@@ -189,8 +195,12 @@ class Crew:
         self._record_what_ended()
 
     def _record_what_ended(self) -> None:
+        """Record what has ended, whatever ends the run: the store may work again."""
+        self._broken = None
         try:
-            self.poll(0.0)
+            with suppress(OverQuota):  # its trial has returned to the queue
+                self.collect(0.0)
+            self._record_all()
         except TrimtabError as error:  # the store fails: what ended is run again
             _log.warning("trials that have ended could not be recorded: %s", error)
 
@@ -238,21 +248,21 @@ class Crew:
             return None
 
     def _end(self, run: Run, ended: Exit) -> Ending | None:
-        """How a job's end ends its trial; None if the trial returns to the queue.
-
-        Raises OverQuota, after returning it, if its checkpoint has no room: the next trial's would have none either.
-        """
+        """How a job's end ends its trial; None if the trial returns to the queue."""
         trial = run.trial
         self._pace.add(ended.cost.get("wall", math.inf))
         last = self._referee.last(trial)
         self._forget(trial.number)
         used = cost_of(ended.cost, self._resources)
+        cut_short = (
+            trial.number,
+            trial.attempt,
+        ) in self._cut_short  # it may have returned what a part of its training gave
         try:
             outcome = from_exit(ended, self._resources, run.notes)
-        except OverQuota:
-            self._requeue(trial, INTERRUPTED, used)
-            raise
-        if (trial.number, trial.attempt) in self._cut_short:  # it may have returned what a part of its training gave
+        except OverQuota as error:  # the next trial's checkpoint would have no room either
+            self._broken, cut_short = error, True
+        if cut_short:
             self._requeue(trial, INTERRUPTED, used)
             return None
         if outcome is None:
