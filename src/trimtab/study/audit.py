@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -172,9 +173,10 @@ class Audited(Answers):
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             if not (found := self.verify()):
                 raise
+            check = command("verify", self.name, f" --storage {shlex.quote(self.storage.url)}")
             raise Damaged(
-                f"study {self.name!r} was changed outside Trimtab: {found[0]}; study.verify() or "
-                f"`{command('verify', self.name, ' --storage URL')}` names all, restore the store from a backup"
+                f"study {self.name!r} was changed outside Trimtab: {found[0]}; study.verify() or `{check}` "
+                "names all, restore the store from a backup"
             ) from error
 
     def report(
