@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from waiting import until
 
 import trimtab as tt
 from trimtab.errors import ObjectiveError
-from trimtab.objective import ActiveTrial, Command, program, report_metrics
+from trimtab.objective import ActiveTrial, Command, evaluation, program, report_metrics
 from trimtab.objective.output import PrintedMetrics
 from trimtab.objective.template import arguments
 from trimtab.stopping.promotion import Promotion
@@ -117,6 +118,26 @@ def test_a_command_knows_its_trial_and_its_output_is_passed_on(folder, capfd):
     out, err = capfd.readouterr()
     assert out == '{"lr": 0.25, "batch_size": 8} 11 4 certify 2\nloss 1\n'
     assert err == "careful\n"
+
+
+def test_output_that_a_full_disk_does_not_take_is_no_fault_of_the_command(monkeypatch):
+    with open("/dev/full", "wb", buffering=0) as full:
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, io.TextIOWrapper(full, write_through=True))
+        assert run(Command("sh -c 'echo loss 1; echo careful >&2'"))["metrics"] == {"loss": 1.0}
+        for stream in (sys.stdout, sys.stderr):
+            stream.detach()
+
+
+@pytest.mark.parametrize("place", ["TMPDIR", "."])
+def test_a_failure_names_the_disk_that_is_full(folder, monkeypatch, place):
+    """Also if the program itself does not say why it could not write."""
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    full = Path.cwd() if place == "." else Path("/tmp")
+    monkeypatch.setattr(evaluation, "is_full", lambda disk: disk == full)
+    failed = run(Command("sh -c 'echo sorry >&2; exit 3'"))["error"]
+    assert failed.splitlines()[0] == f"the command ended with exit code 3: sorry (the disk of {full} is full)"
+    assert failed.splitlines()[2] == "command: sh -c 'echo sorry >&2; exit 3'"
 
 
 @pytest.mark.parametrize(

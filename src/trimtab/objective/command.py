@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
@@ -187,8 +188,9 @@ def _next(lines: "Queue[tuple[bool, str]]") -> tuple[bool, str] | None:
 
 
 def _pass_on(line: str, sink: IO[str]) -> None:
-    sink.write(line)
-    sink.flush()
+    with suppress(OSError):  # a full disk takes no output, which is no fault of the command
+        sink.write(line)
+        sink.flush()
 
 
 def _reader(stream: IO[str] | None, take: Callable[[str], None], enough: threading.Event) -> threading.Thread:

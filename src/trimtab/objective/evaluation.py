@@ -10,10 +10,12 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ..canonical import storable
 from ..checks import shown
+from ..files import is_full
 from .metrics import ERROR, MEMORY, Killed, TrialFailed, measured
 from .trial import ActiveTrial, Message, Send, lacks_room, note_unread
 
@@ -39,8 +41,10 @@ def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Messa
         raise
     except BaseException as error:
         message = failure(error)
-        folder = lacks_room(trial, error) if message.get("reason") == ERROR else ""
-        return {"state": "no room", "folder": folder, "error": message["error"]} if folder else message
+        if message.get("reason") != ERROR:
+            return message
+        folder = lacks_room(trial, error)
+        return {"state": "no room", "folder": folder, "error": message["error"]} if folder else _naming_disk(message)
     finally:
         if here != _folder():  # the objective has changed the working folder; the next trial begins in the old one
             with suppress(OSError):
@@ -97,6 +101,17 @@ def failure(error: BaseException) -> Message:
     if isinstance(error, SystemExit):
         last = f"the objective called sys.exit({shown(error.code)}); return the metrics, or raise an exception"
     return failed(reason, f"{last.strip().splitlines()[0]}\n\n{trace}".strip())
+
+
+def _naming_disk(message: Message) -> Message:
+    """The message of a failure; its first line also says if the disk of temporary files, or of the working directory, is
+    full: many programs only say that they could not write."""
+    places = (os.environ.get("TMPDIR") or "/tmp", _folder())  # tempfile.gettempdir() avoids a full disk
+    full = next((place for place in places if place and is_full(Path(place))), None)
+    if full is None:
+        return message
+    first, line_end, more = message["error"].partition("\n")
+    return {**message, "error": f"{first} (the disk of {full} is full){line_end}{more}"}
 
 
 def failed(reason: str, text: str) -> Message:
