@@ -254,10 +254,8 @@ class Crew:
         last = self._referee.last(trial)
         self._forget(trial.number)
         used = cost_of(ended.cost, self._resources)
-        cut_short = (
-            trial.number,
-            trial.attempt,
-        ) in self._cut_short  # it may have returned what a part of its training gave
+        # If it was told to stop, it may have returned what a part of its training gave.
+        cut_short = (trial.number, trial.attempt) in self._cut_short
         try:
             outcome = from_exit(ended, self._resources, run.notes)
         except OverQuota as error:  # the next trial's checkpoint would have no room either
