@@ -311,3 +311,11 @@ def test_the_gain_that_would_be_shown_reckons_with_a_minimum_effect_and_with_man
     assert looks.detectable > 1.2 * plain.detectable
     assert looks.more > plain.more
     assert least.more is None
+
+
+def test_pairs_too_few_for_many_looks_are_not_said_to_show_an_infinite_gain():
+    few = evidence([0.0, 0.5, 0.2, 0.4, 0.1], [0.6, 0.7, 0.9, 0.8, 0.7], sequential=True)
+    assert few.interval == (-math.inf, math.inf)
+    assert dict(few.beside)["power"] == f"about {few.more} more pairs would settle a difference like the one seen"
+    assert dict(few.beside) == dict(Evidence.from_json(few.to_json()).beside)
+    assert "power" not in dict(evidence([0.6, 0.7, 0.9], [0.1, 0.2, 0.2], sequential=True).beside)

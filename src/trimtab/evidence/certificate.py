@@ -104,7 +104,7 @@ class Evidence:
     reserve: the share of the error that the interval leaves unused (0.5: a textbook interval at 97.5 %).
     doubtful: whether a gain in these pairs would be no proof: the search chose on these folds, or the tuned setting fails.
     more: pairs that would probably (80 %) show a gain of this size; 0 if it is shown, None if no number would.
-    detectable: the gain that this many pairs show with that probability.
+    detectable: the gain that this many pairs show with that probability; NaN if it is unknown, or no gain would do.
     goals: the other goals.
     finalists: what was measured again before the tuned setting was chosen.
     """
@@ -227,8 +227,8 @@ class Evidence:
         for c in self.goals:
             gain, low, high = estimate(c.difference, c.interval)
             lines.append(("goal", f"{c.metric} {c.decision}: {gain}, interval {low} to {high} (positive is better)"))
-        if self.decision == "not shown" and not math.isnan(self.detectable):
-            lines.append(("power", self._power()))
+        if self.decision == "not shown" and (power := self._power()):
+            lines.append(("power", power))
         if len(self.finalists) > 1:
             lines.append(("finalists", _raced(self.finalists)))
         if not math.isnan(self.optimism):
@@ -243,10 +243,16 @@ class Evidence:
         return lines
 
     def _power(self) -> str:
-        found = f"{plural(len(self.pairs), 'pair')} would show {number(self.detectable, 2)} with probability 80 %"
-        if not self.more:
-            return f"{found}; no number of pairs is likely to prove a gain"
-        return f"{found}; about {plural(self.more, 'more pair')} would settle a difference like the one seen"
+        """What these pairs could have shown, and how many would show a gain; "" if neither is known."""
+        said = []
+        if not math.isnan(self.detectable):
+            shown = number(self.detectable, 2)
+            said.append(f"{plural(len(self.pairs), 'pair')} would show {shown} with probability 80 %")
+        if self.more:
+            said.append(f"about {plural(self.more, 'more pair')} would settle a difference like the one seen")
+        elif said:
+            said.append("no number of pairs is likely to prove a gain")
+        return "; ".join(said)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; what is unknown or unbounded is null."""

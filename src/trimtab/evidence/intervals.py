@@ -109,11 +109,12 @@ def pairs_needed(d: Array, ratio: float, effect: float, alpha: float, sequential
 
 def detectable(d: Array, ratio: float, effect: float, alpha: float, sequential: bool = False) -> float:
     """The least mean that J pairs with the variance of d would show four times in five to exceed `effect`. NaN where nothing
-    is known."""
+    is known, or no mean would do."""
     J = len(d)
     if J < 2 or identical(d):
         return math.nan
-    return effect + float(_reach(np.array([J]), alpha, sequential)[0]) * moments(d)[1] * math.sqrt(1 / J + ratio)
+    reach = float(_reach(np.array([J]), alpha, sequential)[0])
+    return effect + reach * moments(d)[1] * math.sqrt(1 / J + ratio) if math.isfinite(reach) else math.nan
 
 
 def _reach(J: Ints, alpha: float, sequential: bool) -> Array:
