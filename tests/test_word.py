@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.dossier.text_figures import MOST, WIDTH, strip
-from trimtab.dossier.word import widths
+from trimtab.dossier.word import ACROSS, widths
 
 BOX = "[ to be filled in by a person ]"
 
@@ -107,6 +107,18 @@ def test_a_column_has_room_for_its_longest_word_if_all_have(metrics):
     for width, word in zip(made, ("Trial", "Purpose", "State", *("0.78399" for _ in metrics)), strict=False):
         assert width > len(word) * 8 * 0.6 / 72 + 0.15  # letters of 0.6 x 8 points, and two margins
     assert made[-1] == max(made)
+
+
+def test_a_study_with_fifty_metrics_has_a_document_too(tmp_path):
+    metrics = [f"m{i}" for i in range(50)]
+    limits = [f"{m} <= 2" for m in metrics[1:]]
+    study = tt.Study("s", {"x": tt.Float(0, 1, default=0.5)}, minimize="m0", subject_to=limits, seed=1)
+    study.run(lambda trial: dict.fromkeys(metrics, trial.params["x"]), trials=2, quiet=True)
+    paper = docx.Document(str(study.report(tmp_path / "a.docx", template="us-sr-26-2-2026")))
+    inches = [column.width.inches for column in listed(paper).columns]
+    assert len(inches) == 50 + 5
+    assert min(inches) > 0.1
+    assert sum(inches) == pytest.approx(ACROSS, rel=0.01)
 
 
 def listed(paper):

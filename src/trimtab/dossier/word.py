@@ -190,7 +190,7 @@ def _grid(
 def widths(rows: Sequence[tuple[str, ...]], room: float) -> list[float]:
     """Widths in inches, together `room`: of each column's longest word, and the rest in proportion to its longest text.
 
-    Of words that would take most of the room, the longest are broken.
+    Of words that would take most of the room, the longest are broken. Of very many columns, each gets less than it needs.
     """
     columns = list(zip(*rows, strict=True))
     longest = [max(len(word) for text in column for word in text.split() or [""]) for column in columns]
@@ -201,7 +201,7 @@ def widths(rows: Sequence[tuple[str, ...]], room: float) -> list[float]:
         if sum(needed) <= 0.8 * room:
             break
     wanted = [max(0, t - w) for t, w in zip(texts, words, strict=True)]
-    left = (room - sum(needed)) / (sum(wanted) or 1)
+    left = max(0.0, room - sum(needed)) / (sum(wanted) or 1)
     made = [n + left * more for n, more in zip(needed, wanted, strict=True)]
     return [room * m / sum(made) for m in made]
 
