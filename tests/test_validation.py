@@ -156,7 +156,8 @@ def test_what_leaks_is_said():
     groups = np.concatenate([np.arange(len(y)), np.arange(10)])
     assert tt.CrossValidation(Ridge(), *doubled, groups=groups).checks == []
     assert any(
-        "several groups" in c for c in tt.CrossValidation(Ridge(), *doubled, groups=np.arange(len(y) + 10)).checks
+        "10 rows occur in several groups" in c
+        for c in tt.CrossValidation(Ridge(), *doubled, groups=np.arange(len(y) + 10)).checks
     )
     crossing = tt.CrossValidation(Ridge(), *doubled, holdout=0.5, seed=3).checks
     assert any("of the hold-out also occur in the search rows" in c for c in crossing)
@@ -166,6 +167,8 @@ def test_what_leaks_is_said():
     assert any("class 1 is rare" in c for c in tt.CrossValidation(LogisticRegression(), columns, rare).checks)
     assert tt.CrossValidation(Ridge(), columns, rare).checks == []  # amounts, not classes
     assert tt.CrossValidation(LogisticRegression(), columns, rare, metric="f1").checks == []  # which it does not hide
+    renamed = tt.CrossValidation(LogisticRegression(), columns, rare, metric={"right": "accuracy"})
+    assert any("class 1 is rare" in c for c in renamed.checks)
     thirty = np.tile(np.arange(30), 14)[:412]
     assert tt.CrossValidation(LogisticRegression(), columns, thirty).checks == []  # each has an equal share
     assert made().checks == []
@@ -295,6 +298,12 @@ def test_what_cannot_be_learnt_is_refused(estimator, targets, said):
 def test_a_scorer_that_cannot_score_these_targets_is_refused_before_anything_is_trained(metric, targets, said):
     with pytest.raises(SpecError, match=said):
         tt.CrossValidation(lambda params: KNeighborsClassifier(**params), X, targets, metric=metric)
+
+
+@pytest.mark.parametrize("metric", ["precision", "precision_macro"])
+def test_whether_a_scorer_can_score_is_found_out_without_a_warning(metric):
+    """Such as that the constant prediction by which that is found out has no precision: here, warnings are errors."""
+    assert tt.CrossValidation(KNeighborsClassifier(), X, 1 - y, metric=metric).protocol["metrics"] == [metric]
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "neg_log_loss", "f1_macro", "balanced_accuracy"])

@@ -98,7 +98,8 @@ class CrossValidation:
         # Too few rows of a kind may be left for the search.
         kept, ordered = _taken(groups, self._search), _taken(time, self._search)
         plan(np.asarray(y)[self._search], classes, folds, kept, ordered, gap)
-        self.checks: list[str] = diagnose(self.X, self.plan, self._search, self._holdout, self.metrics)
+        scored = {*self.metrics, *self._named.values()}
+        self.checks: list[str] = diagnose(self.X, self.plan, self._search, self._holdout, scored)
 
     def __repr__(self) -> str:
         kept = f", {len(self._holdout)} held out" if len(self._holdout) else ""

@@ -9,14 +9,13 @@ import numpy as np
 from ..formatting import number, percent, plural
 from .splits import Plan, Rows
 
-_RARE = (
-    0.05  # share below which a class is rare, unless there are so many classes that it is not far from an equal share
-)
+_RARE = 0.05  # share below which a class is rare, unless it is more than half of an equal share
 _PROXY = 0.999  # rank correlation at which one column is the target in disguise
 
 
 def diagnose(X: Any, plan: Plan, search: Rows, holdout: Rows, metrics: Collection[str]) -> list[str]:
-    """One line for each doubt about the data under this plan, scored by these metrics; empty if there is none."""
+    """One line for each doubt about the data under this plan; empty if there is none. metrics: the names of all metrics and
+    of scikit-learn's scorers for them."""
     balance = _balance(plan) if "accuracy" in metrics else []
     found = [*_duplicates(X, plan, search, holdout), *balance, *_proxies(X, plan)]
     return [*_indices(X, plan), *found]
@@ -46,10 +45,10 @@ def _duplicates(X: Any, plan: Plan, search: Rows, holdout: Rows) -> list[str]:
         copies = plural(int(again.sum()), "row")
         found.append(f"{copies} occur more than once: a copy may train while the other tests; group them (groups=)")
     else:
-        groups = np.asarray(plan.groups)
-        crossing = sum(len(set(groups[inverse == k].tolist())) > 1 for k in np.flatnonzero(counts > 1))
-        if crossing:
-            found.append(f"{plural(int(crossing), 'row')} occur in several groups: groups don't keep copies apart")
+        groups = np.unique(np.asarray(plan.groups), return_inverse=True)[1]
+        apart = np.unique(inverse * len(groups) + groups) // len(groups)  # each row once for each group that has it
+        if crossing := int((np.bincount(apart) > 1).sum()):
+            found.append(f"{plural(crossing, 'row')} occur in several groups: groups don't keep copies apart")
     if crossed := len(np.intersect1d(inverse[search], inverse[holdout])):
         found.append(f"{plural(crossed, 'row')} of the hold-out also occur in the search rows")
     return found

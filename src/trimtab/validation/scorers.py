@@ -1,5 +1,6 @@
 """Scorers of scikit-learn by name, and whether they can score the targets at all: asked before the first trial."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,9 @@ _REPAIRS = {
 }
 
 
-def scorers(metric: str | Sequence[str] | Mapping[str, str | Scorer]) -> tuple[dict[str, Scorer], frozenset[str]]:
-    """By metric: its scorer; and which metrics scikit-learn scores. Raises SpecError for a name that it does not know."""
+def scorers(metric: str | Sequence[str] | Mapping[str, str | Scorer]) -> tuple[dict[str, Scorer], dict[str, str]]:
+    """By metric: its scorer; and of those that scikit-learn scores, the scorer's name. Raises SpecError for a name that it
+    does not know."""
     from sklearn.metrics import get_scorer, get_scorer_names
 
     known, asked = get_scorer_names(), _asked(metric)
@@ -26,7 +28,7 @@ def scorers(metric: str | Sequence[str] | Mapping[str, str | Scorer]) -> tuple[d
     unknown = [s for s in asked.values() if not (functions and callable(s)) and not (isinstance(s, str) and s in known)]
     if unknown or not asked:
         raise SpecError(f"metric={shown(metric)}: {_said_of(unknown[0] if unknown else None, known)}")
-    named = frozenset(name for name, s in asked.items() if isinstance(s, str))
+    named = {name: s for name, s in asked.items() if isinstance(s, str)}
     return {name: get_scorer(s) if name in named else s for name, s in asked.items()}, named
 
 
@@ -75,8 +77,9 @@ def _error(kind: str, scorer: Scorer, y: Any) -> Exception | None:
     from sklearn import dummy
 
     rows = np.zeros((len(y), 1))
-    try:
-        scorer(getattr(dummy, kind)().fit(rows, y), rows, y)
-    except (AttributeError, TypeError, ValueError) as error:
-        return error
+    with warnings.catch_warnings(action="ignore"):  # such as that a constant prediction has no precision
+        try:
+            scorer(getattr(dummy, kind)().fit(rows, y), rows, y)
+        except (AttributeError, TypeError, ValueError) as error:
+            return error
     return None

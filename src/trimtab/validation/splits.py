@@ -41,12 +41,12 @@ class Plan:
     def split(self, rows: Rows, seed: int) -> list[Split]:
         """(training, test) rows of each fold. With times, training rows come before test rows, and the seed is ignored."""
         if self.times is not None:
-            at = _places(self.times, rows)
-            order, ends = rows[np.argsort(at, kind="stable")], np.cumsum(np.bincount(at))
-            folds = self._splitter(seed).split(
-                ends
-            )  # of times, each a stretch from the first (training) or the last one on
-            return [(order[: ends[a[-1]]], order[ends[b[0] - 1] : ends[b[-1]]]) for a, b in folds]
+            places = _places(self.times, rows)
+            order = np.argsort(places, kind="stable")
+            rows, at = rows[order], places[order]
+            # What is split are times: training has all up to one, and testing a stretch after that.
+            folds = self._splitter(seed).split(np.unique(at))
+            return [(rows[at <= a[-1]], rows[(b[0] <= at) & (at <= b[-1])]) for a, b in folds]
         y = np.asarray(self.y)[rows]
         groups = None if self.groups is None else np.asarray(self.groups)[rows]
         return [(rows[a], rows[b]) for a, b in self._splitter(seed).split(rows, y, groups)]
