@@ -73,11 +73,17 @@ def test_random_search_is_bound_by_the_limits_and_no_comparison_for_one_of_sever
     assert ("random search" in found.text()) == (goals == ["loss"])
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """How many settings random search would have had, each time that this is asked."""
+    found, known = [], proof.equal_trials
+    monkeypatch.setattr(proof, "equal_trials", lambda *given: found.append(known(*given)) or found[-1])
+    return found
+
+
 @pytest.mark.parametrize("rule", ["asha", None])
-def test_random_search_trains_each_setting_in_full(monkeypatch, rule):
+def test_random_search_trains_each_setting_in_full(asked, rule):
     """What a search saved by stopping trials early, random search would not have had."""
-    asked, known = [], proof.equal_trials
-    monkeypatch.setattr(proof, "equal_trials", lambda *given: asked.append(known(*given)) or asked[-1])
     fidelity = None if rule is None else tt.Fidelity("epochs", 1, 9)
     study = tt.Study("f", {"x": tt.Float(0, 1, default=0.9)}, minimize="loss", seed=1, stopping=rule, fidelity=fidelity)
 
@@ -95,6 +101,21 @@ def test_random_search_trains_each_setting_in_full(monkeypatch, rule):
     whole = [t.cost.wall for t in searched if t.state == "done"]
     assert asked == [round(sum(t.cost.wall for t in searched) / np.mean(whole))]
     assert (asked[0] == 12) == (rule is None)
+
+
+def test_what_a_failed_trial_cost_is_not_taken_for_the_price_of_a_result(asked):
+    """Half of these trials fail at once: for the same cost, random search has as many results as there are."""
+    study = tt.Study("f", {"x": tt.Float(0, 1, default=0.9)}, minimize="loss", strategy="random", seed=1)
+
+    def objective(trial):
+        if trial.purpose == "search" and trial.number % 2:
+            raise ValueError("no result")
+        time.sleep(0.02)
+        return trial.params["x"]
+
+    study.run(objective, trials=24, quiet=True)
+    study.evidence(objective, replicates=2, quiet=True)
+    assert asked == [pytest.approx(12, abs=3)]
 
 
 def test_the_answer_says_what_the_search_was_worth(made):

@@ -23,6 +23,7 @@ from ..canonical import same_setting
 from ..checks import whole
 from ..engine import incumbents
 from ..engine.ledger import Ledger
+from ..engine.lineage import ancestry
 from ..errors import SpecError, Stale
 from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
@@ -358,12 +359,8 @@ def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
 
 
 def _full_cost(ledger: Ledger, t: Trial) -> float:
-    """Seconds that a trial took which was trained in full, with those that it continued; NaN if it was not: stopped early,
-    or to be promoted later."""
-    if t.state is State.STOPPED or not incumbents.fully_trained(ledger.study.spec, t):
+    """Seconds that a trial took which was trained in full, with those that it continued; NaN if it was not: it failed, was
+    stopped early, or is to be promoted later."""
+    if t.state is not State.DONE or not incumbents.fully_trained(ledger.study.spec, t):
         return math.nan
-    seconds = t.cost.wall
-    while t.parent is not None:
-        t = ledger.trials[t.parent]
-        seconds += t.cost.wall
-    return seconds
+    return math.fsum(part.cost.wall for part in ancestry(ledger.trials, t.number))
