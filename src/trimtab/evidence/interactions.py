@@ -25,7 +25,7 @@ from ..space import Space
 from ..space.parameters import Value
 from .belief import Belief
 from .effects import Index, each, functions, summary, variance
-from .places import TOTAL, live_share, pool, spots, where
+from .places import TOTAL, pool, spots, where
 
 BASE = 32  # points over which the other parameters are averaged
 GRID = 8  # values of a column with more
@@ -62,7 +62,7 @@ def totals(belief: Belief) -> dict[str, Index]:
         if not len(rows):
             return np.zeros_like(total)
         other = U[rows]
-        other[:, j] = further[rows] * live_share(space, j)
+        other[:, j] = further[rows] * space.live[j]
         return np.asarray(share * ((here[rows] - f(space.snap(other))) ** 2).mean(axis=0) / 2 / total)
 
     return each(space, index)

@@ -35,7 +35,7 @@ def pool(space: Space) -> Pool:
     """The points of a space."""
     conditional = any(p.when for p in space.params.values())
     points = sobol(0, _CONDITIONAL if conditional else TOTAL, len(space) + 1, 1)
-    U = points[:, :-1] * [live_share(space, j) for j in range(len(space))]
+    U = points[:, :-1] * space.live
     found = Pool(U, space.active(U), points[:, -1])
     for part in found:
         part.setflags(write=False)
@@ -57,18 +57,12 @@ def spots(space: Space, j: int, most: int) -> tuple[Array, Array]:
         i = np.arange(live)
         width = widths(scale, i)
         return centres(scale, i), width / width.sum()
-    even = live_share(space, j) * (np.arange(most) + 0.5) / most
+    even = space.live[j] * (np.arange(most) + 0.5) / most
     at, count = np.unique(scale.position(scale.numbers(even)), return_counts=True)
     return at, count / most
 
 
 def live_rows(space: Space, X: Array) -> Mask:
     """Which rows (n,) of the unit cube use no retired option."""
-    share = np.array([live_share(space, j) for j in range(len(space))])
-    return np.asarray(~((share < 1.0) & (share <= X)).any(axis=1))
-
-
-def live_share(space: Space, j: int) -> float:
-    """The share of a column that is live; the options that are retired come last."""
-    cells = space.cells[j]
-    return live_cells(space.params[space.names[j]]) / cells if np.isfinite(cells) else 1.0
+    live = space.live
+    return np.asarray(~((live < 1.0) & (live <= X)).any(axis=1))

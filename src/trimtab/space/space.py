@@ -84,6 +84,11 @@ class Space:
         return self._cube.cells.copy()
 
     @property
+    def live(self) -> Array:
+        """The share of each column (d,) that new configurations use: retired options have the last cells."""
+        return self._cube.share.copy()
+
+    @property
     def unordered(self) -> Mask:
         """Which columns (d,) are choices without an order."""
         return np.array([isinstance(p, Choice) and not p.ordered for p in self._params.values()])
