@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import trimtab as tt
+from trimtab.dossier.text_figures import sketches
 from trimtab.errors import SpecError
 from trimtab.evidence import effects
 from trimtab.evidence.belief import Belief
@@ -14,6 +15,8 @@ from trimtab.evidence.effects import dependence, indices
 from trimtab.evidence.interactions import interactions, surface, totals
 from trimtab.evidence.places import spots
 from trimtab.evidence.sensitivity import findings
+from trimtab.reports.facts import Facts
+from trimtab.reports.influence import curve_rows
 from trimtab.space.scales import LogIntegers, centres, widths
 
 SHALLOW = tt.Space(n=tt.Int(1, 3, log=True), x=tt.Float(0, 1))
@@ -146,6 +149,19 @@ def test_the_options_of_an_ordered_choice_that_do_as_well_are_drawn_as_such():
     assert (safe.low, safe.high) == ("l", "l")
     said = [text for trace in study.plot.safe_ranges().data if trace.name == "option" for text in trace.hovertext]
     assert sorted(said) == ["l", "m: worse", "s: worse", "xl: worse"]
+
+
+def test_options_that_do_as_well_are_drawn_with_characters_too_and_true_is_not_1():
+    space = tt.Space(size=tt.Choice("s", "m", "l", "xl", ordered=True), kind=tt.Choice(1, True), x=tt.Float(0, 1))
+    study = tt.Study("drawn", space, minimize="loss", strategy="random", seed=1)
+    wrong = {"s": 1.0, "m": 0.0, "l": 0.0, "xl": 1.0}
+    study.run(lambda t: wrong[t.params["size"]] + t.params["x"] + (t.params["kind"] is True), trials=60, quiet=True)
+    facts = Facts(study.record, study.trials)
+    (figure,) = (f for f in sketches(facts, None) if f.title == "How far each parameter may move")
+    drawn = {name: "".join(c for c in drawing if c in "○●◉") for name, drawing, _ in figure.rows}
+    assert (drawn["size"] in ("○◉●○", "○●◉○"), drawn["kind"]) == (True, "◉○")
+    kinds = [row[0] for row in curve_rows(study.explain().dependence("kind"))]
+    assert kinds == ["1", "True"]
 
 
 def test_the_ring_of_a_surface_lies_on_the_best_value():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..evidence import Evidence
 from ..evidence.phrases import span
+from ..evidence.sensitivity import holds
 from ..formatting import number, percent, signed
 from ..reports import influence
 from ..reports.axes import position
@@ -90,7 +91,7 @@ def _safe(facts: Facts, i: influence.Influence) -> Sketch:
     for name, s in i.safe.items():
         p = facts.spec.space.params[name]
         if isinstance(p, Choice):
-            marks = {position(p, v): DOT if v in s.options else "○" for v in p.options}
+            marks = {position(p, v): DOT if holds(s, p, v) else "○" for v in p.options}
             bars = [(0.0, 1.0, REST)]
         else:
             marks = {}

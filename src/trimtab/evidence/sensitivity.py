@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays import Array
 from ..canonical import same_setting
 from ..formatting import number, plural, value
-from ..space import Params, Space
+from ..space import Choice, Params, Space
 from ..space.parameters import Value
 from ..space.scales import Scale, centres
 from .belief import Belief
@@ -74,6 +74,13 @@ def _safe(belief: Belief, row: Array, j: int, limit: float) -> Safe:
     last = int(outside[outside > here].min(initial=len(values))) - 1
     at_end = edge(space, row, j) if len(values) > 2 else ""
     return Safe(name, at, values[first], values[last], (), (last - first + 1) / len(values), at_end)
+
+
+def holds(s: Safe, p: Choice, option: Value) -> bool:
+    """Whether an option of the choice p is in its safe range. True is not 1, so that codes are compared."""
+    if s.options:
+        return p.code(option) in map(p.code, s.options)
+    return p.code(s.low) <= p.code(option) <= p.code(s.high)
 
 
 def edge(space: Space, row: Array, j: int) -> str:

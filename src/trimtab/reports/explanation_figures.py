@@ -13,7 +13,7 @@ from ..evidence.calibration import Z90
 from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import Surface
 from ..evidence.phrases import band, span
-from ..evidence.sensitivity import Safe
+from ..evidence.sensitivity import holds
 from ..formatting import number, signed, value
 from ..goals import Goal
 from ..records import StudySpec
@@ -97,13 +97,14 @@ def safe(i: Influence, spec: StudySpec) -> Figure:
     whole, part = {"color": GRID, "width": 9}, {"color": BLUE, "width": 9}
     fig.add_trace(_bars("whole range", lines, [(0.0, 1.0) for _ in found], whole))
     fig.add_trace(_bars("does as well", lines, [_ends(spec, s.name, (s.low, s.high)) for s in found], part))
+    choices = [(s, p) for s in found if isinstance(p := spec.space.params[s.name], Choice)]
     for inside, colour, fill in ((False, QUIET, PAPER), (True, BLUE, BLUE)):
-        options = [(s.name, v) for s in found for v in _options(spec, s.name) if _holds(spec, s, v) is inside]
+        options = [(s.name, p, v) for s, p in choices for v in p.options if holds(s, p, v) is inside]
         if options:
             marker = {"size": 9, "color": fill, "line": {"color": colour, "width": 1.5}}
-            said = [label(value(v)) + ("" if inside else ": worse") for _, v in options]
-            x = [position(spec.space.params[name], v) for name, v in options]
-            y = [lines[name] for name, _ in options]
+            said = [label(value(v)) + ("" if inside else ": worse") for _, _, v in options]
+            x = [position(p, v) for _, p, v in options]
+            y = [lines[name] for name, _, _ in options]
             fig.add_trace(points(x, y, "option", said, marker=marker, showlegend=False))
     for kind, text, params in (("baseline", "baseline", spec.baseline or {}), ("best", "chosen", i.best)):
         there = [s.name for s in found if s.name in params]
@@ -123,19 +124,6 @@ def _bars(
     x = [v for pair in ends for v in (*pair, None)]
     y = [name for name in lines.values() for _ in range(3)]
     return points(x, y, text, None, mode="lines", line=line)
-
-
-def _options(spec: StudySpec, name: str) -> tuple[Value, ...]:
-    p = spec.space.params[name]
-    return p.options if isinstance(p, Choice) else ()
-
-
-def _holds(spec: StudySpec, s: Safe, v: Value) -> bool:
-    """Whether an option of a choice is in its safe range."""
-    p = spec.space.params[s.name]
-    if s.options:
-        return any(p.code(v) == p.code(option) for option in s.options)
-    return p.code(s.low) <= p.code(v) <= p.code(s.high)
 
 
 def _ends(spec: StudySpec, name: str, values: tuple[Value, Value]) -> tuple[float | None, float | None]:

@@ -128,9 +128,8 @@ def model_pairs(i: Influence) -> list[tuple[str, str]]:
 
 def curve_rows(d: Dependence) -> Rows:
     """Value, mean, low and high end of the 90 % interval: at most MOST_ROWS of them, evenly spread."""
-    told = dict(zip(d.values, zip(d.mean, d.low, d.high, strict=True), strict=True))
-    step = math.ceil(len(told) / MOST_ROWS)
-    return [[value(v), *(number(x) for x in row)] for v, row in list(told.items())[::step]]
+    rows = list(zip(d.values, d.mean, d.low, d.high, strict=True))
+    return [[value(v), *map(number, row)] for v, *row in rows[:: math.ceil(len(rows) / MOST_ROWS)]]
 
 
 MOST_ROWS = 8
