@@ -157,11 +157,13 @@ def test_safe_ranges_hold_the_best_of_a_narrow_valley_on_log_scales_too(at):
 def test_findings_name_the_edge_the_noise_and_what_is_indifferent():
     belief, _, _ = learned(UNIT, lambda p: p["x0"], 120)
     best = {"x0": 0.0, "x1": 0.5, "x2": 0.5, "x3": 0.5}
-    kinds = {(f.kind, *f.params) for f in findings(belief, best, None, leave_one_out(belief))}
+    kinds = {
+        (f.kind, *f.params) for f in findings(belief, best, None, leave_one_out(belief), safe_ranges(belief, best))
+    }
     assert ("edge", "x0") in kinds
     assert ("indifferent", "x2") in kinds
     noisy, _, _ = learned(UNIT, lambda p: p["x0"], 120, 0.5)
-    assert "noise" in {f.kind for f in findings(noisy, best, None, leave_one_out(noisy))}
+    assert "noise" in {f.kind for f in findings(noisy, best, None, leave_one_out(noisy), safe_ranges(noisy, best))}
 
 
 def test_the_share_of_noise_is_that_of_single_results_also_where_several_are_averaged():
@@ -192,11 +194,11 @@ def test_only_the_ends_of_a_range_are_edges(count):
 
 
 def test_a_needle_is_unstable_and_a_valley_is_not():
-    space = tt.Space(x=tt.Float(0, 1, default=0.9))
+    space, best = tt.Space(x=tt.Float(0, 1, default=0.9)), {"x": 0.5}
     kinds = []
     for width in (0.02, 0.5):
         belief, _, _ = learned(space, lambda p, w=width: -math.exp(-(((p["x"] - 0.5) / w) ** 2)), 150)
-        found = findings(belief, {"x": 0.5}, space.defaults(), leave_one_out(belief))
+        found = findings(belief, best, space.defaults(), leave_one_out(belief), safe_ranges(belief, best))
         kinds.append("unstable" in {f.kind for f in found})
     assert kinds == [True, False]
 
@@ -245,7 +247,7 @@ def test_a_model_that_predicts_nothing_is_a_finding():
     best = dict.fromkeys(UNIT.names, 0.5)
     for noise, expected in ((0.01, False), (100.0, True)):
         belief, _, _ = learned(UNIT, weighted, 100, noise)
-        found = findings(belief, best, None, leave_one_out(belief))
+        found = findings(belief, best, None, leave_one_out(belief), safe_ranges(belief, best))
         assert any(f.kind == "model" and "hardly better than the mean" in f.text for f in found) is expected
 
 

@@ -14,7 +14,7 @@ from trimtab.evidence.calibration import leave_one_out
 from trimtab.evidence.effects import dependence, indices
 from trimtab.evidence.interactions import interactions, surface, totals
 from trimtab.evidence.places import spots
-from trimtab.evidence.sensitivity import findings
+from trimtab.evidence.sensitivity import findings, safe_ranges
 from trimtab.reports.facts import Facts
 from trimtab.reports.influence import curve_rows
 from trimtab.space.scales import LogIntegers, centres, widths
@@ -137,7 +137,9 @@ def test_a_parameter_with_one_value_is_no_finding():
     space = tt.Space(fixed=tt.Int(3, 3), one=tt.Choice("only"), x=tt.Float(0, 1), z=tt.Float(0, 1))
     belief = learned(space, lambda p: p["x"])
     best = {"fixed": 3, "one": "only", "x": 0.5, "z": 0.5}
-    assert [f.params for f in findings(belief, best, None, leave_one_out(belief))] == [("z",)]
+    assert [f.params for f in findings(belief, best, None, leave_one_out(belief), safe_ranges(belief, best))] == [
+        ("z",)
+    ]
     assert indices(belief)["fixed"].value == totals(belief)["one"].value == 0
 
 

@@ -16,7 +16,7 @@ from ..numerics import gp
 from ..numerics.descent import Minimum
 from ..space import Space
 from ..strategies.features import Features
-from .intervals import unit as power
+from .intervals import power_of_two
 
 LEAST = 4  # settings below which there is no model
 MOST = 400  # settings on which the model is conditioned
@@ -106,7 +106,7 @@ def standard(y: Array) -> tuple[Array, float, float]:
     reach = float(np.quantile(median - y[y <= median], 0.9))
     fence = max(median + _FAR * reach, upper + _FAR * (upper - median))
     pulled = np.minimum(y, fence) if fence > median else y
-    centre, ordinary = float(pulled.mean()), power(pulled)
+    centre, ordinary = float(pulled.mean()), power_of_two(pulled)
     unit = ordinary * float((pulled / ordinary).std()) or 1.0
     return (pulled - centre) / unit, centre, unit
 

@@ -46,7 +46,7 @@ class Estimate:
     worse: float
 
 
-def unit(*parts: Array | float) -> float:
+def power_of_two(*parts: Array) -> float:
     """A power of two by which numbers are divided (which is exact) so that no square of them overflows or vanishes: 1.0 for
     ordinary ones."""
     largest = max((float(np.nanmax(np.abs(part), initial=0.0)) for part in parts), default=0.0)
@@ -126,7 +126,7 @@ def _reach(J: Ints, alpha: float, sequential: bool) -> Array:
 
 def moments(d: Array) -> tuple[float, float]:
     """Mean and standard deviation of d (J,), also of huge or tiny numbers."""
-    u = unit(d)
+    u = power_of_two(d)
     return u * float((d / u).mean()), u * float((d / u).std(ddof=1))
 
 
@@ -176,7 +176,7 @@ def random_effects(
     thousandth of the spread.
     """
     y, e = np.asarray(means, dtype=float), np.asarray(errors, dtype=float)
-    if (u := unit(y, e)) != 1.0:
+    if (u := power_of_two(y, e)) != 1.0:
         found, tau = random_effects(y / u, e / u, zone / u, alpha)
         low, high = found.interval
         return replace(found, mean=u * found.mean, interval=(u * low, u * high)), u * tau

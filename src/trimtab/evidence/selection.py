@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr, stdtr
 
 from ..arrays import Array
-from .intervals import unit
+from .intervals import power_of_two
 
 _WEIGHT = 2.0  # runs that the search's estimate of the noise is worth
 
@@ -47,7 +47,7 @@ def posterior(prior: Array, covariance: Array, losses: Array, noise: float) -> P
     with D the inverse of its covariance: settings that are alike have like errors, so that their difference is known better
     than either. s^2 comes from the fresh runs, and as from `_WEIGHT` of them from the search (`noise`, NaN if unknown).
     """
-    k, u = len(prior), unit(prior, losses)
+    k, u = len(prior), power_of_two(prior, losses)
     prior, covariance, losses, noise = prior / u, covariance / u / u, losses / u, noise / u
     least = max(1e-3 * float(np.ptp(prior)), 1e-4 * math.sqrt(float(np.diag(covariance).max())), 1e-15)
     D = np.linalg.inv(covariance + least**2 * np.eye(k))
@@ -96,7 +96,7 @@ def _kept(x: Array, excess: Array) -> Array:
     m_i, the mean of n_i runs, is shrunk towards x_i + shift, where shift is the mean of m_i - x_i and their variance
     beyond the noise s^2 / n is by moments, but at least that of the noise: own runs count for half or more.
     """
-    u = unit(x, excess)
+    u = power_of_two(x, excess)
     x, excess = x / u, excess / u
     n = (~np.isnan(excess)).sum(1)
     ran = n > 0

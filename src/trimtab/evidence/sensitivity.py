@@ -122,19 +122,18 @@ def findings(
     best: Params,
     baseline: Params | None,
     calibration: Calibration,
-    safe: Sequence[Safe] | None = None,
+    safe: Sequence[Safe],
 ) -> list[Finding]:
     """What the results warn of: a model that errs, noise, an unstable best, values at the edge of their ranges.
 
-    What is said of the model comes first, since all the rest is what the model says. safe: the safe ranges, if they have
-    been computed.
+    What is said of the model comes first, since all the rest is what the model says. safe: the safe ranges around the best.
     """
     unstable = _unstable(belief, best, baseline)
     return [
         *(Finding("model", (), text) for text in _model_errors(calibration)),
         *(Finding("noise", (), text) for text in _noise(belief)),
         *([Finding("unstable", (), unstable)] if unstable else []),
-        *(found for s in safe or safe_ranges(belief, best) if (found := _of_parameter(s)) is not None),
+        *(found for s in safe if (found := _of_parameter(s)) is not None),
     ]
 
 
