@@ -150,6 +150,21 @@ def test_an_end_that_does_not_follow_from_the_record_is_found():
     assert json.dumps(again.to_json())
 
 
+def test_an_end_by_an_earlier_version_of_the_outlook_is_said_to_be_one():
+    made = study()
+    made.run(noisy(0.1), trials=150, enough=True, quiet=True)
+    (end,) = made.storage.events(made.record.id, kinds={"enough"})
+    forged = {**end.body["outlook"], "gain": 1.0}
+    for body in ({"outlook": forged}, {"outlook": end.body["outlook"]}):  # the first version wrote down no version
+        made.storage.revise(made.record.id, Change("enough", body={"enough": end.body["enough"], **body}))
+    again = made.replay()
+    (why,) = again.misjudged.values()  # what comes out again, does so by whichever version
+    assert why.startswith("recorded gain 1.0, derived again ")
+    assert why.endswith(
+        "version 1 of the outlook ended the search, this is version 2; replay with the version of Trimtab that the record names"
+    )
+
+
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), noise=st.sampled_from([0.0, 0.1]), n=st.integers(12, 40))
 def test_the_outlook_is_a_function_of_the_results(seed, noise, n):

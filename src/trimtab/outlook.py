@@ -32,6 +32,9 @@ from .records import StudySpec, Trial
 from .standing import believed, limits
 from .strategies.variation import perturbed
 
+VERSION = 2
+"""Of the outlook and the model beneath it: rises whenever the same results would give another outlook. Events without a
+version are of the first one, which knew nothing of constraints."""
 _ANYWHERE, _NEAR = 4096, 512  # how many random settings are looked at, and how many near the best known one
 _REACH = 0.1  # how far from it these are at most, in the unit cube
 _DELTA = 0.1
@@ -199,5 +202,11 @@ def derived(spec: StudySpec, told: Sequence[Trial], body: Mapping[str, Any]) -> 
             isinstance(then, float) and isinstance(now, float) and math.isclose(then, now, rel_tol=0.01, abs_tol=1e-9)
         )
         if then != now and not close:
-            return f"recorded {key} {then!r}, derived again {now!r}"
+            version, different = body.get("version", 1), f"recorded {key} {then!r}, derived again {now!r}"
+            if version == VERSION:
+                return different
+            return (
+                f"{different}: version {version} of the outlook ended the search, this is version {VERSION}; replay with the "
+                "version of Trimtab that the record names"
+            )
     return ""

@@ -1,7 +1,7 @@
 """Whether a running search has found enough, by its outlook, which is checked as results come in."""
 
 from ..live import LiveStudy
-from ..outlook import Enough, outlook
+from ..outlook import VERSION, Enough, outlook
 from ..records import Change
 
 
@@ -32,11 +32,11 @@ class EnoughCheck:
         self._checked = due
         found = outlook(self._live.spec, told[:due], enough)
         if found.reason:
-            self._record({"enough": enough.to_json(), "outlook": found.to_json()})
+            self._record({"enough": enough.to_json(), "outlook": found.to_json(), "version": VERSION})
         return bool(found.reason)
 
     def _record(self, body: dict[str, object]) -> None:
         """Record why the search ends, unless another process has already done so."""
         recorded = self._live.storage.events(self._live.study, kinds={"enough"})
-        if all({k: e.body[k] for k in body} != body for e in recorded):
+        if all({k: e.body.get(k) for k in body} != body for e in recorded):
             self._live.storage.revise(self._live.study, Change("enough", body=body))
