@@ -368,6 +368,13 @@ def test_doubts_are_said_by_run_and_noted_in_the_study(capsys):
     assert "doubtful" not in " ".join(study.notices) + capsys.readouterr().err
 
 
+@pytest.mark.parametrize("targets", [y == 1, pd.Series(y).astype("boolean"), y.astype(str)])
+def test_targets_of_any_kind_are_looked_for_in_the_columns(targets):
+    assert tt.CrossValidation(KNeighborsClassifier(), X, targets).checks == []
+    (told,) = tt.CrossValidation(KNeighborsClassifier(), np.column_stack([X, 3.0 - y]), targets).checks
+    assert told.startswith("column 30 gives the target away")
+
+
 def test_rows_that_go_together_by_place_but_not_by_index_are_said():
     table, targets = pd.DataFrame(X), pd.Series(y)
     assert tt.CrossValidation(Ridge(), table, targets).checks == []

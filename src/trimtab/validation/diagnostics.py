@@ -86,11 +86,9 @@ def _proxies(X: Any, plan: Plan) -> list[str]:
     numeric, y = X.select_dtypes("number") if hasattr(X, "columns") else X, np.asarray(plan.y)
     if hasattr(numeric, "tocsr") or y.ndim != 1:
         return []
-    values = np.asarray(numeric)
+    values, y = np.asarray(numeric), _ranks(y)
     if values.ndim != 2 or values.dtype.kind not in "biuf":
         return []
-    if y.dtype.kind not in "biuf":
-        _, y = np.unique(y, return_inverse=True)
     names = list(getattr(numeric, "columns", range(values.shape[1])))
     found = []
     for name, column in zip(names, values.astype(float).T, strict=True):
