@@ -253,3 +253,21 @@ def test_revise_finds_the_store_of_the_file_and_a_hint_names_any_other(tmp_path,
     hint = f"trimtab revise s.yaml{option}"
     assert said.endswith(f"On the command line: {hint}, or trimtab run s.yaml --fresh{option}\n")
     assert CliRunner().invoke(cli, shlex.split(hint)[1:]).stdout == "study 's' is what s.yaml says\n"
+
+
+def test_a_run_without_a_baseline_says_what_evidence_needs_and_that_is_enough(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    file = "study: s\ncommand: echo {x}\nspace: {x: {int: [1, 9]}}\nminimize: loss\nbudget: {trials: 2}\nseed: 1\n"
+    Path("s.yaml").write_text(file)
+    said = CliRunner().invoke(cli, ["run", "s.yaml", "--quiet"]).stdout
+    advice = "To test the gain, write the setting to beat into the file, as baseline: {...}. Then: trimtab revise s.yaml"
+    assert said.splitlines()[-1] == advice
+    refused = CliRunner().invoke(cli, ["evidence", "s"])
+    assert refused.exit_code == 2
+    assert "this study has none, as not every parameter has a default" in refused.stderr
+    Path("s.yaml").write_text(file + "baseline: {x: 9}\n")
+    assert CliRunner().invoke(cli, ["revise", "s.yaml"]).stdout == "study 's' is what s.yaml says\n"
+    again = CliRunner().invoke(cli, ["run", "s.yaml", "--quiet"]).stdout
+    assert again.splitlines()[-1] == "Test the gain on fresh seeds: trimtab evidence s"
+    assert CliRunner().invoke(cli, ["evidence", "s", "--replicates", "3", "--quiet"]).exit_code == 0

@@ -104,6 +104,10 @@ def run(
         return
     if state == "paused":
         click.echo(f"\nThe study is paused. Go on with: {command('resume', told.name, store)}")
+    if study.spec.baseline is None:  # evidence could only refuse
+        revise = command("revise", file, store)
+        click.echo(f"\nTo test the gain, write the setting to beat into the file, as baseline: {{...}}. Then: {revise}")
+        return
     click.echo(f"\nTest the gain on fresh seeds: {command('evidence', told.name, store)}")
 
 

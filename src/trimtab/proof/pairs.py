@@ -35,7 +35,7 @@ def contest(spec: StudySpec, tuned: Trial) -> Contest:
     if spec.baseline is None:
         raise SpecError(
             "evidence compares with a baseline, and this study has none, as not every parameter has a default; name it: "
-            "study.revise(baseline={...})"
+            "study.revise(baseline={...}), or baseline: {...} in the study file and trimtab revise"
         )
     if tuned.state is not State.DONE:
         raise SpecError(f"tuned={tuned.number}: this trial is {tuned.state}; name one that is done")
