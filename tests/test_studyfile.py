@@ -261,8 +261,8 @@ def test_a_run_without_a_baseline_says_what_evidence_needs_and_that_is_enough(tm
     file = "study: s\ncommand: echo {x}\nspace: {x: {int: [1, 9]}}\nminimize: loss\nbudget: {trials: 2}\nseed: 1\n"
     Path("s.yaml").write_text(file)
     said = CliRunner().invoke(cli, ["run", "s.yaml", "--quiet"]).stdout
-    advice = "To test the gain, write the setting to beat into the file, as baseline: {...}. Then: trimtab revise s.yaml"
-    assert said.splitlines()[-1] == advice
+    ended = "To test the gain, write the setting to beat into the file, as baseline: {...}. Then: trimtab revise s.yaml"
+    assert said.splitlines()[-1] == ended
     refused = CliRunner().invoke(cli, ["evidence", "s"])
     assert refused.exit_code == 2
     assert "this study has none, as not every parameter has a default" in refused.stderr
