@@ -229,6 +229,7 @@ def test_a_document_says_how_a_cross_validation_measured(tmp_path, monkeypatch):
     assert "splits" not in items["protocol"]["empty"]
     assert "DecisionTreeClassifier(max_features=5)" in said["fixed"].values()
     assert said["leakage"]["Found"].startswith("2 rows occur more than once")
+    assert any(f["text"].startswith("The data are doubtful: 2 rows occur") for f in items["limits"]["facts"])
     assert said["profile"]["Rows of each class"] == "0: 213, 1: 357"
     prints = {row["cells"][0]: row["cells"][1] for row in items["data_fingerprint"]["tables"][0]["rows"]}
     assert prints == {name: said["sha256"] for name, said in cv.protocol["data"].items()}

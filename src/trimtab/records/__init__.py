@@ -339,7 +339,15 @@ class Event:
         return "; ".join(f"{name}: {what}" for name, what in self.body["changed"].items())
 
 
-def drift(events: Sequence[Event]) -> list[str]:
+def doubts(events: Sequence[Event]) -> list[str]:
+    """Why results may not mean what they seem to: code or data changed while the study ran; and what is doubtful about the
+    data, such as rows on both sides of a split, if what was run last is a cross-validation."""
+    made = [e.body.get("protocol", {}) for e in events if e.kind == "run"]
+    checks = made[-1]["checks"] if made and made[-1].get("kind") == "cross-validation" else []
+    return [*_drift(events), *(f"the data are doubtful: {text}" for text in checks)]
+
+
+def _drift(events: Sequence[Event]) -> list[str]:
     """A warning if code or data changed while the study ran, as a list of one sentence; empty if no event says so."""
     changes = [e for e in events if e.changed]
     if not changes:
@@ -347,13 +355,6 @@ def drift(events: Sequence[Event]) -> list[str]:
     which = f"{changes[-1].changed}, at event {changes[-1].position}"
     often = f"{len(changes)} times, the last one " if len(changes) > 1 else ""
     return [f"code or data changed under the study ({often}{which}): results from before and after need not compare"]
-
-
-def doubts(events: Sequence[Event]) -> list[str]:
-    """What is doubtful about the data, if what was run last is a cross-validation, such as rows on both sides of a split."""
-    made = [e.body.get("protocol", {}) for e in events if e.kind == "run"]
-    checks = made[-1]["checks"] if made and made[-1].get("kind") == "cross-validation" else []
-    return [f"the data are doubtful: {text}" for text in checks]
 
 
 @dataclass(frozen=True)

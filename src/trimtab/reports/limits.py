@@ -8,7 +8,7 @@ from ..evidence import Evidence
 from ..evidence.certificate import FEW
 from ..evidence.sensitivity import edge
 from ..formatting import number, percent, plural, setting, value
-from ..records import COUNTED, Event, State, drift
+from ..records import COUNTED, Event, State, doubts
 from ..space import Choice, Params
 from .facts import Facts
 from .sections import tuned
@@ -18,7 +18,7 @@ def limits(facts: Facts, evidence: Evidence | None, events: Sequence[Event]) -> 
     """What this study cannot say, by rules."""
     return [
         *_of_earlier(events),
-        *(f"{text[0].upper()}{text[1:]}." for text in drift(events)),
+        *(f"{text[0].upper()}{text[1:]}." for text in doubts(events)),
         *_of_audits(events),
         *_of_evidence(facts, evidence),
         *_of_search(facts),

@@ -9,7 +9,7 @@ from ..engine import incumbents, planning
 from ..evidence import Evidence
 from ..goals import place
 from ..live import LiveStudy
-from ..records import State, StudyRecord, StudySpec, Trial, doubts, drift
+from ..records import State, StudyRecord, StudySpec, Trial, doubts
 from ..running.restarts import restart_notice
 from ..standing import Standings
 from ..storage import Storage
@@ -140,7 +140,7 @@ class Answers:
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             lines.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
         events = self.storage.events(self._live.study, kinds={"inputs", "run"})
-        lines += [*drift(events), *doubts(events)]
+        lines += doubts(events)
         lines += idle_rules(self._live)
         lines += [] if (text := restart_notice(self._live)) is None else [text]
         best = self.standings.best

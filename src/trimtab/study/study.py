@@ -20,7 +20,7 @@ from ..objective import ActiveTrial
 from ..objective.trial import note_unread
 from ..outcomes import from_import, from_tell
 from ..proof import holdout
-from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial, doubts, drift
+from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial, doubts
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
 from ..running.alerts import Alerts
@@ -256,7 +256,7 @@ class Study(Audited):
         else:
             with staffing.staff(self._live, objective, slots, quiet, terms, alerts.look) as staff:
                 events = self.storage.events(self._live.study, terms.since, kinds={"inputs", "run"})
-                for notice in [*drift(events), *doubts(events)]:
+                for notice in doubts(events):
                     warn(notice)
                 closed = runner.search(self._live, staff, terms, stop_when)
         alerts.look()

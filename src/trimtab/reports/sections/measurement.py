@@ -8,8 +8,8 @@ from ...formatting import plural
 Pairs = list[tuple[str, str]]
 
 CHECKED = (
-    "rows that occur twice, in several groups or on both sides of the hold-out; rows of one time across a boundary; columns "
-    "that give the target away; rare classes; tables whose indices differ"
+    "rows that occur twice, in several groups or on both sides of the hold-out; columns that give the target away; rare "
+    "classes, where accuracy is scored; tables whose indices differ"
 )
 """What a CrossValidation looks for before the first trial (see validation.diagnostics)."""
 
@@ -40,11 +40,8 @@ def splits(protocol: Mapping[str, Any]) -> str:
     said = [plural(protocol["folds"], "fold") + (f", {protocol['repeats']} times" if protocol["repeats"] > 1 else "")]
     said.append(f"they respect {protocol['respects']}")
     said += [f"{plural(protocol['gap'], 'time')} left out between training and test"] if protocol["gap"] else []
-    if protocol["respects"] == "time order":
-        return "; ".join([*said, "the same for all trials"])
-    return "; ".join(
-        [*said, "the same for all trials" if protocol["splits"] == "shared" else "drawn anew for every trial"]
-    )
+    same = protocol["splits"] == "shared" or protocol["respects"] == "time order"
+    return "; ".join([*said, "the same for all trials" if same else "drawn anew for every trial"])
 
 
 def classes(protocol: Mapping[str, Any]) -> str:
