@@ -1,4 +1,5 @@
-"""docs/reference.md lists everything that is public, option by option and argument by argument."""
+"""docs/reference.md lists everything that is public, option by option and argument by argument; the settings of stopping
+rules are in the guide to them."""
 
 import inspect
 import re
@@ -9,18 +10,19 @@ import click
 import pytest
 
 import trimtab as tt
-from trimtab import errors
+from trimtab import errors, stopping
 from trimtab.cli import cli
 from trimtab.objective import ActiveTrial
 from trimtab.reports.plots import Plots
 from trimtab.studyfile import read
 
-PAGE = (Path(__file__).parent.parent / "docs" / "reference.md").read_text()
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = (DOCS / "reference.md").read_text()
 
 
-def section(title):
-    """The words in code style in a section of the page."""
-    text = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)[1]
+def section(title, page=PAGE):
+    """The words in code style in a section of a page."""
+    text = re.search(rf"^##+ {re.escape(title)}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)[1]
     text = re.sub("^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     return " ".join(re.findall(r"`([^`]+)`", text))
 
@@ -82,3 +84,11 @@ def test_each_key_of_a_study_file_is_listed(tmp_path):
     keys = str(refused.value).rpartition("known: ")[2].split(", ")
     assert len(keys) > 20
     assert missing(keys, section("The study file")) == []
+
+
+@pytest.mark.parametrize("name", stopping.names())
+def test_each_setting_of_a_stopping_rule_is_listed(name):
+    guide = section("Settings of a rule", (DOCS / "how-to" / "stop-early.md").read_text())
+    rule = stopping.rule({"rule": name, "metric": "m", "above": 0.0} if name == "threshold" else name)
+    settings = {f.name for f in fields(rule)} - {"name"}
+    assert missing({type(rule).__name__, *settings} if settings else (), guide) == []
