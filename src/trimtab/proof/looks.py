@@ -4,6 +4,7 @@ An interval holds with 95 % only if it is the only one. Asking about another set
 they grow, or until a lucky stop, means looking more than once. The record knows it, and the certificate is corrected.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -85,8 +86,9 @@ def mixed(live: LiveStudy, have: Mapping[tuple[int, int], Trial]) -> set[int]:
     """The replicates whose runs, one of each side, are not all of the same code and data, since these were changed in
     between: their differences are not those of the settings alone."""
     ran = live.storage.events(live.study, kinds={"run"})
-    bodies = {run: _before(ran, t) for run, t in have.items()}
-    together = {i: [body for (_, j), body in bodies.items() if j == i] for _, i in bodies}
+    together: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for (_, i), t in have.items():
+        together[i].append(_before(ran, t))
     return {i for i, those in together.items() if any(_differ(one, other) for one, other in combinations(those, 2))}
 
 
