@@ -26,6 +26,7 @@ PATIENCE = 30.0  # seconds for an answer of a time-stamp authority
 
 
 def folder() -> Path:
+    """Where this user's key, the public keys that are trusted, and the heads that were signed are kept."""
     return user_path("keys")
 
 

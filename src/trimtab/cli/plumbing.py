@@ -145,6 +145,7 @@ def existing(file: "StudyFile | None" = None) -> str:
 
 
 def opened(name: str, file: "StudyFile | None" = None) -> "Study":
+    """The study of this name or uid in the store, which must exist. Raises StudyNotFound, StorageError."""
     from ..study import Study
 
     return Study(name, storage=existing(file))

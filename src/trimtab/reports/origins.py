@@ -13,6 +13,7 @@ Source = tuple[str, ...]
 
 
 def of_event(e: Event) -> Source:
+    """One event."""
     return (f"event:{e.position}",)
 
 

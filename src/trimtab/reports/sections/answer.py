@@ -74,10 +74,12 @@ def tuned(facts: Facts, evidence: Evidence | None) -> Params | None:
 
 
 def shown(params: Params, name: str) -> str:
+    """The value of a parameter in a setting, in words."""
     return value(params[name]) if name in params else "inactive"
 
 
 def question(facts: Facts, evidence: Evidence | None = None) -> Pairs:
+    """Label and text: goals, constraints, baseline, and what each decision means."""
     spec = facts.spec
     base = "none: there is nothing to compare with" if spec.baseline is None else setting(spec.baseline)
     limits = [c.text + _bound(facts, c) for c in spec.constraints]

@@ -14,6 +14,7 @@ Pairs = list[tuple[str, str]]
 
 
 def evidence_pairs(e: Evidence) -> Pairs:
+    """Label and text of what a certificate says, but for its constraints, pairs and notices."""
     baseline, after = (number(v) for v in e.means)
     difference, low, high = estimate(e.difference, e.interval)
     said = [
@@ -76,9 +77,11 @@ def _answer(at: Event, e: Evidence) -> list[str]:
 
 
 def pair_rows(e: Evidence) -> Rows:
+    """Pair (from 1), baseline, tuned, gain."""
     numbered = enumerate(zip(e.pairs, e.gains, strict=True), start=1)
     return [[str(i), number(b), number(t), signed(gain)] for i, ((b, t), gain) in numbered]
 
 
 def check_rows(e: Evidence) -> Rows:
+    """Constraint, mean of the tuned setting, and how often it was kept."""
     return [[c.text, number(c.mean), c.said] for c in e.constraints]

@@ -41,6 +41,7 @@ def _when(p: Parameter) -> str:
 
 
 def protocol(facts: Facts, events: Sequence[Event]) -> Pairs:
+    """Label and text: by what means was searched, how long, and what that took."""
     spec, study = facts.spec, facts.study
     return [
         ("Strategy", strategy(spec)),
@@ -136,6 +137,7 @@ def _workers(events: Sequence[Event]) -> str:
 
 
 def budget_text(b: Budget) -> str:
+    """The limits of a budget, in words."""
     said = [] if b.trials is None else [plural(b.trials, "trial")]
     said += [duration(b.time)] if isinstance(b.time, float) else []
     said += [f"{number(v)} {unit}" for name, unit in UNITS.items() if (v := getattr(b, name)) is not None]
