@@ -112,3 +112,10 @@ def test_retired_options_have_no_part_in_what_matters(method):
     assert found["kind"] < 0.02
     assert set(by_branch(X, y, before)) == {"kind=a", "kind=bad"}
     assert set(by_branch(X, y, after)) == {"kind=a"}
+
+
+def test_branches_of_0_and_of_false_are_two():
+    space = Space(kind=Choice(0, False, "x"), a=Float(0, 1, when={"kind": 0}), b=Float(0, 1, when={"kind": [False]}))
+    X = drawn(300, space=space)
+    found = by_branch(X, np.nan_to_num(X[:, 1]) + np.nan_to_num(X[:, 2]), space)
+    assert {name: [*shares] for name, shares in found.items()} == {"kind=0": ["a"], "kind=False": ["b"]}

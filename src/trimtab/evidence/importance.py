@@ -18,6 +18,7 @@ Rows with a retired option are left out: that it was worse than others says noth
 """
 
 import math
+from itertools import compress
 
 import numpy as np
 
@@ -49,17 +50,19 @@ def by_branch(X: Array, y: Array, space: Space) -> dict[str, dict[str, float]]:
     """The importance of the active parameters within each branch of a conditional space, by "parent=value": among the rows
     of that value alone, so that "best" means best of the branch. {} for a space without conditions."""
     found = {}
-    names = space.names
     live = live_rows(space, X)
     X, y = X[live], y[live]
-    gates = {(parent, v) for p in space.params.values() for parent, values in p.when.items() for v in values}
-    settings = space.decode(X)
-    for parent, v in sorted(gates, key=str):
-        inside = np.array([s.get(parent) == v and parent in s for s in settings], dtype=bool)
-        if inside.sum() >= 4:
-            varied = [len(np.unique(x[~np.isnan(x)])) > 1 for x in X[inside].T]  # not the parent, nor its own parents
-            shares = importance(X[inside], y[inside], space)
-            found[f"{parent}={v}"] = {n: shares[n] for n, different in zip(names, varied, strict=True) if different}
+    for j, (parent, p) in enumerate(space.params.items()):
+        given = [v for child in space.params.values() for v in child.when.get(parent, ())]
+        at = np.where(np.isnan(X[:, j]), np.nan, p.scale.numbers(np.nan_to_num(X[:, j])))
+        for code in sorted({p.code(p.clean(parent, v)) for v in given}):
+            inside = at == code
+            if inside.sum() >= 4:
+                varied = [
+                    len(np.unique(x[~np.isnan(x)])) > 1 for x in X[inside].T
+                ]  # not the parent, nor its own parents
+                shares = importance(X[inside], y[inside], space)
+                found[f"{parent}={p.value(code)}"] = {n: shares[n] for n in compress(space.names, varied)}
     return found
 
 
