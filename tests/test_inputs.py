@@ -283,6 +283,36 @@ def test_what_matters_changes_a_fingerprint():
     assert sha(np.array(["a", "bc"], dtype=object)) != sha(np.array(["ab", "c"], dtype=object))
 
 
+def test_arrays_in_a_column_are_known_by_all_their_values():
+    """Numpy's repr shows six of a thousand, and eight of their digits."""
+    long, tiny = np.arange(2000.0), 1e-12 * (np.arange(2000) == 1000)
+    assert len({sha(pd.Series([long, long[:5]])), sha(pd.Series([long + tiny, long[:5]]))}) == 2
+    table = pa.table({"rows": [[0.5, 1.5], [2.5]]})
+    assert sha(table) == sha(table.to_pandas()) == sha(pd.DataFrame({"rows": [[0.5, 1.5], [2.5]]}))
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_values_and_code_have_one_text_in_all_processes(seed):
+    """Sets have another order in each, and objects another address."""
+    script = """
+        import numpy as np
+        from trimtab.capture import Input, look
+        from trimtab.objective.functions import text_of
+        tags = np.array([{"a", "b", "c", "d"}, {"e", "f", "g", object}], dtype=object)
+        code = lambda trial: float(trial.params["x"] in {"a", "b", "c", "d"})
+        print(look(Input("x", tags)).fingerprint["sha256"], text_of(code))"""
+    texts = [
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            env={**os.environ, "PYTHONHASHSEED": s},
+            capture_output=True,
+            text=True,
+        )
+        for s in ("0", seed)
+    ]
+    assert texts[0].stdout == texts[1].stdout != "", texts[1].stderr
+
+
 def test_a_sparse_matrix_is_known_by_its_values_and_places_whatever_its_form():
     dense = np.array([[0.0, 2.0, 0.0], [3.0, 0.0, 0.0]])
     stored = ([1.0, 1.0, 3.0, 0.0], ([0, 0, 1, 1], [1, 1, 0, 2]))  # 1 + 1 at one place, and a 0

@@ -1,7 +1,8 @@
 """Opening a study: the same line continues it, another spec is an error that helps, nothing is ever deleted by it."""
 
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from trimtab.errors import SpecError, StudyMismatch, StudyNotFound
 from trimtab.goals import goals
 from trimtab.storage.memory import Memory
 from trimtab.strategies.nsga2 import NSGA2
+from trimtab.strategies.random import Random
 
 
 def test_another_spec_under_the_same_name_shows_the_difference(space, url):
@@ -18,6 +20,23 @@ def test_another_spec_under_the_same_name_shows_the_difference(space, url):
         tt.Study("s", space, maximize="auc", storage=url)
     with pytest.raises(StudyMismatch, match="space"):
         tt.Study("s", tt.Space(a=tt.Int(1, 3)), minimize="loss", storage=url)
+
+
+@dataclass(frozen=True)
+class Own(Random):
+    """A user's strategy that holds a function."""
+
+    name: str = "own"
+    key: Callable[[float], float] = abs
+
+
+def test_a_strategy_that_holds_a_function_goes_on_in_another_process():
+    """There, the function has another address."""
+    store = Memory()
+    for key in (lambda x: x, lambda x: x):
+        study = tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss", storage=store, strategy=Own(key=key), seed=1)
+        study.run(lambda trial: trial.params["x"], trials=study.counts["done"] + 2, quiet=True)
+    assert study.counts["done"] == 4
 
 
 def test_another_space_shows_which_parameters_differ():

@@ -20,7 +20,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import trimtab as tt
@@ -331,6 +331,12 @@ def test_texts_in_a_list_take_their_own_room_not_that_of_the_longest():
     assert cv.protocol["data"]["X"]["type"] == "text"
     assert math.isfinite(cv.score(cv.fit({}, 0, np.arange(30)), np.arange(30, 41))["roc_auc"])
     assert any("2 rows occur more than once" in c for c in tt.CrossValidation(model, [*TEXTS, TEXTS[3]], labels).checks)
+
+
+def test_a_function_in_an_estimator_does_not_make_other_code_of_each_process():
+    """Its address is in the repr of the estimator, which is part of the objective's fingerprint."""
+    model = make_pipeline(FunctionTransformer(hits), KNeighborsClassifier())
+    assert "FunctionTransformer(func=<function hits>)" in tt.CrossValidation(model, X, y).protocol["estimator"]
 
 
 def test_rows_may_be_lists_of_several_lengths():

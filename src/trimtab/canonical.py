@@ -1,4 +1,5 @@
-"""Canonical JSON (exactly one text for each value), and the digests of it from which the record is built.
+"""Canonical JSON (exactly one text for each value), the digests of it from which the record is built, and texts of values
+that JSON cannot hold.
 
 Keys are sorted, there is no white space, floats have Python's shortest round-trip form, and NaN and infinity are errors.
 """
@@ -6,6 +7,7 @@ Keys are sorted, there is no white space, floats have Python's shortest round-tr
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +30,13 @@ def storable(text: str) -> str:
 def same_setting(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether two settings are equal, types included: for Python, 1, 1.0 and True are equal."""
     return dumps(dict(a)) == dumps(dict(b))
+
+
+def stable_repr(value: Any) -> str:
+    """The repr of a value as it is in every process: a set is in order, and objects have no addresses in memory."""
+    if isinstance(value, set | frozenset):
+        return f"{type(value).__name__}({sorted(map(stable_repr, value))})"
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def digest(value: Any) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..canonical import stable_repr
+
 Array = NDArray[Any]
 
 
@@ -44,8 +46,13 @@ def of_objects(values: Sequence[Any]) -> tuple[str, str]:
 _FORMS: dict[type, tuple[str, Callable[[Any], bytes]]] = {
     str: ("text", lambda v: v.encode("utf-8", "surrogatepass")),
     bytes: ("bytes", bytes),
-    object: ("other", lambda v: repr(v).encode("utf-8", "surrogatepass")),
+    object: ("other", lambda v: _other(v).encode("utf-8", "surrogatepass")),
 }
+
+
+def _other(v: Any) -> str:
+    """The repr of what has no form of its own; arrays count as lists, whose repr leaves nothing out."""
+    return stable_repr(v.tolist() if isinstance(v, np.ndarray) else v)
 
 
 def _missing(v: Any) -> bool:

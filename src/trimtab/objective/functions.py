@@ -11,7 +11,7 @@ from tokenize import TokenError
 from types import CodeType
 from typing import Any
 
-from ..canonical import dumps
+from ..canonical import dumps, stable_repr
 from ..errors import ObjectiveError
 
 _parsing = threading.Lock()
@@ -64,7 +64,7 @@ def _innermost(objective: Any) -> Any:
 
 
 def _code_text(code: CodeType) -> str:
-    constants = [_code_text(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    constants = [_code_text(c) if isinstance(c, CodeType) else stable_repr(c) for c in code.co_consts]
     return f"{code.co_code.hex()} {code.co_names} {constants}"
 
 

@@ -8,7 +8,7 @@ from types import EllipsisType
 from typing import Any, cast
 
 from .. import stopping as rules
-from ..canonical import dumps
+from ..canonical import dumps, stable_repr
 from ..checks import flag, index, members, no_setting, plain, shown, whole
 from ..errors import SpecError, nearest
 from ..fidelity import Fidelity
@@ -144,7 +144,7 @@ def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
                 raise SpecError(
                     f"strategy {made.name!r}: {name}={shown(value)} is no finite number, text or list of Python's own"
                 ) from None
-            return made.name, {"repr": repr(made)}
+            return made.name, {"repr": stable_repr(made)}
     return made.name, settings
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..canonical import stable_repr
 from ..capture import Input, look
 from ..checks import nonnegative, one_of, whole
 from ..errors import ObjectiveError, SpecError, nearest
@@ -143,7 +144,9 @@ class CrossValidation:
             "metrics": list(self.metrics),
             "rows": {"search": len(self._search), "holdout": len(self._holdout)},
             "classes": _counts(self.y) if p.classes else {},
-            "estimator": repr(self.estimator) if hasattr(self.estimator, "get_params") else name_of(self.estimator),
+            "estimator": stable_repr(self.estimator)
+            if hasattr(self.estimator, "get_params")
+            else name_of(self.estimator),
             "data": {k: look(Input(k, as_array(v))).fingerprint for k, v in inputs.items() if v is not None},
             "checks": self.checks,
         }
