@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ..canonical import stable_repr
+from ..canonical import digest, stable_repr
 from ..capture import Input, look
 from ..checks import nonnegative, one_of, whole
 from ..errors import ObjectiveError, SpecError, nearest
 from ..formatting import plural
 from ..objective import ActiveTrial
-from ..objective.functions import name_of
+from ..objective.functions import name_of, text_of
 from .diagnostics import diagnose
 from .scorers import check_scorable, scorers
 from .splits import Rows, Split, as_array, missing, plan, stratified
@@ -131,7 +131,10 @@ class CrossValidation:
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What the record holds about the evaluation, as JSON: rows, splits, classes, estimator, fingerprints, doubts."""
+        """What the record holds about the evaluation, as JSON: rows, splits, classes, estimator, fingerprints, doubts.
+
+        It is part of the objective's fingerprint, so that another function of the user's is other code.
+        """
         p, inputs = self.plan, {"X": self.X, "y": self.y, "groups": self.plan.groups, "time": self.plan.times}
         return {
             "kind": "cross-validation",
@@ -147,9 +150,17 @@ class CrossValidation:
             "estimator": stable_repr(self.estimator)
             if hasattr(self.estimator, "get_params")
             else name_of(self.estimator),
+            "functions": {name: digest(text_of(f)) for name, f in self._functions.items()},
             "data": {k: look(Input(k, as_array(v))).fingerprint for k, v in inputs.items() if v is not None},
             "checks": self.checks,
         }
+
+    @property
+    def _functions(self) -> dict[str, Any]:
+        """The user's own functions: what makes the estimator, and scorers."""
+        makes = {} if hasattr(self.estimator, "get_params") else {"estimator": self.estimator}
+        own = {f"metric {n}": s for n, s in self.metrics.items() if n not in self._named}
+        return {**makes, **{n: getattr(s, "_score_func", s) for n, s in own.items()}}  # as make_scorer keeps it
 
     def suits(self, spec: Any) -> None:
         """Raises ObjectiveError for a study that this objective cannot serve.
