@@ -189,6 +189,7 @@ def test_what_leaks_is_said():
         ({"time": np.arange(len(y)) // 200}, "folds=5 in time order needs 6 distinct times, and there are 3"),
         ({"time": [f"{i}.1.2024" for i in range(len(y))]}, "texts such as .*pandas.to_datetime"),
         ({"time": np.r_[np.full(len(y) - 1, 1.0), np.nan]}, "time is missing in 1 of 569 rows"),
+        ({"groups": [None, "a", *["b"] * (len(y) - 2)]}, "groups is missing in 1 of 569 rows"),
         ({"time": [datetime.now(UTC), *[datetime.now()] * (len(y) - 1)]}, "put in order"),
         ({"seed": "a"}, "seed='a'"),
         ({"metric": {}}, "metric={}"),

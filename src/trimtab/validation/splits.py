@@ -124,6 +124,16 @@ def missing(values: NDArray[Any]) -> int:
     return sum(v is None or str(v) in ("nan", "NaT", "<NA>") for v in values.ravel() if not isinstance(v, str))
 
 
+def _one_for_each_row(name: str, values: Any, n: int) -> None:
+    """Raises SpecError unless there is one of these values for each of n rows."""
+    if isinstance(values, str | bytes | dict | set) or not np.ndim(values):
+        raise SpecError(f"{name}={shown(values)} is no list of values; give one for each row")
+    if len(values) != n:
+        raise SpecError(f"{name} has {len(values)} values for {n} rows; give one for each row")
+    if lost := missing(np.asarray(values)):
+        raise SpecError(f"{name} is missing in {lost} of {n} rows; leave these rows out")
+
+
 def _ordered(times: Any) -> None:
     """Raises SpecError for times that define no order."""
     values = np.asarray(times)
@@ -131,8 +141,6 @@ def _ordered(times: Any) -> None:
         raise SpecError(
             f"time holds texts such as {values[0]!r}, which sort as texts; convert them: pandas.to_datetime(...)"
         )
-    if lost := missing(values):
-        raise SpecError(f"time is missing in {lost} of {len(values)} rows; leave these rows out")
     try:
         np.sort(values)
     except TypeError as error:
@@ -175,10 +183,8 @@ def plan(y: Any, classes: bool, folds: int, groups: Any, times: Any, gap: int) -
             f"gap={gap!r} is times between training and test in time order; give time= too, or leave it out"
         )
     for name, values in (("groups", groups), ("time", times)):
-        if values is not None and (isinstance(values, str | bytes | dict | set) or not np.ndim(values)):
-            raise SpecError(f"{name}={shown(values)} is no list of values; give one for each row")
-        if values is not None and len(values) != n:
-            raise SpecError(f"{name} has {len(values)} values for {n} rows; give one for each row")
+        if values is not None:
+            _one_for_each_row(name, values, n)
     if times is not None:
         _ordered(times)
         if (distinct := len(np.unique(np.asarray(times)))) <= folds:
