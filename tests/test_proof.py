@@ -121,7 +121,7 @@ def test_what_a_failed_trial_cost_is_not_taken_for_the_price_of_a_result(asked):
 def test_the_answer_says_what_the_search_was_worth(made):
     _, found = made
     assert found.optimism == pytest.approx(found.means[1] - found.worth.searched)
-    assert found.worth.over_random > 0
+    assert abs(found.worth.over_random) < 0.05  # it was a random search itself
     for word in ("finalists", "optimism", "random"):
         assert word in found.text()
     assert tt.Evidence.from_json(found.to_json()).text() == found.text()

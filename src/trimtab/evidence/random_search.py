@@ -8,6 +8,7 @@ import numpy as np
 from ..arrays import Array, Mask
 from ..space import Space
 from .belief import Belief
+from .effects import functions
 
 _SEARCHES = 100  # random searches that are played through
 _MOST = 20_000  # points in all
@@ -19,21 +20,22 @@ def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, 
     In losses; positive is better. NaN if there is no model. limits: models of how far each constraint is exceeded.
 
     Each random search sees its results with the noise of one run, and keeps the lowest of those that are expected to
-    meet the constraints, if there is one; its result is the loss there without the noise. Both sides are the model's
-    means, so that the model's error partly cancels.
+    meet the constraints, if there is one; its result is the loss there without the noise. The losses are those of draws of
+    the model's function, the tuned row's too: the mean of the model varies less than the function itself, so that random
+    searches would find too little in it.
     """
     if belief is None or trials < 1:
         return math.nan
     rng = np.random.default_rng(0)
     searches = max(10, min(_SEARCHES, _MOST // trials))
     X = space.sample(searches * trials, rng)
-    mean = belief.predict(X)[0].reshape(searches, trials)
-    seen = mean + belief.noise * rng.standard_normal(mean.shape)
+    f = functions(belief)
+    losses = belief.unit * f(X).reshape(searches, trials, -1)  # of each draw
+    seen = losses + belief.noise * rng.standard_normal((searches, trials, 1))
     for limit in limits:
-        seen[limit.predict(X)[0].reshape(seen.shape) > 0] = np.inf
-    found = mean[np.arange(searches), seen.argmin(1)][np.isfinite(seen).any(1)]
-    own, _ = belief.predict(tuned[None])
-    return float(found.mean() - own[0]) if len(found) else math.nan
+        seen[limit.predict(X)[0].reshape(searches, trials) > 0] = np.inf
+    found = np.take_along_axis(losses, seen.argmin(axis=1)[:, None], axis=1)[:, 0][np.isfinite(seen).any(axis=(1, 2))]
+    return float((found - belief.unit * f(tuned[None])).mean()) if len(found) else math.nan
 
 
 def equal_trials(costs: Array, full: Array, random: Mask) -> int:
