@@ -229,12 +229,8 @@ def overrides(s: Snapshot) -> list[Part]:
         for label, those in (("Setting tried at somebody's request", wished), ("Result measured elsewhere", added))
         for t in those
     ]
-    e, best = s.evidence, s.facts.best
-    if (
-        e is not None
-        and best is not None
-        and not same_setting(s.study.spec.current(best.params), s.facts.spec.current(e.tuned))
-    ):
+    e, best, current = s.evidence, s.facts.best, s.facts.spec.current
+    if e is not None and best is not None and not same_setting(current(best.params), current(e.tuned)):
         text = f"trial {e.tuned_trial} was certified; the best of the search is trial {best.number}"
         made.append(Fact("Not the best of the search", text, (*s.origins.evidence, *s.origins.trial(best.number))))
     return made or [Fact("Overrides", "none on record", s.origins.now)]

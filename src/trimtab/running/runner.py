@@ -288,13 +288,12 @@ def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
             if live.ledger.study.state is not StudyState.OPEN and not crew.running:
                 raise SpecError(f"this evidence cannot be completed: {why_closed(live.ledger.study)}")
             for n in waiting:
-                ready = executor.free() and _may_be_claimed(live.ledger.trials[n], live.ledger.now)
-                if (
-                    ready
-                    and n not in crew.running
-                    and (trial := live.storage.claim([live.study], staff.name, staff.lease, number=n))
-                ):
-                    crew.start(trial)
+                # One that runs here may look as if its worker were gone, if the clock has jumped.
+                ready = n not in crew.running and _may_be_claimed(live.ledger.trials[n], live.ledger.now)
+                if executor.free() and ready:
+                    trial = live.storage.claim([live.study], staff.name, staff.lease, number=n)
+                    if trial is not None:
+                        crew.start(trial)
             ended = crew.poll(IDLE)
             for trial in ended:
                 failures = [*failures, trial] if trial.state is State.FAILED else []
