@@ -88,7 +88,8 @@ def listening(target, name, listener):
         ("sqlite:////no/such/folder/x.db", r"the folder /no/such/folder does not exist; make it first"),
         ("sqlite:////tmp", r"/tmp is a folder; name a file in it"),
         (f"sqlite:///{'x' * 300}.db", r"no file can be used there \(File name too long\); name another one"),
-        ("sqlite:///a\0b.db", r"no file can be used there \(embedded null byte\); name another one"),
+        ("sqlite:///a\0b.db", r"can be used there \(its name holds a character that no file name can\)"),
+        ("sqlite:///\ud800.db", r"can be used there \(its name holds a character that no file name can\)"),
     ],
 )
 def test_a_url_that_names_no_store(url, message):

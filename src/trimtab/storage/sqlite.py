@@ -117,8 +117,8 @@ def locate(url: str, timeout: float) -> Sqlite:
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
             file.stat()
-    except (OSError, ValueError) as error:  # ValueError: a name with NUL
-        reason = error.strerror if isinstance(error, OSError) else error
+    except (OSError, ValueError) as error:  # ValueError: NUL or a lone surrogate; Python's versions word it differently
+        reason = error.strerror if isinstance(error, OSError) else "its name holds a character that no file name can"
         raise StorageError(f"storage {url!r}: no file can be used there ({reason}); name another one") from None
     if file.is_dir():
         raise StorageError(
