@@ -320,6 +320,13 @@ def test_doubts_are_said_by_run_and_noted_in_the_study(capsys):
     assert "doubtful" not in " ".join(study.notices) + capsys.readouterr().err
 
 
+@pytest.mark.parametrize("form", [lambda rows: pd.DataFrame(rows).to_numpy(), list], ids=["objects", "mappings"])
+def test_equal_rows_are_found_in_what_numpy_keeps_by_reference(form):
+    rows = [{"size": i + 0.5, "name": f"name {i}"} for i in [*range(20), 3]]
+    (said,) = tt.CrossValidation(KNeighborsClassifier(), form(rows), np.arange(21) % 2, folds=2).checks
+    assert said.startswith("2 rows occur more than once")
+
+
 @pytest.mark.parametrize("targets", [y == 1, pd.Series(y).astype("boolean"), y.astype(str)])
 def test_targets_of_any_kind_are_looked_for_in_the_columns(targets):
     assert tt.CrossValidation(KNeighborsClassifier(), X, targets).checks == []

@@ -65,7 +65,9 @@ def _keys(X: Any) -> np.ndarray[Any, Any]:
         ends = pairwise(rows.indptr.tolist())  # slices of the parts: rows of a sparse matrix are slow to take
         return np.array([hash((rows.indices[a:b].tobytes(), rows.data[a:b].tobytes())) for a, b in ends])
     rows = np.asarray(X)
-    return np.array([hash(r if isinstance(r, str) else np.ascontiguousarray(r).tobytes()) for r in rows])
+    if rows.dtype.kind == "O":  # whose bytes are addresses
+        return np.array([hash(repr(r.tolist() if isinstance(r, np.ndarray) else r)) for r in rows])
+    return np.array([hash(np.ascontiguousarray(r).tobytes()) for r in rows])
 
 
 def _balance(plan: Plan) -> list[str]:
