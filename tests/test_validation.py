@@ -309,6 +309,14 @@ def test_a_sparse_table_is_scored_as_the_dense_one_whatever_its_form(form):
     assert scores[0] == scores[1]
 
 
+def test_equal_sparse_rows_may_store_their_values_in_another_order():
+    places = [*(p for i in range(10) for p in (i, 10)), 10, 3]  # the last row is that of 3
+    rows = sparse.csr_array((np.ones(22), places, np.arange(0, 23, 2)), shape=(11, 11))
+    (said,) = tt.CrossValidation(KNeighborsClassifier(), rows, np.arange(11) % 2, folds=2).checks
+    assert said.startswith("2 rows occur more than once")
+    assert rows.indices.tolist() == places  # as it was
+
+
 def test_doubts_are_said_by_run_and_noted_in_the_study(capsys):
     study = tt.Study("s", SPACE, maximize="accuracy", strategy="sobol", seed=1)
     doubled = tt.CrossValidation(KNeighborsClassifier(), np.concatenate([X, X[:1]]), np.append(y, y[0]), folds=2)
@@ -320,9 +328,13 @@ def test_doubts_are_said_by_run_and_noted_in_the_study(capsys):
     assert "doubtful" not in " ".join(study.notices) + capsys.readouterr().err
 
 
-@pytest.mark.parametrize("form", [lambda rows: pd.DataFrame(rows).to_numpy(), list], ids=["objects", "mappings"])
-def test_equal_rows_are_found_in_what_numpy_keeps_by_reference(form):
-    rows = [{"size": i + 0.5, "name": f"name {i}"} for i in [*range(20), 3]]
+@pytest.mark.parametrize(
+    "form",
+    [lambda rows: pd.DataFrame(rows).to_numpy(), list, pd.DataFrame],
+    ids=["array of objects", "mappings", "table with lists"],
+)
+def test_equal_rows_are_found_in_what_is_kept_by_reference(form):
+    rows = [{"size": i + 0.5, "tags": [f"tag {i}", "other"]} for i in [*range(20), 3]]
     (said,) = tt.CrossValidation(KNeighborsClassifier(), form(rows), np.arange(21) % 2, folds=2).checks
     assert said.startswith("2 rows occur more than once")
 

@@ -1,6 +1,7 @@
 """Leakage from training to test rows, and other doubts about a protocol: looked for before the first trial."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -59,9 +60,11 @@ def _keys(X: Any) -> np.ndarray[Any, Any]:
     if hasattr(X, "columns"):
         from pandas.util import hash_pandas_object
 
-        return np.asarray(hash_pandas_object(X, index=False))
+        with suppress(TypeError):  # a cell holds what has no hash, such as a list
+            return np.asarray(hash_pandas_object(X, index=False))
     if hasattr(X, "tocsr"):
-        rows = X.tocsr()
+        rows = X.tocsr(copy=True)
+        rows.sum_duplicates()  # and put the values of each row in order
         ends = pairwise(rows.indptr.tolist())  # slices of the parts: rows of a sparse matrix are slow to take
         return np.array([hash((rows.indices[a:b].tobytes(), rows.data[a:b].tobytes())) for a, b in ends])
     rows = np.asarray(X)
