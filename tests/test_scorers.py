@@ -5,14 +5,18 @@ from functools import partial
 
 import numpy as np
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import Ridge
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, make_scorer
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer
 from sklearn.tree import DecisionTreeClassifier
 
 import trimtab as tt
 from trimtab.errors import ObjectiveError, SpecError
+from trimtab.objective.functions import text_of
 from trimtab.storage import open_storage
 
 X, y = load_breast_cancer(return_X_y=True)
@@ -98,6 +102,32 @@ def test_the_record_names_the_function_that_makes_the_estimator_also_one_with_bo
     assert cv.protocol["estimator"] == f"{__name__}.tree_of_at_most"
 
 
+def doubled(rows):
+    return 2 * rows
+
+
+def tripled(rows):
+    return 3 * rows
+
+
+tripled.__qualname__ = doubled.__qualname__  # as the same function after a change
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(4, 7), (doubled, tripled), (np.log1p, np.expm1)], ids=["number", "function", "ufunc"]
+)
+def test_a_change_anywhere_in_a_long_pipeline_is_other_code(before, after):
+    """Its repr leaves out the middle, and of functions the code."""
+
+    def text(part):
+        step = KBinsDiscretizer(part) if isinstance(part, int) else FunctionTransformer(part)
+        columns = [[f"a_column_with_a_rather_long_name_{i}" for i in range(k, k + 20)] for k in (0, 20)]
+        model = make_pipeline(ColumnTransformer([("n", "drop", columns[0]), ("b", step, columns[1])]), Ridge())
+        return text_of(tt.CrossValidation(model, X, y, metric="r2"))
+
+    assert text(before) == text(before) != text(after)
+
+
 def test_another_metric_or_estimator_of_the_user_s_is_other_code():
     def studied(leaves, metric):
         cv = tt.CrossValidation(partial(tree_of_at_most, leaves), X, y, folds=2, metric={"right": metric})
@@ -106,6 +136,7 @@ def test_another_metric_or_estimator_of_the_user_s_is_other_code():
         return sum(bool(e.changed) for e in store.events(study.record.id, kinds={"inputs"}))
 
     store = open_storage("memory://")
-    scorers = hits, hits, misses, make_scorer(accuracy_score), make_scorer(balanced_accuracy_score)
-    assert [studied(8, s) for s in scorers] == [0, 0, 1, 2, 3]
-    assert studied(9, scorers[-1]) == 4
+    adjusted = make_scorer(balanced_accuracy_score, adjusted=True)
+    scorers = hits, hits, misses, make_scorer(accuracy_score), make_scorer(balanced_accuracy_score), adjusted
+    assert [studied(8, s) for s in scorers] == [0, 0, 1, 2, 3, 4]
+    assert studied(9, adjusted) == 5

@@ -133,7 +133,7 @@ class CrossValidation:
     def protocol(self) -> dict[str, Any]:
         """What the record holds about the evaluation, as JSON: rows, splits, classes, estimator, fingerprints, doubts.
 
-        It is part of the objective's fingerprint, so that another function of the user's is other code.
+        It is part of the objective's fingerprint, so that another estimator or another function of the user's is other code.
         """
         p, inputs = self.plan, {"X": self.X, "y": self.y, "groups": self.plan.groups, "time": self.plan.times}
         return {
@@ -150,17 +150,22 @@ class CrossValidation:
             "estimator": stable_repr(self.estimator)
             if hasattr(self.estimator, "get_params")
             else name_of(self.estimator),
-            "functions": {name: digest(text_of(f)) for name, f in self._functions.items()},
+            "code": {name: digest(text) for name, text in self._texts.items()},
             "data": {k: look(Input(k, as_array(v))).fingerprint for k, v in inputs.items() if v is not None},
             "checks": self.checks,
         }
 
     @property
-    def _functions(self) -> dict[str, Any]:
-        """The user's own functions: what makes the estimator, and scorers."""
-        makes = {} if hasattr(self.estimator, "get_params") else {"estimator": self.estimator}
-        own = {f"metric {n}": s for n, s in self.metrics.items() if n not in self._named}
-        return {**makes, **{n: getattr(s, "_score_func", s) for n, s in own.items()}}  # as make_scorer keeps it
+    def _texts(self) -> dict[str, str]:
+        """Texts in which every change of the estimator and of the user's own scorers shows.
+
+        The repr of a pipeline is none: it leaves out much of a long one, and of functions it has only the names.
+        """
+        parts = self.estimator.get_params() if hasattr(self.estimator, "get_params") else {"": self.estimator}
+        return {
+            "estimator": "\n".join(f"{name}={_text(part)}" for name, part in sorted(parts.items())),
+            **{f"metric {n}": _text(s) for n, s in self.metrics.items() if n not in self._named},
+        }
 
     def suits(self, spec: Any) -> None:
         """Raises ObjectiveError for a study that this objective cannot serve.
@@ -297,6 +302,12 @@ class _PredictOnce:
 
         predict.__name__ = name  # scorers look at the name of the method that they have got
         return predict
+
+
+def _text(part: Any) -> str:
+    """The repr of a scorer or of a part of an estimator, and the source of a function."""
+    inner = getattr(part, "_score_func", part)  # what make_scorer was given
+    return stable_repr(part) + (text_of(inner) if callable(inner) and not hasattr(inner, "get_params") else "")
 
 
 def _check_estimator(estimator: Any) -> None:
