@@ -193,6 +193,29 @@ CASES = {
         lambda: run(partial(locked, threading.Lock()), workers=2),
         "lock",
     ),
+    "a program as an objective": (
+        lambda: run("python train.py --x {x}"),
+        r"a program is Command\('python train.py --x {x}'\)",
+    ),
+    # the study
+    "a space without a name": (
+        lambda: tt.Study(X, minimize="loss"),
+        r"study name Space\(.*write tt\.Study\('a-name', space",
+    ),
+    "a study that is only named": (lambda: tt.Study("s"), r"to create one: tt\.Study\('s', space, minimize="),
+    "a goal without a name": (
+        lambda: tt.Study("s", X, minimize=True),
+        "minimize=True is no list of metrics; write minimize='loss'",
+    ),
+    "a fidelity that is a number": (lambda: new(fidelity=81), r"fidelity=81 is not understood; write tt\.Fidelity\("),
+    "a fidelity without a name": (
+        lambda: new(fidelity={"low": 1, "high": 81}),
+        r"is not understood; write tt\.Fidelity\(",
+    ),
+    "fewer targets than rows": (
+        lambda: tt.CrossValidation(DummyClassifier(), [[0]] * 8, [0, 1] * 3),
+        "X has 8 rows and y has 6; give one target for each row",
+    ),
     # evidence
     "one replicate": (lambda: done().evidence(lambda t: 1.0, replicates=1, quiet=True), "at least 2"),
     "evidence on another metric": (

@@ -111,13 +111,14 @@ def test_help_needs_none_of_the_heavy_libraries():
     [
         (["shwo", "x"], "there is no command 'shwo'; did you mean 'show'?"),
         (["show"], "Missing argument 'NAME'"),
+        (["run", "train.py"], "train.py is a Python file; name a study file, which says objective: train.py:function"),
         (["show", "x", "--jsn"], "--jsn"),
         (["list", "--storage", "sqlite:////"], "/ is a folder; name a file in it, such as 'sqlite:////trimtab.db'"),
         (["worker", "--allow", " "], "--allow ' ' allows nothing"),
         (["show", "-x"], "A NAME that begins with - stands after --: trimtab show -- NAME"),
         (["run", "-x.yaml"], "A FILE that begins with - stands after --: trimtab run -- FILE"),
         (["run", "none.yaml"], "none.yaml: there is no such file"),
-        (["run", "shell.yaml", "--trials", "0"], "0"),
+        (["run", "shell.yaml", "--trials", "ten"], "'ten' is not a whole number"),
         (["run", "shell.yaml", "--workers", "-1"], "-1"),
         (["run", "shell.yaml", "--time", "soon"], "time='soon' is no positive amount"),
         (["run", "shell.yaml", "--storage", "trimtab.db"], "is no URL; for a file write 'sqlite:///trimtab.db'"),
@@ -468,7 +469,7 @@ def test_a_run_that_somebody_ends_says_how_to_go_on_only_where_one_can(place, ve
         f"    tt.Study('ends', storage='sqlite:///trimtab.db').{verb}()\n    return 1.0\n"
     )
     (place / "ends.yaml").write_text(
-        "study: ends\nobjective: ends.py:objective\nspace: {x: {int: [1, 9]}}\nminimize: loss\n"
+        "study: ends\nobjective: ends.py:objective\nspace: {x: {int: [1, 9], default: 5}}\nminimize: loss\n"
     )
     said = call("run", "ends.yaml", "--quiet")
     assert ("trimtab resume ends" in said, "trimtab evidence ends" in said) == (verb == "pause", verb == "pause")

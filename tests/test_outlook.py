@@ -131,10 +131,12 @@ def test_several_goals_and_wrong_settings_are_refused():
 @pytest.mark.parametrize(
     ("verb", "option"), [("outlook", "--worth"), ("outlook", "--tolerance"), ("reproduce", "--tolerance")]
 )
-def test_the_command_line_names_the_option_that_is_negative(verb, option):
+def test_the_command_line_names_the_option_that_is_negative_or_no_number(verb, option):
     said = CliRunner().invoke(cli, [verb, "s", option, "-1"])
     assert said.exit_code == 2
     assert said.stderr.startswith(f"trimtab: Invalid value for '{option}': -1.0 is not in the range x>=0")
+    said = CliRunner().invoke(cli, [verb, "s", option, "much"])
+    assert said.stderr == f"trimtab: Invalid value for '{option}': 'much' is not a number.\n"
 
 
 def test_an_end_that_does_not_follow_from_the_record_is_found():

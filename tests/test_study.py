@@ -224,7 +224,7 @@ def test_replicates_are_averaged_in_best(space):
 
 def test_where_all_trials_failed_the_error_of_best_says_why(space):
     study = tt.Study("s", space, minimize="loss", seed=1)
-    with pytest.raises(SpecError, match=r"no best trial yet: 0 trials are done$"):
+    with pytest.raises(SpecError, match=r"no best trial yet: 0 trials are done; run some first$"):
         _ = study.best
     for text in ("first", "out of memory"):
         study.tell(study.ask(), failed=text)

@@ -143,6 +143,8 @@ def test_options_come_back_as_written(tmp_path_factory, options):
 
 
 BAD = [
+    ("budget:", "trials: 9\nbudget:", "trials is not a key that is known here; write budget: {trials: ...}"),
+    ("budget:", "cpus: 2\nbudget:", "cpus is not a key that is known here; write resources: {cpus: ...}"),
     ("budget:", "bugdet:", "bugdet is not a key that is known here; did you mean 'budget'?"),
     ("time: 30m", "tim: 30m", "budget.tim is not a key that is known here; did you mean 'time'?"),
     ("memory: 2GiB", "menory: 2GiB", "resources.menory is not a key"),
@@ -253,6 +255,14 @@ def test_revise_finds_the_store_of_the_file_and_a_hint_names_any_other(tmp_path,
     hint = f"trimtab revise s.yaml{option}"
     assert said.endswith(f"On the command line: {hint}, or trimtab run s.yaml --fresh{option}\n")
     assert CliRunner().invoke(cli, shlex.split(hint)[1:]).stdout == "study 's' is what s.yaml says\n"
+
+
+def test_a_file_in_the_place_of_a_study_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tt.Study("s", {"x": tt.Int(1, 9)}, minimize="loss", storage="sqlite:///trimtab.db")
+    said = CliRunner().invoke(cli, ["show", "s.yaml"])
+    assert said.exit_code == 2
+    assert said.stderr.endswith("; give the name of the study, not of its file\n")
 
 
 def test_a_run_without_a_baseline_says_what_evidence_needs_and_that_is_enough(tmp_path, monkeypatch):

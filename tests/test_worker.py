@@ -410,6 +410,8 @@ def test_the_command_line_submits_and_serves(url, tmp_path):
     assert "study 'y': runs train.py:quick" in done.output
     assert tt.Study("y", storage=url).counts["done"] == 3
     assert CliRunner().invoke(cli, ["worker", "--storage", url]).exit_code == 2
+    refused = CliRunner().invoke(cli, ["worker", "--storage", url, "--allow", "trian.py:quick"])
+    assert refused.stderr.startswith("trimtab: --allow 'trian.py:quick': there is no such file; the working folder is ")
     assert os.getcwd() == str(tmp_path)
 
 

@@ -53,7 +53,8 @@ def place(goals: Sequence[Goal], asked: int | str) -> int:
 
 
 def _names(value: str | Iterable[str] | None, word: str) -> list[str]:
-    names = [] if value is None else [value] if isinstance(value, str) else members(word, value, "metrics")
+    listed = [value] if isinstance(value, str) else value
+    names = [] if listed is None else members(word, listed, f"metrics; write {word}='loss'")
     for n in names:
         if not isinstance(n, str) or not n.strip():
             raise SpecError(f"{word}={value!r} does not name metrics; give a name or a list of names")

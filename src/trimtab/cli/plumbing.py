@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import streams
-from ..errors import StorageError, StudyMismatch, TrimtabError, UserError, nearest
+from ..errors import StorageError, StudyMismatch, StudyNotFound, TrimtabError, UserError, nearest
 from ..formatting import command
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def _verdict(error: Exception) -> tuple[int, str]:
         case click.Abort():
             return 130, "interrupted"
         case click.ClickException():
-            return 2, " ".join([*error.format_message().split(), *_after_dashes(error)])
+            text = " ".join([*error.format_message().split(), *_after_dashes(error)])
+            return 2, text.replace("a valid integer range", "a whole number").replace("a valid float range", "a number")
         case UserError():
             return 2, str(error)
         case TrimtabError():
@@ -148,7 +149,12 @@ def opened(name: str, file: "StudyFile | None" = None) -> "Study":
     """The study of this name or uid in the store, which must exist. Raises StudyNotFound, StorageError."""
     from ..study import Study
 
-    return Study(name, storage=existing(file))
+    try:
+        return Study(name, storage=existing(file))
+    except StudyNotFound as error:
+        if name.endswith((".yaml", ".yml")):
+            raise StudyNotFound(f"{error}; give the name of the study, not of its file") from None
+        raise
 
 
 def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":

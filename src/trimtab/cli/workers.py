@@ -93,8 +93,11 @@ def _objectives(allow: tuple[str, ...]) -> list[str]:
             raise click.UsageError(
                 f"--allow {text!r} allows nothing; write file.py:function, a command or a study file"
             )
+        file = text.rpartition(":")[0] or text
         if text.endswith((".yaml", ".yml")) and " " not in text:
             found.append(read(text).allowed)
+        elif file.endswith(".py") and " " not in file and not os.path.exists(file):
+            raise click.UsageError(f"--allow {text!r}: there is no such file; the working folder is {os.getcwd()}")
         else:
             found.append(text)
     return found

@@ -21,8 +21,9 @@ def find(path: str) -> tuple[Any, str]:
     """
     place, colon, name = path.rpartition(":")
     if not colon or not place or not name:
+        program = f"; a program is Command({path!r}), of trimtab.objective" if " " in path.strip() else ""
         raise ObjectiveError(
-            f"objective={path!r} needs a ':' between file and function; write it like 'train.py:objective'"
+            f"objective={path!r} needs a ':' between file and function; write it like 'train.py:objective'{program}"
         )
     module = _from_file(Path(place), path) if place.endswith(".py") or "/" in place else _from_module(place, path)
     found: Any = module

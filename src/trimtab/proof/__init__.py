@@ -162,7 +162,7 @@ def best(ledger: Ledger, made: Standings) -> Trial:
     done, spec = ledger.counts[State.DONE], ledger.study.spec
     raise SpecError(
         f"study {spec.name!r} has no best trial yet: {done} trials are done"
-        + (f", and none of them {incumbents.admission(spec)}" if done else _failed(ledger))
+        + (f", and none of them {incumbents.admission(spec)}" if done else _failed(ledger) or "; run some first")
     )
 
 

@@ -55,7 +55,7 @@ class Space:
         for name, p in self._params.items():
             _check_name(name)
             if not isinstance(p, Float | Int | Choice):
-                raise SpaceError(f"{name}: {p!r} is not a Float, Int or Choice; write one of them")
+                raise SpaceError(f"{name}: {p!r} is not a Float, Int or Choice; write one of them, such as Float(0, 1)")
             p.check(name)
         self._cube = Cube(self._params)
         self._expressions: tuple[Expression, ...] = ()

@@ -79,10 +79,10 @@ def _fidelity(given: Fidelity | Mapping[str, Any]) -> Fidelity:
     """A Fidelity from a Fidelity or a mapping of its fields."""
     if isinstance(given, Fidelity):
         return given
-    try:
-        return Fidelity(**given)
-    except TypeError as error:
-        raise SpecError(f"fidelity={given!r}: {error}; write tt.Fidelity('epochs', 1, 81)") from None
+    known = [f.name for f in fields(Fidelity)]
+    if not isinstance(given, Mapping) or not {"name", "low", "high"} <= given.keys() <= {*known}:
+        raise SpecError(f"fidelity={shown(given)} is not understood; write tt.Fidelity('epochs', 1, 81)")
+    return Fidelity(**given)
 
 
 def _several(stopping: Stopping) -> Iterable[Any]:

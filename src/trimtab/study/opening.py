@@ -31,7 +31,10 @@ def new_spec(name: str, given: Mapping[str, Any]) -> StudySpec:
     given: the fields of the spec that the user has given (see arguments.spec_fields).
     """
     if not isinstance(name, str) or not name.strip() or any(ord(c) < 32 for c in name):
-        raise SpecError(f"study name {name!r} must be a text that is not blank, without control characters")
+        raise SpecError(
+            f"study name {shown(name)} must be a text that is not blank, without control characters; write "
+            "tt.Study('a-name', space, ...)"
+        )
     if "space" not in given:
         raise SpecError(
             f"study {name!r} does not exist yet, so it needs its space: tt.Study({name!r}, space, maximize=...)"
@@ -208,7 +211,8 @@ def open_study(
     reading = not given and not fresh
     record = _found(storage, name, reading)
     if record is None and not given.keys() - {"seed"}:
-        raise StudyNotFound(f"{storage.url} holds no study {name!r}{_nearest(storage, name, reading)}")
+        anew = f"; to create one: tt.Study({name!r}, space, minimize=...)" if storage.url == "memory://" else ""
+        raise StudyNotFound(f"{storage.url} holds no study {name!r}{_nearest(storage, name, reading) or anew}")
     if record is not None and fresh and "space" not in given:
         raise SpecError(f"fresh=True begins study {name!r} anew, so it needs its space")
     if record is None or fresh:

@@ -42,6 +42,8 @@ class StudyFile:
 
 def read(path: str | Path) -> StudyFile:
     """The study file at `path`. Raises SpecError or SpaceError, naming file, place, value, rule and repair."""
+    if Path(path).suffix == ".py":
+        raise SpecError(f"{path} is a Python file; name a study file, which says objective: {path}:function")
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -64,6 +66,9 @@ def scalar(text: str) -> Any:
 
 
 def _study_file(path: Path, data: Any) -> StudyFile:
+    for key in data if isinstance(data, dict) else ():
+        if key not in _FILE and key in _INSIDE:
+            raise SpecError(f"{key} is not a key that is known here; write {_INSIDE[key]}: {{{key}: ...}}")
     given = values.keys(_FILE, data, "")
     for key in ("study", "space"):
         if key not in given:
@@ -178,3 +183,5 @@ _FILE: Mapping[str, Read] = {
     "slurm": _fields(Slurm),
     "evidence": lambda value, where: values.keys(_EVIDENCE, value, f"{where}."),
 }
+_INSIDE = {f.name: key for key, kind in (("resources", Resources), ("budget", Budget)) for f in fields(kind)}
+"""What may have been meant by a key of the file that is one of a part: of two parts, the budget."""

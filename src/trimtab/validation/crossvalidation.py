@@ -77,8 +77,9 @@ class CrossValidation:
             raise SpecError(
                 f"repeats={repeats!r}: rows with a time have one order, and so one set of folds; leave it out"
             )
-        if len(y) != (X.shape[0] if hasattr(X, "shape") else len(X)):
-            raise SpecError("X and y must have the same number of rows")
+        rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        if len(y) != rows:
+            raise SpecError(f"X has {rows} rows and y has {len(y)}; give one target for each row")
         seed = whole("seed", seed, 0)
         _check_estimator(estimator)
         _check_targets(y)
