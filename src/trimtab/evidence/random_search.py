@@ -11,7 +11,7 @@ from .belief import Belief
 from .effects import functions
 
 _SEARCHES = 100  # random searches that are played through
-_MOST = 20_000  # points in all
+_MOST = 20_000  # points in all, unless one search needs more
 
 
 def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, limits: Sequence[Belief] = ()) -> float:
@@ -27,7 +27,7 @@ def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, 
     if belief is None or trials < 1:
         return math.nan
     rng = np.random.default_rng(0)
-    searches = max(10, min(_SEARCHES, _MOST // trials))
+    searches = max(1, min(_SEARCHES, _MOST // trials))  # on each draw
     X = space.sample(searches * trials, rng)
     f = functions(belief)
     losses = belief.unit * f(X).reshape(searches, trials, -1)  # of each draw
