@@ -52,7 +52,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "19"
+    version: str = "20"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:

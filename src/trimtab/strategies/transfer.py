@@ -33,7 +33,7 @@ _BEST = 20  # settings of each source that count as its best
 _PULL = 1.0  # results that the shares before the first result are worth
 _TRUST = 0.8  # sum of those shares
 _JUDGED = 4  # results from which on teachers are judged
-_FADED = 20  # results from which on the study's own are enough: a trend that stays keeps a search near its beginning
+_FADED = 12  # results from which on the study's own are enough: a trend that stays keeps a search near its beginning
 _FIT = 0.25  # rank correlation with the results below which a teacher is dropped
 
 
