@@ -58,9 +58,8 @@ def by_branch(X: Array, y: Array, space: Space) -> dict[str, dict[str, float]]:
         for code in sorted({p.code(p.clean(parent, v)) for v in given}):
             inside = at == code
             if inside.sum() >= 4:
-                varied = [
-                    len(np.unique(x[~np.isnan(x)])) > 1 for x in X[inside].T
-                ]  # not the parent, nor its own parents
+                # Not the parent, nor its own parents: they have one value here.
+                varied = [len(np.unique(x[~np.isnan(x)])) > 1 for x in X[inside].T]
                 shares = importance(X[inside], y[inside], space)
                 found[f"{parent}={p.value(code)}"] = {n: shares[n] for n in compress(space.names, varied)}
     return found
