@@ -16,7 +16,7 @@ conditional    surrogates of XGBoost, most of whose parameters depend on the boo
 algorithms     surrogates of XGBoost and of a decision tree on the same data: which of them is best, and with which
                parameters; data sets 5, 29, 53, 77 and 101 of those that both have
 categorical    NAS-Bench-201: six unordered choices of five operations each
-models         ten models that are really trained and cross-validated (see models.py; needs scikit-learn)
+models         22 models that are really trained and cross-validated (see models.py; needs scikit-learn)
 
 The score after t told trials is the true loss of the setting with the lowest mean of told results, as normalised regret:
 0 is the best known setting that does not fail, 1 the median random one. `named` is the same of the setting that the tuner
