@@ -11,11 +11,10 @@ with --search random. Prints a table and writes results/against_random.csv.
 import one_thread  # noqa: F401
 
 # isort: split
-import argparse
 from functools import cache
 
 import numpy as np
-from best import at_random, by_record
+from best import arguments, at_random, by_record
 from figures import error, head, line, write
 from noisy import Problem, problems, told
 
@@ -56,11 +55,7 @@ def row(name: str, found: np.ndarray) -> list[object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=204, help="a third of them at each noise")
-    parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--search", choices=["random", "auto"], default="random")
-    asked = parser.parse_args()
+    asked = arguments(__doc__)
     each, table = max(1, asked.studies // 3 // len(problems())), list[list[object]]()
     head(HEAD)
     for ratio in (0.3, 1.0, 2.0):

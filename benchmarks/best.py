@@ -66,12 +66,17 @@ def line(name: str, rows: Sequence[tuple[float, float]]) -> list[object]:
     return [name, len(rows), single, best, d.mean(), error(d)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(description: str | None) -> argparse.Namespace:
+    """What a benchmark of noisy studies is asked for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=204, help="a third of them at each noise")
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--search", choices=["random", "auto"], default="random")
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = arguments(__doc__)
     began, every = time.process_time(), problems()
     rows = {
         ratio: [
