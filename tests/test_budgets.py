@@ -11,7 +11,7 @@ from trimtab.goals import goals
 from trimtab.live import LiveStudy
 from trimtab.records import Budget, Change, Cost, Outcome, Proposal, Resources, State, StudySpec
 from trimtab.running.runner import decide
-from trimtab.storage import Claim
+from trimtab.storage import Claim, rules
 from trimtab.storage.memory import Memory
 
 SPACE = tt.Space(x=tt.Float(0, 1))
@@ -118,3 +118,12 @@ def test_a_budget_of_time_is_not_spent_by_a_clock_that_jumps(jump):
     assert study.counts["done"] == 6
     assert LiveStudy(study.storage, 1).refresh().wall(clock.now) == pytest.approx(5.0, abs=1.0)
     assert study.verify() == []
+
+
+def test_a_slow_import_spends_a_budget_of_time_and_is_not_taken_for_a_jump_of_the_clock(tmp_path, monkeypatch):
+    monkeypatch.setattr(rules, "DOUBT", 0.2)  # as if the import took minutes
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(0.5)\n\ndef objective(trial):\n    return 0.5\n")
+    study = tt.Study("s", SPACE, minimize="loss", strategy="random", seed=1)
+    study.run(f"{tmp_path}/slow.py:objective", trials=2, supervised=True, quiet=True)
+    assert study.trials[0].cost.wall < 0.5 < study.trials[0].cost.loading
+    assert LiveStudy(study.storage, 1).refresh().wall(0.0) > 0.5

@@ -3,6 +3,7 @@
 import math
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from .errors import OverQuota, SpecError
 from .executors import Exit
@@ -86,7 +87,8 @@ def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> O
 
 def cost_of(used: Mapping[str, float], resources: Resources) -> Cost:
     """What a job has used, as a Cost with money and energy."""
-    return resources.charge(used.get("wall", 0.0), used.get("cpu", 0.0), used.get("memory", 0.0))
+    cost = resources.charge(used.get("wall", 0.0), used.get("cpu", 0.0), used.get("memory", 0.0))
+    return replace(cost, loading=used.get("loading", 0.0))
 
 
 def _exceeded(limit: Reason, resources: Resources, cost: Cost) -> str:

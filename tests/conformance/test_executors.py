@@ -305,6 +305,13 @@ def test_the_time_of_loading_is_not_the_trial_s(clock):
         assert how.message == {"answer": 25}
 
 
+def test_loading_is_measured_apart_and_only_for_the_first_job_of_a_process():
+    with closing(Local(1, Work(delay=0.5), FREE)) as local:
+        first, second = (outcome(local, job(n, "square", x=2))[n].cost for n in range(2))
+    assert first["loading"] > 0.5 > first["wall"]
+    assert second["loading"] == 0.0
+
+
 def test_a_task_that_cannot_be_loaded_ends_its_job_and_pauses():
     with closing(Local(1, Work(broken=True), FREE)) as local:
         how = outcome(local, job(0, "square", x=5))[0]

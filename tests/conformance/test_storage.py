@@ -293,6 +293,19 @@ def test_who_could_not_renew_for_long_has_run_as_long_as_was_measured(store, stu
     assert verify(store, study) == []
 
 
+@pytest.mark.parametrize("jump", [0, 7200, -7200])
+def test_the_time_that_loading_took_counts_even_if_it_took_longer_than_a_minute(store, study, clock, jump):
+    done, dropped = running(store, study, lease=1000.0), running(store, study, lease=1000.0)
+    clock.now += 100 + jump
+    used = Cost(wall=10.0, loading=90.0)
+    store.finish(done, replace(DONE, cost=used))
+    store.revise(study, Change("cancel", number=dropped.number, cost=used))
+    ended = [row(store, study, t.number) for t in (done, dropped)]
+    assert [t.ended - t.started for t in ended] == [100.0, 100.0]
+    assert [t.cost.loading for t in ended] == [90.0, 90.0]
+    assert verify(store, study) == []
+
+
 def test_a_hold_without_a_lease_never_runs_out(store, study, clock):
     held = running(store, study, lease=None)
     assert held.lease_until is None

@@ -105,7 +105,7 @@ class Child:
         """Take a job; it starts as soon as the task has been loaded."""
         self.job = job
         self._begun += 1
-        self._before = self._cpu = self._peak = 0.0
+        self._before = self._cpu = self._peak = self._loading = 0.0
         os.ftruncate(self._output.fileno(), 0)
         self._started_now()
         with suppress(OSError):  # it is dead: `look` finds that
@@ -132,6 +132,7 @@ class Child:
                     return self._last(result, used)
                 case ["ready"]:
                     self.ready = True
+                    self._loading = time.monotonic() - self._started
                     self._started_now()
                 case ["message", content, payload] if payload == self._begun:
                     self._heard = time.monotonic()
@@ -229,7 +230,7 @@ class Child:
     def _cost(self) -> dict[str, float]:
         """What the job has used, as far as it was measured from here."""
         wall = time.monotonic() - self._started
-        return {"wall": wall, "cpu": self._cpu - self._before, "memory": self._peak}
+        return {"wall": wall, "cpu": self._cpu - self._before, "memory": self._peak, "loading": self._loading}
 
     def _read(self) -> bytes:
         """The last KEPT bytes of the output."""

@@ -164,7 +164,8 @@ def amounts(kind: type[Amounts], given: "Amounts | Mapping[str, Any] | None", wo
 
 @dataclass(frozen=True)
 class Cost:
-    """What a trial used: seconds of wall, CPU and GPU time, bytes of peak memory, money, energy in kWh."""
+    """What a trial used: seconds of wall, CPU and GPU time, bytes of peak memory, money, energy in kWh; and the seconds
+    for which its process loaded the objective before, which are not part of the wall time."""
 
     wall: float = 0.0
     cpu: float = 0.0
@@ -172,10 +173,12 @@ class Cost:
     memory: float = 0.0
     money: float = 0.0
     energy: float = 0.0
+    loading: float = 0.0
 
     def to_json(self) -> dict[str, float]:
-        """Omits energy if it is unknown: older records keep their digests."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "energy" or self.energy}
+        """Omits energy and loading if they are unknown: older records keep their digests."""
+        used = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: v for name, v in used.items() if v or name not in ("energy", "loading")}
 
     def plus(self, other: "Cost") -> "Cost":
         """Both costs together: the sums, and the larger of the two peaks of memory."""
@@ -186,4 +189,5 @@ class Cost:
             max(self.memory, other.memory),
             self.money + other.money,
             self.energy + other.energy,
+            self.loading + other.loading,
         )

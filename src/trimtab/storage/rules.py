@@ -158,7 +158,7 @@ def end(
     after = replace(
         trial,
         **stored_fields(
-            started=_started(trial, outcome.cost.wall, now),
+            started=_started(trial, outcome.cost.wall + outcome.cost.loading, now),
             state=outcome.state,
             metrics=outcome.metrics,
             reason=outcome.reason,
@@ -176,13 +176,13 @@ def end(
     return after, {"digest": ended(after, reports), "private": commitments(texts)}
 
 
-def _started(trial: Trial, wall: float, now: float) -> float | None:
-    """When the attempt that ends now has started. If that is far from the `wall` seconds that were measured (0: nobody
-    measured), the clock has jumped or the machine has slept meanwhile, and the measurement is right: a budget of time is
-    not spent by a clock."""
-    if trial.started is None or not wall or abs(now - trial.started - wall) < DOUBT:
+def _started(trial: Trial, measured: float, now: float) -> float | None:
+    """When the attempt that ends now has started. If that is far from the seconds for which it was measured to load and to
+    run (0: nobody measured), the clock has jumped or the machine has slept meanwhile, and the measurement is right: a
+    budget of time is not spent by a clock."""
+    if trial.started is None or not measured or abs(now - trial.started - measured) < DOUBT:
         return trial.started
-    return now - wall
+    return now - measured
 
 
 def _curve(trial: Trial, outcome: Outcome, reports: Sequence[Report], fidelity: Fidelity) -> dict[float, Metrics]:
