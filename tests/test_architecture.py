@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -215,6 +217,12 @@ def test_decisions_are_pure(name):
             assert not banned & {a.name.split(".")[0] for a in node.names}, name
         if isinstance(node, ast.ImportFrom) and not node.level:
             assert (node.module or "").split(".")[0] not in banned, name
+
+
+def test_a_study_is_there_before_slow_libraries_are():
+    slow = ["scipy.stats", "pandas", "sklearn", "plotly", "jinja2", "rich", "alembic", "psycopg"]
+    code = f"import sys, trimtab.study; print([m for m in {slow} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_every_public_name_exists_and_is_documented():

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from .checks import nonnegative, shown, whole
 from .engine.incumbents import Candidate, admissible, baseline_metrics, candidates
@@ -114,7 +114,7 @@ class Outlook:
 
 def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
     """The outlook after these results, in the order in which they ended. Raises SpecError if there are several goals."""
-    check(spec)
+    one_goal_only(spec)
     goal = spec.goals[0]
     zero = next((t for t in told if t.number == 0), None)  # trial 0 ends among the first: the search is short
     first = None if zero is None else baseline_trial(spec, {0: zero})
@@ -146,8 +146,8 @@ def enough_from(given: object) -> Enough:
     return given
 
 
-def check(spec: StudySpec) -> None:
-    """Raises SpecError for a study of which nothing can be said."""
+def one_goal_only(spec: StudySpec) -> None:
+    """Raises SpecError for a study with several goals, of which nothing can be said."""
     if len(spec.goals) > 1:
         raise SpecError("whether more search is worth it can be said of one goal, this study has several")
 
@@ -172,11 +172,12 @@ def _future(
     for bound in bounds:
         excess, doubt = bound.predict(every)
         possible &= excess - width * doubt <= 0
-        chance *= norm.cdf(-excess / doubt)
+        chance *= ndtr(-excess / doubt)
     possible[: len(X)] = True  # they have met the constraints
     regret = float((mean + width * sd)[best] - (mean_of - width * sd_of)[possible].min())
     u = (mean.min() - mean_of) / sd_of
-    gain = float((sd_of * (u * norm.cdf(u) + norm.pdf(u)) * chance).max())
+    density = np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)
+    gain = float((sd_of * (u * ndtr(u) + density) * chance).max())
     return max(regret, 0.0), belief.noise / math.sqrt(allowed[best].n), gain
 
 

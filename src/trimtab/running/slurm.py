@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..engine.ledger import Ledger
 from ..engine.planning import Fill, Terms
@@ -18,16 +18,15 @@ from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError
 from ..executors import slurm
 from ..executors.slurm import Slurm, SlurmError
 from ..live import LiveStudy
+from ..objective import program
 from ..outlook import Enough
 from .announcements import announce, shareable
 from .clock import SYSTEM
 from .enough import EnoughCheck
 from .interrupts import interruptible
+from .progress import Progress
 from .runner import check_results, decide, too_many_failures
 from .staffing import Slots, check_prices
-
-if TYPE_CHECKING:
-    from .progress import Progress
 
 LOOK = 0.5  # seconds between two looks at the record
 COUNT = 5.0  # seconds between two counts of the jobs
@@ -48,9 +47,6 @@ def run(
 ) -> str:
     """Run search trials in as many jobs as hold `slots`, until the plan closes; returns why it closed (see
     `runner.search`)."""
-    from ..objective import program
-    from .progress import Progress
-
     workers, resources = slots.workers, slots.resources
     _reachable(live.storage.url)
     check_prices(live, resources)
@@ -152,7 +148,7 @@ class Jobs:
                 time.sleep(LOOK)
 
 
-def _search(live: LiveStudy, jobs: Jobs, progress: "Progress", terms: Terms, enough: Enough | None) -> str:
+def _search(live: LiveStudy, jobs: Jobs, progress: Progress, terms: Terms, enough: Enough | None) -> str:
     """Watch the record and keep the jobs until the plan closes; returns why it closed."""
     closing, check, known = None, EnoughCheck(live, enough), len(live.refresh().told)
     while closing is None:

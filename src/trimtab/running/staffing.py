@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..checks import flag, one_of, whole
 from ..engine.ledger import Ledger
@@ -13,15 +13,14 @@ from ..engine.planning import Terms
 from ..errors import SpecError
 from ..executors import Executor
 from ..live import LiveStudy
+from ..objective import Program, load, program
 from ..records import Resources
 from .announcements import announce, shareable
 from .clock import SYSTEM
 from .crew import Crew
 from .interrupts import interruptible
+from .progress import Progress
 from .runner import Staff, worker_name
-
-if TYPE_CHECKING:
-    from ..objective import Program
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Slots:
         one_of("executor", self.kind, ("local", "ray", "slurm"))
 
 
-def executor(called: "Program", slots: Slots) -> Executor:
+def executor(called: Program, slots: Slots) -> Executor:
     """The executor for an objective: Ray's, or on this machine one with supervised processes.
 
     A single worker without limits runs in this process, where a debugger works, unless it is to be supervised.
@@ -57,12 +56,11 @@ def executor(called: "Program", slots: Slots) -> Executor:
 
         return Local(slots.workers, called, slots.resources)
     from ..executors.inline import Inline
-    from ..objective import load
 
     return Inline(load(called))
 
 
-def _ray(called: "Program", slots: Slots) -> Executor:
+def _ray(called: Program, slots: Slots) -> Executor:
     try:
         import_module("ray")
     except ImportError as error:
@@ -85,9 +83,6 @@ def staff(
 
     terms: when the search is to end, for the progress line; None for evidence. watch: called as the study goes on.
     """
-    from ..objective import program
-    from .progress import Progress
-
     check_prices(live, slots.resources)
     called = program(objective, live.spec)
     with ExitStack() as cleanup:
@@ -108,8 +103,6 @@ def staff(
 
 def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:
     """Announce in the record what the study runs, for workers elsewhere. Raises ObjectiveError if they cannot load it."""
-    from ..objective import program
-
     check_prices(live, resources)
     announce(live, shareable(program(objective, live.spec)), resources, workers=0)
 

@@ -9,6 +9,7 @@ from ..engine import incumbents, planning
 from ..evidence import Evidence
 from ..goals import place
 from ..live import LiveStudy
+from ..outlook import Enough, Outlook, enough_from, outlook
 from ..records import State, StudyRecord, StudySpec, Trial, doubts
 from ..running.restarts import restart_notice
 from ..standing import Standings
@@ -19,7 +20,6 @@ from .idle_rules import idle_rules
 
 if TYPE_CHECKING:
     from ..explanation import Explanation
-    from ..outlook import Enough, Outlook
     from ..reports.plots import Plots
     from ..schedule import Schedule
 
@@ -165,14 +165,12 @@ class Answers:
         ledger = self._live.refresh()
         return Explanation(ledger, place(ledger.study.spec.goals, goal))
 
-    def outlook(self, enough: "Enough | None" = None) -> "Outlook":
+    def outlook(self, enough: Enough | None = None) -> Outlook:
         """Whether more search is worth it: the gain that is left, compared with the noise and with its cost.
 
         It is that of the latest check that was due (see `Enough`), if there was one. `text()` is the advice. Raises SpecError
         if there are several goals.
         """
-        from ..outlook import Enough, enough_from, outlook
-
         ledger, when = self._live.refresh(), Enough() if enough is None else enough_from(enough)
         results = len(ledger.told)
         return outlook(ledger.study.spec, ledger.told[: when.last_check(results) or results], when)

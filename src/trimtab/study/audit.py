@@ -17,6 +17,7 @@ from ..engine import incumbents
 from ..errors import Damaged, SpecError, StorageError
 from ..files import replacing
 from ..formatting import command
+from ..objective import program
 from ..records import Change, Resources, StudyRecord, StudyState
 from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
@@ -24,7 +25,7 @@ from ..running.staffing import Slots
 from ..storage.revisions import user
 from .answers import Answers
 from .arguments import trial
-from .reproduce import Reproduction
+from .reproduce import Reproduction, checked, chosen, compared, left_out, rerun
 
 
 class Audited(Answers):
@@ -71,9 +72,6 @@ class Audited(Answers):
 
         Other arguments as in `run`. Raises SpecError, ObjectiveError.
         """
-        from ..objective import program
-        from .reproduce import checked, chosen, compared, left_out, rerun
-
         if not isinstance(principal, str):
             raise SpecError(f"principal={shown(principal)} is no name; write it as a text")
         given = None if trials is None else [trial(t) for t in members("trials", trials, "trials")]

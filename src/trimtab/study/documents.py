@@ -18,6 +18,7 @@ from ..dossier.record import record
 from ..engine.blas import one_thread
 from ..errors import SpecError
 from ..records import Event, StudyRecord, Trial
+from ..reports.document import render
 from ..reports.snapshot import Snapshot, as_of
 from ..storage import Storage
 
@@ -54,8 +55,6 @@ def _content(s: Snapshot, made: Mapping[str, Any], template: str, form: str) -> 
 
         return word(s, framework("us-sr-26-2-2026" if template == STUDY else template), made)
     if template == STUDY:
-        from ..reports.document import render
-
         return render(s, made).encode()
     from ..dossier.page import page
 

@@ -4,21 +4,23 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from .. import checks, engine, proof, streams
 from ..checks import flag, shown
 from ..engine import planning
 from ..errors import BudgetSpent, Exhausted, SpaceError, SpecError, Stale
 from ..evidence import Design, Evidence
+from ..executors.slurm import Slurm
 from ..fidelity import Fidelity
 from ..formatting import plural
 from ..goals import Metrics
 from ..live import LiveStudy
 from ..live.inputs import Inputs, named
-from ..objective import ActiveTrial
+from ..objective import ActiveTrial, resolved
 from ..objective.trial import note_unread
 from ..outcomes import from_import, from_tell
+from ..outlook import Enough, enough_from, one_goal_only
 from ..proof import holdout
 from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial, doubts
 from ..records.usage import amounts
@@ -32,10 +34,6 @@ from ..units import seconds
 from . import arguments, opening
 from .audit import Audited
 from .idle_rules import idle_rules
-
-if TYPE_CHECKING:
-    from ..executors.slurm import Slurm
-    from ..outlook import Enough
 
 Words = str | Sequence[str]
 
@@ -222,8 +220,8 @@ class Study(Audited):
         workers: int = 1,
         resources: Resources | Mapping[str, Any] | None = None,
         supervised: bool = False,
-        executor: "str | Slurm" = "local",
-        enough: "Enough | bool" = False,
+        executor: str | Slurm = "local",
+        enough: Enough | bool = False,
         quiet: bool = False,
     ) -> None:
         """Run search trials until the study has `trials` finished ones, its budget is spent or `time` has passed.
@@ -265,7 +263,7 @@ class Study(Audited):
         for notice in filter(None, [self._why_ended(closed, had, stop_when), *idle_rules(self._live)]):
             warn(notice)
 
-    def _why_ended(self, closed: str, had: int, stop_when: "Enough | None") -> str | None:
+    def _why_ended(self, closed: str, had: int, stop_when: Enough | None) -> str | None:
         """What is to be said of a run that was closed for this reason, and began with `had` trials; None for nothing."""
         match closed:
             case "budget":
@@ -297,13 +295,11 @@ class Study(Audited):
             raise SpecError(runner.why_closed(record))
         staffing.submit(self._live, objective, amounts(Resources, resources, "resources"))
 
-    def _enough(self, given: "Enough | bool") -> "Enough | None":
+    def _enough(self, given: Enough | bool) -> Enough | None:
         """The `enough` argument of `run`, checked. Raises SpecError."""
-        from ..outlook import check, enough_from
-
         if given is False:
             return None
-        check(self.spec)
+        one_goal_only(self.spec)
         return enough_from(given)
 
     def evidence(
@@ -340,8 +336,6 @@ class Study(Audited):
           sequential: add pairs until the answer is clear.
           executor: "local" or "ray". Other arguments as in `run`.
         """
-        from ..objective import resolved
-
         called = resolved(objective)
         own = getattr(called, "test_train_ratio", None)
         ratio = own or 0.0 if test_train_ratio is None else test_train_ratio
