@@ -200,6 +200,17 @@ def test_trials_run_again_give_identical_metrics(space, url):
     assert study.verify() == []
 
 
+def test_where_results_are_noisy_the_best_is_run_again_and_not_the_luckiest():
+    def by_luck(trial):
+        return (trial.params["x"] - 0.5) ** 2 + Random(trial.seed).gauss(0, 0.15)
+
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1), y=tt.Float(0, 1)), minimize="loss", seed=1, strategy="sobol")
+    study.run(by_luck, trials=30, quiet=True)
+    luckiest = min(study.trials, key=lambda t: t.metrics["loss"])
+    assert study.best.number != luckiest.number
+    assert study.best.number in [r.number for r in study.reproduce(by_luck).runs]
+
+
 def test_what_differs_is_told_with_both_numbers(space, url):
     study = tt.Study("s", space, minimize="loss", seed=5, storage=url)
     study.run(noisy, trials=4, quiet=True)

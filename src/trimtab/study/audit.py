@@ -13,7 +13,6 @@ from ..capture import environment, numerics
 from ..chain import seals
 from ..chain.verify import findings
 from ..checks import members, shown
-from ..engine import incumbents
 from ..errors import Damaged, SpecError, StorageError
 from ..files import replacing
 from ..formatting import command
@@ -79,7 +78,7 @@ class Audited(Answers):
         numbers = None if given is None else [ledger.trials.named(number).number for number in given]
         called = program(objective, ledger.study.spec)
         rows = list(ledger.trials.values())
-        leader = incumbents.best(ledger.study.spec, incumbents.of_ledger(ledger))
+        leader = self.standings.best
         best = None if leader is None else leader.trial
         picked = chosen(rows, numbers, best)
         slots = Slots(workers, amounts(Resources, resources, "resources"), supervised)
