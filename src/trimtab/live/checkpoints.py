@@ -5,8 +5,9 @@ directory of the next one. So a process that was presumed dead, and still runs t
 to it. A trial with a parent starts with a copy of the parent's directory.
 
 Kept are the directories of open trials and their parents, those from which the strategy may still continue (see
-strategies.Continuing), and those of the best trials: TRIMTAB_CHECKPOINTS_KEEP of them (default 1). If settings are
-repeated, keep a few: another result of the best setting may make the next one the best.
+strategies.Continuing), and those of the best trials: TRIMTAB_CHECKPOINTS_KEEP of them (default 1). These are the best
+by their values, which are cheap to compare whenever a trial has ended. If results are noisy or settings are repeated,
+keep a few: later results may make another one the best (see `standing`).
 
 Directories are in TRIMTAB_CHECKPOINTS, else beside the SQLite file (FILE.checkpoints), else in ./trimtab-checkpoints;
 those of a study in memory are removed with the process. Workers on several machines need a folder that all of them see.
@@ -134,7 +135,7 @@ def _last(held: Mapping[Path, int]) -> dict[int, Path]:
 
 
 def _best(ledger: Ledger, k: int) -> list[int]:
-    """The numbers of the first trials of the k best settings, the best first."""
+    """The numbers of the first trials of the k settings with the best values, the best first."""
     goal = ledger.study.spec.goals[0]
     order = sorted((goal.loss(c.metrics), c.number) for c in incumbents.admissible(incumbents.of_ledger(ledger)))
     return [number for _, number in order[:k]]

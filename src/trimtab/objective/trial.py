@@ -108,7 +108,7 @@ class ActiveTrial:
 
         It starts with what an earlier attempt has saved, so that a killed training continues from there; else with a copy
         of the parent's directory, if the trial has a parent; else empty. It is kept while the trial is open, and
-        afterwards as long as another trial may continue from it, or if the trial is the study's best. In a simulation
+        afterwards as long as another trial may continue from it, or if no trial has a better value. In a simulation
         there is none.
 
         Raises TrialFailed for a member of a population whose parent's checkpoint is missing.
