@@ -183,7 +183,7 @@ def _completed(live: LiveStudy, staff: Callable[[], runner.Staff], wanted: Calla
     """
     numbers = wanted()
     while any(live.ledger.trials[n].state in OPEN for n in numbers):
-        runner.certify(live, staff(), numbers)
+        runner.run_to_the_end(live, staff(), numbers)
         numbers = wanted()
 
 

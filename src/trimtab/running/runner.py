@@ -279,8 +279,8 @@ def _may_be_claimed(t: Trial, now: float) -> bool:
     return t.state is State.QUEUED or (t.lease_until is not None and t.lease_until <= now)
 
 
-def certify(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
-    """Run the evidence trials with these numbers to their ends."""
+def run_to_the_end(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
+    """Run the evidence trials (`select` or `certify`) with these numbers to their ends."""
     crew, executor = staff.crew, staff.executor
     failures: list[Trial] = []  # in a row
     with _giving_back(live, staff):

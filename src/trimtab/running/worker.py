@@ -69,9 +69,9 @@ class Worker:
             try:
                 self._find()
                 self._greet()
-                while not self._draining or any(p.running for p in self._served.values()):
+                while not self._draining or any(s.running for s in self._served.values()):
                     self._turn()
-                    if any(p.running or not p.closed for p in self._served.values()):
+                    if any(s.running or not s.closed for s in self._served.values()):
                         busy = time.monotonic()
                     elif idle is not None and time.monotonic() - busy >= idle:
                         for number, served in self._served.items():
@@ -96,7 +96,7 @@ class Worker:
         """One round: find studies, start trials in free slots, collect those that ended."""
         if not self._draining:
             self._find()
-            running = sum(p.running for p in self._served.values())
+            running = sum(s.running for s in self._served.values())
             least_served_first = sorted(self._served.items(), key=lambda item: item[1].running)
             for number, served in least_served_first:
                 free, before = min(self._slots, self._left) - running, served.running
@@ -105,7 +105,7 @@ class Worker:
                         served.begin(free, self._left - running if len(self._served) == 1 else free)
                         self._tell(number, served)
                     running += served.running - before
-        at_work = {n: p for n, p in self._served.items() if p.running}
+        at_work = {n: s for n, s in self._served.items() if s.running}
         for number, served in at_work.items():
             with self._unless_gone(number, served):
                 self._left -= served.collect(IDLE / len(at_work), self._draining)

@@ -15,7 +15,7 @@ from ..running.restarts import restart_notice
 from ..standing import Standings
 from ..storage import Storage
 from ..strategies import Strategy
-from .arguments import trial
+from .arguments import trial_number
 from .idle_rules import idle_rules
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Answers:
     def checkpoint(self, number: int) -> Path:
         """The directory in which trial `number` has saved its state. After the trial has ended, it is kept only as long as
         it is needed (see `live.checkpoints`). Raises SpecError if there is no such trial."""
-        return self._live.checkpoints.path(self._live.refresh().trials.named(trial(number)).number)
+        return self._live.checkpoints.path(self._live.refresh().trials.named(trial_number(number)).number)
 
     def frame(self) -> Any:
         """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
@@ -179,6 +179,6 @@ class Answers:
         """With which parameters trial `number` (default: the best one) was trained, until when: see `schedule`."""
         from ..schedule import Schedule
 
-        number = self.best.number if number is None else trial(number)
+        number = self.best.number if number is None else trial_number(number)
         ledger = self._live.refresh()
         return Schedule.of(ledger.study.spec, ledger.trials, number)

@@ -148,7 +148,7 @@ def _named(chosen: str | Strategy[Any]) -> tuple[str, dict[str, Any]]:
     return made.name, settings
 
 
-def trial(given: object) -> int:
+def trial_number(given: object) -> int:
     """The number of a trial, from a trial or a number. Raises SpecError."""
     found = given.number if isinstance(given, ActiveTrial | Trial) else index(given)
     if found is None or not 0 <= found < 2**63:

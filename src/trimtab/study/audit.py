@@ -23,7 +23,7 @@ from ..replay import Replay, enoughs, replay, verdicts
 from ..running.staffing import Slots
 from ..storage.revisions import user
 from .answers import Answers
-from .arguments import trial
+from .arguments import trial_number
 from .reproduce import Reproduction, checked, chosen, compared, left_out, rerun
 
 
@@ -73,7 +73,7 @@ class Audited(Answers):
         """
         if not isinstance(principal, str):
             raise SpecError(f"principal={shown(principal)} is no name; write it as a text")
-        given = None if trials is None else [trial(t) for t in members("trials", trials, "trials")]
+        given = None if trials is None else [trial_number(t) for t in members("trials", trials, "trials")]
         tolerance, ledger = checked(tolerance), self._live.refresh()
         numbers = None if given is None else [ledger.trials.named(number).number for number in given]
         called = program(objective, ledger.study.spec)

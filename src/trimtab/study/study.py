@@ -35,8 +35,6 @@ from . import arguments, opening
 from .audit import Audited
 from .idle_rules import idle_rules
 
-Words = str | Sequence[str]
-
 
 class Study(Audited):
     """A tuning study: opened if the store has one of this name, created otherwise.
@@ -71,9 +69,9 @@ class Study(Audited):
         name: str,
         space: Space | Mapping[str, Any] | None = None,
         *,
-        minimize: Words | None = None,
-        maximize: Words | None = None,
-        subject_to: Words | None = None,
+        minimize: arguments.Names | None = None,
+        maximize: arguments.Names | None = None,
+        subject_to: arguments.Names | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
         baseline: Params | None = None,
         strategy: str | Strategy[Any] | None = None,
@@ -160,7 +158,7 @@ class Study(Audited):
         not given are taken from its last reports. Raises SpecError if a metric is missing or no number (the trial stays
         running), or for a trial that is not running; LeaseLost if somebody else holds it by now.
         """
-        number = arguments.trial(trial)
+        number = arguments.trial_number(trial)
         heeded = trial.reported if isinstance(trial, ActiveTrial) and trial.rule else None
         if failed is not None and not isinstance(failed, str | BaseException):
             raise SpecError(f"trial {number}: failed={shown(failed)} is no reason; write failed='why'")
@@ -342,7 +340,7 @@ class Study(Audited):
         pairs = getattr(called, "replicates", 20) if replicates is None else replicates
         design = Design(ratio, equivalence, minimum_effect, sequential)
         most = getattr(called, "most_replicates", None)
-        number = None if tuned is None else arguments.trial(tuned)
+        number = None if tuned is None else arguments.trial_number(tuned)
         asked = proof.Question(pairs, metric, number, finalists, design, own, most)
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, executor)
         silent = flag("quiet", quiet)
@@ -357,7 +355,7 @@ class Study(Audited):
         tuned: the number of a trial with that setting; default: the certified one, else the best. Every look is recorded as
         an event. Raises SpecError if the search held out other rows, ObjectiveError if training or the metric fails.
         """
-        number = None if tuned is None else arguments.trial(tuned)
+        number = None if tuned is None else arguments.trial_number(tuned)
         return holdout.look(self._live, objective, number, metric, equivalence)
 
     # ------------------------------------------------------------------------------------------ record and revisions
@@ -390,7 +388,7 @@ class Study(Audited):
 
     def cancel(self, number: int | None = None) -> None:
         """End the study (queued trials are cancelled), or one open trial."""
-        self._revise("cancel", number=None if number is None else arguments.trial(number))
+        self._revise("cancel", number=None if number is None else arguments.trial_number(number))
         self._live.tidy()
 
     def archive(self) -> None:
@@ -416,7 +414,7 @@ class Study(Audited):
 
     def note(self, number: int, text: str) -> None:
         """Attach a note to a trial."""
-        self._revise("note", number=arguments.trial(number), text=checks.text("text", text, "write the note"))
+        self._revise("note", number=arguments.trial_number(number), text=checks.text("text", text, "write the note"))
 
     def _revise(self, kind: str, **what: Any) -> None:
         """Make an audited change. Raises SpecError if it is not possible."""
