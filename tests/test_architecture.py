@@ -83,7 +83,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     "storage": ("errors", "checks", "canonical", "files", "goals", "fidelity", "records", "chain"),
     "executors": ("errors", "checks", "units", "records"),
     "objective": ("errors", "checks", "canonical", "files", "goals", "space", "records"),
-    "validation": ("errors", "checks", "canonical", "formatting", "capture", "objective"),
+    "validation": ("arrays", "errors", "checks", "canonical", "formatting", "numerics", "capture", "objective"),
     "outcomes": ("errors", "formatting", "records", "executors", "objective"),
 }
 SURFACE = {"__init__", "__main__", "cli", "demo", "studyfile"}

@@ -9,16 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import Array
+from ..arrays import Array, Ints
 from ..formatting import percent, plural
 from ..goals import Constraint, Goal, Metrics
 from . import intervals
 from .certificate import FEW, HOLDOUT, LEVEL, Comparison, ConstraintCheck, Evidence
 from .design import INDEPENDENT, Contest, Design
 
-Rows = NDArray[np.intp]
 RESERVE = 0.5  # part of the error that the interval of independent pairs leaves unspent
 _FEW_HELD_OUT = 10  # groups of a hold-out below which the bootstrap covers too seldom
 Pair = tuple[Metrics | None, Metrics | None]
@@ -102,9 +100,9 @@ class HeldOut:
     """Two trained models on one hold-out set: the metric of baseline and tuned on chosen ones of its rows; the group of
     each row (n,), a number of its own where rows come in no groups; and whether they follow one another in time."""
 
-    before: Callable[[Rows], float]
-    after: Callable[[Rows], float]
-    groups: Rows
+    before: Callable[[Ints], float]
+    after: Callable[[Ints], float]
+    groups: Ints
     in_time: bool = False
 
     @property
@@ -230,6 +228,7 @@ def _detectable(d: Array, design: Design, alpha: float) -> float:
 
 
 def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, seen: bool, single: bool) -> Comparison:
+    """What the pairs say of another goal. seen: as in `certify`. single: whether they count as one."""
     values = _values(pairs, goal.metric)
     d = gains(values[:1] if single else values, goal.maximize)
     found = _estimate(d, replace(design, equivalence=0.0), alpha)  # the zone is in the first metric's unit
@@ -238,6 +237,7 @@ def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, se
 
 
 def _estimate(d: Array, design: Design, alpha: float) -> intervals.Estimate:
+    """The mean of the differences d (J,), its probabilities, and the interval of the design."""
     found = intervals.student(d, design.test_train_ratio, design.equivalence, alpha)
     if not design.sequential:
         return found
@@ -267,6 +267,7 @@ def _notices(
     deterministic: bool,
     few: Sequence[str],
 ) -> list[str]:
+    """What a reader must also know of the pairs. few: goals whose differences are alike and too few to tell."""
     said, J = [], len(values)
     if same:
         said.append("the tuned setting is the baseline itself: there is no gain to show")

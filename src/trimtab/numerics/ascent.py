@@ -17,8 +17,9 @@ Function = Callable[[Array, Ints], tuple[Array, Array]]
 _MEMORY = 6
 _GAIN = 2e-2  # of a step that is not worth another: acquisitions are logarithms, or in units of the standardised goal
 _FLAT = 1e-3  # slope of a top
-_ARMIJO = 1e-4
+_ARMIJO = 1e-4  # as in `descent`
 _BACK = 5  # steps of a line search after the first
+_FIRST, _LONGEST = 0.5, 2.0  # length of a step at most, of the first one and of others
 
 
 class _Point(NamedTuple):
@@ -61,7 +62,7 @@ def ascend(f: Function, start: Array, scale: Array, iterations: int) -> Array:
     pairs: list[_Pair] = []
     for iteration in range(iterations):
         p = np.where(slope == 0, 0, _direction(slope, pairs))
-        longest = 2.0 if iteration else 0.5
+        longest = _LONGEST if iteration else _FIRST
         p *= np.minimum(1, longest / (np.sqrt(_dot(p, p)) + 1e-300))[:, None]
         to, stuck = _search(descent, live, at, p, high)
         found[live] = to.x

@@ -16,6 +16,7 @@ Function = Callable[[Array], tuple[float, Array]]
 
 _LONGEST = 2.0  # step of one variable
 _TRIES = 8  # of a line search
+_ARMIJO = 1e-4  # share of the decrease that the slope promises, with which a step is content
 
 
 class Minimum(NamedTuple):
@@ -56,7 +57,7 @@ def _search(
     for _ in range(_TRIES):
         to = np.clip(x + length * p, *box)
         v, s = f(to)
-        if v <= value + 1e-4 * (slope @ (to - x)):
+        if v <= value + _ARMIJO * (slope @ (to - x)):
             return to, v, s
         d = length * down
         length *= min(max(-d / (2 * (v - value - d)), 0.1), 0.5)  # least of the parabola through values and slope

@@ -19,6 +19,7 @@ from .features import Features
 
 _HALF = 384  # Sobol points, and as many perturbed incumbents
 _AWAY = (-1.0, 0.5)  # log10 of how many lengthscales these move: an ascent finds by itself what is nearer
+_REDRAWN = 0.3  # chance of an unordered choice of theirs to be drawn anew
 _SHORTLIST = 128  # best points of the pool, among which starts are chosen
 _STARTS = 16  # of a climb
 _KEPT = 4  # points whose levels are exchanged
@@ -98,7 +99,7 @@ def _pool(search: Search, incumbents: Array, rng: np.random.Generator) -> Array:
     moved = centre + size * rng.standard_normal(centre.shape) * (rng.random(centre.shape) < share)
     moved = np.abs(moved)
     moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0, 1)
-    redrawn = np.where(rng.random(centre.shape) < 0.3, rng.random(centre.shape), centre)
+    redrawn = np.where(rng.random(centre.shape) < _REDRAWN, rng.random(centre.shape), centre)
     moved = np.where(space.unordered, redrawn, moved)
     pool = search.legal(np.concatenate([rotated(_HALF, d, rng), moved]))
     if len(pool) < _HALF // 4:  # require() leaves little of the cube

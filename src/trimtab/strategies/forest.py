@@ -26,11 +26,13 @@ from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .scalarisation import scalarised
 from .variation import mutants
 
-_DESIGN = 10
-_TREES, _LEAF, _COLUMNS = 64, 3, 5 / 6
+_DESIGN = 10  # points of the initial design, at most a quarter of the budget
+_TREES = 64
+_LEAF, _COLUMNS = 3, 5 / 6  # results in a leaf at least, and share of the columns that a split may take, as in SMAC
 _ROWS = 2_000  # of each tree at most
 _RANDOM = 0.1  # of the proposals
-_POOL, _STARTS, _NEIGHBOURS, _ROUNDS = 1_000, 10, 20, 8
+_POOL = 1_000  # random points
+_STARTS, _NEIGHBOURS, _ROUNDS = 10, 20, 8  # of the local search: rows that it starts from, that it tries around each
 _FLOOR = 1e-6  # of the variance, in units of that of the results
 
 

@@ -107,6 +107,8 @@ def _weights(problem: Problem, rng: np.random.Generator) -> Array | None:
 
 
 def _by_design(problem: Problem, taken: Taken, count: int) -> Proposal | None:
+    """The next point of the initial design: best settings of earlier studies, where the user expects good values, or the
+    Sobol sequence. None if there is none left."""
     starts = transfer.starts(problem)
     left = taken.admitted(starts, len(starts))
     if left and 2 * (len(starts) - len(left)) <= count:  # in turn with points that do not depend on the sources

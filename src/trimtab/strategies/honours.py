@@ -16,6 +16,7 @@ NEEDS: Mapping[str, tuple[Callable[[Problem], bool], str]] = {  # need -> whethe
     "warm start": (lambda p: bool(p.sources), "does not learn from the studies of warm_start"),
     "many goals": (lambda p: p.goals > 3, "makes one goal of more than three, by a random weighting for each proposal"),
 }
+# Strategies that are named instead, the first one of those that honour most.
 _PREFERRED = ("gp", "nsga3", "nsga2", "tpe", "cma", "evolution")
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..formatting import number, percent, plural
+from ..numerics.rank_correlation import spearman
 from .splits import Plan, Rows
 
 _RARE = 0.05  # share below which a class is rare, unless it is more than half of an equal share
 _PROXY = 0.999  # rank correlation at which one column is the target in disguise
+_FEWEST = 10  # known values below which a correlation says nothing
 
 
 def diagnose(X: Any, plan: Plan, search: Rows, holdout: Rows, metrics: Collection[str]) -> list[str]:
@@ -91,22 +93,15 @@ def _proxies(X: Any, plan: Plan) -> list[str]:
     numeric, y = X.select_dtypes("number") if hasattr(X, "columns") else X, np.asarray(plan.y)
     if hasattr(numeric, "tocsr") or y.ndim != 1:
         return []
-    values, y = np.asarray(numeric), _ranks(y)
+    values, order = np.asarray(numeric), np.unique(y, return_inverse=True)[1]  # texts have an order, too
     if values.ndim != 2 or values.dtype.kind not in "biuf":
         return []
     names = list(getattr(numeric, "columns", range(values.shape[1])))
     found = []
     for name, column in zip(names, values.astype(float).T, strict=True):
         known = np.isfinite(column)
-        if known.sum() > 9 and np.ptp(column[known]) > 0 and np.ptp(y[known]) > 0:
-            r = abs(float(np.corrcoef(_ranks(column[known]), _ranks(y[known]))[0, 1]))
-            if r >= _PROXY:
-                found.append(
-                    f"column {name} gives the target away: rank correlation {number(r, 4)}; leave it out if it is made later"
-                )
+        if known.sum() >= _FEWEST and (r := abs(spearman(column[known], order[known]))) >= _PROXY:
+            found.append(
+                f"column {name} gives the target away: rank correlation {number(r, 4)}; leave it out if it is made later"
+            )
     return found
-
-
-def _ranks(values: Any) -> np.ndarray[Any, Any]:
-    """Ranks, equal for equal values."""
-    return np.unique(values, return_inverse=True)[1].astype(float)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..checks import flag, shown, whole
 from ..errors import SpecError
 from ..formatting import plural
 
-Rows = NDArray[np.intp]
+Rows = Ints
 Split = tuple[Rows, Rows]
 
 
