@@ -193,6 +193,12 @@ def test_only_the_ends_of_a_range_are_edges(count):
     assert edge(space, rows[0], 1) == edge(space, rows[0], 2) == ""
 
 
+@pytest.mark.parametrize(("live", "edges"), [("abc", ["low", "", "high", "", ""]), ("ab", [""] * 4)])
+def test_retired_options_are_not_part_of_a_range(live, edges):
+    space = tt.Space(size=tt.Choice(*live, ordered=True, retired=("y", "z")))
+    assert [edge(space, row, 0) for row in space.encode([{"size": v} for v in (*live, "y", "z")])] == edges
+
+
 def test_a_needle_is_unstable_and_a_valley_is_not():
     space, best = tt.Space(x=tt.Float(0, 1, default=0.9)), {"x": 0.5}
     kinds = []

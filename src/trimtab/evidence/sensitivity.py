@@ -86,14 +86,14 @@ def holds(s: Safe, p: Choice, option: Value) -> bool:
 def edge(space: Space, row: Array, j: int) -> str:
     """The end of its range at which the row's value of column j lies, "low" or "high": within 2 % of it, or its last value.
 
-    "" elsewhere, for an inactive parameter, and for one with fewer than three values or without an order.
+    "" elsewhere, for a retired option, an inactive parameter, and one with fewer than three values or without an order.
     """
-    cells = space.cells[j]
+    cells = np.round(space.cells[j] * space.live[j])  # without retired options, which have the last ones
     if space.unordered[j] or cells < 3:
         return ""
     first, last = centres(_scale(space, j), np.array([0.0, cells - 1])) if np.isfinite(cells) else (0.0, 1.0)
     low, high = max(_EDGE, first + _TINY), min(1 - _EDGE, last - _TINY)
-    return "low" if row[j] <= low else "high" if row[j] >= high else ""
+    return "low" if row[j] <= low else "high" if high <= row[j] <= last + _TINY else ""
 
 
 def _scale(space: Space, j: int) -> Scale:
