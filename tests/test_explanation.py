@@ -303,8 +303,26 @@ def test_a_trial_of_several_goals_says_what_was_expected_of_each():
     told = several.explain("gain")
     (expected,) = (line for line in told.why(9).splitlines() if line.startswith("expected"))
     assert expected.count("±") == 2
+    assert expected.startswith("expected: loss ")
+    assert ", gain 0" in expected
     assert "measured elsewhere" in told.why(10)
     assert told.metric == "gain"
+
+
+def test_what_was_expected_is_told_in_the_direction_of_the_goal_at_that_time():
+    study = tt.Study("auc", tt.Space(x=tt.Float(0, 1)), maximize="auc", strategy="gp", seed=1)
+    study.run(lambda t: {"auc": 0.9 - t.params["x"] ** 2 / 10, "loss": 0.5}, trials=16, quiet=True)
+
+    def expected():
+        lines = [line for n in (14, 15) for line in study.explain().why(n).splitlines()]
+        return [float(line.split()[2]) for line in lines if line.startswith("expected: auc ")]
+
+    told = expected()
+    assert told == pytest.approx([0.9, 0.9], abs=0.05)
+    assert {t.why["acquisition"] for t in study.trials[14:]} == {"lcb", "log-ei"}
+    assert not any("lcb, -0.9" in study.explain().why(n) for n in (14, 15))
+    study.revise(minimize="loss")
+    assert expected() == told
 
 
 @pytest.mark.parametrize("maximize", [False, True])

@@ -16,7 +16,7 @@ from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
 from .evidence.phrases import band, chosen_and_span, share
 from .formatting import NBSP, number, plural, setting, signed, table, value
-from .records import Changes, Purpose, StudyRecord, Trial
+from .records import Changes, Purpose, StudyRecord, StudySpec, Trial, spec_at
 from .space import Params
 from .standing import believed, standings
 
@@ -34,6 +34,7 @@ class Explanation:
     ledger: Ledger
     goal: int = 0
     chosen: int | None = None  # the trial whose setting is explained; None: the best
+    specs: Sequence[tuple[int, StudySpec]] = ()  # (position, the spec in force from there on); empty: always this one
 
     @staticmethod
     def of(study: StudyRecord, trials: Sequence[Trial], goal: int = 0, chosen: int | None = None) -> "Explanation":
@@ -218,7 +219,8 @@ class Explanation:
 
     def why(self, trial: int | Trial) -> str:
         """Why a trial was proposed: by which strategy, how much that knew, and what it expected."""
-        return why(self.ledger.trials.named(trial), self.ledger)
+        t = self.ledger.trials.named(trial)
+        return why(t, self.ledger, spec_at(self.specs, t.seen) if self.specs else self.ledger.study.spec)
 
     def _rows(self) -> tuple[Any, Any]:
         """X (n, d) in the unit cube, and losses (n,), of all results."""
@@ -227,8 +229,8 @@ class Explanation:
         return rows.X, rows.Y[:, self.goal]
 
 
-def why(t: Trial, ledger: Ledger) -> str:
-    """Where a trial comes from, in a few lines (see Explanation.why)."""
+def why(t: Trial, ledger: Ledger, spec: StudySpec) -> str:
+    """Where a trial comes from, in a few lines (see Explanation.why). spec: the one in force when it was proposed."""
     known = bisect_right(ledger.told.positions, t.seen)
     origin = {
         "user": "asked for by the user",
@@ -246,18 +248,30 @@ def why(t: Trial, ledger: Ledger) -> str:
     ]
     reasons = {k: v for k, v in t.why.items() if v is not None}
     if "mean" in reasons and "sd" in reasons:
-        lines.append(f"expected: {_expected(reasons.pop('mean'), reasons.pop('sd'))} (as a loss: smaller is better)")
+        lines.append(f"expected: {_expected(reasons.pop('mean'), reasons.pop('sd'), spec)}")
     if "acquisition" in reasons:
-        lines.append(f"chosen for: the largest {reasons.pop('acquisition')}, {number(reasons.pop('value', None))}")
+        name, reached = reasons.pop("acquisition"), number(reasons.pop("value", None))
+        lines.append(f"chosen for: {_CHOSEN.get(name, f'the largest {name}, {reached}')}")
     if reasons:
         lines.append(f"noted: {', '.join(f'{k} {_plain(v)}' for k, v in reasons.items())}")
     return "\n".join(lines)
 
 
-def _expected(mean: Any, sd: Any) -> str:
-    """Expected values with their standard deviations: one, or one for each goal that the study had at that time."""
+_CHOSEN = {
+    "lcb": "the best value that it may turn out to have: the model's confidence bound (lcb)",
+    "mean of earlier best": "the best expectation among the best settings of earlier studies",
+}
+"""What acquisitions are whose largest value says nothing by itself."""
+
+
+def _expected(mean: Any, sd: Any, spec: StudySpec) -> str:
+    """The value that was expected of each goal, with its standard deviation. mean: of the losses, one or a list."""
     means, sds = ([v] if not isinstance(v, list) else v for v in (mean, sd))
-    return ", ".join(f"{number(m)} ± {number(s, 2)}" for m, s in zip(means, sds, strict=True))
+    if len(means) != len(spec.goals):  # by a strategy that means something else
+        return ", ".join(f"{number(m)} ± {number(s, 2)}" for m, s in zip(means, sds, strict=True))
+    values = [-m if g.maximize and m is not None else m for g, m in zip(spec.goals, means, strict=True)]
+    told = zip(spec.goals, values, sds, strict=True)
+    return ", ".join(f"{g.metric} {number(v)} ± {number(sd, 2)}" for g, v, sd in told)
 
 
 def _plain(v: Any) -> str:

@@ -17,7 +17,7 @@ from .engine.ledger import baseline_trial
 from .errors import SpaceError, UserError
 from .formatting import plural
 from .outlook import derived
-from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
+from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial, spec_at, specs_of
 from .stopping import rules
 from .strategies import Strategy
 
@@ -122,13 +122,13 @@ def replay(
     fingerprints of this machine and of those that the record names; "as good" counts only between two kinds. Enqueued
     and imported trials and those of the evidence are not proposals.
     """
-    specs, past, batches = _specs(events), Past(trials), _batches(trials)
+    specs, past, batches = specs_of(events), Past(trials), _batches(trials)
     elsewhere = {*machines} != {here}
     exact, close, different = 0, list[int](), dict[int, str]()
     folded: engine.Fold | None = None
     moments = sorted(batches)
     for (at, seen), pending in zip(moments, past.pending(moments), strict=True):
-        spec, batch = _spec_at(specs, seen), batches[at, seen]
+        spec, batch = spec_at(specs, seen), batches[at, seen]
         try:
             folded = _fold(spec, strategy_of(spec), past, seen, folded)
             again = engine.suggest(spec, folded, pending, at, batch[0].batch)
@@ -173,7 +173,7 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
     Returns how many a rule stopped, and number -> what is wrong. A trial that did not obey its rule continued, and is
     no stop.
     """
-    specs = _specs(events)
+    specs = specs_of(events)
     known = [
         (r.number, r.step, r.metrics, r.written)
         for r in reports
@@ -183,7 +183,7 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
     judged: dict[str, Mapping[int, rules.Verdict]] = {}  # by the rules' key
     wrong: dict[int, str] = {}
     for t in stopped:
-        spec = _spec_at(specs, t.told or 0)
+        spec = spec_at(specs, t.told or 0)
         fresh = engine.stopping_rules(spec, trials[0])
         if fresh.key not in judged:
             judged[fresh.key] = rules.verdicts(fresh, known)
@@ -198,22 +198,17 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
 def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
     """Check again wherever the search ended because it had found enough: how often that was, and event -> what is
     wrong."""
-    specs, past, wrong, ends = _specs(events), Past(trials), dict[int, str](), [e for e in events if e.kind == "enough"]
+    specs, past, wrong, ends = (
+        specs_of(events),
+        Past(trials),
+        dict[int, str](),
+        [e for e in events if e.kind == "enough"],
+    )
     for e in ends:
-        spec = _spec_at(specs, e.position)
+        spec = spec_at(specs, e.position)
         if why := derived(spec, past.told[: past.known(e.position)], e.body):
             wrong[e.position] = why
     return len(ends), wrong
-
-
-def _specs(events: Sequence[Event]) -> list[tuple[int, StudySpec]]:
-    """(position, the spec in force from there on), in order."""
-    return [(e.position, StudySpec.from_json(e.body["spec"])) for e in events if e.kind in ("create", "spec")]
-
-
-def _spec_at(specs: Sequence[tuple[int, StudySpec]], position: int) -> StudySpec:
-    """The spec in force at an event."""
-    return specs[bisect_right(specs, position, key=lambda s: s[0]) - 1][1]
 
 
 class Past:

@@ -6,6 +6,7 @@ columns  many trials as columns
 copied   mappings in values, handed out as copies
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -337,6 +338,16 @@ class Event:
         if self.kind != "inputs" or self.body["refused"]:
             return ""
         return "; ".join(f"{name}: {what}" for name, what in self.body["changed"].items())
+
+
+def specs_of(events: Iterable[Event]) -> list[tuple[int, StudySpec]]:
+    """(position, the spec in force from there on), in order."""
+    return [(e.position, StudySpec.from_json(e.body["spec"])) for e in events if e.kind in ("create", "spec")]
+
+
+def spec_at(specs: Sequence[tuple[int, StudySpec]], position: int) -> StudySpec:
+    """The spec in force at an event."""
+    return specs[bisect_right(specs, position, key=lambda s: s[0]) - 1][1]
 
 
 def doubts(events: Sequence[Event]) -> list[str]:

@@ -10,7 +10,7 @@ from ..evidence import Evidence
 from ..goals import place
 from ..live import LiveStudy
 from ..outlook import Enough, Outlook, enough_from, outlook
-from ..records import State, StudyRecord, StudySpec, Trial, doubts
+from ..records import State, StudyRecord, StudySpec, Trial, doubts, specs_of
 from ..running.restarts import restart_notice
 from ..standing import Standings
 from ..storage import Storage
@@ -163,7 +163,8 @@ class Answers:
         from ..explanation import Explanation
 
         ledger = self._live.refresh()
-        return Explanation(ledger, place(ledger.study.spec.goals, goal))
+        events = self.storage.events(ledger.study.id, kinds={"create", "spec"})
+        return Explanation(ledger, place(ledger.study.spec.goals, goal), specs=specs_of(events))
 
     def outlook(self, enough: Enough | None = None) -> Outlook:
         """Whether more search is worth it: the gain that is left, compared with the noise and with its cost.
