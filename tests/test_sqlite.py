@@ -1,6 +1,7 @@
 """SQLite stores when things go wrong: bad files, other programs, full disks, killed processes, changed bytes."""
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -449,7 +450,7 @@ def edited(c, table, row, column, value):
 def named(table, row, column, value):
     """What a finding must name when this was edited."""
     if column == "uid":
-        return "event 1"
+        return "event 1" if re.fullmatch("[0-9a-f]{32}", str(value)) else "column 'uid'"
     names = {"trials": f"trial {row.get('number')}", "events": f"event {row.get('position')}"}
     kinds = {"studies": "study", "trials": "trial", "reports": "trial", "events": "event", "private": "event"}
     nameless = value == "text" and column in ("number", "position")

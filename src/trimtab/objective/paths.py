@@ -13,6 +13,10 @@ from typing import Any
 from ..errors import ObjectiveError, nearest
 
 
+_ALIAS = "trimtab_objective_"
+"""How the module of a file is called if its own name is taken: this and the name."""
+
+
 def find(path: str) -> tuple[Any, str]:
     """(the callable that a path names, the source text of its module).
 
@@ -37,6 +41,14 @@ def find(path: str) -> tuple[Any, str]:
     if not callable(found):
         raise ObjectiveError(f"objective={path!r} is {found!r}, which cannot be called; name a function of the trial")
     return found, _text(module)
+
+
+def defines(path: str, found: Any) -> bool:
+    """Whether what a path names, `found`, is written in its file or module, and not only imported there."""
+    place, _, name = path.rpartition(":")
+    module = Path(place).stem if place.endswith(".py") or "/" in place else place
+    written = isinstance(found, type) or inspect.isroutine(found)
+    return "." not in name and (not written or found.__module__ in (module, f"{_ALIAS}{module}"))
 
 
 def _text(module: ModuleType) -> str:
@@ -69,7 +81,7 @@ def _from_file(file: Path, path: str) -> ModuleType:
         sys.path.insert(0, str(full.parent))
     taken = sys.modules.get(full.stem)
     mine = taken is None or getattr(taken, "__file__", None) == str(full)
-    name = full.stem if mine and full.stem.isidentifier() else f"trimtab_objective_{full.stem}"
+    name = full.stem if mine and full.stem.isidentifier() else f"{_ALIAS}{full.stem}"
     spec = importlib.util.spec_from_file_location(name, full)
     if spec is None or spec.loader is None:
         raise ObjectiveError(f"objective={path!r}: {file} is no Python file; give one that ends in .py")

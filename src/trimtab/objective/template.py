@@ -5,15 +5,21 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ..errors import ObjectiveError, SpecError, nearest
+from ..space.parameters import Choice, Parameter
 from .trial import ActiveTrial
 
 RESERVED = ("seed", "trial", "params", "fidelity", "checkpoint")
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+
+_SHELLS = frozenset({"sh", "ash", "bash", "dash", "fish", "ksh", "zsh"})
+_CODE = re.compile(r"[\s;|&$`(){}<>'\"\\]")  # what a word of arguments seldom has, and a script nearly always
+_PLAIN = re.compile(r"[\w.,:/@+-]*")  # a text that no shell or interpreter takes for more than one word
 
 
 def words(template: str) -> list[str]:
@@ -27,10 +33,11 @@ def words(template: str) -> list[str]:
     return found
 
 
-def check(template: str, parameters: Iterable[str]) -> None:
-    """Raises ObjectiveError for an unknown placeholder or a program that does not exist."""
-    names = [*parameters]
-    for word in words(template):
+def check(template: str, parameters: Mapping[str, Parameter]) -> None:
+    """Raises ObjectiveError for an unknown placeholder, an option that may not become part of a script, or a program that
+    does not exist."""
+    names, found = [*parameters], words(template)
+    for word in found:
         for name in _placeholders(word):
             if name not in (*names, *RESERVED):
                 raise ObjectiveError(
@@ -39,7 +46,9 @@ def check(template: str, parameters: Iterable[str]) -> None:
                 )
             if name == "params" and name not in names and word != "{params}":
                 raise ObjectiveError(f"command {template!r}: {{params}} makes several words; put it between spaces")
-    program = words(template)[0]
+    texts = {name: p.options if isinstance(p, Choice) else () for name, p in parameters.items()}
+    _refuse_code(template, found, texts)
+    program = found[0]
     if _placeholders(program) or shutil.which(program, path=search_path()):
         return
     if Path(program).is_file():
@@ -51,6 +60,31 @@ def check(template: str, parameters: Iterable[str]) -> None:
 
 def _placeholders(word: str) -> list[str]:
     return [m[1] for m in _PLACE.finditer(word) if m[1] is not None]
+
+
+def _is_script(found: Sequence[str], at: int) -> bool:
+    """Whether word `at` is, or may become, part of a script: it looks like one, or it goes to a shell, here or elsewhere.
+
+    Values come from the record, which other people may write; in a script they could run anything.
+    """
+    before = [os.path.basename(word) for word in found[:at]]
+    to_shell = bool(before) and bool(re.fullmatch("-[a-z]*c", before[-1])) and not _SHELLS.isdisjoint(before)
+    return to_shell or "ssh" in before or bool(_CODE.search(_PLACE.sub("", found[at])))
+
+
+def _refuse_code(template: str, found: Sequence[str], values: Mapping[str, Iterable[Any]]) -> None:
+    """Raises ObjectiveError if a value of a parameter, in a script, could be more than a word.
+
+    found: the words of the template. values: by parameter.
+    """
+    for name in [n for at, word in enumerate(found) if _is_script(found, at) for n in _placeholders(word)]:
+        everything = [*values, *chain.from_iterable(values.values())] if name == "params" else ()
+        for text in map(str, values.get(name, everything)):
+            if not _PLAIN.fullmatch(text):
+                raise ObjectiveError(
+                    f"command {template!r}: {text!r} would become part of a script, which could run it as code; give it to "
+                    "the script as an argument: sh -c './train \"$1\" | sort' sh {name}"
+                )
 
 
 def search_path() -> str:
@@ -89,9 +123,11 @@ def arguments(template: str, trial: ActiveTrial) -> list[str]:
         **_training(template, trial),
         **trial.params,
     }
+    found = words(template)
+    _refuse_code(template, found, {name: [value] for name, value in trial.params.items()})
     filled: list[str] = []
     option = False  # whether the last word is an option that waits for its value
-    for word in words(template):
+    for word in found:
         if word == "{params}" and "params" not in values:
             filled += [w for name, value in trial.params.items() for w in (f"--{name}", str(value))]
             option = False

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..capture import environment
-from ..errors import ObjectiveError
+from ..checks import text
+from ..errors import Damaged, ObjectiveError, SpecError
 from ..live import LiveStudy
-from ..objective import Command, Program, program
+from ..objective import Command, Program, paths, program
 from ..records import Change, Event, Resources, StudySpec
 
 
@@ -58,18 +59,29 @@ def run_body(called: Program, resources: Resources, workers: int) -> dict[str, A
 
 
 def latest_announcement(events: Sequence[Event]) -> Announcement | None:
-    """The last announcement among events. A `run` event by which a worker joins repeats one, and does not count."""
+    """The last announcement among events. A `run` event by which a worker joins repeats one, and does not count.
+
+    Raises Damaged for one that no program writes.
+    """
     runs = [e for e in events if e.kind == "run" and not e.body.get("joined")]
     if not runs:
         return None
-    body = runs[-1].body
+    try:
+        return _announcement(runs[-1].position, runs[-1].body)
+    except (LookupError, TypeError, ValueError, AttributeError, SpecError) as error:
+        raise Damaged(
+            f"event {runs[-1].position} (run) does not say what to run ({error}); it was changed outside Trimtab"
+        ) from None
+
+
+def _announcement(position: int, body: Mapping[str, Any]) -> Announcement:
     watched = sorted((body.get("data") or {}).items())
     return Announcement(
-        kind=body.get("kind", "function"),
-        text=body["objective"],
-        fingerprint=body["fingerprint"],
+        kind=text("kind", body.get("kind", "function"), ""),
+        text=text("objective", body["objective"], ""),
+        fingerprint=text("fingerprint", body["fingerprint"], ""),
         resources=Resources(**body.get("resources", {})),
-        position=runs[-1].position,
+        position=position,
         trials=body.get("trials"),
         until=body.get("until"),
         data=tuple((name, look["path"]) for name, look in watched if "path" in look),
@@ -90,8 +102,9 @@ def shareable(called: Program) -> Program:
 def load_allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec) -> Program:
     """The announced objective, loaded from this worker's own files.
 
-    allow: what the worker was told that it may run. Raises ObjectiveError if the objective is not among that, does not
-    exist here, or is another version than the study's.
+    allow: what the worker was told that it may run; a file or module stands for what is written in it, not for what it
+    imports. Raises ObjectiveError if the objective is not among that, does not exist here, or is another version than the
+    study's.
     """
     shareable(Program(announced.kind, announced.text, announced.fingerprint))
     places = [announced.text, announced.text.rpartition(":")[0]] if announced.kind == "path" else [announced.text]
@@ -100,6 +113,10 @@ def load_allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec)
             f"it runs {announced.text!r}, which this worker was not allowed; add --allow {places[-1]!r}"
         )
     here = program(Command(announced.text) if announced.kind == "command" else announced.text, spec)
+    if announced.text not in allow and not paths.defines(announced.text, here.call):
+        raise ObjectiveError(
+            f"it runs {announced.text!r}, which {places[-1]} only imports; add --allow {announced.text!r} if it may"
+        )
     if here.fingerprint != announced.fingerprint:
         raise ObjectiveError(
             f"{announced.text} is not the code that the study was started with (fingerprint {here.fingerprint[:12]} here, "
@@ -111,11 +128,17 @@ def load_allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec)
 def locate_data(announced: Announcement, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """(name -> path here, names of what is missing) of the announced data: as `given`, else under the recorded path.
 
-    Raises ObjectiveError if something is missing and the study refuses changed data.
+    The record gets names and hashes of what is there, so a recorded path counts only below the working folder. Raises
+    ObjectiveError if something is missing and the study refuses changed data.
     """
     found = {name: given.get(name, path) for name, path in announced.data}
-    absent = [name for name, path in found.items() if name not in given and not Path(path).exists()]
+    absent = [name for name, path in found.items() if name not in given and not _is_here(Path(path))]
     if absent and announced.refuse:
         name = absent[0]
         raise ObjectiveError(f"its data {name!r} is not here ({found[name]}); name it with --data {name}=PATH")
     return {name: path for name, path in found.items() if name not in absent}, absent
+
+
+def _is_here(path: Path) -> bool:
+    """Whether there is something under a path below the working folder."""
+    return not path.is_absolute() and ".." not in path.parts and path.exists()

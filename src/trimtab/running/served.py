@@ -7,7 +7,7 @@ from dataclasses import replace
 from secrets import token_hex
 
 from ..engine.planning import Close, Start, Terms
-from ..errors import InputChanged, ObjectiveError, OverQuota, SpecError, TrimtabError
+from ..errors import InputChanged, ObjectiveError, OverQuota, SpaceError, SpecError, TrimtabError
 from ..executors.local import Local
 from ..live import LiveStudy
 from ..live.inputs import POLICIES, Inputs
@@ -102,7 +102,7 @@ class ServedStudy:
         try:
             self._live.collect()
             closing = self._serve(free, most)
-        except (InputChanged, OverQuota, SpecError) as error:
+        except (InputChanged, OverQuota, SpaceError, SpecError) as error:
             self._refuse(error)
             return
         except ObjectiveError as error:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from ..errors import Damaged, ObjectiveError, StudyNotFound, nearest
+from ..errors import Damaged, ObjectiveError, SpaceError, SpecError, StudyNotFound, TrimtabError, nearest
 from ..outlook import Enough
 from ..records import LIVING, StudyRecord
 from ..storage import Storage
@@ -146,7 +146,13 @@ class Worker:
         for number in [n for n in self._served if n not in living and not self._served[n].running]:
             self._served.pop(number).leave()
         for record in living.values():
-            announced = self._announced(record) if not self._names or record.name in self._names else None
+            if self._names and record.name not in self._names:
+                continue
+            try:
+                announced = self._announced(record)
+            except Damaged as error:  # others are served nevertheless
+                self._refuse(record, error)
+                continue
             served = self._served.get(record.id)
             if announced is not None and served is not None and served.announced.work == announced.work:
                 served.heed(announced)
@@ -180,8 +186,7 @@ class Worker:
 
     def _take_up(self, record: StudyRecord, announced: Announcement) -> None:
         """Serve a study from now on, or say why not."""
-        until, before = self._refused.get(record.id, (0.0, ""))
-        if time.monotonic() < until:
+        if time.monotonic() < self._refused.get(record.id, (0.0, ""))[0]:
             return
         if record.id in self._served:  # announced again
             self._served.pop(record.id).leave()
@@ -192,16 +197,21 @@ class Worker:
                 self._storage, record, announced, called, self._slots, data, self._enough,
                 say=lambda text: self._say(f"study {record.name!r}: {text}"),
             )  # fmt: skip
-        except (ObjectiveError, StudyNotFound, Damaged) as error:
-            self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
-            if str(error) != before:
-                self._say(f"study {record.name!r} is not served: {error}")
+        except (ObjectiveError, SpaceError, SpecError, StudyNotFound, Damaged) as error:
+            self._refuse(record, error)
             return
         for name in absent:
             self._say(
                 f"study {record.name!r}: data {name!r} is not here and not watched; name it with --data {name}=PATH"
             )
         self._served[record.id] = served
+
+    def _refuse(self, record: StudyRecord, error: TrimtabError) -> None:
+        """Do not serve a study for now; say why, unless that was said before."""
+        _, before = self._refused.get(record.id, (0.0, ""))
+        self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
+        if str(error) != before:
+            self._say(f"study {record.name!r} is not served: {error}")
 
     def _drains(self, number: int) -> bool:
         """Whether a signal, by its number, is the first SIGTERM: then this worker drains."""

@@ -1,6 +1,7 @@
 """Records as rows of plain columns, and back. Columns hold numbers and texts; JSON is canonical text."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,6 +34,13 @@ def _is(kind: type) -> Callable[[Any], Any]:
         return value
 
     return read
+
+
+def _uid(value: Any) -> str:
+    """A study's uid. It names folders and lines of files outside the database, so nothing else may get there."""
+    if not re.fullmatch("[0-9a-f]{32}", _is(str)(value)):
+        raise ValueError(f"{value[:80]!r} is not 32 hexadecimal digits")
+    return str(value)
 
 
 def _member(kind: type[T]) -> Callable[[Any], T]:
@@ -132,7 +140,7 @@ _CHANGING = ("study", "number", "revision", "state", "attempt", "worker", "lease
 _changing_in_row, _changing_in_trial = itemgetter(*_CHANGING), attrgetter(*_CHANGING)
 _STUDY: Mapping[str, _Column] = {
     "id": _WHOLE,
-    "uid": _TEXT,
+    "uid": _Column(str, _uid),
     "name": _TEXT,
     "spec": _Column(lambda spec: spec.text, lambda text: _spec(_is(str)(text))),
     "state": _Column(str, _member(StudyState)),
@@ -178,7 +186,7 @@ def _read(row: Mapping[Any, Any], columns: Mapping[str, _Column], what: Callable
         for name, column in columns.items():
             values[name] = column.read(row[name])
         return values
-    except (ValueError, TypeError, KeyError, AttributeError, UserError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, UserError) as error:
         raise Damaged(
             f"{what()}: its column {name!r} cannot be read ({error}); the row was changed outside Trimtab, "
             "restore the store from a backup"

@@ -1,0 +1,200 @@
+"""Attacks: what somebody who may write the database, but not this machine, makes another user's programs do."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from objectives import SPEC, Listener, task
+
+import trimtab as tt
+from trimtab.cli import cli
+from trimtab.errors import Damaged, ObjectiveError
+from trimtab.objective import ActiveTrial, Command, program
+from trimtab.objective.template import arguments
+
+URL = "sqlite:///shared.db"
+SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path
+
+
+def study(name="s", space=SPACE, **how):
+    return tt.Study(name, space, minimize="loss", storage=URL, seed=1, budget={"trials": 4}, **how)
+
+
+def change(statement, *values):
+    with closing(sqlite3.connect("shared.db", isolation_level=None)) as database:
+        database.execute(statement, values)
+
+
+def call(*words, status=0):
+    done = CliRunner().invoke(cli, [*words, "--storage", URL])
+    assert done.exit_code == status, (done.output, done.exception)
+    return done.output
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("uid", ["/../../precious0", "a,trimtab-other", "A" * 32, "0" * 31, "0" * 32 + "\n"])
+def test_a_uid_that_is_a_path_reaches_no_file(folder, uid):
+    """Checkpoints are in a folder that is named after the uid; `trimtab delete` removes it."""
+    study().ask()
+    precious = folder / "precious0"
+    precious.mkdir()
+    Path("shared.db.checkpoints/trimtab-").mkdir(parents=True)
+    change("UPDATE studies SET uid = ?", uid)
+    assert "cannot be read" in call("delete", "s", status=2)
+    with pytest.raises(Damaged, match="32 hexadecimal digits"):
+        tt.Study("s", storage=URL)
+    assert precious.is_dir()
+
+
+# ------------------------------------------------------------------------------------------------------------ commands
+
+
+SCRIPTS = [
+    "sh -c 'echo loss={x}'",
+    "/bin/bash -ec ./{x}",
+    "env A=1 sh -c {x}",
+    "ssh node ./train --rate {x}",
+    "ssh node ./train {params}",
+    "python -c print({x})",
+    """echo '{{"kernel": "{x}"}}'""",
+]
+
+
+@pytest.mark.parametrize("template", SCRIPTS)
+@pytest.mark.parametrize("value", ["1; touch pwned", "$(touch pwned)", "`id`", "a b", "a\nb", "'", "{a,b}", "~", "*", "(1)"])
+def test_no_value_becomes_code_of_a_script(template, value):
+    """The params of a row need not be in the space."""
+    with pytest.raises(ObjectiveError, match="would become part of a script"):
+        arguments(template, ActiveTrial(task(params={"x": value}), Listener()))
+    for plain in (0.25, 1e-300, -3, True, None, "adam", "a/b.json", "org:name@v1"):
+        assert str(plain) in arguments(template, ActiveTrial(task(params={"x": plain}), Listener()))[-1]
+
+
+def test_a_name_becomes_no_code_of_a_script_either():
+    params = {"x; touch pwned": 0.5}
+    assert arguments("train {params}", ActiveTrial(task(params=params), Listener())) == ["train", "--x; touch pwned", "0.5"]
+    with pytest.raises(ObjectiveError, match="would become part of a script"):
+        arguments("ssh node train {params}", ActiveTrial(task(params=params), Listener()))
+
+
+def test_an_option_that_would_be_code_is_told_before_the_first_trial():
+    space = tt.Space(x=tt.Choice("plain", "$(touch pwned)", default="plain"))
+    study(space=space)
+    spec = tt.Study("s", storage=URL).spec
+    with pytest.raises(ObjectiveError, match="would become part of a script"):
+        program(Command("sh -c 'echo loss={x}'"), spec)
+    for argument in ("sh -c 'echo loss=\"$1\"' sh {x}", "echo {x}", "echo --x={x}"):
+        assert program(Command(argument), spec).kind == "command"
+
+
+def test_a_worker_runs_no_code_from_a_study(monkeypatch):
+    code = "1; touch pwned; echo loss=3"
+    with monkeypatch.context() as attacker:
+        attacker.setattr("trimtab.objective.template._refuse_code", lambda *_: None)
+        study(space=tt.Space(x=tt.Choice(code, default=code))).submit(Command("sh -c 'echo loss={x}'"))
+    said = call("worker", "--allow", "sh -c 'echo loss={x}'", "--idle", "0.5s")
+    assert "is not served: command" in said and "part of a script" in said
+    assert not os.path.exists("pwned")
+
+
+def test_a_worker_runs_no_code_from_a_row():
+    made = study()
+    made.submit(Command("sh -c 'echo loss={x}'"))
+    number = made.enqueue({"x": 0.25}).number
+    change("UPDATE trials SET params = ? WHERE number = ?", '{"x":"1; touch pwned; echo loss=3"}', number)
+    call("worker", "--allow", "sh -c 'echo loss={x}'", "--idle", "0.5s")
+    assert "part of a script" in made.trials[number].error
+    assert not os.path.exists("pwned")
+
+
+# ------------------------------------------------------------------------------------------------------------- workers
+
+TRAIN = """
+import os
+from helper import wipe
+
+def objective(trial):
+    return trial.params["x"]
+
+class Model:
+    def __call__(self, trial):
+        return trial.params["x"]
+
+model = Model()
+"""
+HELPER = """
+def wipe(everything=None):
+    open("wiped", "w").close()
+    return 1.0
+"""
+
+
+@pytest.fixture
+def train():
+    Path("train.py").write_text(TRAIN)
+    Path("helper.py").write_text(HELPER)
+
+
+@pytest.mark.parametrize(("name", "runs"), [("wipe", False), ("os.system", False), ("objective", True), ("model", True)])
+def test_an_allowed_file_allows_what_is_written_in_it(train, name, runs):
+    study().submit(f"train.py:{name}")
+    said = call("worker", "--allow", "train.py", "--idle", "0.5s", "--trials", "1")
+    assert ("runs train.py" in said) == runs
+    assert ("only imports; add --allow" in said) != runs
+    assert not os.path.exists("wiped")
+
+
+def test_what_a_file_imports_can_be_allowed_by_name(train):
+    study().submit("train.py:wipe")
+    assert "runs train.py:wipe" in call("worker", "--allow", "train.py:wipe", "--idle", "0.5s", "--trials", "1")
+    assert os.path.exists("wiped")
+
+
+@pytest.mark.parametrize("path", ["{}/secrets", "../secrets", "data/../../secrets"])
+def test_a_worker_looks_at_no_data_outside_its_working_folder(train, folder, path):
+    """The record would get the names and hashes of all files there."""
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "token.txt").write_text("1234")
+    Path("data").mkdir()
+    study(data={"d": "data"}).submit("train.py:objective")
+    change("UPDATE events SET body = replace(body, ?, ?)", '"path":"data"', f'"path":"{path.format(folder)}"')
+    said = call("worker", "--allow", "train.py", "--idle", "0.5s", "--trials", "1")
+    assert "data 'd' is not here and not watched; name it with --data d=PATH" in said
+    with closing(sqlite3.connect("shared.db")) as database:
+        assert "token.txt" not in str([*database.execute("SELECT body FROM events")])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("trials", "params", '{"x":"code"}'),
+        ("trials", "params", '{"x":' + "[" * 100_000 + "]" * 100_000 + "}"),
+        ("trials", "why", '{"n":' + "9" * 5000 + "}"),
+        ("studies", "spec", '{"name":"s"}'),
+        ("events", "body", "[]"),
+        ("events", "body", '{"fingerprint":"f","objective":["train.py"]}'),
+        ("events", "body", '{"fingerprint":"f","objective":"train.py:objective","resources":{"user":"root"}}'),
+    ],
+)
+def test_a_worker_serves_others_beside_a_study_that_it_cannot_read(train, edit):
+    table, column, value = edit
+    study("bad").submit("train.py:objective")
+    study("bad").enqueue({"x": 0.1})
+    change(f"UPDATE {table} SET {column} = ?", value)  # kind: all are of this study
+    study("good").submit("train.py:objective")
+    said = call("worker", "--allow", "train.py", "--idle", "1s")
+    assert "study 'good': runs train.py:objective" in said
+    assert tt.Study("good", storage=URL).counts["done"] == 4
