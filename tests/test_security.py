@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from objectives import SPEC, Listener, task
+from objectives import Listener, task
 
 import trimtab as tt
 from trimtab.cli import cli
@@ -74,7 +74,9 @@ SCRIPTS = [
 
 
 @pytest.mark.parametrize("template", SCRIPTS)
-@pytest.mark.parametrize("value", ["1; touch pwned", "$(touch pwned)", "`id`", "a b", "a\nb", "'", "{a,b}", "~", "*", "(1)"])
+@pytest.mark.parametrize(
+    "value", ["1; touch pwned", "$(touch pwned)", "`id`", "a b", "a\nb", "'", "{a,b}", "~", "*", "(1)"]
+)
 def test_no_value_becomes_code_of_a_script(template, value):
     """The params of a row need not be in the space."""
     with pytest.raises(ObjectiveError, match="would become part of a script"):
@@ -85,7 +87,11 @@ def test_no_value_becomes_code_of_a_script(template, value):
 
 def test_a_name_becomes_no_code_of_a_script_either():
     params = {"x; touch pwned": 0.5}
-    assert arguments("train {params}", ActiveTrial(task(params=params), Listener())) == ["train", "--x; touch pwned", "0.5"]
+    assert arguments("train {params}", ActiveTrial(task(params=params), Listener())) == [
+        "train",
+        "--x; touch pwned",
+        "0.5",
+    ]
     with pytest.raises(ObjectiveError, match="would become part of a script"):
         arguments("ssh node train {params}", ActiveTrial(task(params=params), Listener()))
 
@@ -106,7 +112,8 @@ def test_a_worker_runs_no_code_from_a_study(monkeypatch):
         attacker.setattr("trimtab.objective.template._refuse_code", lambda *_: None)
         study(space=tt.Space(x=tt.Choice(code, default=code))).submit(Command("sh -c 'echo loss={x}'"))
     said = call("worker", "--allow", "sh -c 'echo loss={x}'", "--idle", "0.5s")
-    assert "is not served: command" in said and "part of a script" in said
+    assert "is not served: command" in said
+    assert "part of a script" in said
     assert not os.path.exists("pwned")
 
 
@@ -148,7 +155,9 @@ def train():
     Path("helper.py").write_text(HELPER)
 
 
-@pytest.mark.parametrize(("name", "runs"), [("wipe", False), ("os.system", False), ("objective", True), ("model", True)])
+@pytest.mark.parametrize(
+    ("name", "runs"), [("wipe", False), ("os.system", False), ("objective", True), ("model", True)]
+)
 def test_an_allowed_file_allows_what_is_written_in_it(train, name, runs):
     study().submit(f"train.py:{name}")
     said = call("worker", "--allow", "train.py", "--idle", "0.5s", "--trials", "1")

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..errors import ObjectiveError, nearest
 
-
 _ALIAS = "trimtab_objective_"
 """How the module of a file is called if its own name is taken: this and the name."""
 
