@@ -31,7 +31,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     "space": ("arrays", "errors", "checks", "canonical"),
     "numerics": ("arrays", "errors"),
     "strategies": ("arrays", "errors", "checks", "space", "numerics"),
-    "testing": ("errors", "space", "strategies"),
+    "testing": ("arrays", "errors", "space", "strategies"),
     "records": ("arrays", "errors", "checks", "canonical", "units", "goals", "fidelity", "space"),
     "stopping": ("errors", "checks", "canonical", "goals", "fidelity", "numerics"),
     "chain": ("canonical", "records"),
@@ -49,6 +49,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
         "records",
     ),
     "engine": (
+        "arrays",
         "errors",
         "checks",
         "canonical",

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trimtab.arrays import Array
 from trimtab.errors import SpecError
 from trimtab.numerics.pareto import directions, hypervolume, ranks
 from trimtab.space import Choice, Float, Int, Space
-from trimtab.strategies import Array, Problem, Proposal, Rows, Strategy
+from trimtab.strategies import Problem, Proposal, Rows, Strategy
 from trimtab.strategies.breeding import Results, design_size, population_size, results
 from trimtab.strategies.evolution import Evolution
 from trimtab.strategies.nsga2 import NSGA2, survivors

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..canonical import dumps, jsonable
 from ..errors import SpecError
 from ..goals import Metrics
@@ -28,7 +29,7 @@ from ..records import Proposal, StudySpec, Trial
 from ..stopping import rule
 from ..stopping.halving import Hyperband
 from ..stopping.rules import StoppingRules
-from ..strategies import Array, Continuing, Judge, Problem, Rows, Source, Strategy
+from ..strategies import Continuing, Judge, Problem, Rows, Source, Strategy
 from ..strategies import Proposal as Point
 from .blas import one_thread
 from .ledger import BASELINE, baseline_trial

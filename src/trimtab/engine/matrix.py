@@ -9,10 +9,11 @@ from math import isnan
 
 import numpy as np
 
+from ..arrays import Array
 from ..goals import Constraint, Metrics
 from ..records import StudySpec, Trial
 from ..records.columns import Results
-from ..strategies import LINEAGE, Array, Rows
+from ..strategies import LINEAGE, Rows
 from .ledger import Told
 
 

@@ -33,7 +33,7 @@ def fanova(X: Array, y: Array, space: Space) -> dict[str, float]:
     except ImportError:
         raise UserError('fANOVA needs scikit-learn; run: pip install "trimtab[explain]"') from None
     known = np.isfinite(y) & live_rows(space, X)
-    X = X / space.live  # the live part of each column is [0, 1]
+    X = X / space.live_share  # the live part of each column is [0, 1]
     X, y = np.where(np.isnan(X), 0.5, X)[known], y[known]
     if len(y) < 4 or np.ptp(y) == 0:
         return dict.fromkeys(space.names, 0.0)

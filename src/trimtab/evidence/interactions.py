@@ -62,7 +62,7 @@ def totals(belief: Belief) -> dict[str, Index]:
         if not len(rows):
             return np.zeros_like(total)
         other = U[rows]
-        other[:, j] = further[rows] * space.live[j]
+        other[:, j] = further[rows] * space.live_share[j]
         return np.asarray(share * ((here[rows] - f(space.snap(other))) ** 2).mean(axis=0) / 2 / total)
 
     return each(space, index)

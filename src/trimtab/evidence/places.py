@@ -35,7 +35,7 @@ def pool(space: Space) -> Pool:
     """The points of a space."""
     conditional = any(p.when for p in space.params.values())
     points = sobol(0, _CONDITIONAL if conditional else TOTAL, len(space) + 1, 1)
-    U = points[:, :-1] * space.live
+    U = points[:, :-1] * space.live_share
     found = Pool(U, space.active(U), points[:, -1])
     for part in found:
         part.setflags(write=False)
@@ -57,12 +57,12 @@ def spots(space: Space, j: int, most: int) -> tuple[Array, Array]:
         i = np.arange(live)
         width = widths(scale, i)
         return centres(scale, i), width / width.sum()
-    even = space.live[j] * (np.arange(most) + 0.5) / most
+    even = space.live_share[j] * (np.arange(most) + 0.5) / most
     at, count = np.unique(scale.position(scale.numbers(even)), return_counts=True)
     return at, count / most
 
 
 def live_rows(space: Space, X: Array) -> Mask:
     """Which rows (n,) of the unit cube use no retired option."""
-    live = space.live
+    live = space.live_share
     return np.asarray(~((live < 1.0) & (live <= X)).any(axis=1))

@@ -159,7 +159,7 @@ def loss(theta: Array, data: Data) -> tuple[float, Array]:
     Z = data.X * kernel.inverse
     K, G = matern(Z, Z, kernel.scale)
     K.flat[:: n + 1] = kernel.scale
-    B = kernel.trend * (data.trends @ data.trends.T)
+    B = kernel.trend_scale * (data.trends @ data.trends.T)
     K += B
     K.flat[:: n + 1] += diffuse
     L, info = lapack.dpotrf(K.T, lower=1, clean=1, overwrite_a=1)
@@ -243,7 +243,7 @@ class Posterior:
 
         def pullback(by_mean: Array, by_var: Array) -> Array:
             by_k = by_mean[:, None] * self.alpha - 2 * by_var[:, None] * _by_triangle(V, self.root, transposed=True)
-            by_P = kernel.trend * (by_k @ self.data.P + 2 * by_var[:, None] * at.P)
+            by_P = kernel.trend_scale * (by_k @ self.data.P + 2 * by_var[:, None] * at.P)
             w = by_k * -G
             by_Z = w.sum(1)[:, None] * at.Z - w @ self.data.Z
             slope = by_Z * kernel.inverse + trend.pullback(X, kernel.groups, by_P)

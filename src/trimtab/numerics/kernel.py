@@ -32,7 +32,7 @@ class Kernel:
     groups: Ints  # (C,)
     inverse: Array  # (C,) sqrt(5) / l of each column
     scale: float  # s
-    trend: float  # v
+    trend_scale: float  # v
 
     @staticmethod
     def of(theta: Array, groups: Ints) -> "Kernel":
@@ -48,12 +48,12 @@ class Kernel:
     def between(self, a: Points, b: Points) -> tuple[Array, Array]:
         """Covariances of n points a with m points b, and the part G of `matern` that their derivatives need: each (n, m)."""
         k, G = matern(a.Z, b.Z, self.scale)
-        k += self.trend * (a.P @ b.P.T)
+        k += self.trend_scale * (a.P @ b.P.T)
         return k, G
 
     def variance(self, a: Points) -> Array:
         """The prior variance of each point: (n,)."""
-        return np.asarray(self.scale + self.trend * np.einsum("ij,ij->i", a.P, a.P))
+        return np.asarray(self.scale + self.trend_scale * np.einsum("ij,ij->i", a.P, a.P))
 
 
 def matern(A: Array, B: Array, s: float) -> tuple[Array, Array]:

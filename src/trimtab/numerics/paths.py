@@ -31,7 +31,7 @@ def draws(
     phase = rng.uniform(0, 2 * np.pi, _FEATURES)
     height = np.sqrt(2 * kernel.scale / _FEATURES)
     weights = rng.standard_normal((_FEATURES, count))
-    slopes = np.sqrt(kernel.trend) * rng.standard_normal((told.P.shape[1], count))
+    slopes = np.sqrt(kernel.trend_scale) * rng.standard_normal((told.P.shape[1], count))
 
     def prior(at: Points) -> Array:  # Z holds sqrt(5) X / l
         return np.asarray(height * np.cos(at.Z @ omega + phase) @ weights + at.P @ slopes)

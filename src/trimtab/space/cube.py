@@ -24,7 +24,7 @@ class Cube:
         self.order = order(tuple(params), self.gates)  # parents first
         self.scales = [p.scale for p in self.params]
         self.cells = np.array([s.cells for s in self.scales])  # (d,) retired options included; inf if continuous
-        self.live = [live_cells(p) for p in self.params]
+        self.live = [live_cells(p) for p in self.params]  # of each column, as a number of cells
         shares = [n / k if n < k else 1.0 for n, k in zip(self.live, self.cells.tolist(), strict=True)]
         self.share = np.array(shares)  # of each column that is live: retired options have the last cells
         self.whole = bool((self.share == 1.0).all())  # no option is retired

@@ -97,7 +97,7 @@ class Float:
             raise SpaceError(f"{name}: log=True needs low > 0, and low={self.low!r}; raise low or drop log")
         if self.step is not None:
             self._check_step(name, self.step)
-        _check_centre(name, self)
+        _check_common(name, self)
 
     def _check_step(self, name: str, step: float) -> None:
         if not isinstance(step, float) or not (0.0 < step < math.inf):
@@ -201,7 +201,7 @@ class Int:
                 )
         if (self.high - self.low) // (self.step or 1) >= _MOST:
             raise SpaceError(f"{name}: {self.low!r}..{self.high!r} has more than 2**48 values; use a step or a Float")
-        _check_centre(name, self)
+        _check_common(name, self)
 
     @cached_property
     def scale(self) -> Scale:
@@ -292,7 +292,7 @@ class Choice:
             if (type(option), option) in seen:
                 raise SpaceError(f"{name}: option {option!r} is given twice; remove one")
             seen.add((type(option), option))
-        _check_centre(name, self)
+        _check_common(name, self)
 
     @property
     def values(self) -> tuple[Value, ...]:
@@ -387,8 +387,8 @@ def _check_bounds(name: str, value: float, p: Float | Int) -> None:
         raise SpaceError(f"{name}: {shown(value)} is outside [{p.low!r}, {p.high!r}]; the nearest value is {near!r}")
 
 
-def _check_centre(name: str, p: Parameter) -> None:
-    """Check default, prior and the shape of `when`."""
+def _check_common(name: str, p: Parameter) -> None:
+    """What all kinds of parameter have: default, prior, and the shape of `when`."""
     if not isinstance(p.when, Mapping):
         raise SpaceError(f"{name}: when={p.when!r} is not a mapping; write when={{'parent': value}}")
     for label, value in (("default", p.default), ("prior", p.prior[0] if p.prior else UNSET)):

@@ -84,7 +84,7 @@ class Space:
         return self._cube.cells.copy()
 
     @property
-    def live(self) -> Array:
+    def live_share(self) -> Array:
         """The share of each column (d,) that new configurations use: retired options have the last cells."""
         return self._cube.share.copy()
 

@@ -19,8 +19,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from ..arrays import Array as Array
-from ..arrays import Mask
+from ..arrays import Array, Mask
 from ..checks import shown, text
 from ..errors import SpecError, nearest
 from ..numerics.tally import Tally

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import Array, Judge, Problem, Proposal, Rows, strategy
+from ..arrays import Array
+from . import Judge, Problem, Proposal, Rows, strategy
 
 _MODEL = 2000  # beyond this many results a Gaussian process learns little more from its neighbourhood
 _FRONT = 250  # the same for the models of several goals, which have to know a whole front

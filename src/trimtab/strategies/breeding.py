@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import HUGE, Ints
+from ..arrays import HUGE, Array, Ints
 from ..checks import whole
 from ..numerics.pareto import by_front, violations
 from ..space import Space
-from . import Array, History, Proposal, Rows
+from . import History, Proposal, Rows
 from .points import Taken, sobol_points, unseen
 from .variation import children
 

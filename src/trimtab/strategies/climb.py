@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Ints, Mask
+from ..arrays import Array, Ints, Mask
 from ..numerics.acquisition import Term, total, total_with_slope
 from ..numerics.ascent import ascend
 from ..numerics.qmc import rotated
 from ..space import Space
-from . import Array
 from .features import Features
 
 _HALF = 384  # Sobol points, and as many perturbed incumbents

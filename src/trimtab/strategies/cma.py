@@ -17,11 +17,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import HUGE, Ints
+from ..arrays import HUGE, Array, Ints
 from ..numerics import cmaes
 from ..numerics.cmaes import Distribution
 from ..numerics.tally import Tally
-from . import Array, Problem, Proposal, Rows
+from . import Problem, Proposal, Rows
 from .coordinates import Coordinates
 from .points import Taken, unseen
 from .scalarisation import scalarised

@@ -10,10 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..arrays import Ints
+from ..arrays import Array, Ints
 from ..space import Choice, Space
 from ..space.scales import LogIntegers
-from . import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import Ints
+from ..arrays import Array, Ints
 from ..checks import whole
-from . import Array, History, Problem, Proposal, Rows
+from . import History, Problem, Proposal, Rows
 from .breeding import design_size, proposals, results
 from .variation import mutants
 

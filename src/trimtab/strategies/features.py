@@ -14,9 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..arrays import Ints
+from ..arrays import Array, Ints
 from ..space import Choice, Space
-from . import Array
 
 _COORDINATE = float(np.sqrt(0.5))
 _COMMON = 2.0  # the weight of counts, chosen by measurement

@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arrays import HUGE
+from ..arrays import HUGE, Array
 from ..errors import UserError
 from ..numerics.acquisition import log_improvement
 from ..numerics.warp import half_rank
-from . import Array, History, Problem, Proposal, Rows
+from . import History, Problem, Proposal, Rows
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .scalarisation import scalarised
 from .variation import mutants

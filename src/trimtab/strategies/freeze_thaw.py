@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from ..arrays import HUGE, Ints, Mask
+from ..arrays import HUGE, Array, Ints, Mask
 from ..errors import SpecError
 from ..numerics.extrapolation import forecast
 from ..numerics.warp import typical_distance
-from . import NUMBER, REACHED, Array, Problem, Rows
+from . import NUMBER, REACHED, Problem, Rows
 from .ladder import Ladder, origins, settings
 from .promotion import Continuation
 

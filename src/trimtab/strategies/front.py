@@ -14,12 +14,11 @@ from functools import partial
 
 import numpy as np
 
-from ..arrays import HUGE, Mask
+from ..arrays import HUGE, Array, Mask
 from ..numerics.acquisition import Term
 from ..numerics.ehvi import Joint, boxes, log_ehvi
 from ..numerics.gp import Posterior
 from ..numerics.pareto import nondominated
-from . import Array
 
 MOST = 3  # goals; the boxes of more are too many
 _BEHIND = 0.1  # of the front's extent: how far behind its worst value "close" is

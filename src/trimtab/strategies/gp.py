@@ -23,10 +23,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..arrays import Array
 from ..checks import flag
 from ..numerics.acquisition import Term, log_below, log_improvement, log_per_cost, log_rate, lower_bound
 from ..numerics.gp import Posterior, noise
-from . import Array, History, Problem, Proposal, Rows, front, transfer
+from . import History, Problem, Proposal, Rows, front, transfer
 from .climb import LogPrior, Search, candidates
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .priors import Prior

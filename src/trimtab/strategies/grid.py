@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import SpecError
-from . import Array, History, Problem, Proposal, Rows
+from . import History, Problem, Proposal, Rows
 from .points import Taken, size, sobol_points, unseen
 
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import HUGE, Ints, Mask
+from ..arrays import HUGE, Array, Ints, Mask
 from ..numerics.pareto import by_front, ranks, violations
 from ..numerics.rank_correlation import kendall
 from ..numerics.warp import typical_distance
-from . import LEVEL, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
+from . import LEVEL, NUMBER, PARENT, REACHED, Problem, Proposal, Rows
 
 _WITNESSES, _LATEST = 8, 32  # trials that must have passed a rung before it is trusted; that are looked at
 _ALIKE = 0.1  # share of the spread at a rung within which the order does not count

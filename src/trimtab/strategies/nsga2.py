@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import Array
 from ..numerics.pareto import fronts, spread
-from . import Array, History, Problem, Proposal, Rows
+from . import History, Problem, Proposal, Rows
 from .breeding import Results, by_tournament, check_population, design_size, population_size, proposals, results
 
 

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import Ints
+from ..arrays import Array, Ints
 from ..numerics.pareto import directions, fronts, ranks, scaled
-from . import Array, History, Problem, Proposal, Rows
+from . import History, Problem, Proposal, Rows
 from .breeding import Results, by_tournament, check_population, design_size, population_size, proposals, results
 
 _LEAST = 1e-6

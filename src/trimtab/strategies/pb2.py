@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..arrays import HUGE, Mask
+from ..arrays import HUGE, Array, Mask
 from ..numerics import gp
 from ..numerics.warp import half_rank, typical_distance
-from . import LEVEL, PARENT, Array, Problem, Proposal, Rows
+from . import LEVEL, PARENT, Problem, Proposal, Rows
 from .features import Features
 from .population import Census, Plan, Population, free, intervals, near, needed
 from .variation import perturbed

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..arrays import Array
 from ..checks import is_number, plain, shown
 from ..errors import SpecError
-from . import Array, Problem, Proposal, Rows
+from . import Problem, Proposal, Rows
 from .population import Plan, Population, free, intervals, near, needed
 
 

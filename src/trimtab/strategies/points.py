@@ -11,10 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..arrays import Array
 from ..numerics.qmc import sobol
 from ..numerics.tally import Tally
 from ..space import Space
-from . import Array, History, Problem, Proposal
+from . import History, Problem, Proposal
 
 SMALL = 2048  # spaces up to this size are simply listed
 _LISTABLE = 100_000  # spaces up to this size are listed when sampling finds nothing new

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import HUGE, Ints, Mask
+from ..arrays import HUGE, Array, Ints, Mask
 from ..checks import is_number, members, plain, shown, whole
 from ..errors import SpecError
 from ..numerics.pareto import by_front, violations
 from ..numerics.tally import Tally
-from . import LEVEL, MEMBER, NUMBER, PARENT, REACHED, Array, Problem, Proposal, Rows
+from . import LEVEL, MEMBER, NUMBER, PARENT, REACHED, Problem, Proposal, Rows
 from .points import Taken, sobol_points
 from .variation import perturbed
 
@@ -133,7 +133,7 @@ class Census:
     violation: Array  # (finished,)
     settled: bool  # whether another result never changes the order of the earlier ones
     latest: dict[int, int]  # member -> its last interval
-    came: dict[int, float]  # member -> number of the first trial that it may copy; nearly always 0, see `_came`
+    since: dict[int, float]  # member -> number of the first trial that it may copy; nearly always 0, see `_since`
     ended: int
 
     @staticmethod
@@ -148,7 +148,7 @@ class Census:
         Y = np.clip(state.rows.Y, -HUGE, HUGE)
         C = np.clip(state.rows.C, -HUGE, HUGE)
         settled, latest = Y.shape[1] == 1 and C.shape[1] == 0, {int(lines[i, MEMBER]): int(i) for i in members}
-        return Census(state.plan, both.X, lines, good, Y, violations(C), settled, latest, _came(lines, order), ended)
+        return Census(state.plan, both.X, lines, good, Y, violations(C), settled, latest, _since(lines, order), ended)
 
     @property
     def due(self) -> list[int]:
@@ -157,9 +157,9 @@ class Census:
         waiting = [(self.lines[i, LEVEL], i, m) for m, i in self.latest.items() if i < self.ended]
         return [m for level, _, m in sorted(waiting) if level < top or not self.good[self.latest[m]]]
 
-    def at(self, level: float, came: float = 0.0, frequency: int | None = None) -> Ints:
-        """The good results at a level from trial number `came` on, best first; of one sub-population alone, if said."""
-        here = np.flatnonzero(self.good & (self.lines[:, LEVEL] == level) & (self.lines[:, NUMBER] >= came))
+    def at(self, level: float, since: float = 0.0, frequency: int | None = None) -> Ints:
+        """The good results at a level from trial number `since` on, best first; of one sub-population alone, if said."""
+        here = np.flatnonzero(self.good & (self.lines[:, LEVEL] == level) & (self.lines[:, NUMBER] >= since))
         if frequency is not None:
             here = here[[self.frequency(int(i)) == frequency for i in here]]
         return here[by_front(self.Y[here], self.violation[here])] if len(here) else here
@@ -173,18 +173,18 @@ class Census:
         return int(found[0]) if len(found) else None
 
 
-def _came(lines: Array, order: Ints) -> dict[int, float]:
+def _since(lines: Array, order: Ints) -> dict[int, float]:
     """Members begin before anybody goes on; who comes later, by a raised budget, may copy nobody who came before: what
     nobody needed any more is gone. So for each member the number of the first trial that it may copy. order: by number."""
-    came: dict[int, float] = {}
+    since: dict[int, float] = {}
     first, together = 0.0, True
     for i in order[~np.isnan(lines[order, MEMBER])]:
         member = int(lines[i, MEMBER])
-        if member not in came:
-            came[member] = first = first if together else float(lines[i, NUMBER])
+        if member not in since:
+            since[member] = first = first if together else float(lines[i, NUMBER])
             together = True
         together = together and bool(np.isnan(lines[i, PARENT]))
-    return came
+    return since
 
 
 Explore = Callable[[Array, float, Sequence[Array], np.random.Generator], tuple[Array, dict[str, Any]]]
@@ -226,13 +226,13 @@ def _next(
     """A member goes on, or from a copy of a better one, or, where nobody has got so far, from where it was before."""
     plan, i = census.plan, census.latest[member]
     level, number = float(census.lines[i, LEVEL]), int(census.lines[i, NUMBER])
-    came = census.came[member]
-    own = census.at(level, came, plan.frequency(member))
+    since = census.since[member]
+    own = census.at(level, since, plan.frequency(member))
     place, cut = (int(np.flatnonzero(own == i)[0]) if census.good[i] else len(own)), int(plan.quantile * len(own))
     why: dict[str, Any] = {"member": member, "place": place + 1, "of": max(len(own), place + 1)}
     if census.good[i] and place < len(own) - cut:
         return Proposal(census.X[i], number, {**why, "goes on": number}, plan.next(member, level))
-    others = census.at(level, came)
+    others = census.at(level, since)
     if len(others) == 0 or level == plan.levels[-1]:
         return _again(state, census, member, chosen, rng, explore)
     best = others[: max(1, int(plan.quantile * len(others)))]
@@ -278,5 +278,7 @@ def needed(state: Population) -> frozenset[int]:
     few = max(1, int(plan.quantile * P)) if told.settled else None
     for level in plan.levels[:-1]:
         if level >= behind:
-            kept |= {told.lines[i, NUMBER] for came in {0.0, *told.came.values()} for i in told.at(level, came)[:few]}
+            kept |= {
+                told.lines[i, NUMBER] for since in {0.0, *told.since.values()} for i in told.at(level, since)[:few]
+            }
     return frozenset(int(number) for number in kept if not math.isnan(number))

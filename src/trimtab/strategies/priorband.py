@@ -20,9 +20,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import Array
 from ..numerics.brackets import bracket
 from ..numerics.pareto import by_front, violations
-from . import Array, History, Problem, Proposal, Rows
+from . import History, Problem, Proposal, Rows
 from .points import Taken, at_random, one_by_one
 from .priors import Prior
 

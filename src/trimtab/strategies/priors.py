@@ -17,11 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ..arrays import Mask
+from ..arrays import Array, Mask
 from ..numerics.qmc import sobol
 from ..numerics.rank_correlation import spearman
 from ..space import Space
-from . import Array
 
 _WIDTH: Mapping[str, float] = {"low": 0.3, "medium": 0.15, "high": 0.07}  # sd on the cube
 _SHARE: Mapping[str, float] = {"low": 0.3, "medium": 0.6, "high": 0.85}  # of the probability that is not uniform

@@ -18,9 +18,9 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from ..arrays import Mask
+from ..arrays import Array, Mask
 from ..errors import SpecError
-from . import NUMBER, PARENT, Array, Judge, Problem, Proposal, Rows, Strategy
+from . import NUMBER, PARENT, Judge, Problem, Proposal, Rows, Strategy
 from .ladder import Ladder, Paused, settings
 from .rungs import levelled
 

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import Array
 from ..numerics.tally import Tally
-from . import Array, Problem, Proposal, Rows
+from . import Problem, Proposal, Rows
 from .points import Taken, unseen
 
 

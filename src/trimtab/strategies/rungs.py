@@ -15,9 +15,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..arrays import HUGE
+from ..arrays import HUGE, Array
 from ..numerics.warp import typical_distance
-from . import Array, History, Judge, Problem, Proposal, Rows, Strategy
+from . import History, Judge, Problem, Proposal, Rows, Strategy
 
 _PAIRS = 3  # trials that reached both rungs, before their spreads are compared
 _STEEPEST = 10.0  # a map stretches or shrinks no more than so

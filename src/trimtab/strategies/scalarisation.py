@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from ..arrays import Mask
+from ..arrays import Array, Mask
 from ..numerics.warp import half_rank
-from . import Array
 
 _RHO = 0.05  # weight of the sum beside the maximum
 

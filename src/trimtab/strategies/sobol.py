@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from . import Array, History, Problem, Proposal, Rows
+from ..arrays import Array
+from . import History, Problem, Proposal, Rows
 from .points import Taken, sobol_points, unseen
 
 

@@ -17,11 +17,11 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arrays import HUGE, Ints, Mask
+from ..arrays import HUGE, Array, Ints, Mask
 from ..numerics import gp
 from ..numerics.pareto import by_front
 from ..numerics.warp import Warped, bilog, half_rank, linear_up_to
-from . import Array, History, Rows
+from . import History, Rows
 from .features import Features
 from .front import extent
 from .rungs import carried

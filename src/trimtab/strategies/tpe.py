@@ -16,11 +16,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import HUGE, Ints
+from ..arrays import HUGE, Array, Ints
 from ..numerics.kde import Columns, Mixture
 from ..numerics.pareto import fronts, violations
 from ..space import Space
-from . import Array, History, Problem, Proposal, Rows
+from . import History, Problem, Proposal, Rows
 from .points import Taken, at_random, by_sobol, one_by_one, unseen
 
 _DESIGN = 10  # points of the initial design

@@ -21,10 +21,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import nnls
 
+from ..arrays import Array
 from ..numerics import gp
 from ..numerics.rank_correlation import spearman
 from ..numerics.warp import half_rank
-from . import Array, Problem, Source
+from . import Problem, Source
 from .features import Features
 
 _ROWS = 160  # of a source that its model is conditioned on: the best half of them, and some spread over the rest

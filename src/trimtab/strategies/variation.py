@@ -10,9 +10,8 @@ Notation: d columns, c children. Rows (c, d) are NaN where inactive; operators w
 
 import numpy as np
 
-from ..arrays import Mask
+from ..arrays import Array, Mask
 from ..space import Space
-from . import Array
 
 CROSSOVER = 0.9  # probability that a pair is crossed at all
 ETA = 20.0  # distribution index: the larger, the closer are children to their parents

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..strategies import Array, Continuing, Problem, Proposal, Rows, Strategy, learns
+from ..arrays import Array
+from ..strategies import Continuing, Problem, Proposal, Rows, Strategy, learns
 from .check import Check, require, strict
 from .continuing import CONTINUING_CHECKS
 from .problems import FINITE, HARD, LINES, ODD, SAFE, WIDE, part, random_history, random_problem

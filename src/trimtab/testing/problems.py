@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import SpecError
 from ..space import Choice, Float, Int, Space
-from ..strategies import Array, Problem, Rows, Strategy
+from ..strategies import Problem, Rows, Strategy
 from .spaces import random_space
 
 LINES = 14  # rows of a case of HARD
