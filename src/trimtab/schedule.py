@@ -24,7 +24,8 @@ from .errors import ObjectiveError, SpecError
 from .goals import Metrics
 from .objective import ActiveTrial, resolved
 from .objective.evaluation import evaluate
-from .records import State, StudySpec, Trial
+from .objective.trial import Folders, payload
+from .records import Purpose, State, StudySpec, Trial
 from .space import Params
 
 Report = Callable[[float, Metrics], None]
@@ -121,27 +122,27 @@ class Schedule:
         with ExitStack() as cleanup:
             place = folder or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="trimtab-"))
             for i, stretch in enumerate(self.stretches):
-                ended = evaluate(call, self._task(i, stretch, seed, Path(place)), _receiver(report))
+                ended = evaluate(call, self._payload(i, stretch, seed, Path(place)), _receiver(report))
                 if ended["state"] != "done":
                     raise ObjectiveError(
                         f"stretch {i + 1}, until {stretch.until:g}: {ended.get('error', 'it stopped')}"
                     )
         return dict(ended["metrics"])
 
-    def _task(self, i: int, stretch: Stretch, seed: int | None, place: Path) -> dict[str, Any]:
-        """The payload of stretch i (see objective.trial.payload)."""
-        return {
-            "params": stretch.params,
-            "seed": stretch.seed if seed is None else trial_seed(seed, "schedule", i),
-            "number": i,
-            "purpose": "search",
-            "replicate": None,
-            "attempt": 1,
-            "metrics": list(self.metrics),
-            "fidelity": stretch.until,
-            "parent": i - 1 if i else None,
-            "checkpoint": str(place),
-        }
+    def _payload(self, i: int, stretch: Stretch, seed: int | None, place: Path) -> dict[str, Any]:
+        """What the evaluation of stretch i needs to know, as that of a trial."""
+        trial = Trial(
+            study=0,
+            number=i,
+            state=State.RUNNING,
+            purpose=Purpose.SEARCH,
+            params=stretch.params,
+            seed=stretch.seed if seed is None else trial_seed(seed, "schedule", i),
+            parent=i - 1 if i else None,
+            attempt=1,
+            fidelity=stretch.until,
+        )
+        return payload(trial, self.metrics, Folders(str(place)))
 
 
 def _receiver(report: Report | None) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -23,13 +23,14 @@ Objective = Callable[[ActiveTrial], object]
 LONGEST = 20_000  # characters of an error; the middle of a longer one is cut out
 
 
-def evaluate(objective: Objective, task: Mapping[str, Any], send: Send) -> Message:
-    """Run the objective once; returns the last message. Of all exceptions, only KeyboardInterrupt passes through.
+def evaluate(objective: Objective, payload: Mapping[str, Any], send: Send) -> Message:
+    """Run the objective once, on a `trial.payload`; returns the last message. Of all exceptions, only KeyboardInterrupt
+    passes through.
 
     If the objective has obeyed a stopping rule, the state is "stopped"; metrics that it did not return are taken from
     its last reports.
     """
-    trial, here = ActiveTrial(task, send), _folder()
+    trial, here = ActiveTrial(payload, send), _folder()
     try:
         returned = _returned(objective, trial)
         note_unread(trial)

@@ -67,21 +67,21 @@ class ActiveTrial:
     parent: number of the trial whose checkpoint this one starts from; None if it starts from scratch.
     """
 
-    def __init__(self, task: Mapping[str, Any], send: Send) -> None:
-        self.params: dict[str, Any] = dict(task["params"])
-        self.seed: int = task["seed"]
-        self.number: int = task["number"]
-        self.purpose: str = task["purpose"]
-        self.replicate: int | None = task["replicate"]
-        self.attempt: int = task["attempt"]
-        self.metrics: tuple[str, ...] = tuple(task["metrics"])
-        self.fidelity: float | None = task.get("fidelity")
-        self.parent: int | None = task.get("parent")
-        self._checkpoint: str | None = task.get("checkpoint")
-        self._handed: str | None = task.get("handed")
+    def __init__(self, payload: Mapping[str, Any], send: Send) -> None:
+        self.params: dict[str, Any] = dict(payload["params"])
+        self.seed: int = payload["seed"]
+        self.number: int = payload["number"]
+        self.purpose: str = payload["purpose"]
+        self.replicate: int | None = payload["replicate"]
+        self.attempt: int = payload["attempt"]
+        self.metrics: tuple[str, ...] = tuple(payload["metrics"])
+        self.fidelity: float | None = payload.get("fidelity")
+        self.parent: int | None = payload.get("parent")
+        self._checkpoint: str | None = payload.get("checkpoint")
+        self._handed: str | None = payload.get("handed")
         self._looked = False  # whether the objective has asked for its checkpoint
-        self._earlier = [Path(path) for path in task.get("earlier", ())]
-        self._member: int | None = task.get("member")  # which member of a population it trains
+        self._earlier = [Path(path) for path in payload.get("earlier", ())]
+        self._member: int | None = payload.get("member")  # which member of a population it trains
         self.reported: dict[str, float] = {}  # the last reported value of each metric
         self.rule = ""  # the stopping rule, once should_stop() has returned True because of it
         self._send = send

@@ -133,8 +133,8 @@ def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slot
         while len(ends) < len(trials):
             while waiting and place.free():
                 t = waiting.pop(0)
-                task = payload(t, spec.metrics, Folders(os.path.join(folder, str(t.number))))
-                place.launch(Job((t.study, t.number, t.attempt), task, lambda _: {"stop": False}, slots.resources))
+                sent = payload(t, spec.metrics, Folders(os.path.join(folder, str(t.number))))
+                place.launch(Job((t.study, t.number, t.attempt), sent, lambda _: {"stop": False}, slots.resources))
             ended = place.reap(IDLE)
             ends |= {job.key[1]: how for job, how in ended}
             if not ended and len(waiting) == len(trials) - len(ends):  # no process can be started just now
