@@ -154,12 +154,14 @@ def gone(pid, seconds=120):
 
 
 def test_the_last_message_comes_back_with_its_cost(executor):
+    cpu = 0.0
     for number in range(4):
         ended = outcome(executor, job(number, "square", x=number))[number]
         assert ended.message == {"answer": number**2}
         assert (ended.code, ended.signal, ended.limit, ended.killed) == (None, None, None, False)
         assert ended.cost["wall"] > 0
-        assert ended.cost["cpu"] >= 0
+        cpu += ended.cost["cpu"]
+    assert cpu > 0  # short jobs use something, too
 
 
 def test_each_message_gets_its_reply_in_order(executor):

@@ -142,7 +142,7 @@ def affordable(ledger: Ledger, using: Sequence[Cost]) -> float:
     running = [budget.measured(cost) for cost in using]
     for name, (x, limit) in budget.measured(ledger.study.spent).items():
         mean = x / ledger.counted
-        reserved = sum(max(mean, used[name][0]) for used in running)
+        reserved = sum(max(mean, so_far[name][0]) for so_far in running)
         room = min(room, math.floor((limit - x - reserved) / mean) if mean > 0 else math.inf)
     return room
 

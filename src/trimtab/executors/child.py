@@ -16,7 +16,6 @@ import gc
 import json
 import math
 import os
-import resource
 import select
 import shutil
 import sys
@@ -112,7 +111,7 @@ def _serve(
                 raise RuntimeError("this trial has ended; it can report nothing more")
             return ask(message, n)
 
-    wall, cpu = time.perf_counter(), _cpu()
+    wall, cpu = time.perf_counter(), processes.own_cpu()
     with suppress(OSError):
         _reset_peak()
     alarm.at = time.monotonic() + limit + LATE
@@ -123,7 +122,7 @@ def _serve(
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the objective may have closed or replaced it
             stream.flush()
-    return last, {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu, "memory": _peak()}
+    return last, {"wall": time.perf_counter() - wall, "cpu": processes.own_cpu() - cpu, "memory": _peak()}
 
 
 def _ask(connection: Connection, turn: int, *what: Any) -> Any:
@@ -138,12 +137,6 @@ def _ask(connection: Connection, turn: int, *what: Any) -> Any:
         return connection.recv()
     finally:
         fcntl.lockf(turn, fcntl.LOCK_UN)
-
-
-def _cpu() -> float:
-    """CPU seconds of this process and of the children it has waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def _reset_peak() -> None:

@@ -3,12 +3,12 @@
 Limits are not enforced; `local` does that.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import Exit, Job, Key
+from .processes import own_cpu
 
 
 class Inline:
@@ -23,13 +23,13 @@ class Inline:
 
     def launch(self, job: Job) -> None:
         """Run the job to its end. KeyboardInterrupt passes through, and the job counts as killed."""
-        wall, cpu = time.perf_counter(), _cpu()
+        wall, cpu = time.perf_counter(), own_cpu()
         message, killed = None, True
         try:
             message = self._run(job.payload, job.listen)
             killed = False
         finally:
-            cost = {"wall": time.perf_counter() - wall, "cpu": _cpu() - cpu}
+            cost = {"wall": time.perf_counter() - wall, "cpu": own_cpu() - cpu}
             self._ended.append((job, Exit(message, killed=killed, cost=cost)))
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
@@ -45,9 +45,3 @@ class Inline:
 
     def close(self) -> None:
         self._ended = []
-
-
-def _cpu() -> float:
-    """CPU seconds of this process and of the commands it has waited for."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system

@@ -250,7 +250,7 @@ class Sql:
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
         settled, tx = self._write(lambda tx: (operations.settle(tx, study, endings, since, then), tx))
-        self._known[study] = tx.known
+        self._known[study] = tx.known_after
         return settled
 
     def revise(self, study: int, change: Change) -> StudyRecord:

@@ -179,7 +179,7 @@ class SqlTransaction:
         self._studies: dict[int, StudyRecord] = {}  # the rows that it has locked, as they will be
         self._unsaved: set[int] = set()  # those of them that have changed
         self._known = known
-        self.known = UNKNOWN  # of the study whose `changes` it has read
+        self.known_after = UNKNOWN  # of the study whose `changes` it has read: to be known from then on
         self._reported: dict[int, int] = {}  # by study: Report.written of the last report
         # Writes that are not sent yet, by statement and the names of its values.
         self._writes: dict[tuple[ClauseElement, tuple[str, ...]], list[compiled.Values]] = {}
@@ -229,7 +229,7 @@ class SqlTransaction:
         before = self._known.get(study, UNKNOWN)
         known = before._replace(open={**before.open, **saved})
         found = touched(self.connection, study, since, known, self._due())
-        self.known = Known.of(record.position, found)
+        self.known_after = Known.of(record.position, found)
         return Changes(record, found, self.now)
 
     def trial(self, study: int, number: int) -> Trial | None:

@@ -146,9 +146,9 @@ class Audited(Answers):
         if snapshot.study.state is StudyState.ARCHIVED:
             found += self._renamed(snapshot.study)
         if report is not None:
-            from .documents import unknown
+            from .documents import unrecorded
 
-            found += unknown(checks.path("report", report), events)
+            found += unrecorded(checks.path("report", report), events)
         return found
 
     def _renamed(self, archived: StudyRecord) -> list[str]:

@@ -134,7 +134,7 @@ def embedded(html: str) -> str:
     return text
 
 
-def unknown(path: str | os.PathLike[str], events: Sequence[Event]) -> list[str]:
+def unrecorded(path: str | os.PathLike[str], events: Sequence[Event]) -> list[str]:
     """A finding if a report is not, byte for byte, one whose hash an event holds. Raises SpecError if the file cannot be
     read."""
     try:
