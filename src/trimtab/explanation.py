@@ -16,7 +16,8 @@ from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
 from .evidence.phrases import band, chosen_and_span, share
 from .formatting import NBSP, number, plural, setting, signed, table, value
-from .records import Changes, Purpose, StudyRecord, StudySpec, Trial, spec_at
+from .records import Changes, Purpose, StudyRecord, StudySpec, Trial
+from .records.history import spec_at
 from .space import Params
 from .standing import believed, standings
 

@@ -17,7 +17,8 @@ from .engine.ledger import baseline_trial
 from .errors import SpaceError, UserError
 from .formatting import plural
 from .outlook import derived
-from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial, spec_at, specs_of
+from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
+from .records.history import spec_at, specs_of
 from .stopping import rules
 from .strategies import Strategy
 

@@ -87,28 +87,28 @@ def run(
     from ..studyfile import read
     from . import console
 
-    told = read(file)
-    study = described(told, file, fresh)
+    given = read(file)
+    study = described(given, file, fresh)
     limits: Mapping[str, Any] = {
-        "trials": trials, "time": time, "workers": workers or told.workers, "enough": enough,
+        "trials": trials, "time": time, "workers": workers or given.workers, "enough": enough,
     }  # fmt: skip
-    where = told.slurm if executor == "slurm" else executor
+    where = given.slurm if executor == "slurm" else executor
     with resumable():
-        study.run(told.objective, **limits, resources=told.resources, supervised=True, executor=where, quiet=quiet)
-    click.echo(console.facts({"study": told.name, **console.answers(study)}))
-    store = storage_option(told)
+        study.run(given.objective, **limits, resources=given.resources, supervised=True, executor=where, quiet=quiet)
+    click.echo(console.facts({"study": given.name, **console.answers(study)}))
+    store = storage_option(given)
     if study.counts["failed"] and not study.counts["done"]:
-        raise Ended(1, f"study {told.name!r}: no trial succeeded; see why: {command('trials', told.name, store)}")
+        raise Ended(1, f"study {given.name!r}: no trial succeeded; see why: {command('trials', given.name, store)}")
     if (state := study.record.state) in ("cancelled", "archived"):
         click.echo(f"\nThe study is {state}: it takes no more trials.")
         return
     if state == "paused":
-        click.echo(f"\nThe study is paused. Go on with: {command('resume', told.name, store)}")
+        click.echo(f"\nThe study is paused. Go on with: {command('resume', given.name, store)}")
     if study.spec.baseline is None:  # evidence could only refuse
         revise = command("revise", file, store)
         click.echo(f"\nTo test the gain, write the setting to beat into the file, as baseline: {{...}}. Then: {revise}")
         return
-    click.echo(f"\nTest the gain on fresh seeds: {command('evidence', told.name, store)}")
+    click.echo(f"\nTest the gain on fresh seeds: {command('evidence', given.name, store)}")
 
 
 @cli.command(name="list")
@@ -229,11 +229,11 @@ def evidence(name: str, replicates: int | None, file: str | None, executor: str,
     from . import console
 
     study = opened(name)
-    told = file_of(study, file)
-    asked = {**told.evidence, **({} if replicates is None else {"replicates": replicates})}
+    given = file_of(study, file)
+    asked = {**given.evidence, **({} if replicates is None else {"replicates": replicates})}
     with resumable():
-        how: Mapping[str, Any] = {"workers": told.workers, "resources": told.resources, "supervised": True}
-        found = study.evidence(told.objective, **asked, **how, executor=executor, quiet=quiet)
+        how: Mapping[str, Any] = {"workers": given.workers, "resources": given.resources, "supervised": True}
+        found = study.evidence(given.objective, **asked, **how, executor=executor, quiet=quiet)
     click.echo(console.answer(name, found, as_json))
 
 
@@ -254,9 +254,9 @@ def holdout(name: str, trial: int | None, metric: str | None, file: str | None, 
     from . import console
 
     study = opened(name)
-    told = file_of(study, file)
+    given = file_of(study, file)
     with resumable("a look that was begun is on record; the same command completes it"):
-        found = study.holdout(told.objective, tuned=trial, metric=metric)
+        found = study.holdout(given.objective, tuned=trial, metric=metric)
     click.echo(console.answer(name, found, as_json))
 
 

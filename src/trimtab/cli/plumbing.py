@@ -157,20 +157,20 @@ def opened(name: str, file: "StudyFile | None" = None) -> "Study":
         raise
 
 
-def described(told: "StudyFile", file: str, fresh: bool = False) -> "Study":
+def described(given: "StudyFile", file: str, fresh: bool = False) -> "Study":
     """The study that a file describes, opened or created; remembered for this user, so that `evidence` finds the file."""
     from ..study import Study
     from .allowed import remember
 
     try:
-        study = Study(told.name, storage=url_of(told), fresh=fresh, **told.study)
+        study = Study(given.name, storage=url_of(given), fresh=fresh, **given.study)
     except StudyMismatch as error:
         store = f" --storage {shlex.quote(said)}" if (said := _said()) else ""
         raise StudyMismatch(
             f"{error}. On the command line: {command('revise', file, store)}, or {command('run', file, f' --fresh{store}')}"
         ) from None
     try:
-        remember(study.record.uid, told.path)
+        remember(study.record.uid, given.path)
     except UserError as error:
         streams.tell(f"trimtab: {error}; `evidence` will need --file")
     return study

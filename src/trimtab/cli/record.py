@@ -176,11 +176,11 @@ def reproduce(
     from . import console
 
     study = opened(name)
-    told = file_of(study, file)
+    given = file_of(study, file)
     with resumable(ANEW):
         found = study.reproduce(
-            told.objective, numbers or None, tolerance=tolerance, principal=principal, workers=told.workers,
-            resources=told.resources, supervised=True,
+            given.objective, numbers or None, tolerance=tolerance, principal=principal, workers=given.workers,
+            resources=given.resources, supervised=True,
         )  # fmt: skip
     click.echo(console.answer(name, found, as_json))
     if not found.holds:

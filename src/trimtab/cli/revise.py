@@ -23,17 +23,17 @@ def revise(file: str, assume: tuple[str, ...]) -> None:
     from ..study import Study
     from ..studyfile import read, scalar
 
-    told = read(file)
+    given = read(file)
     values = [text.partition("=") for text in assume]
     for name, sign, _ in values:
         if not (name and sign):
             raise UserError(f"--assume {name!r}: write NAME=VALUE")
-    study = opened(told.name, told)
+    study = opened(given.name, given)
     before = study.record.head
     try:
-        Study(told.name, storage=study.storage, **told.study)  # a changed budget is a revision by itself
+        Study(given.name, storage=study.storage, **given.study)  # a changed budget is a revision by itself
     except StudyMismatch:
-        words = {key: value for key, value in told.study.items() if key not in ("data", "on_change", "warm_start")}
+        words = {key: value for key, value in given.study.items() if key not in ("data", "on_change", "warm_start")}
         study.revise(assume={name: scalar(value) for name, _, value in values}, **words)
     changed = study.record.head != before
-    click.echo(f"study {told.name!r} is what {file} says" + ("" if changed else " already"))
+    click.echo(f"study {given.name!r} is what {file} says" + ("" if changed else " already"))

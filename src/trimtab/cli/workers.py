@@ -19,11 +19,11 @@ def submit(file: str) -> None:
     """
     from ..studyfile import read
 
-    told = read(file)
-    study = described(told, file)
-    study.submit(told.objective, resources=told.resources)
-    allow = f"--allow {shlex.quote(told.allowed)}"
-    click.echo(f"study {told.name!r} waits for workers: trimtab worker {allow}{storage_option(told)}")
+    given = read(file)
+    study = described(given, file)
+    study.submit(given.objective, resources=given.resources)
+    allow = f"--allow {shlex.quote(given.allowed)}"
+    click.echo(f"study {given.name!r} waits for workers: trimtab worker {allow}{storage_option(given)}")
 
 
 @click.command()

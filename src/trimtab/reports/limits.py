@@ -8,7 +8,8 @@ from ..evidence import Evidence
 from ..evidence.certificate import FEW
 from ..evidence.sensitivity import edge
 from ..formatting import number, percent, plural, setting, value
-from ..records import COUNTED, Event, State, doubts
+from ..records import COUNTED, Event, State
+from ..records.history import doubts
 from ..space import Choice, Params
 from .facts import Facts
 from .sections import tuned

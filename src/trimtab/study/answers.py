@@ -10,7 +10,8 @@ from ..evidence import Evidence
 from ..goals import place
 from ..live import LiveStudy
 from ..outlook import Enough, Outlook, enough_from, outlook
-from ..records import State, StudyRecord, StudySpec, Trial, doubts, specs_of
+from ..records import State, StudyRecord, StudySpec, Trial
+from ..records.history import doubts, specs_of
 from ..running.restarts import restart_notice
 from ..standing import Standings
 from ..storage import Storage

@@ -22,7 +22,8 @@ from ..objective.trial import note_unread
 from ..outcomes import from_import, from_tell
 from ..outlook import Enough, enough_from, one_goal_only
 from ..proof import holdout
-from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial, doubts
+from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
+from ..records.history import doubts
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
 from ..running.alerts import Alerts
