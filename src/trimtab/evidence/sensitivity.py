@@ -88,7 +88,7 @@ def edge(space: Space, row: Array, j: int) -> str:
 
     "" elsewhere, for a retired option, an inactive parameter, and one with fewer than three values or without an order.
     """
-    cells = np.round(space.cells[j] * space.live[j])  # without retired options, which have the last ones
+    cells = np.round(space.cells[j] * space.live_share[j])  # without retired options, which have the last ones
     if space.unordered[j] or cells < 3:
         return ""
     first, last = centres(_scale(space, j), np.array([0.0, cells - 1])) if np.isfinite(cells) else (0.0, 1.0)
