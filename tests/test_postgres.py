@@ -1,5 +1,6 @@
 """PostgreSQL stores when things go wrong: wrong URLs, servers that stop, crash or are cut off, answers that get lost."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import postgres as pg
 import psycopg
 import pytest
+from click.testing import CliRunner
 from crowd import goes_on_after_fork, worker
 from proxies import Proxy
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +22,8 @@ from stores import DONE, SPEC, kinds, proposal, put, running, verify
 from threads import at_once
 
 import trimtab as tt
+from trimtab.cli import cli
+from trimtab.cli.plumbing import Ended, resumable
 from trimtab.errors import StorageError
 from trimtab.records import Change, Report
 from trimtab.storage import open_storage, postgres, revisions, rules, statements
@@ -117,12 +121,53 @@ def test_a_password_is_never_shown(url):
     assert "geheim" not in store.url
     assert "geheim" not in repr(vars(store))
     store.close()
-    with pytest.raises(StorageError) as caught:
-        open_storage("postgresql://u:geheim@h")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ("postgresql://u:geheim@h", "names no database"),
+        ("postgresql://u@h/db?password=geheim", "password in the query; put it in ~/.pgpass"),
+        ("postgresql://u@h/db?sslpassword=geheim", "sslpassword in the query"),
+        ("postgresql://u:x@geheim@h/db", "two @"),
+        ("postgresql://u:geheim@h:port/db", "cannot be read"),
+        ("postgresql:/u:geheim@h/db", "is no URL"),
+        ("u:geheim@h/db", "is no URL"),
+        ("postgresql+psycopg2://u:geheim@h/db", "'postgresql+psycopg2://u:***@h/db': unknown kind"),
+        ("mysql://u:ge@he:im@h/db", "unknown kind"),
+        ("mysql://h/db?user=u&password=geheim", "unknown kind"),
+        ("redis://:geheim@h", "unknown kind"),
+        ("sqlite://u:geheim@h/db", "names no file"),
+    ],
+)
+def test_no_error_shows_a_password(wrong, why):
+    with pytest.raises(StorageError, match=re.escape(why)) as caught:
+        open_storage(wrong)
     assert "geheim" not in str(caught.value)
-    with pytest.raises(StorageError, match=r"password in the query; put it in ~/\.pgpass") as caught:
-        open_storage("postgresql://u@h/db?password=geheim")
-    assert "geheim" not in str(caught.value)
+    assert "he:im" not in str(caught.value)
+
+
+def test_no_command_shows_a_password(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    secret = url.replace("tests@", "tests:geheim@")
+    text = (
+        "study: s\ncommand: echo {x}\nspace: {x: {float: [0, 1], default: 0.5}}\nminimize: loss\nbudget: {trials: 1}\n"
+    )
+    Path("s.yaml").write_text(text)
+    Path("own.yaml").write_text(f"{text}storage: {secret}\n")
+    Path("other.yaml").write_text(text.replace("minimize", "maximize"))
+    store = ["--storage", secret]
+    lines = [["submit", "own.yaml"], ["run", "s.yaml", *store], ["pause", "s", *store], ["db", "upgrade", *store]]
+    for line in [*lines, ["run", "other.yaml", *store], ["show", "t", *store]]:
+        done = CliRunner().invoke(cli, line)
+        assert "geheim" not in done.output
+        assert "tests:***@127.0.0.1" in done.output
+    monkeypatch.setattr(sys, "argv", ["trimtab", "run", "s.yaml", f"--storage={secret}"])
+    with (
+        pytest.raises(Ended, match=r"Go on with: trimtab run s\.yaml '--storage=postgresql://tests:\*\*\*@"),
+        resumable(),
+    ):
+        raise KeyboardInterrupt
 
 
 def test_a_database_of_another_program_is_left_alone(url):

@@ -7,6 +7,7 @@ is not a list.
 import math
 import operator
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from numbers import Real
@@ -25,6 +26,12 @@ def shown(value: object) -> str:
     except Exception:  # repr may fail, for example for an integer of five thousand digits
         text = f"a {type(value).__name__}"
     return text if len(text) <= 120 else f"{text[:100]} ..."
+
+
+def without_password(url: str) -> str:
+    """The URL of a store with *** where its password is, also if it is no valid URL."""
+    url = re.sub(r"^((?:[^:/@]+:/+)?[^:/@]*):(?!//).*@", r"\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"(password|secret)=[^&]*", r"\1=***", url)
 
 
 def no_setting(value: object, written: str) -> str:

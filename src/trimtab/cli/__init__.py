@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from .. import __version__
+from ..checks import without_password
 from ..errors import Damaged, UserError
 from ..formatting import command, moment, plural
 from . import record, schedule, workers
@@ -347,7 +348,7 @@ def upgrade() -> None:
 
     url = existing()
     bring(url)
-    click.echo(f"{url} has the newest schema")
+    click.echo(f"{without_password(url)} has the newest schema")
 
 
 @cli.command(name="report-metrics")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import streams
+from ..checks import without_password
 from ..errors import StorageError, StudyMismatch, StudyNotFound, TrimtabError, UserError, nearest
 from ..formatting import command
 
@@ -101,7 +102,8 @@ def resumable(how: str = "running trials were given back to the queue. Go on wit
         yield
     except KeyboardInterrupt as stop:
         number = stop.args[0] if stop.args and isinstance(stop.args[0], int) else 2
-        again = shlex.join(["trimtab", *(a for a in sys.argv[1:] if a != "--fresh")])
+        said = [without_password(a) if "://" in a else a for a in sys.argv[1:] if a != "--fresh"]
+        again = shlex.join(["trimtab", *said])
         raise Ended(128 + number, f"interrupted; {how}: {again}") from None
 
 
@@ -165,7 +167,7 @@ def described(given: "StudyFile", file: str, fresh: bool = False) -> "Study":
     try:
         study = Study(given.name, storage=url_of(given), fresh=fresh, **given.study)
     except StudyMismatch as error:
-        store = f" --storage {shlex.quote(said)}" if (said := _said()) else ""
+        store = f" --storage {shlex.quote(without_password(said))}" if (said := _said()) else ""
         raise StudyMismatch(
             f"{error}. On the command line: {command('revise', file, store)}, or {command('run', file, f' --fresh{store}')}"
         ) from None
@@ -177,9 +179,9 @@ def described(given: "StudyFile", file: str, fresh: bool = False) -> "Study":
 
 
 def storage_option(file: "StudyFile | None" = None) -> str:
-    """What to add to a command so that it uses the store of this run."""
+    """What to add to a command so that it uses the store of this run. A password is left to the user."""
     url, found = url_of(file), os.environ.get("TRIMTAB_STORAGE") or DEFAULT
-    return "" if url == found else f" --storage {shlex.quote(url)}"
+    return "" if url == found else f" --storage {shlex.quote(without_password(url))}"
 
 
 def file_of(study: "Study", given: str | None) -> "StudyFile":

@@ -119,8 +119,12 @@ def locate(url: str, timeout: float) -> Postgres:
         address.get_dialect()().create_connect_args(address)  # which counts hosts and ports
     except (ArgumentError, ValueError):
         raise StorageError("the storage URL cannot be read; write 'postgresql://user@host:5432/name'") from None
-    if "password" in address.query:  # SQLAlchemy hides only a password in front of the host when it shows a URL
-        raise StorageError("the storage URL has its password in the query; put it in ~/.pgpass or PGPASSWORD")
+    if secret := sorted(_SECRETS & address.query.keys()):  # SQLAlchemy only hides a password in front of the host
+        raise StorageError(
+            f"the storage URL has its {secret[0]} in the query; put it in ~/.pgpass, PGPASSWORD or a service file"
+        )
+    if "@" in (address.host or ""):
+        raise StorageError("the storage URL has two @; write %40 for one in the password, or put it in ~/.pgpass")
     if not address.database:
         raise StorageError(f"storage {address.set(drivername='postgresql').render_as_string()!r} names no database; "
                            "write 'postgresql://user@host/name'")  # fmt: skip
@@ -137,6 +141,10 @@ def locate(url: str, timeout: float) -> Postgres:
         timeout,
         address.set(query={k: _text(v) for k, v in settings.items()}),
     )
+
+
+_SECRETS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
+"""Parameters of libpq that nobody else should read."""
 
 
 def _without_hosts(url: str) -> str:

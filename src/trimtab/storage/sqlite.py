@@ -14,6 +14,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
+from ..checks import without_password
 from ..errors import StorageError
 from ..files import is_full
 from .database import WRITES, driver_error
@@ -107,7 +108,7 @@ def locate(url: str, timeout: float) -> Sqlite:
     path = url.removeprefix("sqlite:///")
     if path == url or not path or path == ":memory:":
         raise StorageError(
-            f"storage {url!r} names no file; write 'sqlite:///file.db', or 'memory://' for private memory"
+            f"storage {without_password(url)!r} names no file; write 'sqlite:///file.db', or 'memory://' for private memory"
         )
     if "?" in path:
         raise StorageError(
