@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from objectives import Listener, task
 
 import trimtab as tt
+from trimtab import streams
 from trimtab.cli import cli
 from trimtab.errors import Damaged, ObjectiveError
 from trimtab.objective import ActiveTrial, Command, program
@@ -207,3 +209,54 @@ def test_a_worker_serves_others_beside_a_study_that_it_cannot_read(train, edit):
     said = call("worker", "--allow", "train.py", "--idle", "1s")
     assert "study 'good': runs train.py:objective" in said
     assert tt.Study("good", storage=URL).counts["done"] == 4
+
+
+# ------------------------------------------------------------------------------------------------------------ terminals
+
+STEERING = "\x1b]0;title\x07\x1b]52;c;Y29weQ==\x07\x1b[2J\x9b2J\r\x08hidden\x7f"
+
+
+def recorded():
+    """A study with such texts wherever a record has texts."""
+    made = study("s", tt.Space(c=tt.Choice(f"a{STEERING}", "b", default="b"), x=tt.Float(0, 1, default=0.5)))
+
+    def objective(trial):
+        sys.stdout.write(STEERING)
+        if trial.number == 2:
+            raise ValueError(STEERING)
+        return trial.params["x"]
+
+    made.run(objective, trials=4, quiet=True, supervised=True)
+    made.note(1, STEERING)
+    made.storage.close()
+    return made
+
+
+VIEWS = [
+    ["list"],
+    ["show", "s"],
+    ["show", "s", "1"],
+    ["show", "s", "2"],
+    ["trials", "s"],
+    ["best", "s"],
+    ["verify", "s"],
+]
+
+
+def test_no_text_of_a_record_steers_a_terminal(monkeypatch):
+    recorded()
+    with monkeypatch.context() as watched:
+        watched.setattr("trimtab.streams.is_terminal", lambda _: True)
+        for view in VIEWS:
+            said = CliRunner().invoke(cli, [*view, "--storage", URL], color=True).output
+            assert not {"\x07", "\x08", "\x7f", "\x9b", "\r"} & {*said}, view
+            assert "\x1b]" not in said
+            assert "\x1b[2J" not in said
+    assert "\x1b]0;title" in call("show", "s", "1")  # to a file, it is what is on record
+
+
+def test_colours_of_a_trial_are_kept(capsys):
+    assert streams.visible("a\tb\n\x1b[31;1mred\x1b[0m\r\n50 %\r100 %") == "a\tb\n\x1b[31;1mred\x1b[0m\n50 %\n100 %"
+    assert streams.visible(STEERING) == "␛]0;title␇␛]52;c;Y29weQ==␇␛[2J\ufffd2J\n␈hidden\ufffd"
+    streams.tell(f"study {STEERING} is not served")
+    assert "␛]0;title" in capsys.readouterr().err

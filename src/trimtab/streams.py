@@ -2,6 +2,7 @@
 about it."""
 
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -10,11 +11,25 @@ LOST = (OSError, ValueError)
 """What writing to a stream raises that takes nothing any more; ValueError if it is closed."""
 
 
+def visible(text: str) -> str:
+    """The text without control characters but tabs, new lines and colours: names, notes and outputs of a record that others
+    write must not steer a terminal (its title, its clipboard, lines that were printed before)."""
+    return _CONTROL.sub(_shown, text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+_CONTROL = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _shown(found: re.Match[str]) -> str:
+    code = ord(found[0][0])
+    return found[1] or (chr(0x2400 + code) if code < 32 else "\ufffd")
+
+
 def tell(line: str, stream: TextIO | None = None) -> None:
     """Write a line to a stream, by default standard error; it is lost if the stream takes nothing."""
     with suppress(*LOST):
         if (out := stream or sys.stderr) is not None:
-            print(line, file=out, flush=True)
+            print(visible(line), file=out, flush=True)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -27,6 +27,7 @@ from .plumbing import (
     json_option,
     opened,
     resumable,
+    say,
     storage_flag,
     storage_option,
     the_name,
@@ -53,7 +54,7 @@ def demo(quick: bool, out: str, workers: int) -> None:
 
     with resumable():
         for line in run(Path(out), quick=quick, workers=workers):
-            click.echo(line)
+            say(line)
 
 
 @cli.command()
@@ -96,20 +97,20 @@ def run(
     where = given.slurm if executor == "slurm" else executor
     with resumable():
         study.run(given.objective, **limits, resources=given.resources, supervised=True, executor=where, quiet=quiet)
-    click.echo(console.facts({"study": given.name, **console.answers(study)}))
+    say(console.facts({"study": given.name, **console.answers(study)}))
     store = storage_option(given)
     if study.counts["failed"] and not study.counts["done"]:
         raise Ended(1, f"study {given.name!r}: no trial succeeded; see why: {command('trials', given.name, store)}")
     if (state := study.record.state) in ("cancelled", "archived"):
-        click.echo(f"\nThe study is {state}: it takes no more trials.")
+        say(f"\nThe study is {state}: it takes no more trials.")
         return
     if state == "paused":
-        click.echo(f"\nThe study is paused. Go on with: {command('resume', given.name, store)}")
+        say(f"\nThe study is paused. Go on with: {command('resume', given.name, store)}")
     if study.spec.baseline is None:  # evidence could only refuse
         revise = command("revise", file, store)
-        click.echo(f"\nTo test the gain, write the setting to beat into the file, as baseline: {{...}}. Then: {revise}")
+        say(f"\nTo test the gain, write the setting to beat into the file, as baseline: {{...}}. Then: {revise}")
         return
-    click.echo(f"\nTest the gain on fresh seeds: {command('evidence', given.name, store)}")
+    say(f"\nTest the gain on fresh seeds: {command('evidence', given.name, store)}")
 
 
 @cli.command(name="list")
@@ -130,10 +131,10 @@ def list_(as_json: bool) -> None:
             {"name": r.name, "state": str(r.state), "trials": r.count, "uid": r.uid, "created": r.created}
             for r in records
         ]
-        click.echo(console.document({"studies": rows}))
+        say(console.document({"studies": rows}))
     else:
         shown = [[r.name, str(r.state), str(r.count), moment(r.created), r.uid[:12]] for r in records]
-        click.echo(console.table(["study", "state", "trials", "created", "uid"], shown, right=["trials"]))
+        say(console.table(["study", "state", "trials", "created", "uid"], shown, right=["trials"]))
     if damaged:
         raise Ended(1, "\n".join(map(str, damaged)))
 
@@ -157,9 +158,9 @@ def show(name: str, number: int | None, as_json: bool) -> None:
             raise UserError(f"trial {number} does not exist; study {name!r} has {len(rows)} trials, numbered from 0")
         trial = rows[number]
         whole = {"study": name, **console.trial_json(trial), "verdict": dict(trial.verdict), "output": trial.output}
-        click.echo(console.document(whole) if as_json else console.trial_text(study, trial))
+        say(console.document(whole) if as_json else console.trial_text(study, trial))
         return
-    click.echo(console.document(console.study_json(study)) if as_json else console.study_text(study))
+    say(console.document(console.study_json(study)) if as_json else console.study_text(study))
 
 
 @cli.command()
@@ -174,11 +175,11 @@ def best(name: str, as_json: bool) -> None:
     trial = study.best
     if as_json:
         known = {"feasible": study.feasible(trial), "expected": console.expected_json(study)}
-        click.echo(console.document({"study": name, **console.trial_json(trial), **known}))
+        say(console.document({"study": name, **console.trial_json(trial), **known}))
         return
-    click.echo(console.facts({k: v for k, v in console.answers(study).items() if k != "params"}))
-    click.echo()
-    click.echo(console.facts({k: console.exact(v) for k, v in console.params(study, trial).items()}))
+    say(console.facts({k: v for k, v in console.answers(study).items() if k != "params"}))
+    say()
+    say(console.facts({k: console.exact(v) for k, v in console.params(study, trial).items()}))
 
 
 @cli.command()
@@ -196,14 +197,14 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
     study = opened(name)
     rows = study.trials
     if as_json:
-        click.echo(console.document({"study": name, "trials": [console.trial_json(t) for t in rows]}))
+        say(console.document({"study": name, "trials": [console.trial_json(t) for t in rows]}))
     elif to == "-":
-        click.echo(console.trials_csv(rows), nl=False)
+        say(console.trials_csv(rows), nl=False)
     elif to is not None:
         write(Path(to), console.trials_csv(rows).encode())
-        click.echo(to)
+        say(to)
     else:
-        click.echo(console.trials_table(study, rows))
+        say(console.trials_table(study, rows))
 
 
 @cli.command()
@@ -235,7 +236,7 @@ def evidence(name: str, replicates: int | None, file: str | None, executor: str,
     with resumable():
         how: Mapping[str, Any] = {"workers": given.workers, "resources": given.resources, "supervised": True}
         found = study.evidence(given.objective, **asked, **how, executor=executor, quiet=quiet)
-    click.echo(console.answer(name, found, as_json))
+    say(console.answer(name, found, as_json))
 
 
 @cli.command()
@@ -258,7 +259,7 @@ def holdout(name: str, trial: int | None, metric: str | None, file: str | None, 
     given = file_of(study, file)
     with resumable("a look that was begun is on record; the same command completes it"):
         found = study.holdout(given.objective, tuned=trial, metric=metric)
-    click.echo(console.answer(name, found, as_json))
+    say(console.answer(name, found, as_json))
 
 
 for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain, outlook, revise):
@@ -271,7 +272,7 @@ for verb in (*record.VERBS, *schedule.VERBS, *workers.VERBS, explain, outlook, r
 def pause(name: str) -> None:
     """Start no new trials until `resume`."""
     opened(name).pause()
-    click.echo(f"study {name!r} is paused; go on with: {command('resume', name, storage_option())}")
+    say(f"study {name!r} is paused; go on with: {command('resume', name, storage_option())}")
 
 
 @cli.command()
@@ -280,7 +281,7 @@ def pause(name: str) -> None:
 def resume(name: str) -> None:
     """Continue a paused study."""
     opened(name).resume()
-    click.echo(f"study {name!r} is open; its workers go on, or run its file again")
+    say(f"study {name!r} is open; its workers go on, or run its file again")
 
 
 @cli.command()
@@ -290,7 +291,7 @@ def resume(name: str) -> None:
 def cancel(name: str, number: int | None) -> None:
     """End a study, or only its trial NUMBER."""
     opened(name).cancel(number)
-    click.echo(f"study {name!r} is cancelled" if number is None else f"study {name!r}: trial {number} is cancelled")
+    say(f"study {name!r} is cancelled" if number is None else f"study {name!r}: trial {number} is cancelled")
 
 
 @cli.command()
@@ -300,7 +301,7 @@ def archive(name: str) -> None:
     """Make a study read-only and free its name."""
     study = opened(name)
     study.archive()
-    click.echo(f"study {name!r} is archived; its name is free, and it is read by its uid, {study.record.uid[:12]}")
+    say(f"study {name!r} is archived; its name is free, and it is read by its uid, {study.record.uid[:12]}")
 
 
 @cli.command()
@@ -311,7 +312,7 @@ def copy(name: str, store: str) -> None:
     """Copy a study with its whole record into another database."""
     made = opened(name).copy(store)
     record = made.record
-    click.echo(
+    say(
         f"study {record.name!r} is in {made.storage.url}, too: {plural(record.count, 'trial')}, "
         f"{plural(record.position, 'event')}, head {record.head[:16]}; go on in one of the two only"
     )
@@ -332,7 +333,7 @@ def delete(name: str) -> None:
             f"study {name!r} is archived; delete it by its uid: trimtab delete {study.record.uid[:12]}{storage_option()}"
         )
     study.delete()
-    click.echo(f"study {name!r} is deleted")
+    say(f"study {name!r} is deleted")
 
 
 @cli.group()
@@ -348,7 +349,7 @@ def upgrade() -> None:
 
     url = existing()
     bring(url)
-    click.echo(f"{without_password(url)} has the newest schema")
+    say(f"{without_password(url)} has the newest schema")
 
 
 @cli.command(name="report-metrics")

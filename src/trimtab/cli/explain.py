@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .plumbing import json_option, opened, storage_flag, the_name
+from .plumbing import json_option, opened, say, storage_flag, the_name
 
 if TYPE_CHECKING:
     from ..explanation import Explanation
@@ -27,11 +27,11 @@ def explain(name: str, trial: int | None, goal: str, as_json: bool) -> None:
     told = opened(name).explain(goal or 0)
     if trial is not None:
         said = told.why(trial)
-        click.echo(console.document({"study": name, "trial": trial, "why": said.splitlines()}) if as_json else said)
+        say(console.document({"study": name, "trial": trial, "why": said.splitlines()}) if as_json else said)
     elif as_json:
-        click.echo(console.document({"study": name, **_json(told)}))
+        say(console.document({"study": name, **_json(told)}))
     else:
-        click.echo(told.text(console.table))
+        say(told.text(console.table))
 
 
 def _json(told: "Explanation") -> dict[str, object]:

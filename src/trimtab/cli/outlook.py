@@ -2,7 +2,7 @@
 
 import click
 
-from .plumbing import json_option, opened, storage_flag, the_name
+from .plumbing import json_option, opened, say, storage_flag, the_name
 
 
 @click.command()
@@ -32,4 +32,4 @@ def outlook(name: str, tolerance: float, worth: float | None, as_json: bool) -> 
     from . import console
 
     found = opened(name).outlook(Enough(tolerance=tolerance, worth=worth))
-    click.echo(console.answer(name, found, as_json))
+    say(console.answer(name, found, as_json))

@@ -91,6 +91,11 @@ def _after_dashes(error: click.ClickException) -> Iterator[str]:
                 break
 
 
+def say(text: str = "", nl: bool = True) -> None:
+    """Print to standard output: exactly to a file or a program, and so that it cannot steer a terminal."""
+    click.echo(streams.visible(text) if streams.is_terminal(sys.stdout) else text, nl=nl)
+
+
 ANEW = "nothing was recorded. Begin anew with"
 """For `resumable`: what is run without a queue."""
 

@@ -8,7 +8,7 @@ import click
 
 from ..errors import Damaged
 from ..formatting import plural
-from .plumbing import ANEW, Ended, file_of, json_option, opened, resumable, storage_flag, the_name
+from .plumbing import ANEW, Ended, file_of, json_option, opened, resumable, say, storage_flag, the_name
 
 if TYPE_CHECKING:
     from ..study import Study
@@ -30,7 +30,7 @@ def report(name: str, out: str, template: str, card: str | None, previous: str |
     """Write the study's document, and print its path."""
     study = opened(name)
     written = study.report(out, template=template, card=card or _card_of(study), previous=previous, at=at)
-    click.echo(os.path.relpath(written))
+    say(os.path.relpath(written))
 
 
 def _card_of(study: "Study") -> str | None:
@@ -57,7 +57,7 @@ def verify(name: str, document: str | None) -> None:
         raise Ended(1, str(error)) from None
     found = study.verify(document)
     for line in found:
-        click.echo(line)
+        say(line)
     record = study.record
     if found:
         if all(line.endswith(UNCHECKED) for line in found):
@@ -68,9 +68,9 @@ def verify(name: str, document: str | None) -> None:
         raise Ended(1, f"study {name!r}: {plural(len(found), 'finding')}; {verdict}")
     size = f"{plural(record.count, 'trial')}, {plural(record.position, 'event')}"
     archived = " (archived)" if record.state is StudyState.ARCHIVED else ""
-    click.echo(f"study {name!r}{archived} is intact: {size}, head {record.head[:16]}")
+    say(f"study {name!r}{archived} is intact: {size}, head {record.head[:16]}")
     for line in _grounds(study):
-        click.echo(line)
+        say(line)
 
 
 def _grounds(study: "Study") -> Iterator[str]:
@@ -119,7 +119,7 @@ def sign(name: str, timestamp: str | None) -> None:
 
     study = opened(name)
     study.sign(timestamp)
-    click.echo(f"study {name!r}: signed up to event {study.record.position - 1} with key {keys.public()}")
+    say(f"study {name!r}: signed up to event {study.record.position - 1} with key {keys.public()}")
 
 
 @click.command()
@@ -131,7 +131,7 @@ def key(trust: str | None, name: str | None) -> None:
 
     if (trust is None) != (name is None):
         raise click.UsageError("--trust and --name go together: --trust KEY --name NAME")
-    click.echo(keys.public() if trust is None or name is None else keys.trust(name, trust))
+    say(keys.public() if trust is None or name is None else str(keys.trust(name, trust)))
 
 
 @click.command()
@@ -143,7 +143,7 @@ def replay(name: str, as_json: bool) -> None:
     from . import console
 
     found = opened(name).replay()
-    click.echo(console.answer(name, found, as_json))
+    say(console.answer(name, found, as_json))
     if not found.holds:
         raise Ended(1, f"study {name!r}: {plural(found.wrong, 'decision')} on record cannot be derived again")
 
@@ -182,7 +182,7 @@ def reproduce(
             given.objective, numbers or None, tolerance=tolerance, principal=principal, workers=given.workers,
             resources=given.resources, supervised=True,
         )  # fmt: skip
-    click.echo(console.answer(name, found, as_json))
+    say(console.answer(name, found, as_json))
     if not found.holds:
         raise Ended(1, f"study {name!r}: not every trial gave its metrics again")
 

@@ -3,7 +3,7 @@
 import click
 
 from ..errors import StudyMismatch, UserError
-from .plumbing import file_storage_flag, opened
+from .plumbing import file_storage_flag, opened, say
 
 
 @click.command()
@@ -36,4 +36,4 @@ def revise(file: str, assume: tuple[str, ...]) -> None:
         words = {key: value for key, value in given.study.items() if key not in ("data", "on_change", "warm_start")}
         study.revise(assume={name: scalar(value) for name, _, value in values}, **words)
     changed = study.record.head != before
-    click.echo(f"study {given.name!r} is what {file} says" + ("" if changed else " already"))
+    say(f"study {given.name!r} is what {file} says" + ("" if changed else " already"))

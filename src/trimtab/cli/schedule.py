@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .plumbing import ANEW, opened, resumable, storage_flag, the_name
+from .plumbing import ANEW, opened, resumable, say, storage_flag, the_name
 
 
 @click.command()
@@ -21,10 +21,10 @@ def schedule(name: str, number: int | None, out: str | None) -> None:
 
     text = opened(name).schedule(number).to_yaml()
     if out is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
         return
     write(Path(out), text.encode())
-    click.echo(out)
+    say(out)
 
 
 @click.command()
@@ -43,7 +43,7 @@ def train(file: str, objective: str, seed: int | None, folder: str | None) -> No
     read = Schedule.from_yaml(Path(file).read_bytes())
     with resumable(ANEW):
         metrics = read.train(objective, seed=seed, folder=folder)
-    click.echo(console.document({"study": read.study, "recorded": dict(read.metrics), "metrics": dict(metrics)}))
+    say(console.document({"study": read.study, "recorded": dict(read.metrics), "metrics": dict(metrics)}))
 
 
 VERBS = (schedule, train)

@@ -6,7 +6,7 @@ import shlex
 import click
 
 from .. import streams
-from .plumbing import described, file_storage_flag, resumable, storage_flag, storage_option, url_of
+from .plumbing import described, file_storage_flag, resumable, say, storage_flag, storage_option, url_of
 
 
 @click.command()
@@ -23,7 +23,7 @@ def submit(file: str) -> None:
     study = described(given, file)
     study.submit(given.objective, resources=given.resources)
     allow = f"--allow {shlex.quote(given.allowed)}"
-    click.echo(f"study {given.name!r} waits for workers: trimtab worker {allow}{storage_option(given)}")
+    say(f"study {given.name!r} waits for workers: trimtab worker {allow}{storage_option(given)}")
 
 
 @click.command()

@@ -164,7 +164,7 @@ class Progress:
     def _draw(self, live: "Live") -> None:
         from rich.text import Text
 
-        live.update(Text(self._latest, overflow="ellipsis", no_wrap=True), refresh=True)
+        live.update(Text(streams.visible(self._latest), overflow="ellipsis", no_wrap=True), refresh=True)
 
     def _write(self) -> None:
         self._shown = self._ended
