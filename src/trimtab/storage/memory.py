@@ -210,8 +210,7 @@ class _Transaction:
         self._writes.append(lambda: row.update(lease_until=until, started=row["started"] + unheld))
         return True
 
-    def write_reports(self, trial: Trial, reports: Sequence[Report], new: bool = False) -> None:
-        del new  # looking for an earlier one is cheap
+    def write_reports(self, trial: Trial, reports: Sequence[Report]) -> None:
         made = [rows.report_row(r) for r in reports]
 
         def write() -> None:

@@ -245,7 +245,7 @@ def _end(
     """
     fresh = _last(trial, last)
     if fresh:
-        tx.write_reports(trial, fresh, new=not written)
+        tx.write_reports(trial, fresh)
     reports = {(r.attempt, float(r.step)): r for r in [*written, *fresh]}
     after, sealed = rules.end(trial, outcome, [*reports.values()], tx.now, study.position + 1, study.spec.fidelity)
     study = rules.released(rules.charged(study, after, after.cost), [after])

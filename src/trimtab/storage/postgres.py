@@ -232,6 +232,8 @@ def _repair(state: str | None, text: str, name: str) -> str:
             if words in text:
                 return repair.format(name=name)
         return "the server cannot be reached; see that it runs, and that host, port and network are right"
+    if state == "42501" and "must be owner" in text:
+        return "only who owns the tables may change them: name that user in the URL"
     repairs = {
         "42501": "this user lacks the right; GRANT it, or name another user in the URL",
         "25006": "the database is read-only (a standby?); name the primary in the URL",

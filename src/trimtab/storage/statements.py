@@ -14,11 +14,11 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     insert,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.sql import ClauseElement
@@ -76,7 +76,13 @@ _UPDATE_HELD = update(trials).where(_HELD)
 _NOW: BindParameter[float] = bindparam("of_now", type_=Double)
 _UNHELD = case((trials.c.lease_until < _NOW, _NOW - trials.c.lease_until), else_=0.0)  # seconds since its lease ran out
 _RENEW = _UPDATE_HELD.values(started=trials.c.started + _UNHELD)
-_DELETE_STEP = delete(reports).where(_OF_TRIAL, reports.c.attempt == _ATTEMPT, reports.c.step == bindparam("of_step"))
+# In place of an earlier report of the same step, which nobody needs the right to delete.
+_WRITE_REPORTS = text(
+    "INSERT INTO reports (study, number, attempt, step, metrics, at, written) "
+    "VALUES (:study, :number, :attempt, :step, :metrics, :at, :written) "
+    "ON CONFLICT (study, number, attempt, step) "
+    "DO UPDATE SET metrics = excluded.metrics, at = excluded.at, written = excluded.written"
+)
 
 
 @cache
@@ -336,8 +342,7 @@ class SqlTransaction:
         self._send()
         return compiled.write(self.connection, change, {**values, **where}) == 1
 
-    def write_reports(self, trial: Trial, added: Sequence[Report], new: bool = False) -> None:
-        of_trial = {"of_study": trial.study, "of_number": trial.number, "of_attempt": trial.attempt}
+    def write_reports(self, trial: Trial, added: Sequence[Report]) -> None:
         if trial.study not in self._reported:
             (last,) = self._all(_SELECT_LAST, of_study=trial.study)
             self._reported[trial.study] = last["last"]
@@ -350,9 +355,7 @@ class SqlTransaction:
             for written, report in enumerate(added, start=self._reported[trial.study] + 1)
         ]
         self._reported[trial.study] += len(made)
-        if not new:
-            self._later(_DELETE_STEP, *({**of_trial, "of_step": row["step"]} for row in made))
-        self._later(_INSERT_REPORTS, *made)
+        self._later(_WRITE_REPORTS, *made)
 
     def add_reports(self, study: int, added: Sequence[Report]) -> None:
         made = [{**rows.report_row(report), "study": study, "written": report.written} for report in added]

@@ -84,11 +84,8 @@ class Transaction(Protocol):
         """
         ...
 
-    def write_reports(self, trial: Trial, reports: Sequence[Report], new: bool = False) -> None:
-        """Store reports of the trial's attempt, each in place of an earlier one of the same step.
-
-        new: the trial has no reports yet, so that there is nothing to replace.
-        """
+    def write_reports(self, trial: Trial, reports: Sequence[Report]) -> None:
+        """Store reports of the trial's attempt, each in place of an earlier one of the same step."""
         ...
 
     def add_reports(self, study: int, reports: Sequence[Report]) -> None:

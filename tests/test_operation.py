@@ -1,0 +1,105 @@
+"""What those who run a team's database do with it, by the commands and statements of docs/how-to/team-on-postgresql.md."""
+
+import json
+import re
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import postgres as pg
+import psycopg
+import pytest
+from stores import DONE, SPEC, put, running, verify
+
+from trimtab.canonical import dumps
+from trimtab.errors import Damaged, StorageError
+from trimtab.records import Change, Report, StudySpec
+from trimtab.storage.migrations import upgrade
+from trimtab.storage.sql import Sql
+
+GUIDE = (Path(__file__).parents[1] / "docs" / "how-to" / "team-on-postgresql.md").read_text()
+
+
+@pytest.fixture
+def url():
+    return pg.server().database()
+
+
+@pytest.fixture
+def roles(url):
+    """The URLs of an owner, a tuner and a validator, after the owner has done what the guide says."""
+    names = "owner", "tuners", "validators"
+    with psycopg.connect(url, autocommit=True) as c:
+        for name in names:
+            c.execute(f"CREATE ROLE {name} LOGIN")
+        c.execute("GRANT CREATE ON SCHEMA public TO owner")
+    urls = [url.replace("tests@", f"{name}@") for name in names]
+    Sql(urls[0]).close()
+    with psycopg.connect(urls[0], autocommit=True) as c:
+        for statements in re.findall(r"```sql\n(GRANT.*?)```", GUIDE, re.S):
+            c.execute(statements)
+    yield urls
+    with psycopg.connect(url, autocommit=True) as c:
+        for name in names:
+            c.execute(f"DROP OWNED BY {name}")
+            c.execute(f"DROP ROLE {name}")
+
+
+def test_the_privileges_of_the_guide_are_enough_to_run_a_study_and_no_more(roles):
+    _, tuner, validator = roles
+    with closing(Sql(tuner)) as store, closing(Sql(validator)) as reader:
+        study = store.create(SPEC).id
+        held = running(store, study)
+        for loss in (0.5, 0.4):  # the second report takes the place of the first
+            store.report(held, [Report(0, 1, 1.0, {"loss": loss}, 7.5)], 15.0)
+        store.finish(held, DONE, [Report(0, 1, step, {"loss": 0.3}, 8.5) for step in (1.0, 2.0)])
+        assert [(r.step, r.metrics["loss"], r.written) for r in store.reports(study)] == [(1.0, 0.3, 3), (2.0, 0.3, 4)]
+        store.revise(study, Change("note", number=0, text="n", actor="ada"))
+        put(store, study, 2)
+        store.revise(study, Change("archive"))
+        assert verify(reader, study) == verify(store, study) == []
+        for who, change in ((store, lambda: store.delete(study)), (reader, lambda: reader.create(SPEC))):
+            with pytest.raises(StorageError, match=r"GRANT it, or name another user .*permission denied"):
+                change()
+            assert len(who.studies()) == 1
+
+
+def test_only_the_owner_of_the_tables_may_upgrade_them(roles, url):
+    owner, tuner, _ = roles
+    with psycopg.connect(url, autocommit=True) as c:
+        c.execute("DROP SCHEMA public CASCADE")
+        c.execute("CREATE SCHEMA public")
+        c.execute("GRANT ALL ON SCHEMA public TO PUBLIC")
+    upgrade(owner, to="0001")
+    with psycopg.connect(owner) as c:
+        c.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO tuners")
+    with pytest.raises(StorageError, match="only who owns the tables may change them: name that user in the URL"):
+        upgrade(tuner)
+    assert upgrade(owner) == ("0001", "0002")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda spec: spec.update(novel=1),
+        lambda spec: spec["budget"].update(water=1.0),
+        lambda spec: spec["space"].update(symmetric=True),
+    ],
+    ids=["field", "budget", "space"],
+)
+def test_what_a_newer_version_wrote_is_refused_and_not_called_a_damage_only(url, change):
+    with closing(Sql(url)) as store:
+        store.create(SPEC)
+        newer = store.create(replace(SPEC, name="newer"))
+        spec = json.loads(newer.spec.text)
+        change(spec)
+        with psycopg.connect(url) as c:
+            c.execute("UPDATE studies SET spec = %s WHERE id = %s", (dumps(spec), newer.id))
+        with pytest.raises(Damaged, match=r"study 2 \(newer\): .*a newer version of Trimtab wrote it, then upgrade"):
+            store.study(newer.id)
+        assert [s.name for s in store.studies(damaged=lambda _: None)] == ["s"]
+
+
+def test_specs_of_early_versions_are_read():
+    spec = {**json.loads(SPEC.text), "workers": 1}
+    assert StudySpec.from_json(spec) == SPEC
