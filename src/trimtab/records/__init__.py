@@ -15,6 +15,7 @@ from typing import Any
 
 from ..arrays import Array
 from ..canonical import dumps
+from ..errors import SpecError
 from ..fidelity import Fidelity
 from ..goals import Constraint, Goal, Metrics, constraint
 from ..space import Params, Space
@@ -149,6 +150,10 @@ class StudySpec:
 
     @staticmethod
     def from_json(data: Json) -> "StudySpec":
+        """The spec whose `to_json()` is `data`. Raises SpecError for a field that this version does not know: going on
+        without it would be another study."""
+        if unknown := sorted(data.keys() - _KNOWN):
+            raise SpecError(f"{unknown[0]!r} is not known of a study")
         return StudySpec(
             name=data["name"],
             space=Space.from_json(data["space"]),
@@ -166,6 +171,11 @@ class StudySpec:
 
 
 _PLAIN = ("strategy", "seed", "replicates", "retries", "max_failures", "deterministic")
+_KNOWN = {
+    *("name", "space", "goals", "subject_to", "budget", "baseline", "settings", "assumed", "fidelity", "stopping"),
+    *("sources", *_PLAIN),
+    "workers",  # in early specs; it never meant anything
+}
 
 
 @copied("params")

@@ -188,8 +188,8 @@ def _read(row: Mapping[Any, Any], columns: Mapping[str, _Column], what: Callable
         return values
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, UserError) as error:
         raise Damaged(
-            f"{what()}: its column {name!r} cannot be read ({error}); the row was changed outside Trimtab, "
-            "restore the store from a backup"
+            f"{what()}: its column {name!r} cannot be read ({error}); a newer version of Trimtab wrote it, then upgrade "
+            "trimtab, or it was changed outside Trimtab, then restore the store from a backup"
         ) from None
 
 

@@ -37,7 +37,7 @@ def ready(connection: Connection, place: str, *, older: bool = False) -> bool:
     if found < SCHEMA and not older:
         raise StorageError(
             f"{place}: its schema {found} is older than this version of Trimtab needs ({SCHEMA}); "
-            "run `trimtab db upgrade`"
+            "back it up and run `trimtab db upgrade`"
         )
     return True
 
