@@ -49,12 +49,12 @@ def missing(names, there):
 
 
 @pytest.mark.parametrize("home", MEMBERS, ids=lambda home: home.__name__)
-def test_members(home):
+def test_no_promised_member_is_gone(home):
     assert missing(MEMBERS[home], [*dir(home), *getattr(home, "__dataclass_fields__", ())]) == []
 
 
 @pytest.mark.parametrize("call", KEYWORDS, ids=lambda call: call.__qualname__)
-def test_keywords(call):
+def test_no_promised_argument_is_gone(call):
     assert missing(KEYWORDS[call], signature(call).parameters) == []
 
 
@@ -63,7 +63,7 @@ def test_what_a_trial_has_while_it_runs():
     assert missing("params seed number", vars(trial)) == []
 
 
-def test_strategies_rules_states_and_verbs():
+def test_no_promised_strategy_rule_state_or_verb_is_gone():
     assert missing("auto grid random sobol gp tpe cma evolution nsga2 pbt", strategies.names()) == []
     assert missing("median asha hyperband wilcoxon", stopping.names()) == []
     assert [*tt.State] == ["queued", "running", "done", "stopped", "failed", "cancelled"]

@@ -108,7 +108,7 @@ def test_asha_stops_nobody_at_an_early_rung_that_says_nothing_of_the_next_one():
 
 @some
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=20, unique=True))
-def test_kendalls_tau(pairs):
+def test_kendalls_tau_is_that_of_scipy_where_nothing_ties_and_changes_its_sign_with_an_order(pairs):
     a, b = np.array(pairs, dtype=float).T
     tau = kendall([((0.0, x), (0.0, y)) for x, y in pairs])
     assert -1 <= tau <= 1
