@@ -212,7 +212,7 @@ def test_show_tells_a_trial_in_full(made):
     assert "\nnote      the best, they say\n" in noted + "\n"
     assert "metrics   –" in running
     assert json.loads(call("show", "made", "3", "--json"))["error"] == "out of luck"
-    assert "trial 6 does not exist; study 'made' has 6 trials" in refused("show", "made", "6")
+    assert "trial 6 does not exist; the study has 6 trials" in refused("show", "made", "6")
 
 
 def test_show_tells_every_goal(place):

@@ -40,6 +40,11 @@ def no_setting(value: object, written: str) -> str:
     return f"{shown(value)} is not a mapping from names to values; write {written}{table}"
 
 
+def no_trial(number: object, count: int) -> str:
+    """The message for a trial that a study of `count` trials does not have."""
+    return f"trial {shown(number)} does not exist; the study has {count:,} trial{'s' * (count != 1)}, numbered from 0"
+
+
 def plain(value: Any) -> Any:
     """A numpy scalar as a plain Python value; anything else unchanged."""
     scalar = type(value).__module__ == "numpy" and hasattr(value, "item") and not hasattr(value, "__len__")

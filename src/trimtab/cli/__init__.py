@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..checks import without_password
+from ..checks import no_trial, without_password
 from ..errors import Damaged, UserError
 from ..formatting import command, moment, plural
 from . import record, schedule, workers
@@ -155,7 +155,7 @@ def show(name: str, number: int | None, as_json: bool) -> None:
     if number is not None:
         rows = study.trials
         if number >= len(rows):
-            raise UserError(f"trial {number} does not exist; study {name!r} has {len(rows)} trials, numbered from 0")
+            raise UserError(no_trial(number, len(rows)))
         trial = rows[number]
         whole = {"study": name, **console.trial_json(trial), "verdict": dict(trial.verdict), "output": trial.output}
         say(console.document(whole) if as_json else console.trial_text(study, trial))

@@ -10,9 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, overload
 
-from ..checks import index, shown
+from ..checks import index, no_trial
 from ..errors import Damaged, SpecError
-from ..formatting import plural
 from ..records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, StudySpec, Trial
 from ..records.columns import End, Outline, Results
 
@@ -94,9 +93,7 @@ class Trials(Mapping[int, Trial]):
         """The trial that a user names, by its number or itself. Raises SpecError if there is none."""
         found = number.number if isinstance(number, Trial) else index(number)
         if found is None or found not in self:
-            raise SpecError(
-                f"trial {shown(number)} does not exist; the study has {plural(len(self), 'trial')}, numbered from 0"
-            )
+            raise SpecError(no_trial(number, len(self)))
         return self[found]
 
     def __contains__(self, number: object) -> bool:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from ..checks import no_trial
 from ..errors import SpecError
-from ..formatting import plural
 from ..records import Purpose, Trial
 
 
@@ -21,7 +21,7 @@ def ancestry(trials: Mapping[int, Trial], number: int) -> tuple[Trial, ...]:
     Raises SpecError if there is no trial of that number.
     """
     if number not in trials:
-        raise SpecError(f"trial {number} does not exist; the study has {plural(len(trials), 'trial')}, numbered from 0")
+        raise SpecError(no_trial(number, len(trials)))
     line = [trials[number]]
     while (parent := parent_of(line[-1])) is not None:
         line.append(trials[parent])

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..canonical import commitment, storable
+from ..checks import no_trial
 from ..errors import Stale
 from ..records import OPEN, Change, Cost, Outcome, Proposal, Purpose, State, StudyRecord, StudyState, Trial
 from . import rules
@@ -69,7 +70,7 @@ def _of_trial(tx: Transaction, study: StudyRecord, number: int, change: Change, 
     """Cancel, requeue or annotate one trial."""
     trial = tx.trial(study.id, number)
     if trial is None:
-        raise Stale(f"trial {number} does not exist; study {study.name!r} has {study.count}, numbered from 0")
+        raise Stale(no_trial(number, study.count))
     if change.kind == "note":
         return _note(tx, study, trial, change, actor)
     if trial.state not in OPEN:
