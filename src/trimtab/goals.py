@@ -73,6 +73,7 @@ class Constraint:
 
     @property
     def relative(self) -> bool:
+        """Whether the limit depends on the baseline."""
         return self.factor != 0.0
 
     def bound(self, baseline: Metrics | None) -> float:

@@ -61,6 +61,7 @@ class Replay:
 
     @property
     def holds(self) -> bool:
+        """Whether every proposal, stop and end of the search follows from the record."""
         return not self.wrong
 
     @property

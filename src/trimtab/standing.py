@@ -76,6 +76,7 @@ class Standings:
 
     @property
     def best(self) -> Candidate | None:
+        """The first setting; None if there is none."""
         return self.order[0].candidate if self.order else None
 
     def finalists(self, most: int) -> list[Candidate]:

@@ -198,6 +198,7 @@ class Ledger:
                 del self._failing[:]
 
     def has_ended(self, number: int) -> bool:
+        """Whether there was a trial of this number that has ended."""
         return number < len(self._ended) and self._ended[number] == 1
 
     @property
@@ -259,6 +260,7 @@ class BusyTime:
         self._sums = array("d", [0.0])  # the total length of the first 0, 1, 2, ... intervals
 
     def add(self, start: float, end: float) -> None:
+        """Cover the time from `start` to `end`, in seconds since the epoch."""
         later = list[tuple[float, float]]()
         while self._ends and self._ends[-1] >= start:
             s, e = self._starts.pop(), self._ends.pop()

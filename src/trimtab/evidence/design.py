@@ -22,6 +22,7 @@ class Contest:
 
     @property
     def same(self) -> bool:
+        """Whether there is nothing to compare: the tuned setting is the baseline."""
         return same_setting(self.baseline, self.tuned)
 
 

@@ -285,6 +285,7 @@ class Trial:
 
     @property
     def notes(self) -> tuple[str, ...]:
+        """What was noted about the trial, by its objective or by hand, in order."""
         return tuple(text for _, text in self.private.get("notes", []))
 
     @property

@@ -46,6 +46,7 @@ class Budget:
 
     @property
     def unlimited(self) -> bool:
+        """Whether it never ends a study."""
         return all(getattr(self, f.name) is None for f in fields(self))
 
     @property
@@ -112,6 +113,7 @@ class Resources:
 
     @property
     def costs_money(self) -> bool:
+        """Whether a trial has a price."""
         return self.price > 0 or any(self.prices.values())
 
     def charge(self, wall: float, cpu: float, memory: float = 0.0) -> "Cost":

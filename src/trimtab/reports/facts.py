@@ -47,10 +47,12 @@ class Facts:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
+        """Settings with results, as far as they were fully trained."""
         return candidates(self.spec, self.searched, self.reference)
 
     @cached_property
     def standings(self) -> Standings:
+        """The admissible settings, best first."""
         return standings(self.spec, self.candidates)
 
     @property
@@ -59,6 +61,7 @@ class Facts:
 
     @cached_property
     def front(self) -> list[Candidate]:
+        """The Pareto front, by trial number."""
         return pareto(self.spec, self.candidates)
 
     @cached_property

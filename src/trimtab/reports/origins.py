@@ -56,6 +56,7 @@ class Origins:
         return (*(f"event:{n}" for n in sorted(set(named.values()))), *self.handed) or self.now
 
     def last(self, *kinds: str) -> Source:
+        """The last event of these kinds; the record as it stands if there is none."""
         found = [e for e in self.events if e.kind in kinds]
         return of_event(found[-1]) if found else self.now
 

@@ -32,6 +32,7 @@ class Snapshot:
 
     @cached_property
     def facts(self) -> Facts:
+        """What figures and tables need, about the setting and the goal of the evidence, if there is some."""
         trials = sorted(self.trials, key=lambda t: t.number)
         if (e := self.evidence) is None:
             return Facts(self.study, trials)
@@ -43,6 +44,7 @@ class Snapshot:
         return Origins(self.study, self.events)
 
     def of(self, *kinds: str) -> list[Event]:
+        """The events of these kinds, in order."""
         return [e for e in self.events if e.kind in kinds]
 
     @property
@@ -52,6 +54,7 @@ class Snapshot:
 
     @cached_property
     def evidence(self) -> Evidence | None:
+        """The last certificate; None if there is none."""
         found = self.of("evidence")
         return Evidence.from_json(found[-1].body["evidence"]) if found else None
 

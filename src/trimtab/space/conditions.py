@@ -23,6 +23,7 @@ class Gate:
     codes: tuple[float, ...]
 
     def opens(self, code: Array) -> Mask:
+        """Which of the codes of the parent let the child be active."""
         open_ = np.zeros(code.shape, dtype=bool)
         for wanted in self.codes:
             open_ |= code == wanted

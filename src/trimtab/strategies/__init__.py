@@ -87,6 +87,7 @@ class Rows:
 
     @staticmethod
     def empty(d: int, m: int, k: int) -> "Rows":
+        """No rows of d columns, m goals and k constraints, without a fidelity."""
         return Rows(np.empty((0, d)), np.empty((0, m)), np.empty((0, k)), np.empty(0), np.empty(0))
 
     def __add__(self, other: "Rows") -> "Rows":
@@ -193,9 +194,11 @@ class History:
 
     @staticmethod
     def start(problem: Problem) -> "History":
+        """The state before the first result."""
         return History(problem, problem.no_rows, (), Tally())
 
     def with_rows(self, rows: Rows) -> "History":
+        """The state after more rows; the law of `tell` holds."""
         new = self.problem.space.keys(rows.X)
         return History(self.problem, self.rows + rows, (*self.keys, *new), self.points.plus(new))
 

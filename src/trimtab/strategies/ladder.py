@@ -47,6 +47,7 @@ class Ladder:
 
     @property
     def levels(self) -> tuple[float, ...]:
+        """The fidelity of each rung (R,), in rising order."""
         return self.state.problem.rungs
 
     @cached_property

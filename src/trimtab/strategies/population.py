@@ -165,6 +165,7 @@ class Census:
         return here[by_front(self.Y[here], self.violation[here])] if len(here) else here
 
     def frequency(self, i: int) -> int:
+        """That of the sub-population to which trial i's member belongs."""
         return self.plan.frequency(int(self.lines[i, MEMBER]))
 
     def line(self, number: float) -> int | None:

@@ -41,10 +41,12 @@ class Answers:
 
     @property
     def name(self) -> str:
+        """The name under which the store has the study."""
         return self._live.spec.name
 
     @property
     def spec(self) -> StudySpec:
+        """What decides what the study proposes, with all revisions so far."""
         return self.record.spec
 
     @property

@@ -56,6 +56,7 @@ class Reproduction:
 
     @property
     def holds(self) -> bool:
+        """Whether every trial that was run again gave its metrics, within the tolerance."""
         return all(not r.wrong for r in self.runs)
 
     def to_json(self) -> dict[str, Any]:
