@@ -32,6 +32,7 @@ from trimtab.records import (
     Trial,
 )  # fmt: skip
 from trimtab.reports import Plots, figures, render, sections
+from trimtab.reports.axes import axis
 from trimtab.reports.facts import Facts
 from trimtab.reports.limits import limits
 from trimtab.reports.sections.design import METHODS
@@ -328,6 +329,15 @@ def test_a_short_training_is_no_best_so_far():
     facts = Facts(record, trials)
     assert [t.number % 2 for t in facts.incumbents()] == [0] * len(facts.incumbents())
     assert facts.incumbents()[-1].number == facts.best.number
+
+
+@given(st.floats(1e-300, 1e300), st.floats(1.0, 1e3))
+def test_a_logarithmic_axis_has_a_few_marks_however_narrow_its_range(low, ratio):
+    p = Float(low, min(low * ratio, 1e306), log=True)
+    marks = axis(StudySpec("s", Space(rate=p), LOSS), "rate")["tickvals"]
+    assert 1 <= len(marks) <= 5
+    assert [*marks] == sorted(marks)
+    assert p.low <= marks[0] <= marks[-1] <= p.high
 
 
 def test_logarithmic_parameters_have_logarithmic_axes():

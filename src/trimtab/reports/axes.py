@@ -56,14 +56,14 @@ def axis(spec: StudySpec, name: str) -> dict[str, Any]:
 
 def _marks(low: float, high: float) -> list[float]:
     """Round numbers between two positive ones, evenly spread on the logarithmic scale: powers of ten, or 1 and 3 times
-    these."""
+    these, or more if they are few; both ends if there are none."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []
     for heads in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
         found = [float(f"{head}e{k}") for k in powers for head in heads if low <= float(f"{head}e{k}") <= high]
         if len(found) >= 3:
             break
-    return found[:: math.ceil(len(found) / _MARKS)] or [low, high]
+    return found[:: math.ceil(len(found) / _MARKS)] if found else [low, high]
 
 
 def ticks(spec: StudySpec, name: str) -> list[tuple[float, str]]:
