@@ -297,7 +297,7 @@ def test_values_and_code_have_one_text_in_all_processes(seed):
     script = """
         import numpy as np
         from trimtab.capture import Input, look
-        from trimtab.objective.functions import text_of
+        from trimtab.objective.source import text_of
         tags = np.array([{"a", "b", "c", "d"}, {"e", "f", "g", object}], dtype=object)
         code = lambda trial: float(trial.params["x"] in {"a", "b", "c", "d"})
         print(look(Input("x", tags)).fingerprint["sha256"], text_of(code))"""

@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import trimtab as tt
 from trimtab.errors import ObjectiveError, SpecError
-from trimtab.objective.functions import text_of
+from trimtab.objective.source import text_of
 from trimtab.storage import open_storage
 
 X, y = load_breast_cancer(return_X_y=True)

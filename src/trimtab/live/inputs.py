@@ -128,4 +128,4 @@ def _other_code(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     names = [n for n in {**before["files"], **after["files"]} if before["files"].get(n) != after["files"].get(n)]
     if names:
         return f"files {', '.join(names)}"
-    return "the objective's own text" if before["fingerprint"] != after["fingerprint"] else ""
+    return "the objective's own text, or a value that it reads" if before["fingerprint"] != after["fingerprint"] else ""

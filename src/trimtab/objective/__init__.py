@@ -7,7 +7,8 @@ our own child process; it is never stored.
     evaluation  one evaluation of an objective, and the message that says how it ended
     trial       a running trial, as the objective sees it
     metrics     what counts as a metric
-    functions   functions: their source text, and how they are packed for another process
+    source      which code a callable is: its name, its files, and the text of which its fingerprint is made
+    functions   functions: whether they take a trial, and how they are packed for another process
     paths       import paths such as "train.py:objective"
     command     commands in any language: `template` makes their arguments, `output` finds metrics in what they print
     handover    checkpoint directories: empty, or a copy of the parent's
@@ -21,7 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ObjectiveError
-from . import command, functions, paths, template
+from . import command, functions, paths, source, template
 from .command import Command, report_metrics
 from .evaluation import Objective, evaluate, failed, failure
 from .metrics import ERROR, TrialFailed
@@ -52,7 +53,7 @@ class Program:
 
     kind: str  # "function", "path" or "command"
     text: str  # qualified name, import path or template
-    fingerprint: str  # sha256 of the source text or template
+    fingerprint: str  # sha256 of the source text (see source.text_of) or template
     files: tuple[str, ...] = ()  # those that contain its code, as far as that is known
     code: bytes = field(default=b"", repr=False)  # the packed function, in the process to which it was sent
     # The function, in the process that made this.
@@ -122,15 +123,15 @@ def program(objective: Any, spec: "StudySpec") -> Program:
         call, text = paths.find(objective)
         functions.check(call)
         _suited(call, spec)
-        return Program("path", objective, _sha(text), functions.files_of(call), call=call)
+        return Program("path", objective, _sha(text), source.files_of(call), call=call)
     if not callable(objective):
         raise ObjectiveError(
             f"objective={objective!r} cannot be called; give a function of the trial, 'train.py:objective' or a Command"
         )
     functions.check(objective)
     _suited(objective, spec)
-    text = functions.text_of(objective)
-    return Program("function", functions.name_of(objective), _sha(text), functions.files_of(objective), call=objective)
+    text, files = source.text_of(objective), source.files_of(objective)
+    return Program("function", source.name_of(objective), _sha(text), files, call=objective)
 
 
 def _suited(call: Any, spec: "StudySpec") -> None:

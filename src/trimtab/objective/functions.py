@@ -1,71 +1,14 @@
-"""Functions as objectives: their source text, and how they are packed for another process."""
+"""Functions as objectives: whether they take a trial, and how they are packed for another process."""
 
 import functools
 import inspect
-import os
 import pickle
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from tokenize import TokenError
-from types import CodeType
+from collections.abc import Iterator
 from typing import Any
 
-from ..canonical import dumps, stable_repr
 from ..errors import ObjectiveError
-
-_parsing = threading.Lock()
-"""Held while source text is looked up: Python 3.11 parses the file to find a class, and that fails at times if two threads
-do it at once ("AST constructor recursion depth mismatch")."""
-
-
-def name_of(objective: Any) -> str:
-    """The name of a callable as module.qualified_name; for a callable object, that of its class."""
-    inner = _innermost(objective)
-    return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', type(inner).__name__)}"
-
-
-def text_of(objective: Any) -> str:
-    """The text that identifies a callable: its source, or its byte code if there is no source.
-
-    The plain arguments that a partial binds, and an object's `protocol`, are part of it.
-    """
-    bound = ""
-    if isinstance(objective, functools.partial):
-        values = [*enumerate(objective.args), *sorted(objective.keywords.items())]
-        bound = repr([(k, v) for k, v in values if isinstance(v, int | float | str | bool | None)])
-    if isinstance(protocol := getattr(objective, "protocol", None), Mapping):
-        bound += dumps(protocol)
-    inner = _innermost(objective)
-    try:
-        with _parsing:
-            return inspect.getsource(inner) + bound
-    except (OSError, TypeError, SyntaxError, TokenError):  # the last two: the file has changed since, or is no Python
-        code = getattr(inner, "__code__", None)
-        return (name_of(objective) if code is None else _code_text(code)) + bound
-
-
-def files_of(objective: Any) -> tuple[str, ...]:
-    """The file that contains a callable; none if it was typed in or compiled."""
-    try:
-        file = inspect.getsourcefile(_innermost(objective))
-    except TypeError:
-        return ()
-    return (file,) if file is not None and os.path.isfile(file) else ()
-
-
-def _innermost(objective: Any) -> Any:
-    """The function or class in which the code of a callable is written."""
-    while isinstance(objective, functools.partial):
-        objective = objective.func
-    if inspect.isroutine(objective) or isinstance(objective, type):
-        return inspect.unwrap(getattr(objective, "__func__", objective))
-    return type(objective)
-
-
-def _code_text(code: CodeType) -> str:
-    constants = [_code_text(c) if isinstance(c, CodeType) else stable_repr(c) for c in code.co_consts]
-    return f"{code.co_code.hex()} {code.co_names} {constants}"
+from .source import innermost, name_of, outside
 
 
 def check(objective: Any) -> None:
@@ -102,7 +45,7 @@ def pack(objective: Any) -> bytes:
 def unpack(code: bytes) -> Any:
     """The callable that `pack` packed. Only for bytes from this program's own parent process."""
     objective = pickle.loads(code)
-    for inner in (_innermost(objective), type(getattr(objective, "__self__", None))):
+    for inner in (innermost(objective), type(getattr(objective, "__self__", None))):
         _put_into_main(inner)
     return objective
 
@@ -141,9 +84,7 @@ def _captured(objective: Any) -> Iterator[tuple[str, Any]]:
     function = inspect.unwrap(getattr(objective, "__func__", objective))
     function = function if inspect.isfunction(function) else type(function).__call__
     if inspect.isfunction(function):
-        found = inspect.getclosurevars(function)
-        yield from {**found.globals, **found.nonlocals}.items()
-        yield from zip(function.__code__.co_varnames[::-1], (function.__defaults__ or ())[::-1], strict=False)
+        yield from outside(function)
 
 
 def _line(error: BaseException) -> str:

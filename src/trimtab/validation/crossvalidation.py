@@ -21,7 +21,7 @@ from ..checks import nonnegative, one_of, whole
 from ..errors import ObjectiveError, SpecError, nearest
 from ..formatting import plural
 from ..objective import ActiveTrial
-from ..objective.functions import name_of, text_of
+from ..objective.source import name_of, text_of
 from .diagnostics import diagnose
 from .scorers import check_scorable, scorers
 from .splits import Rows, Split, as_array, missing, plan, stratified
