@@ -4,6 +4,7 @@ import math
 import threading
 from decimal import Decimal
 from functools import partial
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 import trimtab as tt
+from trimtab.calls import answered
 from trimtab.errors import SpecError, UserError
 from trimtab.executors.slurm import Slurm
 from trimtab.objective import Command
@@ -226,6 +228,22 @@ CASES = {
         lambda: done().evidence(lambda t: 1.0, tuned=99),
         "trial 99 does not exist",
     ),
+    # arguments
+    "British spelling": (lambda: tt.Study("s", X, maximise="auc"), r"^Study\(maximise='auc'\): .*'maximize'\?$"),
+    "a direction": (lambda: tt.Study("s", X, direction="minimize"), "did you mean 'minimize' or 'maximize'"),
+    "a goal by position": (lambda: tt.Study("s", X, "loss"), r"too many positional arguments; it takes .*\*, minimize"),
+    "trials of Optuna": (lambda: run(n_trials=5), r"^run\(n_trials=5\): .* did you mean 'trials'\?$"),
+    "trials of a study": (lambda: new(n_trials=5), r"n_trials.*'budget'"),
+    "jobs": (lambda: run(n_jobs=2), "did you mean 'workers'"),
+    "a timeout": (lambda: tt.Budget(timeout=60), r"^Budget\(timeout=60\): .* did you mean 'time'\?$"),
+    "default of ConfigSpace": (lambda: tt.Float(0, 1, default_value=0.5), r"^Float\(default_value=0.5\).*'default'\?$"),
+    "no high end": (
+        lambda: tt.Int(1),
+        r"^Int\(1\): missing a required argument: 'high'; it takes \(low, high, \*, log",
+    ),
+    "folds of scikit-learn": (lambda: tt.CrossValidation(1, X, None, cv=5), "no argument 'cv'; known: .*folds"),
+    "tell by another name": (lambda: new().tell(0, value=1.0), "no argument 'value'; known: trial, metrics"),
+    "a metric without a name": (lambda: new().ask().report(0.3, 1), r"report\(0.3, 1\).*takes \(step, /, \*\*metrics"),
     # stores
     "unknown store": (lambda: new(storage="mongodb://x"), "mongodb"),
     "store in no folder": (lambda: new(storage="sqlite:////no/such/folder/x.db"), "folder"),
@@ -238,6 +256,29 @@ def test_bad_input_gets_a_clear_error(kind):
     with pytest.raises(UserError, match=f"(?s){message}") as caught:
         call()
     assert len(str(caught.value)) < 1500
+
+
+def test_a_wrong_call_is_a_type_error_and_one_inside_a_right_call_stays_what_it_is():
+    with pytest.raises(TypeError, match="no argument"):
+        tt.Float(0, 1, lower=0)
+
+    @answered
+    def half(self, x):
+        return x / 2
+
+    assert half(None, 3) == 1.5
+    with pytest.raises(TypeError, match="unsupported operand") as caught:
+        half(None, "text")
+    assert not isinstance(caught.value, UserError)
+
+
+def test_signatures_are_as_they_are_written():
+    assert (
+        str(signature(tt.Study.ask))
+        == "(self, lease: float | str | None = None) -> trimtab.objective.trial.ActiveTrial"
+    )
+    assert str(signature(tt.Fidelity)).startswith("(name: str, low: float, high: float")
+    assert [*signature(tt.Budget).parameters] == ["trials", "time", "cpu_hours", "gpu_hours", "cost", "kwh"]
 
 
 def test_a_refused_call_changes_nothing(url):

@@ -88,6 +88,7 @@ BAD = {
     "report of NaN": (lambda t: t.report(1, loss=math.nan), "report(1) loss=nan"),
     "report of text": (lambda t: t.report(1, loss="low"), "loss='low'"),
     "report of nothing": (lambda t: t.report(1), "names no metric"),
+    "report as in Optuna": (lambda t: t.report(0.3, step=1), "report(0.3, step=1): the step comes first"),
     "report without a step": (lambda t: t.report(None, loss=1.0), "step=None"),
 }
 

@@ -4,6 +4,7 @@ TrimtabError
 ├── UserError            the call, file or environment is wrong; the command line exits with status 2
 │   ├── SpaceError       a parameter, a condition or a `require` expression
 │   ├── SpecError        a study's goals, constraints, budget, baseline, strategy or file
+│   │   └── WrongCall    a call has arguments that do not exist, or lacks some
 │   ├── ObjectiveError   the objective cannot be found, sent to a worker, or never returns what the study needs
 │   ├── InputChanged     data or code is not what the record names, and the user refuses changes
 │   ├── StudyNotFound    no study of that name in the store
@@ -36,6 +37,10 @@ class SpaceError(UserError):
 
 class SpecError(UserError):
     """A study's goals, constraints, budget, baseline, strategy or file is wrong."""
+
+
+class WrongCall(SpecError, TypeError):
+    """A call has arguments that it does not take, or lacks some. It is a TypeError, too."""
 
 
 class ObjectiveError(UserError):

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .calls import answered
 from .checks import positive
 from .errors import SpecError
 
 MOST = 1000  # rungs; more can only be a mistake
 
 
+@answered
 @dataclass(frozen=True)
 class Fidelity:
     """A quantity of training, such as epochs: more of it makes a trial more expensive and its result more accurate.

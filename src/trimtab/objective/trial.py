@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..calls import answered
 from ..canonical import storable
+from ..checks import shown
 from ..errors import SpecError
 from . import handover
 from .metrics import BAD_RESULT, ERROR, TrialFailed, finite, real
@@ -134,6 +136,7 @@ class ActiveTrial:
             "this study see, and in which nobody else removes anything",
         )
 
+    @answered
     def report(self, step: float, /, **metrics: float) -> None:
         """Record one or more metrics at a step, such as an epoch: trial.report(3, loss=0.2).
 
@@ -144,6 +147,12 @@ class ActiveTrial:
             raise TrialFailed(BAD_RESULT, f"report(step={step!r}): the step must be a finite number")
         if not metrics:
             raise TrialFailed(BAD_RESULT, f"report({at:g}) names no metric; write trial.report(step, loss=...)")
+        if "step" in metrics and "step" not in self.metrics:
+            raise TrialFailed(
+                BAD_RESULT,
+                f"report({at:g}, step={shown(metrics['step'])}): the step comes first, and metrics have names; write "
+                "trial.report(3, loss=0.2)",
+            )
         values = {storable(name): finite(f"report({at:g})", name, value) for name, value in metrics.items()}
         self.reported = {**self.reported, **values}
         self._reply = self._send({"kind": "report", "step": at, "metrics": values})

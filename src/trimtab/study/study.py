@@ -7,6 +7,7 @@ from types import EllipsisType
 from typing import Any, cast
 
 from .. import checks, engine, proof, streams
+from ..calls import answered
 from ..checks import flag, shown
 from ..engine import planning
 from ..errors import BudgetSpent, Exhausted, SpaceError, SpecError, Stale
@@ -37,6 +38,7 @@ from .audit import Audited
 from .idle_rules import idle_rules
 
 
+@answered
 class Study(Audited):
     """A tuning study: opened if the store has one of this name, created otherwise.
 
@@ -109,6 +111,7 @@ class Study(Audited):
 
     # ------------------------------------------------------------------------------------------------- ask and tell
 
+    @answered
     def ask(self, lease: float | str | None = None) -> ActiveTrial:
         """The next trial to evaluate: a queued one, else a new proposal.
 
@@ -149,6 +152,7 @@ class Study(Audited):
 
         return send
 
+    @answered
     def tell(
         self, trial: ActiveTrial | Trial | int, metrics: float | Metrics | None = None, *, failed: str | None = None
     ) -> Trial:
@@ -181,6 +185,7 @@ class Study(Audited):
         self._live.tidy()
         return ended
 
+    @answered
     def enqueue(self, params: Params) -> Trial:
         """Put a setting at the front of the queue. Raises SpaceError if it is not in the space."""
 
@@ -190,6 +195,7 @@ class Study(Audited):
 
         return self._live.enqueue_one(proposal)
 
+    @answered
     def add(self, params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]) -> None:
         """Record results that were measured elsewhere: one, or sequences of settings and of results. Strategies learn from
         them.
@@ -210,6 +216,7 @@ class Study(Audited):
 
     # ------------------------------------------------------------------------------------------------------- running
 
+    @answered
     def run(
         self,
         objective: Any,
@@ -301,6 +308,7 @@ class Study(Audited):
         one_goal_only(self.spec)
         return enough_from(given)
 
+    @answered
     def evidence(
         self,
         objective: Any,

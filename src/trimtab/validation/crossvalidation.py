@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..calls import answered
 from ..canonical import digest, stable_repr
 from ..capture import Input, look
 from ..checks import nonnegative, one_of, whole
@@ -29,6 +30,7 @@ from .splits import Rows, Split, as_array, missing, plan, stratified
 _SPLITS = ("reshuffle", "shared")
 
 
+@answered
 class CrossValidation:
     """An objective: the mean score of an estimator over folds.
 

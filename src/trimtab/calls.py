@@ -1,0 +1,75 @@
+"""Calls with arguments that do not exist are answered with those that do; signatures stay as they are written."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from .checks import shown
+from .errors import WrongCall, nearest
+
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+_GOALS = ("minimize", "maximize")
+_ELSEWHERE = {
+    "n_trials": ("trials", "budget"),
+    "num_samples": ("trials", "budget"),
+    "max_evals": ("trials", "budget"),
+    "timeout": ("time", "budget"),
+    "n_jobs": ("workers",),
+    "study_name": ("name",),
+    "direction": _GOALS,
+    "directions": _GOALS,
+    "metric": _GOALS,
+    "mode": _GOALS,
+    "sampler": ("strategy",),
+    "search_alg": ("strategy",),
+    "pruner": ("stopping",),
+    "scheduler": ("stopping",),
+    "search_space": ("space",),
+    "min": ("low",),
+    "max": ("high",),
+    "upper": ("high",),
+    "q": ("step",),
+}
+"""What arguments are called in other libraries, and what they may be here."""
+
+
+def answered(call: _Call) -> _Call:
+    """A function, or a class by its constructor, that raises WrongCall for arguments that it does not take."""
+    if isinstance(call, type):
+        made: Any = call
+        made.__init__ = answered(made.__init__)
+        return call
+
+    @functools.wraps(call)
+    def asked(*given: Any, **named: Any) -> Any:
+        try:
+            return call(*given, **named)
+        except TypeError:
+            try:
+                inspect.signature(call).bind(*given, **named)
+            except TypeError as error:
+                raise WrongCall(_answer(call, given[1:], named, error)) from None
+            raise
+
+    return asked  # type: ignore[return-value]
+
+
+def _answer(call: Any, given: Sequence[Any], named: Mapping[str, Any], error: TypeError) -> str:
+    """What is wrong with a call of a method, and how it is right. given: without the object itself."""
+    signature = inspect.signature(call)
+    taken = list(signature.parameters.values())[1:]
+    names = [p.name for p in taken if p.kind is not p.VAR_POSITIONAL]
+    name = call.__qualname__.split(".")[-2 if call.__name__ == "__init__" else -1]
+    unknown = next((n for n in named if n not in names), None)
+    if unknown is not None and all(p.kind is not p.VAR_KEYWORD for p in taken):
+        return f"{name}({unknown}={shown(named[unknown])}): there is no argument {unknown!r}{_meant(unknown, names)}"
+    bare = [p.replace(annotation=p.empty, default=p.empty) for p in taken]
+    said = ", ".join([*map(shown, given), *(f"{n}={shown(v)}" for n, v in named.items())])
+    return f"{name}({said}): {error}; it takes {inspect.Signature(bare)}"
+
+
+def _meant(unknown: str, names: Iterable[str]) -> str:
+    known = [n for n in _ELSEWHERE.get(unknown, ()) if n in names]
+    return f"; did you mean {' or '.join(map(repr, known))}?" if known else nearest(unknown, names)
