@@ -199,6 +199,18 @@ def test_retired_options_are_not_part_of_a_range(live, edges):
     assert [edge(space, row, 0) for row in space.encode([{"size": v} for v in (*live, "y", "z")])] == edges
 
 
+def test_retired_options_are_no_neighbours():
+    size = tt.Choice(*range(24), ordered=True, default=0)
+    live = tt.Choice(*range(12), ordered=True, default=0, retired=tuple(range(12, 24)))
+    _, X, y = learned(tt.Space(size=size), lambda p: 10.0 if p["size"] > 11 else -p["size"] / 11)
+    said = []
+    for space in (tt.Space(size=size), tt.Space(size=live)):  # both have the same cells
+        belief = Belief.of(space, X, y)
+        found = findings(belief, {"size": 11}, {"size": 0}, leave_one_out(belief), [])
+        said.append("unstable" in {f.kind for f in found})
+    assert said == [True, False]
+
+
 def test_a_needle_is_unstable_and_a_valley_is_not():
     space, best = tt.Space(x=tt.Float(0, 1, default=0.9)), {"x": 0.5}
     kinds = []

@@ -266,6 +266,13 @@ def test_what_cannot_be_sent_is_named():
     with pytest.raises(ObjectiveError, match=r"captures factor \(lock\)"):
         pickle.dumps(program(functools.partial(scaled, factor=lock), SPEC))
 
+    def late(trial, held=lock):
+        total = 1.0
+        return total + float(held.locked())
+
+    with pytest.raises(ObjectiveError, match=r"captures held \(lock\)"):
+        pickle.dumps(program(late, SPEC))
+
 
 def test_a_function_that_is_not_importable_there_fails_each_trial(tmp_path, monkeypatch):
     (tmp_path / "fleeting.py").write_text("def objective(trial): return 1.0\n")

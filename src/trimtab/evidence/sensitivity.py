@@ -182,6 +182,9 @@ def _unstable(belief: Belief, best: Params, baseline: Params | None) -> str | No
     moves = np.random.default_rng(0).uniform(-_NEAR, _NEAR, (_NEIGHBOURS, len(row)))
     moves[:, space.unordered] = 0.0
     near = space.snap(np.clip(row + moves, 0.0, 1.0))
+    near = near[space.allowed(near)]
+    if not len(near):
+        return None
     mean, _ = belief.predict(np.concatenate([row[None], first[None], near]))
     gain, lost = mean[1] - mean[0], float(np.quantile(mean[2:] - mean[0], 0.9))
     if gain <= 0 or lost < gain / 2:
