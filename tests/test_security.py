@@ -255,6 +255,14 @@ def test_no_text_of_a_record_steers_a_terminal(monkeypatch):
     assert "\x1b]0;title" in call("show", "s", "1")  # to a file, it is what is on record
 
 
+def test_names_with_brackets_are_no_markup(monkeypatch):
+    made = tt.Study("[/s]", tt.Space({"[/p]": tt.Float(0, 1, default=0.5)}), minimize="auc[/m]", storage=URL, seed=1)
+    made.run(lambda trial: trial.params["[/p]"], trials=2, quiet=True)
+    monkeypatch.setattr("trimtab.streams.is_terminal", lambda _: True)
+    assert "auc[/m]" in call("trials", "[/s]")
+    assert "[/p]" in call("show", "[/s]")
+
+
 def test_colours_of_a_trial_are_kept(capsys):
     assert streams.visible("a\tb\n\x1b[31;1mred\x1b[0m\r\n50 %\r100 %") == "a\tb\n\x1b[31;1mred\x1b[0m\n50 %\n100 %"
     assert streams.visible(STEERING) == "␛]0;title␇␛]52;c;Y29weQ==␇␛[2J\ufffd2J\n␈hidden\ufffd"

@@ -94,7 +94,7 @@ def _drawn(head: Row, rows: Sequence[Row], right: Sequence[str]) -> str:
 
     drawn = Table(box=box.SIMPLE_HEAD)
     for name in head:
-        drawn.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        drawn.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     out = io.StringIO()
