@@ -268,3 +268,28 @@ def test_colours_of_a_trial_are_kept(capsys):
     assert streams.visible(STEERING) == "␛]0;title␇␛]52;c;Y29weQ==␇␛[2J\ufffd2J\n␈hidden\ufffd"
     streams.tell(f"study {STEERING} is not served")
     assert "␛]0;title" in capsys.readouterr().err
+
+
+# --------------------------------------------------------------------------------------------------------- huge values
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("trials", "number", 10**18),
+        ("trials", "number", -1),
+        ("trials", "metrics", '{"loss":{"a":1}}'),
+        ("trials", "cost", '{"memory":{"a":1}}'),
+        ("trials", "params", f'{{"x":{"[" * 100_000}{"]" * 100_000}}}'),
+        ("trials", "metrics", f'{{"loss":{"9" * 5000}}}'),
+        ("studies", "spec", f'{{"name":{"[" * 100_000}{"]" * 100_000}}}'),
+    ],
+)
+def test_what_no_program_writes_is_damaged_in_every_view(table, column, value):
+    made = study()
+    made.run(lambda trial: trial.params["x"], trials=3, quiet=True)
+    made.storage.close()
+    change(f"UPDATE {table} SET {column} = ?" + (" WHERE number = 2" if table == "trials" else ""), value)
+    for view in (["show", "s"], ["trials", "s"], ["replay", "s"], ["report", "s", "--out", "r.json"]):
+        assert "outside Trimtab" in call(*view, status=2), view
+    assert call("verify", "s", status=1)

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import Damaged
 from ..records import GOOD, Purpose, State
 from ..records.columns import End, Results
-from .rows import fields_of
+from .rows import TRIALS, fields_of
 
 ENDS = ("number", "told", "state", "purpose", "started", "ended")
 RESULTS = ("number", "state", "params", "seed", "metrics", "cost", "parent", "fidelity", "curve")
@@ -39,7 +39,7 @@ def ends_of(found: Sequence[Sequence[Any]]) -> list[End]:
 
     Raises Damaged, which names the trial: a study with a damaged end cannot be opened, so that `verify` could not name it.
     """
-    if not _odd(ENDS, [*zip(*found, strict=True)]):
+    if not _odd(ENDS, [*zip(*found, strict=True)]) and all(0 <= row[0] < TRIALS for row in found):
         with suppress(KeyError):  # an unknown state or purpose
             return [
                 End(number, told, _STATES[state], _PURPOSES[purpose], started, ended)
@@ -87,7 +87,7 @@ def _parsed(column: str, texts: Sequence[str]) -> list[dict[str, Any]]:
         block = texts[i : i + _BLOCK]
         try:
             made = json.loads(f"[{','.join(block)}]", parse_constant=_refuse)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise _damaged(column, error) from None
         if len(made) != len(block) or not all(type(value) is dict for value in made):
             raise _damaged(column, "not every text is one object")

@@ -10,6 +10,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from ..canonical import dumps
+from ..checks import is_number
 from ..errors import Damaged, UserError
 from ..records import Cost, Event, Json, Purpose, Reason, Report, State, StudyRecord, StudySpec, StudyState, Trial
 
@@ -72,9 +73,27 @@ def _optional(column: _Column) -> _Column:
     )
 
 
+def _numbers(text: Any) -> dict[str, Any]:
+    """A JSON object of numbers."""
+    found = _parse(text)
+    if not all(map(is_number, found.values())):
+        raise ValueError(f"{text[:80]!r} holds something else than numbers")
+    return found
+
+
 @lru_cache(maxsize=1024)
 def _cost(text: Any) -> Cost:
-    return Cost(**_parse(text))
+    return Cost(**_numbers(text))
+
+
+def _number(value: Any) -> int:
+    """A trial's number. Trials are counted from 0, and what is read takes memory up to the largest number."""
+    if not 0 <= _is(int)(value) < TRIALS:
+        raise ValueError(f"{value} is not from 0 to {TRIALS - 1}")
+    return int(value)
+
+
+TRIALS = 10**8
 
 
 def _private(text: Any) -> dict[str, Any]:
@@ -95,6 +114,8 @@ _WHOLE = _Column(int, _is(int))
 _REAL = _Column(lambda value: float(value) + 0.0, _is(float))  # + 0.0 makes -0.0 a 0.0: not every store keeps the sign
 _TEXT = _Column(str, _is(str))
 _JSON = _Column(lambda value: dumps(dict(value)), _parse)
+_METRICS = _Column(_JSON.write, _numbers)
+_NUMBER = _Column(int, _number)
 _PRIVATE = _Column(_JSON.write, _private)
 _COST = _Column(lambda value: dumps(value.to_json()), _cost)
 
@@ -105,7 +126,7 @@ _CURVE = _Column(
 
 _TRIAL: Mapping[str, _Column] = {
     "study": _WHOLE,
-    "number": _WHOLE,
+    "number": _NUMBER,
     "state": _Column(str, _member(State)),
     "purpose": _Column(str, _member(Purpose)),
     "params": _JSON,
@@ -125,7 +146,7 @@ _TRIAL: Mapping[str, _Column] = {
     "lease_until": _optional(_REAL),
     "started": _optional(_REAL),
     "ended": _optional(_REAL),
-    "metrics": _JSON,
+    "metrics": _METRICS,
     "reason": _optional(_Column(str, _member(Reason))),
     "cost": _COST,
     "private": _PRIVATE,
@@ -152,10 +173,10 @@ _STUDY: Mapping[str, _Column] = {
     "head": _TEXT,
 }
 _REPORT: Mapping[str, _Column] = {
-    "number": _WHOLE,
+    "number": _NUMBER,
     "attempt": _WHOLE,
     "step": _REAL,
-    "metrics": _JSON,
+    "metrics": _METRICS,
     "at": _REAL,
 }
 _WRITTEN = {**_REPORT, "written": _WHOLE}
