@@ -144,3 +144,13 @@ def test_a_drawing_puts_marks_where_they_belong(low, length, share):
     where = share if length > 1e-3 else line.index("x") / (WIDTH - 1)
     assert abs(line.index("x") - where * (WIDTH - 1)) <= 0.51
     assert line.count("█") == line.index("x") or low == low + length
+
+
+def test_characters_that_a_document_cannot_hold_are_replaced(tmp_path):
+    odd = "odd\x00\x1b\x0b\ufffe"
+    space = {"x": tt.Float(0, 1, default=0.5), "c": tt.Choice(odd, "b", default="b")}
+    study = tt.Study("s\ufffe", space, minimize=f"loss{odd}", seed=1)
+    study.run(lambda trial: trial.params["x"], trials=5, quiet=True)
+    study.note(1, odd)
+    study.report(tmp_path / "odd.docx", card={"purpose": {"purpose": odd}})
+    assert "odd????" in "".join(p.text for p in docx.Document(tmp_path / "odd.docx").paragraphs)

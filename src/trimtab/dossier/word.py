@@ -1,6 +1,7 @@
 """The document as DOCX, for reviewers who comment and fill in by hand. Its figures are drawn with characters."""
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -32,20 +33,20 @@ def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
         raise UserError('DOCX needs python-docx, which is not installed; run: pip install "trimtab[word]"') from None
     paper = Document()
     _pages(paper, f"{s.study.name}, as of event {s.study.position}")
-    paper.core_properties.title = f"{s.study.name}: {framework.title}"
-    paper.core_properties.author = str(made["made_by"])
+    paper.core_properties.title = _printable(f"{s.study.name}: {framework.title}")
+    paper.core_properties.author = _printable(str(made["made_by"]))
     paper.core_properties.created = paper.core_properties.modified = datetime.fromtimestamp(s.at, UTC)
     _opening(paper, s, framework, made)
     by_id = {item.id: item for item in items(s)}
     for section in framework.sections:
-        paper.add_heading(section.title, 1)
+        _heading(paper, section.title, 1)
         for column, ref in zip(framework.columns, section.refs, strict=False):
-            paper.add_paragraph(f"{column}: {ref}")
+            _paragraph(paper, f"{column}: {ref}")
         for id_ in section.items:
             _item(paper, by_id[id_])
     _figures(paper, sketches(s.facts, s.evidence), f"event:{s.study.position}")
     _appendix(paper, [by_id[id_] for section in framework.sections for id_ in section.items])
-    paper.add_paragraph(f"Head of the chain: {s.study.head}. Evidence record: {made['sha256']}.")
+    _paragraph(paper, f"Head of the chain: {s.study.head}. Evidence record: {made['sha256']}.")
     out = io.BytesIO()
     paper.save(out)
     return _timeless(out)
@@ -53,20 +54,18 @@ def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
 
 def _opening(paper: Any, s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> None:
     """What the document is, the answer, and how much of it is filled."""
-    paper.add_heading(s.study.name, 0)
-    paper.add_paragraph(
-        f"{framework.title}. The record as of event {s.study.position}, {moment(s.at)}. {framework.text}"
-    )
-    paper.add_paragraph(ABOUT)
+    _heading(paper, s.study.name, 0)
+    _paragraph(paper, f"{framework.title}. The record as of event {s.study.position}, {moment(s.at)}. {framework.text}")
+    _paragraph(paper, ABOUT)
     kind, sentence = sections.headline(s.facts, s.evidence)
-    paper.add_paragraph(f"{kind.capitalize()}. {sentence}", style="Intense Quote")
+    _paragraph(paper, f"{kind.capitalize()}. {sentence}", style="Intense Quote")
     if warning := broken(s):
-        paper.add_paragraph(warning).runs[0].bold = True
+        _paragraph(paper, warning).runs[0].bold = True
     if compared := sections.comparison(s.facts, s.evidence):
         _columns(paper, [("Parameter", "Baseline", "Tuned"), *(row[:3] for row in compared)], UPRIGHT)
     statuses, boxes = tally(made)
     counted = ", ".join(f"{n} {status}" for status, n in statuses)
-    paper.add_paragraph(f"Of 46 items: {counted}. {boxes}")
+    _paragraph(paper, f"Of 46 items: {counted}. {boxes}")
 
 
 def _timeless(written: io.BytesIO) -> bytes:
@@ -88,13 +87,13 @@ def _pages(paper: Any, footer: str) -> None:
     page.page_width, page.page_height = Inches(SHORT), Inches(LONG)
     page.left_margin = page.right_margin = Inches(MARGIN)
     below = page.footer.paragraphs[0]
-    below.text = f"{footer}, page "
+    below.text = _printable(f"{footer}, page ")
     number = OxmlElement("w:fldSimple", attrs={qn("w:instr"): "PAGE"})
     below._p.append(number)
 
 
 def _item(paper: Any, item: Item) -> None:
-    paper.add_heading(f"{item.number}  {item.title} ({item.status})", 2)
+    _heading(paper, f"{item.number}  {item.title} ({item.status})", 2)
     rows = [(f.label, f.text) for f in item.facts]
     rows += [("Not on record", text) for text in item.gaps]
     rows += [(prompt, EMPTY) for prompt in item.empty.values()]
@@ -102,20 +101,20 @@ def _item(paper: Any, item: Item) -> None:
         _grid(paper, rows, (2.0, UPRIGHT - 2.0), size=10)
     for table in item.tables:
         if table.wide:
-            paper.add_paragraph(f"{table.title}: {len(table.rows)} rows, in the appendix.", style="Caption")
+            _paragraph(paper, f"{table.title}: {len(table.rows)} rows, in the appendix.", style="Caption")
         else:
             _table(paper, table, UPRIGHT)
     if item.sources:
         shown = ", ".join(item.sources[:6]) + (f" and {len(item.sources) - 6} more" if len(item.sources) > 6 else "")
-        paper.add_paragraph(f"From {shown}.", style="Caption")
+        _paragraph(paper, f"From {shown}.", style="Caption")
 
 
 def _figures(paper: Any, drawn: Sequence[Sketch], source: str) -> None:
     if drawn:
-        paper.add_heading("Figures", 1)
+        _heading(paper, "Figures", 1)
     for d in drawn:
-        paper.add_heading(d.title, 3)
-        paper.add_paragraph(f"{d.caption} From {source}.", style="Caption")
+        _heading(paper, d.title, 3)
+        _paragraph(paper, f"{d.caption} From {source}.", style="Caption")
         _grid(paper, [tuple(row) for row in d.rows], FIGURE, drawn="Courier New")
 
 
@@ -130,18 +129,19 @@ def _appendix(paper: Any, items: Sequence[Item]) -> None:
         return
     page = paper.add_section()
     page.page_width, page.page_height = page.page_height, page.page_width
-    paper.add_heading("Appendix", 1)
+    _heading(paper, "Appendix", 1)
     for item, table in wide:
-        paper.add_heading(f"{item.number}  {item.title}", 2)
+        _heading(paper, f"{item.number}  {item.title}", 2)
         _table(paper, table, ACROSS)
 
 
 def _table(paper: Any, table: Table, room: float) -> None:
     if table.title:
-        paper.add_paragraph(table.title, style="Caption")
+        _paragraph(paper, table.title, style="Caption")
     _columns(paper, [tuple(table.head), *(tuple(cells) for cells, _ in table.rows[:MOST])], room)
     if len(table.rows) > MOST:
-        paper.add_paragraph(
+        _paragraph(
+            paper,
             f"The first {MOST} of {len(table.rows)}; all of them are in the evidence record (a report named .json).",
             style="Caption",
         )
@@ -211,6 +211,14 @@ CHARACTER, BESIDE = 0.072, 0.16
 in a cell."""
 
 
+def _heading(paper: Any, text: str, level: int) -> None:
+    paper.add_heading(_printable(text), level)
+
+
+def _paragraph(paper: Any, text: str, style: str | None = None) -> Any:
+    return paper.add_paragraph(_printable(text), style)
+
+
 def _printable(text: str) -> str:
     """The text without characters that XML cannot hold."""
-    return "".join(c if c in "\t\n" or ord(c) >= 32 else "?" for c in text)
+    return re.sub("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
