@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from objectives import Listener, task
 
 import trimtab as tt
-from trimtab import streams
+from trimtab import keys, streams
+from trimtab.chain import seals
 from trimtab.cli import cli
-from trimtab.errors import Damaged, ObjectiveError
+from trimtab.errors import Damaged, ObjectiveError, StorageError
 from trimtab.objective import ActiveTrial, Command, program
 from trimtab.objective.template import arguments
+from trimtab.records import Event
 
 URL = "sqlite:///shared.db"
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
@@ -270,6 +273,43 @@ def test_colours_of_a_trial_are_kept(capsys):
     assert "␛]0;title" in capsys.readouterr().err
 
 
+# ----------------------------------------------------------------------------------------------------- files and keys
+
+
+def test_checkpoints_in_the_shared_temporary_folder_are_private(folder, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    made = tt.Study("s", SPACE, minimize="loss", seed=1, fidelity=tt.Fidelity("epochs", 1, 9))
+    place = made.ask().checkpoint
+    assert place.parent.parent == folder
+    assert place.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_database_file_from_elsewhere_runs_no_functions_that_are_unsafe():
+    """Its triggers and views are part of it."""
+    study().storage.close()
+    change("CREATE TRIGGER t AFTER INSERT ON events BEGIN SELECT load_extension('/tmp/x'); END")
+    with pytest.raises(StorageError, match="unsafe use of load_extension"):
+        tt.Study("s", storage=URL).enqueue({"x": 0.5})
+
+
+@pytest.mark.parametrize("field", ["position", "head", "key", "signature", "timestamp"])
+@pytest.mark.parametrize("value", [None, 5, [1], {}, "1", "é"])
+def test_a_checkpoint_of_nonsense_is_a_finding(field, value):
+    key = Ed25519PrivateKey.generate()
+    body = {"position": 1, "head": "h", "key": key.public_key().public_bytes_raw().hex(), field: value}
+    made = {**body, "signature": key.sign(seals.message("uid", body["position"], body["head"])).hex(), field: value}
+    events = [Event(1, "create", None, 0.0, {}, "h"), Event(2, "checkpoint", None, 0.0, made, "i")]
+    assert len(seals.findings("uid", events, {})) == 1
+
+
+def test_signatures_that_were_taken_out_are_missed_by_whoever_trusts_a_key():
+    study().storage.close()
+    assert "signed" not in call("verify", "s")
+    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
+    keys.trust("ada", key)
+    assert "nobody has signed it, or the signatures were taken out" in call("verify", "s")
+
+
 # --------------------------------------------------------------------------------------------------------- huge values
 
 
@@ -282,6 +322,7 @@ def test_colours_of_a_trial_are_kept(capsys):
         ("trials", "cost", '{"memory":{"a":1}}'),
         ("trials", "params", f'{{"x":{"[" * 100_000}{"]" * 100_000}}}'),
         ("trials", "metrics", f'{{"loss":{"9" * 5000}}}'),
+        ("trials", "metrics", "[" * 100_000),
         ("studies", "spec", f'{{"name":{"[" * 100_000}{"]" * 100_000}}}'),
     ],
 )
@@ -293,3 +334,10 @@ def test_what_no_program_writes_is_damaged_in_every_view(table, column, value):
     for view in (["show", "s"], ["trials", "s"], ["replay", "s"], ["report", "s", "--out", "r.json"]):
         assert "outside Trimtab" in call(*view, status=2), view
     assert call("verify", "s", status=1)
+
+
+def test_a_time_that_no_calendar_has_does_not_hide_other_studies():
+    study("odd")
+    change("UPDATE studies SET created = 1e300")
+    study("s")
+    assert "unknown" in call("list")

@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -74,7 +75,9 @@ def size(count: float) -> str:
 
 def moment(at: float | None) -> str:
     """Seconds since the epoch as a date and time in UTC."""
-    return "unknown" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    with suppress(OverflowError, ValueError, OSError):  # a time that no calendar has
+        return "unknown" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return "unknown"
 
 
 def value(v: Any) -> str:

@@ -51,7 +51,11 @@ def _wrong(uid: str, e: Event, hashes: Mapping[int, str], trusted: Mapping[str, 
         key.verify(bytes.fromhex(body["signature"]), message(uid, body["position"], body["head"]))
     except (InvalidSignature, ValueError, TypeError, KeyError):
         return "its signature does not fit what it signs"
-    if body["position"] >= e.position or hashes.get(body["position"]) != body["head"]:
+    if (
+        type(body["position"]) is not int
+        or body["position"] >= e.position
+        or hashes.get(body["position"]) != body["head"]
+    ):
         return f"it signs another event {body['position']} than the chain holds"
     if trusted and body["key"] not in trusted:
         return (
@@ -73,7 +77,7 @@ def _untimely(checkpoint: Mapping[str, Any], roots: Sequence[bytes]) -> str:
     try:
         token = decode_timestamp_response(base64.b64decode(checkpoint["timestamp"], validate=True))
         imprint = token.tst_info.message_imprint.message
-    except ValueError:
+    except (ValueError, TypeError):
         return "its time-stamp token cannot be read"
     if imprint != hashlib.sha512(signature).digest():
         return "its time-stamp token is of another signature"

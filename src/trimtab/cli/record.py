@@ -80,8 +80,11 @@ def _grounds(study: "Study") -> Iterator[str]:
     from ..storage.revisions import KINDS
 
     record, events = study.record, study.storage.events(study.record.id, kinds=KINDS)
-    for said in [e.body for e in events if e.kind == "checkpoint"][-1:]:
-        owner = keys.trusted().get(said["key"])
+    trusted, signed = keys.trusted(), [e.body for e in events if e.kind == "checkpoint"]
+    if trusted and not signed:
+        yield "nobody has signed it, or the signatures were taken out"
+    for said in signed[-1:]:
+        owner = trusted.get(said["key"])
         who = f"by {owner}" if owner else f"with key {said['key']}, whose owner is not known here (trimtab key --trust)"
         yield f"signed up to event {said['position']} {who}"
     if erased := {e.position for e in events if "actor" in e.body} - study.storage.actors(record.id).keys():

@@ -33,8 +33,8 @@ def word(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> bytes:
         raise UserError('DOCX needs python-docx, which is not installed; run: pip install "trimtab[word]"') from None
     paper = Document()
     _pages(paper, f"{s.study.name}, as of event {s.study.position}")
-    paper.core_properties.title = _printable(f"{s.study.name}: {framework.title}")
-    paper.core_properties.author = _printable(str(made["made_by"]))
+    paper.core_properties.title = _printable(f"{s.study.name}: {framework.title}")[:255]
+    paper.core_properties.author = _printable(str(made["made_by"]))[:255]
     paper.core_properties.created = paper.core_properties.modified = datetime.fromtimestamp(s.at, UTC)
     _opening(paper, s, framework, made)
     by_id = {item.id: item for item in items(s)}

@@ -32,6 +32,8 @@ def take_over(own: Path, earlier: Iterable[Path]) -> None:
 
 def create(own: Path, parent: Path | None) -> Path:
     """The directory `own`. If it does not exist, it is created: as a copy of `parent` if that exists, else empty."""
+    if own.parent.parent == Path(tempfile.gettempdir()):  # which all users of the machine share
+        own.parent.mkdir(mode=0o700, exist_ok=True)
     if own.is_dir() or parent is None or not parent.is_dir():
         own.mkdir(parents=True, exist_ok=True)
         return own

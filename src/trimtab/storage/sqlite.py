@@ -161,6 +161,7 @@ def _open(database: Sqlite) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")  # a file from elsewhere may hold triggers and views
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
         connection.close()
