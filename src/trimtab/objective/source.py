@@ -172,7 +172,7 @@ def _reads(found: Any, first: bool) -> Iterator[tuple[str, Any]]:
         case FunctionType():
             yield from outside(found)
         case type():
-            for name, v in [("", found.__bases__), *vars(found).items()]:
+            for name, v in [("bases", found.__bases__), *vars(found).items()]:
                 if isinstance(v, property | functools.cached_property):
                     yield "", getattr(v, "fget", None) or getattr(v, "func", None)
                 elif not name.startswith("__") or isinstance(v, FunctionType):
