@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import trimtab as tt
 from trimtab.cli import cli
-from trimtab.errors import ObjectiveError, SpecError
+from trimtab.errors import ObjectiveError, SpecError, UserError
 
 X, y = load_breast_cancer(return_X_y=True)
 SPACE = tt.Space(n_neighbors=tt.Int(1, 60, log=True, default=50))
@@ -45,6 +46,12 @@ def hits(model, X, y):
 
 def rows_of(splits):
     return [(a.tolist(), b.tolist()) for a, b in splits]
+
+
+def test_it_says_that_it_needs_scikit_learn_whatever_the_estimator(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(UserError, match="needs scikit-learn; run: pip install scikit-learn"):
+        tt.CrossValidation(lambda params: None, X, y)
 
 
 def test_each_trial_has_splits_of_its_own_unless_they_are_shared():

@@ -47,8 +47,8 @@ def no_trial(number: object, count: int) -> str:
 
 def plain(value: Any) -> Any:
     """A numpy scalar as a plain Python value; anything else unchanged."""
-    scalar = type(value).__module__ == "numpy" and hasattr(value, "item") and not hasattr(value, "__len__")
-    return value.item() if scalar else value
+    single = isinstance(value, str | bytes) or not hasattr(value, "__len__")
+    return value.item() if single and type(value).__module__ == "numpy" and hasattr(value, "item") else value
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -4,15 +4,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+from .. import checks
 
 COLLECTIONS = (list, tuple, set, frozenset)
 
 
 def plain(value: Any) -> Any:
-    """A numpy scalar as a plain Python value; -0.0 as 0.0; anything else unchanged."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    """As `checks.plain`, and -0.0 as 0.0: both are one value of a parameter."""
+    value = checks.plain(value)
     return value + 0.0 if type(value) is float else value
 
 

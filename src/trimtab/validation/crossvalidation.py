@@ -11,6 +11,7 @@ Rows that are held out are in none of them. Only `Study.holdout` looks at them, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..calls import answered
 from ..canonical import digest, stable_repr
 from ..capture import Input, look
 from ..checks import nonnegative, one_of, whole
-from ..errors import ObjectiveError, SpecError, nearest
+from ..errors import ObjectiveError, SpecError, UserError, nearest
 from ..formatting import plural
 from ..objective import ActiveTrial
 from ..objective.source import name_of, text_of
@@ -49,8 +50,8 @@ class CrossValidation:
       holdout: share of the rows that only `Study.holdout` sees.
       seed: of the splits.
 
-    Raises SpecError for invalid arguments. `checks` lists what is doubtful about the data, such as leakage; `protocol` is
-    what is recorded.
+    Raises SpecError for invalid arguments, UserError if scikit-learn is missing. `checks` lists what is doubtful about the
+    data, such as leakage; `protocol` is what is recorded.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class CrossValidation:
         holdout: float = 0.0,
         seed: int = 0,
     ) -> None:
+        _check_library()
         splits = one_of("splits", splits, _SPLITS)
         holdout = nonnegative("holdout", holdout, repair="; a share of the rows")
         if holdout >= 1:
@@ -311,6 +313,14 @@ def _text(part: Any) -> str:
     """The repr of a scorer or of a part of an estimator, and the source of a function."""
     inner = getattr(part, "_score_func", part)  # what make_scorer was given
     return stable_repr(part) + (text_of(inner) if callable(inner) and not hasattr(inner, "get_params") else "")
+
+
+def _check_library() -> None:
+    """Raises UserError if scikit-learn is missing: it splits and scores, whatever the estimator is."""
+    try:
+        import_module("sklearn")
+    except ImportError:
+        raise UserError("CrossValidation needs scikit-learn; run: pip install scikit-learn") from None
 
 
 def _check_estimator(estimator: Any) -> None:
