@@ -393,13 +393,23 @@ def test_a_colleague_s_signature_counts_once_their_key_is_trusted(forger, tmp_pa
     keys.trust("developer", theirs)
     assert forger.found() == []
     assert keys.trusted() == {theirs: "developer", mine: "this user"}
-    with pytest.raises(UserError, match="is no public key: 64 hexadecimal digits"):
+    with pytest.raises(UserError, match="is no public key, which has 64 hexadecimal digits"):
         keys.trust("x", "abc")
     for name in ("", "../x", "a/b", ".hidden"):
         with pytest.raises(UserError, match="letters, digits and"):
             keys.trust(name, theirs)
     keys.trust("developer", " ".join([theirs[:32].upper(), theirs[32:]]))  # as somebody may have copied it
     assert keys.trusted() == {theirs: "developer", mine: "this user"}
+    (keys.folder() / "developer.pub").write_text(theirs.upper() + "\n")  # or put it there by hand
+    assert keys.trusted() == {theirs: "developer", mine: "this user"}
+
+
+def test_a_file_of_a_trusted_key_that_holds_none_is_named(forger, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "colleague"))
+    keys.folder().mkdir(parents=True)
+    (keys.folder() / "ada.pub").write_bytes(b"\xff\xfe of another kind")
+    with pytest.raises(UserError, match=r"ada\.pub is no public key, .*; trust it again, or move it away"):
+        forger.found()
 
 
 @pytest.fixture

@@ -53,8 +53,14 @@ def public() -> str:
 
 
 def trusted() -> dict[str, str]:
-    """Owners by public key: this user's own (if the extra `sign` can read it), and those in the folder."""
-    found = {p.read_text(encoding="ascii").strip(): p.stem for p in sorted(folder().glob("*.pub"))}
+    """Owners by public key: this user's own (if the extra `sign` can read it), and those in the folder. Raises UserError
+    for a file that holds none."""
+    found: dict[str, str] = {}
+    for path in sorted(folder().glob("*.pub")):
+        key = _as_key(path.read_text(encoding="utf-8", errors="replace"))
+        if key is None:
+            raise UserError(f"{path} is no public key, {_FORM}; trust it again, or move it away")
+        found[key] = path.stem
     readable = find_spec("cryptography") is not None and (folder() / "signing.pem").exists()
     return found | ({public(): "this user"} if readable else {})
 
@@ -64,13 +70,21 @@ def trust(name: str, key: str) -> Path:
     cannot be a file name."""
     if not re.fullmatch(r"\w[\w.@-]*", name):
         raise UserError(f"name={name!r}: letters, digits and . @ - _ make a name; take ada@example.com")
+    if (known := _as_key(key)) is None:
+        raise UserError(f"{key!r} is no public key, {_FORM}")
+    return _write(f"{name}.pub", known.encode(), 0o644)
+
+
+_FORM = "which has 64 hexadecimal digits, as `trimtab key` prints them"
+
+
+def _as_key(text: str) -> str | None:
+    """A public key in small letters; None if the text is none."""
     try:
-        raw = bytes.fromhex(key)
-        if len(raw) != 32:
-            raise ValueError
+        raw = bytes.fromhex(text)
     except ValueError:
-        raise UserError(f"{key!r} is no public key: 64 hexadecimal digits, as `trimtab key` prints them") from None
-    return _write(f"{name}.pub", raw.hex().encode(), 0o644)
+        return None
+    return raw.hex() if len(raw) == 32 else None
 
 
 def authorities() -> list[bytes]:
