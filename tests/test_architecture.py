@@ -64,7 +64,17 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     ),
     "standing": ("arrays", "formatting", "records", "evidence", "engine"),
     "explanation": ("errors", "formatting", "space", "records", "evidence", "engine", "standing"),
-    "outlook": ("errors", "checks", "formatting", "strategies", "records", "evidence", "engine", "standing"),
+    "outlook": (
+        "errors",
+        "checks",
+        "formatting",
+        "numerics",
+        "strategies",
+        "records",
+        "evidence",
+        "engine",
+        "standing",
+    ),
     "replay": ("errors", "canonical", "formatting", "strategies", "records", "stopping", "engine", "outlook"),
     "reports": (
         "arrays",

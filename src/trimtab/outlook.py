@@ -28,6 +28,7 @@ from .engine.ledger import baseline_trial
 from .errors import SpecError
 from .evidence.belief import Belief
 from .formatting import duration, number, plural
+from .numerics.acquisition import improvement
 from .records import StudySpec, Trial
 from .standing import believed, limits
 from .strategies.variation import perturbed
@@ -175,9 +176,7 @@ def _future(
         chance *= ndtr(-excess / doubt)
     possible[: len(X)] = True  # they have met the constraints
     regret = float((mean + width * sd)[best] - (mean_of - width * sd_of)[possible].min())
-    u = (mean.min() - mean_of) / sd_of
-    density = np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)
-    gain = float((sd_of * (u * ndtr(u) + density) * chance).max())
+    gain = float((improvement(mean_of, sd_of, float(mean.min())) * chance).max())
     return max(regret, 0.0), belief.noise / math.sqrt(allowed[best].n), gain
 
 

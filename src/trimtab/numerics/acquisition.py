@@ -1,7 +1,7 @@
 """Acquisition functions of a Gaussian posterior, each with its derivatives. Larger is better; the goal is minimised.
 
-Every function takes the posterior mean and variance of B points, shapes (B,), and returns `Scores`: the value and
-its derivatives by mean and variance, so that a sum of terms is differentiated by adding the derivatives.
+Every function but `improvement` takes the posterior mean and variance of B points, shapes (B,), and returns `Scores`:
+the value and its derivatives by mean and variance, so that a sum of terms is differentiated by adding the derivatives.
 
 phi and Phi are the standard normal density and distribution; h(z) = phi(z) + z Phi(z), and the expected improvement is
 sd h((best - mean) / sd).
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
-from scipy.special import erfcx, log_ndtr
+from scipy.special import erfcx, log_ndtr, ndtr
 
 from ..arrays import Array
 from .gp import Pullback
@@ -77,6 +77,13 @@ def log_improvement(mean: Array, var: Array, best: float, doubt: float = 1.0) ->
     z = (best - mean) / sd
     value, slope = log_h(z)
     return Scores(value + np.log(sd), -slope / sd, (1 - slope * z) / (2 * var))
+
+
+def improvement(mean: Array, sd: Array, best: float) -> Array:
+    """The expected improvement on `best` of normal values with these means and standard deviations (B,): by itself, for
+    sums of money or time, where its logarithm would not do."""
+    z = (best - mean) / sd
+    return np.asarray(np.maximum(sd * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)), 0.0))
 
 
 def log_below(mean: Array, var: Array, bound: float) -> Scores:

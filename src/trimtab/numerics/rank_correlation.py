@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Ints
 
 Score = tuple[float, ...]
 
@@ -29,5 +29,10 @@ def spearman(a: Array, b: Array) -> float:
 
 def _ranks(v: Array) -> Array:
     """Twice the rank of each value (n,), less the mean of all."""
+    return np.asarray(doubled_ranks(v) - float(len(v)))
+
+
+def doubled_ranks(v: Array) -> Ints:
+    """How many values (n,) are smaller than each, plus how many are not larger: twice its rank, the mean for equal ones."""
     order = np.sort(v)
-    return np.asarray(np.searchsorted(order, v, "left") + np.searchsorted(order, v, "right") - float(len(v)))
+    return np.searchsorted(order, v, "left") + np.searchsorted(order, v, "right")

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ..arrays import HUGE, Array
+from .rank_correlation import doubled_ranks
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,7 @@ def bilog(c: Array) -> Compressed:
 
 def _place(raw: Array) -> Array:
     """The shares (n,) of values that are smaller, half of the equal ones among them: equal values have the same."""
-    order = np.sort(raw)
-    return np.asarray((np.searchsorted(order, raw, "left") + np.searchsorted(order, raw, "right")) / (2 * len(raw)))
+    return np.asarray(doubled_ranks(raw) / (2 * len(raw)))
 
 
 def _standardised(z: Array) -> tuple[Array, float, float]:

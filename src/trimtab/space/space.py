@@ -5,8 +5,6 @@ cuts its column into cells; canonical rows lie on their centres. S (n, d) is a c
 are filled with some position, so that no computation meets NaN.
 """
 
-import hashlib
-import json
 import keyword
 import math
 import unicodedata
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Mask
+from ..canonical import digest, dumps
 from ..checks import no_setting, shown
 from ..errors import SpaceError, nearest
 from . import conditions, enumeration, revision, search
@@ -382,12 +381,12 @@ class Space:
 
     @cached_property
     def _canonical(self) -> str:
-        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return dumps(self.to_json())
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 (hex) of the canonical JSON."""
-        return hashlib.sha256(self._canonical.encode()).hexdigest()
+        return digest(self.to_json())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Space) and self._canonical == other._canonical

@@ -21,6 +21,7 @@ from scipy.special import ndtr
 
 from ..arrays import HUGE, Array, Ints, Mask
 from ..errors import SpecError
+from ..numerics.acquisition import improvement
 from ..numerics.extrapolation import forecast
 from ..numerics.warp import typical_distance
 from . import NUMBER, REACHED, Problem, Rows
@@ -107,6 +108,5 @@ def standardised(V: Array) -> Array:
 def worth(mean: Array, sd: Array, best: float, step: Array, rest: Array) -> Array:
     """The expected improvement on `best` of normal values (n,) over the expected cost: the step, plus the rest times
     the probability that they improve."""
-    z = (best - mean) / sd
-    gain = np.maximum(sd * (z * ndtr(z) + np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)), 0.0)
-    return np.asarray(gain / (step + ndtr(z) * rest))
+    improves = ndtr((best - mean) / sd)
+    return np.asarray(improvement(mean, sd, best) / (step + improves * rest))
