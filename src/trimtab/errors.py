@@ -11,6 +11,7 @@ TrimtabError
 │   ├── StudyMismatch    the name is taken by a study with another spec
 │   └── StorageError     the store cannot be opened, read or written (locked, corrupt, foreign, read-only, full)
 │       ├── Damaged      a row is not what this program writes; `verify` reports it
+│       ├── SetBack      the record has lost events that this process has read
 │       └── OverQuota    checkpoints that a study needs have no room
 ├── RunFailed            the study stopped because its trials fail; exit status 1
 ├── Stale                somebody else was faster: read the record again and retry (never shown to a user)
@@ -69,6 +70,10 @@ class OverQuota(StorageError):
 
 class Damaged(StorageError):
     """A row of the store is not something that this program writes."""
+
+
+class SetBack(StorageError):
+    """The record has lost events that this process has read: a backup was restored, or a server failed over."""
 
 
 class RunFailed(TrimtabError):

@@ -17,7 +17,7 @@ from .. import engine
 from ..engine import incumbents
 from ..engine.ledger import Ledger
 from ..engine.wrapping import wrapped
-from ..errors import SpecError, Stale
+from ..errors import SetBack, SpecError, Stale
 from ..formatting import plural
 from ..records import LIVING, TOLD, Change, Changes, Proposal, StudyRecord, StudySpec, Trial
 from ..records.columns import Results
@@ -49,6 +49,17 @@ class StoredTrials:
         return self.storage.results(self.study, after, upto)
 
 
+def _check_follows(changes: Changes, known: StudyRecord) -> None:
+    """Raises SetBack if changes do not follow the record as it was last read. (A head that fits no event, in a row that has
+    not changed since, is for `verify` to find.)"""
+    row = changes.study
+    if changes.base != known.head and (row.position, row.head) != (known.position, known.head):
+        raise SetBack(
+            f"study {known.name!r}: its record was set back, by a restored backup or a failover: event {known.position} is "
+            "not in it any more; run the same again, which goes on from what is there"
+        )
+
+
 class LiveStudy:
     """A study in its store, with its ledger as of the last `refresh`, and the strategy's state after that.
 
@@ -64,7 +75,7 @@ class LiveStudy:
         self.study = study
         self._custom = custom
         self.inputs = Inputs(storage, study) if inputs is None else inputs
-        self._folded: engine.Fold | None = None
+        self._folded: engine.Fold | None
         self.lock = threading.RLock()
         self.ledger = self._opened()
         self.checkpoints = Checkpoints(storage, self.ledger.study.uid)
@@ -77,19 +88,22 @@ class LiveStudy:
         return self.ledger.study.spec
 
     def refresh(self) -> Ledger:
-        """Read what has changed in the store since the last refresh."""
+        """Read what has changed in the store since the last refresh. Raises SetBack."""
         with self.lock:
             if self._torn:  # Ctrl-C has interrupted the last refresh: read everything again
                 self.ledger = self._opened()
             self.moved = False
-            changes = self.storage.trials(self.study, since=self.ledger.study.position)
+            known = self.ledger.study
+            changes = self.storage.trials(self.study, since=known.position)
             self._torn = True
+            _check_follows(changes, known)
             self.ledger.absorb(changes)
             self._torn = False
             return self.ledger
 
     def _opened(self) -> Ledger:
         """A new ledger, of the study as it stands in the store."""
+        self._folded = None
         return Ledger.of(self.storage.outline(self.study), StoredTrials(self.storage, self.study))
 
     def strategy_of(self, spec: StudySpec) -> Strategy[Any]:
@@ -226,6 +240,7 @@ class LiveStudy:
         """
 
         def absorb(changes: Changes) -> tuple[Batches, Claim | None]:
+            _check_follows(changes, known)
             if self._torn:  # the transaction is repeated: what was absorbed the first time may have been rolled back
                 self.ledger = self._opened()
             self._torn = True
@@ -236,8 +251,9 @@ class LiveStudy:
             if self._torn:
                 self.refresh()
             self.moved = False
-            settled = self.storage.settle(self.study, endings, self.ledger.study.position, absorb)
-            self._torn = False
+            known = self.ledger.study
+            settled = self.storage.settle(self.study, endings, known.position, absorb)
+            self._torn = isinstance(settled.error, SetBack)
             return settled
 
     def revise(self, change: Change) -> None:

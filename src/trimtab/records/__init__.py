@@ -358,6 +358,7 @@ class Changes:
     study: StudyRecord
     trials: Sequence[Trial]  # those that events since then have touched, and every open one
     now: float = field(default=0.0, compare=False)  # the store's time; leases are compared with this clock only
+    base: str = field(default="", compare=False)  # the hash of the event that they follow; "" if there is none
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from ..errors import Damaged, ObjectiveError, SpaceError, SpecError, StudyNotFound, TrimtabError, nearest
+from ..errors import Damaged, ObjectiveError, SetBack, SpaceError, SpecError, StudyNotFound, TrimtabError, nearest
 from ..outlook import Enough
 from ..records import LIVING, StudyRecord
 from ..storage import Storage
@@ -117,9 +117,16 @@ class Worker:
 
     @contextmanager
     def _unless_gone(self, number: int, served: ServedStudy) -> Iterator[None]:
-        """A context in which a study that has been deleted, or cannot be read any more, is given up; others go on."""
+        """A context in which a study that has been deleted, or cannot be read any more, is given up; others go on. One that
+        was set back is read anew."""
         try:
             yield
+        except SetBack as error:
+            for known in (self._served, self._announcements, self._records):
+                known.pop(number, None)
+            self._next_look = 0.0
+            served.leave()
+            self._say(str(error))
         except (StudyNotFound, Damaged) as error:
             self._served.pop(number)
             served.leave()

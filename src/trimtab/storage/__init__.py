@@ -203,7 +203,8 @@ class Storage(Protocol):
 
     def trials(self, study: int, since: int = 0) -> Changes:
         """What has changed after event `since`, as one consistent snapshot: the study, the trials that later events have
-        touched, and all open trials, by number."""
+        touched, all open trials, by number, and the hash of event `since`: that of another event, or "", if the record
+        was set back."""
         ...
 
     def outline(self, study: int) -> Outline:

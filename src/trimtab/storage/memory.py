@@ -130,7 +130,9 @@ class _Transaction:
             if table[number]["revision"] <= since:
                 break
             numbers.add(number)
-        return Changes(record, [self._tables.trial(study, n) for n in sorted(numbers)], self.now)
+        found = [self._tables.trial(study, n) for n in sorted(numbers)]
+        base = self._tables.events[study][since - 1]["hash"] if 0 < since <= record.position else ""
+        return Changes(record, found, self.now, base)
 
     def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
         found = [

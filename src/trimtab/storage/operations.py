@@ -179,8 +179,8 @@ def finish_all(tx: Transaction, study: int, endings: Sequence[Ending]) -> list[T
     ended: list[Trial | None] = []
     for e in endings:
         number = e.trial.number
-        if row is None or number not in found:
-            ended.append(None)
+        if row is None or number not in found or found[number][0].created != e.trial.created:
+            ended.append(None)  # it is gone; its number may have been given out again, if the record was set back
             continue
         before, written = found[number]
         if before.state is State.RUNNING and before.attempt == e.trial.attempt:

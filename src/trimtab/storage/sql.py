@@ -152,6 +152,7 @@ class Sql:
                 if pause is None:
                     raise StorageError(self._database.explain(error)) from None
             time.sleep(pause)
+            self._known.clear()  # it may come back as an older copy
             self._away = (time.monotonic(), waited + pause)
 
     def _read(self, look: Callable[[Connection], T]) -> T:
@@ -259,8 +260,8 @@ class Sql:
     def trials(self, study: int, since: int = 0) -> Changes:
         def look(connection: Connection) -> Changes:
             record = _record(connection, study)
-            found = touched(connection, study, since, self._known.get(study, UNKNOWN) if since else UNKNOWN)
-            return Changes(record, found, self._now_of(connection))
+            found, base = touched(connection, study, since, self._known.get(study, UNKNOWN) if since else UNKNOWN)
+            return Changes(record, found, self._now_of(connection), base)
 
         changes = self._read(look)
         self._known[study] = Known.of(changes.study.position, changes.trials)

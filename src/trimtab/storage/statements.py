@@ -36,7 +36,12 @@ _STUDY: BindParameter[int] = bindparam("of_study")
 _NUMBER: BindParameter[int] = bindparam("of_number")
 _ATTEMPT: BindParameter[int] = bindparam("of_attempt")
 _KEY = and_(trials.c.study == _STUDY, trials.c.number == _NUMBER)
-_HELD = and_(_KEY, trials.c.state == bindparam("of_state"), trials.c.attempt == _ATTEMPT)
+_HELD = and_(
+    _KEY,
+    trials.c.state == bindparam("of_state"),
+    trials.c.attempt == _ATTEMPT,
+    trials.c.created == bindparam("of_created"),  # another one if the record was set back and the number given anew
+)
 _OF_TRIAL = and_(reports.c.study == _STUDY, reports.c.number == _NUMBER)
 
 _SELECT_NAMED = select(studies).where(studies.c.active == bindparam("of_name")).with_for_update()
@@ -52,6 +57,7 @@ _COUNT_SEARCHING = select(func.count().label("n")).where(
     trials.c.study == _STUDY, is_open, trials.c.purpose == Purpose.SEARCH.value
 )
 _TOUCHED = select(trials).where(trials.c.study == _STUDY, trials.c.revision > bindparam("since"))
+_SELECT_HASH = select(events.c.hash).where(events.c.study == _STUDY, events.c.position == bindparam("since"))
 _unindexed = trials.c.revision + 0  # open trials are few: they are found by their state, not by their revision
 _OLDER = select(trials).where(trials.c.study == _STUDY, is_open, _unindexed <= bindparam("since"))
 _RUNNING = select(trials).where(
@@ -145,23 +151,27 @@ class Known(NamedTuple):
 UNKNOWN = Known(0, {})
 
 
-def touched(connection: Connection, study: int, since: int, known: Known, writes: Writes = ()) -> list[Trial]:
-    """Trials that events after position `since` have touched, and all open ones, by number.
+def touched(
+    connection: Connection, study: int, since: int, known: Known, writes: Writes = ()
+) -> tuple[list[Trial], str]:
+    """Trials that events after position `since` have touched, and all open ones, by number; and the hash of that event.
 
     known: trials that need not be parsed again if they are unchanged. Those that wait need not even be read, if they were
     read after `since`: what no event has touched, and is not running, still waits. writes: statements that are executed
     first.
     """
-    reads: list[tuple[ClauseElement, compiled.Values]] = [(_TOUCHED, {"of_study": study, "since": since})]
+    values = {"of_study": study, "since": since}
+    reads: list[tuple[ClauseElement, compiled.Values]] = [(_SELECT_HASH, values), (_TOUCHED, values)]
     waiting: dict[int, Trial] = {}
     if 0 < since <= known.position:
         waiting = {n: t for n, t in known.open.items() if t.state is State.QUEUED and t.revision <= since}
-        reads.append((_RUNNING, {"of_study": study, "since": since}))
+        reads.append((_RUNNING, values))
     elif since:  # apart: each has its index
-        reads.append((_OLDER, {"of_study": study, "since": since}))
-    found = [row for rows_ in compiled.exchange(connection, writes, reads) for row in rows_]
+        reads.append((_OLDER, values))
+    hashes, *parts = compiled.exchange(connection, writes, reads)
+    found = [row for part in parts for row in part]
     read = {row["number"]: rows.trial_of(row, known.open.get(row["number"])) for row in found}
-    return [t for _, t in sorted({**waiting, **read}.items())]
+    return [t for _, t in sorted({**waiting, **read}.items())], "".join(row["hash"] for row in hashes)
 
 
 class SqlTransaction:
@@ -234,9 +244,9 @@ class SqlTransaction:
         saved = {t.number: t for t in self._saved.values() if t.study == study}
         before = self._known.get(study, UNKNOWN)
         known = before._replace(open={**before.open, **saved})
-        found = touched(self.connection, study, since, known, self._due())
+        found, base = touched(self.connection, study, since, known, self._due())
         self.known_after = Known.of(record.position, found)
-        return Changes(record, found, self.now)
+        return Changes(record, found, self.now, base)
 
     def trial(self, study: int, number: int) -> Trial | None:
         found = self._all(_SELECT_TRIAL, of_study=study, of_number=number)
@@ -338,6 +348,7 @@ class SqlTransaction:
             "of_number": trial.number,
             "of_state": state.value,
             "of_attempt": trial.attempt,
+            "of_created": trial.created,
         }
         self._send()
         return compiled.write(self.connection, change, {**values, **where}) == 1
