@@ -577,7 +577,9 @@ def test_the_command_line_finds_the_card_beside_the_study_file(tmp_path):
     (tmp_path / "study.yaml").write_text(
         "study: s\nobjective: model.py:loss\nspace: {x: {float: [0, 1], default: 0.5}}\nminimize: loss\nbudget: {trials: 3}\n"
     )
-    (tmp_path / "card.yaml").write_text("purpose: {use: Ranking accounts, not_for: 2026-01-01}\n")
+    (tmp_path / "card.yaml").write_text(
+        "purpose: {purpose: no, use: 010, not_for: 2026-01-01}\nlimits: null\nissues: ~\n"
+    )
     environment = {"XDG_STATE_HOME": str(tmp_path / "state"), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
 
     def call(*args):
@@ -589,5 +591,6 @@ def test_the_command_line_finds_the_card_beside_the_study_file(tmp_path):
     call("run", "study.yaml", "--quiet")
     assert call("report", "s", "--out", "sr.html", "--template", "us-sr-26-2-2026") == "sr.html\n"
     record = checked((tmp_path / "sr.html").read_text())
-    assert [f["text"] for f in record["items"][1]["facts"]] == ["Ranking accounts", "2026-01-01"]
+    assert [f["text"] for f in record["items"][1]["facts"]] == ["no", "010", "2026-01-01"]  # as it was written
+    assert by_id(record)["issues"]["empty"]
     assert "is intact" in call("verify", "s", "--report", "sr.html")

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ..errors import SpecError, nearest
+from .quoted import quoted
 from .record import catalogue
 
 _HERE = files(__package__).joinpath("templates")
@@ -51,7 +52,7 @@ def framework(which: str) -> Framework:
     else:
         raise SpecError(f"template={which!r} is not known{nearest(which, ['study', *names()])}; a file ends in .yaml")
     try:
-        return _framework(yaml.safe_load(text))
+        return _framework(quoted(text))
     except (yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
         raise SpecError(f"{which} is no template ({error}); see docs/how-to/reports.md for its form") from None
 

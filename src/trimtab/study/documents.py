@@ -14,6 +14,7 @@ import yaml
 from .. import checks
 from ..canonical import digest
 from ..dossier.frameworks import framework
+from ..dossier.quoted import quoted
 from ..dossier.record import record
 from ..engine.blas import one_thread
 from ..errors import SpecError
@@ -74,7 +75,7 @@ def card_of(given: Any) -> Mapping[str, Any] | None:
     if not isinstance(given, str | os.PathLike):
         return described(given, "card")
     try:
-        loaded = yaml.safe_load(Path(given).read_text(encoding="utf-8"))
+        loaded = quoted(Path(given).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"card {os.fspath(given)} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(loaded, dict | None):
