@@ -13,6 +13,7 @@ from ..arrays import Array
 from ..canonical import same_setting
 from ..formatting import number, plural, value
 from ..space import Choice, Params, Space
+from ..space.cube import live_cells
 from ..space.parameters import Value
 from ..space.scales import Scale, centres
 from .belief import Belief
@@ -88,7 +89,7 @@ def edge(space: Space, row: Array, j: int) -> str:
 
     "" elsewhere, for a retired option, an inactive parameter, and one with fewer than three values or without an order.
     """
-    cells = np.round(space.cells[j] * space.live_share[j])  # without retired options, which have the last ones
+    cells = live_cells(space.params[space.names[j]])  # without retired options, which have the last ones
     if space.unordered[j] or cells < 3:
         return ""
     first, last = centres(_scale(space, j), np.array([0.0, cells - 1])) if np.isfinite(cells) else (0.0, 1.0)
