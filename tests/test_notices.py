@@ -3,6 +3,7 @@
 import pytest
 
 import trimtab as tt
+from trimtab.cli import console
 from trimtab.errors import SpecError
 from trimtab.running.worker import Worker
 from trimtab.stopping.threshold import Threshold
@@ -163,6 +164,17 @@ def failing(trial):
     if trial.number % 3 == 1:
         raise KeyError("age")
     return trial.params["x"] if trial.number % 3 == 0 else float("nan")
+
+
+def test_what_is_known_of_a_study_is_shown_while_nothing_is_the_best():
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1, default=0.5)), minimize="a", subject_to="c <= 1", strategy="sobol")
+    study.run(lambda trial: {"a": trial.params["x"] + trial.seed % 3, "c": 0.0}, trials=4, quiet=True)
+    study.evidence(lambda trial: {"a": trial.params["x"] + trial.seed % 3, "c": 0.0}, replicates=3, tuned=1, quiet=True)
+    study.revise(subject_to="c <= -1")
+    shown = console.answers(study)
+    assert shown["best"] == "none yet meets the constraints"
+    assert shown["evidence"].startswith(study.result().decision)
+    assert "strategy 'sobol' does not look at constraints" in shown["note"]
 
 
 def test_the_first_failure_by_each_reason_is_told_in_every_run(capsys):

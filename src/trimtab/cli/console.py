@@ -209,7 +209,7 @@ def exact(v: Any) -> str:
 
 
 def answers(study: "Study") -> dict[str, str]:
-    """Counts, baseline, best, how much better it is, whether it meets the constraints, and what evidence there is."""
+    """Counts, baseline, best, what evidence there is, and what a reader should know."""
     spec, baseline, best, found = study.spec, study.baseline, best_of(study), study.result()
     lines = {"trials": counted(study.counts, spec.budget.trials)}
     if (why := study.bound) is not None and not why.startswith("the budget of trials"):
@@ -219,8 +219,21 @@ def answers(study: "Study") -> dict[str, str]:
         lines["baseline"] = measured(study, baseline) + met
     if best is None:
         lines["best"] = "none yet" + (" meets the constraints" if spec.constraints else "")
-        return lines
-    lines["best"] = measured(study, best)
+    else:
+        lines |= _of_the_best(study, best)
+    if found is not None:
+        lines["evidence"] = "; ".join([f"{found.decision}: {_difference(found)}", *map(_compared, found.goals)])
+    if seen := len(looks(study.storage, study.record.id)):
+        lines["hold-out"] = f"looked at {formatting.plural(seen, 'time')}"
+    if notices := study.notices:
+        lines["note"] = "; ".join(notices)
+    return lines
+
+
+def _of_the_best(study: "Study", best: Trial) -> dict[str, str]:
+    """The best: its metrics, how much better it is than the baseline, whether it meets the constraints, its setting."""
+    spec, baseline = study.spec, study.baseline
+    lines = {"best": measured(study, best)}
     if (expected := expected_json(study)) is not None:
         value, chance = study.standings.order[0].expected, formatting.percent(expected["p_best"])
         lines["expected"] = (
@@ -235,14 +248,7 @@ def answers(study: "Study") -> dict[str, str]:
         lines["feasible"] = f"{feasible}: {', '.join(c.text for c in spec.constraints)}"
     if len(spec.goals) > 1:
         lines["pareto"] = f"trials {', '.join(str(t.number) for t in study.pareto)}"
-    lines["params"] = setting(study, best)
-    if found is not None:
-        lines["evidence"] = "; ".join([f"{found.decision}: {_difference(found)}", *map(_compared, found.goals)])
-    if seen := len(looks(study.storage, study.record.id)):
-        lines["hold-out"] = f"looked at {formatting.plural(seen, 'time')}"
-    if notices := study.notices:
-        lines["note"] = "; ".join(notices)
-    return lines
+    return {**lines, "params": setting(study, best)}
 
 
 def study_json(study: "Study") -> dict[str, Any]:
