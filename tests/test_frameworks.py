@@ -3,6 +3,7 @@
 import pytest
 
 from trimtab.dossier.frameworks import framework
+from trimtab.errors import SpecError
 
 
 @pytest.mark.parametrize(
@@ -22,8 +23,28 @@ def test_what_annex_iv_asks_for_and_a_study_cannot_tell_is_named():
 def test_references_stand_as_they_were_written(tmp_path):
     file = tmp_path / "ours.yaml"
     file.write_text(
-        "name: ours\ntitle: Yes\nframework: 2026\nsections: [{title: 1.20, refs: [4.10, 010], items: [task]}]\n"
+        "name: ours\ntitle: Yes\nframework: 2026\ncolumns: [no, 1:30]\n"
+        "sections: [{title: 1.20, refs: [4.10, 010], items: [task]}]\n"
     )
     ours = framework(str(file))
     assert (ours.title, ours.text, ours.sections[0].title) == ("Yes", "2026", "1.20")
+    assert ours.columns == ["no", "1:30"]
     assert ours.sections[0].refs == ["4.10", "010"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "says"),
+    [
+        ("sections: [{title: A, refs: [4.10], items: [task]}]", "'A' has more refs than there are columns \\(0\\)"),
+        ("columns: [X]\nsections: [{title: A, refs: 4.10, items: [task]}]", "is no template \\('4.10' is no list\\)"),
+        ("columns:\nsections: [{title: A, items: [task]}]", "is no template \\(None is no list\\)"),
+        ("sections: [{title: , items: [task]}]", "is no template \\(None is no text\\)"),
+        ("sections: [{title: A, items: [tusk]}]", "'tusk' is no item; did you mean 'task'"),
+        ("sections: [{title: A, items: [task]}, {title: B, items: [task]}]", "'task' stands in two sections"),
+    ],
+)
+def test_a_template_of_the_wrong_form_is_said(tmp_path, rest, says):
+    file = tmp_path / "ours.yaml"
+    file.write_text(f"name: ours\ntitle: T\nframework: F\n{rest}\n")
+    with pytest.raises(SpecError, match=says):
+        framework(str(file))

@@ -66,13 +66,31 @@ def _text(path: Path) -> str:
 
 def _framework(said: Mapping[str, Any]) -> Framework:
     known = [e.id for e in catalogue()]
-    sections = [Section(s["title"], s.get("refs", []), s["items"]) for s in said["sections"]]
+    name, columns = _phrase(said["name"]), _phrases(said.get("columns", []))
+    sections = [
+        Section(_phrase(s["title"]), _phrases(s.get("refs", [])), _phrases(s["items"])) for s in said["sections"]
+    ]
+    for s in sections:
+        if len(s.refs) > len(columns):
+            raise SpecError(f"template {name}: {s.title!r} has more refs than there are columns ({len(columns)})")
     named = [i for s in sections for i in s.items]
     for i in named:
         if i not in known:
-            raise SpecError(f"template {said['name']}: {i!r} is no item{nearest(i, known)}")
+            raise SpecError(f"template {name}: {i!r} is no item{nearest(i, known)}")
         if named.count(i) > 1:
-            raise SpecError(f"template {said['name']}: {i!r} stands in two sections; leave one")
+            raise SpecError(f"template {name}: {i!r} stands in two sections; leave one")
     if rest := [i for i in known if i not in named]:
         sections.append(Section("Further evidence", [], rest))
-    return Framework(said["name"], said["title"], said["framework"], said.get("columns", []), sections)
+    return Framework(name, _phrase(said["title"]), _phrase(said["framework"]), columns, sections)
+
+
+def _phrases(said: Any) -> list[str]:
+    if not isinstance(said, list):
+        raise TypeError(f"{said!r} is no list")
+    return [_phrase(s) for s in said]
+
+
+def _phrase(said: Any) -> str:
+    if not isinstance(said, str):
+        raise TypeError(f"{said!r} is no text")
+    return said
