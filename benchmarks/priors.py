@@ -18,6 +18,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from families import Problem, analytic, surrogates, tables
@@ -53,7 +54,7 @@ def spaced(problem: Problem, side: str, word: str) -> tt.Space:
     if (side, word) == NONE:
         return problem.space
     if side == "published":
-        centre = dict(within(problem.space, PUBLISHED[problem.family]))
+        centre: Params = dict(within(problem.space, PUBLISHED[problem.family]))
     else:
         rows = problem.space.sample(100, np.random.default_rng(1))
         losses = [problem.true(p) for p in problem.space.decode(rows)]
@@ -66,7 +67,7 @@ def spaced(problem: Problem, side: str, word: str) -> tt.Space:
     return tt.Space.from_json(entries)
 
 
-def within(space: tt.Space, values: Params) -> Iterator[tuple[str, object]]:
+def within(space: tt.Space, values: Params) -> Iterator[tuple[str, Any]]:
     """The values, moved into the ranges of the space."""
     for name, value in values.items():
         param = space.params[name]
