@@ -544,6 +544,7 @@ def test_a_further_framework_needs_only_a_template_file(study):
         ({"template": "bytes.yaml"}, r"template bytes\.yaml cannot be read"),
         ({"template": "deep.yaml"}, r"deep\.yaml is no template"),
         ({"card": "deep.yaml"}, r"card deep\.yaml cannot be read"),
+        ({"card": "self.yaml"}, r"card self\.yaml cannot be read"),
         ({"previous": "deep.yaml"}, r"previous deep\.yaml cannot be read"),
         ({"previous": {"items": 1, "study": {}, "sha256": ""}}, "previous was edited"),
     ],
@@ -551,6 +552,7 @@ def test_a_further_framework_needs_only_a_template_file(study):
 def test_a_wrong_call_is_said(study, how, says):
     Path("bytes.yaml").write_bytes(b"\xff\xfe")
     Path("deep.yaml").write_text("[" * 3000)
+    Path("self.yaml").write_text("purpose: &purpose [*purpose]")
     with pytest.raises(SpecError, match=says):
         study.report("x.html", **{"template": "us-sr-26-2-2026", **how})
     with pytest.raises(SpecError, match=r"a report is written as \.html, \.docx, \.json"):

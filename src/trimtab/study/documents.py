@@ -76,11 +76,11 @@ def card_of(given: Any) -> Mapping[str, Any] | None:
         return described(given, "card")
     try:
         loaded = quoted(Path(given).read_text(encoding="utf-8"))
+        if isinstance(loaded, dict | None):
+            return described(loaded or {}, "card")
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"card {os.fspath(given)} cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(loaded, dict | None):
-        raise SpecError(f"card {os.fspath(given)} is no mapping; write `purpose: {{use: ...}}`")
-    return described(loaded or {}, "card")
+    raise SpecError(f"card {os.fspath(given)} is no mapping; write `purpose: {{use: ...}}`")
 
 
 def described(given: Any, word: str) -> Mapping[str, Any] | None:
