@@ -198,6 +198,9 @@ def test_a_worker_looks_at_no_data_outside_its_working_folder(train, folder, pat
         ("trials", "params", '{"x":' + "[" * 100_000 + "]" * 100_000 + "}"),
         ("trials", "why", '{"n":' + "9" * 5000 + "}"),
         ("studies", "spec", '{"name":"s"}'),
+        ("studies", "spec", ('"seed":1', '"seed":"x"')),
+        ("studies", "spec", ('"max_failures":20', '"max_failures":"x"')),
+        ("studies", "spec", ('"settings":{}', '"settings":{"shell":"sh"}')),
         ("events", "body", "[]"),
         ("events", "body", '{"fingerprint":"f","objective":["train.py"]}'),
         ("events", "body", '{"fingerprint":"f","objective":"train.py:objective","resources":{"user":"root"}}'),
@@ -207,7 +210,10 @@ def test_a_worker_serves_others_beside_a_study_that_it_cannot_read(train, edit):
     table, column, value = edit
     study("bad").submit("train.py:objective")
     study("bad").enqueue({"x": 0.1})
-    change(f"UPDATE {table} SET {column} = ?", value)  # kind: all are of this study
+    if isinstance(value, str):
+        change(f"UPDATE {table} SET {column} = ?", value)
+    else:
+        change(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", *value)
     study("good").submit("train.py:objective")
     said = call("worker", "--allow", "train.py", "--idle", "1s")
     assert "study 'good': runs train.py:objective" in said

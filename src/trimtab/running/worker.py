@@ -20,6 +20,10 @@ from .interrupts import interruptible
 from .runner import IDLE
 from .served import AGAIN, LOOK, ServedStudy
 
+ODD = LookupError, TypeError, ValueError, AttributeError
+"""What a record raises that was changed outside Trimtab, as far as no row is found to be damaged: others are served
+nevertheless."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -127,11 +131,11 @@ class Worker:
             self._next_look = 0.0
             served.leave()
             self._say(str(error))
-        except (StudyNotFound, Damaged) as error:
+        except (StudyNotFound, Damaged, *ODD) as error:
             self._served.pop(number)
             served.leave()
             self._refused[number] = (time.monotonic() + AGAIN, str(error))
-            self._say(f"study {served.name!r} is not served any more: {error}")
+            self._say(f"study {served.name!r} is not served any more: {_why(error)}")
 
     def _at_rest(self, number: int, served: ServedStudy) -> bool:
         return number in self._records and served.at_rest(self._records[number].position)
@@ -204,7 +208,7 @@ class Worker:
                 self._storage, record, announced, called, self._slots, data, self._enough,
                 say=lambda text: self._say(f"study {record.name!r}: {text}"),
             )  # fmt: skip
-        except (ObjectiveError, SpaceError, SpecError, StudyNotFound, Damaged) as error:
+        except (ObjectiveError, SpaceError, SpecError, StudyNotFound, Damaged, *ODD) as error:
             self._refuse(record, error)
             return
         for name in absent:
@@ -213,12 +217,12 @@ class Worker:
             )
         self._served[record.id] = served
 
-    def _refuse(self, record: StudyRecord, error: TrimtabError) -> None:
+    def _refuse(self, record: StudyRecord, error: Exception) -> None:
         """Do not serve a study for now; say why, unless that was said before."""
         _, before = self._refused.get(record.id, (0.0, ""))
         self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
         if str(error) != before:
-            self._say(f"study {record.name!r} is not served: {error}")
+            self._say(f"study {record.name!r} is not served: {_why(error)}")
 
     def _drains(self, number: int) -> bool:
         """Whether a signal, by its number, is the first SIGTERM: then this worker drains."""
@@ -227,3 +231,11 @@ class Worker:
         self._draining = True
         self._say("stopping: running trials are finished first")
         return True
+
+
+def _why(error: Exception) -> str:
+    """Why a study is not served."""
+    if isinstance(error, TrimtabError):
+        return str(error)
+    _log.debug("a study cannot be served", exc_info=error)
+    return f"{type(error).__name__}: {error}; see whether its record was changed: trimtab verify"
