@@ -343,7 +343,8 @@ def git(folder, *words):
     )
 
 
-def test_the_version_that_git_or_dvc_keeps_is_told(tmp_path):
+def test_the_version_that_git_or_dvc_keeps_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "train.csv"
     path.write_text("a\n1\n")
     git(tmp_path, "init", "-q")

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -218,6 +219,32 @@ def test_a_worker_serves_others_beside_a_study_that_it_cannot_read(train, edit):
     said = call("worker", "--allow", "train.py", "--idle", "1s")
     assert "study 'good': runs train.py:objective" in said
     assert tt.Study("good", storage=URL).counts["done"] == 4
+
+
+# ---------------------------------------------------------------------------------------------------------------- data
+
+
+@pytest.mark.parametrize("watched", ["dataset", "dataset/train.csv"])
+def test_a_repository_that_came_with_the_data_runs_nothing(folder, watched):
+    """git runs what a repository's configuration names: filters, monitors of files, programs that check signatures."""
+    data = Path("dataset")
+    data.mkdir()
+    (data / "train.csv").write_text("a\n1\n")
+
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e", *words], cwd=data, check=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    git("config", "core.fsmonitor", f"touch {folder}/pwned; false")
+    git("config", "filter.f.clean", f"touch {folder}/pwned; cat")
+    (data / ".git" / "info" / "attributes").write_text("* filter=f\n")
+    os.utime(data / "train.csv", (0, 0))
+    made = study(data={"d": watched})
+    made.run(lambda trial: trial.params["x"], trials=1, quiet=True)
+    assert not (folder / "pwned").exists()
+    assert made.storage.events(made.record.id, kinds={"run"})[0].body["data"]["d"]["path"] == watched
 
 
 # ------------------------------------------------------------------------------------------------------------ terminals

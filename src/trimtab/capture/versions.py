@@ -37,9 +37,13 @@ def _state(root: str, _: int) -> dict[str, Any] | None:
 
 
 def _git_of(path: Path) -> dict[str, Any] | None:
-    """The last commit that touched a tracked file, and whether the file differs from it."""
+    """The last commit that touched a tracked file, and whether the file differs from it.
+
+    Only the repository around the working folder is asked: git runs what the configuration of a repository names, and
+    one that came with the data is not the user's own.
+    """
     root = _root(path)
-    if root is None:
+    if root is None or not Path.cwd().resolve().is_relative_to(root):
         return None
     name = os.path.relpath(path.resolve(), root)
     commit = _git(str(root), "log", "-n1", "--format=%H", "--", name)
