@@ -374,3 +374,13 @@ def test_a_time_that_no_calendar_has_does_not_hide_other_studies():
     change("UPDATE studies SET created = 1e300")
     study("s")
     assert "unknown" in call("list")
+
+
+@pytest.mark.parametrize("parent", [3, 4, 10**9, -1])
+def test_a_trial_that_is_its_own_ancestor_ends_no_report_in_a_loop(parent):
+    made = study(strategy="pbt", fidelity=tt.Fidelity("epochs", 1, 9))
+    made.run(lambda trial: trial.params["x"], trials=4, quiet=True)
+    change("UPDATE trials SET parent = ?, fidelity = 9.0 WHERE number = 3", parent)
+    change("UPDATE trials SET parent = 3 WHERE number = 2")
+    assert "outside Trimtab" in call("report", "s", "--out", "r.html", status=2)
+    assert "outside Trimtab" in call("schedule", "s", "3", status=2)

@@ -85,7 +85,8 @@ def _tracked(path: Path) -> str | None:
     if (found := _out(_yaml(beside), path, beside.parent)) is not None:
         return found
     for folder in path.resolve().parents:
-        for stage in (_yaml(folder / "dvc.lock").get("stages") or {}).values():
+        stages = _yaml(folder / "dvc.lock").get("stages")
+        for stage in stages.values() if isinstance(stages, dict) else ():
             if (found := _out(stage, path, folder)) is not None:
                 return found
         if (folder / ".dvc").is_dir():
@@ -94,7 +95,8 @@ def _tracked(path: Path) -> str | None:
 
 
 def _out(said: Any, path: Path, folder: Path) -> str | None:
-    for out in (said.get("outs") if isinstance(said, dict) else None) or []:
+    outs = said.get("outs") if isinstance(said, dict) else None
+    for out in outs if isinstance(outs, list) else ():
         if isinstance(out, dict) and "md5" in out and (folder / str(out.get("path"))).resolve() == path.resolve():
             return str(out["md5"])
     return None
@@ -105,6 +107,6 @@ def _yaml(file: Path) -> dict[str, Any]:
 
     try:
         said = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
