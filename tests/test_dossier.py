@@ -544,9 +544,11 @@ def test_a_further_framework_needs_only_a_template_file(study):
         ({"template": "bytes.yaml"}, r"template bytes\.yaml cannot be read"),
         ({"template": "deep.yaml"}, r"deep\.yaml is no template"),
         ({"card": "deep.yaml"}, r"card deep\.yaml cannot be read"),
-        ({"card": "self.yaml"}, r"card self\.yaml cannot be read"),
+        ({"card": "self.yaml"}, r"card self\.yaml is nested too deeply"),
         ({"previous": "deep.yaml"}, r"previous deep\.yaml cannot be read"),
         ({"previous": {"items": 1, "study": {}, "sha256": ""}}, "previous was edited"),
+        ({"previous": {"items": math.nan, "study": {}, "sha256": ""}}, "previous cannot be read"),
+        ({"previous": {"items": {1, 2}, "study": {}, "sha256": ""}}, "previous cannot be read"),
     ],
 )
 def test_a_wrong_call_is_said(study, how, says):
@@ -557,6 +559,14 @@ def test_a_wrong_call_is_said(study, how, says):
         study.report("x.html", **{"template": "us-sr-26-2-2026", **how})
     with pytest.raises(SpecError, match=r"a report is written as \.html, \.docx, \.json"):
         study.report("x.pdf")
+
+
+def test_what_utf_8_cannot_hold_is_replaced(study):
+    said, card = {"from \ud800": "\ud801"}, {"purpose": {"use": "rank\ud800ing"}}
+    html = study.report("a.html", template="us-sr-26-2-2026", data=said, card=card).read_text(encoding="utf-8")
+    items = by_id(checked(html))
+    assert texts(items["data_identity"])["from ?"] == "?"
+    assert "rank?ing" in texts(items["purpose"]).values()
 
 
 def test_what_is_said_of_the_data_may_hold_dates_numpys_numbers_and_what_is_not_finite(study):

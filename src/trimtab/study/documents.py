@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from .. import checks
-from ..canonical import digest
+from ..canonical import digest, storable
 from ..dossier.frameworks import framework
 from ..dossier.quoted import quoted
 from ..dossier.record import record
@@ -74,32 +74,36 @@ def card_of(given: Any) -> Mapping[str, Any] | None:
     """What a person has filled in, {item: text or {field: text}}: a mapping, or a YAML file. Raises SpecError."""
     if not isinstance(given, str | os.PathLike):
         return described(given, "card")
+    where = f"card {os.fspath(given)}"
     try:
         loaded = quoted(Path(given).read_text(encoding="utf-8"))
-        if isinstance(loaded, dict | None):
-            return described(loaded or {}, "card")
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise SpecError(f"card {os.fspath(given)} cannot be read: {' '.join(str(error).split())}") from None
-    raise SpecError(f"card {os.fspath(given)} is no mapping; write `purpose: {{use: ...}}`")
+        raise SpecError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(loaded, dict | None):
+        raise SpecError(f"{where} is no mapping; write `purpose: {{use: ...}}`")
+    return described(loaded or {}, where)
 
 
 def described(given: Any, word: str) -> Mapping[str, Any] | None:
-    """A user's mapping as plain JSON. Raises SpecError for anything else."""
+    """A user's mapping as plain JSON. Raises SpecError for anything else, and for a mapping that holds itself."""
     if given is None:
         return None
     if not isinstance(given, Mapping):
         raise SpecError(f"{word}={given!r} is no mapping; write {{name: text}}")
-    return {str(k): _texts(v) for k, v in given.items()}
+    try:
+        return {storable(str(k)): _texts(v) for k, v in given.items()}
+    except RecursionError:
+        raise SpecError(f"{word} is nested too deeply; write {{name: text}}") from None
 
 
 def _texts(value: Any) -> Any:
     """A value as JSON: what JSON does not have (dates, NaN, ...) as text."""
     if isinstance(value, Mapping):
-        return {str(k): _texts(v) for k, v in value.items()}
+        return {storable(str(k)): _texts(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_texts(v) for v in value]
-    known = isinstance(value, str | int | None) or (isinstance(value, float) and math.isfinite(value))
-    return value if known else str(value)
+    known = isinstance(value, int | None) or (isinstance(value, float) and math.isfinite(value))
+    return value if known else storable(str(value))
 
 
 def previous_of(given: Any) -> Mapping[str, Any] | None:
@@ -114,9 +118,10 @@ def previous_of(given: Any) -> Mapping[str, Any] | None:
         found = given if isinstance(given, Mapping) else _record_in(Path(given))
         if not isinstance(found, Mapping) or not {"items", "study", "sha256"} <= found.keys():
             raise ValueError("it holds no evidence record")
-    except (OSError, ValueError, RecursionError) as error:
+        held = digest({k: v for k, v in found.items() if k != "sha256"})
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise SpecError(f"{where} cannot be read: {error}") from None
-    if digest({k: v for k, v in found.items() if k != "sha256"}) != found["sha256"]:
+    if held != found["sha256"]:
         raise SpecError(f"{where} was edited: its content does not fit its hash; name the document that was approved")
     return found
 
