@@ -335,6 +335,14 @@ def test_a_checkpoint_of_nonsense_is_a_finding(field, value):
     assert len(seals.findings("uid", events, {})) == 1
 
 
+def test_no_head_is_signed_that_no_chain_leads_to():
+    """Its owner could show a forged chain with that head, and the signature, later."""
+    study().storage.close()
+    change("UPDATE studies SET head = ?", "f" * 64)
+    assert "is not signed, since verify finds" in call("sign", "s", status=2)
+    assert not list(keys.folder().glob("*"))
+
+
 def test_signatures_that_were_taken_out_are_missed_by_whoever_trusts_a_key():
     study().storage.close()
     assert "signed" not in call("verify", "s")

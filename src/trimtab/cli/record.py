@@ -118,11 +118,11 @@ def _span(heads: Sequence[int], position: int) -> tuple[str, str]:
 @storage_flag
 def sign(name: str, timestamp: str | None) -> None:
     """Sign the record as it stands with your key."""
-    from .. import keys
 
     study = opened(name)
     study.sign(timestamp)
-    say(f"study {name!r}: signed up to event {study.record.position - 1} with key {keys.public()}")
+    made = study.storage.events(study.record.id, kinds={"checkpoint"})[-1].body
+    say(f"study {name!r}: signed up to event {made['position']} with key {made['key']}")
 
 
 @click.command()

@@ -17,7 +17,7 @@ from ..errors import Damaged, SpecError, StorageError
 from ..files import replacing
 from ..formatting import command
 from ..objective import program
-from ..records import Change, Resources, StudyRecord, StudyState
+from ..records import Change, Event, Resources, StudyRecord, StudyState
 from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
 from ..running.staffing import Slots
@@ -117,12 +117,15 @@ class Audited(Answers):
         """Sign the chain up to here with this user's Ed25519 key, and record that as an event (extra `sign`).
 
         The key is created at its first use, outside the database (see `keys`). timestamp: the URL of a time-stamp
-        authority (RFC 3161), whose token is kept with the signature. Raises UserError, and SpecError for an archived
-        study; then nothing is written.
+        authority (RFC 3161), whose token is kept with the signature. Raises UserError, SpecError for an archived study,
+        and Damaged if `verify` finds something: a row may name a head that no chain of events leads to. Then nothing is
+        written.
         """
-        record = self.record
-        if record.state is StudyState.ARCHIVED:
-            raise SpecError(f"study {record.name!r} is archived and read-only; sign a study before it is archived")
+        if self.record.state is StudyState.ARCHIVED:
+            raise SpecError(f"study {self.name!r} is archived and read-only; sign a study before it is archived")
+        found, record, _ = self._examined()
+        if wrong := [line for line in found if not line.endswith(seals.UNCHECKED)]:
+            raise Damaged(f"study {self.name!r} is not signed, since verify finds: {wrong[0]}")
         self._add_event("checkpoint", keys.sign(record, timestamp))
 
     def verify(self, report: str | os.PathLike[str] | None = None) -> list[str]:
@@ -130,6 +133,15 @@ class Audited(Answers):
 
         report: the file of a report, which is checked as well: an event must hold its hash.
         """
+        found, _, events = self._examined()
+        if report is not None:
+            from .documents import unrecorded
+
+            found += unrecorded(checks.path("report", report), events)
+        return found
+
+    def _examined(self) -> tuple[list[str], StudyRecord, Sequence[Event]]:
+        """(what does not fit, the study as it was examined, its events then)."""
         study, uid = self._live.study, self._live.ledger.study.uid
         witness = [*self.storage.witnessed(uid), *keys.signed(uid)]  # read first, since the record may grow meanwhile
         try:
@@ -139,17 +151,13 @@ class Audited(Answers):
             reports = [r for r in self.storage.reports(study) if r.number < count]
             actors = {at: who for at, who in self.storage.actors(study).items() if at <= position}
         except Damaged as error:
-            return [str(error)]
+            return [str(error)], self._live.ledger.study, ()
         found = findings(snapshot.study, snapshot.trials, reports, events, witness, actors)
         if any(e.kind == "checkpoint" for e in events):
             found += seals.findings(uid, events, keys.trusted(), keys.authorities())
         if snapshot.study.state is StudyState.ARCHIVED:
             found += self._renamed(snapshot.study)
-        if report is not None:
-            from .documents import unrecorded
-
-            found += unrecorded(checks.path("report", report), events)
-        return found
+        return found, snapshot.study, events
 
     def _renamed(self, archived: StudyRecord) -> list[str]:
         """Studies that were created with the name of this archived one, and no longer have it: somebody who looks for the
