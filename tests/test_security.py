@@ -74,6 +74,7 @@ SCRIPTS = [
     "env A=1 sh -c {x}",
     "ssh node ./train --rate {x}",
     "ssh node ./train {params}",
+    "make train KERNEL={x}",
     "python -c print({x})",
     """echo '{{"kernel": "{x}"}}'""",
 ]

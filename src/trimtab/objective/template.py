@@ -18,6 +18,7 @@ RESERVED = ("seed", "trial", "params", "fidelity", "checkpoint")
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 _SHELLS = frozenset({"sh", "ash", "bash", "dash", "fish", "ksh", "zsh"})
+_REREAD = frozenset({"make", "parallel", "ssh"})  # they read their arguments as a shell, or something like it, would
 _CODE = re.compile(r"[\s;|&$`(){}<>'\"\\]")  # what a word of arguments seldom has, and a script nearly always
 _PLAIN = re.compile(r"[\w.,:/@+-]*")  # a text that no shell or interpreter takes for more than one word
 
@@ -69,7 +70,7 @@ def _is_script(found: Sequence[str], at: int) -> bool:
     """
     before = [os.path.basename(word) for word in found[:at]]
     to_shell = bool(before) and bool(re.fullmatch("-[a-z]*c", before[-1])) and not _SHELLS.isdisjoint(before)
-    return to_shell or "ssh" in before or bool(_CODE.search(_PLACE.sub("", found[at])))
+    return to_shell or not _REREAD.isdisjoint(before) or bool(_CODE.search(_PLACE.sub("", found[at])))
 
 
 def _refuse_code(template: str, found: Sequence[str], values: Mapping[str, Iterable[Any]]) -> None:
