@@ -9,9 +9,12 @@ from pathlib import Path
 import postgres as pg
 import psycopg
 import pytest
+from click.testing import CliRunner
 from stores import DONE, SPEC, put, running, verify
 
+import trimtab as tt
 from trimtab.canonical import dumps
+from trimtab.cli import cli
 from trimtab.errors import Damaged, StorageError
 from trimtab.records import Change, Report, StudySpec
 from trimtab.storage.migrations import upgrade
@@ -103,3 +106,17 @@ def test_what_a_newer_version_wrote_is_refused_and_not_called_a_damage_only(url,
 def test_specs_of_early_versions_are_read():
     spec = {**json.loads(SPEC.text), "workers": 1}
     assert StudySpec.from_json(spec) == SPEC
+
+
+def test_listing_trials_does_not_ask_the_database_for_each_of_them(url, monkeypatch):
+    asked, read = [], Sql._read
+    monkeypatch.setattr(Sql, "_read", lambda store, look: asked.append(look) or read(store, look))
+    counts = []
+    for trials in (5, 50):
+        study = tt.Study("s", SPEC.space, minimize="loss", storage=url, seed=1, strategy="random")
+        study.run(lambda trial: trial.params["x"], trials=trials, quiet=True)
+        asked.clear()
+        listed = CliRunner().invoke(cli, ["trials", "s", "--storage", url])
+        assert len(listed.stdout.splitlines()) > trials
+        counts.append(len(asked))
+    assert counts[0] == counts[1]

@@ -179,7 +179,7 @@ def best(name: str, as_json: bool) -> None:
         return
     say(console.facts({k: v for k, v in console.answers(study).items() if k != "params"}))
     say()
-    say(console.facts({k: console.exact(v) for k, v in console.params(study, trial).items()}))
+    say(console.facts({k: console.exact(v) for k, v in console.params(study.spec, trial).items()}))
 
 
 @cli.command()

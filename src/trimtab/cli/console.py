@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .. import formatting, streams
 from ..errors import SpecError
 from ..proof.holdout import looks
-from ..records import COUNTED, State, Trial
+from ..records import COUNTED, State, StudySpec, Trial
 from ..records.usage import UNITS
 from ..reports.tables import columns, rows
 
@@ -110,15 +110,15 @@ def facts(pairs: Mapping[str, str]) -> str:
 
 def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
     """Number, state, purpose, metrics, feasibility, time and setting of each trial."""
-    metrics = study.spec.metrics
-    best = best_of(study)
+    spec, best = study.spec, best_of(study)  # read once: each access asks the store
+    metrics = spec.metrics
     rows, failed = [], any(t.error for t in trials)
     for t in trials:
         mark = "*" if best is not None and t.number == best.number else ""
         values = [formatting.number(t.metrics[m]) if m in t.metrics else "" for m in metrics]
         wall = formatting.duration(t.cost.wall) if t.started and t.ended else ""
         why = [" ".join(t.error.splitlines()[:1])] if failed else []
-        rows.append([f"{t.number}{mark}", t.state_text, str(t.purpose), *values, wall, setting(study, t), *why])
+        rows.append([f"{t.number}{mark}", t.state_text, str(t.purpose), *values, wall, setting(spec, t), *why])
     head = ["trial", "state", "purpose", *metrics, "time", "params", *(["error"] if failed else [])]
     return table(head, rows, right=["trial", *metrics, "time"]).replace(formatting.NBSP, " ")
 
@@ -136,7 +136,7 @@ def trial_text(study: "Study", t: Trial) -> str:
         "state": t.state_text,
         "attempt": str(t.attempt),
         "purpose": str(t.purpose),
-        "params": ", ".join(f"{k}={exact(v)}" for k, v in params(study, t).items()),
+        "params": ", ".join(f"{k}={exact(v)}" for k, v in params(study.spec, t).items()),
         "seed": str(t.seed),
         "metrics": ", ".join(f"{name}={value}" for name, value in t.metrics.items()) or "–",
         "proposed": f"by {t.strategy} (version {t.version})" + ("" if t.parent is None else f", from trial {t.parent}"),
@@ -192,14 +192,14 @@ def measured(study: "Study", t: Trial) -> str:
     return f"{values or f'{t.state}, nothing measured'} (trial {t.number})"
 
 
-def setting(study: "Study", t: Trial) -> str:
+def setting(spec: StudySpec, t: Trial) -> str:
     """A trial's params in one line."""
-    return formatting.setting(params(study, t))
+    return formatting.setting(params(spec, t))
 
 
-def params(study: "Study", t: Trial) -> dict[str, Any]:
+def params(spec: StudySpec, t: Trial) -> dict[str, Any]:
     """A trial's params in the order of the space."""
-    names = dict.fromkeys([*study.spec.space.names, *t.params])
+    names = dict.fromkeys([*spec.space.names, *t.params])
     return {k: t.params[k] for k in names if k in t.params}
 
 
@@ -248,7 +248,7 @@ def _of_the_best(study: "Study", best: Trial) -> dict[str, str]:
         lines["feasible"] = f"{feasible}: {', '.join(c.text for c in spec.constraints)}"
     if len(spec.goals) > 1:
         lines["pareto"] = f"trials {', '.join(str(t.number) for t in study.pareto)}"
-    return {**lines, "params": setting(study, best)}
+    return {**lines, "params": setting(spec, best)}
 
 
 def study_json(study: "Study") -> dict[str, Any]:
