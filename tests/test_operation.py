@@ -1,7 +1,9 @@
 """What those who run a team's database do with it, by the commands and statements of docs/how-to/team-on-postgresql.md."""
 
 import json
+import os
 import re
+import subprocess
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -120,3 +122,44 @@ def test_listing_trials_does_not_ask_the_database_for_each_of_them(url, monkeypa
         assert len(listed.stdout.splitlines()) > trials
         counts.append(len(asked))
     assert counts[0] == counts[1]
+
+
+def test_a_dump_restored_by_the_commands_of_the_guide_is_whole(tmp_path):
+    server = pg.server()
+    env = {
+        "PATH": f"{server.bin}:{os.environ['PATH']}",
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(server.port),
+        "PGUSER": "tests",
+    }
+
+    def shell(commands):
+        subprocess.run(["sh", "-ec", commands], check=True, cwd=tmp_path, env=env)
+
+    shell("createdb tuning")
+    with closing(Sql(server.url("tuning"))) as store:
+        study = store.create(SPEC).id
+        store.finish(running(store, study), DONE)
+        running(store, study)
+        shell(re.findall(r"```sh\n(pg_dump.*?)trimtab verify", GUIDE, re.S)[0])
+    with closing(Sql(server.url("restored"))) as store:
+        assert verify(store, study) == []
+        assert store.claim([study], "w", 15.0) is None  # its worker's lease holds, also in the copy
+        assert len(put(store, study, 2)) == 2
+    shell("dropdb tuning; dropdb restored")
+
+
+def test_the_questions_of_the_guide_are_answered(roles):
+    _, tuner, validator = roles
+    with closing(Sql(tuner)) as store:
+        study = store.create(SPEC).id
+        running(store, study)
+        store.revise(study, Change("note", number=0, text="n", actor="ada"))
+    (questions,) = re.findall(r"```sql\n(--.*?)```", GUIDE, re.S)
+    with psycopg.connect(validator) as c:
+        answers = [c.execute(question).fetchall() for question in questions.split(";")[:-1]]
+    largest, running_now, who, connections = answers
+    assert [row[:3] for row in largest] == [("s", "open", 1)]
+    assert running_now == [("s", "worker", 1)]
+    assert who == [("s", "ada", 1)]
+    assert isinstance(connections, list)
