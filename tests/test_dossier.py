@@ -400,7 +400,7 @@ def test_why_there_is_no_best_is_told(tmp_path, monkeypatch, how, said):
     study.run(lambda trial: trial.params["x"], trials=2, quiet=True)
     if not how:
         study.revise(minimize="seconds")
-    with pytest.raises(SpecError, match=f"2 trials are done, and none of them {said}$"):
+    with pytest.raises(SpecError, match=f"of 2 finished trials, none {said}$"):
         assert study.best
     assert f"There is nothing to show: no finished trial {said}." in study.report("s.html").read_text()
 

@@ -305,7 +305,8 @@ def test_every_trial_says_why(study):
     last = told.why(study.trials[-1].number)
     assert "proposed by" in last
     assert "expected" in last
-    assert "29 results were known" in last
+    assert "with 29 results known and 29 trials made" in last
+    assert "with 1 result known and 1 trial made" in told.why(1)
 
 
 def test_a_trial_of_several_goals_says_what_was_expected_of_each():

@@ -299,6 +299,16 @@ def test_max_failures_in_a_row_stop_the_run_and_a_new_run_tries_again(space, url
         assert study.counts["failed"] == total
 
 
+def test_a_single_failure_is_told_in_the_singular(space):
+    def broken(trial):
+        raise ValueError("no data")
+
+    study = tt.Study("s", space, minimize="loss", max_failures=1)
+    with pytest.raises(RunFailed, match=r"1 trial failed in a row"):
+        study.run(broken, trials=5, quiet=True)
+    assert repr(study).startswith("<Study 's' (open): 1 trial, ")
+
+
 @pytest.mark.parametrize(
     ("returned", "said"),
     [

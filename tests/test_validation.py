@@ -370,7 +370,7 @@ def test_more_pairs_than_there_are_folds_in_time_are_refused_before_any_runs():
     study = tt.Study("cv", SPACE, maximize="hits", strategy="sobol", seed=2)
     study.run(cv, trials=2, quiet=True)
     before = study.record
-    with pytest.raises(SpecError, match="replicates=6: the objective has folds for 3 pairs at most"):
+    with pytest.raises(SpecError, match="replicates=6: the objective has folds for 3 pairs only"):
         study.evidence(cv, finalists=1, replicates=6, test_train_ratio=0.5, quiet=True)
     assert study.record == before
     assert len(study.evidence(cv, finalists=1, quiet=True).pairs) == 3

@@ -244,7 +244,7 @@ def why(t: Trial, ledger: Ledger, spec: StudySpec) -> str:
     if t.purpose is Purpose.IMPORT:
         who = "measured elsewhere, added by the user"
     lines = [
-        f"trial {t.number}: {who}, when {known} results were known and {t.at} trials existed",
+        f"trial {t.number}: {who}, with {plural(known, 'result')} known and {plural(t.at, 'trial')} made",
         f"setting: {setting(t.params)}",
     ]
     reasons = {k: v for k, v in t.why.items() if v is not None}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import UserError
-from ..formatting import moment
+from ..formatting import moment, plural
 from ..reports import sections
 from ..reports.snapshot import Snapshot
 from .facts import Item, Table
@@ -101,7 +101,7 @@ def _item(paper: Any, item: Item) -> None:
         _grid(paper, rows, (2.0, UPRIGHT - 2.0), size=10)
     for table in item.tables:
         if table.wide:
-            _paragraph(paper, f"{table.title}: {len(table.rows)} rows, in the appendix.", style="Caption")
+            _paragraph(paper, f"{table.title}: {plural(len(table.rows), 'row')}, in the appendix.", style="Caption")
         else:
             _table(paper, table, UPRIGHT)
     if item.sources:

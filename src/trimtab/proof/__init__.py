@@ -62,7 +62,7 @@ class Question:
             object.__setattr__(self, name, whole(name, value, least))
         if self.most is not None and self.replicates > self.most:
             raise SpecError(
-                f"replicates={self.replicates}: the objective has folds for {self.most} pairs at most; ask for so many"
+                f"replicates={self.replicates}: the objective has folds for {plural(self.most, 'pair')} only; ask for so many"
             )
 
     @property
@@ -160,10 +160,11 @@ def best(ledger: Ledger, made: Standings) -> Trial:
     if made.best is not None:
         return made.best.trial
     done, spec = ledger.counts[State.DONE], ledger.study.spec
-    raise SpecError(
-        f"study {spec.name!r} has no best trial yet: {done} trials are done"
-        + (f", and none of them {incumbents.admission(spec)}" if done else _failed(ledger) or "; run some first")
-    )
+    if done:
+        why = f"of {plural(done, 'finished trial')}, none {incumbents.admission(spec)}"
+    else:
+        why = "0 trials are done" + (_failed(ledger) or "; run some first")
+    raise SpecError(f"study {spec.name!r} has no best trial yet: {why}")
 
 
 def _failed(ledger: Ledger) -> str:

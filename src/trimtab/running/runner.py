@@ -16,7 +16,7 @@ from ..engine.ledger import Ledger
 from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
 from ..executors import Executor
-from ..formatting import first_line
+from ..formatting import first_line, plural
 from ..live import Batches, LiveStudy
 from ..outlook import Enough
 from ..records import OPEN, Change, Purpose, Reason, State, StudyRecord, StudySpec, StudyState, Trial
@@ -326,7 +326,7 @@ def too_many_failures(live: LiveStudy, failures: Sequence[Trial]) -> RunFailed:
     """The error that ends a run after too many failures in a row."""
     last = max(failures, key=lambda t: t.told or 0)
     return RunFailed(
-        f"study {live.spec.name}: {len(failures)} trials failed in a row (max_failures={live.spec.max_failures}); "
+        f"study {live.spec.name}: {plural(len(failures), 'trial')} failed in a row (max_failures={live.spec.max_failures}); "
         f"the last one, trial {last.number}, by {last.reason}: {first_line(last.error)}. "
         "Fix the objective and run the same line again, or raise max_failures"
     )

@@ -107,7 +107,7 @@ class Study(Audited):
 
     def __repr__(self) -> str:
         r = self.record
-        return f"<Study {r.name!r} ({r.state}): {r.count} trials, {self.storage.url}>"
+        return f"<Study {r.name!r} ({r.state}): {plural(r.count, 'trial')}, {self.storage.url}>"
 
     # ------------------------------------------------------------------------------------------------- ask and tell
 
