@@ -365,6 +365,7 @@ def test_signatures_that_were_taken_out_are_missed_by_whoever_trusts_a_key():
         ("trials", "params", f'{{"x":{"[" * 100_000}{"]" * 100_000}}}'),
         ("trials", "metrics", f'{{"loss":{"9" * 5000}}}'),
         ("trials", "metrics", "[" * 100_000),
+        ("trials", "metrics", f'{{"loss":{10**400}}}'),
         ("studies", "spec", f'{{"name":{"[" * 100_000}{"]" * 100_000}}}'),
     ],
 )

@@ -20,7 +20,7 @@ from .interrupts import interruptible
 from .runner import IDLE
 from .served import AGAIN, LOOK, ServedStudy
 
-ODD = LookupError, TypeError, ValueError, AttributeError
+ODD = LookupError, TypeError, ValueError, AttributeError, ArithmeticError
 """What a record raises that was changed outside Trimtab, as far as no row is found to be damaged: others are served
 nevertheless."""
 

@@ -1,6 +1,7 @@
 """Records as rows of plain columns, and back. Columns hold numbers and texts; JSON is canonical text."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -74,9 +75,9 @@ def _optional(column: _Column) -> _Column:
 
 
 def _numbers(text: Any) -> dict[str, Any]:
-    """A JSON object of numbers."""
+    """A JSON object of finite numbers."""
     found = _parse(text)
-    if not all(map(is_number, found.values())):
+    if not all(is_number(v) and math.isfinite(v) for v in found.values()):
         raise ValueError(f"{text[:80]!r} holds something else than numbers")
     return found
 
