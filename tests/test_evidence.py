@@ -209,6 +209,19 @@ def test_a_failed_member_drops_its_pair_and_is_counted():
     assert any("3 of 5 pairs left out" in n and "baseline 2, tuned 1" in n for n in found.notices)
 
 
+@pytest.mark.parametrize(
+    ("baseline", "tuned", "decision"),
+    [(0, 1, "proven"), (0, 2, "not shown"), (2, 2, "proven"), (2, 3, "not shown"), (3, 2, "proven")],
+)
+def test_a_setting_that_fails_in_more_than_a_twentieth_of_its_runs_and_more_than_the_baseline_is_not_proven(
+    baseline, tuned, decision
+):
+    scores = np.random.default_rng(4).normal(0.8, 0.01, 20)
+    before = [None if i < baseline else 0.7 for i in range(20)]
+    after = [None if i >= 20 - tuned else v for i, v in enumerate(scores)]
+    assert evidence(before, after).decision == decision
+
+
 def test_the_baseline_itself_is_never_a_gain():
     pairs = [({"auc": 0.7}, {"auc": 0.8 + i / 1000}) for i in range(6)]
     found = certify(AUC, Contest(BASE, dict(BASE), 0), pairs)
