@@ -17,7 +17,7 @@ from trimtab.numerics.rank_correlation import kendall
 from trimtab.records import StudySpec
 from trimtab.stopping.folds import signed_rank
 from trimtab.stopping.halving import Asha, Hyperband
-from trimtab.stopping.percentile import Median
+from trimtab.stopping.percentile import Median, Percentile
 from trimtab.stopping.plateau import Plateau
 from trimtab.stopping.rules import StoppingRules, verdicts
 from trimtab.stopping.rungs import Rung
@@ -129,8 +129,15 @@ def test_hyperband_judges_within_brackets_and_deals_trials_to_all_of_them():
 
 
 def test_median_compares_the_best_so_far_with_the_others_at_that_step():
-    stops = told(rules(Median(least=3, after=2)), flat([0.1, 0.2, 0.3, 0.25, 0.05], range(1, 6)))
-    assert stops == {3: 3}
+    curves = flat([0.1, 0.2, 0.3, 0.25, 0.05], range(1, 6))
+    worse_later = [(1, 0.01), *((step, 0.9) for step in range(2, 6))]
+    assert told(rules(Median(least=3, after=2)), curves | {5: worse_later}) == {3: 3}
+
+
+def test_a_percentile_stops_whom_more_than_its_share_of_the_others_beat():
+    half = rules(Percentile(share=0.5, least=2))
+    assert told(half, flat([0.1, 0.3, 0.2], [1])) == {}
+    assert told(half, {3: [(1, 0.25)]}) == {3: 1}
 
 
 @pytest.mark.parametrize("name", ["medien", None, ["median"]])

@@ -18,6 +18,7 @@ from ..errors import SpecError, nearest
 from ..fidelity import Fidelity
 
 Score = tuple[float, ...]
+"""By how much constraints are violated, then the loss in each goal: two numbers where there is one goal."""
 
 
 @dataclass(frozen=True, slots=True)

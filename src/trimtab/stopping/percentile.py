@@ -58,6 +58,7 @@ class _State:
 
     def update(self, report: ScoredReport) -> str:
         number, step = report.number, report.step
+        # In several goals no report is the best so far.
         best = min(self._best.get(number, report.score), report.score) if len(report.score) == 2 else report.score
         self._best[number] = best
         rung = self._steps[step]
