@@ -146,7 +146,19 @@ def test_a_dump_restored_by_the_commands_of_the_guide_is_whole(tmp_path):
         assert verify(store, study) == []
         assert store.claim([study], "w", 15.0) is None  # its worker's lease holds, also in the copy
         assert len(put(store, study, 2)) == 2
-    shell("dropdb tuning; dropdb restored")
+    with closing(Sql(server.url("tuning"))) as store:
+        store.finish(running(store, study), DONE)
+        shell(re.findall(r"```sh\n(dropdb.*?)```", GUIDE, re.S)[0])
+        assert store.study(study).count == 4  # as in the copy
+    shell("dropdb tuning")
+
+
+def test_a_program_that_finds_its_tables_gone_says_so(url):
+    with closing(Sql(url)) as store:
+        with psycopg.connect(url) as c:
+            c.execute("DROP SCHEMA public CASCADE")
+        with pytest.raises(StorageError, match="its tables are not there, perhaps because it is being restored"):
+            store.studies()
 
 
 def test_the_questions_of_the_guide_are_answered(roles):

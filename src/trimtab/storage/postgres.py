@@ -237,6 +237,7 @@ def _repair(state: str | None, text: str, name: str) -> str:
     repairs = {
         "42501": "this user lacks the right; GRANT it, or name another user in the URL",
         "25006": "the database is read-only (a standby?); name the primary in the URL",
+        "42P01": "its tables are not there, perhaps because it is being restored; run the same again once they are",
         "53100": "the server's disk is full; free some space and run the same again (nothing that was stored is lost)",
         "53300": "the server has no connection left; raise max_connections (or the limit of this user or database), or "
         "start fewer workers",
