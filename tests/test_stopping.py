@@ -138,6 +138,7 @@ def test_a_percentile_stops_whom_more_than_its_share_of_the_others_beat():
     half = rules(Percentile(share=0.5, least=2))
     assert told(half, flat([0.1, 0.3, 0.2], [1])) == {}
     assert told(half, {3: [(1, 0.25)]}) == {3: 1}
+    assert told(half, flat([0.1, 0.2, 0.3], [27])) == {}  # trained in full: nothing is left to stop
 
 
 @pytest.mark.parametrize("name", ["medien", None, ["median"]])
