@@ -391,6 +391,13 @@ def test_another_baseline_than_the_searchs_is_told_and_counts(seen):
     assert any("the baseline was changed" in n for n in found.notices)
 
 
+def test_a_baseline_that_is_named_after_a_search_without_one_was_not_changed():
+    study = tt.Study("none", tt.Space(x=tt.Float(0, 1), y=tt.Float(0, 1)), minimize="loss", seed=5)
+    study.run(noisy, trials=4, quiet=True)
+    study.revise(baseline={"x": 1.0, "y": 0.0})
+    assert not any("baseline was changed" in n for n in study.evidence(noisy, quiet=True).notices)
+
+
 def test_other_code_than_the_searchs_is_told(seen):
     study, found = seen
     assert not any("other code" in n for n in found.notices)
