@@ -66,6 +66,16 @@ class Page(HTMLParser):
             self.outside[self._item].append(data.strip())
 
 
+def by_id(record):
+    """The items of a record, by their ids."""
+    return {i["id"]: i for i in record["items"]}
+
+
+def texts(item):
+    """The texts of an item, by their labels."""
+    return {f["label"]: f["text"] for f in item["facts"]}
+
+
 def digest(value):
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,5 @@
-"""An objective evaluated as a worker's process would: its study, its task, who listens, and files for it."""
+"""Objectives of several kinds, and one evaluated as a worker's process would: its study, its task, who listens, and files
+for it."""
 
 import math
 import textwrap
@@ -17,6 +18,21 @@ SPACE = tt.Space(
     }
 )
 SPEC = StudySpec("s", SPACE, goals("loss", None))
+
+
+class Model:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def method(self, trial):
+        return self.factor * trial.params["lr"]
+
+    def __call__(self, trial):
+        return self.method(trial)
+
+
+def scaled(trial, factor):
+    return factor * trial.params["lr"]
 
 
 def task(metrics=("loss",), **changes):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from objectives import SPEC, Listener, run, task, write
+from objectives import SPEC, Listener, Model, run, scaled, task, write
 
 import trimtab as tt
 from trimtab.errors import ObjectiveError
@@ -196,21 +196,6 @@ def test_a_trial_says_what_it_is_and_touches_nothing_global():
 
 
 # -------------------------------------------------------------------------------------------------- functions
-
-
-class Model:
-    def __init__(self, factor):
-        self.factor = factor
-
-    def method(self, trial):
-        return self.factor * trial.params["lr"]
-
-    def __call__(self, trial):
-        return self.method(trial)
-
-
-def scaled(trial, factor):
-    return factor * trial.params["lr"]
 
 
 @pytest.mark.parametrize(

@@ -10,26 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from objectives import Model, scaled
 
 import trimtab as tt
 from trimtab.objective.source import text_of
 
 FOLDER = tempfile.gettempdir()
-
-
-class Model:
-    def __init__(self, factor):
-        self.factor = factor
-
-    def method(self, trial):
-        return self.factor * trial.params["lr"]
-
-    def __call__(self, trial):
-        return self.method(trial)
-
-
-def scaled(trial, factor):
-    return factor * trial.params["lr"]
 
 
 @dataclass(frozen=True)
