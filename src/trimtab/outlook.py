@@ -165,7 +165,7 @@ def _future(
     width = math.sqrt(max(0.0, 2 * math.log(len(spec.space) * n**2 * math.pi**2 / (6 * _DELTA)) / 5))
     best = int(np.argmin(mean + width * sd))
     rng = np.random.default_rng(0)
-    free, steps = np.ones(len(spec.space), dtype=bool), np.full(_NEAR, 1.0) * _REACH * rng.random(_NEAR)
+    free, steps = np.ones(len(spec.space), dtype=bool), _REACH * rng.random(_NEAR)
     near = perturbed(spec.space, X[best], steps, 0.0, free, rng)
     every = np.concatenate([X, near, spec.space.sample(_ANYWHERE, rng)])
     mean_of, sd_of = belief.predict(every)

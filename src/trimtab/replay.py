@@ -200,12 +200,8 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
 def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
     """Check again wherever the search ended because it had found enough: how often that was, and event -> what is
     wrong."""
-    specs, past, wrong, ends = (
-        specs_of(events),
-        Past(trials),
-        dict[int, str](),
-        [e for e in events if e.kind == "enough"],
-    )
+    specs, past, wrong = specs_of(events), Past(trials), dict[int, str]()
+    ends = [e for e in events if e.kind == "enough"]
     for e in ends:
         spec = spec_at(specs, e.position)
         if why := derived(spec, past.told[: past.known(e.position)], e.body):

@@ -115,15 +115,14 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
     y = np.array([goal.loss(c.metrics) for c in allowed])
     enough = len(candidates) >= _ENOUGH + 2 * len(spec.space)
     belief = believed(spec, candidates) if enough and allowed and not spec.deterministic else None
+    chances = np.zeros((len(y), 2))
     if belief is None:
         mean, sd, order = y, np.zeros(len(y)), np.argsort(y, kind="stable")
-        chances = np.zeros((len(y), 2))
         chances[order[:1]] = 1.0, 0.0  # values are trusted: the first one is the best
     else:
         X = spec.encode(c.params for c in allowed)
         mean, sd = belief.predict(X)
         order = np.argsort(mean + sd if belief.share > NOISY else y, kind="stable")
-        chances = np.zeros((len(y), 2))
         chances[order[:_CONTENDERS]] = _chances(belief, X[order[:_CONTENDERS]])
     sign = -1.0 if goal.maximize else 1.0
     made = tuple(Standing(allowed[i], float(sign * mean[i]), float(sd[i]), *chances[i].tolist()) for i in order)
