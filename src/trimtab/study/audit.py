@@ -24,7 +24,7 @@ from ..running.staffing import Slots
 from ..storage.revisions import user
 from .answers import Answers
 from .arguments import trial_number
-from .reproduce import Reproduction, checked, chosen, compared, left_out, rerun
+from .reproduce import Reproduction, chosen, compared, left_out, rerun
 
 
 class Audited(Answers):
@@ -74,7 +74,8 @@ class Audited(Answers):
         if not isinstance(principal, str):
             raise SpecError(f"principal={shown(principal)} is no name; write it as a text")
         given = None if trials is None else [trial_number(t) for t in members("trials", trials, "trials")]
-        tolerance, ledger = checked(tolerance), self._live.refresh()
+        tolerance = float(checks.nonnegative("tolerance", tolerance, repair=": a share, 0.001 for 0.1 %"))
+        ledger = self._live.refresh()
         numbers = None if given is None else [ledger.trials.named(number).number for number in given]
         called = program(objective, ledger.study.spec)
         rows = list(ledger.trials.values())

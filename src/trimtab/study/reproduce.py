@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..checks import nonnegative
 from ..engine.lineage import parent_of
 from ..errors import SpecError
 from ..executors import Exit, Job
@@ -159,8 +158,3 @@ def compared(t: Trial, how: Exit, tolerance: float) -> Rerun:
 
 def _close(then: float, now: float, tolerance: float) -> bool:
     return then == now or math.isclose(then, now, rel_tol=tolerance, abs_tol=0.0)
-
-
-def checked(tolerance: float) -> float:
-    """The tolerance. Raises SpecError."""
-    return float(nonnegative("tolerance", tolerance, repair=": a share, 0.001 for 0.1 %"))
