@@ -198,9 +198,9 @@ class Audited(Answers):
         """Write the study's report, and record its hash as an event. Returns the path of the file.
 
           path: a file that ends in .html, .docx or .json (which holds only the evidence record).
+          data: a description of the data set (name, rows, ...).
           template: "study" (the answer first, for those who tune), a framework such as "us-sr-26-2-2026" or
               "eu-ai-act-annex-iv-2024", or your own template file.
-          data: a description of the data set (name, rows, ...).
           card: what only a person can fill in, as a YAML file or a mapping.
           previous: the evidence record (.json or .html) of the study that was approved before.
           at: the position of the event as of which the report is written; default: the last one.
