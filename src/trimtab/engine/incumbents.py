@@ -79,11 +79,10 @@ def candidates(spec: StudySpec, told: Iterable[Trial], baseline: Metrics | None)
 
 def _by_setting(spec: StudySpec, found: Results) -> list[list[int]]:
     """Indices of the fully trained results that have a metric for each goal, grouped by setting, in order."""
-    top = -math.inf if spec.fidelity is None else spec.fidelity.high
     goals = [g.metric for g in spec.goals]
     groups: dict[str | int, list[int]] = {}
     for i, (done, fidelity, metrics) in enumerate(zip(found.done, found.fidelity, found.metrics, strict=True)):
-        if done and (fidelity is None or fidelity >= top) and all(goal in metrics for goal in goals):
+        if done and fully_trained(spec, fidelity) and all(goal in metrics for goal in goals):
             of_population = found.member[i] is not None
             groups.setdefault(i if of_population else dumps(spec.current(found.params[i])), []).append(i)
     return list(groups.values())
@@ -103,9 +102,9 @@ def of_ledger(ledger: Ledger) -> list[Candidate]:
     return candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
 
 
-def fully_trained(spec: StudySpec, t: Trial) -> bool:
-    """Whether a trial was to be trained to the top fidelity (also True if it is older than the study's fidelity)."""
-    return spec.fidelity is None or t.fidelity is None or t.fidelity >= spec.fidelity.high
+def fully_trained(spec: StudySpec, fidelity: float | None) -> bool:
+    """Whether a trial of this fidelity was to be trained to the top (None: it is older than the study's fidelity)."""
+    return spec.fidelity is None or fidelity is None or fidelity >= spec.fidelity.high
 
 
 def admission(spec: StudySpec) -> str:

@@ -362,6 +362,6 @@ def _worth(ledger: Ledger, params: Params, metric: str) -> Worth:
 def _full_cost(ledger: Ledger, t: Trial) -> float:
     """Seconds that a trial took which was trained in full, with those that it continued; NaN if it was not: it failed, was
     stopped early, or is to be promoted later."""
-    if t.state is not State.DONE or not incumbents.fully_trained(ledger.study.spec, t):
+    if t.state is not State.DONE or not incumbents.fully_trained(ledger.study.spec, t.fidelity):
         return math.nan
     return math.fsum(part.cost.wall for part in ancestry(ledger.trials, t.number))

@@ -94,7 +94,8 @@ class Facts:
         """Search trials with a better result than every earlier feasible one, among full trainings."""
         goal, found, low = self.spec.goals[0], [], math.inf
         for t in self.searched:
-            if self.status(t) == "feasible" and fully_trained(self.spec, t) and (loss := goal.loss(t.metrics)) < low:
+            full = fully_trained(self.spec, t.fidelity)
+            if full and self.status(t) == "feasible" and (loss := goal.loss(t.metrics)) < low:
                 found.append(t)
                 low = loss
         return found

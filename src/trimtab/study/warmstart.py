@@ -71,7 +71,7 @@ def _lessons(earlier: StudySpec, trials: Sequence[Trial], spec: StudySpec) -> li
     """
     metrics = [goal.metric for goal in spec.goals]
     done = [t for t in trials if t.state is State.DONE and t.purpose in TOLD]
-    full = [t for t in done if fully_trained(earlier, t)]
+    full = [t for t in done if fully_trained(earlier, t.fidelity)]
     good = [t for t in full if all(metric in t.metrics for metric in metrics)]
     if not good:
         none_of, top = f"warm_start={earlier.name!r}: none of its {len(done)} finished trials", earlier.fidelity
