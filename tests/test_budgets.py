@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.engine.planning import Cancel, Close, Fill, Start, Terms, accrued, affordable
-from trimtab.errors import BudgetSpent, Stale
+from trimtab.errors import BudgetSpent, LeaseLost, Stale
 from trimtab.goals import goals
 from trimtab.live import LiveStudy
 from trimtab.records import Budget, Change, Cost, Outcome, Proposal, Resources, State, StudySpec
@@ -127,3 +127,47 @@ def test_a_slow_import_spends_a_budget_of_time_and_is_not_taken_for_a_jump_of_th
     study.run(f"{tmp_path}/slow.py:objective", trials=2, supervised=True, quiet=True)
     assert study.trials[0].cost.wall < 0.5 < study.trials[0].cost.loading
     assert LiveStudy(study.storage, 1).refresh().wall(0.0) > 0.5
+
+
+@pytest.mark.parametrize("purpose", ["search", "certify"])
+@pytest.mark.parametrize("reader", ["early", "late"])
+def test_a_budget_of_time_counts_attempts_that_did_not_end_their_trial(purpose, reader):
+    clock, store, study = scene(time=100.0)
+    live = LiveStudy(store, study)
+    proposals = [Proposal({"x": x}, seed=1, purpose=purpose) for x in (0.25, 0.5)]
+    store.enqueue(study, proposals, at=0, seen=live.ledger.study.position)
+
+    def claimed():
+        if reader == "early":  # it sees the record as it grows; the other one opens it at the end
+            live.refresh()
+        return store.claim([study], "w", 15.0)
+
+    first = claimed()
+    clock.now += 10  # its process is killed
+    store.revise(study, Change("requeue", number=0, attempt=1, body={"why": "killed"}, cost=Cost(wall=8, loading=2)))
+    clock.now += 1000
+    again = claimed()
+    clock.now += 3  # its worker dies: it is held for a lease
+    clock.now += 1000
+    taken = claimed()
+    clock.now += 5
+    store.finish(taken, Outcome(State.DONE, {"loss": 0.5}, cost=Cost(wall=5)))
+    clock.now += 1000
+    with pytest.raises(LeaseLost):  # it was not dead, only late
+        store.finish(again, Outcome(State.DONE, {"loss": 0.5}, cost=Cost(wall=4)))
+    assert (first.attempt, again.attempt, taken.attempt) == (1, 2, 3)
+    seen = live if reader == "early" else LiveStudy(store, study)
+    assert seen.refresh().wall(clock.now) == (10 + 15 + 5 + 4 if purpose == "search" else 0)
+    assert seen.refresh().wall(clock.now) == (34 if purpose == "search" else 0)
+
+
+def test_the_time_after_a_lost_lease_is_nobodys():
+    clock, store, study = scene(time=100.0)
+    live = LiveStudy(store, study)
+    live.fill(1, 0)
+    for _ in range(3):
+        store.claim([study], "w", 15.0)
+        clock.now += 1000
+    assert store.claim([study], "w", 15.0) is None  # it was lost in all its attempts
+    assert live.refresh().counts[State.FAILED] == 1
+    assert live.ledger.wall(clock.now) == 3 * 15.0

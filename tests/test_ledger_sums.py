@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trials import NOW, ended, ledger, queued, running, spec, study
 
-from trimtab.engine.ledger import Ledger
+from trimtab.engine.ledger import BusyTime, Ledger
 from trimtab.records import Changes, Purpose, State
 
 INTERVALS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)).map(lambda p: (p[0], p[0] + p[1])), max_size=8)
@@ -31,6 +31,16 @@ def test_wall_time_is_that_of_the_union_of_what_ran(finished, open_, leases, bat
     ran += [(int(t.started), now if t.lease_until is None else min(now, int(t.lease_until))) for t in held]
     seconds = {s for a, b in ran for s in range(a, b)}
     assert made.wall(float(now)) == len(seconds)
+
+
+@given(INTERVALS, INTERVALS, INTERVALS)
+def test_busy_time_includes_intervals_of_any_time(added, earlier, others):
+    made = BusyTime()
+    for start, end in sorted(added, key=lambda i: i[1]):
+        made.add(start, end)
+    made.include(earlier)
+    assert made.length() == len({s for a, b in [*added, *earlier] for s in range(a, b)})
+    assert made.length(others) == len({s for a, b in [*added, *earlier, *others] for s in range(a, b)})
 
 
 @given(st.data())

@@ -262,6 +262,8 @@ def test_a_lease_that_ran_out_makes_the_trial_claimable_again(store, study, cloc
     clock.now += 0.5
     again = store.claim([study], "v", 10.0)
     assert (again.number, again.attempt, again.worker) == (0, 2, "v")
+    assert (kinds(store, study)[-1], row(store, study, 0)) == (("takeover", 0), again)
+    assert dict(store.events(study)[-1].body) == {"attempt": 1, "held": [1000.0, 1019.0]}
     assert store.finish(again, DONE).state == "done"
     assert verify(store, study) == []
 
@@ -325,7 +327,7 @@ def test_after_the_last_attempt_a_silent_trial_is_lost(store, study, clock):
     assert (lost.state, lost.reason, lost.attempt, lost.worker) == ("failed", Reason.LOST, MAX_ATTEMPTS, None)
     assert "silent" in lost.error
     assert lost.private["worker"][1] == f"w{MAX_ATTEMPTS}"
-    assert kinds(store, study, since=2) == [("finish", 0)]
+    assert kinds(store, study, since=2) == [("takeover", 0)] * (MAX_ATTEMPTS - 1) + [("finish", 0)]
     assert verify(store, study) == []
 
 
@@ -408,10 +410,10 @@ def test_a_late_result_is_kept_and_charged_but_never_told(store, study, clock):
     ended = store.finish(new, replace(DONE, metrics={"loss": 0.75}))
     with pytest.raises(LeaseLost):
         store.finish(new, DONE)
-    assert kinds(store, study, since=2) == [("late", 0), ("finish", 0), ("late", 0)]
-    late = store.events(study)[2]
+    assert kinds(store, study, since=2) == [("takeover", 0), ("late", 0), ("finish", 0), ("late", 0)]
+    late = store.events(study)[3]
     assert (late.body["metrics"], late.body["attempt"], late.body["state"]) == ({"loss": 0.5}, 1, "done")
-    assert row(store, study, 0) == replace(ended, revision=5)
+    assert row(store, study, 0) == replace(ended, revision=6)
     assert store.trials(study).study.spent.wall == 6.0
     store.finish(spare := running(store, study, purpose=Purpose.CERTIFY), DONE)
     with pytest.raises(LeaseLost):

@@ -12,11 +12,14 @@ from typing import Protocol, overload
 
 from ..checks import index, no_trial
 from ..errors import Damaged, SpecError
-from ..records import COUNTED, OPEN, TOLD, Changes, Purpose, State, StudyRecord, StudySpec, Trial
+from ..records import COUNTED, OPEN, TOLD, Changes, Event, Purpose, State, StudyRecord, StudySpec, Trial
 from ..records.columns import End, Outline, Results
 
 KEPT = 2048
 PAGE = 256
+
+LEFT = frozenset({"requeue", "late", "takeover"})
+"""The kinds of events that say of an attempt at a trial that it did not end the trial."""
 
 BASELINE = "baseline"  # `Trial.strategy` of the trial that runs the baseline
 
@@ -154,6 +157,7 @@ class Ledger:
         self._failing = array("q")  # indices into `told` of the failures in a row at its end
         self._apart: list[tuple[Purpose, int]] = []  # purpose and number of ended trials that strategies are not told
         self._ended = bytearray()  # by number: 1 for a trial that has ended
+        self.left = 0  # position of the last event up to which `leave` has heard of attempts
 
     @staticmethod
     def of(outline: Outline, archive: Archive) -> "Ledger":
@@ -175,6 +179,15 @@ class Ledger:
             if not self.has_ended(t.number):
                 self._end(End.of(t))
         self._opened([t for t in changes.trials if t.state in OPEN])
+
+    def leave(self, events: Sequence[Event]) -> None:
+        """Count the time of attempts that did not end their trials: those of LEFT events after position `left`."""
+        known = [e for e in events if e.position <= self.study.position]
+        self.left = self.study.position
+        if known:
+            apart = {number for purpose, number in self._apart if purpose is not Purpose.SEARCH}
+            apart |= {t.number for t in self.open.values() if t.purpose is not Purpose.SEARCH}
+            self._busy.include([_attempt(e) for e in known if e.number not in apart])
 
     def _opened(self, trials: Sequence[Trial]) -> None:
         self.trials.open = {t.number: t for t in trials}
@@ -248,6 +261,15 @@ class Ledger:
         return [self.told[i] for i in reversed(self._failing) if self.told.positions[i] > since]
 
 
+def _attempt(e: Event) -> tuple[float, float]:
+    """When the attempt of a LEFT event began and ended: as its lease says if it was taken over, else as was measured."""
+    if "held" in e.body:
+        start, end = e.body["held"]
+        return start, max(start, end)
+    cost = e.body.get("cost", {})
+    return e.at - cost.get("wall", 0.0) - cost.get("loading", 0.0), e.at
+
+
 class BusyTime:
     """The time covered by intervals that may overlap.
 
@@ -278,10 +300,23 @@ class BusyTime:
         """The length of time covered, together with other intervals that are not added."""
         if not others:
             return self._sums[-1]
-        first = min(start for start, _ in others)
-        apart = bisect_left(self._ends, first)  # the number of intervals that end before all of the others
+        apart, both = self._from(others)
         rest = BusyTime()
-        both = [*zip(self._starts[apart:], self._ends[apart:], strict=True), *others]
-        for start, end in sorted(both, key=lambda i: i[1]):
+        for start, end in both:
             rest.add(start, end)
         return self._sums[apart] + rest.length()
+
+    def include(self, others: Sequence[tuple[float, float]]) -> None:
+        """Cover other intervals too, in any order and however early."""
+        if not others:
+            return
+        apart, both = self._from(others)
+        del self._starts[apart:], self._ends[apart:], self._sums[apart + 1 :]
+        for start, end in both:
+            self.add(start, end)
+
+    def _from(self, others: Sequence[tuple[float, float]]) -> tuple[int, list[tuple[float, float]]]:
+        """How many intervals end before all of the others, and the rest together with them, in the order of their ends."""
+        apart = bisect_left(self._ends, min(start for start, _ in others))
+        both = [*zip(self._starts[apart:], self._ends[apart:], strict=True), *others]
+        return apart, sorted(both, key=lambda i: i[1])

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import engine
 from ..engine import incumbents
-from ..engine.ledger import Ledger
+from ..engine.ledger import LEFT, Ledger
 from ..engine.wrapping import wrapped
 from ..errors import SetBack, SpecError, Stale
 from ..formatting import plural
@@ -99,7 +99,10 @@ class LiveStudy:
             _check_follows(changes, known)
             self.ledger.absorb(changes)
             self._torn = False
-            return self.ledger
+            ledger = self.ledger
+            if self.spec.budget.time is not None and ledger.left < ledger.study.position:
+                ledger.leave(self.storage.events(self.study, since=ledger.left, kinds=LEFT))
+            return ledger
 
     def _opened(self) -> Ledger:
         """A new ledger, of the study as it stands in the store."""

@@ -7,11 +7,11 @@ The conformance suite checks these guarantees for each store:
   * A trial ends once. A result from a worker that has lost the lease is kept as a `late` event, and never told.
   * `enqueue` succeeds only for a caller that knows all existing trials (`at` == count), and within the budget. So
     processes that propose need no leader.
-  * When a lease expires, its trial can be claimed again. Each claim raises `attempt`, the fencing token. A trial that has
-    lost MAX_ATTEMPTS attempts (its lease expired, or it was requeued because its process was killed) is ended by `claim`
-    as failed (lost).
+  * When a lease expires, its trial can be claimed again (event `takeover`: {"attempt", "held": [from, until]} of the
+    attempt that was lost). Each claim raises `attempt`, the fencing token. A trial that has lost MAX_ATTEMPTS attempts
+    (its lease expired, or it was requeued because its process was killed) is ended by `claim` as failed (lost).
   * Records that were handed out never change. Times come from the `clock` that the store was opened with.
-  * Claims and lease renewals are not events, and do not touch the study's row.
+  * Other claims and lease renewals are not events, and do not touch the study's row.
 
 Private texts (error, output, notes, worker and actor names) enter events only as salted commitments.
 

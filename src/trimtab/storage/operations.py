@@ -120,7 +120,17 @@ def claim(
     if found.state is State.RUNNING and _abandoned(tx, found):
         return None, True
     taken = rules.claimed(found, worker, tx.now, lease)
-    return (taken, False) if tx.swap_trial(found, taken) else (None, True)
+    if not tx.swap_trial(found, taken):
+        return None, True
+    return _taken_over(tx, found, taken) if found.state is State.RUNNING else taken, False
+
+
+def _taken_over(tx: Transaction, before: Trial, taken: Trial) -> Trial:
+    """Record that a trial whose worker went silent has another one: otherwise nobody would know how long it ran before."""
+    study = record(tx, existing_study(tx, taken.study), [rules.takeover_entry(before)])
+    after = replace(taken, revision=study.position)
+    tx.save_trial(taken, after)
+    return after
 
 
 def _abandoned(tx: Transaction, found: Trial) -> bool:

@@ -179,10 +179,12 @@ def end(
 def _started(trial: Trial, measured: float, now: float) -> float | None:
     """When the attempt that ends now has started. If that is far from the seconds for which it was measured to load and to
     run (0: nobody measured), the clock has jumped or the machine has slept meanwhile, and the measurement is right: a
-    budget of time is not spent by a clock."""
-    if trial.started is None or not measured or abs(now - trial.started - measured) < DOUBT:
-        return trial.started
-    return now - measured
+    budget of time is not spent by a clock. If nobody measured, it ran no longer than its lease."""
+    if trial.started is None:
+        return None
+    if not measured:
+        return trial.started if trial.lease_until is None else trial.started + max(0.0, now - trial.lease_until)
+    return trial.started if abs(now - trial.started - measured) < DOUBT else now - measured
 
 
 def _curve(trial: Trial, outcome: Outcome, reports: Sequence[Report], fidelity: Fidelity) -> dict[float, Metrics]:
@@ -213,6 +215,11 @@ def late_entry(trial: Trial, outcome: Outcome) -> Entry:
         "cost": outcome.cost.to_json(),
     }
     return Entry("late", trial.number, body)
+
+
+def takeover_entry(before: Trial) -> Entry:
+    """The entry for a trial that another worker takes over. before: as its silent worker held it."""
+    return Entry("takeover", before.number, {"attempt": before.attempt, "held": [before.started, before.lease_until]})
 
 
 def charged(study: StudyRecord, trial: Trial, cost: Cost) -> StudyRecord:
