@@ -1,5 +1,6 @@
 """The evidence record: all 46 items of a snapshot as one JSON value, from which every document is rendered."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -109,9 +110,6 @@ def record(s: Snapshot, version: str) -> dict[str, Any]:
     """The evidence record of a snapshot. `records` maps the id of every source to its hash. version: of Trimtab."""
     made = items(s)
     used = {source for item in made for source in item.sources}
-    counts: dict[str, int] = {}
-    for item in made:
-        counts[item.status] = counts.get(item.status, 0) + 1
     content = {
         "form": FORM,
         "made_by": f"trimtab {version}",
@@ -119,7 +117,7 @@ def record(s: Snapshot, version: str) -> dict[str, Any]:
         "at": s.at,
         "trials": {"all": len(s.trials), "by_purpose": _by_purpose(s)},
         "items": [item.to_json() for item in made],
-        "statuses": counts,
+        "statuses": Counter(item.status for item in made),
         "records": {k: v for k, v in _records(s).items() if k in used or k == "event:1"},
     }
     return {**content, "sha256": digest(content)}
@@ -141,11 +139,10 @@ def broken(s: Snapshot) -> str:
     return f"The record does not fit its chain of events ({found}, see Tamper evidence): don't rely on this document."
 
 
-def _by_purpose(s: Snapshot) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+def _by_purpose(s: Snapshot) -> dict[str, Counter[str]]:
+    found: dict[str, Counter[str]] = {}
     for t in s.trials:
-        states = found.setdefault(str(t.purpose), {})
-        states[str(t.state)] = states.get(str(t.state), 0) + 1
+        found.setdefault(str(t.purpose), Counter())[str(t.state)] += 1
     return found
 
 
