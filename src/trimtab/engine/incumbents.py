@@ -27,12 +27,15 @@ def baseline_metrics(spec: StudySpec, trial: Trial | None) -> Metrics | None:
 
 def feasible(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> bool | None:
     """Whether all constraints hold; None if that is unknown, because the baseline or the trial lacks a metric."""
-    if not spec.constraints:
-        return True
-    excess = [c.excess(metrics, baseline) for c in spec.constraints]
+    excess = excesses(spec, metrics, baseline)
     if any(e > 0 for e in excess):
         return False
     return None if any(math.isnan(e) for e in excess) else True
+
+
+def excesses(spec: StudySpec, metrics: Metrics, baseline: Metrics | None) -> list[float]:
+    """How far the metrics are beyond each limit; NaN where a metric that it needs is lacking."""
+    return [c.excess(metrics, baseline) for c in spec.constraints]
 
 
 @copied("params", "metrics")

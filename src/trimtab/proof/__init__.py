@@ -29,7 +29,6 @@ from ..evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from ..evidence.race import ENOUGH, Entrants, race
 from ..evidence.random_search import equal_trials, over_random
 from ..formatting import first_line, number, plural
-from ..goals import Constraint, Metrics
 from ..live import LiveStudy
 from ..records import OPEN, Change, Purpose, State, Trial
 from ..running import runner
@@ -211,7 +210,7 @@ def _finalists(
         return ()
     before = incumbents.baseline_metrics(spec, live.ledger.baseline)
     sides = [(c.number, spec.current(c.params)) for c in pool]
-    searched = np.array([_beyond(spec.constraints, c.metrics, before) for c in pool]).reshape(len(pool), -1)
+    searched = np.array([incumbents.excesses(spec, c.metrics, before) for c in pool]).reshape(len(pool), -1)
     entrants = Entrants(*made.losses(pool, spec.space.encode([params for _, params in sides])), searched, made.noise)
     winner, runs = race(entrants, first, ENOUGH * question.finalists, lambda runs: _measured(live, sides, runs, staff))
     losses, excess = _measured(live, sides, runs, staff)
@@ -249,12 +248,8 @@ def _measured(
         for i in range(count):
             metrics = pairs.metrics(have, side, i) or {}
             losses[side, i] = goal.loss(metrics)
-            excess[side, i] = _beyond(spec.constraints, metrics, pairs.metrics(beside, 0, i))
+            excess[side, i] = incumbents.excesses(spec, metrics, pairs.metrics(beside, 0, i))
     return losses, excess
-
-
-def _beyond(constraints: Sequence[Constraint], metrics: Metrics, baseline: Metrics | None) -> list[float]:
-    return [c.excess(metrics, baseline) for c in constraints]
 
 
 def _finalist(trial: int, values: Array, excess: Array) -> Finalist:
