@@ -302,11 +302,10 @@ class Crew:
 
     def _flush(self) -> None:
         """If a long trial blocks the main thread or all slots, record what has ended and return what was claimed ahead."""
-        endings = self._buffer.stuck()
-        if endings is None:
+        if not self._buffer.stuck:
             return
         self.release_ahead()
-        for ending in endings:
+        for ending in self._buffer.take():
             try:
                 self._record(ending)
             except TrimtabError as error:

@@ -116,11 +116,7 @@ class Buffer:
         """Whether to wait for more ends before these are recorded."""
         return bool(self._jobs and self._ends) and self.all_done and time.monotonic() - self._first < HELD
 
-    def stuck(self) -> list[Ending] | None:
-        """The ends to be recorded at once, if a long trial has blocked the main thread or all slots for too long; None
-        if nothing is held, or not for too long."""
-        with self._lock:
-            if not (self._jobs or self._ends) or time.monotonic() - self._moved <= STUCK:
-                return None
-            taken, self._ends = self._ends, []
-            return taken
+    @property
+    def stuck(self) -> bool:
+        """Whether something is held because a long trial has blocked the main thread or all slots for too long."""
+        return bool(self._jobs or self._ends) and time.monotonic() - self._moved > STUCK
