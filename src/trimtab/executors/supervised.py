@@ -136,7 +136,7 @@ class Child:
                     self._started_now()
                 case ["message", content, payload] if payload == self._begun:
                     self._heard = time.monotonic()
-                    self._answer(content)
+                    self._reply(self.job.listen(content))
                 case ["message", _, _]:  # by a forked process of an earlier job
                     self._reply({"stop": True})
                 case _:
@@ -156,9 +156,6 @@ class Child:
         except (EOFError, OSError, ValueError):
             return []
         return received
-
-    def _answer(self, message: object) -> None:
-        self._reply(self.job.listen(message))
 
     def _reply(self, reply: object) -> None:
         with suppress(OSError):  # it died meanwhile: the next look finds that
