@@ -8,7 +8,7 @@ from ..evidence import Evidence
 from ..evidence.certificate import FEW
 from ..evidence.sensitivity import edge
 from ..formatting import number, percent, plural, setting, value
-from ..records import COUNTED, Event, State
+from ..records import COUNTED, OPEN, Event, State
 from ..records.history import doubts
 from ..space import Choice, Params
 from .facts import Facts
@@ -111,7 +111,7 @@ def _of_search(facts: Facts) -> list[str]:
     if failed > 0.1 * len(finished):
         share = percent(failed / len(finished))
         said.append(f"Failures: {failed} of {plural(len(finished), 'finished trial')} failed ({share}).")
-    still = sum(t.state in (State.QUEUED, State.RUNNING) for t in facts.trials)
+    still = sum(t.state in OPEN for t in facts.trials)
     if still:
         said.append(f"Not finished: {plural(still, 'trial')} queued or running when this was written.")
     return said

@@ -11,7 +11,8 @@ from ..checks import index, shown
 from ..errors import SpecError
 from ..evidence import Evidence
 from ..formatting import plural
-from ..records import Event, Purpose, Report, State, StudyRecord, StudySpec, StudyState, Trial
+from ..records import Event, Purpose, Report, State, StudyRecord, StudyState, Trial
+from ..records.history import specs_of
 from .facts import Facts
 from .origins import Origins
 
@@ -121,11 +122,10 @@ def as_of(
     known = {n for e in past if e.kind == "enqueue" for n, _ in e.body["trials"]}
     then = [t if t.told is not None and t.told <= position else _waiting(t) for t in trials if t.number in known]
     search = {t.number: t for t in then if t.purpose is Purpose.SEARCH}
-    specs = [StudySpec.from_json(e.body["spec"]) for e in past if e.kind in ("create", "spec")]
     states = [state_after(e) for e in past]
     row = replace(
         study,
-        spec=specs[-1],
+        spec=specs_of(past)[-1][1],
         state=StudyState(next((s for s in reversed(states) if s), "open")),
         count=len(then),
         reserved=sum(t.state is not State.CANCELLED for t in search.values()),
