@@ -121,6 +121,23 @@ def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
     assert (found.pairs, found.decision) == ((), "not shown")
 
 
+@pytest.mark.parametrize(
+    ("G", "rows", "in_time", "unit"),
+    [
+        (10, 2, True, "blocks"),
+        (9, 2, True, "blocks"),
+        (9, 2, False, "groups"),
+        (9, 1, False, "rows"),
+        (9, 1, True, "rows"),
+    ],
+)
+def test_fewer_than_ten_of_what_is_drawn_as_a_whole_are_too_few(G, rows, in_time, unit):
+    said = " ".join(HeldOut(float, float, np.repeat(np.arange(G), rows), in_time).said)
+    assert (f"in {G} {unit}, which are drawn as wholes" in said) == (rows > 1)
+    assert (f"only {G} {unit}: too few" in said) == (G < 10)
+    assert ("longer than a block" in said) == in_time
+
+
 def test_the_mean_over_data_sets_covers_when_they_differ():
     rng, inside, sims = np.random.default_rng(9), 0, 400
     for _ in range(sims):

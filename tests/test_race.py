@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from trimtab.evidence.race import ENOUGH, FIRST, SAFE, Entrants, race
 from trimtab.evidence.selection import keeps, posterior
@@ -51,7 +52,15 @@ def test_the_posterior_is_that_of_a_linear_model_with_unknown_seeds_and_level():
     assert np.diff(found.mean) == pytest.approx(np.diff(wanted[:3]), rel=1e-3)
     spread = np.linalg.pinv(P)[:3, :3]
     contrast = np.array([1.0, -1.0, 0.0])
-    assert contrast @ found.covariance @ contrast == pytest.approx(contrast @ spread @ contrast, rel=1e-4)
+    sd = np.sqrt(contrast @ spread @ contrast)
+    assert found.apart(1)[0] == pytest.approx(sd, rel=1e-4)
+    assert found.ahead(1)[0] == pytest.approx(stats.norm.cdf((wanted[1] - wanted[0]) / sd), rel=1e-3)
+
+
+def test_two_runs_that_agree_by_luck_settle_nothing_while_the_noise_is_unknown():
+    """Their one degree of freedom would say that there is none."""
+    fresh = np.array([[0.0, 1.0], [-0.05, 0.95]])
+    assert posterior(np.zeros(2), 0.01 * np.eye(2), fresh, NAN).ahead(0)[1] < 0.8
 
 
 @given(st.integers(2, 5), st.integers(0, 2**16))
@@ -103,6 +112,25 @@ def test_runs_go_to_those_who_may_still_win():
     assert sum(runs) <= 20
 
 
+def test_a_race_that_stays_open_spends_its_runs():
+    alike = measured(np.zeros((5, 20)))
+    assert race(entrants([0.0] * 5, noise=1.0), 5, 20, alike) == (0, [4] * 5)
+
+
+def test_who_comes_back_catches_up_before_the_others_run_on():
+    """The third seems beaten until it shows how much the runs of the others vary."""
+    fresh, asked = 0.05 * np.random.default_rng(0).normal(size=(3, 20)), []
+    fresh[2] += 0.6
+    fresh[:2, 2:] += np.tile([[0.0, 1.5], [1.5, 0.0]], 9)
+
+    def measure(runs):
+        asked.append(list(runs))
+        return measured(fresh)(runs)
+
+    race(entrants([0.0] * 3, sd=1.0, noise=0.1), 3, 15, measure)
+    assert asked == [[2, 2, 2], [3, 3, 2], [4, 4, 2], [4, 4, 3], [4, 4, 4], [5, 5, 5]]
+
+
 @settings(max_examples=50)
 @given(st.integers(2, 6), st.integers(0, 2**16), st.integers(12, 40), st.booleans())
 def test_a_race_stays_in_its_budget_and_runs_again_alike(k, seed, most, limited):
@@ -147,12 +175,26 @@ def test_the_best_of_the_search_stays_unless_another_is_better_beyond_doubt():
 
 def test_a_setting_that_breaks_its_limit_loses_to_the_next_in_order():
     rng = np.random.default_rng(5)
-    true, over = np.array([0.0, 0.1, 0.2, 0.3]), np.array([5.0, 5.0, -30.0, -60.0])
-    excess = over[:, None, None] + rng.normal(size=(4, 12, 1))
+    true, over = np.array([0.0, 0.1, 0.2, 0.3, 0.4]), np.array([5.0, 5.0, 4.0, -30.0, -60.0])
+    excess = over[:, None, None] + rng.normal(size=(5, 12, 1))
     who = entrants(true, searched=over - 8)  # the search, at another level, saw nothing wrong
-    winner, runs = race(who, 1, 24, measured(np.tile(true[:, None], (1, 12)), excess))
-    assert winner == 2
-    assert max(runs[:2]) <= runs[2]
+    winner, runs = race(who, 2, 24, measured(np.tile(true[:, None], (1, 12)), excess))
+    assert winner == 3
+    assert runs[:3] == [2, 2, 0]  # at the level of the runs the third breaks it, too
+
+
+def test_who_is_beyond_its_limit_on_average_runs_twice():
+    excess = np.array([0.1, 0.1, -9.0])[:, None, None] + np.tile([-1.0, 1.0], 10)[:, None]
+    who = entrants([0.0, 0.1, 0.2], searched=[0.1, 0.1, -9.0])
+    winner, runs = race(who, 2, 20, measured(np.zeros((3, 20)), excess))
+    assert (winner, runs[:2]) == (2, [2, 2])
+
+
+def test_where_nobody_is_trusted_the_next_in_order_run_until_twice_the_runs_are_spent():
+    excess = np.full((30, 12, 1), -0.5) + np.tile([-1.0, 1.0], 6)[:, None]
+    who = entrants(np.arange(30), searched=[-0.5] * 30)
+    _, runs = race(who, 3, 12, measured(np.zeros((30, 12)), excess))
+    assert runs == [ENOUGH] * 5 + [FIRST] * 2 + [0] * 23
 
 
 def test_a_setting_that_is_close_to_its_limit_is_not_trusted():
@@ -177,14 +219,33 @@ def test_where_all_break_the_limit_the_one_that_is_nearest_to_it_is_named():
 
 
 def test_limits_that_do_not_vary_are_known_after_two_runs():
-    excess = np.array([1.0, -1.0])[:, None, None] * np.ones((2, 4, 1))
-    assert keeps(np.array([[0.9], [-1.1]]), excess).tolist() == [0.0, 1.0]
+    excess = np.array([1.0, 0.0, -1.0])[:, None, None] * np.ones((3, 2, 1))
+    assert keeps(np.array([[1.0], [0.0], [-1.0]]), excess).tolist() == [0.0, 1.0, 1.0]
 
 
 def test_a_limit_of_which_nothing_is_known_does_not_exclude():
-    nothing = np.full((2, 3, 1), NAN)
-    assert keeps(np.full((2, 1), NAN), nothing).tolist() == [1.0, 1.0]
-    assert keeps(np.array([[-1.0], [1.0]]), nothing).tolist() == [0.5, 0.0]
+    nothing = np.full((3, 3, 1), NAN)
+    assert keeps(np.full((3, 1), NAN), nothing).tolist() == [1.0, 1.0, 1.0]
+    assert keeps(np.array([[-1.0], [0.0], [1.0]]), nothing).tolist() == [0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0])
+def test_the_chance_to_keep_a_limit_is_the_prediction_of_a_normal_model(spread):
+    """Levels vary about what the search expects as they are seen to, but at least as much as means of runs do."""
+    rng = np.random.default_rng(10)
+    x = rng.normal(size=7)
+    y = (x + 0.5 + spread * rng.normal(size=7))[:, None] + rng.normal(size=(7, 4))
+    x[0], y[6] = NAN, NAN  # one is unknown to the search, one has not run again
+    m, s2 = y[:6].mean(1), y[:6].var(axis=1, ddof=1).mean()
+    moved = m[1:] - x[1:6]
+    between = max(moved.var(ddof=1) - s2 / 4, s2 / 4)
+    assert (between > s2 / 4) == (spread > 0)
+    expected = np.where(np.isnan(x), m.mean(), x + moved.mean())
+    precision = 1 / between + 4 / s2
+    level = (expected[:6] / between + m / (s2 / 4)) / precision
+    ran = stats.t(18, loc=level, scale=np.sqrt(s2 + 1 / precision)).cdf(0)
+    other = stats.t(18, loc=expected[6], scale=np.sqrt(s2 + between + s2 / 4)).cdf(0)
+    assert keeps(x[:, None], y[:, :, None]) == pytest.approx([*ran, other])
 
 
 def test_the_chance_to_keep_a_limit_is_what_further_runs_show():
@@ -218,12 +279,14 @@ def test_the_chance_is_right_where_runs_lie_elsewhere_than_the_search_and_for_se
             assert seen[band].mean() == pytest.approx(said[band].mean(), abs=0.05)
 
 
-@pytest.mark.parametrize("scale", [1e-300, 1e170, 1e300])
-def test_huge_and_tiny_losses_are_compared_like_ordinary_ones(scale):
+@pytest.mark.parametrize(("scale", "sd"), [(1e-300, 0.0), (1e170, 0.0), (1e300, 0.0), (1e-140, 0.2), (1e140, 0.2)])
+def test_huge_and_tiny_losses_are_compared_like_ordinary_ones(scale, sd):
+    """`sd`, of what the search says, is 0 where its square is no number."""
     prior, losses = np.array([0.1, 0.2, 0.9]), np.array([[0.1, 0.2, 0.3], [0.2, 0.25, 0.4], [0.9, 0.8, NAN]])
     chances, kept = [], []
     for f in (1.0, scale):
-        chances.append(posterior(f * prior, np.zeros((3, 3)), f * losses, NAN).ahead(0))
+        covariance = (f * sd) ** 2 * np.eye(3)
+        chances += [posterior(f * prior, covariance, f * losses, noise).ahead(0) for noise in (NAN, 0.1 * f)]
         kept.append(keeps(f * prior[:, None], f * (losses - 0.25)[:, :, None]))
-    assert chances[1] == pytest.approx(chances[0])
+    assert chances[2:] == [pytest.approx(v) for v in chances[:2]]
     assert kept[1] == pytest.approx(kept[0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kendalltau, wilcoxon
+from scipy.stats import kendalltau, rankdata, wilcoxon
 
 import trimtab as tt
 from trimtab import stopping
@@ -15,7 +15,7 @@ from trimtab.errors import SpecError
 from trimtab.goals import Goal, constraint
 from trimtab.numerics.rank_correlation import kendall
 from trimtab.records import StudySpec
-from trimtab.stopping.folds import signed_rank
+from trimtab.stopping.folds import Wilcoxon, signed_rank
 from trimtab.stopping.halving import Asha, Hyperband
 from trimtab.stopping.percentile import Median, Percentile
 from trimtab.stopping.plateau import Plateau
@@ -177,14 +177,24 @@ def test_folds_are_stopped_against_the_incumbent_and_never_before_there_is_one(n
     assert stops == {1: 1 if name == "forgiving" else 4}
 
 
+@pytest.mark.parametrize("least", [2, 3, 5])
+def test_the_signed_rank_test_stops_at_its_least_number_of_folds(least):
+    """At p = 0.3: two folds that are worse have 0.25."""
+    curves = {0: [(fold, 0.1) for fold in range(1, 11)], 1: [(fold, 0.1 + fold) for fold in range(1, 11)]}
+    assert told(rules(Wilcoxon(p=0.3, least=least), fidelity=FOLDS), curves) == {1: least}
+
+
 @some
-@given(st.lists(st.integers(-8, 8).filter(bool), min_size=2, max_size=9))
-def test_the_signed_rank_p_value_is_exact(differences):
-    magnitudes = list(map(abs, differences))
-    expected = wilcoxon(differences, alternative="greater", method="exact").pvalue
-    if len(set(magnitudes)) == len(magnitudes):  # scipy's exact law knows no ties
-        assert signed_rank(list(differences)) == pytest.approx(expected)
-    assert 0 < signed_rank(list(differences)) <= 1
+@given(st.lists(st.integers(-8, 8), min_size=2, max_size=9).filter(any))
+def test_the_signed_rank_p_value_is_the_share_of_all_signs(differences):
+    """Zeros are left out, and ties have mean ranks."""
+    d = np.array([x for x in differences if x])
+    ranks = rankdata(np.abs(d))
+    signs = np.array(list(itertools.product([0, 1], repeat=len(d))))
+    expected = np.mean(signs @ ranks >= ranks[d > 0].sum())
+    assert signed_rank(list(differences)) == pytest.approx(expected)
+    if len(set(np.abs(d))) == len(differences):  # scipy's exact law knows no zeros and no ties
+        assert expected == pytest.approx(wilcoxon(d, alternative="greater", method="exact").pvalue)
 
 
 @some

@@ -65,7 +65,7 @@ def _further(runs: Sequence[int], expected: Posterior, kept: Array, lost: Mask) 
         return [int(i) for i in np.flatnonzero((had == 0) & (kept >= 0.5))[:FIRST]]
     leader = int(able[np.argmin(expected.mean[able])])
     ahead = expected.ahead(leader)
-    rivals = [int(i) for i in able if i == leader or ahead[i] >= _BEATEN]
+    rivals = [int(i) for i in able if ahead[i] >= _BEATEN]  # the leader's own chance is a half
     if len(rivals) == 1 and kept[leader] >= SAFE:
         return []
     least = min(had[rivals])
