@@ -5,7 +5,9 @@
 Looks: pairs are added five at a time up to 60; an interval holds a study if it covers the true difference at *every*
 look. More pairs: a first look with the interval for a single one (seeds: with the reserve that `certify` keeps; folds:
 corrected for n_test/n_train = 0.25, and correlated like that), then always-valid ones; all of them hold, or one is
-above 0 (40 times as many studies). Single: one look at so many pairs, with the reserve. Shapes of the differences:
+above 0 (40 times as many studies). Other settings: 20 pairs of each, against the same runs of the baseline and with
+the same intervals, asked for one after the other, each corrected for those so far, or all of them together: a gain
+of one is shown (10 times as many studies). Single: one look at so many pairs, with the reserve. Shapes of the differences:
 normal, skewed (exponential), rare losses (the negative of a lognormal), heavy tails (t with 3 degrees of freedom), two
 lumps. Data sets: the random-effects mean of `across` over so many data sets whose true gains vary by 0, 1 or 3 standard
 errors. Hold-out: one look at so many rows or groups without a gain; a group counts as the mean of its rows. Prints
@@ -72,6 +74,21 @@ def continued(studies: int) -> list[list[object]]:
     return table
 
 
+def others(studies: int) -> list[list[object]]:
+    table, studied, unit = [], 10 * studies, np.linspace(-1.0, 1.0, 20)
+    unit /= unit.std(ddof=1)
+    for name, ratio, alpha in (("seeds", 0.0, ALPHA * (1 - RESERVE)), ("folds", 0.25, ALPHA)):
+        rng = np.random.default_rng(20)
+        runs = rng.standard_normal((21, studied, 20)) + np.sqrt(ratio) * rng.standard_normal((21, studied, 1))
+        gains = runs[1:] - runs[0]  # of 20 settings over the baseline
+        seen = gains.mean(axis=2) / gains.std(axis=2, ddof=1)
+        needed = np.array([[-student(unit, ratio, 0.0, alpha / k).interval[0]] for k in range(1, 21)])
+        for k in (2, 5, 10, 20):
+            one_by_one, together = (np.any(seen[:k] > shows, axis=0) for shows in (needed[:k], needed[k - 1]))
+            table.append([f"{name}, {k} settings", one_by_one.mean(), together.mean()])
+    return table
+
+
 def single(studies: int) -> list[list[object]]:
     table = []
     for name, draw in SHAPES.items():
@@ -125,6 +142,7 @@ def main() -> None:
     for head, make in (
         (["at every look", "always-valid", "with reserve", "plain t"], looked),
         (["more pairs", "all hold", "wrong"], continued),
+        (["other settings", "one by one", "together"], others),
         (["single look", "with reserve", "plain t", "wrong"], single),
         (["mean over", "covers"], data_sets),
         (["hold-out", "covers", "wrong"], held_out),

@@ -34,7 +34,8 @@ def entrants(prior, sd=0.1, searched=None, noise=0.1):
 # ------------------------------------------------------------------------------------------------------- posterior
 
 
-def test_the_posterior_is_that_of_a_linear_model_with_unknown_seeds_and_level():
+@pytest.mark.parametrize("noise", [0.5, NAN])
+def test_the_posterior_is_that_of_a_linear_model_with_unknown_seeds_and_level(noise):
     rng = np.random.default_rng(1)
     prior, covariance = np.array([0.0, 0.3, 0.1]), np.array([[0.04, 0.01, 0.0], [0.01, 0.01, 0.02], [0.0, 0.02, 0.16]])
     y = rng.normal(size=(3, 4))
@@ -43,12 +44,13 @@ def test_the_posterior_is_that_of_a_linear_model_with_unknown_seeds_and_level():
     design = np.zeros((len(i), 8))  # a (3), the level of the prior, seeds (4)
     design[np.arange(len(i)), i] = design[np.arange(len(i)), 4 + j] = 1
     residual = y[i, j] - design @ np.linalg.lstsq(design, y[i, j], rcond=None)[0]
-    s2 = (residual @ residual + 2 * 0.5**2) / (len(i) - 6 + 2)
+    free = len(i) - 6
+    s2 = residual @ residual / free if np.isnan(noise) else (residual @ residual + 2 * noise**2) / (free + 2)
     belief = np.zeros((3, 8))
     belief[:, :3], belief[:, 3] = np.eye(3), -1
     P = design.T @ design / s2 + belief.T @ np.linalg.inv(covariance) @ belief
     wanted = np.linalg.pinv(P) @ (design.T @ y[i, j] / s2 + belief.T @ np.linalg.inv(covariance) @ prior)
-    found = posterior(prior, covariance, y, 0.5)
+    found = posterior(prior, covariance, y, noise)
     assert np.diff(found.mean) == pytest.approx(np.diff(wanted[:3]), rel=1e-3)
     spread = np.linalg.pinv(P)[:3, :3]
     contrast = np.array([1.0, -1.0, 0.0])
