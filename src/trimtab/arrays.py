@@ -8,3 +8,9 @@ Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 HUGE = 1e300  # values are clipped to +-HUGE, so that their differences are finite
+
+
+def within(x: Array, low: Array | float, high: Array | float) -> Array:
+    """x with what lies outside of [low, high] at its ends, as np.clip has it, which takes twice as long for a
+    column of few numbers."""
+    return np.asarray(np.minimum(np.maximum(x, low), high))

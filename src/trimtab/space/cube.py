@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..arrays import Array, Mask
+from ..arrays import Array, Mask, within
 from ..errors import SpaceError
 from .conditions import gates, order
 from .parameters import Choice, Parameter
@@ -41,7 +41,7 @@ class Cube:
     def filled(self, X: Array) -> Array:
         """S: X with NaN as 0.5, and every entry at the centre of its cell, active or not."""
         X = self.fitting(X)
-        S = np.clip(np.where(np.isnan(X), 0.5, X), 0.0, 1.0)
+        S = within(np.where(np.isnan(X), 0.5, X), 0.0, 1.0)
         logs = S[:, self._logs]
         finite = np.isfinite(self.cells)
         k = self.cells[finite]

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, within
 
 _POWERS = np.array([float(f"1e{p}") for p in range(301)])  # correctly rounded, which 10.0**p need not be
 _EXACT = 2.0**53  # integers below are exact as floats
@@ -56,17 +56,17 @@ class Linear:
         return decimals if decimals <= min(14 - math.ceil(math.log10(largest)), 300) else None
 
     def numbers(self, x: Array) -> Array:
-        v = self.low + np.clip(x, 0.0, 1.0) * (self.high - self.low)
+        v = self.low + within(x, 0.0, 1.0) * (self.high - self.low)
         decimals = self.decimals
         if decimals is not None:
             v = _rounded(v, np.full_like(v, decimals))
         else:  # a range so narrow that decimals would cost more than they give
             unit = 8.0 * math.ulp(max(abs(self.low), abs(self.high)))
             v = np.rint(v / unit) * unit
-        return np.clip(v, self.low, self.high)
+        return within(v, self.low, self.high)
 
     def position(self, v: Array) -> Array:
-        return np.clip((v - self.low) / (self.high - self.low), 0.0, 1.0)
+        return within((v - self.low) / (self.high - self.low), 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ class Linears:
         return Linears(low, high, np.array([s.decimals for s in scales], dtype=float))
 
     def numbers(self, x: Array) -> Array:
-        v = self.low + np.clip(x, 0.0, 1.0) * (self.high - self.low)
-        return np.clip(_rounded(v, np.broadcast_to(self.decimals, v.shape)), self.low, self.high)
+        v = self.low + within(x, 0.0, 1.0) * (self.high - self.low)
+        return within(_rounded(v, np.broadcast_to(self.decimals, v.shape)), self.low, self.high)
 
     def position(self, v: Array) -> Array:
-        return np.clip((v - self.low) / (self.high - self.low), 0.0, 1.0)
+        return within((v - self.low) / (self.high - self.low), 0.0, 1.0)
 
 
 def grouped(scales: Sequence[Scale]) -> list[tuple[int | list[int], Scale]]:
@@ -108,7 +108,7 @@ class Log:
 
     def numbers(self, x: Array) -> Array:
         a, b = math.log(self.low), math.log(self.high)
-        v = np.exp(a + np.clip(x, 0.0, 1.0) * (b - a))
+        v = np.exp(a + within(x, 0.0, 1.0) * (b - a))
         largest = max(abs(a), abs(b))
         if b - a >= 0.5 and largest <= 100.0:
             v = _rounded(v, 12.0 - np.floor(np.log10(v)))
@@ -116,11 +116,11 @@ class Log:
             mantissa, exponent = np.frexp(v)
             unit = 2.0 ** (math.frexp(1.0 + largest)[1] - 50)
             v = np.ldexp(np.rint(mantissa / unit) * unit, exponent)
-        return np.clip(v, self.low, self.high)
+        return within(v, self.low, self.high)
 
     def position(self, v: Array) -> Array:
         a, b = math.log(self.low), math.log(self.high)
-        return np.clip((np.log(v) - a) / (b - a), 0.0, 1.0)
+        return within((np.log(v) - a) / (b - a), 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,12 @@ class Grid:
     unit: float = 1.0
 
     def numbers(self, x: Array) -> Array:
-        i = np.floor(np.clip(x, 0.0, 1.0) * self.cells)
+        i = np.floor(within(x, 0.0, 1.0) * self.cells)
         return (self.origin + np.minimum(i, self.cells - 1.0) * self.step) / self.unit
 
     def position(self, v: Array) -> Array:
         i = np.rint((v * self.unit - self.origin) / self.step)
-        return (np.clip(i, 0.0, self.cells - 1.0) + 0.5) / self.cells
+        return (within(i, 0.0, self.cells - 1.0) + 0.5) / self.cells
 
     @staticmethod
     def decimal(low: float, high: float, step: float) -> "Grid":
@@ -169,7 +169,7 @@ class LogIntegers:
 
     def numbers(self, x: Array) -> Array:
         a, b = self._ends
-        return np.clip(np.rint(np.exp(a + np.clip(x, 0.0, 1.0) * (b - a))), self.low, self.high)
+        return within(np.rint(np.exp(a + within(x, 0.0, 1.0) * (b - a))), self.low, self.high)
 
     def position(self, v: Array) -> Array:
         a, b = self._ends

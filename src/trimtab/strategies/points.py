@@ -115,8 +115,9 @@ def one_by_one(
     with np.errstate(all="ignore"):
         while len(made) < n and (proposal := propose(taken, pending)) is not None:
             made.append(proposal)
-            taken = taken.plus(proposal.x[None])
-            pending = np.concatenate([pending, proposal.x[None]])
+            if len(made) < n:
+                taken = taken.plus(proposal.x[None])
+                pending = np.concatenate([pending, proposal.x[None]])
     return made
 
 
