@@ -5,6 +5,7 @@ import re
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from trimtab.records import (
 )  # fmt: skip
 from trimtab.reports import Plots, figures, render, sections
 from trimtab.reports.axes import axis
-from trimtab.reports.facts import Facts
+from trimtab.reports.facts import MOST_DRAWN, Facts
 from trimtab.reports.limits import limits
 from trimtab.reports.sections.design import METHODS
 from trimtab.reports.snapshot import Snapshot
@@ -295,18 +296,18 @@ def test_certify_trials_stay_out_of_the_figures_of_the_search():
     search = [t for t in trials if t.purpose is Purpose.SEARCH]
     for name in ("history", "parallel", "slices", "importance", "pareto"):
         draw = getattr(figures, name)
-        assert draw(record, trials).to_json() == draw(record, search).to_json()
+        assert draw(Facts(record, trials)).to_json() == draw(Facts(record, search)).to_json()
 
 
 def test_the_timeline_hatches_the_runs_of_the_evidence_and_no_others():
     record, trials = study(12, states=[State.DONE], certify=2)
     trials[5:7] = [replace(trials[n], purpose=Purpose.SELECT) for n in (5, 6)]
-    shapes = {bars.name: bars.marker.pattern.shape for bars in figures.timeline(record, trials).data}
+    shapes = {bars.name: bars.marker.pattern.shape for bars in figures.timeline(Facts(record, trials)).data}
     assert shapes == {"search, done": "", "select, done": "/", "certify, done": "/"}
 
 
 def test_statuses_differ_in_shape_and_in_colour():
-    fig = figures.history(*SHAPES["usual"])
+    fig = figures.history(Facts(*SHAPES["usual"]))
     marks = {t.name: t.marker for t in fig.data if t.name in ("feasible", "infeasible", "stopped early", "failed")}
     assert len(marks) == 4
     assert len({m.symbol for m in marks.values()}) == len({m.color for m in marks.values()}) == 4
@@ -318,7 +319,7 @@ def test_the_best_so_far_only_improves_and_is_feasible():
     best = [t.metrics["loss"] for t in facts.incumbents()]
     assert best == sorted(best, reverse=True)
     assert all(t.metrics["size"] <= 80 for t in facts.incumbents())
-    (line,) = [t for t in figures.history(record, trials).data if t.name == "best so far"]
+    (line,) = [t for t in figures.history(Facts(record, trials)).data if t.name == "best so far"]
     assert min(line.y) == min(c.metrics["loss"] for c in facts.candidates if c.feasible)
 
 
@@ -341,7 +342,7 @@ def test_a_logarithmic_axis_has_a_few_marks_however_narrow_its_range(low, ratio)
 
 
 def test_logarithmic_parameters_have_logarithmic_axes():
-    fig = figures.slices(*SHAPES["usual"])
+    fig = figures.slices(Facts(*SHAPES["usual"]))
     assert (fig.layout.xaxis2.type, fig.layout.xaxis3.type) == ("log", None)
     assert fig.layout.xaxis.ticktext == ("tree", "line&lt;b&gt;", "none")
 
@@ -363,9 +364,43 @@ def test_goals_of_a_figure_are_named_by_metric_or_place():
             wrong()
 
 
+def test_of_very_many_trials_figures_draw_the_best_and_a_sample_and_say_so():
+    record, trials = study(9000, constraints=(), states=[State.DONE])
+    facts = Facts(record, trials)
+    best = sorted(trials, key=lambda t: t.metrics["loss"])[:500]
+    assert facts.drawn >= {t.number for t in [*best, *facts.incumbents(), trials[0]]}
+    assert 1500 < len(facts.drawn) <= MOST_DRAWN
+    others = sorted(facts.drawn - {t.number for t in best})
+    assert max(b - a for a, b in pairwise([0, *others, 9000])) < 20  # evenly over the whole search
+    said = f"{len(facts.drawn):,} of 9,000 trials are drawn"
+    assert facts.left_out.startswith(said)
+    assert said in Reader(document(record, trials)).text
+    few, every = figures.history(facts), [t.metrics["loss"] for t in trials]
+    assert said in [note.text for note in few.layout.annotations]
+    assert sum(len(t.x) for t in few.data if t.name == "feasible") == len(facts.drawn)
+    assert list(few.layout.yaxis.range) == view(every, maximize=False)[0]
+    fifths = [t for t in figures.parallel(facts).data if t.name in ("best fifth", "worst fifth by loss")]
+    assert len(fifths[1].x) > len(fifths[0].x) > 0  # by all trials, of which more good ones are drawn
+
+
+def test_trials_that_follow_one_another_closely_share_a_bar():
+    record, trials = study(3000, states=[State.DONE, State.DONE, State.FAILED])
+    trials = [replace(t, ended=t.started + 0.9, private={}) for t in trials]
+    trials[2000:] = [replace(t, started=t.started + 2000, ended=t.ended + 2000) for t in trials[2000:]]
+    done, failed = figures.timeline(Facts(record, trials)).data
+    for bars, count in ((done, 2000), (failed, 1000)):
+        spans = [(60 * b, 60 * (b + x)) for b, x in zip(bars.base, bars.x, strict=True)]
+        assert len(spans) == 2
+        assert spans[0] == pytest.approx((0, 2000), abs=3)
+        assert spans[1] == pytest.approx((4000, 5000), abs=3)  # nothing ran between them
+        others = [int(n.replace(",", "")) for text in bars.hovertext for n in re.findall(r"and ([\d,]+) trial", text)]
+        assert len(spans) + sum(others) == count
+    assert failed.width < done.width
+
+
 def test_overlapping_trials_without_a_worker_get_lanes_of_their_own():
     record, trials = study(6, states=[State.DONE])
-    fig = figures.timeline(record, [replace(t, private={}) for t in trials])
+    fig = figures.timeline(Facts(record, [replace(t, private={}) for t in trials]))
     assert set(fig.data[0].y) == {0, 1}  # each runs 1.5 s and starts 1 s after the one before
 
 
@@ -373,14 +408,14 @@ def test_the_lane_of_a_worker_that_is_over_is_free():
     """Each call of `run` is a worker of its own: ten calls one after the other are one lane."""
     record, trials = study(10, states=[State.DONE])
     calls = [replace(t, ended=t.started + 0.5, private={"worker": ["s", f"call {t.number}"]}) for t in trials]
-    assert set(figures.timeline(record, calls).data[0].y) == {0}
+    assert set(figures.timeline(Facts(record, calls)).data[0].y) == {0}
 
 
 def test_a_long_metric_does_not_outgrow_a_low_panel():
     name = "neg_mean_absolute_percentage_error"
     record, trials = study(8, goals=(Goal(name, True),), states=[State.DONE])
     trials = [replace(t, metrics={name: 1.0 * t.number}) for t in trials]
-    assert figures.slices(record, trials).layout.yaxis.title.text == "neg_mean_absolute_perce…"
+    assert figures.slices(Facts(record, trials)).layout.yaxis.title.text == "neg_mean_absolute_perce…"
 
 
 def test_runs_by_which_the_search_chose_are_not_called_fresh():
@@ -453,7 +488,7 @@ def test_a_document_has_the_baseline_that_the_study_has(change):
         assert facts.candidates == incumbents.of_ledger(ledger)
     assert Facts(record, trials).baseline == trials[0]
     assert Facts(revised, trials).reference is None
-    assert not any(t.name == "baseline" for t in figures.history(revised, trials).data)
+    assert not any(t.name == "baseline" for t in figures.history(Facts(revised, trials)).data)
 
 
 def test_settings_are_compared_with_their_types():

@@ -16,7 +16,7 @@ from ..evidence import Evidence
 from ..formatting import command, moment, plural
 from ..records import Purpose, State
 from . import explanation_figures, figures, influence, lineage_figures, sections
-from .facts import Facts
+from .facts import MOST_DRAWN, Facts
 from .limits import limits
 from .origins import Origins
 from .snapshot import Snapshot
@@ -97,7 +97,7 @@ def _of_persons(record: Mapping[str, Any] | None) -> dict[str, list[tuple[str, s
 def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
     """All figures for which this study has data, in the order of the document."""
     made = _of_evidence(evidence) if evidence is not None and evidence.pairs else []
-    if not any(facts.with_status().values()):
+    if not any(facts.by_status.values()):
         return made
     if facts.influence is not None:
         made += _of_influence(facts, facts.influence)
@@ -148,7 +148,7 @@ def _around_the_chosen(facts: Facts, told: influence.Influence) -> list[Drawing]
 def _over_the_space(facts: Facts, told: influence.Influence) -> list[Drawing]:
     spec, goal = facts.spec, facts.spec.goals[facts.goal]
     said = f"Share of each parameter in what separates {influence.TOP} from all (PED-ANOVA, chance subtracted)."
-    figure = figures.importance(facts.study, facts.trials, facts.goal)
+    figure = figures.importance(facts, facts.goal)
     made = [Drawing("importance", "What the best trials have in common", said, figure, "influence")]
     said = (
         "Over the whole space: the share of the variance of the result that a parameter causes by itself, and has a part "
@@ -176,39 +176,42 @@ def _over_the_space(facts: Facts, told: influence.Influence) -> list[Drawing]:
 
 
 def _of_trials(facts: Facts) -> list[Drawing]:
-    study, trials, spec, made = facts.study, facts.trials, facts.spec, list[Drawing]()
+    spec, made = facts.spec, list[Drawing]()
     full = "" if spec.fidelity is None else " of a full training"
     said = f"Each mark is a trial. The line is the best feasible result so far{full}, the dotted one the baseline."
     for g, goal in enumerate(spec.goals):
-        figure = figures.history(study, trials, g)
+        figure = figures.history(facts, g)
         made.append(Drawing(f"history-{g}", f"History of {goal.metric}", "" if g else said, figure, "trials"))
     if not any(facts.status(t) in ("feasible", "infeasible") for t in facts.searched):
         return made
     said = "Each line is a trial, darker when better. If a line dips to the bottom, the parameter was inactive."
-    made.append(Drawing("parallel", "Parallel coordinates", said, figures.parallel(study, trials), "trials", wide=True))
+    made.append(Drawing("parallel", "Parallel coordinates", said, figures.parallel(facts), "trials", wide=True))
     said = "Ringed settings are on the Pareto front: no other one beats them in every goal."
     for a, b in combinations(range(len(spec.goals)), 2):
         title = f"{spec.goals[a].metric} against {spec.goals[b].metric}"
-        made.append(Drawing(f"pareto-{a}-{b}", title, said, figures.pareto(study, trials, (a, b)), "trials"))
+        made.append(Drawing(f"pareto-{a}-{b}", title, said, figures.pareto(facts, (a, b)), "trials"))
     for j, name in enumerate(spec.space.names[:MOST_SLICES]):
-        panel = figures.slices(study, trials, [name]).update_layout(height=250, showlegend=False, margin={"t": 12})
+        panel = figures.slices(facts, [name])
+        panel.update_layout(height=250, showlegend=False, margin={"t": 12}, annotations=[])
         made.append(Drawing(f"slice-{j}", name, "", panel, "slices"))
     return made
 
 
 def _of_population(facts: Facts) -> list[Drawing]:
     said = "Each line leads from the result of a trial to that of the one that continued it; the line of the best is in front."
-    made = [Drawing("lineage", "Lineage", said, lineage_figures.lineage(facts.study, facts.trials), "population")]
+    made = [Drawing("lineage", "Lineage", said, lineage_figures.lineage(facts), "population")]
     said = "The parameters over the training that led to the best."
     return [
         *made,
-        Drawing("schedule", "Schedule", said, lineage_figures.schedule(facts.study, facts.trials), "population"),
+        Drawing("schedule", "Schedule", said, lineage_figures.schedule(facts), "population"),
     ]
 
 
 def _of_course(facts: Facts) -> list[Drawing]:
     said = "When each trial ran, parallel ones below one another; hatched bars are evidence."
-    return [Drawing("timeline", "Timeline", said, figures.timeline(facts.study, facts.trials), "course", wide=True)]
+    if len(facts.trials) > MOST_DRAWN:
+        said += " Trials that follow one another closely share a bar."
+    return [Drawing("timeline", "Timeline", said, figures.timeline(facts), "course", wide=True)]
 
 
 def script(value: Any) -> str:

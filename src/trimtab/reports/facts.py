@@ -1,7 +1,7 @@
 """A study's rows as figures and document need them: which trials are feasible, the baseline, the best."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,9 @@ from ..standing import Standings, standings
 from .influence import Influence, influence
 
 STATUSES = ("feasible", "infeasible", "stopped early", "failed")
+MOST_DRAWN = 2000
+"""Trials that a figure draws one by one; more would hide one another, and make a document large."""
+_BEST = MOST_DRAWN // 4
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,43 @@ class Facts:
             return None
         return "infeasible" if feasible(self.spec, t.metrics, self.reference) is False else "feasible"
 
-    def with_status(self) -> dict[str, list[Trial]]:
+    @cached_property
+    def by_status(self) -> dict[str, list[Trial]]:
         """The search trials that ended, by status, in the order of STATUSES."""
-        return {s: [t for t in self.searched if self.status(t) == s] for s in STATUSES}
+        found: dict[str, list[Trial]] = {s: [] for s in STATUSES}
+        for t in self.searched:
+            if (status := self.status(t)) is not None:
+                found[status].append(t)
+        return found
+
+    @cached_property
+    def drawn(self) -> frozenset[int]:
+        """The trials that figures draw: all that ended, or some MOST_DRAWN of them (see `left_out`)."""
+        ended = sorted(t.number for group in self.by_status.values() for t in group)
+        if len(ended) <= MOST_DRAWN:
+            return frozenset(ended)
+        goal = self.spec.goals[0]
+        ranked = sorted(
+            (t for t in self.by_status["feasible"] if goal.metric in t.metrics), key=lambda t: goal.loss(t.metrics)
+        )
+        kept = {t.number for t in [*ranked[:_BEST], *self.incumbents(), *(c.trial for c in self.front)]}
+        kept |= {t.number for _, t in self.marked(goal.metric)}
+        others = [number for number in ended if number not in kept]
+        return frozenset([*kept, *others[:: math.ceil(len(others) / max(1, MOST_DRAWN - len(kept)))]])
+
+    def sampled(self, group: Iterable[Trial]) -> list[Trial]:
+        """Those of some trials that figures draw."""
+        return [t for t in group if t.number in self.drawn]
+
+    @property
+    def left_out(self) -> str:
+        """Which trials figures do not draw, in words; "" if they draw all."""
+        ended = sum(map(len, self.by_status.values()))
+        if ended == len(self.drawn):
+            return ""
+        front = ", the Pareto front" if len(self.spec.goals) > 1 else ""
+        kept = f"all that were the best so far, the best {_BEST}{front}, and an even sample of the others"
+        return f"{len(self.drawn):,} of {ended:,} trials are drawn: {kept}. Lines, axes and fifths are those of all trials."
 
     def incumbents(self) -> list[Trial]:
         """Search trials with a better result than every earlier feasible one, among full trainings."""

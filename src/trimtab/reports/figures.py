@@ -1,11 +1,12 @@
 """One Plotly builder per figure, for notebooks and for the document alike: rows in, figure out.
 
-Each takes the study and all its trials. Select and certify trials belong to the evidence: only the timeline shows them.
+Each takes the facts of a study with all its trials. Select and certify trials belong to the evidence: only the timeline
+shows them. If there are very many trials, `Facts.drawn` says which are drawn; what is counted is counted over all.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from ..errors import SpecError, nearest
 from ..evidence import Evidence
 from ..evidence import importance as shares
 from ..formatting import duration, number, percent, plural
-from ..records import TOLD, State, StudyRecord, Trial
+from ..records import TOLD, State, StudySpec, Trial
 from .axes import axis, encoded, positions, ticks
-from .facts import Facts
+from .facts import MOST_DRAWN, Facts
 from .style import (
     BLUE,
     GRID,
@@ -44,17 +45,15 @@ from .style import (
 Trials = Sequence[Trial]
 
 
-def history(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
+def history(facts: Facts, goal: int = 0) -> Figure:
     """Every result of one goal by trial number, with the best so far, the baseline, and failed trials at the bottom."""
-    facts, wanted = Facts(study, trials), study.spec.goals[goal]
-    groups = facts.with_status()
+    wanted, groups = facts.spec.goals[goal], facts.by_status
     shown = {s: [t for t in g if wanted.metric in t.metrics] for s, g in groups.items() if s != "failed"}
     fig = figure()
-    for status, group in shown.items():
-        if group:
+    for status, every in shown.items():
+        if group := facts.sampled(every):
             fig.add_trace(points([t.number for t in group], _values(group, wanted.metric), status, hovers(group)))
-    if groups["failed"]:
-        failed = groups["failed"]
+    if failed := facts.sampled(groups["failed"]):
         fig.add_trace(points([t.number for t in failed], [0] * len(failed), "failed", hovers(failed), yaxis="y2"))
         strip = {"domain": [0, 0.05], "range": [-1, 1], "visible": False}
         fig.update_layout(yaxis={"domain": [0.08, 1]}, yaxis2=strip, xaxis={"anchor": "y2"})
@@ -67,7 +66,15 @@ def history(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
     fig.update_layout(
         yaxis={"title": {"text": title}, "range": span}, xaxis={"title": {"text": "trial"}, "range": ends}
     )
-    return or_empty(fig, any(groups.values()))
+    return or_empty(_noted(fig, facts), any(groups.values()))
+
+
+def _noted(fig: Figure, facts: Facts) -> Figure:
+    """The figure, which says in a corner if it does not draw all trials."""
+    said = facts.left_out.partition(":")[0]
+    where = {"x": 1, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "right", "yanchor": "bottom"}
+    note = {**where, "text": said, "showarrow": False, "font": {"size": 11, "color": QUIET}}
+    return fig.add_annotation(**note) if said else fig
 
 
 def _mark_progress(fig: Figure, facts: Facts, metric: str) -> None:
@@ -84,54 +91,55 @@ def _mark_progress(fig: Figure, facts: Facts, metric: str) -> None:
             fig.add_hline(y=t.metrics[metric], line={"color": INK, "width": 1, "dash": "dot"})
 
 
-def slices(study: StudyRecord, trials: Trials, params: Sequence[str] | None = None, columns: int = 3) -> Figure:
+def slices(facts: Facts, params: Sequence[str] | None = None, columns: int = 3) -> Figure:
     """One panel per parameter (all, or those named): its value against the first goal. SpecError: an unknown name."""
-    facts, wanted = Facts(study, trials), study.spec.goals[0]
-    names = _chosen(study, params)
+    spec, wanted = facts.spec, facts.spec.goals[0]
+    names = _chosen(spec, params)
     columns = max(1, min(columns, len(names)))
     lines = math.ceil(len(names) / columns)
     fig = figure(110 + 210 * lines, lines, columns)
-    groups = {s: [t for t in g if wanted.metric in t.metrics] for s, g in facts.with_status().items()}
-    groups |= {kind: [t] for kind, t in facts.marked(wanted.metric)}
-    detailed = len(facts.searched) * len(study.spec.space) <= MOST_TEXTS
+    every = {s: [t for t in g if wanted.metric in t.metrics] for s, g in facts.by_status.items()}
+    groups = {s: facts.sampled(g) for s, g in every.items()} | {kind: [t] for kind, t in facts.marked(wanted.metric)}
+    detailed = len(facts.searched) * len(spec.space) <= MOST_TEXTS
     named: set[str] = set()  # kinds of marker that the legend has
     for i, name in enumerate(names):
         where = {"row": i // columns + 1, "col": i % columns + 1}
         for kind, group in groups.items():
-            active = [t for t in group if name in study.spec.current(t.params)]
+            active = [t for t in group if name in spec.current(t.params)]
             if active:
-                x, y = positions(study.spec, name, active), _values(active, wanted.metric)
+                x, y = positions(spec, name, active), _values(active, wanted.metric)
                 shown = points(x, y, kind, hovers(active, detailed), showlegend=kind not in named)
                 fig.add_trace(shown, **where)
                 named.add(kind)
-        fig.update_xaxes(title_text=label(name), **axis(study.spec, name), **where)
-    span, _ = view([v for g in groups.values() for v in _values(g, wanted.metric)], wanted.maximize)
+        fig.update_xaxes(title_text=label(name), **axis(spec, name), **where)
+    span, _ = view([v for g in every.values() for v in _values(g, wanted.metric)], wanted.maximize)
     fig.update_yaxes(range=span)
     fig.update_yaxes(title_text=brief(wanted.metric), col=1)
-    return or_empty(fig, bool(named))
+    return or_empty(_noted(fig, facts), bool(named))
 
 
-def parallel(study: StudyRecord, trials: Trials) -> Figure:
+def parallel(facts: Facts) -> Figure:
     """Every finished trial as a line across the parameters, the best fifth darkest; at the bottom, a parameter is
     inactive."""
-    facts, wanted = Facts(study, trials), study.spec.goals[0]
-    names = study.spec.space.names
-    done = [t for t in facts.searched if facts.status(t) in ("feasible", "infeasible") and wanted.metric in t.metrics]
+    spec, wanted = facts.spec, facts.spec.goals[0]
+    names = spec.space.names
+    full = [*facts.by_status["feasible"], *facts.by_status["infeasible"]]
+    done = sorted((t for t in full if wanted.metric in t.metrics), key=lambda t: t.number)
     done.sort(key=lambda t: wanted.loss(t.metrics), reverse=True)  # the best are drawn last
-    heights = np.nan_to_num(encoded(study.spec, done), nan=INACTIVE)
     fig = figure(430, showlegend=bool(done))
-    bands = [b for b in np.array_split(np.arange(len(done)), len(SCALE)) if len(b)]
+    bands = [facts.sampled(done[j] for j in b) for b in np.array_split(np.arange(len(done)), len(SCALE)) if len(b)]
+    heights = [np.nan_to_num(encoded(spec, band), nan=INACTIVE) for band in bands]
     ends = {0: f"worst fifth by {label(wanted.metric)}", len(bands) - 1: "best fifth"}
     detailed = len(done) * len(names) <= MOST_TEXTS
-    for i, (band, colour) in enumerate(zip(bands, SCALE[-len(bands) :] if bands else (), strict=True)):
-        lines = _lines([done[j] for j in band], heights[band], ends.get(i, ""), colour, 1.2, detailed)
+    for i, (band, at, colour) in enumerate(zip(bands, heights, SCALE[-len(bands) :] if bands else (), strict=True)):
+        lines = _lines(band, at, ends.get(i, ""), colour, 1.2, detailed)
         fig.add_trace(lines.update(showlegend=i in ends))
     for kind, t in facts.marked(wanted.metric):
-        row = np.nan_to_num(encoded(study.spec, [t]), nan=INACTIVE)
+        row = np.nan_to_num(encoded(spec, [t]), nan=INACTIVE)
         colour, dash = (ORANGE, None) if kind == "best" else (INK, "dot")
         fig.add_trace(_lines([t], row, kind, colour, 2.6, True, dash))
-    notes = [(j, y, text) for j, name in enumerate(names) for y, text in ticks(study.spec, name)]
-    if np.any(heights == INACTIVE):
+    notes = [(j, y, text) for j, name in enumerate(names) for y, text in ticks(spec, name)]
+    if any(np.any(at == INACTIVE) for at in heights):
         notes.append((0, INACTIVE, "inactive"))
     fig.update_layout(  # all at once: each `add_annotation` would check all earlier ones again
         shapes=[{**_AXIS, "x0": j, "x1": j} for j in range(len(names)) if done],
@@ -141,7 +149,7 @@ def parallel(study: StudyRecord, trials: Trials) -> Figure:
     fig.update_xaxes(range=[-0.15, len(names) - 1 + 0.1 * len(names)], showgrid=False)  # room for the last marks
     fig.update_xaxes(tickvals=list(range(len(names))), ticktext=[label(n) for n in names], ticklabeloverflow="allow")
     fig.update_layout(margin={"r": 48})
-    return or_empty(fig, bool(done))
+    return or_empty(_noted(fig, facts), bool(done))
 
 
 _AXIS = {
@@ -187,11 +195,10 @@ def _lines(
     )
 
 
-def importance(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
+def importance(facts: Facts, goal: int = 0) -> Figure:
     """The share of each parameter in what separates the best trials from all (PED-ANOVA)."""
-    facts = Facts(study, trials)
-    told = rows(study.spec, facts.searched, facts.reference)
-    found = shares(told.X, told.Y[:, goal], study.spec.space)
+    told = rows(facts.spec, facts.searched, facts.reference)
+    found = shares(told.X, told.Y[:, goal], facts.spec.space)
     names = sorted(found, key=lambda n: found[n])
     fig = figure(90 + 26 * len(names))
     fig.add_trace(
@@ -215,21 +222,26 @@ def importance(study: StudyRecord, trials: Trials, goal: int = 0) -> Figure:
 
 @dataclass(frozen=True)
 class _Bar:
-    """A trial that ran: when it began and ended, in seconds since the epoch."""
+    """A trial that ran: when it began and ended, in seconds since the epoch. more: trials that share its bar."""
 
     trial: Trial
     began: float
     ended: float
+    more: int = 0
+
+    @property
+    def others(self) -> str:
+        return f"and {plural(self.more, 'trial')} after it<br>" if self.more else ""
 
     @property
     def length(self) -> float:
         return self.ended - self.began
 
 
-def timeline(study: StudyRecord, trials: Trials) -> Figure:
-    """When each trial ran, one lane for each that ran at the same time; evidence trials are hatched."""
-    del study  # one signature for all figures
-    ran = [_Bar(t, t.started, t.ended) for t in trials if t.started is not None and t.ended is not None]
+def timeline(facts: Facts) -> Figure:
+    """When each trial ran, one lane for each that ran at the same time; evidence trials are hatched. Of very many trials,
+    those that follow one another closely share a bar."""
+    ran = [_Bar(t, t.started, t.ended) for t in facts.trials if t.started is not None and t.ended is not None]
     if not ran:
         return or_empty(figure(), False)
     first = min(b.began for b in ran)
@@ -241,8 +253,13 @@ def timeline(study: StudyRecord, trials: Trials) -> Figure:
     groups: dict[tuple[str, State], list[_Bar]] = {}
     for b in ran:
         groups.setdefault((b.trial.purpose.value, b.trial.state), []).append(b)
+    narrower = 1.0
+    if len(ran) > MOST_DRAWN:
+        narrower = 0.6  # each look lies within the one before, which it would hide otherwise
+        close = length * (1 + max(lanes.values())) / MOST_DRAWN
+        groups = {kind: _joined(bars, lanes, close) for kind, bars in groups.items()}
     fig = figure(110 + 30 * (1 + max(lanes.values())), barmode="overlay")
-    for (purpose, state), bars in groups.items():
+    for i, ((purpose, state), bars) in enumerate(groups.items()):
         texts = zip(hovers([b.trial for b in bars]), bars, strict=True)
         fig.add_trace(
             plotly().Bar(
@@ -250,10 +267,10 @@ def timeline(study: StudyRecord, trials: Trials) -> Figure:
                 x=[b.length / unit for b in bars],
                 y=[lanes[b.trial.number] for b in bars],
                 orientation="h",
-                width=0.72,
+                width=0.72 * narrower**i,
                 name=f"{purpose}, {state}",
                 marker=_filled(purpose, state, gap),
-                hovertext=[f"{text}<br>{duration(b.length)}" for text, b in texts],
+                hovertext=[f"{text}<br>{b.others}{duration(b.length)}" for text, b in texts],
                 hoverinfo="text",
             )
         )
@@ -295,19 +312,34 @@ def _lanes(ran: Sequence[_Bar]) -> dict[int, int]:
     return lanes
 
 
+def _joined(bars: Sequence[_Bar], lanes: Mapping[int, int], close: float) -> list[_Bar]:
+    """Bars of one look: those in a lane that begin less than `close` seconds after the end of the one before become one
+    with it."""
+    made: list[_Bar] = []
+    last: dict[int, int] = {}  # in each lane: the place of its last bar
+    for b in sorted(bars, key=lambda b: (b.began, b.trial.number)):
+        lane = lanes[b.trial.number]
+        before = made[last[lane]] if lane in last else None
+        if before is not None and b.began - before.ended < close:
+            made[last[lane]] = replace(before, ended=max(before.ended, b.ended), more=before.more + 1)
+        else:
+            last[lane] = len(made)
+            made.append(b)
+    return made
+
+
 def _worker(b: _Bar) -> str:
     return str(b.trial.private["worker"][1]) if "worker" in b.trial.private else ""
 
 
-def pareto(study: StudyRecord, trials: Trials, goals: tuple[int, int] = (0, 1)) -> Figure:
+def pareto(facts: Facts, goals: tuple[int, int] = (0, 1)) -> Figure:
     """Two goals against each other, with the settings that no other one beats in every goal of the study."""
-    facts = Facts(study, trials)
-    fig = figure(420)
-    if max(goals) >= len(study.spec.goals):
+    fig, every = figure(420), facts.spec.goals
+    if max(goals) >= len(every):
         return or_empty(fig, False, "the study has a single goal")
-    across, up = (study.spec.goals[g] for g in goals)
+    across, up = (every[g] for g in goals)
     both = {across.metric, up.metric}
-    groups = {s: [t for t in g if both <= t.metrics.keys()] for s, g in facts.with_status().items()}
+    groups = {s: facts.sampled(t for t in g if both <= t.metrics.keys()) for s, g in facts.by_status.items()}
     for status, group in groups.items():
         if group:
             fig.add_trace(points(_values(group, across.metric), _values(group, up.metric), status, hovers(group)))
@@ -315,7 +347,7 @@ def pareto(study: StudyRecord, trials: Trials, goals: tuple[int, int] = (0, 1)) 
     if front:
         x, y = ([c.metrics[g.metric] for c in front] for g in (across, up))
         line = {"color": ORANGE, "width": 1.5, "shape": "vh" if across.maximize else "hv"}
-        mode = "lines+markers" if len(study.spec.goals) == 2 else "markers"
+        mode = "lines+markers" if len(every) == 2 else "markers"
         steps = {"mode": mode, "line": line, "marker": {**MARKERS["best"], "size": 12}}
         fig.add_trace(points(x, y, "Pareto front", hovers([c.trial for c in front]), **steps))
     if facts.baseline is not None and both <= facts.baseline.metrics.keys():
@@ -323,7 +355,7 @@ def pareto(study: StudyRecord, trials: Trials, goals: tuple[int, int] = (0, 1)) 
         fig.add_trace(points([at[across.metric]], [at[up.metric]], "baseline", hovers([facts.baseline])))
     fig.update_xaxes(title_text=direction(across))
     fig.update_yaxes(title_text=direction(up))
-    return or_empty(fig, any(groups.values()))
+    return or_empty(_noted(fig, facts), any(groups.values()))
 
 
 def gain(evidence: Evidence) -> Figure:
@@ -349,9 +381,9 @@ def gain(evidence: Evidence) -> Figure:
     return fig.update_xaxes(title_text=title, rangemode="tozero")
 
 
-def _chosen(study: StudyRecord, params: Sequence[str] | None) -> list[str]:
+def _chosen(spec: StudySpec, params: Sequence[str] | None) -> list[str]:
     """The parameters to draw: all of them, or those named."""
-    known = study.spec.space.names
+    known = spec.space.names
     for name in params or ():
         if name not in known:
             raise SpecError(f"{name!r} is not a parameter{nearest(name, known)}")

@@ -8,16 +8,17 @@ from ..canonical import same_setting
 from ..engine.lineage import ancestry, parent_of
 from ..records import Purpose, State, StudyRecord, Trial
 from .axes import axis
+from .facts import Facts
 from .style import BLUE, GRID, ORANGE, QUIET, Figure, direction, figure, hovers, label, plotly, points, view
 
 
-def lineage(study: StudyRecord, trials: Sequence[Trial], number: int | None = None) -> Figure:
+def lineage(facts: Facts, number: int | None = None) -> Figure:
     """Every interval from its parent's result to its own, over the fidelity, with the line of trial `number` in front
     (default: the best of the most trained). Dotted: a copy with other parameters."""
-    goal, known = study.spec.goals[0], {t.number: t for t in trials}
-    shown = [t for t in trials if _placed(t) and goal.metric in t.metrics]
-    fig = figure()
-    front = _line_to(number, study, known, shown)
+    study, goal, known = facts.study, facts.spec.goals[0], {t.number: t for t in facts.trials}
+    placed = [t for t in facts.trials if _placed(t) and goal.metric in t.metrics]
+    fig, shown = figure(), facts.sampled(placed)
+    front = _line_to(number, study, known, placed)
     kinds = (
         ("goes on", GRID, "solid", [t for t in shown if not _copied(study, known, t)]),
         ("copy with other parameters", QUIET, "dot", [t for t in shown if _copied(study, known, t)]),
@@ -33,15 +34,15 @@ def lineage(study: StudyRecord, trials: Sequence[Trial], number: int | None = No
         levels = [t.fidelity for t in shown]
         marker = {"size": 6, "color": BLUE, "opacity": 0.8}
         fig.add_trace(points(levels, [t.metrics[goal.metric] for t in shown], "interval", hovers(shown), marker=marker))
-    span, _ = view([t.metrics[goal.metric] for t in shown], goal.maximize)
+    span, _ = view([t.metrics[goal.metric] for t in placed], goal.maximize)
     fig.update_yaxes(title_text=direction(goal), range=span)
     return fig.update_xaxes(title_text=_unit(study), rangemode="tozero")
 
 
-def schedule(study: StudyRecord, trials: Sequence[Trial], number: int | None = None) -> Figure:
+def schedule(facts: Facts, number: int | None = None) -> Figure:
     """One panel per parameter: its value over the training that led to trial `number`, or to the best one."""
-    known = {t.number: t for t in trials}
-    shown = [t for t in trials if _placed(t) and study.spec.goals[0].metric in t.metrics]
+    study, known = facts.study, {t.number: t for t in facts.trials}
+    shown = [t for t in facts.trials if _placed(t) and study.spec.goals[0].metric in t.metrics]
     line = [t for t in _line_to(number, study, known, shown) if _placed(t)]
     params, settings = study.spec.space.params, [study.spec.current(t.params) for t in line]
     fig = figure(60 + 170 * len(params), len(params), 1, showlegend=False)

@@ -6,6 +6,7 @@ from ..explanation import Explanation
 from ..goals import place
 from ..records import StudyRecord, Trial
 from . import explanation_figures, figures, lineage_figures
+from .facts import Facts
 from .influence import Influence, influence
 from .style import Figure, figure, or_empty
 
@@ -19,42 +20,45 @@ class Plots:
     def __repr__(self) -> str:
         return f"<Plots: {', '.join(name for name in vars(Plots) if not name.startswith('_'))}>"
 
+    def _facts(self) -> Facts:
+        return Facts(*self._load())
+
     def history(self, goal: int | str = 0) -> Figure:
         """Every result of one goal (given by metric or index) by trial number, and the best so far."""
-        study, trials = self._load()
-        return figures.history(study, trials, place(study.spec.goals, goal))
+        facts = self._facts()
+        return figures.history(facts, place(facts.spec.goals, goal))
 
     def parallel(self) -> Figure:
         """Every finished trial as a line across the parameters."""
-        return figures.parallel(*self._load())
+        return figures.parallel(self._facts())
 
     def slices(self, params: Sequence[str] | None = None, columns: int = 3) -> Figure:
         """One panel per parameter: its value against the first goal."""
-        return figures.slices(*self._load(), params=params, columns=columns)
+        return figures.slices(self._facts(), params=params, columns=columns)
 
     def importance(self) -> Figure:
         """The share of each parameter in what separates good from bad trials."""
-        return figures.importance(*self._load())
+        return figures.importance(self._facts())
 
     def timeline(self) -> Figure:
         """When each trial ran, and what ran at the same time."""
-        return figures.timeline(*self._load())
+        return figures.timeline(self._facts())
 
     def pareto(self, goals: tuple[int | str, int | str] = (0, 1)) -> Figure:
         """Two goals (given by metric or index) against each other, with the Pareto front."""
-        study, trials = self._load()
-        if len(study.spec.goals) == 1:
-            return figures.pareto(study, trials)
-        across, up = (place(study.spec.goals, goal) for goal in goals)
-        return figures.pareto(study, trials, (across, up))
+        facts = self._facts()
+        if len(facts.spec.goals) == 1:
+            return figures.pareto(facts)
+        across, up = (place(facts.spec.goals, goal) for goal in goals)
+        return figures.pareto(facts, (across, up))
 
     def lineage(self, number: int | Trial | None = None) -> Figure:
         """For a population: which trial continued from which, with the line of one trial (default: the best) in front."""
-        return lineage_figures.lineage(*self._load(), number=_number(number))
+        return lineage_figures.lineage(self._facts(), number=_number(number))
 
     def schedule(self, number: int | Trial | None = None) -> Figure:
         """For a population: the parameters over the training that led to one trial (default: the best)."""
-        return lineage_figures.schedule(*self._load(), number=_number(number))
+        return lineage_figures.schedule(self._facts(), number=_number(number))
 
     def effects(self) -> Figure:
         """The share of the variance that each parameter causes by itself, and that it takes part in, with 90 %

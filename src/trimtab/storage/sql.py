@@ -290,7 +290,7 @@ class Sql:
         if number is not None:
             wanted = wanted.where(reports.c.number == number)
         wanted = wanted.order_by(reports.c.number, reports.c.attempt, reports.c.step)
-        return [rows.report_of(row) for row in self._read(lambda c: c.execute(wanted).mappings().all())]
+        return self._read(lambda c: [rows.report_of(row) for row in c.execute(wanted).mappings()])
 
     def reports_since(self, study: int, since: int, most: int) -> list[Report]:
         values = {"of_study": study, "since": since, "most": most}
@@ -300,7 +300,7 @@ class Sql:
         wanted = select(events).where(events.c.study == study, events.c.position > since).order_by(events.c.position)
         if kinds is not None:
             wanted = wanted.where(events.c.kind.in_(sorted(kinds)))
-        return [rows.event_of(row) for row in self._read(lambda c: c.execute(wanted).mappings().all())]
+        return self._read(lambda c: [rows.event_of(row) for row in c.execute(wanted).mappings()])
 
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
         wanted = select(private).where(private.c.study == study).order_by(private.c.position)

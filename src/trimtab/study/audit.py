@@ -218,7 +218,8 @@ class Audited(Answers):
             "previous": documents.previous_of(previous),
         }
         with self._changes_named():
-            then = documents.snapshot(self.storage, self.record, self.trials, self.verify(), at, **given)
+            found = self.verify()  # first: it reads the whole record too, and forgets it
+            then = documents.snapshot(self.storage, self.record, self.trials, found, at, **given)
             content, body = documents.written(then, template, form)
         with replacing(target, content):  # the file appears after its hash is on record
             recorded = self.storage.events(self._live.study, kinds={"report"})
