@@ -7,6 +7,8 @@ import math
 import pickle
 import sys
 import threading
+import traceback
+from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
 
@@ -143,6 +145,38 @@ def test_an_exception_is_told_in_its_first_line(error, reason, text):
     assert len(message["error"]) < 25_000
     assert json.loads(json.dumps(message)) == message
     message["error"].encode()
+
+
+def test_the_line_that_says_what_happened_is_told_of_an_error_that_quotes_a_traceback():
+    quoted = 'Traceback (most recent call last):\n  File "a.py", line 4, in after\nValueError: no such column: age\n'
+    for before, text in (
+        ("a.cpp:58: ", "RuntimeError: a.cpp:58:"),
+        ("In process 0.\nOriginal ", "RuntimeError: In process 0."),
+    ):
+
+        def objective(trial, before=before):
+            raise RuntimeError(before + quoted)
+
+        assert run(objective)["error"].splitlines()[0] == f"{text} ValueError: no such column: age"
+
+
+def test_a_refused_report_is_a_bad_result_even_if_a_library_makes_another_error_of_it():
+    def objective(trial):
+        try:
+            trial.report(2, loss=math.nan)
+        except Exception:
+            told = traceback.format_exc()
+        raise RuntimeError(told)
+
+    refused = "report(2) loss=nan; a metric must be finite"
+    assert run(objective) == {"state": "failed", "reason": "bad result", "error": refused}
+
+    def goes_on(trial):
+        with suppress(TrialFailed):
+            trial.report(2, loss=math.nan)
+        raise ValueError("no such column: age")
+
+    assert run(goes_on)["reason"] == "error"
 
 
 def test_who_looks_for_a_value_elsewhere_is_told_where_it_is():

@@ -16,10 +16,11 @@ from typing import Any
 from ..canonical import storable
 from ..checks import shown
 from ..files import is_full
-from .metrics import ERROR, MEMORY, Killed, TrialFailed, measured
+from .metrics import BAD_RESULT, ERROR, MEMORY, Killed, TrialFailed, measured
 from .trial import ActiveTrial, Message, Send, lacks_room, note_unread
 
 Objective = Callable[[ActiveTrial], object]
+_TRACEBACK = "Traceback (most recent call last):"
 LONGEST = 20_000  # characters of an error; the middle of a longer one is cut out
 
 
@@ -42,6 +43,10 @@ def evaluate(objective: Objective, payload: Mapping[str, Any], send: Send) -> Me
         raise
     except BaseException as error:
         message = failure(error)
+        if (
+            trial.refusal and trial.refusal in message["error"]
+        ):  # CatBoost makes another error of what its callback raises
+            message = failed(BAD_RESULT, trial.refusal)
         if message.get("reason") != ERROR:
             return message
         folder = lacks_room(trial, error)
@@ -101,7 +106,15 @@ def failure(error: BaseException) -> Message:
         last, trace = type(error).__name__, ""
     if isinstance(error, SystemExit):
         last = f"the objective called sys.exit({shown(error.code)}); return the metrics, or raise an exception"
-    return failed(reason, f"{last.strip().splitlines()[0]}\n\n{trace}".strip())
+    return failed(reason, f"{_headline(last)}\n\n{trace}".strip())
+
+
+def _headline(text: str) -> str:
+    """The first line of an error, followed by the last one if a traceback lies between: that of another process, or of a
+    callback from C++, where the last line says what happened."""
+    first, *more = text.strip().splitlines()
+    quotes = any(_TRACEBACK in line for line in (first, *more))
+    return f"{first.replace(_TRACEBACK, '').strip()} {more[-1].strip()}" if more and quotes else first
 
 
 def _naming_disk(message: Message) -> Message:

@@ -85,6 +85,7 @@ class ActiveTrial:
         self._earlier = [Path(path) for path in payload.get("earlier", ())]
         self._member: int | None = payload.get("member")  # which member of a population it trains
         self.reported: dict[str, float] = {}  # the last reported value of each metric
+        self.refusal = ""  # why its last report was refused
         self.rule = ""  # the stopping rule, once should_stop() has returned True because of it
         self._send = send
         self._reply: Mapping[str, Any] = {}
@@ -142,6 +143,16 @@ class ActiveTrial:
 
         All must be finite numbers; anything else makes the trial fail (bad result).
         """
+        try:
+            at, values = self._checked(step, metrics)
+        except TrialFailed as refusal:
+            self.refusal = str(refusal)
+            raise
+        self.reported = {**self.reported, **values}
+        self._reply = self._send({"kind": "report", "step": at, "metrics": values})
+
+    def _checked(self, step: float, metrics: Mapping[str, object]) -> tuple[float, dict[str, float]]:
+        """What `report` was given: the step, and the metrics by name. Raises TrialFailed (bad result)."""
         at = real(step)
         if at is None or not math.isfinite(at):
             raise TrialFailed(BAD_RESULT, f"report(step={step!r}): the step must be a finite number")
@@ -153,9 +164,7 @@ class ActiveTrial:
                 f"report({at:g}, step={shown(metrics['step'])}): the step comes first, and metrics have names; write "
                 "trial.report(3, loss=0.2)",
             )
-        values = {storable(name): finite(f"report({at:g})", name, value) for name, value in metrics.items()}
-        self.reported = {**self.reported, **values}
-        self._reply = self._send({"kind": "report", "step": at, "metrics": values})
+        return at, {storable(name): finite(f"report({at:g})", name, value) for name, value in metrics.items()}
 
     def should_stop(self) -> bool:
         """Whether the objective should return now. Judged at its last report."""
