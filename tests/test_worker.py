@@ -259,6 +259,15 @@ def test_a_worker_runs_nothing_that_its_call_does_not_allow(url, train):
     assert s.counts["done"] == 8
 
 
+def test_many_studies_that_are_not_served_share_a_line(url):
+    for i in range(5):
+        study(url, f"s{i}").submit("train.py:quick")
+    why = "it runs 'train.py:quick', which this worker was not allowed; add --allow 'train.py'"
+    named = f"'s0', 's1', 's2' and 2 others; of the first, because {why} (of another: name it with --study)"
+    assert serve(url, "other.py") == [f"5 studies are not served: {named}", "nothing to do for 0.3 s"]
+    assert serve(url, "other.py", names=["s3", "s4"])[1] == f"study 's4' is not served: {why}"
+
+
 def test_code_that_was_mended_is_tried_again(url, train, monkeypatch):
     monkeypatch.setattr("trimtab.running.worker.AGAIN", 0.1)
     monkeypatch.setattr("trimtab.running.worker.LOOK", 0.1)

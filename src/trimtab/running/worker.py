@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ..errors import Damaged, ObjectiveError, SetBack, SpaceError, SpecError, StudyNotFound, TrimtabError, nearest
+from ..formatting import plural
 from ..outlook import Enough
 from ..records import LIVING, StudyRecord
 from ..storage import Storage
@@ -23,6 +24,8 @@ from .served import AGAIN, LOOK, ServedStudy
 ODD = LookupError, TypeError, ValueError, AttributeError, ArithmeticError
 """What a record raises that was changed outside Trimtab, as far as no row is found to be damaged: others are served
 nevertheless."""
+
+FEW = 3  # studies that are not served: if one look finds more, they share a line
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Worker:
         # By study: the position up to which its events were read, and the last announcement among them.
         self._announcements: dict[int, tuple[int, Announcement | None]] = {}
         self._refused: dict[int, tuple[float, str]] = {}  # by study: when to try again, and why it is not served
+        self._unsaid: list[tuple[str, str]] = []  # studies that are newly not served, and why
         self._damaged: dict[int, int] = {}  # by study: its position when it could not be read
         self._told: dict[int, str] = {}  # by study: what was last said about it
         self._next_look = 0.0  # when to look for studies again
@@ -169,6 +173,7 @@ class Worker:
                 served.heed(announced)
             elif announced is not None:
                 self._take_up(record, announced)
+        self._say_refused()
 
     def _living(self) -> dict[int, StudyRecord]:
         """The studies that are open or paused, by number. Only those that have changed are read again."""
@@ -218,11 +223,25 @@ class Worker:
         self._served[record.id] = served
 
     def _refuse(self, record: StudyRecord, error: Exception) -> None:
-        """Do not serve a study for now; say why, unless that was said before."""
+        """Do not serve a study for now; why is to be said, unless that was said before."""
         _, before = self._refused.get(record.id, (0.0, ""))
         self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
         if str(error) != before:
-            self._say(f"study {record.name!r} is not served: {_why(error)}")
+            self._unsaid.append((record.name, _why(error)))
+
+    def _say_refused(self) -> None:
+        """Say which studies are not served; of many, their number, and the reason of the first."""
+        refused, self._unsaid = self._unsaid, []
+        if len(refused) <= FEW:
+            for name, why in refused:
+                self._say(f"study {name!r} is not served: {why}")
+            return
+        named = ", ".join(repr(name) for name, _ in refused[:FEW])
+        more = plural(len(refused) - FEW, "other")
+        self._say(
+            f"{len(refused):,} studies are not served: {named} and {more}; of the first, because {refused[0][1]} "
+            "(of another: name it with --study)"
+        )
 
     def _drains(self, number: int) -> bool:
         """Whether a signal, by its number, is the first SIGTERM: then this worker drains."""
