@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from stores import Clock
@@ -367,4 +367,29 @@ def test_ctrl_c_at_any_point_leaves_a_record_that_goes_on(tmp_path, url):
     study.run(noisy, trials=int(finished) + 3, quiet=True)
     assert study.counts["done"] == int(finished) + 3
     assert study.replay().holds
+    assert study.verify() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_objective_that_catches_the_interrupt_is_interrupted_nevertheless(number, url):
+    def catches(trial):  # as Lightning's Trainer does: it exits, and ignores Ctrl-C from then on
+        if trial.number == 1 and trial.attempt == 1:
+            try:
+                signal.raise_signal(number)
+            except KeyboardInterrupt:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                sys.exit(1)
+        if trial.number == 2 and trial.attempt == 1:  # or it returns what a part of the training gave
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(number)
+        return trial.params["x"]
+
+    study = tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="loss", seed=1, storage=url)
+    for before in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            study.run(catches, trials=4, quiet=True)
+        assert (study.counts["done"], study.counts["queued"], study.counts["failed"]) == (before, 1, 0)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    study.run(catches, trials=4, quiet=True)
+    assert (study.counts["done"], len(study.trials)) == (4, 4)
     assert study.verify() == []

@@ -12,10 +12,16 @@ from .processes import own_cpu
 
 
 class Inline:
-    """One slot in this process. run: (payload, send) -> last message."""
+    """One slot in this process.
 
-    def __init__(self, run: Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]) -> None:
-        self._run = run
+    run: (payload, send) -> last message. insist: raises KeyboardInterrupt if there was one during a job, whose code may
+    have caught it.
+    """
+
+    def __init__(
+        self, run: Callable[[Mapping[str, Any], Callable[[Any], Any]], Any], insist: Callable[[], None] = lambda: None
+    ) -> None:
+        self._run, self._insist = run, insist
         self._ended: list[tuple[Job, Exit]] = []
 
     def free(self) -> int:
@@ -26,8 +32,9 @@ class Inline:
         wall, cpu = time.perf_counter(), own_cpu()
         message, killed = None, True
         try:
-            message = self._run(job.payload, job.listen)
-            killed = False
+            last = self._run(job.payload, job.listen)
+            self._insist()
+            message, killed = last, False
         finally:
             cost = {"wall": time.perf_counter() - wall, "cpu": own_cpu() - cpu}
             self._ended.append((job, Exit(message, killed=killed, cost=cost)))

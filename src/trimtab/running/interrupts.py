@@ -11,8 +11,11 @@ HURRY = 5.0  # seconds after an interrupt in which another one is ignored
 
 
 @contextmanager
-def interruptible(spares: Callable[[int], bool] = lambda _: False) -> Iterator[None]:
+def interruptible(spares: Callable[[int], bool] = lambda _: False) -> Iterator[Callable[[], None]]:
     """A context in which SIGTERM raises KeyboardInterrupt as Ctrl-C does, with the signal as its argument.
+
+    It yields a function that raises the last interrupt again, if there was one: for use after code of others, which may
+    have caught it (Lightning makes `sys.exit(1)` of it).
 
     For HURRY seconds after that, neither does: who presses Ctrl-C twice would keep this process from returning its trials
     to the queue. In the main thread only, and not if the program has another use for SIGINT.
@@ -20,23 +23,28 @@ def interruptible(spares: Callable[[int], bool] = lambda _: False) -> Iterator[N
     spares: called with the signal; True if it is not to interrupt.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
     deaf = -math.inf  # until when interrupts are ignored
+    last: int | None = None  # the signal that raised one
 
     def interrupt(number: int, _: object) -> None:
-        nonlocal deaf
+        nonlocal deaf, last
         if time.monotonic() < deaf or spares(number):
             return
-        deaf = time.monotonic() + HURRY
+        deaf, last = time.monotonic() + HURRY, number
         raise KeyboardInterrupt(number)
+
+    def insist() -> None:
+        if last is not None:
+            raise KeyboardInterrupt(last)
 
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     before = {s: signal.getsignal(s) for s in (signal.SIGTERM, *((signal.SIGINT,) if usual else ()))}
     try:
         for s in before:
             signal.signal(s, interrupt)
-        yield
+        yield insist
     finally:
         for s, handler in before.items():
             signal.signal(s, signal.SIG_DFL if handler is None else handler)

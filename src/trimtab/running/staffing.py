@@ -42,10 +42,11 @@ class Slots:
         one_of("executor", self.kind, ("local", "ray", "slurm"))
 
 
-def executor(called: Program, slots: Slots) -> Executor:
+def executor(called: Program, slots: Slots, insist: Callable[[], None] = lambda: None) -> Executor:
     """The executor for an objective: Ray's, or on this machine one with supervised processes.
 
     A single worker without limits runs in this process, where a debugger works, unless it is to be supervised.
+    insist: see `interrupts`.
     """
     if slots.kind == "ray":
         return _ray(called, slots)
@@ -57,7 +58,7 @@ def executor(called: Program, slots: Slots) -> Executor:
         return Local(slots.workers, called, slots.resources)
     from ..executors.inline import Inline
 
-    return Inline(load(called))
+    return Inline(load(called), insist)
 
 
 def _ray(called: Program, slots: Slots) -> Executor:
@@ -86,12 +87,12 @@ def staff(
     check_prices(live, slots.resources)
     called = program(objective, live.spec)
     with ExitStack() as cleanup:
-        place = executor(called, slots)
+        place = executor(called, slots, cleanup.enter_context(interruptible()))
         cleanup.callback(place.close)
         announce(live, called, slots.resources, slots.workers)
         crew = Crew(live, place, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
-        with Progress(live.spec, quiet=quiet, terms=terms) as progress, interruptible():
+        with Progress(live.spec, quiet=quiet, terms=terms) as progress:
             name = f"{worker_name()}:{token_hex(4)}"
 
             def update(ledger: Ledger) -> None:
