@@ -125,12 +125,8 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
 
 def trial_text(study: "Study", t: Trial) -> str:
     """A trial in full: its setting and result, who proposed it, what it cost, and what it printed."""
-    wall, cpu, memory = (
-        formatting.duration(t.cost.wall),
-        formatting.duration(t.cost.cpu),
-        formatting.size(t.cost.memory),
-    )
-    spent = f"{wall}, {cpu} of CPU time, {memory}"
+    wall, cpu = formatting.duration(t.cost.wall), formatting.duration(t.cost.cpu)
+    spent = f"{wall}, {cpu} of CPU time, {formatting.size(t.cost.memory)}"
     head = {
         "trial": f"{t.number} of study {study.name}",
         "state": t.state_text,
