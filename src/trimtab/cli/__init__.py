@@ -23,6 +23,7 @@ from .plumbing import (
     described,
     existing,
     file_of,
+    file_option,
     file_storage_flag,
     json_option,
     opened,
@@ -215,7 +216,7 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
     type=click.IntRange(2),
     help="Pairs of runs on fresh seeds.  [default: the file's, else 20]",
 )
-@click.option("--file", metavar="FILE", help="The study file; default: the one that you ran the study from.")
+@file_option
 @click.option(
     "--executor",
     default="local",
@@ -245,7 +246,7 @@ def evidence(name: str, replicates: int | None, file: str | None, executor: str,
     "--trial", type=click.IntRange(0), metavar="N", help="The tuned trial; default: the certified one, else the best."
 )
 @click.option("--metric", metavar="NAME", help="The metric; default: that of the first goal.")
-@click.option("--file", metavar="FILE", help="The study file; default: the one that you ran the study from.")
+@file_option
 @json_option
 @storage_flag
 def holdout(name: str, trial: int | None, metric: str | None, file: str | None, as_json: bool) -> None:

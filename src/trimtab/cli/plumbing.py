@@ -128,6 +128,9 @@ file_storage_flag = click.option(
     "--storage", **_OPTION, help=f"The database; default: $TRIMTAB_STORAGE, else that of FILE, else {DEFAULT}."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+file_option = click.option(
+    "--file", metavar="FILE", help="The study file; default: the one that you ran the study from."
+)
 the_name = click.argument("name")
 
 

@@ -8,7 +8,7 @@ import click
 
 from ..errors import Damaged
 from ..formatting import plural
-from .plumbing import ANEW, Ended, file_of, json_option, opened, resumable, say, storage_flag, the_name
+from .plumbing import ANEW, Ended, file_of, file_option, json_option, opened, resumable, say, storage_flag, the_name
 
 if TYPE_CHECKING:
     from ..study import Study
@@ -169,7 +169,7 @@ def replay(name: str, as_json: bool) -> None:
     help="Relative difference that counts as the same.",
 )
 @click.option("--as", "principal", default="", metavar="NAME", help="Who runs them; default: the user of this process.")
-@click.option("--file", metavar="FILE", help="The study file; default: the one that you ran the study from.")
+@file_option
 @json_option
 @storage_flag
 def reproduce(
