@@ -63,7 +63,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
         "stopping",
     ),
     "standing": ("arrays", "formatting", "records", "evidence", "engine"),
-    "explanation": ("errors", "formatting", "space", "records", "evidence", "engine", "standing"),
+    "explanation": ("errors", "checks", "formatting", "space", "records", "evidence", "engine", "standing"),
     "outlook": (
         "errors",
         "checks",

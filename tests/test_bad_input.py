@@ -299,11 +299,12 @@ def test_a_refused_call_changes_nothing(url):
 
 # ------------------------------------------------------------------------------------------ kinds of argument
 
-NOTHING = (object(), len, [1], {"a": 1}, b"x", 1j, "a\ud800", np.array([1, 2]))  # what is of no kind
+LARGE = ([*range(2000)], dict.fromkeys(range(2000)), pd.DataFrame(np.eye(9)))  # data in the place of something else
+NOTHING = (object(), len, [1], {"a": 1}, b"x", 1j, "a\ud800", np.array([1, 2]), *LARGE)  # what is of no kind
 NO_FLAG = (*NOTHING, "yes", "", 0, 1, 1.0, math.nan, np.int64(1))
 NO_NUMBER = (*NOTHING, True, np.True_, "many", -1, -0.5, math.nan, math.inf, np.float64("nan"), 10**400, 10**5000)
 NO_WHOLE = (*NO_NUMBER, "3", 0.5, 3.0, np.float64(3.0), Decimal(3))
-NO_TEXT = (object(), len, [1], {"a": 1}, 1j, b"x", np.array([1, 2]), True, 3, math.nan)
+NO_TEXT = (object(), len, [1], {"a": 1}, 1j, b"x", np.array([1, 2]), True, 3, math.nan, *LARGE)
 
 
 def proved(**words):
@@ -408,6 +409,25 @@ TEXTS = {
     "PBT(step=)": lambda v: trained(PBT(step=v)),
     "PB2(fixed=)": lambda v: trained(PB2(fixed=v)),
 }
+OTHERS = {
+    "Space": tt.Space,
+    "Space(x=)": lambda v: tt.Space(x=v),
+    "Space.from_json": tt.Space.from_json,
+    "Float(low)": lambda v: tt.Space(x=tt.Float(v, 1)),
+    "Float(prior=)": lambda v: tt.Space(x=tt.Float(0, 1, prior=v)),
+    "Choice": lambda v: tt.Space(kind=tt.Choice(v)),
+    "Choice(default=)": lambda v: tt.Space(kind=tt.Choice("a", "b", default=v)),
+    "when": lambda v: tt.Space(kind=tt.Choice("a", "b"), x=tt.Int(1, 9, when=v)),
+    "subject_to": lambda v: new(subject_to=[v]),
+    "stopping": lambda v: new(stopping=v),
+    "warm_start": lambda v: new(warm_start=v),
+    "data": lambda v: new(data=v),
+    "objective": run,
+    "enqueue": lambda v: new().enqueue({"x": 0.5, "kind": v}),
+    "explain().importance(method=)": lambda v: done().explain().importance(method=v),
+    "CrossValidation(estimator)": lambda v: tt.CrossValidation(v, [[0]] * 8, [0, 1] * 4),
+    "report(card=)": lambda v: done().report("r.json", card=v),
+}
 TWO = np.int64(2)
 
 
@@ -416,6 +436,7 @@ def check_refused(call, values):
         with pytest.raises(UserError) as caught:
             call(value)
         assert 10 < len(str(caught.value)) < 1500
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("argument", WHOLE)
@@ -442,6 +463,13 @@ def test_what_is_no_truth_value_is_refused_and_those_of_numpy_are_taken(argument
 def test_what_is_no_text_is_refused(argument, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     check_refused(TEXTS[argument], NO_TEXT)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("argument", OTHERS)
+def test_data_in_the_place_of_something_else_are_refused_in_a_line(argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_refused(OTHERS[argument], LARGE)
     assert not list(tmp_path.iterdir())
 
 

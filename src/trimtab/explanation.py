@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .checks import one_of
 from .engine import incumbents, matrix
 from .engine.ledger import Ledger
 from .errors import SpecError, nearest
@@ -114,9 +115,7 @@ class Explanation:
         "fanova": the share of the variance of a random forest that it causes by itself (needs scikit-learn).
         "sobol": the same share for the Gaussian process; the method `sobol` gives it with intervals.
         """
-        if method not in METHODS:
-            raise SpecError(f"method={method!r} is not known{nearest(method, METHODS)}")
-        if method == "sobol":
+        if one_of("method", method, METHODS) == "sobol":
             return {name: index.value for name, index in self.sobol().items()}
         X, y = self._rows()
         return (importance if method == "ped-anova" else fanova)(X, y, self.ledger.study.spec.space)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from .calls import answered
-from .checks import positive
+from .checks import positive, shown
 from .errors import SpecError
 
 MOST = 1000  # rungs; more can only be a mistake
@@ -32,7 +32,7 @@ class Fidelity:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
-            raise SpecError(f"fidelity name {self.name!r} must be a text, such as 'epochs'")
+            raise SpecError(f"fidelity name {shown(self.name)} must be a text, such as 'epochs'")
         for field in ("low", "high", "factor"):
             value = positive(f"fidelity {self.name}: {field}", getattr(self, field))
             object.__setattr__(self, field, value)

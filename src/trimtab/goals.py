@@ -57,7 +57,7 @@ def _names(value: str | Iterable[str] | None, word: str) -> list[str]:
     names = [] if listed is None else members(word, listed, f"metrics; write {word}='loss'")
     for n in names:
         if not isinstance(n, str) or not n.strip():
-            raise SpecError(f"{word}={value!r} does not name metrics; give a name or a list of names")
+            raise SpecError(f"{word}={shown(value)} does not name metrics; give a name or a list of names")
     return names
 
 

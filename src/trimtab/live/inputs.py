@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..capture import Input, Look, code, different, look
+from ..checks import shown
 from ..errors import InputChanged, SpecError
 from ..records import Change, State, StudyState
 from ..storage import Storage
@@ -18,9 +19,9 @@ POLICIES = ("record", "refuse")
 def named(data: Mapping[str, Any] | None, on_change: str) -> list[Input]:
     """A user's `data` as inputs. Raises SpecError for something that cannot be checked, and for an unknown policy."""
     if not isinstance(on_change, str) or on_change not in POLICIES:
-        raise SpecError(f"on_change={on_change!r} is not known; choose 'record' or 'refuse'")
+        raise SpecError(f"on_change={shown(on_change)} is not known; choose 'record' or 'refuse'")
     if data is not None and not isinstance(data, Mapping):
-        raise SpecError(f"data={data!r} has no names; write data={{'train': 'train.csv'}}")
+        raise SpecError(f"data={shown(data)} has no names; write data={{'train': 'train.csv'}}")
     return [Input(str(name), what) for name, what in (data or {}).items()]
 
 

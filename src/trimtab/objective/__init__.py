@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..checks import shown
 from ..errors import ObjectiveError
 from . import command, functions, paths, source, template
 from .command import Command, report_metrics
@@ -126,7 +127,7 @@ def program(objective: Any, spec: "StudySpec") -> Program:
         return Program("path", objective, _sha(text), source.files_of(call), call=call)
     if not callable(objective):
         raise ObjectiveError(
-            f"objective={objective!r} cannot be called; give a function of the trial, 'train.py:objective' or a Command"
+            f"objective={shown(objective)} cannot be called; give a function of the trial, 'train.py:objective' or a Command"
         )
     functions.check(objective)
     _suited(objective, spec)

@@ -155,7 +155,7 @@ class ActiveTrial:
         """What `report` was given: the step, and the metrics by name. Raises TrialFailed (bad result)."""
         at = real(step)
         if at is None or not math.isfinite(at):
-            raise TrialFailed(BAD_RESULT, f"report(step={step!r}): the step must be a finite number")
+            raise TrialFailed(BAD_RESULT, f"report(step={shown(step)}): the step must be a finite number")
         if not metrics:
             raise TrialFailed(BAD_RESULT, f"report({at:g}) names no metric; write trial.report(step, loss=...)")
         if "step" in metrics and "step" not in self.metrics:

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ..arrays import Array, Mask
-from ..checks import is_number
+from ..checks import is_number, shown
 from ..errors import SpaceError, nearest
 from .parameters import Choice, Parameter, Value
 
@@ -84,7 +84,7 @@ class _Term:
 def parse(source: str, params: Mapping[str, Parameter]) -> Expression:
     """The expression in `source`. SpaceError: syntax, unknown names, mixed types, or not a condition."""
     if not isinstance(source, str) or not source.strip():
-        raise SpaceError(f"require({source!r}): not an expression; write a condition such as 'depth <= 10'")
+        raise SpaceError(f"require({shown(source)}): not an expression; write a condition such as 'depth <= 10'")
     if len(source) > _LONGEST:
         raise SpaceError(f"require({source[:40]!r}...): {len(source)} characters are too many; split it")
     reader = _Reader(source, params)

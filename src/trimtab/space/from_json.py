@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..checks import shown
 from ..errors import SpaceError, nearest
 from .parameters import Choice, Float, Int, Parameter
 
@@ -14,7 +15,7 @@ def parameters(entries: Any) -> dict[str, Parameter]:
     params: dict[str, Parameter] = {}
     for entry in entries if isinstance(entries, list | tuple) else [entries]:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-            raise SpaceError(f"{entry!r} is not a parameter; write {{'name': ..., 'type': ..., ...}}")
+            raise SpaceError(f"{shown(entry)} is not a parameter; write {{'name': ..., 'type': ..., ...}}")
         name = entry["name"]
         if name in params:
             raise SpaceError(f"{name}: given twice; remove one")

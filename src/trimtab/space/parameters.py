@@ -90,7 +90,7 @@ class Float:
         """Raise SpaceError unless this is a sound declaration."""
         for end, value in (("low", self.low), ("high", self.high)):
             if not isinstance(value, float) or not math.isfinite(value):
-                raise SpaceError(f"{name}: {end}={value!r} is not a finite number; give one")
+                raise SpaceError(f"{name}: {end}={shown(value)} is not a finite number; give one")
         _check_flag(name, "log", self.log)
         _check_range(name, self)
         if not math.isfinite(self.high - self.low):
@@ -103,7 +103,7 @@ class Float:
 
     def _check_step(self, name: str, step: float) -> None:
         if not isinstance(step, float) or not (0.0 < step < math.inf):
-            raise SpaceError(f"{name}: step={step!r} is not a positive number; give one or drop it")
+            raise SpaceError(f"{name}: step={shown(step)} is not a positive number; give one or drop it")
         if max(abs(self.low), abs(self.high)) / step >= _MOST:
             raise SpaceError(f"{name}: step={step!r} makes more than 2**48 values; use a larger step or none")
 
@@ -288,9 +288,11 @@ class Choice:
                     if len(self.options) == 1
                     else "name it with a text, and read that where it is used"
                 )
-                raise SpaceError(f"{name}: option {option!r} is a collection; {alone}")
+                raise SpaceError(f"{name}: option {shown(option)} is a collection; {alone}")
             if not (option is None or isinstance(option, str | int | float)):
-                raise SpaceError(f"{name}: option {option!r} is not text, number, bool or None; name it with a text")
+                raise SpaceError(
+                    f"{name}: option {shown(option)} is not text, number, bool or None; name it with a text"
+                )
             if isinstance(option, float) and not math.isfinite(option):
                 raise SpaceError(f"{name}: option {option!r} is not finite; name it with a text")
             if (type(option), option) in seen:
@@ -316,7 +318,7 @@ class Choice:
         given = plain(value)
         if isinstance(given, str | int | float | None) and (type(given), given) in self._codes:
             return given
-        raise SpaceError(f"{name}: {given!r} is not an option{nearest(str(given), map(str, self.options))}")
+        raise SpaceError(f"{name}: {shown(given)} is not an option{nearest(str(given), map(str, self.options))}")
 
     def only_as_integer(self, value: int) -> bool:
         """Whether this integer is an option, and the same number as a float is none."""
@@ -382,7 +384,7 @@ def _check_integer(name: str, value: object, label: str = "") -> int:
     if type(value) is int:
         return value
     repair = f"write {int(value)}" if isinstance(value, float) and value.is_integer() else "give one, or use a Float"
-    raise SpaceError(f"{name}: {label}{value!r} is not an integer; {repair}")
+    raise SpaceError(f"{name}: {label}{shown(value)} is not an integer; {repair}")
 
 
 def _check_bounds(name: str, value: float, p: Float | Int) -> None:
@@ -394,7 +396,7 @@ def _check_bounds(name: str, value: float, p: Float | Int) -> None:
 def _check_common(name: str, p: Parameter) -> None:
     """What all kinds of parameter have: default, prior, and the shape of `when`."""
     if not isinstance(p.when, Mapping):
-        raise SpaceError(f"{name}: when={p.when!r} is not a mapping; write when={{'parent': value}}")
+        raise SpaceError(f"{name}: when={shown(p.when)} is not a mapping; write when={{'parent': value}}")
     for label, value in (("default", p.default), ("prior", p.prior[0] if p.prior else UNSET)):
         if value is UNSET:
             continue
@@ -402,7 +404,7 @@ def _check_common(name: str, p: Parameter) -> None:
         if isinstance(p, Choice) and p.code(cleaned) >= len(p.options):
             raise SpaceError(f"{name}: {label}={value!r} is retired; choose a live option")
     if p.prior and p.prior[1] not in get_args(Confidence):
-        raise SpaceError(f"{name}: prior confidence {p.prior[1]!r} is not known; use 'low', 'medium' or 'high'")
+        raise SpaceError(f"{name}: prior confidence {shown(p.prior[1])} is not known; use 'low', 'medium' or 'high'")
 
 
 def _json(p: Parameter, known: dict[str, Any], **defaults: Any) -> dict[str, Any]:

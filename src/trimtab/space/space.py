@@ -43,7 +43,7 @@ class Space:
 
     def __init__(self, params: Mapping[str, Parameter] | None = None, /, **named: Parameter) -> None:
         if params is not None and not isinstance(params, Mapping):
-            raise SpaceError(f"Space({params!r}): not a mapping; write Space({{'name': Float(0, 1)}})")
+            raise SpaceError(f"Space({shown(params)}): not a mapping; write Space({{'name': Float(0, 1)}})")
         given = dict(params or {})
         for name in named:
             if name in given:
@@ -54,7 +54,9 @@ class Space:
         for name, p in self._params.items():
             _check_name(name)
             if not isinstance(p, Float | Int | Choice):
-                raise SpaceError(f"{name}: {p!r} is not a Float, Int or Choice; write one of them, such as Float(0, 1)")
+                raise SpaceError(
+                    f"{name}: {shown(p)} is not a Float, Int or Choice; write one of them, such as Float(0, 1)"
+                )
             p.check(name)
         self._cube = Cube(self._params)
         self._expressions: tuple[Expression, ...] = ()
@@ -371,7 +373,7 @@ class Space:
         """The space whose `to_json()` is `data`. SpaceError: it isn't one."""
         known = ("params", "require")
         if not isinstance(data, Mapping):
-            raise SpaceError(f"{data!r} is not a space; write {{'params': [...]}}")
+            raise SpaceError(f"{shown(data)} is not a space; write {{'params': [...]}}")
         for key in data:
             if key not in known:
                 raise SpaceError(f"{key!r} is not known of a space{nearest(str(key), known)}")

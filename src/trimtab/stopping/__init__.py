@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
-from ..checks import is_number, plain, shown
-from ..errors import SpecError, nearest
+from ..checks import is_number, one_of, plain, shown
+from ..errors import SpecError
 from ..fidelity import Fidelity
 
 Score = tuple[float, ...]
@@ -78,9 +78,7 @@ def rule(which: "str | Rule | Mapping[str, Any]") -> Rule:
         which = {"rule": which}
     if isinstance(which, Mapping):
         settings = dict(which)
-        name = settings.pop("rule", None)
-        if not isinstance(name, str) or name not in _TABLE:
-            raise SpecError(f"stopping={name!r} is not known{nearest(str(name), names())}")
+        name = one_of("stopping", settings.pop("rule", None), names())
         module, _, cls = _TABLE[name].partition(":")
         try:
             made: Rule = getattr(import_module(f"{__name__}.{module}"), cls)(**settings)
@@ -89,7 +87,9 @@ def rule(which: "str | Rule | Mapping[str, Any]") -> Rule:
         return made
     if isinstance(which, Rule) and is_dataclass(which) and which.name in _TABLE:
         return which
-    raise SpecError(f"stopping={which!r} is no rule; give one of {', '.join(names())}, or a rule of trimtab.stopping")
+    raise SpecError(
+        f"stopping={shown(which)} is no rule; give one of {', '.join(names())}, or a rule of trimtab.stopping"
+    )
 
 
 def to_json(made: Rule) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def free(problem: Problem, fixed: tuple[str, ...]) -> Mask:
     """Which columns (d,) may change while a model trains. Raises SpecError for a name that is no parameter."""
     unknown = [n for n in members("fixed", fixed, "parameters' names") if n not in problem.space.names]
     if unknown:
-        raise SpecError(f"fixed={unknown} names no parameters; the space has {', '.join(problem.space.params)}")
+        raise SpecError(f"fixed={shown(unknown)} names no parameters; the space has {', '.join(problem.space.params)}")
     return np.array([name not in fixed for name in problem.space.params])
 
 

@@ -115,7 +115,7 @@ def _constraints(subject_to: Names) -> tuple[Constraint, ...]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise SpecError(f"constraint {value!r} is no text; write it like 'latency_ms <= 20'")
+        raise SpecError(f"constraint {shown(value)} is no text; write it like 'latency_ms <= 20'")
     return value
 
 

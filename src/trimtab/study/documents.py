@@ -13,6 +13,7 @@ import yaml
 
 from .. import checks
 from ..canonical import digest, storable
+from ..checks import shown
 from ..dossier.frameworks import framework
 from ..dossier.quoted import quoted
 from ..dossier.record import record
@@ -89,7 +90,7 @@ def described(given: Any, word: str) -> Mapping[str, Any] | None:
     if given is None:
         return None
     if not isinstance(given, Mapping):
-        raise SpecError(f"{word}={given!r} is no mapping; write {{name: text}}")
+        raise SpecError(f"{word}={shown(given)} is no mapping; write {{name: text}}")
     try:
         return {storable(str(k)): _texts(v) for k, v in given.items()}
     except RecursionError:

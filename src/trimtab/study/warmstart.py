@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from ..checks import shown
 from ..engine.incumbents import fully_trained
 from ..errors import SpecError, nearest
 from ..formatting import plural, setting
@@ -45,7 +46,7 @@ def _source(storage: Storage, study: Any, spec: StudySpec) -> Source:
     elif isinstance(study, Readable):
         record, trials = study.record, study.trials
     else:
-        raise SpecError(f"warm_start={study!r} is no study; give a tt.Study, a name, or a list of them")
+        raise SpecError(f"warm_start={shown(study)} is no study; give a tt.Study, a name, or a list of them")
     if not set(record.spec.space.params) & set(spec.space.params):
         raise SpecError(f"warm_start={record.name!r}: no parameter of its space is one of {list(spec.space.names)}")
     source = Source.of(record.name, record.uid, record.head, _lessons(record.spec, trials, spec))

@@ -19,7 +19,7 @@ import numpy as np
 from ..calls import answered
 from ..canonical import digest, stable_repr
 from ..capture import Input, look
-from ..checks import nonnegative, one_of, whole
+from ..checks import nonnegative, one_of, shown, whole
 from ..errors import ObjectiveError, SpecError, UserError, nearest
 from ..formatting import plural
 from ..objective import ActiveTrial
@@ -328,7 +328,9 @@ def _check_estimator(estimator: Any) -> None:
     if isinstance(estimator, type) and hasattr(estimator, "get_params"):
         raise SpecError(f"estimator={estimator.__name__} is a class; give an object: {estimator.__name__}()")
     if not hasattr(estimator, "get_params") and not callable(estimator):
-        raise SpecError(f"estimator={estimator!r} is neither an estimator nor a function of the params that makes one")
+        raise SpecError(
+            f"estimator={shown(estimator)} is neither an estimator nor a function of the params that makes one"
+        )
 
 
 def _check_targets(y: Any) -> None:
