@@ -423,6 +423,7 @@ OTHERS = {
     "warm_start": lambda v: new(warm_start=v),
     "data": lambda v: new(data=v),
     "objective": run,
+    "Command": lambda v: run(Command(v)),
     "enqueue": lambda v: new().enqueue({"x": 0.5, "kind": v}),
     "explain().importance(method=)": lambda v: done().explain().importance(method=v),
     "CrossValidation(estimator)": lambda v: tt.CrossValidation(v, [[0]] * 8, [0, 1] * 4),

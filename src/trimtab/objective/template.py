@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ..checks import shown
 from ..errors import ObjectiveError, SpecError, nearest
 from ..space.parameters import Choice, Parameter
 from .trial import ActiveTrial
@@ -24,7 +25,9 @@ _PLAIN = re.compile(r"[\w.,:/@+-]*")  # a text that no shell or interpreter take
 
 
 def words(template: str) -> list[str]:
-    """The words of a template. Raises ObjectiveError if there are none or a quote is not closed."""
+    """The words of a template. Raises ObjectiveError if it is no text, if there are none or a quote is not closed."""
+    if not isinstance(template, str):
+        raise ObjectiveError(f"command {shown(template)} is no text; write one, such as 'python train.py --lr {{lr}}'")
     try:
         found = shlex.split(template)
     except ValueError as error:
