@@ -8,13 +8,15 @@ from contextlib import suppress
 class Proxy:
     """Carries bytes between clients and 127.0.0.1:`port`. `cut` ends all connections and refuses new ones until `mend`;
     `lose_answer_to` lets the next message that holds these bytes through, and cuts the connection before its answer; so many
-    clients as `recovering` says are told what a server says that has crashed and is not back yet."""
+    clients as `recovering` says are told what a server says that has crashed and is not back yet. If `pooling`, clients are
+    told a process that is not their back end's, as PgBouncer does."""
 
     def __init__(self, port):
         self.server = port
         self.lose_answer_to = b""
         self.lost = 0
         self.recovering = 0
+        self.pooling = False
         self._pairs, self._open = [], True
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
@@ -50,7 +52,7 @@ class Proxy:
                     _end(source)
                     target.sendall(data)  # the other thread cannot hand on what comes of it
                     return
-                target.sendall(data)
+                target.sendall(_under_another_number(data) if self.pooling and not asks else data)
         except OSError:
             pass
         for s in (source, target):
@@ -84,6 +86,12 @@ def _not_yet(client):
     fields = b"".join(key.encode() + text.encode() + b"\0" for key, text in told.items()) + b"\0"
     client.sendall(b"E" + (len(fields) + 4).to_bytes(4) + fields)
     _end(client)
+
+
+def _under_another_number(data):
+    """What a server says, with another process in its BackendKeyData."""
+    head, key, rest = data.partition(b"K\0\0\0\x0c")
+    return head + key + b"\0\0\0\1" + rest[4:] if key else data
 
 
 def _end(s):

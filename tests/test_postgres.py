@@ -252,6 +252,26 @@ def test_a_standby_is_waited_for_only_if_the_url_asks_for_a_primary(own):
     other.close()
 
 
+def test_a_standby_serves_readers_and_tells_others_at_once_that_it_is_one(own, monkeypatch):
+    url = own.database()
+    with closing(Sql(url)) as primary:
+        study = primary.create(SPEC).id
+    mark = own.data / "standby.signal"
+    own.stop()
+    mark.touch()
+    own.start()
+    monkeypatch.setattr(postgres, "PATIENCE", 20.0)
+    with closing(Sql(url)) as standby:
+        assert verify(standby, study) == []
+        began = time.monotonic()
+        with pytest.raises(StorageError, match=r"the database is read-only \(a standby\?\)"):
+            put(standby, study)
+        assert time.monotonic() - began < 10.0
+    own.stop()
+    mark.unlink()
+    own.start()
+
+
 def test_what_was_acknowledged_survives_kill_9_of_the_server(own):
     store = Sql(own.database())
     study = store.create(SPEC).id
@@ -271,6 +291,32 @@ def test_what_was_acknowledged_survives_kill_9_of_the_server(own):
     assert len(acknowledged) == len(set(acknowledged))
     assert verify(store, study) == []
     store.close()
+
+
+def test_nothing_outlives_a_transaction_behind_a_pooler(url):
+    """Which gives the next one to another back end, and refuses a connection that brings `options`."""
+    proxy = Proxy(pg.server().port)
+    proxy.pooling = True
+    with closing(Sql(url.replace(str(pg.server().port), str(proxy.port)))) as store:
+        study = store.create(SPEC).id
+        for _ in range(10):
+            put(store, study)
+        with store._reading() as connection:
+            driver = connection.connection.dbapi_connection
+            assert driver.execute("SHOW lock_timeout").fetchone() == ("30s",)
+            assert driver.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("15s",)
+        assert driver.execute("SHOW lock_timeout").fetchone() == ("0",)
+        assert driver.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+        assert "options" not in driver.info.get_parameters()
+    proxy.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "wait"), [("lock_timeout%3D5s", "5s"), ("deadlock_timeout%3D5s", "30s"), ("geqo%3Doff", "30s")]
+)
+def test_a_limit_in_the_url_holds(url, given, wait):
+    with closing(Sql(f"{url}?options=-c%20{given}")) as store, store._reading() as connection:
+        assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == wait
 
 
 def test_patience_ends_with_an_error_that_says_what_to_do(proxied):

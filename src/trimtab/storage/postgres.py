@@ -3,6 +3,7 @@
 import hashlib
 import re
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -22,7 +23,7 @@ OPENING = 10.0  # the same for a server that has not answered this store before
 FROZEN = 15  # seconds after which the server ends the transaction of a stopped program, since others wait for it
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
-_BEGIN_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {_NOW}"  # one round trip
+_BEGIN_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {_NOW}"  # one round trip, with the limits
 _BEGIN_WRITE = f"BEGIN; SELECT pg_current_xact_id()::text, {_NOW}"
 _TICKET, _TIME = "trimtab_ticket", "trimtab_time"
 
@@ -36,12 +37,14 @@ _AWAY = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "25P03"})
 
 @dataclass(frozen=True)
 class Postgres:
-    """A database on a server. timeout: seconds to wait for a lock that another transaction holds."""
+    """A database on a server. timeout: seconds to wait for a lock that another transaction holds. limits: what the server
+    sets for each transaction, and for it alone, since a pooler gives a session's next transaction to another back end."""
 
     url: str
     place: str
     witness: Path | None
     timeout: float
+    limits: Mapping[str, str]
     address: URL = field(repr=False)
 
     def connect(self) -> Engine:
@@ -54,12 +57,19 @@ class Postgres:
             isolation_level="AUTOCOMMIT",  # transactions begin where we say
         )
 
+        limits = "".join(f", set_config('{name}', '{value}', true)" for name, value in self.limits.items())
+
+        @event.listens_for(engine, "connect")
+        def connect(driver: Any, _: object) -> None:
+            if driver.execute("SELECT pg_backend_pid()").fetchone()[0] != driver.info.backend_pid:
+                driver.prepare_threshold = None  # a pooler: what one back end has prepared, the next one does not know
+
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             if connection.get_execution_options().get(WRITES, False):
-                _begin(connection, _BEGIN_WRITE, _TICKET)
+                _begin(connection, _BEGIN_WRITE + limits, _TICKET)
             else:
-                _begin(connection, _BEGIN_READ, _TIME)
+                _begin(connection, _BEGIN_READ + limits, _TIME)
 
         return engine
 
@@ -76,7 +86,7 @@ class Postgres:
         return float(connection.info[_TIME][0])
 
     def ticket(self, connection: Connection) -> tuple[float | None, str]:
-        named, now = connection.info[_TICKET]
+        named, now = connection.info[_TICKET][:2]
         return now, named
 
     def committed(self, engine: Engine, ticket: str) -> bool:
@@ -128,17 +138,17 @@ def locate(url: str, timeout: float) -> Postgres:
     if not address.database:
         raise StorageError(f"storage {address.set(drivername='postgresql').render_as_string()!r} names no database; "
                            "write 'postgresql://user@host/name'")  # fmt: skip
-    query = {k: v for k, v in address.query.items() if k != "options"}
-    options = " ".join([f"-c idle_in_transaction_session_timeout={FROZEN}s", f"-c lock_timeout={int(timeout * 1000)}"])
-    given = address.query.get("options")
-    settings = {**_NETWORK, **query, "options": f"{options} {given}" if given else options}
+    limits = {"idle_in_transaction_session_timeout": f"{FROZEN}s", "lock_timeout": f"{int(timeout * 1000)}ms"}
+    given = _text(address.query.get("options", ""))
+    settings = {**_NETWORK, **address.query}
     shown = address.set(drivername="postgresql")
-    place = f"{address.host or _text(query.get('host', 'local'))}/{address.database}"
+    place = f"{address.host or _text(address.query.get('host', 'local'))}/{address.database}"
     return Postgres(
         shown.render_as_string(),
         place,
         _witness(shown),
         timeout,
+        {name: value for name, value in limits.items() if not re.search(rf"\b{name}\b", given)},
         address.set(query={k: _text(v) for k, v in settings.items()}),
     )
 
@@ -196,7 +206,7 @@ def _begin(connection: Connection, statement: str, answer: str) -> None:
         connection.info[answer] = cursor.fetchone()
     except Exception as error:
         connection.invalidate(error)
-        raise DBAPIError(statement, None, error, connection_invalidated=True) from None
+        raise DBAPIError(statement, None, error) from None
     finally:
         cursor.close()
 
@@ -231,6 +241,8 @@ def _repair(state: str | None, text: str, name: str) -> str:
         for words, repair in _REFUSED.items():
             if words in text:
                 return repair.format(name=name)
+        if "FATAL" in text:
+            return "the server refused the connection"
         return "the server cannot be reached; see that it runs, and that host, port and network are right"
     if state == "42501" and "must be owner" in text:
         return "only who owns the tables may change them: name that user in the URL"
@@ -248,7 +260,8 @@ def _repair(state: str | None, text: str, name: str) -> str:
         "XX001": "the database is damaged; restore it from a backup",
         "XX002": "an index is damaged; REINDEX the database",
     }
-    return repairs.get(state, "the server went away" if state in _AWAY else "the server refused")
+    gone = state in _AWAY or state.startswith("08")  # 08: of connections
+    return repairs.get(state, "the server went away" if gone else "the server refused")
 
 
 _REFUSED = {
@@ -257,5 +270,5 @@ _REFUSED = {
     "does not exist": "there is no such database or user; make the database with: createdb {name}",
 }
 
-_CROWDED = "too many clients", "too many connections", "slots are reserved"
-"""What the server says when it, a user or a database has no connection left."""
+_CROWDED = "too many clients", "too many connections", "slots are reserved", "no more connections allowed"
+"""What the server, or PgBouncer, says when it, a user or a database has no connection left."""
