@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 from trimtab.errors import SpecError
 from trimtab.evidence import Contest, Evidence, HeldOut, across, certify, held_out, intervals
@@ -28,6 +28,19 @@ def test_an_always_valid_interval_holds_at_every_look_where_the_plain_one_does_n
         missed[1] += any(not covers(intervals.student(d[:J], 0.0, 0.0, 0.05).interval, 1.0) for J in looks)
     assert missed[0] / sims <= 0.05
     assert missed[1] / sims > 0.15
+
+
+@pytest.mark.parametrize("J", [8, 20, 100])
+def test_an_always_valid_interval_ends_where_the_likelihood_ratio_is_one_in_alpha(J):
+    """That of the t-statistic, for effects (in standard deviations) from a normal law with variance g = 0.5."""
+    low, high = intervals.always_valid(standard(J, np.random.default_rng(J)), 0.0, 0.05)
+    t = high * math.sqrt(J)
+    assert low == pytest.approx(-high)
+    mixed, _ = integrate.quad(
+        lambda effect: stats.nct.pdf(t, J - 1, effect * math.sqrt(J)) * stats.norm.pdf(effect, scale=math.sqrt(0.5)),
+        -1, 6,
+    )  # fmt: skip
+    assert mixed / stats.t.pdf(t, J - 1) == pytest.approx(1 / 0.05, rel=1e-3)
 
 
 @given(several, st.floats(0, 1))

@@ -332,6 +332,12 @@ def test_pairs_that_ran_cannot_be_left_out(seen):
     assert any("20 pairs had run already" in n for n in fewer.notices)
 
 
+def test_a_look_at_the_pairs_of_another_setting_is_no_look_at_these(seen):
+    study, _ = seen
+    other = study.evidence(noisy, replicates=22, tuned=4, quiet=True)
+    assert (other.sequential, other.compared, other.notices) == (False, 2, ())
+
+
 def test_what_stopped_when_it_was_clear_is_no_single_look():
     study = tt.Study("stopped", SPACE, minimize="loss", seed=5)
     study.run(noisy, trials=5, quiet=True)
@@ -405,6 +411,12 @@ def test_other_code_than_the_searchs_is_told(seen):
     assert any("other code" in n for n in flattering.notices)
 
 
+def test_results_that_were_added_ran_no_other_code():
+    study = tt.Study("added", SPACE, minimize="loss", seed=5)
+    study.add({"x": 0.3, "y": 0.6}, 0.0)
+    assert not any("other code" in n for n in study.evidence(noisy, replicates=5, quiet=True).notices)
+
+
 def test_a_setting_whose_runs_fail_is_not_proven():
     def fragile(trial):
         if trial.purpose == "certify" and trial.parent == 3 and trial.replicate % 2:
@@ -418,6 +430,7 @@ def test_a_setting_whose_runs_fail_is_not_proven():
     assert found.interval[0] > 0
     assert (found.decision, found.failed_pairs) == ("not shown", 10)
     assert any("fails more often than the baseline" in n for n in found.notices)
+    assert study.evidence(fragile, tuned=3, quiet=True) == found
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,12 @@ def test_a_limit_of_which_nothing_is_known_does_not_exclude():
     assert keeps(np.array([[-1.0], [0.0], [1.0]]), nothing).tolist() == [0.5, 0.5, 0.0]
 
 
+def test_a_limit_that_the_search_did_not_measure_is_judged_by_the_runs():
+    runs = np.array([-9.0, 9.0])[:, None, None] + np.array([-1.0, 0.0, 1.0])[:, None]
+    safe, broken = keeps(np.full((2, 1), NAN), runs)
+    assert (safe > SAFE, broken < 0.01) == (True, True)
+
+
 @pytest.mark.parametrize("spread", [0.0, 2.0])
 def test_the_chance_to_keep_a_limit_is_the_prediction_of_a_normal_model(spread):
     """Levels vary about what the search expects as they are seen to, but at least as much as means of runs do."""

@@ -70,9 +70,8 @@ class Seen:
 def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int], Trial]) -> list[str]:
     """How the search differs from these pairs: its code, its baseline."""
     said, spec = [], live.ledger.study.spec
-    first, tuned = live.ledger.trials.get(0), live.ledger.trials[contest.trial]
-    began = first is not None and first.strategy == BASELINE
-    if first is not None and began and not same_setting(spec.current(first.params), contest.baseline):
+    first, tuned = live.ledger.trials[0], live.ledger.trials[contest.trial]
+    if first.strategy == BASELINE and not same_setting(spec.current(first.params), contest.baseline):
         said.append("the baseline was changed after the search had begun: trial 0 ran another one")
     ran = live.storage.events(live.study, kinds={"run"})
     searched = {e.body["fingerprint"] for e in ran if tuned.told is None or e.position < tuned.told}
