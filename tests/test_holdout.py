@@ -114,6 +114,24 @@ def test_a_metric_that_raises_is_the_same_look_when_it_is_mended():
     assert study.verify() == []
 
 
+def test_another_baseline_is_another_comparison():
+    """It shares the 95 %, and does not complete a look at the first one."""
+
+    def broken(model, X, y):
+        raise RuntimeError("no such column")
+
+    study = searched(made())
+    first = study.holdout(made(), tuned=1)
+    with pytest.raises(ObjectiveError, match="look 2 is on record without a result"):
+        study.holdout(made(broken), tuned=1)
+    study.revise(baseline={"n_neighbors": 29})
+    second = study.holdout(made(), tuned=1)
+    assert (first.compared, second.compared) == (1, 2)
+    assert any("look 3" in n for n in second.notices)
+    study.revise(baseline={"n_neighbors": 30})
+    assert any("look 2" in n for n in study.holdout(made(), tuned=1).notices)  # which had no result
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
 def test_a_metric_without_a_value_shows_nothing_and_is_on_record(value):
     study = searched(made())

@@ -204,6 +204,14 @@ def test_runs_on_different_data_are_no_pair():
     assert study.evidence(objective, replicates=5, tuned=3, quiet=True).pairs == first.pairs
 
 
+def test_data_that_is_named_later_is_not_known_to_have_changed():
+    study = tt.Study("data", SPACE, minimize="loss", seed=5)
+    study.run(noisy, trials=5, quiet=True)
+    study.evidence(noisy, replicates=5, tuned=3, quiet=True)
+    watched = tt.Study("data", storage=study.storage, data={"table": np.zeros(3)})
+    assert len(watched.evidence(noisy, replicates=5, tuned=4, quiet=True).pairs) == 5
+
+
 def test_what_was_fixed_beforehand_stays_on_record():
     study = tt.Study("fixed", SPACE, minimize="loss", seed=6)
     study.run(noisy, trials=4, quiet=True)
@@ -357,7 +365,7 @@ def test_pairs_that_were_planned_and_given_up_are_no_single_look():
         return noisy(trial)
 
     with pytest.raises(KeyboardInterrupt):
-        study.evidence(interrupted, replicates=20, tuned=3, quiet=True)
+        study.evidence(interrupted, replicates=9, tuned=3, quiet=True)
     found = study.evidence(noisy, replicates=8, tuned=3, quiet=True)
     assert found.sequential
     assert any("more were planned" in n for n in found.notices)
@@ -367,7 +375,8 @@ def test_the_same_setting_from_another_trial_is_another_comparison(seen):
     study, _ = seen
     again = study.enqueue(study.trials[3].params)
     study.run(noisy, trials=6, quiet=True)
-    assert study.evidence(noisy, tuned=again.number, quiet=True).compared == 2
+    found = study.evidence(noisy, replicates=7, tuned=again.number, quiet=True)
+    assert (found.compared, len(found.pairs), found.sequential) == (2, 7, False)
 
 
 def test_a_smaller_ratio_than_before_is_told(seen):

@@ -15,12 +15,13 @@ import numpy as np
 from .. import proof
 from ..engine import trial_seed
 from ..errors import ObjectiveError, SpecError, UserError
-from ..evidence import Design, Evidence, HeldOut, held_out
+from ..evidence import Contest, Design, Evidence, HeldOut, held_out
 from ..live import LiveStudy
 from ..objective import program
-from ..records import Change, Event, StudyState
+from ..records import Change, Event, StudySpec, StudyState
 from ..storage import Storage
 from . import pairs
+from .looks import sides
 
 
 def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None, equivalence: float) -> Evidence:
@@ -52,7 +53,7 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
     with _as_objective_error("training on the search rows failed, and nothing was looked at"):
         before, groups = call.on_holdout(contest.baseline, seed, goal.metric)
         after, _ = call.on_holdout(contest.tuned, seed, goal.metric)
-    count = _start_look(live, goal.metric, chosen.number)
+    count = _start_look(live, spec, contest, goal.metric)
     with _as_objective_error(
         f"{goal.metric} failed; look {count} is on record without a result, asking the same again completes it"
     ):
@@ -63,7 +64,7 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
             equivalence,
             np.random.default_rng(spec.seed),
             look=count,
-            compared=len({(e.body["tuned"], e.body["metric"]) for e in looks(live.storage, live.study)}),
+            compared=len({_comparison(spec, e.body) for e in looks(live.storage, live.study)}),
             constraints=spec.constraints,
         )
     live.storage.revise(live.study, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))
@@ -102,21 +103,26 @@ def _decisive(protocol: Any) -> dict[str, Any]:
     return {**{name: protocol[name] for name in ("rows", "respects", "seed")}, **data}
 
 
-def _start_look(live: LiveStudy, metric: str, tuned: int) -> int:
+def _start_look(live: LiveStudy, spec: StudySpec, contest: Contest, metric: str) -> int:
     """Record that a look starts, unless it had started before and has no result; returns its number, from 1.
 
     Two looks that start at once are counted in the order of the chain.
     """
-    position = 0
+    body = {"look": True, "metric": metric, "tuned": contest.trial, "baseline": contest.baseline}
+    asked, position = _comparison(spec, body), 0
     for e in live.storage.events(live.study, kinds={"holdout"}):
-        if e.look and (e.body["metric"], e.body["tuned"]) == (metric, tuned):
+        if e.look and _comparison(spec, e.body) == asked:
             position = e.position
-        elif (said := e.body.get("evidence")) and (said["metric"], said["tuned_trial"]) == (metric, tuned):
+        elif (said := e.body.get("evidence")) and _comparison(spec, {**said, "tuned": said["tuned_trial"]}) == asked:
             position = 0
     if not position:
-        body = {"look": True, "metric": metric, "tuned": tuned}
         position = live.storage.revise(live.study, Change("holdout", body=body)).position
     return sum(e.position <= position for e in looks(live.storage, live.study))
+
+
+def _comparison(spec: StudySpec, body: Mapping[str, Any]) -> tuple[tuple[int, str], str]:
+    """What tells looks apart: the settings and the goal. Older looks don't name their baseline."""
+    return sides(spec, body["tuned"], body.get("baseline", spec.baseline)), body["metric"]
 
 
 def looks(storage: Storage, study: int) -> list[Event]:

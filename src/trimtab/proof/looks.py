@@ -14,7 +14,7 @@ from ..canonical import dumps, same_setting
 from ..engine.ledger import BASELINE
 from ..evidence import Contest, Evidence
 from ..live import LiveStudy
-from ..records import OPEN, Event, Purpose, Trial
+from ..records import OPEN, Event, Purpose, StudySpec, Trial
 from ..space import Params
 
 
@@ -29,11 +29,11 @@ class Seen:
     ratio: the largest n_test / n_train of an earlier look at this study; None without any.
     """
 
-    compared: int = 1
-    ended: int = 0
-    planned: int = 0
-    fewest: int | None = None
-    ratio: float | None = None
+    compared: int
+    ended: int
+    planned: int
+    fewest: int | None
+    ratio: float | None
 
     def grown(self, count: int) -> bool:
         """Whether more than `count` pairs were planned, or fewer were looked at before: the number of pairs may then depend on
@@ -44,13 +44,9 @@ class Seen:
     def of(live: LiveStudy, contest: Contest, metrics: Sequence[str]) -> "Seen":
         """For the question that compares these settings by these goals."""
         spec = live.ledger.study.spec
-
-        def sides(tuned: int, baseline: Params) -> tuple[int, str]:
-            return tuned, dumps(dict(spec.current(baseline)))
-
         bodies = [e.body["evidence"] for e in live.storage.events(live.study, kinds={"evidence"})]
-        earlier = [(sides(e.tuned_trial, e.baseline), e) for e in map(Evidence.from_json, bodies)]
-        ours = sides(contest.trial, contest.baseline)
+        earlier = [(sides(spec, e.tuned_trial, e.baseline), e) for e in map(Evidence.from_json, bodies)]
+        ours = sides(spec, contest.trial, contest.baseline)
         comparisons = {(ours, metric) for metric in metrics}
         comparisons |= {
             (theirs, metric) for theirs, e in earlier for metric in (e.metric, *(g.metric for g in e.goals))
@@ -65,6 +61,11 @@ class Seen:
             fewest=min(pairs, default=None),
             ratio=max((e.test_train_ratio for _, e in earlier), default=None),
         )
+
+
+def sides(spec: StudySpec, tuned: int, baseline: Params) -> tuple[int, str]:
+    """What tells comparisons on one metric apart: the tuned trial, and the baseline as it is since all revisions."""
+    return tuned, dumps(dict(spec.current(baseline)))
 
 
 def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int], Trial]) -> list[str]:
