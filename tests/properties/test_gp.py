@@ -193,6 +193,18 @@ def test_the_warp_goes_back_and_is_linear_in_the_good_half(seed):
 
 
 @some
+@given(seed=seeds)
+def test_the_spread_of_a_belief_is_in_the_units_of_the_results_around_it(seed):
+    y = np.random.default_rng(seed).permutation(np.exp(np.linspace(0, 12, 40)))  # the worse, the further apart
+    warped = warp.half_rank(y)
+    z = np.sort(warped.z)
+    assert warped.spread(z[0], 0.01) == pytest.approx(0.01 * warped.unit)
+    sd = (z[35] - z[25]) / 2
+    assert warped.spread((z[35] + z[25]) / 2, sd) == pytest.approx((np.sort(y)[35] - np.sort(y)[25]) / 2)
+    assert warped.spread(z[0], 10.0) > y.max() / 4
+
+
+@some
 @example(values=[0.0, 1e-44, 1e264])
 @given(values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
 def test_constraints_keep_their_side_of_zero(values):

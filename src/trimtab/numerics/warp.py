@@ -32,6 +32,10 @@ class Warped:
         order = np.argsort(self.z, kind="stable")
         return float(np.interp(z, self.z[order], self.raw[order]))
 
+    def spread(self, z: float, sd: float) -> float:
+        """Half the width, in raw units, of the interval z ± sd."""
+        return self.inverse(z + sd) / 2 - self.inverse(z - sd) / 2
+
 
 def half_rank(y: Array) -> Warped:
     """Warp finite or infinite y (n,), n >= 1, smaller is better, to mean 0 and standard deviation 1 (0 if constant)."""

@@ -133,7 +133,10 @@ class _Belief:
     among: Array | None = None
 
     def why(self, x: Array, value: float) -> Mapping[str, Any]:
-        """What the models expect at x (d,), as JSON: in units of the goals, unless these were made one."""
+        """What the models expect at x (d,), as JSON: in units of the goals, unless these were made one.
+
+        mean: the median of the belief, which is normal in the model's own units. sd: half the width of its central 68 %.
+        """
         F, known = self.search.features.encode(x[None]), self.known
         why: dict[str, Any] = {"acquisition": self.kind, "value": value, "rows": len(known.X)}
         z, sd = np.array([(mean[0], var[0] ** 0.5) for mean, var in (goal.predict(F) for goal in self.goals)]).T
@@ -142,7 +145,7 @@ class _Belief:
         else:
             warps = [goal.warped for goal in known.goals]
             mean = [_finite(warp.inverse(float(m))) for warp, m in zip(warps, z, strict=True)]
-            spread = [_finite(warp.unit * float(s)) for warp, s in zip(warps, sd, strict=True)]
+            spread = [_finite(warp.spread(float(m), float(s))) for warp, m, s in zip(warps, z, sd, strict=True)]
             why |= {"mean": mean, "sd": spread} if len(mean) > 1 else {"mean": mean[0], "sd": spread[0]}
         if self.kind in ("lcb", _EARLIER) and known.success is None and known.weights is None:
             why["value"] = known.goals[0].warped.inverse(-value)  # the bound itself
