@@ -233,3 +233,18 @@ def test_reports_and_notes_of_a_supervised_trial_are_kept(url):
     assert [(r.step, r.metrics["accuracy"]) for r in reports] == [(0, 0.0), (1, 0.5), (2, 1.0)]
     assert study.trials[0].notes == ("two of three features were constant",)
     assert study.verify() == []
+
+
+def test_what_an_objective_captures_is_in_a_workers_memory_once():
+    def resident(size):
+        held = os.urandom(size)
+
+        def objective(trial):
+            return psutil.Process().memory_info().rss + len(held[:0])
+
+        study = tt.Study("s", tt.Space(x=tt.Float(0, 1)), minimize="bytes")
+        study.run(objective, trials=1, supervised=True, quiet=True)
+        return study.trials[0].metrics["bytes"]
+
+    size = 200 * MIB
+    assert 0.9 * size < resident(size) - resident(1) < 1.3 * size

@@ -78,6 +78,7 @@ def main(channel: int, lifeline: int, parent: int) -> None:
     sys.argv[:] = setup.argv
     task: Task = connection.recv()
     run = task.load()
+    del task  # it holds the pickle of what the objective captures: that may be large
     gc.collect()
     gc.freeze()  # so that the collection after each trial does not go through everything that was loaded
     ask = partial(_ask, connection, os.dup(1))
