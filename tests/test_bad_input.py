@@ -214,6 +214,11 @@ CASES = {
         lambda: new(fidelity={"low": 1, "high": 81}),
         r"is not understood; write tt\.Fidelity\(",
     ),
+    "no targets": (lambda: tt.CrossValidation(DummyClassifier(), [[0]] * 8, None), "y=None has no rows; give a table"),
+    "kind of a parameter that is no name": (
+        lambda: tt.Space.from_json({"params": [{"name": "x", "type": ["float"]}]}),
+        r"x: type=\['float'\] is not known",
+    ),
     "fewer targets than rows": (
         lambda: tt.CrossValidation(DummyClassifier(), [[0]] * 8, [0, 1] * 3),
         "X has 8 rows and y has 6; give one target for each row",

@@ -25,14 +25,15 @@ def parameters(entries: Any) -> dict[str, Parameter]:
 
 def parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
     """The parameter whose `to_json()` is `entry`. SpaceError: an unknown type or key, or a missing one."""
-    if entry.get("type") not in KINDS:
-        raise SpaceError(f"{name}: type={entry.get('type')!r} is not known{nearest(str(entry.get('type')), KINDS)}")
-    kind = KINDS[entry["type"]]
+    said = entry.get("type")
+    if not isinstance(said, str) or said not in KINDS:
+        raise SpaceError(f"{name}: type={shown(said)} is not known{nearest(str(said), KINDS)}")
+    kind = KINDS[said]
     fields = [f for f in kind.__dataclass_fields__ if f != "type"]
     given = {key: value for key, value in entry.items() if key not in ("name", "type")}
     for key in given:
         if key not in fields:
-            raise SpaceError(f"{name}: {key!r} is not known of a {entry['type']}{nearest(key, fields)}")
+            raise SpaceError(f"{name}: {key!r} is not known of a {said}{nearest(key, fields)}")
     needed = ("options",) if kind is Choice else ("low", "high")
     for key in needed:
         if key not in given:

@@ -81,9 +81,9 @@ class CrossValidation:
             raise SpecError(
                 f"repeats={repeats!r}: rows with a time have one order, and so one set of folds; leave it out"
             )
-        rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        if len(y) != rows:
-            raise SpecError(f"X has {rows} rows and y has {len(y)}; give one target for each row")
+        rows, targets = _rows("X", X), _rows("y", y)
+        if targets != rows:
+            raise SpecError(f"X has {rows} rows and y has {targets}; give one target for each row")
         seed = whole("seed", seed, 0)
         _check_estimator(estimator)
         _check_targets(y)
@@ -321,6 +321,14 @@ def _check_library() -> None:
         import_module("sklearn")
     except ImportError:
         raise UserError("CrossValidation needs scikit-learn; run: pip install scikit-learn") from None
+
+
+def _rows(name: str, given: Any) -> int:
+    """How many rows a user's table, array or list has. Raises SpecError for anything else."""
+    try:
+        return int(given.shape[0]) if hasattr(given, "shape") else len(given)
+    except (TypeError, IndexError):
+        raise SpecError(f"{name}={shown(given)} has no rows; give a table, an array or a list") from None
 
 
 def _check_estimator(estimator: Any) -> None:
