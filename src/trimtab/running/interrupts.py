@@ -14,11 +14,11 @@ HURRY = 5.0  # seconds after an interrupt in which another one is ignored
 def interruptible(spares: Callable[[int], bool] = lambda _: False) -> Iterator[Callable[[], None]]:
     """A context in which SIGTERM raises KeyboardInterrupt as Ctrl-C does, with the signal as its argument.
 
-    It yields a function that raises the last interrupt again, if there was one: for use after code of others, which may
-    have caught it (Lightning makes `sys.exit(1)` of it).
-
     For HURRY seconds after that, neither does: who presses Ctrl-C twice would keep this process from returning its trials
     to the queue. In the main thread only, and not if the program has another use for SIGINT.
+
+    It yields a function that raises the last interrupt again, if there was one: for use after code of others, which may
+    have caught it (Lightning makes `sys.exit(1)` of it).
 
     spares: called with the signal; True if it is not to interrupt.
     """
