@@ -40,10 +40,10 @@ class Estimate:
     """A mean difference, its interval, and the probabilities (NaN where unknown) that it is above, in, below the zone."""
 
     mean: float
-    interval: Interval
-    better: float
-    equivalent: float
-    worse: float
+    interval: Interval = EVERYTHING
+    better: float = math.nan
+    equivalent: float = math.nan
+    worse: float = math.nan
 
 
 def power_of_two(*parts: Array) -> float:
@@ -58,14 +58,18 @@ def student(d: Array, ratio: float, zone: float, alpha: float) -> Estimate:
     """The t interval of d (J,), and the probabilities of the same t read as a posterior. Unbounded for J < 2."""
     J = len(d)
     if J < 2:
-        return Estimate(float(d[0]) if J else math.nan, EVERYTHING, math.nan, math.nan, math.nan)
+        return Estimate(float(d[0]) if J else math.nan)
     mean, s = moments(d)
     scale = s * math.sqrt(1 / J + ratio)
     if identical(d) or scale == 0.0:
         return Estimate(mean, (mean, mean), *certain(mean, zone))
-    half = float(stdtrit(J - 1, 1 - alpha / 2)) * scale
-    better = float(stdtr(J - 1, (mean - zone) / scale))
-    worse = float(stdtr(J - 1, (-zone - mean) / scale))
+    return _by_t(mean, scale, J - 1, zone, alpha)
+
+
+def _by_t(mean: float, scale: float, freedom: int, zone: float, alpha: float) -> Estimate:
+    """The t interval of a mean with standard error `scale`, and the probabilities of the same t read as a posterior."""
+    half = float(stdtrit(freedom, 1 - alpha / 2)) * scale
+    better, worse = (float(stdtr(freedom, (v - zone) / scale)) for v in (mean, -mean))
     return Estimate(mean, (mean - half, mean + half), better, max(0.0, 1 - better - worse), worse)
 
 
@@ -151,7 +155,7 @@ def bootstrap(
     values = values[np.isfinite(values)]
     mean = float(difference(np.arange(len(groups))))
     if G < 2 or len(values) < _RESAMPLES / 2:
-        return Estimate(mean, EVERYTHING, math.nan, math.nan, math.nan)
+        return Estimate(mean)
     tail = float(ndtr(-math.sqrt(G / (G - 1)) * stdtrit(G - 1, 1 - alpha / 2)))
     low, high = np.quantile(values, [tail, 1 - tail])
     counts = (values > zone).sum(), (values < -zone).sum()
@@ -182,7 +186,7 @@ def random_effects(
         return replace(found, mean=u * found.mean, interval=(u * low, u * high)), u * tau
     k, e2 = len(y), e**2
     if k < 2:
-        return Estimate(float(y[0]) if k else math.nan, EVERYTHING, math.nan, math.nan, math.nan), math.nan
+        return Estimate(float(y[0]) if k else math.nan), math.nan
     if np.ptp(y) == 0 and not e2.any():
         return Estimate(float(y[0]), (float(y[0]), float(y[0])), *certain(float(y[0]), zone)), 0.0
     e2 = np.maximum(e2, (1e-3 * max(float(np.ptp(y)), float(np.sqrt(e2.max())))) ** 2)
@@ -191,11 +195,7 @@ def random_effects(
     mean = float(w @ y / w.sum())
     # Hartung and Knapp's factor, sum_i w_i (y_i - mu)^2 / (k - 1), is 1 at this tau^2. Where it would be smaller, at
     # tau^2 = 0, it is taken as 1: data sets that agree by chance would make the interval too narrow.
-    scale = 1 / math.sqrt(float(w.sum()))
-    half = float(stdtrit(k - 1, 1 - alpha / 2)) * scale
-    better, worse = (float(stdtr(k - 1, (v - zone) / scale)) for v in (mean, -mean))
-    estimate = Estimate(mean, (mean - half, mean + half), better, max(0.0, 1 - better - worse), worse)
-    return estimate, math.sqrt(tau2)
+    return _by_t(mean, 1 / math.sqrt(float(w.sum())), k - 1, zone, alpha), math.sqrt(tau2)
 
 
 def _between(y: Array, e2: Array) -> float:
