@@ -13,6 +13,7 @@ that an interval may miss; z the half-width of the zone of practical equivalence
   so that by Ville's inequality the set where it stays below 1 / alpha holds the mean at all J at once.
 * one hold-out set: percentiles of the bootstrap over its rows, or over its groups where rows come in groups,
   expanded as Hesterberg (2015, The American Statistician 69, section 3.3) says: percentiles alone are too narrow for few.
+  For errors below 5 % (several comparisons) they are as much wider as Student's: a thousand resamples hold no rarer ends.
 * shares (how often a limit held): the exact interval of Clopper and Pearson (1934, Biometrika 26).
 * several data sets: a random-effects mean, with the t interval of Hartung and Knapp (2001, Statistics in Medicine 20).
 """
@@ -32,6 +33,7 @@ POWER = 0.8
 MOST_PAIRS = 10_000  # beyond it "more pairs" is no advice
 _MIXTURE = 0.5  # g: 1.6 to 1.8 times the width of a single look between 10 and 100 pairs
 _RESAMPLES = 1_000
+_TOLD = 0.05  # the least error whose percentiles so many resamples tell
 _ORDINARY = 400  # numbers between 2^-400 and 2^400 have squares and sums of squares without ado
 
 
@@ -156,8 +158,11 @@ def bootstrap(
     mean = float(difference(np.arange(len(groups))))
     if G < 2 or len(values) < _RESAMPLES / 2:
         return Estimate(mean)
-    tail = float(ndtr(-math.sqrt(G / (G - 1)) * stdtrit(G - 1, 1 - alpha / 2)))
-    low, high = np.quantile(values, [tail, 1 - tail])
+    reach, wanted = stdtrit(G - 1, 1 - np.array([max(alpha, _TOLD), alpha]) / 2)
+    tail = float(ndtr(-math.sqrt(G / (G - 1)) * reach))
+    low, middle, high = np.quantile(values, [tail, 0.5, 1 - tail])
+    wider = wanted / reach - 1
+    low, high = low - wider * (middle - low), high + wider * (high - middle)
     counts = (values > zone).sum(), (values < -zone).sum()
     better, worse = (float((c + 0.5) / (len(values) + 1)) for c in counts)  # of a thousand none is not never
     return Estimate(mean, (float(low), float(high)), better, max(0.0, 1 - better - worse), worse)
