@@ -153,6 +153,22 @@ def test_what_a_trial_writes_is_captured_and_a_flood_is_cut():
     assert study.trials[2].output.splitlines()[0] == "trial 2 says hello"
 
 
+def test_of_a_progress_bar_only_the_last_state_is_kept():
+    def trains(trial):
+        sys.stdout.write("a column is constant\n")
+        for epoch in range(3):
+            for step in range(2001):
+                sys.stderr.write(f"\repoch {epoch}: {step} of 2000 {'#' * (step // 40)}")
+            sys.stderr.write("\n")
+        sys.stdout.write("saved\r\n")
+        return 1.0
+
+    study = tt.Study("s", X, minimize="loss", seed=1)
+    study.run(trains, trials=1, supervised=True, quiet=True)
+    bars = [f"epoch {epoch}: 2000 of 2000 {'#' * 50}" for epoch in range(3)]
+    assert study.trials[0].output.splitlines() == ["a column is constant", *bars, "saved"]
+
+
 def test_sigkill_from_outside_puts_the_trial_back_and_three_times_is_lost():
     def killed(trial):
         if trial.number == 1 or (trial.number == 0 and trial.attempt == 1):

@@ -219,7 +219,7 @@ class Child:
         self._peak = max(self._peak, memory)
         fd = self._output.fileno()
         if os.fstat(fd).st_size > TRIM:
-            tail = self._read()
+            tail = self._shown()[-KEPT:]
             os.ftruncate(fd, 0)  # what was written since the line before is lost: it is a flood anyway
             os.write(fd, tail)
         return memory
@@ -229,17 +229,18 @@ class Child:
         wall = time.monotonic() - self._started
         return {"wall": wall, "cpu": self._cpu - self._before, "memory": self._peak, "loading": self._loading}
 
-    def _read(self) -> bytes:
-        """The last KEPT bytes of the output."""
+    def _shown(self) -> bytes:
+        """The output of the job as a terminal shows it: of a line that was written over, as progress bars do, only its
+        last state."""
         fd = self._output.fileno()
-        size = os.fstat(fd).st_size
-        return os.pread(fd, KEPT, max(0, size - KEPT))
+        written = os.pread(fd, TRIM, max(0, os.fstat(fd).st_size - TRIM))
+        return b"\n".join(line.rstrip(b"\r").rpartition(b"\r")[2] for line in written.split(b"\n"))
 
     def _tail(self) -> str:
         """The end of the job's output; if something is left out, it begins with [...] and then a whole line."""
-        text = self._read().decode("utf-8", "replace").replace("\x00", "\ufffd")
-        cut = os.fstat(self._output.fileno()).st_size > KEPT
-        return "[...]\n" + text.partition("\n")[2] if cut else text
+        shown = self._shown()
+        text = shown[-KEPT:].decode("utf-8", "replace").replace("\x00", "\ufffd")
+        return "[...]\n" + text.partition("\n")[2] if len(shown) > KEPT else text
 
     def end(self) -> None:
         """Kill the process with all that it has started, wait for its exit, and close its files."""
