@@ -521,12 +521,15 @@ def test_studies_that_were_archived_under_the_same_name_are_a_limit():
     )
 
 
-@pytest.mark.parametrize("module", ["plotly", "jinja2"])
-def test_a_missing_extra_is_named(monkeypatch, module):
-    for name in [m for m in sys.modules if m.split(".")[0] == module]:
+@pytest.mark.parametrize(
+    ("missing", "extra"), [(["plotly"], "plot"), (["jinja2"], "report"), (["plotly", "jinja2"], "report")]
+)
+def test_a_missing_extra_is_named(monkeypatch, missing, extra):
+    for name in [m for m in sys.modules if m.split(".")[0] in missing]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UserError, match=r'pip install "trimtab\[(plot|report)\]"'):
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UserError, match=rf'pip install "trimtab\[{extra}\]"'):
         document(*SHAPES["usual"])
 
 

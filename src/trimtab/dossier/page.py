@@ -14,10 +14,11 @@ from .record import ABOUT, broken, items, tally
 def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
     """HTML text. made: the evidence record, which is part of the page. Raises UserError if Plotly or Jinja is missing."""
     by_id: dict[str, Item] = {item.id: item for item in items(s)}
+    template = document.template(__package__, "page.html.j2")
     drawings = document.drawings(s.facts, s.evidence)
     kind, sentence = sections.headline(s.facts, s.evidence)
     return str(
-        document.template(__package__, "page.html.j2").render(
+        template.render(
             study=s.study,
             framework=framework,
             items=by_id,

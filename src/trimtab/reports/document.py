@@ -48,11 +48,12 @@ def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
     """
     facts, evidence = s.facts, s.evidence
     handed = ("data",) if record is not None and "data" in record["records"] else ()
+    page = template(__package__, "template.html.j2")  # first: who lacks both Jinja and Plotly needs the extra `report`
     drawn = drawings(facts, evidence)
     kind, sentence = sections.headline(facts, evidence)
     chosen = sections.tuned(facts, evidence)
     return str(
-        template(__package__, "template.html.j2").render(
+        page.render(
             facts=facts,
             s=sections,
             i=influence,
