@@ -1,6 +1,8 @@
 """The names that users rely on, in Python and on the command line: others may join them, but none of these may go."""
 
+import runpy
 from inspect import signature
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +71,11 @@ def test_no_promised_strategy_rule_state_or_verb_is_gone():
     assert [*tt.State] == ["queued", "running", "done", "stopped", "failed", "cancelled"]
     assert missing(VERBS, cli.commands) == []
     assert missing("upgrade", cli.commands["db"].commands) == []
+
+
+def test_every_public_name_is_where_it_says_and_a_typed_program_runs(tmp_path, capsys):
+    assert sorted(tt.__all__) == sorted([*tt._HOME, "__version__"])
+    made = runpy.run_path(str(Path(__file__).parent / "examples" / "typed.py"))
+    assert "metrics.loss" in made["documents"](tmp_path)
+    assert (tmp_path / "report.html").exists()
+    assert "6 of its 6 trials are given out" in capsys.readouterr().out

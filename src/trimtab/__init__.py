@@ -16,6 +16,7 @@ _HOME = {
     "Space": "space",
     "Study": "study",
     "Trial": "records",
+    "ActiveTrial": "objective",
     "State": "records",
     "Budget": "records",
     "Fidelity": "fidelity",
@@ -25,12 +26,29 @@ _HOME = {
     "TrimtabError": "errors",
 }
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+__all__ = [  # written out, since type checkers run nothing
+    "ActiveTrial",
+    "Budget",
+    "Choice",
+    "CrossValidation",
+    "Evidence",
+    "Fidelity",
+    "Float",
+    "Int",
+    "Resources",
+    "Space",
+    "State",
+    "Study",
+    "Trial",
+    "TrimtabError",
+    "__version__",
+]
 
 if TYPE_CHECKING:
     from .errors import TrimtabError as TrimtabError
     from .evidence import Evidence as Evidence
     from .fidelity import Fidelity as Fidelity
+    from .objective import ActiveTrial as ActiveTrial
     from .records import Budget as Budget
     from .records import Resources as Resources
     from .records import State as State

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActiveTrial",
+    "AnyObjective",
     "Command",
     "Program",
     "Run",
@@ -84,6 +85,10 @@ class Program:
             return lambda _payload, _send: message
 
 
+AnyObjective = Objective | Command | Program | str
+"""What `program` takes."""
+
+
 def _contained(objective: Objective, payload: Mapping[str, Any], send: Send) -> Message:
     """One evaluation in a worker process. No terminal interrupts that, so a KeyboardInterrupt comes from the objective."""
     try:
@@ -106,7 +111,7 @@ def load(called: Program) -> Run:
     return partial(evaluate, called.objective())
 
 
-def program(objective: Any, spec: "StudySpec") -> Program:
+def program(objective: AnyObjective, spec: "StudySpec") -> Program:
     """A user's objective, checked for a study: a callable, "train.py:objective", "package.module:objective", a Command
     or a Program.
 

@@ -3,15 +3,18 @@
 import html
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import UserError
 from ..formatting import NBSP, cut, number, value
 from ..goals import Goal
 from ..records import State, Trial
 
-Figure = Any
-"""A Plotly figure. Plotly is an extra, so that it cannot be named here."""
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Figure: TypeAlias = "go.Figure"
+"""A Plotly figure. Plotly is an extra: only type checkers import it here."""
 
 INK, QUIET, GRID, PAPER = "#1f2933", "#66717d", "#e4e7eb", "#ffffff"
 BLUE, AMBER, RED, ORANGE, GREEN = "#2a6f97", "#b7791f", "#b91c1c", "#d9480f", "#2f7d4f"

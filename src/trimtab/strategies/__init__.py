@@ -131,8 +131,11 @@ class Proposal:
 class Strategy(Protocol[S]):
     """A search algorithm. `name` and `version` go into the record; raise the version when proposals change."""
 
-    name: str
-    version: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
 
     def init(self, problem: Problem) -> S:
         """The state before the first result. Raises SpecError for a problem that it cannot search."""

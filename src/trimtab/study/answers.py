@@ -20,6 +20,8 @@ from .arguments import trial_number
 from .idle_rules import idle_rules
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from ..explanation import Explanation
     from ..reports.plots import Plots
     from ..schedule import Schedule
@@ -88,7 +90,7 @@ class Answers:
         it is needed (see `live.checkpoints`). Raises SpecError if there is no such trial."""
         return self._live.checkpoints.path(self._live.refresh().trials.named(trial_number(number)).number)
 
-    def frame(self) -> Any:
+    def frame(self) -> "DataFrame":
         """The trials as a pandas DataFrame: one row per trial, columns params.* and metrics.*."""
         from ..reports.tables import frame
 

@@ -16,7 +16,7 @@ from ..checks import members, shown
 from ..errors import Damaged, SpecError, StorageError
 from ..files import replacing
 from ..formatting import command
-from ..objective import program
+from ..objective import AnyObjective, program
 from ..records import Change, Event, Resources, StudyRecord, StudyState
 from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
@@ -52,7 +52,7 @@ class Audited(Answers):
 
     def reproduce(
         self,
-        objective: Any,
+        objective: AnyObjective,
         trials: Sequence[int] | None = None,
         *,
         tolerance: float = 0.0,

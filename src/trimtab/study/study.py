@@ -18,7 +18,7 @@ from ..formatting import plural
 from ..goals import Metrics
 from ..live import LiveStudy
 from ..live.inputs import Inputs, named
-from ..objective import ActiveTrial, resolved
+from ..objective import ActiveTrial, AnyObjective, resolved
 from ..objective.trial import note_unread
 from ..outcomes import from_import, from_tell
 from ..outlook import Enough, enough_from, one_goal_only
@@ -219,7 +219,7 @@ class Study(Audited):
     @answered
     def run(
         self,
-        objective: Any,
+        objective: AnyObjective,
         *,
         trials: int | None = None,
         time: float | str | None = None,
@@ -287,7 +287,7 @@ class Study(Audited):
     def _warn(self, notice: str) -> None:
         streams.tell(f"{self.name}: {notice}")
 
-    def submit(self, objective: Any, *, resources: Resources | Mapping[str, Any] | None = None) -> None:
+    def submit(self, objective: AnyObjective, *, resources: Resources | Mapping[str, Any] | None = None) -> None:
         """Record what the study runs, and return. Workers (`trimtab worker`) that allow the objective run it.
 
         objective: "file.py:function", "package.module:function" or a Command. Each worker needs its own copy, since the
@@ -311,7 +311,7 @@ class Study(Audited):
     @answered
     def evidence(
         self,
-        objective: Any,
+        objective: AnyObjective,
         *,
         replicates: int | None = None,
         metric: str | None = None,
@@ -356,7 +356,7 @@ class Study(Audited):
         return proof.prove(self._live, asked, lambda: staffing.staff(self._live, objective, slots, silent))
 
     def holdout(
-        self, objective: Any, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
+        self, objective: AnyObjective, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
     ) -> Evidence:
         """Compare the tuned setting with the baseline on the rows that a `CrossValidation` has held out. Each is trained once
         on all other rows.
