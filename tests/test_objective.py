@@ -81,6 +81,8 @@ BAD = {
     "complex": (lambda t: 1j, "1j (complex)"),
     "decimal": (lambda t: {"loss": Decimal("0.5")}, "Decimal"),
     "array": (lambda t: np.zeros(3), "ndarray"),
+    "array of one": (lambda t: np.zeros((1, 1)), "(ndarray); return {'loss': ...} (an array of one element"),
+    "array of one in a mapping": (lambda t: {"loss": np.zeros(1)}, "take its .item()"),
     "empty mapping": (lambda t: {}, "missing metric 'loss'"),
     "misspelt": (lambda t: {"los": 1.0}, "did you mean 'los'?"),
     "name that is no text": (lambda t: {"loss": 1.0, 3: 1.0}, "named 3"),
@@ -117,6 +119,10 @@ class Rude(Exception):
         raise ValueError("no text")
 
 
+class OutOfMemoryError(RuntimeError):
+    """As PyTorch's, when a GPU has no room."""
+
+
 def raises(error):
     def objective(trial):
         raise error
@@ -130,6 +136,7 @@ def raises(error):
         (KeyError("age"), "error", "KeyError: 'age'"),
         (SystemExit(0), "error", "sys.exit(0)"),
         (MemoryError(), "memory", "MemoryError"),
+        (OutOfMemoryError("CUDA out of memory"), "memory", "OutOfMemoryError: CUDA out of memory"),
         (Rude(), "error", "Rude"),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), "error", "UnicodeEncodeError"),
         (ValueError("lone \ud800 and nul \x00"), "error", "lone ? and nul"),

@@ -20,6 +20,7 @@ from .metrics import BAD_RESULT, ERROR, MEMORY, Killed, TrialFailed, measured
 from .trial import ActiveTrial, Message, Send, lacks_room, note_unread
 
 Objective = Callable[[ActiveTrial], object]
+_NO_MEMORY = "OutOfMemoryError", "ResourceExhaustedError"  # of a GPU: PyTorch's, TensorFlow's
 _TRACEBACK = "Traceback (most recent call last):"
 LONGEST = 20_000  # characters of an error; the middle of a longer one is cut out
 
@@ -96,7 +97,7 @@ def failure(error: BaseException) -> Message:
         return failed(error.reason, str(error))
     if isinstance(error, Killed):
         return {"state": "killed", "error": str(error)}
-    reason = MEMORY if isinstance(error, MemoryError) else ERROR
+    reason = MEMORY if isinstance(error, MemoryError) or type(error).__name__ in _NO_MEMORY else ERROR
     try:
         told = traceback.TracebackException(type(error), error, _own_frames(error))
         # Before the message come the lines that quote a syntax error; after it come notes.

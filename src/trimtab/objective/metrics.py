@@ -79,7 +79,7 @@ def finite(where: str, name: str, value: object) -> float:
     """
     x = real(value)
     if x is None:
-        raise TrialFailed(BAD_RESULT, f"{where} {name}={_shown(value)}; a metric is one real number")
+        raise TrialFailed(BAD_RESULT, f"{where} {name}={_shown(value)}; a metric is one real number{_hint(value)}")
     if not math.isfinite(x):
         raise TrialFailed(BAD_RESULT, f"{where} {name}={x}; a metric must be finite")
     return x
@@ -93,7 +93,9 @@ def _shown(value: object) -> str:
 
 
 def _hint(value: object) -> str:
-    """What to do about an objective that returned a generator or a coroutine; empty for anything else."""
+    """What to do about a generator, a coroutine, or an array of one element; empty for anything else."""
+    if (shape := getattr(value, "shape", None)) and isinstance(shape, tuple) and set(shape) == {1}:
+        return " (an array of one element is not a number; take its .item())"
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
         return " (a function with `yield` returns a generator; report steps with trial.report)"
     return " (an `async` function returns a coroutine; run it with asyncio.run)" if inspect.iscoroutine(value) else ""
