@@ -8,8 +8,10 @@ import logging
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ..errors import Damaged, ObjectiveError, SetBack, SpaceError, SpecError, StudyNotFound, TrimtabError, nearest
 from ..formatting import plural
@@ -28,6 +30,23 @@ nevertheless."""
 FEW = 3  # studies that are not served: if one look finds more, they share a line
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Known:
+    """What a worker knows of a study."""
+
+    record: StudyRecord | None = None  # as it was last read; None if it is not open or paused, or cannot be read
+    damaged_at: int | None = None  # its position when it could not be read
+    heard: int = 0  # the position up to which its announcements were read
+    announced: Announcement | None = None  # the last of these
+    again: float = 0.0  # when to try again to serve it
+    refused: str = ""  # why it is not served
+    said: str = ""  # what was last said about it
+
+    def put_off(self, error: Exception) -> None:
+        """It is not served for now."""
+        self.again, self.refused = time.monotonic() + AGAIN, str(error)
 
 
 class Worker:
@@ -56,13 +75,8 @@ class Worker:
         self._storage, self._allow, self._names, self._slots, self._say = storage, allow, names, slots, say
         self._left = sys.maxsize if trials is None else trials  # trials that may still be started here
         self._served: dict[int, ServedStudy] = {}
-        self._records: dict[int, StudyRecord] = {}  # the open and paused studies, as they were last read
-        # By study: the position up to which its events were read, and the last announcement among them.
-        self._announcements: dict[int, tuple[int, Announcement | None]] = {}
-        self._refused: dict[int, tuple[float, str]] = {}  # by study: when to try again, and why it is not served
+        self._known: defaultdict[int, _Known] = defaultdict(_Known)
         self._unsaid: list[tuple[str, str]] = []  # studies that are newly not served, and why
-        self._damaged: dict[int, int] = {}  # by study: its position when it could not be read
-        self._told: dict[int, str] = {}  # by study: what was last said about it
         self._next_look = 0.0  # when to look for studies again
         self._draining = False  # whether running trials are finished, but no new ones begun
 
@@ -93,7 +107,7 @@ class Worker:
 
     def _greet(self) -> None:
         """Say which of the named studies do not exist: they may be created later, or a name is wrong."""
-        there = [r.name for r in self._records.values()]
+        there = [known.record.name for known in self._known.values() if known.record is not None]
         for name in self._names:
             if name not in there:
                 self._say(f"{self._storage.url} holds no open study {name!r} yet{nearest(name, there)}")
@@ -130,26 +144,25 @@ class Worker:
         try:
             yield
         except SetBack as error:
-            for known in (self._served, self._announcements, self._records):
-                known.pop(number, None)
             self._next_look = 0.0
-            served.leave()
+            del self._known[number]
+            self._served.pop(number).leave()
             self._say(str(error))
         except (StudyNotFound, Damaged, *ODD) as error:
-            self._served.pop(number)
-            served.leave()
-            self._refused[number] = (time.monotonic() + AGAIN, str(error))
+            self._served.pop(number).leave()
+            self._known[number].put_off(error)
             self._say(f"study {served.name!r} is not served any more: {_why(error)}")
 
     def _at_rest(self, number: int, served: ServedStudy) -> bool:
-        return number in self._records and served.at_rest(self._records[number].position)
+        record = self._known[number].record
+        return record is not None and served.at_rest(record.position)
 
     def _tell(self, number: int, served: ServedStudy) -> None:
         """Say what this worker does for a study, if that has changed."""
         does = f"nothing to do ({served.closed})" if served.closed else f"runs {served.announced.text}"
         now = f"study {served.name!r}: {does}"
-        if self._told.get(number) != now and not (served.closed and served.running):
-            self._told[number] = now
+        if self._known[number].said != now and not (served.closed and served.running):
+            self._known[number].said = now
             self._say(now)
 
     def _find(self) -> None:
@@ -178,31 +191,35 @@ class Worker:
     def _living(self) -> dict[int, StudyRecord]:
         """The studies that are open or paused, by number. Only those that have changed are read again."""
         positions = self._storage.positions()
+        for number in self._known.keys() - positions.keys():
+            self._known[number].record = None
         for number, position in positions.items():
-            known = self._records.get(number)
-            if (known is None or known.position != position) and self._damaged.get(number) != position:
-                try:
-                    self._records[number] = self._storage.study(number)
-                except StudyNotFound:  # it was just deleted
-                    continue
-                except Damaged as error:  # others are served nevertheless
-                    self._damaged[number] = position
-                    self._records.pop(number, None)
-                    self._say(f"study number {number} is not served: {error}")
-        self._records = {n: r for n, r in self._records.items() if n in positions and r.state in LIVING}
-        return self._records
+            known = self._known[number]
+            before = None if known.record is None else known.record.position
+            if position in (before, known.damaged_at):
+                continue
+            try:
+                record = self._storage.study(number)
+                known.record = record if record.state in LIVING else None
+            except StudyNotFound:  # it was just deleted
+                known.record = None
+            except Damaged as error:  # others are served nevertheless
+                known.record, known.damaged_at = None, position
+                self._say(f"study number {number} is not served: {error}")
+        return {number: known.record for number, known in self._known.items() if known.record is not None}
 
     def _announced(self, record: StudyRecord) -> Announcement | None:
         """What the study runs, by its last announcement; None if there is none."""
-        position, announced = self._announcements.get(record.id, (0, None))
-        if record.position > position:
-            announced = latest_announcement(self._storage.events(record.id, position, kinds={"run"})) or announced
-            self._announcements[record.id] = (record.position, announced)
-        return announced
+        known = self._known[record.id]
+        if record.position > known.heard:
+            events = self._storage.events(record.id, known.heard, kinds={"run"})
+            known.announced = latest_announcement(events) or known.announced
+            known.heard = record.position
+        return known.announced
 
     def _take_up(self, record: StudyRecord, announced: Announcement) -> None:
         """Serve a study from now on, or say why not."""
-        if time.monotonic() < self._refused.get(record.id, (0.0, ""))[0]:
+        if time.monotonic() < self._known[record.id].again:
             return
         if record.id in self._served:  # announced again
             self._served.pop(record.id).leave()
@@ -224,10 +241,10 @@ class Worker:
 
     def _refuse(self, record: StudyRecord, error: Exception) -> None:
         """Do not serve a study for now; why is to be said, unless that was said before."""
-        _, before = self._refused.get(record.id, (0.0, ""))
-        self._refused[record.id] = (time.monotonic() + AGAIN, str(error))
-        if str(error) != before:
+        known = self._known[record.id]
+        if str(error) != known.refused:
             self._unsaid.append((record.name, _why(error)))
+        known.put_off(error)
 
     def _say_refused(self) -> None:
         """Say which studies are not served; of many, their number, and the reason of the first."""
