@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 
 from trimtab.errors import SpecError
 from trimtab.evidence import Contest, Evidence, HeldOut, across, certify, held_out, intervals
@@ -72,11 +72,12 @@ def test_power_is_unknown_where_nothing_can_settle_it():
     assert math.isnan(intervals.detectable(np.array([1.0, 1.0]), 0.0, 0.0, 0.05))
 
 
-def test_what_is_detectable_is_what_the_pairs_at_hand_would_need():
-    d = np.random.default_rng(1).normal(0.0, 1.0, 25)
+@pytest.mark.parametrize("J", [2, 25])
+def test_what_is_detectable_is_what_the_pairs_at_hand_would_need(J):
+    d = standard(J, np.random.default_rng(1))
     least = intervals.detectable(d, 0.0, 0.0, 0.05)
-    assert intervals.pairs_needed(d - d.mean() + 1.001 * least, 0.0, 0.0, 0.05) <= 25
-    assert intervals.pairs_needed(d - d.mean() + 0.999 * least, 0.0, 0.0, 0.05) >= 25
+    assert intervals.pairs_needed(d + 1.001 * least, 0.0, 0.0, 0.05) == J
+    assert intervals.pairs_needed(d + 0.999 * least, 0.0, 0.0, 0.05) == J + 1
 
 
 def test_the_bootstrap_of_a_hold_out_covers():
@@ -86,6 +87,8 @@ def test_the_bootstrap_of_a_hold_out_covers():
         found = intervals.bootstrap(lambda i, rows=rows: float(rows[i].mean()), np.arange(150), 0.0, 0.05, rng)
         inside += covers(found.interval, 1.0)
         assert found.mean == pytest.approx(rows.mean())
+        assert found.better + found.worse == pytest.approx(1.0, abs=1e-9)
+        assert 0 < found.worse < 0.001  # what a thousand resamples don't show is not taken for impossible
     assert inside >= 21  # of 23.5 expected
 
 
@@ -162,9 +165,39 @@ def test_the_mean_over_data_sets_covers_when_they_differ():
     assert 0.93 <= inside / sims <= 0.985
 
 
-def test_data_sets_that_agree_are_weighted_by_their_precision():
+@pytest.mark.parametrize("spread", [0.1, 3.0])
+def test_the_mean_over_data_sets_is_weighted_so_that_they_vary_as_expected(spread):
+    """Paule and Mandel: by a variance between data sets (0 if they agree) at which the weighted squares sum to k - 1."""
+    rng = np.random.default_rng(4)
+    errors = rng.uniform(0.5, 1.5, 6)
+    gains = 0.3 + spread * errors * rng.standard_normal(6)
+
+    def fit(variance):
+        w = 1 / (errors**2 + variance)
+        mean = np.average(gains, weights=w)
+        return mean, w.sum(), w @ (gains - mean) ** 2
+
+    variance = optimize.brentq(lambda v: fit(v)[2] - 5, 0.0, 100.0) if spread > 1 else 0.0
+    mean, weight, _ = fit(variance)
+    law = stats.t(5, loc=mean, scale=weight**-0.5)
+    found, between = intervals.random_effects(gains, errors, 0.2, 0.05)
+    assert between == pytest.approx(math.sqrt(variance))
+    assert (found.mean, found.better, found.worse) == pytest.approx((mean, law.sf(0.2), law.cdf(-0.2)))
+    assert found.interval == pytest.approx(law.interval(0.95))
+
+
+def test_the_mean_over_data_sets_without_noise_has_students_interval():
+    gains = np.array([0.2, 0.5, 0.1, 0.9])
+    found, between = intervals.random_effects(gains, np.zeros(4), 0.0, 0.05)
+    low, high = stats.ttest_1samp(gains, 0.0).confidence_interval(0.95)
+    assert (*found.interval, between) == pytest.approx((low, high, gains.std(ddof=1)), rel=1e-4)
+
+
+def test_data_sets_that_agree_do_not_vary():
     found, between = intervals.random_effects([1.0, 1.0, 1.0], [0.1, 0.2, 0.4], 0.0, 0.05)
     assert (found.mean, between) == (pytest.approx(1.0), 0.0)
+    exact, between = intervals.random_effects([1.0, 1.0], [0.0, 0.0], 0.5, 0.05)
+    assert (exact.interval, exact.better, between) == ((1.0, 1.0), 1.0, 0.0)
     one, _ = intervals.random_effects([1.0], [0.1], 0.0, 0.05)
     assert one.interval == (-math.inf, math.inf)
 
