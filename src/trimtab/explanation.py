@@ -89,6 +89,10 @@ class Explanation:
     def _belief(self) -> Belief:
         spec = self.ledger.study.spec
         found = believed(spec, self._candidates, self.goal)
+        if found is None and (why_none := Belief.impossible(spec.space)):
+            raise SpecError(
+                f"study {spec.name!r} {why_none}: nothing can be explained; write ordered=True if neighbours are alike"
+            )
         if found is None:
             raise SpecError(
                 f"study {spec.name!r} has {plural(len(self._candidates), 'setting')} with a result, too few or all alike: "

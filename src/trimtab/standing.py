@@ -131,7 +131,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
 
 
 def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) -> Belief | None:
-    """The model of a goal's losses over all settings with results; None if there are too few results."""
+    """The model of a goal's losses over all settings with results; None if there is none (see Belief.of)."""
     X = spec.encode(c.params for c in candidates)
     y = np.array([spec.goals[goal].loss(c.metrics) for c in candidates])
     n = np.array([c.n for c in candidates], dtype=float)
@@ -141,8 +141,8 @@ def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) ->
 def limits(
     spec: StudySpec, candidates: Sequence[Candidate], baseline: Mapping[str, float] | None
 ) -> list[Belief] | None:
-    """Models of the excess over each constraint's limit, except for constraints that all settings meet. None if there are
-    too few results for one of them."""
+    """Models of the excess over each constraint's limit, except for constraints that all settings meet. None if there is
+    none for one of them."""
     X = spec.encode(c.params for c in candidates)
     n, found = np.array([c.n for c in candidates], dtype=float), []
     for constraint in spec.constraints:

@@ -15,7 +15,8 @@ from ..arrays import Array, Ints
 from ..numerics import gp
 from ..numerics.descent import Minimum
 from ..space import Space
-from ..strategies.features import Features
+from ..strategies.features import MOST as MOST_OPTIONS
+from ..strategies.features import Features, too_wide
 from .intervals import power_of_two
 
 LEAST = 4  # settings below which there is no model
@@ -43,10 +44,11 @@ class Belief:
 
     @staticmethod
     def of(space: Space, X: Array, y: Array, results: Array | None = None, exact: bool = False) -> "Belief | None":
-        """The model of rows X with losses y; `exact` if equal settings give equal losses. None: too few results."""
+        """The model of rows X with losses y; `exact` if equal settings give equal losses. None: too few results, or too
+        many options."""
         known = np.isfinite(y)
         X, y = X[known], np.clip(y[known], -_HUGE, _HUGE)
-        if len(y) < LEAST or np.ptp(y) == 0:
+        if len(y) < LEAST or np.ptp(y) == 0 or too_wide(space):
             return None
         weights = np.ones(len(y)) if results is None else 1.0 / results[known]
         z, centre, unit = standard(y)
@@ -58,6 +60,11 @@ class Belief:
         return Belief(
             space, features, kept, theta, gp.condition(kept, theta), centre, unit, centre + unit * float(z.max())
         )
+
+    @staticmethod
+    def impossible(space: Space) -> str:
+        """Why there is no model, however many results there are, in words; "" if there may be one."""
+        return f"has more than {MOST_OPTIONS:,} options of unordered choices, too many for a model" * too_wide(space)
 
     @property
     def noise(self) -> float:

@@ -81,11 +81,15 @@ def _effect(x: Array, top: Mask, G: int, unordered: bool) -> float:
     cell = np.minimum((x[active] * G).astype(np.int64), G - 1)
     counts = np.bincount(cell, minlength=G).astype(float)
     top_counts = np.bincount(cell[top[active]], minlength=G).astype(float)
-    K = np.eye(G) if unordered else _kernel(G, counts, k)
-    p, q = counts @ K / n, top_counts @ K / k
+    if unordered:  # no kernel: each cell for itself
+        p, q = counts / n, top_counts / k
+        squares = p
+    else:
+        K = _kernel(G, counts, k)
+        p, q, squares = counts @ K / n, top_counts @ K / k, counts @ K**2 / n
     seen = p > 1e-12
     divergence = float(np.sum((q[seen] - p[seen]) ** 2 / p[seen]))
-    var = counts @ K**2 / n - p**2
+    var = squares - p**2
     chance = float(np.sum(var[seen] / p[seen])) / k * (n - k) / (n - 1)
     return n / len(x) * (k / n) ** 2 * max(0.0, divergence - chance)
 

@@ -96,7 +96,9 @@ class Plots:
     def _explained(self, draw: Callable[[Influence], Figure]) -> Figure:
         """The figure of what explains the results; an empty one if there are too few of them."""
         told = influence(*self._load())
-        return or_empty(figure(), False, "too few results for a model") if told is None else draw(told)
+        return (
+            or_empty(figure(), False, "no model: too few results, or too many options") if told is None else draw(told)
+        )
 
 
 def _number(trial: int | Trial | None) -> int | None:

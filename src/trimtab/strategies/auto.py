@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arrays import Array
 from . import Judge, Problem, Proposal, Rows, strategy
+from .features import check_width
 
 _MODEL = 2000  # beyond this many results a Gaussian process learns little more from its neighbourhood
 _FRONT = 250  # the same for the models of several goals, which have to know a whole front
@@ -32,6 +33,8 @@ class Auto:
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> State:
+        """Raises SpecError if the space has too many options."""
+        check_width(problem.space, self.name)
         which, reason = choose(problem, 0)
         return State(problem, problem.no_rows, which, reason, strategy(which).init(problem))
 

@@ -29,6 +29,7 @@ from ..numerics.acquisition import Term, log_below, log_improvement, log_per_cos
 from ..numerics.gp import Posterior, noise
 from . import History, Problem, Proposal, Rows, front, transfer
 from .climb import LogPrior, Search, candidates
+from .features import check_width
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .priors import Prior
 from .surrogate import ConstraintModel, Surrogate, surrogate
@@ -57,8 +58,9 @@ class GP:
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
-        """Raises SpecError if ladder is neither True nor False."""
+        """Raises SpecError if ladder is neither True nor False, or if the space has too many options."""
         flag("ladder", self.ladder)
+        check_width(problem.space, self.name)
         return History.start(problem)
 
     def tell(self, state: History, rows: Rows) -> History:

@@ -22,7 +22,7 @@ from ..arrays import HUGE, Array, Mask
 from ..numerics import gp
 from ..numerics.warp import half_rank, typical_distance
 from . import LEVEL, PARENT, Problem, Proposal, Rows
-from .features import Features
+from .features import Features, check_width
 from .population import Census, Plan, Population, free, intervals, near, needed
 from .variation import perturbed
 
@@ -49,6 +49,7 @@ class PB2:
     def init(self, problem: Problem) -> Population:
         """Raises SpecError without a fidelity, and for settings that do not fit it or the space."""
         free(problem, self.fixed)
+        check_width(problem.space, self.name, "pbt")
         plan = Plan.of(problem, self.population, self.intervals, self.frequencies, self.quantile)
         return Population.start(problem, plan)
 

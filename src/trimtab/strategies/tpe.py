@@ -21,6 +21,7 @@ from ..numerics.kde import Columns, Mixture
 from ..numerics.pareto import fronts, violations
 from ..space import Space
 from . import History, Problem, Proposal, Rows
+from .features import check_width
 from .points import Taken, at_random, by_sobol, one_by_one, unseen
 
 _DESIGN = 10  # points of the initial design
@@ -39,6 +40,8 @@ class TPE:
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> History:
+        """Raises SpecError if the space has too many options."""
+        check_width(problem.space, self.name)
         return History.start(problem)
 
     def tell(self, state: History, rows: Rows) -> History:
