@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 from stores import DONE, SPEC, proposal, put, running, verify
 
+import trimtab as tt
 from trimtab.errors import StorageError
 from trimtab.records import Change, Purpose, Report
 from trimtab.storage import open_storage, rows
@@ -555,3 +556,13 @@ def test_what_waits_unchanged_is_not_read_again(tmp_path, monkeypatch):
     assert [t.number for t in store.trials(study, since).trials] == [*range(50)]
     assert read == [0]
     store.close()
+
+
+def test_a_folder_may_have_a_name_that_is_no_utf_8(tmp_path, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"Pr\xfcfung")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    study = tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss", storage="sqlite:///s.db")
+    study.run(lambda trial: trial.params["x"], trials=1, quiet=True)
+    assert study.verify() == []
+    assert (folder / "s.db").exists()

@@ -70,3 +70,10 @@ def test_a_script_without_standard_error_runs(place):
     script += "study.run(lambda trial: 1.0, trials=2)\nprint(len(study.trials))"
     told = subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert (told.returncode, told.stdout.split()) == (0, [b"2"])
+
+
+def test_what_the_encoding_of_standard_output_lacks_is_shown_by_its_number(place, monkeypatch):
+    tt.Study("größe-ı", {"x": tt.Float(0, 1)}, minimize="loss", storage="sqlite:///trimtab.db").ask()
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    result = subprocess.run([sys.executable, "-m", "trimtab", "list"], capture_output=True, check=True)
+    assert "größe-\\u0131  open".encode("latin-1") in result.stdout

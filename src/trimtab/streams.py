@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import TextIO
 
 LOST = (OSError, ValueError)
@@ -49,3 +50,9 @@ def open_closed() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
             os.set_inheritable(number, True)
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w"))
+
+
+def escape_unwritable() -> None:
+    """Let standard output show what its encoding lacks (a Greek letter in Latin-1) by its number, as standard error does."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -42,6 +42,7 @@ class Verbs(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         streams.open_closed()
+        streams.escape_unwritable()
         try:
             status = super().main(*args, **{**kwargs, "standalone_mode": False})
             sys.stdout.flush()

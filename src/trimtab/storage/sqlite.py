@@ -153,7 +153,7 @@ def _open(database: Sqlite) -> sqlite3.Connection:
     if not database.writable and not (wal.exists() and wal.stat().st_size):
         mode += "&immutable=1"  # nobody is writing, and there may be no place for the files that reading WAL needs
     connection = sqlite3.connect(
-        f"file:{quote(str(database.file))}?mode={mode}",
+        f"file:{quote(os.fsencode(database.file))}?mode={mode}",
         uri=True,
         timeout=0.0,  # waiting for the file's lock is done in `_begin_write`
         isolation_level=None,  # transactions begin where we say
