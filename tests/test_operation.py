@@ -1,4 +1,4 @@
-"""What those who run a team's database do with it, by the commands and statements of docs/how-to/team-on-postgresql.md."""
+"""What those who run a team's database do with it, by the commands and statements of two guides in docs/how-to."""
 
 import json
 import os
@@ -22,7 +22,8 @@ from trimtab.records import Change, Report, StudySpec
 from trimtab.storage.migrations import upgrade
 from trimtab.storage.sql import Sql
 
-GUIDE = (Path(__file__).parents[1] / "docs" / "how-to" / "team-on-postgresql.md").read_text()
+GUIDES = Path(__file__).parents[1] / "docs" / "how-to"
+SET_UP, LOOK_AFTER = ((GUIDES / f"{name}.md").read_text() for name in ("team-on-postgresql", "look-after-a-database"))
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def roles(url):
     urls = [url.replace("tests@", f"{name}@") for name in names]
     Sql(urls[0]).close()
     with psycopg.connect(urls[0], autocommit=True) as c:
-        for statements in re.findall(r"```sql\n(GRANT.*?)```", GUIDE, re.S):
+        for statements in re.findall(r"```sql\n(GRANT.*?)```", SET_UP, re.S):
             c.execute(statements)
     yield urls
     with psycopg.connect(url, autocommit=True) as c:
@@ -141,14 +142,14 @@ def test_a_dump_restored_by_the_commands_of_the_guide_is_whole(tmp_path):
         study = store.create(SPEC).id
         store.finish(running(store, study), DONE)
         running(store, study)
-        shell(re.findall(r"```sh\n(pg_dump.*?)trimtab verify", GUIDE, re.S)[0])
+        shell(re.findall(r"```sh\n(pg_dump.*?)trimtab verify", LOOK_AFTER, re.S)[0])
     with closing(Sql(server.url("restored"))) as store:
         assert verify(store, study) == []
         assert store.claim([study], "w", 15.0) is None  # its worker's lease holds, also in the copy
         assert len(put(store, study, 2)) == 2
     with closing(Sql(server.url("tuning"))) as store:
         store.finish(running(store, study), DONE)
-        shell(re.findall(r"```sh\n(dropdb.*?)```", GUIDE, re.S)[0])
+        shell(re.findall(r"```sh\n(dropdb.*?)```", LOOK_AFTER, re.S)[0])
         assert store.study(study).count == 4  # as in the copy
     shell("dropdb tuning")
 
@@ -167,7 +168,7 @@ def test_the_questions_of_the_guide_are_answered(roles):
         study = store.create(SPEC).id
         running(store, study)
         store.revise(study, Change("note", number=0, text="n", actor="ada"))
-    (questions,) = re.findall(r"```sql\n(--.*?)```", GUIDE, re.S)
+    (questions,) = re.findall(r"```sql\n(--.*?)```", LOOK_AFTER, re.S)
     with psycopg.connect(validator) as c:
         answers = [c.execute(question).fetchall() for question in questions.split(";")[:-1]]
     largest, running_now, who, connections = answers
