@@ -26,6 +26,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     "formatting": (),
     "streams": (),
     "files": ("errors",),
+    "yamltext": (),
     "units": ("errors", "checks"),
     "goals": ("errors", "checks"),
     "fidelity": ("errors", "checks", "calls"),
@@ -36,7 +37,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     "records": ("arrays", "errors", "checks", "calls", "canonical", "units", "goals", "fidelity", "space"),
     "stopping": ("errors", "checks", "canonical", "goals", "fidelity", "numerics"),
     "chain": ("canonical", "records"),
-    "capture": ("errors", "canonical"),
+    "capture": ("errors", "canonical", "yamltext"),
     "evidence": (
         "arrays",
         "errors",
@@ -91,7 +92,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
         "standing",
         "explanation",
     ),
-    "dossier": ("errors", "canonical", "formatting", "space", "records", "chain", "evidence", "reports"),
+    "dossier": ("errors", "canonical", "formatting", "space", "records", "chain", "evidence", "reports", "yamltext"),
     "storage": ("errors", "checks", "canonical", "files", "goals", "fidelity", "records", "chain"),
     "executors": ("errors", "checks", "units", "records"),
     "objective": ("errors", "checks", "calls", "canonical", "files", "goals", "space", "records"),
@@ -239,6 +240,12 @@ def test_decisions_are_pure(name):
             assert not banned & {a.name.split(".")[0] for a in node.names}, name
         if isinstance(node, ast.ImportFrom) and not node.level:
             assert (node.module or "").split(".")[0] not in banned, name
+
+
+def test_all_yaml_is_read_in_one_place():
+    """It limits aliases."""
+    readers = [name for name, path in MODULES.items() if re.search(r"\byaml\.\w*load", path.read_text())]
+    assert readers == []
 
 
 def test_a_study_is_there_before_slow_libraries_are():

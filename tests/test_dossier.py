@@ -256,7 +256,7 @@ def test_a_further_framework_needs_only_a_template_file(study):
         ({"template": "bytes.yaml"}, r"template bytes\.yaml cannot be read"),
         ({"template": "deep.yaml"}, r"deep\.yaml is no template"),
         ({"card": "deep.yaml"}, r"card deep\.yaml cannot be read"),
-        ({"card": "self.yaml"}, r"card self\.yaml is nested too deeply"),
+        ({"card": "self.yaml"}, r"card self\.yaml cannot be read: an alias .* stands inside what it names"),
         ({"previous": "deep.yaml"}, r"previous deep\.yaml cannot be read"),
         ({"previous": {"items": 1, "study": {}, "sha256": ""}}, "previous was edited"),
         ({"previous": {"items": math.nan, "study": {}, "sha256": ""}}, "previous cannot be read"),

@@ -192,7 +192,7 @@ BAD = [
     ("ratio: 0.25", "ratio: .nan", "evidence.test_train_ratio=nan must be a number of at least 0"),
     ("metric: auc", "metric: acu", "evidence.metric: 'acu' is none of the goals; did you mean 'auc'?"),
     ("seed: 7", "stopping: [[asha]]", "stopping[0]: ['asha']; a text is needed here"),
-    ("seed: 7", "stopping: &a [*a]", "stopping[0]: [[...]]; a text is needed here"),
+    ("seed: 7", "stopping: &a [*a]", "an alias (*name) stands inside what it names"),
     ("seed: 7", "seed: !!map [7]", "line 15, column 7: this is no YAML: expected a mapping node, but found sequence"),
     ("seed: 7", "data: [a.csv]", "data: ['a.csv']; write {name: path, ...}"),
     ("workers: 2", "workers:", "workers: nothing is there; a whole number is needed here"),

@@ -27,6 +27,7 @@ from .objective.evaluation import evaluate
 from .objective.trial import Folders, payload
 from .records import Purpose, State, StudySpec, Trial
 from .space import Params
+from .yamltext import load
 
 Report = Callable[[float, Metrics], None]
 
@@ -86,7 +87,7 @@ class Schedule:
     def from_yaml(text: str | bytes) -> "Schedule":
         """The schedule that `to_yaml` wrote. Raises SpecError for anything else."""
         try:
-            data = yaml.safe_load(text)
+            data = load(text)
             stretches = tuple(
                 Stretch(float(s["until"]), dict(s["params"]), int(s["seed"]), int(s["trial"])) for s in data["schedule"]
             )

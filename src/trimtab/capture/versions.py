@@ -105,8 +105,10 @@ def _out(said: Any, path: Path, folder: Path) -> str | None:
 def _yaml(file: Path) -> dict[str, Any]:
     import yaml
 
+    from ..yamltext import load
+
     try:
-        said = yaml.safe_load(file.read_text(encoding="utf-8"))
+        said = load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}

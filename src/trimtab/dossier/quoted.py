@@ -4,6 +4,8 @@ from typing import Any
 
 import yaml
 
+from ..yamltext import load
+
 _NULL = "tag:yaml.org,2002:null"
 
 
@@ -18,5 +20,5 @@ _AsWritten.yaml_implicit_resolvers = {
 
 
 def quoted(text: str) -> Any:
-    """The document in `text`. Raises what PyYAML raises."""
-    return yaml.load(text, _AsWritten)
+    """The document in `text`. Raises what `yamltext.load` raises."""
+    return load(text, _AsWritten)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from ..canonical import digest
 from ..errors import SpecError, nearest
 from ..formatting import plural
 from ..records import Event
 from ..reports.snapshot import Snapshot
+from ..yamltext import load
 from . import control, design, evidence
 from .facts import NOT_APPLICABLE, STATUSES, Fact, Item, Missing, NotApplicable, Part, Table, status
 
@@ -51,7 +50,7 @@ class Entry:
 
 def catalogue() -> list[Entry]:
     """The 46 items, in order."""
-    said = yaml.safe_load(files(__package__).joinpath("items.yaml").read_text(encoding="utf-8"))
+    said = load(files(__package__).joinpath("items.yaml").read_text(encoding="utf-8"))
     flat = [(group["title"], item) for group in said["groups"] for item in group["items"]]
     return [
         Entry(n, item["id"], item["title"], group, item.get("record", True), item.get("ask", {}))

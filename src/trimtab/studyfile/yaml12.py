@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from ..errors import SpecError
+from ..yamltext import TooManyAliases, load
 
 _PYTHON = (
     ("None", "is a text in YAML; write null for no value, or 'None' in quotes"),
@@ -77,12 +78,14 @@ for _tag, (_pattern, _first, _make) in _SCALARS.items():
 def parse(text: str) -> Any:
     """The one document in `text`."""
     try:
-        return yaml.load(text, _Loader)
+        return load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         why = " ".join(filter(None, [error.context, error.problem]))
         quotes = "; a text that holds ': ' needs quotes around it" if why.startswith("mapping values") else ""
         raise SpecError(f"{_place(mark)}: this is no YAML: {why}{quotes}") from None
+    except TooManyAliases as error:
+        raise SpecError(str(error)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SpecError(f"this is no YAML: {' '.join(str(error).split())}") from None
 
