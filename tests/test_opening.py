@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 import trimtab as tt
+from trimtab import strategies
 from trimtab.errors import SpecError, StudyMismatch, StudyNotFound
 from trimtab.goals import goals
 from trimtab.storage.memory import Memory
@@ -175,3 +176,31 @@ def test_opening_a_study_makes_no_file(tmp_path, monkeypatch):
 def test_a_name_in_other_letters_is_recognised():
     with pytest.raises(SpecError, match="strategy='TPE' is not known; did you mean 'tpe'"):
         tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss", strategy="TPE")
+
+
+@pytest.fixture
+def plug_in(tmp_path, monkeypatch):
+    """An installed package with strategies: one that works, one that is not there, one that is none."""
+    info = tmp_path / "plugged-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[trimtab.strategies]\nwell = plugged:Well\ngone = plugged:Gone\nnone = builtins:dict\n"
+    )
+    (tmp_path / "plugged.py").write_text("from trimtab.strategies.random import Random as Well\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_a_plug_in_is_taken_by_its_name_and_one_that_fails_is_told(plug_in):
+    def new(name):
+        return tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss", strategy=name)
+
+    new("well").run(lambda trial: trial.params["x"], trials=2, quiet=True)
+    with pytest.raises(
+        SpecError, match=r"strategy='gone': the plug-in 'plugged:Gone' fails with AttributeError: .*version"
+    ):
+        new("gone")
+    with pytest.raises(SpecError, match=r"strategy=\{\} is neither a name nor has name"):
+        strategies.strategy("none")
+    with pytest.raises(SpecError, match="strategy='wel' is not known; did you mean 'well'"):
+        new("wel")

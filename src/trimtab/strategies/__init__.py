@@ -14,14 +14,14 @@ Notation: d columns, n rows, m goals, k constraints.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from ..arrays import Array, Mask
 from ..checks import shown, text
-from ..errors import SpecError, nearest
+from ..errors import SpecError, TrimtabError, nearest
 from ..numerics.tally import Tally
 from ..space import Space
 
@@ -232,8 +232,8 @@ def names() -> list[str]:
 def strategy(which: "str | Strategy[Any]", **settings: Any) -> Strategy[Any]:
     """The strategy called `which`, made with its settings; a strategy object is returned as it is.
 
-    Raises SpecError for a name that neither we nor a plug-in (entry point group `trimtab.strategies`) know, and for
-    anything that is not a strategy.
+    Raises SpecError for a name that neither we nor a plug-in (entry point group `trimtab.strategies`) know, for a plug-in
+    that fails, and for anything that is not a strategy.
     """
     if isinstance(which, type):
         raise SpecError(f"strategy={which.__name__} is a class; make one: strategy={which.__name__}()")
@@ -252,6 +252,18 @@ def strategy(which: "str | Strategy[Any]", **settings: Any) -> Strategy[Any]:
         made: Strategy[Any] = getattr(import_module(f"{__name__}.{module}"), cls)(**settings)
         return made
     for entry in entry_points(group="trimtab.strategies", name=which):
-        plugged: Strategy[Any] = entry.load()(**settings)
-        return plugged
+        return strategy(_plugged(entry, settings))
     raise SpecError(f"strategy={which!r} is not known{nearest(which, names())}")
+
+
+def _plugged(entry: EntryPoint, settings: Mapping[str, Any]) -> Any:
+    """What a plug-in makes."""
+    try:
+        return entry.load()(**settings)
+    except TrimtabError:
+        raise
+    except Exception as error:
+        raise SpecError(
+            f"strategy={entry.name!r}: the plug-in {entry.value!r} fails with {type(error).__name__}: {error}; "
+            "see whether it is installed in a version for this Trimtab, and its settings"
+        ) from error
