@@ -125,6 +125,27 @@ def test_a_metric_that_is_undefined_on_resamples_shows_nothing():
     assert found.interval == (-math.inf, math.inf)
 
 
+@pytest.mark.parametrize(("maximize", "gain", "decision"), [
+    (True, 1.0, "proven"), (True, -1.0, "worse"), (False, -1.0, "proven"), (False, 1.0, "worse"), (True, 0.0, "not shown"),
+])  # fmt: skip
+@pytest.mark.parametrize("same", [False, True])
+def test_a_look_at_the_hold_out_says_which_model_is_better(maximize, gain, decision, same):
+    rows = gain + standard(40, np.random.default_rng(3))
+    found = held_out(
+        Goal("m", maximize),
+        Contest({"a": 1}, {"a": 1 if same else 2}, 1),
+        HeldOut(lambda i: 0.0, lambda i: rows[i].mean(), np.arange(40)),
+        0.0,
+        np.random.default_rng(0),
+        look=1,
+        compared=1,
+        constraints=[],
+    )
+    assert found.pairs == ((0.0, pytest.approx(gain)),)
+    assert found.difference == pytest.approx(gain if maximize else -gain)
+    assert found.decision == ("not shown" if same else decision)  # the baseline itself is never a gain
+
+
 def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
     """Whatever it is on resamples, most of which leave some rows out."""
 
@@ -150,7 +171,8 @@ def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
 )
 def test_fewer_than_ten_of_what_is_drawn_as_a_whole_are_too_few(G, rows, in_time, unit):
     said = " ".join(HeldOut(float, float, np.repeat(np.arange(G), rows), in_time).said)
-    assert (f"in {G} {unit}, which are drawn as wholes" in said) == (rows > 1)
+    assert (f"{G * rows} hold-out rows in {G} {unit}, which are drawn as wholes" in said) == (rows > 1)
+    assert ("drawn as wholes" in said) == (rows > 1)
     assert (f"only {G} {unit}: too few" in said) == (G < 10)
     assert ("longer than a block" in said) == in_time
 

@@ -231,7 +231,7 @@ def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, se
     """What the pairs say of another goal. seen: as in `certify`. single: whether they count as one."""
     values = _values(pairs, goal.metric)
     d = gains(values[:1] if single else values, goal.maximize)
-    found = _estimate(d, replace(design, equivalence=0.0), alpha)  # the zone is in the first metric's unit
+    found = _estimate(d, design, alpha)
     gain = reliable(decided(found.interval), seen or _fails(pairs, goal.metric))
     return Comparison(goal.metric, goal.maximize, found.mean, found.interval, gain)
 
