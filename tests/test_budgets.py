@@ -1,11 +1,13 @@
 """Budgets of hours, money and energy: reserved before a trial begins, settled when it ends, by all workers of a study."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import trimtab as tt
-from trimtab.engine.planning import Cancel, Close, Fill, Start, Terms, accrued, affordable
+from trimtab.engine.planning import Cancel, Close, Fill, Start, Terms, accrued, affordable, spent
 from trimtab.errors import BudgetSpent, LeaseLost, Stale
 from trimtab.goals import goals
 from trimtab.live import LiveStudy
@@ -159,6 +161,25 @@ def test_a_budget_of_time_counts_attempts_that_did_not_end_their_trial(purpose, 
     seen = live if reader == "early" else LiveStudy(store, study)
     assert seen.refresh().wall(clock.now) == (10 + 15 + 5 + 4 if purpose == "search" else 0)
     assert seen.refresh().wall(clock.now) == (34 if purpose == "search" else 0)
+
+
+@pytest.mark.parametrize("wait", [20.0, 200.0])
+def test_a_trial_that_waits_for_room_on_a_cluster_uses_no_budget_of_time(wait):
+    clock, store, study = scene(time=100.0)
+    live = LiveStudy(store, study)
+    live.fill(2, 0)
+    done, dropped = store.claim([study], "w", FOREVER), store.claim([study], "w", FOREVER)
+    clock.now += wait
+    ledger = live.refresh()
+    assert ledger.wall(clock.now, {0: wait, 1: wait}) == 0.0
+    assert spent(ledger, clock.now, (), {0: wait - 99.0, 1: wait}) is None
+    assert spent(ledger, clock.now, (), {0: wait - 100.0, 1: wait}) == "time"
+    clock.now += 30
+    used = replace(PRICE.charge(29.0, 0.0), loading=1.0, waiting=wait)
+    assert store.finish(done, Outcome(State.DONE, {"loss": 0.5}, cost=used)).started == 1000.0 + wait
+    clock.now += 500
+    store.revise(study, Change("cancel", number=dropped.number, cost=Cost(waiting=wait + 530)))  # it never began
+    assert live.refresh().wall(clock.now) == 30.0
 
 
 def test_the_time_after_a_lost_lease_is_nobodys():

@@ -88,7 +88,7 @@ def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> O
 def cost_of(used: Mapping[str, float], resources: Resources) -> Cost:
     """What a job has used, as a Cost with money and energy."""
     cost = resources.charge(used.get("wall", 0.0), used.get("cpu", 0.0), used.get("memory", 0.0))
-    return replace(cost, loading=used.get("loading", 0.0))
+    return replace(cost, loading=used.get("loading", 0.0), waiting=used.get("waiting", 0.0))
 
 
 def _exceeded(limit: Reason, resources: Resources, cost: Cost) -> str:

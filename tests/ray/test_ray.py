@@ -102,6 +102,9 @@ def test_what_finds_no_room_is_demand_that_an_autoscaler_sees_and_is_said(cluste
     special = cluster.add_node(num_cpus=1, resources={"rare": 1})
     run.join()
     assert s.counts["done"] == 3
+    first = s.trials[0]
+    assert first.cost.waiting > 9.0
+    assert first.started - first.created > 9.0  # so the wait uses no budget of time either
     cluster.remove_node(special)
 
 

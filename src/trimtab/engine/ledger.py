@@ -8,6 +8,7 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol, overload
 
 from ..checks import index, no_trial
@@ -247,11 +248,12 @@ class Ledger:
         waiting = [t.number for t in self.open.values() if t.purpose is purpose]
         return [self.trials[number] for number in sorted({*ended, *waiting})]
 
-    def wall(self, now: float) -> float:
-        """Seconds during which at least one search trial ran; a trial ran no longer than its lease."""
+    def wall(self, now: float, waited: Mapping[int, float] = MappingProxyType({})) -> float:
+        """Seconds during which at least one search trial ran; a trial ran no longer than its lease. waited: for how many
+        seconds running ones have waited for room, by number."""
         intervals = []
         for t in self.running():
-            start = now if t.started is None else t.started
+            start = now if t.started is None else t.started + waited.get(t.number, 0.0)
             end = now if t.lease_until is None else min(now, t.lease_until)
             intervals.append((start, max(start, end)))
         return self._busy.length(intervals)

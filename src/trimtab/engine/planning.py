@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ..formatting import number
 from ..records import Cost, StudyState
@@ -92,7 +93,7 @@ def _closed(ledger: Ledger, now: float, terms: Terms, using: Sequence[Cost]) -> 
         return "failures"
     if any(limit is not None and ledger.counted >= limit for limit in (terms.trials, spec.budget.trials)):
         return "trials"
-    if spent(ledger, now, using) is not None:
+    if spent(ledger, now, using, terms.waited) is not None:
         return "budget"
     return "time" if terms.until is not None and now >= terms.until else None
 
@@ -117,13 +118,15 @@ def bound(ledger: Ledger, now: float) -> str | None:
     return None
 
 
-def spent(ledger: Ledger, now: float, using: Sequence[Cost] = ()) -> str | None:
+def spent(
+    ledger: Ledger, now: float, using: Sequence[Cost] = (), waited: Mapping[int, float] = MappingProxyType({})
+) -> str | None:
     """Which limit of the budget, other than trials, is used up; None if none is.
 
-    using: what each running trial has used so far; it is added to what ended trials have used.
+    using: what each running trial has used so far; it is added to what ended trials have used. waited: see Terms.
     """
     budget, total = ledger.study.spec.budget, ledger.study.spent
-    if isinstance(budget.time, float) and ledger.wall(now) >= budget.time:
+    if isinstance(budget.time, float) and ledger.wall(now, waited) >= budget.time:
         return "time"
     for cost in using:
         total = total.plus(cost)

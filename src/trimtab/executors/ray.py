@@ -175,7 +175,7 @@ class Ray:
             return
         if kind == "exit":
             self._idle.append(held.host)
-            self._ended.append((held.job, what))
+            self._ended.append((held.job, replace(what, cost={**what.cost, "waiting": held.waited})))
             return
         if kind == "placed":
             self._worked, reply, held = True, None, replace(held, placed=True, began=time.monotonic())
@@ -205,8 +205,7 @@ class Ray:
             self._begin(replace(held, lost=held.lost + (not held.used)))
 
     def waited(self) -> dict[Key, float]:
-        now = time.monotonic()
-        return {held.job.key: (held.began if held.placed else now) - held.since for held in self._all()}
+        return {held.job.key: held.waited for held in self._all()}
 
     def _all(self) -> "list[_Held]":
         return [*self._busy.values(), *self._put_off]
@@ -242,6 +241,11 @@ class _Held:
     lost: int = 0  # how many new actors were lost before they began it
 
     @property
+    def waited(self) -> float:
+        """Seconds for which it has waited for room."""
+        return (self.began if self.placed else time.monotonic()) - self.since
+
+    @property
     def cost(self) -> dict[str, float]:
-        """What is known of the job's cost without its actor: how long it has run."""
-        return {"wall": time.monotonic() - self.began if self.placed else 0.0}
+        """What is known of the job's cost without its actor: how long it has waited, and run."""
+        return {"wall": time.monotonic() - self.began if self.placed else 0.0, "waiting": self.waited}

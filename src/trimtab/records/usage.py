@@ -170,7 +170,8 @@ def amounts(kind: type[Amounts], given: "Amounts | Mapping[str, Any] | None", wo
 @dataclass(frozen=True)
 class Cost:
     """What a trial used: seconds of wall, CPU and GPU time, bytes of peak memory, money, energy in kWh; and the seconds
-    for which its process loaded the objective before, which are not part of the wall time."""
+    for which it waited before for room on a cluster, and its process loaded the objective: neither is part of the wall
+    time."""
 
     wall: float = 0.0
     cpu: float = 0.0
@@ -179,11 +180,12 @@ class Cost:
     money: float = 0.0
     energy: float = 0.0
     loading: float = 0.0
+    waiting: float = 0.0
 
     def to_json(self) -> dict[str, float]:
-        """Omits energy and loading if they are unknown: older records keep their digests."""
+        """Omits energy, loading and waiting if they are unknown: older records keep their digests."""
         used = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: v for name, v in used.items() if v or name not in ("energy", "loading")}
+        return {name: v for name, v in used.items() if v or name not in ("energy", "loading", "waiting")}
 
     def plus(self, other: "Cost") -> "Cost":
         """Both costs together: the sums, and the larger of the two peaks of memory."""
@@ -195,4 +197,5 @@ class Cost:
             self.money + other.money,
             self.energy + other.energy,
             self.loading + other.loading,
+            self.waiting + other.waiting,
         )

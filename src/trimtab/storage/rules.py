@@ -158,7 +158,7 @@ def end(
     after = replace(
         trial,
         **stored_fields(
-            started=_started(trial, outcome.cost.wall + outcome.cost.loading, now),
+            started=_started(trial, outcome.cost, now),
             state=outcome.state,
             metrics=outcome.metrics,
             reason=outcome.reason,
@@ -176,15 +176,17 @@ def end(
     return after, {"digest": ended(after, reports), "private": commitments(texts)}
 
 
-def _started(trial: Trial, measured: float, now: float) -> float | None:
-    """When the attempt that ends now has started. If that is far from the seconds for which it was measured to load and to
-    run (0: nobody measured), the clock has jumped or the machine has slept meanwhile, and the measurement is right: a
-    budget of time is not spent by a clock. If nobody measured, it ran no longer than its lease."""
+def _started(trial: Trial, cost: Cost, now: float) -> float | None:
+    """When the attempt that ends now has started, after it had waited for room. If that is far from the seconds for which
+    it was measured to load and to run (0: nobody measured), the clock has jumped or the machine has slept meanwhile, and
+    the measurement is right: a budget of time is not spent by a clock. If nobody measured, it ran no longer than its
+    lease."""
     if trial.started is None:
         return None
+    started, measured = min(now, trial.started + cost.waiting), cost.wall + cost.loading
     if not measured:
-        return trial.started if trial.lease_until is None else trial.started + max(0.0, now - trial.lease_until)
-    return trial.started if abs(now - trial.started - measured) < DOUBT else now - measured
+        return started if trial.lease_until is None else started + max(0.0, now - trial.lease_until)
+    return started if abs(now - started - measured) < DOUBT else now - measured
 
 
 def _curve(trial: Trial, outcome: Outcome, reports: Sequence[Report], fidelity: Fidelity) -> dict[float, Metrics]:
