@@ -319,6 +319,28 @@ def test_a_limit_in_the_url_holds(url, given, wait):
         assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == wait
 
 
+def test_a_setting_of_an_administrator_changes_no_number(url):
+    by_hand(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET extra_float_digits = 0")
+    with closing(Sql(url)) as store:
+        study = store.create(SPEC).id
+        store.finish(running(store, study), DONE, [Report(0, 1, 0.1 + 0.2, {"loss": 1.0}, 0.0)])
+        assert [r.step for r in store.reports(study)] == [0.1 + 0.2]
+        assert verify(store, study) == []
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding_holds_what_it_can(url, encoding):
+    with psycopg.connect(url, autocommit=True) as c:
+        c.execute(
+            f"CREATE DATABASE other_{encoding} ENCODING {encoding} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    with closing(Sql(f"{url.rpartition('/')[0]}/other_{encoding.lower()}")) as store:
+        assert store.study(store.create(replace(SPEC, name="größe")).id).spec.name == "größe"
+        if encoding == "LATIN1":
+            with pytest.raises(StorageError, match="lacks a character; make the database with: createdb -E UTF8"):
+                store.create(replace(SPEC, name="ı"))
+
+
 def test_patience_ends_with_an_error_that_says_what_to_do(proxied):
     proxy, store = proxied
     study = store.create(SPEC).id

@@ -25,6 +25,7 @@ FROZEN = 15  # seconds after which the server ends the transaction of a stopped 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 _BEGIN_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT {_NOW}"  # one round trip, with the limits
 _BEGIN_WRITE = f"BEGIN; SELECT pg_current_xact_id()::text, {_NOW}"
+_EXACT = {"extra_float_digits": "1"}  # all digits of a number, even if an administrator has set 0, as before version 12
 _TICKET, _TIME = "trimtab_ticket", "trimtab_time"
 
 _MOMENTARY = frozenset({"40001", "40P01", "23505", "55P03", "57014", "25P04"})
@@ -57,7 +58,8 @@ class Postgres:
             isolation_level="AUTOCOMMIT",  # transactions begin where we say
         )
 
-        limits = "".join(f", set_config('{name}', '{value}', true)" for name, value in self.limits.items())
+        settings = {**self.limits, **_EXACT}
+        limits = "".join(f", set_config('{name}', '{value}', true)" for name, value in settings.items())
 
         @event.listens_for(engine, "connect")
         def connect(driver: Any, _: object) -> None:
@@ -173,6 +175,7 @@ def _without_hosts(url: str) -> str:
 
 _NETWORK = {
     "application_name": "trimtab",
+    "client_encoding": "utf8",  # whatever the database's is
     "connect_timeout": "5",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -248,6 +251,7 @@ def _repair(state: str | None, text: str, name: str) -> str:
         return "only who owns the tables may change them: name that user in the URL"
     repairs = {
         "42501": "this user lacks the right; GRANT it, or name another user in the URL",
+        "22P05": "the encoding of the database lacks a character; make the database with: createdb -E UTF8 -T template0 {name}",
         "25006": "the database is read-only (a standby?); name the primary in the URL",
         "42P01": "its tables are not there, perhaps because it is being restored; run the same again once they are",
         "53100": "the server's disk is full; free some space and run the same again (nothing that was stored is lost)",
@@ -261,7 +265,7 @@ def _repair(state: str | None, text: str, name: str) -> str:
         "XX002": "an index is damaged; REINDEX the database",
     }
     gone = state in _AWAY or state.startswith("08")  # 08: of connections
-    return repairs.get(state, "the server went away" if gone else "the server refused")
+    return repairs.get(state, "the server went away" if gone else "the server refused").format(name=name)
 
 
 _REFUSED = {
