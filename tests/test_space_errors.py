@@ -132,8 +132,8 @@ EXPRESSIONS = {
     "depth < 1" + "0" * 400: "is too large; write a smaller number",
     "not" * 5000 + " depth": "too many; split it",
     "-" * 5000 + "depth < 3": "simplify it",
-    "depth > 10": "no configuration satisfies it; loosen it",
-    "log(depth) > 5": "no configuration satisfies it; loosen it",
+    "depth > 10": "no setting satisfies it; loosen it",
+    "log(depth) > 5": "no setting satisfies it; loosen it",
 }
 
 
@@ -343,7 +343,7 @@ JSON = {
         {"params": [{"name": "a", "type": "choice", "options": "xy"}]},
         "a: options='xy' is not a list",
     ),
-    "one requirement": ({"params": [ENTRY], "require": "a > 3"}, "require('a > 3'): no configuration satisfies it"),
+    "one requirement": ({"params": [ENTRY], "require": "a > 3"}, "require('a > 3'): no setting satisfies it"),
 }
 
 

@@ -75,7 +75,13 @@ class Enough:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a study may still gain. regret, error and gain are in the metric's unit, and NaN while too little is known."""
+    """What a study may still gain. `text()` is the advice.
+
+    regret: an upper bound on how far the best setting is from the best possible one. error: the standard error of the
+    best. gain: the expected improvement by the next trial. All three are in the metric's unit, and NaN while too little is
+    known. cost: of a trial, in `unit`. reason: why to stop ("noise" or "cost"), or "". again: after how many results to
+    ask again.
+    """
 
     metric: str
     results: int  # how many results this is derived from

@@ -148,7 +148,7 @@ def list_(as_json: bool) -> None:
 def show(name: str, number: int | None, as_json: bool) -> None:
     """Show a study, or one of its trials in full.
 
-    Of a study: question, space, budget, counts, best. Of trial NUMBER: all that is on record, with its output.
+    Of a study: question, space, budget, counts, best, evidence. Of trial NUMBER: all that is on record, with its output.
     """
     from . import console
 
@@ -169,7 +169,10 @@ def show(name: str, number: int | None, as_json: bool) -> None:
 @json_option
 @storage_flag
 def best(name: str, as_json: bool) -> None:
-    """Show the best trial that meets the constraints."""
+    """Show the best trial that meets the constraints.
+
+    The best by what all results support: with noise, that need not be the one with the best single result.
+    """
     from . import console
 
     study = opened(name)
@@ -189,7 +192,10 @@ def best(name: str, as_json: bool) -> None:
 @click.option("--csv", "to", metavar="FILE", help="Write a CSV file; - for standard output.")
 @storage_flag
 def trials(name: str, as_json: bool, to: str | None) -> None:
-    """List all trials of a study."""
+    """List all trials of a study.
+
+    Also those of its evidence; * marks the best one.
+    """
     from ..files import write
     from . import console
 
@@ -228,7 +234,11 @@ def trials(name: str, as_json: bool, to: str | None) -> None:
 @click.option("--quiet", is_flag=True, help="Do not show progress.")
 @storage_flag
 def evidence(name: str, replicates: int | None, file: str | None, executor: str, as_json: bool, quiet: bool) -> None:
-    """Compare tuned with baseline on fresh seeds."""
+    """Compare tuned with baseline on fresh seeds.
+
+    Runs the most promising settings again and chooses one; then runs that one (tuned) and the baseline in pairs, and
+    says whether the gain is proven. If called again, runs only what is missing.
+    """
     from . import console
 
     study = opened(name)
@@ -252,7 +262,7 @@ def evidence(name: str, replicates: int | None, file: str | None, executor: str,
 def holdout(name: str, trial: int | None, metric: str | None, file: str | None, as_json: bool) -> None:
     """Compare tuned with baseline on the hold-out.
 
-    Each look is on record.
+    These are the rows that a CrossValidation has held out. Each look is on record.
     """
     from . import console
 

@@ -13,7 +13,7 @@ from .plumbing import json_option, opened, say, storage_flag, the_name
     show_default=True,
     metavar="X",
     type=click.FloatRange(0),
-    help="A regret that does not matter, in the metric's unit.",
+    help="How far from the best possible result does not matter, in the metric's unit.",
 )
 @click.option(
     "--worth",

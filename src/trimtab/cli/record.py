@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @the_name
-@click.option("--out", required=True, metavar="FILE", help="The file to write: .html, .docx, or .json (the record).")
+@click.option(
+    "--out", required=True, metavar="FILE", help="The file to write: .html, .docx, or .json (the evidence record)."
+)
 @click.option(
     "--template", default="study", show_default=True, metavar="NAME", help="A framework's name, or a .yaml file."
 )
 @click.option("--card", metavar="FILE", help="What a person fills in; default: card.yaml beside the study file.")
-@click.option("--previous", metavar="FILE", help="Evidence record of the study that was approved before.")
+@click.option("--previous", metavar="FILE", help="The .html or .json document of the study that was approved before.")
 @click.option(
     "--at", type=click.IntRange(1), metavar="EVENT", help="The state as of this event; default: the last one."
 )
@@ -47,7 +49,10 @@ def _card_of(study: "Study") -> str | None:
 @click.option("--report", "document", metavar="FILE", help="Also check this document of the study.")
 @storage_flag
 def verify(name: str, document: str | None) -> None:
-    """Check a study's record against its event chain."""
+    """Check a study's record against its event chain.
+
+    The exit status is 1 if something does not fit.
+    """
     from ..chain.seals import UNCHECKED
     from ..records import StudyState
 
@@ -142,7 +147,10 @@ def key(trust: str | None, name: str | None) -> None:
 @json_option
 @storage_flag
 def replay(name: str, as_json: bool) -> None:
-    """Derive every proposal again from the record, and compare."""
+    """Derive every proposal again from the record, and compare.
+
+    The exit status is 1 if one comes out differently.
+    """
     from . import console
 
     found = opened(name).replay()
@@ -175,7 +183,10 @@ def replay(name: str, as_json: bool) -> None:
 def reproduce(
     name: str, numbers: tuple[int, ...], tolerance: float, principal: str, file: str | None, as_json: bool
 ) -> None:
-    """Run some trials again and compare their metrics."""
+    """Run some trials again and compare their metrics.
+
+    Adds no trials to the study. The exit status is 1 if metrics differ.
+    """
     from . import console
 
     study = opened(name)

@@ -51,7 +51,10 @@ def worker(
     data: tuple[str, ...],
     enough: bool,
 ) -> None:
-    """Serve the studies in the database until SIGTERM."""
+    """Serve the studies in the database until SIGTERM.
+
+    Runs only what --allow names, from its own copy of the code, never what a database says.
+    """
     from ..outlook import Enough
     from ..running.worker import Worker
     from ..storage import open_storage

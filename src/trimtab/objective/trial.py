@@ -62,7 +62,7 @@ class ActiveTrial:
     seed: for everything random in the evaluation; nothing global is seeded.
     number: of the trial.
     purpose: "search", "select" or "certify".
-    replicate: for evidence, the number of the pair that it belongs to.
+    replicate: of a setting's runs for evidence, which one this is; both runs of a pair have the same. None in a search.
     attempt: 1, or more if earlier attempts were lost or retried.
     metrics: names of the metrics that must be returned.
     fidelity: how far to train, in the unit of the study's Fidelity; None without one.

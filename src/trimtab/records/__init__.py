@@ -29,13 +29,13 @@ Json = Mapping[str, Any]
 
 
 class State(StrEnum):
-    """Where a trial stands."""
+    """Where a trial stands. Each compares equal to its text: `trial.state == "done"`."""
 
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
     STOPPED = "stopped"  # early, by a rule
-    FAILED = "failed"
+    FAILED = "failed"  # with a `reason`
     CANCELLED = "cancelled"
 
 
@@ -224,7 +224,16 @@ class Outcome:
 @copied("params", "metrics")
 @dataclass(frozen=True)
 class Trial:
-    """A row of the record: one setting, and its result. Read-only."""
+    """A row of the record: one setting, and its result. Read-only.
+
+    number, state, purpose ("search", "import", "select" or "certify"), params, seed: what was to be evaluated.
+    strategy, version, why: who proposed it. seen, at: the last event and how many trials that proposer knew.
+    metrics, reason, error, output, notes, cost: how it ended, and what it used.
+    created, started, ended: Unix times. attempt: how often it was claimed.
+    parent: the trial whose checkpoint it started from. replicate: for evidence, which run of its setting it is.
+    fidelity, reached, curve, verdict: how far it was to be trained and got, its metrics at the rungs, and why a rule
+        stopped it.
+    """
 
     study: int
     number: int

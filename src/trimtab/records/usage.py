@@ -24,7 +24,7 @@ class Budget:
 
     trials: finished search trials.
     time: seconds (or "30m") in which at least one trial ran.
-    cpu_hours, gpu_hours: as measured while trials ran.
+    cpu_hours: as measured. gpu_hours: trial hours times the `gpus` in `Resources`.
     cost: money, by the prices in `Resources`.
     kwh: energy, by the `watts` in `Resources`.
     """

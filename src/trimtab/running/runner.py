@@ -62,7 +62,11 @@ def endless(spec: StudySpec) -> bool:
 
 def why_closed(study: StudyRecord) -> str:
     """Why no trial of a study that is not open starts, and what to do."""
-    way_out = "resume it to go on" if study.state is StudyState.PAUSED else "begin anew: fresh=True, or another name"
+    way_out = (
+        "resume it to go on"
+        if study.state is StudyState.PAUSED
+        else "begin anew: fresh=True (--fresh), or another name"
+    )
     return f"study {study.name!r} is {study.state}; {way_out}"
 
 

@@ -68,7 +68,7 @@ class Cube:
         return V
 
     def keys(self, X: Array) -> list[bytes]:
-        """The identities of rows X: equal for rows that mean the same configuration (floats to 1e-9)."""
+        """The identities of rows X: equal for rows that mean the same setting (floats to 1e-9)."""
         S = self.filled(X)
         active = self.active(S)
         for columns, scale in self._grouped:

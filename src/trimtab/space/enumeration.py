@@ -1,4 +1,4 @@
-"""The number of configurations of a space, with or without requirements, and all of them, in blocks of rows."""
+"""The number of settings of a space, with or without requirements, and all of them, in blocks of rows."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ _BLOCK = 4_096  # rows at once
 
 
 def count(cube: Cube) -> int | float:
-    """The number of distinct configurations, or inf. Unconnected parts of the graph are counted separately."""
+    """The number of distinct settings, or inf. Unconnected parts of the graph are counted separately."""
     params, gates = cube.params, cube.gates
     listed: dict[int, set[float]] = {}
     for gate in (gate for column in gates for gate in column):
@@ -67,7 +67,7 @@ def _parts(columns: tuple[int, ...], gates: Gates) -> list[tuple[int, ...]]:
 
 
 def rows(cube: Cube) -> Iterator[Array]:
-    """Every configuration of live values as a row (n, d), in blocks."""
+    """Every setting of live values as a row (n, d), in blocks."""
     return _blocks(cube, np.full((1, len(cube.params)), np.nan), cube.order)
 
 

@@ -27,7 +27,7 @@ from .normalise import is_empty
 from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, accept, codes
 from .scales import Scale
 
-_FEW = 100_000  # configurations: up to this many are searched exhaustively
+_FEW = 100_000  # settings: up to this many are searched exhaustively
 _POINTS = 20_000  # of a bounded search
 _WITNESSES = 4_096  # allowed rows that are kept
 _BLOCK = 4_096  # rows that are drawn at once
@@ -76,7 +76,7 @@ class Space:
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """The expressions that every allowed configuration satisfies, as they were given to `require`."""
+        """The expressions that every allowed setting satisfies, as they were given to `require`."""
         return tuple(e.source for e in self._expressions)
 
     @property
@@ -86,7 +86,7 @@ class Space:
 
     @property
     def live_share(self) -> Array:
-        """The share of each column (d,) that new configurations use: retired options have the last cells."""
+        """The share of each column (d,) that new settings use: retired options have the last cells."""
         return self._cube.share.copy()
 
     @property
@@ -250,7 +250,7 @@ class Space:
         return np.asarray(live & self._judged(S, active).all(axis=1))
 
     def key(self, x: Array) -> bytes:
-        """The identity of a row x (d,): equal for rows that mean the same configuration (floats to 1e-9)."""
+        """The identity of a row x (d,): equal for rows that mean the same setting (floats to 1e-9)."""
         return self.keys(np.asarray(x)[None, :])[0]
 
     def keys(self, X: Array) -> list[bytes]:
@@ -294,9 +294,9 @@ class Space:
         return np.asarray(rng.random((n, len(self))) * self._cube.share)
 
     def cardinality(self) -> int | float:
-        """The number of distinct configurations, or inf; retired options don't count.
+        """The number of distinct settings, or inf; retired options don't count.
 
-        Requirements are taken into account if there are at most 100,000 configurations without them; otherwise the
+        Requirements are taken into account if there are at most 100,000 settings without them; otherwise the
         number is an upper bound.
         """
         if not self._expressions or self._total > _FEW:
@@ -305,11 +305,11 @@ class Space:
 
     @cached_property
     def _total(self) -> int | float:
-        """The number of configurations, ignoring requirements."""
+        """The number of settings, ignoring requirements."""
         return enumeration.count(self._cube)
 
     def __iter__(self) -> Iterator[Params]:
-        """All allowed configurations, lazily. SpaceError: there are infinitely many."""
+        """All allowed settings, lazily. SpaceError: there are infinitely many."""
         if self._total == math.inf:
             continuous = [name for name, k in zip(self._params, self._cube.cells, strict=True) if k == math.inf]
             raise SpaceError(f"{', '.join(continuous)}: continuous, so the space can't be listed; give them a step")
@@ -324,7 +324,7 @@ class Space:
         few = self._total <= _FEW
         rows = np.concatenate(list(enumeration.rows(self._cube))) if few else self._points(np.random.default_rng(0))
         judged = self._judge(rows)
-        finding = "no configuration satisfies" if few else f"none of {len(rows):,} points that were tried satisfies"
+        finding = "no setting satisfies" if few else f"none of {len(rows):,} points that were tried satisfies"
         for i, e in enumerate(self._expressions):
             if not judged[:, i].any():
                 raise SpaceError(f"require({e.source!r}): {finding} it; loosen it")

@@ -75,7 +75,8 @@ def admit(study: StudyRecord, proposals: Sequence[Proposal], at: int, opened: in
     """
     if study.state not in LIVING:
         raise StudyMismatch(
-            f"study {study.name!r} is {study.state}: it takes no more trials; begin anew: fresh=True, or another name"
+            f"study {study.name!r} is {study.state}: it takes no more trials; "
+            "begin anew: fresh=True (--fresh), or another name"
         )
     if at != study.count:
         raise Stale(f"study {study.name!r} has {study.count} trials, not {at}: somebody was faster; read it again")

@@ -51,8 +51,8 @@ class Study(Audited):
       strategy: the name of a search algorithm, or an object; default: "auto".
       storage: a URL such as "sqlite:///trimtab.db"; default: private memory.
       seed: everything random in the study follows from it; default: a random one, which is recorded.
-      replicates: how often the same params may be tried.
-      retries: how often a trial that failed by itself is tried again.
+      replicates: how often strategies may propose the same params.
+      retries: further attempts for a trial that failed by an error, not by a limit.
       max_failures: failures in a row after which a run stops (default 20; None: never).
       deterministic: whether equal params give equal results.
       fidelity: how far a trial may be trained, such as Fidelity("epochs", 1, 81).
@@ -409,7 +409,8 @@ class Study(Audited):
         """Copy the study, with its whole record, into another store. Returns the copy, opened there.
 
         Both have the same uid and hash chain, so continue only one of them. Checkpoints are not copied. Raises
-        StudyMismatch if the other store already has the study, or another of its name, or if the study is running.
+        StudyMismatch if the other store already has the study, or another of its name, or if somebody changes the
+        study meanwhile.
         """
         if storage is None:
             raise SpecError("storage=None names no store; write 'sqlite:///file.db'")
