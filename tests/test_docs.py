@@ -31,6 +31,14 @@ def test_links_between_pages_lead_somewhere(page):
         assert not section or section in sections(there), f"{target}#{section}"
 
 
+def test_the_list_of_pages_lists_each_guide_and_explanation():
+    linked = {target for target, _ in LINK.findall((ROOT / "docs" / "README.md").read_text())}
+    pages = {
+        f"{p.parent.name}/{p.name}" for room in ("how-to", "explanation") for p in (ROOT / "docs" / room).glob("*.md")
+    }
+    assert pages - linked == set()
+
+
 def sections(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = HEADING.findall(BLOCK.sub("", page.read_text()))
