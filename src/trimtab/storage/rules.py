@@ -184,9 +184,9 @@ def _started(trial: Trial, cost: Cost, now: float) -> float | None:
     lease."""
     if trial.started is None:
         return None
-    started, measured = min(now, trial.started + cost.waiting), cost.wall + cost.loading
+    started, measured = trial.started + cost.waiting, cost.wall + cost.loading
     if not measured:
-        return started if trial.lease_until is None else started + max(0.0, now - trial.lease_until)
+        return started + max(0.0, now - (now if trial.lease_until is None else trial.lease_until))
     return started if abs(now - started - measured) < DOUBT else now - measured
 
 
