@@ -528,3 +528,35 @@ def test_trial_zero_is_stopped_like_any_other_unless_it_runs_the_baseline(url, b
     replayed = study.replay()
     assert replayed.verdicts == study.counts["stopped"]
     assert replayed.holds
+
+
+@pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
+def test_reports_between_rungs_are_written_together_and_judged_alike(rule, url, monkeypatch):
+    def train(trial):
+        for epoch in range(1, 28):
+            trial.report(epoch, loss=(trial.params["x"] - 0.3) ** 2 + 1 / epoch)
+            if trial.should_stop():
+                break
+        return trial.reported
+
+    def ran(name):
+        space, epochs = tt.Space(x=tt.Float(0, 1, default=0.9)), tt.Fidelity("epochs", 1, 27)
+        study = tt.Study(
+            name, space, minimize="loss", fidelity=epochs, stopping=rule, strategy="random", storage=url, seed=1
+        )
+        written, write = [], study.storage.report
+        monkeypatch.setattr(study.storage, "report", lambda *a, **k: written.append(1) or write(*a, **k))
+        study.run(train, trials=20, quiet=True)
+        monkeypatch.undo()
+        assert study.replay().holds
+        reports = [(r.number, r.step, r.metrics["loss"]) for r in study.storage.reports(study.record.id)]
+        ends = [(t.state, t.reached, t.curve, t.verdict and t.verdict["why"]) for t in study.trials]
+        return len(written), reports, ends
+
+    together, *found = ran("together")
+    with monkeypatch.context() as each:
+        each.setattr("trimtab.running.crew.QUICK", 0.0)
+        alone, *expected = ran("alone")
+    assert found == expected
+    assert alone == len(found[0])
+    assert together == alone if rule == "median" else together < alone / 2

@@ -21,7 +21,7 @@ from .clock import SYSTEM, Clock
 from .referee import Referee
 from .sharing import HELD, Buffer, Pace
 
-QUICK = 1.0  # seconds: if a trial reports more often, and no rule judges it, its reports are written together
+QUICK = 1.0  # seconds: if a trial reports more often, reports that no rule judges are written together
 
 _log = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ Key = tuple[int, int]  # number and attempt of a trial
 class Referee:
     """Takes the reports of trials of one study that run in this process. Thread-safe.
 
-    spec_of: gives the study's current spec. now: gives seconds since the epoch. together: reports that no rule judges
-    are held for up to so many seconds, and written at once.
+    spec_of: gives the study's current spec. now: gives seconds since the epoch. together: reports to which no rule
+    objects are held for up to so many seconds, and written at once.
     """
 
     def __init__(
@@ -57,8 +57,9 @@ class Referee:
             waiting = self._waiting.setdefault(key, [])
             waiting.append(Report(trial.number, trial.attempt, step, metrics, now))
             ruled = bool(self._spec.stopping) and trial.purpose is Purpose.SEARCH
-            if not ruled and now - self._written.setdefault(key, now) < self._together:
-                return None
+            idle = not ruled or rules.idle(trial.number, step)
+            if idle and now - self._written.setdefault(key, now) < self._together:
+                return rules.verdicts.get(trial.number) if ruled else None
             for r in self._write(trial, lease, rules.seen if ruled else None):
                 rules.update(r.number, r.step, r.metrics, r.written)
             return rules.verdicts.get(trial.number)

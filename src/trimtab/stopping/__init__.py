@@ -40,6 +40,15 @@ class RuleState(Protocol):
 
 
 @runtime_checkable
+class Idling(Protocol):
+    """A state to which most reports make no difference, such as those between two rungs."""
+
+    def idle(self, number: int, step: float) -> bool:
+        """Whether the next report of this trial would change nothing if it came at this step."""
+        ...
+
+
+@runtime_checkable
 class Rule(Protocol):
     """A stopping rule: a dataclass of JSON values with a `name`."""
 

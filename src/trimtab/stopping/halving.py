@@ -96,6 +96,9 @@ class Halving:
         """The bracket of a trial."""
         return brackets.bracket(number, self._shares)
 
+    def idle(self, number: int, step: float) -> bool:
+        return bisect_right(self._levels[self.bracket(number)], step) <= len(self._passed[number])
+
     def update(self, report: ScoredReport) -> str:
         bracket, passed = self.bracket(report.number), self._passed[report.number]
         levels = self._levels[bracket]

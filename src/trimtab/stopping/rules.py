@@ -12,7 +12,7 @@ from typing import Any
 from ..canonical import dumps
 from ..fidelity import Fidelity
 from ..goals import Constraint, Goal, Metrics
-from . import RuleState, Score, ScoredReport, rule
+from . import Idling, RuleState, Score, ScoredReport, rule
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,12 @@ class StoppingRules:
         if why and number != self._exempt and number not in self.verdicts:
             self.verdicts[number] = Verdict(*why, step, written)
         return self.verdicts.get(number)
+
+    def idle(self, number: int, step: float) -> bool:
+        """Whether the next report of this trial would change nothing if it came at this step. False if a constraint is
+        relative to the baseline, which is known by its reports at all steps."""
+        relative = any(c.relative for c in self._constraints)
+        return not relative and all(isinstance(s, Idling) and s.idle(number, step) for _, s in self._states)
 
     def _score(self, step: float, metrics: Metrics) -> Score | None:
         """The report's score; None if it lacks a goal. A constraint on a metric that was not reported counts as met."""
