@@ -37,10 +37,15 @@ def of(study, purpose):
     return [t for t in study.trials if t.purpose == purpose]
 
 
+def recorded(study):
+    """How many answers are on record."""
+    return len(list(study.storage.events(study.record.id, kinds={"evidence"})))
+
+
 def test_finalists_run_on_the_same_fresh_seeds_and_one_of_them_is_certified(made):
     study, found = made
     select, certified = of(study, "select"), of(study, "certify")
-    assert {t.parent for t in select} == {f.trial for f in found.finalists}
+    assert sorted({t.parent for t in select}) == sorted(f.trial for f in found.finalists)
     assert {f.trial: f.runs for f in found.finalists} == Counter(t.parent for t in select)
     assert 2 * len(found.finalists) <= len(select) <= 20
     assert len(found.finalists) > 1
@@ -53,10 +58,30 @@ def test_finalists_run_on_the_same_fresh_seeds_and_one_of_them_is_certified(made
 
 def test_nothing_runs_twice_and_the_answer_is_the_same(made):
     study, found = made
-    count = len(study.trials)
+    count, answers = len(study.trials), recorded(study)
     again = study.evidence(noisy, replicates=6, quiet=True)
-    assert (len(study.trials), again.pairs) == (count, found.pairs)
+    assert (len(study.trials), again.pairs, recorded(study)) == (count, found.pairs, answers)
     assert study.verify() == []
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_the_means_of_the_finalists_are_those_of_their_runs(direction):
+    study = tt.Study("means", SPACE, **{direction: "value"}, seed=4, strategy="random")
+    study.run(lambda t: 5 + noisy(t, 0.3), trials=20, quiet=True)
+    found = study.evidence(lambda t: 5 + noisy(t, 0.3), replicates=2, quiet=True)
+    for f in found.finalists:
+        assert f.mean == pytest.approx(
+            np.mean([t.metrics["value"] for t in of(study, "select") if t.parent == f.trial])
+        )
+
+
+@pytest.mark.parametrize("how", [{"finalists": 1}, {"tuned": 3}])
+def test_who_is_named_or_alone_is_not_measured_again_whatever_its_limits(how):
+    study = tt.Study("one", SPACE, minimize="loss", subject_to=["size <= 1"], seed=4, strategy="random")
+    study.run(larger, trials=8, quiet=True)
+    found = study.evidence(larger, replicates=2, quiet=True, **how)
+    assert (found.tuned_trial, found.finalists) == (how.get("tuned", study.best.number), ())
+    assert of(study, "select") == []
 
 
 @pytest.mark.parametrize("goals", [["loss"], ["loss", "size"]])
@@ -158,6 +183,8 @@ def test_another_setting_shares_the_95_percent():
     both = study.evidence(noisy, replicates=5, tuned=3, quiet=True)
     assert (first.compared, second.compared, both.compared) == (1, 2, 2)
     assert both.interval[0] < first.interval[0]
+    assert study.evidence(noisy, replicates=5, tuned=3, quiet=True) == both
+    assert recorded(study) == 3
     assert len(of(study, "certify")) == 15  # the baseline's runs serve both
 
 
@@ -299,6 +326,19 @@ def test_a_limit_relative_to_the_baseline_is_measured_beside_it():
     assert 0 in runs
     assert len(runs) > 1
     assert found.constraints[0].kept
+
+
+def test_a_limit_is_not_broken_where_the_baseline_beside_it_failed():
+    study = tt.Study("beside", SPACE, minimize="loss", subject_to=["size <= 2.2 * baseline"], seed=9, strategy="random")
+
+    def fails(trial):
+        if (trial.purpose, trial.parent) == ("select", 0):
+            raise ValueError("no baseline")
+        return larger(trial)
+
+    study.run(fails, trials=8, quiet=True)
+    found = study.evidence(fails, replicates=2, quiet=True)
+    assert {f.broke for f in found.finalists if f.runs} == {0}
 
 
 def test_options_that_python_takes_for_equal_are_told_apart():
