@@ -39,7 +39,7 @@ def run(out: Path, *, quick: bool = False, workers: int = 2, seed: int | None = 
     how: dict[str, Any] = {"workers": workers, "resources": Resources(memory="2GiB", time="5m"), "supervised": True}
     study.run(OBJECTIVE, **how)
     pairs = QUICK_PAIRS if quick else credit.FOLDS
-    yield f"testing the gain: {pairs} folds of the reserve, which the search has never seen"
+    yield f"testing the gain: {pairs} folds of rows that the search has never seen"
     found = study.evidence(OBJECTIVE, replicates=pairs, test_train_ratio=credit.RATIO, **how)
     saved = _keep(study, found.tuned_trial, out / f"model{end}.joblib")
     report = study.report(out / f"report{end}.html", data=_data())
@@ -141,7 +141,7 @@ def _data() -> dict[str, Any]:
     from . import credit
 
     _, y = credit.table()
-    reserve = len(y) - credit.TUNING
+    unseen = len(y) - credit.TUNING
     return {
         "name": "Default of Credit Card Clients (UCI 350)",
         "source": "I-Cheng Yeh, doi:10.24432/C55S3H, licence CC BY 4.0",
@@ -150,12 +150,12 @@ def _data() -> dict[str, Any]:
         "target_rate": f"{y.mean():.2%} of card holders defaulted",
         "sha256": credit.fingerprint(),
         "tuning": f"{credit.TUNING:,} rows drawn at random, {credit.CV}-fold cross-validation",
-        "reserve": f"{reserve:,} rows that the search never saw, in {credit.FOLDS} folds: each pair trains on all but one "
-        "fold of the reserve and tests on that fold, twice, with two seeds",
+        "unseen": f"{unseen:,} rows that the search never saw, in {credit.FOLDS} folds: each pair trains on all but one of "
+        "these folds and tests on that one, twice, with two seeds",
         "size_kib": "size of the saved model with all iterations, which early stopping may end sooner: 192 KiB is what the "
         "bank's card machine leaves for it",
         "known_limit": "the pairs speak about models trained on 19,000 rows; the saved model is trained on all 30,000, where "
-        "its gain can be smaller; rows, folds and size limit were chosen with results on the reserve in view, so that this "
+        "its gain can be smaller; rows, folds and size limit were chosen with results on the unseen rows in view, so that this "
         "shows how the method works and is no blind trial",
     }
 
