@@ -193,7 +193,7 @@ def _of_trials(facts: Facts) -> list[Drawing]:
         made.append(Drawing(f"pareto-{a}-{b}", title, said, figures.pareto(facts, (a, b)), "trials"))
     for j, name in enumerate(spec.space.names[:MOST_SLICES]):
         panel = figures.slices(facts, [name])
-        panel.update_layout(height=250, showlegend=False, margin={"t": 12}, annotations=[])
+        panel.update_layout(height=250, showlegend=False, margin={"t": 12})
         made.append(Drawing(f"slice-{j}", name, "", panel, "slices"))
     return made
 
