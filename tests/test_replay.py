@@ -223,7 +223,10 @@ def test_what_differs_is_told_with_both_numbers(space, url):
     assert not found.holds
     assert not found.same_code
     assert f"trial 2: loss was {recorded:.12g}, is" in found.text()
+    assert "(a relative difference of 0.001)" in found.text()
     assert study.reproduce(drifted, [2], tolerance=0.01).holds
+    barely = study.reproduce(lambda trial: noisy(trial)["loss"] * (1 + 1e-14), [2])
+    assert "(a relative difference of 9.9e-15)" in barely.text()
 
     def broken(trial):
         raise ValueError("no data")

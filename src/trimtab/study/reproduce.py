@@ -149,11 +149,19 @@ def compared(t: Trial, how: Exit, tolerance: float) -> Rerun:
         text = "its process was killed" if outcome is None else outcome.error or str(outcome.state)
         return Rerun(t.number, t.metrics, {}, f"it gave no result: {first_line(text)}")
     wrong = [
-        f"{name} was {number(then, 12)}, is {number(outcome.metrics.get(name), 12)}"
+        _difference(name, then, now)
         for name, then in t.metrics.items()
-        if not _close(then, outcome.metrics.get(name, math.nan), tolerance)
+        if not _close(then, now := outcome.metrics.get(name, math.nan), tolerance)
     ]
     return Rerun(t.number, t.metrics, outcome.metrics, "; ".join(wrong))
+
+
+def _difference(name: str, then: float, now: float) -> str:
+    """A metric that has changed, and by how much in the sense of the tolerance: sums in another number of threads differ
+    in digits that are not shown."""
+    text = f"{name} was {number(then, 12)}, is {number(now, 12)}"
+    apart = abs(now - then) / max(abs(now), abs(then))
+    return text if math.isnan(apart) else f"{text} (a relative difference of {apart:.2g})"
 
 
 def _close(then: float, now: float, tolerance: float) -> bool:
