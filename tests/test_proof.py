@@ -75,6 +75,17 @@ def test_the_means_of_the_finalists_are_those_of_their_runs(direction):
         )
 
 
+@pytest.mark.parametrize("limits", [{}, {"subject_to": ["size <= 1"], "deterministic": True}])
+def test_where_no_noise_shows_nothing_is_measured_again(limits):
+    study = tt.Study("exact", SPACE, minimize="loss", seed=4, strategy="random", **limits)
+
+    def exact(trial):
+        return {"loss": truth(trial.params), "size": trial.params["x"]}
+
+    study.run(exact, trials=30, quiet=True)
+    assert study.evidence(exact, replicates=2, quiet=True).finalists == ()
+
+
 @pytest.mark.parametrize("how", [{"finalists": 1}, {"tuned": 3}])
 def test_who_is_named_or_alone_is_not_measured_again_whatever_its_limits(how):
     study = tt.Study("one", SPACE, minimize="loss", subject_to=["size <= 1"], seed=4, strategy="random")
@@ -144,8 +155,9 @@ def test_what_a_failed_trial_cost_is_not_taken_for_the_price_of_a_result(asked):
 
 
 def test_the_answer_says_what_the_search_was_worth(made):
-    _, found = made
+    study, found = made
     assert found.optimism == pytest.approx(found.means[1] - found.worth.searched)
+    assert found.worth.hours == pytest.approx(sum(t.cost.wall for t in of(study, "search")) / 3600)
     assert abs(found.worth.over_random) < 0.05  # it was a random search itself
     for word in ("finalists", "optimism", "random"):
         assert word in found.text()
@@ -319,13 +331,20 @@ def test_a_gain_beyond_the_limit_is_infeasible_where_no_other_setting_was_tried(
 
 
 def test_a_limit_relative_to_the_baseline_is_measured_beside_it():
-    study = tt.Study("beside", SPACE, minimize="loss", subject_to=["size <= 2.2 * baseline"], seed=9, strategy="random")
-    study.run(larger, trials=12, quiet=True)
-    found = study.evidence(larger, replicates=6, quiet=True)
+    """Outside the search, what is good is larger, and the baseline is not."""
+    study = tt.Study("beside", SPACE, minimize="loss", subject_to=["size <= 1.3 * baseline"], seed=9, strategy="random")
+
+    def growing(trial):
+        more = max(0.0, 1 - 2 * abs(trial.params["x"] - 0.3)) * (0.2 if trial.purpose == "search" else 0.4)
+        return {"loss": noisy(trial, 0.02), "size": 1 + more + random.Random(trial.seed).gauss(0, 0.001)}
+
+    study.run(growing, trials=20, quiet=True)
+    found = study.evidence(growing, replicates=6, quiet=True)
     runs = {t.parent for t in of(study, "select")}
     assert 0 in runs
     assert len(runs) > 1
-    assert found.constraints[0].kept
+    assert any(f.broke == f.runs > 0 for f in found.finalists[1:])
+    assert found.constraints[0].held == 1
 
 
 def test_a_limit_is_not_broken_where_the_baseline_beside_it_failed():
@@ -433,9 +452,9 @@ def test_a_smaller_ratio_than_the_objectives_own_is_told():
     folded.test_train_ratio = 0.25
     study = tt.Study("own", SPACE, minimize="loss", seed=5)
     study.run(folded, trials=4, quiet=True)
-    assert study.evidence(folded, replicates=5, quiet=True).notices == ()
     found = study.evidence(folded, replicates=5, test_train_ratio=0, quiet=True)
     assert "test_train_ratio was said to be 0.25, and is 0 here" in found.notices
+    assert study.evidence(folded, replicates=5, quiet=True).notices == ()
 
 
 def test_another_baseline_than_the_searchs_is_told_and_counts(seen):

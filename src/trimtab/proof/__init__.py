@@ -228,7 +228,7 @@ def _measured(
     A limit relative to the baseline compares with the baseline's run on the same seed.
     """
     spec, r = live.spec, max(runs)
-    relative = spec.baseline is not None and any(c.relative for c in spec.constraints)
+    relative = any(c.relative for c in spec.constraints)
     reference = [(0, spec.baseline)] if relative and spec.baseline is not None else []
 
     def wanted() -> list[int]:
@@ -255,7 +255,7 @@ def _measured(
 def _finalist(trial: int, values: Array, excess: Array) -> Finalist:
     """The summary of a finalist's runs; `excess` (r, c)."""
     known = np.isfinite(values)
-    broke = (np.nan_to_num(excess[known], nan=-1.0) > 0).any(axis=1)
+    broke = (excess[known] > 0).any(axis=1)  # what is unknown (NaN) is not broken
     return Finalist(trial, int(known.sum()), float(values[known].mean()) if known.any() else math.nan, int(broke.sum()))
 
 
