@@ -197,11 +197,11 @@ def test_a_machine_that_can_start_no_process_costs_the_study_no_trial(url, monke
 
 def test_threads_of_numeric_libraries_are_capped_to_the_slot():
     def threads(trial):
-        return float(os.environ["OMP_NUM_THREADS"]) + float(os.environ["OPENBLAS_NUM_THREADS"])
+        return sum(float(os.environ[f"{library}_THREADS"]) for library in ("OMP_NUM", "OPENBLAS_NUM", "RAYON_NUM"))
 
     study = tt.Study("s", X, minimize="loss", seed=1)
     study.run(threads, trials=1, resources=tt.Resources(cpus=2), supervised=True, quiet=True)
-    assert study.best.metrics == {"loss": 4.0}
+    assert study.best.metrics == {"loss": 6.0}
 
 
 def test_workers_are_kept_and_used_again():

@@ -33,7 +33,7 @@ TRIM = 8 * 1024 * 1024  # bytes at which the file of the output is cut back to K
 
 _THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS", "LOKY_MAX_CPU_COUNT",
+    "VECLIB_MAXIMUM_THREADS", "LOKY_MAX_CPU_COUNT", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS",
 )  # fmt: skip
 # Sets sys.path before importing, so that the child finds this package where its parent found it.
 _BOOT = (

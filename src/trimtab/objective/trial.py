@@ -67,6 +67,7 @@ class ActiveTrial:
     metrics: names of the metrics that must be returned.
     fidelity: how far to train, in the unit of the study's Fidelity; None without one.
     parent: number of the trial whose checkpoint this one starts from; None if it starts from scratch.
+    reported: the last value of each metric that was reported; an objective may return it.
     """
 
     def __init__(self, payload: Mapping[str, Any], send: Send) -> None:
@@ -84,7 +85,7 @@ class ActiveTrial:
         self._looked = False  # whether the objective has asked for its checkpoint
         self._earlier = [Path(path) for path in payload.get("earlier", ())]
         self._member: int | None = payload.get("member")  # which member of a population it trains
-        self.reported: dict[str, float] = {}  # the last reported value of each metric
+        self.reported: dict[str, float] = {}
         self.refusal = ""  # why its last report was refused
         self.rule = ""  # the stopping rule, once should_stop() has returned True because of it
         self._send = send
