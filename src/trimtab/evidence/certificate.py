@@ -87,7 +87,8 @@ class Worth:
 class Evidence:
     """What the certify trials say about the tuned setting against the baseline.
 
-    pairs: (baseline, tuned) values of `metric` in replicate order, without failed pairs.
+    baseline, tuned, tuned_trial: the params that were compared, and the trial that had the tuned ones in the search.
+    pairs: (baseline, tuned) values of `metric` in replicate order, without failed pairs (`failed_pairs`).
     difference: their mean; positive if tuned is better, whatever the direction. interval: its two-sided 95 % interval.
     p_better, p_equivalent, p_worse: probabilities with the zone of practical equivalence, +-`equivalence` in the metric's
         unit (NaN if there are fewer than two pairs). Identical replicates, and fewer than six identical differences,
@@ -107,6 +108,7 @@ class Evidence:
     detectable: the gain that this many pairs show with that probability; NaN if it is unknown, or no gain would do.
     goals: the other goals.
     finalists: what was measured again before the tuned setting was chosen.
+    worth: what the search had said of the tuned setting, how long it took, and its gain over random search.
     """
 
     metric: str
