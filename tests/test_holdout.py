@@ -80,6 +80,19 @@ def test_what_workers_elsewhere_run_has_its_rows_on_record(tmp_path, monkeypatch
     assert study.holdout("model.py:cv").tuned_trial == study.best.number
 
 
+def test_who_was_certified_is_looked_at_or_else_the_best():
+    study = searched(made())
+    assert study.holdout(made()).tuned_trial == study.best.number
+    other = next(n for n in range(1, 4) if n != study.best.number)
+    study.evidence(made(), tuned=other, replicates=2, quiet=True)
+    assert study.holdout(made()).tuned_trial == other
+
+
+def test_a_search_by_a_function_has_held_out_no_other_rows():
+    study = searched(lambda trial: 0.5 + trial.params["n_neighbors"] / 100)
+    assert study.holdout(made(), tuned=1).protocol == "hold-out"
+
+
 def test_an_archived_study_is_not_looked_at():
     study = searched(made())
     study.archive()
