@@ -43,9 +43,7 @@ class Exit:
     limit: Reason | None = None  # the limit that it exceeded: TIMEOUT, MEMORY or STALL
     killed: bool = False  # whether `kill` ended it
     output: str = ""  # captured standard output and error (the last 64 KiB)
-    cost: Mapping[str, float] = field(
-        default_factory=dict
-    )  # wall, cpu, loading, waiting (seconds), memory (peak bytes)
+    cost: Mapping[str, float] = field(default_factory=dict)  # seconds: wall, cpu, loading, waiting; peak bytes: memory
 
 
 class Executor(Protocol):

@@ -44,9 +44,7 @@ def evaluate(objective: Objective, payload: Mapping[str, Any], send: Send) -> Me
         raise
     except BaseException as error:
         message = failure(error)
-        if (
-            trial.refusal and trial.refusal in message["error"]
-        ):  # CatBoost makes another error of what its callback raises
+        if trial.refusal and trial.refusal in message["error"]:  # CatBoost wraps what its callback raises
             message = failed(BAD_RESULT, trial.refusal)
         if message.get("reason") != ERROR:
             return message
