@@ -25,7 +25,7 @@ def test_a_young_study_has_a_traced_report_too(tmp_path, monkeypatch):
     young.run(lambda trial: trial.params["x"], trials=3, quiet=True)
     html = young.report("three.html").read_text()
     traced(html)
-    assert "Too few results for a model" in html
+    assert "No model: too few results" in html
 
 
 @pytest.mark.parametrize("proven", ["never", "before", "after"])
