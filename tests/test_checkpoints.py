@@ -1,7 +1,9 @@
 """Checkpoints: a trial's directory lives as long as somebody needs it, over attempts and processes, and not longer."""
 
 import gc
+import os
 import shutil
+import signal
 import time
 
 import pytest
@@ -44,6 +46,22 @@ def test_a_variable_that_is_empty_names_no_folder(tmp_path, monkeypatch):
     study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db")
     study.enqueue({"x": 0.5})
     assert study.checkpoint(0).parent.parent == tmp_path / "t.db.checkpoints"
+
+
+def test_a_training_that_is_killed_again_and_again_ends_if_its_checkpoints_take_it_further(tmp_path):
+    def killed_in_each_epoch(trial):
+        state = trial.checkpoint / "epoch"
+        begun = int(state.read_text()) if state.exists() else 0
+        trial.report(begun + 1, loss=1.0)
+        state.write_text(str(begun + 1))
+        if begun < 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0.0
+
+    study = tt.Study("s", SPACE, minimize="loss", storage=f"sqlite:///{tmp_path}/t.db")
+    study.run(killed_in_each_epoch, trials=1, workers=2, quiet=True)
+    (trial,) = study.trials
+    assert (trial.state, trial.attempt) == ("done", 6)
 
 
 def test_a_second_attempt_finds_what_the_first_one_saved(tmp_path):

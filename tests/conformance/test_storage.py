@@ -331,6 +331,18 @@ def test_after_the_last_attempt_a_silent_trial_is_lost(store, study, clock):
     assert verify(store, study) == []
 
 
+def test_attempts_of_which_each_goes_further_than_the_last_are_not_lost(store, study, clock):
+    put(store, study)
+    held = [store.claim([study], "w", 10.0)]
+    for step in [1, 2, 2, 3, 4, 5, 5, 5]:  # at which the attempt begins: from a checkpoint, if that is later
+        store.report(held[-1], [Report(0, 0, at, {"loss": 1.0}, 0.0) for at in (step, step + 1)], 10.0)
+        clock.now += 10
+        held.append(store.claim([study], "w", 10.0))
+    assert [t and t.attempt for t in held] == [*range(1, 9), None]
+    assert row(store, study, 0).reason == Reason.LOST
+    assert verify(store, study) == []
+
+
 # ------------------------------------------------------------------------------------------------------------- reports
 
 

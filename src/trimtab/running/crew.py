@@ -15,7 +15,7 @@ from ..executors import Executor, Exit, Job
 from ..live import LiveStudy
 from ..objective.trial import payload
 from ..outcomes import cost_of, from_exit
-from ..records import Change, Cost, Event, Outcome, Reason, Resources, State, Trial
+from ..records import Change, Cost, Event, Outcome, Reason, Report, Resources, State, Trial
 from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending, lost_attempts
 from .clock import SYSTEM, Clock
 from .referee import Referee
@@ -265,10 +265,10 @@ class Crew:
             return None
         if outcome is None:
             ours = ended.killed or (self.interrupted and ended.signal == signal.SIGTERM)
-            if ours or lost_attempts(trial, self._requeues(trial)) < MAX_ATTEMPTS:
+            if ours or self._futile(trial, last) < MAX_ATTEMPTS:
                 self._requeue(trial, INTERRUPTED if ours else KILLED, used)
                 return None
-            text = f"its process was killed in {MAX_ATTEMPTS} attempts; look at the machine's memory"
+            text = f"its process was killed in {MAX_ATTEMPTS} attempts, of which none got further; look at the machine's memory"
             outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
         elif outcome.reason is Reason.ERROR and self._may_be_retried(trial):
             self._requeue(trial, RETRY, used)
@@ -281,6 +281,13 @@ class Crew:
         """Whether a trial that failed by itself has retries left."""
         retries = self._live.spec.retries
         return retries > 0 and sum(e.body.get("why") == RETRY for e in self._requeues(trial)) < retries
+
+    def _futile(self, trial: Trial, last: Sequence[Report]) -> int:
+        """How many attempts at a trial were lost without getting further, with this one, whose last reports are kept."""
+        if last:
+            with suppress(LeaseLost):
+                self._storage.report(trial, last, self._lease, since=None)
+        return lost_attempts(trial, self._requeues(trial), self._storage.reports(self._study, trial.number))
 
     def _requeues(self, trial: Trial) -> list[Event]:
         """The events that returned the trial to the queue."""

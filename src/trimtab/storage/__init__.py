@@ -9,7 +9,8 @@ The conformance suite checks these guarantees for each store:
     processes that propose need no leader.
   * When a lease expires, its trial can be claimed again (event `takeover`: {"attempt", "held": [from, until]} of the
     attempt that was lost). Each claim raises `attempt`, the fencing token. A trial that has lost MAX_ATTEMPTS attempts
-    (its lease expired, or it was requeued because its process was killed) is ended by `claim` as failed (lost).
+    (its lease expired, or it was requeued because its process was killed), none of which got further than those before
+    (`lost_attempts`), is ended by `claim` as failed (lost).
   * Records that were handed out never change. Times come from the `clock` that the store was opened with.
   * Other claims and lease renewals are not events, and do not touch the study's row.
 
@@ -255,12 +256,23 @@ class Storage(Protocol):
         ...
 
 
-def lost_attempts(trial: Trial, requeues: Iterable[Event]) -> int:
-    """How many attempts at a trial have lost their worker or their process, its present one included.
+def lost_attempts(trial: Trial, requeues: Iterable[Event], reports: Iterable[Report]) -> int:
+    """How many attempts at a trial have lost their worker or their process without getting further, its present one
+    included.
 
-    requeues: the events that returned it to the queue.
+    One that begins its reports later than all before has gone on from a checkpoint: what was lost earlier does not count.
+
+    requeues: the events that returned it to the queue. reports: of all its attempts.
     """
-    return trial.attempt - sum(1 for e in requeues if e.body.get("why") != KILLED)
+    starts: dict[int, float] = {}
+    for r in reports:
+        starts[r.attempt] = min(r.step, starts.get(r.attempt, r.step))
+    further, latest = 1, starts[min(starts)] if starts else 0.0  # the attempt that has got furthest, and where it began
+    for attempt in sorted(starts):
+        if starts[attempt] > latest:
+            further, latest = attempt, starts[attempt]
+    given_back = sum(1 for e in requeues if e.body.get("why") != KILLED and e.body["attempt"] >= further)
+    return trial.attempt - further + 1 - given_back
 
 
 def missing_file(url: object) -> bool:

@@ -148,11 +148,12 @@ def _abandoned(tx: Transaction, found: Trial) -> bool:
     if study.state is StudyState.CANCELLED:
         cancel(tx, study, [trial])
         return True
-    lost = lost_attempts(trial, tx.requeues(study.id, trial.number))
+    reports = tx.reports(study.id, trial.number)
+    lost = lost_attempts(trial, tx.requeues(study.id, trial.number), reports)
     if lost < MAX_ATTEMPTS:
         return False
     text = f"its worker went silent or was killed in {lost} attempts; look at the workers' machines and memory"
-    _end(tx, study, trial, Outcome(State.FAILED, reason=Reason.LOST, error=text), tx.reports(study.id, trial.number))
+    _end(tx, study, trial, Outcome(State.FAILED, reason=Reason.LOST, error=text), reports)
     return True
 
 
