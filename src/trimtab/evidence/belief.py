@@ -64,7 +64,9 @@ class Belief:
     @staticmethod
     def impossible(space: Space) -> str:
         """Why there is no model, however many results there are, in words; "" if there may be one."""
-        return f"has more than {MOST_OPTIONS:,} options of unordered choices, too many for a model" * too_wide(space)
+        if not too_wide(space):
+            return ""
+        return f"has more than {MOST_OPTIONS:,} options of unordered choices, too many for a model"
 
     @property
     def noise(self) -> float:
