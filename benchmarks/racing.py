@@ -29,7 +29,7 @@ from trimtab.engine.incumbents import Candidate
 from trimtab.evidence.race import ENOUGH, Entrants, Measure, race
 from trimtab.evidence.selection import posterior
 from trimtab.goals import Goal
-from trimtab.proof import POOL
+from trimtab.proof.finalists import POOL
 from trimtab.records import StudySpec
 from trimtab.space import Params
 from trimtab.standing import Standings, standings

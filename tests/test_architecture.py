@@ -63,7 +63,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
         "records",
         "stopping",
     ),
-    "standing": ("arrays", "formatting", "records", "evidence", "engine"),
+    "standing": ("arrays", "errors", "formatting", "records", "evidence", "engine"),
     "explanation": ("errors", "checks", "formatting", "space", "records", "evidence", "engine", "standing"),
     "outlook": (
         "errors",

@@ -12,8 +12,8 @@ import pytest
 from threads import at_once
 
 import trimtab as tt
-from trimtab import proof
 from trimtab.errors import SpecError, StudyMismatch
+from trimtab.proof import worth
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.9), y=tt.Float(0, 1, default=0.1))
 
@@ -112,8 +112,8 @@ def test_random_search_is_bound_by_the_limits_and_no_comparison_for_one_of_sever
 @pytest.fixture
 def asked(monkeypatch):
     """How many settings random search would have had, each time that this is asked."""
-    found, known = [], proof.equal_trials
-    monkeypatch.setattr(proof, "equal_trials", lambda *given: found.append(known(*given)) or found[-1])
+    found, known = [], worth.equal_trials
+    monkeypatch.setattr(worth, "equal_trials", lambda *given: found.append(known(*given)) or found[-1])
     return found
 
 

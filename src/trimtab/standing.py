@@ -13,10 +13,13 @@ from functools import cached_property
 import numpy as np
 
 from .arrays import Array
+from .engine import incumbents
 from .engine.incumbents import Candidate, admissible
+from .engine.ledger import Ledger
+from .errors import SpecError
 from .evidence.belief import Belief
-from .formatting import number, percent, plural, setting, table
-from .records import StudySpec
+from .formatting import first_line, number, percent, plural, setting, table
+from .records import State, StudySpec, Trial
 
 NOISY = 0.25  # if noise has a larger share in the variance of the results, their values are not trusted
 SOME = 0.05  # if it has a larger share, settings that may be the best are worth measuring again
@@ -128,6 +131,32 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
     made = tuple(Standing(allowed[i], float(sign * mean[i]), float(sd[i]), *chances[i].tolist()) for i in order)
     noise, share = (math.nan, 0.0) if belief is None else (belief.noise, belief.share)
     return Standings(goal.metric, made, noise, share, belief, goal.maximize)
+
+
+def of_ledger(ledger: Ledger) -> Standings:
+    """The standings of a study, by its ledger."""
+    return standings(ledger.study.spec, incumbents.of_ledger(ledger))
+
+
+def best_trial(ledger: Ledger, found: Standings) -> Trial:
+    """The trial of the best setting in a study's standings. Raises SpecError while there is none."""
+    if found.best is not None:
+        return found.best.trial
+    done, spec = ledger.counts[State.DONE], ledger.study.spec
+    if done:
+        why = f"of {plural(done, 'finished trial')}, none {incumbents.admission(spec)}"
+    else:
+        why = "0 trials are done" + (_failures(ledger) or "; run some first")
+    raise SpecError(f"study {spec.name!r} has no best trial yet: {why}")
+
+
+def _failures(ledger: Ledger) -> str:
+    """How many trials failed, and why the last one did; "" if none did."""
+    last = max(ledger.failures_in_a_row(0), key=lambda t: t.told or 0, default=None)
+    if last is None:
+        return ""
+    failed = f"{ledger.counts[State.FAILED]} failed; the last one, trial {last.number}, by {last.reason}"
+    return f", {failed}: {first_line(last.error)}"
 
 
 def believed(spec: StudySpec, candidates: Sequence[Candidate], goal: int = 0) -> Belief | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import proof
+from .. import standing
 from ..engine import trial_seed
 from ..errors import ObjectiveError, SpecError, UserError
 from ..evidence import Contest, Design, Evidence, HeldOut, held_out
@@ -21,7 +21,7 @@ from ..objective import program
 from ..records import Change, Event, StudySpec, StudyState
 from ..storage import Storage
 from . import pairs
-from .looks import sides
+from .looks import last_certificate, sides
 
 
 def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None, equivalence: float) -> Evidence:
@@ -41,8 +41,10 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
     if ledger.study.state is StudyState.ARCHIVED:
         raise SpecError(f"study {spec.name!r} is archived and read-only; a look could not be recorded")
     if tuned is None:
-        last = proof.last(live)
-        chosen = proof.best(ledger, proof.standings_of(ledger)) if last is None else ledger.trials[last.tuned_trial]
+        last = last_certificate(live)
+        chosen = (
+            standing.best_trial(ledger, standing.of_ledger(ledger)) if last is None else ledger.trials[last.tuned_trial]
+        )
     else:
         chosen = ledger.trials.named(tuned)
     contest = pairs.contest(spec, chosen)

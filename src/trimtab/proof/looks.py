@@ -18,6 +18,16 @@ from ..records import OPEN, Event, Purpose, StudySpec, Trial
 from ..space import Params
 
 
+def certificates(live: LiveStudy) -> list[Evidence]:
+    """Every certificate on record, the last one at the end."""
+    return [Evidence.from_json(e.body["evidence"]) for e in live.storage.events(live.study, kinds={"evidence"})]
+
+
+def last_certificate(live: LiveStudy) -> Evidence | None:
+    """None if there is none."""
+    return next(reversed(certificates(live)), None)
+
+
 @dataclass(frozen=True)
 class Seen:
     """Looks and runs before this one.
@@ -44,8 +54,7 @@ class Seen:
     def of(live: LiveStudy, contest: Contest, metrics: Sequence[str]) -> "Seen":
         """For the question that compares these settings by these goals."""
         spec = live.ledger.study.spec
-        bodies = [e.body["evidence"] for e in live.storage.events(live.study, kinds={"evidence"})]
-        earlier = [(sides(spec, e.tuned_trial, e.baseline), e) for e in map(Evidence.from_json, bodies)]
+        earlier = [(sides(spec, e.tuned_trial, e.baseline), e) for e in certificates(live)]
         ours = sides(spec, contest.trial, contest.baseline)
         comparisons = {(ours, metric) for metric in metrics}
         comparisons |= {

@@ -1,6 +1,6 @@
 """The runs behind an evidence: finalists measured again, and pairs of baseline and tuned setting on equal seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import engine
@@ -11,11 +11,14 @@ from ..errors import SpecError, nearest
 from ..evidence import Contest
 from ..goals import Goal, Metrics
 from ..live import LiveStudy
-from ..records import Proposal, Purpose, State, StudySpec, Trial
+from ..records import OPEN, Proposal, Purpose, State, StudySpec, Trial
+from ..running import runner
 from ..space import Params
 
 Sides = Sequence[tuple[int, Params]]
 """Settings that run on the same seeds, each with the number of the trial that it comes from (the baseline's: 0)."""
+GetStaff = Callable[[], runner.Staff]
+"""Returns the staff that runs trials, and hires it when first called: often nothing has to run."""
 
 
 def goal(spec: StudySpec, metric: str | None) -> Goal:
@@ -69,6 +72,18 @@ def enqueue(live: LiveStudy, purpose: Purpose, sides: Sides, runs: int, design: 
 
     live.enqueue_wanted(missing)
     return sorted(t.number for (_, i), t in found(live.ledger, purpose, sides).items() if i < runs)
+
+
+def complete(live: LiveStudy, staff: GetStaff, wanted: Callable[[], list[int]]) -> None:
+    """Run the wanted trials to their ends, and cancelled ones again: whoever could leave runs out could choose the
+    answer.
+
+    Raises StudyMismatch if the study was cancelled or archived.
+    """
+    numbers = wanted()
+    while any(live.ledger.trials[n].state in OPEN for n in numbers):
+        runner.run_to_the_end(live, staff(), numbers)
+        numbers = wanted()
 
 
 def metrics(have: Mapping[tuple[int, int], Trial], side: int, i: int) -> Metrics | None:

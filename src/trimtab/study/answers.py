@@ -4,12 +4,13 @@ worth it."""
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import proof
+from .. import standing
 from ..engine import incumbents, planning
 from ..evidence import Evidence
 from ..goals import place
 from ..live import LiveStudy
 from ..outlook import Enough, Outlook, enough_from, outlook
+from ..proof.looks import last_certificate
 from ..records import State, StudyRecord, StudySpec, Trial
 from ..records.history import doubts, specs_of
 from ..running.restarts import restart_notice
@@ -122,14 +123,14 @@ class Answers:
         ledger = self._live.refresh()
         position, made = self._standings
         if position != ledger.study.position or made is None:
-            made = proof.standings_of(ledger)
+            made = standing.of_ledger(ledger)
             self._standings = (ledger.study.position, made)
         return made
 
     @property
     def best(self) -> Trial:
         """The trial of the best feasible setting, by what the data supports. Raises SpecError if there is none yet."""
-        return proof.best(self._live.refresh(), self.standings)
+        return standing.best_trial(self._live.refresh(), self.standings)
 
     @property
     def pareto(self) -> list[Trial]:
@@ -155,7 +156,7 @@ class Answers:
 
     def result(self) -> Evidence | None:
         """The latest evidence in the record; None if there is none."""
-        return proof.last(self._live)
+        return last_certificate(self._live)
 
     # ----------------------------------------------------------------------------------------- what the results mean
 
