@@ -110,8 +110,8 @@ def constraint(text: str) -> Constraint:
         offset, factor = _linear(right)
         if not (math.isfinite(offset) and math.isfinite(factor)):
             raise ValueError("its numbers must be finite")
-    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        reason = "it is no expression" if isinstance(error, SyntaxError) else str(error)
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+        reason = "it is no expression" if isinstance(error, SyntaxError | MemoryError) else str(error)
         raise SpecError(
             f"constraint {text[:200]!r}: {reason[:200]}; write it like 'latency_ms <= 20' or 'auc >= 0.95 * baseline'"
         ) from None

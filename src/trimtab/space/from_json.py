@@ -1,6 +1,6 @@
-"""Parameters read from JSON, as their `to_json` wrote it."""
+"""What a space consists of, read from JSON as its `to_json` wrote it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..checks import shown
@@ -42,6 +42,15 @@ def parameter(name: str, entry: Mapping[str, Any]) -> Parameter:
         given["prior"] = tuple(given["prior"])
     if kind is Choice:
         if not isinstance(given["options"], list | tuple):
-            raise SpaceError(f"{name}: options={given['options']!r} is not a list; write one")
+            raise SpaceError(f"{name}: options={shown(given['options'])} is not a list; write one")
         return Choice(*given.pop("options"), **given)
     return kind(given.pop("low"), given.pop("high"), **given)
+
+
+def requirements(given: Any) -> Sequence[str]:
+    """The expressions in a list of texts, or in one text. SpaceError: neither (the texts are read elsewhere)."""
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, list | tuple):
+        raise SpaceError(f"require={shown(given)} is not a list of expressions; write ['depth <= 10']")
+    return given

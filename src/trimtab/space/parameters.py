@@ -295,6 +295,10 @@ class Choice:
                 )
             if isinstance(option, float) and not math.isfinite(option):
                 raise SpaceError(f"{name}: option {option!r} is not finite; name it with a text")
+            if isinstance(option, str) and option.encode("utf-8", "ignore").decode() != option:
+                raise SpaceError(
+                    f"{name}: option {option!r} holds half a character (a lone surrogate); name it otherwise"
+                )
             if (type(option), option) in seen:
                 raise SpaceError(f"{name}: option {option!r} is given twice; remove one")
             seen.add((type(option), option))

@@ -22,7 +22,7 @@ from ..errors import SpaceError, nearest
 from . import conditions, enumeration, revision, search
 from .cube import Cube
 from .expression import Expression, parse
-from .from_json import parameters
+from .from_json import parameters, requirements
 from .normalise import is_empty
 from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, accept, codes
 from .scales import Scale
@@ -377,9 +377,8 @@ class Space:
         for key in data:
             if key not in known:
                 raise SpaceError(f"{key!r} is not known of a space{nearest(str(key), known)}")
-        required = data.get("require", [])
         space = Space(parameters(data.get("params", [])))
-        return space._restricted([required] if isinstance(required, str) else required)
+        return space._restricted(requirements(data.get("require", [])))
 
     @cached_property
     def _canonical(self) -> str:
@@ -422,5 +421,5 @@ class Space:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name:
         raise SpaceError(f"{name!r} is not a parameter's name; use a text that is not empty")
-    if any(unicodedata.category(c) == "Cc" for c in name):
-        raise SpaceError(f"{name!r} contains a control character; remove it")
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
+        raise SpaceError(f"{name!r} contains a control character, or half a character (a lone surrogate); remove it")
