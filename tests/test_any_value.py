@@ -108,6 +108,8 @@ def test_any_json_is_a_space_or_a_clear_error(data):
 
 @settings(max_examples=250)
 @given(with_any(STUDY))
+@example(changed(STUDY, ("fidelity", "factor"), 1e308, False))
+@example(changed(STUDY, ("subject_to", 0), "latency_ms <= " + "-" * 100_000 + "1", False))
 def test_any_yaml_is_a_study_or_a_clear_error(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "study.yaml"
     with suppress(UnicodeEncodeError):

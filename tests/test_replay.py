@@ -211,6 +211,26 @@ def test_where_results_are_noisy_the_best_is_run_again_and_not_the_luckiest():
     assert study.best.number in [r.number for r in study.reproduce(by_luck).runs]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_it_even_if_the_objective_catches_it(space, number):
+    ran = []
+
+    def catches(trial):
+        ran.append(trial.number)
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(number)
+        return noisy(trial)
+
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    study.run(noisy, trials=4, quiet=True)
+    before = study.record.position
+    with pytest.raises(KeyboardInterrupt):
+        study.reproduce(catches, [1, 2, 3])
+    assert ran == [1]
+    assert study.record.position == before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_what_differs_is_told_with_both_numbers(space, url):
     study = tt.Study("s", space, minimize="loss", seed=5, storage=url)
     study.run(noisy, trials=4, quiet=True)

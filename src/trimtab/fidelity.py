@@ -11,6 +11,7 @@ from .checks import positive, shown
 from .errors import SpecError
 
 MOST = 1000  # rungs; more can only be a mistake
+LARGEST = 1e9  # factor: rules calculate with its square
 
 
 @answered
@@ -38,8 +39,10 @@ class Fidelity:
             object.__setattr__(self, field, value)
         if self.low >= self.high:
             raise SpecError(f"fidelity {self.name}: low={self.low:g} is not below high={self.high:g}; swap them")
-        if self.factor <= 1:
-            raise SpecError(f"fidelity {self.name}: factor={self.factor:g} must be above 1; 3 is usual")
+        if not 1 < self.factor <= LARGEST:
+            raise SpecError(
+                f"fidelity {self.name}: factor={self.factor:g} must be above 1, and at most {LARGEST:g}; 3 is usual"
+            )
         count = (math.log(self.high) - math.log(self.low)) / math.log(self.factor)
         if count > MOST:
             given = f"low={self.low:g}, high={self.high:g} and factor={self.factor!r}"

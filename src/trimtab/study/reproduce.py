@@ -18,6 +18,7 @@ from ..objective import Program
 from ..objective.trial import Folders, payload
 from ..outcomes import from_exit
 from ..records import Resources, State, StudySpec, Trial
+from ..running.interrupts import interruptible
 from ..running.runner import IDLE
 from ..running.staffing import Slots, executor
 
@@ -129,7 +130,11 @@ def left_out(picked: Sequence[Trial], numbers: Sequence[int] | None, best: Trial
 def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slots) -> dict[int, Exit]:
     """Run trials again, each with its params and its seed: by number, how they end. Nothing is recorded."""
     waiting, ends = list(trials), dict[int, Exit]()
-    with TemporaryDirectory(prefix="trimtab-") as folder, closing(executor(called, slots)) as place:
+    with (
+        TemporaryDirectory(prefix="trimtab-") as folder,
+        interruptible() as insist,
+        closing(executor(called, slots, insist)) as place,
+    ):
         while len(ends) < len(trials):
             while waiting and place.free():
                 t = waiting.pop(0)
