@@ -25,6 +25,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     "canonical": (),
     "formatting": (),
     "streams": (),
+    "interrupts": (),
     "files": ("errors",),
     "yamltext": (),
     "units": ("errors", "checks"),
@@ -93,7 +94,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
         "explanation",
     ),
     "dossier": ("errors", "canonical", "formatting", "space", "records", "chain", "evidence", "reports", "yamltext"),
-    "storage": ("errors", "checks", "canonical", "files", "goals", "fidelity", "records", "chain"),
+    "storage": ("errors", "checks", "canonical", "interrupts", "files", "goals", "fidelity", "records", "chain"),
     "executors": ("errors", "checks", "units", "records"),
     "objective": ("errors", "checks", "calls", "canonical", "files", "goals", "space", "records"),
     "validation": (

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -219,6 +220,20 @@ def test_a_schedule_gives_the_recorded_result_again_as_a_plain_training(trained,
     assert heard == [*range(1, 13)]
     assert json.loads((tmp_path / "model" / "state.json").read_text())[1] == 12
     assert made.train(train, seed=5) == made.train(train, seed=5)
+
+
+def test_an_interrupt_ends_a_training_by_a_schedule_even_if_the_objective_catches_it(trained):
+    ran = []
+
+    def catches(trial):
+        ran.append(trial.number)
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return train(trial)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained.schedule().train(catches)
+    assert ran == [0]
 
 
 def test_a_schedule_that_cannot_be_says_so(trained):

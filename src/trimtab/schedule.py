@@ -22,6 +22,7 @@ from .engine import trial_seed
 from .engine.lineage import ancestry
 from .errors import ObjectiveError, SpecError
 from .goals import Metrics
+from .interrupts import interruptible
 from .objective import ActiveTrial, resolved
 from .objective.evaluation import evaluate
 from .objective.trial import Folders, payload
@@ -117,13 +118,15 @@ class Schedule:
           folder: the directory `trial.checkpoint`, the same for all stretches; default: a temporary one.
           report: called with (step, metrics) at each report.
 
-        Raises ObjectiveError if a stretch fails.
+        Raises ObjectiveError if a stretch fails, and KeyboardInterrupt after Ctrl-C, also if the objective caught it.
         """
         call = resolved(objective)
         with ExitStack() as cleanup:
             place = folder or cleanup.enter_context(tempfile.TemporaryDirectory(prefix="trimtab-"))
+            insist = cleanup.enter_context(interruptible())
             for i, stretch in enumerate(self.stretches):
                 ended = evaluate(call, self._payload(i, stretch, seed, Path(place)), _receiver(report))
+                insist()
                 if ended["state"] != "done":
                     raise ObjectiveError(
                         f"stretch {i + 1}, until {stretch.until:g}: {ended.get('error', 'it stopped')}"

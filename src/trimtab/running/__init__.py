@@ -12,6 +12,5 @@ announcements  what a study runs, and whether a worker may run it
 restarts       a warning if trials that should continue from a checkpoint start from scratch
 alerts         what a user should hear while a study runs
 progress       the progress line
-interrupts     how Ctrl-C and SIGTERM end a run
 clock          time as an object, so that a simulation can bring its own
 """

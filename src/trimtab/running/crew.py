@@ -120,7 +120,7 @@ class Crew:
             for ending in endings:
                 recorded.append(self._record(ending))
         except BaseException as error:
-            # Ctrl-C waits for the end of a transaction (see storage.interrupts): by then, this result is recorded.
+            # Ctrl-C waits for the end of a transaction (see interrupts.deferred): by then, this result is recorded.
             done = len(recorded) + (not isinstance(error, Exception))
             self.put_back(endings[done:])
             raise

@@ -17,13 +17,13 @@ from ..engine.planning import Fill, Terms
 from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError
 from ..executors import slurm
 from ..executors.slurm import Slurm, SlurmError
+from ..interrupts import interruptible
 from ..live import LiveStudy
 from ..objective import program
 from ..outlook import Enough
 from .announcements import announce, shareable
 from .clock import SYSTEM
 from .enough import EnoughCheck
-from .interrupts import interruptible
 from .progress import Progress
 from .runner import check_results, decide, too_many_failures
 from .staffing import Slots, check_prices

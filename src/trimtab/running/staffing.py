@@ -12,13 +12,13 @@ from ..engine.ledger import Ledger
 from ..engine.planning import Terms
 from ..errors import SpecError
 from ..executors import Executor
+from ..interrupts import interruptible
 from ..live import LiveStudy
 from ..objective import Program, load, program
 from ..records import Resources
 from .announcements import announce, shareable
 from .clock import SYSTEM
 from .crew import Crew
-from .interrupts import interruptible
 from .progress import Progress
 from .runner import Staff, worker_name
 
@@ -46,7 +46,7 @@ def executor(called: Program, slots: Slots, insist: Callable[[], None] = lambda:
     """The executor for an objective: Ray's, or on this machine one with supervised processes.
 
     A single worker without limits runs in this process, where a debugger works, unless it is to be supervised.
-    insist: see `interrupts`.
+    insist: see `interrupts.interruptible`.
     """
     if slots.kind == "ray":
         return _ray(called, slots)

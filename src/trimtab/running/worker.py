@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from ..errors import Damaged, ObjectiveError, SetBack, SpaceError, SpecError, StudyNotFound, TrimtabError, nearest
 from ..formatting import plural
+from ..interrupts import interruptible
 from ..outlook import Enough
 from ..records import LIVING, StudyRecord
 from ..storage import Storage
 from .announcements import Announcement, latest_announcement, load_allowed, locate_data
-from .interrupts import interruptible
 from .runner import IDLE
 from .served import AGAIN, LOOK, ServedStudy
 

@@ -25,7 +25,7 @@ Private texts (error, output, notes, worker and actor names) enter events only a
     bulk, compiled          many rows at once; statements that are compiled once
     database, urls          what a kind of database must offer; which one a URL names
     copying                 a study copied from one store into another
-    witness, interrupts     heads of chains outside the database; Ctrl-C between statements
+    witness                 heads of chains outside the database
 """
 
 import os

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, bindparam, case, delete, or_, select
 
 from ..canonical import storable
 from ..errors import LeaseLost, StorageError, StudyNotFound
+from ..interrupts import deferred
 from ..records import (
     LIVING,
     TOLD,
@@ -44,7 +45,6 @@ from . import (
     witness,
 )
 from .database import FAULTS, WRITES
-from .interrupts import deferred
 from .statements import SELECT_NEWER, UNKNOWN, Known, SqlTransaction, touched
 from .tables import events, is_open, private, reports, studies, trials
 from .urls import locate

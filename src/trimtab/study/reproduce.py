@@ -14,11 +14,11 @@ from ..errors import SpecError
 from ..executors import Exit, Job
 from ..formatting import first_line, number, plural
 from ..goals import Metrics
+from ..interrupts import interruptible
 from ..objective import Program
 from ..objective.trial import Folders, payload
 from ..outcomes import from_exit
 from ..records import Resources, State, StudySpec, Trial
-from ..running.interrupts import interruptible
 from ..running.runner import IDLE
 from ..running.staffing import Slots, executor
 

@@ -1,4 +1,4 @@
-"""How Ctrl-C and SIGTERM end a call of run, or a worker."""
+"""Ctrl-C and SIGTERM: how they end a call that runs trials, and how they wait for the end of a block."""
 
 import math
 import signal
@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 HURRY = 5.0  # seconds after an interrupt in which another one is ignored
 
@@ -48,3 +49,26 @@ def interruptible(spares: Callable[[int], bool] = lambda _: False) -> Iterator[C
     finally:
         for s, handler in before.items():
             signal.signal(s, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """A context in which SIGINT and SIGTERM wait: the first that arrives is handled at its end. Between two statements it
+    would leave a transaction open, and nobody to end it.
+
+    Only in the main thread; no other thread gets signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+    before = {s: h for s in (signal.SIGINT, signal.SIGTERM) if callable(h := signal.getsignal(s))}
+    try:
+        for s in before:
+            signal.signal(s, lambda number, frame: arrived.append((number, frame)))
+        yield
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+        for number, frame in arrived[:1]:
+            before[signal.Signals(number)](number, frame)
