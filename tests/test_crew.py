@@ -108,7 +108,6 @@ class Scene:
 
     def __exit__(self, *_):
         self.crew.close()
-        self.executor.close()
         snapshot = self.store.trials(self.study)
         events, reports = self.store.events(self.study), self.store.reports(self.study)
         assert findings(snapshot.study, snapshot.trials, reports, events, []) == []

@@ -164,9 +164,8 @@ class Simulation:
         live = LiveStudy(self.storage, study.record.id, study.strategy)
         terms = runner.terms_of(live, trials, time, self.clock)
         slots = Simulated(whole("workers", workers), training, self.clock, terms.until)
-        crew = Crew(live, slots, Resources(), lease=_FOREVER, clock=self.clock)
-        staff = runner.Staff("simulated", crew, slots, clock=self.clock, lease=_FOREVER)
+        crew = Crew(live, slots, Resources(), lease=_FOREVER, clock=self.clock, name="simulated")
         try:
-            runner.search(live, staff, terms)
+            runner.search(crew, terms)
         finally:
             crew.close()

@@ -154,9 +154,9 @@ def test_a_node_that_is_killed_gives_its_trial_back(cluster, url):
             cluster.remove_node(lost, allow_graceful=False)
 
     s = study(url)
-    with staffing.staff(s._live, sleeper(), staffing.Slots(4, kind="ray"), quiet=True) as staff:
-        watched = runner.replace(staff, watch=watch)
-        runner.search(s._live, watched, runner.Terms(trials=12))
+    with staffing.hired(s._live, sleeper(), staffing.Slots(4, kind="ray"), quiet=True) as crew:
+        crew.watch = watch
+        runner.search(crew, runner.Terms(trials=12))
     assert not lost.any_processes_alive()
     assert s.counts["done"] == 12
     assert max(t.attempt for t in s.trials) == 2

@@ -25,14 +25,14 @@ from ..evidence import Contest, Design, Evidence, certify
 from ..formatting import number, plural
 from ..live import LiveStudy
 from ..records import Change, Purpose
-from ..running import runner
+from ..running.crew import Crew
 from . import finalists, pairs
 from .looks import Seen, last_certificate, mixed, others_since
 from .worth import worth_of_search
 
 STEP = 5  # pairs between two looks of a sequential certificate
 
-Hire = Callable[[], AbstractContextManager[runner.Staff]]
+Hire = Callable[[], AbstractContextManager[Crew]]
 Judge = Callable[..., Evidence]
 
 
@@ -71,8 +71,8 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
     first = standing.best_trial(ledger, made) if named is None else ledger.trials.named(named)
     pairs.contest(spec, first)  # a wrong call is told before anything runs
     with ExitStack() as stack:
-        staff = cache(lambda: stack.enter_context(hire()))
-        ran = finalists.measured_again(live, made, question.finalists, staff) if named is None else ()
+        crew = cache(lambda: stack.enter_context(hire()))
+        ran = finalists.measured_again(live, made, question.finalists, crew) if named is None else ()
         contest = pairs.contest(spec, ledger.trials[ran[0].trial] if ran else first)
         judge = partial(
             certify,
@@ -84,7 +84,7 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
             deterministic=spec.deterministic,
         )
         metrics = [goal.metric, *(g.metric for g in others)]
-        found, seen, asked = _answered(live, question, contest, metrics, judge, staff)
+        found, seen, asked = _answered(live, question, contest, metrics, judge, crew)
     worth = worth_of_search(live.refresh(), contest.tuned, goal.metric)
     if question.on_search_folds:  # the search's value cannot measure optimism
         worth = replace(worth, searched=math.nan)
@@ -104,7 +104,7 @@ def _answered(
     contest: Contest,
     metrics: Sequence[str],
     judge: Judge,
-    staff: pairs.GetStaff,
+    crew: pairs.GetCrew,
 ) -> tuple[Evidence, Seen, Question]:
     """The evidence, corrected for everything that has been seen of these metrics by the time it is ready; what that
     was; and the question as it had to be asked because of it."""
@@ -113,7 +113,7 @@ def _answered(
         corrected = partial(judge, design=asked.design, compared=seen.compared)
         looks = range(STEP, asked.replicates, STEP) if question.design.sequential else ()
         counts = [*(n for n in looks if n >= seen.ended), asked.replicates]  # pairs that have run all count
-        found = corrected([]) if contest.same else _run(live, asked.design, counts, contest, corrected, staff)
+        found = corrected([]) if contest.same else _run(live, asked.design, counts, contest, corrected, crew)
         before = seen.compared, asked
         seen, asked = _corrected(live, question, contest, metrics)
         if (seen.compared, asked) == before:  # there was no other look while it ran
@@ -135,7 +135,7 @@ def _run(
     counts: Sequence[int],
     contest: Contest,
     judge: Judge,
-    staff: pairs.GetStaff,
+    crew: pairs.GetCrew,
 ) -> Evidence:
     """Run the pairs, and judge whenever there are so many (`counts`) of them, until the interval decides."""
     sides = contest.sides
@@ -145,7 +145,7 @@ def _run(
         "sequential": design.sequential,
     }
     for count in counts:
-        pairs.complete(live, staff, partial(pairs.enqueue, live, Purpose.CERTIFY, sides, count, fixed))
+        pairs.complete(live, crew, partial(pairs.enqueue, live, Purpose.CERTIFY, sides, count, fixed))
         have = pairs.found(live.refresh(), Purpose.CERTIFY, sides)
         alike = sorted({*range(count)} - mixed(live, have))
         found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in alike])

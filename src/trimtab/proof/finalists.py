@@ -21,7 +21,7 @@ from .looks import mixed
 POOL = 50  # settings that may enter a race when others break a limit
 
 
-def measured_again(live: LiveStudy, made: Standings, most: int, staff: pairs.GetStaff) -> tuple[Finalist, ...]:
+def measured_again(live: LiveStudy, made: Standings, most: int, crew: pairs.GetCrew) -> tuple[Finalist, ...]:
     """The settings that were measured again, the winner first; empty if there is nothing to choose. most: how many begin.
 
     With constraints, even a clear winner runs again, and the next in order may replace it: on fresh seeds, or on the
@@ -41,14 +41,14 @@ def measured_again(live: LiveStudy, made: Standings, most: int, staff: pairs.Get
     sides = [(c.number, spec.current(c.params)) for c in pool]
     searched = np.array([incumbents.excesses(spec, c.metrics, before) for c in pool]).reshape(len(pool), -1)
     entrants = Entrants(*made.losses(pool, spec.space.encode([params for _, params in sides])), searched, made.noise)
-    winner, runs = race(entrants, first, ENOUGH * most, lambda runs: _measured(live, sides, runs, staff))
-    losses, excess = _measured(live, sides, runs, staff)
+    winner, runs = race(entrants, first, ENOUGH * most, lambda runs: _measured(live, sides, runs, crew))
+    losses, excess = _measured(live, sides, runs, crew)
     goal = spec.goals[0]
     ran = [winner, *(i for i in range(len(pool)) if runs[i] and i != winner)]
     return tuple(_finalist(sides[i][0], -losses[i] if goal.maximize else losses[i], excess[i]) for i in ran)
 
 
-def _measured(live: LiveStudy, sides: pairs.Sides, runs: Sequence[int], staff: pairs.GetStaff) -> tuple[Array, Array]:
+def _measured(live: LiveStudy, sides: pairs.Sides, runs: Sequence[int], crew: pairs.GetCrew) -> tuple[Array, Array]:
     """Losses (k, r) and excess over each limit (k, r, c) of this many `select` runs of each side; NaN if a run is
     missing.
 
@@ -65,7 +65,7 @@ def _measured(live: LiveStudy, sides: pairs.Sides, runs: Sequence[int], staff: p
             numbers += pairs.enqueue(live, Purpose.SELECT, equally_often, count, {})
         return numbers + pairs.enqueue(live, Purpose.SELECT, reference, r, {})
 
-    pairs.complete(live, staff, wanted)
+    pairs.complete(live, crew, wanted)
     have = pairs.found(live.refresh(), Purpose.SELECT, sides)
     beside = pairs.found(live.ledger, Purpose.SELECT, reference)
     goal = spec.goals[0]

@@ -13,12 +13,13 @@ from ..goals import Goal, Metrics
 from ..live import LiveStudy
 from ..records import OPEN, Proposal, Purpose, State, StudySpec, Trial
 from ..running import runner
+from ..running.crew import Crew
 from ..space import Params
 
 Sides = Sequence[tuple[int, Params]]
 """Settings that run on the same seeds, each with the number of the trial that it comes from (the baseline's: 0)."""
-GetStaff = Callable[[], runner.Staff]
-"""Returns the staff that runs trials, and hires it when first called: often nothing has to run."""
+GetCrew = Callable[[], Crew]
+"""Returns the crew that runs trials, and hires it when first called: often nothing has to run."""
 
 
 def goal(spec: StudySpec, metric: str | None) -> Goal:
@@ -74,7 +75,7 @@ def enqueue(live: LiveStudy, purpose: Purpose, sides: Sides, runs: int, design: 
     return sorted(t.number for (_, i), t in found(live.ledger, purpose, sides).items() if i < runs)
 
 
-def complete(live: LiveStudy, staff: GetStaff, wanted: Callable[[], list[int]]) -> None:
+def complete(live: LiveStudy, crew: GetCrew, wanted: Callable[[], list[int]]) -> None:
     """Run the wanted trials to their ends, and cancelled ones again: whoever could leave runs out could choose the
     answer.
 
@@ -82,7 +83,7 @@ def complete(live: LiveStudy, staff: GetStaff, wanted: Callable[[], list[int]]) 
     """
     numbers = wanted()
     while any(live.ledger.trials[n].state in OPEN for n in numbers):
-        runner.run_to_the_end(live, staff(), numbers)
+        runner.run_to_the_end(crew(), numbers)
         numbers = wanted()
 
 

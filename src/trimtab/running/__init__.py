@@ -1,7 +1,7 @@
 """Running trials: the loop that carries out plans, and everything between an executor and the record.
 
 runner         the loop: refill the queue, claim, launch, record
-staffing       sets up an executor, a crew and a progress line for one call of run or evidence
+staffing       sets up a crew, with its executor and progress line, for one call of run or evidence
 crew           the trials that run in one process, from launch to their recorded ends
 sharing        claiming ahead and recording together, so that no slot waits for the record
 enough         whether a search has found enough

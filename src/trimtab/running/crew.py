@@ -2,14 +2,18 @@
 
 import logging
 import math
+import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
+from ..engine.ledger import Ledger
 from ..errors import LeaseLost, OverQuota, Stale, TrimtabError
 from ..executors import Executor, Exit, Job
 from ..live import LiveStudy
@@ -26,6 +30,11 @@ QUICK = 1.0  # seconds: if a trial reports more often, reports that no rule judg
 _log = logging.getLogger(__name__)
 
 
+def worker_name() -> str:
+    """The name under which this process claims trials: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 @dataclass(frozen=True)
 class Run:
     """A trial that runs here: its job, its notes so far, and when it started."""
@@ -39,7 +48,8 @@ class Run:
 class Crew:
     """The running trials of one process. The executor runs their jobs; a thread renews their leases.
 
-    before: called before each trial starts; what it raises ends the run.
+    before: called before each trial starts; what it raises ends the run. watch: called with the ledger as the study goes
+    on. lease: seconds for which trials are claimed. name: under which they are claimed; by default, one of its own.
     """
 
     def __init__(
@@ -49,11 +59,14 @@ class Crew:
         resources: Resources,
         *,
         before: Callable[[], None] = lambda: None,
+        watch: Callable[[Ledger], None] = lambda _: None,
         lease: float = LEASE,
         clock: Clock = SYSTEM,
+        name: str | None = None,
     ) -> None:
-        self._live, self._executor, self._resources, self._lease = live, executor, resources, lease
-        self._storage, self._study = live.storage, live.study
+        self.live, self.executor, self.lease, self.clock, self.watch = live, executor, lease, clock, watch
+        self.name = f"{worker_name()}:{token_hex(4)}" if name is None else name
+        self._storage, self._study, self._resources = live.storage, live.study, resources
         self.charge = resources.charge
         self._before = before
         self.interrupted = False  # whether this process was told to end; then so were its trials' processes, perhaps
@@ -74,7 +87,7 @@ class Crew:
         self._before()
         job = Job(
             key=(trial.study, trial.number, trial.attempt),
-            payload=payload(trial, self._live.spec.metrics, self._live.checkpoints.folders(trial)),
+            payload=payload(trial, self.live.spec.metrics, self.live.checkpoints.folders(trial)),
             listen=lambda message: self._listen(trial, message),
             resources=self._resources,
         )
@@ -82,21 +95,21 @@ class Crew:
         if self._renewal.ident is None:
             self._renewal.start()
         self._buffer.moved()
-        if self._executor.free():
-            self._executor.launch(job)
+        if self.executor.free():
+            self.executor.launch(job)
         else:
             self._buffer.wait(job)
 
     def room(self, stock: int = 0) -> int:
         """How many trials may be claimed: one for each free slot, one more if trials are short, and up to `stock` more if
         they are very short (see `sharing`)."""
-        free = self._executor.free()
+        free = self.executor.free()
         return free + self._pace.ahead(len(self.running) + free, stock) - self._buffer.jobs
 
     @property
     def waited(self) -> dict[int, float]:
         """For how many seconds running trials have waited for room on the executor, by number."""
-        return {key[1]: seconds for key, seconds in self._executor.waited().items()}
+        return {key[1]: seconds for key, seconds in self.executor.waited().items()}
 
     @property
     def endings(self) -> int:
@@ -145,7 +158,7 @@ class Crew:
             self._collect(min(wait, HELD), stop)
 
     def _collect(self, wait: float, stop: Callable[[], bool]) -> None:
-        self._reaped += self._executor.reap(0.0 if self._reaped else wait)
+        self._reaped += self.executor.reap(0.0 if self._reaped else wait)
         if self._broken is not None:
             raise self._broken
         while self._reaped:  # one by one: if the store fails, the others are still there
@@ -162,17 +175,17 @@ class Crew:
 
     def _launch_waiting(self, stop: Callable[[], bool]) -> None:
         """Launch jobs that were claimed ahead in slots that are free by now."""
-        while self._executor.free() and self._buffer.all_done and not stop():
+        while self.executor.free() and self._buffer.all_done and not stop():
             if (waiting := self._buffer.next()) is None:
                 return
-            self._executor.launch(waiting)
+            self.executor.launch(waiting)
 
     def cancel(self, number: int) -> Cost:
         """End a trial's process; returns what it has used. The caller records what becomes of the trial."""
         job = self.running[number].job
         self._drop(number)
         self._forget(number)
-        reaped = self._executor.reap()
+        reaped = self.executor.reap()
         self._reaped += [(j, how) for j, how in reaped if j is not job]
         return next((cost_of(how.cost, self._resources) for j, how in reaped if j is job), Cost())
 
@@ -181,7 +194,7 @@ class Crew:
         if self._buffer.drop(job := self.running[number].job):
             self._forget(number)
         else:
-            self._executor.kill(job)
+            self.executor.kill(job)
 
     def release(self) -> None:
         """End all processes and return their trials to the queue; those that end by themselves meanwhile keep their
@@ -218,10 +231,11 @@ class Crew:
             _log.warning("trial %s could not be given back: %s", trial.number, error)
 
     def close(self) -> None:
-        """Stop renewing leases."""
+        """Stop renewing leases, and close the executor."""
         self._closed.set()
         if self._renewal.ident is not None:
             self._renewal.join(timeout=1.0)
+        self.executor.close()
 
     def _listen(self, trial: Trial, message: Mapping[str, Any]) -> dict[str, Any]:
         """The reply to a message of a running objective (see objective.trial)."""
@@ -229,7 +243,7 @@ class Crew:
             self.running[trial.number].notes.append(message["text"])
             return {}
         try:
-            verdict = self._referee.report(trial, message["step"], message["metrics"], self._lease)
+            verdict = self._referee.report(trial, message["step"], message["metrics"], self.lease)
             if verdict is not None:
                 return {"stop": True, "rule": verdict.rule}
         except LeaseLost:
@@ -279,14 +293,14 @@ class Crew:
 
     def _may_be_retried(self, trial: Trial) -> bool:
         """Whether a trial that failed by itself has retries left."""
-        retries = self._live.spec.retries
+        retries = self.live.spec.retries
         return retries > 0 and sum(e.body.get("why") == RETRY for e in self._requeues(trial)) < retries
 
     def _futile(self, trial: Trial, last: Sequence[Report]) -> int:
         """How many attempts at a trial were lost without getting further, with this one, whose last reports are kept."""
         if last:
             with suppress(LeaseLost):
-                self._storage.report(trial, last, self._lease, since=None)
+                self._storage.report(trial, last, self.lease, since=None)
         return lost_attempts(trial, self._requeues(trial), self._storage.reports(self._study, trial.number))
 
     def _requeues(self, trial: Trial) -> list[Event]:
@@ -326,21 +340,21 @@ class Crew:
             run = self.running.get(trial.number)
             if run is not None and run.trial.attempt == trial.attempt:
                 with suppress(LeaseLost):  # the thread that renews finds that, too
-                    self._referee.renew(run.trial, self._lease)
+                    self._referee.renew(run.trial, self.lease)
 
     def _renew(self) -> None:
         """Renew the leases of running trials, in a thread, since an inline objective blocks the main one.
 
         Trials that have just started are left out: there may be many, and their leases are fresh.
         """
-        while not self._closed.wait(self._lease / 3):
+        while not self._closed.wait(self.lease / 3):
             self._flush()
             now = time.monotonic()
             for number, run in list(self.running.items()):
-                if now - run.begun < self._lease / 6:
+                if now - run.begun < self.lease / 6:
                     continue
                 try:
-                    self._referee.renew(run.trial, self._lease)
+                    self._referee.renew(run.trial, self.lease)
                 except LeaseLost:
                     self._lost.add((number, run.trial.attempt))
                 except TrimtabError as error:

@@ -4,10 +4,8 @@ Any number of processes may run this loop on one study; the store decides which 
 """
 
 import math
-import os
 import random
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -15,12 +13,11 @@ from ..checks import whole
 from ..engine.ledger import Ledger
 from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
-from ..executors import Executor
 from ..formatting import first_line, plural
 from ..live import Batches, LiveStudy
 from ..outlook import Enough
 from ..records import OPEN, Change, Purpose, Reason, State, StudyRecord, StudySpec, StudyState, Trial
-from ..storage import INTERRUPTED, LEASE, Claim, Settled
+from ..storage import INTERRUPTED, Claim, Settled
 from ..units import seconds
 from .clock import SYSTEM, Clock
 from .crew import Crew
@@ -31,11 +28,6 @@ BRIEF = 0.02  # seconds: a strategy that is faster proposes inside the transacti
 CROWD = 32  # maximum number of trials proposed together when several processes compete
 AHEAD = 32  # maximum number of trials claimed ahead, see `ahead_limit`
 NOTHING = Settled(())  # nothing was recorded, proposed or claimed
-
-
-def worker_name() -> str:
-    """The name under which this process claims trials: host and process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def terms_of(live: LiveStudy, trials: int | None, limit: float | str | None, clock: Clock = SYSTEM) -> Terms:
@@ -70,45 +62,33 @@ def why_closed(study: StudyRecord) -> str:
     return f"study {study.name!r} is {study.state}; {way_out}"
 
 
-@dataclass(frozen=True)
-class Staff:
-    """Everything that works for one call of run or evidence."""
-
-    name: str  # the name under which trials are claimed
-    crew: Crew
-    executor: Executor
-    watch: Callable[[Ledger], None] = lambda _: None  # called with the ledger as the study goes on
-    clock: Clock = SYSTEM
-    lease: float = LEASE
-
-
-def search(live: LiveStudy, staff: Staff, terms: Terms, enough: Enough | None = None) -> str:
+def search(crew: Crew, terms: Terms, enough: Enough | None = None) -> str:
     """Run search trials until the plan closes, or until there is `enough`; returns why it closed.
 
     Raises ObjectiveError if the objective never returns a metric that the study needs, RunFailed if too many trials
     fail in a row, KeyboardInterrupt after returning the running trials to the queue.
     """
-    crew, closing, check = staff.crew, None, EnoughCheck(live, enough)
+    live, closing, check = crew.live, None, EnoughCheck(crew.live, enough)
     terms = replace(terms, charge=crew.charge)
-    with _giving_back(live, staff):
+    with _giving_back(crew):
         while True:
             terms = replace(terms, waited=crew.waited)
-            decision, settled = settle(live, staff, terms, closing is None and not check.asked)
+            decision, settled = settle(crew, terms, closing is None and not check.asked)
             check_results(live, [t for t in settled.ended if t is not None], terms)
             live.collect()
-            staff.watch(live.ledger)
+            crew.watch(live.ledger)
             if closing is None and check.has_enough():
                 closing = "enough"
             if closing is None:
-                terms, closing = carry_out(decision, live, staff, terms, settled)
+                terms, closing = carry_out(decision, crew, terms, settled)
             if closing is not None:
                 _wind_down(crew, closing)
                 if not crew.running:
                     break
             crew.collect(IDLE, lambda: live.moved)
             if not crew.endings and not crew.running:  # others hold what is open, or were faster
-                staff.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
-    staff.watch(live.refresh())
+                crew.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
+    crew.watch(live.refresh())
     live.collect()
     if closing == "failures":
         raise too_many_failures(live, live.ledger.failures_in_a_row(terms.since))
@@ -169,15 +149,13 @@ def ahead_limit(live: LiveStudy) -> int:
     return min(AHEAD, int(BRIEF / live.pace))
 
 
-def settle(
-    live: LiveStudy, staff: Staff, terms: Terms, going_on: bool, most: int | None = None
-) -> tuple[Decision, Settled]:
+def settle(crew: Crew, terms: Terms, going_on: bool, most: int | None = None) -> tuple[Decision, Settled]:
     """Record the trials that have ended, and make the next plan, for up to `most` trials.
 
     If the strategy is quick and the search is `going_on`, the same transaction also enqueues and claims what the plan
     proposes.
     """
-    crew, plans = staff.crew, list[Decision]()
+    live, plans = crew.live, list[Decision]()
     endings = crew.take()
     quick = going_on and live.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
     ahead = ahead_limit(live) if quick else 0
@@ -186,15 +164,15 @@ def settle(
         return crew.room(ahead) if most is None else min(most, crew.room(ahead))
 
     if not endings:
-        decision = decide(live, slots(ahead=0), staff.clock.steady(), terms)
+        decision = decide(live, slots(ahead=0), crew.clock.steady(), terms)
         if not (quick and decision.contended(terms)):
             return decision, NOTHING
 
     def then() -> tuple[Batches, Claim | None]:
-        decision = _decided(live.ledger, slots(ahead), staff.clock.steady(), replace(terms, batch=1))
+        decision = _decided(live.ledger, slots(ahead), crew.clock.steady(), replace(terms, batch=1))
         plans.append(decision)
         n = sum(a.n for a in decision.actions if isinstance(a, Fill)) if quick else 0
-        return live.batches(n), Claim(staff.name, staff.lease, decision.unopposed) if quick else None
+        return live.batches(n), Claim(crew.name, crew.lease, decision.unopposed) if quick else None
 
     try:
         settled = live.settle(endings, then)
@@ -206,14 +184,12 @@ def settle(
     return plans[-1], settled
 
 
-def carry_out(
-    decision: Decision, live: LiveStudy, staff: Staff, terms: Terms, settled: Settled = NOTHING
-) -> tuple[Terms, str | None]:
+def carry_out(decision: Decision, crew: Crew, terms: Terms, settled: Settled = NOTHING) -> tuple[Terms, str | None]:
     """Do what the plan says, except for what `settled` has done already.
 
     Returns the terms for the next plan, and why nothing more is to be started (None if something may be).
     """
-    crew, closing, begun = staff.crew, decision.closing, len(settled.claimed)
+    live, closing, begun = crew.live, decision.closing, len(settled.claimed)
     for trial in settled.claimed:
         crew.start(trial)
     for action in decision.actions:
@@ -221,7 +197,7 @@ def carry_out(
             case Fill(n):
                 known = len(live.ledger.told)
                 try:
-                    made = settled.made or _fill(live, staff, decision, n)
+                    made = settled.made or _fill(crew, decision, n)
                 except BudgetSpent:
                     closing = "budget"
                     continue
@@ -233,7 +209,7 @@ def carry_out(
             case Start(n):
                 crew.keep(live.ledger.expired(live.ledger.now))
                 for _ in range(n - begun):
-                    waiting = live.storage.claim([live.study], staff.name, staff.lease, purposes=[Purpose.SEARCH])
+                    waiting = live.storage.claim([live.study], crew.name, crew.lease, purposes=[Purpose.SEARCH])
                     if waiting is None:
                         break
                     crew.start(waiting)
@@ -244,10 +220,10 @@ def carry_out(
     return terms, closing
 
 
-def _fill(live: LiveStudy, staff: Staff, decision: Decision, n: int) -> Sequence[Trial] | None:
+def _fill(crew: Crew, decision: Decision, n: int) -> Sequence[Trial] | None:
     """Propose n trials, and claim the first of them unless earlier ones wait; None if the strategy has no more points."""
-    first = 0 if live.ledger.queued() else decision.unopposed
-    return live.fill(n, decision.at, Claim(staff.name, staff.lease, first))
+    first = 0 if crew.live.ledger.queued() else decision.unopposed
+    return crew.live.fill(n, decision.at, Claim(crew.name, crew.lease, first))
 
 
 def _batch(before: int, made: Sequence[Trial] | None) -> int:
@@ -257,23 +233,24 @@ def _batch(before: int, made: Sequence[Trial] | None) -> int:
 
 
 @contextmanager
-def _giving_back(live: LiveStudy, staff: Staff) -> Iterator[None]:
+def _giving_back(crew: Crew) -> Iterator[None]:
     """A context that returns running trials to the queue if anything ends it early."""
     try:
         yield
     except BaseException as stop:
-        give_back(live, staff)
+        give_back(crew)
         if isinstance(stop, KeyboardInterrupt):
             stop.add_note("Running trials were given back to the queue. Run the same line again to go on.")
         raise
 
 
-def give_back(live: LiveStudy, staff: Staff) -> None:
+def give_back(crew: Crew) -> None:
     """End what is running and return its trials to the queue, also those that were claimed but have not started yet."""
-    staff.crew.release()
+    live = crew.live
+    crew.release()
     with suppress(TrimtabError):  # what cannot be returned now is claimed by others when its lease expires
         for trial in live.refresh().open.values():
-            if trial.state is State.RUNNING and trial.worker == staff.name:
+            if trial.state is State.RUNNING and trial.worker == crew.name:
                 change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": INTERRUPTED})
                 live.storage.revise(live.study, change)
 
@@ -283,19 +260,18 @@ def _may_be_claimed(t: Trial, now: float) -> bool:
     return t.state is State.QUEUED or (t.lease_until is not None and t.lease_until <= now)
 
 
-def run_to_the_end(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> None:
+def run_to_the_end(crew: Crew, numbers: Sequence[int]) -> None:
     """Run the evidence trials (`select` or `certify`) with these numbers to their ends."""
-    crew, executor = staff.crew, staff.executor
-    failures: list[Trial] = []  # in a row
-    with _giving_back(live, staff):
+    live, failures = crew.live, list[Trial]()  # failures: in a row
+    with _giving_back(crew):
         while waiting := [n for n in numbers if live.ledger.trials[n].state in OPEN]:
             if live.ledger.study.state is not StudyState.OPEN and not crew.running:
                 raise SpecError(f"this evidence cannot be completed: {why_closed(live.ledger.study)}")
             for n in waiting:
                 # One that runs here may look as if its worker were gone, if the clock has jumped.
                 ready = n not in crew.running and _may_be_claimed(live.ledger.trials[n], live.ledger.now)
-                if executor.free() and ready:
-                    trial = live.storage.claim([live.study], staff.name, staff.lease, number=n)
+                if crew.executor.free() and ready:
+                    trial = live.storage.claim([live.study], crew.name, crew.lease, number=n)
                     if trial is not None:
                         crew.start(trial)
             ended = crew.poll(IDLE)
@@ -304,8 +280,8 @@ def run_to_the_end(live: LiveStudy, staff: Staff, numbers: Sequence[int]) -> Non
             if live.spec.max_failures is not None and len(failures) >= live.spec.max_failures:
                 raise too_many_failures(live, failures)
             if not ended and not crew.running:  # others hold what is open
-                staff.clock.sleep(IDLE)
-            staff.watch(live.refresh())
+                crew.clock.sleep(IDLE)
+            crew.watch(live.refresh())
 
 
 def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None:

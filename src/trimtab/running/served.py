@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from secrets import token_hex
 
 from ..engine.planning import Close, Start, Terms
 from ..errors import InputChanged, ObjectiveError, OverQuota, SpaceError, SpecError, TrimtabError
@@ -20,7 +19,7 @@ from .announcements import Announcement, run_body
 from .clock import SYSTEM
 from .crew import Crew
 from .enough import EnoughCheck
-from .runner import NOTHING, Decision, Staff, carry_out, check_results, decide, give_back, settle, worker_name
+from .runner import NOTHING, Decision, carry_out, check_results, decide, give_back, settle
 
 LOOK = 1.0  # seconds between two searches for studies to serve, and between two looks at a study with nothing to do
 AGAIN = 30.0  # seconds until a study that could not be served is tried again: its code or data may be right by then
@@ -52,7 +51,7 @@ class ServedStudy:
         self._next = 0.0  # when to look at the record again; 0: at once
         self._follow(announced)
         self._alerts = Alerts(self._live, say)
-        self._staff: Staff | None = None
+        self._crew: Crew | None = None  # only while there is something to do
         self._joined = False
         self._refused = False  # whether it cannot be served now: inputs changed, no room for checkpoints, no strategy
         self._wrong = False  # whether it cannot be served, because its objective does not return what is needed
@@ -61,12 +60,12 @@ class ServedStudy:
     @property
     def running(self) -> int:
         """How many of its trials run here."""
-        return 0 if self._staff is None else len(self._staff.crew.running)
+        return 0 if self._crew is None else len(self._crew.running)
 
     @property
     def at_work(self) -> bool:
         """Whether trials are running here, or have ended and are not recorded yet."""
-        return self._staff is not None and bool(self._staff.crew.running or self._staff.crew.endings)
+        return self._crew is not None and bool(self._crew.running or self._crew.endings)
 
     def at_rest(self, position: int) -> bool:
         """Whether there is nothing to do until the record has an event after `position`.
@@ -93,7 +92,7 @@ class ServedStudy:
 
         Very short ones may be claimed ahead, up to `most` trials in all. Sets `closed`.
         """
-        ended = self._staff is not None and bool(self._staff.crew.endings)
+        ended = self._crew is not None and bool(self._crew.endings)
         nothing_to_do = time.monotonic() < self._next or (self._wrong and not self.running)
         if nothing_to_do and not ended:
             return
@@ -132,23 +131,23 @@ class ServedStudy:
             over = "enough"
         if over is not None and decision.closing is None:
             decision = replace(decision, actions=[Close(over)])
-        if self._staff is None and decision.closing is not None:
+        if self._crew is None and decision.closing is not None:
             return decision.closing
         if any(isinstance(a, Start) for a in decision.actions) and not settled.claimed:
             self._live.inputs.check()  # before a trial is claimed, and again before it starts
-        self._terms, closing = carry_out(decision, self._live, self._working_staff(), self._terms, settled)
+        self._terms, closing = carry_out(decision, self._working_crew(), self._terms, settled)
         return closing
 
     def _look(self, free: int, most: int, going_on: bool) -> tuple[Decision, Settled]:
         """The plan for `free` slots. If trials have ended, recording them and claiming new ones is one transaction."""
-        if self._staff is None or not self._staff.crew.endings:
+        if self._crew is None or not self._crew.endings:
             return decide(self._live, free, SYSTEM.steady(), self._terms), NOTHING
         refused: InputChanged | None = None
         try:
             self._live.inputs.check()
         except InputChanged as error:
             refused = error  # no trial is claimed, but the results of those that have ended count
-        decision, settled = settle(self._live, self._staff, self._terms, going_on and refused is None, most)
+        decision, settled = settle(self._crew, self._terms, going_on and refused is None, most)
         check_results(self._live, [t for t in settled.ended if t is not None], self._terms)
         if refused is not None:
             raise refused
@@ -159,9 +158,9 @@ class ServedStudy:
 
         interrupted: this worker was told to end, so nothing new begins, and they are recorded at once.
         """
-        if self._staff is None:
+        if self._crew is None:
             return 0
-        crew, before = self._staff.crew, self.running
+        crew, before = self._crew, self.running
         crew.interrupted = interrupted
         try:
             if interrupted:
@@ -176,27 +175,25 @@ class ServedStudy:
 
     def leave(self) -> None:
         """Return what is still running to the queue, and end the processes. `begin` may start them again."""
-        if self._staff is None:
+        if self._crew is None:
             return
         try:
-            give_back(self._live, self._staff)
+            give_back(self._crew)
         finally:
-            self._staff.crew.close()
-            self._staff.executor.close()
-            self._staff = None
+            self._crew.close()
+            self._crew = None
         with suppress(TrimtabError):
             self._live.tidy()  # this worker may be the last one
 
-    def _working_staff(self) -> Staff:
-        """The processes for its trials, set up if there are none. The first time, an event says that this worker joins."""
-        if self._staff is not None:
-            return self._staff
+    def _working_crew(self) -> Crew:
+        """The crew for its trials, set up if there is none. The first time, an event says that this worker joins."""
+        if self._crew is not None:
+            return self._crew
         if not self._joined:
             seen = {"data": self._live.inputs.begin()["data"]} if self._live.inputs.watched else {}
             body = {**seen, **run_body(self._called, self.announced.resources, self._slots)}
             self._storage.revise(self._live.study, Change("run", body={**body, "joined": True}))
             self._joined = True
         executor = Local(self._slots, self._called, self.announced.resources)
-        crew = Crew(self._live, executor, self.announced.resources, before=self._live.inputs.check)
-        self._staff = Staff(f"{worker_name()}:{token_hex(4)}", crew, executor)
-        return self._staff
+        self._crew = Crew(self._live, executor, self.announced.resources, before=self._live.inputs.check)
+        return self._crew

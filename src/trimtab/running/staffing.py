@@ -1,10 +1,9 @@
-"""Setting up what works for a call of run or evidence: an executor, a crew, a progress line, and the `run` event."""
+"""Setting up a crew for a call of run or evidence: its executor, its progress line, and the `run` event."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from secrets import token_hex
 from typing import Any
 
 from ..checks import flag, one_of, whole
@@ -20,7 +19,6 @@ from .announcements import announce, shareable
 from .clock import SYSTEM
 from .crew import Crew
 from .progress import Progress
-from .runner import Staff, worker_name
 
 
 @dataclass(frozen=True)
@@ -72,34 +70,33 @@ def _ray(called: Program, slots: Slots) -> Executor:
 
 
 @contextmanager
-def staff(
+def hired(
     live: LiveStudy,
     objective: Any,
     slots: Slots,
     quiet: bool,
     terms: Terms | None = None,
     watch: Callable[[], None] = lambda: None,
-) -> Iterator[Staff]:
-    """A context with everything that works for one call: it is set up, announced in the record, and closed at the end.
+) -> Iterator[Crew]:
+    """A context with the crew for one call: it is set up, announced in the record, and closed at the end.
 
     terms: when the search is to end, for the progress line; None for evidence. watch: called as the study goes on.
     """
     check_prices(live, slots.resources)
     called = program(objective, live.spec)
     with ExitStack() as cleanup:
-        place = executor(called, slots, cleanup.enter_context(interruptible()))
-        cleanup.callback(place.close)
-        announce(live, called, slots.resources, slots.workers)
-        crew = Crew(live, place, slots.resources, before=lambda: live.inputs.check(called))
+        runs = executor(called, slots, cleanup.enter_context(interruptible()))
+        crew = Crew(live, runs, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
-        with Progress(live.spec, quiet=quiet, terms=terms) as progress:
-            name = f"{worker_name()}:{token_hex(4)}"
+        announce(live, called, slots.resources, slots.workers)
+        progress = cleanup.enter_context(Progress(live.spec, quiet=quiet, terms=terms))
 
-            def update(ledger: Ledger) -> None:
-                progress.update(ledger, SYSTEM.steady())
-                watch()
+        def update(ledger: Ledger) -> None:
+            progress.update(ledger, SYSTEM.steady())
+            watch()
 
-            yield Staff(name, crew, place, watch=update)
+        crew.watch = update
+        yield crew
 
 
 def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:

@@ -28,6 +28,7 @@ from ..records.history import doubts
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
 from ..running.alerts import Alerts
+from ..running.crew import worker_name
 from ..running.referee import Referee
 from ..space import Params, Space
 from ..storage import Claim, Storage, copying, open_storage
@@ -121,7 +122,7 @@ class Study(Audited):
         held = seconds(lease, "lease")
         self._live.inputs.check()
         while True:
-            trial = self.storage.claim([self._live.study], runner.worker_name(), held, purposes=[Purpose.SEARCH])
+            trial = self.storage.claim([self._live.study], worker_name(), held, purposes=[Purpose.SEARCH])
             if trial is not None:
                 break
             ledger = self._live.refresh()
@@ -129,7 +130,7 @@ class Study(Audited):
                 raise SpecError(runner.why_closed(ledger.study))
             if (budget := planning.spent(ledger, ledger.now)) is not None:
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
-            made = self._live.fill(1, ledger.study.count, Claim(runner.worker_name(), held, 1))
+            made = self._live.fill(1, ledger.study.count, Claim(worker_name(), held, 1))
             if made is None:
                 raise Exhausted(f"study {self.name!r}: {self._live.why_nothing()}")
             if made:
@@ -258,11 +259,11 @@ class Study(Audited):
         if jobs is not None:
             closed = slurm.run(self._live, objective, slots, jobs, quiet, terms, stop_when)
         else:
-            with staffing.staff(self._live, objective, slots, quiet, terms, alerts.look) as staff:
+            with staffing.hired(self._live, objective, slots, quiet, terms, alerts.look) as crew:
                 events = self.storage.events(self._live.study, terms.since, kinds={"inputs", "run"})
                 for notice in doubts(events):
                     warn(notice)
-                closed = runner.search(self._live, staff, terms, stop_when)
+                closed = runner.search(crew, terms, stop_when)
         alerts.look()
         if quiet:
             return
@@ -353,7 +354,7 @@ class Study(Audited):
         asked = proof.Question(pairs, metric, number, finalists, design, own, most)
         slots = staffing.Slots(workers, amounts(Resources, resources, "resources"), supervised, executor)
         silent = flag("quiet", quiet)
-        return proof.prove(self._live, asked, lambda: staffing.staff(self._live, objective, slots, silent))
+        return proof.prove(self._live, asked, lambda: staffing.hired(self._live, objective, slots, silent))
 
     def holdout(
         self, objective: AnyObjective, *, tuned: int | None = None, metric: str | None = None, equivalence: float = 0.0
