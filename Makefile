@@ -28,6 +28,7 @@ bench: $(VENV)/.dev
 
 browser: $(VENV)/.dev
 	command -v chromium >/dev/null || (apt-get update -q && apt-get install -y -q chromium)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps axe-playwright-python
 	$(BIN)/python -m pytest tests/browser
 
 ray: $(VENV)/.dev

@@ -1,8 +1,11 @@
 """The report, opened in a real browser: it draws, and its console stays silent."""
 
+import importlib.resources
+import json
 import re
 import shutil
 import subprocess
+from html import unescape
 
 import pytest
 
@@ -15,8 +18,8 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """A small study's report: mixed space, a constraint, failures, evidence."""
+def study():
+    """A small study: mixed space, a constraint, failures, evidence."""
 
     def objective(trial):
         if trial.number == 4:
@@ -32,6 +35,11 @@ def report(tmp_path_factory):
     study = tt.Study("browser", space, minimize="loss", subject_to="size <= 100", seed=1)
     study.run(objective, trials=15, quiet=True)
     study.evidence(objective, replicates=6, quiet=True)
+    return study
+
+
+@pytest.fixture(scope="module")
+def report(study, tmp_path_factory):
     return study.report(tmp_path_factory.mktemp("report") / "report.html", data={"name": "synthetic", "rows": 0})
 
 
@@ -83,3 +91,22 @@ def test_on_paper_no_table_is_wider_than_the_page(tmp_path, template):
     done = chromium(tmp_path, f"--window-size={PAPER},2000", "--dump-dom", page.as_uri())
     (right,) = re.findall(r'<body[^>]* data-right="([\d.]+)"', done.stdout)
     assert float(right) <= PAPER
+
+
+CHECK = """addEventListener("load", async () => {
+  document.querySelectorAll("details").forEach((d) => { d.open = true; });
+  const { violations } = await axe.run();
+  document.body.dataset.found = JSON.stringify(violations.map((v) => [v.id, v.nodes[0].html]));
+});"""
+
+
+@pytest.mark.parametrize("template", ["study", "us-sr-26-2-2026"])
+@pytest.mark.parametrize("width", [1280, 500])
+def test_axe_finds_nothing_that_shuts_readers_out(study, tmp_path, template, width):
+    """Contrast, landmarks, headings, tables, keyboard: the rules of axe-core, with everything unfolded."""
+    axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+    page = study.report(tmp_path / "page.html", template=template)
+    page.write_text(page.read_text().replace("</body>", f"<script>{axe}</script><script>{CHECK}</script></body>"))
+    done = chromium(tmp_path, f"--window-size={width},2000", "--dump-dom", page.as_uri())
+    (found,) = re.findall(r'<body[^>]* data-found="([^"]*)"', done.stdout)
+    assert json.loads(unescape(found)) == []
