@@ -15,7 +15,7 @@ import numpy as np
 from ..arrays import Array, Ints, Mask
 from ..numerics.qmc import sobol
 from ..space import Space
-from ..space.cube import live_cells
+from ..space.parameters import live_cells
 from ..space.scales import centres, widths
 
 TOTAL = 1024  # points for the variance of the whole function

@@ -13,8 +13,7 @@ from ..arrays import Array
 from ..canonical import same_setting
 from ..formatting import number, plural, value
 from ..space import Choice, Params, Space
-from ..space.cube import live_cells
-from ..space.parameters import Value
+from ..space.parameters import Value, live_cells
 from ..space.scales import Scale, centres
 from .belief import Belief
 from .calibration import Calibration

@@ -1,4 +1,4 @@
-"""How far two orders agree: Kendall's tau and Spearman's rho."""
+"""How far two orders agree: Kendall's tau and Spearman's rho; and whether the order at an early rung can be trusted."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -8,6 +8,8 @@ import numpy as np
 from ..arrays import Array, Ints
 
 Score = tuple[float, ...]
+LATEST = 32  # trials by which an early rung is judged, at most
+_LEAST = 8  # of them, at least
 
 
 def kendall(pairs: Sequence[tuple[Score, Score]]) -> float:
@@ -17,6 +19,14 @@ def kendall(pairs: Sequence[tuple[Score, Score]]) -> float:
     for (a, b), (c, d) in combinations(pairs, 2):
         total += (int(a > c) - int(a < c)) * (int(b > d) - int(b < d))
     return 2 * total / (len(pairs) * (len(pairs) - 1))
+
+
+def trusted(pairs: Sequence[tuple[Score, Score]], tau: float) -> bool:
+    """Whether the order of trials at a rung agrees with their order at a later one, by a Kendall's tau of at least `tau`.
+
+    pairs: the scores at both rungs of the LATEST trials that have reached both; too few are not trusted.
+    """
+    return len(pairs) >= _LEAST and kendall(pairs) >= tau
 
 
 def spearman(a: Array, b: Array) -> float:

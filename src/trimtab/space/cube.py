@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array, Mask, within
 from ..errors import SpaceError
 from .conditions import gates, order
-from .parameters import Choice, Parameter
+from .parameters import Parameter, live_cells
 from .scales import LogIntegers, centres, grouped
 
 
@@ -79,8 +79,3 @@ class Cube:
     def centres(self, j: int, i: Array) -> Array:
         """The centres of cells i (m,) of column j."""
         return centres(self.scales[j], i)
-
-
-def live_cells(p: Parameter) -> float:
-    """How many values of p can be proposed; inf if continuous."""
-    return float(len(p.options)) if isinstance(p, Choice) else p.scale.cells

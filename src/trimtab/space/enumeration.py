@@ -8,7 +8,7 @@ import numpy as np
 from ..arrays import Array
 from .conditions import Gates
 from .cube import Cube
-from .parameters import Choice, Parameter
+from .parameters import is_live
 
 _BLOCK = 4_096  # rows at once
 
@@ -35,15 +35,11 @@ def count(cube: Cube) -> int | float:
             return math.inf
         if not rest:
             return int(live)
-        special = [code for code in sorted(listed.get(first, ())) if _is_live(params[first], code)]
+        special = [code for code in sorted(listed.get(first, ())) if is_live(params[first], code)]
         others = _times(int(live) - len(special), total(rest, {**known, first: -math.inf}))
         return sum((total(rest, {**known, first: code}) for code in special), others)
 
     return total(cube.order, {})
-
-
-def _is_live(p: Parameter, code: float) -> bool:
-    return not isinstance(p, Choice) or code < len(p.options)
 
 
 def _times(a: int | float, b: int | float) -> int | float:

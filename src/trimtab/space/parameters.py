@@ -346,6 +346,16 @@ class Choice:
 Parameter: TypeAlias = Float | Int | Choice
 
 
+def is_live(p: Parameter, code: float) -> bool:
+    """Whether the value of this code can be proposed: it is no retired option."""
+    return not isinstance(p, Choice) or code < len(p.options)
+
+
+def live_cells(p: Parameter) -> float:
+    """How many values of p can be proposed; inf if continuous."""
+    return float(len(p.options)) if isinstance(p, Choice) else p.scale.cells
+
+
 def codes(name: str, p: Parameter, values: Sequence[object]) -> Array:
     """The codes of many values. Plain numbers in range are checked together; others one by one. SpaceError as `clean`."""
     kind = {Float: float, Int: int}.get(type(p))
@@ -405,7 +415,7 @@ def _check_common(name: str, p: Parameter) -> None:
         if value is UNSET:
             continue
         cleaned = p.clean(f"{name}: {label}", value)
-        if isinstance(p, Choice) and p.code(cleaned) >= len(p.options):
+        if not is_live(p, p.code(cleaned)):
             raise SpaceError(f"{name}: {label}={value!r} is retired; choose a live option")
     if p.prior and p.prior[1] not in get_args(Confidence):
         raise SpaceError(f"{name}: prior confidence {shown(p.prior[1])} is not known; use 'low', 'medium' or 'high'")

@@ -24,7 +24,7 @@ from .cube import Cube
 from .expression import Expression, parse
 from .from_json import parameters, requirements
 from .normalise import is_empty
-from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, accept, codes
+from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, accept, codes, is_live
 from .scales import Scale
 
 _FEW = 100_000  # settings: up to this many are searched exhaustively
@@ -165,7 +165,7 @@ class Space:
                 raise SpaceError(f"{name}: missing; give a value of {p!r}")
             cleaned[name] = accept(name, p, params[name])
             codes[j] = p.code(cleaned[name])
-            if isinstance(p, Choice) and codes[j] >= len(p.options):
+            if isinstance(p, Choice) and not is_live(p, codes[j]):
                 raise SpaceError(f"{name}: {cleaned[name]!r} is retired; choose one of {list(p.options)!r}")
         self._check_required({names[j]: np.array([code]) for j, code in codes.items()})
         return {name: cleaned[name] for name in names if name in cleaned}

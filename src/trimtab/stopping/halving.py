@@ -19,11 +19,9 @@ from dataclasses import dataclass
 
 from ..fidelity import Fidelity
 from ..numerics import brackets
-from ..numerics.rank_correlation import kendall
+from ..numerics.rank_correlation import LATEST, trusted
 from . import Score, ScoredReport, bounded, needed
 from .rungs import Rung
-
-_WITNESSES, _LATEST = 8, 32  # trials that must have gone on from a rung before it is trusted; that are looked at
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Halving:
         self._passed: defaultdict[int, list[Score]] = defaultdict(list)  # each trial's scores at the rungs behind it
         # Scores of the latest trials that went on from a rung: there, and at the next.
         self._witnesses: defaultdict[tuple[int, int], deque[tuple[Score, Score]]]
-        self._witnesses = defaultdict(lambda: deque(maxlen=_LATEST))
+        self._witnesses = defaultdict(lambda: deque(maxlen=LATEST))
 
     def bracket(self, number: int) -> int:
         """The bracket of a trial."""
@@ -126,5 +124,4 @@ class Halving:
         """Whether the order at this rung predicts that at the next one well enough."""
         if self._trust == 0.0 or self._levels[bracket][k] >= self._early:
             return True
-        witnesses = self._witnesses[bracket, k]
-        return len(witnesses) >= _WITNESSES and kendall(witnesses) >= self._trust
+        return trusted(self._witnesses[bracket, k], self._trust)

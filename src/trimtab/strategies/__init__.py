@@ -11,7 +11,7 @@ minimised. A failed trial is a row of NaN in Y and C. Constraint columns are fea
 Notation: d columns, n rows, m goals, k constraints.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -108,10 +108,10 @@ class Rows:
         """Which trials failed (n,): they have no value of some goal."""
         return np.asarray(np.isnan(self.Y).any(axis=1))
 
-    def head(self, n: int) -> "Rows":
-        """The first n rows."""
+    def __getitem__(self, which: slice | Sequence[int]) -> "Rows":
+        """Some of the rows, as `rows[:5]` or `rows[[0, 2]]`."""
         columns = (self.X, self.Y, self.C, self.cost, self.seed, self.rungs, self.lineage)
-        return Rows(*(column[:n] for column in columns))
+        return Rows(*(column[which] for column in columns))
 
     def __len__(self) -> int:
         return len(self.X)

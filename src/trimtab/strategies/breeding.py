@@ -17,7 +17,7 @@ from ..checks import whole
 from ..numerics.pareto import by_front, violations
 from ..space import Space
 from . import History, Proposal, Rows
-from .points import Taken, sobol_points, unseen
+from .points import Taken, distinct, sobol_points, unseen
 from .variation import children
 
 _FEWEST, _MOST = 20, 50  # points of a population
@@ -50,13 +50,11 @@ class Results:
 def results(rows: Rows) -> Results:
     """The results at the points that were told."""
     known = np.flatnonzero(~rows.failed)
-    lines: dict[bytes, int] = {}
-    line = np.array([lines.setdefault(x.tobytes(), len(lines)) for x in rows.X[known]], dtype=np.intp)
-    _, first = np.unique(line, return_index=True)
+    point, first = distinct(x.tobytes() for x in rows.X[known])
     V = np.clip(np.hstack([rows.Y, rows.C])[known], -HUGE, HUGE)
-    share = 1 / np.bincount(line, minlength=len(lines))[line]
-    means = np.zeros((len(lines), V.shape[1]))
-    np.add.at(means, line, V * share[:, None])
+    share = 1 / np.bincount(point, minlength=len(first))[point]
+    means = np.zeros((len(first), V.shape[1]))
+    np.add.at(means, point, V * share[:, None])
     m = rows.Y.shape[1]
     return Results(rows.X[known[first]], means[:, :m], violations(means[:, m:]), known[first])
 

@@ -211,7 +211,7 @@ class _Search:
         if now.begun:
             return replace(now, guest=self._better(now, now.guest, row))
         if row + 1 - now.origin >= max(2 * now.lam, now.origin // _NEWS):
-            return replace(_first(self.problem, self.rows.head(row + 1)), before=replace(now, before=None))
+            return replace(_first(self.problem, self.rows[: row + 1]), before=replace(now, before=None))
         return now
 
     def forward(self, now: Generation) -> Generation:

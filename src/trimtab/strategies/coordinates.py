@@ -11,7 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from ..arrays import Array, Ints
-from ..space import Choice, Space
+from ..space import Space
+from ..space.parameters import live_cells
 from ..space.scales import LogIntegers
 
 
@@ -33,7 +34,7 @@ class Coordinates:
     def of(space: Space) -> "Coordinates":
         params = list(space.params.values())
         cells = space.cells
-        live = np.array([len(p.options) if isinstance(p, Choice) else p.scale.cells for p in params])
+        live = np.array([live_cells(p) for p in params])
         category = (live >= 2) & (space.unordered | (live == 2))
         numbers, categories = np.flatnonzero((live >= 2) & ~category), np.flatnonzero(category)
         scales = [params[j].scale for j in numbers]

@@ -14,7 +14,7 @@ Notation: n rows, R rungs, m goals.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,11 +22,10 @@ import numpy as np
 
 from ..arrays import HUGE, Array, Ints, Mask
 from ..numerics.pareto import by_front, ranks, violations
-from ..numerics.rank_correlation import kendall
+from ..numerics.rank_correlation import LATEST, trusted
 from ..numerics.warp import typical_distance
 from . import LEVEL, NUMBER, PARENT, REACHED, Problem, Proposal, Rows
 
-_WITNESSES, _LATEST = 8, 32  # trials that must have passed a rung before it is trusted; that are looked at
 _ALIKE = 0.1  # share of the spread at a rung within which the order does not count
 
 
@@ -113,9 +112,8 @@ class Ladder:
         V = settings(self.state.rows).rungs
         if V.shape[1] <= later:
             return False
-        both = np.flatnonzero(~np.isnan(V[:, [k, later]]).any(axis=(1, 2)))[-_LATEST:]
-        pairs = list(zip(_scores(V[both, k]), _scores(V[both, later]), strict=True))
-        return len(pairs) >= _WITNESSES and kendall(pairs) >= trust
+        both = np.flatnonzero(~np.isnan(V[:, [k, later]]).any(axis=(1, 2)))[-LATEST:]
+        return trusted(list(zip(_scores(V[both, k]), _scores(V[both, later]), strict=True)), trust)
 
     def ceiling(self, first: int) -> int:
         """The highest rung to which trials are promoted: it grows while the order at it differs from that one rung
@@ -157,7 +155,7 @@ def settings(rows: Rows) -> Rows:
             V[i][known] = V[p][known]
             cost[i] += cost[p]
     last = [i for i in range(len(rows)) if i not in went_on]
-    return Rows(rows.X[last], rows.Y[last], rows.C[last], cost[last], rows.seed[last], V[last], lines[last])
+    return replace(rows, cost=cost, rungs=V)[last]
 
 
 def origins(lines: Array) -> Mapping[int, int]:

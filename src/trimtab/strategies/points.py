@@ -5,13 +5,13 @@ pending rows equal it.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, Ints
 from ..numerics.qmc import sobol
 from ..numerics.tally import Tally
 from ..space import Space
@@ -66,6 +66,13 @@ def listing(space: Space) -> Array:
 def size(space: Space) -> int | float:
     """The number of points of a space, counted once: with `require`, counting takes long."""
     return space.cardinality()
+
+
+def distinct(keys: Iterable[bytes]) -> tuple[Ints, Ints]:
+    """Which point each key (n,) is, numbered in the order in which points first occur: (n,); and where each first occurs."""
+    numbers: dict[bytes, int] = {}
+    point = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
+    return point, np.unique(point, return_index=True)[1]
 
 
 def sobol_points(problem: Problem, taken: Taken, start: int, n: int) -> tuple[list[int], Array]:

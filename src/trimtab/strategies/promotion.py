@@ -14,7 +14,7 @@ Notation: n rows, R rungs, m goals.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -65,8 +65,7 @@ class Promoting:
     @staticmethod
     def over(inner: Strategy[Any], policy: Policy) -> Strategy[Any]:
         """The wrapped strategy; its version includes that of the policy."""
-        made = Promoting(inner, policy, inner.name, f"{inner.version}/{policy.version}")
-        return cast(Strategy[Any], made)  # frozen, so not a Strategy to mypy
+        return Promoting(inner, policy, inner.name, f"{inner.version}/{policy.version}")
 
     def init(self, problem: Problem) -> Paused:
         """Raises SpecError without a fidelity."""

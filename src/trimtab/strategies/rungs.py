@@ -11,7 +11,7 @@ Notation: n rows, R rungs, m goals.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +34,7 @@ class Levelled:
     @staticmethod
     def over(inner: Strategy[Any]) -> Strategy[Any]:
         """The wrapped strategy; its version includes that of the levelling."""
-        levelled = Levelled(inner, inner.name, f"{inner.version}/rungs3")
-        return cast(Strategy[Any], levelled)  # frozen, so not a Strategy to mypy
+        return Levelled(inner, inner.name, f"{inner.version}/rungs3")
 
     def init(self, problem: Problem) -> History:
         self.inner.init(problem)  # raises where it cannot search the space

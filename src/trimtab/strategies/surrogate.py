@@ -24,6 +24,7 @@ from ..numerics.warp import Warped, bilog, half_rank, linear_up_to
 from . import History, Rows
 from .features import Features
 from .front import extent
+from .points import distinct
 from .rungs import carried
 from .scalarisation import scalarised
 from .transfer import lessons_of, prior_mean, teachers
@@ -129,10 +130,8 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
     features = Features.of(problem.space, ladder)
     m = _PERIOD * ((len(rows) - 1) // _PERIOD)
     counts = (len(rows), m)
-    tables = [tabulate(features, rows.head(count), keys[:count], weights) for count in counts]
-    by_rung = (
-        [at_rungs(features, rows.head(count), keys[:count], problem.rungs) for count in counts] if ladder else tables
-    )
+    tables = [tabulate(features, rows[:count], keys[:count], weights) for count in counts]
+    by_rung = [at_rungs(features, rows[:count], keys[:count], problem.rungs) for count in counts] if ladder else tables
     table = tables[0]
 
     def model(values: Callable[[Table], Array], exact: bool = False, of: Sequence[Table] = tables) -> Model:
@@ -213,18 +212,16 @@ def tabulate(
     features: Features, rows: Rows, keys: Sequence[bytes], weights: Array | None, rung: Array | None = None
 ) -> Table:
     """One line for all rows with equal keys, in the order of their first appearance. `rung` (n,), if any, of each row."""
-    lines: dict[bytes, int] = {}
-    line = np.array([lines.setdefault(key, len(lines)) for key in keys], dtype=np.intp)
-    _, first = np.unique(line, return_index=True)
-    failed, results = rows.failed, np.bincount(line, minlength=len(lines)).astype(float)
+    line, first = distinct(keys)
+    failed, results = rows.failed, np.bincount(line, minlength=len(first)).astype(float)
     return Table(
         X=rows.X[first],
         F=features.encode(rows.X[first], None if rung is None else rung[first]),
-        Y=_average(scalarised(rows.Y, failed, weights), line, len(lines)),
-        C=_average(rows.C, line, len(lines)),
-        cost=np.bincount(line, rows.cost, len(lines)) / results,
+        Y=_average(scalarised(rows.Y, failed, weights), line, len(first)),
+        C=_average(rows.C, line, len(first)),
+        cost=np.bincount(line, rows.cost, len(first)) / results,
         results=results,
-        success=np.bincount(line, ~failed, len(lines)) / results,
+        success=np.bincount(line, ~failed, len(first)) / results,
     )
 
 

@@ -13,7 +13,6 @@ from ..errors import SpecError
 from ..space import Float, Space
 from ..strategies import LEVEL, LINEAGE, Continuing, Problem, Proposal, Rows, Strategy
 from .check import Check, require, strict
-from .problems import part
 from .spaces import random_space
 
 _SEEDS = range(10)
@@ -45,7 +44,7 @@ class Campaign:
     def state(self, cut: int = 0) -> Any:
         """The state that the study would have for an ask; told in two pieces, the first one of `cut` rows."""
         state = self.made.init(self.problem)
-        for piece in (part(self.rows, 0, cut), part(self.rows, cut, len(self.rows))):
+        for piece in (self.rows[:cut], self.rows[cut:]):
             state = self.made.tell(state, piece)
         lines = [self._line(number, p, np.nan) for number, p in self.open.items()]
         return cast(Continuing, self.made).begun(state, self._row(self.pending, lines))

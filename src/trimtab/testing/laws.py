@@ -15,7 +15,7 @@ from ..arrays import Array
 from ..strategies import Continuing, Problem, Proposal, Rows, Strategy, learns
 from .check import Check, require, strict
 from .continuing import CONTINUING_CHECKS
-from .problems import FINITE, HARD, LINES, ODD, SAFE, WIDE, part, random_history, random_problem
+from .problems import FINITE, HARD, LINES, ODD, SAFE, WIDE, random_history, random_problem
 
 _SEEDS = range(25)
 _COUNTABLE = 20_000  # points of a space that are counted
@@ -55,10 +55,10 @@ def telling_in_pieces_is_telling_at_once(made: Strategy[Any]) -> None:
         rng = np.random.default_rng(seed)
         problem, cut = random_problem(made, Random(seed)), seed % 25
         rows, none = random_history(problem, 24, rng), problem.space.sample(0, rng)
-        in_two = made.tell(made.tell(made.init(problem), part(rows, 0, cut)), part(rows, cut, 24))
+        in_two = made.tell(made.tell(made.init(problem), rows[:cut]), rows[cut:])
         one_by_one = made.init(problem)
         for i in range(24):
-            one_by_one = made.tell(one_by_one, part(rows, i, i + 1))
+            one_by_one = made.tell(one_by_one, rows[i : i + 1])
             if i in (11, 20):  # asking on the way changes nothing
                 made.ask(one_by_one, none, 1, np.random.default_rng(i))
         expected = _points(_propose(made, problem, rows, none, 2, seed))
@@ -110,7 +110,7 @@ def hard_numbers_still_give_valid_proposals(made: Strategy[Any]) -> None:
     for case, values in HARD.items():
         Y, C = values["Y"], values.get("C", np.empty((LINES, 0)))
         usual, equal = (Rows(x, Y, C, ones, ones) for x in (X, X[[3] * LINES]))
-        for rows, budget in ((usual, 50), (equal, 50), (part(usual, 0, 6), 8)):
+        for rows, budget in ((usual, 50), (equal, 50), (usual[:6], 8)):
             problem = Problem(SAFE, budget=budget, constraints=C.shape[1])
             _judge(made, problem, rows, X[:2], 3, case)
             twice = replace(rows, Y=np.hstack([rows.Y, rows.Y[::-1]]))
@@ -123,7 +123,7 @@ def long_histories_are_searched(made: Strategy[Any]) -> None:
     for n in (300, 1000, 2100):
         rows = random_history(problem, n, np.random.default_rng(n))
         proposals = _judge(made, problem, rows, rows.X[:0], 2, f"{n} results")
-        in_two = made.tell(made.tell(made.init(problem), part(rows, 0, n - 150)), part(rows, n - 150, n))
+        in_two = made.tell(made.tell(made.init(problem), rows[: n - 150]), rows[n - 150 :])
         found = made.ask(in_two, rows.X[:0], 2, np.random.default_rng(0))
         require(_points(found) == _points(proposals), "tell(tell(s, A), B) must equal tell(s, A + B)", f"{n} results")
 
@@ -138,7 +138,7 @@ def who_does_not_learn_needs_no_results(made: Strategy[Any]) -> None:
         rows = random_history(problem, 12, rng)
         unknown = [np.full_like(a, np.nan) for a in (rows.Y, rows.C, rows.cost, rows.seed)]
         expected = _points(_propose(made, problem, rows, rows.X[:0], 1, seed))
-        found = _points(_propose(made, problem, part(rows, 0, cut), rows.X[cut:], 1, seed))
+        found = _points(_propose(made, problem, rows[:cut], rows.X[cut:], 1, seed))
         require(found == expected, "with learns=False a pending point must count as a told one", f"seed {seed}")
         found = _points(_propose(made, problem, Rows(rows.X, *unknown), rows.X[:0], 1, seed))
         require(found == expected, "with learns=False results must not matter", f"seed {seed}")

@@ -61,12 +61,6 @@ def random_history(problem: Problem, n: int, rng: np.random.Generator) -> Rows:
     return Rows(X, Y, C, rng.random(n), np.arange(n, dtype=float))
 
 
-def part(rows: Rows, first: int, last: int) -> Rows:
-    """Rows first to last - 1."""
-    columns = (rows.X, rows.Y, rows.C, rows.cost, rows.seed, rows.rungs, rows.lineage)
-    return Rows(*(a[first:last] for a in columns))
-
-
 def _lines(**values: object) -> dict[str, Array]:
     return {k: np.broadcast_to(np.asarray(v, dtype=float), LINES)[:, None].copy() for k, v in values.items()}
 
