@@ -195,6 +195,14 @@ def test_the_first_failure_by_each_reason_is_told_in_every_run(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_metric_that_is_left_out_is_told_once_in_every_run(capsys):
+    study = tt.Study("extra", tt.Space(x=tt.Float(0, 1)), minimize="loss", strategy="random", seed=1)
+    for trials in (3, 6):
+        study.run(lambda trial: {"loss": 1.0, "time": float("inf")}, trials=trials)
+        told = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+        assert told == [f"extra: trial {trials - 3}: time=inf was left out: it is not finite"]
+
+
 def test_a_worker_tells_the_first_failure(tmp_path, monkeypatch):
     (tmp_path / "train.py").write_text("def objective(trial):\n    raise KeyError('age')\n")
     monkeypatch.chdir(tmp_path)

@@ -5,6 +5,7 @@ import functools
 import json
 import math
 import pickle
+import re
 import sys
 import threading
 import traceback
@@ -103,6 +104,16 @@ def test_everything_else_is_a_bad_result_that_names_value_and_rule(way):
     message = run(objective)
     assert (message["state"], message["reason"]) == ("failed", "bad result")
     assert text in message["error"]
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, np.float32("inf"), np.ma.masked])
+def test_a_metric_that_is_not_needed_and_not_finite_is_left_out_with_a_note(value):
+    heard = Listener()
+    said = {"loss": 0.5, "extra\x00": value, "size": 3}
+    assert run(lambda trial: said, listener=heard) == {"state": "done", "metrics": {"loss": 0.5, "size": 3.0}}
+    assert [m["kind"] for m in heard.messages] == ["note"]
+    assert re.fullmatch("extra\ufffd=(nan|-?inf) was left out: it is not finite", heard.messages[0]["text"])
+    assert "loss=nan" in run(lambda trial: {"loss": math.nan, "extra": math.nan})["error"]
 
 
 def test_one_number_for_two_metrics_is_a_bad_result():

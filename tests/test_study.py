@@ -130,6 +130,24 @@ def test_ask_and_tell_by_trial_or_number(space):
         study.tell(first, 0.7)
 
 
+def test_a_metric_that_is_not_needed_and_not_finite_is_left_out_with_a_note(space, url):
+    study = tt.Study("s", space, maximize="auc", seed=1, storage=url)
+    asked = study.ask()
+    assert asked.metrics == ("auc",)
+    study.tell(asked, {"auc": 0.5, "extra": math.nan})
+    study.add({"kind": "linear", "rate": 0.2}, {"auc": 0.6, "extra": math.inf})
+    study.run(lambda trial: {"auc": 0.7, "extra": math.nan, "size": 1}, trials=2, quiet=True)
+    study.run(lambda trial: {"auc": 0.7, "extra": math.nan, "size": 1}, trials=3, workers=2, quiet=True)
+    told = [(t.state, dict(t.metrics), t.notes) for t in study.trials]
+    notes = {value: (f"extra={value} was left out: it is not finite",) for value in ("nan", "inf")}
+    assert told[:2] == [("done", {"auc": 0.5}, notes["nan"]), ("done", {"auc": 0.6}, notes["inf"])]
+    assert told[2:] == [("done", {"auc": 0.7, "size": 1.0}, notes["nan"])] * 2
+    assert study.verify() == []
+    assert study.reproduce(lambda trial: {"auc": 0.7, "extra": math.nan, "size": 1}, [2, 3]).holds
+    with pytest.raises(SpecError, match="model='tree'"):
+        study.tell(study.ask(), {"auc": 0.5, "extra": math.nan, "model": "tree"})
+
+
 @pytest.mark.parametrize("value", ["0.5", {"loss": "x"}, {"los": 1.0}, [1.0], 1j, {}])
 def test_a_result_that_is_told_wrongly_can_be_told_again(space, value):
     study = tt.Study("s", space, minimize="loss", seed=1)

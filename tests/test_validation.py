@@ -512,6 +512,17 @@ def test_an_estimator_may_be_a_pipeline_or_a_function_and_its_randomness_is_the_
     assert fixed.fit({"max_depth": 2}, 7, np.arange(200)).random_state == 3
 
 
+def test_a_score_beside_the_goal_that_a_fold_does_not_have_costs_no_trial():
+    folds = iter([0.5, math.nan, 0.25] * 2)
+    data = tt.CrossValidation(
+        KNeighborsClassifier(), X, y, metric={"hits": hits, "odd": lambda *_: next(folds)}, folds=3
+    )
+    study = tt.Study("s", SPACE, maximize="hits", seed=1, strategy="random")
+    study.run(data, trials=1, quiet=True)
+    assert (study.trials[0].state, list(study.trials[0].metrics)) == ("done", ["hits"])
+    assert study.trials[0].notes == ("odd=nan was left out: it is not finite",)
+
+
 def test_tables_keep_their_columns_and_change_the_fingerprint():
 
     frame, target = pd.DataFrame(X, columns=[f"c{i}" for i in range(30)]), pd.Series(y)

@@ -19,34 +19,37 @@ def from_tell(
     """The outcome of a trial that was evaluated elsewhere in `wall` seconds: its metrics, or why it failed.
 
     reported: if the trial obeyed a stopping rule, the last reported value of each metric; these stand in for metrics
-    that are not given. A NaN or infinite metric makes a failed trial; anything else that is no valid result raises
-    SpecError.
+    that are not given. A NaN or infinite metric makes a failed trial, and is left out with a note if it is not needed;
+    anything else that is no valid result raises SpecError.
     """
-    cost = Cost(wall=wall)
+    cost, notes = Cost(wall=wall), list[str]()
     if failed is not None:
         return Outcome(State.FAILED, reason=Reason.ERROR, error=str(failed), cost=cost)
     try:
         if reported is not None:
-            told = {} if metrics is None else measured(metrics, needed, True, "tell was given", "tell")
-            return Outcome(State.STOPPED, {**reported, **told}, cost=cost)
-        return Outcome(State.DONE, measured(metrics, needed, False, "tell was given", "tell"), cost=cost)
+            told = {} if metrics is None else measured(metrics, needed, True, "tell was given", "tell", notes.append)
+            return Outcome(State.STOPPED, {**reported, **told}, notes=tuple(notes), cost=cost)
+        found = measured(metrics, needed, False, "tell was given", "tell", notes.append)
+        return Outcome(State.DONE, found, notes=tuple(notes), cost=cost)
     except TrialFailed as error:
-        return _not_finite(error, metrics, cost)
+        return _not_finite(error, metrics, needed, cost)
 
 
 def from_import(metrics: object, needed: Sequence[str]) -> Outcome:
-    """The outcome of an imported result. A NaN or infinite metric makes a failed trial; anything else that is no valid
-    result raises SpecError."""
+    """The outcome of an imported result. A NaN or infinite metric makes a failed trial, and is left out with a note if it
+    is not needed; anything else that is no valid result raises SpecError."""
+    notes = list[str]()
     try:
-        return Outcome(State.DONE, measured(metrics, needed, source="add was given", repair="give"))
+        found = measured(metrics, needed, False, "add was given", "give", notes.append)
+        return Outcome(State.DONE, found, notes=tuple(notes))
     except TrialFailed as error:
-        return _not_finite(error, metrics, Cost())
+        return _not_finite(error, metrics, needed, Cost())
 
 
-def _not_finite(error: TrialFailed, metrics: object, cost: Cost) -> Outcome:
-    """The outcome of a result with a NaN or infinite metric. Raises SpecError for anything else that is no valid result: a
-    slip of whoever gave it, who can give it again."""
-    values = metrics.values() if isinstance(metrics, Mapping) else [metrics]
+def _not_finite(error: TrialFailed, metrics: object, needed: Sequence[str], cost: Cost) -> Outcome:
+    """The outcome of a result of which a needed metric is NaN or infinite. Raises SpecError for anything else that is no
+    valid result: a slip of whoever gave it, who can give it again."""
+    values = [metrics.get(name) for name in needed] if isinstance(metrics, Mapping) else [metrics]
     if all(x is None or math.isfinite(x) for x in map(real, values)):
         raise SpecError(str(error)) from None
     return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)

@@ -37,8 +37,8 @@ def evaluate(objective: Objective, payload: Mapping[str, Any], send: Send) -> Me
         returned = _returned(objective, trial)
         note_unread(trial)
         if not trial.rule:
-            return {"state": "done", "metrics": measured(returned, trial.metrics)}
-        given = {} if returned is None else measured(returned, trial.metrics, partly=True)
+            return {"state": "done", "metrics": measured(returned, trial.metrics, note=trial.note)}
+        given = {} if returned is None else measured(returned, trial.metrics, partly=True, note=trial.note)
         return {"state": "stopped", "metrics": {**trial.reported, **given}}
     except KeyboardInterrupt:
         raise

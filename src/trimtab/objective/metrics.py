@@ -1,8 +1,9 @@
-"""Metrics that an objective returns or reports: named, finite real numbers. Anything else makes the trial fail."""
+"""Metrics that an objective returns or reports: named, finite real numbers. Anything else makes the trial fail, but for a
+NaN or infinite one that it returns beside those that the study needs: that is left out, with a note."""
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 
 from ..canonical import storable
@@ -10,6 +11,8 @@ from ..checks import shown
 from ..errors import TrimtabError, nearest
 
 ERROR, MEMORY, BAD_RESULT = "error", "memory", "bad result"  # the values of records.Reason that an objective can cause
+
+LEFT_OUT = "was left out: it is not finite"  # the end of a note
 
 
 class TrialFailed(TrimtabError):
@@ -30,11 +33,13 @@ def measured(
     partly: bool = False,
     source: str = "the objective returned",
     repair: str = "return",
+    note: Callable[[str], None] = lambda _: None,
 ) -> dict[str, float]:
     """The metrics in what an objective returned: a mapping of finite numbers, or a single number if one is needed.
 
     needed: the metrics that the study needs. partly: they may be missing. source, repair: how messages speak of it, if the
-    objective did not return it. Raises TrialFailed (bad result) for anything else.
+    objective did not return it. note: called with what is to be said of a metric that is left out, because it is not finite
+    and the study does not need it. Raises TrialFailed (bad result) for anything else.
     """
     wanted = f"{repair} {{" + ", ".join(f"{m!r}: ..." for m in needed) + "}"
     if returned is None:
@@ -53,7 +58,13 @@ def measured(
         if name not in returned and not partly:
             known = nearest(name, returned) or "; the mapping is empty"
             raise TrialFailed(BAD_RESULT, f"missing metric {name!r} in what {source}{known}; {wanted}")
-    return {storable(name): finite(source, name, value) for name, value in returned.items()}
+    found: dict[str, float] = {}
+    for name, value in returned.items():
+        if name not in needed and (x := real(value)) is not None and not math.isfinite(x):
+            note(f"{storable(name)}={x} {LEFT_OUT}")
+        else:
+            found[storable(name)] = finite(source, name, value)
+    return found
 
 
 def real(value: object) -> float | None:

@@ -92,9 +92,9 @@ class ActiveTrial:
         self._reply: Mapping[str, Any] = {}
 
     @staticmethod
-    def of(trial: "Trial", send: Send, folders: Folders = Folders()) -> "ActiveTrial":
+    def of(trial: "Trial", send: Send, metrics: Iterable[str] = (), folders: Folders = Folders()) -> "ActiveTrial":
         """A claimed trial, as its objective sees it."""
-        return ActiveTrial(payload(trial, folders=folders), send)
+        return ActiveTrial(payload(trial, metrics, folders), send)
 
     def __repr__(self) -> str:
         return f"<ActiveTrial {self.number}: {self.params}>"

@@ -1,41 +1,45 @@
-"""What a user should hear while a study runs, each thing once: failures, and trials that start from scratch."""
+"""What a user should hear while a study runs, each thing once: failures, metrics that are left out, and trials that start
+from scratch."""
 
 from collections.abc import Callable
 
 from ..formatting import first_line
 from ..live import LiveStudy
-from ..records import Reason, State
+from ..objective.metrics import LEFT_OUT
+from ..records import State, Trial
 from .restarts import restart_notice
 
 
 class Alerts:
-    """Says, as soon as it happens, that a trial has failed (once for each reason), and that trials start from scratch.
+    """Says, as soon as it happens, that a trial has failed (once for each reason), that a metric was left out, and that
+    trials start from scratch.
 
     say: called with each line. Trials that ended before this object was made are not reported.
     """
 
     def __init__(self, live: LiveStudy, say: Callable[[str], None]) -> None:
         self._live, self._say = live, say
-        self._ended, self._failed = self._seen()
-        self._reasons: set[Reason | None] = set()
-        self._restarts_said = False
-
-    def _seen(self) -> tuple[int, int]:
-        ledger = self._live.ledger
-        return len(ledger.told), ledger.counts[State.FAILED]
+        self._ended = len(live.ledger.told)
+        self._said: set[str] = set()
 
     def look(self) -> None:
         """Look at the ledger, and say what is new. Called whenever trials may have ended."""
-        before, failed = self._ended, self._failed
-        self._ended, self._failed = self._seen()
-        if self._failed > failed:
-            self._failures(before)
-        if self._ended != before and not self._restarts_said and (text := restart_notice(self._live)) is not None:
-            self._restarts_said = True
-            self._say(text)
+        told, before = self._live.ledger.told, self._ended
+        self._ended = len(told)
+        for trial in told[before:]:
+            self._hear(trial)
+        if self._ended != before and "restarts" not in self._said and (text := restart_notice(self._live)) is not None:
+            self._once("restarts", text)
 
-    def _failures(self, before: int) -> None:
-        for trial in self._live.ledger.told[before:]:
-            if trial.state is State.FAILED and trial.reason not in self._reasons:
-                self._reasons.add(trial.reason)
-                self._say(f"trial {trial.number} failed ({trial.reason}): {first_line(trial.error)}")
+    def _hear(self, trial: Trial) -> None:
+        if trial.state is State.FAILED:
+            how = f"failed ({trial.reason})"
+            self._once(how, f"trial {trial.number} {how}: {first_line(trial.error)}")
+        for note in trial.notes:
+            if note.endswith(LEFT_OUT):
+                self._once(LEFT_OUT, f"trial {trial.number}: {note}")
+
+    def _once(self, what: str, text: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            self._say(text)

@@ -137,7 +137,8 @@ class Study(Audited):
                 trial = made[0]
                 break
         self._asked[trial.number] = trial
-        return ActiveTrial.of(trial, self._sender(trial, held), self._live.checkpoints.folders(trial))
+        folders = self._live.checkpoints.folders(trial)
+        return ActiveTrial.of(trial, self._sender(trial, held), self._live.spec.metrics, folders)
 
     def _sender(self, trial: Trial, lease: float | None) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
         """What takes the messages of a trial that was asked for: it writes its reports and notes to the store."""

@@ -10,6 +10,7 @@ Which splits a trial sees depends on its purpose:
 Rows that are held out are in none of them. Only `Study.holdout` looks at them, and each look is an event.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -221,7 +222,7 @@ class CrossValidation:
         for step, (train, test) in enumerate(self.folds_of(trial), start=1):
             fitted = self.fit(trial.params, trial.seed, train)
             scores.append(self.score(fitted, test))
-            trial.report(step, **scores[-1])
+            trial.report(step, **{n: v for n, v in scores[-1].items() if n in trial.metrics or math.isfinite(v)})
             if trial.should_stop():
                 break
         return {name: float(np.mean([s[name] for s in scores])) for name in self.metrics}
