@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kendalltau, rankdata, wilcoxon
+from scipy.stats import rankdata, wilcoxon
 
 import trimtab as tt
 from trimtab import stopping
 from trimtab.engine import matrix
 from trimtab.errors import SpecError
 from trimtab.goals import Goal, constraint
-from trimtab.numerics.rank_correlation import kendall
 from trimtab.records import StudySpec
 from trimtab.stopping.folds import Wilcoxon, signed_rank
 from trimtab.stopping.halving import Asha, Hyperband
@@ -104,17 +103,6 @@ def test_asha_stops_nobody_at_an_early_rung_that_says_nothing_of_the_next_one():
     assert set(reversed_.values()) == {3, 9}
     best = int(ends.argmin())
     assert best not in reversed_
-
-
-@some
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=20, unique=True))
-def test_kendalls_tau_is_that_of_scipy_where_nothing_ties_and_changes_its_sign_with_an_order(pairs):
-    a, b = np.array(pairs, dtype=float).T
-    tau = kendall([((0.0, x), (0.0, y)) for x, y in pairs])
-    assert -1 <= tau <= 1
-    if len(set(a)) == len(a) and len(set(b)) == len(b):
-        assert tau == pytest.approx(kendalltau(a, b).statistic)
-    assert kendall([((0.0, x), (0.0, -y)) for x, y in pairs]) == pytest.approx(-tau)
 
 
 def test_hyperband_judges_within_brackets_and_deals_trials_to_all_of_them():

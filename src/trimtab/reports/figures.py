@@ -5,8 +5,7 @@ shows them. If there are very many trials, `Facts.drawn` says which are drawn; w
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..formatting import duration, number, percent, plural
 from ..records import TOLD, State, StudySpec, Trial
 from .axes import axis, encoded, positions, ticks
 from .facts import MOST_DRAWN, Facts
+from .lanes import Bar, joined, lanes_of
 from .style import (
     BLUE,
     GRID,
@@ -43,6 +43,11 @@ from .style import (
 )
 
 Trials = Sequence[Trial]
+
+MOST_TEXTS = 10_000
+"""Number of hover texts, over all panels, up to which they list every parameter; more would make a document large."""
+INACTIVE = -0.12
+"""Where an inactive parameter is drawn, below the unit cube."""
 
 
 def history(facts: Facts, goal: int = 0) -> Figure:
@@ -169,10 +174,6 @@ _NOTE = {
     "bgcolor": "rgba(255,255,255,0.75)",
     "borderpad": 1,
 }
-MOST_TEXTS = 10_000
-"""Number of hover texts, over all panels, up to which they list every parameter; more would make a document large."""
-INACTIVE = -0.12
-"""Where an inactive parameter is drawn, below the unit cube."""
 
 
 def _lines(
@@ -220,44 +221,26 @@ def importance(facts: Facts, goal: int = 0) -> Figure:
     return or_empty(fig, any(found.values()), "too few results to tell parameters apart")
 
 
-@dataclass(frozen=True)
-class _Bar:
-    """A trial that ran: when it began and ended, in seconds since the epoch. more: trials that share its bar."""
-
-    trial: Trial
-    began: float
-    ended: float
-    more: int = 0
-
-    @property
-    def others(self) -> str:
-        return f"and {plural(self.more, 'trial')} after it<br>" if self.more else ""
-
-    @property
-    def length(self) -> float:
-        return self.ended - self.began
-
-
 def timeline(facts: Facts) -> Figure:
     """When each trial ran, one lane for each that ran at the same time; evidence trials are hatched. Of very many trials,
     those that follow one another closely share a bar."""
-    ran = [_Bar(t, t.started, t.ended) for t in facts.trials if t.started is not None and t.ended is not None]
+    ran = [Bar(t, t.started, t.ended) for t in facts.trials if t.started is not None and t.ended is not None]
     if not ran:
         return or_empty(figure(), False)
     first = min(b.began for b in ran)
     length = max(b.ended for b in ran) - first
     unit, name = next(((u, n) for u, n in _TIMES if length > 3 * u), _TIMES[-1])
-    lanes = _lanes(ran)
+    lanes = lanes_of(ran)
     median = sorted(b.length for b in ran)[len(ran) // 2]
     gap = 0.5 if median > 0.003 * length else 0  # a white edge would cover very short bars
-    groups: dict[tuple[str, State], list[_Bar]] = {}
+    groups: dict[tuple[str, State], list[Bar]] = {}
     for b in ran:
         groups.setdefault((b.trial.purpose.value, b.trial.state), []).append(b)
     narrower = 1.0
     if len(ran) > MOST_DRAWN:
         narrower = 0.6  # each look lies within the one before, which it would hide otherwise
         close = length * (1 + max(lanes.values())) / MOST_DRAWN
-        groups = {kind: _joined(bars, lanes, close) for kind, bars in groups.items()}
+        groups = {kind: joined(bars, lanes, close) for kind, bars in groups.items()}
     fig = figure(110 + 30 * (1 + max(lanes.values())), barmode="overlay")
     for i, ((purpose, state), bars) in enumerate(groups.items()):
         texts = zip(hovers([b.trial for b in bars]), bars, strict=True)
@@ -288,48 +271,6 @@ def _filled(purpose: str, state: State, gap: float) -> dict[str, Any]:
     shape = hatch or ("" if purpose in TOLD else "/")
     pattern = {"shape": shape, "fgcolor": PAPER, "size": 6, "fillmode": "overlay"}
     return {"color": colour, "line": {"color": PAPER, "width": gap}, "pattern": pattern}
-
-
-def _lanes(ran: Sequence[_Bar]) -> dict[int, int]:
-    """A lane for each trial: the first free one of the worker that ran it, if known (it may run several trials at a time),
-    else of one that had run its last trial by then."""
-    last: dict[str, float] = {}  # when each worker's last trial ended
-    for b in ran:
-        last[_worker(b)] = max(b.ended, last.get(_worker(b), b.ended))
-    lanes: dict[int, int] = {}
-    owners: list[str] = []
-    taken: list[float] = []  # until when each lane is
-    for b in sorted(ran, key=lambda b: (b.began, b.trial.number)):
-        who = _worker(b)
-        free = [i for i in range(len(owners)) if taken[i] <= b.began]
-        own = [i for i in free if owners[i] == who]
-        lane = next(iter(own + [i for i in free if last[owners[i]] <= b.began]), len(owners))
-        if lane == len(owners):
-            owners.append(who)
-            taken.append(0.0)
-        owners[lane], taken[lane] = who, b.ended
-        lanes[b.trial.number] = lane
-    return lanes
-
-
-def _joined(bars: Sequence[_Bar], lanes: Mapping[int, int], close: float) -> list[_Bar]:
-    """Bars of one look: those in a lane that begin less than `close` seconds after the end of the one before become one
-    with it."""
-    made: list[_Bar] = []
-    last: dict[int, int] = {}  # in each lane: the place of its last bar
-    for b in sorted(bars, key=lambda b: (b.began, b.trial.number)):
-        lane = lanes[b.trial.number]
-        before = made[last[lane]] if lane in last else None
-        if before is not None and b.began - before.ended < close:
-            made[last[lane]] = replace(before, ended=max(before.ended, b.ended), more=before.more + 1)
-        else:
-            last[lane] = len(made)
-            made.append(b)
-    return made
-
-
-def _worker(b: _Bar) -> str:
-    return str(b.trial.private["worker"][1]) if "worker" in b.trial.private else ""
 
 
 def pareto(facts: Facts, goals: tuple[int, int] = (0, 1)) -> Figure:
