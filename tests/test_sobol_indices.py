@@ -9,11 +9,11 @@ import trimtab as tt
 from trimtab.dossier.text_figures import sketches
 from trimtab.errors import SpecError
 from trimtab.evidence import effects
+from trimtab.evidence.base_points import positions
 from trimtab.evidence.belief import Belief
 from trimtab.evidence.calibration import leave_one_out
 from trimtab.evidence.effects import dependence, indices
 from trimtab.evidence.interactions import interactions, surface, totals
-from trimtab.evidence.places import spots
 from trimtab.evidence.sensitivity import findings, safe_ranges
 from trimtab.reports.facts import Facts
 from trimtab.reports.influence import curve_rows
@@ -40,7 +40,7 @@ def test_cells_of_integers_on_the_log_scale_fill_the_column():
 )
 def test_the_values_of_a_column_are_weighed_with_the_share_of_random_settings_that_have_them(p):
     space = tt.Space(p=p)
-    at, weight = spots(space, 0, 8)
+    at, weight = positions(space, 0, 8)
     assert weight.sum() == pytest.approx(1)
     assert np.all(np.diff(at) > 0)
     x = space.sample(20_000, np.random.default_rng(0))[:, 0]

@@ -123,7 +123,7 @@ def record(s: Snapshot, version: str) -> dict[str, Any]:
 
 
 def tally(made: Mapping[str, Any]) -> tuple[list[tuple[str, int]], str]:
-    """Of an evidence record: the number of items of each status, and what is still to be filled in, as a sentence."""
+    """The number of items of each status in an evidence record, and a sentence on what is still to be filled in."""
     boxes = sum(len(i["empty"]) + len(i["gaps"]) for i in made["items"])
     number = "1 box is" if boxes == 1 else f"{boxes} boxes are"
     said = f"{number} to be filled: by running what is named, or by a person in card.yaml."

@@ -25,7 +25,7 @@ _BLOCK = 4096  # settings that are predicted at once
 _FITTED = 256  # settings on which its hyperparameters are fitted
 _FAR = 3.0  # see `standard`
 _HUGE = 1e150  # larger losses count as this: squares of such differences overflow
-_PRIOR = gp.Prior(reach=1.0, spread=1.0, rate=0.0)  # much of what looks rough may be noise, or luck would be believed
+_PRIOR = gp.Prior(reach=1.0, spread=1.0, rate=0.0)  # smoother and noisier than in a search: luck must not be believed
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Belief:
 
     @property
     def share(self) -> float:
-        """The noise's part of the variance of single results. Those that the model was fitted to may be means of several,
-        with less noise: what that is less is added again."""
+        """The share of noise in the variance of single results. The model's data may be means of several results, which have
+        less noise: the difference is added again."""
         noise = gp.noise(self.theta)
         means = float(np.var(self.data.y)) + noise * (1 - float(self.data.weights.mean()))
         return float(noise / max(1e-12, means))
@@ -99,7 +99,7 @@ def blocks(X: Array) -> list[Array]:
 
 
 def start(D: int, n: int) -> Minimum:
-    """The start of the fit: much of the variance may be noise, or the model would take the results too literally."""
+    """The start of the fit, with much noise: from a start with little, the fit may end at a model that follows the noise."""
     begin = gp.default_start(D, n)
     theta = begin.x.copy()
     theta[D] = -1.0

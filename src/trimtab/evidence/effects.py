@@ -18,12 +18,12 @@ from ..formatting import number
 from ..numerics.paths import draws
 from ..space import Space
 from ..space.parameters import Value
+from .base_points import TOTAL, active_points, pool, positions
 from .belief import Belief, blocks
-from .places import TOTAL, pool, spots, where
 
 BASE = 64  # points over which the other parameters are averaged
 GRID = 32  # values of a column with more
-MANY = 24  # parameters; of more, a rough estimate says which ones deserve a good one
+MANY = 24  # parameters whose indices are estimated well; of more, a rough estimate says which ones
 ROUGH_BASE, ROUGH_GRID = 16, 12
 DRAWS = 48
 _LEVEL = (0.05, 0.95)
@@ -103,8 +103,8 @@ def dependence(belief: Belief, name: str, maximize: bool = False) -> Dependence 
     if not share:
         return None
     effect = (belief.centre + belief.unit * effect) * (-1.0 if maximize else 1.0)
-    row = pool(space).U[where(space, [j], 1)[0]]
-    values = [p[name] for p in space.decode(_with(space, row, j, spots(space, j, GRID)[0]))]
+    row = pool(space).U[active_points(space, [j], 1)[0]]
+    values = [p[name] for p in space.decode(_with(space, row, j, positions(space, j, GRID)[0]))]
     low, high = np.quantile(effect, _LEVEL, axis=1)
     return Dependence(name, tuple(values), *(tuple(v.tolist()) for v in (effect.mean(1), low, high)))
 
@@ -112,8 +112,8 @@ def dependence(belief: Belief, name: str, maximize: bool = False) -> Dependence 
 def _effect(space: Space, f: Callable[[Array], Array], j: int, grid: int, base: int) -> tuple[Array, Array, float]:
     """The effect m_j (a, S) of each value of a column, the shares (a,) of these values, and the share of the points in which
     it is active: 0, and no effect, if there are none."""
-    rows, share = where(space, [j], base)
-    at, weight = spots(space, j, grid)
+    rows, share = active_points(space, [j], base)
+    at, weight = positions(space, j, grid)
     if not len(rows):
         return np.zeros((len(at), DRAWS)), weight, share
     X = _with(space, pool(space).U[rows], j, at)

@@ -15,8 +15,8 @@ import numpy as np
 from ..arrays import Array
 from ..errors import UserError
 from ..space import Space
+from .base_points import live_rows
 from .belief import standard
-from .places import live_rows
 
 TREES = 32
 ROWS = 2_000  # of each tree

@@ -25,7 +25,7 @@ import numpy as np
 from ..arrays import Array, Mask
 from ..space import Space
 from ..space.scales import LogIntegers
-from .places import live_rows
+from .base_points import live_rows
 
 TOP = 0.1
 LEAST = 10  # rows in the top set, unless that is more than half of them

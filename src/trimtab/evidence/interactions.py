@@ -23,18 +23,20 @@ import numpy as np
 from ..arrays import Array
 from ..space import Space
 from ..space.parameters import Value
+from .base_points import TOTAL, active_points, pool, positions
 from .belief import Belief
 from .effects import Index, each, functions, summary, variance
-from .places import TOTAL, pool, spots, where
 
 BASE = 32  # points over which the other parameters are averaged
 GRID = 8  # values of a column with more
-FINE = 16  # and in a surface
+FINE = 16  # values of a column with more, in a surface
 ROUGH = 128  # points for a rough total index
 MOST = 12  # parameters whose pairs are looked at: those with the largest total index
-SURE = 0.005  # least share of the variance (low end of its interval) of a pair that is shown to act together
-AGREED = 2.0  # and least ratio of its squared mean effect to its variance: at most 6 % of pairs in noisy sums reach it
-_MANY = 40  # options of a choice beyond which its pairs would cost too much: it is left out
+SURE = 0.005  # a pair is shown to act together if the low end of its share of the variance is at least this,
+AGREED = (
+    2.0  # and the ratio of its squared mean effect to its variance this: at most 6 % of pairs in noisy sums reach it
+)
+_MANY = 40  # options beyond which a choice is left out of the pairs, as they would cost too much
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def totals(belief: Belief) -> dict[str, Index]:
     here, total = f(space.snap(U)), variance(space, f)
 
     def index(j: int, rough: bool) -> Array:
-        rows, share = where(space, [j], ROUGH if rough else TOTAL)
+        rows, share = active_points(space, [j], ROUGH if rough else TOTAL)
         if not len(rows):
             return np.zeros_like(total)
         other = U[rows]
@@ -124,8 +126,8 @@ def _influential(belief: Belief, known: Mapping[str, Index] | None) -> list[int]
 def _crossed(space: Space, i: int, j: int, grid: int) -> tuple[Array, tuple[Array, Array], float] | None:
     """Base points with every pair of values of two columns, (a * b * B, d); the shares (a,) and (b,) of these values; the
     share of the points in which both are active. None where they are not active together for every pair of values."""
-    rows, share = where(space, [i, j], BASE)
-    (x, p), (y, q) = spots(space, i, grid), spots(space, j, grid)
+    rows, share = active_points(space, [i, j], BASE)
+    (x, p), (y, q) = positions(space, i, grid), positions(space, j, grid)
     if not len(rows) or min(len(x), len(y)) < 2:
         return None
     X = np.tile(pool(space).U[rows], (len(x) * len(y), 1))

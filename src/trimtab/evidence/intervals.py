@@ -30,11 +30,11 @@ from ..arrays import Array, Ints
 Interval = tuple[float, float]
 EVERYTHING: Interval = (-math.inf, math.inf)
 POWER = 0.8
-MOST_PAIRS = 10_000  # beyond it "more pairs" is no advice
+MOST_PAIRS = 10_000  # beyond this number "more pairs" is no useful advice
 _MIXTURE = 0.5  # g: 1.6 to 1.8 times the width of a single look between 10 and 100 pairs
 _RESAMPLES = 1_000
-_TOLD = 0.05  # the least error whose percentiles so many resamples tell
-_ORDINARY = 400  # numbers between 2^-400 and 2^400 have squares and sums of squares without ado
+_TOLD = 0.05  # the least error whose percentiles _RESAMPLES can estimate
+_ORDINARY = 400  # squares of numbers between 2^-400 and 2^400 neither overflow nor vanish
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def moments(d: Array) -> tuple[float, float]:
 def bootstrap(
     difference: Callable[[Ints], float], groups: Ints, zone: float, alpha: float, rng: np.random.Generator
 ) -> Estimate:
-    """Of one hold-out set: `difference` of the two settings on chosen rows (with repetition), over resamples of it.
+    """The estimate from one hold-out set: `difference` of the two settings on chosen rows, over bootstrap resamples.
 
     groups (n,): the group of each row. Rows of a group are alike, so they are drawn together. The interval speaks of other
     groups (or rows, if each is a group) of the same kind, for these two fitted models. Resamples on which the metric is

@@ -17,7 +17,7 @@ from . import intervals
 from .certificate import FEW, HOLDOUT, LEVEL, Comparison, ConstraintCheck, Evidence
 from .design import INDEPENDENT, Contest, Design
 
-RESERVE = 0.5  # part of the error that the interval of independent pairs leaves unspent
+RESERVE = 0.5  # share of the error that the interval of independent pairs leaves unused
 _FEW_HELD_OUT = 10  # groups of a hold-out below which the bootstrap covers too seldom
 Pair = tuple[Metrics | None, Metrics | None]
 _SAME_RUNS = (

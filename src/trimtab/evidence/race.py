@@ -1,9 +1,10 @@
 """The race of the finalists: runs are spent where they decide which setting is certified.
 
-All finalists run a few times; then only those run on that may still win, until one is left or the runs are spent. Who
-falls behind, or breaks a limit, is out; where the limits leave nobody, the next settings in order enter, by what the runs
-so far have taught of the limits. Every step is a function of the runs made so far, so that a race on record is run
-again without new runs. (Racing: Maron and Moore 1997, Artificial Intelligence Review 11; here by a Bayesian model.)
+All finalists run a few times. Then only those that may still win run again, until one is left or the runs are spent. A
+finalist that falls behind or breaks a limit drops out. If all break limits, the next settings in order enter: those that
+are expected to keep the limits, by the runs so far. Every step is a function of the runs made so far, so that a race on
+record can be repeated without new runs. (Racing: Maron and Moore 1997, Artificial Intelligence Review 11; here by a
+Bayesian model.)
 """
 
 from collections.abc import Callable, Sequence
@@ -15,19 +16,19 @@ from ..arrays import Array, Mask
 from .selection import Posterior, keeps, posterior
 
 FIRST = 2  # runs of each finalist before anything is decided
-ENOUGH = 4  # runs after which a setting must be known to keep its limits
-SAFE = 0.98  # chance that a run keeps all limits, from which on the setting is trusted with them
+ENOUGH = 4  # runs after which a setting that is not trusted with its limits drops out
+SAFE = 0.98  # probability that a run keeps all limits, from which on a setting is trusted with them
 CAUTION = 0.5  # standard deviations of the difference by which the best of the search must be beaten
-_BEATEN = 0.05  # chance to be better than the leader, below which a finalist is out
+_BEATEN = 0.05  # probability of being better than the leader, below which a finalist drops out
 
 Measure = Callable[[Sequence[int]], tuple[Array, Array]]
-"""Wanted runs of each entrant -> losses (k, r) and excess over each limit (k, r, c), NaN where there is none."""
+"""Wanted number of runs of each entrant -> losses (k, r) and excess over each limit (k, r, c), NaN where there is none."""
 
 
 @dataclass(frozen=True)
 class Entrants:
-    """Settings in the order of the search: prior mean (k,) and covariance (k, k) of their losses, how far the search
-    says they are beyond each limit (k, c), and the noise of one result (NaN if unknown)."""
+    """Settings in the order of the search: prior mean (k,) and covariance (k, k) of their losses; by how much each exceeds
+    each limit (k, c) according to the search; the standard deviation of one result (NaN if unknown)."""
 
     prior: Array
     covariance: Array
@@ -36,11 +37,11 @@ class Entrants:
 
 
 def race(entrants: Entrants, first: int, most: int, measure: Measure) -> tuple[int, list[int]]:
-    """The winner, and how many runs each entrant had: `first` of them begin, all together run at most `most` times, and
-    as many more while nobody is trusted with the limits.
+    """The winner, and how many runs each entrant had. The `first` ones in order begin. There are at most `most` runs in all,
+    or twice as many while no entrant is trusted with its limits.
 
-    Of those that are trusted to keep their limits the first in order wins, unless another is expected to be better by more
-    than doubt about their difference; where none is trusted, the one that is most likely to keep them.
+    Of the entrants that are trusted with their limits the first in order wins, unless another is expected to be better by
+    CAUTION standard deviations of their difference; if none is trusted, the one that is most likely to keep them.
     """
     runs = [FIRST if i < first else 0 for i in range(len(entrants.prior))]
     while True:
@@ -57,7 +58,7 @@ def race(entrants: Entrants, first: int, most: int, measure: Measure) -> tuple[i
 
 
 def _further(runs: Sequence[int], expected: Posterior, kept: Array, lost: Mask) -> list[int]:
-    """Who runs on; nobody when it is settled."""
+    """The entrants that run again; none if the race is decided."""
     had = np.array(runs)
     hopeful = kept >= np.where(had < ENOUGH, 0.5, SAFE)
     able = np.flatnonzero(hopeful & ~lost)
@@ -73,7 +74,7 @@ def _further(runs: Sequence[int], expected: Posterior, kept: Array, lost: Mask) 
 
 
 def _winner(expected: Posterior, kept: Array, lost: Mask) -> int:
-    """0, the best of the search, where nobody ended well."""
+    """The entrant that wins by now: 0, the best of the search, if all runs failed."""
     ran = np.flatnonzero(~lost)
     if not len(ran):
         return 0

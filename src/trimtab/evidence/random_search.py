@@ -10,8 +10,8 @@ from ..space import Space
 from .belief import Belief
 from .effects import functions
 
-_SEARCHES = 100  # random searches that are played through
-_MOST = 20_000  # points in all, unless one search needs more
+_SEARCHES = 100  # random searches that are simulated
+_MOST = 20_000  # points of all simulated searches, unless one search needs more
 
 
 def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, limits: Sequence[Belief] = ()) -> float:

@@ -2,7 +2,7 @@
 
 Finalists run again on fresh seeds, the same for all of them; not all have equally many runs. The runs' own level may
 differ from the search's (other splits, other rows), so losses are compared by their differences between finalists only,
-and limits by what the search's value plus a common shift leads to expect.
+and limits by the search's value plus a shift that is common to all.
 
 Notation: k finalists, up to r runs each, c limits; prior means (k,) and covariance (k, k) of their losses from the
 search, fresh losses (k, r), how far each run was beyond a limit (k, r, c) and how far the search says (k, c); NaN where a
@@ -80,7 +80,7 @@ def _variance(losses: Array, noise: float, otherwise: float) -> float:
 
 
 def keeps(searched: Array, excess: Array) -> Array:
-    """The chance (k,) that a further run of each finalist keeps all limits; of those that have not run again too."""
+    """The probability (k,) that a further run of each finalist keeps all limits, also of finalists without fresh runs."""
     chances = np.ones(len(searched))
     for limit in range(searched.shape[1]):
         chances *= np.nan_to_num(_kept(searched[:, limit], excess[:, :, limit]), nan=1.0)
@@ -88,10 +88,10 @@ def keeps(searched: Array, excess: Array) -> Array:
 
 
 def _kept(x: Array, excess: Array) -> Array:
-    """The chance (k,) that a further run of each finalist keeps one limit, by a t-distribution. NaN where nothing is known.
+    """The probability (k,) that a further run of each finalist keeps one limit, by a t-distribution. NaN if unknown.
 
-    x (k,): how far the search says that each is beyond the limit; excess (k, r): how far its fresh runs were. Only ratios
-    have a meaning.
+    x (k,): by how much each exceeds the limit according to the search; excess (k, r): by how much its fresh runs did. Only
+    ratios have a meaning.
 
     m_i, the mean of n_i runs, is shrunk towards x_i + shift, where shift is the mean of m_i - x_i and their variance
     beyond the noise s^2 / n is by moments, but at least that of the noise: own runs count for half or more.

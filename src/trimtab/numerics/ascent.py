@@ -14,12 +14,12 @@ from ..arrays import Array, Ints, Mask
 
 Function = Callable[[Array, Ints], tuple[Array, Array]]
 
-_MEMORY = 6
-_GAIN = 2e-2  # of a step that is not worth another: acquisitions are logarithms, or in units of the standardised goal
-_FLAT = 1e-3  # slope of a top
+_MEMORY = 6  # curvature pairs
+_GAIN = 2e-2  # a row whose step gains less stops: acquisitions are logarithms, or in units of the standardised goal
+_FLAT = 1e-3  # a row whose largest slope is less stops
 _ARMIJO = 1e-4  # as in `descent`
-_BACK = 5  # steps of a line search after the first
-_FIRST, _LONGEST = 0.5, 2.0  # length of a step at most, of the first one and of others
+_BACK = 5  # further tries of a line search after the first
+_FIRST, _LONGEST = 0.5, 2.0  # largest length of the first step, and of later ones
 
 
 class _Point(NamedTuple):

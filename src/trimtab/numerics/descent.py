@@ -14,9 +14,9 @@ from ..arrays import Array
 
 Function = Callable[[Array], tuple[float, Array]]
 
-_LONGEST = 2.0  # step of one variable
-_TRIES = 8  # of a line search
-_ARMIJO = 1e-4  # share of the decrease that the slope promises, with which a step is content
+_LONGEST = 2.0  # largest step of one variable
+_TRIES = 8  # points that a line search tries
+_ARMIJO = 1e-4  # share of the decrease predicted by the slope that a step must reach
 
 
 class Minimum(NamedTuple):

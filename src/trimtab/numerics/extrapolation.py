@@ -22,12 +22,12 @@ from ..arrays import Array
 
 _POWERS = (0.25, 0.5, 1.0, 2.0)
 _RATES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
-_MEAN = np.array([0.0, 0.5])  # of (a, b) a priori, as if _COUNT curves had shown it
-_SPREAD = np.array([1.0, 0.5])  # their variances
-_NOISE = 0.01  # the variance of the noise
-_COUNT = 3.0
-_STEPS = 12
-_ROUNDS = 4  # in which shapes are weighed against each other
+_MEAN = np.array([0.0, 0.5])  # prior mean of (a, b)
+_SPREAD = np.array([1.0, 0.5])  # prior variances of a and b
+_NOISE = 0.01  # prior variance of the noise
+_COUNT = 3.0  # curves that the priors count as
+_STEPS = 12  # of expectation and maximisation
+_ROUNDS = 4  # of weighing the shapes against each other
 
 
 def forecast(V: Array, levels: Array) -> tuple[Array, Array]:

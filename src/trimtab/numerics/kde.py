@@ -85,7 +85,7 @@ class Mixture:
         return Mixture(columns, centres, widths, tables, w / w.sum(), coefficients)
 
     def log_density(self, X: Array) -> Array:
-        """Of points (B, d): (B,), by log-sum-exp."""
+        """The logarithm of the density (B,) at points (B, d), by log-sum-exp."""
         L = self.columns.features(X) @ self.coefficients
         L += np.log(np.maximum(self.weights, _TINY))
         top = L.max(axis=1)

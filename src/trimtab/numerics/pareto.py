@@ -149,7 +149,7 @@ def _in_line(y: Array, violation: Array) -> Ints:
 
 
 def spread(Y: Array, count: int) -> Ints:
-    """Indices, increasing, of `count` rows of a front Y (n, m): the most crowded is removed until so many are left
+    """Indices, increasing, of `count` rows of a front Y (n, m): the most crowded row is removed until `count` are left
     (Kukkonen and Deb 2006, "Improved pruning of non-dominated solutions based on crowding distance"). Removing all at
     once would empty dense regions. O(m n log n)."""
     n = len(Y)
@@ -206,7 +206,7 @@ def hypervolume(Y: Array, reference: Array) -> float:
 
 
 def _volume(Y: Array, r: Array) -> float:
-    """Of distinct rows Y (n, m) below r (m,) that don't dominate each other, sorted lexicographically."""
+    """The hypervolume of distinct rows Y (n, m) below r (m,) that don't dominate each other, sorted lexicographically."""
     if len(Y) == 0:
         return 0.0
     if Y.shape[1] == 1:

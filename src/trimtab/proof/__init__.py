@@ -69,7 +69,7 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
     others = [g for g in spec.goals if g != goal] if question.metric is None else []
     made, named = standing.of_ledger(ledger), question.tuned
     first = standing.best_trial(ledger, made) if named is None else ledger.trials.named(named)
-    pairs.contest(spec, first)  # a wrong call is told before anything runs
+    pairs.contest(spec, first)  # a wrong call is an error before anything runs
     with ExitStack() as stack:
         crew = cache(lambda: stack.enter_context(hire()))
         ran = finalists.measured_again(live, made, question.finalists, crew) if named is None else ()
@@ -106,8 +106,8 @@ def _answered(
     judge: Judge,
     crew: pairs.GetCrew,
 ) -> tuple[Evidence, Seen, Question]:
-    """The evidence, corrected for everything that has been seen of these metrics by the time it is ready; what that
-    was; and the question as it had to be asked because of it."""
+    """The evidence, corrected for all earlier looks at these metrics, also those made while it ran; the looks; and the
+    question with the design and number of pairs that they made necessary."""
     seen, asked = _corrected(live, question, contest, metrics)
     while True:
         corrected = partial(judge, design=asked.design, compared=seen.compared)
@@ -121,7 +121,7 @@ def _answered(
 
 
 def _corrected(live: LiveStudy, question: Question, contest: Contest, metrics: Sequence[str]) -> tuple[Seen, Question]:
-    """What has been seen by now, and the question as it has to be asked because of it."""
+    """The looks by now, and the question with the design and number of pairs that they make necessary."""
     seen = Seen.of(live, contest, metrics)
     asked = replace(question, replicates=max(question.replicates, seen.ended))
     if seen.grown(asked.replicates):
@@ -137,7 +137,7 @@ def _run(
     judge: Judge,
     crew: pairs.GetCrew,
 ) -> Evidence:
-    """Run the pairs, and judge whenever there are so many (`counts`) of them, until the interval decides."""
+    """Run the pairs, and judge at each number of pairs in `counts`, until the interval decides."""
     sides = contest.sides
     fixed = {
         "minimum_effect": design.minimum_effect,
@@ -156,8 +156,8 @@ def _run(
 
 
 def _notices(live: LiveStudy, question: Question, asked: Question, contest: Contest, seen: Seen) -> list[str]:
-    """What changed between the design on record and the question, and why an interval is wider than that of a single
-    look."""
+    """Where the question departs from the design on record, which pairs were left out, and why the interval is wider than that
+    of a single look."""
     said, design = [], question.design
     if asked.design.sequential and not design.sequential:
         said.append(

@@ -31,7 +31,7 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
     Raises SpecError if the objective holds out no rows, or other rows than in the search, if there is nothing to
     compare, or if the study is archived; ObjectiveError if training or the metric fails; InputChanged.
     """
-    Design(equivalence=equivalence)  # a wrong number is told first
+    Design(equivalence=equivalence)  # a wrong number is an error before anything else
     ledger = live.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, metric)
     called = program(objective, spec)

@@ -24,7 +24,7 @@ def certificates(live: LiveStudy) -> list[Evidence]:
 
 
 def last_certificate(live: LiveStudy) -> Evidence | None:
-    """None if there is none."""
+    """The last certificate on record; None if there is none."""
     return next(reversed(certificates(live)), None)
 
 
@@ -102,7 +102,7 @@ def mixed(live: LiveStudy, have: Mapping[tuple[int, int], Trial]) -> set[int]:
 
 
 def _before(ran: Sequence[Event], t: Trial) -> Mapping[str, Any]:
-    """What was announced last when the trial ended; empty if it is unknown."""
+    """What the last call of run or evidence before the trial's end announced; empty if it is unknown."""
     return next((e.body for e in reversed(ran) if t.told is not None and e.position < t.told), {})
 
 

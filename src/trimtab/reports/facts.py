@@ -114,7 +114,7 @@ class Facts:
         return frozenset([*kept, *others[:: math.ceil(len(others) / max(1, MOST_DRAWN - len(kept)))]])
 
     def sampled(self, group: Iterable[Trial]) -> list[Trial]:
-        """Those of some trials that figures draw."""
+        """The trials of a group that figures draw."""
         return [t for t in group if t.number in self.drawn]
 
     @property

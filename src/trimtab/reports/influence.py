@@ -95,7 +95,7 @@ MEANING = {
 }
 """What the columns of `parameter_rows` mean."""
 HEAD = ("Parameter", "Importance", "Variance by itself", "With others", "Chosen", "Does as well")
-"""Of `parameter_rows`."""
+"""The head of `parameter_rows`."""
 
 
 def path_rows(i: Influence) -> Rows:

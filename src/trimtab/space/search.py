@@ -9,11 +9,11 @@ import numpy as np
 
 from ..arrays import Array, Mask
 
-_ENOUGH = 64  # rows that satisfy a requirement, or all of them: then it is not rare
+_ENOUGH = 64  # rows that must satisfy each requirement, and all together, for the search to end
 _ROUNDS = 3  # of the bounded search
-_STARTS = 16  # rows from which a round sets out
-_COLUMNS = 12  # in which it looks, one at a time
-_POSITIONS = 512  # that it tries in each
+_STARTS = 16  # rows from which a round starts
+_COLUMNS = 12  # columns that a round changes, one at a time
+_POSITIONS = 512  # positions that it tries in each column
 _STEPS = 30  # of the random walk
 
 

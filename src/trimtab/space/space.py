@@ -27,8 +27,8 @@ from .normalise import is_empty
 from .parameters import UNSET, Choice, Float, Int, Parameter, Params, Value, accept, codes, is_live
 from .scales import Scale
 
-_FEW = 100_000  # settings: up to this many are searched exhaustively
-_POINTS = 20_000  # of a bounded search
+_FEW = 100_000  # settings up to which a space is searched exhaustively
+_POINTS = 20_000  # random points at which requirements are tried in a larger space
 _WITNESSES = 4_096  # allowed rows that are kept
 _BLOCK = 4_096  # rows that are drawn at once
 _ROUNDS = 20  # of rejection sampling

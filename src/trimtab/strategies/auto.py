@@ -9,8 +9,8 @@ from ..arrays import Array
 from . import Judge, Problem, Proposal, Rows, strategy
 from .features import check_width
 
-_MODEL = 2000  # beyond this many results a Gaussian process learns little more from its neighbourhood
-_FRONT = 250  # the same for the models of several goals, which have to know a whole front
+_MODEL = 2000  # results beyond which a Gaussian process learns little more about the neighbourhood of the best
+_FRONT = 250  # the same for several goals, whose models have to know a whole front
 
 
 @dataclass(frozen=True)

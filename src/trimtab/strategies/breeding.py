@@ -21,8 +21,8 @@ from .points import Taken, distinct, sobol_points, unseen
 from .variation import children
 
 _FEWEST, _MOST = 20, 50  # points of a population
-_ROUNDS = 4  # of breeding, each with more mutations, before points are drawn at random
-_LITTER = 16  # children at once, at least: most are new, and the first ones are proposed
+_ROUNDS = 4  # rounds of breeding, each with more mutations, before points are drawn at random
+_LITTER = 16  # children that a round makes at least: most are new, and the first ones are proposed
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,17 @@ from ..numerics.qmc import rotated
 from ..space import Space
 from .features import Features
 
-_HALF = 384  # Sobol points, and as many perturbed incumbents
-_AWAY = (-1.0, 0.5)  # log10 of how many lengthscales these move: an ascent finds by itself what is nearer
-_REDRAWN = 0.3  # chance of an unordered choice of theirs to be drawn anew
+_HALF = 384  # Sobol points in the pool, and as many perturbed incumbents
+_AWAY = (-1.0, 0.5)  # log10 of how many lengthscales incumbents are moved: an ascent finds by itself what is nearer
+_REDRAWN = 0.3  # chance that an unordered choice of an incumbent is drawn anew
 _SHORTLIST = 128  # best points of the pool, among which starts are chosen
-_STARTS = 16  # of a climb
+_STARTS = 16  # points from which gradient ascent starts
 _KEPT = 4  # points whose levels are exchanged
-_ALL_LEVELS = 12  # an ordered parameter with more cells is moved by steps
-_MOST_OPTIONS = 64  # of an unordered parameter that are tried
-_STEPS = (0.01, 0.04, 0.15)  # up and down, as shares of its range
+_ALL_LEVELS = (
+    12  # cells of an ordered parameter up to which all are tried in the exchange; beyond, it is moved by _STEPS
+)
+_STEPS = (0.01, 0.04, 0.15)  # of such a parameter, up and down, as shares of its range
+_MOST_OPTIONS = 64  # options of an unordered parameter that are tried in the exchange
 _ROUGH, _FINE = 4, 30  # iterations of a climb that another one follows, and of the last
 
 LogPrior = Callable[[Array], tuple[Array, Array]]

@@ -27,14 +27,14 @@ from .points import Taken, unseen
 from .scalarisation import scalarised
 
 _SD, _STEP = 1 / 4, 3 / 4  # of the first distribution, and how far its members are from its mean at most: see `_wide`
-_LENGTH = 3  # generations that a stream would suffice for
-_ROUNDS = 8  # of redrawing rows that are not allowed
+_LENGTH = 3  # points of a stream, in units of lam
+_ROUNDS = 8  # times that rows which are not allowed are drawn again
 _BEST = 0.1  # share of the rows from elsewhere that a warm start uses
 _NEWS = 10  # a warm start is redone when a tenth more rows are known, so that folding a long record takes linear time
 _SMALLEST = 1e-8  # standard deviation, below which the search starts again
-_DOUBLINGS = 6  # of lam, at most
-_FREE = 10  # generations that may follow from known results alone, after each row
-_EXTRA = 64  # draws where the stream is used up
+_DOUBLINGS = 6  # of lam by restarts, at most
+_FREE = 10  # generations that one row may complete, if known results fill the ones after it
+_EXTRA = 64  # points that are drawn at once when the stream is used up
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class _Search:
         """The generation after one more row."""
         before = now.before
         if not now.begun and key not in now.stream.at and before is not None and key in before.stream.at:
-            now, before = before, None  # the rows since then, on which `now` was started, were only faster
+            now, before = before, None  # rows from elsewhere only overtook this member: the earlier generation goes on
         if key in now.stream.at:
             joined = (*now.members, *self._members(now, row, key))
             return replace(now, begun=True, members=joined)
@@ -223,7 +223,7 @@ class _Search:
         return now
 
     def _members(self, now: Generation, row: int, key: bytes) -> Iterator[Member]:
-        """The members that the result at a point of the stream makes: the point may occur more than once."""
+        """The members that a result at a point of the stream makes: several, if the point occurs more than once in it."""
         there = {m.position for m in now.members}
         positions = [p for p in now.stream.at[key] if p not in there]
         for p in [p for p in positions if p < now.lam] or positions[:1]:

@@ -28,9 +28,9 @@ from . import NUMBER, REACHED, Problem, Rows
 from .ladder import Ladder, origins, settings
 from .promotion import Continuation
 
-_LATEST = 16  # settings that say what a new one will be like
-_SURE = 1e-9  # no forecast is surer
-_FAR = 1e3  # units below the median that still count
+_LATEST = 16  # last settings, from which the forecast of a new one is made
+_SURE = 1e-9  # least standard deviation of a forecast
+_FAR = 1e3  # units below the median to which values are clipped
 
 
 @dataclass(frozen=True)

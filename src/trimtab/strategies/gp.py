@@ -34,9 +34,9 @@ from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .priors import Prior
 from .surrogate import ConstraintModel, Surrogate, surrogate
 
-_BETA, _LAST_BETA = 1.8, 0.3  # of the bound, and of the last one that the budget pays for
-_BETAS = (0.5, 1.0, 1.8, 3.0)  # in turn while results are pending
-_DESIGN = 4
+_BETA, _LAST_BETA = 1.8, 0.3  # width of the confidence bound at first, and at the end of the budget
+_BETAS = (0.5, 1.0, 1.8, 3.0)  # widths that are used in turn while results are pending
+_DESIGN = 4  # points of the initial design
 _DOUBT = 2.0  # where improvement is expected, the model errs by twice its standard deviation: benchmarks/calibration.py
 _NOISY = 0.2  # share of noise in the variance of results; from there on, exploration does not fade
 _INCUMBENTS = 5  # points that the pool perturbs

@@ -1,4 +1,4 @@
-"""What of a study its strategy does not take into account: it is told before the first trial.
+"""What a strategy does not take into account of a study; users are told before the first trial.
 
 A strategy's attribute `honours` names which of the NEEDS below its proposals take into account; a plug-in without it is
 assumed to honour all. What cannot be searched at all is an error of its `init`.

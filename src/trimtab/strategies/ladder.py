@@ -1,14 +1,15 @@
 """Paused trials on the rungs of a fidelity, and what a promotion policy may ask about them (see promotion.Policy).
 
 An early rung may say nothing about the end. So new settings pause at the first rung from high / eta^2 on, until 8
-trials have passed a lower one and their order there agrees with that at this rung by a Kendall's tau of `trust`.
+trials have passed a lower one and their order there agrees with that at this rung by a Kendall's tau of `trust` (see
+`numerics.rank_correlation.trusted`).
 
 With `growing`, the highest rung to which trials are promoted is the second one at first. It grows by one whenever the
 order of those at the top of it differs from their order one rung below (Bohdal et al. 2023, "PASHA"); trials closer
 than a tenth of the spread at the lower rung may change places.
 
-A budget of trials may end before any setting has been trained to the top. When it has no more left than the stretches
-that the most advanced trial still needs, that one continues, so that there is a full training.
+A budget of trials may end before any setting has been trained to the top. So when it has just enough trials left to train
+the most advanced setting to the top, only that one continues.
 
 Notation: n rows, R rungs, m goals.
 """
@@ -26,7 +27,7 @@ from ..numerics.rank_correlation import LATEST, trusted
 from ..numerics.warp import typical_distance
 from . import LEVEL, NUMBER, PARENT, REACHED, Problem, Proposal, Rows
 
-_ALIKE = 0.1  # share of the spread at a rung within which the order does not count
+_ALIKE = 0.1  # trials that differ by less than this share of the spread at a rung may change places
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Ladder:
         early, late = (Y[[pair[j] for pair in came]] for j in (0, 1))
         if Y.shape[1] > 1:  # of several goals: whether no front has changed
             return bool((ranks(early) == ranks(late)).all())
-        before, now = (y[:, 0] - y for y in (early, late))  # (p, p): how far each of those p is above each
+        before, now = (y[:, 0] - y for y in (early, late))  # (p, p): the differences between those p
         alike = np.abs(before) <= _ALIKE * typical_distance(Y[below, 0])
         return bool((alike | (np.sign(before) * np.sign(now) > 0)).all())
 

@@ -1,13 +1,14 @@
-"""What population-based training strategies share: members that train in intervals, and who goes on from whom.
+"""What population-based training strategies share: members that train in intervals, and which member continues from which.
 
-A population trains its members side by side. Each trial is one interval of one member: it goes on from the checkpoint of
+A population trains its members side by side. Each trial is one interval of one member: it continues from the checkpoint of
 its parent and trains to its level. A member that is among the worst of its level when its interval has ended gives up its
-state for a copy of one of the best, with other parameters (Jaderberg et al. 2017). Levels are compared with themselves
-alone, nobody waits for anybody, and a member is worst only among four or more.
+state for a copy of one of the best, with other parameters (Jaderberg et al. 2017). Members are compared only at equal
+levels, and no member waits for another.
 
-Members of a sub-population of frequency f look around after every f-th interval only: the rarer, the less greedy. They meet
-the other ones at the levels that both have, and what comes from a hastier sub-population brings its weights alone, since
-parameters that win early need not win late (after Doulazmi et al. 2025, MF-PBT).
+Members of a sub-population of frequency f compare themselves after every f-th interval only: the larger f, the less greedy.
+Sub-populations are compared with each other at the levels that both have. A copy from a sub-population of smaller f takes
+over the weights but not the parameters, since parameters that win early need not win late (after Doulazmi et al. 2025,
+MF-PBT).
 
 Notation: d columns, n rows, m goals; P members, L intervals; a level is a fidelity.
 """
@@ -31,12 +32,13 @@ from .variation import perturbed
 
 _FEW, _SOME, _MANY = 4, 16, 40  # members: at least, without a budget, at most
 _INTERVALS = 12
-_TRIES = 32  # settings among which an allowed one is sought
+_TRIES = 32  # random changes of a setting that are tried until one is allowed
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A population of `size` members, laid out: they take the frequencies in turn; levels (L,) at which intervals may end."""
+    """The layout of a population: `size` members, which take the `frequencies` in turn; `levels` (L,) at which intervals may
+    end; `quantile`, the share of the worst members that copy."""
 
     size: int
     frequencies: tuple[int, ...]
@@ -47,7 +49,7 @@ class Plan:
     def of(
         problem: Problem, population: int | None, intervals: int | None, frequencies: Sequence[int], quantile: float
     ) -> "Plan":
-        """Raises SpecError for what cannot be laid out so."""
+        """Raises SpecError for settings that do not fit each other or the fidelity."""
         _check(problem, population, intervals, frequencies, quantile)
         common, (low, top) = math.lcm(*frequencies), (problem.rungs[0], problem.rungs[-1])
         L = common * max(1, int(min(_INTERVALS, top / low)) // common) if intervals is None else intervals
@@ -68,7 +70,7 @@ class Plan:
         return Plan(size, tuple(frequencies), levels, quantile)
 
     def frequency(self, member: int) -> int:
-        """Of a member, also of one that a smaller budget has no room for any more."""
+        """The frequency of a member's sub-population; also of a member beyond `size`, from before the budget was lowered."""
         return self.frequencies[member % len(self.frequencies)]
 
     def next(self, member: int, level: float) -> float:
@@ -158,25 +160,29 @@ class Census:
         return [m for level, _, m in sorted(waiting) if level < top or not self.good[self.latest[m]]]
 
     def at(self, level: float, since: float = 0.0, frequency: int | None = None) -> Ints:
-        """The good results at a level from trial number `since` on, best first; of one sub-population alone, if said."""
+        """The good results at a level from trial number `since` on, best first; only those of one sub-population, if its
+        `frequency` is given."""
         here = np.flatnonzero(self.good & (self.lines[:, LEVEL] == level) & (self.lines[:, NUMBER] >= since))
         if frequency is not None:
             here = here[[self.frequency(int(i)) == frequency for i in here]]
         return here[by_front(self.Y[here], self.violation[here])] if len(here) else here
 
     def frequency(self, i: int) -> int:
-        """That of the sub-population to which trial i's member belongs."""
+        """The frequency of the sub-population to which the member of trial i belongs."""
         return self.plan.frequency(int(self.lines[i, MEMBER]))
 
     def line(self, number: float) -> int | None:
-        """Where the trial of that number is."""
+        """The index of the trial of that number; None if it is not known."""
         found = np.flatnonzero(self.lines[:, NUMBER] == number)
         return int(found[0]) if len(found) else None
 
 
 def _since(lines: Array, order: Ints) -> dict[int, float]:
-    """Members begin before anybody goes on; who comes later, by a raised budget, may copy nobody who came before: what
-    nobody needed any more is gone. So for each member the number of the first trial that it may copy. order: by number."""
+    """For each member, the number of the first trial that it may copy.
+
+    All members begin before the first one continues. Members that a raised budget adds later may not copy trials from before
+    they began: checkpoints that no member needed then are gone. order: the rows by trial number.
+    """
     since: dict[int, float] = {}
     first, together = 0.0, True
     for i in order[~np.isnan(lines[order, MEMBER])]:
@@ -189,8 +195,8 @@ def _since(lines: Array, order: Ints) -> dict[int, float]:
 
 
 Explore = Callable[[Array, float, Sequence[Array], np.random.Generator], tuple[Array, dict[str, Any]]]
-"""(x to move away from (d,), the level where the interval begins, settings chosen in this ask, rng) -> an allowed setting
-(d,), and why it."""
+"""(setting x (d,) to change, the level where the interval begins, settings chosen in this ask, rng) -> an allowed setting
+(d,), and why this one (JSON)."""
 
 
 def intervals(state: Population, n: int, rng: np.random.Generator, explore: Explore) -> list[Proposal]:
@@ -224,7 +230,8 @@ def _next(
     rng: np.random.Generator,
     explore: Explore,
 ) -> Proposal:
-    """A member goes on, or from a copy of a better one, or, where nobody has got so far, from where it was before."""
+    """The next interval of a member: it continues, or continues a copy of a better member, or, if no member has a result at
+    its level, repeats the interval that failed."""
     plan, i = census.plan, census.latest[member]
     level, number = float(census.lines[i, LEVEL]), int(census.lines[i, NUMBER])
     since = census.since[member]
@@ -249,7 +256,8 @@ def _next(
 def _again(
     state: Population, census: Census, member: int, chosen: list[Array], rng: np.random.Generator, explore: Explore
 ) -> Proposal:
-    """The interval that failed once more, with other parameters: from its parent's state, if that is a good one."""
+    """The interval that failed again, with other parameters: from its parent's state if the parent succeeded, else from the
+    beginning."""
     i = census.latest[member]
     before = census.line(census.lines[i, PARENT])
     if before is None or not census.good[before]:
@@ -267,8 +275,9 @@ def near(state: Population, x: Array, step: float, resample: float, movable: Mas
 
 
 def needed(state: Population) -> frozenset[int]:
-    """Trials whose checkpoints may be asked for: each member's last one that has ended, until the member has arrived at
-    the top (what is under way may yet fail or be cancelled), and the best of each level that somebody has yet to pass."""
+    """Numbers of the trials that a later interval may continue from: the last ended trial of each member that has not been
+    trained to the top (trials under way may yet fail or be cancelled), and the best of each level that some member has yet
+    to pass."""
     told = Census.of(state.begun(state.problem.no_rows))
     plan, P, top = told.plan, told.plan.size, told.plan.levels[-1]
     lasts = [i for i in told.latest.values() if not (told.good[i] and told.lines[i, LEVEL] == top)]

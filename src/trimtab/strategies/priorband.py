@@ -30,7 +30,7 @@ from .priors import Prior
 _ETA = 3.0  # where there are no rungs
 _WIDTH = 0.25  # sd of a moved column around the incumbent
 _MOVED = 0.5  # probability that a column is moved
-_TRIES = 64  # draws among which one is looked for that is allowed and new
+_TRIES = 64  # draws, of which the first that is allowed and new is proposed
 
 
 @dataclass(frozen=True)

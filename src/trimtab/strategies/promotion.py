@@ -102,7 +102,7 @@ class Promoting:
         return made + [ladder.continued(i, why) for i, why in otherwise[: n - len(made)]]
 
     def shortfall(self, state: Paused, pending: Array, x: Array, rng: np.random.Generator) -> float:
-        """That of the inner strategy (see strategies.Judge)."""
+        """The shortfall by the inner strategy (see strategies.Judge)."""
         if not isinstance(self.inner, Judge):
             return np.inf
         first = self.policy.first_rung(Ladder(state))

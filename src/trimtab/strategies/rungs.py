@@ -1,5 +1,5 @@
-"""Lets any strategy work with results of unequal fidelity: each result is replaced by what it lets expect of a full
-training.
+"""Lets any strategy work with results of unequal fidelity: each result is replaced by the result of a full training that
+it predicts.
 
 From each rung to the next there is a linear map. It takes the values of the trials that have reached both rungs from
 the median and spread that they have at the lower one to those at the upper one. The last value of a trial that was
@@ -19,8 +19,8 @@ from ..arrays import HUGE, Array
 from ..numerics.warp import typical_distance
 from . import History, Judge, Problem, Proposal, Rows, Strategy
 
-_PAIRS = 3  # trials that reached both rungs, before their spreads are compared
-_STEEPEST = 10.0  # a map stretches or shrinks no more than so
+_PAIRS = 3  # trials that must have reached both rungs before their spreads are compared
+_STEEPEST = 10.0  # factor by which a map may stretch or shrink
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Levelled:
         return self.inner.ask(self._told(state), pending, n, rng)
 
     def shortfall(self, state: History, pending: Array, x: Array, rng: np.random.Generator) -> float:
-        """That of the inner strategy (see strategies.Judge)."""
+        """The shortfall by the inner strategy (see strategies.Judge)."""
         if not isinstance(self.inner, Judge):
             return np.inf
         return self.inner.shortfall(self._told(state), pending, x, rng)

@@ -31,10 +31,10 @@ from .features import Features
 _ROWS = 160  # of a source that its model is conditioned on: the best half of them, and some spread over the rest
 _STARTS = 5  # settings that sources propose while there is no model, at most
 _BEST = 20  # settings of each source that count as its best
-_PULL = 1.0  # results that the shares before the first result are worth
-_TRUST = 0.8  # sum of those shares
+_PULL = 1.0  # weight of the teachers' prior shares, in results
+_TRUST = 0.8  # sum of the prior shares
 _JUDGED = 4  # results from which on teachers are judged
-_FADED = 12  # results from which on the study's own are enough: a trend that stays keeps a search near its beginning
+_FADED = 12  # results from which on teachers have no weight: a lasting trend would keep a search near its beginning
 _FIT = 0.25  # rank correlation with the results below which a teacher is dropped
 
 

@@ -15,7 +15,7 @@ from ..space import Space
 
 CROSSOVER = 0.9  # probability that a pair is crossed at all
 ETA = 20.0  # distribution index: the larger, the closer are children to their parents
-WIDE = 1.0  # that of mutants, which have nothing but mutation to move by
+WIDE = 1.0  # distribution index of mutants, which move by mutation alone
 
 
 def children(space: Space, A: Array, B: Array, mutations: float, rng: np.random.Generator) -> Array:

@@ -52,7 +52,7 @@ def _equivalent(e: Evidence) -> str:
 
 
 ANSWERS = ("Event", "When", "On", "Trial", "Metric", "Decision", "Gain, with its interval")
-"""Of `answer_rows`."""
+"""The head of `answer_rows`."""
 
 
 def answer_rows(events: Sequence[Event]) -> Rows:

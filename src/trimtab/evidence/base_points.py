@@ -1,6 +1,6 @@
 """Where the model's function is evaluated to explain it: base points of the unit cube, and the values of one column.
 
-Points are those of a Sobol' sequence, uniform in the live part of the cube (retired options are left out). Each has a
+Base points are those of a Sobol' sequence, uniform in the live part of the cube (retired options are left out). Each has a
 position for every column, active or not: another value of a column may make others active. A parameter with a condition
 is looked at in points in which it is active; they are picked from more points, since there may be few of them.
 
@@ -32,7 +32,7 @@ class Pool(NamedTuple):
 
 @lru_cache(maxsize=4)
 def pool(space: Space) -> Pool:
-    """The points of a space."""
+    """The base points of a space."""
     conditional = any(p.when for p in space.params.values())
     points = sobol(0, _CONDITIONAL if conditional else TOTAL, len(space) + 1, 1)
     U = points[:, :-1] * space.live_share
@@ -42,13 +42,13 @@ def pool(space: Space) -> Pool:
     return found
 
 
-def where(space: Space, columns: list[int], most: int) -> tuple[Ints, float]:
-    """The first points (at most `most`) in which all these columns are active, and the share of such points."""
+def active_points(space: Space, columns: list[int], most: int) -> tuple[Ints, float]:
+    """Indices of the first base points (at most `most`) in which all these columns are active, and the share of such points."""
     both = pool(space).active[:, columns].all(axis=1)
     return np.flatnonzero(both)[:most], float(both.mean())
 
 
-def spots(space: Space, j: int, most: int) -> tuple[Array, Array]:
+def positions(space: Space, j: int, most: int) -> tuple[Array, Array]:
     """Where the values of a column lie in [0, 1], in rising order, and their shares of it, each (a,): all of them if they
     have no order or are few, else about `most` evenly spread ones."""
     p = space.params[space.names[j]]
