@@ -53,12 +53,12 @@ def measure(kind: str, trials: int, steps: int) -> list[float]:
 
 def claimed(store: Storage, study: int, count: int) -> Trial:
     """A running trial; `count` are enqueued at once where none waits."""
-    trial = store.claim([study], "bench", 15.0)
+    trial = store.claim(study, "bench", 15.0)
     while trial is None:
         record = store.trials(study, since=10**9).study
         proposals = [Proposal({"x": 0.5}, seed=i) for i in range(count)]
         store.enqueue(study, proposals, at=record.count, seen=record.position)
-        trial = store.claim([study], "bench", 15.0)
+        trial = store.claim(study, "bench", 15.0)
     return trial
 
 

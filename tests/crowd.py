@@ -17,7 +17,7 @@ WORKER = """
     store = Sql(sys.argv[1])
     study = store.studies()[0].id
     while True:
-        trial = store.claim([study], "w", 600.0)
+        trial = store.claim(study, "w", 600.0)
         if trial is not None:
             store.finish(trial, DONE)
             print(trial.number, flush=True)
@@ -46,7 +46,7 @@ def goes_on_after_fork(store):
     wait, done = os.pipe()
     child = os.fork()
     for _ in range(10):
-        store.finish(store.claim([study], "w", 60.0), DONE)
+        store.finish(store.claim(study, "w", 60.0), DONE)
     os.close(done)
     if child == 0:
         os.read(wait, 1)  # until the parent has closed its end too: `verify` reads what must not change meanwhile

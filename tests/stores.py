@@ -44,8 +44,8 @@ def put(store, study, n=1, **how):
 
 def running(store, study, lease=15.0, **how):
     """A trial in our hands."""
-    put(store, study, **how)
-    return store.claim([study], "worker", lease)
+    (made,) = put(store, study, **how)
+    return store.claim(study, "worker", lease, made.number if "purpose" in how else None)
 
 
 def row(store, study, number):

@@ -49,7 +49,7 @@ def works(clock, store, study, workers, durations):
                 match action:
                     case Fill(n):
                         live.fill(n, decision.at)
-                    case Start() if (trial := store.claim([study], str(w), FOREVER)) is not None:
+                    case Start() if (trial := store.claim(study, str(w), FOREVER)) is not None:
                         held[w] = trial, clock.now + durations[trial.number % len(durations)]
                     case Cancel(number) if w in held and held[w][0].number == number:
                         trial, _ = held.pop(w)
@@ -142,7 +142,7 @@ def test_a_budget_of_time_counts_attempts_that_did_not_end_their_trial(purpose, 
     def claimed():
         if reader == "early":  # it sees the record as it grows; the other one opens it at the end
             live.refresh()
-        return store.claim([study], "w", 15.0)
+        return store.claim(study, "w", 15.0, number=0)
 
     first = claimed()
     clock.now += 10  # its process is killed
@@ -168,7 +168,7 @@ def test_a_trial_that_waits_for_room_on_a_cluster_uses_no_budget_of_time(wait):
     clock, store, study = scene(time=100.0)
     live = LiveStudy(store, study)
     live.fill(2, 0)
-    done, dropped = store.claim([study], "w", FOREVER), store.claim([study], "w", FOREVER)
+    done, dropped = store.claim(study, "w", FOREVER), store.claim(study, "w", FOREVER)
     clock.now += wait
     ledger = live.refresh()
     assert ledger.wall(clock.now, {0: wait, 1: wait}) == 0.0
@@ -187,8 +187,8 @@ def test_the_time_after_a_lost_lease_is_nobodys():
     live = LiveStudy(store, study)
     live.fill(1, 0)
     for _ in range(3):
-        store.claim([study], "w", 15.0)
+        store.claim(study, "w", 15.0)
         clock.now += 1000
-    assert store.claim([study], "w", 15.0) is None  # it was lost in all its attempts
+    assert store.claim(study, "w", 15.0) is None  # it was lost in all its attempts
     assert live.refresh().counts[State.FAILED] == 1
     assert live.ledger.wall(clock.now) == 3 * 15.0

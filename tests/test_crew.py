@@ -113,7 +113,7 @@ class Scene:
         assert findings(snapshot.study, snapshot.trials, reports, events, []) == []
 
     def claim(self, number=None):
-        return self.store.claim([self.study], "here", 15.0, number=number)
+        return self.store.claim(self.study, "here", 15.0, number=number)
 
     def start(self, number=None):
         trial = self.claim(number)
@@ -234,7 +234,7 @@ def test_the_lease_is_renewed_while_an_inline_objective_blocks():
         return 1.0
 
     with Scene(objective, trials=1, lease=1.2, clock=clock) as scene:
-        scene.crew.start(scene.store.claim([scene.study], "here", 1.2))
+        scene.crew.start(scene.store.claim(scene.study, "here", 1.2))
         assert scene.ended()[0].state is State.DONE
 
 

@@ -64,7 +64,7 @@ def test_a_record_of_an_earlier_schema_is_whole_after_the_upgrade(record, empty)
     assert verify(store, study.id) == []
     store.finish(store.trials(study.id).trials[-1], DONE)
     put(store, study.id)
-    assert store.claim([study.id], "w", 15.0).number == 4
+    assert store.claim(study.id, "w", 15.0).number == 4
     assert verify(store, study.id) == []
     store.close()
 
@@ -114,13 +114,13 @@ def make_record(file):
     study = store.create(SPEC).id
     put(store, study, 2, strategy="gp", version="2", why={"ei": 0.1}, parent=0, replicate=1, priority=2)
     for outcome in (DONE, replace(DONE, state="failed", reason="error", error="it's broken", output="o", notes=("n",))):
-        held = store.claim([study], "host:1", 15.0)
+        held = store.claim(study, "host:1", 15.0)
         store.report(held, [Report(held.number, 1, s, {"loss": 0.1}, 7.5) for s in (1.0, 2.5)], 15.0)
         store.revise(study, Change("note", number=held.number, text="early", actor="ada"))
         store.finish(held, outcome)
     store.revise(study, Change("cancel", number=running(store, study).number, actor="ada"))
     put(store, study, 1)
-    store.claim([study], "host:2", None)
+    store.claim(study, "host:2", None)
     store.close()
 
 

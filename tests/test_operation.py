@@ -145,7 +145,7 @@ def test_a_dump_restored_by_the_commands_of_the_guide_is_whole(tmp_path):
         shell(re.findall(r"```sh\n(pg_dump.*?)trimtab verify", LOOK_AFTER, re.S)[0])
     with closing(Sql(server.url("restored"))) as store:
         assert verify(store, study) == []
-        assert store.claim([study], "w", 15.0) is None  # its worker's lease holds, also in the copy
+        assert store.claim(study, "w", 15.0) is None  # its worker's lease holds, also in the copy
         assert len(put(store, study, 2)) == 2
     with closing(Sql(server.url("tuning"))) as store:
         store.finish(running(store, study), DONE)

@@ -365,7 +365,7 @@ def test_a_change_whose_acknowledgement_was_lost_is_made_once(proxied):
 
     record = store.trials(study).study
     lossy(lambda: put_now(store, record))
-    held = lossy(lambda: store.claim([study], "w", 15.0))
+    held = lossy(lambda: store.claim(study, "w", 15.0))
     assert held.attempt == 1
     lossy(lambda: store.report(held, [Report(0, 1, 1.0, {"loss": 1.0}, 0.0)], 15.0))
     assert lossy(lambda: store.finish(held, DONE)).state == "done"
@@ -393,7 +393,7 @@ def test_leases_outlive_the_time_in_which_nobody_could_renew_them(proxied, url):
         proxy.mend()
 
     timer = later(3.0, mend)
-    assert store.claim([study], "other", 15.0) is None  # it ran out while the server was away
+    assert store.claim(study, "other", 15.0) is None  # it ran out while the server was away
     timer.join()
     store.report(held, [], 15.0)
     assert store.finish(held, DONE).state == "done"
@@ -508,9 +508,9 @@ def test_claims_pass_by_what_another_is_just_taking(store, url):
     put(store, study, 3)
     with psycopg.connect(url) as other:
         other.execute("SELECT * FROM trials WHERE number = 0 FOR UPDATE")
-        assert store.claim([study], "w", 15.0).number == 1
+        assert store.claim(study, "w", 15.0).number == 1
         other.rollback()
-    assert store.claim([study], "w", 15.0).number == 0
+    assert store.claim(study, "w", 15.0).number == 0
 
 
 def test_a_user_without_rights_learns_it(store, url):

@@ -181,7 +181,7 @@ def test_a_store_of_the_first_schema_is_upgraded_with_all_that_it_holds(file, st
     again = Sql(store.url)
     assert again.trials(study) == before
     assert verify(again, study) == []
-    again.finish(again.claim([study], "w", 15.0), DONE)
+    again.finish(again.claim(study, "w", 15.0), DONE)
     assert verify(again, study) == []
     again.close()
 
@@ -345,7 +345,7 @@ def test_the_witness_remembers_what_an_older_copy_has_lost(file, store, tmp_path
     assert store.witnessed(record.uid) == [(e.position, e.hash) for e in store.events(study)]
     store.close()
     shutil.copy(file, tmp_path / "backup.db")
-    store.finish(store.claim([study], "w", 15.0), DONE)
+    store.finish(store.claim(study, "w", 15.0), DONE)
     store.close()
     shutil.copy(tmp_path / "backup.db", file)
     assert verify(store, study) == ["event 3: the witness file has seen it, the record has lost it"]
@@ -384,14 +384,14 @@ def full_record(tmp_path_factory):
     study = store.create(SPEC).id
     put(store, study, 2, strategy="gp", version="2", why={"ei": 0.1}, parent=0, replicate=1, priority=2)
     for outcome in (DONE, replace(DONE, state="failed", reason="error", error="boom", output="\x1b[1m", notes=("n",))):
-        held = store.claim([study], "host:1", 15.0)
+        held = store.claim(study, "host:1", 15.0)
         store.report(held, [Report(held.number, 1, s, {"loss": 0.1}, 7.5) for s in (1.0, 2.5)], 15.0)
         store.revise(study, Change("note", number=held.number, text="early"))
         store.finish(held, outcome)
     store.revise(study, Change("cancel", number=running(store, study).number))
     store.revise(study, Change("import", trials=[(proposal(9), DONE)]))
     put(store, study, 2, purpose=Purpose.CERTIFY)
-    store.claim([study], "host:2", 15.0, purposes=["certify"])
+    store.claim(study, "host:2", 15.0, number=5)
     store.revise(study, Change("spec", spec=replace(SPEC, seed=3)))
     assert verify(store, study) == []
     store.close()
@@ -551,7 +551,7 @@ def test_what_waits_unchanged_is_not_read_again(tmp_path, monkeypatch):
     since = store.trials(study).study.position
     read, trial_of = [], rows.trial_of
     monkeypatch.setattr(rows, "trial_of", lambda row, known=None: read.append(row["number"]) or trial_of(row, known))
-    store.claim([study], "w", 15.0)
+    store.claim(study, "w", 15.0)
     read.clear()
     assert [t.number for t in store.trials(study, since).trials] == [*range(50)]
     assert read == [0]

@@ -38,7 +38,7 @@ class Worker:
 
     def turn(self):
         if self.trial is None:
-            self.trial, self.epoch = self.store.claim([self.study], "w", LEASE), 0
+            self.trial, self.epoch = self.store.claim(self.study, "w", LEASE), 0
             return
         self.epoch += 1
         trial = self.trial

@@ -46,7 +46,7 @@ def test_create_makes_a_study_once(store, clock):
 def test_studies_come_in_the_order_of_creation_and_archiving_frees_the_name(store):
     first, second = store.create(SPEC), store.create(replace(SPEC, name="t"))
     put(store, first.id, 2)
-    held = store.claim([first.id], "w", None)
+    held = store.claim(first.id, "w", None)
     store.revise(first.id, Change("archive"))
     third = store.create(SPEC)
     assert third.uid != first.uid
@@ -99,7 +99,7 @@ def test_delete_leaves_nothing_and_never_gives_the_number_out_again(store):
     for call in (lambda: store.finish(held, DONE), lambda: store.report(held, [], 15.0)):
         with pytest.raises(LeaseLost):
             call()
-    assert store.claim([gone.id], "w", 15.0) is None
+    assert store.claim(gone.id, "w", 15.0) is None
 
 
 # ------------------------------------------------------------------------------------------------------------ enqueue
@@ -133,7 +133,7 @@ def test_who_proposes_may_claim_in_the_same_transaction(store, study, clock):
     assert [str(t.state) for t in made] == ["running", "running", "queued"]
     assert [(t.attempt, t.worker, t.lease_until) for t in made[:2]] == [(1, "w", clock.now + 15.0)] * 2
     assert list(store.trials(study).trials) == made
-    assert store.claim([study], "other", 15.0).number == 2
+    assert store.claim(study, "other", 15.0).number == 2
     store.finish(made[0], DONE)
     store.revise(study, Change("pause"))
     (waiting,) = store.enqueue(study, [proposal(3)], at=3, seen=2, claim=Claim("w", 15.0, 1))
@@ -205,31 +205,34 @@ def test_trials_are_claimed_by_priority_then_number(store, study, clock):
     other = store.create(replace(SPEC, name="other")).id
     put(store, study, 2)
     put(store, study, 1, priority=5)
-    put(store, other, 1, priority=1)
+    put(store, other, 1, priority=9)
     order = []
-    while (t := store.claim([study, other], "w", 10.0)) is not None:
-        assert (t.state, t.attempt, t.worker, t.started, t.lease_until) == ("running", 1, "w", 1000.0, 1010.0)
-        assert row(store, t.study, t.number) == t
-        order.append((t.study, t.number))
-    assert order == [(study, 2), (other, 0), (study, 0), (study, 1)]
-    assert store.claim([], "w", 10.0) is None
+    while (t := store.claim(study, "w", 10.0)) is not None:
+        assert (t.study, t.state, t.attempt) == (study, "running", 1)
+        assert (t.worker, t.started, t.lease_until) == ("w", 1000.0, 1010.0)
+        assert row(store, study, t.number) == t
+        order.append(t.number)
+    assert order == [2, 0, 1]
+    assert row(store, other, 0).state == "queued"
+    assert store.claim(99, "w", 10.0) is None
 
 
-def test_claims_can_ask_for_a_number_or_for_purposes(store, study):
+def test_trials_of_the_evidence_are_claimed_by_number_only(store, study):
     put(store, study, 3)
     put(store, study, 1, purpose=Purpose.CERTIFY, priority=9)
-    assert store.claim([study], "w", 10.0, purposes=[Purpose.SEARCH, Purpose.SELECT]).number == 0
-    assert store.claim([study], "w", 10.0, purposes=[Purpose.SELECT]) is None
-    assert store.claim([study], "w", 10.0, number=2).number == 2
-    assert store.claim([study], "w", 10.0, number=2) is None
-    assert store.claim([study], "w", 10.0, number=99) is None
-    assert store.claim([study], "w", 10.0, purposes=iter(["certify"])).number == 3
+    assert store.claim(study, "w", 10.0).number == 0
+    assert store.claim(study, "w", 10.0, number=2).number == 2
+    assert store.claim(study, "w", 10.0, number=2) is None
+    assert store.claim(study, "w", 10.0, number=99) is None
+    assert store.claim(study, "w", 10.0).number == 1
+    assert store.claim(study, "w", 10.0) is None
+    assert store.claim(study, "w", 10.0, number=3).number == 3
 
 
 def test_claims_and_renewals_leave_the_study_and_its_chain_alone(store, study):
     put(store, study)
     before = store.trials(study).study
-    held = store.claim([study], "w", 10.0)
+    held = store.claim(study, "w", 10.0)
     store.report(held, [], 10.0)
     assert store.trials(study).study == before
     assert held.revision == before.position
@@ -240,27 +243,27 @@ def test_a_study_that_is_not_open_gives_nothing_out(store, study, clock, kind):
     running(store, study)
     put(store, study)
     store.revise(study, Change(kind))
-    assert store.claim([study], "w", 10.0) is None
-    assert store.claim([study], "w", 10.0, number=1) is None
+    assert store.claim(study, "w", 10.0) is None
+    assert store.claim(study, "w", 10.0, number=1) is None
     clock.now += 100
-    assert store.claim([study], "w", 10.0) is None
+    assert store.claim(study, "w", 10.0) is None
     states = [t.state for t in store.trials(study).trials]
     assert states == (["running", "queued"] if kind == "pause" else ["cancelled", "cancelled"])
     assert verify(store, study) == []
     if kind == "pause":
         store.revise(study, Change("resume"))
-        assert store.claim([study], "w", 10.0).attempt == 2
+        assert store.claim(study, "w", 10.0).attempt == 2
 
 
 def test_a_lease_that_ran_out_makes_the_trial_claimable_again(store, study, clock):
     held = running(store, study, lease=10.0)
     clock.now += 9
-    assert store.claim([study], "v", 10.0) is None
+    assert store.claim(study, "v", 10.0) is None
     store.report(held, [], 10.0)
     clock.now += 9.5
-    assert store.claim([study], "v", 10.0) is None
+    assert store.claim(study, "v", 10.0) is None
     clock.now += 0.5
-    again = store.claim([study], "v", 10.0)
+    again = store.claim(study, "v", 10.0)
     assert (again.number, again.attempt, again.worker) == (0, 2, "v")
     assert (kinds(store, study)[-1], row(store, study, 0)) == (("takeover", 0), again)
     assert dict(store.events(study)[-1].body) == {"attempt": 1, "held": [1000.0, 1019.0]}
@@ -312,7 +315,7 @@ def test_a_hold_without_a_lease_never_runs_out(store, study, clock):
     held = running(store, study, lease=None)
     assert held.lease_until is None
     clock.now += 1e9
-    assert store.claim([study], "v", 10.0) is None
+    assert store.claim(study, "v", 10.0) is None
     store.report(held, [], None)
     assert store.finish(held, DONE).state == "done"
 
@@ -320,9 +323,9 @@ def test_a_hold_without_a_lease_never_runs_out(store, study, clock):
 def test_after_the_last_attempt_a_silent_trial_is_lost(store, study, clock):
     put(store, study, 2)
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        assert (store.claim([study], f"w{attempt}", 10.0).number, attempt) == (0, attempt)
+        assert (store.claim(study, f"w{attempt}", 10.0).number, attempt) == (0, attempt)
         clock.now += 10
-    assert store.claim([study], "w", 10.0).number == 1
+    assert store.claim(study, "w", 10.0).number == 1
     lost = row(store, study, 0)
     assert (lost.state, lost.reason, lost.attempt, lost.worker) == ("failed", Reason.LOST, MAX_ATTEMPTS, None)
     assert "silent" in lost.error
@@ -333,11 +336,11 @@ def test_after_the_last_attempt_a_silent_trial_is_lost(store, study, clock):
 
 def test_attempts_of_which_each_goes_further_than_the_last_are_not_lost(store, study, clock):
     put(store, study)
-    held = [store.claim([study], "w", 10.0)]
+    held = [store.claim(study, "w", 10.0)]
     for step in [1, 2, 2, 3, 4, 5, 5, 5]:  # at which the attempt begins: from a checkpoint, if that is later
         store.report(held[-1], [Report(0, 0, at, {"loss": 1.0}, 0.0) for at in (step, step + 1)], 10.0)
         clock.now += 10
-        held.append(store.claim([study], "w", 10.0))
+        held.append(store.claim(study, "w", 10.0))
     assert [t and t.attempt for t in held] == [*range(1, 9), None]
     assert row(store, study, 0).reason == Reason.LOST
     assert verify(store, study) == []
@@ -348,7 +351,7 @@ def test_attempts_of_which_each_goes_further_than_the_last_are_not_lost(store, s
 
 def test_reports_are_kept_replaced_and_handed_out_in_the_order_of_writing(store, study):
     put(store, study, 2)
-    a, b = store.claim([study], "w", 10.0), store.claim([study], "w", 10.0)
+    a, b = store.claim(study, "w", 10.0), store.claim(study, "w", 10.0)
     made = [
         Report(0, 1, 2.0, {"loss": 2.0}, 1.0),
         Report(1, 1, 1.0, {"loss": 1.0}, 2.0),
@@ -375,7 +378,7 @@ def test_a_superseded_or_ended_holder_reports_nothing(store, study, clock):
     old = running(store, study)
     store.report(old, [Report(0, 1, 1.0, {"loss": 1.0}, 0.0)], 15.0)
     clock.now += 15
-    new = store.claim([study], "v", 15.0)
+    new = store.claim(study, "v", 15.0)
     mine = Report(0, 1, 2.0, {"loss": 2.0}, 0.0)
     with pytest.raises(LeaseLost, match="trial 0, attempt 1"):
         store.report(old, [mine], 15.0)
@@ -414,7 +417,7 @@ def test_finish_records_the_outcome_and_adds_its_cost(store, study, clock):
 def test_a_late_result_is_kept_and_charged_but_never_told(store, study, clock):
     old = running(store, study)
     clock.now += 15
-    new = store.claim([study], "v", 15.0)
+    new = store.claim(study, "v", 15.0)
     with pytest.raises(LeaseLost, match="attempt 1"):
         store.finish(old, DONE)
     still = row(store, study, 0)
@@ -551,7 +554,7 @@ def test_what_cannot_be_told_as_json_changes_nothing(store, study):
 def test_private_texts_of_any_kind_survive_and_stay_out_of_the_events(store, study):
     odd = "naïve \x00 \x1b[1m 𝕏 secret"
     put(store, study)
-    held = store.claim([study], "secret host", 15.0)
+    held = store.claim(study, "secret host", 15.0)
     store.revise(study, Change("note", number=0, text=odd + " early", actor="secret actor"))
     store.finish(held, replace(DONE, output=odd + "\udc80", notes=(odd,), error="secret"))
     store.revise(study, Change("note", number=0, text=odd + " late", actor="secret actor"))

@@ -27,7 +27,7 @@ def lived(store, study):
     for step, loss in ((1, 0.9), (2, 0.8), (1, 0.7)):
         store.report(first, [Report(0, 1, step, {"loss": loss}, 1000.0)], 15.0)
     store.revise(study, Change("requeue", number=0, attempt=1, body={"why": "interrupted"}))
-    again = store.claim([study], "another", 15.0)
+    again = store.claim(study, "another", 15.0)
     store.report(again, [Report(0, 2, 1, {"loss": 0.6}, 1000.0)], 15.0)
     store.finish(again, DONE)
     store.revise(study, Change("note", number=0, text="a note"))
@@ -59,9 +59,9 @@ def test_the_study_goes_on_there(store, other, lived, clock):
     other.report(held, [Report(1, 1, 1, {"loss": 0.5}, 1000.0)], 15.0)
     assert other.reports(made.id, 1)[0].written == 5
     other.finish(held, DONE)
-    assert other.claim([made.id], "worker", 15.0).number == 2
+    assert other.claim(made.id, "worker", 15.0).number == 2
     clock.now += 20
-    assert other.claim([made.id], "worker", 15.0).attempt == 2
+    assert other.claim(made.id, "worker", 15.0).attempt == 2
     put(other, made.id)
     assert verify(other, made.id) == []
     assert row(store, lived, 1).state is State.RUNNING  # nothing of it is known here

@@ -26,7 +26,7 @@ def test_threads_end_every_trial_exactly_once(name, tmp_path):
 
     def work():
         while True:
-            t = store.claim([study], "w", 1e6)
+            t = store.claim(study, "w", 1e6)
             if t is not None:
                 store.report(t, [Report(t.number, t.attempt, 1.0, {"loss": 1.0}, 0.0)], 1e6, since=None)
                 finished.append(store.finish(t, DONE).number)
@@ -57,7 +57,7 @@ def test_who_reads_seldom_sees_the_same_as_who_reads_often(store, study, clock, 
                 many = [proposal(record.count + i) for i in range(draw.randrange(1, 4))]
                 store.enqueue(study, many, at=record.count, seen=record.position)
             case "claim":
-                held.extend([t] if (t := store.claim([study], "w", 50.0)) is not None else [])
+                held.extend([t] if (t := store.claim(study, "w", 50.0)) is not None else [])
             case "finish" if held:
                 ended = Ending(held.pop(draw.randrange(len(held))), DONE, ())
                 store.settle(study, [ended], since[0], lambda changes: ([], Claim("w", 50.0, draw.randrange(2))))
@@ -121,7 +121,7 @@ class Crowd(RuleBasedStateMachine):
 
     @rule(lease=st.sampled_from([5.0, 20.0]))
     def claim(self, lease):
-        t = self.store.claim([self.study], "w", lease)
+        t = self.store.claim(self.study, "w", lease)
         expected = None
         for number in [] if self.paused else sorted(self.state):
             silent = self.state[number] == "running" and self.until[number] <= self.clock.now

@@ -55,14 +55,14 @@ def test_pause_resume_cancel_archive_follow_their_table(store, study):
 
 def test_cancelling_a_study_cancels_its_queue_and_lets_running_trials_end(store, study, clock):
     put(store, study, 5)
-    ends, silent, released = (store.claim([study], "w", 15.0) for _ in range(3))
+    ends, silent, released = (store.claim(study, "w", 15.0) for _ in range(3))
     store.revise(study, Change("cancel"))
     assert kinds(store, study, since=2) == [("cancel", None), ("cancel", 3), ("cancel", 4)]
     assert store.finish(ends, DONE).state == "done"
     store.revise(study, Change("requeue", number=released.number, attempt=1))
     assert row(store, study, released.number).state == "cancelled"
     clock.now += 15
-    assert store.claim([study], "w", 15.0) is None
+    assert store.claim(study, "w", 15.0) is None
     assert [t.state for t in store.trials(study).trials] == ["done", *["cancelled"] * 4]
     assert row(store, study, silent.number).private["worker"][1] == "w"
     assert store.trials(study).study.reserved == 1
@@ -71,7 +71,7 @@ def test_cancelling_a_study_cancels_its_queue_and_lets_running_trials_end(store,
 
 def test_one_open_trial_can_be_cancelled_and_its_holder_learns_it(store, study):
     put(store, study, 2)
-    held = store.claim([study], "w", 15.0)
+    held = store.claim(study, "w", 15.0)
     for number in (0, 1):
         store.revise(study, Change("cancel", number=number, actor="ada"))
         t = row(store, study, number)
@@ -89,7 +89,7 @@ def test_what_an_attempt_used_is_charged_when_it_is_cancelled_or_given_back(stor
     used = Cost(wall=3.0, cpu=2.0, memory=50, money=0.5)
     store.revise(study, Change("requeue", number=0, attempt=held.attempt, cost=used))
     assert store.trials(study).study.spent == used
-    store.claim([study], "w", 15.0)
+    store.claim(study, "w", 15.0)
     store.revise(study, Change("cancel", number=0, cost=used))
     assert store.trials(study).study.spent == used.plus(used)
     assert row(store, study, 0).cost == used
@@ -107,7 +107,7 @@ def test_requeue_gives_a_trial_back(store, study):
         store.revise(study, Change("requeue", number=0, attempt=1))
     with pytest.raises(LeaseLost):
         store.finish(held, DONE)
-    assert store.claim([study], "v", 15.0).attempt == 2
+    assert store.claim(study, "v", 15.0).attempt == 2
     assert verify(store, study) == []
 
 
@@ -154,7 +154,7 @@ def test_a_trial_that_waits_is_not_made_again_for_each_reader(store, study, cloc
     put(store, study, 3)
     position = store.study(study).position
     before = store.trials(study, since=position).trials
-    held = store.claim([study], "w", 15.0)
+    held = store.claim(study, "w", 15.0)
     after = store.trials(study, since=position).trials
     assert after[0] == held != before[0]
     assert [a is b for a, b in zip(after[1:], before[1:], strict=True)] == [True, True]
@@ -168,7 +168,7 @@ def test_a_trial_that_waits_is_not_made_again_for_each_reader(store, study, cloc
 def test_readers_get_what_later_events_touched_and_all_that_is_open(store, study):
     put(store, study, 4)
     for _ in range(2):
-        store.finish(store.claim([study], "w", 15.0), DONE)
+        store.finish(store.claim(study, "w", 15.0), DONE)
     store.revise(study, Change("note", number=0, text="x"))
     numbers = {since: [t.number for t in store.trials(study, since).trials] for since in range(6)}
     assert numbers == {0: [0, 1, 2, 3], 1: [0, 1, 2, 3], 2: [0, 1, 2, 3], 3: [0, 1, 2, 3], 4: [0, 2, 3], 5: [2, 3]}
@@ -188,14 +188,14 @@ def test_outline_results_and_pages_are_the_trials_in_columns(store, study):
     put(store, study, 1, purpose=Purpose.CERTIFY)
     put(store, study, 1, why={"member": 3, "note": 'a "member"'}, parent=0)
     for outcome in (DONE, Outcome(State.FAILED, reason=Reason.ERROR), DONE):
-        store.finish(store.claim([study], "w", None), outcome)
-    store.finish(store.claim([study], "w", None, purposes=["certify"]), DONE)
+        store.finish(store.claim(study, "w", None), outcome)
+    store.finish(store.claim(study, "w", None, number=4), DONE)
     store.revise(study, Change("cancel", number=3))
-    store.finish(store.claim([study], "w", None, number=5), DONE)
+    store.finish(store.claim(study, "w", None, number=5), DONE)
     store.revise(study, Change("import", trials=[(proposal(9), DONE), (proposal(8), Outcome(State.FAILED))]))
     store.revise(study, Change("note", number=0, text="seen again"))
     put(store, study, 2)
-    store.claim([study], "w", 15.0)
+    store.claim(study, "w", 15.0)
     whole, outline = store.trials(study), store.outline(study)
     opened, ends, told = columns_of(whole.trials)
     assert (outline.study, outline.open, outline.ends) == (whole.study, opened, ends)
@@ -213,7 +213,7 @@ def test_outline_results_and_pages_are_the_trials_in_columns(store, study):
 def test_records_handed_out_never_change_what_is_kept(store, study):
     params, why, metrics = {"x": 0.25, "kind": "a"}, {"deep": [1]}, {"loss": 1.0}
     (given,) = store.enqueue(study, [Proposal(params, 1, why=why)], at=0, seen=1)
-    held = store.claim([study], "w", 15.0)
+    held = store.claim(study, "w", 15.0)
     params["x"] = given.params["x"] = 9.0
     why["deep"].append(2)
     given.why["deep"].append(3)

@@ -16,7 +16,7 @@ from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, S
 from ..formatting import first_line, plural
 from ..live import Batches, LiveStudy
 from ..outlook import Enough
-from ..records import OPEN, Change, Purpose, Reason, State, StudyRecord, StudySpec, StudyState, Trial
+from ..records import OPEN, Change, Reason, State, StudyRecord, StudySpec, StudyState, Trial
 from ..storage import INTERRUPTED, Claim, Settled
 from ..units import seconds
 from .clock import SYSTEM, Clock
@@ -209,7 +209,7 @@ def carry_out(decision: Decision, crew: Crew, terms: Terms, settled: Settled = N
             case Start(n):
                 crew.keep(live.ledger.expired(live.ledger.now))
                 for _ in range(n - begun):
-                    waiting = live.storage.claim([live.study], crew.name, crew.lease, purposes=[Purpose.SEARCH])
+                    waiting = live.storage.claim(live.study, crew.name, crew.lease)
                     if waiting is None:
                         break
                     crew.start(waiting)
@@ -271,7 +271,7 @@ def run_to_the_end(crew: Crew, numbers: Sequence[int]) -> None:
                 # One that runs here may look as if its worker were gone, if the clock has jumped.
                 ready = n not in crew.running and _may_be_claimed(live.ledger.trials[n], live.ledger.now)
                 if crew.executor.free() and ready:
-                    trial = live.storage.claim([live.study], crew.name, crew.lease, number=n)
+                    trial = live.storage.claim(live.study, crew.name, crew.lease, number=n)
                     if trial is not None:
                         crew.start(trial)
             ended = crew.poll(IDLE)

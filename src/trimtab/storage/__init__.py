@@ -134,20 +134,12 @@ class Storage(Protocol):
         """
         ...
 
-    def claim(
-        self,
-        studies: Sequence[int],
-        worker: str,
-        lease: float | None,
-        *,
-        number: int | None = None,
-        purposes: Iterable[str] | None = None,
-    ) -> Trial | None:
-        """Take the first trial of open studies that is queued, or whose lease has expired; None if there is none.
+    def claim(self, study: int, worker: str, lease: float | None, number: int | None = None) -> Trial | None:
+        """Take the first search trial of an open study that is queued, or whose lease has expired; None if there is none.
 
-        The first is the one of highest priority, then of lowest number. lease: in seconds; None: without expiry. number
-        (only with a single study): only that trial. purposes: only trials of these purposes. Trials of a cancelled study
-        whose lease has expired are cancelled on the way.
+        The first is the one of highest priority, then of lowest number. lease: in seconds; None: without expiry. number:
+        only that trial, whatever its purpose. Trials of a cancelled study whose lease has expired are cancelled on the
+        way.
         """
         ...
 

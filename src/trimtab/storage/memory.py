@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -134,18 +134,14 @@ class _Transaction:
         base = self._tables.events[study][since - 1]["hash"] if 0 < since <= record.position else ""
         return Changes(record, found, self.now, base)
 
-    def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
-        found = [
-            row
-            for study in studies
-            if study in self._tables.studies
-            for row in map(self._tables.trials[study].__getitem__, self._tables.open[study])
-            if self._may_be_claimed(row, self._tables.studies[study]["state"])
-            and number in (None, row["number"])
-            and (purposes is None or row["purpose"] in purposes)
-        ]
-        first = min(found, key=lambda r: (-r["priority"], r["number"], r["study"]), default=None)
-        return None if first is None else self._tables.trial(first["study"], first["number"])
+    def claimable(self, study: int, number: int | None) -> Trial | None:
+        if study not in self._tables.studies:
+            return None
+        table, state = self._tables.trials[study], self._tables.studies[study]["state"]
+        found = [row for row in map(table.__getitem__, self._tables.open[study]) if self._may_be_claimed(row, state)]
+        wanted = [r for r in found if (r["purpose"] == Purpose.SEARCH if number is None else r["number"] == number)]
+        first = min(wanted, key=lambda r: (-r["priority"], r["number"]), default=None)
+        return None if first is None else self._tables.trial(study, first["number"])
 
     def _may_be_claimed(self, row: Row, state: str) -> bool:
         if row["state"] == State.QUEUED:
@@ -284,20 +280,11 @@ class Memory:
         with self._transaction() as tx:
             return operations.enqueue(tx, study, proposals, at, seen, claim)
 
-    def claim(
-        self,
-        studies: Sequence[int],
-        worker: str,
-        lease: float | None,
-        *,
-        number: int | None = None,
-        purposes: Iterable[str] | None = None,
-    ) -> Trial | None:
-        wanted = None if purposes is None else frozenset(purposes)
+    def claim(self, study: int, worker: str, lease: float | None, number: int | None = None) -> Trial | None:
         again = True
         while again:
             with self._transaction() as tx:
-                trial, again = operations.claim(tx, studies, worker, lease, number, wanted)
+                trial, again = operations.claim(tx, study, worker, lease, number)
         return trial
 
     def report(

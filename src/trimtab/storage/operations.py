@@ -1,6 +1,6 @@
 """What each method of Storage reads and writes in its transaction: the same for all stores."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from secrets import token_hex
 
@@ -106,15 +106,10 @@ def record(tx: Transaction, study: StudyRecord, entries: Sequence[Entry]) -> Stu
 
 
 def claim(
-    tx: Transaction,
-    studies: Sequence[int],
-    worker: str,
-    lease: float | None,
-    number: int | None,
-    purposes: Collection[str] | None,
+    tx: Transaction, study: int, worker: str, lease: float | None, number: int | None
 ) -> tuple[Trial | None, bool]:
     """See Storage.claim. Returns the trial or None, and whether to try again in a new transaction."""
-    found = tx.claimable(studies, number, purposes)
+    found = tx.claimable(study, number)
     if found is None:
         return None, False
     if found.state is State.RUNNING and _abandoned(tx, found):

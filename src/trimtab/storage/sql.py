@@ -4,7 +4,7 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -219,19 +219,10 @@ class Sql:
     ) -> list[Trial]:
         return self._write(lambda tx: operations.enqueue(tx, study, proposals, at, seen, claim))
 
-    def claim(
-        self,
-        studies: Sequence[int],
-        worker: str,
-        lease: float | None,
-        *,
-        number: int | None = None,
-        purposes: Iterable[str] | None = None,
-    ) -> Trial | None:
-        wanted = None if purposes is None else frozenset(purposes)
+    def claim(self, study: int, worker: str, lease: float | None, number: int | None = None) -> Trial | None:
         again = True
         while again:
-            trial, again = self._write(lambda tx: operations.claim(tx, studies, worker, lease, number, wanted))
+            trial, again = self._write(lambda tx: operations.claim(tx, study, worker, lease, number))
         return trial
 
     def report(

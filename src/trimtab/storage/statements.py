@@ -1,6 +1,6 @@
 """A writing transaction on an SQL database: the statements behind `transaction.Transaction`."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -108,31 +108,25 @@ def _numbers(numbers: Sequence[int]) -> dict[str, int]:
     return {f"of_number_{i}": numbers[min(i, len(numbers) - 1)] for i in range(n)}
 
 
-@cache
-def _select_claimable(one: bool, purposes: bool) -> Select[Any]:
-    """The statement for the first trial that may be claimed, which it locks. Trials that another process locks are skipped.
-
-    one: only a certain trial. purposes: only trials of certain purposes.
-    """
-    waits = and_(trials.c.state == State.QUEUED.value, studies.c.state == StudyState.OPEN.value)
-    abandoned = and_(
-        trials.c.state == State.RUNNING.value,
-        trials.c.lease_until <= bindparam("before"),
-        studies.c.state.in_([StudyState.OPEN.value, StudyState.CANCELLED.value]),
-    )
-    limits: list[ColumnElement[bool]] = [trials.c.number == _NUMBER] if one else []
-    if purposes:
-        limits.append(trials.c.purpose.in_(bindparam("purposes", expanding=True)))
+def _select_claimable(wanted: ColumnElement[bool]) -> Select[Any]:
+    """The statement for the first of the wanted trials that may be claimed, which it locks. Trials that another process
+    locks are skipped."""
+    is_open_study, is_cancelled = (studies.c.state == s.value for s in (StudyState.OPEN, StudyState.CANCELLED))
+    waits = and_(trials.c.state == State.QUEUED.value, is_open_study)
+    expired = and_(trials.c.state == State.RUNNING.value, trials.c.lease_until <= bindparam("before"))
+    abandoned = and_(expired, or_(is_open_study, is_cancelled))
     return (
         select(trials)
         .join(studies, studies.c.id == trials.c.study)
-        .where(trials.c.study.in_(bindparam("studies", expanding=True)), is_open)
-        .where(or_(waits, abandoned), *limits)
-        .order_by(trials.c.priority.desc(), trials.c.number, trials.c.study)
+        .where(trials.c.study == _STUDY, is_open, wanted, or_(waits, abandoned))
+        .order_by(trials.c.priority.desc(), trials.c.number)
         .limit(1)
         .with_for_update(of=trials, skip_locked=True)
     )
 
+
+_CLAIMABLE_SEARCH = _select_claimable(trials.c.purpose == Purpose.SEARCH.value)
+_CLAIMABLE_NUMBER = _select_claimable(trials.c.number == _NUMBER)
 
 Writes = Sequence[tuple[ClauseElement, Sequence[compiled.Values]]]
 
@@ -282,15 +276,12 @@ class SqlTransaction:
         (found,) = self._all(_COUNT_SEARCHING, of_study=study)
         return int(found["n"])
 
-    def claimable(self, studies_: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
-        values: dict[str, Any] = {"studies": list(studies_), "before": self.now - self._grace}
-        if number is not None:
-            values["of_number"] = number
-        if purposes is not None:
-            values["purposes"] = sorted(str(p) for p in purposes)
-        self._send()
-        wanted = _select_claimable(number is not None, purposes is not None)
-        found = self.connection.execute(wanted, values).mappings().all()  # its text depends on the length of lists
+    def claimable(self, study: int, number: int | None) -> Trial | None:
+        wanted = {"of_study": study, "before": self.now - self._grace}
+        if number is None:
+            found = self._all(_CLAIMABLE_SEARCH, **wanted)
+        else:
+            found = self._all(_CLAIMABLE_NUMBER, **wanted, of_number=number)
         return rows.trial_of(found[0]) if found else None
 
     def reports(self, study: int, number: int) -> list[Report]:

@@ -1,6 +1,6 @@
 """What a store offers inside one transaction: rows to read, and rows to write. What is done with them is in `operations`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..records import Changes, Event, Report, StudyRecord, Trial
@@ -48,9 +48,9 @@ class Transaction(Protocol):
         """See Storage.trials. What this transaction has written is included."""
         ...
 
-    def claimable(self, studies: Sequence[int], number: int | None, purposes: Collection[str] | None) -> Trial | None:
-        """The first trial (see Storage.claim) that is queued in an open study, or whose lease has expired in an open or
-        cancelled one."""
+    def claimable(self, study: int, number: int | None) -> Trial | None:
+        """The first trial (see Storage.claim) that is queued, if the study is open, or whose lease has expired, if it is
+        open or cancelled."""
         ...
 
     def reports(self, study: int, number: int) -> list[Report]: ...

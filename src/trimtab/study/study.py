@@ -122,7 +122,7 @@ class Study(Audited):
         held = seconds(lease, "lease")
         self._live.inputs.check()
         while True:
-            trial = self.storage.claim([self._live.study], worker_name(), held, purposes=[Purpose.SEARCH])
+            trial = self.storage.claim(self._live.study, worker_name(), held)
             if trial is not None:
                 break
             ledger = self._live.refresh()
