@@ -238,21 +238,26 @@ def test_a_limit_that_the_search_did_not_measure_is_judged_by_the_runs():
 
 
 @pytest.mark.parametrize("spread", [0.0, 2.0])
-def test_the_chance_to_keep_a_limit_is_the_prediction_of_a_normal_model(spread):
+@pytest.mark.parametrize("n", [[4, 4, 4, 4, 4, 4], [9, 2, 2, 4, 2, 7]])
+def test_the_chance_to_keep_a_limit_is_the_prediction_of_a_normal_model(spread, n):
     """Levels vary about what the search expects as they are seen to, but at least as much as means of runs do."""
-    rng = np.random.default_rng(10)
+    rng, n = np.random.default_rng(10), np.array(n)
     x = rng.normal(size=7)
-    y = (x + 0.5 + spread * rng.normal(size=7))[:, None] + rng.normal(size=(7, 4))
-    x[0], y[6] = NAN, NAN  # one is unknown to the search, one has not run again
-    m, s2 = y[:6].mean(1), y[:6].var(axis=1, ddof=1).mean()
+    y = (x + 0.5 + spread * rng.normal(size=7))[:, None] + rng.normal(size=(7, 9))
+    x[0] = NAN  # one is unknown to the search, one has not run again
+    for i, runs in enumerate([*n, 0]):
+        y[i, runs:] = NAN
+    m = np.nanmean(y[:6], axis=1)
+    s2 = np.nansum((y[:6] - m[:, None]) ** 2) / (n.sum() - 6)
+    noise = np.mean(s2 / n)
     moved = m[1:] - x[1:6]
-    between = max(moved.var(ddof=1) - s2 / 4, s2 / 4)
-    assert (between > s2 / 4) == (spread > 0)
+    between = max(moved.var(ddof=1) - noise, noise)
+    assert (between > noise) == (spread > 0)
     expected = np.where(np.isnan(x), m.mean(), x + moved.mean())
-    precision = 1 / between + 4 / s2
-    level = (expected[:6] / between + m / (s2 / 4)) / precision
-    ran = stats.t(18, loc=level, scale=np.sqrt(s2 + 1 / precision)).cdf(0)
-    other = stats.t(18, loc=expected[6], scale=np.sqrt(s2 + between + s2 / 4)).cdf(0)
+    precision = 1 / between + n / s2
+    level = (expected[:6] / between + m / (s2 / n)) / precision
+    ran = stats.t(n.sum() - 6, loc=level, scale=np.sqrt(s2 + 1 / precision)).cdf(0)
+    other = stats.t(n.sum() - 6, loc=expected[6], scale=np.sqrt(s2 + between + noise)).cdf(0)
     assert keeps(x[:, None], y[:, :, None]) == pytest.approx([*ran, other])
 
 

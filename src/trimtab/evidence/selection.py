@@ -94,7 +94,8 @@ def _kept(x: Array, excess: Array) -> Array:
     ratios have a meaning.
 
     m_i, the mean of n_i runs, is shrunk towards x_i + shift, where shift is the mean of m_i - x_i and their variance
-    beyond the noise s^2 / n is by moments, but at least that of the noise: own runs count for half or more.
+    beyond the noise, the mean of all s^2 / n_i, is by moments, but at least that noise: of equally many runs, the own ones
+    count for half or more.
     """
     u = power_of_two(x, excess)
     x, excess = x / u, excess / u
@@ -105,7 +106,7 @@ def _kept(x: Array, excess: Array) -> Array:
         return np.where(np.isnan(x), np.nan, np.where(x <= 0, 0.5, 0.0))
     m = np.array([np.nanmean(row) if seen else 0.0 for row, seen in zip(excess, ran, strict=True)])
     s2 = float(np.nansum((excess - m[:, None]) ** 2)) / free
-    noise = s2 * int(ran.sum()) / total  # of a mean
+    noise = s2 * float((1 / n[ran]).mean())  # of a mean, on average over them
     moved = (m - x)[ran & ~np.isnan(x)]
     between = max(float(moved.var(ddof=1)) - noise if len(moved) > 1 else s2, noise)
     expected = np.where(np.isnan(x), m[ran].mean(), x + (moved.mean() if len(moved) else 0.0))
