@@ -125,7 +125,7 @@ def test_random_search_trains_each_setting_in_full(asked, rule):
 
     def objective(trial):
         for epoch in range(1, 10):
-            time.sleep(0.002)
+            time.sleep(0.01)  # long enough to tell a whole training from a stopped one on a busy machine
             trial.report(epoch, loss=trial.params["x"])
             if trial.should_stop():
                 break
