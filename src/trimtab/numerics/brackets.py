@@ -20,5 +20,5 @@ def shares(eta: float, rungs: int) -> tuple[float, ...]:
 
 def bracket(number: int, shares: Sequence[float]) -> int:
     """The bracket of the trial of this number, so that the brackets fill evenly, in proportion to their `shares`."""
-    ends = [sum(shares[: i + 1]) for i in range(len(shares))]
-    return min(bisect_right(ends, (number * _GOLDEN) % 1), len(shares) - 1)
+    starts = [sum(shares[:i]) for i in range(1, len(shares))]  # of all but the first
+    return bisect_right(starts, (number * _GOLDEN) % 1)
