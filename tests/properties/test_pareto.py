@@ -96,9 +96,18 @@ def test_violations_are_summed_in_units_of_each_constraints_median():
     assert violations(np.empty((3, 0))).tolist() == [0.0, 0.0, 0.0]
 
 
+@some
+@given(seed=seeds)
+def test_violations_do_not_depend_on_the_units_of_the_constraints(seed):
+    rng = np.random.default_rng(seed)
+    C = rng.standard_normal((rng.integers(1, 9), 3))
+    assert violations(C * 2.0 ** rng.integers(-60, 60, 3)) == pytest.approx(violations(C))
+
+
 @pytest.mark.parametrize("size", [5e-324, 1e-300, 1e300, np.inf])
 def test_any_violation_is_seen_however_small_or_large_its_unit(size):
     found = violations(np.array([[size, 1.0], [-size, 1.0], [size, 1e300], [size, -1.0]]))
+    assert violations(np.array([[size], [size], [1e308]]))[2] >= found[3]  # their ratio may be beyond all numbers
     assert found[3] > 0
     assert found[0] >= found[3]
     assert not np.isnan(found).any()

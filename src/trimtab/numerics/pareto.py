@@ -186,7 +186,7 @@ def spread(Y: Array, count: int) -> Ints:
             if right >= 0:
                 left_of[right] = left
             touched |= {left, right} - {-1}
-        for j in sorted(touched):
+        for j in touched:
             known[j] = distance(j)
             heapq.heappush(heap, (known[j], j))
     return np.array([i for i in range(n) if i not in gone], dtype=np.intp)
@@ -225,7 +225,8 @@ def _volume(Y: Array, r: Array) -> float:
 
 
 def _volume3(Y: Array, r: Array) -> float:
-    """Three goals: a sweep along the third of the area that the rows so far dominate, kept as a staircase."""
+    """The same of three goals: a sweep along the third of the area that the rows so far dominate, kept as a staircase. No
+    corner lies on or behind the staircase, as no row dominates another."""
     xs, ys = [-np.inf, float(r[0])], [float(r[1]), -np.inf]  # corners: xs increase, ys decrease
     area = total = 0.0
     last = 0.0
@@ -233,8 +234,6 @@ def _volume3(Y: Array, r: Array) -> float:
         total += area * (z - last)
         last = z
         i = bisect_left(xs, x)
-        if ys[i - 1] <= y:
-            continue  # the step to the left covers it
         j, left, top = i, x, ys[i - 1]
         while True:  # from step to step under the new corner
             area += (xs[j] - left) * (top - y)
