@@ -101,7 +101,7 @@ def _kept(x: Array, excess: Array) -> Array:
     x, excess = x / u, excess / u
     n = (~np.isnan(excess)).sum(1)
     ran = n > 0
-    total, free = int(n.sum()), int(n.sum() - ran.sum())
+    free = int(n.sum() - ran.sum())
     if not free:  # nothing is known of the noise
         return np.where(np.isnan(x), np.nan, np.where(x <= 0, 0.5, 0.0))
     m = np.array([np.nanmean(row) if seen else 0.0 for row, seen in zip(excess, ran, strict=True)])
