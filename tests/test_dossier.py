@@ -13,8 +13,8 @@ import pytest
 from document_checker import Page, by_id, checked, texts, traced
 
 import trimtab as tt
-from trimtab.dossier.facts import Fact
 from trimtab.dossier.frameworks import names
+from trimtab.dossier.items import Fact
 from trimtab.errors import SpecError
 
 CARD = {

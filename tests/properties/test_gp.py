@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtr
 from scipy.stats import norm
 
-from trimtab.numerics import acquisition, ascent, descent, gp, paths, qmc, warp
+from trimtab.numerics import acquisition, ascent, descent, draws, gp, qmc, warp
 
 seeds = st.integers(0, 2**32 - 1)
 some = settings(max_examples=30, deadline=None, derandomize=True)
@@ -96,7 +96,7 @@ def test_drawn_functions_have_the_moments_of_the_posterior():
     X = rng.random((6, 5))
     posterior = gp.condition(data, theta)
     mean, cov = posterior.joint(X)
-    drawn = [paths.draws(data, theta, posterior, 40, np.random.default_rng(i))(X) for i in range(200)]
+    drawn = [draws.draws(data, theta, posterior, 40, np.random.default_rng(i))(X) for i in range(200)]
     values = np.concatenate(drawn, axis=1)  # of many draws of the features, too
     assert values.mean(axis=1) == pytest.approx(mean, abs=0.05)
     assert np.cov(values) == pytest.approx(cov, abs=0.05)

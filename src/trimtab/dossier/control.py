@@ -10,7 +10,7 @@ from ..records import Purpose
 from ..reports import sections
 from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot
-from .facts import Fact, Item, Missing, Part, Table
+from .items import Fact, Item, Missing, Part, Table
 
 NO_RUN = Missing("No run is on record: the trials were asked and told by hand.")
 

@@ -6,7 +6,7 @@ from ..reports import sections
 from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot
 from ..space import Params
-from .facts import Fact, Missing, NotApplicable, Part, Table
+from .items import Fact, Missing, NotApplicable, Part, Table
 
 CREATED = ("event:1",)
 

@@ -12,7 +12,7 @@ from ..reports import influence, sections
 from ..reports import limits as automatic
 from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot, extent
-from .facts import Fact, Missing, Part, Table
+from .items import Fact, Missing, Part, Table
 
 NO_DATA = Missing('The study names no data; open it with data={"train": "train.csv"}.')
 NO_EVIDENCE = Missing("No evidence on runs that the search never saw: study.evidence(objective).")

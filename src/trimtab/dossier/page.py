@@ -6,8 +6,8 @@ from typing import Any
 from ..formatting import command, moment
 from ..reports import document, sections
 from ..reports.snapshot import Snapshot
-from .facts import Item
 from .frameworks import Framework
+from .items import Item
 from .record import ABOUT, broken, items, tally
 
 

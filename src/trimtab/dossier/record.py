@@ -13,7 +13,7 @@ from ..records import Event
 from ..reports.snapshot import Snapshot
 from ..yamltext import load
 from . import control, design, evidence
-from .facts import NOT_APPLICABLE, STATUSES, Fact, Item, Missing, NotApplicable, Part, Table, status
+from .items import NOT_APPLICABLE, STATUSES, Fact, Item, Missing, NotApplicable, Part, Table, status
 
 Builder = Callable[[Snapshot], list[Part]]
 FORM = "trimtab-evidence-1"

@@ -11,8 +11,8 @@ from ..errors import UserError
 from ..formatting import moment, plural
 from ..reports import sections
 from ..reports.snapshot import Snapshot
-from .facts import Item, Table
 from .frameworks import Framework
+from .items import Item, Table
 from .record import ABOUT, broken, items, tally
 from .text_figures import Sketch, sketches
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..formatting import number
-from ..numerics.paths import draws
+from ..numerics.draws import draws
 from ..space import Space
 from ..space.parameters import Value
 from .base_points import TOTAL, active_points, pool, positions

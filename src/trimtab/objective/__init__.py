@@ -4,14 +4,14 @@
 process; a worker process gets the pickled Program, and calls its method `load`. Code travels only through the pipe to
 our own child process; it is never stored.
 
-    evaluation  one evaluation of an objective, and the message that says how it ended
-    trial       a running trial, as the objective sees it
-    metrics     what counts as a metric
-    source      which code a callable is: its name, its files, and the text of which its fingerprint is made
-    functions   functions: whether they take a trial, and how they are packed for another process
-    paths       import paths such as "train.py:objective"
-    command     commands in any language: `template` makes their arguments, `output` finds metrics in what they print
-    handover    checkpoint directories: empty, or a copy of the parent's
+    evaluation    one evaluation of an objective, and the message that says how it ended
+    trial         a running trial, as the objective sees it
+    metrics       what counts as a metric
+    source        which code a callable is: its name, its files, and the text of which its fingerprint is made
+    functions     functions: whether they take a trial, and how they are packed for another process
+    import_paths  such as "train.py:objective"
+    command       commands in any language: `template` makes their arguments, `output` finds metrics in what they print
+    handover      checkpoint directories: empty, or a copy of the parent's
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import shown
 from ..errors import ObjectiveError
-from . import command, functions, paths, source, template
+from . import command, functions, import_paths, source, template
 from .command import Command, report_metrics
 from .evaluation import Objective, evaluate, failed, failure
 from .metrics import ERROR, TrialFailed
@@ -71,7 +71,7 @@ class Program:
             return partial(command.run, self.text)
         if self.call is not None:
             return self.call
-        loaded: Objective = paths.find(self.text)[0] if self.kind == "path" else functions.unpack(self.code)
+        loaded: Objective = import_paths.find(self.text)[0] if self.kind == "path" else functions.unpack(self.code)
         return loaded
 
     def load(self) -> Run:
@@ -103,7 +103,7 @@ def resolved(objective: Any) -> Any:
     It may have attributes that say how to measure it (`replicates`, `test_train_ratio`). Raises ObjectiveError if there
     is no such object.
     """
-    return paths.find(objective)[0] if isinstance(objective, str) else objective
+    return import_paths.find(objective)[0] if isinstance(objective, str) else objective
 
 
 def load(called: Program) -> Run:
@@ -126,7 +126,7 @@ def program(objective: AnyObjective, spec: "StudySpec") -> Program:
         files = tuple(word for word in template.words(objective.template) if os.path.isfile(word))
         return Program("command", objective.template, _sha(objective.template), files)
     if isinstance(objective, str):
-        call, text = paths.find(objective)
+        call, text = import_paths.find(objective)
         functions.check(call)
         _suited(call, spec)
         return Program("path", objective, _sha(text), source.files_of(call), call=call)

@@ -13,7 +13,7 @@ from ..capture import environment
 from ..checks import text
 from ..errors import Damaged, ObjectiveError, SpecError
 from ..live import LiveStudy
-from ..objective import Command, Program, paths, program
+from ..objective import Command, Program, import_paths, program
 from ..records import Change, Event, Resources, StudySpec
 
 
@@ -113,7 +113,7 @@ def load_allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec)
             f"it runs {announced.text!r}, which this worker was not allowed; add --allow {places[-1]!r}"
         )
     here = program(Command(announced.text) if announced.kind == "command" else announced.text, spec)
-    if announced.text not in allow and not paths.defines(announced.text, here.call):
+    if announced.text not in allow and not import_paths.defines(announced.text, here.call):
         raise ObjectiveError(
             f"it runs {announced.text!r}, which {places[-1]} only imports; add --allow {announced.text!r} if it may"
         )
