@@ -25,7 +25,7 @@ from figures import FOLDER, Runs, finished, head, interval, line, options
 from goal_problems import Array, Problem, problems
 from tuners import Optuna, Trimtab, Tuner, keeps, search
 
-from trimtab.numerics.pareto import hypervolume
+from trimtab.testing.hypervolume import hypervolume
 
 NAMES, FIGURES = ["problem", "tuner", "seed", "trials"], ["hv@25", "hv@50", "hv@end", "cpu ms"]
 

@@ -34,7 +34,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     "space": ("arrays", "errors", "checks", "calls", "canonical"),
     "numerics": ("arrays", "errors"),
     "strategies": ("arrays", "errors", "checks", "space", "numerics"),
-    "testing": ("arrays", "errors", "space", "strategies"),
+    "testing": ("arrays", "errors", "space", "numerics", "strategies"),
     "records": ("arrays", "errors", "checks", "calls", "canonical", "units", "goals", "fidelity", "space"),
     "stopping": ("errors", "checks", "canonical", "goals", "fidelity", "numerics"),
     "chain": ("canonical", "records"),

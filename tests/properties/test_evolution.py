@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trimtab.arrays import Array
 from trimtab.errors import SpecError
-from trimtab.numerics.pareto import directions, hypervolume, ranks
+from trimtab.numerics.pareto import directions, ranks
 from trimtab.space import Choice, Float, Int, Space
 from trimtab.strategies import Problem, Proposal, Rows, Strategy
 from trimtab.strategies.breeding import Results, design_size, population_size, results
@@ -19,6 +19,7 @@ from trimtab.strategies.nsga3 import survivors as survivors3
 from trimtab.strategies.random import Random
 from trimtab.strategies.variation import ETA, children, crossed, mutants, mutated, polynomial, sbx
 from trimtab.testing import random_space
+from trimtab.testing.hypervolume import hypervolume
 
 seeds = st.integers(0, 2**32 - 1)
 unit = st.floats(0, 1)

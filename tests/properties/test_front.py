@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab.numerics import gp
-from trimtab.numerics.pareto import hypervolume
 from trimtab.numerics.warp import linear_up_to
 from trimtab.space import Choice, Float, Space
 from trimtab.strategies import Problem, Rows, strategy
 from trimtab.strategies.auto import choose
 from trimtab.strategies.front import extent, improvement
+from trimtab.testing.hypervolume import hypervolume
 
 seeds = st.integers(0, 2**32 - 1)
 some = settings(max_examples=40, deadline=None, derandomize=True)
