@@ -22,7 +22,7 @@ from trimtab.stopping.rules import StoppingRules, verdicts
 from trimtab.stopping.rungs import Rung
 from trimtab.stopping.threshold import Threshold
 from trimtab.strategies import Rows
-from trimtab.strategies.rungs import levelled
+from trimtab.strategies.levelling import levelled
 
 EPOCHS = tt.Fidelity("epochs", 1, 27)
 LOSS = (Goal("loss", False),)

@@ -7,8 +7,8 @@ from ..records import StudySpec
 from ..stopping import promotion, rule
 from ..strategies import Continuing, Strategy
 from ..strategies.freeze_thaw import Thawing
+from ..strategies.levelling import Levelled
 from ..strategies.promotion import Halving, Promoting
-from ..strategies.rungs import Levelled
 
 
 def wrapped(spec: StudySpec, strategy: Strategy[Any]) -> Strategy[Any]:

@@ -22,7 +22,7 @@ from ..arrays import Array, Mask
 from ..errors import SpecError
 from . import NUMBER, PARENT, Judge, Problem, Proposal, Rows, Strategy
 from .ladder import Ladder, Paused, settings
-from .rungs import levelled
+from .levelling import levelled
 
 Continuation = tuple[int, Mapping[str, Any]]
 """A paused trial, by its row, and why it continues (JSON)."""

@@ -3,7 +3,7 @@
 - Rows with equal X become one point: their results are averaged, and its noise is divided by their number.
 - Each goal has a model of its own; where there are too many for that, `weights` make one goal of them first.
 - With `ladder`, the model of one goal uses results at all rungs of a fidelity, carried to the unit of the top (see
-  `rungs`). The rung is a column of its own: its lengthscale says how much an early result tells about the last one, and
+  `levelling`). The rung is a column of its own: its lengthscale says how much an early result tells about the last one, and
   so how certain that is. Predictions are at the top.
 - Hyperparameters follow from the record alone: for n rows they are fitted from a start that is the cold fit on the first
   m rows, the last multiple of 10 below n. The more rows, the less ten of them can move: the warm fit takes fewer steps.
@@ -24,8 +24,8 @@ from ..numerics.warp import Warped, bilog, half_rank, linear_up_to
 from . import History, Rows
 from .features import Features
 from .front import extent
+from .levelling import carried
 from .points import distinct
-from .rungs import carried
 from .scalarisation import scalarised
 from .transfer import lessons_of, prior_mean, teachers
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import trimtab as tt
 from trimtab.strategies import History, Problem, Rows
 from trimtab.strategies.gp import GP
-from trimtab.strategies.rungs import Levelled, carried, levelled
+from trimtab.strategies.levelling import Levelled, carried, levelled
 from trimtab.strategies.surrogate import surrogate
 
 SPACE = tt.Space(x=tt.Float(0, 1), k=tt.Choice("a", "b", "c"))
