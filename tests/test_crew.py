@@ -396,7 +396,7 @@ def two_end(scene):
     """Two trials start and end; their results are not yet recorded."""
     scene.start()
     scene.start()
-    until(lambda: scene.crew.collect(0.1) or scene.crew.endings == 2)
+    until(lambda: scene.crew.collect(0.1) or scene.crew.unrecorded == 2)
 
 
 def test_results_that_could_not_be_recorded_are_recorded_when_the_store_is_back(monkeypatch):

@@ -154,7 +154,7 @@ def test_a_node_that_is_killed_gives_its_trial_back(cluster, url):
             cluster.remove_node(lost, allow_graceful=False)
 
     s = study(url)
-    with staffing.hired(s._live, sleeper(), staffing.Slots(4, kind="ray"), quiet=True) as crew:
+    with staffing.hired(s._live, sleeper(), staffing.Slots(4, executor="ray"), quiet=True) as crew:
         crew.watch = watch
         runner.search(crew, runner.Terms(trials=12))
     assert not lost.any_processes_alive()

@@ -19,8 +19,8 @@ from ..records.columns import End, Outline, Results
 KEPT = 2048
 PAGE = 256
 
-LEFT = frozenset({"requeue", "late", "takeover"})
-"""The kinds of events that say of an attempt at a trial that it did not end the trial."""
+UNFINISHED = frozenset({"requeue", "late", "takeover"})
+"""The kinds of events about an attempt that did not end its trial."""
 
 BASELINE = "baseline"  # `Trial.strategy` of the trial that runs the baseline
 
@@ -156,9 +156,9 @@ class Ledger:
         self.counts = dict.fromkeys(State, 0)  # of ended search trials
         self._busy = BusyTime()  # when search trials ran
         self._failing = array("q")  # indices into `told` of the failures in a row at its end
-        self._apart: list[tuple[Purpose, int]] = []  # purpose and number of ended trials that strategies are not told
+        self._untold: list[tuple[Purpose, int]] = []  # purpose and number of ended trials that strategies are not told
         self._ended = bytearray()  # by number: 1 for a trial that has ended
-        self.left = 0  # position of the last event up to which `leave` has heard of attempts
+        self.unfinished_upto = 0  # position of the last event up to which unfinished attempts are counted
 
     @staticmethod
     def of(outline: Outline, archive: Archive) -> "Ledger":
@@ -181,14 +181,14 @@ class Ledger:
                 self._end(End.of(t))
         self._opened([t for t in changes.trials if t.state in OPEN])
 
-    def leave(self, events: Sequence[Event]) -> None:
-        """Count the time of attempts that did not end their trials: those of LEFT events after position `left`."""
+    def add_unfinished(self, events: Sequence[Event]) -> None:
+        """Count the time of attempts that did not end their trials: UNFINISHED events after position `unfinished_upto`."""
         known = [e for e in events if e.position <= self.study.position]
-        self.left = self.study.position
+        self.unfinished_upto = self.study.position
         if known:
-            apart = {number for purpose, number in self._apart if purpose is not Purpose.SEARCH}
-            apart |= {t.number for t in self.open.values() if t.purpose is not Purpose.SEARCH}
-            self._busy.include([_attempt(e) for e in known if e.number not in apart])
+            others = {number for _, number in self._untold}  # their time is not the search's
+            others |= {t.number for t in self.open.values() if t.purpose is not Purpose.SEARCH}
+            self._busy.include([_attempt(e) for e in known if e.number not in others])
 
     def _opened(self, trials: Sequence[Trial]) -> None:
         self.trials.open = {t.number: t for t in trials}
@@ -203,7 +203,7 @@ class Ledger:
             if end.started is not None and end.ended is not None:
                 self._busy.add(end.started, max(end.started, end.ended))  # the clock may have been set back
         if end.purpose not in TOLD:
-            self._apart.append((end.purpose, end.number))
+            self._untold.append((end.purpose, end.number))
         elif end.state is not State.CANCELLED:
             self.told.append(end)
             if end.purpose is Purpose.SEARCH and end.state is State.FAILED:
@@ -242,9 +242,9 @@ class Ledger:
         """The running search trials whose lease has expired: anybody may claim them."""
         return [t for t in self.running() if t.lease_until is not None and t.lease_until <= now]
 
-    def apart(self, purpose: Purpose) -> list[Trial]:
-        """All trials of a purpose that strategies are not told (`select` or `certify`), by number."""
-        ended = [number for p, number in self._apart if p is purpose]
+    def evidence_trials(self, purpose: Purpose) -> list[Trial]:
+        """All trials of the evidence for a purpose (`select` or `certify`), by number."""
+        ended = [number for p, number in self._untold if p is purpose]
         waiting = [t.number for t in self.open.values() if t.purpose is purpose]
         return [self.trials[number] for number in sorted({*ended, *waiting})]
 
@@ -264,7 +264,7 @@ class Ledger:
 
 
 def _attempt(e: Event) -> tuple[float, float]:
-    """When the attempt of a LEFT event began and ended: as its lease says if it was taken over, else as was measured."""
+    """When the attempt of an UNFINISHED event began and ended: by its lease if it was taken over, else as was measured."""
     if "held" in e.body:
         start, end = e.body["held"]
         return start, max(start, end)

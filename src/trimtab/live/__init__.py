@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import engine
 from ..engine import incumbents
-from ..engine.ledger import LEFT, Ledger
+from ..engine.ledger import UNFINISHED, Ledger
 from ..engine.wrapping import wrapped
 from ..errors import SetBack, SpecError, Stale
 from ..formatting import plural
@@ -80,7 +80,7 @@ class LiveStudy:
         self.ledger = self._opened()
         self.checkpoints = Checkpoints(storage, self.ledger.study.uid)
         self._paces = deque[float](maxlen=8)  # seconds that each of the last proposals took
-        self.moved = False  # whether a revision of this process is not in the ledger yet
+        self.behind = False  # whether the ledger lacks a change that this process has made
         self._torn = False  # whether the ledger may hold only a part of some changes, or changes that were rolled back
 
     @property
@@ -92,7 +92,7 @@ class LiveStudy:
         with self.lock:
             if self._torn:  # Ctrl-C has interrupted the last refresh: read everything again
                 self.ledger = self._opened()
-            self.moved = False
+            self.behind = False
             known = self.ledger.study
             changes = self.storage.trials(self.study, since=known.position)
             self._torn = True
@@ -100,8 +100,9 @@ class LiveStudy:
             self.ledger.absorb(changes)
             self._torn = False
             ledger = self.ledger
-            if self.spec.budget.time is not None and ledger.left < ledger.study.position:
-                ledger.leave(self.storage.events(self.study, since=ledger.left, kinds=LEFT))
+            upto = ledger.unfinished_upto
+            if self.spec.budget.time is not None and upto < ledger.study.position:
+                ledger.add_unfinished(self.storage.events(self.study, since=upto, kinds=UNFINISHED))
             return ledger
 
     def _opened(self) -> Ledger:
@@ -253,16 +254,16 @@ class LiveStudy:
         with self.lock:
             if self._torn:
                 self.refresh()
-            self.moved = False
+            self.behind = False
             known = self.ledger.study
             settled = self.storage.settle(self.study, endings, known.position, absorb)
             self._torn = isinstance(settled.error, SetBack)
             return settled
 
     def revise(self, change: Change) -> None:
-        """Make an audited change. Trials that run in this process react to it at once, by `moved`."""
+        """Make an audited change. Trials that run in this process react to it at once, by `behind`."""
         self.storage.revise(self.study, change)
-        self.moved = True
+        self.behind = True
 
     def enqueue_one(self, wanted: Callable[[StudyRecord], Proposal]) -> Trial:
         """Enqueue a trial for which only the study's row must be known. There is no refresh, which would take longer the

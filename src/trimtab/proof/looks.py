@@ -61,7 +61,7 @@ class Seen:
             (theirs, metric) for theirs, e in earlier for metric in (e.metric, *(g.metric for g in e.goals))
         }
         pairs = [len(e.pairs) + e.failed_pairs if not e.sequential else 0 for theirs, e in earlier if theirs == ours]
-        certified = [t for t in live.ledger.apart(Purpose.CERTIFY) if t.parent == contest.trial]
+        certified = [t for t in live.ledger.evidence_trials(Purpose.CERTIFY) if t.parent == contest.trial]
         runs = [t for t in certified if same_setting(spec.current(t.params), contest.tuned)]
         return Seen(
             compared=len(comparisons),

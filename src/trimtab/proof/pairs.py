@@ -99,7 +99,7 @@ def found(ledger: Ledger, purpose: Purpose, sides: Sides) -> dict[tuple[int, int
     Cancelled ones don't count, and neither do those of settings that a revision has changed since.
     """
     spec, have = ledger.study.spec, dict[tuple[int, int], Trial]()
-    for t in ledger.apart(purpose):
+    for t in ledger.evidence_trials(purpose):
         if t.state is not State.CANCELLED:
             params = spec.current(t.params)
             for side, (parent, wanted) in enumerate(sides):

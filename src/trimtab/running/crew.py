@@ -94,17 +94,17 @@ class Crew:
         self.running[trial.number] = Run(trial, job, [], time.monotonic())
         if self._renewal.ident is None:
             self._renewal.start()
-        self._buffer.moved()
+        self._buffer.touch()
         if self.executor.free():
             self.executor.launch(job)
         else:
             self._buffer.wait(job)
 
-    def room(self, stock: int = 0) -> int:
-        """How many trials may be claimed: one for each free slot, one more if trials are short, and up to `stock` more if
+    def room(self, ahead: int = 0) -> int:
+        """How many trials may be claimed: one for each free slot, one more if trials are short, and up to `ahead` more if
         they are very short (see `sharing`)."""
         free = self.executor.free()
-        return free + self._pace.ahead(len(self.running) + free, stock) - self._buffer.jobs
+        return free + self._pace.ahead(len(self.running) + free, ahead) - self._buffer.waiting
 
     @property
     def waited(self) -> dict[int, float]:
@@ -112,9 +112,9 @@ class Crew:
         return {key[1]: seconds for key, seconds in self.executor.waited().items()}
 
     @property
-    def endings(self) -> int:
+    def unrecorded(self) -> int:
         """How many trials have ended without being recorded yet."""
-        return self._buffer.ends
+        return self._buffer.unrecorded
 
     def poll(self, wait: float) -> list[Trial]:
         """Wait up to `wait` seconds for trials to end, record how they ended, and return them.
@@ -176,12 +176,12 @@ class Crew:
     def _launch_waiting(self, stop: Callable[[], bool]) -> None:
         """Launch jobs that were claimed ahead in slots that are free by now."""
         while self.executor.free() and self._buffer.all_done and not stop():
-            if (waiting := self._buffer.next()) is None:
+            if (waiting := self._buffer.next_job()) is None:
                 return
             self.executor.launch(waiting)
 
     def cancel(self, number: int) -> Cost:
-        """End a trial's process; returns what it has used. The caller records what becomes of the trial."""
+        """End a trial's process; returns what it has used. The caller records the end of the attempt."""
         job = self.running[number].job
         self._drop(number)
         self._forget(number)
@@ -208,18 +208,18 @@ class Crew:
         self._record_what_ended()
 
     def _record_what_ended(self) -> None:
-        """Record what has ended, whatever ends the run: the store may work again."""
+        """Record trials that have ended. An earlier error is forgotten, since the store may work again."""
         self._broken = None
         try:
             with suppress(OverQuota):  # its trial has returned to the queue
                 self.collect(0.0)
             self._record_all()
-        except TrimtabError as error:  # the store fails: what ended is run again
+        except TrimtabError as error:  # the store still fails: these trials will be run again
             _log.warning("trials that have ended could not be recorded: %s", error)
 
     def release_ahead(self) -> None:
         """Return trials that were claimed ahead to the queue."""
-        while (job := self._buffer.next()) is not None:
+        while (job := self._buffer.next_job()) is not None:
             trial = self.running[job.key[1]].trial
             self._forget(trial.number)
             self._return(trial, Cost())
@@ -249,7 +249,7 @@ class Crew:
         except LeaseLost:
             self._lost.add((trial.number, trial.attempt))
         except TrimtabError as error:
-            self._broken = error  # not the objective's fault: it ends the run, in `_collect`
+            self._broken = error  # not the objective's fault; `_collect` raises it, which ends the run
         if self._broken is not None:
             self._cut_short.add((trial.number, trial.attempt))
         return {"stop": (trial.number, trial.attempt) in self._lost or self._broken is not None}
@@ -265,7 +265,7 @@ class Crew:
         """How a job's end ends its trial; None if the trial returns to the queue."""
         trial = run.trial
         self._pace.add(ended.cost.get("wall", math.inf))
-        last = self._referee.last(trial)
+        last = self._referee.take_held(trial)
         self._forget(trial.number)
         used = cost_of(ended.cost, self._resources)
         # If it was told to stop, it may have returned what a part of its training gave.
@@ -297,7 +297,8 @@ class Crew:
         return retries > 0 and sum(e.body.get("why") == RETRY for e in self._requeues(trial)) < retries
 
     def _futile(self, trial: Trial, last: Sequence[Report]) -> int:
-        """How many attempts at a trial were lost without getting further, with this one, whose last reports are kept."""
+        """How many attempts at a trial were lost without getting further, this one included. Its `last` reports are written
+        before, since they show how far it got."""
         if last:
             with suppress(LeaseLost):
                 self._storage.report(trial, last, self.lease, since=None)
@@ -318,7 +319,7 @@ class Crew:
 
     def _forget(self, number: int) -> None:
         if (run := self.running.get(number)) is not None:
-            self._referee.last(run.trial)
+            self._referee.take_held(run.trial)
             self.running.pop(number, None)
 
     def _flush(self) -> None:
@@ -333,9 +334,9 @@ class Crew:
                 _log.warning("the result of trial %s could not be recorded yet: %s", ending.trial.number, error)
                 self._buffer.add([ending])
 
-    def keep(self, expired: Sequence[Trial]) -> None:
-        """Renew the leases of those trials that run here, or this process would take them over from itself: the clock
-        has jumped, or the machine has slept."""
+    def renew_expired(self, expired: Sequence[Trial]) -> None:
+        """Renew the leases of those expired trials that run here: the clock has jumped, or the machine has slept, and this
+        process would take the trials over from itself."""
         for trial in expired:
             run = self.running.get(trial.number)
             if run is not None and run.trial.attempt == trial.attempt:

@@ -42,7 +42,7 @@ def _evidence(ledger: Ledger) -> str:
     """The progress of the evidence, while its trials run."""
     if not any(t.purpose is Purpose.CERTIFY for t in ledger.open.values()):
         return ""
-    runs = ledger.apart(Purpose.CERTIFY)
+    runs = ledger.evidence_trials(Purpose.CERTIFY)
     return f"evidence: {sum(t.state not in OPEN for t in runs)} of {plural(len(runs), 'run')}"
 
 

@@ -77,8 +77,8 @@ class Referee:
         self._waiting[key], self._written[key] = [], self._now()
         return new
 
-    def last(self, trial: Trial) -> list[Report]:
-        """The reports that are still held when the trial ends: the caller writes them."""
+    def take_held(self, trial: Trial) -> list[Report]:
+        """Take out the reports that are still held when a trial ends: the caller writes them."""
         key = (trial.number, trial.attempt)
         with self._lock:
             self._written.pop(key, None)

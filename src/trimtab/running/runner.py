@@ -85,8 +85,8 @@ def search(crew: Crew, terms: Terms, enough: Enough | None = None) -> str:
                 _wind_down(crew, closing)
                 if not crew.running:
                     break
-            crew.collect(IDLE, lambda: live.moved)
-            if not crew.endings and not crew.running:  # others hold what is open, or were faster
+            crew.collect(IDLE, lambda: live.behind)
+            if not crew.unrecorded and not crew.running:  # others hold what is open, or were faster
                 crew.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
     crew.watch(live.refresh())
     live.collect()
@@ -207,7 +207,7 @@ def carry_out(decision: Decision, crew: Crew, terms: Terms, settled: Settled = N
                     crew.start(trial)
                 begun += len(claimed)
             case Start(n):
-                crew.keep(live.ledger.expired(live.ledger.now))
+                crew.renew_expired(live.ledger.expired(live.ledger.now))
                 for _ in range(n - begun):
                     waiting = live.storage.claim(live.study, crew.name, crew.lease)
                     if waiting is None:

@@ -65,7 +65,7 @@ class ServedStudy:
     @property
     def at_work(self) -> bool:
         """Whether trials are running here, or have ended and are not recorded yet."""
-        return self._crew is not None and bool(self._crew.running or self._crew.endings)
+        return self._crew is not None and bool(self._crew.running or self._crew.unrecorded)
 
     def at_rest(self, position: int) -> bool:
         """Whether there is nothing to do until the record has an event after `position`.
@@ -92,7 +92,7 @@ class ServedStudy:
 
         Very short ones may be claimed ahead, up to `most` trials in all. Sets `closed`.
         """
-        ended = self._crew is not None and bool(self._crew.endings)
+        ended = self._crew is not None and bool(self._crew.unrecorded)
         nothing_to_do = time.monotonic() < self._next or (self._wrong and not self.running)
         if nothing_to_do and not ended:
             return
@@ -140,7 +140,7 @@ class ServedStudy:
 
     def _look(self, free: int, most: int, going_on: bool) -> tuple[Decision, Settled]:
         """The plan for `free` slots. If trials have ended, recording them and claiming new ones is one transaction."""
-        if self._crew is None or not self._crew.endings:
+        if self._crew is None or not self._crew.unrecorded:
             return decide(self._live, free, SYSTEM.steady(), self._terms), NOTHING
         refused: InputChanged | None = None
         try:
@@ -171,7 +171,7 @@ class ServedStudy:
             self._refuse(error)
             return 0
         self._next = 0.0 if self.running < before else self._next
-        return crew.endings
+        return crew.unrecorded
 
     def leave(self) -> None:
         """Return what is still running to the queue, and end the processes. `begin` may start them again."""

@@ -31,17 +31,17 @@ class Pace:
     def add(self, wall: float) -> None:
         self._walls.append(wall)
 
-    def ahead(self, slots: int, stock: int) -> int:
+    def ahead(self, slots: int, most: int) -> int:
         """How many trials to claim beyond the `slots` that can run at once.
 
         One if trials are short and there are several slots. If they are very short, as many as fit into HELD seconds,
-        up to `stock`; fewer as long as few trials have ended.
+        up to `most`; fewer as long as few trials have ended.
         """
         known = len(self._walls)
         mean = sum(self._walls) / known if known else math.inf
-        if mean < VERY_SHORT and stock:
-            trusted = stock if known == KNOWN else KNOWN * known
-            return min(stock, trusted, int(HELD / max(mean, HELD / 1000)))
+        if mean < VERY_SHORT and most:
+            trusted = most if known == KNOWN else KNOWN * known
+            return min(most, trusted, int(HELD / max(mean, HELD / 1000)))
         all_short = known == KNOWN and max(self._walls) < SHORT
         return 1 if all_short and slots > 1 else 0
 
@@ -54,16 +54,17 @@ class Buffer:
         self._ends: list[Ending] = []
         self._jobs: list[Job] = []
         self._first = 0.0  # when the first of these ends came
-        self._moved = 0.0  # when a trial last ended or started
+        self._touched = 0.0  # when a trial last ended or started
 
-    def moved(self) -> None:
+    def touch(self) -> None:
         """Note that a trial has ended or started."""
-        self._moved = time.monotonic()
+        self._touched = time.monotonic()
 
     # ------------------------------------------------------------------------------------------------------------ ends
 
     @property
-    def ends(self) -> int:
+    def unrecorded(self) -> int:
+        """How many ends are held."""
         return len(self._ends)
 
     @property
@@ -74,9 +75,9 @@ class Buffer:
 
     def add(self, endings: Sequence[Ending]) -> None:
         with self._lock:
-            self.moved()
+            self.touch()
             if not self._ends:
-                self._first = self._moved
+                self._first = self._touched
             self._ends += endings
 
     def take(self) -> list[Ending]:
@@ -88,17 +89,18 @@ class Buffer:
     # ------------------------------------------------------------------------------------------------------------ jobs
 
     @property
-    def jobs(self) -> int:
+    def waiting(self) -> int:
+        """How many jobs wait."""
         return len(self._jobs)
 
     def wait(self, job: Job) -> None:
         with self._lock:
             self._jobs.append(job)
 
-    def next(self) -> Job | None:
+    def next_job(self) -> Job | None:
         """The job that has waited longest; the caller owns it from now on."""
         with self._lock:
-            self.moved()
+            self.touch()
             return self._jobs.pop(0) if self._jobs else None
 
     def drop(self, job: Job) -> bool:
@@ -119,4 +121,4 @@ class Buffer:
     @property
     def stuck(self) -> bool:
         """Whether something is held because a long trial has blocked the main thread or all slots for too long."""
-        return bool(self._jobs or self._ends) and time.monotonic() - self._moved > STUCK
+        return bool(self._jobs or self._ends) and time.monotonic() - self._touched > STUCK

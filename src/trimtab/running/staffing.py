@@ -26,29 +26,29 @@ class Slots:
     """The slots in which a call runs its trials: how many, and what each has.
 
     workers: how many trials run at once. resources: of each. supervised: whether in processes of their own even if nothing
-    else asks for that. kind: the executor, "local", "ray" or "slurm". Raises SpecError for invalid arguments.
+    else asks for that. executor: "local", "ray" or "slurm". Raises SpecError for invalid arguments.
     """
 
     workers: int = 1
     resources: Resources = field(default_factory=Resources)
     supervised: bool = False
-    kind: str = "local"
+    executor: str = "local"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "workers", whole("workers", self.workers))
         object.__setattr__(self, "supervised", flag("supervised", self.supervised))
-        one_of("executor", self.kind, ("local", "ray", "slurm"))
+        one_of("executor", self.executor, ("local", "ray", "slurm"))
 
 
-def executor(called: Program, slots: Slots, insist: Callable[[], None] = lambda: None) -> Executor:
+def executor_for(called: Program, slots: Slots, insist: Callable[[], None] = lambda: None) -> Executor:
     """The executor for an objective: Ray's, or on this machine one with supervised processes.
 
     A single worker without limits runs in this process, where a debugger works, unless it is to be supervised.
     insist: see `interrupts.interruptible`.
     """
-    if slots.kind == "ray":
+    if slots.executor == "ray":
         return _ray(called, slots)
-    if slots.kind == "slurm":
+    if slots.executor == "slurm":
         raise SpecError("executor='slurm' is for searches; take 'local' or 'ray' here")
     if slots.supervised or slots.workers > 1 or slots.resources.limited:
         from ..executors.local import Local
@@ -85,8 +85,8 @@ def hired(
     check_prices(live, slots.resources)
     called = program(objective, live.spec)
     with ExitStack() as cleanup:
-        runs = executor(called, slots, cleanup.enter_context(interruptible()))
-        crew = Crew(live, runs, slots.resources, before=lambda: live.inputs.check(called))
+        executor = executor_for(called, slots, cleanup.enter_context(interruptible()))
+        crew = Crew(live, executor, slots.resources, before=lambda: live.inputs.check(called))
         cleanup.callback(crew.close)
         announce(live, called, slots.resources, slots.workers)
         progress = cleanup.enter_context(Progress(live.spec, quiet=quiet, terms=terms))

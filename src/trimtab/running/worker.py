@@ -23,11 +23,10 @@ from .announcements import Announcement, latest_announcement, load_allowed, loca
 from .runner import IDLE
 from .served import AGAIN, LOOK, ServedStudy
 
-ODD = LookupError, TypeError, ValueError, AttributeError, ArithmeticError
-"""What a record raises that was changed outside Trimtab, as far as no row is found to be damaged: others are served
-nevertheless."""
+UNREADABLE = LookupError, TypeError, ValueError, AttributeError, ArithmeticError
+"""What reading a record may raise, besides Damaged, if it was changed outside Trimtab. Other studies are still served."""
 
-FEW = 3  # studies that are not served: if one look finds more, they share a line
+FEW = 3  # if more studies than this are newly not served, one line says so of all
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class _Known:
     damaged_at: int | None = None  # its position when it could not be read
     heard: int = 0  # the position up to which its announcements were read
     announced: Announcement | None = None  # the last of these
-    again: float = 0.0  # when to try again to serve it
+    again: float = 0.0  # the time before which it is not tried again
     refused: str = ""  # why it is not served
     said: str = ""  # what was last said about it
 
@@ -148,7 +147,7 @@ class Worker:
             del self._known[number]
             self._served.pop(number).leave()
             self._say(str(error))
-        except (StudyNotFound, Damaged, *ODD) as error:
+        except (StudyNotFound, Damaged, *UNREADABLE) as error:
             self._served.pop(number).leave()
             self._known[number].put_off(error)
             self._say(f"study {served.name!r} is not served any more: {_why(error)}")
@@ -230,7 +229,7 @@ class Worker:
                 self._storage, record, announced, called, self._slots, data, self._enough,
                 say=lambda text: self._say(f"study {record.name!r}: {text}"),
             )  # fmt: skip
-        except (ObjectiveError, SpaceError, SpecError, StudyNotFound, Damaged, *ODD) as error:
+        except (ObjectiveError, SpaceError, SpecError, StudyNotFound, Damaged, *UNREADABLE) as error:
             self._refuse(record, error)
             return
         for name in absent:

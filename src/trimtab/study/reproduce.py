@@ -20,7 +20,7 @@ from ..objective.trial import Folders, payload
 from ..outcomes import from_exit
 from ..records import Resources, State, StudySpec, Trial
 from ..running.runner import IDLE
-from ..running.staffing import Slots, executor
+from ..running.staffing import Slots, executor_for
 
 USUAL = 5
 """How many trials are run again by default."""
@@ -133,14 +133,14 @@ def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slot
     with (
         TemporaryDirectory(prefix="trimtab-") as folder,
         interruptible() as insist,
-        closing(executor(called, slots, insist)) as place,
+        closing(executor_for(called, slots, insist)) as executor,
     ):
         while len(ends) < len(trials):
-            while waiting and place.free():
+            while waiting and executor.free():
                 t = waiting.pop(0)
                 sent = payload(t, spec.metrics, Folders(os.path.join(folder, str(t.number))))
-                place.launch(Job((t.study, t.number, t.attempt), sent, lambda _: {"stop": False}, slots.resources))
-            ended = place.reap(IDLE)
+                executor.launch(Job((t.study, t.number, t.attempt), sent, lambda _: {"stop": False}, slots.resources))
+            ended = executor.reap(IDLE)
             ends |= {job.key[1]: how for job, how in ended}
             if not ended and len(waiting) == len(trials) - len(ends):  # no process can be started just now
                 time.sleep(IDLE)
