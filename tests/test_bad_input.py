@@ -13,7 +13,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 import trimtab as tt
-from trimtab.calls import answered
+from trimtab.calls import checked_call
 from trimtab.errors import SpecError, UserError
 from trimtab.executors.slurm import Slurm
 from trimtab.objective import Command
@@ -267,7 +267,7 @@ def test_a_wrong_call_is_a_type_error_and_one_inside_a_right_call_stays_what_it_
     with pytest.raises(TypeError, match="no argument"):
         tt.Float(0, 1, lower=0)
 
-    @answered
+    @checked_call
     def half(self, x):
         return x / 2
 

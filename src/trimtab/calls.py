@@ -1,4 +1,4 @@
-"""Calls with arguments that do not exist are answered with those that do; signatures stay as they are written."""
+"""Errors for wrong calls: an argument that does not exist is answered with those that do. Signatures stay as written."""
 
 import functools
 import inspect
@@ -35,15 +35,15 @@ _ELSEWHERE = {
 """What arguments are called in other libraries, and what they may be here."""
 
 
-def answered(call: _Call) -> _Call:
-    """A function, or a class by its constructor, that raises WrongCall for arguments that it does not take."""
+def checked_call(call: _Call) -> _Call:
+    """A decorator: the method, or the constructor of the class, raises WrongCall for arguments that it does not take."""
     if isinstance(call, type):
         made: Any = call
-        made.__init__ = answered(made.__init__)
+        made.__init__ = checked_call(made.__init__)
         return call
 
     @functools.wraps(call)
-    def asked(*given: Any, **named: Any) -> Any:
+    def checked(*given: Any, **named: Any) -> Any:
         try:
             return call(*given, **named)
         except TypeError:
@@ -53,11 +53,11 @@ def answered(call: _Call) -> _Call:
                 raise WrongCall(_answer(call, given[1:], named, error)) from None
             raise
 
-    return asked  # type: ignore[return-value]
+    return checked  # type: ignore[return-value]
 
 
 def _answer(call: Any, given: Sequence[Any], named: Mapping[str, Any], error: TypeError) -> str:
-    """What is wrong with a call of a method, and how it is right. given: without the object itself."""
+    """What is wrong with a call of a method, and what it takes. given: its arguments without the object itself."""
     signature = inspect.signature(call)
     taken = list(signature.parameters.values())[1:]
     names = [p.name for p in taken if p.kind is not p.VAR_POSITIONAL]
@@ -71,5 +71,6 @@ def _answer(call: Any, given: Sequence[Any], named: Mapping[str, Any], error: Ty
 
 
 def _meant(unknown: str, names: Iterable[str]) -> str:
+    """The argument that was probably meant, as the end of an error message."""
     known = [n for n in _ELSEWHERE.get(unknown, ()) if n in names]
     return f"; did you mean {' or '.join(map(repr, known))}?" if known else nearest(unknown, names)

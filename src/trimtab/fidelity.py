@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .calls import answered
+from .calls import checked_call
 from .checks import positive, shown
 from .errors import SpecError
 
@@ -14,7 +14,7 @@ MOST = 1000  # rungs; more can only be a mistake
 LARGEST = 1e9  # factor: rules calculate with its square
 
 
-@answered
+@checked_call
 @dataclass(frozen=True)
 class Fidelity:
     """A quantity of training, such as epochs: more of it makes a trial more expensive and its result more accurate.

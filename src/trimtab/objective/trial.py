@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..calls import answered
+from ..calls import checked_call
 from ..canonical import storable
 from ..checks import shown
 from ..errors import SpecError
@@ -138,7 +138,7 @@ class ActiveTrial:
             "this study see, and in which nobody else removes anything",
         )
 
-    @answered
+    @checked_call
     def report(self, step: float, /, **metrics: float) -> None:
         """Record one or more metrics at a step, such as an epoch: trial.report(3, loss=0.2).
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from ..calls import answered
+from ..calls import checked_call
 from ..checks import nonnegative, positive, shown, whole
 from ..errors import SpecError, nearest
 from ..units import byte_count, seconds
@@ -17,7 +17,7 @@ UNITS = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "cost": "of cost", 
 """The budget's limits on what trials consume, with their units in words."""
 
 
-@answered
+@checked_call
 @dataclass(frozen=True)
 class Budget:
     """What a study may spend, over all workers and all calls of run. None: no limit.
@@ -67,7 +67,7 @@ class Budget:
         return {k: v for k, v in asdict(self).items() if k != "kwh" or v is not None}
 
 
-@answered
+@checked_call
 @dataclass(frozen=True)
 class Resources:
     """What one trial gets, and the limits at which it is ended.

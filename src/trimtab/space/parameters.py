@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 
 from ..arrays import Array
-from ..calls import answered
+from ..calls import checked_call
 from ..checks import is_number, shown
 from ..errors import SpaceError, nearest
 from . import normalise
@@ -44,7 +44,7 @@ _LARGEST = 2**53  # integers beyond are not exact as floats
 _LARGEST_LOG = 2**40  # integers beyond are not exact after log and exp
 
 
-@answered
+@checked_call
 @dataclass(frozen=True, init=False, repr=False)
 class Float:
     """A real number in [low, high], both included.
@@ -143,7 +143,7 @@ class Float:
         return _text("Float", [self.low, self.high], self)
 
 
-@answered
+@checked_call
 @dataclass(frozen=True, init=False, repr=False)
 class Int:
     """An integer in low..high, both included.
@@ -235,7 +235,7 @@ class Int:
         return _text("Int", [self.low, self.high], self)
 
 
-@answered
+@checked_call
 @dataclass(frozen=True, init=False, repr=False)
 class Choice:
     """One of several options (text, number, bool or None), distinguished by type: True is not 1.

@@ -18,7 +18,7 @@ from ..standing import Standings
 from ..storage import Storage
 from ..strategies import Strategy
 from .arguments import trial_number
-from .idle_rules import idle_rules
+from .idle_rules import idle_rules_notice
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -147,12 +147,11 @@ class Answers:
             lines.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
         events = self.storage.events(self._live.study, kinds={"inputs", "run"})
         lines += doubts(events)
-        lines += idle_rules(self._live)
-        lines += [] if (text := restart_notice(self._live)) is None else [text]
+        lines += filter(None, [idle_rules_notice(self._live), restart_notice(self._live)])
         best = self.standings.best
         if best is not None and not spec.space.allowed(spec.space.encode([spec.current(best.params)]))[0]:
             lines.append(f"trial {best.number}, the best, has a setting that a revision of the space has ruled out")
-        return [*lines, *([warning] if (warning := self.standings.warning) else [])]
+        return [*lines, *filter(None, [self.standings.warning])]
 
     def result(self) -> Evidence | None:
         """The latest evidence in the record; None if there is none."""

@@ -146,7 +146,7 @@ def check_same(stored: StudySpec, given: Mapping[str, Any]) -> None:
     pairs = {k: in_words.get(k) or (_short(before.get(k)), _short(after.get(k))) for k in different if k != "space"}
     lines = [f"  {k}: stored {a}, given {b}" for k, (a, b) in pairs.items()]
     if "space" in different:
-        lines += _apart(stored.space, wanted.space)
+        lines += _differences(stored.space, wanted.space)
     raise StudyMismatch(
         f"study {stored.name!r} exists with another spec:\n" + "\n".join(lines) + "\n"
         f"To go on with the change: tt.Study({stored.name!r}, storage=...).revise({_call(stored, wanted, different)}); "
@@ -174,7 +174,7 @@ def _as_stored(stored: Space, given: Space) -> Space:
         return given
 
 
-def _apart(stored: Space, given: Space) -> list[str]:
+def _differences(stored: Space, given: Space) -> list[str]:
     """What differs between two spaces, one parameter per line."""
     names = dict.fromkeys([*stored.names, *given.names])
     pairs = [(f"space {n}", repr(stored.params.get(n)), repr(given.params.get(n))) for n in names]

@@ -7,7 +7,7 @@ from types import EllipsisType
 from typing import Any, cast
 
 from .. import checks, engine, proof, streams
-from ..calls import answered
+from ..calls import checked_call
 from ..checks import flag, shown
 from ..engine import planning
 from ..errors import BudgetSpent, Exhausted, SpaceError, SpecError, Stale
@@ -36,10 +36,10 @@ from ..strategies import Strategy
 from ..units import seconds
 from . import arguments, opening
 from .audit import Audited
-from .idle_rules import idle_rules
+from .idle_rules import idle_rules_notice
 
 
-@answered
+@checked_call
 class Study(Audited):
     """A tuning study: opened if the store has one of this name, created otherwise.
 
@@ -112,7 +112,7 @@ class Study(Audited):
 
     # ------------------------------------------------------------------------------------------------- ask and tell
 
-    @answered
+    @checked_call
     def ask(self, lease: float | str | None = None) -> ActiveTrial:
         """The next trial to evaluate: a queued one, else a new proposal.
 
@@ -154,7 +154,7 @@ class Study(Audited):
 
         return send
 
-    @answered
+    @checked_call
     def tell(
         self, trial: ActiveTrial | Trial | int, metrics: float | Metrics | None = None, *, failed: str | None = None
     ) -> Trial:
@@ -187,7 +187,7 @@ class Study(Audited):
         self._live.tidy()
         return ended
 
-    @answered
+    @checked_call
     def enqueue(self, params: Params) -> Trial:
         """Put a setting at the front of the queue. Raises SpaceError if it is not in the space."""
 
@@ -197,7 +197,7 @@ class Study(Audited):
 
         return self._live.enqueue_one(proposal)
 
-    @answered
+    @checked_call
     def add(self, params: Params | Sequence[Params], metrics: float | Metrics | Sequence[float | Metrics]) -> None:
         """Record results that were measured elsewhere: one, or sequences of settings and of results. Strategies learn from
         them.
@@ -218,7 +218,7 @@ class Study(Audited):
 
     # ------------------------------------------------------------------------------------------------------- running
 
-    @answered
+    @checked_call
     def run(
         self,
         objective: AnyObjective,
@@ -268,11 +268,12 @@ class Study(Audited):
         alerts.look()
         if quiet:
             return
-        for notice in filter(None, [self._why_ended(closed, had, stop_when), *idle_rules(self._live)]):
+        for notice in filter(None, [self._why_ended(closed, had, stop_when), idle_rules_notice(self._live)]):
             warn(notice)
 
     def _why_ended(self, closed: str, had: int, stop_when: Enough | None) -> str | None:
-        """What is to be said of a run that was closed for this reason, and began with `had` trials; None for nothing."""
+        """What to tell the user at the end of a run; None: nothing. closed: why it ended. had: how many trials were finished
+        when it began."""
         match closed:
             case "budget":
                 return self.bound
@@ -310,7 +311,7 @@ class Study(Audited):
         one_goal_only(self.spec)
         return enough_from(given)
 
-    @answered
+    @checked_call
     def evidence(
         self,
         objective: AnyObjective,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..calls import answered
+from ..calls import checked_call
 from ..canonical import digest, stable_repr
 from ..capture import Input, look
 from ..checks import nonnegative, one_of, shown, whole
@@ -32,7 +32,7 @@ from .splits import Rows, Split, as_array, missing, plan, stratified
 _SPLITS = ("reshuffle", "shared")
 
 
-@answered
+@checked_call
 class CrossValidation:
     """An objective: the mean score of an estimator over folds.
 
