@@ -1,4 +1,4 @@
-"""The Gaussian process that sees the rung: what results at low rungs tell it of the top."""
+"""Results of unequal fidelity: what strategies are told of them, and what a Gaussian process that sees the rung learns."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trimtab as tt
+from trimtab.engine import matrix
+from trimtab.stopping.threshold import Threshold
 from trimtab.strategies import History, Problem, Rows
 from trimtab.strategies.gp import GP
 from trimtab.strategies.levelling import Levelled, carried, levelled
@@ -21,6 +23,104 @@ def told(x, V, seed=0):
     X = SPACE.snap(np.column_stack([x, np.random.default_rng(seed).random(n)]))
     last = np.array([[v[~np.isnan(v)][-1] if (~np.isnan(v)).any() else np.nan] for v in V]).reshape(-1, 1)
     return levelled(Rows(X, last, np.empty((n, 0)), np.ones(n), np.ones(n), V[:, :, None]))
+
+
+# ------------------------------------------------------------------------------------------ what strategies are told
+
+
+def test_values_are_carried_to_the_unit_of_the_top():
+    top = np.array([1.0, 2.0, 3.0, 4.0])
+    V = np.column_stack([10 * top + 7, 2 * top, top])
+    assert carried(V) == pytest.approx(np.column_stack([top, top, top]))
+    V[3, 1:] = np.nan
+    assert carried(V)[3, 0] == pytest.approx(4.0)
+    diverged = np.concatenate([V, [[1e3, 1e9, 1e6]]])
+    assert carried(diverged)[3, 0] == pytest.approx(4.0, rel=0.3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_a_result_counts_as_what_is_carried_of_it_and_never_more_than_the_best_at_the_top(seed, n):
+    rng = np.random.default_rng(seed)
+    V, last = rng.standard_normal((n, 3)), rng.integers(0, 3, n)
+    V[np.arange(3) > last[:, None]] = np.nan
+    top = V[last == last.max(), last.max()]
+    expected = np.maximum(carried(V)[np.arange(n), last], top.min())
+    assert told(rng.random(n), V).Y[:, 0] == pytest.approx(expected)
+
+
+def rows_of(curves, stopped_at):
+    """Rows with one goal and four rungs: curves (n, 4), cut where each trial was stopped."""
+    V = np.array(curves, dtype=float)
+    for i, last in enumerate(stopped_at):
+        V[i, last + 1 :] = np.nan
+    n = len(V)
+    Y = np.array([[V[i, last]] for i, last in enumerate(stopped_at)])
+    return Rows(np.zeros((n, 1)), Y, np.zeros((n, 0)), np.zeros(n), np.zeros(n), V[:, :, None])
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32 - 1))
+def test_parallel_curves_are_told_as_their_ends(seed):
+    """Where curves differ by a constant, the value at the top is known from any rung."""
+    rng = np.random.default_rng(seed)
+    ends = rng.random(12)
+    curves = ends[:, None] + np.array([3.0, 1.5, 0.4, 0.0])
+    stops = rng.integers(0, 4, 12)
+    stops[np.argsort(ends)[:4]] = 3  # the best went on
+    expected = np.maximum(ends, ends[stops == 3].min())
+    assert levelled(rows_of(curves, stops)).Y[:, 0] == pytest.approx(expected)
+
+
+def test_levelling_leaves_full_trainings_failures_and_plain_rows_alone():
+    full = rows_of([[4, 3, 2, 1], [5, 4, 3, 2]], [3, 3])
+    assert np.array_equal(levelled(full).Y, full.Y)
+    failed = Rows(
+        np.zeros((1, 1)),
+        np.full((1, 1), np.nan),
+        np.zeros((1, 0)),
+        np.zeros(1),
+        np.zeros(1),
+        np.full((1, 4, 1), np.nan),
+    )
+    assert np.isnan(levelled(full + failed).Y[-1, 0])
+    plain = Rows(np.zeros((2, 1)), np.ones((2, 1)), np.zeros((2, 0)), np.zeros(2), np.zeros(2))
+    assert levelled(plain) is plain
+    assert (Rows.empty(1, 1, 0) + full).rungs.shape == (2, 4, 1)
+
+
+def test_what_was_stopped_below_the_lowest_rung_is_not_told_as_trained_to_the_top():
+    """Epochs are counted from 0 here, and the loss falls by a hundred after the first."""
+    study = tt.Study(
+        "s",
+        tt.Space(x=tt.Float(0, 1)),
+        minimize="loss",
+        fidelity=tt.Fidelity("epochs", 1, 9),
+        stopping=Threshold("loss", above=120.5),
+        seed=1,
+    )
+
+    def objective(trial):
+        for epoch in range(10):
+            loss = trial.params["x"] + (120 if epoch == 0 else 1 / epoch)
+            trial.report(epoch, loss=loss)
+            if trial.should_stop():
+                return None
+        return loss
+
+    study.run(objective, trials=12, quiet=True)
+    seen = matrix.rows(study.spec, study.trials, None)
+    below = [t.reached == 0 for t in study.trials]
+    assert 2 <= sum(below) <= 10
+    for t, V, at_end in zip(study.trials, seen.rungs[:, :, 0], below, strict=True):
+        assert np.isnan(V).tolist() == ([False, True, True] if at_end else [False] * 3)
+        assert V[0 if at_end else 2] == t.metrics["loss"]
+    full = seen.Y[~np.array(below), 0]
+    assert levelled(seen).Y[below, 0] == pytest.approx(seen.Y[below, 0] + np.median(full) - np.median(full + 8 / 9))
+    assert study.replay().holds
+
+
+# ----------------------------------------------------------------------- a Gaussian process with the rung as an input
 
 
 def history(rows, **how):
@@ -57,27 +157,6 @@ def test_early_results_that_tell_of_the_end_are_believed_and_others_are_not():
     _, doubtful = beliefs(lambda top, rng: rng.standard_normal(len(top)))
     assert telling > 0.95
     assert doubtful > 2 * sure
-
-
-def test_values_are_carried_to_the_unit_of_the_top():
-    top = np.array([1.0, 2.0, 3.0, 4.0])
-    V = np.column_stack([10 * top + 7, 2 * top, top])
-    assert carried(V) == pytest.approx(np.column_stack([top, top, top]))
-    V[3, 1:] = np.nan
-    assert carried(V)[3, 0] == pytest.approx(4.0)
-    diverged = np.concatenate([V, [[1e3, 1e9, 1e6]]])
-    assert carried(diverged)[3, 0] == pytest.approx(4.0, rel=0.3)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
-def test_a_result_counts_as_what_is_carried_of_it_and_never_more_than_the_best_at_the_top(seed, n):
-    rng = np.random.default_rng(seed)
-    V, last = rng.standard_normal((n, 3)), rng.integers(0, 3, n)
-    V[np.arange(3) > last[:, None]] = np.nan
-    top = V[last == last.max(), last.max()]
-    expected = np.maximum(carried(V)[np.arange(n), last], top.min())
-    assert told(rng.random(n), V).Y[:, 0] == pytest.approx(expected)
 
 
 @settings(max_examples=40, deadline=None)

@@ -10,7 +10,6 @@ from scipy.stats import rankdata, wilcoxon
 
 import trimtab as tt
 from trimtab import stopping
-from trimtab.engine import matrix
 from trimtab.errors import SpecError
 from trimtab.goals import Goal, constraint
 from trimtab.records import StudySpec
@@ -21,8 +20,6 @@ from trimtab.stopping.plateau import Plateau
 from trimtab.stopping.rules import StoppingRules, verdicts
 from trimtab.stopping.rungs import Rung
 from trimtab.stopping.threshold import Threshold
-from trimtab.strategies import Rows
-from trimtab.strategies.levelling import levelled
 
 EPOCHS = tt.Fidelity("epochs", 1, 27)
 LOSS = (Goal("loss", False),)
@@ -288,49 +285,6 @@ def test_the_spec_keeps_fidelity_and_rules_and_old_specs_keep_their_text():
     assert not {"fidelity", "stopping"} & tt.Study("s", X, minimize="loss").spec.to_json().keys()
 
 
-# ----------------------------------------------------------------------------------------- what strategies are told
-
-
-def rows_of(curves, stopped_at):
-    """Rows with one goal and four rungs: curves (n, 4), cut where each trial was stopped."""
-    V = np.array(curves, dtype=float)
-    for i, last in enumerate(stopped_at):
-        V[i, last + 1 :] = np.nan
-    n = len(V)
-    Y = np.array([[V[i, last]] for i, last in enumerate(stopped_at)])
-    return Rows(np.zeros((n, 1)), Y, np.zeros((n, 0)), np.zeros(n), np.zeros(n), V[:, :, None])
-
-
-@some
-@given(st.integers(0, 2**32 - 1))
-def test_parallel_curves_are_told_as_their_ends(seed):
-    """Where curves differ by a constant, the value at the top is known from any rung."""
-    rng = np.random.default_rng(seed)
-    ends = rng.random(12)
-    curves = ends[:, None] + np.array([3.0, 1.5, 0.4, 0.0])
-    stops = rng.integers(0, 4, 12)
-    stops[np.argsort(ends)[:4]] = 3  # the best went on
-    expected = np.maximum(ends, ends[stops == 3].min())
-    assert levelled(rows_of(curves, stops)).Y[:, 0] == pytest.approx(expected)
-
-
-def test_levelling_leaves_full_trainings_failures_and_plain_rows_alone():
-    full = rows_of([[4, 3, 2, 1], [5, 4, 3, 2]], [3, 3])
-    assert np.array_equal(levelled(full).Y, full.Y)
-    failed = Rows(
-        np.zeros((1, 1)),
-        np.full((1, 1), np.nan),
-        np.zeros((1, 0)),
-        np.zeros(1),
-        np.zeros(1),
-        np.full((1, 4, 1), np.nan),
-    )
-    assert np.isnan(levelled(full + failed).Y[-1, 0])
-    plain = Rows(np.zeros((2, 1)), np.ones((2, 1)), np.zeros((2, 0)), np.zeros(2), np.zeros(2))
-    assert levelled(plain) is plain
-    assert (Rows.empty(1, 1, 0) + full).rungs.shape == (2, 4, 1)
-
-
 # ------------------------------------------------------------------------------------------------------------- studies
 
 
@@ -388,33 +342,6 @@ def test_a_trial_that_returns_by_itself_counts_as_trained_to_the_end():
     assert ends == {27}
     assert study.counts["stopped"] >= 3
     assert study.best.params["x"] == min(t.params["x"] for t in study.trials if t.state == tt.State.DONE)
-
-
-def test_what_was_stopped_below_the_lowest_rung_is_not_told_as_trained_to_the_top():
-    """Epochs are counted from 0 here, and the loss falls by a hundred after the first."""
-    study = tt.Study(
-        "s", X, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 9), stopping=Threshold("loss", above=120.5), seed=1
-    )
-
-    def objective(trial):
-        for epoch in range(10):
-            loss = trial.params["x"] + (120 if epoch == 0 else 1 / epoch)
-            trial.report(epoch, loss=loss)
-            if trial.should_stop():
-                return None
-        return loss
-
-    study.run(objective, trials=12, quiet=True)
-    told = study.trials
-    seen = matrix.rows(study.spec, told, None)
-    below = [t.reached == 0 for t in told]
-    assert 2 <= sum(below) <= 10
-    for t, V, at_end in zip(told, seen.rungs[:, :, 0], below, strict=True):
-        assert np.isnan(V).tolist() == ([False, True, True] if at_end else [False] * 3)
-        assert V[0 if at_end else 2] == t.metrics["loss"]
-    full = seen.Y[~np.array(below), 0]
-    assert levelled(seen).Y[below, 0] == pytest.approx(seen.Y[below, 0] + np.median(full) - np.median(full + 8 / 9))
-    assert study.replay().holds
 
 
 def test_an_asked_trial_is_judged_and_told_as_stopped(url):
