@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 
+import postgres
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -44,6 +45,12 @@ def space():
 def url(tmp_path):
     """A fresh SQLite store."""
     return f"sqlite:///{tmp_path}/trimtab.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    """An empty database: the test runs once on SQLite, and once on PostgreSQL."""
+    return f"sqlite:///{tmp_path}/t.db" if request.param == "sqlite" else postgres.server().database()
 
 
 @pytest.fixture

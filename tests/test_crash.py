@@ -10,7 +10,6 @@ import textwrap
 from contextlib import closing
 from pathlib import Path
 
-import postgres
 import psutil
 import pytest
 from leases import run_out
@@ -211,24 +210,22 @@ CERTIFY = """
     """
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 def test_kill_9_in_a_certificate_and_another_that_was_asked_for_at_once_has_the_same_figures(
-    tmp_path, start, store, monkeypatch
+    tmp_path, start, database_url, monkeypatch
 ):
     file, go = tmp_path / "study.py", tmp_path / "go"
     file.write_text(textwrap.dedent(CERTIFY))
     monkeypatch.setenv("GO", str(go))
     script = runpy.run_path(str(file))
-    url = f"sqlite:///{tmp_path}/s.db" if store == "sqlite" else postgres.of(str(tmp_path))
-    study = script["searched"](url)
+    study = script["searched"](database_url)
 
     def held(attempt):
         running = [t for t in study.trials if t.purpose == "certify" and t.state == "running"]
         return [t for t in running if t.replicate == 2 and t.attempt == attempt]
 
-    first = start([sys.executable, str(file), url])
+    first = start([sys.executable, str(file), database_url])
     until(lambda: len(held(1)) == 2, 100)
-    second = start([sys.executable, str(file), url], stdout=subprocess.PIPE, text=True)
+    second = start([sys.executable, str(file), database_url], stdout=subprocess.PIPE, text=True)
     psutil.Process(first.pid).children(recursive=True)[0].send_signal(signal.SIGKILL)
     until(lambda: held(2), 100)
     first.kill()

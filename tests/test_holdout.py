@@ -8,7 +8,6 @@ import time
 from functools import partial
 
 import numpy as np
-import postgres
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.neighbors import KNeighborsClassifier
@@ -180,16 +179,14 @@ def patient(model, X, y):
     return hits(model, X, y)
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
-def test_kill_9_in_a_look_and_the_same_call_ends_it_with_the_same_figures(tmp_path, store):
-    url = f"sqlite:///{tmp_path}/s.db" if store == "sqlite" else postgres.of(str(tmp_path))
-    study, undisturbed = searched(made(patient), storage=url), searched(made(patient))
+def test_kill_9_in_a_look_and_the_same_call_ends_it_with_the_same_figures(tmp_path, database_url):
+    study, undisturbed = searched(made(patient), storage=database_url), searched(made(patient))
     hold = tmp_path / "hold"
     hold.touch()
     look = "import sys, test_holdout as t; t.tt.Study('s', storage=sys.argv[1]).holdout(t.made(t.patient))"
     paths = os.pathsep.join([os.path.dirname(__file__), os.path.dirname(os.path.dirname(tt.__file__))])
     environment = {**os.environ, "PYTHONPATH": paths, "HOLD": str(hold)}
-    looking = subprocess.Popen([sys.executable, "-c", look, url], env=environment)
+    looking = subprocess.Popen([sys.executable, "-c", look, database_url], env=environment)
     try:
         until(lambda: events(study), 100)
     finally:

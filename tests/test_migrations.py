@@ -15,7 +15,6 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import postgres as pg
 import pytest
 from sqlalchemy import text
 from stores import DONE, SPEC, put, running, verify
@@ -29,11 +28,6 @@ from trimtab.storage.tables import SCHEMA
 from trimtab.storage.urls import locate
 
 RECORDS = sorted((Path(__file__).parent / "golden").glob("record-*.sql"))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request, tmp_path):
-    return f"sqlite:///{tmp_path}/t.db" if request.param == "sqlite" else pg.server().database()
 
 
 def load(url, record):
@@ -52,13 +46,13 @@ def load(url, record):
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda p: p.stem)
-def test_a_record_of_an_earlier_schema_is_whole_after_the_upgrade(record, empty):
-    version = load(empty, record)
+def test_a_record_of_an_earlier_schema_is_whole_after_the_upgrade(record, database_url):
+    version = load(database_url, record)
     if version != SCHEMA:
         with pytest.raises(StorageError, match=r"is older than this version .* run `trimtab db upgrade`"):
-            Sql(empty)
-    assert upgrade(empty) == (version, SCHEMA)
-    store = Sql(empty)
+            Sql(database_url)
+    assert upgrade(database_url) == (version, SCHEMA)
+    store = Sql(database_url)
     (study,) = store.studies()
     assert [str(t.state) for t in store.trials(study.id).trials] == ["done", "failed", "cancelled", "running"]
     assert verify(store, study.id) == []
@@ -87,16 +81,16 @@ KILLED = """
     """
 
 
-def test_an_upgrade_that_is_killed_changes_nothing_and_several_at_once_make_one(empty):
-    load(empty, RECORDS[0])
-    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), empty], check=False)
+def test_an_upgrade_that_is_killed_changes_nothing_and_several_at_once_make_one(database_url):
+    load(database_url, RECORDS[0])
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), database_url], check=False)
     assert killed.returncode == -signal.SIGKILL
     with pytest.raises(StorageError, match=r"its schema 0001 is older"):
-        Sql(empty)
+        Sql(database_url)
     with ThreadPoolExecutor(4) as pool:
-        made = [future.result() for future in [pool.submit(upgrade, empty) for _ in range(4)]]
+        made = [future.result() for future in [pool.submit(upgrade, database_url) for _ in range(4)]]
     assert sorted(made) == [("0001", SCHEMA), *[(SCHEMA, SCHEMA)] * 3]
-    store = Sql(empty)
+    store = Sql(database_url)
     (study,) = store.studies()
     assert verify(store, study.id) == []
     store.close()

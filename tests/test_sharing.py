@@ -5,7 +5,6 @@ from contextlib import closing
 from itertools import count
 from types import SimpleNamespace
 
-import postgres as pg
 import pytest
 
 import trimtab as tt
@@ -14,11 +13,6 @@ from trimtab.executors import inline
 from trimtab.running import crew, runner
 
 SPACE = {"x": tt.Float(0, 1), "k": tt.Int(0, 30), "c": tt.Choice("a", "b")}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    return f"sqlite:///{tmp_path}/t.db" if request.param == "sqlite" else pg.server().database()
 
 
 def study(url, strategy="random", space=None, **how):
@@ -53,8 +47,8 @@ def brisk(monkeypatch):
 
 @pytest.mark.usefixtures("brisk")
 @pytest.mark.parametrize("strategy", ["random", "sobol"])
-def test_short_trials_share_transactions_and_are_what_they_would_have_been_alone(url, strategy, monkeypatch):
-    s = study(url, strategy)
+def test_short_trials_share_transactions_and_are_what_they_would_have_been_alone(database_url, strategy, monkeypatch):
+    s = study(database_url, strategy)
     said = commits(s, monkeypatch)
     s.run(objective, trials=100, quiet=True)
     assert (sum(said), len(said) < 50) == (100, True)
@@ -79,26 +73,26 @@ def test_where_one_result_decides_about_the_next_each_has_its_transaction(tmp_pa
     assert s.counts["done"] == 20
 
 
-def test_failures_in_a_row_end_the_run_on_the_spot(url):
+def test_failures_in_a_row_end_the_run_on_the_spot(database_url):
     def fails(trial):
         if trial.number >= 40:
             raise RuntimeError("no")
         return 0.5
 
-    s = study(url, max_failures=5)
+    s = study(database_url, max_failures=5)
     with pytest.raises(tt.errors.RunFailed, match="5 trials failed in a row"):
         s.run(fails, trials=100, quiet=True)
     assert (s.counts["done"], s.counts["failed"], s.counts["running"]) == (40, 5, 0)
     assert s.verify() == []
 
 
-def test_ctrl_c_among_short_trials_loses_nothing_that_was_returned(url):
+def test_ctrl_c_among_short_trials_loses_nothing_that_was_returned(database_url):
     def interrupts(trial):
         if trial.number == 60 and trial.attempt == 1:
             raise KeyboardInterrupt
         return 0.5
 
-    s = study(url)
+    s = study(database_url)
     with pytest.raises(KeyboardInterrupt):
         s.run(interrupts, trials=100, quiet=True)
     assert (s.counts["done"], s.counts["running"]) == (60, 0)

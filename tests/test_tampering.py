@@ -10,7 +10,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import postgres
 import pytest
 from click.testing import CliRunner
 
@@ -448,21 +447,19 @@ def test_an_archived_study_is_not_signed(tmp_path, monkeypatch):
     assert not keys.folder().exists()
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
-def test_who_goes_on_working_while_a_record_is_verified_is_taken_for_nobody_who_changed_it(tmp_path, store):
-    where = f"sqlite:///{tmp_path}/s.db" if store == "sqlite" else postgres.of(str(tmp_path))
-    how = {"minimize": "loss", "strategy": "random", "storage": where, "budget": {"trials": 100_000}}
+def test_who_goes_on_working_while_a_record_is_verified_is_taken_for_nobody_who_changed_it(database_url):
+    how = {"minimize": "loss", "strategy": "random", "storage": database_url, "budget": {"trials": 100_000}}
     study = tt.Study("s", tt.Space(x=tt.Float(0, 1, default=0.5)), **how)
     study.run(objective, trials=100, quiet=True)
     over = threading.Event()
 
     def annotate():
-        at_work = tt.Study("s", storage=where)
+        at_work = tt.Study("s", storage=database_url)
         while not over.wait(0.005):
             at_work.note(0, "seen")
 
     def search():
-        at_work = tt.Study("s", storage=where)
+        at_work = tt.Study("s", storage=database_url)
         while not over.is_set():
             at_work.run(objective, trials=at_work.counts["done"] + 20, quiet=True)
 

@@ -12,7 +12,6 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import postgres as pg
 import pytest
 from click.testing import CliRunner
 from leases import run_out
@@ -69,11 +68,6 @@ def train(tmp_path, monkeypatch):
     file = tmp_path / "train.py"
     file.write_text(TRAIN)
     return file
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def anywhere(request, tmp_path):
-    return f"sqlite:///{tmp_path}/t.db" if request.param == "sqlite" else pg.server().database()
 
 
 def study(url, name="s", trials=8, **how):
@@ -190,8 +184,8 @@ def test_a_study_whose_strategy_is_not_here_does_not_keep_others_from_being_serv
     assert other.counts["done"] == 8
 
 
-def test_a_study_that_is_deleted_is_given_up_and_others_are_served(anywhere):
-    gone, other = study(anywhere, "gone", trials=1), study(anywhere, "other")
+def test_a_study_that_is_deleted_is_given_up_and_others_are_served(database_url):
+    gone, other = study(database_url, "gone", trials=1), study(database_url, "other")
     gone.submit("train.py:held")
     other.submit("train.py:quick")
     said = []
@@ -201,9 +195,9 @@ def test_a_study_that_is_deleted_is_given_up_and_others_are_served(anywhere):
         if line == "study 'other': nothing to do (trials)":
             gone.delete()
 
-    Worker(open_storage(anywhere), ["train.py"], slots=2, say=say).run(idle=0.3)
+    Worker(open_storage(database_url), ["train.py"], slots=2, say=say).run(idle=0.3)
     assert any(line.startswith("study 'gone' is not served any more: study number") for line in said), said
-    assert [r.name for r in open_storage(anywhere).studies()] == ["other"]
+    assert [r.name for r in open_storage(database_url).studies()] == ["other"]
     assert other.counts["done"] == 8
 
 
@@ -229,16 +223,16 @@ def test_a_worker_goes_by_what_the_run_that_announced_its_study_asked_for(url):
 
 
 @pytest.mark.parametrize(("ends", "why", "done"), [(-1.0, "time", 0), (3600.0, "trials", 8)])
-def test_the_time_of_an_announced_run_is_the_stores(anywhere, monkeypatch, ends, why, done):
-    s = study(anywhere)
+def test_the_time_of_an_announced_run_is_the_stores(database_url, monkeypatch, ends, why, done):
+    s = study(database_url)
     s.submit("train.py:quick")
     (said,) = s.storage.events(s.record.id, kinds={"run"})
     until = s.storage.outline(s.record.id).now + ends
     s.storage.revise(s.record.id, Change("run", body={**said.body, "until": until}))
-    if anywhere.startswith("postgresql"):  # this worker's own clock is wrong by two hours
+    if database_url.startswith("postgresql"):  # this worker's own clock is wrong by two hours
         real = time.time
         monkeypatch.setattr(time, "time", lambda: real() + math.copysign(7200.0, ends))
-    assert f"study 's': nothing to do ({why})" in serve(anywhere, "train.py")
+    assert f"study 's': nothing to do ({why})" in serve(database_url, "train.py")
     assert s.counts["done"] == done
 
 
@@ -354,15 +348,15 @@ def test_only_the_named_studies_are_served(url):
     assert (a.counts["done"], b.counts["done"]) == (0, 2)
 
 
-def test_the_workers_that_are_left_finish_the_study(anywhere, spawn):
-    s = study(anywhere, trials=10)
+def test_the_workers_that_are_left_finish_the_study(database_url, spawn):
+    s = study(database_url, trials=10)
     s.submit("train.py:held")
-    crowd = [spawn(anywhere, "--allow", "train.py", "--slots", "2", "--idle", "1") for _ in range(2)]
+    crowd = [spawn(database_url, "--allow", "train.py", "--slots", "2", "--idle", "1") for _ in range(2)]
     until(lambda: len({t.worker for t in s.trials if t.state == "running"}) == 2 and s.counts["running"] == 4)
     crowd[0].kill()
     crowd[0].communicate()
     (dead,) = {t.worker for t in s.trials if t.state == "running" and f":{crowd[0].pid}:" in t.worker}
-    run_out(anywhere, dead)
+    run_out(database_url, dead)
     Path("go").touch()
     _, said = crowd[1].communicate(timeout=300)
     assert crowd[1].returncode == 0, said
