@@ -116,10 +116,38 @@ def test_a_proposal_that_does_not_follow_is_named(space, objective):
     found = replay(forged, events, plain, here="a", machines=["a"])
     assert 15 in found.different
     assert found.different[15].startswith("recorded {'kind': 'linear', 'rate': 0.123}, derived again ")
-    other = [replace(t, version="0.9") if t.number == 3 else t for t in trials]
-    assert "version 0.9 proposed it" in replay(other, events, plain).different[3]
     reseeded = [replace(t, seed=1) if t.number == 4 else t for t in trials]
     assert "recorded seed 1" in replay(reseeded, events, plain).text()
+
+
+def test_what_another_version_of_a_strategy_proposed_is_not_judged(space, objective):
+    trials, events = rows(space, objective)
+    older = [replace(t, version="0.9") if 3 <= t.number < 7 else t for t in trials]
+    found = replay(older, events, plain)
+    assert (found.other_versions.keys(), found.exact, found.wrong, found.holds) == ({3, 4, 5, 6}, 16, 0, False)
+    said = f"not judged: 4 proposals of auto version 0.9, which is version {trials[7].version} here; replay with"
+    assert found.text() == f"16 of 20 proposals derived again exactly, 4 not judged\n{said} the version that made them"
+    assert replace(found, programs=("0.0.7", "0.0.8")).text().endswith(f"{said} Trimtab 0.0.7 or 0.0.8")
+
+
+def test_a_replay_names_the_versions_of_trimtab_that_ran_the_study(space, objective):
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    study.run(objective, trials=1, quiet=True)
+    (ran,) = study.storage.events(study.record.id, kinds={"run"})
+    environment = {**ran.body["environment"], "packages": {"trimtab": "0.0.7"}}
+    study.storage.revise(study.record.id, Change("run", body={**ran.body, "environment": environment}))
+    assert study.replay().programs == ("0.0.7",)
+
+
+def test_a_document_says_what_a_replay_could_not_judge(space, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = tt.Study("s", space, minimize="loss", seed=5)
+    found = Replay(10, 8, other_versions={4: "gp version 1, which is version 2 here"})
+    study.storage.revise(study.record.id, Change("replay", body={"replay": found.to_json()}))
+    items = {i["id"]: i for i in json.loads(study.report("r.json").read_text())["items"]}
+    said = "\n".join(f["text"] for name in ("seeds", "limits") for f in items[name]["facts"])
+    assert "derived again exactly, 0 differ, 1 not judged (by other versions of their strategies)" in said
+    assert "the last replay could not judge 1 proposal, which other versions of their strategies made." in said
 
 
 def test_on_another_machine_a_proposal_counts_when_the_strategy_finds_it_as_good(space, objective):
@@ -165,6 +193,9 @@ def test_the_command_line_counts_whatever_does_not_follow(space, tmp_path, monke
     result = CliRunner().invoke(cli, ["replay", "s", "--storage", url])
     assert result.exit_code == 1
     assert "2 decisions on record cannot be derived again" in result.stderr
+    monkeypatch.setattr(tt.Study, "replay", lambda _: Replay(10, 8, other_versions={4: "x"}))
+    result = CliRunner().invoke(cli, ["replay", "s", "--storage", url])
+    assert (result.exit_code, result.stderr) == (1, "trimtab: study 's': 1 proposal could not be judged here\n")
 
 
 def test_a_strategy_object_that_is_not_known_here_is_a_difference_not_a_crash(space, objective):

@@ -5,6 +5,7 @@ number asked for. So it can be made again, under the spec in force at `seen`: au
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain, repeat
@@ -14,6 +15,7 @@ from . import engine
 from .canonical import same_setting
 from .engine import incumbents
 from .engine.ledger import baseline_trial
+from .engine.wrapping import wrapped
 from .errors import SpaceError, UserError
 from .formatting import plural
 from .outlook import derived
@@ -38,6 +40,9 @@ class Replay:
     close: numbers of those that did not, but are as good by the strategy's own measure (see SHORTFALL); this counts only
         on another kind of machine.
     different: number -> what is wrong.
+    other_versions: number -> which version of the strategy proposed it, and which one this Trimtab has. Versions propose
+        different settings, so these are not judged: only the version that made them can derive them.
+    programs: other versions of Trimtab that the record names.
     machines, here: numeric fingerprints that the record names; that of this machine.
     verdicts: number of trials that a stopping rule ended.
     overturned: number -> what is wrong, for verdicts that do not come out again.
@@ -50,6 +55,8 @@ class Replay:
     exact: int
     close: tuple[int, ...] = ()
     different: Mapping[int, str] = field(default_factory=dict)
+    other_versions: Mapping[int, str] = field(default_factory=dict)
+    programs: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     here: str = ""
     verdicts: int = 0
@@ -62,7 +69,7 @@ class Replay:
     @property
     def holds(self) -> bool:
         """Whether every proposal, stop and end of the search follows from the record."""
-        return not self.wrong
+        return not self.wrong and not self.other_versions
 
     @property
     def wrong(self) -> int:
@@ -75,6 +82,7 @@ class Replay:
             "exact": self.exact,
             "close": list(self.close),
             "different": {str(n): why for n, why in self.different.items()},
+            **({"other_versions": {str(n): v for n, v in self.other_versions.items()}} if self.other_versions else {}),
             **({"verdicts": self.verdicts} if self.verdicts else {}),
             **({"overturned": {str(n): why for n, why in self.overturned.items()}} if self.overturned else {}),
             **({"looks": self.looks} if self.looks else {}),
@@ -88,13 +96,25 @@ class Replay:
     def __repr__(self) -> str:
         return self.text()
 
+    def _unjudged(self) -> list[str]:
+        """A line for each version of a strategy that made proposals, and is not the one here."""
+        named = f"Trimtab {' or '.join(self.programs)}" if self.programs else "the version that made them"
+        return [
+            f"not judged: {plural(count, 'proposal')} of {which}; replay with {named}"
+            for which, count in Counter(self.other_versions.values()).items()
+        ]
+
     def text(self) -> str:
         """One line that sums up, then one for each proposal that differs."""
         said = f"{self.exact} of {self.proposals} proposals derived again exactly"
         if self.close:
             said += f", {len(self.close)} more within {SHORTFALL:.0%} of the best acquisition (another kind of machine)"
         lines = [f"trial {n}: {why}" for n, why in sorted(self.different.items())]
-        heads = [said + (f", {len(lines)} differ" if lines else "")]
+        if lines:
+            said += f", {len(lines)} differ"
+        if self.other_versions:
+            said += f", {len(self.other_versions)} not judged"
+        heads = [said, *self._unjudged()]
         if beside := underived(self.by_hand, self.imported):
             heads.append(beside)
         if self.verdicts:
@@ -126,18 +146,25 @@ def replay(
     """
     specs, past, batches = specs_of(events), Past(trials), _batches(trials)
     elsewhere = {*machines} != {here}
-    exact, close, different = 0, list[int](), dict[int, str]()
+    exact, close, different, other_versions = 0, list[int](), dict[int, str](), dict[int, str]()
     folded: engine.Fold | None = None
     moments = sorted(batches)
     for (at, seen), pending in zip(moments, past.pending(moments), strict=True):
         spec, batch = spec_at(specs, seen), batches[at, seen]
         try:
-            folded = _fold(spec, strategy_of(spec), past, seen, folded)
+            strategy = strategy_of(spec)
+            foreign = _of_other_versions(batch, wrapped(spec, strategy))
+            other_versions |= foreign
+            if len(foreign) == len(batch):
+                continue
+            folded = _fold(spec, strategy, past, seen, folded)
             again = engine.suggest(spec, folded, pending, at, batch[0].batch)
         except UserError as error:
             different |= {t.number: str(error) for t in batch}
             continue
         for t, made in zip(batch, chain(again, repeat(None)), strict=False):
+            if t.number in foreign:
+                continue
             why = _difference(t, made)
             if why is None:
                 exact += 1
@@ -152,11 +179,21 @@ def replay(
         exact=exact,
         close=tuple(close),
         different=different,
+        other_versions=other_versions,
         machines=tuple(sorted({*machines})),
         here=here,
         by_hand=sum(t.purpose is Purpose.SEARCH and t.strategy in _BY_HAND for t in trials),
         imported=sum(t.purpose is Purpose.IMPORT for t in trials),
     )
+
+
+def _of_other_versions(batch: Iterable[Trial], here: Strategy[Any]) -> dict[int, str]:
+    """The trials that another version of the strategy proposed (see Replay.other_versions)."""
+    return {
+        t.number: f"{t.strategy} version {t.version}, which is version {here.version} here"
+        for t in batch
+        if t.strategy == here.name and t.version != here.version
+    }
 
 
 def _batches(trials: Sequence[Trial]) -> dict[tuple[int, int], list[Trial]]:
@@ -272,11 +309,8 @@ def _difference(t: Trial, made: Proposal | None) -> str | None:
     """What differs from the record; None if the proposal is the same."""
     if made is None:
         return "nothing is proposed in its place"
-    if (t.strategy, t.version) != (made.strategy, made.version):
-        return (
-            f"{t.strategy} version {t.version} proposed it, but {made.strategy} version {made.version} would now; "
-            "replay with the version of Trimtab that the record names"
-        )
+    if t.strategy != made.strategy:
+        return f"{t.strategy} version {t.version} proposed it, but {made.strategy} version {made.version} would now"
     if (t.parent, t.fidelity) != (made.parent, t.fidelity if made.fidelity is None else made.fidelity):
         return f"recorded {_stretch(t)}, derived again {_stretch(made)}"
     if not same_setting(t.params, made.params):

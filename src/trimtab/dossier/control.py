@@ -76,6 +76,8 @@ def _replayed(r: Mapping[str, Any], at: tuple[str, ...]) -> list[Part]:
     close, wrong = len(r["close"]), len(r["different"])
     near = f", {close} more within 1 % of the best acquisition (another kind of machine)" if close else ""
     text = f"{r['exact']} of {plural(r['proposals'], 'proposal')} derived again exactly{near}, {wrong} differ"
+    if unjudged := len(r.get("other_versions", ())):
+        text += f", {unjudged} not judged (by other versions of their strategies)"
     made: list[Part] = [Fact("Replay", text, at, [r["exact"], r["proposals"], wrong])]
     if any(beside := [r.get("by_hand", 0), r.get("imported", 0)]):
         text = f"{plural(beside[0], 'trial')} chosen by hand, {plural(beside[1], 'result')} from elsewhere"

@@ -48,9 +48,14 @@ def _of_audits(events: Sequence[Event]) -> list[str]:
         who = f"{'trial' if len(differ) == 1 else 'trials'} {', '.join(differ)}"
         said.append(f"Not reproduced: run again, {who} gave other results than the record holds.")
     replays = [e.body["replay"] for e in events if e.kind == "replay"]
-    unlike = sum(len(replays[-1].get(kind, ())) for kind in ("different", "overturned", "misjudged")) if replays else 0
-    if unlike:
+    last = replays[-1] if replays else {}
+    if unlike := sum(len(last.get(kind, ())) for kind in ("different", "overturned", "misjudged")):
         said.append(f"Not replayed: {plural(unlike, 'decision')} of the search did not come out again from the record.")
+    if unjudged := len(last.get("other_versions", ())):
+        said.append(
+            f"Not replayed: the last replay could not judge {plural(unjudged, 'proposal')}, which other versions of their "
+            "strategies made."
+        )
     return said
 
 

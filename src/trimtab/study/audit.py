@@ -35,18 +35,24 @@ class Audited(Answers):
 
         Proposals must come out exactly on a machine with the numeric fingerprint that the record names. On another kind of
         machine, a proposal also counts if its acquisition value is within 1 % of the best. Revisions of the spec are
-        followed.
+        followed. What another version of a strategy proposed is not judged.
         """
         study = self._live.study
         ledger = self._live.refresh()
         events = self.storage.events(study)[: ledger.study.position]
         rows = list(ledger.trials.values())
         with self._changes_named():
-            machines = [m for e in events if e.kind == "run" and (m := e.body["environment"].get("numerics"))]
+            ran = [e.body["environment"] for e in events if e.kind == "run"]
+            machines = [m for e in ran if (m := e.get("numerics"))]
             found = replay(rows, events, self._live.strategy_of, numerics(), machines)
             stops, overturned = verdicts(rows, self.storage.reports(study), events)
             looks, misjudged = enoughs(rows, events)
-        found = dataclasses.replace(found, verdicts=stops, overturned=overturned, looks=looks, misjudged=misjudged)
+            programs = dict.fromkeys(e["packages"].get("trimtab") for e in ran)
+        program = environment()["packages"].get("trimtab")
+        found = dataclasses.replace(
+            found, verdicts=stops, overturned=overturned, looks=looks, misjudged=misjudged,
+            programs=tuple(p for p in programs if p not in (None, program)),
+        )  # fmt: skip
         self._try_to_add_event("replay", {"replay": found.to_json()})
         return found
 
