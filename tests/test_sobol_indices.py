@@ -1,30 +1,131 @@
-"""Sobol' indices and what is drawn beside them, on scales and in spaces where it is easy to weigh a value wrongly."""
+"""Sobol' indices, curves and surfaces: those of known functions, also where it is easy to weigh a value wrongly."""
 
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from known_functions import MIXED, UNIT, WEIGHTS, learned, mixed, weighted
 
 import trimtab as tt
-from trimtab.dossier.text_figures import sketches
 from trimtab.errors import SpecError
 from trimtab.evidence import effects
 from trimtab.evidence.base_points import positions
 from trimtab.evidence.belief import Belief
-from trimtab.evidence.calibration import leave_one_out
 from trimtab.evidence.effects import dependence, indices
 from trimtab.evidence.interactions import interactions, surface, totals
-from trimtab.evidence.sensitivity import findings, safe_ranges
-from trimtab.reports.facts import Facts
-from trimtab.reports.influence import curve_rows
 from trimtab.space.scales import LogIntegers, centres, widths
 
 SHALLOW = tt.Space(n=tt.Int(1, 3, log=True), x=tt.Float(0, 1))
 
 
-def learned(space, loss, n=200):
-    X = space.sample(n, np.random.default_rng(4))
-    return Belief.of(space, X, np.array([loss(p) for p in space.decode(X)]))
+def test_first_order_indices_are_those_of_the_function():
+    belief = learned(UNIT, weighted)
+    found = indices(belief)
+    for (name, index), known in zip(found.items(), WEIGHTS**2 / (WEIGHTS @ WEIGHTS), strict=True):
+        assert index.value == pytest.approx(known, abs=0.02), name
+        assert index.low <= index.value <= index.high
+
+
+def test_the_indices_of_ishigamis_function_are_known():
+    space = tt.Space({f"x{i}": tt.Float(-math.pi, math.pi) for i in range(3)})
+
+    def loss(p):
+        return math.sin(p["x0"]) + 7 * math.sin(p["x1"]) ** 2 + 0.1 * p["x2"] ** 4 * math.sin(p["x0"])
+
+    belief = learned(space, loss, 300)
+    assert [i.value for i in indices(belief).values()] == pytest.approx([0.314, 0.442, 0.0], abs=0.06)
+    found = interactions(belief)
+    assert next(iter(found)) == ("x0", "x2")
+    known = {("x0", "x2"): 0.244, ("x0", "x1"): 0.0, ("x1", "x2"): 0.0}
+    assert {pair: i.value for pair, i in found.items()} == pytest.approx(known, abs=0.05)
+    assert [i.value for i in totals(belief).values()] == pytest.approx([0.558, 0.442, 0.244], abs=0.03)
+
+
+def test_noise_widens_the_intervals():
+    clear, noisy = (indices(learned(UNIT, weighted, 60, sd))["x3"] for sd in (0.0, 1.5))
+    assert noisy.high - noisy.low > clear.high - clear.low
+
+
+def test_a_conditional_parameter_has_an_index_of_its_own():
+    found = indices(learned(MIXED, mixed, 200))
+    assert found["rate"].value > found["depth"].value > found["slope"].value
+    assert all(0 <= i.value <= 1.05 for i in found.values())
+
+
+def test_dependence_has_the_shape_of_the_function_and_the_direction_of_the_goal():
+    belief = learned(MIXED, mixed, 200)
+    down, up = dependence(belief, "depth"), dependence(belief, "depth", maximize=True)
+    assert down.values[int(np.argmin(down.mean))] in (2, 3, 4)
+    assert up.mean == pytest.approx([-v for v in down.mean])
+    assert all(low <= mid <= high for low, mid, high in zip(up.low, up.mean, up.high, strict=True))
+    assert dependence(belief, "model").values == ("tree", "line")
+
+
+def test_second_order_indices_are_those_of_the_g_function():
+    a = np.array([0.0, 0.5, 2.0, 8.0])
+    parts = 1 / 3 / (1 + a) ** 2
+    total = np.prod(1 + parts) - 1
+
+    def loss(p):
+        return float(np.prod((np.abs(4 * np.array(list(p.values())) - 2) + a) / (1 + a)))
+
+    belief = learned(UNIT, loss, 400)
+    for (i, j), index in interactions(belief).items():
+        known = parts[int(i[1])] * parts[int(j[1])] / total
+        assert index.value == pytest.approx(known, abs=0.03), (i, j)
+        assert index.low <= index.value <= index.high
+    for name, index in totals(belief).items():
+        j = int(name[1])
+        known = parts[j] * np.prod(1 + np.delete(parts, j)) / total
+        assert index.value == pytest.approx(known, abs=0.05), name
+
+
+@given(st.lists(st.floats(-2, 2), min_size=4, max_size=4), st.floats(0.5, 2))
+@settings(max_examples=6, deadline=None, derandomize=True)
+def test_only_the_pair_that_acts_together_interacts(weights, together):
+    """A sum of main effects and one product (x0 - 1/2) (x1 - 1/2): its variances are known."""
+
+    def loss(p):
+        x = np.array(list(p.values()))
+        return float(np.array(weights) @ x + 4 * together * (x[0] - 0.5) * (x[1] - 0.5))
+
+    found = interactions(learned(UNIT, loss, 120))
+    known = 16 * together**2 / 144 / (16 * together**2 / 144 + np.sum(np.square(weights)) / 12)
+    assert found["x0", "x1"].value == pytest.approx(known, abs=0.06)
+    assert all(i.value < 0.05 for pair, i in found.items() if pair != ("x0", "x1"))
+
+
+def test_a_total_is_at_least_what_a_parameter_does_by_itself():
+    belief = learned(MIXED, mixed, 200)
+    alone, everything = indices(belief), totals(belief)
+    assert everything.keys() == alone.keys()
+    assert all(everything[n].value >= alone[n].value - 0.02 for n in alone)
+
+
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_parts_of_a_sum_have_no_part_in_more_than_all_of_the_variance(d):
+    space = tt.Space({f"x{i}": tt.Float(0, 1) for i in range(d)})
+    found = totals(learned(space, lambda p: float(WEIGHTS[:d] @ list(p.values())), 60))
+    known = WEIGHTS[:d] ** 2 / (WEIGHTS[:d] @ WEIGHTS[:d])
+    assert [i.value for i in found.values()] == pytest.approx(known.tolist(), abs=0.005)
+
+
+def test_a_parameter_and_the_one_it_depends_on_are_no_pair():
+    found = interactions(learned(MIXED, mixed, 200))
+    assert set(found) == {("model", "rate"), ("depth", "rate"), ("slope", "rate")}
+
+
+def test_a_surface_has_the_shape_and_the_direction_of_the_goal():
+    belief = learned(MIXED, mixed, 200)
+    down, up = surface(belief, "depth", "rate"), surface(belief, "depth", "rate", maximize=True)
+    assert np.array(up.mean) == pytest.approx(-np.array(down.mean))
+    i, j = np.unravel_index(np.argmin(down.mean), np.shape(down.mean))
+    assert down.first[i] in (2, 3, 4)
+    assert 0.003 < down.second[j] < 0.03
+    assert surface(belief, "model", "depth") is None
+    assert surface(belief, "rate", "model").second == ("tree", "line")
 
 
 def test_cells_of_integers_on_the_log_scale_fill_the_column():
@@ -50,7 +151,7 @@ def test_the_values_of_a_column_are_weighed_with_the_share_of_random_settings_th
 
 def test_a_few_integers_on_the_log_scale_are_each_one_value():
     """n = 2 is the only value that matters; it has the share log(2.5 / 1.5) / log 7 of the space."""
-    belief = learned(SHALLOW, lambda p: 0.3 * (p["n"] == 2) + 0.1 * p["x"])
+    belief = learned(SHALLOW, lambda p: 0.3 * (p["n"] == 2) + 0.1 * p["x"], 200)
     share = math.log(2.5 / 1.5) / math.log(7)
     known = 0.09 * share * (1 - share)
     assert indices(belief)["n"].value == pytest.approx(known / (known + 0.01 / 12), abs=0.03)
@@ -62,7 +163,7 @@ def test_a_few_integers_on_the_log_scale_are_each_one_value():
 
 def test_a_pair_of_integers_on_the_log_scale_is_weighed_like_random_settings():
     space = tt.Space(n=tt.Int(1, 3, log=True), m=tt.Int(1, 3, log=True))
-    belief = learned(space, lambda p: float((p["n"] == 2) != (p["m"] == 2)))
+    belief = learned(space, lambda p: float((p["n"] == 2) != (p["m"] == 2)), 200)
     w = math.log(2.5 / 1.5) / math.log(7)
     total = 2 * w * (1 - w) * (1 - 2 * w * (1 - w))
     assert interactions(belief)["n", "m"].value == pytest.approx(4 * (w * (1 - w)) ** 2 / total, abs=0.05)
@@ -75,7 +176,7 @@ def test_a_parameter_that_is_seldom_active_is_explained_where_it_is():
         second=tt.Choice(*names, when={"first": "0"}),
         deep=tt.Float(0, 1, when={"second": "0"}),
     )
-    belief = learned(space, lambda p: len(p) + p.get("deep", 0.0))
+    belief = learned(space, lambda p: len(p) + p.get("deep", 0.0), 200)
     assert len(dependence(belief, "deep").values) > 10  # active in one of 1,600 settings
     third = {"third": tt.Choice(*names, when={"second": "0"}), "fourth": tt.Choice(*names, when={"third": "0"})}
     deeper = tt.Space({**space.params, **third, "never": tt.Float(0, 1, when={"fourth": "0"})})
@@ -105,7 +206,7 @@ def test_a_narrow_valley_counts():
 def test_of_many_parameters_those_that_matter_are_explained_as_well_as_of_few(monkeypatch):
     space = tt.Space({f"x{i}": tt.Float(0, 1) for i in range(6)})
     weights = np.array([4.0, 0.2, 3.0, 0.1, 2.0, 0.0])
-    belief = learned(space, lambda p: float(weights @ list(p.values())) + p["x0"] * p["x2"])
+    belief = learned(space, lambda p: float(weights @ list(p.values())) + p["x0"] * p["x2"], 200)
     for explain in (indices, totals):
         monkeypatch.setattr(effects, "MANY", 6)
         every = explain(belief)
@@ -131,39 +232,6 @@ def test_pairs_of_a_noisy_sum_are_not_shown_to_act_together_and_a_product_is():
     assert sum(low) >= 6
     assert sum(shown) <= 2
     assert sum(product) >= 5
-
-
-def test_a_parameter_with_one_value_is_no_finding():
-    space = tt.Space(fixed=tt.Int(3, 3), one=tt.Choice("only"), x=tt.Float(0, 1), z=tt.Float(0, 1))
-    belief = learned(space, lambda p: p["x"])
-    best = {"fixed": 3, "one": "only", "x": 0.5, "z": 0.5}
-    assert [f.params for f in findings(belief, best, None, leave_one_out(belief), safe_ranges(belief, best))] == [
-        ("z",)
-    ]
-    assert indices(belief)["fixed"].value == totals(belief)["one"].value == 0
-
-
-def test_the_options_of_an_ordered_choice_that_do_as_well_are_drawn_as_such():
-    space = tt.Space(size=tt.Choice("s", "m", "l", "xl", ordered=True), x=tt.Float(0, 1))
-    study = tt.Study("sizes", space, minimize="loss", strategy="random", seed=1)
-    study.run(lambda t: abs("s m l xl".split().index(t.params["size"]) - 2) + t.params["x"], trials=40, quiet=True)
-    (safe,) = (s for s in study.explain().safe_ranges() if s.name == "size")
-    assert (safe.low, safe.high) == ("l", "l")
-    said = [text for trace in study.plot.safe_ranges().data if trace.name == "option" for text in trace.hovertext]
-    assert sorted(said) == ["l", "m: worse", "s: worse", "xl: worse"]
-
-
-def test_options_that_do_as_well_are_drawn_with_characters_too_and_true_is_not_1():
-    space = tt.Space(size=tt.Choice("s", "m", "l", "xl", ordered=True), kind=tt.Choice(1, True), x=tt.Float(0, 1))
-    study = tt.Study("drawn", space, minimize="loss", strategy="random", seed=1)
-    wrong = {"s": 1.0, "m": 0.0, "l": 0.0, "xl": 1.0}
-    study.run(lambda t: wrong[t.params["size"]] + t.params["x"] + (t.params["kind"] is True), trials=60, quiet=True)
-    facts = Facts(study.record, study.trials)
-    (figure,) = (f for f in sketches(facts, None) if f.title == "How far each parameter may move")
-    drawn = {name: "".join(c for c in drawing if c in "○●◉") for name, drawing, _ in figure.rows}
-    assert (drawn["size"] in ("○◉●○", "○●◉○"), drawn["kind"]) == (True, "◉○")
-    kinds = [row[0] for row in curve_rows(study.explain().dependence("kind"))]
-    assert kinds == ["1", "True"]
 
 
 def test_the_ring_of_a_surface_lies_on_the_best_value():
