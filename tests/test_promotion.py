@@ -147,7 +147,7 @@ class Worker:
             ledger = self.live.refresh()
             if not ledger.queued() and ledger.study.count < 60:
                 self.live.fill(1, ledger.study.count)
-            self.trial = self.store.claim(self.live.study, "w", 10.0)
+            self.trial = self.store.claim(self.live.id, "w", 10.0)
             self.left = self.random.randint(1, 4)
             return
         self.left -= 1

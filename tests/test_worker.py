@@ -126,7 +126,7 @@ def test_a_study_that_is_at_rest_is_looked_at_again_when_something_happens(url, 
     waiting.submit("train.py:quick")
     waiting.pause()
     looked, plan = [], served.decide
-    monkeypatch.setattr(served, "decide", lambda live, *how: looked.append(live.study) or plan(live, *how))
+    monkeypatch.setattr(served, "decide", lambda live, *how: looked.append(live.id) or plan(live, *how))
 
     def say(line):
         if line == "study 's': nothing to do (trials)":

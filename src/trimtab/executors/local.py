@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds between two looks at running children
 PAUSE = 1.0  # seconds for which no child is started after one could not load its task
-LONG = 10.0  # the same if this machine could not start one: seldom, since each time a trial is claimed and given back
+LONG = 10.0  # the same if no process could be started at all; longer, since a trial is claimed and given back each time
 
 
 class Local:
@@ -72,14 +72,13 @@ class Local:
         self._busy[job.key] = child
 
     def _new(self) -> Child:
-        seen = {gpus.VARIABLE: self._devices[0]} if self._devices else {}
-        child = Child(self._task, self._home, seen)
+        child = Child(self._task, self._home, self._devices[0] if self._devices else None)
         self._devices = self._devices[1:]
         return child
 
     def _end(self, child: Child) -> None:
         child.end()
-        self._devices += child.seen.values()
+        self._devices += [] if child.devices is None else [child.devices]
 
     def reap(self, wait: float = 0.0) -> list[tuple[Job, Exit]]:
         deadline = time.monotonic() + wait

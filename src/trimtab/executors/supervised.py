@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -20,7 +19,7 @@ from typing import Any
 import psutil
 
 from ..records import Reason
-from . import Exit, Job, processes
+from . import Exit, Job, gpus, processes
 from .child import Setup
 
 SAMPLE = 0.1  # seconds between two measurements of a job with a memory limit
@@ -64,13 +63,14 @@ class Home:
 class Child:
     """A process that runs one job after the other. Raises OSError if it cannot be started.
 
-    task: the pickled task. seen: environment variables of its own, in addition to those of its home.
+    task: the pickled task. devices: the GPUs that it sees, as in CUDA_VISIBLE_DEVICES; None: those of this process.
     """
 
     job: Job
 
-    def __init__(self, task: bytes, home: Home, seen: Mapping[str, str]) -> None:
-        self.seen = seen
+    def __init__(self, task: bytes, home: Home, devices: str | None) -> None:
+        self.devices = devices
+        visible = {} if devices is None else {gpus.VARIABLE: devices}
         mark = {"TRIMTAB_CHILD": token_hex(16)}
         self._mark = "=".join(*mark.items())
         with ExitStack() as ours, ExitStack() as theirs:  # files of this process; files that the child alone keeps
@@ -86,7 +86,7 @@ class Child:
             numbers = [str(n) for n in (channel, lifeline, os.getpid())]
             self._process = subprocess.Popen(
                 [sys.executable, "-u", "-c", _BOOT, *numbers, *home.path],  # -u: output in order, and kept at a crash
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**home.environment, **seen, **mark},
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**home.environment, **visible, **mark},
                 pass_fds=(channel, lifeline), start_new_session=True,
             )  # fmt: skip
             self._files = ours.pop_all()  # it runs: they stay open until `end`

@@ -72,7 +72,7 @@ class LiveStudy:
         self, storage: Storage, study: int, custom: Strategy[Any] | None = None, inputs: Inputs | None = None
     ) -> None:
         self.storage = storage
-        self.study = study
+        self.id = study
         self._custom = custom
         self.inputs = Inputs(storage, study) if inputs is None else inputs
         self._folded: engine.Fold | None
@@ -94,7 +94,7 @@ class LiveStudy:
                 self.ledger = self._opened()
             self.behind = False
             known = self.ledger.study
-            changes = self.storage.trials(self.study, since=known.position)
+            changes = self.storage.trials(self.id, since=known.position)
             self._torn = True
             _check_follows(changes, known)
             self.ledger.absorb(changes)
@@ -102,13 +102,13 @@ class LiveStudy:
             ledger = self.ledger
             upto = ledger.unfinished_upto
             if self.spec.budget.time is not None and upto < ledger.study.position:
-                ledger.add_unfinished(self.storage.events(self.study, since=upto, kinds=UNFINISHED))
+                ledger.add_unfinished(self.storage.events(self.id, since=upto, kinds=UNFINISHED))
             return ledger
 
     def _opened(self) -> Ledger:
         """A new ledger, of the study as it stands in the store."""
         self._folded = None
-        return Ledger.of(self.storage.outline(self.study), StoredTrials(self.storage, self.study))
+        return Ledger.of(self.storage.outline(self.id), StoredTrials(self.storage, self.id))
 
     def strategy_of(self, spec: StudySpec) -> Strategy[Any]:
         """The strategy that a spec of this study names: the user's own object, if that has the name."""
@@ -218,7 +218,7 @@ class LiveStudy:
         """Enqueue proposals that were made by the ledger as it stands. Raises Stale if there are more trials by now."""
         with self.lock:
             study = self.ledger.study
-            return self.storage.enqueue(self.study, proposals, at=study.count, seen=study.position, claim=claim)
+            return self.storage.enqueue(self.id, proposals, at=study.count, seen=study.position, claim=claim)
 
     def fill(self, n: int, at: int, claim: Claim | None = None) -> list[Trial] | None:
         """Propose and enqueue n trials; returns them, or None if the strategy has no more points.
@@ -256,25 +256,25 @@ class LiveStudy:
                 self.refresh()
             self.behind = False
             known = self.ledger.study
-            settled = self.storage.settle(self.study, endings, known.position, absorb)
+            settled = self.storage.settle(self.id, endings, known.position, absorb)
             self._torn = isinstance(settled.error, SetBack)
             return settled
 
     def revise(self, change: Change) -> None:
         """Make an audited change. Trials that run in this process react to it at once, by `behind`."""
-        self.storage.revise(self.study, change)
+        self.storage.revise(self.id, change)
         self.behind = True
 
     def enqueue_one(self, wanted: Callable[[StudyRecord], Proposal]) -> Trial:
         """Enqueue a trial for which only the study's row must be known. There is no refresh, which would take longer the
         more trials are queued."""
         while True:
-            study = self.storage.study(self.study)
+            study = self.storage.study(self.id)
             if study.count == 0 and study.spec.baseline is not None:
                 (trial,) = self.enqueue_wanted(lambda ledger: [wanted(ledger.study)])
                 return trial
             with suppress(Stale):
-                (trial,) = self.storage.enqueue(self.study, [wanted(study)], at=study.count, seen=study.position)
+                (trial,) = self.storage.enqueue(self.id, [wanted(study)], at=study.count, seen=study.position)
                 return trial
 
     def enqueue_wanted(self, wanted: Callable[[Ledger], Sequence[Proposal]]) -> list[Trial]:

@@ -92,7 +92,7 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
     found = replace(found, finalists=ran, worth=worth, notices=notices)
     if last_certificate(live) != found:
         try:
-            live.storage.revise(live.study, Change("evidence", body={"evidence": found.to_json()}))
+            live.storage.revise(live.id, Change("evidence", body={"evidence": found.to_json()}))
         except Stale as error:  # what cannot be recorded is not returned either: it would be an uncounted look
             raise SpecError(f"this evidence cannot be recorded: {error}") from None
     return found

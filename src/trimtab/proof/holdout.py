@@ -49,7 +49,7 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
         chosen = ledger.trials.named(tuned)
     contest = pairs.contest(spec, chosen)
     protocol = getattr(call, "protocol", None)
-    _same_rows(protocol, live.storage.events(live.study, kinds={"run"}))
+    _same_rows(protocol, live.storage.events(live.id, kinds={"run"}))
     live.inputs.begin(called)
     seed = trial_seed(spec.seed, "holdout", 0)  # of both trainings
     with _as_objective_error("training on the search rows failed, and nothing was looked at"):
@@ -66,10 +66,10 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
             equivalence,
             np.random.default_rng(spec.seed),
             look=count,
-            compared=len({_comparison(spec, e.body) for e in looks(live.storage, live.study)}),
+            compared=len({_comparison(spec, e.body) for e in looks(live.storage, live.id)}),
             constraints=spec.constraints,
         )
-    live.storage.revise(live.study, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))
+    live.storage.revise(live.id, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))
     return found
 
 
@@ -112,14 +112,14 @@ def _start_look(live: LiveStudy, spec: StudySpec, contest: Contest, metric: str)
     """
     body = {"look": True, "metric": metric, "tuned": contest.trial, "baseline": contest.baseline}
     asked, position = _comparison(spec, body), 0
-    for e in live.storage.events(live.study, kinds={"holdout"}):
+    for e in live.storage.events(live.id, kinds={"holdout"}):
         if e.look and _comparison(spec, e.body) == asked:
             position = e.position
         elif (said := e.body.get("evidence")) and _comparison(spec, {**said, "tuned": said["tuned_trial"]}) == asked:
             position = 0
     if not position:
-        position = live.storage.revise(live.study, Change("holdout", body=body)).position
-    return sum(e.position <= position for e in looks(live.storage, live.study))
+        position = live.storage.revise(live.id, Change("holdout", body=body)).position
+    return sum(e.position <= position for e in looks(live.storage, live.id))
 
 
 def _comparison(spec: StudySpec, body: Mapping[str, Any]) -> tuple[tuple[int, str], str]:

@@ -20,7 +20,7 @@ from ..space import Params
 
 def certificates(live: LiveStudy) -> list[Evidence]:
     """Every certificate on record, the last one at the end."""
-    return [Evidence.from_json(e.body["evidence"]) for e in live.storage.events(live.study, kinds={"evidence"})]
+    return [Evidence.from_json(e.body["evidence"]) for e in live.storage.events(live.id, kinds={"evidence"})]
 
 
 def last_certificate(live: LiveStudy) -> Evidence | None:
@@ -83,7 +83,7 @@ def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int
     first, tuned = live.ledger.trials[0], live.ledger.trials[contest.trial]
     if first.strategy == BASELINE and not same_setting(spec.current(first.params), contest.baseline):
         said.append("the baseline was changed after the search had begun: trial 0 ran another one")
-    ran = live.storage.events(live.study, kinds={"run"})
+    ran = live.storage.events(live.id, kinds={"run"})
     searched = {e.body["fingerprint"] for e in ran if tuned.told is None or e.position < tuned.told}
     certified = {_code(_before(ran, t)) for t in have.values()} - {""}
     if searched and certified - searched:
@@ -94,7 +94,7 @@ def others_since(live: LiveStudy, contest: Contest, have: Mapping[tuple[int, int
 def mixed(live: LiveStudy, have: Mapping[tuple[int, int], Trial]) -> set[int]:
     """The replicates whose runs, one of each side, are not all of the same code and data, since these were changed in
     between: their differences are not those of the settings alone."""
-    ran = live.storage.events(live.study, kinds={"run"})
+    ran = live.storage.events(live.id, kinds={"run"})
     together: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for (_, i), t in have.items():
         together[i].append(_before(ran, t))

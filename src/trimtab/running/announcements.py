@@ -41,7 +41,7 @@ def announce(live: LiveStudy, called: Program, resources: Resources, workers: in
     """Record, by a `run` event, what the study runs from now on. asked: until when (see Announcement). Raises
     InputChanged."""
     body = {**live.inputs.begin(called), **run_body(called, resources, workers)}
-    live.storage.revise(live.study, Change("run", body={**body, **asked}))
+    live.storage.revise(live.id, Change("run", body={**body, **asked}))
 
 
 def run_body(called: Program, resources: Resources, workers: int) -> dict[str, Any]:

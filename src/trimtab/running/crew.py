@@ -66,7 +66,7 @@ class Crew:
     ) -> None:
         self.live, self.executor, self.lease, self.clock, self.watch = live, executor, lease, clock, watch
         self.name = f"{worker_name()}:{token_hex(4)}" if name is None else name
-        self._storage, self._study, self._resources = live.storage, live.study, resources
+        self._storage, self._study, self._resources = live.storage, live.id, resources
         self.charge = resources.charge
         self._before = before
         self.interrupted = False  # whether this process was told to end; then so were its trials' processes, perhaps
@@ -74,7 +74,7 @@ class Crew:
         self._buffer = Buffer()
         self._pace = Pace()
         self._reaped: list[tuple[Job, Exit]] = []  # jobs that have ended, and are not looked at yet
-        self._referee = Referee(live.storage, live.study, lambda: live.spec, clock.now, together=QUICK)
+        self._referee = Referee(live.storage, live.id, lambda: live.spec, clock.now, together=QUICK)
         self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that another worker has taken over
         # What ends the run: the store failed while an objective reported, or a checkpoint has no room.
         self._broken: TrimtabError | None = None

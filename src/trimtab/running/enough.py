@@ -37,6 +37,6 @@ class EnoughCheck:
 
     def _record(self, body: dict[str, object]) -> None:
         """Record why the search ends, unless another process has already done so."""
-        recorded = self._live.storage.events(self._live.study, kinds={"enough"})
+        recorded = self._live.storage.events(self._live.id, kinds={"enough"})
         if all({k: e.body.get(k) for k in body} != body for e in recorded):
-            self._live.storage.revise(self._live.study, Change("enough", body=body))
+            self._live.storage.revise(self._live.id, Change("enough", body=body))

@@ -209,14 +209,14 @@ def carry_out(decision: Decision, crew: Crew, terms: Terms, settled: Settled = N
             case Start(n):
                 crew.renew_expired(live.ledger.expired(live.ledger.now))
                 for _ in range(n - begun):
-                    waiting = live.storage.claim(live.study, crew.name, crew.lease)
+                    waiting = live.storage.claim(live.id, crew.name, crew.lease)
                     if waiting is None:
                         break
                     crew.start(waiting)
             case Cancel(number) if number in crew.running:
                 used = crew.cancel(number)
                 with suppress(Stale):  # it ended by itself in the meantime
-                    live.storage.revise(live.study, Change("cancel", number=number, cost=used))
+                    live.storage.revise(live.id, Change("cancel", number=number, cost=used))
     return terms, closing
 
 
@@ -252,7 +252,7 @@ def give_back(crew: Crew) -> None:
         for trial in live.refresh().open.values():
             if trial.state is State.RUNNING and trial.worker == crew.name:
                 change = Change("requeue", number=trial.number, attempt=trial.attempt, body={"why": INTERRUPTED})
-                live.storage.revise(live.study, change)
+                live.storage.revise(live.id, change)
 
 
 def _may_be_claimed(t: Trial, now: float) -> bool:
@@ -271,7 +271,7 @@ def run_to_the_end(crew: Crew, numbers: Sequence[int]) -> None:
                 # One that runs here may look as if its worker were gone, if the clock has jumped.
                 ready = n not in crew.running and _may_be_claimed(live.ledger.trials[n], live.ledger.now)
                 if crew.executor.free() and ready:
-                    trial = live.storage.claim(live.study, crew.name, crew.lease, number=n)
+                    trial = live.storage.claim(live.id, crew.name, crew.lease, number=n)
                     if trial is not None:
                         crew.start(trial)
             ended = crew.poll(IDLE)

@@ -192,7 +192,7 @@ class ServedStudy:
         if not self._joined:
             seen = {"data": self._live.inputs.begin()["data"]} if self._live.inputs.watched else {}
             body = {**seen, **run_body(self._called, self.announced.resources, self._slots)}
-            self._storage.revise(self._live.study, Change("run", body={**body, "joined": True}))
+            self._storage.revise(self._live.id, Change("run", body={**body, "joined": True}))
             self._joined = True
         executor = Local(self._slots, self._called, self.announced.resources)
         self._crew = Crew(self._live, executor, self.announced.resources, before=self._live.inputs.check)

@@ -145,7 +145,7 @@ class Answers:
         relative = [c.text for c in spec.constraints if c.relative]
         if relative and first is not None and first.state in (State.FAILED, State.CANCELLED):
             lines.append(f"the baseline {first.state}: whether {', '.join(relative)} holds is unknown")
-        events = self.storage.events(self._live.study, kinds={"inputs", "run"})
+        events = self.storage.events(self._live.id, kinds={"inputs", "run"})
         lines += doubts(events)
         lines += filter(None, [idle_rules_notice(self._live), restart_notice(self._live)])
         best = self.standings.best

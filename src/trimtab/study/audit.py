@@ -37,7 +37,7 @@ class Audited(Answers):
         machine, a proposal also counts if its acquisition value is within 1 % of the best. Revisions of the spec are
         followed. What another version of a strategy proposed is not judged.
         """
-        study = self._live.study
+        study = self._live.id
         ledger = self._live.refresh()
         events = self.storage.events(study)[: ledger.study.position]
         rows = list(ledger.trials.values())
@@ -90,7 +90,7 @@ class Audited(Answers):
         picked = chosen(rows, numbers, best)
         slots = Slots(workers, amounts(Resources, resources, "resources"), supervised)
         ends = rerun(called, ledger.study.spec, picked, slots)
-        ran = self.storage.events(self._live.study, kinds={"run"})
+        ran = self.storage.events(self._live.id, kinds={"run"})
         found = Reproduction(
             runs=tuple(compared(t, ends[t.number], tolerance) for t in picked),
             tolerance=tolerance,
@@ -104,14 +104,14 @@ class Audited(Answers):
 
     def _independent(self, who: str, runs: Sequence[int]) -> bool | None:
         """Whether `who` did not run the study; None if unknown, because names of those who ran it were erased."""
-        names = {position: name for position, (_, name) in self.storage.actors(self._live.study).items()}
+        names = {position: name for position, (_, name) in self.storage.actors(self._live.id).items()}
         ran = {names.get(position) for position in runs}
         return None if not ran or None in ran else who not in ran
 
     def _add_event(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
         """Add an event that changes nothing else. Nothing is added to an archived study, which is read-only."""
         if self.record.state is not StudyState.ARCHIVED:
-            self.storage.revise(self._live.study, Change(kind, body=body, actor=actor))
+            self.storage.revise(self._live.id, Change(kind, body=body, actor=actor))
 
     def _try_to_add_event(self, kind: str, body: Mapping[str, Any], actor: str = "") -> None:
         """Add an event; if it cannot be written, warn that the outcome is not on record, instead of failing."""
@@ -149,7 +149,7 @@ class Audited(Answers):
 
     def _examined(self) -> tuple[list[str], StudyRecord, Sequence[Event]]:
         """(what does not fit, the study as it was examined, its events then)."""
-        study, uid = self._live.study, self._live.ledger.study.uid
+        study, uid = self._live.id, self._live.ledger.study.uid
         witness = [*self.storage.witnessed(uid), *keys.signed(uid)]  # read first, since the record may grow meanwhile
         try:
             snapshot = self.storage.trials(study)
@@ -228,7 +228,7 @@ class Audited(Answers):
             then = documents.snapshot(self.storage, self.record, self.trials, found, at, **given)
             content, body = documents.written(then, template, form)
         with replacing(target, content):  # the file appears after its hash is on record
-            recorded = self.storage.events(self._live.study, kinds={"report"})
+            recorded = self.storage.events(self._live.id, kinds={"report"})
             if all(e.body != {**body, "actor": e.body["actor"]} for e in recorded):
                 self._try_to_add_event("report", body)
         return target

@@ -39,7 +39,7 @@ def idle_rules_notice(live: LiveStudy) -> str | None:
 def _last_reports(live: LiveStudy, ledger: Ledger) -> list[Report]:
     """The reports of the last trials that were not stopped."""
     done = (t.number for t in reversed(ledger.told) if t.purpose is Purpose.SEARCH and t.state is State.DONE)
-    return [report for number in islice(done, _SOME) for report in live.storage.reports(live.study, number)]
+    return [report for number in islice(done, _SOME) for report in live.storage.reports(live.id, number)]
 
 
 def _unreported(spec: StudySpec, rules: Rules, last_reports: Sequence[Report]) -> str | None:
@@ -72,7 +72,7 @@ def _unheeded(live: LiveStudy, ledger: Ledger, rules: Rules) -> str | None:
     if ledger.study.count > _MOST:
         return None
     search = {t.number for t in ledger.told if t.purpose is Purpose.SEARCH}
-    reports = [r for r in live.storage.reports(live.study) if r.number in search]
+    reports = [r for r in live.storage.reports(live.id) if r.number in search]
     fresh = engine.stopping_rules(ledger.study.spec, ledger.trials[0])
     told = verdicts(fresh, [(r.number, r.step, r.metrics, r.written) for r in reports])
     went_on = sum(t.state is State.DONE and t.number in told for t in ledger.told)

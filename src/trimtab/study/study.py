@@ -122,7 +122,7 @@ class Study(Audited):
         held = seconds(lease, "lease")
         self._live.inputs.check()
         while True:
-            trial = self.storage.claim(self._live.study, worker_name(), held)
+            trial = self.storage.claim(self._live.id, worker_name(), held)
             if trial is not None:
                 break
             ledger = self._live.refresh()
@@ -261,7 +261,7 @@ class Study(Audited):
             closed = slurm.run(self._live, objective, slots, jobs, quiet, terms, stop_when)
         else:
             with staffing.hired(self._live, objective, slots, quiet, terms, alerts.look) as crew:
-                events = self.storage.events(self._live.study, terms.since, kinds={"inputs", "run"})
+                events = self.storage.events(self._live.id, terms.since, kinds={"inputs", "run"})
                 for notice in doubts(events):
                     warn(notice)
                 closed = runner.search(crew, terms, stop_when)
@@ -418,11 +418,11 @@ class Study(Audited):
         if storage is None:
             raise SpecError("storage=None names no store; write 'sqlite:///file.db'")
         target = open_storage(storage)
-        return Study(copying.copy(self.storage, self._live.study, target).uid, storage=target)
+        return Study(copying.copy(self.storage, self._live.id, target).uid, storage=target)
 
     def delete(self) -> None:
         """Delete the study with its whole record and its checkpoints, for good."""
-        self.storage.delete(self._live.study)
+        self.storage.delete(self._live.id)
         self._live.checkpoints.remove()
 
     def note(self, number: int, text: str) -> None:
