@@ -246,8 +246,8 @@ CASES = {
         lambda: tt.Int(1),
         r"^Int\(1\): missing a required argument: 'high'; it takes \(low, high, \*, log",
     ),
-    "folds of scikit-learn": (lambda: tt.CrossValidation(1, X, None, cv=5), "no argument 'cv'; known: .*folds"),
-    "tell by another name": (lambda: new().tell(0, value=1.0), "no argument 'value'; known: trial, metrics"),
+    "folds of scikit-learn": (lambda: tt.CrossValidation(1, X, None, cv=5), "no argument 'cv'; did you mean 'folds'"),
+    "tell by another name": (lambda: new().tell(0, value=1.0), "no argument 'value'; did you mean 'metrics'"),
     "a metric without a name": (lambda: new().ask().report(0.3, 1), r"report\(0.3, 1\).*takes \(step, /, \*\*metrics"),
     # stores
     "unknown store": (lambda: new(storage="mongodb://x"), "mongodb"),

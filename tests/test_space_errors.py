@@ -58,6 +58,8 @@ DEFINITIONS = {
         lambda: Space(a=Choice((1, 1), (1, 2))),
         "option (1, 1) is a collection; name it with a text",
     ),
+    "options after a label": (lambda: Space(a=Choice("a", ["x", "y"])), "write Choice(*options), without a label"),
+    "bounds as logarithms": (lambda: Space(a=Float(-7, 0, log=True)), "write Float(0.000912, 1, log=True)"),
     "options as list": (lambda: Space(a=Choice(["x", "y"])), "is a collection; write Choice(*options)"),
     "option twice": (lambda: Space(a=Choice("x", "y", "x")), "a: option 'x' is given twice; remove one"),
     "retired twice": (lambda: Space(a=Choice("x", retired=["x"])), "a: option 'x' is given twice"),

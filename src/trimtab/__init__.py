@@ -64,7 +64,9 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    words = {} if name.startswith("_") else import_module(f"{__name__}.elsewhere").PAGE
+    answer = f"; {words[name]}" if name in words else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{answer}")
 
 
 def __dir__() -> list[str]:

@@ -6,33 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .checks import shown
+from .elsewhere import ARGUMENTS, INSTEAD
 from .errors import WrongCall, nearest
 
 _Call = TypeVar("_Call", bound=Callable[..., Any])
-
-_GOALS = ("minimize", "maximize")
-_ELSEWHERE = {
-    "n_trials": ("trials", "budget"),
-    "num_samples": ("trials", "budget"),
-    "max_evals": ("trials", "budget"),
-    "timeout": ("time", "budget"),
-    "n_jobs": ("workers",),
-    "study_name": ("name",),
-    "direction": _GOALS,
-    "directions": _GOALS,
-    "metric": _GOALS,
-    "mode": _GOALS,
-    "sampler": ("strategy",),
-    "search_alg": ("strategy",),
-    "pruner": ("stopping",),
-    "scheduler": ("stopping",),
-    "search_space": ("space",),
-    "min": ("low",),
-    "max": ("high",),
-    "upper": ("high",),
-    "q": ("step",),
-}
-"""What arguments are called in other libraries, and what they may be here."""
 
 
 def checked_call(call: _Call) -> _Call:
@@ -72,5 +49,7 @@ def _answer(call: Any, given: Sequence[Any], named: Mapping[str, Any], error: Ty
 
 def _meant(unknown: str, names: Iterable[str]) -> str:
     """The argument that was probably meant, as the end of an error message."""
-    known = [n for n in _ELSEWHERE.get(unknown, ()) if n in names]
-    return f"; did you mean {' or '.join(map(repr, known))}?" if known else nearest(unknown, names)
+    known = [n for n in ARGUMENTS.get(unknown, ()) if n in names]
+    if known:
+        return f"; did you mean {' or '.join(map(repr, known))}?"
+    return f"; {INSTEAD[unknown]}" if unknown in INSTEAD else nearest(unknown, names)

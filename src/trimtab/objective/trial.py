@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..calls import checked_call
 from ..canonical import storable
 from ..checks import shown
+from ..elsewhere import ACTIVE_TRIAL
 from ..errors import SpecError
 from . import handover
 from .metrics import BAD_RESULT, ERROR, TrialFailed, finite, real
@@ -104,7 +105,11 @@ class ActiveTrial:
         def __getattr__(self, name: str) -> Any:
             """Say where the values are to those who look for `trial.suggest_float("x", ...)` or `trial.x`."""
             known = ", ".join(self.__dict__.get("params", ()))
-            raise AttributeError(f"a trial has no {name!r}; its setting is the mapping trial.params, with {known}")
+            answer = ACTIVE_TRIAL.get(name, f"its setting is the mapping trial.params, with {known}")
+            raise AttributeError(f"a trial has no {name!r}; {answer}")
+
+        def __getitem__(self, name: str) -> Any:
+            raise TypeError(f"a trial is no mapping; write trial.params[{name!r}]")
 
     @property
     def checkpoint(self) -> Path:

@@ -136,7 +136,9 @@ class _Reader:
     def number(self, node: ast.expr) -> Run:
         term = self.term(node)
         if term.kind != "number":
-            raise self.error(f"{term.text!r} is not a number, so it can't be calculated with")
+            switch = term.kind == "choice" and all(isinstance(option, bool) for option in term.options)
+            repair = "; to count switches, declare them as Int(0, 1)" if switch else ""
+            raise self.error(f"{term.text!r} is not a number, so it can't be calculated with{repair}")
         return term.run
 
     def term(self, node: ast.expr) -> _Term:

@@ -18,7 +18,7 @@ from ..arrays import Array
 from ..calls import checked_call
 from ..checks import is_number, shown
 from ..errors import SpaceError, nearest
-from . import normalise
+from . import foreign, normalise
 from .normalise import COLLECTIONS, plain
 from .scales import Grid, Linear, Log, LogIntegers, Scale
 
@@ -96,7 +96,8 @@ class Float:
         if not math.isfinite(self.high - self.low):
             raise SpaceError(f"{name}: high - low overflows for {self.low!r}..{self.high!r}; narrow the range")
         if self.log and self.low <= 0.0:
-            raise SpaceError(f"{name}: log=True needs low > 0, and low={self.low!r}; raise low or drop log")
+            repair = foreign.without_logarithms(self.low, self.high) or "raise low or drop log"
+            raise SpaceError(f"{name}: log=True needs low > 0, and low={self.low!r}; {repair}")
         if self.step is not None:
             self._check_step(name, self.step)
         _check_common(name, self)
@@ -283,12 +284,7 @@ class Choice:
         seen = set()
         for option in (*self.options, *self.retired):
             if isinstance(option, COLLECTIONS):
-                alone = (
-                    "write Choice(*options)"
-                    if len(self.options) == 1
-                    else "name it with a text, and read that where it is used"
-                )
-                raise SpaceError(f"{name}: option {shown(option)} is a collection; {alone}")
+                raise SpaceError(f"{name}: option {shown(option)} is a collection; {foreign.flat(self.options)}")
             if not (option is None or isinstance(option, str | int | float)):
                 raise SpaceError(
                     f"{name}: option {shown(option)} is not text, number, bool or None; name it with a text"

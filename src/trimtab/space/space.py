@@ -19,7 +19,7 @@ from ..arrays import Array, Mask
 from ..canonical import digest, dumps
 from ..checks import no_setting, shown
 from ..errors import SpaceError, nearest
-from . import conditions, enumeration, revision, search
+from . import conditions, enumeration, foreign, revision, search
 from .cube import Cube
 from .expression import Expression, parse
 from .from_json import parameters, requirements
@@ -54,9 +54,7 @@ class Space:
         for name, p in self._params.items():
             _check_name(name)
             if not isinstance(p, Float | Int | Choice):
-                raise SpaceError(
-                    f"{name}: {shown(p)} is not a Float, Int or Choice; write one of them, such as Float(0, 1)"
-                )
+                raise SpaceError(f"{name}: {shown(p)} is not a Float, Int or Choice; {foreign.repair(p)}")
             p.check(name)
         self._cube = Cube(self._params)
         self._expressions: tuple[Expression, ...] = ()

@@ -115,8 +115,8 @@ def bounded(rule: Any, name: str, low: float, high: float) -> None:
     object.__setattr__(rule, name, value)
 
 
-def needed(rule: str, fidelity: Fidelity | None) -> Fidelity:
-    """The fidelity, for a rule that requires one. Raises SpecError."""
+def needed(rule: str, fidelity: Fidelity | None, example: str = "'epochs', 1, 81") -> Fidelity:
+    """The fidelity, for a rule that requires one. Raises SpecError, with an example of one."""
     if fidelity is None:
-        raise SpecError(f"stopping={rule!r} needs fidelity=tt.Fidelity('epochs', 1, 81), or take stopping='median'")
+        raise SpecError(f"stopping={rule!r} needs fidelity=tt.Fidelity({example}), or take stopping='median'")
     return fidelity

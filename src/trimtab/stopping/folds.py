@@ -25,7 +25,7 @@ class Forgiving:
     name: str = "forgiving"
 
     def begin(self, fidelity: Fidelity | None) -> "_Folds":
-        return _Folds(needed(self.name, fidelity), self._worse)
+        return _Folds(needed(self.name, fidelity, "'folds', 1, 10"), self._worse)
 
     def _worse(self, mine: Scores, theirs: Scores, incumbent: int) -> str:
         mean = _mean(mine)
@@ -50,7 +50,7 @@ class Wilcoxon:
         bounded(self, "least", 2, 10**6)
 
     def begin(self, fidelity: Fidelity | None) -> "_Folds":
-        return _Folds(needed(self.name, fidelity), self._worse)
+        return _Folds(needed(self.name, fidelity, "'folds', 1, 10"), self._worse)
 
     def _worse(self, mine: Scores, theirs: Scores, incumbent: int) -> str:
         shared = sorted(mine.keys() & theirs.keys())

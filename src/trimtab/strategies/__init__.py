@@ -239,7 +239,9 @@ def strategy(which: "str | Strategy[Any]", **settings: Any) -> Strategy[Any]:
         raise SpecError(f"strategy={which.__name__} is a class; make one: strategy={which.__name__}()")
     if not isinstance(which, str):
         if not isinstance(which, Strategy):
-            raise SpecError(f"strategy={shown(which)} is neither a name nor has name, version, init, tell and ask")
+            raise SpecError(
+                f"strategy={shown(which)} is neither a name, such as 'gp', nor has name, version, init, tell and ask"
+            )
         for part in ("name", "version"):
             text(
                 f"strategy {part}",
