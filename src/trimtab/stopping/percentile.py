@@ -6,6 +6,7 @@ A trial's best score so far is compared with the best scores that the others had
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..fidelity import Fidelity
 from . import Score, ScoredReport, bounded
@@ -30,13 +31,14 @@ class Percentile:
         bounded(self, "after", 0.0, 1e300)
 
     def begin(self, fidelity: Fidelity | None) -> "_State":
-        return _State(self.name, self.share, self.least, self.after, fidelity)
+        return _State(self, fidelity)
 
 
 @dataclass(frozen=True)
 class Median:
     """`Percentile` with a share of one half."""
 
+    share: ClassVar[float] = 0.5
     least: int = 5
     after: float = 0.0
     name: str = "median"
@@ -46,12 +48,12 @@ class Median:
         bounded(self, "after", 0.0, 1e300)
 
     def begin(self, fidelity: Fidelity | None) -> "_State":
-        return _State(self.name, 0.5, self.least, self.after, fidelity)
+        return _State(self, fidelity)
 
 
 class _State:
-    def __init__(self, name: str, share: float, least: int, after: float, fidelity: Fidelity | None) -> None:
-        self._name, self._share, self._least, self._after = name, share, least, after
+    def __init__(self, rule: Percentile | Median, fidelity: Fidelity | None) -> None:
+        self._rule = rule
         self._top = float("inf") if fidelity is None else fidelity.high
         self._steps: defaultdict[float, Rung] = defaultdict(Rung)
         self._best: dict[int, Score] = {}
@@ -63,7 +65,7 @@ class _State:
         self._best[number] = best
         rung = self._steps[step]
         rung.put(number, best)
-        others, better = len(rung) - 1, rung.better(number)
-        if step <= self._after or step >= self._top or others < self._least or better <= self._share * others:
+        rule, others, better = self._rule, len(rung) - 1, rung.better(number)
+        if step <= rule.after or step >= self._top or others < rule.least or better <= rule.share * others:
             return ""
-        return f"{self._name}: {better} of {others} others were better at {step:g}"
+        return f"{rule.name}: {better} of {others} others were better at {step:g}"
