@@ -21,7 +21,7 @@ from ..space import Choice, Params
 from ..space.parameters import Value
 from .axes import axis, position
 from .influence import Influence
-from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, Figure, brief, figure, label, or_empty, plotly, points
+from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, Figure, brief, empty, figure, label, plotly, points
 
 
 def effects(i: Influence) -> Figure:
@@ -39,7 +39,7 @@ def effects(i: Influence) -> Figure:
 def pairs(i: Influence) -> Figure:
     """The share of the variance that two parameters cause only together, with 90 % intervals."""
     if not i.interactions:
-        return or_empty(figure(), False, "no two parameters vary together")
+        return empty("no two parameters vary together")
     found = list(i.interactions.items())[::-1]
     names = [f"{label(a)}<br>× {label(b)}" for (a, b), _ in found]
     fig = figure(90 + 44 * len(found), showlegend=False)
@@ -66,7 +66,7 @@ def _shares(fig: Figure, highest: float) -> Figure:
 def ablation(i: Influence) -> Figure:
     """From the baseline to the best, one change after the other, the most helpful first: what each adds, by the model."""
     if not i.ablation:
-        return or_empty(figure(), False, "no path: there is no baseline, or it is the best")
+        return empty("no path: there is no baseline, or it is the best")
     gains = [s.gain for s in i.ablation]
     before = np.concatenate([[0.0], np.cumsum(gains)[:-1]])
     names = [f"{label(s.name)}<br>{label(value(s.before))} → {label(value(s.after))}" for s in i.ablation]

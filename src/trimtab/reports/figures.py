@@ -33,10 +33,10 @@ from .style import (
     Figure,
     brief,
     direction,
+    empty,
     figure,
     hovers,
     label,
-    or_empty,
     plotly,
     points,
     view,
@@ -53,6 +53,8 @@ INACTIVE = -0.12
 def history(facts: Facts, goal: int = 0) -> Figure:
     """Every result of one goal by trial number, with the best so far, the baseline, and failed trials at the bottom."""
     wanted, groups = facts.spec.goals[goal], facts.by_status
+    if not any(groups.values()):
+        return empty()
     shown = {s: [t for t in g if wanted.metric in t.metrics] for s, g in groups.items() if s != "failed"}
     fig = figure()
     for status, every in shown.items():
@@ -71,7 +73,7 @@ def history(facts: Facts, goal: int = 0) -> Figure:
     fig.update_layout(
         yaxis={"title": {"text": title}, "range": span}, xaxis={"title": {"text": "trial"}, "range": ends}
     )
-    return or_empty(_noted(fig, facts), any(groups.values()))
+    return _noted(fig, facts)
 
 
 def _noted(fig: Figure, facts: Facts) -> Figure:
@@ -120,7 +122,7 @@ def slices(facts: Facts, params: Sequence[str] | None = None, columns: int = 3) 
     span, _ = view([v for g in every.values() for v in _values(g, wanted.metric)], wanted.maximize)
     fig.update_yaxes(range=span)
     fig.update_yaxes(title_text=brief(wanted.metric), col=1)
-    return or_empty(_noted(fig, facts), bool(named))
+    return _noted(fig, facts) if named else empty()
 
 
 def parallel(facts: Facts) -> Figure:
@@ -131,12 +133,14 @@ def parallel(facts: Facts) -> Figure:
     full = [*facts.by_status["feasible"], *facts.by_status["infeasible"]]
     done = sorted((t for t in full if wanted.metric in t.metrics), key=lambda t: t.number)
     done.sort(key=lambda t: wanted.loss(t.metrics), reverse=True)  # the best are drawn last
-    fig = figure(430, showlegend=bool(done))
+    if not done:
+        return empty()
+    fig = figure(430, showlegend=True)
     bands = [facts.sampled(done[j] for j in b) for b in np.array_split(np.arange(len(done)), len(SCALE)) if len(b)]
     heights = [np.nan_to_num(encoded(spec, band), nan=INACTIVE) for band in bands]
     ends = {0: f"worst fifth by {label(wanted.metric)}", len(bands) - 1: "best fifth"}
     detailed = len(done) * len(names) <= MOST_TEXTS
-    for i, (band, at, colour) in enumerate(zip(bands, heights, SCALE[-len(bands) :] if bands else (), strict=True)):
+    for i, (band, at, colour) in enumerate(zip(bands, heights, SCALE[-len(bands) :], strict=True)):
         lines = _lines(band, at, ends.get(i, ""), colour, 1.2, detailed)
         fig.add_trace(lines.update(showlegend=i in ends))
     for kind, t in facts.marked(wanted.metric):
@@ -147,14 +151,14 @@ def parallel(facts: Facts) -> Figure:
     if any(np.any(at == INACTIVE) for at in heights):
         notes.append((0, INACTIVE, "inactive"))
     fig.update_layout(  # all at once: each `add_annotation` would check all earlier ones again
-        shapes=[{**_AXIS, "x0": j, "x1": j} for j in range(len(names)) if done],
+        shapes=[{**_AXIS, "x0": j, "x1": j} for j in range(len(names))],
         annotations=[{**_NOTE, "x": x, "y": y, "text": text} for x, y, text in notes],
     )
     fig.update_layout(yaxis={"visible": False, "range": [INACTIVE - 0.05, 1.05]})
     fig.update_xaxes(range=[-0.15, len(names) - 1 + 0.1 * len(names)], showgrid=False)  # room for the last marks
     fig.update_xaxes(tickvals=list(range(len(names))), ticktext=[label(n) for n in names], ticklabeloverflow="allow")
     fig.update_layout(margin={"r": 48})
-    return or_empty(_noted(fig, facts), bool(done))
+    return _noted(fig, facts)
 
 
 _AXIS = {
@@ -201,6 +205,8 @@ def importance(facts: Facts, goal: int = 0) -> Figure:
     told = rows(facts.spec, facts.searched, facts.reference)
     found = shares(told.X, told.Y[:, goal], facts.spec.space)
     names = sorted(found, key=lambda n: found[n])
+    if not any(found.values()):
+        return empty("too few results to tell parameters apart")
     fig = figure(90 + 26 * len(names))
     fig.add_trace(
         plotly().Bar(
@@ -215,10 +221,10 @@ def importance(facts: Facts, goal: int = 0) -> Figure:
             width=0.7,
         )
     )
-    fig.update_xaxes(title_text="importance", tickformat=".0%", range=[0, 1.12 * max(found.values(), default=1) or 1])
+    fig.update_xaxes(title_text="importance", tickformat=".0%", range=[0, 1.12 * max(found.values())])
     fig.update_yaxes(showgrid=False, type="category")
     fig.update_layout(margin={"t": 30})
-    return or_empty(fig, any(found.values()), "too few results to tell parameters apart")
+    return fig
 
 
 def timeline(facts: Facts) -> Figure:
@@ -226,7 +232,7 @@ def timeline(facts: Facts) -> Figure:
     those that follow one another closely share a bar."""
     ran = [Bar(t, t.started, t.ended) for t in facts.trials if t.started is not None and t.ended is not None]
     if not ran:
-        return or_empty(figure(), False)
+        return empty()
     first = min(b.began for b in ran)
     length = max(b.ended for b in ran) - first
     unit, name = next(((u, n) for u, n in _TIMES if length > 3 * u), _TIMES[-1])
@@ -275,12 +281,15 @@ def _filled(purpose: str, state: State, gap: float) -> dict[str, Any]:
 
 def pareto(facts: Facts, goals: tuple[int, int] = (0, 1)) -> Figure:
     """Two goals against each other, with the settings that no other one beats in every goal of the study."""
-    fig, every = figure(420), facts.spec.goals
+    every = facts.spec.goals
     if max(goals) >= len(every):
-        return or_empty(fig, False, "the study has a single goal")
+        return empty("the study has a single goal")
     across, up = (every[g] for g in goals)
     both = {across.metric, up.metric}
     groups = {s: facts.sampled(t for t in g if both <= t.metrics.keys()) for s, g in facts.by_status.items()}
+    if not any(groups.values()):
+        return empty()
+    fig = figure(420)
     for status, group in groups.items():
         if group:
             fig.add_trace(points(_values(group, across.metric), _values(group, up.metric), status, hovers(group)))
@@ -296,15 +305,15 @@ def pareto(facts: Facts, goals: tuple[int, int] = (0, 1)) -> Figure:
         fig.add_trace(points([at[across.metric]], [at[up.metric]], "baseline", hovers([facts.baseline])))
     fig.update_xaxes(title_text=direction(across))
     fig.update_yaxes(title_text=direction(up))
-    return or_empty(_noted(fig, facts), any(groups.values()))
+    return _noted(fig, facts)
 
 
 def gain(evidence: Evidence) -> Figure:
     """The difference of every pair, their mean with its interval, and the zone of practical equivalence."""
     d = evidence.gains
-    fig = figure(130 + min(18 * len(d), 360), showlegend=False)
     if not d:
-        return or_empty(fig, False, "no complete pairs")
+        return empty("no complete pairs")
+    fig = figure(130 + min(18 * len(d), 360), showlegend=False)
     said = [f"pair {i + 1}: {number(b)} → {number(t)}" for i, (b, t) in enumerate(evidence.pairs)]
     names = [f"{i + 1}" for i in range(len(d))]
     fig.add_trace(points(d, names, "feasible", said))

@@ -8,7 +8,7 @@ from ..records import StudyRecord, Trial
 from . import explanation_figures, figures, lineage_figures
 from .facts import Facts
 from .influence import Influence, influence
-from .style import Figure, figure, or_empty
+from .style import Figure, empty
 
 
 class Plots:
@@ -96,9 +96,7 @@ class Plots:
     def _explained(self, draw: Callable[[Influence], Figure]) -> Figure:
         """The figure of what explains the results; an empty one if there are too few of them."""
         told = influence(*self._load())
-        return (
-            or_empty(figure(), False, "no model: too few results, or too many options") if told is None else draw(told)
-        )
+        return empty("no model: too few results, or too many options") if told is None else draw(told)
 
 
 def _number(trial: int | Trial | None) -> int | None:

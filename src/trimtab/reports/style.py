@@ -120,13 +120,11 @@ def view(values: Iterable[float], maximize: bool) -> tuple[list[float] | None, i
     return [-high, -low] if maximize else [low, high], sum(v > high for v in losses)
 
 
-def or_empty(fig: Figure, filled: bool, text: str = "no finished trials") -> Figure:
-    """The figure, or an empty one that says why."""
-    if filled:
-        return fig
-    fig.update_layout(height=120, showlegend=False, margin={"t": 16, "b": 16}, annotations=[])
+def empty(why: str = "no finished trials") -> Figure:
+    """A figure without axes that says why there is nothing to see."""
+    fig = figure(120, showlegend=False, margin={"t": 16, "b": 16})
     fig.update_xaxes(visible=False)
     fig.update_yaxes(visible=False)
     return fig.add_annotation(
-        text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"color": QUIET}
+        text=why, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"color": QUIET}
     )
