@@ -3,8 +3,9 @@
 from .certificate import Comparison, ConstraintCheck, Evidence, Finalist, Worth
 from .datasets import Across, across
 from .design import Contest, Design
+from .holdout import HeldOut, held_out
 from .importance import importance
-from .judgement import HeldOut, certify, held_out
+from .judgement import certify
 
 __all__ = [
     "Across",
