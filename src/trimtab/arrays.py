@@ -11,6 +11,5 @@ HUGE = 1e300  # values are clipped to +-HUGE, so that their differences are fini
 
 
 def within(x: Array, low: Array | float, high: Array | float) -> Array:
-    """x with what lies outside of [low, high] at its ends, as np.clip has it, which takes twice as long for a
-    column of few numbers."""
+    """x, clipped to [low, high]. For a column of few numbers, np.clip takes twice as long."""
     return np.asarray(np.minimum(np.maximum(x, low), high))

@@ -150,7 +150,7 @@ class Schedule:
 
 
 def _receiver(report: Report | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What takes the messages of a training without a study: it passes reports on, and ignores notes."""
+    """The function to which a training without a study sends its messages: it passes reports on, and ignores notes."""
 
     def receive(message: dict[str, Any]) -> dict[str, Any]:
         if report is not None and message["kind"] == "report":

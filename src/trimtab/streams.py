@@ -1,5 +1,5 @@
-"""Standard streams as they may be: closed, on a full disk, a terminal that is gone. No work ends because nobody can read
-about it."""
+"""Writing to standard streams, which may be closed, on a full disk, or on a terminal that is gone: then what is written is
+lost, and the work goes on."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from io import TextIOWrapper
 from typing import TextIO
 
 LOST = (OSError, ValueError)
-"""What writing to a stream raises that takes nothing any more; ValueError if it is closed."""
+"""What writing to such a stream raises; ValueError if it is closed."""
 
 
 def visible(text: str) -> str:
-    """The text without control characters but tabs, new lines and colours: names, notes and outputs of a record that others
-    write must not steer a terminal (its title, its clipboard, lines that were printed before)."""
+    """The text with its control characters made visible, except for tabs, new lines and colours: what others have written
+    into a record (names, notes, outputs) must not steer the terminal, its title or its clipboard."""
     return _CONTROL.sub(_shown, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -1,4 +1,4 @@
-"""YAML from a file: all that is read, is read here. Aliases are no way to make a small file fill the memory."""
+"""The one reader of YAML. It limits aliases, by which a small file could fill the memory."""
 
 from typing import Any
 

@@ -168,8 +168,8 @@ class LiveStudy:
             return "nothing can be proposed before a running trial has ended; tell its result first"
         return "every trial that may continue is trained to the top"
 
-    def held(self) -> str:
-        """Which trials were asked for and not told yet, in words: nobody else can end them."""
+    def why_held(self) -> str:
+        """Why nothing more starts, in words: trials were asked for and not told yet, and nobody else can end them."""
         first, *others = (t.number for t in self.ledger.running() if t.lease_until is None)
         more = f" and {plural(len(others), 'other')}" if others else ""
         return (
@@ -261,13 +261,13 @@ class LiveStudy:
             return settled
 
     def revise(self, change: Change) -> None:
-        """Make an audited change. Trials that run in this process react to it at once, by `behind`."""
+        """Make an audited change. A search that runs in this process reads the record at once (see `behind`)."""
         self.storage.revise(self.id, change)
         self.behind = True
 
     def enqueue_one(self, wanted: Callable[[StudyRecord], Proposal]) -> Trial:
-        """Enqueue a trial for which only the study's row must be known. There is no refresh, which would take longer the
-        more trials are queued."""
+        """Enqueue a proposal that depends on nothing but the study's row. The ledger is not refreshed, since that takes the
+        longer the more trials are queued."""
         while True:
             study = self.storage.study(self.id)
             if study.count == 0 and study.spec.baseline is not None:

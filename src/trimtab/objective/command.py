@@ -146,7 +146,9 @@ def _follow(
         _reader(process.stderr, lambda line: lines.put((False, line)), enough),
     ]
     printed = PrintedMetrics(trial.metrics)
-    ended, silent, looked = None, 0, 0.0
+    ended = None  # when the command ended
+    silent = 0  # for how many waits nothing has come
+    looked = 0.0  # when the result file was last read
     while any(r.is_alive() for r in readers) or not lines.empty():
         reported = False
         match _next(lines):

@@ -1,12 +1,12 @@
 """Which code a callable is: its name, its files, and the text of which fingerprints are made.
 
-The text holds the callable's own source and what that reads from elsewhere: values bound to it (arguments of partials,
-attributes of its object), its defaults, its closure and globals; and all of that for functions and classes of the same
-module that it reaches by these. Of other modules there are names alone.
+The text holds the callable's own source, and the values that it reads from elsewhere: those bound to it (arguments of
+partials, attributes of its object), its defaults, its closure and globals. Functions and classes of the same module among
+these are treated in the same way; of other modules, only names are in the text.
 
-The text must be the same in every process and in every run as long as nothing has changed. So a value counts only if it
-is plain and cannot change by itself (see `plain`), and no longer if the code that was reached assigns to its name: an
-objective may fill lists, and count in attributes.
+As long as the code is unchanged, the text must be the same in every process and in every run. So a value is left out
+unless it is plain (see `plain`), and also if the code assigns to its name: an objective may fill lists, and count in
+attributes.
 """
 
 import dataclasses

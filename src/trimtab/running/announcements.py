@@ -33,7 +33,7 @@ class Announcement:
 
     @property
     def work(self) -> tuple[object, ...]:
-        """Everything that matters to who runs the trials: if it is equal, two announcements ask for the same."""
+        """What a worker must know to run the trials. Two announcements with equal `work` ask for the same."""
         return self.kind, self.text, self.fingerprint, self.resources, self.data, self.refuse
 
 

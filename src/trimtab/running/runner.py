@@ -41,8 +41,7 @@ def terms_of(live: LiveStudy, trials: int | None, limit: float | str | None, clo
     study = live.refresh().study
     if trials is None and duration is None and endless(study.spec):
         raise SpecError("nothing says when to stop; give trials= or time=, or the study a budget")
-    if study.state is not StudyState.OPEN:
-        raise SpecError(why_closed(study))
+    check_open(study)
     until = None if duration is None else clock.steady() + duration
     return Terms(trials, until, since=study.position)
 
@@ -52,7 +51,13 @@ def endless(spec: StudySpec) -> bool:
     return spec.budget.unlimited and spec.space.cardinality() == math.inf
 
 
-def why_closed(study: StudyRecord) -> str:
+def check_open(study: StudyRecord) -> None:
+    """Raises SpecError for a study that is not open."""
+    if study.state is not StudyState.OPEN:
+        raise SpecError(_why_closed(study))
+
+
+def _why_closed(study: StudyRecord) -> str:
     """Why no trial of a study that is not open starts, and what to do."""
     way_out = (
         "resume it to go on"
@@ -266,7 +271,7 @@ def run_to_the_end(crew: Crew, numbers: Sequence[int]) -> None:
     with _giving_back(crew):
         while waiting := [n for n in numbers if live.ledger.trials[n].state in OPEN]:
             if live.ledger.study.state is not StudyState.OPEN and not crew.running:
-                raise SpecError(f"this evidence cannot be completed: {why_closed(live.ledger.study)}")
+                raise SpecError(f"this evidence cannot be completed: {_why_closed(live.ledger.study)}")
             for n in waiting:
                 # One that runs here may look as if its worker were gone, if the clock has jumped.
                 ready = n not in crew.running and _may_be_claimed(live.ledger.trials[n], live.ledger.now)

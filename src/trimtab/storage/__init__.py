@@ -195,9 +195,9 @@ class Storage(Protocol):
         ...
 
     def trials(self, study: int, since: int = 0) -> Changes:
-        """What has changed after event `since`, as one consistent snapshot: the study, the trials that later events have
-        touched, all open trials, by number, and the hash of event `since`: that of another event, or "", if the record
-        was set back."""
+        """What has changed after event `since`, as one consistent snapshot: the study; by number, the trials that later
+        events have touched, and all open ones; and the hash of event `since`. If the record was set back, that is the
+        hash of another event, or ""."""
         ...
 
     def outline(self, study: int) -> Outline:

@@ -178,10 +178,12 @@ def end(
 
 
 def _started(trial: Trial, cost: Cost, now: float) -> float | None:
-    """When the attempt that ends now has started, after it had waited for room. If that is far from the seconds for which
-    it was measured to load and to run (0: nobody measured), the clock has jumped or the machine has slept meanwhile, and
-    the measurement is right: a budget of time is not spent by a clock. If nobody measured, it ran no longer than its
-    lease."""
+    """When the attempt that ends now has started, without the time for which it waited for room.
+
+    If the clock and the measured time of loading and running differ by more than DOUBT, the clock has jumped or the
+    machine has slept, and the measurement counts: a jump must not spend a budget of time. If nobody measured, the attempt
+    ran no longer than its lease.
+    """
     if trial.started is None:
         return None
     started, measured = trial.started + cost.waiting, cost.wall + cost.loading

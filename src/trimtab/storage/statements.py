@@ -150,9 +150,9 @@ def touched(
 ) -> tuple[list[Trial], str]:
     """Trials that events after position `since` have touched, and all open ones, by number; and the hash of that event.
 
-    known: trials that need not be parsed again if they are unchanged. Those that wait need not even be read, if they were
-    read after `since`: what no event has touched, and is not running, still waits. writes: statements that are executed
-    first.
+    known: open trials as they were last read. Those that are unchanged are not parsed again. If they were read at `since`
+    or later, queued ones are not even read again: one that no later event has touched, and that is not running, is still
+    queued. writes: statements that are executed first.
     """
     values = {"of_study": study, "since": since}
     reads: list[tuple[ClauseElement, compiled.Values]] = [(_SELECT_HASH, values), (_TOUCHED, values)]

@@ -179,7 +179,8 @@ class Audited(Answers):
 
     @contextmanager
     def _changes_named(self) -> Iterator[None]:
-        """Around what reads the record: if that fails, and the record was changed, the error says so and where."""
+        """A context for code that reads the record: if it fails because the record was changed outside Trimtab, the error
+        names the place."""
         try:
             yield
         except (LookupError, TypeError, ValueError, AttributeError) as error:

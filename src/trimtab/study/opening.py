@@ -189,10 +189,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 160 else f"{text[:120]} ... ({len(text)} characters)"
 
 
-def check_there(url: object, name: str, given: Mapping[str, Any]) -> None:
+def check_file(url: object, name: str, given: Mapping[str, Any]) -> None:
     """Raises StudyNotFound if a study is only to be opened, and its store is a file that does not exist."""
-    if not given.keys() - {"seed"} and missing_file(url):
+    if _only_opens(given) and missing_file(url):
         raise StudyNotFound(f"there is no file {url}, and so no study {name!r}; the working folder is {Path.cwd()}")
+
+
+def _only_opens(given: Mapping[str, Any]) -> bool:
+    """Whether the user has given nothing from which a study could be created."""
+    return not given.keys() - {"seed"}
 
 
 def open_study(
@@ -210,7 +215,7 @@ def open_study(
     fresh = flag("fresh", fresh)
     reading = not given and not fresh
     record = _found(storage, name, reading)
-    if record is None and not given.keys() - {"seed"}:
+    if record is None and _only_opens(given):
         anew = f"; to create one: tt.Study({name!r}, space, minimize=...)" if storage.url == "memory://" else ""
         raise StudyNotFound(f"{storage.url} holds no study {name!r}{_nearest(storage, name, reading) or anew}")
     if record is not None and fresh and "space" not in given:

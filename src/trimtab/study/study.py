@@ -99,7 +99,7 @@ class Study(Audited):
             deterministic=deterministic, fidelity=fidelity, stopping=stopping,
         )  # fmt: skip
         named(data, on_change)  # raises for a mistake there before the store is touched
-        opening.check_there(storage, name, given)
+        opening.check_file(storage, name, given)
         self.storage = open_storage(storage)
         record = opening.open_study(self.storage, name, given, fresh, warm_start)
         custom = None if strategy is None or isinstance(strategy, str) else strategy
@@ -127,8 +127,7 @@ class Study(Audited):
             if trial is not None:
                 break
             ledger = self._live.refresh()
-            if ledger.study.state is not StudyState.OPEN:
-                raise SpecError(runner.why_closed(ledger.study))
+            runner.check_open(ledger.study)
             if (budget := planning.spent(ledger, ledger.now)) is not None:
                 raise BudgetSpent(f"study {self.name!r}: its budget of {budget} is spent; raise it to go on")
             made = self._live.fill(1, ledger.study.count, Claim(worker_name(), held, 1))
@@ -142,7 +141,7 @@ class Study(Audited):
         return ActiveTrial.of(trial, self._sender(trial, held), self._live.spec.metrics, folders)
 
     def _sender(self, trial: Trial, lease: float | None) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-        """What takes the messages of a trial that was asked for: it writes its reports and notes to the store."""
+        """The function to which a trial that was asked for sends its messages: it writes reports and notes to the store."""
 
         def send(message: Mapping[str, Any]) -> Mapping[str, Any]:
             if message["kind"] == "report":
@@ -281,7 +280,7 @@ class Study(Audited):
             case "exhausted":
                 return self._live.why_nothing()
             case "held":
-                return self._live.held()
+                return self._live.why_held()
             case "enough":
                 return self.outlook(stop_when).text()
             case "trials" if had == self._live.ledger.counted:
@@ -301,8 +300,7 @@ class Study(Audited):
         record = self.record
         if runner.endless(record.spec):
             raise SpecError("nothing says when to stop; give the study a budget")
-        if record.state is not StudyState.OPEN:
-            raise SpecError(runner.why_closed(record))
+        runner.check_open(record)
         staffing.submit(self._live, objective, amounts(Resources, resources, "resources"))
 
     def _enough(self, given: Enough | bool) -> Enough | None:
