@@ -21,8 +21,8 @@ def check(objective: Any) -> None:
         signature.bind(None)
     except TypeError:
         raise ObjectiveError(
-            f"objective {name_of(objective)}{signature} must take one argument, the trial; "
-            "bind the others with functools.partial"
+            f"objective {name_of(objective)}{signature} must take one argument, the trial; bind others with "
+            "functools.partial, or pass parameters by lambda trial: f(**trial.params)"
         ) from None
 
 
