@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -117,6 +118,12 @@ EDGE = ("schedule", "live", "running", "keys", "proof", "study", "simulate")
 """Where IO, clocks and processes meet decisions, from the bottom up: may import all PACKAGES, and those listed before it."""
 
 
+@cache
+def parsed(name: str) -> ast.Module:
+    """The syntax tree of a module."""
+    return ast.parse(MODULES[name].read_text())
+
+
 def imports(name: str, everything: bool = True) -> set[str]:
     """Our modules that a module imports; with `everything`, also those inside functions."""
     path = MODULES[name]
@@ -124,11 +131,11 @@ def imports(name: str, everything: bool = True) -> set[str]:
     if name == "__init__":
         package = []
     found = set()
-    tree = ast.parse(path.read_text())
+    tree = parsed(name)
     typing_only = {
         id(n)
-        for i in ast.walk(tree)
-        if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.unparse(i.test)
+        for i in tree.body
+        if isinstance(i, ast.If) and ast.unparse(i.test) == "TYPE_CHECKING"
         for n in ast.walk(i)
     }
     for node in ast.walk(tree) if everything else tree.body:
@@ -197,7 +204,7 @@ def test_there_is_no_import_cycle():
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_no_module_reaches_for_another_ones_private_names(name):
-    tree = ast.parse(MODULES[name].read_text())
+    tree = parsed(name)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             private = [a.name for a in node.names if a.name.startswith("_") and not a.name.startswith("__")]
@@ -237,7 +244,7 @@ LOCKED = {"engine.ledger"}  # reads its archive, from several threads
 def test_decisions_are_pure(name):
     """No clock, no files, no global randomness where decisions are made."""
     banned = {"time", "os", "pathlib", "socket", "subprocess", "threading", "random", "datetime", "secrets"}
-    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+    for node in ast.walk(parsed(name)):
         if isinstance(node, ast.Import):
             assert not banned & {a.name.split(".")[0] for a in node.names}, name
         if isinstance(node, ast.ImportFrom) and not node.level:

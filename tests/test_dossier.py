@@ -3,16 +3,16 @@
 import json
 import math
 import shutil
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from document_checker import Page, by_id, checked, texts, traced
 
 import trimtab as tt
+from trimtab.cli import cli
 from trimtab.dossier.frameworks import names
 from trimtab.dossier.items import Fact
 from trimtab.errors import SpecError
@@ -265,7 +265,7 @@ def test_a_further_framework_needs_only_a_template_file(study):
 )
 def test_a_wrong_call_is_said(study, how, says):
     Path("bytes.yaml").write_bytes(b"\xff\xfe")
-    Path("deep.yaml").write_text("[" * 3000)
+    Path("deep.yaml").write_text("[" * 1000)
     Path("self.yaml").write_text("purpose: &purpose [*purpose]")
     with pytest.raises(SpecError, match=says):
         study.report("x.html", **{"template": "us-sr-26-2-2026", **how})
@@ -296,7 +296,9 @@ def test_the_figures_behind_a_fact_are_plain_json():
     assert json.loads(json.dumps(made.to_json()["value"])) == {"n": 3, "ends": [None, None, 0.5]}
 
 
-def test_the_command_line_finds_the_card_beside_the_study_file(tmp_path):
+def test_the_command_line_finds_the_card_beside_the_study_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "model.py").write_text("def loss(trial):\n    return trial.params['x']\n")
     (tmp_path / "study.yaml").write_text(
         "study: s\nobjective: model.py:loss\nspace: {x: {float: [0, 1], default: 0.5}}\nminimize: loss\nbudget: {trials: 3}\n"
@@ -304,12 +306,10 @@ def test_the_command_line_finds_the_card_beside_the_study_file(tmp_path):
     (tmp_path / "card.yaml").write_text(
         "purpose: {purpose: no, use: 010, not_for: 2026-01-01}\nlimits: null\nissues: ~\n"
     )
-    environment = {"XDG_STATE_HOME": str(tmp_path / "state"), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
 
     def call(*args):
-        command = [sys.executable, "-m", "trimtab", *args]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(cli, args)
+        assert done.exit_code == 0, done.output
         return done.stdout
 
     call("run", "study.yaml", "--quiet")

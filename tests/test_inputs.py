@@ -363,7 +363,7 @@ def test_the_version_that_git_or_dvc_keeps_is_told(tmp_path, monkeypatch):
     assert look(Input("x", path)).fingerprint["dvc"]["md5"] == md5
 
 
-@pytest.mark.parametrize("lock", ["stages: [1]", "stages: {s: {outs: 5}}", "[" * 3000, "a: &a [*a]", "stages: {s: 7}"])
+@pytest.mark.parametrize("lock", ["stages: [1]", "stages: {s: {outs: 5}}", "[" * 1000, "a: &a [*a]", "stages: {s: 7}"])
 def test_a_lock_of_dvc_that_is_none_is_left_alone(tmp_path, lock):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.csv").write_text("a\n")

@@ -365,14 +365,14 @@ def test_goals_of_a_figure_are_named_by_metric_or_place():
 
 
 def test_of_very_many_trials_figures_draw_the_best_and_a_sample_and_say_so():
-    record, trials = study(9000, constraints=(), states=[State.DONE])
+    record, trials = study(4500, constraints=(), states=[State.DONE])
     facts = Facts(record, trials)
     best = sorted(trials, key=lambda t: t.metrics["loss"])[:500]
     assert facts.drawn >= {t.number for t in [*best, *facts.incumbents(), trials[0]]}
     assert 1500 < len(facts.drawn) <= MOST_DRAWN
     others = sorted(facts.drawn - {t.number for t in best})
-    assert max(b - a for a, b in pairwise([0, *others, 9000])) < 20  # evenly over the whole search
-    said = f"{len(facts.drawn):,} of 9,000 trials are drawn"
+    assert max(b - a for a, b in pairwise([0, *others, 4500])) < 20  # evenly over the whole search
+    said = f"{len(facts.drawn):,} of 4,500 trials are drawn"
     assert facts.left_out.startswith(said)
     assert said in Reader(document(record, trials)).text
     few, every = figures.history(facts), [t.metrics["loss"] for t in trials]

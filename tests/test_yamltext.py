@@ -5,10 +5,11 @@ import yaml
 from click.testing import CliRunner
 
 import trimtab as tt
+from trimtab import yamltext
 from trimtab.cli import cli
 from trimtab.errors import SpecError
 from trimtab.schedule import Schedule
-from trimtab.yamltext import MOST, TooManyAliases, load
+from trimtab.yamltext import TooManyAliases, load
 
 
 def bomb(levels, indent=""):
@@ -27,8 +28,9 @@ def test_aliases_that_stand_for_too_many_values_are_refused():
         load("a: &a {" + ", ".join(f"k{i}: 0" for i in range(1000)) + "}\nb:\n" + "  - <<: *a\n" * 100)
 
 
-def test_what_is_written_out_has_no_limit():
-    assert len(load("[" + "x, " * (MOST + 1) + "]")) == MOST + 1
+def test_what_is_written_out_has_no_limit(monkeypatch):
+    monkeypatch.setattr(yamltext, "MOST", 100)
+    assert len(load("[" + "x, " * 1_000 + "]")) == 1_000
     assert load("") is None
     assert load("a: &a 1\nb: *a") == {"a": 1, "b": 1}
 

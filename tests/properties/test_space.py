@@ -49,16 +49,16 @@ def check_round_trip(space, rng):
     assert space.keys(S) == space.keys(back)
 
 
-def test_ten_thousand_random_spaces_round_trip():
+def test_thousands_of_random_spaces_round_trip():
     rng = np.random.default_rng(0)
     conditional = restricted = 0
-    for seed in range(10_000):
+    for seed in range(3_000):
         space = random_space(Random(seed), requirements=seed % 10 == 0)
         check_round_trip(space, rng)
         conditional += any(p.when for p in space.params.values())
         restricted += bool(space.requirements)
-    assert conditional > 2000
-    assert restricted > 100
+    assert conditional > 600
+    assert restricted > 30
 
 
 @properties
