@@ -348,6 +348,15 @@ def test_equal_results_show_no_optimism():
     assert found.optimism == 0
 
 
+@pytest.mark.parametrize(
+    ("hours", "cost"), [(0.05, "3 min of search"), (2.0, "2 h of search, +0.05 per hour"), (math.nan, None)]
+)
+def test_the_gain_per_hour_of_search_is_said_where_it_is_known(hours, cost):
+    found, unknown = (replace(evidence([0.7] * n, [0.8] * n), worth=Worth(hours=hours)) for n in (3, 0))
+    assert dict(found.beside).get("cost") == cost
+    assert dict(unknown.beside).get("cost") == (cost and cost.split(",")[0])
+
+
 def test_the_gain_that_would_be_shown_reckons_with_a_minimum_effect_and_with_many_looks():
     noise = np.random.default_rng(0).normal(size=20)
     tuned = 0.4 + noise - noise.mean()

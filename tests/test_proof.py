@@ -283,8 +283,10 @@ def test_every_goal_is_judged_and_corrected_for():
     alone = study.evidence(both, replicates=6, tuned=5, metric="loss", quiet=True)
     found = study.evidence(both, replicates=6, tuned=5, quiet=True)
     assert (alone.compared, found.compared) == (1, 2)
-    assert study.evidence(both, replicates=6, tuned=5, metric="size", quiet=True).compared == 2  # it was looked at
-    assert [g.metric for g in found.goals] == ["size"]
+    size = study.evidence(both, replicates=6, tuned=5, metric="size", quiet=True)
+    assert size.compared == 2  # it was looked at
+    assert [g.metric for g in found.goals] == [size.metric] == ["size"]
+    assert (alone.difference, size.difference) == (found.difference, found.goals[0].difference)
     assert found.interval[1] - found.interval[0] > alone.interval[1] - alone.interval[0]
 
 
@@ -436,6 +438,7 @@ def test_the_same_setting_from_another_trial_is_another_comparison(seen):
     study.run(noisy, trials=6, quiet=True)
     found = study.evidence(noisy, replicates=7, tuned=again.number, quiet=True)
     assert (found.compared, len(found.pairs), found.sequential) == (2, 7, False)
+    assert Counter(t.parent for t in of(study, "certify")) == {0: 20, 3: 20, again.number: 7}
 
 
 def test_a_smaller_ratio_than_before_is_told(seen):
@@ -463,6 +466,8 @@ def test_another_baseline_than_the_searchs_is_told_and_counts(seen):
     found = study.evidence(noisy, tuned=3, quiet=True)
     assert found.compared == 2
     assert any("the baseline was changed" in n for n in found.notices)
+    ran = [t.metrics["loss"] for t in of(study, "certify") if dict(t.params) == {"x": 1.0, "y": 0.0}]
+    assert [baseline for baseline, _ in found.pairs] == ran
 
 
 def test_a_baseline_that_is_named_after_a_search_without_one_was_not_changed():

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import trimtab as tt
 from trimtab.cli import cli
 from trimtab.engine.incumbents import Candidate
+from trimtab.evidence.belief import Belief
 from trimtab.evidence.random_search import equal_trials, over_random
 from trimtab.goals import Goal
 from trimtab.records import Purpose, State, StudySpec, Trial
@@ -96,6 +97,19 @@ def test_what_random_search_would_have_found_is_less():
     assert 0 < over_random(belief, SPACE, best, 10) < 0.1
     assert over_random(belief, SPACE, best, 10) > over_random(belief, SPACE, best, 1000)
     assert np.isnan(over_random(None, SPACE, best, 10))
+
+
+def test_random_searches_without_a_setting_that_keeps_the_limits_find_nothing():
+    """Of those with one setting each, about half."""
+    spec, made = tried(60, 0.01)
+    belief, X = believed(spec, made), spec.encode([c.params for c in made])
+    best, n = SPACE.encode([{"x": 0.3, "y": 0.6, "kind": "a"}])[0], np.ones(60)
+    x_from = {low: Belief.of(SPACE, X, low - X[:, 0], n, exact=True) for low in (0.5, 2.0)}
+    points = SPACE.sample(20_000, np.random.default_rng(1))
+    allowed = np.mean([truth(p) for p in SPACE.decode(points[points[:, 0] >= 0.5])])
+    assert over_random(belief, SPACE, best, 1, [x_from[0.5]]) == pytest.approx(allowed, abs=0.05)
+    assert allowed > np.mean([truth(p) for p in SPACE.decode(points)]) + 0.09
+    assert np.isnan(over_random(belief, SPACE, best, 5, [x_from[0.5], x_from[2.0]]))
 
 
 def test_what_random_search_would_have_found_is_not_underrated_where_results_are_noisy():

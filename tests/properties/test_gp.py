@@ -217,6 +217,17 @@ def test_constraints_keep_their_side_of_zero(values):
 
 @some
 @given(seed=seeds)
+def test_constraints_are_compressed_by_their_usual_size(seed):
+    rng = np.random.default_rng(seed)
+    c = rng.choice([0.0, 1.0, 1.0], 20) * rng.standard_cauchy(20)
+    expected = np.sign(c) * np.log1p(np.abs(c) / np.median(np.abs(c[c != 0])))
+    for found in (warp.bilog(c), warp.bilog(c * 2.0 ** rng.integers(-90, 90))):
+        assert found.z == pytest.approx((expected - expected.mean()) / expected.std())
+        assert found.zero == pytest.approx(-expected.mean() / expected.std())
+
+
+@some
+@given(seed=seeds)
 def test_the_fit_improves_on_its_start_and_is_remembered_exactly(seed):
     data, _, rng = problem(seed, n=30, exact=seed % 3 == 0)
     data = gp.Data(

@@ -240,7 +240,8 @@ class Evidence:
                 ("random", f"{signed(self.worth.over_random, 3)} over random search at equal cost, by the model")
             )
         if self.worth.hours > 0:
-            gain = f", {signed(self.difference / self.worth.hours, 3)} per hour" if self.worth.hours > 0.1 else ""
+            known = self.worth.hours > 0.1 and self.pairs
+            gain = f", {signed(self.difference / self.worth.hours, 3)} per hour" if known else ""
             lines.append(("cost", f"{duration(3600 * self.worth.hours)} of search{gain}"))
         return lines
 
