@@ -16,7 +16,7 @@ from trimtab.evidence.belief import Belief
 from trimtab.evidence.calibration import leave_one_out
 from trimtab.evidence.effects import dependence, indices
 from trimtab.evidence.interactions import interactions, totals
-from trimtab.explanation import Explanation
+from trimtab.explanation import Explanation, why
 from trimtab.numerics import gp
 
 
@@ -145,6 +145,21 @@ def test_a_trial_of_several_goals_says_what_was_expected_of_each():
     assert ", gain 0" in expected
     assert "measured elsewhere" in told.why(10)
     assert told.metric == "gain"
+
+
+@pytest.mark.parametrize(
+    ("noted", "says"),
+    [
+        ({"mean": "geometric", "sd": 1.0}, ["noted: mean geometric, sd 1"]),
+        ({"mean": [0.5, 0.25], "sd": 0.1}, ["noted: mean 0.5, 0.25, sd 0.1"]),
+        ({"mean": [0.5, None], "sd": [0.1, 0.1]}, ["expected: 0.5 ± 0.1, unknown ± 0.1"]),
+        ({"acquisition": ["a", 2], "value": "large"}, ["chosen for: the largest a, 2, large"]),
+        ({"mean": 0.5, "of": {"left": None}}, ["noted: mean 0.5, of left unknown"]),
+    ],
+)
+def test_whatever_a_strategy_notes_is_told(study, noted, says):
+    trial = replace(study.trials[5], why=noted)
+    assert why(trial, study.explain().ledger, study.record.spec).splitlines()[2:] == says
 
 
 def test_what_was_expected_is_told_in_the_direction_of_the_goal_at_that_time():

@@ -13,9 +13,9 @@ from trimtab.cli import cli
 from trimtab.engine.incumbents import Candidate
 from trimtab.evidence.belief import Belief
 from trimtab.evidence.random_search import equal_trials, over_random
-from trimtab.goals import Goal
+from trimtab.goals import Goal, constraint
 from trimtab.records import Purpose, State, StudySpec, Trial
-from trimtab.standing import believed, standings
+from trimtab.standing import believed, limits, standings
 
 SPACE = tt.Space(x=tt.Float(0, 1), y=tt.Float(0, 1), kind=tt.Choice("a", "b"))
 
@@ -54,6 +54,7 @@ def test_without_noise_the_best_value_is_the_best(deterministic):
     found = standings(spec, made)
     assert found.share < 0.05
     assert found.warning is None
+    assert sum(s.p_best for s in found.order) == pytest.approx(1)
     assert found.best is min(made, key=lambda c: c.metrics["m"])
     assert len(found.finalists(5)) == 1
 
@@ -68,8 +69,25 @@ def test_noise_is_measured_and_told():
     found = standings(*tried(150, 0.15))
     assert found.noise == pytest.approx(0.15, rel=0.25)
     assert "the lead is inside the noise" in found.warning
-    assert 1 < len(found.finalists(5)) <= 5
     assert sum(s.p_best for s in found.order) == pytest.approx(1)
+    first, *others = found.finalists(5)
+    assert first is found.best
+    left = {s.candidate.number: s.p_best for s in found.order[1:]}
+    chances = [left.pop(c.number) for c in others]
+    assert chances == sorted(chances, reverse=True)
+    assert 0 < len(chances) <= 4
+    assert chances[-1] > max(left.values()) or max(left.values()) < 0.05
+
+
+def test_a_limit_that_some_settings_break_has_a_model_and_one_that_all_keep_has_none():
+    spec, made = tried(40, 0.0)
+    bounds = (constraint("x <= 0.5"), constraint("y <= 1"))
+    spec = StudySpec("s", SPACE, spec.goals, constraints=bounds)
+    made = [replace(c, metrics={**c.metrics, "x": c.params["x"], "y": c.params["y"]}) for c in made]
+    (of_x,) = limits(spec, made, None)
+    excess, _ = of_x.predict(spec.encode(c.params for c in made))
+    assert excess == pytest.approx([c.params["x"] - 0.5 for c in made], abs=0.02)
+    assert limits(spec, [replace(c, metrics={**c.metrics, "y": np.nan}) for c in made], None) is None
 
 
 def test_the_standings_of_a_study_can_leave_the_process():

@@ -483,7 +483,15 @@ def test_a_changed_goal_makes_old_results_unknown(space):
     assert len(study.pareto) == 1
 
 
-def test_a_plug_in_that_leaves_the_space_is_told_so(space):
+@pytest.mark.parametrize(
+    ("point", "fault"),
+    [
+        (Proposal(np.array([0.3, 2.0, 0.5])), "is no row of the space"),
+        (Proposal(np.array([0.3])), "is no row of the space"),
+        (Proposal(np.array([0.3, 0.5, 0.5]), why="by luck"), "says why='by luck'; give a dictionary"),
+    ],
+)
+def test_a_plug_in_that_leaves_the_space_or_gives_no_dictionary_is_told_so(space, point, fault):
     class Wild:
         name, version = "wild", "1"
 
@@ -494,11 +502,11 @@ def test_a_plug_in_that_leaves_the_space_is_told_so(space):
             return state
 
         def ask(self, state, pending, n, rng):
-            return [Proposal(np.array([0.3, 2.0, 0.5]))]
+            return [point]
 
     study = tt.Study("s", space, minimize="loss", strategy=Wild(), baseline={"kind": "linear", "rate": 0.2})
     study.ask()
-    with pytest.raises(SpecError, match="strategy 'wild': its proposal"):
+    with pytest.raises(SpecError, match=f"strategy 'wild': its proposal .*{fault}"):
         study.ask()
 
 

@@ -251,10 +251,11 @@ def why(t: Trial, ledger: Ledger, spec: StudySpec) -> str:
         f"setting: {setting(t.params)}",
     ]
     reasons = {k: v for k, v in t.why.items() if v is not None}
-    if "mean" in reasons and "sd" in reasons:
-        lines.append(f"expected: {_expected(reasons.pop('mean'), reasons.pop('sd'), spec)}")
+    if {"mean", "sd"} <= reasons.keys() and (expected := _expected(reasons["mean"], reasons["sd"], spec)):
+        lines.append(f"expected: {expected}")
+        del reasons["mean"], reasons["sd"]
     if "acquisition" in reasons:
-        name, reached = reasons.pop("acquisition"), number(reasons.pop("value", None))
+        name, reached = _plain(reasons.pop("acquisition")), _plain(reasons.pop("value", None))
         lines.append(f"chosen for: {_CHOSEN.get(name, f'the largest {name}, {reached}')}")
     if reasons:
         lines.append(f"noted: {', '.join(f'{k} {_plain(v)}' for k, v in reasons.items())}")
@@ -269,9 +270,12 @@ _CHOSEN = {
 
 
 def _expected(mean: Any, sd: Any, spec: StudySpec) -> str:
-    """The value that was expected of each goal, with its standard deviation. mean: of the losses, one or a list."""
+    """The value that was expected of each goal, with its standard deviation; "" if a strategy means something else by
+    these names. mean: of the losses, one or a list."""
     means, sds = ([v] if not isinstance(v, list) else v for v in (mean, sd))
-    if len(means) != len(spec.goals):  # by a strategy that means something else
+    if len(means) != len(sds) or not all(isinstance(v, float | int | None) for v in (*means, *sds)):
+        return ""
+    if len(means) != len(spec.goals):
         return ", ".join(f"{number(m)} ± {number(s, 2)}" for m, s in zip(means, sds, strict=True))
     values = [-m if g.maximize and m is not None else m for g, m in zip(spec.goals, means, strict=True)]
     told = zip(spec.goals, values, sds, strict=True)
@@ -279,7 +283,7 @@ def _expected(mean: Any, sd: Any, spec: StudySpec) -> str:
 
 
 def _plain(v: Any) -> str:
-    if isinstance(v, float):
+    if v is None or isinstance(v, float):
         return number(v)
     if isinstance(v, Mapping):
         return "; ".join(f"{k} {_plain(x)}" for k, x in v.items())

@@ -15,7 +15,7 @@ Notation: d columns, n rows, m goals, k constraints whose limit is known (see `m
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..canonical import dumps, jsonable
+from ..checks import shown
 from ..errors import SpecError
 from ..goals import Metrics
 from ..records import Proposal, StudySpec, Trial
@@ -210,6 +211,11 @@ def shortfall(spec: StudySpec, folded: Fold, pending: Sequence[Trial], trial: Tr
 
 def _check(spec: StudySpec, name: str, asked: Sequence[Point]) -> None:
     """Raises SpecError if a point is not in the space: a mistake in a strategy, found before it costs a trial."""
+    for p in asked:
+        if not isinstance(p.why, Mapping):
+            raise SpecError(
+                f"strategy {name!r}: its proposal says why={shown(p.why)}; give a dictionary, {{}} for nothing"
+            )
     space, rows = spec.space, [np.asarray(p.x, dtype=float) for p in asked]
     if all(x.shape == (len(space),) for x in rows):
         X = np.array(rows).reshape(len(rows), len(space))
