@@ -1,5 +1,6 @@
 """Whoever changes a record afterwards is found out, and `verify` names the place. One record, copied for each attempt."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -17,7 +18,7 @@ import trimtab as tt
 from trimtab import keys
 from trimtab.chain import link, seals
 from trimtab.cli import cli
-from trimtab.errors import Damaged, SpecError, UserError
+from trimtab.errors import Damaged, SpecError, StudyNotFound, UserError
 from trimtab.storage import rows
 from trimtab.storage.revisions import KINDS
 from trimtab.storage.sql import Sql
@@ -190,6 +191,35 @@ def test_an_edit_of_the_database_is_named(forger, kind):
     forger.sql(*statements)
     found = forger.found()
     assert any(place in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "free"),
+    [
+        ("studies", "name = 's'", set()),
+        ("trials", "number = 3", set()),
+        ("trials", "state = 'queued'", {"attempt"}),  # who claims a trial is no event
+        ("reports", "number = 2", set()),
+        ("events", "position = 2", set()),
+    ],
+)
+def test_no_column_can_be_edited_unnoticed(forger, tmp_path, table, row, free):
+    unnoticed = set()
+    for column, value in forger.ask(f"select * from {table} where {row}")[0].items():
+        copy = Forger(shutil.copytree(forger.folder, tmp_path / column))
+        with contextlib.suppress(sqlite3.IntegrityError, Damaged, StudyNotFound):  # unwritable, or unreadable
+            copy.sql(f"update {table} set {column} = '{other_than(value)}' where {row}")
+            if not copy.found():
+                unnoticed.add(column)
+    assert unnoticed == free
+
+
+def other_than(value):
+    """Something else in a column, which can be read as it could before."""
+    if isinstance(value, int | float):
+        return value + 1
+    objects = {"{": '{"other":1}', "[": "[1]"}
+    return objects.get((value or "")[:1], (value or "1") + "1")
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def _open(t: Trial) -> list[str]:
     if t.state not in OPEN:
         return [f"trial {t.number}: it is {t.state}, but no event says that it ended"]
     found = []
-    if t.metrics or t.cost != Cost() or (t.reason, t.ended, t.told) != (None, None, None):
+    if t.metrics or t.verdict or t.cost != Cost() or (t.reason, t.ended, t.told) != (None, None, None):
         found.append(f"trial {t.number}: it is {t.state}, but its row holds results")
     if t.state is State.QUEUED and (t.worker, t.lease_until, t.started) != (None, None, None):
         found.append(f"trial {t.number}: it is queued, but its row names a holder")
