@@ -186,6 +186,41 @@ def test_a_document_says_whatever_a_replay_found_wrong(space, tmp_path, monkeypa
     assert (close in facts[0]["text"]) == bool(found.close)
 
 
+def test_the_text_says_whatever_was_found_and_only_that():
+    assert WRONG.text().splitlines() == [
+        "8 of 10 proposals derived again exactly, 1 more within 1% of the best acquisition (another kind of machine), 1 differ",
+        "4 of 5 stops derived again exactly, 1 differ",
+        "1 of 2 ends of the search derived again",
+        "trial 4: x",
+        "event 9: z",
+        "trial 2: y",
+    ]
+    right = ["10 of 10 proposals derived again exactly", "5 of 5 stops derived again exactly"]
+    assert Replay(10, 10, verdicts=5).text().splitlines() == right
+
+
+def test_a_baseline_that_ends_late_is_unknown_until_then():
+    """Until then, a limit that refers to it is unknown too: a proposal takes no account of it."""
+    study = tt.Study(
+        "s", tt.Space(x=tt.Float(0, 1, default=0.5), y=tt.Float(0, 1, default=0.5)), minimize="loss", seed=1, strategy="gp",
+        subject_to="size <= 0.8 * baseline",
+    )  # fmt: skip
+
+    def measured(trial):
+        return {"loss": trial.params["y"] - trial.params["x"], "size": trial.params["x"]}
+
+    first, *others = (study.ask() for _ in range(12))
+    for trial in others:
+        study.tell(trial, measured(trial))
+    before = study.ask()
+    study.tell(first, measured(first))
+    after = study.ask()
+    assert before.params["x"] > 0.8  # it would be the best by far
+    assert after.params["x"] < 0.6
+    events = list(study.storage.events(study.record.id))
+    assert replay(study.trials, events, plain).exact == replay(study.trials, events, plain).proposals > 12
+
+
 def test_the_command_line_counts_whatever_does_not_follow(space, tmp_path, monkeypatch):
     url = f"sqlite:///{tmp_path}/s.db"
     tt.Study("s", space, minimize="loss", storage=url).storage.close()

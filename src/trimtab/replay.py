@@ -247,13 +247,14 @@ def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict
 
 
 class Past:
-    """What strategies saw at earlier moments. told: the ended trials, in the order of their ends."""
+    """What strategies saw at earlier moments. told: the ended trials, in the order of their ends; first: trial 0, if it
+    ended."""
 
     def __init__(self, trials: Sequence[Trial]) -> None:
         self._trials = [t for t in trials if t.purpose in TOLD]
         ended = [t for t in self._trials if t.told is not None and t.state is not State.CANCELLED]
         self.told = sorted(ended, key=lambda t: t.told or 0)
-        self.first = next((t for t in ended if t.number == 0), None)
+        self.first = [t for t in ended if t.number == 0]
 
     def known(self, seen: int) -> int:
         """How many of `told` had ended by event `seen`."""
@@ -293,9 +294,8 @@ class _Start(Sequence[Trial]):
 def _fold(spec: StudySpec, strategy: Strategy[Any], past: Past, seen: int, last: engine.Fold | None) -> engine.Fold:
     """The strategy's state after what had ended by event `seen`."""
     known = _Start(past.told, past.known(seen))
-    ran = past.first is not None and (past.first.told or 0) <= seen
-    first = baseline_trial(spec, {0: past.first} if past.first is not None and ran else {})
-    return engine.fold(spec, strategy, known, incumbents.baseline_metrics(spec, first), last)
+    baseline = baseline_trial(spec, {t.number: t for t in past.first if (t.told or 0) <= seen})
+    return engine.fold(spec, strategy, known, incumbents.baseline_metrics(spec, baseline), last)
 
 
 def _same_origin(t: Trial, made: Proposal | None) -> bool:
