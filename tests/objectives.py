@@ -6,7 +6,7 @@ import textwrap
 
 import trimtab as tt
 from trimtab.goals import goals
-from trimtab.objective import load, program
+from trimtab.objective import as_program
 from trimtab.records import StudySpec
 
 SPACE = tt.Space(
@@ -52,7 +52,7 @@ class Listener:
 
 
 def run(objective, metrics=("loss",), listener=None, **changes):
-    return load(program(objective, SPEC))(task(metrics, **changes), listener or Listener())
+    return as_program(objective, SPEC).load_inline()(task(metrics, **changes), listener or Listener())
 
 
 def write(path, text):

@@ -17,7 +17,7 @@ from waiting import until
 
 import trimtab as tt
 from trimtab.errors import ObjectiveError
-from trimtab.objective import ActiveTrial, Command, evaluation, program, report_metrics
+from trimtab.objective import ActiveTrial, Command, as_program, evaluation, report_metrics
 from trimtab.objective.output import PrintedMetrics
 from trimtab.objective.template import arguments
 from trimtab.stopping.promotion import Promotion
@@ -62,7 +62,7 @@ def test_words_of_inactive_parameters_are_left_out(template, expected):
 def test_a_wrong_command_is_told_before_the_first_trial(template, pattern, folder):
     write(folder / "plain.txt", "echo\n")
     with pytest.raises(ObjectiveError, match=pattern):
-        program(Command(template), SPEC)
+        as_program(Command(template), SPEC)
 
 
 @pytest.mark.parametrize(

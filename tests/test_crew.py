@@ -20,7 +20,7 @@ from trimtab.executors.inline import Inline
 from trimtab.executors.local import Local
 from trimtab.goals import goals
 from trimtab.live import LiveStudy
-from trimtab.objective import load, program
+from trimtab.objective import as_program
 from trimtab.outcomes import from_exit, from_tell
 from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
 from trimtab.running import sharing
@@ -99,8 +99,8 @@ class Scene:
         self.study = self.store.create(self.spec).id
         row = [Proposal({"x": n / 10}, seed=n, purpose=Purpose.SEARCH) for n in range(trials)]
         self.store.enqueue(self.study, row, at=0, seen=self.store.trials(self.study).study.position)
-        made, limits = program(objective, self.spec), resources or Resources()
-        self.executor = Local(2, made, limits) if supervised else Inline(load(made))
+        made, limits = as_program(objective, self.spec), resources or Resources()
+        self.executor = Local(2, made, limits) if supervised else Inline(made.load_inline())
         self.crew = Crew(LiveStudy(self.store, self.study), self.executor, limits, lease=lease)
 
     def __enter__(self):

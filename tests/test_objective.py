@@ -22,7 +22,7 @@ from objectives import SPEC, Listener, Model, run, scaled, task, write
 import trimtab as tt
 from trimtab.errors import ObjectiveError
 from trimtab.goals import goals
-from trimtab.objective import evaluate, load, program
+from trimtab.objective import as_program, evaluate
 from trimtab.objective.metrics import TrialFailed, measured
 from trimtab.records import StudySpec
 
@@ -210,9 +210,9 @@ def test_the_traceback_begins_in_the_objective():
 
 
 def test_ctrl_c_passes_through_here_and_is_contained_in_a_worker_process():
-    made = program(raises(KeyboardInterrupt()), SPEC)
+    made = as_program(raises(KeyboardInterrupt()), SPEC)
     with pytest.raises(KeyboardInterrupt):
-        load(made)(task(), Listener())
+        made.load_inline()(task(), Listener())
     assert made.load()(task(), Listener())["reason"] == "error"
 
 
@@ -262,7 +262,7 @@ def test_a_trial_says_what_it_is_and_touches_nothing_global():
     ids=["lambda", "partial", "method", "object", "partial of an object"],
 )
 def test_any_callable_reaches_another_process(objective):
-    made = program(objective, SPEC)
+    made = as_program(objective, SPEC)
     there = pickle.loads(pickle.dumps(made))
     assert made.kind == there.kind == "function"
     assert len(made.fingerprint) == 64
@@ -275,10 +275,10 @@ def test_the_fingerprint_follows_the_code():
     def compiled(text):
         space = {}
         exec(text, space)
-        return program(space["f"], SPEC).fingerprint
+        return as_program(space["f"], SPEC).fingerprint
 
-    assert program(scaled_by(2), SPEC).fingerprint == program(scaled_by(2), SPEC).fingerprint
-    assert program(scaled_by(2), SPEC).fingerprint != program(scaled_by(3), SPEC).fingerprint
+    assert as_program(scaled_by(2), SPEC).fingerprint == as_program(scaled_by(2), SPEC).fingerprint
+    assert as_program(scaled_by(2), SPEC).fingerprint != as_program(scaled_by(3), SPEC).fingerprint
     assert compiled("def f(t): return 1.0") == compiled("def f(t): return 1.0")
     assert compiled("def f(t): return 1.0") != compiled("def f(t): return 2.0")
 
@@ -293,22 +293,22 @@ def test_what_cannot_be_sent_is_named():
     def objective(trial):
         return float(lock.locked()) + len(harmless)
 
-    made = program(objective, SPEC)
-    assert load(made)(task(), Listener())["metrics"] == {"loss": 2.0}
+    made = as_program(objective, SPEC)
+    assert made.load_inline()(task(), Listener())["metrics"] == {"loss": 2.0}
     with pytest.raises(ObjectiveError, match=r"captures lock \(lock\).*one worker") as caught:
         pickle.dumps(made)
     assert "harmless" not in str(caught.value)
     with pytest.raises(ObjectiveError, match=r"captures factor \(lock\)"):
-        pickle.dumps(program(Model(lock), SPEC))
+        pickle.dumps(as_program(Model(lock), SPEC))
     with pytest.raises(ObjectiveError, match=r"captures factor \(lock\)"):
-        pickle.dumps(program(functools.partial(scaled, factor=lock), SPEC))
+        pickle.dumps(as_program(functools.partial(scaled, factor=lock), SPEC))
 
     def late(trial, held=lock):
         total = 1.0
         return total + float(held.locked())
 
     with pytest.raises(ObjectiveError, match=r"captures held \(lock\)"):
-        pickle.dumps(program(late, SPEC))
+        pickle.dumps(as_program(late, SPEC))
 
 
 def test_a_function_that_is_not_importable_there_fails_each_trial(tmp_path, monkeypatch):
@@ -316,7 +316,7 @@ def test_a_function_that_is_not_importable_there_fails_each_trial(tmp_path, monk
     monkeypatch.syspath_prepend(tmp_path)
     import fleeting
 
-    packed = pickle.dumps(program(fleeting.objective, SPEC))
+    packed = pickle.dumps(as_program(fleeting.objective, SPEC))
     monkeypatch.delitem(sys.modules, "fleeting")
     (tmp_path / "fleeting.py").unlink()
     message = pickle.loads(packed).load()(task(), Listener())
@@ -342,15 +342,15 @@ def test_a_file_and_a_module_are_objectives(folder):
     write(folder / "package" / "__init__.py", "")
     write(folder / "package" / "deep.py", "def objective(trial): return 0.5\n")
     for path in ("train.py:objective", "./train.py:Trainer.objective", "package.deep:objective"):
-        made = program(path, SPEC)
+        made = as_program(path, SPEC)
         assert (made.kind, made.text) == ("path", path)
         for each in (made, pickle.loads(pickle.dumps(made))):
             assert each.load()(task(), Listener())["metrics"] == {"loss": 0.5}
-    before = program("train.py:objective", SPEC)
+    before = as_program("train.py:objective", SPEC)
     write(folder / "train.py", "def objective(trial): return 3.0\n")
-    after = program("train.py:objective", SPEC)
+    after = as_program("train.py:objective", SPEC)
     assert before.fingerprint != after.fingerprint
-    assert load(after)(task(), Listener())["metrics"] == {"loss": 3.0}
+    assert after.load_inline()(task(), Listener())["metrics"] == {"loss": 3.0}
 
 
 def test_a_file_may_have_the_name_of_a_module(folder):
@@ -391,7 +391,7 @@ def test_a_wrong_objective_is_told_before_the_first_trial(way, folder):
     (folder / "folder.py").mkdir()
     objective, pattern = WRONG[way]
     with pytest.raises(ObjectiveError, match=pattern):
-        program(objective, SPEC)
+        as_program(objective, SPEC)
 
 
 @pytest.mark.parametrize("text", ["no Python (at all\n", "'''open\n", "  a\n b\n"])
@@ -400,4 +400,4 @@ def test_a_function_whose_file_is_no_longer_python_is_known_by_its_code(tmp_path
     names = {}
     exec(compile("def made(trial):\n    return 1.5\n", str(file), "exec"), names)
     file.write_text(text)
-    assert program(names["made"], StudySpec("s", tt.Space(x=tt.Float(0, 1)), goals("loss", None))).fingerprint
+    assert as_program(names["made"], StudySpec("s", tt.Space(x=tt.Float(0, 1)), goals("loss", None))).fingerprint

@@ -17,7 +17,7 @@ from trimtab import keys, streams
 from trimtab.chain import seals
 from trimtab.cli import cli
 from trimtab.errors import Damaged, ObjectiveError, StorageError
-from trimtab.objective import ActiveTrial, Command, program
+from trimtab.objective import ActiveTrial, Command, as_program
 from trimtab.objective.template import arguments
 from trimtab.records import Event
 
@@ -108,9 +108,9 @@ def test_an_option_that_would_be_code_is_told_before_the_first_trial():
     study(space=space)
     spec = tt.Study("s", storage=URL).spec
     with pytest.raises(ObjectiveError, match="would become part of a script"):
-        program(Command("sh -c 'echo loss={x}'"), spec)
+        as_program(Command("sh -c 'echo loss={x}'"), spec)
     for argument in ("sh -c 'echo loss=\"$1\"' sh {x}", "echo {x}", "echo --x={x}"):
-        assert program(Command(argument), spec).kind == "command"
+        assert as_program(Command(argument), spec).kind == "command"
 
 
 def test_a_worker_runs_no_code_from_a_study(monkeypatch):

@@ -18,7 +18,7 @@ import trimtab as tt
 from trimtab.errors import RunFailed, SpecError
 from trimtab.executors import Job
 from trimtab.executors.ray import Ray
-from trimtab.objective import program
+from trimtab.objective import as_program
 from trimtab.objective.trial import payload
 from trimtab.records import Resources
 from trimtab.running import runner, staffing
@@ -167,7 +167,7 @@ def test_a_job_that_was_given_to_an_actor_that_had_gone_begins_at_another_one(cl
     """Else three actors that nobody missed would make a lost trial of one that never began."""
     limits = Resources(custom={"spot": 1})
     s = study(url)
-    executor = Ray(3, program(lambda trial: 1.0, s.spec), limits)
+    executor = Ray(3, as_program(lambda trial: 1.0, s.spec), limits)
 
     def carried_out(n):
         numbers = [s.ask().number for _ in range(n)]
@@ -196,7 +196,7 @@ def test_a_job_whose_actor_cannot_be_made_goes_to_one_that_works(cluster, url, t
             time.sleep(0.05)
         return 1.0
 
-    executor, heard, ended = Ray(2, program(held, s.spec), Resources()), [], []
+    executor, heard, ended = Ray(2, as_program(held, s.spec), Resources()), [], []
 
     def launch():
         trial = s.ask()
@@ -225,7 +225,7 @@ def test_a_job_whose_actor_cannot_be_made_goes_to_one_that_works(cluster, url, t
 
 def test_an_actor_that_is_lost_before_its_job_begins_costs_it_no_attempt(cluster, url, monkeypatch):
     s = study(url)
-    executor, ended = Ray(1, program(lambda trial: 1.0, s.spec), Resources()), []
+    executor, ended = Ray(1, as_program(lambda trial: 1.0, s.spec), Resources()), []
     executor.launch(Job((1, 0, 1), payload(s.storage.page(1, s.ask().number, 1)[0], ["loss"]), dict, Resources()))
     (held,) = executor._busy.values()
     ray.kill(held.host)  # as with its node, while it is being placed
@@ -374,7 +374,7 @@ def test_an_address_at_which_nobody_listens_is_refused_at_once(address, monkeypa
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray would try for minutes"))
     with pytest.raises(SpecError, match=rf"nobody answers at {re.escape(address)} \(.*; check RAY_ADDRESS"):
-        Ray(1, program(sleeper(), study("memory://").spec), Resources())
+        Ray(1, as_program(sleeper(), study("memory://").spec), Resources())
 
 
 def test_an_executor_that_is_not_known(url):

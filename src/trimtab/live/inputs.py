@@ -57,32 +57,32 @@ class Inputs:
         """Whether each trial must wait for a check."""
         return self.watched or self._refuse
 
-    def begin(self, called: "Program | None" = None) -> dict[str, Any]:
+    def begin(self, program: "Program | None" = None) -> dict[str, Any]:
         """Check everything, at the start of a run. Returns what the `run` event says about it.
 
-        called: the objective. Raises InputChanged if a change is refused.
+        program: the objective. Raises InputChanged if a change is refused.
         """
         with self._lock:
             self._last = self._refusal = None
-            return {**self._look(called, memory=True), "on_change": POLICIES[self._refuse]}
+            return {**self._look(program, memory=True), "on_change": POLICIES[self._refuse]}
 
-    def check(self, called: "Program | None" = None) -> None:
+    def check(self, program: "Program | None" = None) -> None:
         """Check what is in files, before a trial starts. Raises InputChanged if a change is refused."""
         with self._lock:
-            self._look(called, memory=False)
+            self._look(program, memory=False)
 
-    def _look(self, called: "Program | None", memory: bool) -> dict[str, Any]:
+    def _look(self, program: "Program | None", memory: bool) -> dict[str, Any]:
         """Look at the inputs, and act if they have changed. memory: also look at data that is not in files."""
         for given in self._inputs:
             if memory or given.name not in self._looks or self._looks[given.name].marks:
                 self._looks[given.name] = look(given, self._looks.get(given.name))
         now: dict[str, Any] = {"data": {name: found.fingerprint for name, found in self._looks.items()}, "code": None}
-        if called is not None:
-            now["code"] = code(called.text, called.fingerprint, called.files, self._files, repository=memory)
+        if program is not None:
+            now["code"] = code(program.text, program.fingerprint, program.files, self._files, repository=memory)
         if now == self._last:
             return now
         changed = self._changed(now)
-        if changed or (called is None and now["data"].keys() - self._known["data"].keys()):
+        if changed or (program is None and now["data"].keys() - self._known["data"].keys()):
             self._write(now, changed)
         self._known = {"data": {**self._known["data"], **now["data"]}, "code": now["code"] or self._known["code"]}
         self._last = now

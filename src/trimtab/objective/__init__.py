@@ -1,8 +1,8 @@
 """Objectives: a function, an import path or a command, and how each reaches the process that runs it.
 
-`program` checks an objective and names it, as a `Program`. `load` makes of that the function that runs trials in this
-process; a worker process gets the pickled Program, and calls its method `load`. Code travels only through the pipe to
-our own child process; it is never stored.
+`as_program` checks an objective and names it, as a `Program`. Its method `load_inline` gives the function that runs trials
+in this process. A worker process gets the Program pickled, and calls its method `load`. Code travels only through the pipe
+to our own child process; it is never stored.
 
     evaluation    one evaluation of an objective, and the message that says how it ended
     trial         a running trial, as the objective sees it
@@ -39,9 +39,8 @@ __all__ = [
     "Program",
     "Run",
     "TrialFailed",
+    "as_program",
     "evaluate",
-    "load",
-    "program",
     "report_metrics",
 ]
 
@@ -74,6 +73,10 @@ class Program:
         loaded: Objective = import_paths.find(self.text)[0] if self.kind == "path" else functions.unpack(self.code)
         return loaded
 
+    def load_inline(self) -> Run:
+        """The function that runs its trials in this process. Only KeyboardInterrupt passes through it."""
+        return partial(evaluate, self.objective())
+
     def load(self) -> Run:
         """The function that runs its trials in a worker process. It never raises; if the objective cannot be loaded, each
         trial fails with that reason."""
@@ -86,7 +89,7 @@ class Program:
 
 
 AnyObjective = Objective | Command | Program | str
-"""What `program` takes."""
+"""What `as_program` takes."""
 
 
 def _contained(objective: Objective, payload: Mapping[str, Any], send: Send) -> Message:
@@ -106,12 +109,7 @@ def resolved(objective: Any) -> Any:
     return import_paths.find(objective)[0] if isinstance(objective, str) else objective
 
 
-def load(called: Program) -> Run:
-    """The function that runs trials in this process. Only KeyboardInterrupt passes through it."""
-    return partial(evaluate, called.objective())
-
-
-def program(objective: AnyObjective, spec: "StudySpec") -> Program:
+def as_program(objective: AnyObjective, spec: "StudySpec") -> Program:
     """A user's objective, checked for a study: a callable, "train.py:objective", "package.module:objective", a Command
     or a Program.
 

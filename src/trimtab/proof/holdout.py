@@ -17,7 +17,7 @@ from ..engine import trial_seed
 from ..errors import ObjectiveError, SpecError, UserError
 from ..evidence import Contest, Design, Evidence, HeldOut, held_out
 from ..live import LiveStudy
-from ..objective import program
+from ..objective import as_program
 from ..records import Change, Event, StudySpec, StudyState
 from ..storage import Storage
 from . import pairs
@@ -34,8 +34,8 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
     Design(equivalence=equivalence)  # a wrong number is an error before anything else
     ledger = live.refresh()
     spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, metric)
-    called = program(objective, spec)
-    call: Any = called.call
+    program = as_program(objective, spec)
+    call: Any = program.call
     if not hasattr(call, "on_holdout"):
         raise SpecError(f"objective {objective!r} keeps no rows apart; give a CrossValidation with holdout=0.2")
     if ledger.study.state is StudyState.ARCHIVED:
@@ -50,7 +50,7 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
     contest = pairs.contest(spec, chosen)
     protocol = getattr(call, "protocol", None)
     _same_rows(protocol, live.storage.events(live.id, kinds={"run"}))
-    live.inputs.begin(called)
+    live.inputs.begin(program)
     seed = trial_seed(spec.seed, "holdout", 0)  # of both trainings
     with _as_objective_error("training on the search rows failed, and nothing was looked at"):
         before, groups = call.on_holdout(contest.baseline, seed, goal.metric)

@@ -13,7 +13,7 @@ from ..capture import environment
 from ..checks import text
 from ..errors import Damaged, ObjectiveError, SpecError
 from ..live import LiveStudy
-from ..objective import Command, Program, import_paths, program
+from ..objective import Command, Program, as_program, import_paths
 from ..records import Change, Event, Resources, StudySpec
 
 
@@ -37,20 +37,20 @@ class Announcement:
         return self.kind, self.text, self.fingerprint, self.resources, self.data, self.refuse
 
 
-def announce(live: LiveStudy, called: Program, resources: Resources, workers: int, **asked: float) -> None:
+def announce(live: LiveStudy, program: Program, resources: Resources, workers: int, **asked: float) -> None:
     """Record, by a `run` event, what the study runs from now on. asked: until when (see Announcement). Raises
     InputChanged."""
-    body = {**live.inputs.begin(called), **run_body(called, resources, workers)}
+    body = {**live.inputs.begin(program), **run_body(program, resources, workers)}
     live.storage.revise(live.id, Change("run", body={**body, **asked}))
 
 
-def run_body(called: Program, resources: Resources, workers: int) -> dict[str, Any]:
+def run_body(program: Program, resources: Resources, workers: int) -> dict[str, Any]:
     """The body of a `run` event. If the objective has a `protocol` (how results are measured), it holds that too."""
-    protocol = getattr(called.call, "protocol", None)
+    protocol = getattr(program.call, "protocol", None)
     return {
-        "objective": called.text,
-        "kind": called.kind,
-        "fingerprint": called.fingerprint,
+        "objective": program.text,
+        "kind": program.kind,
+        "fingerprint": program.fingerprint,
         "resources": asdict(resources),
         "workers": workers,
         "environment": environment(),
@@ -89,14 +89,14 @@ def _announcement(position: int, body: Mapping[str, Any]) -> Announcement:
     )
 
 
-def shareable(called: Program) -> Program:
+def shareable(program: Program) -> Program:
     """The objective, if workers elsewhere can load it too. Raises ObjectiveError for a function of this program."""
-    if called.kind == "function":
+    if program.kind == "function":
         raise ObjectiveError(
-            f"{called.text} is a function of one program, which workers elsewhere cannot have; "
+            f"{program.text} is a function of one program, which workers elsewhere cannot have; "
             "name it as 'file.py:function' or 'package.module:function'"
         )
-    return called
+    return program
 
 
 def load_allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec) -> Program:
@@ -112,7 +112,7 @@ def load_allowed(announced: Announcement, allow: Sequence[str], spec: StudySpec)
         raise ObjectiveError(
             f"it runs {announced.text!r}, which this worker was not allowed; add --allow {places[-1]!r}"
         )
-    here = program(Command(announced.text) if announced.kind == "command" else announced.text, spec)
+    here = as_program(Command(announced.text) if announced.kind == "command" else announced.text, spec)
     if announced.text not in allow and not import_paths.defines(announced.text, here.call):
         raise ObjectiveError(
             f"it runs {announced.text!r}, which {places[-1]} only imports; add --allow {announced.text!r} if it may"

@@ -28,7 +28,7 @@ AGAIN = 30.0  # seconds until a study that could not be served is tried again: i
 class ServedStudy:
     """One study that this worker serves. Its processes exist only while there is something to do.
 
-    called: the announced objective, as this worker has loaded it. slots: how many trials the worker runs at once.
+    program: the announced objective, as this worker has loaded it. slots: how many trials the worker runs at once.
     closed: why there is nothing to do; "" while there is. The other arguments are those of `Worker`.
     """
 
@@ -37,14 +37,14 @@ class ServedStudy:
         storage: Storage,
         record: StudyRecord,
         announced: Announcement,
-        called: Program,
+        program: Program,
         slots: int,
         data: Mapping[str, str],
         enough: Enough | None,
         say: Callable[[str], None],
     ) -> None:
         self.name, self.closed = record.name, "not begun"
-        self._storage, self._called, self._slots = storage, called, slots
+        self._storage, self._program, self._slots = storage, program, slots
         inputs = Inputs(storage, record.id, data, POLICIES[announced.refuse])
         self._live = LiveStudy(storage, record.id, inputs=inputs)
         self._enough = EnoughCheck(self._live, enough)
@@ -191,9 +191,9 @@ class ServedStudy:
             return self._crew
         if not self._joined:
             seen = {"data": self._live.inputs.begin()["data"]} if self._live.inputs.watched else {}
-            body = {**seen, **run_body(self._called, self.announced.resources, self._slots)}
+            body = {**seen, **run_body(self._program, self.announced.resources, self._slots)}
             self._storage.revise(self._live.id, Change("run", body={**body, "joined": True}))
             self._joined = True
-        executor = Local(self._slots, self._called, self.announced.resources)
+        executor = Local(self._slots, self._program, self.announced.resources)
         self._crew = Crew(self._live, executor, self.announced.resources, before=self._live.inputs.check)
         return self._crew

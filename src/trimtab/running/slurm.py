@@ -19,7 +19,7 @@ from ..executors import slurm
 from ..executors.slurm import Slurm, SlurmError
 from ..interrupts import interruptible
 from ..live import LiveStudy
-from ..objective import program
+from ..objective import as_program
 from ..outlook import Enough
 from .announcements import announce, shareable
 from .clock import SYSTEM
@@ -50,13 +50,13 @@ def run(
     workers, resources = slots.workers, slots.resources
     _reachable(live.storage.url)
     check_prices(live, resources)
-    called = shareable(program(objective, live.spec))
-    name, command = f"trimtab-{live.ledger.study.uid}", _command(live, called.text, options)
+    program = shareable(as_program(objective, live.spec))
+    name, command = f"trimtab-{live.ledger.study.uid}", _command(live, program.text, options)
     jobs = Jobs(name, -(-workers // options.slots), options.slots, options.words(resources), command)
     jobs.probe()
     until = None if terms.until is None else live.refresh().now + terms.until - SYSTEM.steady()
     asked = {k: v for k, v in (("trials", terms.trials), ("until", until)) if v is not None}
-    announce(live, called, resources, workers, **asked)
+    announce(live, program, resources, workers, **asked)
     with Progress(live.spec, quiet=quiet, terms=terms) as progress, interruptible():
         try:
             return _search(live, jobs, progress, replace(terms, charge=resources.charge), enough)

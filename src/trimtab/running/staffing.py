@@ -13,7 +13,7 @@ from ..errors import SpecError
 from ..executors import Executor
 from ..interrupts import interruptible
 from ..live import LiveStudy
-from ..objective import Program, load, program
+from ..objective import Program, as_program
 from ..records import Resources
 from .announcements import announce, shareable
 from .clock import SYSTEM
@@ -40,33 +40,33 @@ class Slots:
         one_of("executor", self.executor, ("local", "ray", "slurm"))
 
 
-def executor_for(called: Program, slots: Slots, insist: Callable[[], None] = lambda: None) -> Executor:
+def executor_for(program: Program, slots: Slots, insist: Callable[[], None] = lambda: None) -> Executor:
     """The executor for an objective: Ray's, or on this machine one with supervised processes.
 
     A single worker without limits runs in this process, where a debugger works, unless it is to be supervised.
     insist: see `interrupts.interruptible`.
     """
     if slots.executor == "ray":
-        return _ray(called, slots)
+        return _ray(program, slots)
     if slots.executor == "slurm":
         raise SpecError("executor='slurm' is for searches; take 'local' or 'ray' here")
     if slots.supervised or slots.workers > 1 or slots.resources.limited:
         from ..executors.local import Local
 
-        return Local(slots.workers, called, slots.resources)
+        return Local(slots.workers, program, slots.resources)
     from ..executors.inline import Inline
 
-    return Inline(load(called), insist)
+    return Inline(program.load_inline(), insist)
 
 
-def _ray(called: Program, slots: Slots) -> Executor:
+def _ray(program: Program, slots: Slots) -> Executor:
     try:
         import_module("ray")
     except ImportError as error:
         raise SpecError(f"executor='ray' needs the package ray ({error}): pip install 'trimtab[ray]'") from None
     from ..executors.ray import Ray
 
-    return Ray(slots.workers, called, slots.resources)
+    return Ray(slots.workers, program, slots.resources)
 
 
 @contextmanager
@@ -83,12 +83,12 @@ def hired(
     terms: when the search is to end, for the progress line; None for evidence. watch: called as the study goes on.
     """
     check_prices(live, slots.resources)
-    called = program(objective, live.spec)
+    program = as_program(objective, live.spec)
     with ExitStack() as cleanup:
-        executor = executor_for(called, slots, cleanup.enter_context(interruptible()))
-        crew = Crew(live, executor, slots.resources, before=lambda: live.inputs.check(called))
+        executor = executor_for(program, slots, cleanup.enter_context(interruptible()))
+        crew = Crew(live, executor, slots.resources, before=lambda: live.inputs.check(program))
         cleanup.callback(crew.close)
-        announce(live, called, slots.resources, slots.workers)
+        announce(live, program, slots.resources, slots.workers)
         progress = cleanup.enter_context(Progress(live.spec, quiet=quiet, terms=terms))
 
         def update(ledger: Ledger) -> None:
@@ -102,7 +102,7 @@ def hired(
 def submit(live: LiveStudy, objective: Any, resources: Resources) -> None:
     """Announce in the record what the study runs, for workers elsewhere. Raises ObjectiveError if they cannot load it."""
     check_prices(live, resources)
-    announce(live, shareable(program(objective, live.spec)), resources, workers=0)
+    announce(live, shareable(as_program(objective, live.spec)), resources, workers=0)
 
 
 def check_prices(live: LiveStudy, resources: Resources) -> None:

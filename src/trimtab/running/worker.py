@@ -223,10 +223,10 @@ class Worker:
         if record.id in self._served:  # announced again
             self._served.pop(record.id).leave()
         try:
-            called = load_allowed(announced, self._allow, record.spec)
+            program = load_allowed(announced, self._allow, record.spec)
             data, absent = locate_data(announced, self._data)
             served = ServedStudy(
-                self._storage, record, announced, called, self._slots, data, self._enough,
+                self._storage, record, announced, program, self._slots, data, self._enough,
                 say=lambda text: self._say(f"study {record.name!r}: {text}"),
             )  # fmt: skip
         except (ObjectiveError, SpaceError, SpecError, StudyNotFound, Damaged, *UNREADABLE) as error:

@@ -16,7 +16,7 @@ from ..checks import members, shown
 from ..errors import Damaged, SpecError, StorageError
 from ..files import replacing
 from ..formatting import command
-from ..objective import AnyObjective, program
+from ..objective import AnyObjective, as_program
 from ..records import Change, Event, Resources, StudyRecord, StudyState
 from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
@@ -83,22 +83,22 @@ class Audited(Answers):
         tolerance = float(checks.nonnegative("tolerance", tolerance, repair=": a share, 0.001 for 0.1 %"))
         ledger = self._live.refresh()
         numbers = None if given is None else [ledger.trials.named(number).number for number in given]
-        called = program(objective, ledger.study.spec)
+        program = as_program(objective, ledger.study.spec)
         rows = list(ledger.trials.values())
         leader = self.standings.best
         best = None if leader is None else leader.trial
         picked = chosen(rows, numbers, best)
         slots = Slots(workers, amounts(Resources, resources, "resources"), supervised)
-        ends = rerun(called, ledger.study.spec, picked, slots)
+        ends = rerun(program, ledger.study.spec, picked, slots)
         ran = self.storage.events(self._live.id, kinds={"run"})
         found = Reproduction(
             runs=tuple(compared(t, ends[t.number], tolerance) for t in picked),
             tolerance=tolerance,
-            same_code=called.fingerprint in {e.body["fingerprint"] for e in ran},
+            same_code=program.fingerprint in {e.body["fingerprint"] for e in ran},
             independent=self._independent(principal or user(), [e.position for e in ran]),
             left_out=left_out(picked, numbers, best),
         )
-        body = {"reproduction": found.to_json(), "objective": called.text, "fingerprint": called.fingerprint}
+        body = {"reproduction": found.to_json(), "objective": program.text, "fingerprint": program.fingerprint}
         self._try_to_add_event("reproduce", {**body, "environment": environment()}, principal)
         return found
 

@@ -127,13 +127,13 @@ def left_out(picked: Sequence[Trial], numbers: Sequence[int] | None, best: Trial
     return f"the best, trial {best.number}, was not run again: {_obstacle(best)}"
 
 
-def rerun(called: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slots) -> dict[int, Exit]:
+def rerun(program: Program, spec: StudySpec, trials: Sequence[Trial], slots: Slots) -> dict[int, Exit]:
     """Run trials again, each with its params and its seed: by number, how they end. Nothing is recorded."""
     waiting, ends = list(trials), dict[int, Exit]()
     with (
         TemporaryDirectory(prefix="trimtab-") as folder,
         interruptible() as insist,
-        closing(executor_for(called, slots, insist)) as executor,
+        closing(executor_for(program, slots, insist)) as executor,
     ):
         while len(ends) < len(trials):
             while waiting and executor.free():
