@@ -22,7 +22,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
     "arrays": (),
     "errors": (),
     "checks": ("errors",),
-    "elsewhere": (),
+    "elsewhere": ("errors",),
     "calls": ("errors", "checks", "elsewhere"),
     "canonical": (),
     "formatting": (),

@@ -237,6 +237,10 @@ CASES = {
     "British spelling": (lambda: tt.Study("s", X, maximise="auc"), r"^Study\(maximise='auc'\): .*'maximize'\?$"),
     "a direction": (lambda: tt.Study("s", X, direction="minimize"), "did you mean 'minimize' or 'maximize'"),
     "a goal by position": (lambda: tt.Study("s", X, "loss"), r"too many positional arguments; it takes .*\*, minimize"),
+    "constraints of Optuna": (
+        lambda: new(subject_to=lambda trial: trial.user_attrs["c"]),
+        "is no text; write it like .latency_ms <= 20",
+    ),
     "trials of Optuna": (lambda: run(n_trials=5), r"^run\(n_trials=5\): .* did you mean 'trials'\?$"),
     "trials of a study": (lambda: new(n_trials=5), r"n_trials.*'budget'"),
     "jobs": (lambda: run(n_jobs=2), "did you mean 'workers'"),

@@ -146,6 +146,17 @@ BAD = [
     ("budget:", "trials: 9\nbudget:", "trials is not a key that is known here; write budget: {trials: ...}"),
     ("budget:", "cpus: 2\nbudget:", "cpus is not a key that is known here; write resources: {cpus: ...}"),
     ("budget:", "bugdet:", "bugdet is not a key that is known here; did you mean 'budget'?"),
+    ("budget:", "n_trials: 9\nbudget:", "n_trials is not a key that is known here; did you mean 'budget'?"),
+    (
+        "budget:",
+        "metric: auc\nbudget:",
+        "metric is not a key that is known here; did you mean 'minimize' or 'maximize'?",
+    ),
+    (
+        "{int: [2, 12]",
+        "{min: 2, max: 12",
+        "space.max_depth.min is not a key that is known here; did you mean 'float' or",
+    ),
     ("time: 30m", "tim: 30m", "budget.tim is not a key that is known here; did you mean 'time'?"),
     ("memory: 2GiB", "menory: 2GiB", "resources.menory is not a key"),
     ("{replicates: 10", "{replicate: 10", "evidence.replicate is not a key that is known here; did you mean"),

@@ -2,12 +2,12 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .checks import shown
-from .elsewhere import ARGUMENTS, INSTEAD
-from .errors import WrongCall, nearest
+from .elsewhere import meant
+from .errors import WrongCall
 
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 
@@ -41,15 +41,7 @@ def _answer(call: Any, given: Sequence[Any], named: Mapping[str, Any], error: Ty
     name = call.__qualname__.split(".")[-2 if call.__name__ == "__init__" else -1]
     unknown = next((n for n in named if n not in names), None)
     if unknown is not None and all(p.kind is not p.VAR_KEYWORD for p in taken):
-        return f"{name}({unknown}={shown(named[unknown])}): there is no argument {unknown!r}{_meant(unknown, names)}"
+        return f"{name}({unknown}={shown(named[unknown])}): there is no argument {unknown!r}{meant(unknown, names)}"
     bare = [p.replace(annotation=p.empty, default=p.empty) for p in taken]
     said = ", ".join([*map(shown, given), *(f"{n}={shown(v)}" for n, v in named.items())])
     return f"{name}({said}): {error}; it takes {inspect.Signature(bare)}"
-
-
-def _meant(unknown: str, names: Iterable[str]) -> str:
-    """The argument that was probably meant, as the end of an error message."""
-    known = [n for n in ARGUMENTS.get(unknown, ()) if n in names]
-    if known:
-        return f"; did you mean {' or '.join(map(repr, known))}?"
-    return f"; {INSTEAD[unknown]}" if unknown in INSTEAD else nearest(unknown, names)

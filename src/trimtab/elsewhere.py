@@ -3,8 +3,10 @@
 Errors about an argument or an attribute that does not exist answer with it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
+
+from .errors import nearest
 
 _Class = TypeVar("_Class", bound=type)
 _Said = TypeVar("_Said")
@@ -23,14 +25,14 @@ ARGUMENTS = _each(
         "verbose show_progress_bar show_progressbar": ("quiet",),
         "study_name": ("name",),
         "direction directions metric mode": ("minimize", "maximize"),
-        "sampler search_alg algo": ("strategy",),
+        "sampler search_alg algo method": ("strategy",),
         "pruner scheduler": ("stopping",),
-        "search_space param_space param_distributions param_grid configspace": ("space",),
+        "search_space param_space param_distributions param_grid configspace parameters": ("space",),
         "constraints_func outcome_constraints": ("subject_to",),
         "random_state": ("seed",),
-        "min lower min_budget grace_period": ("low",),
-        "max upper max_budget max_t": ("high",),
-        "bounds": ("low", "high"),
+        "min lower min_budget grace_period": ("low", "float", "int"),
+        "max upper max_budget max_t": ("high", "float", "int"),
+        "bounds low high uniform loguniform type": ("low", "high", "float", "int"),
         "q": ("step",),
         "log_scale": ("log",),
         "default_value": ("default",),
@@ -38,11 +40,11 @@ ARGUMENTS = _each(
         "reduction_factor": ("factor", "eta"),
         "cv n_splits": ("folds",),
         "scoring": ("metric",),
-        "value values": ("metrics",),
+        "value values categories choices options": ("metrics", "choice"),
         "state": ("failed",),
     }
 )
-"""Arguments elsewhere, and those that may be meant here."""
+"""Arguments elsewhere, and the arguments or keys of a study file that may be meant here."""
 
 _LOOP = "write your own loop of study.ask() and study.tell(trial, metrics)"
 _STUDY = "write tt.Study(name, space, minimize='loss')"
@@ -110,6 +112,14 @@ ACTIVE_TRIAL = _each(
         "set_user_attr user_attrs": "return numbers as further metrics; for a text write trial.note(text)",
     }
 )
+
+
+def meant(unknown: str, names: Iterable[str]) -> str:
+    """The argument or key that was probably meant, of these names, as the end of an error message."""
+    known = [n for n in ARGUMENTS.get(unknown, ()) if n in names]
+    if known:
+        return f"; did you mean {' or '.join(map(repr, known))}?"
+    return f"; {INSTEAD[unknown]}" if unknown in INSTEAD else nearest(unknown, names)
 
 
 def answering(words: Mapping[str, str]) -> Callable[[_Class], _Class]:

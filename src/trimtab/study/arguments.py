@@ -10,7 +10,8 @@ from typing import Any, cast
 from .. import stopping as rules
 from ..canonical import dumps, stable_repr
 from ..checks import flag, index, members, no_setting, plain, shown, whole
-from ..errors import SpecError, nearest
+from ..elsewhere import meant
+from ..errors import SpecError
 from ..fidelity import Fidelity
 from ..goals import Constraint, Metrics, constraint, goals
 from ..objective import ActiveTrial
@@ -97,7 +98,7 @@ def revision_arguments(words: Mapping[str, Any]) -> Mapping[str, Any]:
     parameters = inspect.signature(spec_fields).parameters
     for word, value in words.items():
         if word not in parameters:
-            raise SpecError(f"{word!r} is nothing that a study has{nearest(word, parameters)}")
+            raise SpecError(f"{word!r} is nothing that a study has{meant(word, parameters)}")
         if value is None and parameters[word].default is None:
             repair = _TO_REMOVE.get(word, "leave it out")
             raise SpecError(f"{word}=None changes nothing; {repair}")
@@ -109,7 +110,8 @@ _TO_REMOVE = {"budget": "for no limit write budget={}", "subject_to": "for no co
 
 def _constraints(subject_to: Names) -> tuple[Constraint, ...]:
     """Constraints from one text or several."""
-    texts = [subject_to] if isinstance(subject_to, str) else members("subject_to", subject_to, "constraints")
+    one = isinstance(subject_to, str) or callable(subject_to)  # a function, as for Optuna, is no text
+    texts = [subject_to] if one else members("subject_to", subject_to, "constraints")
     return tuple(constraint(_text(t)) for t in texts)
 
 

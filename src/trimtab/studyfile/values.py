@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..checks import is_number, nonnegative, shown
-from ..errors import SpecError, nearest
+from ..elsewhere import meant
+from ..errors import SpecError
 
 Read = Callable[[Any, str], Any]  # (value, where it stands) -> the checked value
 
@@ -17,7 +18,7 @@ def keys(known: Mapping[str, Read], data: Any, where: str) -> dict[str, Any]:
         raise SpecError(f"{at or 'the file'} {what}; write a mapping with keys such as {', '.join(list(known)[:4])}")
     for key in data:
         if key not in known:
-            raise SpecError(f"{where}{key} is not a key that is known here{nearest(str(key), known)}")
+            raise SpecError(f"{where}{key} is not a key that is known here{meant(str(key), known)}")
     return {key: known[key](value, f"{where}{key}") for key, value in data.items()}
 
 
