@@ -207,7 +207,7 @@ def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
             ["Change", "Gain by it", "Gain so far"],
             [(row, at) for row in influence.path_rows(i)],
             (1, 2),
-            title=f"From the baseline to the chosen setting, by the model, in {i.metric}",
+            title=f"From the baseline to the chosen setting, by the model, in {i.goal.metric}",
         ),
         Table(["Pair", "Variance together"], [(row, at) for row in influence.pair_rows(i)], title="What acts together"),
     ]

@@ -82,7 +82,9 @@ def _path(i: influence.Influence) -> Sketch:
         (change, strip(ends, {0.0: ZERO}, [(a, b, BAR)]), gain)
         for (change, gain, _), a, b in zip(influence.path_rows(i), levels, levels[1:], strict=False)
     ]
-    caption = f"From the baseline ({ZERO}) to the chosen setting: what each change adds to {i.metric}, by the model."
+    caption = (
+        f"From the baseline ({ZERO}) to the chosen setting: what each change adds to {i.goal.metric}, by the model."
+    )
     return _sketch("Where the gain comes from", caption, rows)
 
 

@@ -86,7 +86,7 @@ def ablation(i: Influence) -> Figure:
     )
     fig.add_vline(x=0, line={"color": INK, "width": 1})
     fig.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    return fig.update_xaxes(title_text=f"gain in {label(i.metric)}")
+    return fig.update_xaxes(title_text=f"gain in {label(i.goal.metric)}")
 
 
 def safe(i: Influence, spec: StudySpec) -> Figure:
@@ -193,7 +193,7 @@ def _between(spec: StudySpec, name: str, values: Sequence[Value], v: Value) -> f
 
 def calibration(i: Influence) -> Figure:
     """Each result against the model's prediction from all others, with 90 % intervals."""
-    c, sign = i.calibration, -1.0 if i.maximize else 1.0
+    c, sign = i.calibration, -1.0 if i.goal.maximize else 1.0
     predicted, measured = ([sign * v for v in values] for values in (c.predicted, c.results))
     fig = figure(400, showlegend=False)
     ends = [min(*predicted, *measured), max(*predicted, *measured)]
@@ -204,9 +204,9 @@ def calibration(i: Influence) -> Figure:
     said = [f"predicted {number(p, 4)}, measured {number(m, 4)}" for p, m in zip(predicted, measured, strict=True)]
     fig.add_trace(points(rounded(predicted), rounded(measured), "feasible", said, error_x=arms))
     margin = 0.05 * (ends[1] - ends[0]) or 0.5
-    title = f"{label(i.metric)}, predicted from the others"
+    title = f"{label(i.goal.metric)}, predicted from the others"
     fig.update_xaxes(title_text=title, range=rounded([ends[0] - margin, ends[1] + margin]))
-    return fig.update_yaxes(title_text=f"{label(i.metric)}, measured")
+    return fig.update_yaxes(title_text=f"{label(i.goal.metric)}, measured")
 
 
 def rounded(values: Iterable[float]) -> list[float]:

@@ -1,8 +1,9 @@
-"""What explains the results of one goal of a study, computed once for the figures and tables of a document."""
+"""What explains the results of one goal of a study, for the figures and tables of a document."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..evidence.ablation import Step
 from ..evidence.calibration import Calibration
@@ -12,6 +13,7 @@ from ..evidence.phrases import band, chosen_and_span, share
 from ..evidence.sensitivity import Finding, Safe
 from ..explanation import Explanation
 from ..formatting import number, percent, plural, signed, value
+from ..goals import Goal
 from ..records import StudyRecord, Trial
 from ..space import Params
 
@@ -26,53 +28,82 @@ TOP = "the best trials (a tenth, at least ten, at most half)"
 
 @dataclass(frozen=True)
 class Influence:
-    """Answers of `Explanation`: fields are named like its methods. `best` is the setting that is explained."""
+    """What documents show of an `Explanation`: its answers, and which of them are the largest. Each is computed when it is
+    first asked for."""
 
-    metric: str
-    maximize: bool
-    best: Params
-    importance: Mapping[str, float]
-    sobol: Mapping[str, Index]
-    totals: Mapping[str, Index]
-    interactions: Mapping[tuple[str, str], Index]
-    surfaces: Sequence[Surface]
-    dependence: Sequence[Dependence]
-    ablation: Sequence[Step]
-    safe: Mapping[str, Safe]
-    findings: Sequence[Finding]
-    calibration: Calibration
+    told: Explanation
 
     @property
+    def goal(self) -> Goal:
+        """The goal that is explained."""
+        return self.told.ledger.study.spec.goals[self.told.goal]
+
+    @property
+    def best(self) -> Params:
+        """The setting that is explained."""
+        return self.told.best
+
+    @cached_property
+    def importance(self) -> Mapping[str, float]:
+        return self.told.importance()
+
+    @cached_property
+    def sobol(self) -> Mapping[str, Index]:
+        return self.told.sobol()
+
+    @cached_property
+    def totals(self) -> Mapping[str, Index]:
+        return self.told.totals()
+
+    @cached_property
     def ranked(self) -> list[str]:
         """Names of the parameters, largest total index first."""
         return sorted(self.totals, key=lambda n: -self.totals[n].value)
+
+    @cached_property
+    def _all_pairs(self) -> Mapping[tuple[str, str], Index]:
+        return self.told.interactions()
+
+    @property
+    def interactions(self) -> Mapping[tuple[str, str], Index]:
+        """The pairs with the largest index, at most MOST_PAIRS."""
+        return dict(list(self._all_pairs.items())[:MOST_PAIRS])
+
+    @cached_property
+    def surfaces(self) -> Sequence[Surface]:
+        """Those of the first MOST_SURFACES pairs that are shown to act together."""
+        shown = [pair for pair, index in self._all_pairs.items() if index.shown]
+        return [self.told.surface(*pair) for pair in shown[:MOST_SURFACES]]
+
+    @cached_property
+    def dependence(self) -> Sequence[Dependence]:
+        """The curves of the MOST_CURVES parameters with the largest total index."""
+        return [self.told.dependence(name) for name in self.ranked[:MOST_CURVES] if self.totals[name].value > 0]
+
+    @cached_property
+    def ablation(self) -> Sequence[Step]:
+        """The path from the baseline; empty if there is none."""
+        return self.told.ablation() if self.told.ledger.study.spec.baseline is not None else []
+
+    @cached_property
+    def safe(self) -> Mapping[str, Safe]:
+        return {s.name: s for s in self.told.safe_ranges()}
+
+    @cached_property
+    def findings(self) -> Sequence[Finding]:
+        return self.told.findings()
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        return self.told.calibration()
 
 
 def influence(
     study: StudyRecord, trials: Sequence[Trial], chosen: int | None = None, goal: int = 0
 ) -> Influence | None:
     """chosen: the trial whose setting is explained; default: the best. None if there are too few results, or no best."""
-    told, spec = Explanation.of(study, trials, goal, chosen), study.spec
-    if not told.ready:
-        return None
-    pairs, totals = told.interactions(), told.totals()
-    ranked = sorted(totals, key=lambda n: -totals[n].value)
-    strong = [pair for pair, i in pairs.items() if i.shown][:MOST_SURFACES]
-    return Influence(
-        spec.goals[goal].metric,
-        spec.goals[goal].maximize,
-        told.best,
-        told.importance(),
-        told.sobol(),
-        totals,
-        dict(list(pairs.items())[:MOST_PAIRS]),
-        [told.surface(*pair) for pair in strong],
-        [told.dependence(name) for name in ranked[:MOST_CURVES] if totals[name].value > 0],
-        told.ablation() if spec.baseline is not None else [],
-        {s.name: s for s in told.safe_ranges()},
-        told.findings(),
-        told.calibration(),
-    )
+    told = Explanation.of(study, trials, goal, chosen)
+    return Influence(told) if told.ready else None
 
 
 Rows = list[list[str]]
@@ -120,7 +151,7 @@ def model_pairs(i: Influence) -> list[tuple[str, str]]:
     """What the statements rest on: how well the model predicts each result from all others."""
     c = i.calibration
     return [
-        ("Model", f"Gaussian process of {i.metric} over {plural(c.n, 'setting')}"),
+        ("Model", f"Gaussian process of {i.goal.metric} over {plural(c.n, 'setting')}"),
         ("Each result predicted from all others", f"R² {number(c.r2, 3)}, rank correlation {number(c.rank, 3)}"),
         ("Results inside their 90 % intervals", f"{percent(c.inside)}" + ("" if c.honest else ": the model errs")),
     ]
