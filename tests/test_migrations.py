@@ -5,44 +5,25 @@ After a new migration, `python tests/test_migrations.py` writes the record of th
 """
 
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from dumps import load, rows_of
 from stores import DONE, SPEC, put, running, verify
 
 from trimtab.errors import StorageError
 from trimtab.records import Change, Report
-from trimtab.storage.database import WRITES
 from trimtab.storage.migrations import upgrade, versions
 from trimtab.storage.sql import Sql
 from trimtab.storage.tables import SCHEMA
-from trimtab.storage.urls import locate
 
 RECORDS = sorted((Path(__file__).parent / "golden").glob("record-*.sql"))
-
-
-def load(url, record):
-    """Give an empty database the schema and the rows of a record."""
-    version = record.stem.removeprefix("record-")
-    assert upgrade(url, to=version) == (None, version)
-    engine = locate(url, 5.0).connect()
-    with engine.execution_options(**{WRITES: True}).begin() as connection:
-        for statement in record.read_text().split(";\n"):
-            if statement:
-                connection.execute(text(statement.replace(":", r"\:")))
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT setval('studies_id_seq', 1)"))
-    engine.dispose()
-    return version
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda p: p.stem)
@@ -116,21 +97,6 @@ def make_record(file):
     put(store, study, 1)
     store.claim(study, "host:2", None)
     store.close()
-
-
-def rows_of(file):
-    """All rows as INSERT statements that every database understands."""
-    with closing(sqlite3.connect(file)) as c:
-        for table in ("studies", "trials", "reports", "events", "private"):
-            found = c.execute(f"SELECT * FROM {table}")
-            names = ", ".join(f'"{column[0]}"' for column in found.description)
-            for row in found:
-                values = ", ".join("NULL" if v is None else _literal(v) for v in row)
-                yield f"INSERT INTO {table} ({names}) VALUES ({values});\n"
-
-
-def _literal(value):
-    return repr(value) if isinstance(value, int | float) else "'" + value.replace("'", "''") + "'"
 
 
 if __name__ == "__main__":

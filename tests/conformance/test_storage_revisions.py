@@ -135,11 +135,11 @@ def test_imported_results_are_ended_trials(store, study):
 def test_specs_and_statements_are_recorded(store, study):
     spec = replace(SPEC, budget=Budget(trials=9), space=Space(x=Float(-1.0, 1.0), kind=Choice("a", None, True)))
     assert store.revise(study, Change("spec", spec=spec)).spec == spec
-    for kind in ("run", "evidence", "holdout", "witness"):
+    for kind in ("run", "evidence", "holdout", "report"):
         store.revise(study, Change(kind, body={"n": [1, 2.5, None]}))
     assert store.trials(study).study.spec == spec
     *_, last = store.events(study)
-    assert ({k: v for k, v in last.body.items() if k != "actor"}, last.kind) == ({"n": [1, 2.5, None]}, "witness")
+    assert ({k: v for k, v in last.body.items() if k != "actor"}, last.kind) == ({"n": [1, 2.5, None]}, "report")
     for wrong in (Change("spec"), Change("cancle"), Change("note", text="of nothing")):
         with pytest.raises(ValueError, match="kinds are"):
             store.revise(study, wrong)

@@ -186,7 +186,7 @@ class Storage(Protocol):
                   study is charged change.cost
         note      change.text is appended to the notes of trial `number`: {"note": commitment}
         import    change.trials are recorded as ended trials of purpose `import`: events `enqueue` and `import` for each
-        run, evidence, holdout, witness, replay, reproduce, inputs, checkpoint, report, enough
+        run, evidence, holdout, replay, reproduce, inputs, checkpoint, report, enough
                   change nothing else: the event holds change.body
 
         Raises Stale for an illegal transition, a trial that does not exist, or any change to an archived study; StudyNotFound

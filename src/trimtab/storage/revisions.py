@@ -22,7 +22,7 @@ _MOVES: Mapping[str, tuple[frozenset[StudyState], StudyState]] = {
 """Kind of change -> the states of a study in which it is legal, and the state after it."""
 
 _STATEMENTS = frozenset(
-    {"run", "evidence", "holdout", "witness", "replay", "reproduce", "inputs", "checkpoint", "report", "enough"}
+    {"run", "evidence", "holdout", "replay", "reproduce", "inputs", "checkpoint", "report", "enough"}
 )
 """Kinds of changes that only add an event, with their body."""
 
