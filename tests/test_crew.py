@@ -23,9 +23,9 @@ from trimtab.live import LiveStudy
 from trimtab.objective import as_program
 from trimtab.outcomes import from_exit, from_tell
 from trimtab.records import Change, Cost, Outcome, Proposal, Purpose, Reason, Resources, State, StudySpec
-from trimtab.running import sharing
+from trimtab.running import claim_ahead
+from trimtab.running.claim_ahead import Pace
 from trimtab.running.crew import QUICK, Crew
-from trimtab.running.sharing import Pace
 from trimtab.storage.memory import Memory
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
@@ -484,7 +484,7 @@ def test_a_finished_trial_is_not_finished_again():
 @pytest.fixture
 def busy(monkeypatch):
     """A crew whose two slots are busy after eight short trials: there is room for one more, which is claimed ahead."""
-    monkeypatch.setattr(sharing, "SHORT", 60.0)
+    monkeypatch.setattr(claim_ahead, "SHORT", 60.0)
 
     def hangs_late(trial):
         if trial.number >= 8 and trial.attempt == 1:
@@ -531,7 +531,7 @@ def test_a_trial_that_was_claimed_ahead_can_be_cancelled_or_given_back(busy):
 
 
 def test_what_a_long_trial_keeps_waiting_is_recorded_and_given_back(monkeypatch):
-    monkeypatch.setattr(sharing, "STUCK", 3600.0)
+    monkeypatch.setattr(claim_ahead, "STUCK", 3600.0)
     after, long = threading.Event(), threading.Event()
 
     def objective(trial):
@@ -551,7 +551,7 @@ def test_what_a_long_trial_keeps_waiting_is_recorded_and_given_back(monkeypatch)
         main = threading.Thread(target=collects)
         main.start()
         assert long.wait(240)
-        monkeypatch.setattr(sharing, "STUCK", 0.0)
+        monkeypatch.setattr(claim_ahead, "STUCK", 0.0)
         expected = ["done", "done", "running", "queued", "queued", "queued"]
         until(lambda: [str(t.state) for t in scene.store.trials(scene.study).trials] == expected)
         after.set()

@@ -3,7 +3,7 @@
 runner         the loop: refill the queue, claim, launch, record
 staffing       sets up a crew, with its executor and progress line, for one call of run or evidence
 crew           the trials that run in one process, from launch to their recorded ends
-sharing        claiming ahead and recording together, so that no slot waits for the record
+claim_ahead    claiming ahead and recording together, so that no slot waits for the record
 enough         whether a search has found enough
 referee        writes the reports of running trials, and applies the stopping rules
 worker, served `trimtab worker`: a process that serves the studies of a store, and one study that it serves

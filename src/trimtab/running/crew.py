@@ -21,9 +21,9 @@ from ..objective.trial import payload
 from ..outcomes import cost_of, from_exit
 from ..records import Change, Cost, Event, Outcome, Reason, Report, Resources, State, Trial
 from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending, lost_attempts
+from .claim_ahead import HELD, Buffer, Pace
 from .clock import SYSTEM, Clock
 from .referee import Referee
-from .sharing import HELD, Buffer, Pace
 
 QUICK = 1.0  # seconds: if a trial reports more often, reports that no rule judges are written together
 
@@ -48,8 +48,8 @@ class Run:
 class Crew:
     """The running trials of one process. The executor runs their jobs; a thread renews their leases.
 
-    before: called before each trial starts; what it raises ends the run. watch: called with the ledger as the study goes
-    on. lease: seconds for which trials are claimed. name: under which they are claimed; by default, one of its own.
+    before: called before each trial starts; what it raises ends the run. lease: seconds for which trials are claimed.
+    name: under which they are claimed; by default, one of its own.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Crew:
         resources: Resources,
         *,
         before: Callable[[], None] = lambda: None,
-        watch: Callable[[Ledger], None] = lambda _: None,
         lease: float = LEASE,
         clock: Clock = SYSTEM,
         name: str | None = None,
     ) -> None:
-        self.live, self.executor, self.lease, self.clock, self.watch = live, executor, lease, clock, watch
+        self.live, self.executor, self.lease, self.clock = live, executor, lease, clock
+        self.watch: Callable[[Ledger], object] = lambda _: None  # called with the ledger as the study goes on
         self.name = f"{worker_name()}:{token_hex(4)}" if name is None else name
         self._storage, self._study, self._resources = live.storage, live.id, resources
         self.charge = resources.charge
@@ -102,7 +102,7 @@ class Crew:
 
     def room(self, ahead: int = 0) -> int:
         """How many trials may be claimed: one for each free slot, one more if trials are short, and up to `ahead` more if
-        they are very short (see `sharing`)."""
+        they are very short (see `claim_ahead`)."""
         free = self.executor.free()
         return free + self._pace.ahead(len(self.running) + free, ahead) - self._buffer.waiting
 
@@ -150,7 +150,7 @@ class Crew:
     def collect(self, wait: float, stop: Callable[[], bool] = lambda: False) -> None:
         """Wait up to `wait` seconds for trials to end, and hold their endings until they are taken.
 
-        If trials are claimed ahead (see `sharing`), it launches them and goes on collecting for a moment, as long as
+        If trials are claimed ahead (see `claim_ahead`), it launches them and goes on collecting for a moment, as long as
         none fails and `stop` does not say True.
         """
         self._collect(wait, stop)
