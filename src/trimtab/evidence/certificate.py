@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..canonical import jsonable
 from ..formatting import duration, estimate, number, percent, plural, signed
 from ..space import Params
 
@@ -259,23 +260,8 @@ class Evidence:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; what is unknown or unbounded is null."""
-        data = asdict(self)
-        for name in _NUMBERS:
-            data[name] = _finite(data[name])
-        data["interval"] = [_finite(v) for v in self.interval]
-        data["pairs"] = [list(p) for p in self.pairs]
-        data["constraints"] = [
-            {**asdict(c), "mean": _finite(c.mean), "held": _finite(c.held), "interval": list(c.interval)}
-            for c in self.constraints
-        ]
-        data["notices"] = list(self.notices)
-        data["goals"] = [
-            {**asdict(c), "difference": _finite(c.difference), "interval": [_finite(v) for v in c.interval]}
-            for c in self.goals
-        ]
-        data["finalists"] = [{**asdict(f), "mean": _finite(f.mean)} for f in self.finalists]
-        data["worth"] = {k: _finite(v) for k, v in asdict(self.worth).items()}
-        return data
+        made: dict[str, Any] = jsonable(asdict(self))
+        return made
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Evidence":
@@ -324,10 +310,6 @@ _SAID = {
     "not shown": "no gain over the baseline could be shown",
     "infeasible": "a gain, but by a setting that is not shown to keep its limits",
 }
-
-
-def _finite(v: float) -> float | None:
-    return v if math.isfinite(v) else None
 
 
 def _number(v: float | None) -> float:
