@@ -171,6 +171,13 @@ def test_the_architecture_page_names_every_package_from_the_bottom_up():
     assert set(named) == {package_of(m) for m in MODULES} - {"__init__", "__main__"}
 
 
+@pytest.mark.parametrize("package", ["strategies", "evidence", "numerics", "reports", "reports.sections", "proof"])
+def test_a_package_of_many_modules_names_each_of_them(package):
+    inside = {name.removeprefix(f"{package}.").partition(".")[0] for name in MODULES if name.startswith(f"{package}.")}
+    text = MODULES[package].read_text()
+    assert {name for name in inside if not re.search(rf"\b{name}\b", text)} == set()
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_a_package_imports_only_packages_below_it(name):
     mine = package_of(name)

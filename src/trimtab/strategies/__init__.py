@@ -8,6 +8,17 @@ and draws randomness only from the `rng` that it is given:
 `tell` only accumulates, with the law tell(tell(s, A), B) == tell(s, A + B); models are fitted in `ask`. Everything is
 minimised. A failed trial is a row of NaN in Y and C. Constraint columns are feasible if C <= 0 (NaN: unknown).
 
+Each strategy in the table below has a module of its own. The other modules are parts of them:
+
+    points, scalarisation, honours            for all: points not proposed yet; several goals as one; what is not heeded
+    surrogate, features, climb, front,
+    transfer, priors                          of `gp`: models, their inputs, the search of a maximum, fronts, earlier studies
+    breeding, variation                       of `evolution`, `nsga2` and `nsga3`
+    coordinates                               of `cma`
+    population                                of `pbt` and `pb2`
+    levelling                                 wraps any strategy: results of unequal fidelity
+    promotion, ladder, freeze_thaw            wrap any strategy: trials that pause
+
 Notation: d columns, n rows, m goals, k constraints.
 """
 
