@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from trimtab.errors import SpecError
-from trimtab.evidence import Contest, Design, Evidence, Worth, certify
+from trimtab.evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from trimtab.formatting import percent
 from trimtab.goals import Goal, constraint
 from trimtab.reports.sections.certificates import evidence_pairs
@@ -157,6 +157,10 @@ def test_positive_is_better_whatever_the_direction(pairs):
     up = evidence(one, other, maximize=True)
     down = evidence([-v for v in one], [-v for v in other], maximize=False)
     assert (down.difference, down.interval, down.decision) == (up.difference, up.interval, up.decision)
+    assert up.gains == down.gains == tuple(b - a for a, b in pairs)
+    worth = Worth(searched=up.means[1] + 3)
+    assert replace(up, worth=worth).optimism == pytest.approx(3)
+    assert replace(down, worth=Worth(-worth.searched)).optimism == pytest.approx(3)
 
 
 @given(several, st.floats(0, 1), st.floats(0, 100))
@@ -169,15 +173,18 @@ def test_probabilities_sum_to_one_and_the_decision_reads_the_interval(pairs, rat
     assert found.decision == ("proven" if low > 0 else "worse" if high < 0 else "not shown")
 
 
-@given(st.lists(st.tuples(st.none() | values, st.none() | values), max_size=8))
-def test_json_is_valid_and_comes_back(pairs):
-    found = evidence(
-        *(zip(*pairs, strict=True) if pairs else ((), ())), constraints=[constraint("auc >= 0.9 * baseline")]
-    )
+@given(st.lists(st.tuples(st.none() | values, st.none() | values), max_size=8), st.floats(0, 1) | st.just(math.nan))
+def test_json_is_valid_and_comes_back(pairs, known):
+    told = [tuple(None if v is None else {"auc": v, "f1": -v} for v in pair) for pair in pairs]
+    limits = [constraint("auc >= 0.9 * baseline"), constraint("size <= 3")]
+    made = certify(AUC, CONTEST, told, others=[Goal("f1", True)], constraints=limits)
+    finalists = (Finalist(7, 3, known, 1), Finalist(2, 2, 0.5))
+    found = replace(made, worth=Worth(0.5, known, 0.25), finalists=finalists)
     text = json.dumps(found.to_json(), allow_nan=False)
     again = Evidence.from_json(json.loads(text))
-    assert again.to_json() == found.to_json()
+    assert again == found
     assert (again.text(), again.pairs, again.interval) == (found.text(), found.pairs, found.interval)
+    assert repr((again.worth, again.finalists, again.goals)) == repr((found.worth, found.finalists, found.goals))
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -346,6 +353,16 @@ def test_equal_results_show_no_optimism():
     found = replace(evidence([0.3, 0.3, 0.3], [0.7, 0.7, 0.7]), worth=Worth(searched=0.7))
     assert found.means[1] != 0.7  # in its last digit
     assert found.optimism == 0
+
+
+def test_what_was_not_done_is_not_spoken_of():
+    plain = evidence([0.7, 0.8, 0.7], [0.8, 0.95, 0.8], deterministic=True)
+    assert plain.beside == []
+    raced = (Finalist(7, 3, 0.5, broke=1), Finalist(2, 2, 0.5))
+    assert replace(plain, finalists=raced[:1]).beside == []
+    said = dict(replace(plain, finalists=raced, minimum_effect=0.01, worth=Worth(0.95, over_random=0.25)).beside)
+    assert said["finalists"] == "2 measured again, 5 runs in a race; 1 setting broke a limit"
+    assert [*said] == ["minimum", "finalists", "optimism", "random"]
 
 
 @pytest.mark.parametrize(
