@@ -291,7 +291,8 @@ def test_nothing_is_proven_of_a_setting_that_breaks_a_limit(broken, decision):
     assert check.kept == (decision == "proven")
     exact = stats.binomtest(20 - broken, 20).proportion_ci(0.95, "exact")
     assert check.interval == pytest.approx((exact.low, exact.high))
-    assert f"size <= 10: held in {20 - broken} of 20 pairs" in found.text()
+    share = f"{100 * exact.low:.3g} to {100 * exact.high:.3g} % of such runs"
+    assert f"size <= 10: held in {20 - broken} of 20 pairs ({share}), mean {9 + broken / 10:g}" in found.text()
     assert Evidence.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
@@ -358,6 +359,7 @@ def test_equal_results_show_no_optimism():
 def test_what_was_not_done_is_not_spoken_of():
     plain = evidence([0.7, 0.8, 0.7], [0.8, 0.95, 0.8], deterministic=True)
     assert plain.beside == []
+    assert "corrected" not in plain.test
     raced = (Finalist(7, 3, 0.5, broke=1), Finalist(2, 2, 0.5))
     assert replace(plain, finalists=raced[:1]).beside == []
     said = dict(replace(plain, finalists=raced, minimum_effect=0.01, worth=Worth(0.95, over_random=0.25)).beside)
