@@ -122,6 +122,7 @@ TERMS = {
     "improvement": lambda m, v: acquisition.log_improvement(m, v, -0.7),
     "doubted improvement": lambda m, v: acquisition.log_improvement(m, v, -0.7, doubt=2.0),
     "below": lambda m, v: acquisition.log_below(m, v, -0.4),
+    "cost": lambda m, v: acquisition.log_per_cost(m, v, 0.7),
     "rate": lambda m, v: acquisition.log_rate(m / 10, v, 0.5)._replace(
         by_mean=acquisition.log_rate(m / 10, v, 0.5)[1] / 10
     ),
@@ -139,6 +140,19 @@ def test_gradients_of_acquisitions_match_differences(name, seed):
         value, slope = acquisition.total_with_slope(terms, x[None])
         assert value == acquisition.total(terms, x[None])
         assert slope[0] == pytest.approx(expected, abs=1e-5, rel=1e-4)
+
+
+@some
+@given(mean=st.floats(-2, 2), sd=st.floats(0.2, 2), best=st.floats(-2, 2), power=st.floats(0, 1))
+def test_acquisitions_are_the_expectations_that_they_are_named_after(mean, sd, best, power):
+    m, v, y = np.array([mean]), np.array([sd**2]), norm(mean, sd)
+    gain = quad(lambda t: (best - t) * y.pdf(t), min(mean, best) - 12 * sd, best, epsabs=1e-12)[0]
+    assert acquisition.improvement(m, np.array([sd]), best) == pytest.approx(gain, rel=1e-6, abs=1e-12)
+    assert np.exp(acquisition.log_improvement(m, v, best).value) == pytest.approx(gain, rel=1e-6, abs=1e-12)
+    assert np.exp(acquisition.log_below(m, v, best).value) == pytest.approx(y.cdf(best))
+    assert -acquisition.lower_bound(m, v, 1.5).value == pytest.approx(mean - 1.5 * sd)
+    assert np.exp(acquisition.log_per_cost(m, v, power).value) == pytest.approx(1 / np.exp(mean) ** power)
+    assert np.exp(acquisition.log_rate(m, v, 0.5).value) == pytest.approx(min(max(mean + 0.5, 0.05), 0.95))
 
 
 @pytest.mark.parametrize("z", [-1e150, -1e9, -1e4, -1001.0, -999.0, -60.0, -8.0, -1.0, -0.5, 0.0, 3.0, 40.0, 1e6])
