@@ -20,13 +20,13 @@ from .outlook import outlook
 from .plumbing import (
     Ended,
     Verbs,
-    described,
-    existing,
+    existing_url,
     file_of,
     file_option,
     file_storage_flag,
     json_option,
     opened,
+    opened_or_created,
     resumable,
     say,
     storage_flag,
@@ -91,7 +91,7 @@ def run(
     from . import console
 
     given = read(file)
-    study = described(given, file, fresh)
+    study = opened_or_created(given, file, fresh)
     limits: Mapping[str, Any] = {
         "trials": trials, "time": time, "workers": workers or given.workers, "enough": enough,
     }  # fmt: skip
@@ -126,7 +126,7 @@ def list_(as_json: bool) -> None:
     from . import console
 
     damaged: list[Damaged] = []
-    records = open_storage(existing()).studies(damaged=damaged.append)
+    records = open_storage(existing_url()).studies(damaged=damaged.append)
     if as_json:
         rows = [
             {"name": r.name, "state": str(r.state), "trials": r.count, "uid": r.uid, "created": r.created}
@@ -358,7 +358,7 @@ def upgrade() -> None:
     """Upgrade the database to this version's schema."""
     from ..storage.migrations import upgrade as bring
 
-    url = existing()
+    url = existing_url()
     bring(url)
     say(f"{without_password(url)} has the newest schema")
 

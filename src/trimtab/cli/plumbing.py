@@ -136,18 +136,18 @@ the_name = click.argument("name")
 
 
 def url_of(file: "StudyFile | None" = None) -> str:
-    """The store: --storage, else TRIMTAB_STORAGE, else the study file's, else the default."""
-    return _said() or os.environ.get("TRIMTAB_STORAGE") or (file and file.storage) or DEFAULT
+    """The URL of the store: --storage, else TRIMTAB_STORAGE, else the study file's, else the default."""
+    return _storage_given() or os.environ.get("TRIMTAB_STORAGE") or (file and file.storage) or DEFAULT
 
 
-def _said() -> str | None:
+def _storage_given() -> str | None:
     """The value of --storage."""
     said: str | None = click.get_current_context().find_root().meta.get("trimtab.storage")
     return said
 
 
-def existing(file: "StudyFile | None" = None) -> str:
-    """The store, which must exist: reading does not create one."""
+def existing_url(file: "StudyFile | None" = None) -> str:
+    """The URL of the store, which must exist: reading does not create one."""
     from ..storage import missing_file
 
     url = url_of(file)
@@ -161,14 +161,14 @@ def opened(name: str, file: "StudyFile | None" = None) -> "Study":
     from ..study import Study
 
     try:
-        return Study(name, storage=existing(file))
+        return Study(name, storage=existing_url(file))
     except StudyNotFound as error:
         if name.endswith((".yaml", ".yml")):
             raise StudyNotFound(f"{error}; give the name of the study, not of its file") from None
         raise
 
 
-def described(given: "StudyFile", file: str, fresh: bool = False) -> "Study":
+def opened_or_created(given: "StudyFile", file: str, fresh: bool = False) -> "Study":
     """The study that a file describes, opened or created; remembered for this user, so that `evidence` finds the file."""
     from ..study import Study
     from .allowed import remember
@@ -176,7 +176,7 @@ def described(given: "StudyFile", file: str, fresh: bool = False) -> "Study":
     try:
         study = Study(given.name, storage=url_of(given), fresh=fresh, **given.study)
     except StudyMismatch as error:
-        store = f" --storage {shlex.quote(without_password(said))}" if (said := _said()) else ""
+        store = f" --storage {shlex.quote(without_password(url))}" if (url := _storage_given()) else ""
         raise StudyMismatch(
             f"{error}. On the command line: {command('revise', file, store)}, or {command('run', file, f' --fresh{store}')}"
         ) from None

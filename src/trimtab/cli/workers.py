@@ -6,7 +6,7 @@ import shlex
 import click
 
 from .. import streams
-from .plumbing import described, file_storage_flag, resumable, say, storage_flag, storage_option, url_of
+from .plumbing import file_storage_flag, opened_or_created, resumable, say, storage_flag, storage_option, url_of
 
 
 @click.command()
@@ -20,7 +20,7 @@ def submit(file: str) -> None:
     from ..studyfile import read
 
     given = read(file)
-    study = described(given, file)
+    study = opened_or_created(given, file)
     study.submit(given.objective, resources=given.resources)
     allow = f"--allow {shlex.quote(given.allowed)}"
     say(f"study {given.name!r} waits for workers: trimtab worker {allow}{storage_option(given)}")
