@@ -33,6 +33,11 @@ def baseline_trial(spec: StudySpec, trials: Mapping[int, Trial]) -> Trial | None
     return first if dict(spec.current(first.params)) == dict(spec.baseline) else None
 
 
+def is_expired(trial: Trial, now: float) -> bool:
+    """Whether the lease of a running trial has expired; one that is held without a lease never expires."""
+    return trial.lease_until is not None and trial.lease_until <= now
+
+
 class Archive(Protocol):
     """Where ended trials can be read again. They never change, except for notes."""
 
@@ -240,7 +245,7 @@ class Ledger:
 
     def expired(self, now: float) -> list[Trial]:
         """The running search trials whose lease has expired: anybody may claim them."""
-        return [t for t in self.running() if t.lease_until is not None and t.lease_until <= now]
+        return [t for t in self.running() if is_expired(t, now)]
 
     def evidence_trials(self, purpose: Purpose) -> list[Trial]:
         """All trials of the evidence for a purpose (`select` or `certify`), by number."""

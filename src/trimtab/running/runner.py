@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from ..checks import whole
-from ..engine.ledger import Ledger
+from ..engine.ledger import Ledger, is_expired
 from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
 from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
 from ..formatting import first_line, plural
@@ -74,10 +74,9 @@ def search(crew: Crew, terms: Terms, enough: Enough | None = None) -> str:
     fail in a row, KeyboardInterrupt after returning the running trials to the queue.
     """
     live, closing, check = crew.live, None, EnoughCheck(crew.live, enough)
-    terms = replace(terms, charge=crew.charge)
     with _giving_back(crew):
         while True:
-            terms = replace(terms, waited=crew.waited)
+            terms = replace(terms, charge=crew.charge, waited=crew.waited)
             decision, settled = settle(crew, terms, closing is None and not check.asked)
             check_results(live, [t for t in settled.ended if t is not None], terms)
             live.collect()
@@ -262,7 +261,7 @@ def give_back(crew: Crew) -> None:
 
 def _may_be_claimed(t: Trial, now: float) -> bool:
     """Whether an open trial is queued, or has lost its worker."""
-    return t.state is State.QUEUED or (t.lease_until is not None and t.lease_until <= now)
+    return t.state is State.QUEUED or is_expired(t, now)
 
 
 def run_to_the_end(crew: Crew, numbers: Sequence[int]) -> None:

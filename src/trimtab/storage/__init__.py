@@ -87,6 +87,11 @@ class CompleteStudy:
 OnDamage = Callable[[Damaged], object]
 """Called with the error of a row that cannot be read."""
 
+
+def skip(_: Damaged) -> None:
+    """Leaves out a row that cannot be read, as in `studies(damaged=skip)`."""
+
+
 Then = Callable[[Changes], tuple[Sequence[Sequence[Proposal]], "Claim | None"]]
 """Decides what follows from the changes that it is given: batches of proposals to enqueue, one after the other, and a claim
 on search trials, first those that wait, then the new ones."""

@@ -2,7 +2,7 @@
 
 from ..errors import StudyMismatch
 from ..records import StudyRecord
-from . import CompleteStudy, Storage
+from . import CompleteStudy, Storage, skip
 
 
 def copy(source: Storage, study: int, target: Storage) -> StudyRecord:
@@ -12,7 +12,7 @@ def copy(source: Storage, study: int, target: Storage) -> StudyRecord:
     meanwhile.
     """
     whole = _whole(source, study)
-    if any(r.uid == whole.study.uid for r in target.studies(damaged=lambda _: None)):
+    if any(r.uid == whole.study.uid for r in target.studies(damaged=skip)):
         raise StudyMismatch(
             f"{target.url} holds study {whole.study.name!r} already (uid {whole.study.uid[:12]}); go on there, or delete it "
             "there and copy again"

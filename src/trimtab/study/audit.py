@@ -21,6 +21,7 @@ from ..records import Change, Event, Resources, StudyRecord, StudyState
 from ..records.usage import amounts
 from ..replay import Replay, enoughs, replay, verdicts
 from ..running.staffing import Slots
+from ..storage import skip
 from ..storage.revisions import user
 from .answers import Answers
 from .arguments import trial_number
@@ -169,7 +170,7 @@ class Audited(Answers):
     def _renamed(self, archived: StudyRecord) -> list[str]:
         """Studies that were created with the name of this archived one, and no longer have it: somebody who looks for the
         name finds the archived one instead."""
-        others = [r for r in self.storage.studies(damaged=lambda _: None) if r.name != archived.name]
+        others = [r for r in self.storage.studies(damaged=skip) if r.name != archived.name]
         made = [(r, self.storage.events(r.id, kinds={"create"})) for r in others]
         return [
             f"study {r.name} (uid {r.uid[:8]}): it was created as {archived.name!r} and renamed outside Trimtab; verify it too"

@@ -17,7 +17,7 @@ from ..live import LiveStudy
 from ..records import Change, StudyRecord, StudySpec, StudyState
 from ..records.sources import Source
 from ..space import Params, Space
-from ..storage import Storage, missing_file
+from ..storage import Storage, missing_file, skip
 from ..strategies import Continuing, names, strategy
 from .warmstart import Earlier, sources
 
@@ -239,7 +239,7 @@ def _found(storage: Storage, name: str, reading: bool) -> StudyRecord | None:
     uid."""
     records = storage.studies(name) if isinstance(name, str) else []
     if reading and not records:
-        others = storage.studies(damaged=lambda _: None) if isinstance(name, str) and len(name) >= SHORTEST else []
+        others = storage.studies(damaged=skip) if isinstance(name, str) and len(name) >= SHORTEST else []
         meant = [r for r in others if r.uid.startswith(name)]
         records = meant if len(meant) == 1 else []
     living = [r for r in records if r.state is not StudyState.ARCHIVED]
@@ -248,5 +248,5 @@ def _found(storage: Storage, name: str, reading: bool) -> StudyRecord | None:
 
 def _nearest(storage: Storage, name: str, reading: bool) -> str:
     """The end of an error message: similar names of studies that could be opened."""
-    there = [r.name for r in storage.studies(damaged=lambda _: None) if reading or r.state is not StudyState.ARCHIVED]
+    there = [r.name for r in storage.studies(damaged=skip) if reading or r.state is not StudyState.ARCHIVED]
     return nearest(name, dict.fromkeys(there))

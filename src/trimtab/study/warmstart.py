@@ -10,7 +10,7 @@ from ..formatting import plural, setting
 from ..records import TOLD, State, StudyRecord, StudySpec, Trial
 from ..records.sources import Source
 from ..space import Params
-from ..storage import Storage
+from ..storage import Storage, skip
 
 
 @runtime_checkable
@@ -40,7 +40,7 @@ def sources(storage: Storage, warm_start: Earlier, spec: StudySpec) -> tuple[Sou
 def _source(storage: Storage, study: Any, spec: StudySpec) -> Source:
     if isinstance(study, str):
         if not (records := storage.studies(study)):
-            there = dict.fromkeys(r.name for r in storage.studies(damaged=lambda _: None))
+            there = dict.fromkeys(r.name for r in storage.studies(damaged=skip))
             raise SpecError(f"warm_start={study!r}: {storage.url} holds no such study{nearest(study, there)}")
         record, trials = records[-1], storage.trials(records[-1].id).trials
     elif isinstance(study, Readable):
