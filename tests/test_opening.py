@@ -200,7 +200,7 @@ def test_a_plug_in_is_taken_by_its_name_and_one_that_fails_is_told(plug_in):
         SpecError, match=r"strategy='gone': the plug-in 'plugged:Gone' fails with AttributeError: .*version"
     ):
         new("gone")
-    with pytest.raises(SpecError, match=r"strategy=\{\} is neither a name nor has name"):
+    with pytest.raises(SpecError, match=r"strategy=\{\} is neither a name, such as 'gp', nor has name"):
         strategies.strategy("none")
     with pytest.raises(SpecError, match="strategy='wel' is not known; did you mean 'well'"):
         new("wel")
