@@ -35,7 +35,7 @@ def replacing(path: Path, content: bytes) -> Iterator[None]:
                 os.close(os.open(target, os.O_WRONLY))  # what may not be written is not replaced either
             with fresh.open("wb") as file:
                 if target.exists():
-                    shutil.copymode(target, fresh)  # who may read it stays as it was
+                    shutil.copymode(target, fresh)  # its permissions stay as they were
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -80,7 +80,7 @@ def _explained(path: Path) -> Iterator[None]:
     """A context in which an error of the file system says which file could not be written."""
     try:
         yield
-    except BrokenPipeError:  # who read it has gone, and knows
+    except BrokenPipeError:  # of the program that read it: it ended by itself
         raise
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None

@@ -41,8 +41,8 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def open_closed() -> None:
-    """Open the null device where this program was started with a closed standard stream (`>&-`): another file would get
-    its number, and what is printed."""
+    """Open the null device where this program was started with a closed standard stream (`>&-`): otherwise the
+    next file to be opened would get its number, and all that is printed."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

@@ -98,7 +98,7 @@ def say(text: str = "", nl: bool = True) -> None:
 
 
 ANEW = "nothing was recorded. Begin anew with"
-"""For `resumable`: what is run without a queue."""
+"""For `resumable`, if what was interrupted has no queue, and cannot be continued."""
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from typing import Any, Protocol
 from ..records import Reason, Resources
 
 Key = tuple[int, int, int]  # study, number, attempt
+RunPayload = Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]
+"""Runs a payload: (payload, send) -> last message. `send` sends a message and returns the reply."""
 
 
 @dataclass(frozen=True)

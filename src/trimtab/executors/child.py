@@ -29,7 +29,7 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from . import processes
+from . import RunPayload, processes
 
 LATE = 0.3  # seconds after its time limit at which a child ends itself
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl: orphaned descendants become our children, and are ended with us
@@ -38,8 +38,8 @@ _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl: orphaned descendants become 
 class Task(Protocol):
     """What a child runs. It is pickled and sent to the child once."""
 
-    def load(self) -> Callable[[Mapping[str, Any], Callable[[Any], Any]], Any]:
-        """The function that runs a payload: (payload, send) -> last message."""
+    def load(self) -> RunPayload:
+        """The function that runs payloads."""
         ...
 
 
@@ -94,7 +94,7 @@ def main(channel: int, lifeline: int, parent: int) -> None:
 def _serve(
     ask: Callable[[Any, int], Any],
     n: int,
-    run: Callable[..., Any],
+    run: RunPayload,
     payload: Mapping[str, Any],
     limit: float,
     alarm: Alarm,

@@ -4,23 +4,20 @@ Limits are not enforced; `local` does that.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from . import Exit, Job, Key
+from . import Exit, Job, Key, RunPayload
 from .processes import own_cpu
 
 
 class Inline:
     """One slot in this process.
 
-    run: (payload, send) -> last message. insist: raises KeyboardInterrupt if there was one during a job, whose code may
+    run: runs a job's payload. insist: raises KeyboardInterrupt if there was one during a job, whose code may
     have caught it.
     """
 
-    def __init__(
-        self, run: Callable[[Mapping[str, Any], Callable[[Any], Any]], Any], insist: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, run: RunPayload, insist: Callable[[], None] = lambda: None) -> None:
         self._run, self._insist = run, insist
         self._ended: list[tuple[Job, Exit]] = []
 
@@ -28,7 +25,7 @@ class Inline:
         return 0 if self._ended else 1
 
     def launch(self, job: Job) -> None:
-        """Run the job to its end. KeyboardInterrupt passes through, and the job counts as killed."""
+        """RunPayload the job to its end. KeyboardInterrupt passes through, and the job counts as killed."""
         wall, cpu = time.perf_counter(), own_cpu()
         message, killed = None, True
         try:

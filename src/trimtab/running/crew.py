@@ -69,7 +69,7 @@ class Crew:
         self._storage, self._study, self._resources = live.storage, live.id, resources
         self.charge = resources.charge
         self._before = before
-        self.interrupted = False  # whether this process was told to end; then so were its trials' processes, perhaps
+        self.interrupted = False  # whether this process was told to end: its trials' processes may have been told, too
         self.running: dict[int, Run] = {}
         self._buffer = Buffer()
         self._pace = Pace()
@@ -268,7 +268,7 @@ class Crew:
         last = self._referee.take_held(trial)
         self._forget(trial.number)
         used = cost_of(ended.cost, self._resources)
-        # If it was told to stop, it may have returned what a part of its training gave.
+        # What a trial returned that was cut short may be the result of a part of its training.
         cut_short = (trial.number, trial.attempt) in self._cut_short
         try:
             outcome = from_exit(ended, self._resources, run.notes)

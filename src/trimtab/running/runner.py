@@ -100,7 +100,7 @@ def search(crew: Crew, terms: Terms, enough: Enough | None = None) -> str:
 
 
 def _wind_down(crew: Crew, closing: str) -> None:
-    """Give back what was claimed ahead; also end what is running, if there is no time to wait for it or no point."""
+    """Give back trials that were claimed ahead; also running ones, if there is no time to wait for them, or no point."""
     if closing in ("time", "failures"):
         crew.release()
     else:

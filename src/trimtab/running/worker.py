@@ -239,7 +239,7 @@ class Worker:
         self._served[record.id] = served
 
     def _refuse(self, record: StudyRecord, error: Exception) -> None:
-        """Do not serve a study for now; why is to be said, unless that was said before."""
+        """Do not serve a study for now. `_say_refused` will say why, unless the reason is the same as before."""
         known = self._known[record.id]
         if str(error) != known.refused:
             self._unsaid.append((record.name, _why(error)))

@@ -31,7 +31,7 @@ def create(tx: Transaction, spec: StudySpec) -> StudyRecord:
         return found
     uid = token_hex(16)
     empty = StudyRecord(0, uid, spec.name, spec, StudyState.OPEN, tx.now, 0, 0, Cost(), position=0, head=uid)
-    earlier = tx.archived(spec.name)  # who starts over until the answer suits is found out
+    earlier = tx.archived(spec.name)  # recorded, so that starting over until the result suits does not stay hidden
     body = {"spec": spec.to_json(), **({"earlier": earlier} if earlier else {})}
     study, events = rules.append(empty, [Entry("create", None, body)], tx.now)
     study = tx.add_study(study)

@@ -82,7 +82,7 @@ _UPDATE_HELD = update(trials).where(_HELD)
 _NOW: BindParameter[float] = bindparam("of_now", type_=Double)
 _UNHELD = case((trials.c.lease_until < _NOW, _NOW - trials.c.lease_until), else_=0.0)  # seconds since its lease ran out
 _RENEW = _UPDATE_HELD.values(started=trials.c.started + _UNHELD)
-# In place of an earlier report of the same step, which nobody needs the right to delete.
+# Replaces an earlier report of the same step by an update: a user need not have the right to delete.
 _WRITE_REPORTS = text(
     "INSERT INTO reports (study, number, attempt, step, metrics, at, written) "
     "VALUES (:study, :number, :attempt, :step, :metrics, :at, :written) "
