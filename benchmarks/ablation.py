@@ -189,7 +189,7 @@ def run(
 
 
 def told(x: np.ndarray, loss: float) -> Rows:
-    return Rows(x[None], np.array([[loss]]), np.empty((1, 0)), np.zeros(1), np.zeros(1))
+    return Rows(x[None], np.array([[loss]]))
 
 
 def begin(problem: families.Problem, seed: int, trials: int) -> Rows | None:

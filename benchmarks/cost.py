@@ -39,7 +39,7 @@ def run(problem: families.Problem, seconds: Seconds, seed: int, budget: float, k
         loss, cost = problem.true(params), max(seconds(params), 1e-6)
         spent, paid = spent + cost, paid + 1
         best = [min(b, loss) if spent <= share * budget else b for b, share in zip(best, SHARES, strict=True)]
-        told = Rows(proposal.x[None], np.array([[loss]]), np.empty((1, 0)), np.array([cost]), np.zeros(1))
+        told = Rows(proposal.x[None], np.array([[loss]]), cost=np.array([cost]))
         state = made.tell(state, told)
     return best, paid
 

@@ -72,8 +72,7 @@ def ours(name: str, seed: int) -> Iterator[tuple[list[np.ndarray], Callable[[lis
         )
         losses: list[float] = []
         yield [point(p) for p in space.decode(X)], losses.extend
-        zeros = np.zeros(len(X))
-        state = made.tell(state, Rows(X, np.array(losses)[:, None], np.empty((len(X), 0)), zeros, zeros))
+        state = made.tell(state, Rows(X, np.array(losses)[:, None]))
 
 
 def point(params: Mapping[str, Any]) -> np.ndarray:

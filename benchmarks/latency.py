@@ -56,7 +56,7 @@ def trimtab(name: str, n: int) -> Step:
 
 def results(X: np.ndarray, rng: np.random.Generator) -> Rows:
     n = len(X)
-    return Rows(X, rng.random((n, 1)), np.empty((n, 0)), np.zeros(n), np.zeros(n))
+    return Rows(X, rng.random((n, 1)))
 
 
 def optuna(sampler: str, n: int) -> Step:

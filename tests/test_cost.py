@@ -51,7 +51,7 @@ def search(cost_budget, trials):
     for k in range(trials):
         p = made.ask(state, SPACE.sample(0, np.random.default_rng(0)), 1, np.random.default_rng(k))[0]
         loss = (p.x[0] - 0.3) ** 2 + 0.3 * np.sin(20 * p.x[0]) + 0.3 * np.sin(15 * p.x[1])
-        told = Rows(p.x[None], np.array([[loss]]), np.empty((1, 0)), np.exp(4 * p.x[1:2]), np.zeros(1))
+        told = Rows(p.x[None], np.array([[loss]]), cost=np.exp(4 * p.x[1:2]))
         state = made.tell(state, told)
         sizes.append(p.x[1])
         assert "per cost" in p.why.get("acquisition", "per cost" if cost_budget else "") or cost_budget is None
@@ -66,7 +66,7 @@ def test_settings_that_cost_less_are_tried_more_while_the_budget_is_full():
 def test_a_spent_budget_asks_for_no_thrift():
     made, none = strategy("gp"), SPACE.sample(0, np.random.default_rng(0))
     X = SPACE.sample(12, np.random.default_rng(1))
-    told = Rows(X, np.sin(9 * X[:, :1]), np.empty((12, 0)), np.exp(4 * X[:, 1]), np.zeros(12))
+    told = Rows(X, np.sin(9 * X[:, :1]), cost=np.exp(4 * X[:, 1]))
 
     def value(cost_budget):
         state = made.tell(made.init(Problem(SPACE, seed=1, cost_budget=cost_budget)), told)
@@ -84,7 +84,7 @@ def test_a_second_of_the_clock_pays_for_all_trials_that_run_at_once(waiting, ask
     cost = np.exp(4 * X[:, 1])
 
     def proposed(cost_is_time, share):
-        told = Rows(X, np.sin(9 * X[:, :1]) - X[:, 1:], np.empty((12, 0)), share * cost, np.zeros(12))
+        told = Rows(X, np.sin(9 * X[:, :1]) - X[:, 1:], cost=share * cost)
         made, given = strategy("gp"), Problem(SPACE, seed=1, cost_budget=float(cost.sum()), cost_is_time=cost_is_time)
         proposals = made.ask(made.tell(made.init(given), told), pending, asked, np.random.default_rng(0))
         return np.stack([p.x for p in proposals])

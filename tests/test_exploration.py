@@ -32,7 +32,7 @@ def proposal(
     made = strategy("gp")
     state = made.tell(
         made.init(Problem(SPACE, constraints=constraints, budget=budget, seed=1, sources=sources)),
-        Rows(X, y[:, None], (X.sum(1, keepdims=True) - 1)[:, :constraints], np.zeros(n), np.zeros(n)),
+        Rows(X, y[:, None], (X.sum(1, keepdims=True) - 1)[:, :constraints]),
     )
     return made.ask(state, pending, 1, np.random.default_rng(0))[0]
 

@@ -22,7 +22,7 @@ def told(x, V, seed=0):
     n = len(x)
     X = SPACE.snap(np.column_stack([x, np.random.default_rng(seed).random(n)]))
     last = np.array([[v[~np.isnan(v)][-1] if (~np.isnan(v)).any() else np.nan] for v in V]).reshape(-1, 1)
-    return levelled(Rows(X, last, np.empty((n, 0)), np.ones(n), np.ones(n), V[:, :, None]))
+    return levelled(Rows(X, last, rungs=V[:, :, None]))
 
 
 # ------------------------------------------------------------------------------------------ what strategies are told
@@ -56,7 +56,7 @@ def rows_of(curves, stopped_at):
         V[i, last + 1 :] = np.nan
     n = len(V)
     Y = np.array([[V[i, last]] for i, last in enumerate(stopped_at)])
-    return Rows(np.zeros((n, 1)), Y, np.zeros((n, 0)), np.zeros(n), np.zeros(n), V[:, :, None])
+    return Rows(np.zeros((n, 1)), Y, rungs=V[:, :, None])
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -75,16 +75,9 @@ def test_parallel_curves_are_told_as_their_ends(seed):
 def test_levelling_leaves_full_trainings_failures_and_plain_rows_alone():
     full = rows_of([[4, 3, 2, 1], [5, 4, 3, 2]], [3, 3])
     assert np.array_equal(levelled(full).Y, full.Y)
-    failed = Rows(
-        np.zeros((1, 1)),
-        np.full((1, 1), np.nan),
-        np.zeros((1, 0)),
-        np.zeros(1),
-        np.zeros(1),
-        np.full((1, 4, 1), np.nan),
-    )
+    failed = Rows(np.zeros((1, 1)), np.full((1, 1), np.nan), rungs=np.full((1, 4, 1), np.nan))
     assert np.isnan(levelled(full + failed).Y[-1, 0])
-    plain = Rows(np.zeros((2, 1)), np.ones((2, 1)), np.zeros((2, 0)), np.zeros(2), np.zeros(2))
+    plain = Rows(np.zeros((2, 1)), np.ones((2, 1)))
     assert levelled(plain) is plain
     assert (Rows.empty(1, 1, 0) + full).rungs.shape == (2, 4, 1)
 

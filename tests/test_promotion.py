@@ -68,10 +68,7 @@ def paused(values, level=0, parents=None, rungs=(1.0, 3.0, 9.0), budget=None, cu
         for i, (k, p) in enumerate(zip(levels, parents, strict=True))
     ]
     V = np.full((n, len(rungs), 1), np.nan) if curves is None else np.array(curves, dtype=float)[:, :, None]
-    none = np.zeros(n)
-    rows = Rows(
-        none[:, None] + 0.5, np.array(values, dtype=float)[:, None], np.empty((n, 0)), none, none, V, np.array(lines)
-    )
+    rows = Rows(np.full((n, 1), 0.5), np.array(values, dtype=float)[:, None], rungs=V, lineage=np.array(lines))
     problem = Problem(tt.Space(x=tt.Float(0, 1)), budget=budget, rungs=rungs)
     return Paused(problem, rows, Rows.empty(1, 1, 0))
 

@@ -177,8 +177,7 @@ def test_the_starts_have_a_good_setting_for_each_source_whatever_its_units():
 def gp_after(n, sources):
     """The strategy, and its state after n results: of the law that `lesson` has with sign 1."""
     rows, made = lesson(n, 1.0, seed=5), strategy("gp")
-    told = Rows(rows.X, rows.Y, np.empty((n, 0)), np.ones(n), np.zeros(n))
-    return made, made.tell(made.init(Problem(SPACE, budget=50, seed=1, sources=sources)), told)
+    return made, made.tell(made.init(Problem(SPACE, budget=50, seed=1, sources=sources)), Rows(rows.X, rows.Y))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +210,7 @@ def test_proposals_stay_legal_new_and_reproducible_whatever_the_source(seed):
     told = space.sample(int(rng.integers(0, 14)), rng)
     Y = rng.standard_normal((len(told), 1))
     Y[rng.random(len(told)) < 0.3] = np.nan
-    rows = Rows(told, Y, np.empty((len(told), 0)), np.ones(len(told)), np.zeros(len(told)))
+    rows = Rows(told, Y)
     made = strategy("gp")
     state = made.tell(made.init(Problem(space, budget=30, seed=1, sources=sources)), rows)
     first, again = (

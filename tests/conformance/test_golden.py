@@ -44,7 +44,7 @@ def history(space: Space, n: int, constraints: int, goals: int) -> Rows:
     F = np.nan_to_num(X, nan=0.4)
     Y = np.stack([((F - best) ** 2).sum(1) for best in (0.3, 0.5, 0.7)[:goals]], axis=1)
     Y[::9] = np.nan
-    return Rows(X, Y, (F.mean(1, keepdims=True) - 0.5)[:, :constraints], np.ones(n), np.zeros(n))
+    return Rows(X, Y, (F.mean(1, keepdims=True) - 0.5)[:, :constraints])
 
 
 def proposals(name: str, which: str, constraints: int, seed: int) -> list[list[float | None]]:
@@ -57,7 +57,7 @@ def proposals(name: str, which: str, constraints: int, seed: int) -> list[list[f
     found = []
     with threadpool_limits(1):
         for n in (0, 14, 40):
-            told = Rows(rows.X[:n], rows.Y[:n], rows.C[:n], rows.cost[:n], rows.seed[:n])
+            told = rows[:n]
             state = made.tell(made.init(Problem(space, goals, constraints, budget=60, seed=seed)), told)
             found += made.ask(state, rows.X[-1:], 2, np.random.default_rng(seed))
     return [[None if np.isnan(v) else round(v, 9) for v in p.x.tolist()] for p in found]

@@ -206,8 +206,7 @@ def search(problem: Problem, goal, n: int, before: Rows | None = None, waiting: 
 
 
 def told(X: np.ndarray, goal) -> Rows:
-    n = len(X)
-    return Rows(X, goal(np.nan_to_num(X, nan=0.5))[:, None], np.empty((n, 0)), np.ones(n), np.ones(n))
+    return Rows(X, goal(np.nan_to_num(X, nan=0.5))[:, None])
 
 
 REALS = Space({f"x{i}": Float(0, 1) for i in range(4)})
@@ -257,7 +256,7 @@ def test_known_results_stand_for_trials_where_points_are_few():
 def test_the_order_puts_feasible_rows_first_and_failed_ones_last():
     Y = np.array([[np.nan], [1.0], [5.0], [0.0], [3.0], [-9.0]])
     C = np.array([[np.nan], [2.0], [-1.0], [0.5], [0.0], [np.nan]])
-    rows = Rows(np.zeros((6, 4)), Y, C, np.ones(6), np.ones(6))
+    rows = Rows(np.zeros((6, 4)), Y, C)
     assert ranked(Problem(REALS, constraints=1), rows, range(6)).tolist() == [4, 2, 3, 1, 5, 0]
 
 
@@ -291,5 +290,5 @@ def test_an_optimum_in_a_corner_is_met_exactly(corner):
         loss = ((X - corner) ** 2 @ np.arange(1.0, 7.0))[:, None]
         if not loss.min():
             break
-        state = made.tell(state, Rows(X, loss, np.empty((10, 0)), np.zeros(10), np.zeros(10)))
+        state = made.tell(state, Rows(X, loss))
     assert loss.min() == 0

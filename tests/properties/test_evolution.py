@@ -32,8 +32,7 @@ BRANCHES = Space(
 
 
 def rows(X: Array, Y: Array, C: Array | None = None) -> Rows:
-    C = np.empty((len(X), 0)) if C is None else C
-    return Rows(X, Y, C, np.zeros(len(X)), np.zeros(len(X)))
+    return Rows(X, Y) if C is None else Rows(X, Y, C)
 
 
 def ask(made: Strategy, problem: Problem, told: Rows, n: int = 1, seed: int = 0) -> list[Proposal]:

@@ -85,7 +85,7 @@ def front_of(problem: Problem, evaluate, trials: int, seed: int, name: str = "gp
         kinds.append(p.why.get("acquisition"))
         if not np.isnan(y).any() and all(v <= 0 for v in c):
             found.append(y)
-        row = Rows(p.x[None], np.array([y]), np.array([c]).reshape(1, -1), np.ones(1), np.zeros(1))
+        row = Rows(p.x[None], np.array([y]), np.array([c]).reshape(1, -1))
         state = made.tell(state, row)
     return np.array(found), kinds
 
@@ -112,7 +112,7 @@ def test_while_nothing_is_feasible_only_that_is_sought():
     space = Space(x=Float(0, 1), y=Float(0, 1))
     problem = Problem(space, goals=3, constraints=1, budget=100)
     X = space.sample(15, np.random.default_rng(0))
-    rows = Rows(X, X[:, [0, 1, 0]], X[:, :1] + 0.1, np.ones(15), np.zeros(15))
+    rows = Rows(X, X[:, [0, 1, 0]], X[:, :1] + 0.1)
     made = strategy("gp")
     (p,) = made.ask(made.tell(made.init(problem), rows), X[:0], 1, np.random.default_rng(0))
     assert p.why["acquisition"] == "violation"
@@ -122,7 +122,7 @@ def test_while_nothing_is_feasible_only_that_is_sought():
 def test_four_goals_are_made_one():
     space = Space(x=Float(0, 1), y=Float(0, 1))
     X = space.sample(15, np.random.default_rng(0))
-    rows = Rows(X, np.hstack([X, 1 - X]), X[:, :0], np.ones(15), np.zeros(15))
+    rows = Rows(X, np.hstack([X, 1 - X]))
     made = strategy("gp")
     (p,) = made.ask(made.tell(made.init(Problem(space, goals=4)), rows), X[:0], 1, np.random.default_rng(0))
     assert len(p.why["weights"]) == 4

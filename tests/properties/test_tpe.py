@@ -12,7 +12,7 @@ PLANE = Space(x=Float(0, 1), y=Float(0, 1))
 def told(problem: Problem, X: np.ndarray, Y: np.ndarray, C: np.ndarray | None = None) -> object:
     made = strategy("tpe")
     C = np.empty((len(X), 0)) if C is None else C
-    return made.tell(made.init(problem), Rows(X, Y, C, np.ones(len(X)), np.zeros(len(X))))
+    return made.tell(made.init(problem), Rows(X, Y, C))
 
 
 def proposed(problem: Problem, state: object, n: int = 40, pending: np.ndarray | None = None) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_two_goals_lead_to_the_whole_front():
     for i in range(80):
         x = made.ask(state, X[:0], 1, np.random.default_rng(i))[0].x[None]
         Y = np.stack([x[:, 0] + x[:, 1], 1 - x[:, 0] + x[:, 1]], axis=1)  # the front is y = 0, for any x
-        state = made.tell(state, Rows(x, Y, np.empty((1, 0)), np.ones(1), np.zeros(1)))
+        state = made.tell(state, Rows(x, Y))
         X = np.concatenate([X, x])
     assert np.median(X[40:, 1]) < 0.15
     assert np.ptp(X[40:, 0]) > 0.5

@@ -22,7 +22,7 @@ Each strategy in the table below has a module of its own. The other modules are 
 Notation: d columns, n rows, m goals, k constraints.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -30,7 +30,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from ..arrays import Array, Mask
+from ..arrays import Array, Ints, Mask
 from ..checks import shown, text
 from ..errors import SpecError, TrimtabError, nearest
 from ..numerics.tally import Tally
@@ -77,29 +77,42 @@ to, the one that it has reached, and the member of a population that it belongs 
 NUMBER, PARENT, LEVEL, REACHED, MEMBER = range(len(LINEAGE))
 
 
+_LEFT_OUT = np.empty(0)
+_USUAL: Mapping[str, Callable[[int, int], Array]] = {  # columns that may be left out -> what they then are, for n and m
+    "C": lambda n, _: np.empty((n, 0)),
+    "cost": lambda n, _: np.zeros(n),
+    "seed": lambda n, _: np.zeros(n),
+    "rungs": lambda n, m: np.empty((n, 0, m)),
+    "lineage": lambda n, _: np.full((n, len(LINEAGE)), np.nan),
+}
+
+
+def _left_out() -> Array:
+    return _LEFT_OUT
+
+
 @dataclass(frozen=True)
 class Rows:
-    """Finished trials, in the order in which they ended."""
+    """Finished trials, in the order in which they ended. Without C there are no constraints, without rungs no fidelity."""
 
     X: Array  # (n, d), NaN where inactive
     Y: Array  # (n, m), minimised, NaN where the trial failed
-    C: Array  # (n, k), feasible where <= 0
-    cost: Array  # (n,) seconds, or in the unit of Problem.cost_budget
-    seed: Array  # (n,)
+    C: Array = field(default_factory=_left_out)  # (n, k), feasible where <= 0
+    cost: Array = field(default_factory=_left_out)  # (n,) seconds, or in the unit of Problem.cost_budget
+    seed: Array = field(default_factory=_left_out)  # (n,)
     # (n, R, m) as Y, at each rung of the fidelity; NaN where it was not reached. R is 0 in a study without one.
-    rungs: Array = field(default_factory=lambda: np.empty((0, 0, 0)))
-    lineage: Array = field(default_factory=lambda: np.empty((0, len(LINEAGE))))  # (n, 5), NaN where there is none
+    rungs: Array = field(default_factory=_left_out)
+    lineage: Array = field(default_factory=_left_out)  # (n, 5), NaN where there is none
 
     def __post_init__(self) -> None:
-        if len(self.lineage) != len(self.X):
-            object.__setattr__(self, "lineage", np.full((len(self.X), len(LINEAGE)), np.nan))
-        if len(self.rungs) != len(self.X):
-            object.__setattr__(self, "rungs", np.empty((len(self.X), 0, self.Y.shape[1])))
+        for name, usual in _USUAL.items():
+            if getattr(self, name) is _LEFT_OUT:
+                object.__setattr__(self, name, usual(len(self.X), self.Y.shape[1]))
 
     @staticmethod
     def empty(d: int, m: int, k: int) -> "Rows":
         """No rows of d columns, m goals and k constraints, without a fidelity."""
-        return Rows(np.empty((0, d)), np.empty((0, m)), np.empty((0, k)), np.empty(0), np.empty(0))
+        return Rows(np.empty((0, d)), np.empty((0, m)), np.empty((0, k)))
 
     def __add__(self, other: "Rows") -> "Rows":
         return Rows(
@@ -119,7 +132,7 @@ class Rows:
         """Which trials failed (n,): they have no value of some goal."""
         return np.asarray(np.isnan(self.Y).any(axis=1))
 
-    def __getitem__(self, which: slice | Sequence[int]) -> "Rows":
+    def __getitem__(self, which: slice | Sequence[int] | Ints) -> "Rows":
         """Some of the rows, as `rows[:5]` or `rows[[0, 2]]`."""
         columns = (self.X, self.Y, self.C, self.cost, self.seed, self.rungs, self.lineage)
         return Rows(*(column[which] for column in columns))

@@ -206,7 +206,7 @@ def at_rungs(features: Features, rows: Rows, keys: Sequence[bytes], levels: Sequ
     """One line for each distinct point at each rung (the fidelity's levels) that it has reached."""
     V = carried(rows.rungs[:, :, 0])
     i, k = np.nonzero(~np.isnan(V) & ~np.isnan(rows.Y))
-    lines = Rows(rows.X[i], V[i, k][:, None], rows.C[i], rows.cost[i], rows.seed[i])
+    lines = replace(rows[i], Y=V[i, k][:, None])
     named = [keys[a] + bytes([b]) for a, b in zip(i.tolist(), k.tolist(), strict=True)]
     at = np.log(np.array(levels) / levels[0]) / np.log(levels[-1] / levels[0])
     return tabulate(features, lines, named, None, at[k])

@@ -113,9 +113,9 @@ class Campaign:
         return [np.nan if v is None else float(v) for v in values]
 
     def _row(self, X: np.ndarray[Any, Any], lines: list[list[float]]) -> Rows:
-        n, nothing = len(X), np.zeros(len(X))
+        n = len(X)
         Y, C = np.full((n, self.problem.goals), np.nan), np.full((n, self.problem.constraints), np.nan)
-        return Rows(X, Y, C, nothing, nothing, lineage=np.array(lines).reshape(n, len(LINEAGE)))
+        return Rows(X, Y, C, lineage=np.array(lines).reshape(n, len(LINEAGE)))
 
 
 def campaign(made: Strategy[Any], seed: int, trouble: float = 0.1) -> Campaign:

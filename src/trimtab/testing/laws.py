@@ -79,8 +79,7 @@ def a_finite_space_is_exhausted_exactly(made: Strategy[Any]) -> None:
             if not proposals:
                 break
             X = np.stack([p.x for p in proposals])
-            Y, zeros = np.nan_to_num(X).sum(1, keepdims=True), np.zeros(len(X))
-            new = Rows(X, Y, np.empty((len(X), 0)), zeros, zeros)
+            new = Rows(X, np.nan_to_num(X).sum(1, keepdims=True))
             state, rows, total = made.tell(state, new), rows + new, total + len(proposals)
         every = FINITE.cardinality() * replicates
         require(total == every, f"all {every} points of a finite space must be proposed, not {total}", FINITE)
@@ -106,10 +105,9 @@ def a_hundred_parameters_are_searched(made: Strategy[Any]) -> None:
 @strict
 def hard_numbers_still_give_valid_proposals(made: Strategy[Any]) -> None:
     X = SAFE.sample(LINES, np.random.default_rng(1))
-    ones = np.ones(LINES)
     for case, values in HARD.items():
         Y, C = values["Y"], values.get("C", np.empty((LINES, 0)))
-        usual, equal = (Rows(x, Y, C, ones, ones) for x in (X, X[[3] * LINES]))
+        usual, equal = (Rows(x, Y, C) for x in (X, X[[3] * LINES]))
         for rows, budget in ((usual, 50), (equal, 50), (usual[:6], 8)):
             problem = Problem(SAFE, budget=budget, constraints=C.shape[1])
             _judge(made, problem, rows, X[:2], 3, case)
