@@ -296,7 +296,11 @@ def test_a_refused_call_changes_nothing(url):
     before = (study.record, study.trials)
     for call, said in (
         (lambda: study.enqueue({"x": 3, "kind": "a"}), "x: 3 is outside"),
-        (lambda: study.add([{"x": 0.1, "kind": "a"}, {"x": 7, "kind": "a"}], [1.0, 2.0]), "x: 7 is outside"),
+        (
+            lambda: study.add([{"x": 0.1, "kind": "a"}, {"x": 7, "kind": "a"}], [1.0, 2.0]),
+            r"params\[1\]: x: 7 is outside",
+        ),
+        (lambda: study.add([{"x": 0.1, "kind": "a"}] * 2, [1.0, "2"]), r"metrics\[1\]: .*'2'"),
         (lambda: study.revise(space=tt.Space(x=tt.Float(0.2, 1))), "old trials have it"),
         (lambda: study.tell(1, 2.0), "only a running trial can be told"),
     ):

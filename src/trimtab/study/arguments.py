@@ -11,11 +11,12 @@ from .. import stopping as rules
 from ..canonical import dumps, stable_repr
 from ..checks import flag, index, members, no_setting, plain, shown, whole
 from ..elsewhere import meant
-from ..errors import SpecError
+from ..errors import SpaceError, SpecError
 from ..fidelity import Fidelity
 from ..goals import Constraint, Metrics, constraint, goals
 from ..objective import ActiveTrial
-from ..records import Budget, Trial
+from ..outcomes import from_import
+from ..records import Budget, Outcome, Proposal, Purpose, StudySpec, Trial
 from ..records.usage import amounts
 from ..space import Params, Space
 from ..strategies import Strategy, names, strategy
@@ -155,6 +156,22 @@ def trial_number(given: object) -> int:
     found = given.number if isinstance(given, ActiveTrial | Trial) else index(given)
     if found is None or not 0 <= found < 2**63:
         raise SpecError(f"{shown(given)} is no trial; give what ask() returned, or its number")
+    return found
+
+
+def imported(spec: StudySpec, params: Any, metrics: Any) -> list[tuple[Proposal, Outcome]]:
+    """The trials that `add` records, from its arguments. Raises SpaceError or SpecError for one that is wrong, with its
+    place if there are several."""
+    found = []
+    for place, (setting, measured) in enumerate(results(params, metrics)):
+        try:
+            proposal = Proposal(spec.space.validate(setting), 0, Purpose.IMPORT, strategy="user", version="1")
+            found.append((proposal, from_import(measured, spec.metrics)))
+        except (SpaceError, SpecError) as error:
+            if isinstance(params, Mapping):
+                raise
+            which = "params" if isinstance(error, SpaceError) else "metrics"
+            raise type(error)(f"{which}[{place}]: {error}") from None
     return found
 
 

@@ -20,10 +20,10 @@ from ..live import LiveStudy
 from ..live.inputs import Inputs, named
 from ..objective import ActiveTrial, AnyObjective, resolved
 from ..objective.trial import note_unread
-from ..outcomes import from_import, from_tell
+from ..outcomes import from_tell
 from ..outlook import Enough, enough_from, one_goal_only
 from ..proof import holdout
-from ..records import Budget, Change, Proposal, Purpose, Resources, State, StudyRecord, StudyState, Trial
+from ..records import Budget, Change, Proposal, Resources, State, StudyRecord, StudyState, Trial
 from ..records.history import doubts
 from ..records.usage import amounts
 from ..running import runner, slurm, staffing
@@ -203,16 +203,9 @@ class Study(Audited):
         them.
 
         A NaN or infinite metric makes a failed trial. Raises SpaceError for a setting that is not in the space, SpecError
-        if metrics are missing or not numbers; then nothing is recorded.
+        if metrics are missing or not numbers, with its place in the sequences; then nothing is recorded.
         """
-        spec = self.spec
-        rows = [
-            (
-                Proposal(spec.space.validate(p), 0, Purpose.IMPORT, strategy="user", version="1"),
-                from_import(m, spec.metrics),
-            )
-            for p, m in arguments.results(params, metrics)
-        ]
+        rows = arguments.imported(self.spec, params, metrics)
         self._live.enqueue_wanted(lambda _: [])  # the baseline is trial 0
         self._revise("import", trials=rows)
 
