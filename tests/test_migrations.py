@@ -15,13 +15,17 @@ from pathlib import Path
 
 import pytest
 from dumps import load, rows_of
+from sqlalchemy import text
 from stores import DONE, SPEC, put, running, verify
 
+import trimtab as tt
 from trimtab.errors import StorageError
 from trimtab.records import Change, Report
+from trimtab.storage.database import WRITES
 from trimtab.storage.migrations import upgrade, versions
 from trimtab.storage.sql import Sql
 from trimtab.storage.tables import SCHEMA
+from trimtab.storage.urls import locate
 
 RECORDS = sorted((Path(__file__).parent / "golden").glob("record-*.sql"))
 
@@ -30,7 +34,7 @@ RECORDS = sorted((Path(__file__).parent / "golden").glob("record-*.sql"))
 def test_a_record_of_an_earlier_schema_is_whole_after_the_upgrade(record, database_url):
     version = load(database_url, record)
     if version != SCHEMA:
-        with pytest.raises(StorageError, match=r"is older than this version .* run `trimtab db upgrade`"):
+        with pytest.raises(StorageError, match=r"is older than this version .* run `trimtab db upgrade --storage URL`"):
             Sql(database_url)
     assert upgrade(database_url) == (version, SCHEMA)
     store = Sql(database_url)
@@ -75,6 +79,53 @@ def test_an_upgrade_that_is_killed_changes_nothing_and_several_at_once_make_one(
     (study,) = store.studies()
     assert verify(store, study.id) == []
     store.close()
+
+
+def set_schema(url, version):
+    """Let the database look as if a program of another version had upgraded it."""
+    engine = locate(url, 5.0).connect()
+    with engine.execution_options(**{WRITES: True}).begin() as connection:
+        connection.execute(text("UPDATE trimtab_version SET version_num = :v"), {"v": version})
+    engine.dispose()
+
+
+def test_a_program_that_runs_while_the_database_is_upgraded_writes_no_more(database_url):
+    store = Sql(database_url)
+    study = store.create(SPEC).id
+    held = running(store, study)
+    position = store.study(study).position
+    set_schema(database_url, "9999")
+    for use in (
+        lambda: store.finish(held, DONE),
+        lambda: store.revise(study, Change("pause")),
+        lambda: store.enqueue(study, [], at=1, seen=position),
+        lambda: store.trials(study),
+        lambda: store.study(study),
+    ):
+        with pytest.raises(StorageError, match=r"changed while this program used it: its schema 9999 is newer"):
+            use()
+    set_schema(database_url, SCHEMA)
+    assert store.study(study).position == position
+    store.finish(held, DONE)
+    assert verify(store, study) == []
+    store.close()
+
+
+def test_a_run_ends_when_the_database_is_upgraded_and_loses_nothing(url):
+    study = tt.Study("s", {"x": tt.Float(0, 1, default=0.5)}, minimize="loss", storage=url, seed=1)
+
+    def upgraded(trial):
+        if trial.number == 3:
+            set_schema(url, "9999")
+        return trial.params["x"]
+
+    with pytest.raises(StorageError, match="its schema 9999 is newer"):
+        study.run(upgraded, trials=6, quiet=True)
+    set_schema(url, SCHEMA)
+    again = tt.Study("s", storage=url)
+    assert again.counts["done"] == 3
+    again.run(lambda trial: trial.params["x"], trials=6, quiet=True)
+    assert (again.counts["done"], again.verify()) == (6, [])
 
 
 def test_every_schema_has_a_record():

@@ -125,7 +125,7 @@ def test_a_database_of_another_program_is_refused_and_left_alone(file):
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        ("0000", "older than this version .* run `trimtab db upgrade`"),
+        ("0000", "older than this version .* run `trimtab db upgrade --storage URL`"),
         ("9999", "newer than .* pip install --upgrade trimtab"),
     ],
 )

@@ -359,8 +359,9 @@ def upgrade() -> None:
     from ..storage.migrations import upgrade as bring
 
     url = existing_url()
-    bring(url)
-    say(f"{without_password(url)} has the newest schema")
+    before, after = bring(url)
+    was = "" if before is None else "; nothing had to be changed" if before == after else f"; it had {before}"
+    say(f"{without_password(url)} has the newest schema, {after}{was}")
 
 
 @cli.command(name="report-metrics")

@@ -29,17 +29,22 @@ def ready(connection: Connection, place: str, *, older: bool = False) -> bool:
             f"{place}: this database belongs to another program (its tables: {listed}); it was not touched, "
             "name another file"
         )
+    if found > SCHEMA or (found < SCHEMA and not older):
+        raise StorageError(f"{place}: {mismatch(found)}")
+    return True
+
+
+def mismatch(found: str) -> str:
+    """What to do about a schema that is not the one that this version of Trimtab needs."""
     if found > SCHEMA:
-        raise StorageError(
-            f"{place}: its schema {found} is newer than this version of Trimtab knows ({SCHEMA}); "
+        return (
+            f"its schema {found} is newer than this version of Trimtab knows ({SCHEMA}); "
             "upgrade trimtab: pip install --upgrade trimtab"
         )
-    if found < SCHEMA and not older:
-        raise StorageError(
-            f"{place}: its schema {found} is older than this version of Trimtab needs ({SCHEMA}); "
-            "back it up and run `trimtab db upgrade`"
-        )
-    return True
+    return (
+        f"its schema {found} is older than this version of Trimtab needs ({SCHEMA}); "
+        "back it up and run `trimtab db upgrade --storage URL`"
+    )
 
 
 def make(connection: Connection) -> None:

@@ -45,7 +45,7 @@ from . import (
     witness,
 )
 from .database import FAULTS, WRITES
-from .statements import SELECT_NEWER, UNKNOWN, Known, SqlTransaction, touched
+from .statements import SCHEMA_NOW, SELECT_NEWER, UNKNOWN, Known, SqlTransaction, current_study, touched
 from .tables import events, is_open, private, reports, studies, trials
 from .urls import locate
 
@@ -57,7 +57,7 @@ _POSITIONS = (
     .where(or_(*(studies.c.state == state.value for state in LIVING)))
     .order_by(studies.c.id)
 )
-_STUDY = select(studies).where(studies.c.id == bindparam("study"))
+_STUDY = select(studies, SCHEMA_NOW).where(studies.c.id == bindparam("study"))
 _OPEN = select(trials).where(trials.c.study == bindparam("study"), is_open)
 _PAGE = (
     select(trials)
@@ -322,7 +322,7 @@ def _record(connection: Connection, study: int) -> StudyRecord:
     found = compiled.rows(connection, _STUDY, {"study": study})
     if not found:
         raise StudyNotFound(operations.not_found(study))
-    return rows.study_of(found[0])
+    return current_study(found[0])
 
 
 def _retire(engine: Engine, process: int) -> None:

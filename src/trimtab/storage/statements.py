@@ -14,19 +14,22 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    column,
     func,
     insert,
     or_,
     select,
+    table,
     text,
     update,
 )
 from sqlalchemy.sql import ClauseElement
 
+from ..errors import StorageError
 from ..records import OPEN, Changes, Event, Purpose, Report, State, StudyRecord, StudyState, Trial
-from . import compiled, operations, rows
+from . import compiled, operations, rows, schema
 from .rules import Actor
-from .tables import events, is_open, private, reports, studies, trials
+from .tables import SCHEMA, VERSION_TABLE, events, is_open, private, reports, studies, trials
 
 _MANY = 2000  # how many writes are collected before they are sent
 
@@ -44,13 +47,16 @@ _HELD = and_(
 )
 _OF_TRIAL = and_(reports.c.study == _STUDY, reports.c.number == _NUMBER)
 
+SCHEMA_NOW = select(table(VERSION_TABLE, column("version_num")).c.version_num).scalar_subquery().label("schema")
+"""The database's schema, as a column: it is read along with a study."""
+
 _SELECT_NAMED = select(studies).where(studies.c.active == bindparam("of_name")).with_for_update()
 _SELECT_ARCHIVED = (
     select(studies.c.uid)
     .where(studies.c.name == bindparam("of_name"), studies.c.active.is_(None))
     .order_by(studies.c.id)
 )
-_SELECT_STUDY = select(studies).where(studies.c.id == _STUDY).with_for_update()
+_SELECT_STUDY = select(studies, SCHEMA_NOW).where(studies.c.id == _STUDY).with_for_update()
 _SELECT_TRIAL = select(trials).where(_KEY).with_for_update()
 _SELECT_OPEN = select(trials).where(trials.c.study == _STUDY, is_open).order_by(trials.c.number).with_for_update()
 _COUNT_SEARCHING = select(func.count().label("n")).where(
@@ -145,6 +151,16 @@ class Known(NamedTuple):
 UNKNOWN = Known(0, {})
 
 
+def current_study(row: Mapping[str, Any]) -> StudyRecord:
+    """The study in a row that was read with SCHEMA_NOW. Raises StorageError if the database was upgraded, or set back to an
+    older schema, since this program opened it: what it goes on to write might not be what the new schema means."""
+    if row["schema"] != SCHEMA:
+        raise StorageError(
+            f"the database was changed while this program used it: {schema.mismatch(str(row['schema']))}"
+        )
+    return rows.study_of(row)
+
+
 def touched(
     connection: Connection, study: int, since: int, known: Known, writes: Writes = ()
 ) -> tuple[list[Trial], str]:
@@ -230,7 +246,7 @@ class SqlTransaction:
             found = self._all(_SELECT_STUDY, of_study=study)
             if not found:
                 return None
-            self._studies[study] = rows.study_of(found[0])
+            self._studies[study] = current_study(found[0])
         return self._studies[study]
 
     def changes(self, study: int, since: int) -> Changes:
@@ -262,7 +278,7 @@ class SqlTransaction:
         record, ended, written, (last,) = compiled.exchange(self.connection, self._due(), reads)
         if not record:
             return None, {}
-        self._studies.setdefault(study, rows.study_of(record[0]))
+        self._studies.setdefault(study, current_study(record[0]))
         self._reported.setdefault(study, last["last"])
         found = {t.number: (t, list[Report]()) for t in map(rows.trial_of, ended)}
         for report in map(rows.report_of, written):
