@@ -137,6 +137,8 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
     tables = [tabulate(features, rows[:count], keys[:count], weights) for count in counts]
     by_rung = [at_rungs(features, rows[:count], keys[:count], problem.rungs) for count in counts] if ladder else tables
     table = tables[0]
+    usable = ~np.isnan(table.Y).any(1)
+    excess = np.stack([_where_known(c, _excess) for c in table.C.T], axis=1) if problem.constraints else table.C
 
     def model(values: Callable[[Table], Array], exact: bool = False, of: Sequence[Table] = tables) -> Model:
         return fitted(features, of, values, exact)
@@ -163,10 +165,7 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
         _, unit = logged(table.cost)
         return (model(lambda t: logged(t.cost)[0]), unit) if unit > 0 else None
 
-    usable = ~np.isnan(table.Y).any(1)
-    excess = np.stack([_where_known(c, _excess) for c in table.C.T], axis=1) if problem.constraints else table.C
     known = np.flatnonzero((~np.isnan(table.C)).any(0))
-    failures = rows.failed.sum()
     return Surrogate(
         features=features,
         weights=weights,
@@ -175,7 +174,7 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
         feasible=feasible(table)[usable],
         goals=tuple(goal(j) for j in range(table.Y.shape[1])),
         constraints=tuple(constraint(int(k)) for k in known),
-        success=success() if failures >= _FAILURES else None,
+        success=success() if rows.failed.sum() >= _FAILURES else None,
         cost=None if problem.cost_budget is None else cost(),
         spent=float(rows.cost.sum()),
     )
