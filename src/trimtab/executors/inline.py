@@ -13,8 +13,7 @@ from .processes import own_cpu
 class Inline:
     """One slot in this process.
 
-    run: runs a job's payload. insist: raises KeyboardInterrupt if there was one during a job, whose code may
-    have caught it.
+    run: runs a job's payload. insist: raises KeyboardInterrupt if there was one during a job, whose code may have caught it.
     """
 
     def __init__(self, run: RunPayload, insist: Callable[[], None] = lambda: None) -> None:
@@ -25,7 +24,7 @@ class Inline:
         return 0 if self._ended else 1
 
     def launch(self, job: Job) -> None:
-        """RunPayload the job to its end. KeyboardInterrupt passes through, and the job counts as killed."""
+        """Run the job to its end. KeyboardInterrupt passes through, and the job counts as killed."""
         wall, cpu = time.perf_counter(), own_cpu()
         message, killed = None, True
         try:

@@ -23,7 +23,7 @@ from ..records import Change, Cost, Event, Outcome, Reason, Report, Resources, S
 from ..storage import INTERRUPTED, KILLED, LEASE, MAX_ATTEMPTS, RETRY, Ending, lost_attempts
 from .claim_ahead import HELD, Buffer, Pace
 from .clock import SYSTEM, Clock
-from .referee import Referee
+from .referee import Key, Referee, key_of
 
 QUICK = 1.0  # seconds: if a trial reports more often, reports that no rule judges are written together
 
@@ -75,10 +75,10 @@ class Crew:
         self._pace = Pace()
         self._reaped: list[tuple[Job, Exit]] = []  # jobs that have ended, and are not looked at yet
         self._referee = Referee(live.storage, live.id, lambda: live.spec, clock.now, together=QUICK)
-        self._lost: set[tuple[int, int]] = set()  # (number, attempt) of trials that another worker has taken over
+        self._lost: set[Key] = set()  # attempts whose trials another worker has taken over
         # What ends the run: the store failed while an objective reported, or a checkpoint has no room.
         self._broken: TrimtabError | None = None
-        self._cut_short: set[tuple[int, int]] = set()  # trials that were told to stop because of that
+        self._cut_short: set[Key] = set()  # attempts that this has cut short: they are run again
         self._closed = threading.Event()
         self._renewal = threading.Thread(target=self._renew, daemon=True)  # begins with the first trial
 
@@ -170,7 +170,7 @@ class Crew:
             raise self._broken
         self._launch_waiting(stop)
         for n, run in [*self.running.items()]:
-            if (n, run.trial.attempt) in self._lost:
+            if key_of(run.trial) in self._lost:
                 self._drop(n)
 
     def _launch_waiting(self, stop: Callable[[], bool]) -> None:
@@ -247,12 +247,12 @@ class Crew:
             if verdict is not None:
                 return {"stop": True, "rule": verdict.rule}
         except LeaseLost:
-            self._lost.add((trial.number, trial.attempt))
+            self._lost.add(key_of(trial))
         except TrimtabError as error:
             self._broken = error  # not the objective's fault; `_collect` raises it, which ends the run
         if self._broken is not None:
-            self._cut_short.add((trial.number, trial.attempt))
-        return {"stop": (trial.number, trial.attempt) in self._lost or self._broken is not None}
+            self._cut_short.add(key_of(trial))
+        return {"stop": key_of(trial) in self._lost or self._broken is not None}
 
     def _record(self, ending: Ending) -> Trial | None:
         """Record how a trial has ended. Returns the ended trial; None if another worker has taken it over."""
@@ -267,29 +267,30 @@ class Crew:
         self._pace.add(ended.cost.get("wall", math.inf))
         last = self._referee.take_held(trial)
         self._forget(trial.number)
-        used = cost_of(ended.cost, self._resources)
-        # What a trial returned that was cut short may be the result of a part of its training.
-        cut_short = (trial.number, trial.attempt) in self._cut_short
         try:
             outcome = from_exit(ended, self._resources, run.notes)
         except OverQuota as error:  # the next trial's checkpoint would have no room either
-            self._broken, cut_short = error, True
-        if cut_short:
-            self._requeue(trial, INTERRUPTED, used)
+            self._broken, outcome = error, None
+            self._cut_short.add(key_of(trial))
+        if (why := self._why_again(trial, ended, outcome, last)) is not None:
+            self._requeue(trial, why, cost_of(ended.cost, self._resources))
             return None
         if outcome is None:
-            ours = ended.killed or (self.interrupted and ended.signal == signal.SIGTERM)
-            if ours or self._futile(trial, last) < MAX_ATTEMPTS:
-                self._requeue(trial, INTERRUPTED if ours else KILLED, used)
-                return None
             text = f"its process was killed in {MAX_ATTEMPTS} attempts, of which none got further; look at the machine's memory"
             outcome = Outcome(State.FAILED, reason=Reason.LOST, error=text, output=ended.output)
-        elif outcome.reason is Reason.ERROR and self._may_be_retried(trial):
-            self._requeue(trial, RETRY, used)
-            return None
         elif outcome.state is State.STOPPED:
             outcome = self._referee.stopped(trial, outcome)
         return Ending(trial, outcome, last)
+
+    def _why_again(self, trial: Trial, ended: Exit, outcome: Outcome | None, last: Sequence[Report]) -> str | None:
+        """Why a trial returns to the queue (see storage.INTERRUPTED); None if it has ended. last: its last reports."""
+        if key_of(trial) in self._cut_short:  # what it returned may be the result of a part of its training
+            return INTERRUPTED
+        if outcome is None:
+            if ended.killed or (self.interrupted and ended.signal == signal.SIGTERM):
+                return INTERRUPTED
+            return KILLED if self._futile(trial, last) < MAX_ATTEMPTS else None
+        return RETRY if outcome.reason is Reason.ERROR and self._may_be_retried(trial) else None
 
     def _may_be_retried(self, trial: Trial) -> bool:
         """Whether a trial that failed by itself has retries left."""
@@ -357,6 +358,6 @@ class Crew:
                 try:
                     self._referee.renew(run.trial, self.lease)
                 except LeaseLost:
-                    self._lost.add((number, run.trial.attempt))
+                    self._lost.add(key_of(run.trial))
                 except TrimtabError as error:
                     _log.warning("the lease of trial %s could not be renewed: %s", number, error)

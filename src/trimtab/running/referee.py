@@ -21,6 +21,11 @@ Now = Callable[[], float]
 Key = tuple[int, int]  # number and attempt of a trial
 
 
+def key_of(trial: Trial) -> Key:
+    """What identifies this attempt at a trial within its study."""
+    return trial.number, trial.attempt
+
+
 class Referee:
     """Takes the reports of trials of one study that run in this process. Thread-safe.
 
@@ -53,7 +58,7 @@ class Referee:
         """
         now, rules = self._now(), self._current()
         with self._lock:
-            key = trial.number, trial.attempt
+            key = key_of(trial)
             waiting = self._waiting.setdefault(key, [])
             waiting.append(Report(trial.number, trial.attempt, step, metrics, now))
             ruled = bool(self._spec.stopping) and trial.purpose is Purpose.SEARCH
@@ -71,7 +76,7 @@ class Referee:
 
     def _write(self, trial: Trial, lease: float | None, since: int | None) -> list[Report]:
         """Write the held reports; returns those of all trials written after the `since`-th (see Storage.report)."""
-        key = (trial.number, trial.attempt)
+        key = key_of(trial)
         waiting = self._waiting.get(key, [])
         new = self._storage.report(trial, waiting, lease, since=since)
         self._waiting[key], self._written[key] = [], self._now()
@@ -79,7 +84,7 @@ class Referee:
 
     def take_held(self, trial: Trial) -> list[Report]:
         """Take out the reports that are still held when a trial ends: the caller writes them."""
-        key = (trial.number, trial.attempt)
+        key = key_of(trial)
         with self._lock:
             self._written.pop(key, None)
             return self._waiting.pop(key, [])
