@@ -190,7 +190,8 @@ def test_a_document_says_whatever_a_replay_found_wrong(space, tmp_path, monkeypa
 
 def test_the_text_says_whatever_was_found_and_only_that():
     assert WRONG.text().splitlines() == [
-        "8 of 10 proposals derived again exactly, 1 more within 1% of the best acquisition (another kind of machine), 1 differ",
+        "8 of 10 proposals derived again exactly, 1 more within 1% of the best acquisition "
+        "(another numpy, BLAS or processor), 1 differ",
         "4 of 5 stops derived again exactly, 1 differ",
         "1 of 2 ends of the search derived again",
         "trial 4: x",

@@ -108,7 +108,8 @@ class Replay:
         """One line that sums up, then one for each proposal that differs."""
         said = f"{self.exact} of {self.proposals} proposals derived again exactly"
         if self.close:
-            said += f", {len(self.close)} more within {SHORTFALL:.0%} of the best acquisition (another kind of machine)"
+            said += f", {len(self.close)} more within {SHORTFALL:.0%} of the best acquisition"
+            said += " (another numpy, BLAS or processor)"
         lines = [f"trial {n}: {why}" for n, why in sorted(self.different.items())]
         if lines:
             said += f", {len(lines)} differ"

@@ -74,7 +74,7 @@ def _replayed(r: Mapping[str, Any], at: tuple[str, ...]) -> list[Part]:
     """The outcome of deriving proposals, stops and ends of the search again; the last two are left out if there are
     none."""
     close, wrong = len(r["close"]), len(r["different"])
-    near = f", {close} more within 1 % of the best acquisition (another kind of machine)" if close else ""
+    near = f", {close} more within 1 % of the best acquisition (another numpy, BLAS or processor)" if close else ""
     text = f"{r['exact']} of {plural(r['proposals'], 'proposal')} derived again exactly{near}, {wrong} differ"
     if unjudged := len(r.get("other_versions", ())):
         text += f", {unjudged} not judged (by other versions of their strategies)"
