@@ -183,7 +183,7 @@ def trimtab(strategy: str) -> Make:
 
 
 VARIANTS: dict[str, Undone] = {
-    "trimtab, probability alone": instead(gp, _less_violation=lambda terms, *_: list(terms)),
+    "trimtab, probability alone": instead(gp, _feasibility=lambda holds, *_: ("feasibility", [*holds])),
     "trimtab, no fading": instead(gp, _exploration=lambda *_: 1.0),
 }
 
