@@ -18,6 +18,8 @@ from trimtab.evidence.effects import dependence, indices
 from trimtab.evidence.interactions import interactions, totals
 from trimtab.explanation import Explanation, why
 from trimtab.numerics import gp
+from trimtab.reports.document import drawings
+from trimtab.reports.facts import Facts
 
 
 def test_many_settings_are_predicted_as_each_by_itself(monkeypatch):
@@ -122,6 +124,17 @@ def test_a_study_explains_itself(study):
     assert len(told.surface("depth", "rate").mean) == 9
     again = Explanation.of(study.record, study.trials[::-1])
     assert (again.sobol(), again.interactions()) == (told.sobol(), told.interactions())
+
+
+def test_a_choice_of_too_many_options_to_be_paired_is_named():
+    space = tt.Space(c=tt.Choice(*range(100)), x=tt.Float(0, 1), y=tt.Float(0, 1))
+    study = tt.Study("s", space, minimize="loss", seed=1, strategy="random")
+    study.run(lambda trial: trial.params["x"] * trial.params["y"] + (trial.params["c"] > 50), trials=30, quiet=True)
+    told = study.explain()
+    assert [*told.interactions()] == [("x", "y")]
+    assert "in no pair, for more than 40 options: c" in told.text()
+    drawn = {d.id: d for d in drawings(Facts(study.record, study.trials), None)}
+    assert drawn["pairs"].caption.endswith("In no pair, for more than 40 options: c.")
 
 
 def test_every_trial_says_why(study):

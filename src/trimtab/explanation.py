@@ -70,6 +70,8 @@ class Explanation:
             parts.append("\n".join(["from the baseline, by the model:", *steps]))
         if pairs := [f"  {a} and {b}: {band(i)}" for (a, b), i in self.interactions().items() if i.shown]:
             parts.append("\n".join(["variance by two together:", *pairs]))
+        if left_out := together.unpaired(spec.space):
+            parts.append(f"in no pair, for more than {together.MANY} options: {', '.join(left_out)}")
         parts += [f"beware: {f.text}" for f in self.findings()]
         return "\n\n".join(parts).replace(NBSP, " ")
 
@@ -145,7 +147,7 @@ class Explanation:
         `shown` says whether the results show that they do.
 
         Only the twelve parameters with the largest total index are paired, and no parameter with the one whose value
-        decides whether it is active.
+        decides whether it is active. Unordered choices of more than 40 options are in no pair; `surface` takes them.
         """
         return together.interactions(self._belief, self._totals)
 

@@ -36,7 +36,7 @@ SURE = 0.005  # a pair is shown to act together if the low end of its share of t
 AGREED = (
     2.0  # and the ratio of its squared mean effect to its variance this: at most 6 % of pairs in noisy sums reach it
 )
-_MANY = 40  # options beyond which a choice is left out of the pairs, as they would cost too much
+MANY = 40  # options beyond which a choice is left out of the pairs, as they would cost too much
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,16 @@ def surface(belief: Belief, first: str, second: str, maximize: bool = False) -> 
     return Surface((first, second), one, other, tuple(tuple(row) for row in mean.tolist()))
 
 
+def unpaired(space: Space) -> list[str]:
+    """The choices that are in no pair, as they have more than MANY options."""
+    return [name for j, name in enumerate(space.names) if space.unordered[j] and space.cells[j] > MANY]
+
+
 def _influential(belief: Belief, known: Mapping[str, Index] | None) -> list[int]:
     """Columns of the parameters with the largest total indices, in the order of the space."""
     space = belief.space
-    free = [j for j in range(len(space)) if space.cells[j] > 1 and not (space.unordered[j] and space.cells[j] > _MANY)]
+    left_out = unpaired(space)
+    free = [j for j, name in enumerate(space.names) if space.cells[j] > 1 and name not in left_out]
     if len(free) <= MOST:
         return free
     ranked = totals(belief) if known is None else known

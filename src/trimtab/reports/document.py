@@ -13,6 +13,7 @@ from typing import Any
 from ..engine.lineage import parent_of
 from ..errors import UserError
 from ..evidence import Evidence
+from ..evidence.interactions import MANY, unpaired
 from ..formatting import command, moment, plural
 from ..records import Purpose, State
 from . import explanation_figures, figures, influence, lineage_figures, sections
@@ -159,8 +160,10 @@ def _over_the_space(facts: Facts, told: influence.Influence) -> list[Drawing]:
         Drawing("effects", "What matters over the whole space", said, explanation_figures.effects(told), "influence")
     )
     if told.interactions:
+        left_out = unpaired(spec.space)
         said = (
             "The share of the variance that two parameters cause only together, the strongest pairs (90 % intervals)."
+            + (f" In no pair, for more than {MANY} options: {', '.join(left_out)}." if left_out else "")
         )
         made.append(Drawing("pairs", "What acts together", said, explanation_figures.pairs(told), "influence"))
     said = "Averaged over all other parameters; darker is better, the ring is the chosen setting."

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..evidence.calibration import Z90
 from ..evidence.effects import Dependence, Index
-from ..evidence.interactions import Surface
+from ..evidence.interactions import MANY, Surface
 from ..evidence.phrases import band, span
 from ..evidence.sensitivity import holds
 from ..formatting import number, signed, value
@@ -39,7 +39,7 @@ def effects(i: Influence) -> Figure:
 def pairs(i: Influence) -> Figure:
     """The share of the variance that two parameters cause only together, with 90 % intervals."""
     if not i.interactions:
-        return empty("no two parameters vary together")
+        return empty(f"no two parameters vary together, or they have more than {MANY} options")
     found = list(i.interactions.items())[::-1]
     names = [f"{label(a)}<br>× {label(b)}" for (a, b), _ in found]
     fig = figure(90 + 44 * len(found), showlegend=False)
