@@ -223,6 +223,10 @@ CASES = {
         lambda: tt.CrossValidation(DummyClassifier(), [[0]] * 8, [0, 1] * 3),
         "X has 8 rows and y has 6; give one target for each row",
     ),
+    "an evidence record by a template that is misspelt": (
+        lambda: done().report("r.json", template="us-sr-26-2-2062"),
+        "template='us-sr-26-2-2062' is not known; did you mean 'us-sr-26-2-2026'",
+    ),
     # evidence
     "one replicate": (lambda: done().evidence(lambda t: 1.0, replicates=1, quiet=True), "at least 2"),
     "evidence on another metric": (
@@ -412,6 +416,7 @@ TEXTS = {
     "report(template=)": lambda v: done().report("r.html", template=v),
     "report(previous=)": lambda v: done().report("r.html", previous=v),
     "verify(report)": lambda v: done().verify(v),
+    "sign(timestamp=)": lambda v: done().sign(v),
     "note": lambda v: done().note(0, v),
     "failed": lambda v: told(failed=v),
     "require": lambda v: X.require(v),
@@ -506,6 +511,7 @@ def test_a_trial_may_be_named_by_itself_where_its_number_is_asked_for():
     study.note(first, "kept")
     assert study.trials[0].notes == ("kept",)
     assert study.checkpoint(first) == study.checkpoint(0)
+    assert study.feasible(first) is study.feasible(0) is True
     assert study.explain().why(first) == study.explain().why(0)
     assert study.plot.lineage(first) == study.plot.lineage(0)
 
@@ -513,6 +519,7 @@ def test_a_trial_may_be_named_by_itself_where_its_number_is_asked_for():
 NAMED = {
     "checkpoint": lambda study, n: study.checkpoint(n),
     "evidence": lambda study, n: study.evidence(abs, tuned=n),
+    "feasible": lambda study, n: study.feasible(n),
     "reproduce": lambda study, n: study.reproduce(lambda trial: 0.5, [n]),
     "schedule": lambda study, n: study.schedule(n),
     "tell": lambda study, n: study.tell(n, 0.5),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .chain.seals import message
+from .checks import shown
 from .errors import UserError
 from .files import user_path
 from .records import StudyRecord
@@ -151,8 +152,8 @@ def _stamp(signature: bytes, authority: str) -> str:
         from rfc3161_client import TimestampRequestBuilder, decode_timestamp_response
     except ImportError:
         raise UserError('time stamps need rfc3161-client; run: pip install "trimtab[sign]"') from None
-    if not authority.startswith(("http://", "https://")):
-        raise UserError(f"timestamp={authority!r} is no address of an authority; write https://...")
+    if not isinstance(authority, str) or not authority.startswith(("http://", "https://")):
+        raise UserError(f"timestamp={shown(authority)} is no address of an authority; write https://...")
     asked = TimestampRequestBuilder().data(signature).build()
     request = urllib.request.Request(
         authority, data=asked.as_bytes(), headers={"Content-Type": "application/timestamp-query"}

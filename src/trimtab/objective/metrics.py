@@ -53,7 +53,7 @@ def measured(
         return {needed[0]: finite(source, needed[0], returned)}
     for name in returned:
         if not isinstance(name, str):
-            raise TrialFailed(BAD_RESULT, f"{source} a metric named {name!r}; names are texts: {wanted}")
+            raise TrialFailed(BAD_RESULT, f"{source} a metric named {shown(name)}; names are texts: {wanted}")
     for name in needed:
         if name not in returned and not partly:
             known = nearest(name, returned) or "; the mapping is empty"

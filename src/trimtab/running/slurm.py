@@ -39,7 +39,9 @@ _log = logging.getLogger(__name__)
 
 def options_of(executor: object) -> Slurm | None:
     """The options of `executor="slurm"` or `executor=Slurm(...)`; None for another executor."""
-    return executor if isinstance(executor, Slurm) else Slurm() if str(executor) == "slurm" else None
+    if isinstance(executor, str):
+        return Slurm() if executor == "slurm" else None
+    return executor if isinstance(executor, Slurm) else None
 
 
 def run(

@@ -106,11 +106,13 @@ class Answers:
 
     # --------------------------------------------------------------------------------------------- which setting is best
 
-    def feasible(self, trial: Trial) -> bool | None:
-        """Whether a trial's metrics meet all constraints; None while a relative one cannot be judged."""
+    def feasible(self, trial: Trial | int) -> bool | None:
+        """Whether the metrics of a trial (or of the one with this number) meet all constraints; None while a relative one
+        cannot be judged."""
         ledger = self._live.ledger
+        of = trial if isinstance(trial, Trial) else self._live.refresh().trials.named(trial_number(trial))
         return incumbents.feasible(
-            ledger.study.spec, trial.metrics, incumbents.baseline_metrics(ledger.study.spec, ledger.baseline)
+            ledger.study.spec, of.metrics, incumbents.baseline_metrics(ledger.study.spec, ledger.baseline)
         )
 
     def candidates(self) -> list[incumbents.Candidate]:

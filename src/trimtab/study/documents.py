@@ -49,18 +49,20 @@ def written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any
 
 
 def _content(s: Snapshot, made: Mapping[str, Any], template: str, form: str) -> bytes:
-    """The report's content. made: the evidence record."""
+    """The report's content. made: the evidence record, which is the same whatever the template; a wrong one is refused
+    nevertheless, since the event names it."""
+    chosen = None if template == STUDY else framework(template)
     if form == ".json":
         return json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n"
     if form == ".docx":
         from ..dossier.word import word
 
-        return word(s, framework("us-sr-26-2-2026" if template == STUDY else template), made)
-    if template == STUDY:
+        return word(s, chosen or framework("us-sr-26-2-2026"), made)
+    if chosen is None:
         return render(s, made).encode()
     from ..dossier.page import page
 
-    return page(s, framework(template), made).encode()
+    return page(s, chosen, made).encode()
 
 
 def form_of(path: Path) -> str:
