@@ -227,6 +227,10 @@ CASES = {
         lambda: done().report("r.json", template="us-sr-26-2-2062"),
         "template='us-sr-26-2-2062' is not known; did you mean 'us-sr-26-2-2026'",
     ),
+    "a command with a NUL": (lambda: run(Command("echo loss 1 \x00")), "holds NUL, or a byte that is no UTF-8"),
+    "a command that is no UTF-8": (lambda: run(Command("echo loss 1 \udce9")), "holds NUL, or a byte that is no UTF-8"),
+    "an objective that is no UTF-8": (lambda: run("tr\udce9.py:f"), "a byte that is no UTF-8; rename the file"),
+    "data without a path": (lambda: new(data={"train": ""}), "data 'train': an empty path does not exist"),
     # evidence
     "one replicate": (lambda: done().evidence(lambda t: 1.0, replicates=1, quiet=True), "at least 2"),
     "evidence on another metric": (

@@ -343,6 +343,24 @@ def git(folder, *words):
     )
 
 
+def test_names_that_are_no_utf_8_are_kept_apart_and_the_working_folder_is_a_folder(tmp_path, monkeypatch):
+    """As old archives bring them: café.csv and cafè.csv, in Latin-1."""
+    monkeypatch.chdir(tmp_path)
+    for name in (b"caf\xe9.csv", b"caf\xe8.csv"):
+        Path(os.fsdecode(name)).write_text("a\n1\n")
+    table = pd.DataFrame([[1, 2]], columns=pd.Index(["\udce8", "\udce9"], dtype=object))
+    data = {"folder": ".", "file": os.fsdecode(b"caf\xe9.csv"), "table\udce9": table}
+    study = tt.Study("s", SPACE, minimize="loss", data=data, seed=1)
+    study.run(loss, trials=2, quiet=True)
+    made = told(study, "run")[0]["data"]
+    assert [*made["folder"]["files"]] == [r"caf\udce8.csv", r"caf\udce9.csv"]
+    assert (made["file"]["path"], [*made[r"table\udce9"]["columns"]]) == (r"caf\udce9.csv", [r"\udce8", r"\udce9"])
+    assert study.verify() == []
+    Path(os.fsdecode(b"caf\xe8.csv")).write_text("a\n2\n")
+    study.run(loss, trials=3, quiet=True)
+    assert told(study)[-1]["changed"] == {"data folder": r"files caf\udce8.csv"}
+
+
 def test_the_version_that_git_or_dvc_keeps_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "train.csv"

@@ -27,6 +27,12 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
+def spelled_out(text: str) -> str:
+    """The text with lone surrogates, such as those of a file name that is no UTF-8, as escapes: unlike `storable`, it keeps
+    different names different."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def same_setting(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether two settings are equal, types included: for Python, 1, 1.0 and True are equal."""
     return dumps(dict(a)) == dumps(dict(b))

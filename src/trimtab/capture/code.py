@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..canonical import spelled_out
 from .data import Input, Look, look
 from .versions import state_of
 
@@ -34,7 +35,7 @@ def _names(files: Sequence[str]) -> list[str]:
     def name(path: tuple[str, ...]) -> str:
         for n in range(1, len(path)):
             if all(other == path for other in paths if other[-n:] == path[-n:]):
-                return "/".join(path[-n:])
-        return "/".join(path)
+                return spelled_out("/".join(path[-n:]))
+        return spelled_out("/".join(path))
 
     return [name(path) for path in paths]

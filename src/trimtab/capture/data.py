@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..canonical import digest
+from ..canonical import digest, spelled_out
 from ..errors import SpecError
 from . import columns
 from .versions import versions
@@ -33,9 +33,10 @@ class Input:
 
     def __post_init__(self) -> None:
         if isinstance(self.what, str | os.PathLike):
-            if not Path(self.what).exists():
+            path = os.fspath(self.what) or "an empty path"
+            if not Path(path).exists():
                 raise SpecError(
-                    f"data {self.name!r}: {os.fspath(self.what)} does not exist (from {os.getcwd()}); name a file or a folder"
+                    f"data {self.name!r}: {path} does not exist (from {os.getcwd()}); name a file or a folder"
                 )
         elif not (_pandas(self.what) or _arrow(self.what) or _sparse(self.what) or hasattr(self.what, "__array__")):
             raise SpecError(
@@ -74,7 +75,7 @@ def _shown(path: Path) -> str:
     """A path below the working directory relative to it, any other by its name only: where a user keeps files is
     private."""
     here, full = Path.cwd(), path.absolute()
-    return str(full.relative_to(here)) if full.is_relative_to(here) else path.name
+    return spelled_out(str(full.relative_to(here)) if full.is_relative_to(here) else path.name)
 
 
 def different(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -129,7 +130,7 @@ def _file(path: Path) -> Fingerprint:
 
 
 def _folder(path: Path) -> Fingerprint:
-    files = {str(p.relative_to(path)): sha256(p) for p in _walk(path)}
+    files = {spelled_out(str(p.relative_to(path))): sha256(p) for p in _walk(path)}
     return {"kind": "folder", "sha256": digest(files), "files": files, **versions(path)}
 
 
@@ -212,9 +213,9 @@ def _of_pandas(frame: Any) -> Iterable[tuple[str, tuple[str, str]]]:
     if type(frame.index).__name__ != "RangeIndex":
         for i, name in enumerate(frame.index.names):
             values = frame.index.get_level_values(i)
-            yield (f"__index_level_{i}__" if name is None else str(name)), columns.of_pandas(values)
+            yield (f"__index_level_{i}__" if name is None else spelled_out(str(name))), columns.of_pandas(values)
     for i, name in enumerate(frame.columns):
-        yield str(name), columns.of_pandas(frame.iloc[:, i])
+        yield spelled_out(str(name)), columns.of_pandas(frame.iloc[:, i])
 
 
 def _of_arrow(table: Any) -> Iterable[tuple[str, tuple[str, str]]]:

@@ -81,7 +81,8 @@ def _dvc_of(path: Path) -> dict[str, Any] | None:
 
 
 def _tracked(path: Path) -> str | None:
-    beside = path.with_name(f"{path.name}.dvc")
+    full = Path(os.path.abspath(path))  # "." has no name of its own
+    beside = full.parent / f"{full.name}.dvc"
     if (found := _out(_yaml(beside), path, beside.parent)) is not None:
         return found
     for folder in path.resolve().parents:

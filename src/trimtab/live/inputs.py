@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..canonical import spelled_out
 from ..capture import Input, Look, code, different, look
 from ..checks import shown
 from ..errors import InputChanged, SpecError
@@ -22,7 +23,7 @@ def named(data: Mapping[str, Any] | None, on_change: str) -> list[Input]:
         raise SpecError(f"on_change={shown(on_change)} is not known; choose 'record' or 'refuse'")
     if data is not None and not isinstance(data, Mapping):
         raise SpecError(f"data={shown(data)} has no names; write data={{'train': 'train.csv'}}")
-    return [Input(str(name), what) for name, what in (data or {}).items()]
+    return [Input(spelled_out(str(name)), what) for name, what in (data or {}).items()]
 
 
 class Inputs:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..canonical import storable
 from ..errors import ObjectiveError, nearest
 
 _ALIAS = "trimtab_objective_"
@@ -28,6 +29,8 @@ def find(path: str) -> tuple[Any, str]:
         raise ObjectiveError(
             f"objective={path!r} needs a ':' between file and function; write it like 'train.py:objective'{program}"
         )
+    if storable(path) != path:
+        raise ObjectiveError(f"objective={path!r} holds NUL, or a byte that is no UTF-8; rename the file")
     module = _from_file(Path(place), path) if place.endswith(".py") or "/" in place else _from_module(place, path)
     found: Any = module
     for part in name.split("."):
@@ -72,7 +75,7 @@ def _from_file(file: Path, path: str) -> ModuleType:
     The module has the file's name, unless another module has it already.
     """
     if not file.is_file():
-        there = [p.name for p in file.parent.glob("*.py")] if file.parent.is_dir() else []
+        there = [p.name for p in file.parent.glob("*.py") if p.is_file()] if file.parent.is_dir() else []
         why = "is a folder" if file.is_dir() else f"does not exist (from {os.getcwd()})"
         raise ObjectiveError(f"objective={path!r}: {file} {why}{nearest(file.name, there)}")
     full = file.resolve()

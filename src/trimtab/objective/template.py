@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ..canonical import storable
 from ..checks import shown
 from ..errors import ObjectiveError, SpecError, nearest
 from ..space.parameters import Choice, Parameter
@@ -28,6 +29,8 @@ def words(template: str) -> list[str]:
     """The words of a template. Raises ObjectiveError if it is no text, if there are none or a quote is not closed."""
     if not isinstance(template, str):
         raise ObjectiveError(f"command {shown(template)} is no text; write one, such as 'python train.py --lr {{lr}}'")
+    if storable(template) != template:
+        raise ObjectiveError(f"command {shown(template)} holds NUL, or a byte that is no UTF-8; leave it out")
     try:
         found = shlex.split(template)
     except ValueError as error:
