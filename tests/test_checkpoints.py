@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from checkpoints import held
 
 import trimtab as tt
 from trimtab.errors import SpecError, StorageError
@@ -23,11 +24,6 @@ SPACE = tt.Space(x=tt.Float(0, 1))
 def saving(trial):
     (trial.checkpoint / "state").write_text(str(trial.number))
     return trial.params["x"]
-
-
-def held(study):
-    root = study.checkpoint(0).parent
-    return {int(p.name) for p in root.iterdir()} if root.exists() else set()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -12,6 +12,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from checkpoints import held
 from leases import run_out
 from pausing import alike_however_told, going_on
 from stores import STORES, Clock, verify
@@ -200,11 +201,6 @@ def test_nobody_waits_for_the_dead_and_a_replay_promotes_the_same_trials(growing
 def promoting(url=None, stopping="promotion", **more):
     how = {"strategy": "random", "seed": 1, **more}
     return tt.Study("p", SPACE, minimize="loss", fidelity=EPOCHS, stopping=stopping, storage=url, **how)
-
-
-def held(study):
-    root = study.checkpoint(0).parent
-    return {int(p.name) for p in root.iterdir()} if root.exists() else set()
 
 
 @pytest.mark.parametrize("workers", [1, 3])
