@@ -217,7 +217,7 @@ def test_a_protocol_that_cannot_be_is_refused(how, said):
         ({"maximize": "acuracy"}, "'acuracy' is not scored; did you mean 'accuracy'"),
         ({"subject_to": "seconds <= 3"}, "'seconds' is not scored"),
         ({"maximize": None, "minimize": "accuracy"}, "minimize='accuracy'.*better when greater; maximize it"),
-        ({"space": {"n_neighbours": tt.Int(1, 9)}}, "does not take the parameters.*'n_neighbours'"),
+        ({"space": {"n_neighbours": tt.Int(1, 9)}}, "has no 'n_neighbours'; did you mean 'n_neighbors'"),
     ],
 )
 def test_a_study_that_does_not_suit_is_refused_before_the_first_trial(words, said, tmp_path, monkeypatch):
@@ -231,6 +231,15 @@ def test_a_study_that_does_not_suit_is_refused_before_the_first_trial(words, sai
         with pytest.raises(ObjectiveError, match=said):
             study.run(objective, trials=3, quiet=True)
     assert study.trials == []
+
+
+def test_a_parameter_of_a_step_is_named_with_its_path():
+    pipeline = make_pipeline(StandardScaler(), KNeighborsClassifier())
+    study = tt.Study("s", tt.Space(n_neighbors=tt.Int(1, 9)), maximize="accuracy", seed=1)
+    with pytest.raises(
+        ObjectiveError, match=r"it has no 'n_neighbors'; did you mean 'kneighborsclassifier__n_neighbors'\?$"
+    ):
+        study.run(tt.CrossValidation(pipeline, *load_breast_cancer(return_X_y=True)), trials=3, quiet=True)
 
 
 class Picky(KNeighborsClassifier):

@@ -11,7 +11,7 @@ Rows that are held out are in none of them. Only `Study.holdout` looks at them, 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -213,8 +213,10 @@ class CrossValidation:
                 taken |= params.keys()
             except (TypeError, ValueError) as error:
                 refused |= dict.fromkeys(params, error)
-        for name in refused.keys() - taken:
-            raise ObjectiveError(f"the estimator does not take the parameters of the space: {refused[name]}")
+        known = self.estimator.get_params()
+        for name in sorted(refused.keys() - taken, key=lambda name: name in known):
+            why = str(refused[name]) if name in known else f"it has no {name!r}{_path(name, known)}"
+            raise ObjectiveError(f"the estimator does not take the parameters of the space: {why}")
 
     def __call__(self, trial: ActiveTrial) -> dict[str, float]:
         """Evaluate a trial: mean scores over its folds, reported one by one."""
@@ -362,3 +364,9 @@ def _counts(y: Any) -> dict[str, int]:
     """The number of rows in each class."""
     names, counts = np.unique(np.asarray(y), return_counts=True)
     return {str(name): int(count) for name, count in zip(names.tolist(), counts, strict=True)}
+
+
+def _path(name: str, known: Iterable[str]) -> str:
+    """The parameters of the steps within an estimator that may be meant by a name, as the end of an error message."""
+    steps = [path for path in known if path.casefold().endswith(f"__{name.casefold()}")]
+    return f"; did you mean {' or '.join(map(repr, steps))}?" if steps else nearest(name, known).partition("; known")[0]
