@@ -153,25 +153,31 @@ class ServedStudy:
             raise refused
         return decision, settled
 
-    def collect(self, wait: float, interrupted: bool) -> int:
-        """Wait for trials to end; returns how many did. The next `begin` records them.
-
-        interrupted: this worker was told to end, so nothing new begins, and they are recorded at once.
-        """
+    def collect(self, wait: float) -> int:
+        """Wait for trials to end; returns how many did. The next `begin` records them."""
         if self._crew is None:
             return 0
-        crew, before = self._crew, self.running
-        crew.interrupted = interrupted
+        before = self.running
         try:
-            if interrupted:
-                crew.release_ahead()
-                return len(crew.poll(wait))
-            crew.collect(wait)
+            self._crew.collect(wait)
         except OverQuota as error:
             self._refuse(error)
             return 0
-        self._next = 0.0 if self.running < before else self._next
-        return crew.unrecorded
+        if self.running < before:
+            self._next = 0.0
+        return self._crew.unrecorded
+
+    def drain(self, wait: float) -> int:
+        """As `collect`, for a worker that was told to end: nothing new starts, and what has ended is recorded at once."""
+        if self._crew is None:
+            return 0
+        self._crew.interrupted = True
+        try:
+            self._crew.release_ahead()
+            return len(self._crew.poll(wait))
+        except OverQuota as error:
+            self._refuse(error)
+            return 0
 
     def leave(self) -> None:
         """Return what is still running to the queue, and end the processes. `begin` may start them again."""

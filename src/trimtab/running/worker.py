@@ -129,7 +129,8 @@ class Worker:
         at_work = {n: s for n, s in self._served.items() if s.running}
         for number, served in at_work.items():
             with self._unless_gone(number, served):
-                self._left -= served.collect(IDLE / len(at_work), self._draining)
+                wait = IDLE / len(at_work)
+                self._left -= served.drain(wait) if self._draining else served.collect(wait)
         if self._left <= 0 and not self._draining:
             self._draining = True
             self._say("it has done its share of trials")
