@@ -55,7 +55,7 @@ def test_the_posterior_is_that_of_a_linear_model_with_unknown_seeds_and_level(no
     spread = np.linalg.pinv(P)[:3, :3]
     contrast = np.array([1.0, -1.0, 0.0])
     sd = np.sqrt(contrast @ spread @ contrast)
-    assert found.apart(1)[0] == pytest.approx(sd, rel=1e-4)
+    assert found.sd_of_difference(1)[0] == pytest.approx(sd, rel=1e-4)
     assert found.ahead(1)[0] == pytest.approx(stats.norm.cdf((wanted[1] - wanted[0]) / sd), rel=1e-3)
 
 

@@ -119,7 +119,7 @@ def test_rows_of_one_time_stay_together_and_a_gap_is_a_number_of_times(folds, ga
     rng = np.random.default_rng(seed)
     quarters = rng.permutation(np.concatenate([np.arange(30), rng.integers(0, 30, 200)]))  # of several series
     cv = tt.CrossValidation(Ridge(), np.ones((230, 1)), quarters / 7, folds=folds, time=quarters, gap=gap, metric="r2")
-    search, held = cv.plan.apart(230, share, seed)
+    search, held = cv.plan.search_and_holdout(230, share, seed)
     assert len(held) >= round(share * 230)
     for a, b in [*cv.folds_of(trial()), (search, held)]:
         assert quarters[a].max() + gap < quarters[b].min()

@@ -81,5 +81,5 @@ def _winner(expected: Posterior, kept: Array, lost: Mask) -> int:
     safe = ran[kept[ran] >= SAFE]
     if not len(safe):
         return int(ran[np.argmax(kept[ran])])
-    cautious = expected.mean + CAUTION * expected.apart(int(safe[0]))
+    cautious = expected.mean + CAUTION * expected.sd_of_difference(int(safe[0]))
     return int(safe[np.argmin(cautious[safe])])

@@ -29,14 +29,14 @@ class Posterior:
     mean: Array
     covariance: Array
 
-    def apart(self, of: int) -> Array:
+    def sd_of_difference(self, of: int) -> Array:
         """Standard deviations (k,) of the differences to this finalist."""
         own = np.diag(self.covariance)
         return np.asarray(np.sqrt(np.maximum(own + own[of] - 2 * self.covariance[of], 0.0)))
 
     def ahead(self, of: int) -> Array:
         """The chance (k,) that each finalist is better than this one."""
-        return np.asarray(ndtr((self.mean[of] - self.mean) / np.maximum(self.apart(of), 1e-150)))
+        return np.asarray(ndtr((self.mean[of] - self.mean) / np.maximum(self.sd_of_difference(of), 1e-150)))
 
 
 def posterior(prior: Array, covariance: Array, losses: Array, noise: float) -> Posterior:

@@ -62,7 +62,7 @@ def _gate(
     return Gate(index[parent], tuple(dict.fromkeys(codes)))
 
 
-def apart(columns: Sequence[int], gates: Gates) -> bool:
+def never_together(columns: Sequence[int], gates: Gates) -> bool:
     """Whether the columns are never all active, because they, or parents of theirs, need disjoint codes of one parent."""
     open_: dict[int, set[float]] = {}
     waiting, met = [*columns], set[int]()

@@ -104,21 +104,21 @@ class Space:
         """
         for e in (parse(e, self._params) for e in expressions):
             for name in e.names:
-                if self._apart([name]):
+                if self._never_together([name]):
                     raise SpaceError(
                         f"require({e.source!r}): {name} is never active, so it would always hold; its conditions, and those "
                         "of its parents, contradict each other: change one of them"
                     )
-            if self._apart(e.names):
+            if self._never_together(e.names):
                 raise SpaceError(
                     f"require({e.source!r}): {', '.join(e.names)} are never active together, so it would always hold; "
                     "write one for each case"
                 )
         return self._restricted(expressions)
 
-    def _apart(self, names: Sequence[str]) -> bool:
+    def _never_together(self, names: Sequence[str]) -> bool:
         """Whether these parameters are never all active."""
-        return conditions.apart([self.names.index(name) for name in names], self._cube.gates)
+        return conditions.never_together([self.names.index(name) for name in names], self._cube.gates)
 
     def _restricted(self, expressions: Sequence[str]) -> "Space":
         """`require` for expressions that are already on record: without the check that their names can all be active."""

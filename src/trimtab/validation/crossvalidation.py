@@ -95,7 +95,7 @@ class CrossValidation:
         self.metrics, self._named = scorers(metric)
         check_scorable({name: self.metrics[name] for name in self._named}, y)
         try:
-            self._search, self._holdout = self.plan.apart(len(y), holdout, seed)
+            self._search, self._holdout = self.plan.search_and_holdout(len(y), holdout, seed)
             self.plan.split(self._search, seed)
         except ValueError as error:  # scikit-learn's
             at = "" if time is None else f" at {len(np.unique(np.asarray(time)))} times"
@@ -273,7 +273,8 @@ class CrossValidation:
         """Train a setting on all search rows.
 
         Returns a function from chosen hold-out rows (their indices, which may be repeated) to the score on them, and the
-        group of each hold-out row (see `Plan.alike`). Raises SpecError if nothing was held out, or if the metric is not scored.
+        group of each hold-out row (see `Plan.group_numbers`). Raises SpecError if nothing was held out, or if the metric is not
+        scored.
         """
         if metric not in self.metrics:
             raise SpecError(f"metric={metric!r} is not scored{nearest(metric, self.metrics)}")
@@ -289,7 +290,7 @@ class CrossValidation:
             except ValueError:  # the chosen rows have none of some class
                 return float("nan")
 
-        return score, self.plan.alike(rows)
+        return score, self.plan.group_numbers(rows)
 
 
 class _PredictOnce:

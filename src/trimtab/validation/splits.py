@@ -63,7 +63,7 @@ class Plan:
             kind = StratifiedKFold if self.classes else KFold
         return kind(self.folds, shuffle=True, random_state=seed)
 
-    def apart(self, n: int, share: float, seed: int) -> Split:
+    def search_and_holdout(self, n: int, share: float, seed: int) -> Split:
         """(search, hold-out) rows of n. The hold-out is a `share` of them: the last times, or whole groups, or a random sample,
         stratified by class."""
         from sklearn.model_selection import GroupShuffleSplit, train_test_split
@@ -83,8 +83,8 @@ class Plan:
         a, b = train_test_split(rows, test_size=share, random_state=seed, stratify=self.y if self.classes else None)
         return np.sort(a), np.sort(b)
 
-    def alike(self, rows: Rows) -> Rows:
-        """The number of each row's group: its label's; in time order that of its block; else one of its own.
+    def group_numbers(self, rows: Rows) -> Rows:
+        """The number of each row's group: of its label; in time order, of its block; else one of its own.
 
         A block is n^(1/3) of n times in a row, the order of length at which a block bootstrap errs least (Hall, Horowitz
         and Jing 1995, Biometrika 82).
