@@ -35,10 +35,10 @@ def fanova(X: Array, y: Array, space: Space) -> dict[str, float]:
     known = np.isfinite(y) & live_rows(space, X)
     X = X / space.live_share  # the live part of each column is [0, 1]
     X, y = np.where(np.isnan(X), 0.5, X)[known], y[known]
-    if len(y) < 4 or np.ptp(y) == 0:
+    if len(y) < 4:
         return dict.fromkeys(space.names, 0.0)
-    sizes = {"max_samples": ROWS} if len(y) > ROWS else {}
-    forest = RandomForestRegressor(TREES, min_samples_leaf=2, max_features=0.7, random_state=0, **sizes)
+    rows = min(ROWS, len(y))
+    forest = RandomForestRegressor(TREES, min_samples_leaf=2, max_features=0.7, max_samples=rows, random_state=0)
     forest.fit(X, standard(y)[0])
     shares = [s for s in (_shares(e.tree_, X.shape[1]) for e in forest.estimators_) if s is not None]
     mean = np.mean(shares, axis=0) if shares else np.zeros(len(space))
