@@ -108,6 +108,9 @@ def test_the_most_important_is_a_text(study):
     assert head.split("  ")[0] == "parameter"
     assert {row.split()[0] for row in rows} == set(MIXED.names)
     assert "from the baseline, by the model:\n  " in study.explain().text()
+    pairs = study.explain().interactions()
+    assert [f"  {a} and {b}: " in study.explain().text() for a, b in pairs] == [i.shown for i in pairs.values()]
+    assert {i.shown for i in pairs.values()} == {True, False}
 
 
 def test_a_study_explains_itself(study):
