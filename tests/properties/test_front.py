@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab.numerics import gp
-from trimtab.numerics.warp import linear_up_to
+from trimtab.numerics.warp import half_rank, linear_up_to
 from trimtab.space import Choice, Float, Space
 from trimtab.strategies import Problem, Rows, strategy
 from trimtab.strategies.auto import choose
@@ -31,6 +31,19 @@ def test_the_warp_keeps_order_and_equality_and_is_standardised(values, share):
     assert len(set(warped.z)) <= len(set(raw))
     assert abs(warped.z.mean()) < 1e-9
     assert warped.z.std() == pytest.approx(1, abs=1e-9) or len(set(warped.z.round(9))) == 1
+
+
+@some
+@given(values=st.lists(st.integers(0, 6), min_size=1, max_size=9), knot=st.integers(-1, 7), power=st.integers(-60, 60))
+def test_a_warp_has_no_unit_and_equals_only_what_is_equal(values, knot, power):
+    y, unit = np.array(values, dtype=float), 2.0**power
+    for one, other in (
+        (half_rank(y), half_rank(y * unit)),
+        (linear_up_to(y, knot), linear_up_to(y * unit, knot * unit)),
+    ):
+        assert other.z == pytest.approx(one.z)
+        assert len(set(one.z.round(9))) == len(set(values))
+        assert [other.inverse(z) for z in other.z] == pytest.approx(y * unit, abs=1e-9 * unit)
 
 
 def test_up_to_the_knot_the_warp_is_linear_and_one_diverged_value_does_not_flatten_it():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.special import ndtr
-from scipy.stats import norm
+from scipy.stats import median_abs_deviation, norm
 
 from trimtab.numerics import acquisition, ascent, descent, draws, gp, qmc, warp
 
@@ -310,6 +310,27 @@ def test_repeated_points_without_noise_do_not_break_the_factorisation():
         mean, var = gp.condition(data, theta).predict(X[:3])
         assert np.isfinite(mean).all()
         assert (var > 0).all()
+
+
+def test_where_rounding_leaves_no_factor_the_results_are_met_all_the_same():
+    """The function varies 1e23 times as much as what is always added to the diagonal."""
+    rng = np.random.default_rng(0)
+    X, y = np.repeat(rng.random((20, 3)), 2, axis=0), np.repeat(rng.standard_normal(20), 2)
+    data = gp.Data(X, y, np.ones(40), np.arange(3), exact=True)
+    mean, var = gp.condition(data, np.array([0.0, 0.0, 0.0, -14.0, 40.0, -1.0])).predict(X)
+    assert mean == pytest.approx(y, abs=1e-4)
+    assert (var < 1e-6 * np.exp(40.0)).all()
+
+
+@some
+@given(values=st.lists(st.integers(-9, 9), min_size=1, max_size=9), power=st.integers(-60, 60))
+def test_a_typical_distance_is_zero_only_where_all_are_equal(values, power):
+    v = np.array(values) / 8
+    found = warp.typical_distance(v)
+    assert (found > 0) == (np.ptp(v) > 0)
+    assert warp.typical_distance(v * 2.0**power) == pytest.approx(found * 2.0**power)
+    if len(set(v)) == len(v) > 1:
+        assert found == median_abs_deviation(v)
 
 
 @some
