@@ -54,6 +54,10 @@ def test_finalists_run_on_the_same_fresh_seeds_and_one_of_them_is_certified(made
     assert not set(seeds.values()) & ({t.seed for t in certified} | {t.seed for t in of(study, "search")})
     assert found.tuned_trial == found.finalists[0].trial
     assert len(certified) == 12
+    assert [study.explain().why(runs[0]).split(", ")[0].split(": ")[1] for runs in (select, certified)] == [
+        "a select run of the evidence",
+        "a certify run of the evidence",
+    ]
 
 
 def test_nothing_runs_twice_and_the_answer_is_the_same(made):
