@@ -131,7 +131,7 @@ def test_a_worker_goes_on_from_what_is_there(database, tmp_path, monkeypatch):
     said, meddler = [], threading.Thread(target=meddle)
     meddler.start()
     with closing(Sql(database.url)) as store:
-        Worker(store, ["train.py"], say=said.append).run(idle=0.5)
+        Worker(store, ["train.py"], say=said.append).run(idle=0.0)  # even the least patience waits for it
     meddler.join()
     assert [line for line in said if "its record was set back" in line]
     again = tt.Study("s", storage=database.url)

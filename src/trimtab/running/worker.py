@@ -92,7 +92,8 @@ class Worker:
                 self._greet()
                 while not self._draining or any(s.running for s in self._served.values()):
                     self._turn()
-                    if any(s.running or not s.closed for s in self._served.values()):
+                    to_look = self._next_look == 0.0  # a study was set back, and is not taken up again yet
+                    if to_look or any(s.running or not s.closed for s in self._served.values()):
                         busy = time.monotonic()
                     elif idle is not None and time.monotonic() - busy >= idle:
                         for number, served in self._served.items():
