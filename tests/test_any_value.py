@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import trimtab as tt
 from trimtab import studyfile
 from trimtab.cli import cli
-from trimtab.errors import SpaceError, UserError
+from trimtab.errors import SpaceError, SpecError, UserError
 
 SPACE = {
     "params": [
@@ -118,6 +118,12 @@ def test_any_yaml_is_a_study_or_a_clear_error(tmp_path_factory, data):
         file = studyfile.read(path)
         words = {key: value for key, value in file.study.items() if key not in ("data", "warm_start")}
         assert tt.Study(file.name, **words).spec.space == file.study["space"]
+
+
+@pytest.mark.parametrize("path", [None, 3, "", "\x00", "\ud800", ["study.yaml"]])
+def test_what_names_no_file_is_refused(path):
+    with pytest.raises(SpecError, match="names no file; write its path"):
+        studyfile.read(path)
 
 
 @pytest.mark.parametrize("required", [None, True, 3, [3], [["x < 1"]], {"x < 1": True}])

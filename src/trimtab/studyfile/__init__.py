@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .. import checks
 from ..errors import ObjectiveError, SpaceError, SpecError, nearest
 from ..executors.slurm import Slurm
 from ..objective import Command
@@ -42,7 +43,7 @@ class StudyFile:
 
 def read(path: str | Path) -> StudyFile:
     """The study file at `path`. Raises SpecError or SpaceError, naming file, place, value, rule and repair."""
-    if Path(path).suffix == ".py":
+    if Path(checks.path("file", path)).suffix == ".py":
         raise SpecError(f"{path} is a Python file; name a study file, which says objective: {path}:function")
     try:
         text = Path(path).read_text(encoding="utf-8")
