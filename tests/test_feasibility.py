@@ -66,3 +66,17 @@ def test_a_limit_that_no_baseline_sets_does_not_keep_the_search_from_its_goal(st
     losses = [t.metrics["loss"] for t in study.trials[1:]]
     assert np.mean(losses[20:]) < 0.8 * np.mean(losses[:10])
     assert not {t.why.get("acquisition") for t in study.trials} & {"feasibility", "violation"}
+
+
+@pytest.mark.parametrize("name", ["gp", "tpe", "cma", "evolution", "forest", "nsga2"])
+def test_the_unit_in_which_a_limit_is_measured_does_not_matter(name):
+    """Milliseconds or seconds, bytes or gigabytes: what breaks several limits is judged in their own units."""
+    X = SQUARE.sample(40, np.random.default_rng(1))
+    C = np.stack([0.9 - X[:, 0], 0.8 - X[:, 1], X.sum(1) - 0.5], axis=1)
+    found = []
+    for units in ([1.0, 1.0, 1.0], [2.0**30, 1.0, 2.0**-20]):
+        made = strategy(name)
+        state = made.init(Problem(SQUARE, constraints=3, seed=1))
+        state = made.tell(state, Rows(X, X[:, 1:], C * units, np.ones(40), np.zeros(40)))
+        found.append([p.x.tolist() for p in made.ask(state, NONE, 2, np.random.default_rng(0))])
+    assert found[0] == found[1]

@@ -85,6 +85,11 @@ class Compressed:
     z: Array
     zero: float
 
+    @property
+    def excess(self) -> Array:
+        """By how much the values exceed 0 (n,), in the units of z."""
+        return self.z - self.zero
+
 
 def bilog(c: Array) -> Compressed:
     """Constraint values (n,), n >= 1, feasible where <= 0, with their tails compressed.

@@ -6,8 +6,8 @@ logarithm of that is maximised over random points and by local search from the b
 SMAC (Hutter et al. 2011), a random point is proposed now and then: a forest is overconfident where it has seen nothing.
 
 Several goals are combined into one by a random weighting for each proposal, as in `gp`. An infeasible result counts as
-worse than all feasible ones, by its violation; a failed one as the worst. Pending points count as results equal to the
-mean. Needs scikit-learn.
+worse than all feasible ones, by its violation, in which the unit of a constraint does not matter; a failed one as the
+worst. Pending points count as results equal to the mean. Needs scikit-learn.
 
 Notation: d columns, n rows, t trees, c candidates.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from ..arrays import HUGE, Array
 from ..errors import UserError
 from ..numerics.acquisition import log_improvement
-from ..numerics.warp import half_rank
+from ..numerics.warp import bilog, half_rank
 from . import History, Problem, Proposal, Rows
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .scalarisation import scalarised
@@ -41,7 +41,7 @@ class Forest:
     """A forest of random trees as the model."""
 
     name: str = "forest"
-    version: str = "2"
+    version: str = "3"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals"})
 
     def init(self, problem: Problem) -> History:
@@ -144,11 +144,22 @@ def _losses(rows: Rows, rng: np.random.Generator) -> Array:
     y = np.clip(scalarised(rows.Y, failed, rng.dirichlet(np.ones(m)) if m > 1 else None)[:, 0], -HUGE / 4, HUGE / 4)
     known = ~np.isnan(y)
     worst, step = float(y[known].max()), float(np.ptp(y[known])) or 1.0
-    violation = np.clip(np.nan_to_num(rows.C, nan=np.inf), 0.0, HUGE).sum(axis=1)
-    broken = known & (violation > 0)
+    violation = _violation(rows.C)
+    broken = known & ~(rows.C <= 0).all(axis=1)
     place = np.argsort(np.argsort(violation, kind="stable"), kind="stable") / max(len(y), 1)
     y = np.where(broken, worst + step * place, y)
     return np.where(known, y, worst + step)
+
+
+def _violation(C: Array) -> Array:
+    """By how much rows of C (n, k) violate constraints C <= 0, each in the units in which `gp` models it, in sum (n,): 0
+    where feasible, inf where one is unknown (NaN)."""
+    total = np.zeros(len(C))
+    for column in C.T:
+        known = ~np.isnan(column)
+        total[known] += np.maximum(bilog(column[known]).excess, 0.0) if known.any() else 0.0
+        total[~known] = np.inf
+    return total
 
 
 def _filled(X: Array) -> Array:

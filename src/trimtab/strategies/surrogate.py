@@ -250,8 +250,7 @@ def _average(values: Array, line: Ints, lines: int) -> Array:
 
 def _excess(c: Array) -> Array:
     """By how much constraint values (n,) exceed 0, in the units of their model."""
-    shown = bilog(c)
-    return shown.z - shown.zero
+    return bilog(c).excess
 
 
 def _least(excess: Array) -> int:
