@@ -27,6 +27,7 @@ SPACE = tt.Space(
 
 def loss(trial):
     rate = trial.params["rate"]
+    sys.stdout.write(f"rate {rate}\n")
     for epoch in (1, 3, 9):
         value = (rate - 0.3) ** 2 + 0.1 / epoch + (trial.seed % 7) / 1000
         trial.report(epoch, loss=value, size=10 * rate)
@@ -60,6 +61,7 @@ def kept(url):
     study.resume()
     study.revise(space=SPACE.require("rate < 0.99"), subject_to=["size <= 9.5", "size >= 0.001 * baseline"])
     study = tt.Study("kept", data={"rows": np.arange(4)}, storage=url)
+    study.run(loss, trials=11, quiet=True, supervised=True)
     study.run(loss, trials=14, quiet=True, enough=tt.outlook.Enough(tolerance=9.0, least=3, every=1))
     study.evidence(loss, replicates=3, finalists=2, quiet=True)
     study.replay()
