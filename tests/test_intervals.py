@@ -129,21 +129,27 @@ def test_a_metric_that_is_undefined_on_resamples_shows_nothing():
     (True, 1.0, "proven"), (True, -1.0, "worse"), (False, -1.0, "proven"), (False, 1.0, "worse"), (True, 0.0, "not shown"),
 ])  # fmt: skip
 @pytest.mark.parametrize("same", [False, True])
-def test_a_look_at_the_hold_out_says_which_model_is_better(maximize, gain, decision, same):
+@pytest.mark.parametrize("compared", [1, 4])
+def test_a_look_at_the_hold_out_says_which_model_is_better(maximize, gain, decision, same, compared):
+    before = 9 * standard(40, np.random.default_rng(4)) + 5  # what both models have in common
     rows = gain + standard(40, np.random.default_rng(3))
     found = held_out(
         Goal("m", maximize),
         Contest({"a": 1}, {"a": 1 if same else 2}, 1),
-        HeldOut(lambda i: 0.0, lambda i: rows[i].mean(), np.arange(40)),
+        HeldOut(lambda i: before[i].mean(), lambda i: (before + rows)[i].mean(), np.arange(40)),
         0.0,
         np.random.default_rng(0),
         look=1,
-        compared=1,
+        compared=compared,
         constraints=[],
     )
-    assert found.pairs == ((0.0, pytest.approx(gain)),)
+    assert (found.pairs, found.failed_pairs) == (((pytest.approx(5), pytest.approx(5 + gain)),), 0)
     assert found.difference == pytest.approx(gain if maximize else -gain)
     assert found.decision == ("not shown" if same else decision)  # the baseline itself is never a gain
+    gains = rows if maximize else -rows
+    rng, alpha = np.random.default_rng(0), 0.05 / compared
+    expected = intervals.bootstrap(lambda i: gains[i].mean(), np.arange(40), 0.0, alpha, rng)
+    assert found.interval == pytest.approx(expected.interval)
 
 
 def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
@@ -156,7 +162,7 @@ def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
         Goal("auc", True), Contest({"a": 1}, {"a": 2}, 1), HeldOut(undefined, lambda rows: 1.0, np.arange(10)), 0.0,
         np.random.default_rng(0), look=1, compared=1, constraints=[],
     )  # fmt: skip
-    assert (found.pairs, found.decision) == ((), "not shown")
+    assert (found.pairs, found.failed_pairs, found.decision) == ((), 1, "not shown")
 
 
 @pytest.mark.parametrize(
