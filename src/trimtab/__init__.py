@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    words = {} if name.startswith("_") else import_module(f"{__name__}.elsewhere").PAGE
+    words = {} if name.startswith("_") else import_module(f"{__name__}.other_tuners").PACKAGE
     answer = f"; {words[name]}" if name in words else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{answer}")
 

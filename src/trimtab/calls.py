@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .checks import shown
-from .elsewhere import meant
 from .errors import WrongCall
+from .other_tuners import meant
 
 _Call = TypeVar("_Call", bound=Callable[..., Any])
 

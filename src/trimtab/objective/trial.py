@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ..calls import checked_call
 from ..canonical import storable
 from ..checks import shown
-from ..elsewhere import ACTIVE_TRIAL
 from ..errors import SpecError
+from ..other_tuners import ACTIVE_TRIAL
 from . import handover
 from .metrics import BAD_RESULT, ERROR, TrialFailed, finite, real
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from .. import elsewhere
+from .. import other_tuners
 from ..arrays import Array
 from ..canonical import dumps
 from ..errors import SpecError
@@ -222,7 +222,7 @@ class Outcome:
     verdict: Json = field(default_factory=dict)  # of the rule that stopped it (see stopping.rules)
 
 
-@elsewhere.answering(elsewhere.TRIAL)
+@other_tuners.answering(other_tuners.TRIAL)
 @copied("params", "metrics")
 @dataclass(frozen=True)
 class Trial:

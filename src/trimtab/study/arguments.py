@@ -10,11 +10,11 @@ from typing import Any, cast
 from .. import stopping as rules
 from ..canonical import dumps, stable_repr
 from ..checks import flag, index, members, no_setting, plain, shown, whole
-from ..elsewhere import meant
 from ..errors import SpaceError, SpecError
 from ..fidelity import Fidelity
 from ..goals import Constraint, Metrics, constraint, goals
 from ..objective import ActiveTrial
+from ..other_tuners import meant
 from ..outcomes import from_import
 from ..records import Budget, Outcome, Proposal, Purpose, StudySpec, Trial
 from ..records.usage import amounts

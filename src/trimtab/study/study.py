@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import EllipsisType
 from typing import Any, cast
 
-from .. import checks, elsewhere, engine, proof, streams
+from .. import checks, engine, other_tuners, proof, streams
 from ..calls import checked_call
 from ..checks import flag, shown
 from ..engine import planning
@@ -40,7 +40,7 @@ from .idle_rules import idle_rules_notice
 
 
 @checked_call
-@elsewhere.answering(elsewhere.STUDY)
+@other_tuners.answering(other_tuners.STUDY)
 class Study(Audited):
     """A tuning study: opened if the store has one of this name, created otherwise.
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..checks import is_number, nonnegative, shown
-from ..elsewhere import meant
 from ..errors import SpecError
+from ..other_tuners import meant
 
 Read = Callable[[Any, str], Any]  # (value, where it stands) -> the checked value
 

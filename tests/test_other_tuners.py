@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import trimtab as tt
-from trimtab import elsewhere
+from trimtab import other_tuners
 from trimtab.errors import SpaceError, WrongCall
 
 SPACE = tt.Space(x=tt.Float(0, 1, default=0.5))
@@ -19,10 +19,10 @@ def study():
 
 
 WORDS = {
-    "study": (elsewhere.STUDY, "a Study has no", lambda study: study),
-    "trial": (elsewhere.TRIAL, "a Trial has no", lambda study: study.enqueue({"x": 0.2})),
-    "active trial": (elsewhere.ACTIVE_TRIAL, "a trial has no", lambda study: study.ask()),
-    "page": (elsewhere.PAGE, "module 'trimtab' has no attribute", lambda study: tt),
+    "study": (other_tuners.STUDY, "a Study has no", lambda study: study),
+    "trial": (other_tuners.TRIAL, "a Trial has no", lambda study: study.enqueue({"x": 0.2})),
+    "active trial": (other_tuners.ACTIVE_TRIAL, "a trial has no", lambda study: study.ask()),
+    "package": (other_tuners.PACKAGE, "module 'trimtab' has no attribute", lambda study: tt),
 }
 
 
@@ -51,7 +51,7 @@ def test_other_names_are_unknown_as_ever(study):
 
 
 def test_an_error_in_a_property_stays_what_it_is():
-    @elsewhere.answering({"old": "write new"})
+    @other_tuners.answering({"old": "write new"})
     class Owner:
         @property
         def new(self):

@@ -59,7 +59,7 @@ INSTEAD = _each(
 )
 """Arguments elsewhere that have no counterpart in the call, and what is done instead."""
 
-PAGE = _each(
+PACKAGE = _each(
     {
         "create_study load_study Tuner Scenario AxClient": _STUDY,
         "fmin optimize run": f"{_STUDY}, then study.run(objective, trials=100)",
