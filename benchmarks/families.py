@@ -56,6 +56,24 @@ def analytic() -> list[Problem]:
     return [Problem(p.name, "analytic", p.space, p.loss) for p in functions()]
 
 
+SWITCHES = {1: 20, 2: 20, 4: 20, 18: 20, 19: 20, 20: 25, 22: 20, 23: 25, 24: 20, 25: 20}  # function -> bits
+
+
+def switches() -> list[Problem]:
+    """Functions of 20 or 25 yes-or-no choices: of the suite PBO of IOHprofiler (package ioh), whose values are maximised;
+    none without the package."""
+    if importlib.util.find_spec("ioh") is None:
+        return []
+    import ioh
+
+    def problem(number: int, bits: int) -> Problem:
+        function = ioh.get_problem(number, 2, bits, ioh.ProblemClass.PBO)  # instance 2: the best is not all ones
+        space = tt.Space({f"x{i}": tt.Choice(0, 1) for i in range(bits)})
+        return Problem(f"switches-{function.meta_data.name}", "switches", space, lambda p: -function([*p.values()]))
+
+    return [problem(number, bits) for number, bits in SWITCHES.items()]
+
+
 # -------------------------------------------------------------------------------------------------------------- tables
 
 TABLES: dict[str, tuple[str, str, Callable[[float], float]]] = {  # family -> class, metric, loss

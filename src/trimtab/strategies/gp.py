@@ -3,7 +3,8 @@
 A Sobol design comes first. Then each proposal maximises an acquisition (see `climb`) of the models (see `surrogate`):
 
     one goal                lower confidence bound and log expected improvement in turn; both explore ever less in the
-                            second half of a budget of trials
+                            second half of a budget of trials. While the best results tie, log expected improvement by a
+                            whole step of the results
     two or three goals      log expected hypervolume improvement (see `front`)
     more goals              made one by a random weighting for each proposal
     constraints             log expected improvement plus the log probability that they hold; while nothing feasible is
@@ -42,6 +43,8 @@ _NOISY = 0.2  # share of noise in the variance of results; from there on, explor
 _INCUMBENTS = 5  # points that the pool perturbs
 _EARLIER = "mean of earlier best"  # the acquisition of proposals among the best settings of earlier studies
 _TOP = 8  # best results among which the incumbent's mean is taken
+_TIES = 3  # equal best results from which on an improvement is a step of the results, or none
+_ROUNDING = 1e-9  # results that are closer are equal, in the model's units
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "20"
+    version: str = "21"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
@@ -173,7 +176,8 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     elif among is not None:
         kind, terms = _EARLIER, [(goals[0], partial(lower_bound, beta=0.0))]
     else:
-        kind, improvement = _improvement(known, goals, waiting, count, exploration)
+        endless = size(problem.space) == np.inf
+        kind, improvement = _improvement(known, goals, waiting, count, exploration, endless)
         terms = [*holds, improvement]
     if known.success is not None:
         model, rate = known.success
@@ -196,20 +200,37 @@ def _earlier(problem: Problem, taken: Taken) -> Array | None:
 
 
 def _improvement(
-    known: Surrogate, goals: Sequence[Posterior], waiting: Array, count: int, exploration: float
+    known: Surrogate, goals: Sequence[Posterior], waiting: Array, count: int, exploration: float, endless: bool
 ) -> tuple[str, Term]:
-    """By how much a point is better, and the name of this acquisition. waiting (w, columns): features of pending points."""
+    """By how much a point is better, and the name of this acquisition. waiting (w, columns): features of pending points.
+    endless: whether the space has infinitely many points, so that results may tie over a region of it."""
     if len(goals) > 1:
         worst = np.array([goal.warped.z.max() for goal in known.goals])
         return "log-ehvi", front.improvement(goals, known.F[known.feasible], waiting, worst, count)
     alone = not known.constraints and known.cost is None
     if alone and len(waiting):
         return "lcb", (goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)]))
-    if alone and _by_bound(count):
+    step = _step(known.goals[0].warped.z) if alone and endless else 0.0
+    if alone and _by_bound(count) and not step:
         beta = _LAST_BETA + (_BETA - _LAST_BETA) * exploration
         return "lcb", (goals[0], partial(lower_bound, beta=beta))
-    best = _incumbent_mean(known, goals[0])
+    best = _incumbent_mean(known, goals[0]) - step
     return "log-ei", (goals[0], partial(log_improvement, best=best, doubt=_doubt(exploration)))
+
+
+def _step(z: Array) -> float:
+    """By how much results z (n,), as the model sees them, improve at least if they improve: 0.0 unless the best of them tie.
+
+    Accuracies on few rows come in steps. Where they are equal over a region, the model is sure of it, so that a tiny
+    improvement there seems likelier than a large one elsewhere, although no result can show it. A step is the least
+    difference among the better half of the results and the next one.
+    """
+    if (z - z.min() <= _ROUNDING).sum() < _TIES:
+        return 0.0
+    levels = np.unique(z)
+    levels = levels[np.append(True, np.diff(levels) > _ROUNDING)]
+    better = max(1, int((levels <= np.median(z)).sum()))
+    return float(min(np.diff(levels[: better + 1]), default=0.0))
 
 
 def _feasibility(

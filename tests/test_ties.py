@@ -1,0 +1,54 @@
+"""A search whose best results tie looks for a whole step of improvement, instead of ever smaller ones where it stands."""
+
+import numpy as np
+import pytest
+
+import trimtab as tt
+from trimtab.strategies import Problem, Rows, strategy
+
+SPACE = tt.Space(C=tt.Float(1e-10, 1e10, log=True), degree=tt.Int(1, 5))
+NONE = np.empty((0, 2))
+
+
+def acquisition(y):
+    """What `gp` maximises after these results of random settings."""
+    made, X = strategy("gp"), SPACE.sample(len(y), np.random.default_rng(0))
+    state = made.tell(made.init(Problem(SPACE, seed=1)), Rows(X, np.array(y)[:, None]))
+    return made.ask(state, NONE, 1, np.random.default_rng(0))[0].why["acquisition"]
+
+
+RESULTS = [0.3, 0.25, 0.4, 0.35, 0.5, 0.45, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("best", "maximised"),
+    [
+        ([0.2, 0.1, 0.15], "lcb"),
+        ([0.1, 0.2, 0.1], "lcb"),
+        ([0.1, 0.1, 0.1], "log-ei"),
+        ([0.1, 0.1 + 1e-15, 0.1 - 1e-15], "log-ei"),  # equal but for rounding, as means over folds are
+        ([0.1, 0.1001, 0.1002], "lcb"),
+    ],
+)
+def test_three_equal_best_results_are_a_tie(best, maximised):
+    assert acquisition([*RESULTS[:-1], *best, RESULTS[-1]]) == maximised
+
+
+def test_results_that_are_all_equal_are_searched_as_any_others():
+    assert acquisition([0.5] * 10) == "lcb"
+
+
+def error(params):
+    """Of a support-vector machine on few rows: two plateaus, and a narrow range between them where it is best."""
+    at = np.log10(params["C"])
+    return 0.067 if at < -1 else 0.02 if 0 < at < 1.2 else 0.04 if at < 2.5 else 0.06
+
+
+def test_a_plateau_of_equal_results_is_left():
+    """Without the step, 3 of these 16 searches stay on the plateau for all of their trials."""
+    best = []
+    for seed in range(16):
+        study = tt.Study("svm", SPACE, minimize="error", seed=seed, strategy="gp")
+        study.run(lambda trial: error(trial.params), trials=25, quiet=True)
+        best.append(study.best.metrics["error"])
+    assert sum(found == 0.02 for found in best) >= 15
