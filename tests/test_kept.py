@@ -26,6 +26,7 @@ KEPT = sorted((Path(__file__).parent / "golden").glob("kept-*.sql"))
 def store(request, database_url, tmp_path, monkeypatch):
     """The URL of a database with the studies of the dump that the test names."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # no key is trusted here, and so none is missed
     load(database_url, request.param)
     upgrade(database_url)
     return database_url
