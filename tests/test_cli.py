@@ -413,20 +413,6 @@ def test_db_upgrade_of_a_new_store_changes_nothing(made):
     assert tt.Study("made", storage=made.storage.url).record == before
 
 
-def test_report_metrics_outside_a_trial_is_an_error():
-    assert "TRIMTAB_RESULT" in refused("report-metrics", "auc=0.9")
-
-
-def test_report_metrics_writes_lines(place, monkeypatch):
-    monkeypatch.setenv("TRIMTAB_RESULT", str(place / "result"))
-    (place / "result").touch()
-    call("report-metrics", "auc=0.9", "loss=1e-3")
-    call("report-metrics", "auc=0.8", "--step", "3")
-    lines = [json.loads(line) for line in (place / "result").read_text().splitlines()]
-    assert lines == [{"auc": 0.9, "loss": 1e-3}, {"step": 3.0, "auc": 0.8}]
-    assert "auc" in refused("report-metrics", "auc")
-
-
 # --------------------------------------------------------------------------------------------------------------- running
 
 

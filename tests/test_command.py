@@ -10,12 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from objectives import SPEC, Listener, run, task, write
 from waiting import until
 
 import trimtab as tt
+from trimtab.cli import cli
 from trimtab.errors import ObjectiveError
 from trimtab.objective import ActiveTrial, Command, as_program, evaluation, report_metrics
 from trimtab.objective.output import PrintedMetrics
@@ -332,3 +334,28 @@ def test_commands_die_with_the_process_that_started_them(folder):
         pid = int(starter.stdout.readline())
         starter.kill()
     until(lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+def report(*given):
+    """What `trimtab report-metrics`, which a command may call, answers."""
+    return CliRunner().invoke(cli, ["report-metrics", *given])
+
+
+def test_report_metrics_outside_a_trial_is_an_error(monkeypatch):
+    monkeypatch.delenv("TRIMTAB_RESULT", raising=False)
+    outside = report("auc=0.9")
+    assert outside.exit_code == 2
+    assert "TRIMTAB_RESULT" in outside.stderr
+
+
+def test_report_metrics_writes_lines(tmp_path, monkeypatch):
+    result = tmp_path / "result"
+    monkeypatch.setenv("TRIMTAB_RESULT", str(result))
+    result.touch()
+    assert report("auc=0.9", "loss=1e-3").exit_code == 0
+    assert report("auc=0.8", "--step", "3").exit_code == 0
+    lines = [json.loads(line) for line in result.read_text().splitlines()]
+    assert lines == [{"auc": 0.9, "loss": 1e-3}, {"step": 3.0, "auc": 0.8}]
+    wrong = report("auc")
+    assert wrong.exit_code == 2
+    assert "auc" in wrong.stderr

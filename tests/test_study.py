@@ -13,8 +13,6 @@ import trimtab as tt
 from trimtab.errors import (
     BudgetSpent,
     Exhausted,
-    ObjectiveError,
-    RunFailed,
     SpaceError,
     SpecError,
 )
@@ -306,63 +304,6 @@ def test_a_space_revision_keeps_old_trials(objective, url):
     assert study.verify() == []
 
 
-def test_max_failures_in_a_row_stop_the_run_and_a_new_run_tries_again(space, url):
-    def broken(trial):
-        raise ValueError("no data")
-
-    study = tt.Study("s", space, minimize="loss", storage=url, max_failures=4)
-    for total in (4, 8):
-        with pytest.raises(RunFailed, match=r"4 trials failed in a row.*no data"):
-            study.run(broken, trials=50, quiet=True)
-        assert study.counts["failed"] == total
-
-
-def test_a_single_failure_is_told_in_the_singular(space):
-    def broken(trial):
-        raise ValueError("no data")
-
-    study = tt.Study("s", space, minimize="loss", max_failures=1)
-    with pytest.raises(RunFailed, match=r"1 trial failed in a row"):
-        study.run(broken, trials=5, quiet=True)
-    assert repr(study).startswith("<Study 's' (open): 1 trial, ")
-
-
-@pytest.mark.parametrize(
-    ("returned", "said"),
-    [
-        ({"acc": 0.5}, r"auc.*acc"),
-        ((0.5, 0.7), r"\(0\.5, 0\.7\) \(tuple\)"),
-        ({"auc": "0.5"}, "auc='0.5' .*real number"),
-    ],
-)
-def test_an_objective_that_never_returns_the_goal_is_told_so(space, returned, said):
-    study = tt.Study("s", space, maximize="auc", seed=1)
-    with pytest.raises(ObjectiveError, match=said + r".*in each of the first 3 trials.*start over with fresh=True"):
-        study.run(lambda trial: returned, trials=50, quiet=True)
-    assert study.counts["failed"] == 3
-
-
-def test_an_objective_that_diverges_at_first_goes_on(space):
-    study = tt.Study("s", space, maximize="auc", seed=1)
-    study.run(lambda trial: float("nan") if trial.number < 5 else 0.5, trials=7, quiet=True)
-    assert (study.counts["failed"], study.counts["done"]) == (5, 2)
-
-
-def test_retries_give_a_trial_another_chance(space):
-    attempts = []
-
-    def flaky(trial):
-        attempts.append((trial.number, trial.attempt))
-        if trial.attempt == 1:
-            raise RuntimeError("network")
-        return 1.0
-
-    study = tt.Study("s", space, minimize="loss", retries=1)
-    study.run(flaky, trials=2, quiet=True)
-    assert attempts == [(0, 1), (0, 2), (1, 1), (1, 2)]
-    assert study.counts["done"] == 2
-
-
 def test_pause_resume_cancel(space, objective):
     study = tt.Study("s", space, minimize="loss", seed=1)
     study.pause()
@@ -508,15 +449,6 @@ def test_a_plug_in_that_leaves_the_space_or_gives_no_dictionary_is_told_so(space
     study.ask()
     with pytest.raises(SpecError, match=f"strategy 'wild': its proposal .*{fault}"):
         study.ask()
-
-
-def test_unlimited_failures_are_none(space):
-    def broken(trial):
-        raise ValueError
-
-    study = tt.Study("s", space, minimize="loss", max_failures=None)
-    study.run(broken, trials=25, quiet=True)
-    assert study.counts["failed"] == 25
 
 
 def test_what_changes_nothing_is_no_revision(space):
