@@ -176,8 +176,8 @@ def _belief(problem: Problem, known: Surrogate, pending: Array, count: int, take
     elif among is not None:
         kind, terms = _EARLIER, [(goals[0], partial(lower_bound, beta=0.0))]
     else:
-        endless = size(problem.space) == np.inf
-        kind, improvement = _improvement(known, goals, waiting, count, exploration, endless)
+        least = _least_improvement(problem, known)
+        kind, improvement = _improvement(known, goals, waiting, count, exploration, least)
         terms = [*holds, improvement]
     if known.success is not None:
         model, rate = known.success
@@ -200,22 +200,29 @@ def _earlier(problem: Problem, taken: Taken) -> Array | None:
 
 
 def _improvement(
-    known: Surrogate, goals: Sequence[Posterior], waiting: Array, count: int, exploration: float, endless: bool
+    known: Surrogate, goals: Sequence[Posterior], waiting: Array, count: int, exploration: float, least: float
 ) -> tuple[str, Term]:
     """By how much a point is better, and the name of this acquisition. waiting (w, columns): features of pending points.
-    endless: whether the space has infinitely many points, so that results may tie over a region of it."""
+    least: the least improvement that counts."""
     if len(goals) > 1:
         worst = np.array([goal.warped.z.max() for goal in known.goals])
         return "log-ehvi", front.improvement(goals, known.F[known.feasible], waiting, worst, count)
     alone = not known.constraints and known.cost is None
     if alone and len(waiting):
         return "lcb", (goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)]))
-    step = _step(known.goals[0].warped.z) if alone and endless else 0.0
-    if alone and _by_bound(count) and not step:
+    if alone and _by_bound(count) and not least:
         beta = _LAST_BETA + (_BETA - _LAST_BETA) * exploration
         return "lcb", (goals[0], partial(lower_bound, beta=beta))
-    best = _incumbent_mean(known, goals[0]) - step
+    best = _incumbent_mean(known, goals[0]) - least
     return "log-ei", (goals[0], partial(log_improvement, best=best, doubt=_doubt(exploration)))
+
+
+def _least_improvement(problem: Problem, known: Surrogate) -> float:
+    """The least improvement that counts, in the units of the goal's model: a step of the results where these may tie over a
+    region of the space, which needs a continuous parameter. With constraints or costs, any counts."""
+    if known.constraints or known.cost is not None or size(problem.space) < np.inf:
+        return 0.0
+    return _step(known.goals[0].warped.z)
 
 
 def _step(z: Array) -> float:
