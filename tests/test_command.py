@@ -49,6 +49,15 @@ def test_words_of_inactive_parameters_are_left_out(template, expected):
     assert arguments(template, active(lr=0.25, batch_size=8)) == expected
 
 
+def test_a_flag_is_a_choice_of_null_and_the_flag(folder):
+    """None is left out as an inactive parameter is; an empty text is an argument like any other."""
+    template = "cc {native} -o out --sep {sep} --limit {limit} {params}"
+    without = arguments(template, active(native=None, sep="", limit=None, level=2))
+    assert without == ["cc", "-o", "out", "--sep", "", "--sep", "", "--level", "2"]
+    assert arguments("cc {native} -O{level}", active(native="-march=native", level=2)) == ["cc", "-march=native", "-O2"]
+    assert arguments("cc {seed} {params}", active(seed=None, params=None)) == ["cc"]
+
+
 @pytest.mark.parametrize(
     ("template", "pattern"),
     [

@@ -104,6 +104,7 @@ EXPRESSIONS = {
     "n <=": "invalid syntax",
     "m < 3": "'m' is not a parameter",
     "dpth < 3": "'dpth' is not a parameter; did you mean 'depth'?",
+    "depth == null": "'null' is not a parameter; for the value, write None",
     "learning-rate < 1": "names that are no identifiers, such as 'learning-rate', can't be used",
     "1 < 2": "names no parameter",
     "depth + n": "'depth + n' is not a condition; compare it",

@@ -51,8 +51,8 @@ class Command:
 
     Placeholders are {parameter}, {seed}, {trial}, {fidelity}, {checkpoint} and {params} (`--name value` for every
     active parameter); a parameter of the same name takes precedence; {{ and }} are literal braces. A word whose value
-    the trial does not have, such as an inactive parameter, is left out together with the option before it. The template
-    is split into words as a shell would, but no shell runs it.
+    the trial does not have, because a parameter is inactive or None, is left out together with the option before it. The
+    template is split into words as a shell would, but no shell runs it.
     """
 
     template: str

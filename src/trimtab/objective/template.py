@@ -123,20 +123,16 @@ def exact(amount: float) -> str:
 
 
 def arguments(template: str, trial: ActiveTrial) -> list[str]:
-    """The words of the template with a trial's values filled in."""
-    values: Mapping[str, Any] = {
-        "seed": trial.seed,
-        "trial": trial.number,
-        **_training(template, trial),
-        **trial.params,
-    }
+    """The words of the template with a trial's values filled in. A parameter that is None is left out like an inactive one."""
+    given = {"seed": trial.seed, "trial": trial.number, **_training(template, trial), **trial.params}
+    values = {name: value for name, value in given.items() if value is not None}
     found = words(template)
     _refuse_code(template, found, {name: [value] for name, value in trial.params.items()})
     filled: list[str] = []
     option = False  # whether the last word is an option that waits for its value
     for word in found:
-        if word == "{params}" and "params" not in values:
-            filled += [w for name, value in trial.params.items() for w in (f"--{name}", str(value))]
+        if word == "{params}" and "params" not in given:
+            filled += [w for name in trial.params if name in values for w in (f"--{name}", str(values[name]))]
             option = False
         elif any(name not in values for name in _placeholders(word)):
             filled = filled[:-1] if option else filled

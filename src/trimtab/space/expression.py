@@ -54,6 +54,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int, float]] = {  # with the lea
     "min": (lambda *values: functools.reduce(np.minimum, values), 2, np.inf),
     "max": (lambda *values: functools.reduce(np.maximum, values), 2, np.inf),
 }
+_YAML = {"null": "None", "true": "True", "false": "False"}  # how a study file writes values, and how an expression does
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,8 @@ class _Reader:
 
     def name(self, spelled: str) -> _Term:
         if spelled not in self.known:
+            if spelled in _YAML:
+                raise self.error(f"{spelled!r} is not a parameter; for the value, write {_YAML[spelled]}")
             raise self.error(f"{spelled!r} is not a parameter{nearest(spelled, self.params)}{self.odd_names()}")
         name = self.known[spelled]
         p = self.params[name]
