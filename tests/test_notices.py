@@ -244,3 +244,11 @@ def test_a_run_that_had_nothing_to_do_says_so(capsys):
     for trials, quiet, idle in ((3, False, False), (3, False, True), (3, True, False), (4, False, False)):
         study.run(lambda trial: trial.params["x"], trials=trials, quiet=quiet)
         assert (said in capsys.readouterr().err) == idle
+
+
+def test_only_what_is_relative_to_a_failed_baseline_is_said_to_be_unknown():
+    space = tt.Space(x=tt.Float(0, 1, default=0.5))
+    study = tt.Study("s", space, minimize="ms", subject_to=["wrong <= 0", "size <= 2 * baseline"], seed=1)
+    study.tell(study.ask(), failed="ld returned 1 exit status")
+    study.tell(study.ask(), {"ms": 1.0, "wrong": 0.0, "size": 1.0})
+    assert console.answers(study)["feasible"] == "unknown: size <= 2 * baseline"

@@ -131,3 +131,19 @@ def test_options_that_do_as_well_are_drawn_with_characters_too_and_true_is_not_1
     assert (drawn["size"] in ("○◉●○", "○●◉○"), drawn["kind"]) == (True, "◉○")
     kinds = [row[0] for row in curve_rows(study.explain().dependence("kind"))]
     assert kinds == ["1", "True"]
+
+
+def test_what_fails_or_breaks_a_constraint_does_not_do_as_well():
+    space = tt.Space(flag=tt.Choice(None, "-fast", "-wrong"), size=tt.Int(1, 20), x=tt.Float(0, 1))
+
+    def measured(trial):
+        if trial.params["flag"] == "-wrong":
+            raise ValueError("no such flag")
+        return {"ms": trial.params["x"], "mib": float(trial.params["size"])}
+
+    study = tt.Study("flags", space, minimize="ms", subject_to="mib <= 8", strategy="random", seed=1, max_failures=None)
+    study.run(measured, trials=60, quiet=True)
+    safe = {s.name: s for s in study.explain().safe_ranges()}
+    assert safe["flag"].options == (None, "-fast")
+    assert 7 <= safe["size"].high <= 9
+    assert not {"flag", "size"} & {name for f in study.explain().findings() for name in f.params}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from .checks import one_of
 from .engine import incumbents, matrix
 from .engine.ledger import Ledger
@@ -20,7 +22,7 @@ from .formatting import NBSP, number, plural, setting, signed, table, value
 from .records import Changes, Purpose, StudyRecord, StudySpec, Trial
 from .records.history import spec_at
 from .space import Params
-from .standing import believed, standings
+from .standing import believed, limits, standings
 
 METHODS = ("ped-anova", "fanova", "sobol")
 
@@ -193,12 +195,20 @@ class Explanation:
 
     def safe_ranges(self) -> list[sensitivity.Safe]:
         """How far each parameter may be moved from the best setting, with all others fixed, until the predicted loss rises
-        by more than one standard error."""
+        by more than one standard error, a constraint is expected to break, or trials are expected to fail."""
         return list(self._safe)
 
     @cached_property
     def _safe(self) -> list[sensitivity.Safe]:
-        return sensitivity.safe_ranges(self._belief, self.best)
+        return sensitivity.safe_ranges(self._belief, self.best, self._bounds())
+
+    def _bounds(self) -> list[Belief]:
+        """Models of what is above zero in settings that cannot be used: the excess over each constraint's limit, and the
+        share of trials that fail less a half."""
+        spec, baseline = self.ledger.study.spec, incumbents.baseline_metrics(self.ledger.study.spec, self.ledger.baseline)
+        X, y = self._rows()
+        failing = Belief.of(spec.space, X, np.isnan(y) - 0.5)
+        return [*(limits(spec, self._candidates, baseline) or []), *([failing] if failing else [])]
 
     def findings(self) -> list[sensitivity.Finding]:
         """What to know before using the best setting: it is at the edge of a range, it is unstable, results are noisy, or the

@@ -240,8 +240,10 @@ def _of_the_best(study: "Study", best: Trial) -> dict[str, str]:
         said = ", ".join(f"{metric} {formatting.signed(gain)}" for metric, gain in gains)
         lines["difference"] = f"{said} as the search saw it (positive is better)"
     if spec.constraints:
-        feasible = {True: "yes", False: "no", None: "unknown"}[study.feasible(best)]
-        lines["feasible"] = f"{feasible}: {', '.join(c.text for c in spec.constraints)}"
+        met = study.feasible(best)
+        feasible = {True: "yes", False: "no", None: "unknown"}[met]
+        judged = [c.text for c in spec.constraints if met is not None or c.relative]  # only the baseline may be unknown
+        lines["feasible"] = f"{feasible}: {', '.join(judged)}"
     if len(spec.goals) > 1:
         lines["pareto"] = f"trials {', '.join(str(t.number) for t in study.pareto)}"
     return {**lines, "params": setting(spec, best)}

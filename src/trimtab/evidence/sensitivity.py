@@ -1,7 +1,8 @@
 """How far each parameter may move from the best setting, and what a reader should be warned of.
 
 The safe range of a parameter holds the values, the others being those of the best, whose predicted loss is within one
-standard error of the best's: that of the model at the best, or 1 % of the spread of the results where that is larger.
+standard error of the best's: that of the model at the best, or 1 % of the spread of the results where that is larger. A
+value with which a constraint is expected to break, or trials to fail, does not belong to it.
 """
 
 from collections.abc import Sequence
@@ -48,19 +49,23 @@ class Finding:
     text: str
 
 
-def safe_ranges(belief: Belief, best: Params) -> list[Safe]:
-    """The safe range of every parameter that is active at the best, in the order of the space."""
+def safe_ranges(belief: Belief, best: Params, bounds: Sequence[Belief] = ()) -> list[Safe]:
+    """The safe range of every parameter that is active at the best, in the order of the space.
+
+    bounds: models of what may not be above zero, such as the excess over a constraint's limit.
+    """
     space = belief.space
     row = space.encode([best])[0]
     mean, sd = belief.predict(row[None])
-    limit = float(mean[0]) + max(float(sd[0]), 0.01 * belief.unit)
-    return [_safe(belief, row, int(j), limit) for j in np.flatnonzero(~np.isnan(row))]
+    ceilings = [(belief, float(mean[0]) + max(float(sd[0]), 0.01 * belief.unit))]
+    ceilings += [(bound, max(0.0, float(bound.predict(row[None])[0][0]))) for bound in bounds]
+    return [_safe(space, row, int(j), ceilings) for j in np.flatnonzero(~np.isnan(row))]
 
 
-def _safe(belief: Belief, row: Array, j: int, limit: float) -> Safe:
-    space = belief.space
+def _safe(space: Space, row: Array, j: int, ceilings: Sequence[tuple[Belief, float]]) -> Safe:
+    """ceilings: models, and the largest value of each that is safe."""
     rows, positions = _slice(space, row, j)
-    inside = belief.predict(rows)[0] <= limit
+    inside = np.all([model.predict(rows)[0] <= ceiling for model, ceiling in ceilings], axis=0)
     here = int(np.argmin(np.abs(positions - row[j])))
     inside[here] = True
     name = space.names[j]
