@@ -205,7 +205,10 @@ class Explanation:
     def _bounds(self) -> list[Belief]:
         """Models of what is above zero in settings that cannot be used: the excess over each constraint's limit, and the
         share of trials that fail less a half."""
-        spec, baseline = self.ledger.study.spec, incumbents.baseline_metrics(self.ledger.study.spec, self.ledger.baseline)
+        spec, baseline = (
+            self.ledger.study.spec,
+            incumbents.baseline_metrics(self.ledger.study.spec, self.ledger.baseline),
+        )
         X, y = self._rows()
         failing = Belief.of(spec.space, X, np.isnan(y) - 0.5)
         return [*(limits(spec, self._candidates, baseline) or []), *([failing] if failing else [])]
