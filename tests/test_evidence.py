@@ -211,11 +211,12 @@ def test_identical_replicates_say_nothing_about_noise():
     assert any("ignore trial.seed" in n and "trial.replicate" in n for n in found.notices)
     assert (found.decision, found.more) == ("not shown", None)
     assert evidence([0.8] * 6, [0.7] * 6).decision == "not shown"
-    exact = evidence([0.7] * 6, [0.8] * 6, equivalence=0.01, deterministic=True)
-    assert exact.interval == pytest.approx((0.1, 0.1))
-    assert (exact.p_better, exact.p_equivalent, exact.p_worse) == (1, 0, 0)
-    assert exact.decision == "proven"
-    assert exact.notices == ("the replicates are identical, as deterministic=True says",)
+    for n in (2, 6):
+        exact = evidence([0.7] * n, [0.8] * n, equivalence=0.01, deterministic=True)
+        assert exact.interval == pytest.approx((0.1, 0.1))
+        assert (exact.p_better, exact.p_equivalent, exact.p_worse) == (1, 0, 0)
+        assert exact.decision == "proven"
+        assert exact.notices == ("the replicates are identical, as deterministic=True says",)
 
 
 @pytest.mark.parametrize(("more", "least"), [({}, 6), ({"test_train_ratio": 0.25}, 6), ({"compared": 2}, 7)])

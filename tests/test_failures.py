@@ -12,9 +12,12 @@ def test_max_failures_in_a_row_stop_the_run_and_a_new_run_tries_again(space, url
 
     study = tt.Study("s", space, minimize="loss", storage=url, max_failures=4)
     for total in (4, 8):
-        with pytest.raises(RunFailed, match=r"4 trials failed in a row.*no data"):
+        with pytest.raises(RunFailed, match=r"4 trials failed in a row.*no data.*start over with fresh=True"):
             study.run(broken, trials=50, quiet=True)
         assert study.counts["failed"] == total
+    study.run(lambda trial: 1.0, trials=9, quiet=True)
+    with pytest.raises(RunFailed, match=r"no data.*run the same line again"):
+        study.run(broken, trials=50, quiet=True)
 
 
 def test_a_single_failure_is_told_in_the_singular(space):

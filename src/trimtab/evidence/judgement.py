@@ -200,7 +200,7 @@ def _notices(
         said.append("the tuned setting fails more often than the baseline: a gain among runs that ended is no proof")
     if J < 2:
         said.append(f"{plural(J, 'complete pair')}: an interval needs at least 2")
-    elif J < FEW:
+    elif J < FEW and not (deterministic and _alike(values)):
         said.append(
             f"only {J} pairs: the interval leans on the assumption that differences are normal; {FEW} are better"
         )

@@ -28,6 +28,7 @@ BRIEF = 0.02  # seconds: a strategy that is faster proposes inside the transacti
 CROWD = 32  # maximum number of trials proposed together when several processes compete
 AHEAD = 32  # maximum number of trials claimed ahead, see `ahead_limit`
 NOTHING = Settled(())  # nothing was recorded, proposed or claimed
+_ANEW = "start over with fresh=True (--fresh), or these trials, trial 0 among them, stay failed and count"
 
 
 def terms_of(live: LiveStudy, trials: int | None, limit: float | str | None, clock: Clock = SYSTEM) -> Terms:
@@ -301,16 +302,17 @@ def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None
     never = len(failures) >= patience and live.ledger.counted == len(failures)
     if never and all(t.reason is Reason.BAD_RESULT and "must be finite" not in t.error for t in failures):
         raise ObjectiveError(
-            f"{first_line(failures[0].error)} (in each of the first {len(failures)} trials); mend the objective, and start "
-            "over with fresh=True (--fresh), or these trials, trial 0 among them, stay failed and count"
+            f"{first_line(failures[0].error)} (in each of the first {len(failures)} trials); mend the objective, and {_ANEW}"
         )
 
 
 def too_many_failures(live: LiveStudy, failures: Sequence[Trial]) -> RunFailed:
     """The error that ends a run after too many failures in a row."""
     last = max(failures, key=lambda t: t.told or 0)
+    never = live.ledger.counted == live.ledger.counts[State.FAILED]
+    mend = _ANEW if never else "run the same line again"
     return RunFailed(
         f"study {live.spec.name}: {plural(len(failures), 'trial')} failed in a row (max_failures={live.spec.max_failures}); "
         f"the last one, trial {last.number}, by {last.reason}: {first_line(last.error)}. "
-        "Fix the objective and run the same line again, or raise max_failures"
+        f"Fix the objective and {mend}; or raise max_failures"
     )
