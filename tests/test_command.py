@@ -222,6 +222,8 @@ def test_a_command_of_a_study_without_a_fidelity_leaves_no_folders(tmp_path, mon
         ("echo no number", "bad result", "missing metric 'loss' on the standard output of the command"),
         ("echo loss: nan", "bad result", "loss=nan"),
         ("echo {{}}", "bad result", "missing metric"),
+        ("echo loss: 0.27ms", "bad result", "(it printed 'loss: 0.27ms')"),
+        ("echo loss 1 >&2", "bad result", "(on standard error, which is not searched, it printed 'loss 1')"),
     ],
 )
 def test_a_command_that_fails_is_told(shell, reason, text):

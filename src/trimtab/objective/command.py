@@ -25,6 +25,7 @@ from typing import IO, Any
 
 import psutil
 
+from ..checks import shown
 from ..errors import ObjectiveError
 from .metrics import BAD_RESULT, ERROR, Killed, TrialFailed, real
 from .output import PrintedMetrics
@@ -69,7 +70,7 @@ def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
         result = _ResultFile(Path(folder) / "result")
         process = _start(argv, trial, result.path)
         try:
-            printed, stopped, stderr = _follow(process, result, trial)
+            printed, stopped, stdout, stderr = _follow(process, result, trial)
         finally:
             _end(process)
     if stopped:
@@ -85,9 +86,18 @@ def run(template: str, trial: ActiveTrial) -> dict[str, Any]:
         raise TrialFailed(
             BAD_RESULT,
             f"missing metric {', '.join(map(repr, missing))} on the standard output of the command; let it print a line "
-            f"such as {example}\n\ncommand: {shlex.join(argv)}",
+            f"such as {example}{_named(missing, stdout, stderr)}\n\ncommand: {shlex.join(argv)}",
         )
     return metrics
+
+
+def _named(missing: Sequence[str], stdout: Sequence[str], stderr: Sequence[str]) -> str:
+    """The last line that names a missing metric without giving a number that can be read, in words; "" if there is none."""
+    for lines, place in ((stdout, "it printed"), (stderr, "on standard error, which is not searched, it printed")):
+        for line in reversed(lines):
+            if any(m.casefold() in line.casefold() for m in missing):
+                return f" ({place} {shown(line.strip())})"
+    return ""
 
 
 def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess.Popen[str]":
@@ -132,14 +142,14 @@ class _ResultFile:
 
 def _follow(
     process: "subprocess.Popen[str]", result: _ResultFile, trial: ActiveTrial
-) -> tuple[PrintedMetrics, bool, list[str]]:
+) -> tuple[PrintedMetrics, bool, list[str], list[str]]:
     """Read the command's output until it ends, or until a rule says that it should stop.
 
-    Returns its metrics, whether it is to be stopped, and the last lines of its standard error. The
+    Returns its metrics, whether it is to be stopped, and the last lines of its standard output and standard error. The
     output is passed on here, not by the threads that read it: a slow disk must not look like a silent command.
     """
     lines: Queue[tuple[bool, str]] = Queue()
-    stderr: deque[str] = deque(maxlen=20)
+    stdout, stderr = deque[str](maxlen=20), deque[str](maxlen=20)
     enough = threading.Event()  # set when nothing more is to be read
     readers = [
         _reader(process.stdout, lambda line: lines.put((True, line)), enough),
@@ -157,6 +167,7 @@ def _follow(
             case True, line:
                 silent = 0
                 _pass_on(line, sys.stdout)
+                stdout.append(line)
                 reported = printed.line(line, trial)
             case False, line:
                 silent = 0
@@ -168,7 +179,7 @@ def _follow(
             reported = result.take(printed, trial) or reported
         if reported and trial.should_stop():
             enough.set()
-            return printed, True, [*stderr]
+            return printed, True, [*stdout], [*stderr]
         if process.poll() is not None:
             if ended is None:
                 ended, silent = now, 0
@@ -178,7 +189,7 @@ def _follow(
                 break
     process.wait()
     result.take(printed, trial)
-    return printed, False, [*stderr]
+    return printed, False, [*stdout], [*stderr]
 
 
 def _next(lines: "Queue[tuple[bool, str]]") -> tuple[bool, str] | None:
