@@ -24,6 +24,9 @@ from trimtab.standing import standings
         ("latency <= 1.05 * baseline", {"latency": 21.0}, {"loss": 1.0}, None),
         ("latency <= baseline + 3", {"latency": 23.0}, {"latency": 20.0}, True),
         ("auc >= 0.95 * baseline", {"auc": 0.7}, {"auc": 0.8}, False),
+        ("20 >= latency", {"latency": 20.5}, None, False),
+        ("baseline <= auc", {"auc": 0.7}, {"auc": 0.8}, False),
+        ("0.95 * baseline <= auc", {"auc": 0.79}, {"auc": 0.8}, True),
     ],
 )
 def test_a_constraint_holds_is_broken_or_unknown(text, metrics, baseline, holds):

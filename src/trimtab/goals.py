@@ -4,6 +4,7 @@ import ast
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from .checks import index, members, shown
 from .errors import SpecError
@@ -102,9 +103,9 @@ def constraint(text: str) -> Constraint:
         if not isinstance(op, ast.LtE | ast.GtE | ast.Lt | ast.Gt):
             raise ValueError("its comparison must be <= or >=")
         upper = isinstance(op, ast.LtE | ast.Lt)
-        if isinstance(right, ast.Name) and right.id != "baseline" and not isinstance(left, ast.Name):
+        if not _is_metric(left):
             left, right, upper = right, left, not upper
-        if not isinstance(left, ast.Name) or left.id == "baseline":
+        if not _is_metric(left):
             raise ValueError("one side must be the name of a metric")
         metric = ast.get_source_segment(source, left) or left.id  # as it is written: `ast` respells letters such as µ
         offset, factor = _linear(right)
@@ -116,6 +117,10 @@ def constraint(text: str) -> Constraint:
             f"constraint {text[:200]!r}: {reason[:200]}; write it like 'latency_ms <= 20' or 'auc >= 0.95 * baseline'"
         ) from None
     return Constraint(text, metric, upper, offset, factor)
+
+
+def _is_metric(node: ast.expr) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and node.id != "baseline"
 
 
 def _linear(node: ast.expr) -> tuple[float, float]:
