@@ -207,6 +207,7 @@ SOUND = {
     "c == d": [True, False],
     "c != d": [False, True],
     "log(a - 4) != 1": [False, True],
+    "log(a - 4) not in [1, 2]": [False, True],
     "mixed == 1 or mixed == 'auto'": [True, False],
     "1/0 < a": [False, False],
     "log == 1": [True, False],

@@ -203,11 +203,11 @@ class _Reader:
         if isinstance(op, ast.In | ast.NotIn):
             if not isinstance(right, ast.List | ast.Tuple | ast.Set):
                 raise self.error(f"{ast.unparse(right)!r} is not a list; write it as in {ast.unparse(left)} in [1, 2]")
-            same = [self.compare(left, ast.Eq(), element) for element in right.elts]
-            if not same:
+            if not right.elts:
                 raise self.error("in [] never holds; list at least one value")
-            found = _chain(np.logical_or, same)
-            return found if isinstance(op, ast.In) else _apply(np.logical_not, [found])
+            if isinstance(op, ast.In):
+                return _chain(np.logical_or, [self.compare(left, ast.Eq(), element) for element in right.elts])
+            return _chain(np.logical_and, [self.compare(left, ast.NotEq(), element) for element in right.elts])
         if type(op) not in _COMPARISONS:
             raise self.error("'is' is not allowed; compare with ==")
         a, b = self.term(left), self.term(right)
