@@ -262,6 +262,7 @@ PARAMS = {
     "text for a number": ({"kind": "linear", "rate": "0.5"}, "rate: '0.5' is not a number"),
     "bool for a number": ({"kind": "linear", "rate": True}, "rate: True is not a number"),
     "NaN": ({"kind": "linear", "rate": nan}, "rate: nan is not a number"),
+    "beyond all floats": ({"kind": "linear", "rate": 10**400}, "... is outside [0.0, 1.0]; the nearest value is 1.0"),
     "infinite": ({"kind": "linear", "rate": inf}, "rate: inf is outside [0.0, 1.0]"),
     "no option": ({"kind": "tre", "rate": 0.5}, "kind: 'tre' is not an option; did you mean 'tree'?"),
     "list as option": ({"kind": ["tree"], "rate": 0.5}, "kind: ['tree'] is not an option"),

@@ -126,7 +126,7 @@ class Float:
             return float(given) + 0.0
         clipped = min(max(given, self.low), self.high)
         on_grid = self.value(float(self.scale.numbers(self.scale.position(np.array([float(clipped)])))[0]))
-        if abs(given - on_grid) > 1e-9 * self.step:
+        if abs(normalise.real(given) - on_grid) > 1e-9 * self.step:
             _check_bounds(name, given, self)
             raise SpaceError(f"{name}: {given!r} is not on step={self.step!r}; the nearest value is {on_grid!r}")
         return on_grid
