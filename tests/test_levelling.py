@@ -139,6 +139,13 @@ def test_each_point_is_known_at_each_rung_that_it_reached():
     assert (len(plain), plain.X.shape[1]) == (8, data.X.shape[1] - 1)
 
 
+def test_a_ladder_may_have_hundreds_of_rungs():
+    rungs = tuple(np.arange(1.0, 301.0))
+    rows = Rows(SPACE.sample(1, np.random.default_rng(0)), np.ones((1, 1)), rungs=np.ones((1, 300, 1)))
+    problem = Problem(SPACE, rungs=rungs)
+    assert len(surrogate(History.start(problem).with_rows(rows), None, ladder=True).goals[0].model.data) == 300
+
+
 def test_early_results_that_tell_of_the_end_are_believed_and_others_are_not():
     def beliefs(low):
         x, V, top = curves(40, 20, low)

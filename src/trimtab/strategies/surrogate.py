@@ -206,9 +206,9 @@ def at_rungs(features: Features, rows: Rows, keys: Sequence[bytes], levels: Sequ
     V = carried(rows.rungs[:, :, 0])
     i, k = np.nonzero(~np.isnan(V) & ~np.isnan(rows.Y))
     lines = replace(rows[i], Y=V[i, k][:, None])
-    named = [keys[a] + bytes([b]) for a, b in zip(i.tolist(), k.tolist(), strict=True)]
-    at = np.log(np.array(levels) / levels[0]) / np.log(levels[-1] / levels[0])
-    return tabulate(features, lines, named, None, at[k])
+    at_rung = [keys[row] + rung.to_bytes(2) for row, rung in zip(i.tolist(), k.tolist(), strict=True)]
+    place = np.log(np.array(levels) / levels[0]) / np.log(levels[-1] / levels[0])  # from 0 to 1
+    return tabulate(features, lines, at_rung, None, place[k])
 
 
 def tabulate(
