@@ -66,26 +66,24 @@ def levelled(rows: Rows) -> Rows:
     last = np.where(reached.any(axis=1), V.shape[1] - 1 - reached[:, ::-1].argmax(axis=1), -1)
     top = last.max(initial=-1)
     for j in range(V.shape[2]):
-        best = np.min(V[last == top, top, j], initial=np.inf)
-        for k in range(top):
-            values = Y[last == k, j]
-            for step in range(k, top):
-                values = _up(V[:, step, j], V[:, step + 1, j], values)
-            Y[last == k, j] = np.maximum(values, best)
+        for rung in range(top):
+            lower = (0 <= last) & (last <= rung)
+            Y[lower, j] = _up(V[:, rung, j], V[:, rung + 1, j], Y[lower, j])
+        stopped = (0 <= last) & (last < top)
+        Y[stopped, j] = np.maximum(Y[stopped, j], np.min(V[last == top, top, j], initial=np.inf))
     return replace(rows, Y=Y)
 
 
 def carried(V: Array) -> Array:
     """Values V (n, R) at each rung in the unit of the top, by the maps from rung to rung: (n, R), NaN where unknown."""
     out = V.copy()
-    for k in range(V.shape[1] - 1):
-        for step in range(k, V.shape[1] - 1):
-            out[:, k] = _up(V[:, step], V[:, step + 1], out[:, k])
+    for rung in range(V.shape[1] - 1):
+        out[:, : rung + 1] = _up(V[:, rung], V[:, rung + 1], out[:, : rung + 1])
     return out
 
 
 def _up(lower: Array, upper: Array, values: Array) -> Array:
-    """Values at the lower rung, mapped to the upper one by the trials that have both."""
+    """Values in the unit of the lower rung, mapped to that of the upper one by the trials that have both."""
     both = ~np.isnan(lower) & ~np.isnan(upper)
     if not both.any():
         return values
