@@ -548,6 +548,15 @@ def test_a_failing_run_has_status_1(place):
     assert "2 trials failed in a row" in line
 
 
+def test_a_run_of_stopped_trials_has_not_failed(place):
+    curve = "for e in range(20):\n        trial.report(e, loss=e)\n        if trial.should_stop(): return\n"
+    (place / "t.py").write_text(f"def f(trial):\n    if trial.number == 0: raise ValueError\n    {curve}")
+    rule = "fidelity: {name: epochs, low: 1, high: 81}, stopping: plateau"
+    study = "study: s, objective: 't.py:f', space: {x: {float: [0, 1]}}, minimize: loss, budget: {trials: 3}"
+    (place / "s.yaml").write_text(f"{{{study}, {rule}}}")
+    assert "3 of 3 trials: 2 stopped, 1 failed" in call("run", "s.yaml", "--quiet")
+
+
 def test_a_missing_program_is_found_before_the_first_trial(place):
     file = place / "shell.yaml"
     file.write_text(file.read_text().replace("sh train.sh", "no-such-program"))

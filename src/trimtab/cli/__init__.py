@@ -87,6 +87,7 @@ def run(
     quiet: bool,
 ) -> None:
     """Run the study in FILE (YAML), or continue it."""
+    from ..records import GOOD
     from ..studyfile import read
     from . import console
 
@@ -100,7 +101,7 @@ def run(
         study.run(given.objective, **limits, resources=given.resources, supervised=True, executor=where, quiet=quiet)
     say(console.facts({"study": given.name, **console.answers(study)}))
     store = storage_option(given)
-    if study.counts["failed"] and not study.counts["done"]:
+    if study.counts["failed"] and not any(study.counts[state] for state in GOOD):
         raise Ended(1, f"study {given.name!r}: no trial succeeded; see why: {command('trials', given.name, store)}")
     if (state := study.record.state) in ("cancelled", "archived"):
         say(f"\nThe study is {state}: it takes no more trials.")
