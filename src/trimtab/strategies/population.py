@@ -57,13 +57,15 @@ class Plan:
             raise SpecError(
                 f"intervals={L} must be a multiple of {common}, and at least twice the frequency {max(frequencies)}"
             )
-        ends = [top * (k + 1) / L for k in range(L)]
         counted = float(low).is_integer() and float(top).is_integer()
-        levels = tuple(float(math.ceil(e - 1e-9)) if counted else e for e in ends)
-        if levels[0] < low or len(set(levels)) < L:
-            raise SpecError(
-                f"intervals={L} makes the first one end at {levels[0]:g}; the fidelity's low is {low:g}: take fewer"
-            )
+
+        def end(k: int) -> float:
+            """Where interval k of 1 .. L ends: in whole numbers where the fidelity is counted in them."""
+            return float(math.ceil(top * k / L - 1e-9)) if counted else top * k / L
+
+        if end(1) < low or (counted and top < L):
+            raise SpecError(f"intervals={L} are too many for a fidelity from {low:g} to {top:g}; take fewer")
+        levels = tuple(end(k) for k in range(1, L + 1))
         each = sum(L / f for f in frequencies) / len(frequencies)  # trials of a member
         P = _SOME if problem.budget is None else min(int((problem.budget - 1) / each), _MANY)
         size = max(P, _FEW * len(frequencies)) if population is None else population
