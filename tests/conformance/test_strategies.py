@@ -57,6 +57,8 @@ class Broken:
             return [Proposal(np.nan_to_num(p.x, nan=0.5) * 0.999) for p in proposals]
         if self.fault == "repeats":
             return proposals[:1] * len(proposals)
+        if self.fault == "explains itself by NaN":
+            return [Proposal(p.x, why={"mean": np.nan}) for p in proposals]
         return proposals
 
 
@@ -72,6 +74,7 @@ def test_the_checks_pass_what_is_right():
         ("proposes too few", "proposals are due"),
         ("does not snap", "must be snapped"),
         ("repeats", "taken so often"),
+        ("explains itself by NaN", "why must be JSON"),
     ],
 )
 def test_the_checks_find_what_is_wrong(fault, law):

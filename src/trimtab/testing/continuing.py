@@ -1,7 +1,6 @@
 """The laws of strategies whose trials continue from one another (see strategies.Continuing): whole studies are run, in
 which trials end in any order, fail, are cancelled and are stopped."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -12,7 +11,7 @@ import numpy as np
 from ..errors import SpecError
 from ..space import Float, Space
 from ..strategies import LEVEL, LINEAGE, Continuing, Problem, Proposal, Rows, Strategy
-from .check import Check, require, strict
+from .check import Check, require, require_legal, strict
 from .spaces import random_space
 
 _SEEDS = range(10)
@@ -77,11 +76,8 @@ class Campaign:
             self.count += 1
 
     def _judge(self, p: Proposal) -> None:
-        space, top = self.problem.space, self.problem.rungs[-1]
-        case = f"{self.problem}, trial {self.count}"
-        require(np.array_equal(space.snap(p.x[None])[0], p.x, equal_nan=True), f"x must be snapped: {p.x}", case)
-        require(space.allowed(p.x[None]).all(), f"x must be allowed: {p.x}", case)
-        json.dumps(dict(p.why), allow_nan=False)
+        top, case = self.problem.rungs[-1], f"{self.problem}, trial {self.count}"
+        require_legal(p, self.problem.space, case)
         require(p.fidelity is not None and 0 < p.fidelity <= top, f"a fidelity up to {top:g}, not {p.fidelity}", case)
         if p.parent is not None:
             level = self.ended.get(p.parent)

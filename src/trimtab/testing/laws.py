@@ -3,7 +3,6 @@
 The checks know only the protocol of `strategies`.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
@@ -13,7 +12,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..strategies import Continuing, Problem, Proposal, Rows, Strategy, learns
-from .check import Check, require, strict
+from .check import Check, require, require_legal, strict
 from .continuing import CONTINUING_CHECKS
 from .problems import FINITE, HARD, LINES, ODD, SAFE, WIDE, random_history, random_problem
 
@@ -187,16 +186,10 @@ def _check(problem: Problem, rows: Rows, pending: Array, n: int, proposals: list
     require(len(proposals) == due, f"{due} proposals are due, not {len(proposals)}", case)
     taken = space.keys(np.concatenate([rows.X, pending]))
     for p in proposals:
-        require(p.x.shape == (len(space),), f"x must have the shape {(len(space),)}, not {p.x.shape}", case)
-        snapped = np.array_equal(space.snap(p.x[None])[0], p.x, equal_nan=True)
-        require(snapped, f"x must be snapped: return space.snap(X); {p.x} is not", case)
-        require(space.allowed(p.x[None]).all(), f"x must be allowed: see space.allowed; {p.x} is not", case)
-        space.validate(space.decode(p.x[None])[0])
+        require_legal(p, space, case)
         taken.append(space.key(p.x))
         new = taken.count(taken[-1]) <= problem.replicates
         require(new, f"a point may be proposed {problem.replicates} times; {p.x} was taken so often before", case)
-        require(p.parent is None or isinstance(p.parent, int), f"parent must be a number or None: {p.parent!r}", case)
-        json.dumps(dict(p.why), allow_nan=False)
 
 
 def _free(problem: Problem, rows: Rows, pending: Array) -> float:
