@@ -8,9 +8,12 @@ import time
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from threads import at_once
 from waiting import until
 
@@ -106,6 +109,72 @@ def test_data_that_changed_is_refused_before_it_is_looked_at():
     with pytest.raises(InputChanged, match="data raw"):
         study.holdout(made())
     assert events(study) == []
+
+
+class Counted(KNeighborsClassifier):
+    """Counts how often it is asked for distances, and knows two outputs."""
+
+    asked = 0
+
+    def kneighbors_mean(self, X):
+        type(self).asked += 1
+        return self.kneighbors(X)[0].mean(axis=1)
+
+    def columns(self, X):
+        return list(self.predict_proba(X).T)
+
+
+def by_a_column(model, X, y):
+    return float((model.predict(X) == y)[X["c2"] > 2].mean())
+
+
+def by_another_method(model, X, y):
+    return -float(model.kneighbors_mean(X).mean())
+
+
+def by_its_score(model, X, y):
+    return model.score(X, y)
+
+
+def by_lists(model, X, y):
+    return float((np.argmax(model.columns(X), axis=0) == y).mean())
+
+
+def by_other_rows(model, X, y):
+    return float((model.predict(X[::-1])[::-1] == y).mean())
+
+
+def by_a_step(model, X, y):
+    return float((model[-1].predict(model[:-1].transform(X)) == y.to_numpy()).mean())
+
+
+@pytest.mark.parametrize("metric", [by_a_column, by_another_method, by_its_score, by_lists, by_other_rows, by_a_step])
+def test_a_metric_may_read_the_rows_and_ask_the_model_whatever_it_likes(metric):
+    """On chosen rows of the hold-out it says what it says of the model itself on these rows."""
+    table, target = pd.DataFrame(X, columns=[f"c{i}" for i in range(4)]), pd.Series(y)
+    model = make_pipeline(StandardScaler(), Counted()) if metric is by_a_step else Counted()
+    cv = tt.CrossValidation(model, table, target, metric={"m": metric}, holdout=0.3, folds=3)
+    search, held = cv.plan.search_and_holdout(len(y), 0.3, 0)
+    score, _ = cv.on_holdout({}, 0, "m")
+    for chosen in (np.arange(len(held)), np.random.default_rng(1).integers(0, len(held), 60)):
+        rows = held[chosen]
+        assert score(chosen) == metric(cv.fit({}, 0, search), table.iloc[rows], target.iloc[rows])
+
+
+def test_a_model_predicts_once_for_a_thousand_resamples():
+    Counted.asked = 0
+    searched(made(by_another_method, Counted())).holdout(made(by_another_method, Counted()), tuned=1)
+    looked = Counted.asked - 4 * 3  # less those of the search's folds
+    assert looked == 2
+
+
+def test_a_metric_that_cannot_judge_the_hold_out_at_all_says_why():
+    def picky(model, X, y):
+        raise ValueError("needs a column of amounts")
+
+    study = searched(made())
+    with pytest.raises(ObjectiveError, match=r"look 1 is on record without a result.*needs a column of amounts"):
+        study.holdout(made(picky))
 
 
 def test_a_metric_that_raises_is_the_same_look_when_it_is_mended():

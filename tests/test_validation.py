@@ -181,7 +181,10 @@ def test_what_leaks_is_said():
     [
         ({"folds": 1}, "folds=1"),
         ({"folds": 300}, "fewer than folds=300"),
-        ({"stratify": "y"}, "stratify='y' must be True or False"),
+        ({"stratify": "y"}, "stratify='y' must be True or False, or hold a label for each row"),
+        ({"stratify": y[:9]}, "stratify has 9 values for 569 rows"),
+        ({"stratify": X[:, 0]}, "stratify needs a label for each row, and what it holds is continuous"),
+        ({"stratify": np.arange(len(y))}, "stratum 0 has 1 row, fewer than folds=5; .* coarser strata"),
         ({"splits": "mine"}, "splits='mine'"),
         ({"holdout": 1.0}, "holdout=1.0"),
         ({"metric": "acuracy"}, "acuracy"),

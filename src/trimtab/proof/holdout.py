@@ -101,7 +101,7 @@ def _decisive(protocol: Any) -> dict[str, Any]:
     """The part of a cross-validation's protocol that decides which rows are held out; {} for anything else."""
     if not isinstance(protocol, Mapping) or protocol.get("kind") != "cross-validation":
         return {}
-    data = {name: protocol["data"].get(name) for name in ("y", "groups", "time")}
+    data = {name: protocol["data"].get(name) for name in ("y", "groups", "time", "stratify")}
     return {**{name: protocol[name] for name in ("rows", "respects", "seed")}, **data}
 
 

@@ -27,7 +27,7 @@ from ..objective import ActiveTrial
 from ..objective.source import name_of, text_of
 from .diagnostics import diagnose
 from .scorers import check_scorable, scorers
-from .splits import Rows, Split, as_array, missing, plan, stratified
+from .splits import Rows, Split, as_array, missing, plan, strata_of
 
 _SPLITS = ("reshuffle", "shared")
 
@@ -41,7 +41,7 @@ class CrossValidation:
       X, y: rows and targets.
       folds, repeats: how many folds a search trial has, and how often they are split anew.
       stratify: whether each fold has the same share of each class; default: if y holds classes (text, or whole numbers) and
-          the estimator is not a regressor.
+          the estimator is not a regressor. Or a label for each row, of which each fold is to have the same share.
       groups: a label for each row; rows of a group never train and test in the same fold.
       time: a value for each row; training times come before test times, with `gap` times between.
       metric: a scikit-learn scorer's name, a list of them, or a mapping from a metric's name to scorer(estimator, X, y), or to
@@ -63,7 +63,7 @@ class CrossValidation:
         *,
         folds: int = 5,
         repeats: int = 1,
-        stratify: bool | None = None,
+        stratify: Any = None,
         groups: Any = None,
         time: Any = None,
         gap: int = 0,
@@ -90,8 +90,8 @@ class CrossValidation:
         _check_targets(y)
         self.estimator, self.X, self.y = estimator, as_array(X), y
         self.repeats, self.splits, self.seed = repeats, splits, seed
-        classes = stratified(y, estimator, stratify)
-        self.plan = plan(y, classes, folds, groups, time, gap)
+        strata = strata_of(y, estimator, stratify)
+        self.plan = plan(y, strata, folds, groups, time, gap)
         self.metrics, self._named = scorers(metric)
         check_scorable({name: self.metrics[name] for name in self._named}, y)
         try:
@@ -103,8 +103,8 @@ class CrossValidation:
                 f"folds={folds}, gap={gap}, holdout={holdout}: no such splits of {len(y)} rows{at}: {error}"
             ) from None
         # Too few rows of a kind may be left for the search.
-        kept, ordered = _taken(groups, self._search), _taken(time, self._search)
-        plan(np.asarray(y)[self._search], classes, folds, kept, ordered, gap)
+        left, kept, ordered = (_taken(values, self._search) for values in (y, groups, time))
+        plan(left, left if strata is y else _taken(strata, self._search), folds, kept, ordered, gap)
         scored = {*self.metrics, *self._named.values()}
         self.checks: list[str] = diagnose(self.X, self.plan, self._search, self._holdout, scored)
 
@@ -141,7 +141,8 @@ class CrossValidation:
 
         It is part of the objective's fingerprint, so that another estimator or another function of the user's is other code.
         """
-        p, inputs = self.plan, {"X": self.X, "y": self.y, "groups": self.plan.groups, "time": self.plan.times}
+        p = self.plan
+        inputs = {"X": self.X, "y": self.y, "groups": p.groups, "time": p.times, "stratify": p.own_strata}
         return {
             "kind": "cross-validation",
             "folds": p.folds,
@@ -152,7 +153,7 @@ class CrossValidation:
             "seed": self.seed,
             "metrics": list(self.metrics),
             "rows": {"search": len(self._search), "holdout": len(self._holdout)},
-            "classes": _counts(self.y) if p.classes else {},
+            "classes": {} if p.strata is None else _counts(p.strata),
             "estimator": stable_repr(self.estimator)
             if hasattr(self.estimator, "get_params")
             else name_of(self.estimator),
@@ -281,36 +282,54 @@ class CrossValidation:
         if not len(self._holdout):
             raise SpecError("no rows were kept apart; make the CrossValidation with holdout=0.2")
         scorer, rows = self.metrics[metric], self._holdout
-        predicted = _PredictOnce(self.fit(params, seed, self._search), _taken(self.X, rows))
-        y = np.asarray(self.y)[rows]
+        known = _PredictOnce(self.fit(params, seed, self._search), _taken(self.X, rows))
+        y, every = _taken(self.y, rows), np.arange(len(rows))
 
         def score(chosen: Rows) -> float:
             try:
-                return float(scorer(predicted, chosen, y[chosen]))
+                return float(scorer(known, known.rows(chosen), _taken(y, chosen)))
             except ValueError:  # the chosen rows have none of some class
+                if np.array_equal(chosen, every):
+                    raise
                 return float("nan")
 
         return score, self.plan.group_numbers(rows)
 
 
 class _PredictOnce:
-    """A trained estimator that predicts for all rows of X once. What it is then asked to predict for are indices of rows."""
+    """A trained estimator whose methods are called once for all rows of X: what one says of chosen rows is looked up.
+
+    A scorer gets real rows, because it may read their columns. Whatever else it asks for is answered by the estimator.
+    """
 
     def __init__(self, fitted: Any, X: Any) -> None:
-        self._fitted, self._X, self._predictions = fitted, X, dict[str, Any]()
+        self._fitted, self._X, self._said = fitted, X, dict[str, Any]()
+        self._chosen = self._numbers = np.arange(0)
+
+    def rows(self, chosen: Rows) -> Any:
+        """The chosen rows of X, for a scorer."""
+        self._chosen, self._numbers = _taken(self._X, chosen), chosen
+        return self._chosen
+
+    def __getitem__(self, part: Any) -> Any:
+        return self._fitted[part]  # of a pipeline
 
     def __getattr__(self, name: str) -> Any:
         own = getattr(self._fitted, name)
-        if name not in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        if not callable(own):
             return own
-        if name not in self._predictions:
-            self._predictions[name] = own(self._X)
 
-        def predict(chosen: Rows) -> Any:
-            return self._predictions[name][chosen]
+        def method(*given: Any, **named: Any) -> Any:
+            if named or len(given) != 1 or given[0] is not self._chosen:
+                return own(*given, **named)
+            if name not in self._said:
+                self._said[name] = own(self._X)
+            said = self._said[name]
+            one_for_each = hasattr(said, "shape") and said.shape[:1] == self._X.shape[:1]
+            return _taken(said, self._numbers) if one_for_each else own(self._chosen)
 
-        predict.__name__ = name  # scorers look at the name of the method that they have got
-        return predict
+        method.__name__ = name  # scorers look at the name of the method that they have got
+        return method
 
 
 def _text(part: Any) -> str:

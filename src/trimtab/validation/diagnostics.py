@@ -26,7 +26,7 @@ def diagnose(X: Any, plan: Plan, search: Rows, holdout: Rows, metrics: Collectio
 
 def _indices(X: Any, plan: Plan) -> list[str]:
     """Tables whose pandas index is not that of X: rows are matched by position, not by index."""
-    beside = {"y": plan.y, "groups": plan.groups, "time": plan.times}
+    beside = {"y": plan.y, "groups": plan.groups, "time": plan.times, "stratify": plan.own_strata}
     if not hasattr(X, "iloc"):
         return []
     return [
@@ -77,9 +77,9 @@ def _keys(X: Any) -> np.ndarray[Any, Any]:
 
 def _balance(plan: Plan) -> list[str]:
     """Rare classes, which accuracy hides."""
-    if not plan.classes:
+    if plan.classes is None:
         return []
-    names, counts = np.unique(np.asarray(plan.y), return_counts=True)
+    names, counts = np.unique(np.asarray(plan.classes), return_counts=True)
     shares = counts / counts.sum()
     return [
         f"class {name} is rare: {percent(float(s))} of the rows; accuracy will hide it, choose a metric that does not"

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Ints
-from ..checks import flag, shown, whole
+from ..checks import plain, shown, whole
 from ..errors import SpecError
 from ..formatting import plural
 
 Rows = Ints
 Split = tuple[Rows, Rows]
+
+_CLASSES = ("binary", "multiclass")  # kinds of labels
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Plan:
     """How n rows are split."""
 
     y: Any  # targets (n,)
-    classes: bool  # whether the targets are classes, by which folds are stratified
+    strata: Any  # labels (n,), of which each fold has the same share: the targets, if they are classes; None for none
     folds: int
     groups: Any = None  # labels (n,)
     times: Any = None  # values (n,), in whose order rows are split; rows of one time stay together
@@ -36,8 +38,18 @@ class Plan:
         """What the splits respect, in words."""
         if self.times is not None:
             return "time order"
-        parts = ["groups"] if self.groups is not None else []
-        return " and ".join([*parts, *(["classes"] if self.classes else [])]) or "nothing"
+        parts = {"groups": self.groups, "classes": self.classes, "strata": self.own_strata}
+        return " and ".join(name for name, labels in parts.items() if labels is not None) or "nothing"
+
+    @property
+    def classes(self) -> Any:
+        """The targets, if folds are stratified by them; else None."""
+        return self.y if self.strata is self.y else None
+
+    @property
+    def own_strata(self) -> Any:
+        """The labels other than the targets by which folds are stratified; None if there are none."""
+        return None if self.strata is self.y else self.strata
 
     def split(self, rows: Rows, seed: int) -> list[Split]:
         """(training, test) rows of each fold. With times, training rows come before test rows, and the seed is ignored."""
@@ -48,9 +60,8 @@ class Plan:
             # What is split are times: training has all up to one, and testing a stretch after that.
             folds = self._splitter(seed).split(np.unique(at))
             return [(rows[at <= a[-1]], rows[(b[0] <= at) & (at <= b[-1])]) for a, b in folds]
-        y = np.asarray(self.y)[rows]
-        groups = None if self.groups is None else np.asarray(self.groups)[rows]
-        return [(rows[a], rows[b]) for a, b in self._splitter(seed).split(rows, y, groups)]
+        strata, groups = (None if v is None else np.asarray(v)[rows] for v in (self.strata, self.groups))
+        return [(rows[a], rows[b]) for a, b in self._splitter(seed).split(rows, strata, groups)]
 
     def _splitter(self, seed: int) -> Any:
         from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
@@ -58,9 +69,9 @@ class Plan:
         if self.times is not None:
             return TimeSeriesSplit(self.folds, gap=self.gap)
         if self.groups is not None:
-            kind = StratifiedGroupKFold if self.classes else GroupKFold
+            kind = GroupKFold if self.strata is None else StratifiedGroupKFold
         else:
-            kind = StratifiedKFold if self.classes else KFold
+            kind = KFold if self.strata is None else StratifiedKFold
         return kind(self.folds, shuffle=True, random_state=seed)
 
     def search_and_holdout(self, n: int, share: float, seed: int) -> Split:
@@ -80,7 +91,7 @@ class Plan:
                 rows, groups=np.asarray(self.groups)
             )
             return np.sort(a), np.sort(b)
-        a, b = train_test_split(rows, test_size=share, random_state=seed, stratify=self.y if self.classes else None)
+        a, b = train_test_split(rows, test_size=share, random_state=seed, stratify=self.strata)
         return np.sort(a), np.sort(b)
 
     def group_numbers(self, rows: Rows) -> Rows:
@@ -148,29 +159,38 @@ def _ordered(times: Any) -> None:
         raise SpecError(f"time cannot be put in order: {error}") from None
 
 
-def stratified(y: Any, estimator: Any, wish: bool | None) -> bool:
-    """Whether folds are to be stratified by the classes of y: as the user wishes; by default if y holds classes and the
-    estimator is not a regressor, for whom whole numbers are amounts. Raises SpecError if there are no classes."""
+def strata_of(y: Any, estimator: Any, wish: Any) -> Any:
+    """Labels by which folds are to be stratified, or None: those that the user gives, or y.
+
+    By default it is y if it holds classes and the estimator is not a regressor, for whom whole numbers are amounts. Raises
+    SpecError if there are no classes.
+    """
     from sklearn.base import is_regressor
 
-    wish = None if wish is None else flag("stratify", wish)
-    if wish is False or (wish is None and hasattr(estimator, "get_params") and is_regressor(estimator)):
-        return False
-    kind = kind_of(y)
-    classes = kind in ("binary", "multiclass")
-    if wish and not classes:
-        raise SpecError(f"stratify=True needs classes, and y is {kind}; leave it out")
-    return classes
+    if np.ndim(wish):
+        _one_for_each_row("stratify", wish, len(y))
+        if (kind := kind_of(wish)) not in _CLASSES:
+            raise SpecError(f"stratify needs a label for each row, and what it holds is {kind}; put it into bins first")
+        return wish
+    if wish is not None and not isinstance(plain(wish), bool):
+        raise SpecError(f"stratify={shown(wish)} must be True or False, or hold a label for each row")
+    if wish is None:
+        amounts = hasattr(estimator, "get_params") and is_regressor(estimator)
+        wish = not amounts and kind_of(y) in _CLASSES
+    if wish and (kind := kind_of(y)) not in _CLASSES:
+        raise SpecError(f"stratify=True needs classes, and y is {kind}; leave it out, or give a label for each row")
+    return y if wish else None
 
 
 def kind_of(y: Any) -> str:
-    """What targets are, in the words of scikit-learn: "binary", "multiclass", "continuous", ..."""
+    """What targets are, in the words of scikit-learn: "binary", "multiclass", "continuous", ...; or "records", such as
+    the events and times of a survival analysis."""
     from sklearn.utils.multiclass import type_of_target
 
-    return str(type_of_target(y))
+    return "records" if getattr(getattr(y, "dtype", None), "names", None) else str(type_of_target(y))
 
 
-def plan(y: Any, classes: bool, folds: int, groups: Any, times: Any, gap: int) -> Plan:
+def plan(y: Any, strata: Any, folds: int, groups: Any, times: Any, gap: int) -> Plan:
     """The plan for these rows. Raises SpecError if they cannot be split so."""
     n, folds = len(y), whole("folds", folds, 2)
     if groups is not None and times is not None:
@@ -198,12 +218,13 @@ def plan(y: Any, classes: bool, folds: int, groups: Any, times: Any, gap: int) -
         raise SpecError(
             f"folds={folds} needs at least so many {'rows' if groups is None else 'groups'}, and there are {kinds}"
         )
-    if classes and times is None:
-        names, counts = np.unique(np.asarray(y), return_counts=True)
+    if strata is not None and times is None:
+        names, counts = np.unique(np.asarray(strata), return_counts=True)
         if counts.min() < folds:
-            rare = names[counts.argmin()]
+            own = strata is not y
             raise SpecError(
-                f"class {rare} has {plural(int(counts.min()), 'row')}, fewer than folds={folds}; use fewer folds, or "
-                "stratify=False (if y holds amounts, not classes)"
+                f"{'stratum' if own else 'class'} {names[counts.argmin()]} has {plural(int(counts.min()), 'row')}, fewer than "
+                f"folds={folds}; use fewer folds, or "
+                + ("coarser strata" if own else "stratify=False (if y holds amounts, not classes)")
             )
-    return Plan(y, classes, folds, groups, times, gap)
+    return Plan(y, strata, folds, groups, times, gap)
