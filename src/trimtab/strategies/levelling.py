@@ -67,9 +67,9 @@ def levelled(rows: Rows) -> Rows:
     top = last.max(initial=-1)
     for j in range(V.shape[2]):
         for rung in range(top):
-            lower = (0 <= last) & (last <= rung)
+            lower = (last >= 0) & (last <= rung)
             Y[lower, j] = _up(V[:, rung, j], V[:, rung + 1, j], Y[lower, j])
-        stopped = (0 <= last) & (last < top)
+        stopped = (last >= 0) & (last < top)
         Y[stopped, j] = np.maximum(Y[stopped, j], np.min(V[last == top, top, j], initial=np.inf))
     return replace(rows, Y=Y)
 
