@@ -374,6 +374,13 @@ def test_reports_are_kept_replaced_and_handed_out_in_the_order_of_writing(store,
     assert verify(store, study) == []
 
 
+@pytest.mark.parametrize("step", [-0.0, 3])
+def test_a_report_at_a_step_that_is_stored_in_another_form_fits_the_digest_of_its_trial(store, study, step):
+    store.finish(running(store, study), DONE, [Report(0, 1, step, {"loss": 1.0}, 0.0)])
+    assert [repr(r.step) for r in store.reports(study)] == [repr(float(step) + 0.0)]
+    assert verify(store, study) == []
+
+
 def test_a_superseded_or_ended_holder_reports_nothing(store, study, clock):
     old = running(store, study)
     store.report(old, [Report(0, 1, 1.0, {"loss": 1.0}, 0.0)], 15.0)

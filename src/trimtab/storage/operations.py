@@ -163,9 +163,9 @@ def report(tx: Transaction, trial: Trial, reports: Sequence[Report], lease: floa
 
 
 def _last(trial: Trial, reports: Sequence[Report]) -> list[Report]:
-    """The last of the reports for each step, marked as reports of this trial and attempt."""
-    kept = {float(r.step): r for r in reports}
-    return [replace(r, number=trial.number, attempt=trial.attempt) for r in kept.values()]
+    """The last of the reports for each step, as reports of this trial and attempt, with their steps as they are stored."""
+    kept = {float(r.step) + 0.0: r for r in reports}  # + 0.0 makes -0.0 a 0.0
+    return [replace(r, number=trial.number, attempt=trial.attempt, step=step) for step, r in kept.items()]
 
 
 def lease_lost(trial: Trial) -> str:
@@ -252,7 +252,7 @@ def _end(
     fresh = _last(trial, last)
     if fresh:
         tx.write_reports(trial, fresh)
-    reports = {(r.attempt, float(r.step)): r for r in [*written, *fresh]}
+    reports = {(r.attempt, r.step): r for r in [*written, *fresh]}
     after, sealed = rules.end(trial, outcome, [*reports.values()], tx.now, study.position + 1, study.spec.fidelity)
     study = rules.released(rules.charged(study, after, after.cost), [after])
     study = record(tx, study, [Entry("finish", trial.number, rules.finish_body(after, sealed))])
