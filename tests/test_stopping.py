@@ -152,6 +152,14 @@ def test_a_test_of_one_metric_is_no_rule_for_several_goals():
 
 
 @pytest.mark.parametrize("name", ["forgiving", "wilcoxon"])
+def test_folds_that_diverged_are_judged_like_any_other(name):
+    """Their sum is no number; it ended the trial."""
+    huge = [(i, 1e308 * i / 10) for i in range(1, 11)]
+    stops = told(rules(stopping.rule(name), fidelity=FOLDS), {0: [(i, 0.1) for i, _ in huge], 1: huge, 2: huge})
+    assert set(stops) == {1, 2}
+
+
+@pytest.mark.parametrize("name", ["forgiving", "wilcoxon"])
 def test_folds_are_stopped_against_the_incumbent_and_never_before_there_is_one(name):
     base = [0.10, 0.14, 0.12, 0.11, 0.13, 0.15, 0.12, 0.10, 0.11, 0.14]
 
@@ -167,6 +175,15 @@ def test_the_signed_rank_test_stops_at_its_least_number_of_folds(least):
     """At p = 0.3: two folds that are worse have 0.25."""
     curves = {0: [(fold, 0.1) for fold in range(1, 11)], 1: [(fold, 0.1 + fold) for fold in range(1, 11)]}
     assert told(rules(Wilcoxon(p=0.3, least=least), fidelity=FOLDS), curves) == {1: least}
+
+
+def test_the_signed_rank_p_value_of_many_folds():
+    """The chance of a sum of at least 1 + 2 + ... + n under n signs is 2^-n: no whole number is that long any more."""
+    assert signed_rank([float(i) for i in range(1, 1101)]) == 0.0
+    assert signed_rank([float(i) for i in range(1, 301)]) == 2.0**-300
+    rng = np.random.default_rng(0)
+    d = rng.normal(0.05, 1, 300)
+    assert signed_rank(list(d)) == pytest.approx(wilcoxon(d, alternative="greater", method="exact").pvalue, rel=1e-9)
 
 
 @some

@@ -9,6 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from ..arrays import HUGE
 from ..fidelity import Fidelity
 from . import Score, ScoredReport, bounded, needed
 
@@ -73,7 +76,7 @@ class _Folds:
 
     def update(self, report: ScoredReport) -> str:
         mine = self.scores[report.number]
-        mine[report.step] = report.score
+        mine[report.step] = tuple(min(max(x, -HUGE), HUGE) for x in report.score)  # so that sums are finite
         if report.step >= self.fidelity.high:  # all folds are in
             if self.incumbent is None or _mean(mine) < _mean(self.scores[self.incumbent]):
                 self.incumbent = report.number
@@ -89,19 +92,15 @@ def _mean(scores: Scores) -> Score:
 
 
 def signed_rank(differences: list[float]) -> float:
-    """The one-sided p-value of Wilcoxon's signed-rank test that the differences are no larger than 0: exact, by counting
-    the sums of ranks under all signs (zeros are left out, ties get mean ranks)."""
-    d = sorted((x for x in differences if x != 0), key=abs)
-    ranks: list[float] = []
-    for x in d:
-        first = next(i for i, y in enumerate(d) if abs(y) == abs(x))
-        count = sum(abs(y) == abs(x) for y in d)
-        ranks.append(first + (count + 1) / 2)
-    observed = round(2 * math.fsum(r for r, x in zip(ranks, d, strict=True) if x > 0))
-    ways = {0: 1}
-    for r in (round(2 * r) for r in ranks):
-        more = dict(ways)
-        for total, count in ways.items():
-            more[total + r] = more.get(total + r, 0) + count
-        ways = more
-    return float(sum(count for total, count in ways.items() if total >= observed)) / 2.0 ** len(d)
+    """The one-sided p-value of Wilcoxon's signed-rank test that the differences are no larger than 0 (zeros are left out,
+    ties get mean ranks): by the chance of each sum of ranks under all signs, which is exact for up to 52 differences."""
+    d = np.array([x for x in differences if x != 0])
+    _, place, ties = np.unique(np.abs(d), return_inverse=True, return_counts=True)
+    ranks = (2 * np.cumsum(ties) - ties + 1)[place]  # doubled, since mean ranks may be halves
+    least = int(ranks[d < 0].sum())  # a sum of at most this is as probable as one of at least what the others sum up to
+    chances = np.zeros(least + 1)
+    chances[0] = 1.0
+    for r in ranks:
+        chances[r:] += chances[: max(0, least + 1 - r)].copy()
+        chances /= 2
+    return math.fsum(chances)
