@@ -140,6 +140,12 @@ def test_plateau_and_threshold_look_at_one_curve():
     }
 
 
+def test_a_threshold_on_another_metric_needs_no_goal_in_the_report():
+    """It stopped nobody, and nothing said so."""
+    made = rules(Threshold("norm", above=10.0), Median(least=1))
+    assert told(made, {0: [(1, {"norm": 1.0}), (2, {"norm": 99.0}), (3, {"norm": 1.0})]}) == {0: 2}
+
+
 FOLDS = tt.Fidelity("fold", 1, 10)
 
 

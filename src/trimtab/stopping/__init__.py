@@ -27,7 +27,7 @@ class ScoredReport:
 
     number: int  # of the trial
     step: float
-    score: Score
+    score: Score  # () if it lacks a goal; then only thresholds on other metrics are shown it
     metrics: Mapping[str, float]
 
 

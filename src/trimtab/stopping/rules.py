@@ -13,6 +13,7 @@ from ..canonical import dumps
 from ..fidelity import Fidelity
 from ..goals import Constraint, Goal, Metrics
 from . import Idling, RuleState, Score, ScoredReport, rule
+from .threshold import Limits
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,8 @@ class StoppingRules:
         if number == self._exempt:
             self._baseline[step] = metrics
         score = self._score(step, metrics)
-        if score is None:
-            return self.verdicts.get(number)
-        report = ScoredReport(number, step, score, metrics)
-        said = [(name, state.update(report)) for name, state in self._states]
+        report = ScoredReport(number, step, score or (), metrics)
+        said = [(name, state.update(report)) for name, state in self._states if score or isinstance(state, Limits)]
         why = next(((name, why) for name, why in said if why), None)
         if why and number != self._exempt and number not in self.verdicts:
             self.verdicts[number] = Verdict(*why, step, written)

@@ -27,13 +27,15 @@ class Threshold:
             if name == "after" or getattr(self, name) is not None:
                 bounded(self, name, -1e300, 1e300)
 
-    def begin(self, fidelity: Fidelity | None) -> "_Limits":
+    def begin(self, fidelity: Fidelity | None) -> "Limits":
         del fidelity
-        return _Limits(self)
+        return Limits(self)
 
 
 @dataclass(frozen=True)
-class _Limits:
+class Limits:
+    """The state: there is none. It judges every report of the metric, also one that lacks a goal."""
+
     rule: Threshold
 
     def update(self, report: ScoredReport) -> str:
