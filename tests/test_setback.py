@@ -13,7 +13,7 @@ from waiting import until
 import trimtab as tt
 from trimtab.errors import LeaseLost, SetBack
 from trimtab.live import LiveStudy
-from trimtab.records import Report
+from trimtab.records import Change, Report
 from trimtab.running.worker import Worker
 from trimtab.storage.sql import Sql
 
@@ -86,6 +86,29 @@ def test_nothing_is_proposed_from_results_that_the_record_has_lost(database):
         ):
             live.refresh()
         assert [str(t.state) for t in live.refresh().trials.values()] == ["done", *["queued"] * 6]
+
+
+@pytest.mark.parametrize(("lost", "there"), [(3, []), (0, [1])])
+def test_afterwards_those_trials_wait_that_are_there_and_no_others(database, lost, there):
+    """A worker that went on waited for ever for trials that were gone."""
+    with closing(Sql(database.url)) as store, closing(Sql(database.url)) as other:
+        study = store.create(SPEC).id
+        live = LiveStudy(store, study)
+        store.finish(running(store, study), DONE)
+        live.refresh()
+        database.backup()
+        put(other, study, lost)
+        for _ in range(3):  # events that touch no queued trial
+            other.revise(study, Change("note", number=0, text="before"))
+        live.refresh()
+        database.restore()
+        put(other, study, len(there))
+        for _ in range(9):
+            other.revise(study, Change("note", number=0, text="after"))
+        with pytest.raises(SetBack):
+            live.refresh()
+        for _ in range(2):
+            assert [t.number for t in live.refresh().queued()] == there
 
 
 def test_a_result_counts_only_for_the_trial_that_it_is_of_although_its_number_was_given_out_again(database):

@@ -157,8 +157,9 @@ _TRIAL: Mapping[str, _Column] = {
     "told": _optional(_WHOLE),
     "revision": _WHOLE,
 }
-_CHANGING = ("study", "number", "revision", "state", "attempt", "worker", "lease_until", "started")
-"""Columns of which at least one differs if a trial has changed: events change its revision, claims and renewals the others."""
+_CHANGING = ("study", "number", "created", "revision", "state", "attempt", "worker", "lease_until", "started")
+"""Columns of which at least one differs if a trial has changed: events change its revision, claims and renewals the others,
+and it was created at another time if the record was set back and its number given anew."""
 _changing_in_row, _changing_in_trial = itemgetter(*_CHANGING), attrgetter(*_CHANGING)
 _STUDY: Mapping[str, _Column] = {
     "id": _WHOLE,

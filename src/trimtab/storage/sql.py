@@ -255,7 +255,7 @@ class Sql:
             return Changes(record, found, self._now_of(connection), base)
 
         changes = self._read(look)
-        self._known[study] = Known.of(changes.study.position, changes.trials)
+        self._known[study] = Known.of(changes.study, changes.trials)
         return changes
 
     def outline(self, study: int) -> Outline:

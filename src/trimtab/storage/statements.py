@@ -138,17 +138,18 @@ Writes = Sequence[tuple[ClauseElement, Sequence[compiled.Values]]]
 
 
 class Known(NamedTuple):
-    """The open trials of a study as they were last read, when its last event was at `position`."""
+    """The open trials of a study as they were last read, when its last event was at `position` and had the hash `head`."""
 
     position: int
+    head: str
     open: Mapping[int, Trial]
 
     @staticmethod
-    def of(position: int, found: Iterable[Trial]) -> "Known":
-        return Known(position, {t.number: t for t in found if t.state in OPEN})
+    def of(study: StudyRecord, found: Iterable[Trial]) -> "Known":
+        return Known(study.position, study.head, {t.number: t for t in found if t.state in OPEN})
 
 
-UNKNOWN = Known(0, {})
+UNKNOWN = Known(0, "", {})
 
 
 def current_study(row: Mapping[str, Any]) -> StudyRecord:
@@ -166,22 +167,26 @@ def touched(
 ) -> tuple[list[Trial], str]:
     """Trials that events after position `since` have touched, and all open ones, by number; and the hash of that event.
 
-    known: open trials as they were last read. Those that are unchanged are not parsed again. If they were read at `since`
-    or later, queued ones are not even read again: one that no later event has touched, and that is not running, is still
-    queued. writes: statements that are executed first.
+    known: open trials as they were last read. Those that are unchanged are not parsed again. If they were read at `since`,
+    queued ones are not even read again: one that no later event has touched, and that is not running, is still queued.
+    Unless the record was set back: then they may never have been. writes: statements that are executed first.
     """
     values = {"of_study": study, "since": since}
     reads: list[tuple[ClauseElement, compiled.Values]] = [(_SELECT_HASH, values), (_TOUCHED, values)]
     waiting: dict[int, Trial] = {}
-    if 0 < since <= known.position:
-        waiting = {n: t for n, t in known.open.items() if t.state is State.QUEUED and t.revision <= since}
+    from_known = 0 < since == known.position
+    if from_known:
+        waiting = {n: t for n, t in known.open.items() if t.state is State.QUEUED}
         reads.append((_RUNNING, values))
     elif since:  # apart: each has its index
         reads.append((_OLDER, values))
     hashes, *parts = compiled.exchange(connection, writes, reads)
+    base = "".join(row["hash"] for row in hashes)
+    if from_known and base != known.head:
+        return touched(connection, study, since, UNKNOWN)
     found = [row for part in parts for row in part]
     read = {row["number"]: rows.trial_of(row, known.open.get(row["number"])) for row in found}
-    return [t for _, t in sorted({**waiting, **read}.items())], "".join(row["hash"] for row in hashes)
+    return [t for _, t in sorted({**waiting, **read}.items())], base
 
 
 class SqlTransaction:
@@ -255,7 +260,7 @@ class SqlTransaction:
         before = self._known.get(study, UNKNOWN)
         known = before._replace(open={**before.open, **saved})
         found, base = touched(self.connection, study, since, known, self._due())
-        self.known_after = Known.of(record.position, found)
+        self.known_after = Known.of(record, found)
         return Changes(record, found, self.now, base)
 
     def trial(self, study: int, number: int) -> Trial | None:
