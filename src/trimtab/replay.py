@@ -20,7 +20,7 @@ from .errors import SpaceError, UserError
 from .formatting import plural
 from .outlook import derived
 from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
-from .records.history import spec_at, specs_of
+from .records.history import spec_at, specs_between, specs_of
 from .stopping import rules
 from .strategies import Strategy
 
@@ -208,7 +208,7 @@ def _batches(trials: Sequence[Trial]) -> dict[tuple[int, int], list[Trial]]:
 
 
 def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
-    """Judge every stopped trial again, under the rules in force when it ended, on the reports known then.
+    """Judge every stopped trial again, under the rules in force while it was open, on the reports known then.
 
     Returns how many a rule stopped, and number -> what is wrong. A trial that did not obey its rule continued, and is
     no stop.
@@ -223,16 +223,31 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
     judged: dict[str, Mapping[int, rules.Verdict]] = {}  # by the rules' key
     wrong: dict[int, str] = {}
     for t in stopped:
-        spec = spec_at(specs, t.told or 0)
-        fresh = engine.stopping_rules(spec, trials[0])
-        if fresh.key not in judged:
-            judged[fresh.key] = rules.verdicts(fresh, known)
-        again = judged[fresh.key].get(t.number)
-        if again is None:
-            wrong[t.number] = f"recorded {t.verdict['why']!r}, but its rules let it go on"
-        elif again.to_json() != dict(t.verdict):
-            wrong[t.number] = f"recorded {t.verdict['why']!r}, derived again {again.why!r}"
+        again = list[rules.Verdict | None]()
+        for spec in specs_between(specs, t.seen, t.told or 0):  # it was told to stop before it ended
+            fresh = engine.stopping_rules(spec, trials[0])
+            if fresh.key not in judged:
+                judged[fresh.key] = rules.verdicts(fresh, known)
+            again.append(judged[fresh.key].get(t.number))
+        if not any(_same_stop(t, verdict) for verdict in again):
+            wrong[t.number] = _other_stop(t, again[-1])
     return len(stopped), wrong
+
+
+def _same_stop(t: Trial, again: rules.Verdict | None) -> bool:
+    """Whether a rule stops the trial again as recorded, whatever its version."""
+    return again is not None and {**again.to_json(), "version": ""} == {**t.verdict, "version": ""}
+
+
+def _other_stop(t: Trial, again: rules.Verdict | None) -> str:
+    """How the verdict on a trial differs from the record."""
+    if again is None:
+        return f"recorded {t.verdict['why']!r}, but its rules let it go on"
+    said = f"recorded {t.verdict['why']!r}, derived again {again.why!r}"
+    before = t.verdict.get("version", "1")
+    if again.rule != t.verdict["rule"] or again.version == before:
+        return said
+    return f"{said}: {again.rule} version {before} stopped it, which is version {again.version} here"
 
 
 def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict[int, str]]:

@@ -14,7 +14,13 @@ def specs_of(events: Iterable[Event]) -> list[tuple[int, StudySpec]]:
 
 def spec_at(specs: Sequence[tuple[int, StudySpec]], position: int) -> StudySpec:
     """The spec in force at an event."""
-    return specs[bisect_right(specs, position, key=lambda s: s[0]) - 1][1]
+    return specs_between(specs, position, position)[0]
+
+
+def specs_between(specs: Sequence[tuple[int, StudySpec]], first: int, last: int) -> list[StudySpec]:
+    """The specs in force from one event to another, in order."""
+    begin, end = (bisect_right(specs, position, key=lambda s: s[0]) for position in (first, last))
+    return [spec for _, spec in specs[begin - 1 : end]]
 
 
 def doubts(events: Sequence[Event]) -> list[str]:

@@ -50,9 +50,13 @@ class Idling(Protocol):
 
 @runtime_checkable
 class Rule(Protocol):
-    """A stopping rule: a dataclass of JSON values with a `name`."""
+    """A stopping rule: a dataclass of JSON values with a `name`. Raise its `version` when the same reports would give other
+    verdicts."""
 
     name: str
+
+    @property
+    def version(self) -> str: ...
 
     def begin(self, fidelity: Fidelity | None) -> RuleState:
         """The state before the first report. Raises SpecError if the rule does not fit the fidelity."""

@@ -8,6 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Forgiving:
     waste your time: early stopping cross-validation", the forgiving rule)."""
 
     name: str = "forgiving"
+    version: ClassVar[str] = "1"
 
     def begin(self, fidelity: Fidelity | None) -> "_Folds":
         return _Folds(needed(self.name, fidelity, "'folds', 1, 10"), self._worse)
@@ -47,6 +49,7 @@ class Wilcoxon:
     p: float = 0.1
     least: int = 3
     name: str = "wilcoxon"
+    version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
         bounded(self, "p", 1e-6, 0.5)

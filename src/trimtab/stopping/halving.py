@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..fidelity import Fidelity
 from ..numerics import brackets
@@ -33,6 +34,7 @@ class Asha:
     least: int | None = None
     trust: float = 1.0
     name: str = "asha"
+    version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
         _check(self)
@@ -51,6 +53,7 @@ class Hyperband:
     least: int | None = None
     trust: float = 0.0
     name: str = "hyperband"
+    version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
         _check(self)

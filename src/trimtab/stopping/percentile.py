@@ -24,6 +24,7 @@ class Percentile:
     least: int = 5
     after: float = 0.0
     name: str = "percentile"
+    version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
         bounded(self, "share", 0.0, 1.0)
@@ -42,6 +43,7 @@ class Median:
     least: int = 5
     after: float = 0.0
     name: str = "median"
+    version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
         bounded(self, "least", 1, 10**9)

@@ -1,6 +1,7 @@
 """Plateau: stop a trial that no longer improves."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from ..fidelity import Fidelity
 from . import Score, ScoredReport, bounded
@@ -14,6 +15,7 @@ class Plateau:
     patience: float = 10.0
     delta: float = 0.0
     name: str = "plateau"
+    version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
         bounded(self, "patience", 1e-300, 1e300)

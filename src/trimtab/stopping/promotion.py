@@ -5,6 +5,7 @@ The rule holds the settings; its state lets every trial continue to its fidelity
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..checks import flag
 from ..fidelity import Fidelity
@@ -24,6 +25,7 @@ class Promotion:
     trust: float = 0.6
     growing: bool = False
     name: str = "promotion"
+    version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
         if self.eta is not None:
@@ -43,6 +45,7 @@ class FreezeThaw:
 
     trust: float = 0.6
     name: str = "freeze-thaw"
+    version: ClassVar[str] = "1"
 
     def __post_init__(self) -> None:
         bounded(self, "trust", 0.0, 1.0)

@@ -6,28 +6,30 @@ worker or auditor, comes to the same verdicts.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..canonical import dumps
 from ..fidelity import Fidelity
 from ..goals import Constraint, Goal, Metrics
-from . import Idling, RuleState, Score, ScoredReport, rule
+from . import Idling, Rule, RuleState, Score, ScoredReport, rule
 from .threshold import Limits
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Stop: by which rule and why, at which step, and the last report that the rule knew (`seen`: its position in the
-    order of writing)."""
+    """Stop: by which rule and version of it and why, at which step, and the last report that the rule knew (`seen`: its
+    position in the order of writing)."""
 
     rule: str
+    version: str
     why: str
     step: float
     seen: int
 
     def to_json(self) -> dict[str, Any]:
-        return {"rule": self.rule, "why": self.why, "step": self.step, "seen": self.seen}
+        """Omits version 1, as was done before there were others."""
+        return {k: v for k, v in asdict(self).items() if (k, v) != ("version", "1")}
 
 
 class StoppingRules:
@@ -44,7 +46,7 @@ class StoppingRules:
     ) -> None:
         said = [[g.metric, g.maximize] for g in goals], [c.text for c in constraints]
         self.key = dumps([[dict(r) for r in rules], fidelity and fidelity.to_json(), *said, exempt])
-        self._states: list[tuple[str, RuleState]] = [(r.name, r.begin(fidelity)) for r in map(rule, rules)]
+        self._states: list[tuple[Rule, RuleState]] = [(r, r.begin(fidelity)) for r in map(rule, rules)]
         self._goals, self._constraints, self._exempt = goals, constraints, exempt
         self._baseline: dict[float, Metrics] = {}  # of trial `exempt`, by step
         self.verdicts: dict[int, Verdict] = {}
@@ -57,10 +59,10 @@ class StoppingRules:
             self._baseline[step] = metrics
         score = self._score(step, metrics)
         report = ScoredReport(number, step, score or (), metrics)
-        said = [(name, state.update(report)) for name, state in self._states if score or isinstance(state, Limits)]
-        why = next(((name, why) for name, why in said if why), None)
-        if why and number != self._exempt and number not in self.verdicts:
-            self.verdicts[number] = Verdict(*why, step, written)
+        said = [(rule, state.update(report)) for rule, state in self._states if score or isinstance(state, Limits)]
+        found = [Verdict(rule.name, rule.version, why, step, written) for rule, why in said if why]
+        if found and number != self._exempt:
+            self.verdicts.setdefault(number, found[0])
         return self.verdicts.get(number)
 
     def idle(self, number: int, step: float) -> bool:

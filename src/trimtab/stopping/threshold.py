@@ -1,6 +1,7 @@
 """Threshold: stop a trial that has passed a limit."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..errors import SpecError
 from ..fidelity import Fidelity
@@ -16,6 +17,7 @@ class Threshold:
     below: float | None = None
     after: float = 0.0
     name: str = "threshold"
+    version: ClassVar[str] = "2"
 
     def __post_init__(self) -> None:
         named = isinstance(self.metric, str) and self.metric
