@@ -76,6 +76,14 @@ def test_options_of_another_type_are_another_spec(url):
         tt.Study("s", tt.Space(a=tt.Choice(False, True, default=False)), minimize="loss", storage=url)
 
 
+def test_a_number_may_be_written_as_an_integer_or_a_float(url):
+    """It was another spec for a study, and the same for the revision that was advised."""
+    how = {"minimize": "loss", "storage": url}
+    first = tt.Study("s", {"x": tt.Float(0, 1)}, fidelity=tt.Fidelity("epochs", 1, 81), **how)
+    again = tt.Study("s", {"x": tt.Float(0.0, 1.0)}, fidelity=tt.Fidelity("epochs", 1.0, 81.0, 3.0), **how)
+    assert again.spec == first.spec
+
+
 def test_fresh_archives_and_never_deletes(space, objective, url):
     tt.Study("s", space, minimize="loss", storage=url).run(objective, trials=2, quiet=True)
     anew = tt.Study("s", space, minimize="loss", storage=url, fresh=True)

@@ -138,6 +138,8 @@ def check_same(stored: StudySpec, given: Mapping[str, Any]) -> None:
             wanted = replace(wanted, baseline=stored.baseline)
     if "baseline" in given:
         wanted = _checked(wanted)
+    if wanted == stored:  # also if a number is written as 1 here, and as 1.0 there
+        return
     before, after = stored.to_json(), wanted.to_json()
     different = [k for k in before | after if dumps(before.get(k)) != dumps(after.get(k)) and k != "name"]
     if not different:
