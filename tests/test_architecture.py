@@ -49,7 +49,7 @@ PACKAGES = {  # from the bottom up: a module or package -> what it may import of
         "fidelity",
         "space",
     ),
-    "stopping": ("errors", "checks", "canonical", "goals", "fidelity", "numerics"),
+    "stopping": ("arrays", "errors", "checks", "canonical", "goals", "fidelity", "numerics"),
     "chain": ("canonical", "records"),
     "capture": ("errors", "canonical", "yamltext"),
     "evidence": (
