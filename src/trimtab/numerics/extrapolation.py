@@ -8,13 +8,15 @@ so that a_i is where it ends and b_i how far it has to fall. Shapes are of three
 
     power law  u^-p;    exponential  exp(-u / q);    Janoschek's (1961)  exp(-(u / q)^2), which is slow to begin
 
-All curves together fit m, S and v of each shape by expectation and maximisation, with weak priors that stand in for curves
-while there are few: what those that went on have shown is what is expected of the others, and a curve with one point has a
-forecast. Then each curve weighs the shapes by their evidence on it, times how often they were right on all. Nothing is
-drawn or searched: the forecast is a function of the values (Domhan et al. 2015 sample such an ensemble, curve by curve).
+All curves together fit m, S and v of each shape by expectation-maximisation (EM). So the curves that went on show what to
+expect of the others, and a curve with a single point has a forecast, too. Weak priors count as a few further curves. Then
+each curve weighs the shapes by their evidence on it, times how often they were right on all curves. Nothing is drawn or
+searched: the forecast is a function of the values (Domhan et al. 2015 sample such an ensemble, curve by curve).
 
 Notation: c curves, R levels, s shapes. Values are standardised: of order 1, smaller is better.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +24,8 @@ from ..arrays import Array
 
 _POWERS = (0.25, 0.5, 1.0, 2.0)
 _RATES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
-_MEAN = np.array([0.0, 0.5])  # prior mean of (a, b)
-_SPREAD = np.array([1.0, 0.5])  # prior variances of a and b
+_MEAN = (0.0, 0.5)  # prior means of a and b
+_SPREAD = (1.0, 0.5)  # prior variances of a and b
 _NOISE = 0.01  # prior variance of the noise
 _COUNT = 3.0  # curves that the priors count as
 _STEPS = 12  # of expectation and maximisation
@@ -32,38 +34,100 @@ _ROUNDS = 4  # of weighing the shapes against each other
 
 def forecast(V: Array, levels: Array) -> tuple[Array, Array]:
     """Mean and standard deviation (c,) of where curves V (c, R), NaN where unknown, end at the last of the levels (R,)."""
-    seen = np.isfinite(V)
-    y = np.where(seen, V, 0.0)
-    g = shapes(levels)  # (s, R)
-    n, sg, sgg = (seen @ x.T for x in (np.ones_like(g), g, g * g))  # (c, s) sums over the levels seen of 1, g, g^2
-    sy, syg, syy = y.sum(1)[:, None], y @ g.T, (y * y).sum(1)[:, None]
-    m = np.tile(_MEAN[:, None], len(g))  # (2, s)
-    A, B, C = np.full(len(g), _SPREAD[0]), np.full(len(g), _SPREAD[1]), np.zeros(len(g))  # variances, covariance
-    v = np.full(len(g), _NOISE)
-    evidence = np.zeros_like(n)
-    for _ in range(_STEPS):
-        # what each curve says of its (a, b), given m, S and v: precision P, covariance K, means
-        det = A * B - C * C
-        paa, pbb, pab = B / det + n / v, A / det + sgg / v, -C / det + sg / v
-        whole = paa * pbb - pab**2
-        kaa, kbb, kab = pbb / whole, paa / whole, -pab / whole
-        ra, rb = (sy - n * m[0] - sg * m[1]) / v, (syg - sg * m[0] - sgg * m[1]) / v  # X'(y - X m) / v
-        da, db = kaa * ra + kab * rb, kab * ra + kbb * rb
-        a, b = m[0] + da, m[1] + db
-        square = syy - 2 * (m[0] * sy + m[1] * syg) + m[0] ** 2 * n + 2 * m[0] * m[1] * sg + m[1] ** 2 * sgg
-        evidence = -0.5 * (n * np.log(v) + np.log(det * whole) + square / v - ra * da - rb * db)
-        # m, S and v that make these most probable
-        residue = syy - 2 * (a * sy + b * syg) + a * a * n + 2 * a * b * sg + b * b * sgg
-        residue = residue + kaa * n + 2 * kab * sg + kbb * sgg
-        v = np.maximum((residue.sum(0) + _COUNT * _NOISE) / (n.sum(0) + _COUNT), 1e-6)
-        total = len(V) + _COUNT
-        m = (np.stack([a.sum(0), b.sum(0)]) + _COUNT * _MEAN[:, None]) / total
-        A = ((kaa + (a - m[0]) ** 2).sum(0) + _COUNT * (_SPREAD[0] + (_MEAN[0] - m[0]) ** 2)) / total
-        B = ((kbb + (b - m[1]) ** 2).sum(0) + _COUNT * (_SPREAD[1] + (_MEAN[1] - m[1]) ** 2)) / total
-        C = ((kab + (a - m[0]) * (b - m[1])).sum(0) + _COUNT * (_MEAN[0] - m[0]) * (_MEAN[1] - m[1])) / total
-    weights = _weighed(evidence)
-    mean = (weights * a).sum(1)
-    return np.asarray(mean), np.sqrt((weights * (kaa + (a - mean[:, None]) ** 2)).sum(1))
+    g = shapes(levels)
+    sums, model = _Sums.of(V, g), _Model.expected(len(g))
+    fits = _fitted(sums, model)
+    for _ in range(_STEPS - 1):
+        model = _most_probable(sums, fits)
+        fits = _fitted(sums, model)
+    weights = _weighed(fits.evidence)
+    mean = (weights * fits.a).sum(1)
+    return np.asarray(mean), np.sqrt((weights * (fits.var_a + (fits.a - mean[:, None]) ** 2)).sum(1))
+
+
+class _Sums(NamedTuple):
+    """All that is needed of the values y and the shapes g: sums over the levels that are known of a curve, (c, s)."""
+
+    n: Array  # their number
+    g: Array
+    gg: Array
+    y: Array  # (c, 1)
+    yg: Array
+    yy: Array  # (c, 1)
+
+    @staticmethod
+    def of(V: Array, g: Array) -> "_Sums":
+        seen = np.isfinite(V)
+        y = np.where(seen, V, 0.0)
+        n, sum_g, sum_gg = (seen @ x.T for x in (np.ones_like(g), g, g * g))
+        return _Sums(n, sum_g, sum_gg, y.sum(1)[:, None], y @ g.T, (y * y).sum(1)[:, None])
+
+    def residue(self, a: Array, b: Array) -> Array:
+        """The sum of (y - a - b g)^2."""
+        without_squares = self.yy - 2 * (a * self.y + b * self.yg)
+        return np.asarray(without_squares + a * a * self.n + 2 * a * b * self.g + b * b * self.gg)
+
+
+class _Model(NamedTuple):
+    """What all curves have in common under each shape (s,): the normal distribution of their a and b, and the noise."""
+
+    a: Array  # mean
+    b: Array
+    var_a: Array
+    var_b: Array
+    cov: Array
+    noise: Array  # variance
+
+    @staticmethod
+    def expected(count: int) -> "_Model":
+        """The prior, for this number of shapes."""
+        return _Model(*(np.full(count, value) for value in (*_MEAN, *_SPREAD, 0.0, _NOISE)))
+
+
+class _Fits(NamedTuple):
+    """What is known of each curve under each shape (c, s): its a and b, and the logarithm of the evidence for the shape
+    (a constant left out)."""
+
+    a: Array  # mean
+    b: Array
+    var_a: Array
+    var_b: Array
+    cov: Array
+    evidence: Array
+
+
+def _fitted(sums: _Sums, model: _Model) -> _Fits:
+    """The E-step: Bayesian linear regression of each curve on 1 and g, with the model as its prior."""
+    m, v = model, model.noise
+    det = m.var_a * m.var_b - m.cov * m.cov
+    # The precision of (a, b), its determinant, and its inverse.
+    p_aa, p_bb, p_ab = m.var_b / det + sums.n / v, m.var_a / det + sums.gg / v, -m.cov / det + sums.g / v
+    whole = p_aa * p_bb - p_ab**2
+    var_a, var_b, cov = p_bb / whole, p_aa / whole, -p_ab / whole
+    # X'(y - X m) / v, with the columns 1 and g of X
+    r_a = (sums.y - sums.n * m.a - sums.g * m.b) / v
+    r_b = (sums.yg - sums.g * m.a - sums.gg * m.b) / v
+    move_a, move_b = var_a * r_a + cov * r_b, cov * r_a + var_b * r_b
+    size = sums.n * np.log(v) + np.log(det * whole)  # log determinant of the values' covariance
+    evidence = -0.5 * (size + sums.residue(m.a, m.b) / v - r_a * move_a - r_b * move_b)
+    return _Fits(m.a + move_a, m.b + move_b, var_a, var_b, cov, evidence)
+
+
+def _most_probable(sums: _Sums, fits: _Fits) -> _Model:
+    """The M-step: the model that makes these fits most probable, with the prior as _COUNT further curves."""
+    a, b, total = fits.a, fits.b, len(fits.a) + _COUNT
+    (prior_a, prior_b), (prior_var_a, prior_var_b) = _MEAN, _SPREAD
+    mean_a, mean_b = (a.sum(0) + _COUNT * prior_a) / total, (b.sum(0) + _COUNT * prior_b) / total
+    off_a, off_b = a - mean_a, b - mean_b
+    residue = sums.residue(a, b) + fits.var_a * sums.n + 2 * fits.cov * sums.g + fits.var_b * sums.gg
+    return _Model(
+        mean_a,
+        mean_b,
+        ((fits.var_a + off_a**2).sum(0) + _COUNT * (prior_var_a + (prior_a - mean_a) ** 2)) / total,
+        ((fits.var_b + off_b**2).sum(0) + _COUNT * (prior_var_b + (prior_b - mean_b) ** 2)) / total,
+        ((fits.cov + off_a * off_b).sum(0) + _COUNT * (prior_a - mean_a) * (prior_b - mean_b)) / total,
+        np.maximum((residue.sum(0) + _COUNT * _NOISE) / (sums.n.sum(0) + _COUNT), 1e-6),
+    )
 
 
 def shapes(levels: Array) -> Array:
