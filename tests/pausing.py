@@ -23,8 +23,8 @@ def going_on(run):
         for p in on:
             assert p.fidelity == rungs[rungs.index(levels[p.parent]) + 1]
         yield on
-        left = run.problem.budget - len(run.rows) - len(run.open)
-        assert len(run.open) == run.workers or left <= len(rungs) or size(run.problem.space) <= run.count
+        left = run.problem.budget - len(run.rows) - len(run.running)
+        assert len(run.running) == run.workers or left <= len(rungs) or size(run.problem.space) <= run.count
     assert len(run.rows) + 1 >= run.problem.budget or size(run.problem.space) <= run.count
 
 

@@ -1,5 +1,7 @@
-"""The laws of strategies whose trials continue from one another (see strategies.Continuing): whole studies are run, in
-which trials end in any order, fail, are cancelled and are stopped."""
+"""The laws of strategies whose trials continue from one another (see strategies.Continuing).
+
+Whole studies are run, in which trials end in any order, fail, are cancelled and are stopped short.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,26 +18,28 @@ from .spaces import random_space
 
 _SEEDS = range(10)
 _RUNGS = [(1.0, 3.0, 9.0, 27.0, 81.0), (1.0, 4.0, 16.0, 24.0), (0.125, 0.5, 2.0)]
-_TURNS = 3000  # in which a study must come to an end
-_HARD = (0.0, 5e-324, 1e308, -1e308, np.inf, -np.inf)
+_TURNS = 3000  # after so many, a study must have come to its end
+_HARD = (0.0, 5e-324, 1e308, -1e308, np.inf, -np.inf)  # losses
 
 
 @dataclass
 class Campaign:
-    """A study of one strategy that is asked and told alternately; every proposal is checked as it is made."""
+    """A study of one strategy, which is asked and told in turn. Every proposal is checked as it is made."""
 
     made: Strategy[Any]
     problem: Problem
     random: Random
     workers: int
-    trouble: float = 0.1  # chance of a trial to fail, to be cancelled, or to be stopped short
-    hard: Sequence[float] = ()  # losses that every third result has
-    rows: Rows = field(init=False)
-    open: dict[int, Proposal] = field(default_factory=dict)
-    ended: dict[int, float] = field(default_factory=dict)  # number -> level, of those that can be gone on from
-    spared: set[int] = field(default_factory=set)  # that were not needed once: their checkpoints are gone
-    count: int = 0
-    draws: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    trouble: float = 0.1  # the probability that a trial fails, is cancelled, or is stopped short
+    hard: Sequence[float] = ()  # every third result is one of these losses
+    rows: Rows = field(init=False)  # the finished trials
+    running: dict[int, Proposal] = field(default_factory=dict)  # by number
+    ended: dict[int, float] = field(
+        default_factory=dict
+    )  # number -> level, of the trials that others may continue from
+    dropped: set[int] = field(default_factory=set)  # trials that were once not needed: their checkpoints are gone
+    count: int = 0  # of all proposals, which are numbered from 0
+    noise: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def __post_init__(self) -> None:
         self.rows = self._row(np.empty((0, len(self.problem.space))), [])
@@ -45,12 +49,12 @@ class Campaign:
         state = self.made.init(self.problem)
         for piece in (self.rows[:cut], self.rows[cut:]):
             state = self.made.tell(state, piece)
-        lines = [self._line(number, p, np.nan) for number, p in self.open.items()]
+        lines = [self._line(number, p, np.nan) for number, p in self.running.items()]
         return cast(Continuing, self.made).begun(state, self._row(self.pending, lines))
 
     @property
     def pending(self) -> np.ndarray[Any, Any]:
-        return np.array([p.x for p in self.open.values()]).reshape(-1, len(self.problem.space))
+        return np.array([p.x for p in self.running.values()]).reshape(-1, len(self.problem.space))
 
     def ask(self, n: int, cut: int = 0) -> list[Proposal]:
         return self.made.ask(self.state(cut), self.pending, n, np.random.default_rng(self.count))
@@ -58,21 +62,21 @@ class Campaign:
     def turns(self) -> Iterator[list[Proposal]]:
         """Run until nothing is under way and nothing is proposed: the proposals of each turn."""
         for _ in range(_TURNS):
-            proposals = self.ask(self.workers - len(self.open))
+            proposals = self.ask(self.workers - len(self.running))
             self._begin(proposals)
             yield proposals
-            if not self.open:
+            if not self.running:
                 return
-            self._end(self.random.choice(list(self.open)))
+            self._end(self.random.choice(list(self.running)))
             needed = cast(Continuing, self.made).needed(self.state())
-            self.spared |= {n for n in self.ended if n not in needed}
+            self.dropped |= {n for n in self.ended if n not in needed}
         require(False, f"a study must come to an end, this one did not in {_TURNS} trials", self.problem)
 
     def _begin(self, proposals: Sequence[Proposal]) -> None:
-        require(len(proposals) <= self.workers - len(self.open), "no more than asked for", self.problem)
+        require(len(proposals) <= self.workers - len(self.running), "no more than asked for", self.problem)
         for p in proposals:
             self._judge(p)
-            self.open[self.count] = p
+            self.running[self.count] = p
             self.count += 1
 
     def _judge(self, p: Proposal) -> None:
@@ -83,17 +87,18 @@ class Campaign:
             level = self.ended.get(p.parent)
             require(level is not None, f"parent {p.parent} must have ended well", case)
             require((level or 0) < (p.fidelity or 0), "a trial must train further than its parent", case)
-            require(p.parent not in self.spared, f"parent {p.parent} was not needed before; it is gone", case)
+            require(p.parent not in self.dropped, f"parent {p.parent} was not needed before; it is gone", case)
 
     def _end(self, number: int) -> None:
-        p, fate = self.open.pop(number), self.random.random()
+        """End a trial: in `trouble`, a third of them are cancelled, a third fail, and a third are stopped at half the way."""
+        p, fate = self.running.pop(number), self.random.random()
         reached = float(p.fidelity or 0)
-        if fate < self.trouble / 3:  # cancelled: nobody is told
+        if fate < self.trouble / 3:  # cancelled: the strategy is not told
             return
-        Y = np.nan_to_num(p.x, nan=0.5).sum() / reached + self.draws.normal(0, 0.01, self.problem.goals)
+        Y = np.nan_to_num(p.x, nan=0.5).sum() / reached + self.noise.normal(0, 0.01, self.problem.goals)
         if self.hard and number % 3 == 0:
             Y = np.full_like(Y, self.random.choice(self.hard))
-        C = self.draws.normal(-1, 1, self.problem.constraints)
+        C = self.noise.normal(-1, 1, self.problem.constraints)
         if fate < self.trouble * 2 / 3:
             Y, C, reached = Y * np.nan, C * np.nan, np.nan
         elif fate < self.trouble:
@@ -129,26 +134,25 @@ def campaign(made: Strategy[Any], seed: int, trouble: float = 0.1) -> Campaign:
 
 
 @strict
-def a_study_comes_to_its_end_whatever_befalls_its_trials(made: Strategy[Any]) -> None:
+def a_study_ends_whatever_becomes_of_its_trials(made: Strategy[Any]) -> None:
     for seed in _SEEDS:
         run = campaign(made, seed, trouble=[0.0, 0.3][seed % 2])
         for _ in run.turns():
             continue
         tops = [n for n, level in run.ended.items() if level == run.problem.rungs[-1]]
-        require(tops, "somebody must be trained to the top", f"seed {seed}, {run.problem}")
+        require(tops, "some trial must be trained to the top", f"seed {seed}, {run.problem}")
 
 
 @strict
-def nobody_waits_for_anybody(made: Strategy[Any]) -> None:
+def no_member_waits_for_another(made: Strategy[Any]) -> None:
     for seed in _SEEDS:
         run = campaign(made, seed, trouble=0.0)
         members = 0
         for proposals in run.turns():
-            alone = all(p.parent is not None for p in proposals)
             due = bool(run.rows.lineage.size) and run.rows.lineage[-1, LEVEL] < run.problem.rungs[-1]
-            waits = due and not proposals and run.workers > len(run.open)
-            require(not waits, "a member that can go on must", f"seed {seed}, {run.problem}")
-            members += 0 if alone else len(proposals)
+            waits = due and not proposals and run.workers > len(run.running)
+            require(not waits, "a member whose interval has ended must go on", f"seed {seed}, {run.problem}")
+            members += sum(p.parent is None for p in proposals)
         require(members >= 2, "a population has several members", f"seed {seed}, {run.problem}")
 
 
@@ -191,8 +195,8 @@ def _texts(proposals: Sequence[Proposal]) -> list[str]:
 
 
 CONTINUING_CHECKS: Sequence[Check] = (
-    a_study_comes_to_its_end_whatever_befalls_its_trials,
-    nobody_waits_for_anybody,
+    a_study_ends_whatever_becomes_of_its_trials,
+    no_member_waits_for_another,
     equal_inputs_give_equal_intervals_and_are_left_alone,
     hard_numbers_still_give_valid_intervals,
     it_says_what_it_cannot_do_without_a_fidelity,

@@ -126,7 +126,7 @@ def long_histories_are_searched(made: Strategy[Any]) -> None:
 
 
 @strict
-def who_does_not_learn_needs_no_results(made: Strategy[Any]) -> None:
+def without_learning_results_do_not_matter(made: Strategy[Any]) -> None:
     if learns(made):
         return
     for seed in _SEEDS:
@@ -150,7 +150,7 @@ STRATEGY_CHECKS: Sequence[Check] = (
     a_hundred_parameters_are_searched,
     hard_numbers_still_give_valid_proposals,
     long_histories_are_searched,
-    who_does_not_learn_needs_no_results,
+    without_learning_results_do_not_matter,
 )
 
 
