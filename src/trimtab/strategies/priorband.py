@@ -49,17 +49,17 @@ class PriorBand:
 
     def ask(self, state: History, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         problem, prior = state.problem, Prior.or_uniform(state.problem.space)
-        standing = cache(lambda: _standing(problem, state.rows, prior))
+        incumbent = cache(lambda: _incumbent(problem, state.rows, prior))
 
         def propose(taken: Taken, pending: Array) -> Proposal | None:
             number = len(state.rows) + len(pending)
-            return _drawn(problem, prior, standing(), number, taken, rng) or at_random(taken, rng)
+            return _drawn(problem, prior, incumbent(), number, taken, rng) or at_random(taken, rng)
 
         return one_by_one(state, pending, n, propose)
 
 
 @dataclass(frozen=True)
-class _Standing:
+class _Incumbent:
     """The incumbent x (d,) and its share of the settings that are not uniform."""
 
     x: Array
@@ -67,7 +67,7 @@ class _Standing:
 
 
 def _drawn(
-    problem: Problem, prior: Prior, standing: _Standing | None, number: int, taken: Taken, rng: np.random.Generator
+    problem: Problem, prior: Prior, incumbent: _Incumbent | None, number: int, taken: Taken, rng: np.random.Generator
 ) -> Proposal | None:
     """The next setting; None if the part chosen for it finds nothing new."""
     space, eta = problem.space, _eta(problem)
@@ -76,11 +76,11 @@ def _drawn(
         for i in taken.admitted(expected, 1):
             return Proposal(expected[i], why={"design": "prior"})
     uniform = 1 / (1 + eta ** (bracket(number, problem.brackets) if problem.brackets else 0))
-    part = standing.part if standing else 0.0
+    part = incumbent.part if incumbent else 0.0
     shares = {"uniform": uniform, "prior": (1 - uniform) * (1 - part), "incumbent": (1 - uniform) * part}
     u, V = rng.random(), rng.random((_TRIES, len(space)))
-    if u < shares["incumbent"] and standing is not None:
-        source, X = "incumbent", _moved(prior, standing.x, V, rng)
+    if u < shares["incumbent"] and incumbent is not None:
+        source, X = "incumbent", _moved(prior, incumbent.x, V, rng)
     elif u < 1 - uniform:
         source, X = "prior", prior.quantiles(V)
     else:
@@ -107,7 +107,7 @@ def _eta(problem: Problem) -> float:
     return problem.rungs[1] / problem.rungs[0] if len(problem.rungs) > 1 else _ETA
 
 
-def _standing(problem: Problem, rows: Rows, prior: Prior) -> _Standing | None:
+def _incumbent(problem: Problem, rows: Rows, prior: Prior) -> _Incumbent | None:
     """The incumbent, once a trial has been trained to the top and a bracket's worth has been trained; else None."""
     V = rows.rungs if rows.rungs.shape[1] else rows.Y[:, None]
     reached = np.asarray(~np.isnan(V).any(axis=2)) & ~rows.failed[:, None]  # (n, R)
@@ -123,4 +123,4 @@ def _standing(problem: Problem, rows: Rows, prior: Prior) -> _Standing | None:
     x = rows.X[top[by_front(V[top, -1], violations(rows.C[top]))[0]]]
     logs = np.stack([p.log_density(rows.X[best])[0] for p in (prior, replace(prior, centre=x))])
     by_prior, by_incumbent = np.exp(logs - logs.max()) @ np.arange(len(best), 0, -1)
-    return _Standing(x, float(by_incumbent / (by_incumbent + by_prior)))
+    return _Incumbent(x, float(by_incumbent / (by_incumbent + by_prior)))
