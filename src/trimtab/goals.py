@@ -44,7 +44,7 @@ def goals(minimize: str | Iterable[str] | None, maximize: str | Iterable[str] | 
     return tuple(wanted)
 
 
-def place(goals: Sequence[Goal], asked: int | str) -> int:
+def goal_index(goals: Sequence[Goal], asked: int | str) -> int:
     """The index of a goal that a user names by its metric or its index. Raises SpecError if there is no such goal."""
     names = [g.metric for g in goals]
     found = names.index(asked) if isinstance(asked, str) and asked in names else index(asked)

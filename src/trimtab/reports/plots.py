@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from ..explanation import Explanation
-from ..goals import place
+from ..goals import goal_index
 from ..records import StudyRecord, Trial
 from . import explanation_figures, figures, lineage_figures
 from .facts import Facts
@@ -26,7 +26,7 @@ class Plots:
     def history(self, goal: int | str = 0) -> Figure:
         """Every result of one goal (given by metric or index) by trial number, and the best so far."""
         facts = self._facts()
-        return figures.history(facts, place(facts.spec.goals, goal))
+        return figures.history(facts, goal_index(facts.spec.goals, goal))
 
     def parallel(self) -> Figure:
         """Every finished trial as a line across the parameters."""
@@ -49,7 +49,7 @@ class Plots:
         facts = self._facts()
         if len(facts.spec.goals) == 1:
             return figures.pareto(facts)
-        across, up = (place(facts.spec.goals, goal) for goal in goals)
+        across, up = (goal_index(facts.spec.goals, goal) for goal in goals)
         return figures.pareto(facts, (across, up))
 
     def lineage(self, number: int | Trial | None = None) -> Figure:

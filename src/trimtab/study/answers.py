@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .. import standing
 from ..engine import incumbents, planning
 from ..evidence import Evidence
-from ..goals import place
+from ..goals import goal_index
 from ..live import LiveStudy
 from ..outlook import Enough, Outlook, enough_from, outlook
 from ..proof.looks import last_certificate
@@ -171,7 +171,7 @@ class Answers:
 
         ledger = self._live.refresh()
         events = self.storage.events(ledger.study.id, kinds={"create", "spec"})
-        return Explanation(ledger, place(ledger.study.spec.goals, goal), specs=specs_of(events))
+        return Explanation(ledger, goal_index(ledger.study.spec.goals, goal), specs=specs_of(events))
 
     def outlook(self, enough: Enough | None = None) -> Outlook:
         """Whether more search is worth it: the gain that is left, compared with the noise and with its cost.
