@@ -22,10 +22,8 @@ _REDRAWN = 0.3  # chance that an unordered choice of an incumbent is drawn anew
 _SHORTLIST = 128  # best points of the pool, among which starts are chosen
 _STARTS = 16  # points from which gradient ascent starts
 _KEPT = 4  # points whose levels are exchanged
-_ALL_LEVELS = (
-    12  # cells of an ordered parameter up to which all are tried in the exchange; beyond, it is moved by _STEPS
-)
-_STEPS = (0.01, 0.04, 0.15)  # of such a parameter, up and down, as shares of its range
+_ALL_LEVELS = 12  # cells of an ordered parameter up to which all are tried in the exchange
+_STEPS = (0.01, 0.04, 0.15)  # of one with more cells, up and down, as shares of its range
 _MOST_OPTIONS = 64  # options of an unordered parameter that are tried in the exchange
 _ROUGH, _FINE = 4, 30  # iterations of a climb that another one follows, and of the last
 

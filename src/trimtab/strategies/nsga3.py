@@ -84,7 +84,8 @@ def normalised(Y: Array, front: Array) -> Array:
 def fill(Z: Array, settled: int, count: int, lines: Array) -> Ints:
     """Which of the rows Z (f, m) after the first `settled` join those until there are `count` (algorithms 3 and 4).
 
-    Repeatedly, the direction with the fewest rows takes the row nearest to it; ties go to the first direction.
+    Repeatedly, the direction with the fewest rows takes the row nearest to it. Where the paper draws at random (one of
+    equally empty directions; any row for a direction that has one already), the first and the nearest are taken.
     """
     unit = lines / np.linalg.norm(lines, axis=1, keepdims=True)
     along = Z @ unit.T

@@ -32,11 +32,7 @@ from .transfer import lessons_of, prior_mean, teachers
 _PERIOD = 10  # rows between two cold fits
 _FIT = 256  # points on which hyperparameters are fitted, at most
 _LOCAL = 500  # points up to which the model is conditioned on all of them
-_NEAREST, _BEST, _SPREAD = (
-    256,
-    64,
-    64,
-)  # of more points: those nearest to the best, the best, and spread over the others
+_NEAREST, _BEST, _SPREAD = 256, 64, 64  # of more points: those nearest to the best, the best, and some of the others
 _FAILURES = 3  # failed trials from which on success has a model
 
 
