@@ -219,6 +219,15 @@ def test_identical_replicates_say_nothing_about_noise():
         assert exact.notices == ("the replicates are identical, as deterministic=True says",)
 
 
+def test_a_goal_that_varies_is_judged_beside_one_that_does_not():
+    """The size of a model may depend on its setting alone, and be the first goal: the score varies with the seed."""
+    pairs = [({"size": 9.0, "auc": 0.7 + i / 100}, {"size": 7.0, "auc": 0.8 + i**2 / 1000}) for i in range(6)]
+    found = certify(Goal("size", False), CONTEST, pairs, others=[AUC, Goal("size", True)])
+    alone = certify(AUC, CONTEST, pairs, compared=3)
+    assert (found.decision, found.goals[1].decision) == ("not shown", "not shown")
+    assert (found.goals[0].interval, found.goals[0].decision) == (alone.interval, "proven")
+
+
 @pytest.mark.parametrize(("more", "least"), [({}, 6), ({"test_train_ratio": 0.25}, 6), ({"compared": 2}, 7)])
 def test_few_identical_differences_may_be_luck(more, least):
     """Without a gain, differences of one step each have the same sign in 2 of 2^J sets of J pairs."""

@@ -445,6 +445,14 @@ def test_the_same_setting_from_another_trial_is_another_comparison(seen):
     assert Counter(t.parent for t in of(study, "certify")) == {0: 20, 3: 20, again.number: 7}
 
 
+def test_who_asks_about_the_baseline_itself_has_fixed_nothing_and_seen_nothing():
+    study = tt.Study("itself", SPACE, minimize="loss", seed=5)
+    study.run(noisy, trials=5, quiet=True)
+    asked = [study.evidence(noisy, tuned=0, minimum_effect=effect, quiet=True) for effect in (0.0, 0.1)]
+    assert [(len(e.notices), e.sequential) for e in asked] == [(2, False)] * 2
+    assert study.evidence(noisy, replicates=5, tuned=3, quiet=True).compared == 1
+
+
 def test_a_smaller_ratio_than_before_is_told(seen):
     study, _ = seen
     study.evidence(noisy, tuned=3, test_train_ratio=0.25, quiet=True)

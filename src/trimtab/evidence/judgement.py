@@ -90,7 +90,7 @@ def certify(
         doubtful=doubtful,
         more=0 if gain == "proven" else None if doubtful else _more(d, design, alpha),
         detectable=math.nan if doubtful else _detectable(d, design, alpha),
-        goals=tuple(_compare(g, pairs, design, alpha, seen, repeated or g.metric in few) for g in others),
+        goals=tuple(_compare(g, pairs, design, alpha, seen, repeated, g.metric in few) for g in others),
     )
 
 
@@ -146,10 +146,13 @@ def _detectable(d: Array, design: Design, alpha: float) -> float:
     return intervals.detectable(d, design.test_train_ratio, design.minimum_effect, alpha, design.sequential)
 
 
-def _compare(goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, seen: bool, single: bool) -> Comparison:
-    """What the pairs say of another goal. seen: as in `certify`. single: whether they count as one."""
+def _compare(
+    goal: Goal, pairs: Sequence[Pair], design: Design, alpha: float, seen: bool, repeated: bool, few: bool
+) -> Comparison:
+    """What the pairs say of another goal. seen: as in `certify`. repeated: whether the first goal's values show that the
+    replicates are identical. few: whether these differences are alike, and too few to tell."""
     values = _values(pairs, goal.metric)
-    d = gains(values[:1] if single else values, goal.maximize)
+    d = gains(values[:1] if few or (repeated and _alike(values)) else values, goal.maximize)
     found = _estimate(d, design, alpha)
     gain = reliable(decided(found.interval), seen or _fails(pairs, goal.metric))
     return Comparison(goal.metric, goal.maximize, found.mean, found.interval, gain)

@@ -173,7 +173,7 @@ def _notices(live: LiveStudy, question: Question, asked: Question, contest: Cont
         )
     designs = [t.why for _, t in sorted(have.items()) if t.why]
     before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0
-    if before != design.minimum_effect:
+    if have and before != design.minimum_effect:
         said.append(
             f"minimum_effect was fixed as {number(before)} before the runs and is {number(design.minimum_effect)} now"
         )

@@ -54,7 +54,8 @@ class Seen:
     def of(live: LiveStudy, contest: Contest, metrics: Sequence[str]) -> "Seen":
         """For the question that compares these settings by these goals."""
         spec = live.ledger.study.spec
-        earlier = [(sides(spec, e.tuned_trial, e.baseline), e) for e in certificates(live)]
+        made = [e for e in certificates(live) if e.pairs or e.failed_pairs]  # others compared the baseline with itself
+        earlier = [(sides(spec, e.tuned_trial, e.baseline), e) for e in made]
         ours = sides(spec, contest.trial, contest.baseline)
         comparisons = {(ours, metric) for metric in metrics}
         comparisons |= {
