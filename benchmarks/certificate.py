@@ -36,8 +36,8 @@ from scipy.stats import norm
 
 import trimtab as tt
 from trimtab.evidence import Contest, Design, Evidence, certify
+from trimtab.evidence.certificate import gains
 from trimtab.evidence.intervals import student
-from trimtab.evidence.judgement import gains
 from trimtab.evidence.race import ENOUGH, Entrants, race
 from trimtab.goals import Goal
 from trimtab.records import StudySpec

@@ -219,6 +219,14 @@ def test_identical_replicates_say_nothing_about_noise():
         assert exact.notices == ("the replicates are identical, as deterministic=True says",)
 
 
+@pytest.mark.parametrize("maximize", [True, False])
+def test_what_differs_by_rounding_alone_is_equal(maximize):
+    """Such as the mean of the same scores in another order, of a setting that only changes how many threads add them."""
+    before = np.random.default_rng(0).normal(0.9, 0.01, 20)
+    found = evidence(before, np.nextafter(before, 2.0 if maximize else -2.0), maximize=maximize)
+    assert (found.decision, found.interval, found.gains) == ("not shown", (0.0, 0.0), (0.0,) * 20)
+
+
 def test_a_goal_that_varies_is_judged_beside_one_that_does_not():
     """The size of a model may depend on its setting alone, and be the first goal: the score varies with the seed."""
     pairs = [({"size": 9.0, "auc": 0.7 + i / 100}, {"size": 7.0, "auc": 0.8 + i**2 / 1000}) for i in range(6)]

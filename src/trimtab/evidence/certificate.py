@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..canonical import jsonable
 from ..formatting import duration, estimate, number, percent, plural, signed
 from ..space import Params
@@ -152,7 +153,7 @@ class Evidence:
     @property
     def gains(self) -> tuple[float, ...]:
         """The difference in each pair; positive is better, whatever the direction."""
-        return tuple(t - b if self.maximize else b - t for b, t in self.pairs)
+        return tuple(gains(self.pairs, self.maximize).tolist())
 
     @property
     def means(self) -> tuple[float, float]:
@@ -289,6 +290,12 @@ class Evidence:
         )
         made["worth"] = Worth(**{k: _number(v) for k, v in data.get("worth", {}).items()})
         return Evidence(**made)
+
+
+def gains(values: Sequence[tuple[float, float]], maximize: bool) -> Array:
+    """Differences (J,) of (baseline, tuned) values: positive is better, and what may be rounding is none."""
+    equal = (math.isclose(b, t, rel_tol=1e-13) for b, t in values)
+    return np.array([0.0 if e else t - b if maximize else b - t for e, (b, t) in zip(equal, values, strict=True)])
 
 
 def chances(better: float, equivalent: float, worse: float, zone: float) -> str:

@@ -14,7 +14,7 @@ from ..arrays import Array
 from ..formatting import percent, plural
 from ..goals import Constraint, Goal, Metrics
 from . import intervals
-from .certificate import FEW, LEVEL, Comparison, ConstraintCheck, Evidence
+from .certificate import FEW, LEVEL, Comparison, ConstraintCheck, Evidence, gains
 from .design import INDEPENDENT, Contest, Design
 
 RESERVE = 0.5  # share of the error that the interval of independent pairs leaves unused
@@ -164,11 +164,6 @@ def _estimate(d: Array, design: Design, alpha: float) -> intervals.Estimate:
     if not design.sequential:
         return found
     return replace(found, interval=intervals.always_valid(d, design.test_train_ratio, alpha))
-
-
-def gains(values: Sequence[tuple[float, float]], maximize: bool) -> Array:
-    """Differences of (baseline, tuned) values: positive is better."""
-    return np.array([t - b if maximize else b - t for b, t in values])
 
 
 def _check(c: Constraint, complete: Sequence[tuple[Metrics, Metrics]]) -> ConstraintCheck:
