@@ -1,14 +1,12 @@
 """What is shown where there is no value: a dash or a blank; `none` is the option None of a choice."""
 
-from types import SimpleNamespace
-
 import pytest
 from click.testing import CliRunner
 
 import trimtab as tt
 from trimtab.cli import cli
 from trimtab.evidence.ablation import Step
-from trimtab.reports.influence import path_rows
+from trimtab.reports.sections import path_rows
 from trimtab.reports.sections.history import flat
 
 
@@ -32,7 +30,7 @@ def printed(tmp_path, monkeypatch):
 def test_the_option_none_is_a_value(printed):
     assert printed("best", "s").endswith("\n\nx  none\n")
     assert "\nparams    x=none\n" in printed("show", "s", "0")
-    assert path_rows(SimpleNamespace(ablation=[Step("x", "a", None, {"x": None}, 0.5, 0.1)]))[0][0] == "x: a → none"
+    assert path_rows([Step("x", "a", None, {"x": None}, 0.5, 0.1)])[0][0] == "x: a → none"
 
 
 def test_metrics_of_a_failed_trial_and_the_time_of_a_result_from_elsewhere(printed):

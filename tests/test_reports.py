@@ -215,10 +215,10 @@ def test_the_figures_of_an_explanation_show_what_it_says():
 
 def test_a_document_explains_the_setting_that_was_certified():
     record, trials = SHAPES["usual"]
-    best = Facts(record, trials).influence.best
-    chosen = Facts(record, trials, certified=1).influence
+    best = Facts(record, trials).explanation.best
+    chosen = Facts(record, trials, certified=1).explanation
     assert best != trials[1].params == chosen.best
-    assert chosen.ablation[-1].params == trials[1].params
+    assert chosen.ablation()[-1].params == trials[1].params
 
 
 def sorted_by_total(told):

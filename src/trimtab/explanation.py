@@ -2,9 +2,10 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from copy import copy
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -25,6 +26,20 @@ from .space import Params
 from .standing import believed, limits, standings
 
 METHODS = ("ped-anova", "fanova", "sobol")
+_Answer = TypeVar("_Answer", bound=Callable[..., Any])
+
+
+def _once(answer: _Answer) -> _Answer:
+    """A method of Explanation that computes each answer when it is first asked for. Callers get copies."""
+
+    @wraps(answer)
+    def kept(self: "Explanation", *args: Any, **named: Any) -> Any:
+        asked = f"{answer.__name__} {args} {named}"
+        if asked not in self._answers:
+            self._answers[asked] = answer(self, *args, **named)
+        return copy(self._answers[asked])
+
+    return cast(_Answer, kept)
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,7 @@ class Explanation:
     goal: int = 0
     chosen: int | None = None  # the trial whose setting is explained; None: the best
     specs: Sequence[tuple[int, StudySpec]] = ()  # (position, the spec in force from there on); empty: always this one
+    _answers: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @staticmethod
     def of(study: StudyRecord, trials: Sequence[Trial], goal: int = 0, chosen: int | None = None) -> "Explanation":
@@ -61,7 +77,7 @@ class Explanation:
         names = sorted(shares, key=lambda n: -shares[n])
         rows = [[n, share(shares[n]), band(alone[n]), *chosen_and_span(safe.get(n))] for n in names]
         head = ["parameter", "importance", "variance by itself (90 % interval)", "best", "does as well"]
-        spec = self.ledger.study.spec
+        spec = self.spec
         parts = [f"of {self.metric}, one of {len(spec.goals)} goals:"] if len(spec.goals) > 1 else []
         parts.append(table(head, rows))
         if spec.baseline is not None:
@@ -91,7 +107,7 @@ class Explanation:
 
     @cached_property
     def _belief(self) -> Belief:
-        spec = self.ledger.study.spec
+        spec = self.spec
         found = believed(spec, self._candidates, self.goal)
         if found is None and (why_none := Belief.impossible(spec.space)):
             raise SpecError(
@@ -107,7 +123,7 @@ class Explanation:
     @cached_property
     def best(self) -> Params:
         """The setting that is explained: the best one, unless another was chosen. Raises SpecError if there is none yet."""
-        spec = self.ledger.study.spec
+        spec = self.spec
         if self.chosen is not None:
             return spec.current(self.ledger.trials[self.chosen].params)
         best = standings(spec, self._candidates).best
@@ -115,6 +131,7 @@ class Explanation:
             raise SpecError(f"study {spec.name!r} has no best setting yet; run more trials")
         return spec.current(best.trial.params)
 
+    @_once
     def importance(self, method: str = "ped-anova") -> dict[str, float]:
         """How much each parameter matters, by name.
 
@@ -126,24 +143,23 @@ class Explanation:
         if one_of("method", method, METHODS) == "sobol":
             return {name: index.value for name, index in self.sobol().items()}
         X, y = self._rows()
-        return (importance if method == "ped-anova" else fanova)(X, y, self.ledger.study.spec.space)
+        return (importance if method == "ped-anova" else fanova)(X, y, self.spec.space)
 
     def branches(self) -> dict[str, dict[str, float]]:
         """In a space with conditions: the importance (PED-ANOVA) of parameters within each branch, by "parent=value"."""
-        return by_branch(*self._rows(), self.ledger.study.spec.space)
+        return by_branch(*self._rows(), self.spec.space)
 
+    @_once
     def sobol(self) -> dict[str, effects.Index]:
         """The first-order Sobol' index of each parameter, with a 90 % interval: `value`, `low`, `high`."""
         return effects.indices(self._belief)
 
+    @_once
     def totals(self) -> dict[str, effects.Index]:
         """The total Sobol' index of each parameter, what it causes by itself and with others, with a 90 % interval."""
-        return dict(self._totals)
-
-    @cached_property
-    def _totals(self) -> dict[str, effects.Index]:
         return together.totals(self._belief)
 
+    @_once
     def interactions(self) -> dict[tuple[str, str], effects.Index]:
         """The second-order Sobol' index of each pair of parameters, what they cause only together; the largest comes first.
         `shown` says whether the results show that they do.
@@ -151,8 +167,9 @@ class Explanation:
         Only the twelve parameters with the largest total index are paired, and no parameter with the one whose value
         decides whether it is active. Unordered choices of more than 40 options are in no pair; `surface` takes them.
         """
-        return together.interactions(self._belief, self._totals)
+        return together.interactions(self._belief, self.totals())
 
+    @_once
     def surface(self, first: str, second: str) -> together.Surface:
         """The goal over two parameters, averaged over all others: `first`, `second`, `mean`."""
         names = self._known(first), self._known(second)
@@ -161,6 +178,7 @@ class Explanation:
             raise SpecError(f"{first!r} and {second!r} do not vary together; name two parameters that do")
         return made
 
+    @_once
     def dependence(self, name: str) -> effects.Dependence:
         """The goal against one parameter, averaged over all others: `values`, `mean`, `low`, `high`."""
         found = effects.dependence(self._belief, self._known(name), self._maximize)
@@ -169,59 +187,63 @@ class Explanation:
         return found
 
     @property
+    def spec(self) -> StudySpec:
+        """The spec of the study, as it is now."""
+        return self.ledger.study.spec
+
+    @property
     def metric(self) -> str:
         """The goal that is explained."""
-        return self.ledger.study.spec.goals[self.goal].metric
+        return self.spec.goals[self.goal].metric
 
     @property
     def _maximize(self) -> bool:
-        return self.ledger.study.spec.goals[self.goal].maximize
+        return self.spec.goals[self.goal].maximize
 
     def _known(self, name: str) -> str:
-        names = self.ledger.study.spec.space.names
+        names = self.spec.space.names
         if name not in names:
             raise SpecError(f"{name!r} is not a parameter{nearest(name, names)}")
         return name
 
+    @_once
     def ablation(self) -> list[ablation.Step]:
         """The changes that lead from the baseline to the best setting, the most helpful first, with predicted `gain` and `sd`.
 
         To check a prediction, run that step: `study.enqueue(step.params)`. Raises SpecError if there is no baseline.
         """
-        baseline = self.ledger.study.spec.baseline
+        baseline = self.spec.baseline
         if baseline is None:
             raise SpecError("an ablation path begins at the baseline, and this study has none; give baseline=")
         return ablation.path(self._belief, baseline, self.best)
 
+    @_once
     def safe_ranges(self) -> list[sensitivity.Safe]:
         """How far each parameter may be moved from the best setting, with all others fixed, until the predicted loss rises
         by more than one standard error, a constraint is expected to break, or trials are expected to fail."""
-        return list(self._safe)
-
-    @cached_property
-    def _safe(self) -> list[sensitivity.Safe]:
         return sensitivity.safe_ranges(self._belief, self.best, self._bounds())
 
     def _bounds(self) -> list[Belief]:
         """Models of what is above zero in settings that cannot be used: the excess over each constraint's limit, and the
         share of trials that fail less a half."""
-        spec, baseline = (
-            self.ledger.study.spec,
-            incumbents.baseline_metrics(self.ledger.study.spec, self.ledger.baseline),
-        )
         X, y = self._rows()
-        failing = Belief.of(spec.space, X, np.isnan(y) - 0.5)
-        return [*(limits(spec, self._candidates, baseline) or []), *([failing] if failing else [])]
+        baseline = incumbents.baseline_metrics(self.spec, self.ledger.baseline)
+        failing = Belief.of(self.spec.space, X, np.isnan(y) - 0.5)
+        return [*(limits(self.spec, self._candidates, baseline) or []), *([failing] if failing else [])]
 
+    @_once
     def findings(self) -> list[sensitivity.Finding]:
         """What to know before using the best setting: it is at the edge of a range, it is unstable, results are noisy, or the
         model errs or predicts next to nothing."""
-        belief, baseline = self._belief, self.ledger.study.spec.baseline
-        return [*sensitivity.findings(belief, self.best, baseline, self.calibration(), self._safe), *self._far()]
+        belief, baseline = self._belief, self.spec.baseline
+        return [
+            *sensitivity.findings(belief, self.best, baseline, self.calibration(), self.safe_ranges()),
+            *self._far(),
+        ]
 
     def _far(self) -> list[sensitivity.Finding]:
         """A finding if the baseline's result is so far from the others that the model takes it for a better one."""
-        spec, fence = self.ledger.study.spec, self._belief.fence
+        spec, fence = self.spec, self._belief.fence
         metrics = incumbents.baseline_metrics(spec, self.ledger.baseline)
         if metrics is None or not spec.goals[self.goal].loss(metrics) > fence + 0.01 * self._belief.unit:
             return []
@@ -232,6 +254,7 @@ class Explanation:
         )
         return [sensitivity.Finding("model", (), text)]
 
+    @_once
     def calibration(self) -> calibration.Calibration:
         """How well the model predicts each result from all the others."""
         return calibration.leave_one_out(self._belief)
@@ -239,11 +262,11 @@ class Explanation:
     def why(self, trial: int | Trial) -> str:
         """Why a trial was proposed: by which strategy, how much that knew, and what it expected."""
         t = self.ledger.trials.named(trial)
-        return why(t, self.ledger, spec_at(self.specs, t.seen) if self.specs else self.ledger.study.spec)
+        return why(t, self.ledger, spec_at(self.specs, t.seen) if self.specs else self.spec)
 
     def _rows(self) -> tuple[Any, Any]:
         """X (n, d) in the unit cube, and losses (n,), of all results."""
-        spec = self.ledger.study.spec
+        spec = self.spec
         rows = matrix.rows(spec, self.ledger.told, incumbents.baseline_metrics(spec, self.ledger.baseline))
         return rows.X, rows.Y[:, self.goal]
 

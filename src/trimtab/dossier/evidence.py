@@ -6,10 +6,11 @@ import numpy as np
 
 from ..canonical import same_setting
 from ..evidence.intervals import moments
+from ..explanation import Explanation
 from ..formatting import number, plural, setting
 from ..records import Purpose, State
-from ..reports import influence, sections
 from ..reports import limits as automatic
+from ..reports import sections
 from ..reports.origins import of_event
 from ..reports.snapshot import Snapshot, extent
 from .items import Fact, Missing, Part, Table
@@ -187,32 +188,40 @@ def stability(s: Snapshot) -> list[Part]:
 
 
 def sensitivity(s: Snapshot) -> list[Part]:
-    told, at = s.facts.influence, s.origins.now
+    told, at = s.facts.explanation, s.origins.now
     if told is None:
         return [Missing("Too few results to tell which parameters matter.")]
     made = _explained(told, at)
-    if any(f.kind == "edge" for f in told.findings):
+    if any(f.kind == "edge" for f in told.findings()):
         return made
     edges = [text for text in automatic.limits(s.facts, s.evidence, s.events) if text.startswith("On the edge")]
     said = edges or ["no chosen value lies on the edge of its range"]
     return [*made, *(Fact("Edge of range", text, at) for text in said)]
 
 
-def _explained(i: influence.Influence, at: tuple[str, ...]) -> list[Part]:
+def _explained(told: Explanation, at: tuple[str, ...]) -> list[Part]:
     """What matters, where the gain comes from, what acts together, how far each parameter may move, and how far
     the model can be trusted."""
     grids = [
-        Table(influence.HEAD, [(row, at) for row in influence.parameter_rows(i)], title="Parameters (90 % intervals)"),
+        Table(
+            sections.PARAMETERS,
+            [(row, at) for row in sections.parameter_rows(told)],
+            title="Parameters (90 % intervals)",
+        ),
         Table(
             ["Change", "Gain by it", "Gain so far"],
-            [(row, at) for row in influence.path_rows(i)],
+            [(row, at) for row in sections.path_rows(sections.path(told))],
             (1, 2),
-            title=f"From the baseline to the chosen setting, by the model, in {i.goal.metric}",
+            title=f"From the baseline to the chosen setting, by the model, in {told.metric}",
         ),
-        Table(["Pair", "Variance together"], [(row, at) for row in influence.pair_rows(i)], title="What acts together"),
+        Table(
+            ["Pair", "Variance together"],
+            [(row, at) for row in sections.interaction_rows(told)],
+            title="What acts together",
+        ),
     ]
-    said = [Fact(label, text, at) for label, text in [*influence.model_pairs(i), *influence.MEANING.items()]]
-    return [*(t for t in grids if t.rows), *said, *(Fact("Finding", f.text, at) for f in i.findings)]
+    said = [Fact(label, text, at) for label, text in [*sections.model_pairs(told), *sections.MEANING.items()]]
+    return [*(t for t in grids if t.rows), *said, *(Fact("Finding", f.text, at) for f in told.findings())]
 
 
 def limits(s: Snapshot) -> list[Part]:

@@ -3,12 +3,14 @@ row."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from ..evidence import Evidence
 from ..evidence.phrases import span
 from ..evidence.sensitivity import holds
+from ..explanation import Explanation
 from ..formatting import number, percent, signed
-from ..reports import influence
+from ..reports import sections
 from ..reports.axes import position
 from ..reports.facts import Facts
 from ..space import Choice
@@ -39,10 +41,10 @@ def _sketch(title: str, caption: str, rows: Sequence[tuple[str, str, str]], last
 
 def sketches(facts: Facts, e: Evidence | None) -> list[Sketch]:
     """The figures for which this study has data."""
-    told = facts.influence
+    told = facts.explanation
     made = [_gain(e)] if e is not None and e.pairs else []
     if told is not None:
-        made += [s for s in (_path(told), _safe(facts, told), _importance(told)) if s.rows]
+        made += [s for s in (_path(told), _safe(told), _importance(told)) if s.rows]
     return [*made, _history(facts)] if facts.incumbents() else made
 
 
@@ -73,40 +75,37 @@ def _gain(e: Evidence) -> Sketch:
     return replace(made, rows=[*made.rows, ("mean", mean, signed(e.difference))])
 
 
-def _path(i: influence.Influence) -> Sketch:
-    levels = [0.0]
-    for s in i.ablation:
-        levels.append(levels[-1] + s.gain)
+def _path(told: Explanation) -> Sketch:
+    steps = sections.path(told)
+    levels = [0.0, *accumulate(s.gain for s in steps)]
     ends = min(levels), max(levels)
     rows = [
         (change, strip(ends, {0.0: ZERO}, [(a, b, BAR)]), gain)
-        for (change, gain, _), a, b in zip(influence.path_rows(i), levels, levels[1:], strict=False)
+        for (change, gain, _), a, b in zip(sections.path_rows(steps), levels, levels[1:], strict=False)
     ]
-    caption = (
-        f"From the baseline ({ZERO}) to the chosen setting: what each change adds to {i.goal.metric}, by the model."
-    )
+    caption = f"From the baseline ({ZERO}) to the chosen setting: what each change adds to {told.metric}, by the model."
     return _sketch("Where the gain comes from", caption, rows)
 
 
-def _safe(facts: Facts, i: influence.Influence) -> Sketch:
+def _safe(told: Explanation) -> Sketch:
     rows = []
-    for name, s in i.safe.items():
-        p = facts.spec.space.params[name]
+    for s in told.safe_ranges():
+        p = told.spec.space.params[s.name]
         if isinstance(p, Choice):
             marks = {position(p, v): DOT if holds(s, p, v) else "○" for v in p.options}
             bars = [(0.0, 1.0, REST)]
         else:
             marks = {}
             bars = [(0.0, 1.0, REST), (position(p, s.low), position(p, s.high), BAR)]
-        rows.append((name, strip((0.0, 1.0), {**marks, position(p, s.at): BEST}, bars), span(s)))
+        rows.append((s.name, strip((0.0, 1.0), {**marks, position(p, s.at): BEST}, bars), span(s)))
     caption = f"{BEST} the chosen, {BAR} and {DOT} what does as well, all others fixed; from end to end of the range."
     return _sketch("How far each parameter may move", caption, rows)
 
 
-def _importance(i: influence.Influence) -> Sketch:
-    ranked = sorted(i.importance.items(), key=lambda item: -item[1])
+def _importance(told: Explanation) -> Sketch:
+    ranked = sorted(told.importance().items(), key=lambda item: -item[1])
     rows = [(n, strip((0.0, 1.0), {}, [(0.0, v, BAR)] if v > 0 else []), percent(v)) for n, v in ranked]
-    return _sketch("What the best trials have in common", f"Share in what separates {influence.TOP} from all.", rows)
+    return _sketch("What the best trials have in common", f"Share in what separates {sections.TOP} from all.", rows)
 
 
 def _history(facts: Facts) -> Sketch:

@@ -14,9 +14,10 @@ from ..engine.lineage import parent_of
 from ..errors import UserError
 from ..evidence import Evidence
 from ..evidence.interactions import MANY, unpaired
+from ..explanation import Explanation
 from ..formatting import command, moment, plural
 from ..records import Purpose, State
-from . import explanation_figures, figures, influence, lineage_figures, sections
+from . import explanation_figures, figures, lineage_figures, sections
 from .facts import MOST_DRAWN, Facts
 from .limits import limits
 from .origins import Origins
@@ -33,7 +34,7 @@ class Drawing:
     title: str
     caption: str
     figure: Any
-    group: str  # evidence, influence, curves, trials, slices, population, course
+    group: str  # evidence, explanation, curves, trials, slices, population, course
     wide: bool = False  # scrolls sideways on narrow screens
 
     @property
@@ -57,8 +58,7 @@ def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
         page.render(
             facts=facts,
             s=sections,
-            i=influence,
-            told=facts.influence,
+            told=facts.explanation,
             origins=Origins(s.study, s.events, handed),
             card=_of_persons(record),
             plural=plural,
@@ -101,8 +101,8 @@ def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
     made = _of_evidence(evidence) if evidence is not None and evidence.pairs else []
     if not any(facts.by_status.values()):
         return made
-    if facts.influence is not None:
-        made += _of_influence(facts, facts.influence)
+    if facts.explanation is not None:
+        made += _of_explanation(facts, facts.explanation)
     made += _of_trials(facts)
     if any(parent_of(t) is not None for t in facts.searched):
         made += _of_population(facts)
@@ -117,63 +117,64 @@ def _of_evidence(evidence: Evidence) -> list[Drawing]:
     return [Drawing("gain", "Gain in every pair", said, figures.gain(evidence), "evidence")]
 
 
-def _of_influence(facts: Facts, told: influence.Influence) -> list[Drawing]:
+def _of_explanation(facts: Facts, told: Explanation) -> list[Drawing]:
     said = (
         "Each result against the model's prediction from all other results, with 90 % intervals. Near the dotted line: the "
         "model, and what is said above, can be trusted."
     )
     calibration = explanation_figures.calibration(told)
     return [
-        *_around_the_chosen(facts, told),
+        *_around_the_chosen(told),
         *_over_the_space(facts, told),
-        Drawing("calibration", "How far the model can be trusted", said, calibration, "influence"),
+        Drawing("calibration", "How far the model can be trusted", said, calibration, "explanation"),
     ]
 
 
-def _around_the_chosen(facts: Facts, told: influence.Influence) -> list[Drawing]:
+def _around_the_chosen(told: Explanation) -> list[Drawing]:
     made = []
-    if told.ablation:
+    if sections.path(told):
         said = (
             "From the baseline to the chosen setting, one change after the other, the most helpful first: what each adds "
             "(blue) or costs (brown) by the model of all results, with one standard deviation."
         )
         figure = explanation_figures.ablation(told)
-        made.append(Drawing("ablation", "Where the gain comes from", said, figure, "influence"))
+        made.append(Drawing("ablation", "Where the gain comes from", said, figure, "explanation"))
     said = (
         "The chosen setting, and how far each parameter may move by itself before the predicted result is worse by more "
         "than one standard error."
     )
-    figure = explanation_figures.safe(told, facts.spec)
-    return [*made, Drawing("safe", "How far each parameter may move", said, figure, "influence")]
+    figure = explanation_figures.safe(told)
+    return [*made, Drawing("safe", "How far each parameter may move", said, figure, "explanation")]
 
 
-def _over_the_space(facts: Facts, told: influence.Influence) -> list[Drawing]:
+def _over_the_space(facts: Facts, told: Explanation) -> list[Drawing]:
     spec, goal = facts.spec, facts.spec.goals[facts.goal]
-    said = f"Share of each parameter in what separates {influence.TOP} from all (PED-ANOVA, chance subtracted)."
+    said = f"Share of each parameter in what separates {sections.TOP} from all (PED-ANOVA, chance subtracted)."
     figure = figures.importance(facts, facts.goal)
-    made = [Drawing("importance", "What the best trials have in common", said, figure, "influence")]
+    made = [Drawing("importance", "What the best trials have in common", said, figure, "explanation")]
     said = (
         "Over the whole space: the share of the variance of the result that a parameter causes by itself, and has a part "
         "in with others (Sobol' indices of the model, 90 % intervals). Wide intervals: the trials do not show it."
     )
     made.append(
-        Drawing("effects", "What matters over the whole space", said, explanation_figures.effects(told), "influence")
+        Drawing("effects", "What matters over the whole space", said, explanation_figures.effects(told), "explanation")
     )
-    if told.interactions:
+    if told.interactions():
         left_out = unpaired(spec.space)
         said = (
             "The share of the variance that two parameters cause only together, the strongest pairs (90 % intervals)."
             + (f" In no pair, for more than {MANY} options: {', '.join(left_out)}." if left_out else "")
         )
-        made.append(Drawing("pairs", "What acts together", said, explanation_figures.pairs(told), "influence"))
+        made.append(Drawing("pairs", "What acts together", said, explanation_figures.pairs(told), "explanation"))
     said = "Averaged over all other parameters; darker is better, the ring is the chosen setting."
-    for k, s in enumerate(told.surfaces):
+    for k, s in enumerate(sections.surfaces(told)):
         title = f"{goal.metric} over {s.names[0]} and {s.names[1]}"
         made.append(
-            Drawing(f"surface-{k}", title, said, explanation_figures.surface(s, spec, told.best, goal), "influence")
+            Drawing(f"surface-{k}", title, said, explanation_figures.surface(s, spec, told.best, goal), "explanation")
         )
-    span = explanation_figures.common(told.dependence)
-    for k, d in enumerate(told.dependence):
+    curves = sections.curves(told)
+    span = explanation_figures.common(curves)
+    for k, d in enumerate(curves):
         figure = explanation_figures.dependence(d, spec, goal.metric).update_yaxes(range=span)
         made.append(Drawing(f"curve-{k}", d.name, "", figure, "curves"))
     return made

@@ -1,4 +1,4 @@
-"""Figures of what explains the results: each draws the model's answers (`Influence`); no trial is run again.
+"""Figures of what explains the results: each draws answers of an `Explanation`; no trial is run again.
 
 Values are rounded to what the eye can distinguish, so that the same record gives the same document even if last digits
 differ.
@@ -14,33 +14,34 @@ from ..evidence.effects import Dependence, Index
 from ..evidence.interactions import MANY, Surface
 from ..evidence.phrases import band, span
 from ..evidence.sensitivity import holds
+from ..explanation import Explanation
 from ..formatting import number, signed, value
 from ..goals import Goal
 from ..records import StudySpec
 from ..space import Choice, Params
 from ..space.parameters import Value
 from .axes import axis, position
-from .influence import Influence
+from .sections import explained
 from .style import AMBER, BLUE, GRID, INK, PAPER, QUIET, SCALE, Figure, brief, empty, figure, label, plotly, points
 
 
-def effects(i: Influence) -> Figure:
+def effects(told: Explanation) -> Figure:
     """The share of the variance that each parameter causes by itself, and that it takes part in, with 90 % intervals."""
-    names = i.ranked[::-1]
+    names, totals, alone = explained.ranked(told)[::-1], told.totals(), told.sobol()
     fig = figure(100 + 30 * len(names))
     for name, shares, colour, symbol in (
-        ("with others (total)", i.totals, QUIET, "diamond-open"),
-        ("by itself (first order)", i.sobol, BLUE, "circle"),
+        ("with others (total)", totals, QUIET, "diamond-open"),
+        ("by itself (first order)", alone, BLUE, "circle"),
     ):
         fig.add_trace(_indices([shares[n] for n in names], [label(n) for n in names], name, colour, symbol))
-    return _shares(fig, max(x.high for x in (*i.totals.values(), *i.sobol.values())))
+    return _shares(fig, max(x.high for x in (*totals.values(), *alone.values())))
 
 
-def pairs(i: Influence) -> Figure:
+def pairs(told: Explanation) -> Figure:
     """The share of the variance that two parameters cause only together, with 90 % intervals."""
-    if not i.interactions:
+    found = list(explained.strongest(told).items())[::-1]
+    if not found:
         return empty(f"no two parameters vary together, or they have more than {MANY} options")
-    found = list(i.interactions.items())[::-1]
     names = [f"{label(a)}<br>× {label(b)}" for (a, b), _ in found]
     fig = figure(90 + 44 * len(found), showlegend=False)
     fig.add_trace(_indices([index for _, index in found], names, "together", BLUE, "circle"))
@@ -63,13 +64,14 @@ def _shares(fig: Figure, highest: float) -> Figure:
     return fig.update_xaxes(title_text="share of the variance", tickformat=".1~%", range=ends)
 
 
-def ablation(i: Influence) -> Figure:
+def ablation(told: Explanation) -> Figure:
     """From the baseline to the best, one change after the other, the most helpful first: what each adds, by the model."""
-    if not i.ablation:
+    steps = explained.path(told)
+    if not steps:
         return empty("no path: there is no baseline, or it is the best")
-    gains = [s.gain for s in i.ablation]
+    gains = [s.gain for s in steps]
     before = np.concatenate([[0.0], np.cumsum(gains)[:-1]])
-    names = [f"{label(s.name)}<br>{label(value(s.before))} → {label(value(s.after))}" for s in i.ablation]
+    names = [f"{label(s.name)}<br>{label(value(s.before))} → {label(value(s.after))}" for s in steps]
     fig = figure(90 + 44 * len(gains), showlegend=False)
     fig.add_trace(
         plotly().Bar(
@@ -79,19 +81,19 @@ def ablation(i: Influence) -> Figure:
             orientation="h",
             width=0.6,
             marker={"color": [BLUE if g >= 0 else AMBER for g in gains]},
-            error_x={"array": rounded(s.sd for s in i.ablation), "color": INK, "thickness": 1.2, "width": 4},
-            hovertext=[f"{signed(s.gain, 3)} ± {number(s.sd, 2)}" for s in i.ablation],
+            error_x={"array": rounded(s.sd for s in steps), "color": INK, "thickness": 1.2, "width": 4},
+            hovertext=[f"{signed(s.gain, 3)} ± {number(s.sd, 2)}" for s in steps],
             hoverinfo="text",
         )
     )
     fig.add_vline(x=0, line={"color": INK, "width": 1})
     fig.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    return fig.update_xaxes(title_text=f"gain in {label(i.goal.metric)}")
+    return fig.update_xaxes(title_text=f"gain in {label(told.metric)}")
 
 
-def safe(i: Influence, spec: StudySpec) -> Figure:
+def safe(told: Explanation) -> Figure:
     """How far each parameter may move from the best, all others fixed: the part of its range that does as well."""
-    found = list(i.safe.values())[::-1]
+    found, spec = told.safe_ranges()[::-1], told.spec
     lines = {s.name: f"{label(s.name)}<br>{label(span(s))}" for s in found}
     fig = figure(70 + 44 * len(found))
     whole, part = {"color": GRID, "width": 9}, {"color": BLUE, "width": 9}
@@ -106,7 +108,7 @@ def safe(i: Influence, spec: StudySpec) -> Figure:
             x = [position(p, v) for _, p, v in options]
             y = [lines[name] for name, _, _ in options]
             fig.add_trace(points(x, y, "option", said, marker=marker, showlegend=False))
-    for kind, text, params in (("baseline", "baseline", spec.baseline or {}), ("best", "chosen", i.best)):
+    for kind, text, params in (("baseline", "baseline", spec.baseline or {}), ("best", "chosen", told.best)):
         there = [s.name for s in found if s.name in params]
         at = [position(spec.space.params[name], params[name]) for name in there]
         said = [f"{text}: {label(name)} = {label(value(params[name]))}" for name in there]
@@ -191,9 +193,9 @@ def _between(spec: StudySpec, name: str, values: Sequence[Value], v: Value) -> f
     return float(np.interp(position(p, v), [position(p, other) for other in values], range(len(values))))
 
 
-def calibration(i: Influence) -> Figure:
+def calibration(told: Explanation) -> Figure:
     """Each result against the model's prediction from all others, with 90 % intervals."""
-    c, sign = i.calibration, -1.0 if i.goal.maximize else 1.0
+    c, sign = told.calibration(), -1.0 if told.spec.goals[told.goal].maximize else 1.0
     predicted, measured = ([sign * v for v in values] for values in (c.predicted, c.results))
     fig = figure(400, showlegend=False)
     ends = [min(*predicted, *measured), max(*predicted, *measured)]
@@ -204,9 +206,9 @@ def calibration(i: Influence) -> Figure:
     said = [f"predicted {number(p, 4)}, measured {number(m, 4)}" for p, m in zip(predicted, measured, strict=True)]
     fig.add_trace(points(rounded(predicted), rounded(measured), "feasible", said, error_x=arms))
     margin = 0.05 * (ends[1] - ends[0]) or 0.5
-    title = f"{label(i.goal.metric)}, predicted from the others"
+    title = f"{label(told.metric)}, predicted from the others"
     fig.update_xaxes(title_text=title, range=rounded([ends[0] - margin, ends[1] + margin]))
-    return fig.update_yaxes(title_text=f"{label(i.goal.metric)}, measured")
+    return fig.update_yaxes(title_text=f"{label(told.metric)}, measured")
 
 
 def rounded(values: Iterable[float]) -> list[float]:

@@ -8,10 +8,10 @@ from functools import cached_property
 from ..engine.incumbents import Candidate, baseline_metrics, candidates, feasible, fully_trained, pareto
 from ..engine.ledger import Ledger, baseline_trial
 from ..engine.planning import bound
+from ..explanation import Explanation
 from ..goals import Metrics
 from ..records import TOLD, Changes, State, StudyRecord, StudySpec, Trial
 from ..standing import Standings, standings
-from .influence import Influence, influence
 
 STATUSES = ("feasible", "infeasible", "stopped early", "failed")
 MOST_DRAWN = 2000
@@ -75,9 +75,10 @@ class Facts:
         return bound(ledger, max((t.ended for t in self.trials if t.ended is not None), default=0.0))
 
     @cached_property
-    def influence(self) -> Influence | None:
+    def explanation(self) -> Explanation | None:
         """What explains the results, and the certified setting (else the best); None if there are too few results."""
-        return influence(self.study, self.trials, self.certified, self.goal)
+        told = Explanation.of(self.study, self.trials, self.goal, self.certified)
+        return told if told.ready else None
 
     def status(self, t: Trial) -> str | None:
         """One of STATUSES for an ended trial (feasible: not known to violate a constraint), None for the others."""

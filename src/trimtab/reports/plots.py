@@ -7,7 +7,6 @@ from ..goals import goal_index
 from ..records import StudyRecord, Trial
 from . import explanation_figures, figures, lineage_figures
 from .facts import Facts
-from .influence import Influence, influence
 from .style import Figure, empty
 
 
@@ -87,15 +86,15 @@ class Plots:
 
     def safe_ranges(self) -> Figure:
         """How far each parameter may move from the best, all others fixed."""
-        return self._explained(lambda told: explanation_figures.safe(told, self._load()[0].spec))
+        return self._explained(explanation_figures.safe)
 
     def calibration(self) -> Figure:
         """Each result against the model's prediction from all others."""
         return self._explained(explanation_figures.calibration)
 
-    def _explained(self, draw: Callable[[Influence], Figure]) -> Figure:
+    def _explained(self, draw: Callable[[Explanation], Figure]) -> Figure:
         """The figure of what explains the results; an empty one if there are too few of them."""
-        told = influence(*self._load())
+        told = self._facts().explanation
         return empty("no model: too few results, or too many options") if told is None else draw(told)
 
 
