@@ -44,13 +44,14 @@ def certify(
     compared: int = 1,
     seen: bool = False,
     deterministic: bool = False,
+    left_out: int = 0,
 ) -> Evidence:
     """The evidence in `pairs` of (baseline, tuned) metrics, None for a run that failed, in replicate order.
 
     constraints: relative ones refer to the baseline's run in the same pair. others: further goals over the same pairs.
     compared: comparisons that share the 95 %, including this one and those of `others`. seen: whether the pairs are the
     folds on which the search chose the tuned setting: no gain on them is proven. deterministic: results have no noise;
-    otherwise identical replicates count as one.
+    otherwise identical replicates count as one. left_out: pairs that ran and are not among these.
     """
     metric, ratio = goal.metric, design.test_train_ratio
     complete, values = _complete(pairs, metric), _values(pairs, metric)
@@ -79,7 +80,7 @@ def certify(
         equivalence=design.equivalence,
         decision=within(gain, checks),
         test_train_ratio=ratio,
-        failed_pairs=len(pairs) - len(values),
+        failed_pairs=left_out + len(pairs) - len(values),
         constraints=checks,
         notices=tuple(_notices(metric, pairs, values, contest.same, checks, deterministic, few)),
         protocol="folds" if ratio else "seeds",

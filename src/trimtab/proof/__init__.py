@@ -23,8 +23,9 @@ from ..checks import whole
 from ..errors import SpecError, Stale
 from ..evidence import Contest, Design, Evidence, certify
 from ..formatting import number, plural
+from ..goals import Goal
 from ..live import LiveStudy
-from ..records import Change, Purpose
+from ..records import Change, Purpose, StudySpec, Trial
 from ..running.crew import Crew
 from . import finalists, pairs
 from .looks import Seen, last_certificate, mixed, others_since
@@ -33,7 +34,6 @@ from .worth import worth_of_search
 STEP = 5  # pairs between two looks of a sequential certificate
 
 Hire = Callable[[], AbstractContextManager[Crew]]
-Judge = Callable[..., Evidence]
 
 
 @dataclass(frozen=True)
@@ -65,31 +65,20 @@ class Question:
 def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
     """The answer, after whatever runs it still needs; recorded as an event unless it is already on record."""
     ledger = live.refresh()
-    spec, goal = ledger.study.spec, pairs.goal(ledger.study.spec, question.metric)
-    others = [g for g in spec.goals if g != goal] if question.metric is None else []
-    made, named = standing.of_ledger(ledger), question.tuned
+    spec, named, made = ledger.study.spec, question.tuned, standing.of_ledger(ledger)
+    goals = [pairs.goal(spec, question.metric), *(spec.goals[1:] if question.metric is None else [])]
     first = standing.best_trial(ledger, made) if named is None else ledger.trials.named(named)
     pairs.contest(spec, first)  # a wrong call is an error before anything runs
     with ExitStack() as stack:
         crew = cache(lambda: stack.enter_context(hire()))
         ran = finalists.measured_again(live, made, question.finalists, crew) if named is None else ()
         contest = pairs.contest(spec, ledger.trials[ran[0].trial] if ran else first)
-        judge = partial(
-            certify,
-            goal,
-            contest,
-            constraints=spec.constraints,
-            others=others,
-            seen=question.on_search_folds,
-            deterministic=spec.deterministic,
-        )
-        metrics = [goal.metric, *(g.metric for g in others)]
-        found, seen, asked = _answered(live, question, contest, metrics, judge, crew)
-    worth = worth_of_search(live.refresh(), contest.tuned, goal.metric)
+        found, notices = _Case(live, spec, goals, question, contest, crew).answer()
+    worth = worth_of_search(live.refresh(), contest.tuned, goals[0].metric)
     if question.on_search_folds:  # the search's value cannot measure optimism
         worth = replace(worth, searched=math.nan)
-    notices = (*found.notices, *finalists.notices(live, ran), *_notices(live, question, asked, contest, seen))
-    found = replace(found, finalists=ran, worth=worth, notices=notices)
+    notices = [*found.notices, *finalists.notices(live, ran), *notices]
+    found = replace(found, finalists=ran, worth=worth, notices=tuple(notices))
     if last_certificate(live) != found:
         try:
             live.storage.revise(live.id, Change("evidence", body={"evidence": found.to_json()}))
@@ -98,92 +87,99 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
     return found
 
 
-def _answered(
-    live: LiveStudy,
-    question: Question,
-    contest: Contest,
-    metrics: Sequence[str],
-    judge: Judge,
-    crew: pairs.GetCrew,
-) -> tuple[Evidence, Seen, Question]:
-    """The evidence, corrected for all earlier looks at these metrics, also those made while it ran; the looks; and the
-    question with the design and number of pairs that they made necessary."""
-    seen, asked = _corrected(live, question, contest, metrics)
-    while True:
-        corrected = partial(judge, design=asked.design, compared=seen.compared)
-        looks = range(STEP, asked.replicates, STEP) if question.design.sequential else ()
-        counts = [*(n for n in looks if n >= seen.ended), asked.replicates]  # pairs that have run all count
-        found = corrected([]) if contest.same else _run(live, asked.design, counts, contest, corrected, crew)
-        before = seen.compared, asked
-        seen, asked = _corrected(live, question, contest, metrics)
-        if (seen.compared, asked) == before:  # there was no other look while it ran
-            return found, seen, asked
+@dataclass(frozen=True)
+class _Case:
+    """A question about one contest, judged by `goals`, the first of which is certified."""
 
+    live: LiveStudy
+    spec: StudySpec
+    goals: Sequence[Goal]
+    question: Question
+    contest: Contest
+    crew: pairs.GetCrew
 
-def _corrected(live: LiveStudy, question: Question, contest: Contest, metrics: Sequence[str]) -> tuple[Seen, Question]:
-    """The looks by now, and the question with the design and number of pairs that they make necessary."""
-    seen = Seen.of(live, contest, metrics)
-    asked = replace(question, replicates=max(question.replicates, seen.ended))
-    if seen.grown(asked.replicates):
-        asked = replace(asked, design=replace(asked.design, sequential=True))
-    return seen, asked
+    def answer(self) -> tuple[Evidence, list[str]]:
+        """The evidence, corrected for all earlier looks at these goals, also those made while it ran; and what a reader must
+        know of how it was asked."""
+        seen, asked = self._corrected()
+        while True:
+            found, before = self._run(asked, seen), (seen.compared, asked)
+            seen, asked = self._corrected()
+            if (seen.compared, asked) == before:  # there was no other look while it ran
+                return found, self._notices(asked, seen)
 
+    def _corrected(self) -> tuple[Seen, Question]:
+        """The looks by now, and the question with the design and number of pairs that they make necessary."""
+        seen = Seen.of(self.live, self.contest, [g.metric for g in self.goals])
+        asked = replace(self.question, replicates=max(self.question.replicates, seen.ended))
+        if seen.grown(asked.replicates):
+            asked = replace(asked, design=replace(asked.design, sequential=True))
+        return seen, asked
 
-def _run(
-    live: LiveStudy,
-    design: Design,
-    counts: Sequence[int],
-    contest: Contest,
-    judge: Judge,
-    crew: pairs.GetCrew,
-) -> Evidence:
-    """Run the pairs, and judge at each number of pairs in `counts`, until the interval decides."""
-    sides = contest.sides
-    fixed = {
-        "minimum_effect": design.minimum_effect,
-        "equivalence": design.equivalence,
-        "sequential": design.sequential,
-    }
-    for count in counts:
-        pairs.complete(live, crew, partial(pairs.enqueue, live, Purpose.CERTIFY, sides, count, fixed))
-        have = pairs.found(live.refresh(), Purpose.CERTIFY, sides)
-        alike = sorted({*range(count)} - mixed(live, have))
-        found = judge([(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in alike])
-        found = replace(found, failed_pairs=found.failed_pairs + count - len(alike))
-        if found.decision in ("proven", "worse"):
-            break
-    return found
+    def _run(self, asked: Question, seen: Seen) -> Evidence:
+        """Run the pairs, and judge at each number of pairs at which is looked, until the interval decides."""
+        if self.contest.same:
+            return self._judged(asked, seen, 0)
+        looks = range(STEP, asked.replicates, STEP) if self.question.design.sequential else ()
+        fixed = {name: getattr(asked.design, name) for name in ("minimum_effect", "equivalence", "sequential")}
+        for count in [*(n for n in looks if n >= seen.ended), asked.replicates]:  # pairs that have run all count
+            wanted = partial(pairs.enqueue, self.live, Purpose.CERTIFY, self.contest.sides, count, fixed)
+            pairs.complete(self.live, self.crew, wanted)
+            self.live.refresh()
+            found = self._judged(asked, seen, count)
+            if found.decision in ("proven", "worse"):
+                break
+        return found
 
-
-def _notices(live: LiveStudy, question: Question, asked: Question, contest: Contest, seen: Seen) -> list[str]:
-    """Where the question departs from the design on record, which pairs were left out, and why the interval is wider than that
-    of a single look."""
-    said, design = [], question.design
-    if asked.design.sequential and not design.sequential:
-        said.append(
-            "an earlier look had fewer pairs, or more were planned: the interval is one that holds however often one looks"
+    def _judged(self, asked: Question, seen: Seen, count: int) -> Evidence:
+        """What the first `count` pairs show."""
+        have = self._have()
+        apart = mixed(self.live, have) & {*range(count)}
+        return certify(
+            self.goals[0],
+            self.contest,
+            [(pairs.metrics(have, 0, i), pairs.metrics(have, 1, i)) for i in range(count) if i not in apart],
+            asked.design,
+            constraints=self.spec.constraints,
+            others=self.goals[1:],
+            compared=seen.compared,
+            seen=asked.on_search_folds,
+            deterministic=self.spec.deterministic,
+            left_out=len(apart),
         )
-    if asked.replicates > question.replicates:
-        said.append(f"{plural(asked.replicates, 'pair')} had run already, and all of them count")
-    have = pairs.found(live.ledger, Purpose.CERTIFY, contest.sides)
-    if apart := mixed(live, have):
-        said.append(
-            f"{plural(len(apart), 'pair')} left out: the objective or its data changed between their two runs; with more "
-            "replicates, others run"
-        )
-    designs = [t.why for _, t in sorted(have.items()) if t.why]
-    before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0
-    if have and before != design.minimum_effect:
-        said.append(
-            f"minimum_effect was fixed as {number(before)} before the runs and is {number(design.minimum_effect)} now"
-        )
-    if question.on_search_folds:
-        said.append(
-            "these are the folds that the search chose by, which flatters the gain: on them none is proven; study.holdout "
-            "compares on rows that nobody has seen"
-        )
-    ratio = max(seen.ratio or 0.0, question.said_ratio or 0.0)
-    if ratio > design.test_train_ratio:
-        given = number(design.test_train_ratio, 3)
-        said.append(f"test_train_ratio was said to be {number(ratio, 3)}, and is {given} here")
-    return [*said, *others_since(live, contest, have)]
+
+    def _have(self) -> dict[tuple[int, int], Trial]:
+        """The runs of the pairs, by side and replicate."""
+        return pairs.found(self.live.ledger, Purpose.CERTIFY, self.contest.sides)
+
+    def _notices(self, asked: Question, seen: Seen) -> list[str]:
+        """Where the question departs from the design on record, which pairs were left out, and why the interval is wider than
+        that of a single look."""
+        said, design, have = list[str](), self.question.design, self._have()
+        if asked.design.sequential and not design.sequential:
+            said.append(
+                "an earlier look had fewer pairs, or more were planned: the interval is one that holds however often one looks"
+            )
+        if asked.replicates > self.question.replicates:
+            said.append(f"{plural(asked.replicates, 'pair')} had run already, and all of them count")
+        if apart := mixed(self.live, have):
+            said.append(
+                f"{plural(len(apart), 'pair')} left out: the objective or its data changed between their two runs; with more "
+                "replicates, others run"
+            )
+        designs = [t.why for _, t in sorted(have.items()) if t.why]
+        before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0
+        if have and before != design.minimum_effect:
+            said.append(
+                f"minimum_effect was fixed as {number(before)} before the runs and is {number(design.minimum_effect)} now"
+            )
+        if asked.on_search_folds:
+            said.append(
+                "these are the folds that the search chose by, which flatters the gain: on them none is proven; study.holdout "
+                "compares on rows that nobody has seen"
+            )
+        ratio = max(seen.ratio or 0.0, asked.said_ratio or 0.0)
+        if ratio > design.test_train_ratio:
+            given = number(design.test_train_ratio, 3)
+            said.append(f"test_train_ratio was said to be {number(ratio, 3)}, and is {given} here")
+        return [*said, *others_since(self.live, self.contest, have)]

@@ -54,8 +54,9 @@ class Seen:
     def of(live: LiveStudy, contest: Contest, metrics: Sequence[str]) -> "Seen":
         """For the question that compares these settings by these goals."""
         spec = live.ledger.study.spec
-        made = [e for e in certificates(live) if e.pairs or e.failed_pairs]  # others compared the baseline with itself
-        earlier = [(sides(spec, e.tuned_trial, e.baseline), e) for e in made]
+        made = certificates(live)
+        ran = [e for e in made if e.pairs or e.failed_pairs]  # the others compared the baseline with itself
+        earlier = [(sides(spec, e.tuned_trial, e.baseline), e) for e in ran]
         ours = sides(spec, contest.trial, contest.baseline)
         comparisons = {(ours, metric) for metric in metrics}
         comparisons |= {
@@ -69,7 +70,7 @@ class Seen:
             ended=max((1 + (t.replicate or 0) for t in runs if t.state not in OPEN), default=0),
             planned=max((1 + (t.replicate or 0) for t in runs), default=0),
             fewest=min(pairs, default=None),
-            ratio=max((e.test_train_ratio for _, e in earlier), default=None),
+            ratio=max((e.test_train_ratio for e in made), default=None),
         )
 
 
