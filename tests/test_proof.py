@@ -144,7 +144,7 @@ def test_random_search_trains_each_setting_in_full(asked, rule):
 
 
 def test_what_a_failed_trial_cost_is_not_taken_for_the_price_of_a_result(asked):
-    """Half of these trials fail at once: for the same cost, random search has as many results as there are."""
+    """Half of these trials fail at once: for the same cost, random search has hardly more results than there are."""
     study = tt.Study("f", {"x": tt.Float(0, 1, default=0.9)}, minimize="loss", strategy="random", seed=1)
 
     def objective(trial):
@@ -155,7 +155,9 @@ def test_what_a_failed_trial_cost_is_not_taken_for_the_price_of_a_result(asked):
 
     study.run(objective, trials=24, quiet=True)
     study.evidence(objective, replicates=2, quiet=True)
-    assert asked == [pytest.approx(12, abs=3)]
+    costs = [(t.cost.wall, t.state) for t in study.trials if t.purpose == "search"]
+    assert asked == [round(sum(c for c, _ in costs) / np.mean([c for c, state in costs if state == "done"]))]
+    assert asked[0] < 24
 
 
 def test_the_answer_says_what_the_search_was_worth(made):
