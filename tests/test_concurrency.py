@@ -370,6 +370,25 @@ def test_ctrl_c_at_any_point_leaves_a_record_that_goes_on(tmp_path, url):
     assert study.verify() == []
 
 
+def test_ctrl_c_leaves_no_half_of_a_change_in_memory():
+    study = tt.Study("s", X, minimize="loss")
+
+    def interrupt(frame, event, _):
+        """Called in the middle of a commit, when the study's row is written and its new trial is not yet."""
+        if event == "call" and frame.f_code.co_name == "write" and frame.f_code.co_filename.endswith("memory.py"):
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            study.enqueue({"x": 0.5})
+    finally:
+        sys.setprofile(None)
+    assert len(study.trials) == study.record.count
+    assert study.verify() == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_objective_that_catches_the_interrupt_is_interrupted_nevertheless(number, url):
     def catches(trial):  # as Lightning's Trainer does: it exits, and ignores Ctrl-C from then on

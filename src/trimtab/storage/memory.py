@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ..errors import LeaseLost
+from ..interrupts import deferred
 from ..records import (
     LIVING,
     OPEN,
@@ -253,7 +254,7 @@ class Memory:
 
     @contextmanager
     def _transaction(self) -> Iterator[_Transaction]:
-        with self._lock:
+        with deferred(), self._lock:
             tx = _Transaction(self._tables, self._clock())
             yield tx
             tx.commit()
@@ -303,7 +304,7 @@ class Memory:
         return ended
 
     def settle(self, study: int, endings: Sequence[Ending], since: int, then: Then) -> Settled:
-        with self._lock:
+        with deferred(), self._lock:
             with self._transaction() as tx:
                 ended = operations.finish_all(tx, study, endings)
             with self._transaction() as tx:  # a second one, which reads what the first has written
@@ -364,7 +365,7 @@ class Memory:
             return operations.adopt(tx, whole)
 
     def delete(self, study: int) -> None:
-        with self._lock:
+        with deferred(), self._lock:
             operations.existing_study(_Transaction(self._tables, 0.0), study)
             t = self._tables
             for number in t.trials[study]:
