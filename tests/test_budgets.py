@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trimtab as tt
-from trimtab.engine.planning import Cancel, Close, Fill, Start, Terms, accrued, affordable, spent
+from trimtab.engine.planning import Cancel, Close, Fill, Here, Start, Terms, accrued, affordable, spent
 from trimtab.errors import BudgetSpent, LeaseLost, Stale
 from trimtab.goals import goals
 from trimtab.live import LiveStudy
@@ -44,7 +44,8 @@ def works(clock, store, study, workers, durations):
             if w in held and clock.now >= held[w][1]:
                 trial, end = held.pop(w)
                 store.finish(trial, Outcome(State.DONE, {"loss": 0.5}, cost=PRICE.charge(end - trial.started, 0.0)))
-            decision = decide(live, int(w not in held and w not in closed), clock.now, Terms(charge=PRICE.charge))
+            here = Here(int(w not in held and w not in closed), charge=PRICE.charge)
+            decision = decide(live, clock.now, Terms(), here)
             for action in decision.actions:
                 match action:
                     case Fill(n):
@@ -99,7 +100,7 @@ def test_open_trials_reserve_what_finished_ones_took():
     with pytest.raises(BudgetSpent, match=r"cpu_hours=0.125 of 1 is spent, and 7 open trials have the rest reserved"):
         put(1)
     ledger = LiveStudy(store, study).refresh()
-    assert affordable(ledger, accrued(ledger, clock.now, Terms())) == 0
+    assert affordable(ledger, accrued(ledger, clock.now, Here(1))) == 0
     store.finish(held[1], Outcome(State.DONE, {"loss": 0.5}, cost=Cost(cpu=0.0)))  # the rest is released
     put(3)
     with pytest.raises(BudgetSpent, match="or wait until they have ended"):

@@ -370,6 +370,33 @@ def test_ctrl_c_at_any_point_leaves_a_record_that_goes_on(tmp_path, url):
     assert study.verify() == []
 
 
+def test_results_are_recorded_if_ctrl_c_comes_just_before_that(url):
+    """The first transaction that would record results is interrupted before it begins."""
+
+    class Interrupted:
+        """A store, except for that transaction."""
+
+        def __init__(self):
+            self.store, self.first = Sql(url), True
+
+        def __getattr__(self, name):
+            return getattr(self.store, name)
+
+        def settle(self, *given):
+            if self.first:
+                self.first = False
+                raise KeyboardInterrupt
+            return self.store.settle(*given)
+
+    study = opened(Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        study.run(lambda trial: 0.5, trials=4, quiet=True)
+    assert [(str(t.state), t.attempt) for t in study.trials] == [("done", 1)]
+    study.run(lambda trial: 0.5, trials=4, quiet=True)
+    assert [t.attempt for t in study.trials] == [1] * 4
+    assert study.verify() == []
+
+
 def test_ctrl_c_leaves_no_half_of_a_change_in_memory():
     study = tt.Study("s", X, minimize="loss")
 

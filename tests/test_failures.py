@@ -1,9 +1,16 @@
 """What becomes of a run whose trials fail: after how many in a row it stops, and which mistakes it tells at once."""
 
+import os
+import signal
+import time
+
+import psutil
 import pytest
+from waiting import until
 
 import trimtab as tt
 from trimtab.errors import ObjectiveError, RunFailed
+from trimtab.running import runner, staffing
 
 
 def test_max_failures_in_a_row_stop_the_run_and_a_new_run_tries_again(space, url):
@@ -66,6 +73,31 @@ def test_retries_give_a_trial_another_chance(space):
     assert study.counts["done"] == 2
 
 
+def test_processes_that_are_told_to_end_with_their_run_are_no_lost_attempts(space, tmp_path):
+    """As where a job scheduler sends SIGTERM to all processes of a job: the trial's process ends first."""
+    pid = tmp_path / "pid"
+
+    def objective(trial):
+        (tmp_path / "new").write_text(str(os.getpid()))
+        (tmp_path / "new").rename(pid)
+        time.sleep(300)
+
+    def watch(ledger):
+        if pid.exists():
+            process = psutil.Process(int(pid.read_text()))
+            process.terminate()
+            until(lambda: process.status() == psutil.STATUS_ZOMBIE)
+            raise KeyboardInterrupt(signal.SIGTERM)
+
+    study = tt.Study("s", space, maximize="auc")
+    with staffing.hired(study._live, objective, staffing.Slots(supervised=True), quiet=True) as crew:
+        crew.watch = watch
+        with pytest.raises(KeyboardInterrupt):
+            runner.search(crew, runner.Terms(trials=20))
+    (event,) = study.storage.events(study.record.id, kinds={"requeue"})
+    assert event.body["why"] == "interrupted"
+
+
 def test_unlimited_failures_are_none(space):
     def broken(trial):
         raise ValueError
@@ -73,3 +105,27 @@ def test_unlimited_failures_are_none(space):
     study = tt.Study("s", space, minimize="loss", max_failures=None)
     study.run(broken, trials=25, quiet=True)
     assert study.counts["failed"] == 25
+
+
+def test_a_run_that_fails_says_so_though_another_trial_succeeds_at_that_moment(space, tmp_path):
+    """Trial 0 ends well after the plan has closed for failures, and before the run gives back what is running."""
+    go = tmp_path / "go"
+
+    def objective(trial):
+        if trial.number:
+            raise ValueError("no data")
+        while not go.exists():
+            time.sleep(0.01)
+        return 1.0
+
+    def watch(ledger):
+        if len(ledger.failures_in_a_row(0)) == 3:
+            go.touch()
+            until(lambda: crew.collect(0.1) or crew.unrecorded == 1)
+
+    study = tt.Study("s", space, maximize="auc", max_failures=3)
+    with staffing.hired(study._live, objective, staffing.Slots(2), quiet=True) as crew:
+        crew.watch = watch
+        with pytest.raises(RunFailed, match="3 trials failed in a row"):
+            runner.search(crew, runner.Terms(trials=20))
+    assert (study.counts["done"], study.counts["failed"]) == (1, 3)

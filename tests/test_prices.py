@@ -1,6 +1,7 @@
 """Money and energy: what trials cost by a list of prices, and budgets that stop what runs when they are reached."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 import trimtab as tt
 from trimtab.engine.ledger import Ledger
-from trimtab.engine.planning import Close, Terms, accrued, plan, spent
+from trimtab.engine.planning import Close, Here, Terms, accrued, plan, spent
 from trimtab.errors import SpecError
 from trimtab.objective import Command
 from trimtab.records import Cost, Resources, State, StudySpec
@@ -90,13 +91,13 @@ def test_what_runs_counts(budget, resources):
     ledger = Ledger(study.record)
     ledger.absorb(study.storage.trials(study.record.id))
     began, charge = ledger.trials[trial.number].started, Resources(**resources).charge
-    terms, soon, late = Terms(charge=charge), began + 0.9, began + 1.1
-    assert spent(ledger, soon, accrued(ledger, soon, terms)) is None
-    assert spent(ledger, late, accrued(ledger, late, terms)) == next(iter(budget))
+    here, soon, late = Here(1, charge=charge), began + 0.9, began + 1.1
+    assert spent(ledger, soon, accrued(ledger, soon, here)) is None
+    assert spent(ledger, late, accrued(ledger, late, here)) == next(iter(budget))
     assert spent(ledger, late) is None
-    assert Close("budget") in plan(ledger, 1, late, terms)
+    assert Close("budget") in plan(ledger, late, Terms(), here)
     waited = {trial.number: 0.2}  # for room in a cluster
-    assert Close("budget") not in plan(ledger, 1, late, Terms(charge=charge, waited=waited))
+    assert Close("budget") not in plan(ledger, late, Terms(), replace(here, waited=waited))
 
 
 def hangs(trial):

@@ -23,7 +23,7 @@ from trimtab.errors import ObjectiveError, SpecError
 from trimtab.live.checkpoints import QUOTA
 from trimtab.objective import Command
 from trimtab.records import Change
-from trimtab.running import served
+from trimtab.running import runner, served
 from trimtab.running.worker import Worker
 from trimtab.storage import open_storage
 from trimtab.strategies.pbt import PBT
@@ -73,7 +73,7 @@ def train(tmp_path, monkeypatch):
 def study(url, name="s", trials=8, **how):
     space = tt.Space(x=tt.Float(0, 1, default=0.5))
     return tt.Study(
-        name, space, minimize="loss", storage=url, seed=1, budget={"trials": trials}, **{"strategy": "random", **how}
+        name, space, minimize="loss", storage=url, seed=1, **{"budget": {"trials": trials}, "strategy": "random", **how}
     )
 
 
@@ -125,8 +125,8 @@ def test_a_study_that_is_at_rest_is_looked_at_again_when_something_happens(url, 
     done.submit("train.py:quick")
     waiting.submit("train.py:quick")
     waiting.pause()
-    looked, plan = [], served.decide
-    monkeypatch.setattr(served, "decide", lambda live, *how: looked.append(live.id) or plan(live, *how))
+    looked, plan = [], runner.decide
+    monkeypatch.setattr(runner, "decide", lambda live, *how: looked.append(live.id) or plan(live, *how))
 
     def say(line):
         if line == "study 's': nothing to do (trials)":
@@ -440,6 +440,17 @@ def test_a_cell_changed_under_a_worker_is_refused_before_the_next_trial(url, tmp
     assert s.verify() == []
 
 
+def test_a_worker_that_finds_changed_data_says_so_once_however_often_it_looks(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(served, "AGAIN", 0.05)
+    (tmp_path / "cells.csv").write_text(CELLS)
+    s = study(url, data={"cells": "cells.csv"}, on_change="refuse")
+    s.submit("train.py:quick")
+    (tmp_path / "cells.csv").write_text(CELLS + "1,2\n")
+    serve(url, "train.py", idle=1.5)
+    assert [e["refused"] for e in changes(s)] == [True]
+    assert len(s.trials) == 0
+
+
 def test_by_default_a_worker_records_the_change_and_goes_on(url, tmp_path):
     (tmp_path / "cells.csv").write_text(CELLS)
     s = study(url, data={"cells": "cells.csv"})
@@ -471,3 +482,43 @@ def test_a_worker_is_told_where_the_data_is(url, tmp_path, spawn):
         done = CliRunner().invoke(cli, ["worker", "--allow", "train.py", "--storage", url, "--data", wrong])
         assert done.exit_code == 2
         assert "write NAME=PATH, and a path that exists" in done.output
+
+
+def works_again(s, url, means, *, after, **serving):
+    """A worker that has nothing to do ends it when it hears what `means` does `after` a line; returns what it said."""
+    said = []
+
+    def say(line):
+        said.append(line)
+        if after in line and line not in said[:-1]:
+            threading.Timer(0.2, means).start()
+
+    Worker(open_storage(url), ["train.py"], say=say, **serving).run(idle=4.0)
+    return said
+
+
+def test_a_study_whose_space_was_exhausted_is_served_again_when_it_grows(url):
+    s = tt.Study("s", tt.Space(x=tt.Int(0, 2)), minimize="loss", storage=url, strategy="grid", budget={"trials": 9})
+    s.submit("train.py:quick")
+    works_again(s, url, lambda: s.revise(space=tt.Space(x=tt.Int(0, 4))), after="nothing to do (exhausted)")
+    assert s.counts["done"] == 5
+
+
+def test_a_study_whose_budget_was_raised_is_served_again(url):
+    s = study(url, budget={"cost": 1.0})
+    s.submit("train.py:quick", resources=tt.Resources(price=3.6e7))
+    works_again(s, url, lambda: s.revise(budget={"trials": 20}), after="nothing to do (budget)")
+    assert s.counts["done"] == 20
+
+
+def test_a_study_that_returned_nonsense_is_served_again_once_it_is_submitted_again(url, train):
+    s = study(url, trials=8)
+    train.write_text(TRAIN.replace("return None", 'return 0.5 if os.path.exists("go") else None'))
+    s.submit("train.py:broken")
+
+    def mend():
+        Path("go").touch()
+        s.submit("train.py:broken")
+
+    works_again(s, url, mend, after="nothing to do (wrong: ")
+    assert (s.counts["failed"], s.counts["done"]) == (3, 5)

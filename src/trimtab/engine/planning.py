@@ -50,41 +50,47 @@ Action = Fill | Start | Cancel | Close
 
 @dataclass(frozen=True)
 class Terms:
-    """When one call of `run` ends, and what it has found out so far."""
+    """When one call of `run` ends."""
 
-    trials: int | None = None  # it ends when the study has so many finished trials
-    until: float | None = None  # it ends at this time of a monotonic clock (see running.clock)
-    since: int = 0  # position of the last event before it: earlier failures do not count as its own
-    exhausted: int | None = None  # how many results were known when the strategy had nothing more to propose
+    trials: int | None = None  # when the study has so many finished trials
+    until: float | None = None  # at this time of a monotonic clock (see running.clock)
+    since: int = 0  # position of the last event before the call: earlier failures do not count as its own
+
+
+@dataclass(frozen=True)
+class Here:
+    """What only the process that plans knows."""
+
+    free: int  # slots
+    exhausted: bool = False  # whether the strategy has nothing more to propose, as far as the ledger goes
     batch: int = 1  # propose at least so many together; grows while other processes are faster
     charge: Charge | None = None  # what running trials cost
     waited: Mapping[int, float] = field(default_factory=dict)  # by trial: seconds for which no slot was free for it
 
 
-def plan(ledger: Ledger, free: int, now: float, terms: Terms) -> list[Action]:
-    """What to do next, if `free` slots are free. now: by the store's clock, as is `terms.until` here."""
-    running, using = ledger.running(), accrued(ledger, now, terms)
-    if reason := _closed(ledger, now, terms, using):
+def plan(ledger: Ledger, now: float, terms: Terms, here: Here) -> list[Action]:
+    """What to do next. now: by the store's clock, as is `terms.until` here."""
+    running, using, free = ledger.running(), accrued(ledger, now, here), here.free
+    if reason := _closed(ledger, now, terms, using, here.waited):
         cancel = [Cancel(t.number) for t in running] if reason == "budget" else []
         return [*cancel, Close(reason)]
     paid = affordable(ledger, using)
     if paid < 1 and not running:
         return [Close("budget")]
-    room = max(free, terms.batch) if free else 0
+    room = max(free, here.batch) if free else 0
     limits = [n for n in (ledger.study.spec.budget.trials, terms.trials) if n is not None]
     allowed = min(limits) - ledger.counted - len(running) if limits else room
     left = int(min(allowed, max(0, paid)))  # how many more may start
     queued, expired = len(ledger.queued()), len(ledger.expired(now))
-    exhausted = terms.exhausted == len(ledger.told)
-    wanted = 0 if exhausted or queued >= free else max(0, min(room, left) - queued)
+    wanted = 0 if here.exhausted or queued >= free else max(0, min(room, left) - queued)
     startable = min(free, left + expired, queued + wanted + expired)  # an expired one has already started
     if startable <= 0 and free > 0 and all(t.lease_until is None for t in running):
-        return [Close("exhausted" if exhausted and not running else "held")]
+        return [Close("exhausted" if here.exhausted and not running else "held")]
     fill: list[Action] = [Fill(wanted)] if wanted else []
     return [*fill, Start(startable)] if startable > 0 else fill
 
 
-def _closed(ledger: Ledger, now: float, terms: Terms, using: Sequence[Cost]) -> str | None:
+def _closed(ledger: Ledger, now: float, terms: Terms, using: Sequence[Cost], waited: Mapping[int, float]) -> str | None:
     """Why nothing more may start; None if something may."""
     spec, study = ledger.study.spec, ledger.study
     if study.state is not StudyState.OPEN:
@@ -93,7 +99,7 @@ def _closed(ledger: Ledger, now: float, terms: Terms, using: Sequence[Cost]) -> 
         return "failures"
     if any(limit is not None and ledger.counted >= limit for limit in (terms.trials, spec.budget.trials)):
         return "trials"
-    if spent(ledger, now, using, terms.waited) is not None:
+    if spent(ledger, now, using, waited) is not None:
         return "budget"
     return "time" if terms.until is not None and now >= terms.until else None
 
@@ -123,7 +129,7 @@ def spent(
 ) -> str | None:
     """Which limit of the budget, other than trials, is used up; None if none is.
 
-    using: what each running trial has used so far; it is added to what ended trials have used. waited: see Terms.
+    using: what each running trial has used so far; it is added to what ended trials have used. waited: see Here.
     """
     budget, total = ledger.study.spec.budget, ledger.study.spent
     if isinstance(budget.time, float) and ledger.wall(now, waited) >= budget.time:
@@ -150,7 +156,7 @@ def affordable(ledger: Ledger, using: Sequence[Cost]) -> float:
     return room
 
 
-def accrued(ledger: Ledger, now: float, terms: Terms) -> list[Cost]:
+def accrued(ledger: Ledger, now: float, here: Here) -> list[Cost]:
     """An estimate of what each running trial has used so far: its CPUs are as busy as those of ended trials were on
     average (before any has ended: one CPU, always busy).
 
@@ -161,9 +167,9 @@ def accrued(ledger: Ledger, now: float, terms: Terms) -> list[Cost]:
         return found
     cpus = ended.cpu / ended.wall if ended.wall else 1.0
     for t in ledger.running():
-        if terms.charge is None or t.started is None or t.lease_until is None:
+        if here.charge is None or t.started is None or t.lease_until is None:
             found.append(Cost())
         else:
-            wall = max(0.0, min(now, t.lease_until) - t.started - terms.waited.get(t.number, 0.0))
-            found.append(terms.charge(wall, wall * cpus))
+            wall = max(0.0, min(now, t.lease_until) - t.started - here.waited.get(t.number, 0.0))
+            found.append(here.charge(wall, wall * cpus))
     return found

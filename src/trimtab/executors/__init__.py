@@ -72,5 +72,5 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """End everything that is still running."""
+        """End everything that is still running. Another job may be launched after that."""
         ...

@@ -34,9 +34,8 @@ class Local:
     def __init__(self, slots: int, task: Task, resources: Resources) -> None:
         self._devices = gpus.shares(slots, resources.gpus, gpus.visible())  # those of slots that have no child now
         self._task = pickle.dumps(task)
-        self._scratch = tempfile.TemporaryDirectory(prefix="trimtab-", ignore_cleanup_errors=True)
-        self._home = Home.here(self._scratch.name, resources.cpus)
-        self._slots = slots
+        self._slots, self._cpus = slots, resources.cpus
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None  # there while there are children
         self._busy: dict[Key, Child] = {}
         self._idle: list[Child] = []
         self._ended: list[tuple[Job, Exit]] = []
@@ -72,6 +71,9 @@ class Local:
         self._busy[job.key] = child
 
     def _new(self) -> Child:
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="trimtab-", ignore_cleanup_errors=True)
+            self._home = Home.here(self._scratch.name, self._cpus)
         child = Child(self._task, self._home, self._devices[0] if self._devices else None)
         self._devices = self._devices[1:]
         return child
@@ -102,11 +104,13 @@ class Local:
             self._put_away(job.key, child.killed())
 
     def close(self) -> None:
-        """End every child, and wait until it is gone."""
+        """End every child, and wait until it is gone. The next job gets a new one."""
         for child in [*self._busy.values(), *self._idle]:
             self._end(child)
         self._busy, self._idle, self._ended = {}, [], []
-        self._scratch.cleanup()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
 
     def _put_away(self, key: Key, found: Exit) -> None:
         """Keep the end of a job. Its child takes further jobs if it has sent a last message; otherwise it is ended."""

@@ -81,6 +81,7 @@ class LiveStudy:
         self.checkpoints = Checkpoints(storage, self.ledger.study.uid)
         self._paces = deque[float](maxlen=8)  # seconds that each of the last proposals took
         self.behind = False  # whether the ledger lacks a change that this process has made
+        self._nothing_at: tuple[str, int] | None = None  # what was known when the strategy had nothing to propose
         self._torn = False  # whether the ledger may hold only a part of some changes, or changes that were rolled back
 
     @property
@@ -160,6 +161,15 @@ class LiveStudy:
         """Whether proposals depend on results."""
         return learns(self._wrapped())
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the strategy had nothing to propose when it was last asked, and nothing that it goes by has changed."""
+        return self._nothing_at == self._known()
+
+    def _known(self) -> tuple[str, int]:
+        """The spec, and how many results there are."""
+        return self.spec.text, len(self.ledger.told)
+
     def why_nothing(self) -> str:
         """Why the strategy has nothing to propose, in words."""
         if not isinstance(self._wrapped(), Continuing):
@@ -230,8 +240,11 @@ class LiveStudy:
             if at != self.ledger.study.count:
                 return []
             proposals = self.propose(n)
+            if not proposals:
+                self._nothing_at = self._known()
+                return None
             try:
-                return self.enqueue(proposals, claim) if proposals else None
+                return self.enqueue(proposals, claim)
             except Stale:
                 return []
 

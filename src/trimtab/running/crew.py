@@ -48,8 +48,8 @@ class Run:
 class Crew:
     """The running trials of one process. The executor runs their jobs; a thread renews their leases.
 
-    before: called before each trial starts; what it raises ends the run. lease: seconds for which trials are claimed.
-    name: under which they are claimed; by default, one of its own.
+    before_claiming: called before trials are claimed; what it raises ends the run. lease: seconds for which they are
+    claimed. name: under which they are claimed; by default, one of its own.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Crew:
         executor: Executor,
         resources: Resources,
         *,
-        before: Callable[[], None] = lambda: None,
+        before_claiming: Callable[[], None] = lambda: None,
         lease: float = LEASE,
         clock: Clock = SYSTEM,
         name: str | None = None,
@@ -68,7 +68,7 @@ class Crew:
         self.name = f"{worker_name()}:{token_hex(4)}" if name is None else name
         self._storage, self._study, self._resources = live.storage, live.id, resources
         self.charge = resources.charge
-        self._before = before
+        self.before_claiming = before_claiming
         self.interrupted = False  # whether this process was told to end: its trials' processes may have been told, too
         self.running: dict[int, Run] = {}
         self._buffer = Buffer()
@@ -79,12 +79,15 @@ class Crew:
         # What ends the run: the store failed while an objective reported, or a checkpoint has no room.
         self._broken: TrimtabError | None = None
         self._cut_short: set[Key] = set()  # attempts that this has cut short: they are run again
-        self._closed = threading.Event()
-        self._renewal = threading.Thread(target=self._renew, daemon=True)  # begins with the first trial
+        self._ended = threading.Event()  # tells the thread that renews leases to end
+        self._renewal: threading.Thread | None = None  # that thread, from the first trial on
 
     def start(self, trial: Trial) -> None:
         """Launch a claimed trial."""
-        self._before()
+        if self._renewal is None:
+            self._ended = threading.Event()
+            self._renewal = threading.Thread(target=self._renew, args=[self._ended], daemon=True)
+            self._renewal.start()
         job = Job(
             key=(trial.study, trial.number, trial.attempt),
             payload=payload(trial, self.live.spec.metrics, self.live.checkpoints.folders(trial)),
@@ -92,8 +95,6 @@ class Crew:
             resources=self._resources,
         )
         self.running[trial.number] = Run(trial, job, [], time.monotonic())
-        if self._renewal.ident is None:
-            self._renewal.start()
         self._buffer.touch()
         if self.executor.free():
             self.executor.launch(job)
@@ -230,11 +231,17 @@ class Crew:
         except TrimtabError as error:  # its lease will run out
             _log.warning("trial %s could not be given back: %s", trial.number, error)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a trial has started since this crew was made or closed."""
+        return self._renewal is not None
+
     def close(self) -> None:
-        """Stop renewing leases, and close the executor."""
-        self._closed.set()
-        if self._renewal.ident is not None:
+        """Stop renewing leases, and end the executor's processes. If another trial starts, both begin anew."""
+        self._ended.set()
+        if self._renewal is not None:
             self._renewal.join(timeout=1.0)
+            self._renewal = None
         self.executor.close()
 
     def _listen(self, trial: Trial, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -344,12 +351,12 @@ class Crew:
                 with suppress(LeaseLost):  # the thread that renews finds that, too
                     self._referee.renew(run.trial, self.lease)
 
-    def _renew(self) -> None:
+    def _renew(self, ended: threading.Event) -> None:
         """Renew the leases of running trials, in a thread, since an inline objective blocks the main one.
 
         Trials that have just started are left out: there may be many, and their leases are fresh.
         """
-        while not self._closed.wait(self.lease / 3):
+        while not ended.wait(self.lease / 3):
             self._flush()
             now = time.monotonic()
             for number, run in list(self.running.items()):

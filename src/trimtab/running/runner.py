@@ -5,19 +5,20 @@ Any number of processes may run this loop on one study; the store decides which 
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from ..checks import whole
-from ..engine.ledger import Ledger, is_expired
-from ..engine.planning import Action, Cancel, Close, Fill, Start, Terms, plan
+from ..engine.ledger import is_expired
+from ..engine.planning import Action, Cancel, Close, Fill, Here, Start, Terms, plan
 from ..errors import BudgetSpent, ObjectiveError, RunFailed, SpecError, Stale, StorageError, TrimtabError
 from ..formatting import first_line, plural
 from ..live import Batches, LiveStudy
 from ..outlook import Enough
-from ..records import OPEN, Change, Reason, State, StudyRecord, StudySpec, StudyState, Trial
-from ..storage import INTERRUPTED, Claim, Settled
+from ..records import OPEN, Budget, Change, Reason, State, StudyRecord, StudySpec, StudyState, Trial
+from ..storage import INTERRUPTED, Claim, Ending, Settled
 from ..units import seconds
 from .clock import SYSTEM, Clock
 from .crew import Crew
@@ -74,38 +75,22 @@ def search(crew: Crew, terms: Terms, enough: Enough | None = None) -> str:
     Raises ObjectiveError if the objective never returns a metric that the study needs, RunFailed if too many trials
     fail in a row, KeyboardInterrupt after returning the running trials to the queue.
     """
-    live, closing, check = crew.live, None, EnoughCheck(crew.live, enough)
+    live, here = crew.live, Search(crew, terms, enough)
     with _giving_back(crew):
         while True:
-            terms = replace(terms, charge=crew.charge, waited=crew.waited)
-            decision, settled = settle(crew, terms, closing is None and not check.asked)
-            check_results(live, [t for t in settled.ended if t is not None], terms)
-            live.collect()
-            crew.watch(live.ledger)
-            if closing is None and check.has_enough():
-                closing = "enough"
-            if closing is None:
-                terms, closing = carry_out(decision, crew, terms, settled)
+            closing = here.step()
+            if closing == "failures":
+                raise too_many_failures(live, live.ledger.failures_in_a_row(terms.since))
             if closing is not None:
-                _wind_down(crew, closing)
+                crew.release() if closing == "time" else crew.release_ahead()
                 if not crew.running:
                     break
             crew.collect(IDLE, lambda: live.behind)
             if not crew.unrecorded and not crew.running:  # others hold what is open, or were faster
-                crew.clock.sleep(IDLE if terms.batch == 1 else random.uniform(0, IDLE / 10))
+                crew.clock.sleep(random.uniform(0, IDLE / 10) if here.contended else IDLE)
     crew.watch(live.refresh())
     live.collect()
-    if closing == "failures":
-        raise too_many_failures(live, live.ledger.failures_in_a_row(terms.since))
     return closing
-
-
-def _wind_down(crew: Crew, closing: str) -> None:
-    """Give back trials that were claimed ahead; also running ones, if there is no time to wait for them, or no point."""
-    if closing in ("time", "failures"):
-        crew.release()
-    else:
-        crew.release_ahead()
 
 
 @dataclass(frozen=True)
@@ -114,11 +99,17 @@ class Decision:
 
     actions: Sequence[Action]
     at: int  # how many trials existed
-    unopposed: int  # how many new trials may be claimed as they are enqueued, since no other trial has precedence
+    unopposed: int = 0  # how many new trials may be claimed as they are enqueued, since no other trial has precedence
 
-    def contended(self, terms: Terms) -> bool:
-        """Whether the plan is to propose, and other processes were faster the last time."""
-        return terms.batch > 1 and any(isinstance(a, Fill) for a in self.actions)
+    @property
+    def fill(self) -> int:
+        """How many trials to propose."""
+        return sum(a.n for a in self.actions if isinstance(a, Fill))
+
+    @property
+    def start(self) -> int:
+        """How many trials to start."""
+        return sum(a.n for a in self.actions if isinstance(a, Start))
 
     @property
     def closing(self) -> str | None:
@@ -126,115 +117,158 @@ class Decision:
         return next((a.reason for a in self.actions if isinstance(a, Close)), None)
 
 
-def decide(live: LiveStudy, free: int, now: float, terms: Terms) -> Decision:
-    """Read the record, and plan for `free` slots. No other thread changes the ledger meanwhile."""
+def decide(live: LiveStudy, now: float, terms: Terms, here: Here) -> Decision:
+    """Read the record, and plan. No other thread changes the ledger meanwhile. now: by the clock of `terms.until`."""
     with live.lock:
-        return _decided(live.refresh(), free, now, terms)
+        live.refresh()
+        return _decided(live, now, terms, here)
 
 
-def _decided(ledger: Ledger, free: int, now: float, terms: Terms) -> Decision:
-    """The plan for `free` slots. now: by the clock of `terms.until`, which is translated to the store's clock here."""
+def _decided(live: LiveStudy, now: float, terms: Terms, here: Here) -> Decision:
+    """The plan by the ledger as it stands. The end of the terms is translated to the store's clock here."""
+    ledger = live.ledger
     until = None if terms.until is None else terms.until - now + ledger.now
-    actions = plan(ledger, free, ledger.now, replace(terms, until=until))
+    here = replace(here, exhausted=live.exhausted)
+    decision = Decision(plan(ledger, ledger.now, replace(terms, until=until), here), ledger.study.count)
     # New trials may be claimed as they are enqueued, unless one that has lost its worker goes first.
-    unopposed = 0 if ledger.expired(ledger.now) else sum(a.n for a in actions if isinstance(a, Start))
-    return Decision(actions, ledger.study.count, unopposed)
+    return decision if ledger.expired(ledger.now) else replace(decision, unopposed=decision.start)
 
 
 def ahead_limit(live: LiveStudy) -> int:
     """How many very short trials may be claimed ahead and recorded together.
 
     0 if the next trial depends on how this one ends (what is proposed, whether it continues, whether the budget can pay
-    it), or if files are checked before or kept after each trial.
+    it), or if files are kept after each trial.
     """
     spec = live.spec
-    alone = bool(spec.stopping) or not spec.budget.countable or live.inputs.strict or bool(live.checkpoints.held())
+    alone = bool(spec.stopping) or not spec.budget.countable or bool(live.checkpoints.held())
     if alone or live.pace == math.inf or live.learns:
         return 0
     return min(AHEAD, int(BRIEF / live.pace))
 
 
-def settle(crew: Crew, terms: Terms, going_on: bool, most: int | None = None) -> tuple[Decision, Settled]:
-    """Record the trials that have ended, and make the next plan, for up to `most` trials.
+class Search:
+    """A search as one process carries it on: a `step` does what there is to do now. Between steps, `crew.collect` waits
+    for trials to end.
 
-    If the strategy is quick and the search is `going_on`, the same transaction also enqueues and claims what the plan
-    proposes.
+    crew: runs the trials. terms, enough: when the search ends.
     """
-    live, plans = crew.live, list[Decision]()
-    endings = crew.take()
-    quick = going_on and live.pace < BRIEF and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
-    ahead = ahead_limit(live) if quick else 0
 
-    def slots(ahead: int) -> int:
-        return crew.room(ahead) if most is None else min(most, crew.room(ahead))
+    def __init__(self, crew: Crew, terms: Terms, enough: Enough | None = None) -> None:
+        self._crew, self._live, self._terms = crew, crew.live, terms
+        self._enough = EnoughCheck(crew.live, enough)
+        # The budget that was found to be spent. It stays so, even if running trials turn out cheaper than estimated.
+        self._spent: Budget | None = None
+        self._batch = 1  # how many to propose together: grows while other processes are faster
 
-    if not endings:
-        decision = decide(live, slots(ahead=0), crew.clock.steady(), terms)
-        if not (quick and decision.contended(terms)):
-            return decision, NOTHING
+    @property
+    def contended(self) -> bool:
+        """Whether other processes were faster the last time."""
+        return self._batch > 1
 
-    def then() -> tuple[Batches, Claim | None]:
-        decision = _decided(live.ledger, slots(ahead), crew.clock.steady(), replace(terms, batch=1))
-        plans.append(decision)
-        n = sum(a.n for a in decision.actions if isinstance(a, Fill)) if quick else 0
-        return live.batches(n), Claim(crew.name, crew.lease, decision.unopposed) if quick else None
+    def step(self, most: int = sys.maxsize) -> str | None:
+        """Record the trials that have ended, refill the queue, and start up to `most` trials, as planned.
 
-    try:
-        settled = live.settle(endings, then)
-    except StorageError:
-        crew.put_back(endings)
-        raise
-    if settled.error is not None and not isinstance(settled.error, BudgetSpent):
-        raise settled.error
-    return plans[-1], settled
+        Returns why nothing more may start; None if something may. Raises ObjectiveError (see `check_results`), and what
+        `crew.before_claiming` raises.
+        """
+        live = self._live
+        decision, settled = self._settle(most)
+        check_results(live, settled.ended, self._terms)
+        live.collect()
+        self._crew.watch(live.ledger)
+        if decision.closing == "budget":
+            self._spent = live.spec.budget
+        elif decision.closing is None and not settled.claimed:
+            if self._spent == live.spec.budget:
+                return "budget"
+            if self._enough.has_enough():
+                return "enough"
+        return self._carry_out(decision, settled)
 
+    def _settle(self, most: int) -> tuple[Decision, Settled]:
+        """Record the trials that have ended, and make the next plan, for up to `most` trials.
 
-def carry_out(decision: Decision, crew: Crew, terms: Terms, settled: Settled = NOTHING) -> tuple[Terms, str | None]:
-    """Do what the plan says, except for what `settled` has done already.
+        If the strategy is quick and nothing has to be found out first, the same transaction also enqueues and claims what
+        the plan proposes.
+        """
+        live, crew, plans, endings = self._live, self._crew, list[Decision](), list[Ending]()
+        careful = self._spent == live.spec.budget or self._enough.asked or live.inputs.strict
+        quick = live.pace < BRIEF and not careful
+        if not crew.unrecorded:
+            decision = decide(live, crew.clock.steady(), self._terms, self._here(most))
+            if not (quick and self.contended and decision.fill):
+                return decision, NOTHING
 
-    Returns the terms for the next plan, and why nothing more is to be started (None if something may be).
-    """
-    live, closing, begun = crew.live, decision.closing, len(settled.claimed)
-    for trial in settled.claimed:
-        crew.start(trial)
-    for action in decision.actions:
-        match action:
-            case Fill(n):
-                known = len(live.ledger.told)
-                try:
-                    made = settled.made or _fill(crew, decision, n)
-                except BudgetSpent:
-                    closing = "budget"
-                    continue
-                terms = replace(terms, exhausted=known if made is None else None, batch=_batch(terms.batch, made))
-                claimed = [] if settled.made else [t for t in made or [] if t.state is State.RUNNING]
-                for trial in claimed:
-                    crew.start(trial)
-                begun += len(claimed)
-            case Start(n):
-                crew.renew_expired(live.ledger.expired(live.ledger.now))
-                for _ in range(n - begun):
-                    waiting = live.storage.claim(live.id, crew.name, crew.lease)
-                    if waiting is None:
-                        break
-                    crew.start(waiting)
-            case Cancel(number) if number in crew.running:
-                used = crew.cancel(number)
-                with suppress(Stale):  # it ended by itself in the meantime
-                    live.storage.revise(live.id, Change("cancel", number=number, cost=used))
-    return terms, closing
+        def then() -> tuple[Batches, Claim | None]:
+            may = quick and all(e.outcome.reason is not Reason.BAD_RESULT for e in endings)
+            here = replace(self._here(most, ahead_limit(live) if may else 0), batch=1)
+            plans.append(_decided(live, crew.clock.steady(), self._terms, here))
+            return live.batches(plans[-1].fill if may else 0), self._claim(plans[-1].unopposed) if may else None
 
+        try:
+            endings += crew.take()
+            settled = live.settle(endings, then)
+        except BaseException as error:
+            if isinstance(error, StorageError) or not plans:  # else it is Ctrl-C, which has waited for the commit
+                crew.put_back(endings)
+            raise
+        if settled.error is not None and not isinstance(settled.error, BudgetSpent):
+            raise settled.error
+        if settled.made:
+            self._was_faster(True)
+        return plans[-1], settled
 
-def _fill(crew: Crew, decision: Decision, n: int) -> Sequence[Trial] | None:
-    """Propose n trials, and claim the first of them unless earlier ones wait; None if the strategy has no more points."""
-    first = 0 if crew.live.ledger.queued() else decision.unopposed
-    return crew.live.fill(n, decision.at, Claim(crew.name, crew.lease, first))
+    def _fill(self, decision: Decision, n: int) -> list[Trial]:
+        """Propose and enqueue n trials; returns those of them that are claimed: the first ones, unless earlier trials wait."""
+        first = 0 if self._live.ledger.queued() else decision.unopposed
+        made = self._live.fill(n, decision.at, self._claim(first))
+        self._was_faster(made != [])
+        return [t for t in made or [] if t.state is State.RUNNING]
 
+    def _was_faster(self, first: bool) -> None:
+        """Propose twice as many together next time if another process was faster, so that one refill serves all that
+        compete; one less otherwise."""
+        self._batch = max(1, self._batch - 1) if first else min(2 * self._batch, CROWD)
 
-def _batch(before: int, made: Sequence[Trial] | None) -> int:
-    """How many to propose together next time: twice as many if another process was faster, so that one refill serves
-    all that compete; one less otherwise."""
-    return min(2 * before, CROWD) if made == [] else max(1, before - 1)
+    def _here(self, most: int, ahead: int = 0) -> Here:
+        crew = self._crew
+        free = max(0, min(most, crew.room(ahead)))
+        return Here(free, batch=self._batch, charge=crew.charge, waited=crew.waited)
+
+    def _claim(self, n: int) -> Claim:
+        return Claim(self._crew.name, self._crew.lease, n)
+
+    def _carry_out(self, decision: Decision, settled: Settled) -> str | None:
+        """Do what was decided, except for what `settled` has done already; returns why nothing more may start."""
+        live, crew, closing, begun = self._live, self._crew, decision.closing, list(settled.claimed)
+        if decision.start:
+            crew.before_claiming()
+        for trial in begun:
+            crew.start(trial)
+        for action in decision.actions:
+            match action:
+                case Fill(n) if not settled.made:
+                    try:
+                        made = self._fill(decision, n)
+                    except BudgetSpent:
+                        closing = "budget"
+                        continue
+                    for trial in made:
+                        crew.start(trial)
+                    begun += made
+                case Start(n):
+                    crew.renew_expired(live.ledger.expired(live.ledger.now))
+                    for _ in range(n - len(begun)):
+                        waiting = live.storage.claim(live.id, crew.name, crew.lease)
+                        if waiting is None:
+                            break
+                        crew.start(waiting)
+                case Cancel(number) if number in crew.running:
+                    used = crew.cancel(number)
+                    with suppress(Stale):  # it ended by itself in the meantime
+                        live.storage.revise(live.id, Change("cancel", number=number, cost=used))
+        return closing
 
 
 @contextmanager
@@ -243,6 +277,7 @@ def _giving_back(crew: Crew) -> Iterator[None]:
     try:
         yield
     except BaseException as stop:
+        crew.interrupted = crew.interrupted or isinstance(stop, KeyboardInterrupt)
         give_back(crew)
         if isinstance(stop, KeyboardInterrupt):
             stop.add_note("Running trials were given back to the queue. Run the same line again to go on.")
@@ -276,6 +311,7 @@ def run_to_the_end(crew: Crew, numbers: Sequence[int]) -> None:
                 # One that runs here may look as if its worker were gone, if the clock has jumped.
                 ready = n not in crew.running and _may_be_claimed(live.ledger.trials[n], live.ledger.now)
                 if crew.executor.free() and ready:
+                    crew.before_claiming()
                     trial = live.storage.claim(live.id, crew.name, crew.lease, number=n)
                     if trial is not None:
                         crew.start(trial)
@@ -289,15 +325,16 @@ def run_to_the_end(crew: Crew, numbers: Sequence[int]) -> None:
             crew.watch(live.refresh())
 
 
-def check_results(live: LiveStudy, ended: Sequence[Trial], terms: Terms) -> None:
+def check_results(live: LiveStudy, ended: Iterable[Trial | None], terms: Terms) -> None:
     """Raises ObjectiveError if the first trials of the study all returned something else than it needs: then the call is
     wrong, and not the settings.
 
-    ended: the trials that have just ended; without a bad result among them there is nothing to check.
+    ended: the trials that have just ended, by the ledger as it stands; without a bad result among them there is nothing
+    to check.
     """
-    if not any(t.reason is Reason.BAD_RESULT for t in ended):
+    if not any(t is not None and t.reason is Reason.BAD_RESULT for t in ended):
         return
-    failures = live.refresh().failures_in_a_row(terms.since)
+    failures = live.ledger.failures_in_a_row(terms.since)
     patience = min(3, live.spec.max_failures or 3)
     never = len(failures) >= patience and live.ledger.counted == len(failures)
     if never and all(t.reason is Reason.BAD_RESULT and "must be finite" not in t.error for t in failures):

@@ -9,11 +9,11 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..engine.ledger import Ledger
-from ..engine.planning import Fill, Terms
+from ..engine.planning import Charge, Here, Terms
 from ..errors import BudgetSpent, RunFailed, SpecError, TrimtabError
 from ..executors import slurm
 from ..executors.slurm import Slurm, SlurmError
@@ -61,7 +61,7 @@ def run(
     announce(live, program, resources, workers, **asked)
     with Progress(live.spec, quiet=quiet, terms=terms) as progress, interruptible():
         try:
-            return _search(live, jobs, progress, replace(terms, charge=resources.charge), enough)
+            return _search(live, jobs, progress, terms, resources.charge, enough)
         finally:
             jobs.close()
             progress.update(live.refresh(), SYSTEM.steady())
@@ -150,11 +150,13 @@ class Jobs:
                 time.sleep(LOOK)
 
 
-def _search(live: LiveStudy, jobs: Jobs, progress: Progress, terms: Terms, enough: Enough | None) -> str:
+def _search(
+    live: LiveStudy, jobs: Jobs, progress: Progress, terms: Terms, charge: Charge, enough: Enough | None
+) -> str:
     """Watch the record and keep the jobs until the plan closes; returns why it closed."""
     closing, check, known = None, EnoughCheck(live, enough), len(live.refresh().told)
     while closing is None:
-        decision = decide(live, 1, SYSTEM.steady(), terms)
+        decision = decide(live, SYSTEM.steady(), terms, Here(free=1, charge=charge))
         ledger = live.ledger
         progress.update(ledger, SYSTEM.steady())
         live.collect()
@@ -162,13 +164,12 @@ def _search(live: LiveStudy, jobs: Jobs, progress: Progress, terms: Terms, enoug
         check_results(live, ended, terms)
         closing = "enough" if check.has_enough() else decision.closing
         if closing is None:
-            fills = [a.n for a in decision.actions if isinstance(a, Fill)]
             try:
-                made = live.fill(fills[0], decision.at) if fills and not ledger.open else []
+                if decision.fill and not ledger.open:
+                    live.fill(decision.fill, decision.at)
             except BudgetSpent:
                 closing = "budget"
                 continue
-            terms = replace(terms, exhausted=known if made is None else terms.exhausted)
             jobs.keep(_wanted(live.ledger, jobs, terms), _begun(live.ledger))
             time.sleep(LOOK)
     while closing not in ("time", "failures") and _held(live.refresh()):  # workers finish what they have started

@@ -86,7 +86,7 @@ def hired(
     program = as_program(objective, live.spec)
     with ExitStack() as cleanup:
         executor = executor_for(program, slots, cleanup.enter_context(interruptible()))
-        crew = Crew(live, executor, slots.resources, before=lambda: live.inputs.check(program))
+        crew = Crew(live, executor, slots.resources, before_claiming=lambda: live.inputs.check(program))
         cleanup.callback(crew.close)
         announce(live, program, slots.resources, slots.workers)
         progress = cleanup.enter_context(Progress(live.spec, quiet=quiet, terms=terms))

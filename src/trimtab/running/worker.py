@@ -124,7 +124,8 @@ class Worker:
                 free, before = min(self._slots, self._left) - running, served.running
                 if served.at_work or (free > 0 and not self._at_rest(number, served)):
                     with self._unless_gone(number, served):
-                        served.begin(free, self._left - running if len(self._served) == 1 else free)
+                        # A study that is alone may claim very short trials ahead (see `claim_ahead`).
+                        served.begin(self._left - running if len(self._served) == 1 else free)
                         self._tell(number, served)
                     running += served.running - before
         at_work = {n: s for n, s in self._served.items() if s.running}
