@@ -586,3 +586,17 @@ def test_a_run_that_was_cancelled_is_run_again_and_no_pair_is_left_out():
     assert [t.number for t in certified if t.state == "cancelled"] == sorted(cancelled)
     assert len(certified) == 16 + len(cancelled)
     assert study.verify() == []
+
+
+def test_a_machine_that_grows_slower_from_run_to_run_favours_neither_setting():
+    runs = []
+
+    def drifting(trial):
+        runs.append(trial.number)
+        return float(len(runs))
+
+    study = tt.Study("drift", SPACE, minimize="loss", seed=1)
+    study.run(drifting, trials=2, quiet=True)
+    found = study.evidence(drifting, tuned=1, replicates=10, quiet=True)
+    assert [b - t for b, t in found.pairs] == [-1.0, 1.0] * 5
+    assert (found.decision, found.difference) == ("not shown", 0.0)

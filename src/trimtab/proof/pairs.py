@@ -49,9 +49,11 @@ def contest(spec: StudySpec, tuned: Trial) -> Contest:
 def enqueue(live: LiveStudy, purpose: Purpose, sides: Sides, runs: int, design: Mapping[str, Any]) -> list[int]:
     """Make sure that replicates 0 .. runs-1 of every side exist; returns their numbers, new and old.
 
-    `design` is what was fixed before the runs: it is recorded with them. If another process was faster, missing runs
-    are determined again: it may have asked for the same ones.
+    Every other replicate runs the sides in the opposite order, so that a machine that grows faster or slower from run to
+    run favours none of them. `design` is what was fixed before the runs: it is recorded with them. If another process was
+    faster, missing runs are determined again: it may have asked for the same ones.
     """
+    forward = list(enumerate(sides))
 
     def missing(ledger: Ledger) -> list[Proposal]:
         have = found(ledger, purpose, sides)
@@ -61,13 +63,13 @@ def enqueue(live: LiveStudy, purpose: Purpose, sides: Sides, runs: int, design: 
                 seed=engine.trial_seed(ledger.study.spec.seed, str(purpose), i),
                 purpose=purpose,
                 strategy="evidence",
-                version="2",
+                version="3",
                 parent=parent,
                 replicate=i,
                 why=dict(design),
             )
             for i in range(runs)
-            for side, (parent, params) in enumerate(sides)
+            for side, (parent, params) in (forward[::-1] if i % 2 else forward)
             if (side, i) not in have
         ]
 
