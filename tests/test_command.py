@@ -76,6 +76,15 @@ def test_a_wrong_command_is_told_before_the_first_trial(template, pattern, folde
         as_program(Command(template), SPEC)
 
 
+def test_a_parameter_that_may_be_inactive_has_no_name_of_a_placeholder():
+    """{checkpoint} would become the checkpoint's folder in trials without the parameter."""
+    space = tt.Space(journal=tt.Choice("wal", "off"), checkpoint=tt.Int(1, 9, when={"journal": "wal"}))
+    study = tt.Study("s", space, minimize="ms")
+    with pytest.raises(ObjectiveError, match="rename the parameter"):
+        study.run(Command("echo {checkpoint}"), trials=1, quiet=True)
+    study.run(Command("echo 1 {params}"), trials=1, quiet=True)
+
+
 @pytest.mark.parametrize(
     ("lines", "found"),
     [

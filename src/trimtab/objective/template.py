@@ -51,6 +51,11 @@ def check(template: str, parameters: Mapping[str, Parameter]) -> None:
                     f"command {template!r}: {{{name}}} is no parameter{nearest(name, [*names, *RESERVED])}; "
                     "double the braces where they are meant literally"
                 )
+            if name in RESERVED and name in names and parameters[name].when:
+                raise ObjectiveError(
+                    f"command {template!r}: {{{name}}} also stands for something of Trimtab's own, which would be filled in "
+                    f"where the parameter {name!r} is inactive; rename the parameter"
+                )
             if name == "params" and name not in names and word != "{params}":
                 raise ObjectiveError(f"command {template!r}: {{params}} makes several words; put it between spaces")
     texts = {name: p.options if isinstance(p, Choice) else () for name, p in parameters.items()}
