@@ -292,3 +292,17 @@ def test_a_run_without_a_baseline_says_what_evidence_needs_and_that_is_enough(tm
     again = CliRunner().invoke(cli, ["run", "s.yaml", "--quiet"]).stdout
     assert again.splitlines()[-1] == "Test the gain on fresh seeds: trimtab evidence s"
     assert CliRunner().invoke(cli, ["evidence", "s", "--replicates", "3", "--quiet"]).exit_code == 0
+
+
+def test_a_run_whose_baseline_failed_says_so_at_once_and_at_its_end(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    Path("s.yaml").write_text(
+        'study: s\ncommand: sh -c \'test "$0" != 9 && echo "$0"\' {x}\nspace: {x: {int: [1, 9], default: 9}}\n'
+        "minimize: loss\nbudget: {trials: 3}\nseed: 1\n"
+    )
+    ran = CliRunner().invoke(cli, ["run", "s.yaml"])
+    assert "s: trial 0, the baseline, failed (error): " in ran.stderr
+    assert ran.stdout.splitlines()[-1] == (
+        "The baseline failed, so that its runs in a test of the gain may fail, too. See why: trimtab trials s"
+    )

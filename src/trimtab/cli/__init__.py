@@ -112,6 +112,10 @@ def run(
         revise = command("revise", file, store)
         say(f"\nTo test the gain, write the setting to beat into the file, as baseline: {{...}}. Then: {revise}")
         return
+    if study.baseline is not None and study.baseline.state == "failed":
+        why = command("trials", given.name, store)
+        say(f"\nThe baseline failed, so that its runs in a test of the gain may fail, too. See why: {why}")
+        return
     say(f"\nTest the gain on fresh seeds: {command('evidence', given.name, store)}")
 
 

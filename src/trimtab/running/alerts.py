@@ -3,6 +3,7 @@ from scratch."""
 
 from collections.abc import Callable
 
+from ..engine.ledger import BASELINE
 from ..formatting import first_line
 from ..live import LiveStudy
 from ..objective.metrics import LEFT_OUT
@@ -33,8 +34,8 @@ class Alerts:
 
     def _hear(self, trial: Trial) -> None:
         if trial.state is State.FAILED:
-            how = f"failed ({trial.reason})"
-            self._once(how, f"trial {trial.number} {how}: {first_line(trial.error)}")
+            how, which = f"failed ({trial.reason})", ", the baseline," if trial.strategy == BASELINE else ""
+            self._once(how, f"trial {trial.number}{which} {how}: {first_line(trial.error)}")
         for note in trial.notes:
             if note.endswith(LEFT_OUT):
                 self._once(LEFT_OUT, f"trial {trial.number}: {note}")
