@@ -510,6 +510,7 @@ def test_revise_makes_the_study_what_the_file_says(place):
     assert "cold" in refused("revise", "shell.yaml")
     assert "NAME=VALUE" in refused("revise", "shell.yaml", "--assume", "cold")
     assert call("revise", "shell.yaml", "--assume", "cold=0.5") == "study 'shell' is what shell.yaml says\n"
+    assert "did you mean 'cold'" in refused("revise", "shell.yaml", "--assume", "cord=0.5")
     assert "2 of 8 trials" in call("run", "shell.yaml", "--trials", "2", "--quiet")
     study = tt.Study("shell", storage="sqlite:///trimtab.db")
     assert study.spec.assumed == {"cold": 0.5}

@@ -2,7 +2,7 @@
 
 import click
 
-from ..errors import StudyMismatch, UserError
+from ..errors import StudyMismatch, UserError, nearest
 from .plumbing import file_storage_flag, opened, say
 
 
@@ -28,6 +28,8 @@ def revise(file: str, assume: tuple[str, ...]) -> None:
     for name, sign, _ in values:
         if not (name and sign):
             raise UserError(f"--assume {name!r}: write NAME=VALUE")
+        if name not in (known := given.study["space"].names):
+            raise UserError(f"--assume {name}=...: {file} has no parameter {name!r}{nearest(name, known)}")
     study = opened(given.name, given)
     before = study.record.head
     try:
