@@ -95,7 +95,10 @@ class Schedule:
             metrics = {str(name): float(value) for name, value in dict(data["metrics"]).items()}
             made = Schedule(str(data["study"]), str(data["fidelity"]), stretches, metrics)
         except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise SpecError(f"this is no schedule ({error!r}); give what study.schedule().to_yaml() wrote") from None
+            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise SpecError(
+                f"this is no schedule: {why}; give what `trimtab schedule` or study.schedule().to_yaml() wrote"
+            ) from None
         if not stretches or not all(a < b for a, b in pairwise([0.0, *(s.until for s in stretches), math.inf])):
             raise SpecError(
                 "a schedule needs at least one stretch, and each must end later than the one before, at a number"
