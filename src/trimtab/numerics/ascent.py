@@ -56,7 +56,7 @@ def ascend(f: Function, start: Array, scale: Array, iterations: int) -> Array:
     high = 1 / scale
     descent = _scaled(f, scale)
     found = np.clip(start, 0, 1) / scale
-    live = np.arange(len(start))  # rows of the batch that still climb; all of what follows has a line for each of them
+    live = np.arange(len(start))  # the rows that still climb: `at`, `slope` and `pairs` hold these only
     at = _Point(found, *descent(found, live))
     slope = _free(at, high)
     pairs: list[_Pair] = []

@@ -6,12 +6,13 @@ Curve i has the value y_ik at level t_k, for some k of 1 .. R. Under shape s it 
 
 so that a_i is where it ends and b_i how far it has to fall. Shapes are of three families, with u = t / t_R:
 
-    power law  u^-p;    exponential  exp(-u / q);    Janoschek's (1961)  exp(-(u / q)^2), which is slow to begin
+    power law  u^-p;    exponential  exp(-u / q);    Janoschek's  exp(-(u / q)^2), which is slow to begin
 
 All curves together fit m, S and v of each shape by expectation-maximisation (EM). So the curves that went on show what to
 expect of the others, and a curve with a single point has a forecast, too. Weak priors count as a few further curves. Then
 each curve weighs the shapes by their evidence on it, times how often they were right on all curves. Nothing is drawn or
-searched: the forecast is a function of the values (Domhan et al. 2015 sample such an ensemble, curve by curve).
+searched: the forecast is a function of the values (Domhan et al. 2015, from whom the families are, sample an ensemble of
+eleven, curve by curve).
 
 Notation: c curves, R levels, s shapes. Values are standardised: of order 1, smaller is better.
 """

@@ -208,7 +208,7 @@ class Lesson(NamedTuple):
 class Posterior:
     """A GP conditioned on its data: alpha = K^-1 y, root = L^-1 (n, n).
 
-    lessons: they are added to the mean; the data are what they leave over.
+    lessons: the parts of a prior mean. y is what they leave unexplained of the results, and predictions add them again.
     """
 
     kernel: Kernel

@@ -10,9 +10,10 @@ minimised. A failed trial is a row of NaN in Y and C. Constraint columns are fea
 
 Each strategy in the table below has a module of its own. The other modules are parts of them:
 
-    points, scalarisation, honours            for all: points not proposed yet; several goals as one; what is not heeded
-    surrogate, features, climb, front,
-    transfer, priors                          of `gp`: models, their inputs, the search of a maximum, fronts, earlier studies
+    points, scalarisation, honours            for all: points not proposed yet; several goals as one; which needs of a study
+                                              a strategy does not take into account
+    surrogate, features, climb, front,        of `gp`: models, their inputs, the search of a maximum, fronts, earlier
+    transfer, priors                          studies, users' expectations
     breeding, variation                       of `evolution`, `nsga2` and `nsga3`
     coordinates                               of `cma`
     population                                of `pbt` and `pb2`

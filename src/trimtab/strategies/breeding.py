@@ -22,7 +22,7 @@ from .variation import children
 
 _FEWEST, _MOST = 20, 50  # points of a population
 _ROUNDS = 4  # rounds of breeding, each with more mutations, before points are drawn at random
-_LITTER = 16  # children that a round makes at least: most are new, and the first ones are proposed
+_LITTER = 16  # children that a round makes at least: more than are wanted, as some may be taken or not allowed
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ _BEST = 0.1  # share of the rows from elsewhere that a warm start uses
 _NEWS = 10  # a warm start is redone when a tenth more rows are known, so that folding a long record takes linear time
 _SMALLEST = 1e-8  # standard deviation, below which the search starts again
 _DOUBLINGS = 6  # of lam by restarts, at most
-_FREE = 10  # generations that one row may complete, if known results fill the ones after it
+_FREE = 10  # generations that one row may complete: earlier results may be all that the next ones need
 _EXTRA = 64  # points that are drawn at once when the stream is used up
 
 

@@ -1,7 +1,7 @@
-"""What a strategy does not take into account of a study; users are told before the first trial.
+"""What a strategy does not take into account of a study, such as its constraints: users are told before the first trial.
 
 A strategy's attribute `honours` names which of the NEEDS below its proposals take into account; a plug-in without it is
-assumed to honour all. What cannot be searched at all is an error of its `init`.
+assumed to honour all. A problem that it cannot search at all is refused by its `init`.
 """
 
 from collections.abc import Callable, Mapping
