@@ -87,6 +87,7 @@ CASES = {
     "goal twice": (lambda: new(maximize="loss"), "twice"),
     "goal that is no name": (lambda: new(minimize=[3]), "3"),
     "constraint without comparison": (lambda: new(subject_to="latency"), "exactly one comparison"),
+    "constraint on a metric with a hyphen": (lambda: new(subject_to="val-loss <= 3"), "(val_loss, not val-loss)"),
     "constraint with equality": (lambda: new(subject_to="latency == 3"), "<= or >="),
     "constraint on two metrics": (lambda: new(subject_to="latency <= size"), "size"),
     "constraint that is no expression": (lambda: new(subject_to="latency <="), "no expression"),

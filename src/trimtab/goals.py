@@ -106,7 +106,9 @@ def constraint(text: str) -> Constraint:
         if not _is_metric(left):
             left, right, upper = right, left, not upper
         if not _is_metric(left):
-            raise ValueError("one side must be the name of a metric")
+            raise ValueError(
+                "one side must be the name of a metric, spelt as a Python identifier (val_loss, not val-loss)"
+            )
         metric = ast.get_source_segment(source, left) or left.id  # as it is written: `ast` respells letters such as µ
         offset, factor = _linear(right)
         if not (math.isfinite(offset) and math.isfinite(factor)):
