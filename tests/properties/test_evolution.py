@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.arrays import Array
 from trimtab.errors import SpecError
 from trimtab.numerics.pareto import directions, ranks
 from trimtab.space import Choice, Float, Int, Space
@@ -29,10 +28,6 @@ NETWORK = Space({f"edge{i}": Choice("none", "skip", "conv1", "conv3", "pool") fo
 BRANCHES = Space(
     kind=Choice("linear", "tree"), depth=Int(1, 200, when={"kind": "tree"}), rate=Float(0, 1, when={"kind": "tree"})
 )
-
-
-def rows(X: Array, Y: Array, C: Array | None = None) -> Rows:
-    return Rows(X, Y) if C is None else Rows(X, Y, C)
 
 
 def ask(made: Strategy, problem: Problem, told: Rows, n: int = 1, seed: int = 0) -> list[Proposal]:
@@ -150,7 +145,7 @@ def test_results_are_means_of_equal_points_without_failures():
     X = np.array([[0.1, np.nan], [0.2, 0.3], [0.1, np.nan], [0.4, 0.5], [0.2, 0.3]])
     Y = np.array([[1.0], [np.nan], [3.0], [np.inf], [7.0]])
     C = np.array([[2.0], [np.nan], [-4.0], [5.0], [np.nan]])
-    known = results(rows(X, Y, C))
+    known = results(Rows(X, Y, C))
     assert np.array_equal(known.X, X[[0, 3, 1]], equal_nan=True)
     assert known.Y.ravel().tolist() == [2.0, 1e300, 7.0]
     assert known.violation.tolist() == [0.0, 1.0, np.inf]
@@ -229,10 +224,10 @@ def test_results_of_others_are_parents_at_once(made):
     X = NETWORK.sample(made.population, rng)
     Y = X.sum(axis=1, keepdims=True)
     Y[::3] = np.nan
-    (proposal,) = ask(made, Problem(NETWORK), rows(X, Y))
+    (proposal,) = ask(made, Problem(NETWORK), Rows(X, Y))
     parents = proposal.why["parents"]
     assert not np.isnan(Y[parents]).any()
-    (earlier,) = ask(made, Problem(NETWORK), rows(X[1:], Y[1:]))
+    (earlier,) = ask(made, Problem(NETWORK), Rows(X[1:], Y[1:]))
     assert earlier.why["design"] == "sobol"
 
 
@@ -240,7 +235,7 @@ def test_evolution_forgets_the_old_however_good():
     rng = np.random.default_rng(0)
     X = NETWORK.sample(60, rng)
     Y = np.arange(60.0)[:, None]
-    proposals = ask(Evolution(population=10), Problem(NETWORK), rows(X, Y), 30)
+    proposals = ask(Evolution(population=10), Problem(NETWORK), Rows(X, Y), 30)
     assert {50} <= {p.why["parents"][0] for p in proposals} <= set(range(50, 60))
 
 
@@ -249,7 +244,7 @@ def test_nsga2_prefers_feasible_parents():
     space = Space(x=Float(0, 1), y=Float(0, 1))
     X = space.sample(100, rng)
     C = np.where(np.arange(100) % 2 == 0, -1.0, 1.0)[:, None]
-    told = rows(X, X.sum(axis=1, keepdims=True) + 10 * (C < 0), C)
+    told = Rows(X, X.sum(axis=1, keepdims=True) + 10 * (C < 0), C)
     parents = [i for p in ask(NSGA2(50), Problem(space, constraints=1), told, 20) for i in p.why["parents"]]
     assert all(i % 2 == 0 for i in parents)
 
@@ -279,7 +274,7 @@ def searched(made: Strategy, problem: Problem, goal, n: int) -> np.ndarray:
     for t in range(n):
         (p,) = made.ask(state, none, 1, np.random.default_rng([problem.seed, t]))
         Y.append(goal(p.x))
-        state = made.tell(state, rows(p.x[None], np.array(Y[-1:])))
+        state = made.tell(state, Rows(p.x[None], np.array(Y[-1:])))
     return np.array(Y)
 
 
