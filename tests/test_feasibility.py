@@ -14,7 +14,7 @@ def asked(X: np.ndarray, C: np.ndarray):
     """What `gp` proposes after the settings X (n, 2) with the constraints C (n, k)."""
     made, n = strategy("gp"), len(X)
     state = made.init(Problem(SQUARE, constraints=C.shape[1]))
-    state = made.tell(state, Rows(X, X[:, 1:], C, np.ones(n), np.zeros(n)))
+    state = made.tell(state, Rows(X, X[:, 1:], C, np.ones(n)))
     return made.ask(state, NONE, 1, np.random.default_rng(0))[0]
 
 
@@ -77,6 +77,6 @@ def test_the_unit_in_which_a_limit_is_measured_does_not_matter(name):
     for units in ([1.0, 1.0, 1.0], [2.0**30, 1.0, 2.0**-20]):
         made = strategy(name)
         state = made.init(Problem(SQUARE, constraints=3, seed=1))
-        state = made.tell(state, Rows(X, X[:, 1:], C * units, np.ones(40), np.zeros(40)))
+        state = made.tell(state, Rows(X, X[:, 1:], C * units, np.ones(40)))
         found.append([p.x.tolist() for p in made.ask(state, NONE, 2, np.random.default_rng(0))])
     assert found[0] == found[1]

@@ -235,7 +235,7 @@ def test_a_value_without_which_a_study_cannot_be_opened_is_named(forger, column,
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        *(("seed", "x"), ("parent", "x"), ("fidelity", "x"), ("params", "3"), ("metrics", "[]"), ("cost", "}")),
+        *(("parent", "x"), ("fidelity", "x"), ("params", "3"), ("metrics", "[]"), ("cost", "}")),
         *(("curve", '{"late":{}}'), ("why", '{"member": '), ("why", '["member"]')),
     ],
 )

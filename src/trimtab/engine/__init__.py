@@ -148,9 +148,9 @@ def suggest_each(spec: StudySpec, folded: Fold, pending: Sequence[Trial], at: in
 
 def _blank(spec: StudySpec, folded: Fold, points: Array) -> Rows:
     """Points (n, d) as rows without results."""
-    n, unknown = len(points), np.full(len(points), math.nan)
+    n = len(points)
     Y, C = (np.full((n, len(k)), math.nan) for k in (spec.goals, known_constraints(spec, folded.baseline)))
-    return Rows(points, Y, C, unknown, unknown)
+    return Rows(points, Y, C, np.full(n, math.nan))
 
 
 def _with_pending(spec: StudySpec, folded: Fold, pending: Sequence[Trial]) -> Any:

@@ -24,7 +24,7 @@ def results(trials: Iterable[Trial] | Told) -> Results:
 
 def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | None) -> Rows:
     """Trials as arrays: settings X (n, d), losses Y (n, m), excess over each known limit C (n, k), NaN if unknown; and
-    for each trial its cost, seed, losses at the rungs and lineage."""
+    for each trial its cost, losses at the rungs and lineage."""
     unit, _ = cost_budget(spec)
     told = results(trials)
     X = spec.encode(told.params)
@@ -35,7 +35,6 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
         _columns(losses, len(told)),
         _columns(excess, len(told)),
         np.array([used.get(unit, 0.0) for used in told.cost], dtype=float),
-        np.array(told.seed, dtype=float),
         _rungs(spec, told),
         _lineage(told),
     )

@@ -41,7 +41,6 @@ class Results:
     number: Sequence[int]
     done: Sequence[bool]  # False for trials that were stopped early or failed
     params: Sequence[Params]
-    seed: Sequence[int]
     metrics: Sequence[Metrics]
     cost: Sequence[Mapping[str, float]]  # the fields of Cost
     parent: Sequence[int | None]
@@ -61,7 +60,6 @@ class Results:
             number=[t.number for t in trials],
             done=[t.state is State.DONE for t in trials],
             params=[t.params for t in trials],
-            seed=[t.seed for t in trials],
             metrics=[t.metrics if t.state in GOOD else {} for t in trials],
             cost=[t.cost.to_json() for t in trials],
             parent=[t.parent for t in trials],

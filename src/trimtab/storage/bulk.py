@@ -12,7 +12,7 @@ from ..records.columns import End, Results
 from .rows import TRIALS, fields_of
 
 ENDS = ("number", "told", "state", "purpose", "started", "ended")
-RESULTS = ("number", "state", "params", "seed", "metrics", "cost", "parent", "fidelity", "curve")
+RESULTS = ("number", "state", "params", "metrics", "cost", "parent", "fidelity", "curve")
 """The columns that `ends_of` and `results_of` read, in this order. After those of RESULTS comes `why`, which is NULL unless it
 names a member of a population."""
 
@@ -22,7 +22,7 @@ _PURPOSES = {str(purpose): purpose for purpose in Purpose}
 _WHOLE: frozenset[type] = frozenset({int})
 _REAL: frozenset[type] = frozenset({float, NoneType})
 _TYPES: Mapping[str, frozenset[type]] = {  # of the columns that hold neither JSON nor a state
-    **dict.fromkeys(("number", "told", "seed"), _WHOLE),
+    **dict.fromkeys(("number", "told"), _WHOLE),
     "parent": _WHOLE | {NoneType},
     **dict.fromkeys(("started", "ended", "fidelity"), _REAL),
 }
@@ -53,13 +53,12 @@ def results_of(found: Sequence[Sequence[Any]]) -> Results:
     columns = [*zip(*found, strict=True)] or [()] * (len(RESULTS) + 1)
     for name in _odd(RESULTS, columns):
         raise _damaged(name, "not every value is of its type")
-    number, state, params, seed, metrics, cost, parent, fidelity, curve, why = map(list, columns)
+    number, state, params, metrics, cost, parent, fidelity, curve, why = map(list, columns)
     counts = [s in _GOOD for s in state]
     return Results(
         number=number,
         done=[s == _DONE for s in state],
         params=_parsed("params", params),
-        seed=seed,
         metrics=[m if good else {} for m, good in zip(_parsed("metrics", metrics), counts, strict=True)],
         cost=_parsed("cost", cost),
         parent=parent,

@@ -82,7 +82,6 @@ _LEFT_OUT = np.empty(0)
 _USUAL: Mapping[str, Callable[[int, int], Array]] = {  # columns that may be left out -> what they then are, for n and m
     "C": lambda n, _: np.empty((n, 0)),
     "cost": lambda n, _: np.zeros(n),
-    "seed": lambda n, _: np.zeros(n),
     "rungs": lambda n, m: np.empty((n, 0, m)),
     "lineage": lambda n, _: np.full((n, len(LINEAGE)), np.nan),
 }
@@ -100,7 +99,6 @@ class Rows:
     Y: Array  # (n, m), minimised, NaN where the trial failed
     C: Array = field(default_factory=_left_out)  # (n, k), feasible where <= 0
     cost: Array = field(default_factory=_left_out)  # (n,) seconds, or in the unit of Problem.cost_budget
-    seed: Array = field(default_factory=_left_out)  # (n,)
     # (n, R, m) as Y, at each rung of the fidelity; NaN where it was not reached. R is 0 in a study without one.
     rungs: Array = field(default_factory=_left_out)
     lineage: Array = field(default_factory=_left_out)  # (n, 5), NaN where there is none
@@ -115,18 +113,14 @@ class Rows:
         """No rows of d columns, m goals and k constraints, without a fidelity."""
         return Rows(np.empty((0, d)), np.empty((0, m)), np.empty((0, k)))
 
+    @property
+    def _columns(self) -> tuple[Array, ...]:
+        return self.X, self.Y, self.C, self.cost, self.rungs, self.lineage
+
     def __add__(self, other: "Rows") -> "Rows":
-        return Rows(
-            np.concatenate([self.X, other.X]),
-            np.concatenate([self.Y, other.Y]),
-            np.concatenate([self.C, other.C]),
-            np.concatenate([self.cost, other.cost]),
-            np.concatenate([self.seed, other.seed]),
-            np.concatenate([self.rungs, other.rungs])
-            if len(self) and len(other)
-            else max(self.rungs, other.rungs, key=len),  # the number of rungs of empty rows may be another one
-            np.concatenate([self.lineage, other.lineage]),
-        )
+        if not (len(self) and len(other)):  # the number of rungs of empty rows may be another one
+            return max(self, other, key=len)
+        return Rows(*(np.concatenate(both) for both in zip(self._columns, other._columns, strict=True)))
 
     @property
     def failed(self) -> Mask:
@@ -135,8 +129,7 @@ class Rows:
 
     def __getitem__(self, which: slice | Sequence[int] | Ints) -> "Rows":
         """Some of the rows, as `rows[:5]` or `rows[[0, 2]]`."""
-        columns = (self.X, self.Y, self.C, self.cost, self.seed, self.rungs, self.lineage)
-        return Rows(*(column[which] for column in columns))
+        return Rows(*(column[which] for column in self._columns))
 
     def __len__(self) -> int:
         return len(self.X)

@@ -37,7 +37,7 @@ def equal_inputs_give_equal_proposals_and_are_left_alone(made: Strategy[Any]) ->
         problem = random_problem(made, random)
         rows = random_history(problem, random.choice([3, 15, 31]), rng)
         pending = problem.space.sample(2, rng)
-        arrays = [rows.X, rows.Y, rows.C, rows.cost, rows.seed, pending]
+        arrays = [rows.X, rows.Y, rows.C, rows.cost, pending]
         before = [a.copy() for a in arrays]
         first = _propose(made, problem, rows, pending, 2, seed)
         for array in arrays:
@@ -133,7 +133,7 @@ def without_learning_results_do_not_matter(made: Strategy[Any]) -> None:
         rng = np.random.default_rng(seed)
         problem, cut = random_problem(made, Random(seed)), seed % 13
         rows = random_history(problem, 12, rng)
-        unknown = [np.full_like(a, np.nan) for a in (rows.Y, rows.C, rows.cost, rows.seed)]
+        unknown = [np.full_like(a, np.nan) for a in (rows.Y, rows.C, rows.cost)]
         expected = _points(_propose(made, problem, rows, rows.X[:0], 1, seed))
         found = _points(_propose(made, problem, rows[:cut], rows.X[cut:], 1, seed))
         require(found == expected, "with learns=False a pending point must count as a told one", f"seed {seed}")

@@ -58,7 +58,7 @@ def random_history(problem: Problem, n: int, rng: np.random.Generator) -> Rows:
     C[rng.random(C.shape) < 0.2] = np.nan
     failed = rng.random(n) < rng.choice([0, 0.1, 0.6])
     Y[failed], C[failed] = np.nan, np.nan
-    return Rows(X, Y, C, rng.random(n), np.arange(n, dtype=float))
+    return Rows(X, Y, C, rng.random(n))
 
 
 def _lines(**values: object) -> dict[str, Array]:
