@@ -55,7 +55,7 @@ def paused(curves, C=None):
     lines = np.column_stack([np.arange(n), np.full(n, np.nan), ends, ends, np.full(n, np.nan)])
     Y = np.array([[curve[-1]] for curve in curves], dtype=float)
     C = np.empty((n, 0)) if C is None else np.array(C, dtype=float)[:, None]
-    rows = Rows(np.full((n, 1), 0.5), Y, C, rungs=V, lineage=lines)
+    rows = Rows(np.full((n, 1), 0.5), Y, C, curve=V, lineage=lines)
     problem = Problem(tt.Space(x=tt.Float(0, 1)), constraints=C.shape[1], rungs=RUNGS)
     return Ladder(Paused(problem, rows, Rows.empty(1, 1, C.shape[1])))
 

@@ -22,7 +22,7 @@ def told(x, V, seed=0):
     n = len(x)
     X = SPACE.snap(np.column_stack([x, np.random.default_rng(seed).random(n)]))
     last = np.array([[v[~np.isnan(v)][-1] if (~np.isnan(v)).any() else np.nan] for v in V]).reshape(-1, 1)
-    return levelled(Rows(X, last, rungs=V[:, :, None]))
+    return levelled(Rows(X, last, curve=V[:, :, None]))
 
 
 # ------------------------------------------------------------------------------------------ what strategies are told
@@ -56,7 +56,7 @@ def rows_of(curves, stopped_at):
         V[i, last + 1 :] = np.nan
     n = len(V)
     Y = np.array([[V[i, last]] for i, last in enumerate(stopped_at)])
-    return Rows(np.zeros((n, 1)), Y, rungs=V[:, :, None])
+    return Rows(np.zeros((n, 1)), Y, curve=V[:, :, None])
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -75,11 +75,11 @@ def test_parallel_curves_are_told_as_their_ends(seed):
 def test_levelling_leaves_full_trainings_failures_and_plain_rows_alone():
     full = rows_of([[4, 3, 2, 1], [5, 4, 3, 2]], [3, 3])
     assert np.array_equal(levelled(full).Y, full.Y)
-    failed = Rows(np.zeros((1, 1)), np.full((1, 1), np.nan), rungs=np.full((1, 4, 1), np.nan))
+    failed = Rows(np.zeros((1, 1)), np.full((1, 1), np.nan), curve=np.full((1, 4, 1), np.nan))
     assert np.isnan(levelled(full + failed).Y[-1, 0])
     plain = Rows(np.zeros((2, 1)), np.ones((2, 1)))
     assert levelled(plain) is plain
-    assert (Rows.empty(1, 1, 0) + full).rungs.shape == (2, 4, 1)
+    assert (Rows.empty(1, 1, 0) + full).curve.shape == (2, 4, 1)
 
 
 def test_what_was_stopped_below_the_lowest_rung_is_not_told_as_trained_to_the_top():
@@ -105,7 +105,7 @@ def test_what_was_stopped_below_the_lowest_rung_is_not_told_as_trained_to_the_to
     seen = matrix.rows(study.spec, study.trials, None)
     below = [t.reached == 0 for t in study.trials]
     assert 2 <= sum(below) <= 10
-    for t, V, at_end in zip(study.trials, seen.rungs[:, :, 0], below, strict=True):
+    for t, V, at_end in zip(study.trials, seen.curve[:, :, 0], below, strict=True):
         assert np.isnan(V).tolist() == ([False, True, True] if at_end else [False] * 3)
         assert V[0 if at_end else 2] == t.metrics["loss"]
     full = seen.Y[~np.array(below), 0]
@@ -141,7 +141,7 @@ def test_each_point_is_known_at_each_rung_that_it_reached():
 
 def test_a_ladder_may_have_hundreds_of_rungs():
     rungs = tuple(np.arange(1.0, 301.0))
-    rows = Rows(SPACE.sample(1, np.random.default_rng(0)), np.ones((1, 1)), rungs=np.ones((1, 300, 1)))
+    rows = Rows(SPACE.sample(1, np.random.default_rng(0)), np.ones((1, 1)), curve=np.ones((1, 300, 1)))
     problem = Problem(SPACE, rungs=rungs)
     assert len(surrogate(History.start(problem).with_rows(rows), None, ladder=True).goals[0].model.data) == 300
 

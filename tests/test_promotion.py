@@ -69,7 +69,7 @@ def paused(values, level=0, parents=None, rungs=(1.0, 3.0, 9.0), budget=None, cu
         for i, (k, p) in enumerate(zip(levels, parents, strict=True))
     ]
     V = np.full((n, len(rungs), 1), np.nan) if curves is None else np.array(curves, dtype=float)[:, :, None]
-    rows = Rows(np.full((n, 1), 0.5), np.array(values, dtype=float)[:, None], rungs=V, lineage=np.array(lines))
+    rows = Rows(np.full((n, 1), 0.5), np.array(values, dtype=float)[:, None], curve=V, lineage=np.array(lines))
     problem = Problem(tt.Space(x=tt.Float(0, 1)), budget=budget, rungs=rungs)
     return Paused(problem, rows, Rows.empty(1, 1, 0))
 
@@ -127,7 +127,7 @@ def test_stretches_of_a_setting_are_one_result():
     )
     rows = joined(state.rows)
     assert rows.Y[:, 0].tolist() == [5, 2]
-    assert rows.rungs[1, :2, 0].tolist() == [4, 2]  # at the first rung what its first stretch ended with
+    assert rows.curve[1, :2, 0].tolist() == [4, 2]  # at the first rung what its first stretch ended with
 
 
 # ---------------------------------------------------------------------------------- workers that fail, sleep and die

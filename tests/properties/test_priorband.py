@@ -20,7 +20,7 @@ NONE = np.empty((0, 3))
 def rows(X, Y, reached):
     """Trials that were trained up to these rungs, with a loss that does not change."""
     V = np.where(np.arange(len(RUNGS)) <= np.array(reached)[:, None], np.array(Y)[:, None], np.nan)
-    return Rows(np.array(X), np.array(Y, dtype=float)[:, None], rungs=V[..., None])
+    return Rows(np.array(X), np.array(Y, dtype=float)[:, None], curve=V[..., None])
 
 
 def asked(told, n=1, seed=0, **how):

@@ -35,7 +35,7 @@ def rows(spec: StudySpec, trials: Sequence[Trial] | Told, baseline: Metrics | No
         _columns(losses, len(told)),
         _columns(excess, len(told)),
         np.array([used.get(unit, 0.0) for used in told.cost], dtype=float),
-        _rungs(spec, told),
+        _curves(spec, told),
         _lineage(told),
     )
 
@@ -70,7 +70,7 @@ def cost_budget(spec: StudySpec) -> tuple[str, float | None]:
     return unit, None if b.trials is not None else total
 
 
-def _rungs(spec: StudySpec, told: Results) -> Array:
+def _curves(spec: StudySpec, told: Results) -> Array:
     """Losses (n, R, m) at each rung of the fidelity, NaN at rungs that a trial did not reach; R is 0 without a fidelity.
 
     The result of a trial that ended below the lowest rung counts as one at the lowest rung.

@@ -39,9 +39,9 @@ class Asha:
     def __post_init__(self) -> None:
         _check(self)
 
-    def begin(self, fidelity: Fidelity | None) -> "Halving":
+    def begin(self, fidelity: Fidelity | None) -> "_State":
         given = needed(self.name, fidelity)
-        return Halving(self, given, [given.rungs], [1.0])
+        return _State(self, given, [given.rungs], [1.0])
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Hyperband:
     def __post_init__(self) -> None:
         _check(self)
 
-    def begin(self, fidelity: Fidelity | None) -> "Halving":
+    def begin(self, fidelity: Fidelity | None) -> "_State":
         given = needed(self.name, fidelity)
         rungs = given.rungs
-        return Halving(self, given, [rungs[i:] for i in range(len(rungs))], self.shares(given))
+        return _State(self, given, [rungs[i:] for i in range(len(rungs))], self.shares(given))
 
     def shares(self, fidelity: Fidelity) -> tuple[float, ...]:
         """The share of trials that are first judged at each rung."""
@@ -76,7 +76,7 @@ def _check(rule: Asha | Hyperband) -> None:
     bounded(rule, "trust", 0.0, 1.0)
 
 
-class Halving:
+class _State:
     """The rungs of each bracket, including the top. shares: of the trials, by bracket."""
 
     def __init__(

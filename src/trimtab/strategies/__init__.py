@@ -82,7 +82,7 @@ _LEFT_OUT = np.empty(0)
 _USUAL: Mapping[str, Callable[[int, int], Array]] = {  # columns that may be left out -> what they then are, for n and m
     "C": lambda n, _: np.empty((n, 0)),
     "cost": lambda n, _: np.zeros(n),
-    "rungs": lambda n, m: np.empty((n, 0, m)),
+    "curve": lambda n, m: np.empty((n, 0, m)),
     "lineage": lambda n, _: np.full((n, len(LINEAGE)), np.nan),
 }
 
@@ -93,14 +93,14 @@ def _left_out() -> Array:
 
 @dataclass(frozen=True)
 class Rows:
-    """Finished trials, in the order in which they ended. Without C there are no constraints, without rungs no fidelity."""
+    """Finished trials, in the order in which they ended. Without C there are no constraints, without a curve no fidelity."""
 
     X: Array  # (n, d), NaN where inactive
     Y: Array  # (n, m), minimised, NaN where the trial failed
     C: Array = field(default_factory=_left_out)  # (n, k), feasible where <= 0
     cost: Array = field(default_factory=_left_out)  # (n,) seconds, or in the unit of Problem.cost_budget
     # (n, R, m) as Y, at each rung of the fidelity; NaN where it was not reached. R is 0 in a study without one.
-    rungs: Array = field(default_factory=_left_out)
+    curve: Array = field(default_factory=_left_out)
     lineage: Array = field(default_factory=_left_out)  # (n, 5), NaN where there is none
 
     def __post_init__(self) -> None:
@@ -115,7 +115,7 @@ class Rows:
 
     @property
     def _columns(self) -> tuple[Array, ...]:
-        return self.X, self.Y, self.C, self.cost, self.rungs, self.lineage
+        return self.X, self.Y, self.C, self.cost, self.curve, self.lineage
 
     def __add__(self, other: "Rows") -> "Rows":
         if not (len(self) and len(other)):  # the number of rungs of empty rows may be another one

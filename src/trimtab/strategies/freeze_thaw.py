@@ -85,8 +85,8 @@ class Thawing:
 def _curves(rows: Rows, known: Ints, levels: Sequence[float]) -> Array:
     """The losses of some settings at each rung; at the last one their final losses."""
     V = np.full((len(known), len(levels)), np.nan)
-    if rows.rungs.shape[1] == len(levels):
-        V[:] = rows.rungs[known, :, 0]
+    if rows.curve.shape[1] == len(levels):
+        V[:] = rows.curve[known, :, 0]
     at = np.clip(np.searchsorted(levels, rows.lineage[known, REACHED], side="right") - 1, 0, None)
     V[np.arange(len(known)), at] = rows.Y[known, 0]
     return V

@@ -110,7 +110,7 @@ class Ladder:
 
     def _agree(self, k: int, later: int, trust: float) -> bool:
         """Whether the latest settings that have passed both rungs are enough, and in the same order at both."""
-        V = settings(self.state.rows).rungs
+        V = settings(self.state.rows).curve
         if V.shape[1] <= later:
             return False
         both = np.flatnonzero(~np.isnan(V[:, [k, later]]).any(axis=(1, 2)))[-LATEST:]
@@ -149,14 +149,14 @@ def settings(rows: Rows) -> Rows:
     at = {int(number): i for i, number in enumerate(lines[:, NUMBER]) if not np.isnan(number)}
     parents = [at.get(int(np.nan_to_num(p, nan=-1))) for p in lines[:, PARENT]]
     went_on = {p for p in parents if p is not None}
-    V, cost = rows.rungs.copy(), rows.cost.copy()
+    V, cost = rows.curve.copy(), rows.cost.copy()
     for i, p in enumerate(parents):  # a parent ended before its child began
         if p is not None:
             known = ~np.isnan(V[p])
             V[i][known] = V[p][known]
             cost[i] += cost[p]
     last = [i for i in range(len(rows)) if i not in went_on]
-    return replace(rows, cost=cost, rungs=V)[last]
+    return replace(rows, cost=cost, curve=V)[last]
 
 
 def origins(lines: Array) -> Mapping[int, int]:

@@ -57,8 +57,8 @@ class Levelled:
 
 
 def levelled(rows: Rows) -> Rows:
-    """The rows with Y (n, m) as of a full training. Rows without rungs are left as they are."""
-    V = rows.rungs
+    """The rows with Y (n, m) as of a full training. Without a fidelity they are left as they are."""
+    V = rows.curve
     if V.shape[1] < 2:
         return rows
     Y = rows.Y.copy()

@@ -109,7 +109,7 @@ def _eta(problem: Problem) -> float:
 
 def _incumbent(problem: Problem, rows: Rows, prior: Prior) -> _Incumbent | None:
     """The incumbent, once a trial has been trained to the top and a bracket's worth has been trained; else None."""
-    V = rows.rungs if rows.rungs.shape[1] else rows.Y[:, None]
+    V = rows.curve if rows.curve.shape[1] else rows.Y[:, None]
     reached = np.asarray(~np.isnan(V).any(axis=2)) & ~rows.failed[:, None]  # (n, R)
     levels = np.array(problem.rungs or (1.0,))[: V.shape[1]]
     trained = float((reached * np.diff(levels, prepend=0.0)).sum())

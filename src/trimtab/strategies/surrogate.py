@@ -126,7 +126,7 @@ def surrogate(history: History, weights: Array | None, ladder: bool = False) -> 
     """All models of a history in which at least one row did not fail. `weights` (m,), if any, make one goal of several;
     `ladder`: whether results at all rungs count, where there is one goal and no warm start."""
     problem, rows, keys = history.problem, history.rows, history.keys
-    ladder = ladder and problem.goals == 1 and rows.rungs.shape[1] > 1 and not problem.sources
+    ladder = ladder and problem.goals == 1 and rows.curve.shape[1] > 1 and not problem.sources
     features = Features.of(problem.space, ladder)
     m = _PERIOD * ((len(rows) - 1) // _PERIOD)
     counts = (len(rows), m)
@@ -199,7 +199,7 @@ def feasible(table: Table) -> Mask:
 
 def at_rungs(features: Features, rows: Rows, keys: Sequence[bytes], levels: Sequence[float]) -> Table:
     """One line for each distinct point at each rung (the fidelity's levels) that it has reached."""
-    V = carried(rows.rungs[:, :, 0])
+    V = carried(rows.curve[:, :, 0])
     i, k = np.nonzero(~np.isnan(V) & ~np.isnan(rows.Y))
     lines = replace(rows[i], Y=V[i, k][:, None])
     at_rung = [keys[row] + rung.to_bytes(2) for row, rung in zip(i.tolist(), k.tolist(), strict=True)]
