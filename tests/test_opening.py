@@ -181,6 +181,12 @@ def test_opening_a_study_makes_no_file(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/t.db", "a" * 300, "a\x00b"])
+def test_a_path_that_cannot_be_one_names_no_study(path):
+    with pytest.raises(StudyNotFound, match="there is no file sqlite:///"):
+        tt.Study("s", storage=f"sqlite:///{path}")
+
+
 def test_a_name_in_other_letters_is_recognised():
     with pytest.raises(SpecError, match="strategy='TPE' is not known; did you mean 'tpe'"):
         tt.Study("s", {"x": tt.Float(0, 1)}, minimize="loss", strategy="TPE")

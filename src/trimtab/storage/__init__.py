@@ -31,7 +31,6 @@ Private texts (error, output, notes, worker and actor names) enter events only a
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from ..checks import shown
@@ -275,7 +274,7 @@ def lost_attempts(trial: Trial, requeues: Iterable[Event], reports: Iterable[Rep
 def missing_file(url: object) -> bool:
     """Whether a URL names a SQLite file that does not exist: opening it would create it."""
     path = url.removeprefix("sqlite:///") if isinstance(url, str) else ""
-    return path not in (url, "") and not Path(path).expanduser().exists()
+    return path not in (url, "") and not os.path.exists(os.path.expanduser(path))
 
 
 def open_storage(url: "str | Storage | None") -> Storage:
