@@ -41,9 +41,9 @@ def strict(check: Check) -> Check:
     """The check with warnings as errors."""
 
     @wraps(check)
-    def checked(made: Strategy[Any]) -> None:
+    def checked(strategy: Strategy[Any]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            check(made)
+            check(strategy)
 
     return checked

@@ -119,7 +119,7 @@ class Campaign:
         return Rows(X, Y, C, lineage=np.array(lines).reshape(n, len(LINEAGE)))
 
 
-def campaign(made: Strategy[Any], seed: int, trouble: float = 0.1) -> Campaign:
+def campaign(strategy: Strategy[Any], seed: int, trouble: float = 0.1) -> Campaign:
     """A random study."""
     random = Random(seed)
     problem = Problem(
@@ -130,13 +130,13 @@ def campaign(made: Strategy[Any], seed: int, trouble: float = 0.1) -> Campaign:
         seed=seed,
         rungs=random.choice(_RUNGS),
     )
-    return Campaign(made, problem, random, random.choice([1, 2, 5, 30]), trouble)
+    return Campaign(strategy, problem, random, random.choice([1, 2, 5, 30]), trouble)
 
 
 @strict
-def a_study_ends_whatever_becomes_of_its_trials(made: Strategy[Any]) -> None:
+def a_study_ends_whatever_becomes_of_its_trials(strategy: Strategy[Any]) -> None:
     for seed in _SEEDS:
-        run = campaign(made, seed, trouble=[0.0, 0.3][seed % 2])
+        run = campaign(strategy, seed, trouble=[0.0, 0.3][seed % 2])
         for _ in run.turns():
             continue
         tops = [n for n, level in run.ended.items() if level == run.problem.rungs[-1]]
@@ -144,9 +144,9 @@ def a_study_ends_whatever_becomes_of_its_trials(made: Strategy[Any]) -> None:
 
 
 @strict
-def no_member_waits_for_another(made: Strategy[Any]) -> None:
+def no_member_waits_for_another(strategy: Strategy[Any]) -> None:
     for seed in _SEEDS:
-        run = campaign(made, seed, trouble=0.0)
+        run = campaign(strategy, seed, trouble=0.0)
         members = 0
         for proposals in run.turns():
             due = bool(run.rows.lineage.size) and run.rows.lineage[-1, LEVEL] < run.problem.rungs[-1]
@@ -157,9 +157,9 @@ def no_member_waits_for_another(made: Strategy[Any]) -> None:
 
 
 @strict
-def equal_inputs_give_equal_intervals_and_are_left_alone(made: Strategy[Any]) -> None:
+def equal_inputs_give_equal_intervals_and_are_left_alone(strategy: Strategy[Any]) -> None:
     for seed in _SEEDS:
-        run = campaign(made, seed)
+        run = campaign(strategy, seed)
         for turn, _ in enumerate(run.turns()):
             if turn % 7 != 5:
                 continue
@@ -175,19 +175,19 @@ def equal_inputs_give_equal_intervals_and_are_left_alone(made: Strategy[Any]) ->
 
 
 @strict
-def hard_numbers_still_give_valid_intervals(made: Strategy[Any]) -> None:
+def hard_numbers_still_give_valid_intervals(strategy: Strategy[Any]) -> None:
     for seed in _SEEDS:
-        for _ in replace(campaign(made, seed), hard=_HARD).turns():
+        for _ in replace(campaign(strategy, seed), hard=_HARD).turns():
             continue
 
 
 @strict
-def it_says_what_it_cannot_do_without_a_fidelity(made: Strategy[Any]) -> None:
+def it_says_what_it_cannot_do_without_a_fidelity(strategy: Strategy[Any]) -> None:
     try:
-        made.init(Problem(Space(x=Float(0, 1))))
+        strategy.init(Problem(Space(x=Float(0, 1))))
     except SpecError:
         return
-    require(False, "a study without a fidelity must be refused", made.name)
+    require(False, "a study without a fidelity must be refused", strategy.name)
 
 
 def _texts(proposals: Sequence[Proposal]) -> list[str]:

@@ -26,18 +26,18 @@ FINITE = Space(
 ).require("b != 2 or c == True")
 
 
-def accepts(made: Strategy[Any], space: Space) -> bool:
+def accepts(strategy: Strategy[Any], space: Space) -> bool:
     """Whether the strategy can search the space at all."""
     try:
-        made.init(Problem(space))
+        strategy.init(Problem(space))
     except SpecError:
         return False
     return True
 
 
-def random_problem(made: Strategy[Any], random: Random) -> Problem:
+def random_problem(strategy: Strategy[Any], random: Random) -> Problem:
     """A problem that the strategy accepts."""
-    space = random_space(random, finite=not accepts(made, Space(x=Float(0, 1))))
+    space = random_space(random, finite=not accepts(strategy, Space(x=Float(0, 1))))
     return Problem(
         space,
         goals=random.choice([1, 1, 1, 2, 3]),
