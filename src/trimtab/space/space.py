@@ -176,20 +176,18 @@ class Space:
 
     def defaults(self) -> Params | None:
         """The defaults of all parameters that are active under the defaults; None if one of them has no default."""
-        chosen: dict[int, Value] = {}
+        codes: dict[int, float] = {}  # of the active columns
+        chosen: Params = {}
         names = self.names
         for j in self._cube.order:
             p = self._params[names[j]]
-            parents = [(gate, chosen.get(gate.parent, UNSET)) for gate in self._cube.gates[j]]
-            if not all(v is not UNSET and self._code(gate.parent, v) in gate.codes for gate, v in parents):
+            if not all(codes.get(gate.parent) in gate.codes for gate in self._cube.gates[j]):
                 continue
             if p.default is UNSET:
                 return None
-            chosen[j] = p.clean(names[j], p.default)
-        return {name: chosen[j] for j, name in enumerate(names) if j in chosen}
-
-    def _code(self, j: int, value: Any) -> float:
-        return self._params[self.names[j]].code(value)
+            chosen[names[j]] = p.clean(names[j], p.default)
+            codes[j] = p.code(chosen[names[j]])
+        return {name: chosen[name] for name in names if name in chosen}
 
     # -- the unit cube
 
