@@ -1,6 +1,10 @@
-# make demo   tune a real model, prove the gain, write a report      make test   all tests that need no system package
-# make lint   style and types        make bench   figures quoted in the README        make browser   reports in Chromium
-# make ray    trials on a local Ray cluster        make slurm  trials on a local Slurm cluster (installs Slurm from Debian)
+# make demo      tune a real model, prove the gain, write a report
+# make test      all tests that need no system package
+# make lint      style and types
+# make bench     the figures quoted in the README
+# make browser   reports in headless Chromium (installs it from Debian)
+# make ray       trials on a local Ray cluster
+# make slurm     trials on a local Slurm cluster (installs it from Debian)
 
 PYTHON ?= python3
 VENV ?= .venv
