@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from trimtab.cli import cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -37,6 +40,19 @@ def test_the_list_of_pages_lists_each_guide_and_explanation():
         f"{p.parent.name}/{p.name}" for room in ("how-to", "explanation") for p in (ROOT / "docs" / room).glob("*.md")
     }
     assert pages - linked == set()
+
+
+def test_the_program_of_its_page_is_tuned(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    page = (ROOT / "docs" / "how-to" / "tune-a-program.md").read_text()
+    for name, text in re.findall(r"^`(\S+)`:\n\n```\w+\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        Path(name).write_text(text)
+    ran = CliRunner().invoke(cli, ["run", "pragmas.yaml", "--trials", "4", "--quiet"])
+    assert "4 of 30 trials: 4 done" in ran.stdout
+    shown = CliRunner().invoke(cli, ["evidence", "pragmas", "--replicates", "2", "--quiet"])
+    assert shown.stdout.startswith("decision ")
+    assert "over 2 pairs" in shown.stdout
 
 
 def sections(page: Path) -> set[str]:
