@@ -60,8 +60,11 @@ def test_a_stop_is_derived_again_although_the_rules_were_revised_before_the_tria
     held.report(1, loss=9.0)
     assert held.should_stop()
     made.revise(stopping=after)
-    made.tell(made.ask(), 1.0)
-    assert made.tell(held).state == "stopped"
+    other = made.ask()
+    other.report(1, loss=1.0)  # is judged by the new rules
+    made.tell(other, 1.0)
+    ended = made.tell(held)
+    assert (ended.state, ended.verdict["why"]) == ("stopped", "threshold: loss = 9 is above 5")
     assert made.replay().holds
     assert made.replay().verdicts == 1
 

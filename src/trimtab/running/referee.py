@@ -50,6 +50,7 @@ class Referee:
         self._rules_lock = threading.Lock()
         self._waiting: dict[Key, list[Report]] = {}  # reports to be written with the next one, or at the end
         self._written: dict[Key, float] = {}  # when reports of a trial were last written
+        self._stops: dict[int, Verdict] = {}  # by number: the verdicts that trials were told; rules may be revised since
 
     def report(self, trial: Trial, step: float, metrics: Metrics, lease: float | None) -> Verdict | None:
         """Take a report: write it and renew the lease, or hold it for the next one.
@@ -64,10 +65,17 @@ class Referee:
             ruled = bool(self._spec.stopping) and trial.purpose is Purpose.SEARCH
             idle = not ruled or rules.idle(trial.number, step)
             if idle and now - self._written.setdefault(key, now) < self._together:
-                return rules.verdicts.get(trial.number) if ruled else None
+                return self._verdict(rules, trial.number) if ruled else None
             for r in self._write(trial, lease, rules.seen if ruled else None):
                 rules.update(r.number, r.step, r.metrics, r.written)
-            return rules.verdicts.get(trial.number)
+            return self._verdict(rules, trial.number)
+
+    def _verdict(self, rules: StoppingRules, number: int) -> Verdict | None:
+        """The verdict that a trial is told, if there is one; it is kept for the record."""
+        verdict = rules.verdicts.get(number)
+        if verdict is not None:
+            self._stops[number] = verdict
+        return verdict
 
     def renew(self, trial: Trial, lease: float | None) -> None:
         """Renew the lease, and write the reports that are held. Raises LeaseLost."""
@@ -110,7 +118,7 @@ class Referee:
 
     def stopped(self, trial: Trial, outcome: Outcome) -> Outcome:
         """The outcome of a trial that ended after it was told to stop, with the rule's verdict for the record."""
-        verdict = None if self._rules is None else self._rules.verdicts.get(trial.number)
+        verdict = self._stops.pop(trial.number, None)
         if verdict is None or outcome.state not in GOOD:
             return outcome
         return replace(outcome, state=State.STOPPED, verdict=verdict.to_json())
