@@ -152,6 +152,24 @@ def test_a_look_at_the_hold_out_says_which_model_is_better(maximize, gain, decis
     assert found.interval == pytest.approx(expected.interval)
 
 
+@pytest.mark.parametrize("maximize", [False, True])
+def test_a_sum_in_another_order_is_no_gain(maximize):
+    """Nor is it a small probability of one: both models have the same value on every resample."""
+    values = np.random.default_rng(1).random(40)
+    found = held_out(
+        Goal("m", maximize),
+        Contest({"a": 1}, {"a": 2}, 1),
+        HeldOut(lambda i: math.fsum(values[i]), lambda i: float(np.cumsum(values[i])[-1]), np.arange(40)),
+        0.0,
+        np.random.default_rng(0),
+        look=1,
+        compared=1,
+        constraints=[],
+    )
+    assert (found.difference, found.interval, found.gains) == (0.0, (0.0, 0.0), (0.0,))
+    assert found.p_equivalent > 0.99
+
+
 def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
     """Whatever it is on resamples, most of which leave some rows out."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Ints
 from ..formatting import plural
 from ..goals import Constraint, Goal
-from .certificate import HOLDOUT, LEVEL, Evidence
+from .certificate import HOLDOUT, LEVEL, Evidence, gains
 from .design import Contest
 from .intervals import bootstrap
 from .judgement import decided
@@ -60,9 +60,13 @@ def held_out(
     look: how often it has been looked at. compared: how many settings and goals were. Constraints are not judged here.
     If a metric is not finite on all rows, the pair has failed.
     """
-    sign, every = 1.0 if goal.maximize else -1.0, np.arange(len(models.groups))
-    alpha = (1 - LEVEL) / compared
-    found = bootstrap(lambda i: sign * (models.after(i) - models.before(i)), models.groups, equivalence, alpha, rng)
+    every, alpha = np.arange(len(models.groups)), (1 - LEVEL) / compared
+
+    def difference(rows: Ints) -> float:
+        pair = models.before(rows), models.after(rows)
+        return float(gains([pair], goal.maximize)[0]) if all(map(math.isfinite, pair)) else math.nan
+
+    found = bootstrap(difference, models.groups, equivalence, alpha, rng)
     said = models.said
     if look > 1:
         said.append(f"look {look} at these rows: what was chosen after an earlier look is no longer unseen by them")
