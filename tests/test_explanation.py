@@ -213,6 +213,26 @@ def test_a_baseline_that_the_model_takes_for_a_better_one_is_told(maximize):
     assert not [f for f in far.explain().findings() if "takes it for" in f.text]
 
 
+@pytest.mark.parametrize("stopping", ["asha", None])
+def test_a_model_of_the_few_trials_that_went_on_is_told(stopping):
+    space = tt.Space(x=tt.Float(0, 1, default=0.9), y=tt.Float(0, 1, default=0.5))
+    fidelity = tt.Fidelity("epochs", 1, 9)
+    short = tt.Study("short", space, minimize="loss", fidelity=fidelity, stopping=stopping, strategy="random", seed=1)
+
+    def train(trial):
+        for epoch in range(1, 10):
+            trial.report(epoch, loss=trial.params["x"] + 1 / epoch)
+            if trial.should_stop():
+                break
+        return trial.reported
+
+    short.run(train, trials=30, quiet=True)
+    counts, said = short.counts, [f.text for f in short.explain().findings() if "ended early" in f.text]
+    assert bool(said) == (stopping is not None)
+    assert all(f"{counts['stopped']} trials ended early and {counts['done']} trials at the end" in s for s in said)
+    assert all(s in short.explain().text() for s in said)
+
+
 def test_what_cannot_be_explained_is_an_error(study):
     told = study.explain()
     with pytest.raises(SpecError, match="not known"):

@@ -239,6 +239,7 @@ class Explanation:
         return [
             *sensitivity.findings(belief, self.best, baseline, self.calibration(), self.safe_ranges()),
             *self._far(),
+            *self._cut_short(),
         ]
 
     def _far(self) -> list[sensitivity.Finding]:
@@ -251,6 +252,18 @@ class Explanation:
         text = (
             f"the baseline's {self.metric} of {value} is so far from the other results that the model takes it for {taken}: "
             "the path from the baseline shows less than was gained"
+        )
+        return [sensitivity.Finding("model", (), text)]
+
+    def _cut_short(self) -> list[sensitivity.Finding]:
+        """A finding if the model knows only the lesser part of the trials: those that were trained to the end."""
+        spec, known = self.spec, sum(c.n for c in self._candidates)
+        short = len([t for t in self.ledger.told if t.metrics and not incumbents.in_full(spec, t)])
+        if short <= known:
+            return []
+        text = (
+            f"{plural(short, 'trial')} ended early and {plural(known, 'trial')} at the end of training, which alone are in the "
+            "model: they are the better ones, and show less of what makes a setting bad"
         )
         return [sensitivity.Finding("model", (), text)]
 

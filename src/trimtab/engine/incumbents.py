@@ -110,6 +110,11 @@ def fully_trained(spec: StudySpec, fidelity: float | None) -> bool:
     return spec.fidelity is None or fidelity is None or fidelity >= spec.fidelity.high
 
 
+def in_full(spec: StudySpec, t: Trial) -> bool:
+    """Whether an ended trial was to be trained to the top, and was not stopped on its way there."""
+    return t.state is not State.STOPPED and fully_trained(spec, t.fidelity)
+
+
 def admission(spec: StudySpec) -> str:
     """What a finished trial needs to be admitted as the best, in words."""
     f = spec.fidelity

@@ -39,11 +39,11 @@ def over_random(belief: Belief | None, space: Space, tuned: Array, trials: int, 
 
 
 def equal_trials(costs: Array, full: Array, random: Mask) -> int:
-    """How many random settings, each trained in full, the same cost would have paid for. The number of trials if costs are
+    """How many random settings with a result the same cost would have paid for. The number of trials if costs are
     unknown.
 
-    costs (n,) of all trials; full (n,): what each cost that was trained in full, from the beginning on, NaN for those that
-    were not; random (n,): those not chosen by a model. Random ones say what random ones cost, if there are five.
+    costs (n,) of all trials; full (n,): what each cost that has a result, NaN for those that failed; random (n,): those not
+    chosen by a model. Random ones say what random ones cost, if there are five.
     """
     known = full > 0
     asked = known & random if (known & random).sum() >= 5 else known

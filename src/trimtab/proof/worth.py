@@ -7,10 +7,9 @@ import numpy as np
 from ..canonical import same_setting
 from ..engine import incumbents
 from ..engine.ledger import Ledger
-from ..engine.lineage import ancestry
 from ..evidence import Worth
 from ..evidence.random_search import equal_trials, over_random
-from ..records import Purpose, State, Trial
+from ..records import Purpose, State
 from ..space import Params
 from ..standing import believed, limits
 
@@ -25,17 +24,13 @@ def worth_of_search(ledger: Ledger, params: Params, metric: str) -> Worth:
     own_value = math.nan if own is None else own.metrics.get(metric, math.nan)
     if len(spec.goals) > 1 or bounds is None or not searched:  # random search for one of the goals is another question
         return Worth(own_value, hours)
+    if not all(
+        incumbents.in_full(spec, t) for t in searched
+    ):  # the model knows only who went on: it expects too much of any setting
+        return Worth(own_value, hours)
     costs = np.array([t.cost.wall for t in searched])
-    full = np.array([_full_cost(ledger, t) for t in searched])
+    full = np.array([t.cost.wall if t.state is State.DONE else math.nan for t in searched])
     blind = np.array([t.strategy in ("random", "sobol") or "design" in t.why for t in searched])
     row = spec.space.encode([params])[0]
     gain = over_random(believed(spec, every), spec.space, row, equal_trials(costs, full, blind), bounds)
     return Worth(own_value, hours, gain)
-
-
-def _full_cost(ledger: Ledger, t: Trial) -> float:
-    """Seconds that a fully trained trial took, with those that it continued; NaN if it was not fully trained: it failed,
-    was stopped early, or is to be promoted later."""
-    if t.state is not State.DONE or not incumbents.fully_trained(ledger.study.spec, t.fidelity):
-        return math.nan
-    return math.fsum(part.cost.wall for part in ancestry(ledger.trials, t.number))
