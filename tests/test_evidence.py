@@ -299,6 +299,17 @@ def test_constraints_are_judged_in_the_same_pairs():
     assert any("broke 'size <= 1.5 * baseline' in 25 % of pairs" in n for n in found.notices)
 
 
+@pytest.mark.parametrize(("broken", "said"), [(0, []), (1, []), (2, ["10 %"]), (20, ["100 %"])])
+def test_a_baseline_that_breaks_a_limit_is_told(broken, said):
+    """Else a setting that keeps it looks like a loss."""
+    pairs = [({"auc": 0.9 + i / 1e3, "size": 9 + 2 * (i < broken)}, {"auc": 0.8, "size": 9}) for i in range(20)]
+    limits = [constraint("size <= 10"), constraint("auc >= baseline + 0.01"), constraint("speed <= 1")]
+    found = certify(AUC, CONTEST, pairs, constraints=limits)
+    assert found.decision == "worse"
+    told = [n for n in found.notices if n.startswith("the baseline broke")]
+    assert told == [f"the baseline broke 'size <= 10' in {share} of pairs: it may not be used either" for share in said]
+
+
 @pytest.mark.parametrize(("broken", "decision"), [(0, "proven"), (1, "proven"), (2, "infeasible"), (20, "infeasible")])
 def test_nothing_is_proven_of_a_setting_that_breaks_a_limit(broken, decision):
     rng = np.random.default_rng(3)

@@ -110,6 +110,29 @@ def test_a_limit_on_a_metric_that_nobody_reports_is_told_beside_rules_that_stop(
     ]
 
 
+@pytest.mark.parametrize(
+    ("limit", "reported", "told"),
+    [("size >= 0.5", False, True), ("size >= 0.5", True, False), ("size >= 0", False, False)],
+)
+def test_rules_that_do_not_know_of_a_limit_that_trials_break_are_told(limit, reported, told):
+    """They stop the trials that keep it, where breaking it pays."""
+
+    def objective(trial):
+        size = trial.params["x"]
+        for epoch in (1, 3, 9):
+            trial.report(epoch, loss=size, **({"size": size} if reported else {}))
+            if trial.should_stop():
+                break
+        return {"loss": size, "size": size}
+
+    space, epochs = tt.Space(x=tt.Float(0, 1, default=0.4)), tt.Fidelity("epochs", 1, 9)
+    study = tt.Study("unlimited", space, minimize="loss", subject_to=limit, fidelity=epochs, strategy="random", seed=1)
+    study.run(objective, trials=30, quiet=True)
+    assert study.counts["stopped"]
+    said = "asha may stop the trials that keep 'size >= 0.5': size is not reported; call trial.report(step, loss=..., size=...)"
+    assert [n for n in study.notices if "not reported" in n] == ([said] if told else [])
+
+
 def test_a_limit_that_is_no_number_is_an_error():
     for limit in (float("nan"), "0.5"):
         with pytest.raises(SpecError, match=r"stopping 'threshold': above=.* must be a number"):

@@ -82,7 +82,10 @@ def certify(
         test_train_ratio=ratio,
         failed_pairs=left_out + len(pairs) - len(values),
         constraints=checks,
-        notices=tuple(_notices(metric, pairs, values, contest.same, checks, deterministic, few)),
+        notices=(
+            *_notices(metric, pairs, values, contest.same, checks, deterministic, few),
+            *_of_the_baseline(constraints, complete),
+        ),
         protocol="folds" if ratio else "seeds",
         minimum_effect=design.minimum_effect,
         compared=compared,
@@ -211,6 +214,17 @@ def _notices(
     said += [f"the tuned setting broke {c.text!r} in {percent(1 - c.held)} of pairs" for c in checks if c.held < 1]
     said += [f"whether the tuned setting keeps {c.text!r} is unknown" for c in checks if math.isnan(c.held)]
     return said
+
+
+def _of_the_baseline(constraints: Sequence[Constraint], complete: Sequence[tuple[Metrics, Metrics]]) -> list[str]:
+    """A notice for each limit that the baseline breaks, too often for a setting that may be used. Limits that are relative to
+    it may ask for more than it has."""
+    checks = [_check(c, [(b, b) for b, _ in complete]) for c in constraints if not c.relative]
+    return [
+        f"the baseline broke {c.text!r} in {percent(1 - c.held)} of pairs: it may not be used either"
+        for c in checks
+        if c.held < 1 and not c.kept
+    ]
 
 
 def _complete(pairs: Sequence[Pair], metric: str) -> list[tuple[Metrics, Metrics]]:

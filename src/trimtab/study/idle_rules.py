@@ -1,10 +1,12 @@
-"""A warning if stopping rules cannot stop any trial: nothing is reported, or the objective does not ask whether to stop."""
+"""A warning if stopping rules cannot do what they are for: nothing is reported, the objective does not ask whether to stop, or
+a limit that trials break is not reported."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from .. import engine
+from ..engine.incumbents import baseline_metrics
 from ..engine.ledger import Ledger
 from ..formatting import plural
 from ..live import LiveStudy
@@ -21,7 +23,7 @@ Rules = Sequence[Mapping[str, Any]]
 
 
 def idle_rules_notice(live: LiveStudy) -> str | None:
-    """A warning if stopping rules have stopped nothing because they cannot; else None."""
+    """A warning if stopping rules have stopped nothing because they cannot, or do not know of a limit; else None."""
     ledger = live.refresh()
     spec, stopped = ledger.study.spec, ledger.counts[State.STOPPED]
     rules = [rule for rule in spec.stopping if rule["rule"] not in PAUSING]
@@ -33,7 +35,7 @@ def idle_rules_notice(live: LiveStudy) -> str | None:
     found = _unreported(spec, suspected, last_reports)
     if found is None and not stopped:
         found = _too_early(spec, rules, last_reports) or _unheeded(live, ledger, rules)
-    return found
+    return found or _unlimited(ledger, [rule for rule in rules if "metric" not in rule], last_reports)
 
 
 def _last_reports(live: LiveStudy, ledger: Ledger) -> list[Report]:
@@ -53,6 +55,21 @@ def _unreported(spec: StudySpec, rules: Rules, last_reports: Sequence[Report]) -
     what = f"only {', '.join(sorted(reported))}" if last_reports else "nothing"
     names, (_, wanted) = _names([rule for rule, _ in idle]), idle[0]
     return f"{names} can stop nobody: trials report {what}; call trial.report(step, {wanted[0]}=...)"
+
+
+def _unlimited(ledger: Ledger, rules: Rules, last_reports: Sequence[Report]) -> str | None:
+    """A warning if rules prefer trials that break a limit, because what it limits is not reported."""
+    spec, baseline = ledger.study.spec, baseline_metrics(ledger.study.spec, ledger.baseline)
+    reported = {metric for report in last_reports for metric in report.metrics}
+    done = [t for t in ledger.told if t.purpose is Purpose.SEARCH and t.state is State.DONE]
+    unknown = (c for c in spec.constraints if c.metric not in reported)
+    broken = next((c for c in unknown if any(c.excess(t.metrics, baseline) > 0 for t in done)), None)
+    if broken is None or not rules:
+        return None
+    call = f"trial.report(step, {spec.goals[0].metric}=..., {broken.metric}=...)"
+    return (
+        f"{_names(rules)} may stop the trials that keep {broken.text!r}: {broken.metric} is not reported; call {call}"
+    )
 
 
 def _too_early(spec: StudySpec, rules: Rules, last_reports: Sequence[Report]) -> str | None:
