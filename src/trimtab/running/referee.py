@@ -50,7 +50,7 @@ class Referee:
         self._rules_lock = threading.Lock()
         self._waiting: dict[Key, list[Report]] = {}  # reports to be written with the next one, or at the end
         self._written: dict[Key, float] = {}  # when reports of a trial were last written
-        self._stops: dict[int, Verdict] = {}  # by number: the verdicts that trials were told; rules may be revised since
+        self._stops: dict[int, Verdict] = {}  # what trials were told, by number: the rules may be revised since
 
     def report(self, trial: Trial, step: float, metrics: Metrics, lease: float | None) -> Verdict | None:
         """Take a report: write it and renew the lease, or hold it for the next one.
