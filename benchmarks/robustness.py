@@ -9,7 +9,7 @@ noise      each result is one random training of the setting; scored by the mean
 failures   a fifth of the space fails, on one side of a random plane, and the best setting of all lies in it
 8, 32      so many trials are always pending; they end one by one, in random order
 
-Six cases have problems of their own, exact results, and nothing pending:
+Other cases have problems of their own, exact results, and nothing pending but in the last:
 
 conditional    surrogates of XGBoost, most of whose parameters depend on the booster; the data sets with indices 10, 34,
                58, 82 and 106, which no other benchmark uses
@@ -19,6 +19,7 @@ categorical    NAS-Bench-201: six unordered choices of five operations each
 switches       ten functions of 20 or 25 yes-or-no choices (the suite PBO of IOHprofiler)
 models         22 models that are really trained and cross-validated (see models.py; needs scikit-learn)
 shares         14 classifiers whose errors are shares of a few hundred rows, and tie (see shares.py; needs scikit-learn)
+shares 4       the same while four trials are always pending
 
 The score after t told trials is the true loss of the setting with the lowest mean of told results, as normalised regret:
 0 is the best known setting that does not fail, 1 the median random one. `named` is the same of the setting that the tuner
@@ -46,11 +47,13 @@ import numpy as np
 from families import Problem, algorithms, analytic, surrogates, switches, tables
 from figures import FOLDER, bootstrap, finished
 from models import models
-from robustness_peers import Hyperopt, Nevergrad, Smac
+from robustness_peers import Hyperopt, Nevergrad, Smac, pending
 from shares import shares
 from tuners import Optuna, Params, Result, Trimtab, Tuner, incumbents, search
 
-CASES = ("noise", "failures", "8", "32", "conditional", "algorithms", "categorical", "switches", "models", "shares")
+CASES = (
+    "noise", "failures", "8", "32", "conditional", "algorithms", "categorical", "switches", "models", "shares", "shares 4",
+)  # fmt: skip
 SCORES = ("quarter", "half", "full", "named")
 NAMES, FIGURES = ["case", "problem", "tuner", "seed", "trials"], [*SCORES, "cpu_ms"]
 Row = Mapping[str, str]
@@ -65,7 +68,7 @@ Make = Callable[[Problem, int, int, str], Tuner]
 def tuners() -> dict[str, Make]:
     made: dict[str, Make] = {"trimtab": lambda p, s, n, _: Trimtab(p.space, s, n)}
     if importlib.util.find_spec("optuna"):
-        made["optuna TPE"] = lambda p, s, _, case: Optuna(p.space, s, "TPESampler", constant_liar=case.isdigit())
+        made["optuna TPE"] = lambda p, s, _, case: Optuna(p.space, s, "TPESampler", constant_liar=pending(case) > 1)
         if importlib.util.find_spec("torch"):
             made["optuna GP"] = lambda p, s, *_: Optuna(p.space, s, "GPSampler")
     if importlib.util.find_spec("nevergrad"):
@@ -88,7 +91,7 @@ def problems(case: str, yahpo: str | None) -> list[Problem]:
         return switches()
     if case == "models":
         return models()
-    if case == "shares":
+    if case.startswith("shares"):
         return shares()
     if case == "conditional":
         return surrogates(Path(yahpo), "rbv2_xgboost")[10::24] if yahpo else []
@@ -138,7 +141,7 @@ def run(problem: Problem, case: str, make: Make, seed: int, trials: int) -> list
             return float(problem.sample[1].max())
         return problem.true(params)
 
-    told, cpu = search(tuner, evaluate, trials, int(case) if case.isdigit() else 1, rng)
+    told, cpu = search(tuner, evaluate, trials, pending(case), rng)
     found = list(incumbents(told))
     ended = [(result[0][0], params) for params, result in told if result is not None]
     named = (tuner.best() or min(ended, key=lambda pair: pair[0])[1]) if ended else None

@@ -30,6 +30,12 @@ def active(space: tt.Space, params: Params) -> dict[str, Any]:
     return kept
 
 
+def pending(case: str) -> int:
+    """How many trials are under way at any time."""
+    last = case.split()[-1]
+    return int(last) if last.isdigit() else 1
+
+
 class Nevergrad:
     """NGOpt, told the budget, the number of workers, and that results are noisy where they are. It has no word for a
     failure: a failed trial is told the worst result so far."""
@@ -46,7 +52,7 @@ class Nevergrad:
         parameters = ng.p.Dict(**{name: parameter(p) for name, p in space.params.items()})
         parameters.random_state.seed(seed)
         parameters.function.deterministic = case != "noise"
-        workers = int(case) if case.isdigit() else 1
+        workers = pending(case)
         self.space, self.worst = space, 0.0
         self.search = ng.optimizers.NGOpt(parametrization=parameters, budget=trials, num_workers=workers)
 

@@ -13,8 +13,8 @@ A Sobol design comes first. Then each proposal maximises an acquisition (see `cl
     a budget of time or     divided by a power of the expected cost, which cools from 1 to 0 as the budget is spent
     money, not of trials
     earlier studies         every second proposal is one of their best settings (see `transfer`)
-    pending trials          they count as results equal to the model's mean (Desautels et al. 2014); only the bound is
-                            used, and its width goes round, so that some proposals exploit and others explore
+    pending trials          they count as results equal to the model's mean (Desautels et al. 2014); the bound alone is
+                            used, unless results tie, and its width goes round: some proposals exploit, others explore
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "21"
+    version: str = "22"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
@@ -207,14 +207,22 @@ def _improvement(
     if len(goals) > 1:
         worst = np.array([goal.warped.z.max() for goal in known.goals])
         return "log-ehvi", front.improvement(goals, known.F[known.feasible], waiting, worst, count)
-    alone = not known.constraints and known.cost is None
-    if alone and len(waiting):
-        return "lcb", (goals[0], partial(lower_bound, beta=_BETAS[count % len(_BETAS)]))
-    if alone and _by_bound(count) and not least:
-        beta = _LAST_BETA + (_BETA - _LAST_BETA) * exploration
-        return "lcb", (goals[0], partial(lower_bound, beta=beta))
+    if not known.constraints and known.cost is None:
+        beta = _width(count, len(waiting), exploration, tied=least > 0)
+        if beta is not None:
+            return "lcb", (goals[0], partial(lower_bound, beta=beta))
     best = _incumbent_mean(known, goals[0]) - least
     return "log-ei", (goals[0], partial(log_improvement, best=best, doubt=_doubt(exploration)))
+
+
+def _width(count: int, waiting: int, exploration: float, tied: bool) -> float | None:
+    """The width of the bound that the next proposal maximises; None if it maximises the improvement."""
+    if waiting:  # where results tie, only the widest bound leads away from them
+        beta = _BETAS[count % len(_BETAS)]
+        return None if tied and beta < max(_BETAS) else beta
+    if tied or not _by_bound(count):
+        return None
+    return _LAST_BETA + (_BETA - _LAST_BETA) * exploration
 
 
 def _least_improvement(problem: Problem, known: Surrogate) -> float:
