@@ -82,10 +82,7 @@ def certify(
         test_train_ratio=ratio,
         failed_pairs=left_out + len(pairs) - len(values),
         constraints=checks,
-        notices=(
-            *_notices(metric, pairs, values, contest.same, checks, deterministic, few),
-            *_of_the_baseline(constraints, complete),
-        ),
+        notices=tuple(_notices(metric, pairs, values, contest.same, constraints, checks, deterministic, few)),
         protocol="folds" if ratio else "seeds",
         minimum_effect=design.minimum_effect,
         compared=compared,
@@ -184,6 +181,7 @@ def _notices(
     pairs: Sequence[Pair],
     values: Sequence[tuple[float, float]],
     same: bool,
+    constraints: Sequence[Constraint],
     checks: Sequence[ConstraintCheck],
     deterministic: bool,
     few: Sequence[str],
@@ -213,7 +211,7 @@ def _notices(
     said += [f"{name}: {_FEW_ALIKE}" for name in few if name != metric]
     said += [f"the tuned setting broke {c.text!r} in {percent(1 - c.held)} of pairs" for c in checks if c.held < 1]
     said += [f"whether the tuned setting keeps {c.text!r} is unknown" for c in checks if math.isnan(c.held)]
-    return said
+    return said + _of_the_baseline(constraints, _complete(pairs, metric))
 
 
 def _of_the_baseline(constraints: Sequence[Constraint], complete: Sequence[tuple[Metrics, Metrics]]) -> list[str]:
