@@ -32,7 +32,7 @@ def active(space: tt.Space, params: Params) -> dict[str, Any]:
 
 def pending(case: str) -> int:
     """How many trials are under way at any time."""
-    last = case.split()[-1]
+    last = case.rsplit(maxsplit=1)[-1]
     return int(last) if last.isdigit() else 1
 
 
