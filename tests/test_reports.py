@@ -36,6 +36,7 @@ from trimtab.reports import Plots, figures, render, sections
 from trimtab.reports.axes import axis
 from trimtab.reports.facts import MOST_DRAWN, Facts
 from trimtab.reports.limits import limits
+from trimtab.reports.origins import Origins
 from trimtab.reports.sections.design import METHODS
 from trimtab.reports.snapshot import Snapshot
 from trimtab.reports.style import view
@@ -473,7 +474,11 @@ def test_the_report_cuts_a_long_list_and_the_evidence_record_has_every_trial(mon
 def test_a_failed_trial_shows_its_reason_and_another_one_how_far_it_was_trained():
     record, trials = study(2, states=[State.FAILED, State.DONE])
     trained = [replace(t, curve={1.0: {"loss": 1.0}, 3.0: {"loss": 0.5}}) for t in trials]
-    assert [row[2] for row in sections.trial_rows(Facts(record, trained))] == ["failed (timeout)", "done at 3"]
+    rows = sections.trial_table(Facts(record, trained), Origins(record, ())).rows
+    assert [(row[2], source) for row, source in rows] == [
+        ("failed (timeout)", ("trial:0",)),
+        ("done at 3", ("trial:1",)),
+    ]
 
 
 @pytest.mark.parametrize("change", [{"baseline": {"kind": None, "rate": 0.5, "fixed": 3}}, {"baseline": None}])

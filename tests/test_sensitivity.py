@@ -13,7 +13,7 @@ from trimtab.evidence.effects import indices
 from trimtab.evidence.interactions import totals
 from trimtab.evidence.sensitivity import edge, findings, safe_ranges
 from trimtab.reports.facts import Facts
-from trimtab.reports.sections import curve_rows
+from trimtab.reports.sections import curve_table
 
 
 def test_safe_ranges_hold_the_best_and_are_narrow_where_it_matters():
@@ -129,7 +129,7 @@ def test_options_that_do_as_well_are_drawn_with_characters_too_and_true_is_not_1
     (figure,) = (f for f in sketches(facts, None) if f.title == "How far each parameter may move")
     drawn = {name: "".join(c for c in drawing if c in "○●◉") for name, drawing, _ in figure.rows}
     assert (drawn["size"] in ("○◉●○", "○●◉○"), drawn["kind"]) == (True, "◉○")
-    kinds = [row[0] for row in curve_rows(study.explain().dependence("kind"))]
+    kinds = [row[0] for row, _ in curve_table(study.explain().dependence("kind"), ()).rows]
     assert kinds == ["1", "True"]
 
 

@@ -9,8 +9,9 @@ from ..formatting import command, duration, moment, number, percent, plural, siz
 from ..records import Purpose
 from ..reports import sections
 from ..reports.origins import of_event
+from ..reports.sections import Table
 from ..reports.snapshot import Snapshot
-from .items import Fact, Item, Missing, Part, Table
+from .items import Fact, Item, Missing, Part
 
 NO_RUN = Missing("No run is on record: the trials were asked and told by hand.")
 

@@ -4,9 +4,10 @@ from ..formatting import command, moment, number, setting
 from ..records import Event, StudySpec
 from ..reports import sections
 from ..reports.origins import of_event
+from ..reports.sections import Table
 from ..reports.snapshot import Snapshot
 from ..space import Params
-from .items import Fact, Missing, NotApplicable, Part, Table
+from .items import Fact, Missing, NotApplicable, Part
 
 CREATED = ("event:1",)
 
@@ -46,10 +47,9 @@ def objectives(s: Snapshot) -> list[Part]:
 
 def space(s: Snapshot) -> list[Part]:
     source = s.origins.spec
-    rows = [(row, source) for row in sections.space_rows(s.facts)]
     required = [Fact("Required", text, source, text) for text in s.study.spec.space.requirements]
-    head = ["Parameter", "Type", "Values", "Scale", "Default", "Active when"]
-    return [Table(head, rows), *required, Fact("SHA-256 of the space", s.study.spec.space.hash, source)]
+    table = sections.space_table(s.study.spec, source)
+    return [table, *required, Fact("SHA-256 of the space", s.study.spec.space.hash, source)]
 
 
 def fixed(s: Snapshot) -> list[Part]:
@@ -60,10 +60,10 @@ def fixed(s: Snapshot) -> list[Part]:
 
 
 def space_history(s: Snapshot) -> list[Part]:
-    rows = [(row, s.origins.event_of(row)) for row in sections.revisions(s.events)]
-    if not rows:
+    changed = sections.revision_table(s.events, s.origins)
+    if not changed.rows:
         return [Fact("Changes", "none on record: space, budget and goals are those of the start", s.origins.now)]
-    return [Table(["Event", "When", "Kind", "Change"], rows, numeric=(0,))]
+    return [changed]
 
 
 def strategy(s: Snapshot) -> list[Part]:
@@ -129,9 +129,9 @@ def trade_off(s: Snapshot) -> list[Part]:
     if len(goals) < 2:
         return [NotApplicable("The study has one goal.")]
     head = ["Trial", *(g.metric for g in goals), "Setting"]
-    cells = [[str(c.number), *(number(c.metrics[g.metric]) for g in goals), setting(c.params)] for c in s.facts.front]
-    rows = [(row, s.origins.trial_of(row)) for row in cells]
-    return [Table(head, rows, numeric=range(len(goals) + 1), title="Settings that no other one beats in every goal")]
+    rows = [[str(c.number), *(number(c.metrics[g.metric]) for g in goals), setting(c.params)] for c in s.facts.front]
+    made = sections.traced(rows, s.origins.trial_of)
+    return [Table(head, made, numeric=range(len(goals) + 1), title="Settings that no other one beats in every goal")]
 
 
 def choice_reason(s: Snapshot) -> list[Part]:

@@ -8,12 +8,13 @@ from ..canonical import same_setting
 from ..evidence.intervals import moments
 from ..explanation import Explanation
 from ..formatting import number, plural, setting
-from ..records import Purpose, State
+from ..records import Purpose
 from ..reports import limits as automatic
 from ..reports import sections
 from ..reports.origins import of_event
+from ..reports.sections import Table
 from ..reports.snapshot import Snapshot, extent
-from .items import Fact, Missing, Part, Table
+from .items import Fact, Missing, Part
 
 NO_DATA = Missing('The study names no data; open it with data={"train": "train.csv"}.')
 NO_EVIDENCE = Missing("No evidence on runs that the search never saw: study.evidence(objective).")
@@ -91,25 +92,14 @@ def classification(s: Snapshot) -> list[Part]:
 
 def trials(s: Snapshot) -> list[Part]:
     last = s.origins.now
-    counts = Table(
-        ["Purpose", *map(str, State), "sum"],
-        [(row, last) for row in sections.count_rows(s.facts)],
-        numeric=range(1, len(State) + 2),
-        title="Trials by purpose and state",
-    )
-    metrics = s.study.spec.metrics
-    rows = [(row, s.origins.trial_of(row)) for row in sections.trial_rows(s.facts)]
-    numeric = [0, *range(3, 4 + len(metrics))]
-    listed = Table(
-        ["Trial", "Purpose", "State", *metrics, "Time", "Setting"], rows, numeric, title="Every trial", wide=True
-    )
-    failures = [(row, (row[2].replace("trial ", "trial:"),)) for row in sections.failure_rows(s.facts)]
-    made: list[Part] = [counts, Fact("Reconciliation", sections.reconciliation(s.facts), last, len(s.trials))]
+    made: list[Part] = [
+        sections.count_table(s.facts, last),
+        Fact("Reconciliation", sections.reconciliation(s.facts), last, len(s.trials)),
+    ]
     if any(t.purpose in (Purpose.SELECT, Purpose.CERTIFY) for t in s.trials):
         made.append(Fact("Select, certify", sections.PURPOSES, last))
-    if failures:
-        made.append(Table(["Reason", "Trials", "Example", "First line of its error"], failures, (1,), title="Failures"))
-    return [*made, listed]
+    failures = sections.failure_table(s.facts, s.origins)
+    return [*made, *([failures] if failures.rows else []), sections.trial_table(s.facts, s.origins)]
 
 
 def baseline(s: Snapshot) -> list[Part]:
@@ -135,19 +125,13 @@ def benefit(s: Snapshot) -> list[Part]:
     }  # fmt: skip
     made: list[Part] = [Fact(label, text, at, figures.get(label)) for label, text in sections.evidence_pairs(e)]
     made += [Fact("Notice", text, at) for text in e.notices]
-    if e.pairs:
-        head = ["Pair", "Baseline", "Tuned", "Gain"]
-        made.append(Table(head, [(row, at) for row in sections.pair_rows(e)], range(4), title="Every pair", wide=True))
-    if e.constraints:
-        rows = [(row, at) for row in sections.check_rows(e)]
-        made.append(Table(["Constraint", "Mean, tuned", "Kept"], rows, (1,), title="Constraints in the same runs"))
-    return [*made, *_answers(s)]
+    tables = [sections.pair_table(e, at), sections.check_table(e, at)]
+    return [*made, *(t for t in tables if t.rows), *_answers(s)]
 
 
 def _answers(s: Snapshot) -> list[Part]:
-    rows = [(row, s.origins.event_of(row)) for row in sections.answer_rows(s.events)]
-    title = "Every certificate, and every look at the hold-out"
-    return [Table(sections.ANSWERS, rows, (0, 3), title=title)] if rows else []
+    answers = sections.answer_table(s.events, s.origins)
+    return [answers] if answers.rows else []
 
 
 def optimism(s: Snapshot) -> list[Part]:
@@ -202,26 +186,10 @@ def sensitivity(s: Snapshot) -> list[Part]:
 def _explained(told: Explanation, at: tuple[str, ...]) -> list[Part]:
     """What matters, where the gain comes from, what acts together, how far each parameter may move, and how far
     the model can be trusted."""
-    grids = [
-        Table(
-            sections.PARAMETERS,
-            [(row, at) for row in sections.parameter_rows(told)],
-            title="Parameters (90 % intervals)",
-        ),
-        Table(
-            ["Change", "Gain by it", "Gain so far"],
-            [(row, at) for row in sections.path_rows(sections.path(told))],
-            (1, 2),
-            title=f"From the baseline to the chosen setting, by the model, in {told.metric}",
-        ),
-        Table(
-            ["Pair", "Variance together"],
-            [(row, at) for row in sections.interaction_rows(told)],
-            title="What acts together",
-        ),
-    ]
+    makers = (sections.parameter_table, sections.path_table, sections.interaction_table)
+    tables = [made for make in makers if (made := make(told, at)).rows]
     said = [Fact(label, text, at) for label, text in [*sections.model_pairs(told), *sections.MEANING.items()]]
-    return [*(t for t in grids if t.rows), *said, *(Fact("Finding", f.text, at) for f in told.findings())]
+    return [*tables, *said, *(Fact("Finding", f.text, at) for f in told.findings())]
 
 
 def limits(s: Snapshot) -> list[Part]:

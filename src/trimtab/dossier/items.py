@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..canonical import digest, jsonable
+from ..reports.sections import Table
 
 FILLED, PARTIAL, MISSING, NOT_APPLICABLE = "filled", "partial", "missing", "not applicable"
 STATUSES = (FILLED, PARTIAL, MISSING, NOT_APPLICABLE)
@@ -21,21 +22,6 @@ class Fact:
 
     def to_json(self) -> dict[str, Any]:
         return {"label": self.label, "text": self.text, "value": jsonable(self.value), "sources": list(self.sources)}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of texts, each with the records that it comes from. numeric: columns that are figures; wide: many rows."""
-
-    head: Sequence[str]
-    rows: Sequence[tuple[Sequence[str], tuple[str, ...]]]
-    numeric: Sequence[int] = ()
-    title: str = ""
-    wide: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        rows = [{"cells": list(cells), "sources": list(sources)} for cells, sources in self.rows]
-        return {"title": self.title, "head": list(self.head), "rows": rows}
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from ..canonical import digest
 from ..errors import SpecError, nearest
 from ..formatting import plural
 from ..records import Event
+from ..reports.sections import Table
 from ..reports.snapshot import Snapshot
 from ..yamltext import load
 from . import control, design, evidence
-from .items import NOT_APPLICABLE, STATUSES, Fact, Item, Missing, NotApplicable, Part, Table, status
+from .items import NOT_APPLICABLE, STATUSES, Fact, Item, Missing, NotApplicable, Part, status
 
 Builder = Callable[[Snapshot], list[Part]]
 FORM = "trimtab-evidence-1"

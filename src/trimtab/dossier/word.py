@@ -10,9 +10,10 @@ from typing import Any
 from ..errors import UserError
 from ..formatting import moment, plural
 from ..reports import sections
+from ..reports.sections import Table
 from ..reports.snapshot import Snapshot
 from .frameworks import Framework
-from .items import Item, Table
+from .items import Item
 from .record import ABOUT, broken, items, tally
 from .text_figures import Sketch, sketches
 

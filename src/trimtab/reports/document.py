@@ -16,7 +16,7 @@ from ..evidence import Evidence
 from ..evidence.interactions import MANY, unpaired
 from ..explanation import Explanation
 from ..formatting import command, moment, plural
-from ..records import Purpose, State
+from ..records import Purpose
 from . import explanation_figures, figures, lineage_figures, sections
 from .facts import MOST_DRAWN, Facts
 from .limits import limits
@@ -69,8 +69,6 @@ def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
             sentence=sentence,
             chosen=None if chosen is None else json.dumps(dict(chosen), indent=2, ensure_ascii=False),
             goals=[g.metric for g in s.study.spec.goals],
-            metrics=s.study.spec.metrics,
-            states=[str(s) for s in State],
             reports=plural(len(s.reports), "report"),
             searches=sum(t.purpose is Purpose.SEARCH for t in s.trials),
             events=s.events,

@@ -1,8 +1,9 @@
-"""What the document says, as plain tables and sentences: rows in, text out. How it looks is the template's business.
+"""What documents say, as plain tables and sentences: rows in, text out. How it looks is the templates' business.
 
 answer        the answer first, and the question that it answers
 design        what was searched, by what means, and what that took
 measurement   how a cross-validation measured the results
+table         tables, whose rows know where they come from
 trials        the trials one by one, their numbers by state, and how they failed
 explained     what explains the results
 certificates  what the pairs of a certificate show, and every certificate that was asked for
@@ -10,70 +11,72 @@ history       whether the record is intact, what was changed by hand, and on wha
 """
 
 from .answer import comparison, headline, question, rule, shown, tuned
-from .certificates import ANSWERS, answer_rows, check_rows, evidence_pairs, pair_rows
-from .design import budget_text, learnt, methods, proposers, protocol, repetitions, space_rows, strategy, training
+from .certificates import answer_table, check_table, evidence_pairs, pair_table
+from .design import budget_text, learnt, methods, proposers, protocol, repetitions, space_table, strategy, training
 from .explained import (
     MEANING,
-    PARAMETERS,
     TOP,
-    curve_rows,
+    curve_table,
     curves,
-    interaction_rows,
+    interaction_table,
     model_pairs,
-    parameter_rows,
+    parameter_table,
     path,
     path_rows,
+    path_table,
     surfaces,
 )
-from .history import flat, integrity, machine, revisions
+from .history import flat, integrity, machine, revision_table
 from .measurement import CHECKED, ESTIMATOR, classes, estimator, measurement
-from .trials import MOST_ROWS, PURPOSES, count_rows, failure_rows, reconciliation, trial_rows
+from .table import Table, traced
+from .trials import MOST_ROWS, PURPOSES, count_table, failure_table, reconciliation, trial_table
 
 __all__ = [
-    "ANSWERS",
     "CHECKED",
     "ESTIMATOR",
     "MEANING",
     "MOST_ROWS",
-    "PARAMETERS",
     "PURPOSES",
     "TOP",
-    "answer_rows",
+    "Table",
+    "answer_table",
     "budget_text",
-    "check_rows",
+    "check_table",
     "classes",
     "comparison",
-    "count_rows",
-    "curve_rows",
+    "count_table",
+    "curve_table",
     "curves",
     "estimator",
     "evidence_pairs",
-    "failure_rows",
+    "failure_table",
     "flat",
     "headline",
     "integrity",
-    "interaction_rows",
+    "interaction_table",
     "learnt",
     "machine",
     "measurement",
     "methods",
     "model_pairs",
-    "pair_rows",
-    "parameter_rows",
+    "pair_table",
+    "parameter_table",
     "path",
     "path_rows",
+    "path_table",
     "proposers",
     "protocol",
     "question",
     "reconciliation",
     "repetitions",
-    "revisions",
+    "revision_table",
     "rule",
     "shown",
-    "space_rows",
+    "space_table",
     "strategy",
     "surfaces",
+    "traced",
     "training",
-    "trial_rows",
+    "trial_table",
     "tuned",
 ]

@@ -8,8 +8,9 @@ from ...evidence.certificate import HOLDOUT, ROUNDING
 from ...formatting import estimate, moment, number, percent, plural, signed
 from ...goals import Goal
 from ...records import Event
+from ..origins import Origins, Source
+from .table import Table, traced
 
-Rows = list[list[str]]
 Pairs = list[tuple[str, str]]
 
 
@@ -51,14 +52,13 @@ def _equivalent(e: Evidence) -> str:
     return f"{percent(e.p_equivalent)} (within ±{number(e.equivalence)})"
 
 
-ANSWERS = ("Event", "When", "On", "Trial", "Metric", "Decision", "Gain, with its interval")
-"""The head of `answer_rows`."""
-
-
-def answer_rows(events: Sequence[Event]) -> Rows:
+def answer_table(events: Sequence[Event], origins: Origins) -> Table:
     """Every certificate and every look at the hold-out; empty if there is only the last certificate."""
     said = [(e, Evidence.from_json(found)) for e in events if (found := e.body.get("evidence"))]
-    return [] if [e.kind for e, _ in said] in ([], ["evidence"]) else [_answer(e, found) for e, found in said]
+    rows = [] if [e.kind for e, _ in said] in ([], ["evidence"]) else [_answer(e, found) for e, found in said]
+    head = ("Event", "When", "On", "Trial", "Metric", "Decision", "Gain, with its interval")
+    title = "Every certificate, and every look at the hold-out"
+    return Table(head, traced(rows, origins.event_of), (0, 3), title)
 
 
 def _answer(at: Event, e: Evidence) -> list[str]:
@@ -76,12 +76,15 @@ def _answer(at: Event, e: Evidence) -> list[str]:
     ]
 
 
-def pair_rows(e: Evidence) -> Rows:
-    """Pair (from 1), baseline, tuned, gain."""
+def pair_table(e: Evidence, source: Source) -> Table:
+    """The pairs, numbered from 1."""
     numbered = enumerate(zip(e.pairs, e.gains, strict=True), start=1)
-    return [[str(i), number(b), number(t), signed(gain)] for i, ((b, t), gain) in numbered]
+    rows = [[str(i), number(b), number(t), signed(gain)] for i, ((b, t), gain) in numbered]
+    return Table(("Pair", "Baseline", "Tuned", "Gain"), traced(rows, source), range(4), title="Every pair", wide=True)
 
 
-def check_rows(e: Evidence) -> Rows:
-    """Constraint, mean of the tuned setting, and how often it was kept."""
-    return [[c.text, number(c.mean), c.said] for c in e.constraints]
+def check_table(e: Evidence, source: Source) -> Table:
+    """The constraints: mean of the tuned setting, and how often each was kept."""
+    rows = [[c.text, number(c.mean), c.said] for c in e.constraints]
+    title = "Constraints in the same runs"
+    return Table(("Constraint", "Mean, tuned", "Kept"), traced(rows, source), (1,), title)

@@ -8,14 +8,17 @@ from ...records import Budget, Cost, Event, StudySpec, Trial
 from ...records.usage import UNITS
 from ...space import UNSET, Choice, Parameter
 from ..facts import Facts
+from ..origins import Source
+from .table import Table, traced
 
-Rows = list[list[str]]
 Pairs = list[tuple[str, str]]
 
 
-def space_rows(facts: Facts) -> Rows:
-    """Name, type, domain, scale, default, condition of every parameter."""
-    return [[name, p.type, _domain(p), _scale(p), _default(p), _when(p)] for name, p in facts.spec.space.params.items()]
+def space_table(spec: StudySpec, source: Source) -> Table:
+    """Every parameter."""
+    head = ("Parameter", "Type", "Values", "Scale", "Default", "Active when")
+    rows = [[name, p.type, _domain(p), _scale(p), _default(p), _when(p)] for name, p in spec.space.params.items()]
+    return Table(head, traced(rows, source))
 
 
 def _domain(p: Parameter) -> str:

@@ -9,8 +9,9 @@ from ...evidence.interactions import Surface
 from ...evidence.phrases import band, chosen_and_span, share
 from ...explanation import Explanation
 from ...formatting import number, percent, plural, signed, value
+from ..origins import Source
+from .table import Table, traced
 
-Rows = list[list[str]]
 Pairs = list[tuple[str, str]]
 
 MOST_CURVES = 6
@@ -29,9 +30,7 @@ MEANING = {
     "no longer among trials that have it right",
     "Does as well": "values whose predicted result is within one standard error of the chosen setting's, all others fixed",
 }
-"""What the columns of `parameter_rows` mean."""
-PARAMETERS = ("Parameter", "Importance", "Variance by itself", "With others", "Chosen", "Does as well")
-"""The head of `parameter_rows`."""
+"""What the columns of `parameter_table` mean."""
 
 
 def ranked(told: Explanation) -> list[str]:
@@ -61,16 +60,24 @@ def path(told: Explanation) -> Sequence[Step]:
     return [] if told.spec.baseline is None else told.ablation()
 
 
-def parameter_rows(told: Explanation) -> Rows:
-    """Parameter, importance, variance by itself, with others, chosen value, how far it may move."""
+def parameter_table(told: Explanation, source: Source) -> Table:
+    """How much each parameter matters, its chosen value, and how far that may move."""
     importance, alone, totals = told.importance(), told.sobol(), told.totals()
     safe = {s.name: s for s in told.safe_ranges()}
-    return [
+    rows = [
         [n, share(importance[n]), band(alone[n]), band(totals[n]), *chosen_and_span(safe.get(n))] for n in ranked(told)
     ]
+    head = ("Parameter", "Importance", "Variance by itself", "With others", "Chosen", "Does as well")
+    return Table(head, traced(rows, source), title="Parameters (90 % intervals)")
 
 
-def path_rows(steps: Sequence[Step]) -> Rows:
+def path_table(told: Explanation, source: Source) -> Table:
+    """Where the gain comes from, by the model."""
+    title = f"From the baseline to the chosen setting, by the model, in {told.metric}"
+    return Table(("Change", "Gain by it", "Gain so far"), traced(path_rows(path(told)), source), (1, 2), title)
+
+
+def path_rows(steps: Sequence[Step]) -> list[list[str]]:
     """Change, its gain with standard deviation, gain up to it."""
     rows, sofar = [], 0.0
     for s in steps:
@@ -80,12 +87,13 @@ def path_rows(steps: Sequence[Step]) -> Rows:
     return rows
 
 
-def interaction_rows(told: Explanation) -> Rows:
-    """Pair, share of the variance, and whether the results show that it acts together."""
-    return [
+def interaction_table(told: Explanation, source: Source) -> Table:
+    """What acts together, and whether the results show that it does."""
+    rows = [
         [f"{a} and {b}", band(index) + ("" if index.shown else ", not shown")]
         for (a, b), index in strongest(told).items()
     ]
+    return Table(("Pair", "Variance together"), traced(rows, source), title="What acts together")
 
 
 def model_pairs(told: Explanation) -> Pairs:
@@ -98,7 +106,8 @@ def model_pairs(told: Explanation) -> Pairs:
     ]
 
 
-def curve_rows(d: Dependence) -> Rows:
-    """Value, mean, low and high end of the 90 % interval: at most MOST_VALUES of them, evenly spread."""
-    rows = list(zip(d.values, d.mean, d.low, d.high, strict=True))
-    return [[value(v), *map(number, row)] for v, *row in rows[:: math.ceil(len(rows) / MOST_VALUES)]]
+def curve_table(d: Dependence, source: Source) -> Table:
+    """A curve with its 90 % interval: at most MOST_VALUES of its values, evenly spread."""
+    points = list(zip(d.values, d.mean, d.low, d.high, strict=True))
+    rows = [[value(v), *map(number, point)] for v, *point in points[:: math.ceil(len(points) / MOST_VALUES)]]
+    return Table((d.name, "Mean", "Low", "High"), traced(rows, source), (1, 2, 3))

@@ -7,8 +7,9 @@ from typing import Any
 from ...canonical import dumps
 from ...formatting import command, moment, plural, setting, size, value
 from ...records import Event, StudyRecord
+from ..origins import Origins
+from .table import Table, traced
 
-Rows = list[list[str]]
 Pairs = list[tuple[str, str]]
 
 
@@ -29,7 +30,7 @@ def integrity(study: StudyRecord, events: Sequence[Event], findings: Sequence[st
     ]
 
 
-def revisions(events: Sequence[Event]) -> Rows:
+def revision_table(events: Sequence[Event], origins: Origins) -> Table:
     """What was changed after the study was created: by hand, and in its code or data."""
     kinds = {"spec", "pause", "resume", "archive", "requeue", "import"}
     spec, rows = dict[str, Any](), []
@@ -41,7 +42,7 @@ def revisions(events: Sequence[Event]) -> Rows:
             else:
                 what = e.changed or "; ".join(_changes("", before, spec))
             rows.append([str(e.position), moment(e.at), e.kind, what])
-    return rows
+    return Table(("Event", "When", "Kind", "Change"), traced(rows, origins.event_of), numeric=(0,))
 
 
 def _changes(name: str, before: Any, after: Any) -> list[str]:

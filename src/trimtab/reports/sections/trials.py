@@ -5,9 +5,8 @@ from collections import Counter
 from ...formatting import duration, first_line, number, setting
 from ...records import COUNTED, Purpose, State, Trial
 from ..facts import Facts
-
-Rows = list[list[str]]
-
+from ..origins import Origins, Source
+from .table import Table, traced
 
 MOST_ROWS = 1000
 """Trials that the usual report lists one by one; the evidence record, which is part of it, has all."""
@@ -19,13 +18,15 @@ PURPOSES = (
 )
 
 
-def count_rows(facts: Facts) -> Rows:
+def count_table(facts: Facts, source: Source) -> Table:
     """Trials by purpose (down) and state (across), with sums."""
     counts = Counter((t.purpose, t.state) for t in facts.trials)
     table = {p.value: [counts[p, s] for s in State] for p in Purpose}
     lines = {name: line for name, line in table.items() if any(line) or name == Purpose.SEARCH}
     lines["all"] = [sum(column) for column in zip(*lines.values(), strict=True)]
-    return [[name, *map(str, line), str(sum(line))] for name, line in lines.items()]
+    rows = [[name, *map(str, line), str(sum(line))] for name, line in lines.items()]
+    head = ("Purpose", *map(str, State), "sum")
+    return Table(head, traced(rows, source), range(1, len(head)), title="Trials by purpose and state")
 
 
 def reconciliation(facts: Facts) -> str:
@@ -40,10 +41,10 @@ def reconciliation(facts: Facts) -> str:
     return said + f"The study's row says {facts.study.count}: it does NOT fit."
 
 
-def trial_rows(facts: Facts, most: int | None = None) -> Rows:
+def trial_table(facts: Facts, origins: Origins, most: int | None = None) -> Table:
     """Every trial, or the first `most`."""
     metrics = facts.spec.metrics
-    return [
+    rows = [
         [
             str(t.number),
             t.purpose.value,
@@ -54,6 +55,9 @@ def trial_rows(facts: Facts, most: int | None = None) -> Rows:
         ]
         for t in facts.trials[:most]
     ]
+    numeric = (0, *range(3, 4 + len(metrics)))
+    head = ("Trial", "Purpose", "State", *metrics, "Time", "Setting")
+    return Table(head, traced(rows, origins.trial_of), numeric, title="Every trial", wide=True)
 
 
 def _ended(t: Trial) -> str:
@@ -61,11 +65,15 @@ def _ended(t: Trial) -> str:
     return t.state_text if t.reason or t.reached is None else f"{t.state} at {t.reached:g}"
 
 
-def failure_rows(facts: Facts) -> Rows:
+def failure_table(facts: Facts, origins: Origins) -> Table:
     """Reason, count, an example's number, and the first line of its error."""
     groups: dict[str, list[Trial]] = {}
     for t in facts.trials:
         if t.state is State.FAILED:
             groups.setdefault(str(t.reason), []).append(t)
     ranked = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [[reason, str(len(g)), f"trial {g[0].number}", first_line(g[0].error, most=200)] for reason, g in ranked]
+    rows = [
+        ([reason, str(len(g)), f"trial {g[0].number}", first_line(g[0].error, most=200)], origins.trial(g[0].number))
+        for reason, g in ranked
+    ]
+    return Table(("Reason", "Trials", "Example", "First line of its error"), rows, numeric=(1,), title="Failures")
