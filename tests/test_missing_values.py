@@ -6,7 +6,7 @@ from click.testing import CliRunner
 import trimtab as tt
 from trimtab.cli import cli
 from trimtab.evidence.ablation import Step
-from trimtab.reports.sections import path_rows
+from trimtab.reports.sections.explained import path_rows
 from trimtab.reports.sections.history import flat
 
 

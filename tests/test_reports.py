@@ -422,7 +422,7 @@ def test_a_long_metric_does_not_outgrow_a_low_panel():
 def test_runs_by_which_the_search_chose_are_not_called_fresh():
     record, trials = study(8, states=[State.DONE], certify=4)
     found = proof(record, trials)
-    said = [sections.headline(Facts(record, trials), e)[1] for e in (found, replace(found, doubtful=True))]
+    said = [sections.answer.headline(Facts(record, trials), e)[1] for e in (found, replace(found, doubtful=True))]
     assert ["4 pairs of fresh runs" in text for text in said] == [True, False]
     assert "4 pairs of runs" in said[1]
 
@@ -461,11 +461,11 @@ def test_a_best_on_the_edge_or_close_to_a_limit_is_told():
 
 def test_the_report_cuts_a_long_list_and_the_evidence_record_has_every_trial(monkeypatch):
     record, trials = SHAPES["one"]
-    many = [replace(trials[0], number=n) for n in range(sections.MOST_ROWS + 5)]
+    many = [replace(trials[0], number=n) for n in range(sections.trials.MOST_ROWS + 5)]
     created = Event(1, "create", None, 1e9, {"spec": record.spec.to_json()}, "h")
     listed = evidence.trials(Snapshot(record, many, [], [created]))[-1]
     assert (listed.title, len(listed.rows)) == ("Every trial", len(many))
-    monkeypatch.setattr(sections, "MOST_ROWS", 5)
+    monkeypatch.setattr(sections.trials, "MOST_ROWS", 5)
     text = document(*SHAPES["usual"])
     assert len(re.findall(r"<td>search</td>", text)) == 1 + 5  # of the table of counts, and of the list
     assert "The first 5 of 42" in Reader(text).text
@@ -474,7 +474,7 @@ def test_the_report_cuts_a_long_list_and_the_evidence_record_has_every_trial(mon
 def test_a_failed_trial_shows_its_reason_and_another_one_how_far_it_was_trained():
     record, trials = study(2, states=[State.FAILED, State.DONE])
     trained = [replace(t, curve={1.0: {"loss": 1.0}, 3.0: {"loss": 0.5}}) for t in trials]
-    rows = sections.trial_table(Facts(record, trained), Origins(record, ())).rows
+    rows = sections.trials.trial_table(Facts(record, trained), Origins(record, ())).rows
     assert [(row[2], source) for row, source in rows] == [
         ("failed (timeout)", ("trial:0",)),
         ("done at 3", ("trial:1",)),

@@ -13,7 +13,7 @@ from trimtab.evidence.effects import indices
 from trimtab.evidence.interactions import totals
 from trimtab.evidence.sensitivity import edge, findings, safe_ranges
 from trimtab.reports.facts import Facts
-from trimtab.reports.sections import curve_table
+from trimtab.reports.sections.explained import curve_table
 
 
 def test_safe_ranges_hold_the_best_and_are_narrow_where_it_matters():

@@ -9,7 +9,7 @@ from ..formatting import command, duration, moment, number, percent, plural, siz
 from ..records import Purpose
 from ..reports import sections
 from ..reports.origins import of_event
-from ..reports.sections import Table
+from ..reports.sections.table import Table
 from ..reports.snapshot import Snapshot
 from .items import Fact, Item, Missing, Part
 
@@ -48,7 +48,7 @@ def environment(s: Snapshot) -> list[Part]:
     if not runs:
         return [NO_RUN]
     at = s.origins.run
-    return [Fact(label, text, at) for label, text in sections.machine(s.environment)]
+    return [Fact(label, text, at) for label, text in sections.history.machine(s.environment)]
 
 
 def seeds(s: Snapshot) -> list[Part]:
@@ -155,7 +155,7 @@ def _token(body: Mapping[str, Any]) -> str:
 
 def integrity(s: Snapshot) -> list[Part]:
     at = s.origins.now
-    facts = sections.integrity(s.study, s.events, s.findings)
+    facts = sections.history.integrity(s.study, s.events, s.findings)
     return [*(Fact(label, text, at) for label, text in facts), *(Fact("Finding", text, at) for text in s.findings)]
 
 

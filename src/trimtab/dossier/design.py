@@ -4,7 +4,7 @@ from ..formatting import command, moment, number, setting
 from ..records import Event, StudySpec
 from ..reports import sections
 from ..reports.origins import of_event
-from ..reports.sections import Table
+from ..reports.sections.table import Table, traced
 from ..reports.snapshot import Snapshot
 from ..space import Params
 from .items import Fact, Missing, NotApplicable, Part
@@ -48,7 +48,7 @@ def objectives(s: Snapshot) -> list[Part]:
 def space(s: Snapshot) -> list[Part]:
     source = s.origins.spec
     required = [Fact("Required", text, source, text) for text in s.study.spec.space.requirements]
-    table = sections.space_table(s.study.spec, source)
+    table = sections.design.space_table(s.study.spec, source)
     return [table, *required, Fact("SHA-256 of the space", s.study.spec.space.hash, source)]
 
 
@@ -56,11 +56,11 @@ def fixed(s: Snapshot) -> list[Part]:
     if s.protocol is None:
         return []
     event, said = s.protocol
-    return [Fact(sections.ESTIMATOR, sections.estimator(said), (event,))]
+    return [Fact(sections.measurement.ESTIMATOR, sections.measurement.estimator(said), (event,))]
 
 
 def space_history(s: Snapshot) -> list[Part]:
-    changed = sections.revision_table(s.events, s.origins)
+    changed = sections.history.revision_table(s.events, s.origins)
     if not changed.rows:
         return [Fact("Changes", "none on record: space, budget and goals are those of the start", s.origins.now)]
     return [changed]
@@ -68,26 +68,26 @@ def space_history(s: Snapshot) -> list[Part]:
 
 def strategy(s: Snapshot) -> list[Part]:
     spec, source = s.study.spec, s.origins.spec
-    text, used = sections.proposers(s.facts)
+    text, used = sections.design.proposers(s.facts)
     trials = tuple(f"trial:{t.number}" for t in s.facts.searched[:1])
     made: list[Part] = [
-        Fact("Strategy", sections.strategy(spec), source),
+        Fact("Strategy", sections.design.strategy(spec), source),
         Fact("Seed", str(spec.seed), source, spec.seed),
-        *(Fact(label, text, source) for label, text in sections.learnt(spec)),
+        *(Fact(label, text, source) for label, text in sections.design.learnt(spec)),
     ]
     if used:
         made.append(Fact("Proposed by", text, trials, used))
-        made += [Fact(label, text, trials) for label, text in sections.methods(s.facts)]
+        made += [Fact(label, text, trials) for label, text in sections.design.methods(s.facts)]
     return made
 
 
 def budget(s: Snapshot) -> list[Part]:
-    first = sections.budget_text(_first_spec(s).budget)
-    now, source = sections.budget_text(s.study.spec.budget), s.origins.spec
+    first = sections.design.budget_text(_first_spec(s).budget)
+    now, source = sections.design.budget_text(s.study.spec.budget), s.origins.spec
     done = sum(t.counts for t in s.facts.trials)
     made = [Fact("Budget set before the start", first, CREATED), Fact("Set at", moment(s.study.created), CREATED)]
     made += [] if now == first else [Fact("Budget now", now, source)]
-    before, after = sections.training(_first_spec(s)), sections.training(s.study.spec)
+    before, after = sections.design.training(_first_spec(s)), sections.design.training(s.study.spec)
     made += [Fact(label, text, CREATED) for label, text in before]
     made += [Fact(f"{label} now", text, source) for label, text in after if (label, text) not in before]
     made.append(Fact("Finished search trials", str(done), s.origins.now, done))
@@ -112,16 +112,16 @@ def protocol(s: Snapshot) -> list[Part]:
     made: list[Part] = []
     if s.protocol is not None:
         event, said = s.protocol
-        made = [Fact(label, text, (event,)) for label, text in sections.measurement(said)[:3]]
+        made = [Fact(label, text, (event,)) for label, text in sections.measurement.measurement(said)[:3]]
     made += [
-        Fact("Each setting is run", sections.repetitions(spec), source, spec.replicates),
+        Fact("Each setting is run", sections.design.repetitions(spec), source, spec.replicates),
     ]
     count = sum(e.look for e in s.events)
     made.append(Fact("Looks at the hold-out", str(count), s.origins.now, count))
     if s.evidence is None:
         return [*made, Missing("No test on runs that the search never saw (study.evidence).")]
     at = s.origins.evidence
-    return [*made, Fact("Test", s.evidence.test, at), Fact("Rule of decision", sections.rule(s.evidence), at)]
+    return [*made, Fact("Test", s.evidence.test, at), Fact("Rule of decision", sections.answer.rule(s.evidence), at)]
 
 
 def trade_off(s: Snapshot) -> list[Part]:
@@ -130,7 +130,7 @@ def trade_off(s: Snapshot) -> list[Part]:
         return [NotApplicable("The study has one goal.")]
     head = ["Trial", *(g.metric for g in goals), "Setting"]
     rows = [[str(c.number), *(number(c.metrics[g.metric]) for g in goals), setting(c.params)] for c in s.facts.front]
-    made = sections.traced(rows, s.origins.trial_of)
+    made = traced(rows, s.origins.trial_of)
     return [Table(head, made, numeric=range(len(goals) + 1), title="Settings that no other one beats in every goal")]
 
 
@@ -146,5 +146,5 @@ def choice_reason(s: Snapshot) -> list[Part]:
 def _chosen(s: Snapshot, text: str, params: Params, trial: int) -> list[Part]:
     names = [n for n in s.study.spec.space.names if n in params]
     source = s.origins.trial(trial)
-    rows = [Fact(name, sections.shown(params, name), source, params[name]) for name in names]
+    rows = [Fact(name, sections.answer.shown(params, name), source, params[name]) for name in names]
     return [Fact("Chosen setting", text, source, trial), *rows]

@@ -12,7 +12,7 @@ from ..records import Purpose
 from ..reports import limits as automatic
 from ..reports import sections
 from ..reports.origins import of_event
-from ..reports.sections import Table
+from ..reports.sections.table import Table
 from ..reports.snapshot import Snapshot, extent
 from .items import Fact, Missing, Part
 
@@ -21,7 +21,9 @@ NO_EVIDENCE = Missing("No evidence on runs that the search never saw: study.evid
 
 
 def data_identity(s: Snapshot) -> list[Part]:
-    said: list[Part] = [Fact(label, text, (*s.origins.now, "data")) for label, text in sections.flat(s.data or {})]
+    said: list[Part] = [
+        Fact(label, text, (*s.origins.now, "data")) for label, text in sections.history.flat(s.data or {})
+    ]
     rows = [([n, f["kind"], f.get("path", "in memory"), extent(f)], (event,)) for n, (event, f) in s.inputs.items()]
     if rows:
         said.append(Table(["Name", "Kind", "Path", "Extent"], rows))
@@ -65,14 +67,16 @@ def leakage(s: Snapshot) -> list[Part]:
     event, said = s.protocol
     found = [Fact("Found", text, (event,)) for text in said["checks"]]
     return [
-        Fact("Looked for before the first trial", sections.CHECKED, (event,)),
+        Fact("Looked for before the first trial", sections.measurement.CHECKED, (event,)),
         *(found or [Fact("Found", "nothing", (event,))]),
     ]
 
 
 def profile(s: Snapshot) -> list[Part]:
     event, said = s.protocol or ("", {"classes": {}})
-    classes: list[Part] = [Fact("Rows of each class", text, (event,))] if (text := sections.classes(said)) else []
+    classes: list[Part] = (
+        [Fact("Rows of each class", text, (event,))] if (text := sections.measurement.classes(said)) else []
+    )
     rows = [
         ([n, c, said["type"]], (event,))
         for n, (event, f) in s.inputs.items()
@@ -93,13 +97,13 @@ def classification(s: Snapshot) -> list[Part]:
 def trials(s: Snapshot) -> list[Part]:
     last = s.origins.now
     made: list[Part] = [
-        sections.count_table(s.facts, last),
-        Fact("Reconciliation", sections.reconciliation(s.facts), last, len(s.trials)),
+        sections.trials.count_table(s.facts, last),
+        Fact("Reconciliation", sections.trials.reconciliation(s.facts), last, len(s.trials)),
     ]
     if any(t.purpose in (Purpose.SELECT, Purpose.CERTIFY) for t in s.trials):
-        made.append(Fact("Select, certify", sections.PURPOSES, last))
-    failures = sections.failure_table(s.facts, s.origins)
-    return [*made, *([failures] if failures.rows else []), sections.trial_table(s.facts, s.origins)]
+        made.append(Fact("Select, certify", sections.trials.PURPOSES, last))
+    failures = sections.trials.failure_table(s.facts, s.origins)
+    return [*made, *([failures] if failures.rows else []), sections.trials.trial_table(s.facts, s.origins)]
 
 
 def baseline(s: Snapshot) -> list[Part]:
@@ -123,14 +127,16 @@ def benefit(s: Snapshot) -> list[Part]:
         "Difference": [e.difference, *e.interval], "Means": list(e.means), "Probability better": e.p_better,
         "Practically equivalent": e.p_equivalent, "Probability worse": e.p_worse, "Pairs": [len(e.pairs), e.failed_pairs],
     }  # fmt: skip
-    made: list[Part] = [Fact(label, text, at, figures.get(label)) for label, text in sections.evidence_pairs(e)]
+    made: list[Part] = [
+        Fact(label, text, at, figures.get(label)) for label, text in sections.certificates.evidence_pairs(e)
+    ]
     made += [Fact("Notice", text, at) for text in e.notices]
-    tables = [sections.pair_table(e, at), sections.check_table(e, at)]
+    tables = [sections.certificates.pair_table(e, at), sections.certificates.check_table(e, at)]
     return [*made, *(t for t in tables if t.rows), *_answers(s)]
 
 
 def _answers(s: Snapshot) -> list[Part]:
-    answers = sections.answer_table(s.events, s.origins)
+    answers = sections.certificates.answer_table(s.events, s.origins)
     return [answers] if answers.rows else []
 
 
@@ -186,9 +192,12 @@ def sensitivity(s: Snapshot) -> list[Part]:
 def _explained(told: Explanation, at: tuple[str, ...]) -> list[Part]:
     """What matters, where the gain comes from, what acts together, how far each parameter may move, and how far
     the model can be trusted."""
-    makers = (sections.parameter_table, sections.path_table, sections.interaction_table)
+    makers = (sections.explained.parameter_table, sections.explained.path_table, sections.explained.interaction_table)
     tables = [made for make in makers if (made := make(told, at)).rows]
-    said = [Fact(label, text, at) for label, text in [*sections.model_pairs(told), *sections.MEANING.items()]]
+    said = [
+        Fact(label, text, at)
+        for label, text in [*sections.explained.model_pairs(told), *sections.explained.MEANING.items()]
+    ]
     return [*tables, *said, *(Fact("Finding", f.text, at) for f in told.findings())]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..canonical import digest, jsonable
-from ..reports.sections import Table
+from ..reports.sections.table import Table
 
 FILLED, PARTIAL, MISSING, NOT_APPLICABLE = "filled", "partial", "missing", "not applicable"
 STATUSES = (FILLED, PARTIAL, MISSING, NOT_APPLICABLE)

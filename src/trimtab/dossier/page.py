@@ -16,7 +16,7 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
     by_id: dict[str, Item] = {item.id: item for item in items(s)}
     template = document.template(__package__, "page.html.j2")
     drawings = document.drawings(s.facts, s.evidence)
-    kind, sentence = sections.headline(s.facts, s.evidence)
+    kind, sentence = sections.answer.headline(s.facts, s.evidence)
     return str(
         template.render(
             study=s.study,
@@ -26,7 +26,7 @@ def page(s: Snapshot, framework: Framework, made: Mapping[str, Any]) -> str:
             tally=tally(made),
             kind=kind,
             sentence=sentence,
-            comparison=sections.comparison(s.facts, s.evidence),
+            comparison=sections.answer.comparison(s.facts, s.evidence),
             at=moment(s.at),
             broken=broken(s),
             made=made,

@@ -10,7 +10,7 @@ from ..canonical import digest
 from ..errors import SpecError, nearest
 from ..formatting import plural
 from ..records import Event
-from ..reports.sections import Table
+from ..reports.sections.table import Table
 from ..reports.snapshot import Snapshot
 from ..yamltext import load
 from . import control, design, evidence

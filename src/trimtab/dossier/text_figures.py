@@ -76,12 +76,12 @@ def _gain(e: Evidence) -> Sketch:
 
 
 def _path(told: Explanation) -> Sketch:
-    steps = sections.path(told)
+    steps = sections.explained.path(told)
     levels = [0.0, *accumulate(s.gain for s in steps)]
     ends = min(levels), max(levels)
     rows = [
         (change, strip(ends, {0.0: ZERO}, [(a, b, BAR)]), gain)
-        for (change, gain, _), a, b in zip(sections.path_rows(steps), levels, levels[1:], strict=False)
+        for (change, gain, _), a, b in zip(sections.explained.path_rows(steps), levels, levels[1:], strict=False)
     ]
     caption = f"From the baseline ({ZERO}) to the chosen setting: what each change adds to {told.metric}, by the model."
     return _sketch("Where the gain comes from", caption, rows)
@@ -105,7 +105,9 @@ def _safe(told: Explanation) -> Sketch:
 def _importance(told: Explanation) -> Sketch:
     ranked = sorted(told.importance().items(), key=lambda item: -item[1])
     rows = [(n, strip((0.0, 1.0), {}, [(0.0, v, BAR)] if v > 0 else []), percent(v)) for n, v in ranked]
-    return _sketch("What the best trials have in common", f"Share in what separates {sections.TOP} from all.", rows)
+    return _sketch(
+        "What the best trials have in common", f"Share in what separates {sections.explained.TOP} from all.", rows
+    )
 
 
 def _history(facts: Facts) -> Sketch:

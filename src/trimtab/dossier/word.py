@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import UserError
 from ..formatting import moment, plural
 from ..reports import sections
-from ..reports.sections import Table
+from ..reports.sections.table import Table
 from ..reports.snapshot import Snapshot
 from .frameworks import Framework
 from .items import Item
@@ -58,11 +58,11 @@ def _opening(paper: Any, s: Snapshot, framework: Framework, made: Mapping[str, A
     _heading(paper, s.study.name, 0)
     _paragraph(paper, f"{framework.title}. The record as of event {s.study.position}, {moment(s.at)}. {framework.text}")
     _paragraph(paper, ABOUT)
-    kind, sentence = sections.headline(s.facts, s.evidence)
+    kind, sentence = sections.answer.headline(s.facts, s.evidence)
     _paragraph(paper, f"{kind.capitalize()}. {sentence}", style="Intense Quote")
     if warning := broken(s):
         _paragraph(paper, warning).runs[0].bold = True
-    if compared := sections.comparison(s.facts, s.evidence):
+    if compared := sections.answer.comparison(s.facts, s.evidence):
         _columns(paper, [("Parameter", "Baseline", "Tuned"), *(row[:3] for row in compared)], UPRIGHT)
     statuses, boxes = tally(made)
     counted = ", ".join(f"{n} {status}" for status, n in statuses)

@@ -52,8 +52,8 @@ def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
     handed = ("data",) if record is not None and "data" in record["records"] else ()
     page = template(__package__, "template.html.j2")  # first: who lacks both Jinja and Plotly needs the extra `report`
     drawn = drawings(facts, evidence)
-    kind, sentence = sections.headline(facts, evidence)
-    chosen = sections.tuned(facts, evidence)
+    kind, sentence = sections.answer.headline(facts, evidence)
+    chosen = sections.answer.tuned(facts, evidence)
     return str(
         page.render(
             facts=facts,
@@ -130,7 +130,7 @@ def _of_explanation(facts: Facts, told: Explanation) -> list[Drawing]:
 
 def _around_the_chosen(told: Explanation) -> list[Drawing]:
     made = []
-    if sections.path(told):
+    if sections.explained.path(told):
         said = (
             "From the baseline to the chosen setting, one change after the other, the most helpful first: what each adds "
             "(blue) or costs (brown) by the model of all results, with one standard deviation."
@@ -147,7 +147,9 @@ def _around_the_chosen(told: Explanation) -> list[Drawing]:
 
 def _over_the_space(facts: Facts, told: Explanation) -> list[Drawing]:
     spec, goal = facts.spec, facts.spec.goals[facts.goal]
-    said = f"Share of each parameter in what separates {sections.TOP} from all (PED-ANOVA, chance subtracted)."
+    said = (
+        f"Share of each parameter in what separates {sections.explained.TOP} from all (PED-ANOVA, chance subtracted)."
+    )
     figure = figures.importance(facts, facts.goal)
     made = [Drawing("importance", "What the best trials have in common", said, figure, "explanation")]
     said = (
@@ -165,12 +167,12 @@ def _over_the_space(facts: Facts, told: Explanation) -> list[Drawing]:
         )
         made.append(Drawing("pairs", "What acts together", said, explanation_figures.pairs(told), "explanation"))
     said = "Averaged over all other parameters; darker is better, the ring is the chosen setting."
-    for k, s in enumerate(sections.surfaces(told)):
+    for k, s in enumerate(sections.explained.surfaces(told)):
         title = f"{goal.metric} over {s.names[0]} and {s.names[1]}"
         made.append(
             Drawing(f"surface-{k}", title, said, explanation_figures.surface(s, spec, told.best, goal), "explanation")
         )
-    curves = sections.curves(told)
+    curves = sections.explained.curves(told)
     span = explanation_figures.common(curves)
     for k, d in enumerate(curves):
         figure = explanation_figures.dependence(d, spec, goal.metric).update_yaxes(range=span)

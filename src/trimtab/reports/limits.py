@@ -12,7 +12,7 @@ from ..records import COUNTED, OPEN, Event, State
 from ..records.history import doubts
 from ..space import Choice, Params
 from .facts import Facts
-from .sections import tuned
+from .sections.answer import tuned
 
 
 def limits(facts: Facts, evidence: Evidence | None, events: Sequence[Event]) -> list[str]:
