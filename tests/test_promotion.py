@@ -114,7 +114,7 @@ def test_the_ceiling_grows_however_large_or_small_the_values(unit):
 def test_when_the_budget_ends_the_most_advanced_one_is_trained_to_the_top():
     def last(budget):
         ladder = Ladder(paused([3, 1, 2], budget=budget))
-        return ladder.last_ones(Halving(3.0, 0.0, False).waiting(ladder))
+        return ladder.reserved(Halving(3.0, 0.0, False).waiting(ladder))
 
     assert last(5) == [1]
     assert last(6) is None

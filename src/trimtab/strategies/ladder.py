@@ -86,16 +86,17 @@ class Ladder:
         number = int(rows.lineage[i, NUMBER])
         return Proposal(rows.X[i], number, {"promoted": number, **why, "from": self.levels[k]}, self.levels[k + 1])
 
-    def last_ones(self, waiting: Mask) -> list[int] | None:
-        """The only trials that may continue, because the budget has just enough for the most advanced one; else None."""
+    def reserved(self, waiting: Mask) -> list[int] | None:
+        """For which trial the rest of the budget is reserved, because it is just enough to train the most advanced setting
+        to the top: [] while that setting is under way; None if the budget is not so short, or a setting has got there."""
         rows, under_way, top = self.state.rows, self.state.under_way, len(self.levels) - 1
         if self.state.problem.budget is None:
             return None
         left = self.state.problem.budget - len(rows) - len(under_way)
         climbing = [int(np.searchsorted(self.levels, level)) for level in under_way.lineage[:, LEVEL]]
         highest = max([-1, *climbing, *self.rung[waiting]])
-        settled = bool(((self.rung == top) & (rows.lineage[:, NUMBER] > 0)).any()) or highest >= top
-        if settled or highest < 0 or left > top - highest:
+        arrived = (self.rung == top) & (rows.lineage[:, NUMBER] > 0)  # trial 0, a baseline, never pauses
+        if arrived.any() or highest >= top or highest < 0 or left > top - highest:
             return None
         best = [int(i) for i in self.orders[highest] if waiting[i]]
         return best[:1] if highest not in climbing else []

@@ -88,8 +88,8 @@ class Promoting:
 
     def ask(self, state: Paused, pending: Array, n: int, rng: np.random.Generator) -> list[Proposal]:
         ladder = Ladder(state)
-        if (last := ladder.last_ones(self.policy.waiting(ladder))) is not None:
-            return [ladder.continued(i, ladder.place(i)) for i in last[:n]]
+        if (reserved := ladder.reserved(self.policy.waiting(ladder))) is not None:
+            return [ladder.continued(i, ladder.place(i)) for i in reserved[:n]]
         first = self.policy.first_rung(ladder)
         before, otherwise = self.policy.choose(ladder, first)
         made = [ladder.continued(i, why) for i, why in before[:n]]
