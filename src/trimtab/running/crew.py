@@ -221,9 +221,9 @@ class Crew:
     def release_ahead(self) -> None:
         """Return trials that were claimed ahead to the queue."""
         while (job := self._buffer.next_job()) is not None:
-            trial = self.running[job.key[1]].trial
-            self._forget(trial.number)
-            self._return(trial, Cost())
+            if (run := self.running.get(job.key[1])) is not None:  # else another thread has just cancelled it
+                self._forget(run.trial.number)
+                self._return(run.trial, Cost())
 
     def _return(self, trial: Trial, used: Cost) -> None:
         try:
