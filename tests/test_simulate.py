@@ -38,6 +38,22 @@ def test_a_week_on_64_workers_passes_in_no_time_and_always_alike():
     assert study.replay().holds
 
 
+@pytest.mark.parametrize("before", [(), (60.0,)])
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), None])
+def test_a_step_of_a_time_that_cannot_pass_fails_its_trial(seconds, before):
+    def wrong(trial):
+        for epoch, took in enumerate([*before, seconds], start=1):
+            yield took, epoch, {"loss": 1.0}
+
+    sim = Simulation()
+    study = tt.Study("s", SPACE, minimize="loss", strategy="random", storage=sim.storage, seed=1, max_failures=2)
+    with pytest.raises(RunFailed, match=f"seconds={seconds} must be a number of at least 0"):
+        sim.run(study, wrong, trials=4)
+    ran = [(t.state, t.cost.wall) for t in study.trials if t.started is not None]
+    assert set(ran) == {("failed", sum(before))}
+    assert sim.clock.now() == len(ran) * sum(before)
+
+
 def test_time_is_what_the_trainings_took_on_that_many_workers():
     sim, study = simulated(2, trials=9)
     events = sorted([(t.started, 1) for t in study.trials] + [(t.ended, -1) for t in study.trials])

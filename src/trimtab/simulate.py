@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .checks import whole
+from .checks import nonnegative, whole
 from .errors import SpecError
 from .executors import Exit, Job, Key
 from .live import LiveStudy
@@ -127,14 +127,14 @@ class Simulated:
         """Start the next step of a training; if there is none, let it end at once."""
         passed = 0.0
         try:
-            passed, step, metrics = next(run.steps)
-            run.step = (step, metrics)
+            seconds, step, metrics = next(run.steps)
+            passed, run.step = nonnegative("seconds", seconds, repair=": how long the step has taken"), (step, metrics)
         except StopIteration:
             run.step = None
         except Exception as error:
             self._end(run, failure(error))
             return
-        heapq.heappush(self._queue, (self._clock.time + float(passed), next(self._count), run))
+        heapq.heappush(self._queue, (self._clock.time + passed, next(self._count), run))
 
     def _end(self, run: _Run, message: Mapping[str, Any] | None) -> None:
         cost = {"wall": self._clock.time - run.began}
