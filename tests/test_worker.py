@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -416,6 +417,18 @@ def test_the_command_line_submits_and_serves(url, tmp_path):
     refused = CliRunner().invoke(cli, ["worker", "--storage", url, "--allow", "trian.py:quick"])
     assert refused.stderr.startswith("trimtab: --allow 'trian.py:quick': there is no such file; the working folder is ")
     assert os.getcwd() == str(tmp_path)
+
+
+def test_a_submitted_command_is_allowed_by_its_study_file(url, tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "study: c\ncommand: echo {x}\nspace:\n  x: {float: [0, 1]}\nminimize: loss\n"
+        f"budget: {{trials: 2}}\nstorage: {url}\n"
+    )
+    done = CliRunner().invoke(cli, ["submit", "c.yaml"])
+    assert done.output == f"study 'c' waits for workers: trimtab worker --allow c.yaml --storage {url}\n"
+    served = CliRunner().invoke(cli, [*shlex.split(done.output.split(": trimtab ")[1]), "--idle", "0.2"])
+    assert served.exit_code == 0, served.output
+    assert "study 'c': runs echo {x}" in served.output
 
 
 def changes(s):

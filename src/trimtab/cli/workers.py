@@ -22,8 +22,9 @@ def submit(file: str) -> None:
     given = read(file)
     study = opened_or_created(given, file)
     study.submit(given.objective, resources=given.resources)
-    allow = f"--allow {shlex.quote(given.allowed)}"
-    say(f"study {given.name!r} waits for workers: trimtab worker {allow}{storage_option(given)}")
+    path = isinstance(given.objective, str)
+    allow = shlex.quote(given.allowed if path or not _is_study_file(file) else file)  # a command may be long
+    say(f"study {given.name!r} waits for workers: trimtab worker --allow {allow}{storage_option(given)}")
 
 
 @click.command()
@@ -97,13 +98,18 @@ def _objectives(allow: tuple[str, ...]) -> list[str]:
                 f"--allow {text!r} allows nothing; write file.py:function, a command or a study file"
             )
         file = text.rpartition(":")[0] or text
-        if text.endswith((".yaml", ".yml")) and " " not in text:
+        if _is_study_file(text):
             found.append(read(text).allowed)
         elif file.endswith(".py") and " " not in file and not os.path.exists(file):
             raise click.UsageError(f"--allow {text!r}: there is no such file; the working folder is {os.getcwd()}")
         else:
             found.append(text)
     return found
+
+
+def _is_study_file(text: str) -> bool:
+    """Whether --allow takes a text for the name of a study file, and not for a command."""
+    return text.endswith((".yaml", ".yml")) and " " not in text
 
 
 VERBS = (submit, worker)
