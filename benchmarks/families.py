@@ -74,6 +74,25 @@ def switches() -> list[Problem]:
     return [problem(number, bits) for number, bits in SWITCHES.items()]
 
 
+def integers() -> list[Problem]:
+    """Functions of 5 and 10 numbers, four fifths of which are integers with 2 to 16 values: the suite bbob-mixint of COCO
+    (Tusar et al. 2019; package coco-experiment); none without the package."""
+    if importlib.util.find_spec("cocoex") is None:
+        return []
+    import cocoex
+
+    def problem(function: Any) -> Problem:
+        bounds = zip(function.lower_bounds.tolist(), function.upper_bounds.tolist(), strict=True)
+        whole = function.number_of_integer_variables  # the first ones
+        space = tt.Space(
+            {f"x{i}": tt.Int(int(a), int(b)) if i < whole else tt.Float(a, b) for i, (a, b) in enumerate(bounds)}
+        )
+        return Problem(function.id, "integers", space, lambda p: float(function([*p.values()])))
+
+    suite = cocoex.Suite("bbob-mixint", "", "dimensions:5,10 instance_indices:1")
+    return [problem(suite.get_problem(i)) for i in range(len(suite))]
+
+
 # -------------------------------------------------------------------------------------------------------------- tables
 
 TABLES: dict[str, tuple[str, str, Callable[[float], float]]] = {  # family -> class, metric, loss

