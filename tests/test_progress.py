@@ -33,7 +33,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def ledger(results, *, running=0, certify=(), budget=None, constraints=()):
+def ledger(results, *, running=0, certify=(), select=(), budget=None, constraints=()):
     """A ledger of search trials with these losses (None: failed), one second each, then running and certify ones."""
     spec = StudySpec("s", SPACE, (Goal("loss", False),), constraints, budget or Budget(trials=10))
     rows = []
@@ -62,6 +62,8 @@ def ledger(results, *, running=0, certify=(), budget=None, constraints=()):
         add(State.FAILED if value is None else State.DONE, {} if value is None else {"loss": value, "size": 2.0})
     for state in [State.RUNNING] * running:
         add(state, {})
+    for state in select:
+        add(state, {"loss": 0.5} if state is State.DONE else {}, Purpose.SELECT)
     for state in certify:
         add(state, {}, Purpose.CERTIFY)
     study = StudyRecord(1, "uid", "s", spec, StudyState.OPEN, 0.0, len(rows), len(rows), Cost(cpu=1800.0), 9, "head")
@@ -182,6 +184,8 @@ def test_evidence_is_told_while_it_runs():
     busy = ledger([0.5], certify=[State.DONE, State.DONE, State.RUNNING, State.QUEUED])
     assert "evidence: 2 of 4 runs" in lines((busy, 0.0))[0]
     assert "evidence" not in lines((ledger([0.5], certify=[State.DONE]), 0.0))[0]
+    racing = ledger([0.5], select=[State.DONE, State.DONE, State.RUNNING])
+    assert "evidence: finalists measured again, 2 runs" in lines((racing, 0.0))[0]
 
 
 def test_quiet_writes_nothing():

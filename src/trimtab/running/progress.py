@@ -40,10 +40,15 @@ def line(ledger: Ledger, leader: Candidate | None, eta: float | None) -> str:
 
 def _evidence(ledger: Ledger) -> str:
     """The progress of the evidence, while its trials run."""
-    if not any(t.purpose is Purpose.CERTIFY for t in ledger.open.values()):
+    purposes = {t.purpose for t in ledger.open.values()}
+    purpose = next((p for p in (Purpose.CERTIFY, Purpose.SELECT) if p in purposes), None)
+    if purpose is None:
         return ""
-    runs = ledger.evidence_trials(Purpose.CERTIFY)
-    return f"evidence: {sum(t.state not in OPEN for t in runs)} of {plural(len(runs), 'run')}"
+    runs = ledger.evidence_trials(purpose)
+    ended = sum(t.state not in OPEN for t in runs)
+    if purpose is Purpose.SELECT:  # how many there will be is not known: the race ends when one is left
+        return f"evidence: finalists measured again, {plural(ended, 'run')}"
+    return f"evidence: {ended} of {plural(len(runs), 'run')}"
 
 
 def _best(spec: StudySpec, leader: Candidate | None) -> str:
