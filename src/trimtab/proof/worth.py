@@ -24,10 +24,8 @@ def worth_of_search(ledger: Ledger, params: Params, metric: str) -> Worth:
     own_value = math.nan if own is None else own.metrics.get(metric, math.nan)
     if len(spec.goals) > 1 or bounds is None or not searched:  # random search for one of the goals is another question
         return Worth(own_value, hours)
-    if not all(
-        incumbents.in_full(spec, t) for t in searched
-    ):  # the model knows only who went on: it expects too much of any setting
-        return Worth(own_value, hours)
+    if not all(incumbents.in_full(spec, t) for t in searched):
+        return Worth(own_value, hours)  # the model knows only those that went on: it expects too much of any setting
     costs = np.array([t.cost.wall for t in searched])
     full = np.array([t.cost.wall if t.state is State.DONE else math.nan for t in searched])
     blind = np.array([t.strategy in ("random", "sobol") or "design" in t.why for t in searched])
