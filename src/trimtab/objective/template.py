@@ -128,21 +128,24 @@ def exact(amount: float) -> str:
 
 
 def arguments(template: str, trial: ActiveTrial) -> list[str]:
-    """The words of the template with a trial's values filled in. A parameter that is None is left out like an inactive one."""
+    """The words of the template with a trial's values filled in. A parameter that is None is left out like an inactive one,
+    except in a script, of which no part can be left out."""
     given = {"seed": trial.seed, "trial": trial.number, **_training(template, trial), **trial.params}
-    values = {name: value for name, value in given.items() if value is not None}
+    unset = {name for name, value in trial.params.items() if value is None}
     found = words(template)
     _refuse_code(template, found, {name: [value] for name, value in trial.params.items()})
     filled: list[str] = []
     option = False  # whether the last word is an option that waits for its value
-    for word in found:
+    for at, word in enumerate(found):
+        left_out = set[str]() if _is_script(found, at) else unset
         if word == "{params}" and "params" not in given:
-            filled += [w for name in trial.params if name in values for w in (f"--{name}", str(values[name]))]
+            kept = {name: value for name, value in trial.params.items() if name not in left_out}
+            filled += [w for name, value in kept.items() for w in (f"--{name}", str(value))]
             option = False
-        elif any(name not in values for name in _placeholders(word)):
+        elif any(name not in given or name in left_out for name in _placeholders(word)):
             filled = filled[:-1] if option else filled
             option = False
         else:
-            filled.append(_PLACE.sub(lambda m: m[0][0] if m[1] is None else str(values[m[1]]), word))
+            filled.append(_PLACE.sub(lambda m: m[0][0] if m[1] is None else str(given[m[1]]), word))
             option = word.startswith("-") and not _placeholders(word)
     return filled
