@@ -75,10 +75,10 @@ def search(crew: Crew, terms: Terms, enough: Enough | None = None) -> str:
     Raises ObjectiveError if the objective never returns a metric that the study needs, RunFailed if too many trials
     fail in a row, KeyboardInterrupt after returning the running trials to the queue.
     """
-    live, here = crew.live, Search(crew, terms, enough)
+    live, own = crew.live, Search(crew, terms, enough)
     with _giving_back(crew):
         while True:
-            closing = here.step()
+            closing = own.step()
             if closing == "failures":
                 raise too_many_failures(live, live.ledger.failures_in_a_row(terms.since))
             if closing is not None:
@@ -87,7 +87,7 @@ def search(crew: Crew, terms: Terms, enough: Enough | None = None) -> str:
                     break
             crew.collect(IDLE, lambda: live.behind)
             if not crew.unrecorded and not crew.running:  # others hold what is open, or were faster
-                crew.clock.sleep(random.uniform(0, IDLE / 10) if here.contended else IDLE)
+                crew.clock.sleep(random.uniform(0, IDLE / 10) if own.contended else IDLE)
     crew.watch(live.refresh())
     live.collect()
     return closing
