@@ -196,6 +196,10 @@ def _notices(
             f"{len(pairs) - J} of {plural(len(pairs), 'pair')} left out because a run failed "
             f"(baseline {by[0]}, tuned {by[1]}): the difference speaks only of runs that ended"
         )
+        if both := sum(pair == (None, None) for pair in pairs):
+            said.append(
+                f"{plural(both, 'pair')} failed on both sides: mend the cause and ask again, to have them made again"
+            )
     if _fails(pairs, metric):
         said.append("the tuned setting fails more often than the baseline: a gain among runs that ended is no proof")
     if J < 2:

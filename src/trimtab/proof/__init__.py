@@ -69,15 +69,16 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
     goals = [pairs.goal(spec, question.metric), *(spec.goals[1:] if question.metric is None else [])]
     first = standing.best_trial(ledger, made) if named is None else ledger.trials.named(named)
     pairs.contest(spec, first)  # a wrong call is an error before anything runs
+    again = pairs.begun_again(ledger)
     with ExitStack() as stack:
         crew = cache(lambda: stack.enter_context(hire()))
-        ran = finalists.measured_again(live, made, question.finalists, crew) if named is None else ()
+        ran = finalists.measured_again(live, made, question.finalists, crew, again) if named is None else ()
         contest = pairs.contest(spec, ledger.trials[ran[0].trial] if ran else first)
-        found, notices = _Case(live, spec, goals, question, contest, crew).answer()
+        found, notices = _Case(live, spec, goals, question, contest, crew, again).answer()
     worth = worth_of_search(live.refresh(), contest.tuned, goals[0].metric)
     if question.on_search_folds:  # the search's value cannot measure optimism
         worth = replace(worth, searched=math.nan)
-    notices = [*found.notices, *finalists.notices(live, ran), *notices]
+    notices = [*found.notices, *finalists.notices(live, ran, again), *notices]
     found = replace(found, finalists=ran, worth=worth, notices=tuple(notices))
     if last_certificate(live) != found:
         try:
@@ -97,22 +98,24 @@ class _Case:
     question: Question
     contest: Contest
     crew: pairs.GetCrew
+    again: pairs.Again
 
     def answer(self) -> tuple[Evidence, list[str]]:
         """The evidence, corrected for all earlier looks at these goals, also those made while it ran; and what a reader must
         know of how it was asked."""
-        seen, asked = self._corrected()
+        seen, asked = self._corrected(0)
         while True:
             found, before = self._run(asked, seen), (seen.compared, asked)
-            seen, asked = self._corrected()
+            seen, asked = self._corrected(len(found.pairs))
             if (seen.compared, asked) == before:  # there was no other look while it ran
                 return found, self._notices(asked, seen)
 
-    def _corrected(self) -> tuple[Seen, Question]:
-        """The looks by now, and the question with the design and number of pairs that they make necessary."""
+    def _corrected(self, complete: int) -> tuple[Seen, Question]:
+        """The looks by now, and the question with the design and number of pairs that they make necessary, where so many are
+        complete."""
         seen = Seen.of(self.live, self.contest, [g.metric for g in self.goals])
         asked = replace(self.question, replicates=max(self.question.replicates, seen.ended))
-        if seen.grown(asked.replicates):
+        if seen.grown(asked.replicates, complete):
             asked = replace(asked, design=replace(asked.design, sequential=True))
         return seen, asked
 
@@ -123,7 +126,7 @@ class _Case:
         looks = range(STEP, asked.replicates, STEP) if self.question.design.sequential else ()
         fixed = {name: getattr(asked.design, name) for name in ("minimum_effect", "equivalence", "sequential")}
         for count in [*(n for n in looks if n >= seen.ended), asked.replicates]:  # pairs that have run all count
-            wanted = partial(pairs.enqueue, self.live, Purpose.CERTIFY, self.contest.sides, count, fixed)
+            wanted = partial(pairs.enqueue, self.live, Purpose.CERTIFY, self.contest.sides, count, fixed, self.again)
             pairs.complete(self.live, self.crew, wanted)
             self.live.refresh()
             found = self._judged(asked, seen, count)
@@ -150,7 +153,7 @@ class _Case:
 
     def _have(self) -> dict[tuple[int, int], Trial]:
         """The runs of the pairs, by side and replicate."""
-        return pairs.found(self.live.ledger, Purpose.CERTIFY, self.contest.sides)
+        return pairs.found(self.live.ledger, Purpose.CERTIFY, self.contest.sides, self.again)
 
     def _notices(self, asked: Question, seen: Seen) -> list[str]:
         """Where the question departs from the design on record, which pairs were left out, and why the interval is wider than
@@ -166,6 +169,11 @@ class _Case:
             said.append(
                 f"{plural(len(apart), 'pair')} left out: the objective or its data changed between their two runs; with more "
                 "replicates, others run"
+            )
+        if repeated := sum(self.again[Purpose.CERTIFY, i] > 0 for i in range(asked.replicates)):
+            said.append(
+                f"all runs of {plural(repeated, 'pair')} had failed and were made again, on the same seeds: nobody had seen a "
+                "result of them"
             )
         designs = [t.why for _, t in sorted(have.items()) if t.why]
         before = float(designs[0].get("minimum_effect", 0.0)) if designs else 0.0

@@ -21,7 +21,9 @@ from .looks import mixed
 POOL = 50  # settings that may enter a race when others break a limit
 
 
-def measured_again(live: LiveStudy, made: Standings, most: int, crew: pairs.GetCrew) -> tuple[Finalist, ...]:
+def measured_again(
+    live: LiveStudy, made: Standings, most: int, crew: pairs.GetCrew, again: pairs.Again
+) -> tuple[Finalist, ...]:
     """The settings that were measured again, the winner first; empty if there is nothing to choose. most: how many begin.
 
     With constraints, even a clear winner runs again, and the next in order may replace it: on fresh seeds, or on the
@@ -41,14 +43,16 @@ def measured_again(live: LiveStudy, made: Standings, most: int, crew: pairs.GetC
     sides = [(c.number, spec.current(c.params)) for c in pool]
     searched = np.array([incumbents.excesses(spec, c.metrics, before) for c in pool]).reshape(len(pool), -1)
     entrants = Entrants(*made.losses(pool, spec.space.encode([params for _, params in sides])), searched, made.noise)
-    winner, runs = race(entrants, first, ENOUGH * most, lambda runs: _measured(live, sides, runs, crew))
-    losses, excess = _measured(live, sides, runs, crew)
+    winner, runs = race(entrants, first, ENOUGH * most, lambda runs: _measured(live, sides, runs, crew, again))
+    losses, excess = _measured(live, sides, runs, crew, again)
     goal = spec.goals[0]
     ran = [winner, *(i for i in range(len(pool)) if runs[i] and i != winner)]
     return tuple(_finalist(sides[i][0], -losses[i] if goal.maximize else losses[i], excess[i]) for i in ran)
 
 
-def _measured(live: LiveStudy, sides: pairs.Sides, runs: Sequence[int], crew: pairs.GetCrew) -> tuple[Array, Array]:
+def _measured(
+    live: LiveStudy, sides: pairs.Sides, runs: Sequence[int], crew: pairs.GetCrew, again: pairs.Again
+) -> tuple[Array, Array]:
     """Losses (k, r) and excess over each limit (k, r, c) of this many `select` runs of each side; NaN if a run is
     missing.
 
@@ -62,12 +66,12 @@ def _measured(live: LiveStudy, sides: pairs.Sides, runs: Sequence[int], crew: pa
         numbers = list[int]()
         for count in sorted({*runs} - {0}):
             equally_often = [side for side, n in zip(sides, runs, strict=True) if n == count]
-            numbers += pairs.enqueue(live, Purpose.SELECT, equally_often, count, {})
-        return numbers + pairs.enqueue(live, Purpose.SELECT, reference, r, {})
+            numbers += pairs.enqueue(live, Purpose.SELECT, equally_often, count, {}, again)
+        return numbers + pairs.enqueue(live, Purpose.SELECT, reference, r, {}, again)
 
     pairs.complete(live, crew, wanted)
-    have = pairs.found(live.refresh(), Purpose.SELECT, sides)
-    beside = pairs.found(live.ledger, Purpose.SELECT, reference)
+    have = pairs.found(live.refresh(), Purpose.SELECT, sides, again)
+    beside = pairs.found(live.ledger, Purpose.SELECT, reference, again)
     goal = spec.goals[0]
     losses = np.full((len(sides), r), math.nan)
     excess = np.full((len(sides), r, len(spec.constraints)), math.nan)
@@ -86,10 +90,10 @@ def _finalist(trial: int, values: Array, excess: Array) -> Finalist:
     return Finalist(trial, int(known.sum()), float(values[known].mean()) if known.any() else math.nan, int(broke.sum()))
 
 
-def notices(live: LiveStudy, ran: Sequence[Finalist]) -> list[str]:
+def notices(live: LiveStudy, ran: Sequence[Finalist], again: pairs.Again) -> list[str]:
     """Whether the finalists ran different code. They run again only if the record lacks a run."""
     sides = [(f.trial, live.spec.current(live.ledger.trials[f.trial].params)) for f in ran]
-    if not mixed(live, pairs.found(live.ledger, Purpose.SELECT, sides)):
+    if not mixed(live, pairs.found(live.ledger, Purpose.SELECT, sides, again)):
         return []
     return [
         "the objective or its data changed among the runs by which the finalists were compared: what was chosen may be due "

@@ -35,7 +35,7 @@ class Seen:
     compared: the number of comparisons by now, one for each tuned trial, baseline and goal.
     ended: pairs of this question that have run.
     planned: pairs of it that were asked for, run or not.
-    fewest: pairs of the smallest look at them, 0 for one that stops when the answer is clear; None without any.
+    fewest: complete pairs of the smallest look at them, 0 for one that stops when the answer is clear; None without any.
     ratio: the largest n_test / n_train of an earlier look at this study; None without any.
     """
 
@@ -45,24 +45,24 @@ class Seen:
     fewest: int | None
     ratio: float | None
 
-    def grown(self, count: int) -> bool:
-        """Whether more than `count` pairs were planned, or fewer were looked at before: the number of pairs may then depend on
-        what they showed."""
-        return self.planned > count or (self.fewest is not None and self.fewest < count)
+    def grown(self, count: int, complete: int) -> bool:
+        """Whether more than `count` pairs were planned, or fewer than are `complete` were looked at before: the number of pairs
+        may then depend on what they showed."""
+        return self.planned > count or (self.fewest is not None and self.fewest < complete)
 
     @staticmethod
     def of(live: LiveStudy, contest: Contest, metrics: Sequence[str]) -> "Seen":
         """For the question that compares these settings by these goals."""
         spec = live.ledger.study.spec
         made = certificates(live)
-        ran = [e for e in made if e.pairs or e.failed_pairs]  # the others compared the baseline with itself
+        ran = [e for e in made if e.pairs]  # the others showed nothing: all runs failed, or both settings are the same
         earlier = [(sides(spec, e.tuned_trial, e.baseline), e) for e in ran]
         ours = sides(spec, contest.trial, contest.baseline)
         comparisons = {(ours, metric) for metric in metrics}
         comparisons |= {
             (theirs, metric) for theirs, e in earlier for metric in (e.metric, *(g.metric for g in e.goals))
         }
-        pairs = [len(e.pairs) + e.failed_pairs if not e.sequential else 0 for theirs, e in earlier if theirs == ours]
+        pairs = [0 if e.sequential else len(e.pairs) for theirs, e in earlier if theirs == ours]
         certified = [t for t in live.ledger.evidence_trials(Purpose.CERTIFY) if t.parent == contest.trial]
         runs = [t for t in certified if same_setting(spec.current(t.params), contest.tuned)]
         return Seen(
