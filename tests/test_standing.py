@@ -102,6 +102,15 @@ def test_the_standings_of_a_study_can_leave_the_process():
     assert np.array_equal(there.belief.predict(X), here.belief.predict(X))
 
 
+def test_text_and_order_agree_on_whether_values_are_trusted():
+    for sd, doubted in [(0.01, False), (0.1, True)]:
+        found = standings(*tried(60, sd))
+        values = [s.candidate.metrics["m"] for s in found.order]
+        assert found.doubted is doubted
+        assert (values == sorted(values)) is not doubted
+        assert ("is the best" in found.text()) is doubted
+
+
 def test_few_results_and_infeasible_ones_are_no_ground_for_doubt():
     assert standings(*tried(12, 0.15)).share == 0
     assert standings(*tried(60, 0.15, feasible=False)).order == ()
@@ -178,3 +187,6 @@ def test_the_command_line_shows_how_sure_the_best_is(tmp_path, monkeypatch):
         f"m {first.expected} by all results; the best of those tried with probability "
         in CliRunner().invoke(cli, ["show", "s"]).stdout
     )
+    quiet = tt.Study("t", SPACE, minimize="m", strategy="random", storage="sqlite:///trimtab.db", seed=1)
+    quiet.run(lambda trial: truth(trial.params) + 0.01 * rng.normal(), trials=40, quiet=True)
+    assert "by all results; named by its own result: noise is " in CliRunner().invoke(cli, ["show", "t"]).stdout

@@ -1,8 +1,9 @@
 """Which settings are best by what the data supports, and how sure that is: for `best`, and for the finalists of evidence.
 
-The best of many noisy results is mostly luck. So if results are noisy, settings are ordered by the posterior of a Gaussian
-process over all of them: by its mean, made one standard deviation worse as a precaution. If they are not (or the study
-says that it is deterministic), settings are ordered by their values. Pure, and a function of the record alone.
+The best of many noisy results is mostly luck. So if results are noisy (see `Belief.noisy`), settings are ordered by the
+posterior of a Gaussian process over all of them: by its mean, made one standard deviation worse as a precaution. If they
+are not (or the study says that it is deterministic), settings are ordered by their values. Pure, and a function of the
+record alone.
 """
 
 import math
@@ -21,8 +22,7 @@ from .evidence.belief import Belief
 from .formatting import first_line, number, percent, plural, setting, table
 from .records import State, StudySpec, Trial
 
-NOISY = 0.25  # if noise has a larger share in the variance of the results, their values are not trusted
-SOME = 0.05  # if it has a larger share, settings that may be the best are worth measuring again
+_SOME = 0.05  # if noise has a larger share in the variance, settings that may be the best are worth measuring again
 _ENOUGH = 10  # so many settings, plus two for each parameter, are needed to tell noise from a rough function
 _CONTENDERS = 50  # how many settings are considered as the best one
 _DRAWS = 2_000  # samples of the posterior
@@ -58,7 +58,7 @@ class Standings:
     order: tuple[Standing, ...]
     noise: float  # standard deviation of a single result; NaN if unknown
     share: float  # the share of noise in the variance of the results
-    belief: Belief | None = None  # the model behind them; None if values are trusted as they are
+    belief: Belief | None = None  # the model of all results; None if there is none
     maximize: bool = False
 
     def __repr__(self) -> str:
@@ -71,11 +71,16 @@ class Standings:
         rows = [["trial", self.metric, "is the best", "setting"]]
         for s in self.order[:_SHOWN]:
             rows.append([str(s.candidate.number), s.expected, percent(s.p_best), setting(s.candidate.params)])
-        if self.belief is None:  # nothing is known of chances
+        if not self.doubted:  # a value that is trusted has no chance to show
             rows = [[trial, value, how] for trial, value, _, how in rows]
         lines, more = [table(rows[0], rows[1:])], len(self.order) - _SHOWN
         lines += [f"and {plural(more, 'other setting')}"] if more > 0 else []
         return "\n".join([*lines, *([self.warning] if self.warning else [])])
+
+    @property
+    def doubted(self) -> bool:
+        """Whether settings are ordered by the model, because values are not trusted."""
+        return self.belief is not None and self.belief.noisy
 
     @property
     def best(self) -> Candidate | None:
@@ -84,7 +89,7 @@ class Standings:
 
     def finalists(self, most: int) -> list[Candidate]:
         """Up to `most` settings that are worth measuring again: the best one, and others that may be the best."""
-        likely = [s for s in self.order[1:] if s.p_best >= _LIKELY] if self.share > SOME else []
+        likely = [s for s in self.order[1:] if s.p_best >= _LIKELY] if self.share > _SOME else []
         likely.sort(key=lambda s: -s.p_best)
         return [s.candidate for s in [*self.order[:1], *likely][:most]]
 
@@ -125,7 +130,7 @@ def standings(spec: StudySpec, candidates: Sequence[Candidate]) -> Standings:
     else:
         X = spec.encode(c.params for c in allowed)
         mean, sd = belief.predict(X)
-        order = np.argsort(mean + sd if belief.share > NOISY else y, kind="stable")
+        order = np.argsort(mean + sd if belief.noisy else y, kind="stable")
         chances[order[:_CONTENDERS]] = _chances(belief, X[order[:_CONTENDERS]])
     sign = -1.0 if goal.maximize else 1.0
     made = tuple(Standing(allowed[i], float(sign * mean[i]), float(sd[i]), *chances[i].tolist()) for i in order)

@@ -231,10 +231,11 @@ def _of_the_best(study: "Study", best: Trial) -> dict[str, str]:
     spec, baseline = study.spec, study.baseline
     lines = {"best": measured(study, best)}
     if (expected := expected_json(study)) is not None:
-        value, chance = study.standings.order[0].expected, formatting.percent(expected["p_best"])
-        lines["expected"] = (
-            f"{expected['metric']} {value} by all results; the best of those tried with probability {chance}"
-        )
+        found = study.standings
+        how = f"named by its own result: noise is {formatting.percent(found.share)} of the variance"
+        if found.doubted:
+            how = f"the best of those tried with probability {formatting.percent(expected['p_best'])}"
+        lines["expected"] = f"{expected['metric']} {found.order[0].expected} by all results; {how}"
     if baseline is not None and baseline.metrics and baseline.number != best.number:
         gains = [(g.metric, g.loss(baseline.metrics) - g.loss(best.metrics)) for g in spec.goals]
         said = ", ".join(f"{metric} {formatting.signed(gain)}" for metric, gain in gains)

@@ -24,6 +24,7 @@ MOST = 400  # settings on which the model is conditioned
 _BLOCK = 4096  # settings that are predicted at once
 _FITTED = 256  # settings on which its hyperparameters are fitted
 _FAR = 3.0  # see `standard`
+_NOISY = 0.1  # if noise has a larger share in the variance of the results, their values are not trusted (decision 5)
 _HUGE = 1e150  # larger losses count as this: squares of such differences overflow
 _PRIOR = gp.Prior(reach=1.0, spread=1.0, rate=0.0)  # smoother and noisier than in a search: luck must not be believed
 
@@ -80,6 +81,11 @@ class Belief:
         noise = gp.noise(self.theta)
         means = float(np.var(self.data.y)) + noise * (1 - float(self.data.weights.mean()))
         return float(noise / max(1e-12, means))
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the best single result is more likely lucky than good."""
+        return self.share > _NOISY
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (n,) of the noise-free loss at rows X (n, d), in the metric's unit."""

@@ -158,7 +158,7 @@ def _model_errors(calibration: Calibration) -> list[str]:
 
 
 def _noise(belief: Belief) -> list[str]:
-    if belief.share <= 0.25:
+    if not belief.noisy:
         return []
     share = number(100 * belief.share, 2)
     return [f"one result varies by ±{number(belief.noise, 2)} by chance: {share} % of the variance is noise"]
