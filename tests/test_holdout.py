@@ -1,5 +1,6 @@
 """The rows that were kept apart: what is wrong is told before they are looked at, and no look is lost, doubled or hidden."""
 
+import json
 import os
 import subprocess
 import sys
@@ -95,6 +96,36 @@ def test_a_search_by_a_function_has_held_out_no_other_rows():
     assert study.holdout(made(), tuned=1).protocol == "hold-out"
 
 
+@pytest.mark.parametrize(
+    ("limit", "decision", "kept"),
+    [
+        ("errors <= 0.2", "proven", "held in 100 % of 1,000 resamples"),
+        ("errors >= 0.05", "infeasible", "held in 0 % of 1,000 resamples"),
+    ],
+)
+def test_a_validator_sees_whether_limits_are_kept_on_the_hold_out(limit, decision, kept, tmp_path):
+    study = tt.Study("s", tt.Space(n_neighbors=tt.Int(1, 100, default=100)), maximize="hits", subject_to=limit, seed=2)
+    study.run(lambda trial: {"hits": trial.params["n_neighbors"], "errors": 0.0}, trials=1, quiet=True)
+    study.add({"n_neighbors": 5}, {"hits": 0.9, "errors": 0.0})
+    scored = {"hits": hits, "errors": lambda *given: 1 - hits(*given)}
+    cv = tt.CrossValidation(KNeighborsClassifier(), X, y, metric=scored, folds=3, holdout=0.3)
+    found = study.holdout(cv, tuned=1)
+    assert found.decision == decision
+    assert kept in found.text()
+    assert any(limit in notice for notice in found.notices) == (decision == "infeasible")
+    study.report(tmp_path / "report.json")
+    (table,) = _tables(json.loads((tmp_path / "report.json").read_text(encoding="utf-8")), "every look at the hold-out")
+    assert table["head"][-1] == "Limits"
+    assert [row["cells"][-1] for row in table["rows"]] == [f"{limit}: {found.constraints[0].said}"]
+
+
+def _tables(made, title):
+    """The tables of a document whose title contains this."""
+    inside = made.values() if isinstance(made, dict) else made if isinstance(made, list) else ()
+    own = [made] if isinstance(made, dict) and title in str(made.get("title", "")) and "head" in made else []
+    return own + [t for part in inside for t in _tables(part, title)]
+
+
 def test_an_archived_study_is_not_looked_at():
     study = searched(made())
     study.archive()
@@ -155,10 +186,10 @@ def test_a_metric_may_read_the_rows_and_ask_the_model_whatever_it_likes(metric):
     model = make_pipeline(StandardScaler(), Counted()) if metric is by_a_step else Counted()
     cv = tt.CrossValidation(model, table, target, metric={"m": metric}, holdout=0.3, folds=3)
     search, held = cv.plan.search_and_holdout(len(y), 0.3, 0)
-    score, _ = cv.on_holdout({}, 0, "m")
+    score, _ = cv.on_holdout({}, 0, ["m"])
     for chosen in (np.arange(len(held)), np.random.default_rng(1).integers(0, len(held), 60)):
         rows = held[chosen]
-        assert score(chosen) == metric(cv.fit({}, 0, search), table.iloc[rows], target.iloc[rows])
+        assert score["m"](chosen) == metric(cv.fit({}, 0, search), table.iloc[rows], target.iloc[rows])
 
 
 def test_a_model_predicts_once_for_a_thousand_resamples():

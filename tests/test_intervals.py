@@ -136,7 +136,7 @@ def test_a_look_at_the_hold_out_says_which_model_is_better(maximize, gain, decis
     found = held_out(
         Goal("m", maximize),
         Contest({"a": 1}, {"a": 1 if same else 2}, 1),
-        HeldOut(lambda i: before[i].mean(), lambda i: (before + rows)[i].mean(), np.arange(40)),
+        HeldOut({"m": lambda i: before[i].mean()}, {"m": lambda i: (before + rows)[i].mean()}, np.arange(40)),
         0.0,
         np.random.default_rng(0),
         look=1,
@@ -152,6 +152,43 @@ def test_a_look_at_the_hold_out_says_which_model_is_better(maximize, gain, decis
     assert found.interval == pytest.approx(expected.interval)
 
 
+@pytest.mark.parametrize(
+    ("text", "decision", "least", "most"),
+    [
+        ("size <= 6", "proven", 1, 1),
+        ("size <= 4", "infeasible", 0, 0),
+        ("size <= 5.1", "infeasible", 0.6, 0.9),  # of the mean of 40 rows with sd 1: half a standard error above it
+        ("size <= 1.2 * baseline", "infeasible", 0, 0),
+        ("size <= baseline + 1.01", "proven", 1, 1),  # on each resample the difference is 1
+        ("latency <= 4", "infeasible", None, None),  # undefined, whatever the rows
+    ],
+)
+def test_a_limit_has_to_hold_in_95_percent_of_the_resamples_of_a_hold_out(text, decision, least, most):
+    size = standard(40, np.random.default_rng(3))
+    size += 5 - size.mean()
+    found = held_out(
+        Goal("m", True),
+        Contest({"a": 1}, {"a": 2}, 1),
+        HeldOut(
+            {"m": lambda i: 0.0, "size": lambda i: size[i].mean() - 1},
+            {"m": lambda i: 1.0, "size": lambda i: size[i].mean(), "latency": lambda i: math.nan},
+            np.arange(40),
+        ),
+        0.0,
+        np.random.default_rng(0),
+        look=1,
+        compared=1,
+        constraints=[constraint(text)],
+    )
+    (check,) = found.constraints
+    assert found.decision == decision
+    assert math.isnan(check.held) if least is None else least <= check.held <= most
+    assert math.isnan(check.mean) if least is None else check.mean == pytest.approx(5)
+    assert (decision == "proven") == (list(found.notices) == HeldOut({}, {}, np.arange(40)).said)
+    assert ("1,000 resamples of the rows, value 5" in found.text()) == (least is not None)
+    assert Evidence.from_json(found.to_json()) == found
+
+
 @pytest.mark.parametrize("maximize", [False, True])
 def test_a_sum_in_another_order_is_no_gain(maximize):
     """Nor is it a small probability of one: both models have the same value on every resample."""
@@ -159,7 +196,7 @@ def test_a_sum_in_another_order_is_no_gain(maximize):
     found = held_out(
         Goal("m", maximize),
         Contest({"a": 1}, {"a": 2}, 1),
-        HeldOut(lambda i: math.fsum(values[i]), lambda i: float(np.cumsum(values[i])[-1]), np.arange(40)),
+        HeldOut({"m": lambda i: math.fsum(values[i])}, {"m": lambda i: float(np.cumsum(values[i])[-1])}, np.arange(40)),
         0.0,
         np.random.default_rng(0),
         look=1,
@@ -177,9 +214,15 @@ def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
         return math.nan if len(set(rows)) == 10 else 0.0
 
     found = held_out(
-        Goal("auc", True), Contest({"a": 1}, {"a": 2}, 1), HeldOut(undefined, lambda rows: 1.0, np.arange(10)), 0.0,
-        np.random.default_rng(0), look=1, compared=1, constraints=[],
-    )  # fmt: skip
+        Goal("auc", True),
+        Contest({"a": 1}, {"a": 2}, 1),
+        HeldOut({"auc": undefined}, {"auc": lambda rows: 1.0}, np.arange(10)),
+        0.0,
+        np.random.default_rng(0),
+        look=1,
+        compared=1,
+        constraints=[],
+    )
     assert (found.pairs, found.failed_pairs, found.decision) == ((), 1, "not shown")
 
 
@@ -194,7 +237,7 @@ def test_a_metric_that_is_undefined_on_all_rows_proves_nothing():
     ],
 )
 def test_fewer_than_ten_of_what_is_drawn_as_a_whole_are_too_few(G, rows, in_time, unit):
-    said = " ".join(HeldOut(float, float, np.repeat(np.arange(G), rows), in_time).said)
+    said = " ".join(HeldOut({}, {}, np.repeat(np.arange(G), rows), in_time).said)
     assert (f"{G * rows} hold-out rows in {G} {unit}, which are drawn as wholes" in said) == (rows > 1)
     assert ("drawn as wholes" in said) == (rows > 1)
     assert (f"only {G} {unit}: too few" in said) == (G < 10)

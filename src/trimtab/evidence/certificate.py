@@ -22,17 +22,21 @@ FEW = 5  # pairs below which the interval leans on normality
 @dataclass(frozen=True)
 class ConstraintCheck:
     """How well the tuned setting met a constraint: its mean of the metric, the share of pairs in which it held, the
-    number of pairs, and the 95 % interval of the share among all such runs."""
+    number of pairs, and the 95 % interval of the share among all such runs.
+
+    On a hold-out: its value there, and the share of `resamples` of the rows in which it held.
+    """
 
     text: str
     mean: float
     held: float
     pairs: int = 0
     interval: tuple[float, float] = (0.0, 1.0)
+    resamples: int = 0
 
     @property
     def kept(self) -> bool:
-        """Whether it held in at least 95 % of the pairs."""
+        """Whether it held in at least 95 % of the pairs, or resamples."""
         return self.held >= LEVEL
 
     @property
@@ -40,6 +44,8 @@ class ConstraintCheck:
         """In words: "held in 19 of 20 pairs (75.1 to 99.9 % of such runs)"."""
         if math.isnan(self.held):
             return "judged in no pair"
+        if self.resamples:
+            return f"held in {percent(self.held)} of {self.resamples:,} resamples of the rows"
         if not self.pairs:
             return f"held in {percent(self.held)} of pairs"
         low, high = (number(100 * v, 3) for v in self.interval)
@@ -205,7 +211,10 @@ class Evidence:
             ("decision", f"{self.decision}: {_SAID[self.decision]} on {self.metric}"),
             *(self._compared() if self.pairs else [("tuned", f"trial {self.tuned_trial}")]),
             *self.beside,
-            *(("constraint", f"{c.text}: {c.said}, mean {number(c.mean)}") for c in self.constraints),
+            *(
+                ("constraint", f"{c.text}: {c.said}, {'value' if c.resamples else 'mean'} {number(c.mean)}")
+                for c in self.constraints
+            ),
             *(("note", notice) for notice in self.notices),
         ]
 
@@ -277,6 +286,7 @@ class Evidence:
                 _number(c["held"]),
                 c.get("pairs", 0),
                 _interval(c.get("interval", [0.0, 1.0])),
+                c.get("resamples", 0),
             )
             for c in data["constraints"]
         )

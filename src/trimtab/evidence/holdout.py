@@ -1,7 +1,7 @@
 """From two trained models to the certificate of one hold-out set: the bootstrap over its rows, and what a reader must know."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,21 +9,23 @@ import numpy as np
 from ..arrays import Ints
 from ..formatting import plural
 from ..goals import Constraint, Goal
-from .certificate import HOLDOUT, LEVEL, Evidence, gains
+from .certificate import HOLDOUT, LEVEL, ConstraintCheck, Evidence, gains
 from .design import Contest
-from .intervals import bootstrap
-from .judgement import decided
+from .intervals import bootstrap, resamples
+from .judgement import decided, within
 
+Score = Callable[[Ints], float]
+"""A metric of a trained model on chosen hold-out rows."""
 _FEW = 10  # groups of rows below which the bootstrap covers too seldom
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Two trained models on one hold-out set: the metric of baseline and tuned on chosen ones of its rows; the group of
-    each row (n,), a number of its own where rows come in no groups; and whether they follow one another in time."""
+    """Two trained models on one hold-out set: the metrics of baseline and tuned on chosen ones of its rows, by name; the
+    group of each row (n,), a number of its own where rows come in no groups; and whether they follow one another in time."""
 
-    before: Callable[[Ints], float]
-    after: Callable[[Ints], float]
+    before: Mapping[str, Score]
+    after: Mapping[str, Score]
     groups: Ints
     in_time: bool = False
 
@@ -57,25 +59,30 @@ def held_out(
 ) -> Evidence:
     """The evidence of one hold-out set.
 
-    look: how often it has been looked at. compared: how many settings and goals were. Constraints are not judged here.
-    If a metric is not finite on all rows, the pair has failed.
+    look: how often it has been looked at. compared: how many settings and goals were. If the goal's metric is not finite on
+    all rows, the pair has failed. A constraint has to hold in 95 % of the resamples.
     """
     every, alpha = np.arange(len(models.groups)), (1 - LEVEL) / compared
+    before, after = models.before[goal.metric], models.after[goal.metric]
 
     def difference(rows: Ints) -> float:
-        pair = models.before(rows), models.after(rows)
+        pair = before(rows), after(rows)
         return float(gains([pair], goal.maximize)[0]) if all(map(math.isfinite, pair)) else math.nan
 
     found = bootstrap(difference, models.groups, equivalence, alpha, rng)
     said = models.said
     if look > 1:
         said.append(f"look {look} at these rows: what was chosen after an earlier look is no longer unseen by them")
-    if constraints:
-        said.append(f"whether {', '.join(c.text for c in constraints)} holds on these rows is not judged")
-    values = models.before(every), models.after(every)
+    values = before(every), after(every)
     known = all(map(math.isfinite, values))
     if not known:
         said.append(f"{goal.metric} is not finite on these rows (baseline {values[0]}, tuned {values[1]})")
+    checks = tuple(_check(c, models, rng) for c in constraints)
+    said += [f"on these rows, the tuned setting is not shown to keep {c.text!r}" for c in checks if c.held < LEVEL]
+    said += [
+        f"whether the tuned setting keeps {c.text!r} is unknown on these rows" for c in checks if math.isnan(c.held)
+    ]
+    gain = "not shown" if contest.same or not known else decided(found.interval)
     return Evidence(
         goal.metric,
         goal.maximize,
@@ -89,11 +96,23 @@ def held_out(
         p_equivalent=found.equivalent,
         p_worse=found.worse,
         equivalence=equivalence,
-        decision="not shown" if contest.same or not known else decided(found.interval),
+        decision=within(gain, checks),
         test_train_ratio=0.0,
         failed_pairs=0 if known else 1,
-        constraints=(),
+        constraints=checks,
         notices=tuple(said),
         protocol=HOLDOUT,
         compared=compared,
     )
+
+
+def _check(c: Constraint, models: HeldOut, rng: np.random.Generator) -> ConstraintCheck:
+    """The constraint on all rows, and in how many resamples of them it holds, of those in which it is defined."""
+
+    def excess(rows: Ints) -> float:
+        reference = {c.metric: models.before[c.metric](rows)} if c.relative else None
+        return c.excess({c.metric: models.after[c.metric](rows)}, reference)
+
+    known = [e for e in map(excess, resamples(models.groups, rng)) if math.isfinite(e)]
+    held = sum(e <= 0 for e in known) / len(known) if known else math.nan
+    return ConstraintCheck(c.text, models.after[c.metric](np.arange(len(models.groups))), held, resamples=len(known))

@@ -19,7 +19,7 @@ that an interval may miss; z the half-width of the zone of practical equivalence
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -145,17 +145,9 @@ def bootstrap(
     groups (or rows, if each is a group) of the same kind, for these two fitted models. Resamples on which the metric is
     undefined (NaN) are left out. Unbounded for a single group.
     """
-    order = np.argsort(groups, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    alone, G = len(members) == len(groups), len(members)
-
-    def drawn() -> Ints:
-        chosen = rng.integers(G, size=G)
-        return chosen if alone else np.concatenate([members[i] for i in chosen])
-
-    values = np.array([difference(drawn()) for _ in range(_RESAMPLES)])
+    values = np.array([difference(rows) for rows in resamples(groups, rng)])
     values = values[np.isfinite(values)]
-    mean = float(difference(np.arange(len(groups))))
+    mean, G = float(difference(np.arange(len(groups)))), len(np.unique(groups))
     if G < 2 or len(values) < _RESAMPLES / 2:
         return Estimate(mean)
     reach, wanted = stdtrit(G - 1, 1 - np.array([max(alpha, _TOLD), alpha]) / 2)
@@ -166,6 +158,16 @@ def bootstrap(
     counts = (values > zone).sum(), (values < -zone).sum()
     better, worse = (float((c + 0.5) / (len(values) + 1)) for c in counts)  # of a thousand none is not never
     return Estimate(mean, (float(low), float(high)), better, max(0.0, 1 - better - worse), worse)
+
+
+def resamples(groups: Ints, rng: np.random.Generator) -> Iterator[Ints]:
+    """The rows of each bootstrap resample: as many groups (n,) as there are, drawn as wholes."""
+    order = np.argsort(groups, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    alone, G = len(members) == len(groups), len(members)
+    for _ in range(_RESAMPLES):
+        chosen = rng.integers(G, size=G)
+        yield chosen if alone else np.concatenate([members[i] for i in chosen])
 
 
 def share(held: int, of: int, alpha: float) -> Interval:

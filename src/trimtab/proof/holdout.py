@@ -52,9 +52,10 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
     _same_rows(protocol, live.storage.events(live.id, kinds={"run"}))
     live.inputs.begin(program)
     seed = trial_seed(spec.seed, "holdout", 0)  # of both trainings
+    metrics = [goal.metric, *(c.metric for c in spec.constraints)]
     with _as_objective_error("training on the search rows failed, and nothing was looked at"):
-        before, groups = call.on_holdout(contest.baseline, seed, goal.metric)
-        after, _ = call.on_holdout(contest.tuned, seed, goal.metric)
+        before, groups = call.on_holdout(contest.baseline, seed, metrics)
+        after, _ = call.on_holdout(contest.tuned, seed, metrics)
     count = _start_look(live, spec, contest, goal.metric)
     with _as_objective_error(
         f"{goal.metric} failed; look {count} is on record without a result, asking the same again completes it"

@@ -12,6 +12,7 @@ Rows that are held out are in none of them. Only `Study.holdout` looks at them, 
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -270,30 +271,33 @@ class CrossValidation:
         """All metrics of a trained estimator on some rows."""
         return {n: float(s(fitted, _taken(self.X, rows), _taken(self.y, rows))) for n, s in self.metrics.items()}
 
-    def on_holdout(self, params: Mapping[str, Any], seed: int, metric: str) -> tuple[Callable[[Rows], float], Rows]:
+    def on_holdout(
+        self, params: Mapping[str, Any], seed: int, metrics: Sequence[str]
+    ) -> tuple[dict[str, Callable[[Rows], float]], Rows]:
         """Train a setting on all search rows.
 
-        Returns a function from chosen hold-out rows (their indices, which may be repeated) to the score on them, and the
-        group of each hold-out row (see `Plan.group_numbers`). Raises SpecError if nothing was held out, or if the metric is not
-        scored.
+        Returns, by metric, a function from chosen hold-out rows (their indices, which may be repeated) to the score on them;
+        and the group of each hold-out row (see `Plan.group_numbers`). Raises SpecError if nothing was held out, or if a metric
+        is not scored.
         """
-        if metric not in self.metrics:
-            raise SpecError(f"metric={metric!r} is not scored{nearest(metric, self.metrics)}")
+        for metric in metrics:
+            if metric not in self.metrics:
+                raise SpecError(f"metric={metric!r} is not scored{nearest(metric, self.metrics)}")
         if not len(self._holdout):
             raise SpecError("no rows were kept apart; make the CrossValidation with holdout=0.2")
-        scorer, rows = self.metrics[metric], self._holdout
+        rows = self._holdout
         known = _PredictOnce(self.fit(params, seed, self._search), _taken(self.X, rows))
         y, every = _taken(self.y, rows), np.arange(len(rows))
 
-        def score(chosen: Rows) -> float:
+        def score(metric: str, chosen: Rows) -> float:
             try:
-                return float(scorer(known, known.rows(chosen), _taken(y, chosen)))
+                return float(self.metrics[metric](known, known.rows(chosen), _taken(y, chosen)))
             except ValueError:  # the chosen rows have none of some class
                 if np.array_equal(chosen, every):
                     raise
                 return float("nan")
 
-        return score, self.plan.group_numbers(rows)
+        return {metric: partial(score, metric) for metric in metrics}, self.plan.group_numbers(rows)
 
 
 class _PredictOnce:

@@ -56,7 +56,10 @@ def answer_table(events: Sequence[Event], origins: Origins) -> Table:
     """Every certificate and every look at the hold-out; empty if there is only the last certificate."""
     said = [(e, Evidence.from_json(found)) for e in events if (found := e.body.get("evidence"))]
     rows = [] if [e.kind for e, _ in said] in ([], ["evidence"]) else [_answer(e, found) for e, found in said]
-    head = ("Event", "When", "On", "Trial", "Metric", "Decision", "Gain, with its interval")
+    head = ["Event", "When", "On", "Trial", "Metric", "Decision", "Gain, with its interval"]
+    if any(found.constraints for _, found in said):
+        head.append("Limits")
+        rows = [[*row, _limits(found)] for row, (_, found) in zip(rows, said, strict=False)]
     title = "Every certificate, and every look at the hold-out"
     return Table(head, traced(rows, origins.event_of), (0, 3), title)
 
@@ -74,6 +77,10 @@ def _answer(at: Event, e: Evidence) -> list[str]:
         e.decision,
         f"{difference} ({low} to {high})",
     ]
+
+
+def _limits(e: Evidence) -> str:
+    return "; ".join(f"{c.text}: {c.said}" for c in e.constraints) or "none"
 
 
 def pair_table(e: Evidence, source: Source) -> Table:
