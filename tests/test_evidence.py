@@ -14,6 +14,7 @@ from trimtab.errors import SpecError
 from trimtab.evidence import Contest, Design, Evidence, Finalist, Worth, certify
 from trimtab.formatting import percent
 from trimtab.goals import Goal, constraint
+from trimtab.proof.looks import counted
 from trimtab.reports.sections.certificates import evidence_pairs
 
 BASE, TUNED = {"rate": 0.1}, {"rate": 0.02}
@@ -131,13 +132,26 @@ def test_who_adds_pairs_until_a_gain_is_proven_is_wrong_as_seldom_as_by_one_look
 
 
 def test_of_several_settings_hardly_one_is_proven_without_a_gain():
-    """Against the same runs of the baseline; with a correction for all of them, or for those asked for so far."""
+    """Against the same runs of the baseline; asked for together, or one after the other."""
     rng = np.random.default_rng(1)
     baseline = rng.normal(size=(20_000, 20))
-    settings = [rng.normal(size=baseline.shape) - baseline for _ in range(5)]
-    assert np.any([proven(d, compared=5) for d in settings], axis=0).mean() <= 0.0125
-    assert np.any([proven(d, compared=k) for k, d in enumerate(settings[:4], 1)], axis=0).mean() <= 0.025
-    assert np.any([proven(d) for d in settings], axis=0).mean() > 0.03
+    settings = [rng.normal(size=baseline.shape) - baseline for _ in range(20)]
+    assert np.any([proven(d, compared=5) for d in settings[:5]], axis=0).mean() <= 0.0125
+    in_turn = [proven(d, compared=counted([[i] for i in range(k)], [k])) for k, d in enumerate(settings)]
+    assert np.any(in_turn, axis=0).mean() <= 0.025
+    assert np.any([proven(d) for d in settings], axis=0).mean() > 0.1
+
+
+@given(st.lists(st.sets(st.integers(0, 30), min_size=1, max_size=5), min_size=1, max_size=20))
+def test_however_many_questions_follow_they_add_no_more_error_than_the_first_ones_had(asked):
+    shares = {}
+    for i, question in enumerate(asked):
+        for c in question - shares.keys():
+            shares[c] = counted(asked[:i], question)
+            assert counted(asked[: i + 1], [c]) <= shares[c]  # and an answer stays, whatever is asked later
+    first = sum(1 / shares[c] for c in asked[0])
+    assert first == pytest.approx(1)
+    assert sum(1 / n for n in shares.values()) <= 2
 
 
 @given(several, st.floats(0, 1), st.floats(0, 100))

@@ -238,7 +238,7 @@ def test_another_baseline_is_another_comparison():
         study.holdout(made(broken), tuned=1)
     study.revise(baseline={"n_neighbors": 29})
     second = study.holdout(made(), tuned=1)
-    assert (first.compared, second.compared) == (1, 2)
+    assert (first.compared, second.compared) == (1, 3)
     assert any("look 3" in n for n in second.notices)
     study.revise(baseline={"n_neighbors": 30})
     assert any("look 2" in n for n in study.holdout(made(), tuned=1).notices)  # which had no result

@@ -108,7 +108,7 @@ class Evidence:
     constraints: one check for each, over the same pairs.
     notices: what a reader must also know.
     protocol: "seeds", "folds" or "hold-out".
-    compared: how many comparisons share the 95 %, by Bonferroni's correction.
+    compared: as how many comparisons it counts, by Bonferroni's correction (see `proof.looks.counted`).
     sequential: whether the interval holds however often one looks.
     reserve: the share of the error that the interval leaves unused (0.5: a textbook interval at 97.5 %).
     doubtful: whether a gain in these pairs would be no proof: the search chose on these folds, or the tuned setting fails.
@@ -173,7 +173,7 @@ class Evidence:
     def test(self) -> str:
         """The test behind the interval, in a sentence."""
         count = plural(len(self.pairs), "pair")
-        each = f", corrected for {self.compared} comparisons" if self.compared > 1 else ""
+        each = f", corrected as one of {self.compared} comparisons" if self.compared > 1 else ""
         if self.protocol == HOLDOUT:
             return f"bootstrap of one hold-out set, two-sided 95 % interval{each}"
         kind = "always-valid paired t interval (Wang & Ramdas 2023)" if self.sequential else "paired Student t"

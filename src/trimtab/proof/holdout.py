@@ -21,7 +21,7 @@ from ..objective import as_program
 from ..records import Change, Event, StudySpec, StudyState
 from ..storage import Storage
 from . import pairs
-from .looks import last_certificate, sides
+from .looks import counted, last_certificate, sides
 
 
 def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None, equivalence: float) -> Evidence:
@@ -67,7 +67,10 @@ def look(live: LiveStudy, objective: Any, tuned: int | None, metric: str | None,
             equivalence,
             np.random.default_rng(spec.seed),
             look=count,
-            compared=len({_comparison(spec, e.body) for e in looks(live.storage, live.id)}),
+            compared=counted(
+                [[_comparison(spec, e.body)] for e in looks(live.storage, live.id)],
+                [(sides(spec, contest.trial, contest.baseline), goal.metric)],
+            ),
             constraints=spec.constraints,
         )
     live.storage.revise(live.id, Change("holdout", body={"result_of": count, "evidence": found.to_json()}))

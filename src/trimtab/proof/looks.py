@@ -4,8 +4,9 @@ An interval holds with 95 % only if it is the only one. Asking about another set
 they grow, or until a lucky stop, means looking more than once. The record knows it, and the certificate is corrected.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -32,7 +33,7 @@ def last_certificate(live: LiveStudy) -> Evidence | None:
 class Seen:
     """Looks and runs before this one.
 
-    compared: the number of comparisons by now, one for each tuned trial, baseline and goal.
+    compared: as how many comparisons this one counts (see `counted`); there is one for each tuned trial, baseline and goal.
     ended: pairs of this question that have run.
     planned: pairs of it that were asked for, run or not.
     fewest: complete pairs of the smallest look at them, 0 for one that stops when the answer is clear; None without any.
@@ -58,20 +59,33 @@ class Seen:
         ran = [e for e in made if e.pairs]  # the others showed nothing: all runs failed, or both settings are the same
         earlier = [(sides(spec, e.tuned_trial, e.baseline), e) for e in ran]
         ours = sides(spec, contest.trial, contest.baseline)
-        comparisons = {(ours, metric) for metric in metrics}
-        comparisons |= {
-            (theirs, metric) for theirs, e in earlier for metric in (e.metric, *(g.metric for g in e.goals))
-        }
+        asked = [[(theirs, metric) for metric in (e.metric, *(g.metric for g in e.goals))] for theirs, e in earlier]
         pairs = [0 if e.sequential else len(e.pairs) for theirs, e in earlier if theirs == ours]
         certified = [t for t in live.ledger.evidence_trials(Purpose.CERTIFY) if t.parent == contest.trial]
         runs = [t for t in certified if same_setting(spec.current(t.params), contest.tuned)]
         return Seen(
-            compared=len(comparisons),
+            compared=counted(asked, [(ours, metric) for metric in metrics]),
             ended=max((1 + (t.replicate or 0) for t in runs if t.state not in OPEN), default=0),
             planned=max((1 + (t.replicate or 0) for t in runs), default=0),
             fewest=min(pairs, default=None),
             ratio=max((e.test_train_ratio for e in made), default=None),
         )
+
+
+def counted(earlier: Iterable[Collection[Hashable]], ours: Collection[Hashable]) -> int:
+    """As how many comparisons, by Bonferroni's correction, each of `ours` counts, which are asked together after the
+    `earlier` ones, in their order.
+
+    The first m comparisons count as m. Of later ones, the k-th counts as 1 + 2 + .. + k = k (k + 1) / 2, since the sum of
+    2 / (k (k + 1)) over k = 2, 3, .. is 1: so many questions as may follow, all of them together add no more error than the
+    first ones had, and whoever asks on changes no answer given before. m asked together after k - 1 share what they would
+    have had one by one: each counts as k (k + m) / 2.
+    """
+    shares = dict[Hashable, int]()
+    for group in (*earlier, ours):
+        new, k = {*group} - shares.keys(), len(shares) + 1
+        shares |= dict.fromkeys(new, len(new) if k == 1 else math.ceil(k * (k + len(new)) / 2))
+    return max(shares[c] for c in ours)
 
 
 def sides(spec: StudySpec, tuned: int, baseline: Params) -> tuple[int, str]:
