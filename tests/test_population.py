@@ -80,6 +80,25 @@ def test_networks_that_ended_with_the_same_values_are_not_repetitions(tmp_path):
     assert study.checkpoint(alike[0].number).is_dir()
 
 
+def test_what_is_said_of_a_member_is_not_what_another_one_with_the_same_values_had(tmp_path):
+    """Both ended with the same values, but after different histories."""
+
+    def by_number(trial):
+        return 1.0 - trial.number / 100
+
+    limited = {"baseline": {"rate": 0.1, "kind": "a"}, "subject_to": "loss <= 0.955"}
+    study = population(None, PBT(4, 2, fixed=("rate", "kind")), **limited)
+    study.run(by_number, trials=9, quiet=True)
+    ended = [t for t in study.trials if t.why.get("member") is not None and t.fidelity == 12]
+    first, second = next((a, b) for a in ended for b in ended if a.number < b.number and a.params == b.params)
+    for member in (first, second):
+        found = study.evidence(by_number, tuned=member.number, replicates=2, quiet=True)
+        assert found.worth.searched == member.metrics["loss"]
+        study.report(tmp_path / "r.json")
+        said = (tmp_path / "r.json").read_text(encoding="utf-8")
+        assert f"Close to a limit (loss <= 0.955): loss is {member.metrics['loss']:g}, 0.955 is allowed." in said
+
+
 def test_a_member_that_fails_is_replaced_by_a_copy_of_a_good_one(tmp_path):
     def fragile(trial):
         if trial.number in (3, 9, 10):

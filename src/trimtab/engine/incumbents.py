@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..canonical import dumps
+from ..canonical import dumps, same_setting
 from ..goals import Metrics
 from ..numerics.pareto import nondominated
 from ..records import State, StudySpec, Trial
@@ -103,6 +103,20 @@ def of_ledger(ledger: Ledger) -> list[Candidate]:
     """The candidates of a study, by its ledger."""
     spec = ledger.study.spec
     return candidates(spec, ledger.told, baseline_metrics(spec, ledger.baseline))
+
+
+def of_trial(spec: StudySpec, found: Iterable[Candidate], trial: Trial) -> Candidate | None:
+    """The candidate to which a trial belongs: in a population its own, whatever others end with the same setting. None if it
+    is none."""
+    if _of_population(trial):
+        return next((c for c in found if c.number == trial.number), None)
+    params = spec.current(trial.params)
+    alike = (c for c in found if same_setting(spec.current(c.params), params))
+    return next((c for c in alike if not _of_population(c.trial)), None)
+
+
+def _of_population(t: Trial) -> bool:
+    return t.why.get("member") is not None
 
 
 def fully_trained(spec: StudySpec, fidelity: float | None) -> bool:

@@ -75,7 +75,7 @@ def prove(live: LiveStudy, question: Question, hire: Hire) -> Evidence:
         ran = finalists.measured_again(live, made, question.finalists, crew, again) if named is None else ()
         contest = pairs.contest(spec, ledger.trials[ran[0].trial] if ran else first)
         found, notices = _Case(live, spec, goals, question, contest, crew, again).answer()
-    worth = worth_of_search(live.refresh(), contest.tuned, goals[0].metric)
+    worth = worth_of_search(live.refresh(), ledger.trials[contest.trial], goals[0].metric)
     if question.on_search_folds:  # the search's value cannot measure optimism
         worth = replace(worth, searched=math.nan)
     notices = [*found.notices, *finalists.notices(live, ran, again), *notices]

@@ -4,20 +4,18 @@ import math
 
 import numpy as np
 
-from ..canonical import same_setting
 from ..engine import incumbents
 from ..engine.ledger import Ledger
 from ..evidence import Worth
 from ..evidence.random_search import equal_trials, over_random
-from ..records import Purpose, State
-from ..space import Params
+from ..records import Purpose, State, Trial
 from ..standing import believed, limits
 
 
-def worth_of_search(ledger: Ledger, params: Params, metric: str) -> Worth:
-    """What the search that found `params` was worth, by `metric`."""
+def worth_of_search(ledger: Ledger, tuned: Trial, metric: str) -> Worth:
+    """What the search that found a trial's setting was worth, by `metric`."""
     spec, every = ledger.study.spec, incumbents.of_ledger(ledger)
-    own = next((c for c in every if same_setting(spec.current(c.params), params)), None)
+    own = incumbents.of_trial(spec, every, tuned)
     searched = [t for t in ledger.told if t.purpose is Purpose.SEARCH]
     hours = sum(t.cost.wall for t in searched) / 3600
     bounds = limits(spec, every, incumbents.baseline_metrics(spec, ledger.baseline))
@@ -29,6 +27,6 @@ def worth_of_search(ledger: Ledger, params: Params, metric: str) -> Worth:
     costs = np.array([t.cost.wall for t in searched])
     full = np.array([t.cost.wall if t.state is State.DONE else math.nan for t in searched])
     blind = np.array([t.strategy in ("random", "sobol") or "design" in t.why for t in searched])
-    row = spec.space.encode([params])[0]
+    row = spec.space.encode([spec.current(tuned.params)])[0]
     gain = over_random(believed(spec, every), spec.space, row, equal_trials(costs, full, blind), bounds)
     return Worth(own_value, hours, gain)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ..canonical import same_setting
+from ..engine.incumbents import of_trial
 from ..evidence import Evidence
 from ..evidence.certificate import FEW
 from ..evidence.sensitivity import edge
@@ -23,7 +24,7 @@ def limits(facts: Facts, evidence: Evidence | None, events: Sequence[Event]) -> 
         *_of_audits(events),
         *_of_evidence(facts, evidence),
         *_of_search(facts),
-        *_of_best(facts, tuned(facts, evidence)),
+        *_of_best(facts, evidence),
     ]
 
 
@@ -122,15 +123,18 @@ def _of_search(facts: Facts) -> list[str]:
     return said
 
 
-def _of_best(facts: Facts, params: Params | None) -> list[str]:
+def _of_best(facts: Facts, evidence: Evidence | None) -> list[str]:
+    params, said = tuned(facts, evidence), list[str]()
     if params is None:
         return []
-    said = []
     if not facts.spec.space.allowed(facts.spec.space.encode([params]))[0]:
         said.append("The chosen setting is one that a revision of the space has ruled out.")
     if edges := _on_edge(facts, params):
         said.append(f"On the edge of its range: {', '.join(edges)}. A wider range may hold something better.")
-    found = next((c for c in facts.candidates if same_setting(facts.spec.current(c.params), params)), None)
+    found = facts.best
+    if evidence is not None:
+        chosen = next(t for t in facts.trials if t.number == evidence.tuned_trial)
+        found = of_trial(facts.spec, facts.candidates, chosen)
     if found is None:
         return said
     if found.n == 1:
