@@ -39,6 +39,7 @@ DEFINITIONS = {
     "log and int step": (lambda: Space(a=Int(1, 9, log=True, step=2)), "a: log=True and step=2 exclude each other"),
     "too many ints": (lambda: Space(a=Int(0, 2**48)), "has more than 2**48 values"),
     "int too large": (lambda: Space(a=Int(2**60, 2**60 + 1)), "is beyond 2**53"),
+    "int too wide": (lambda: Space(a=Int(-(2**53), 2**53, step=129)), "spans more than 2**53"),
     "default outside": (
         lambda: Space(a=Int(0, 3, default=4)),
         "a: default: 4 is outside [0, 3]; the nearest value is 3",

@@ -24,12 +24,6 @@ def real(value: Any) -> Any:
         return math.inf
 
 
-def one(value: Any) -> bool:
-    """Whether it is the integer 1, not True or 1.0."""
-    value = plain(value)
-    return type(value) is int and value == 1
-
-
 def prior(prior: Any) -> Any:
     """A prior as (centre, confidence); the confidence is medium by default."""
     if prior is None:

@@ -114,7 +114,7 @@ class Float:
             return Grid(1.0, self.low)
         if self.step is not None:
             return Grid.decimal(self.low, self.high, self.step)
-        return Log(self.low, self.high) if self.log else Linear(self.low, self.high)
+        return Log(self.low, self.high) if self.log else Linear.of(self.low, self.high)
 
     def clean(self, name: str, value: object) -> Value:
         """`value` as a plain float of the domain. SpaceError: not a number, out of bounds, not on the step."""
@@ -174,12 +174,13 @@ class Int:
         prior: int | tuple[int, str] | None = None,
         when: Mapping[str, Any] | None = None,
     ) -> None:
+        stride = plain(step)
         _assign(
             self,
             low=plain(low),
             high=plain(high),
             log=plain(log),
-            step=None if normalise.one(step) else plain(step),
+            step=None if type(stride) is int and stride == 1 else stride,
             default=plain(default),
             prior=normalise.prior(prior),
             when=normalise.when(when),
@@ -205,6 +206,8 @@ class Int:
                 )
         if (self.high - self.low) // (self.step or 1) >= _MOST:
             raise SpaceError(f"{name}: {self.low!r}..{self.high!r} has more than 2**48 values; use a step or a Float")
+        if self.high - self.low > _LARGEST:  # steps from low would not be exact
+            raise SpaceError(f"{name}: {self.low!r}..{self.high!r} spans more than 2**53; narrow it or use a Float")
         _check_common(name, self)
 
     @cached_property
