@@ -140,6 +140,12 @@ def test_plateau_and_threshold_look_at_one_curve():
     }
 
 
+def test_a_plateau_ends_with_any_less_violation_whatever_delta():
+    """Delta is in the metric's unit, a violation is not."""
+    made = rules(Plateau(patience=4, delta=1.0), constraints=(constraint("size <= 5"),))
+    assert told(made, {0: [(s, {"loss": 1.0, "size": 11 - s}) for s in range(1, 20)]}) == {0: 10}
+
+
 def test_a_threshold_on_another_metric_needs_no_goal_in_the_report():
     """It stopped nobody, and nothing said so."""
     made = rules(Threshold("norm", above=10.0), Median(least=1))

@@ -10,12 +10,12 @@ from . import Score, ScoredReport, bounded
 @dataclass(frozen=True)
 class Plateau:
     """Stop a trial that has not improved in any goal by more than `delta` (in the metric's unit) over `patience` steps.
-    Less violation of the constraints is an improvement, too."""
+    Any less violation of the constraints is an improvement, too."""
 
     patience: float = 10.0
     delta: float = 0.0
     name: str = "plateau"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __post_init__(self) -> None:
         bounded(self, "patience", 1e-300, 1e300)
@@ -35,9 +35,12 @@ class _Plateaus:
     def update(self, report: ScoredReport) -> str:
         number = report.number
         best = self.best.get(number)
-        if best is None or any(new < old - self.rule.delta for new, old in zip(report.score, best, strict=True)):
+        if best is None or self._better(report.score, best):
             self.best[number] = report.score if best is None else tuple(map(min, report.score, best))
             self.since[number] = report.step
             return ""
         waited = report.step - self.since[number]
         return f"plateau: no improvement for {waited:g} steps" if waited >= self.rule.patience else ""
+
+    def _better(self, new: Score, best: Score) -> bool:
+        return new[0] < best[0] or any(a < b - self.rule.delta for a, b in zip(new[1:], best[1:], strict=True))
