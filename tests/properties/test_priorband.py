@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import trimtab as tt
@@ -76,6 +76,7 @@ def test_odd_values_do_no_harm(seed, odd, n):
     assert all(SPACE.allowed(SPACE.snap(p.x[None]))[0] for p in proposals)
 
 
+@example(100.0, 217)
 @given(st.floats(1.1, 10), st.integers(1, 8))
 def test_brackets_are_dealt_in_proportion(eta, rungs):
     parts = shares(eta, rungs)

@@ -7,6 +7,7 @@ each bracket gets the same share of them as there.
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 _GOLDEN = 0.6180339887498949  # its multiples modulo 1 spread evenly, however many there are
 
@@ -14,11 +15,10 @@ _GOLDEN = 0.6180339887498949  # its multiples modulo 1 spread evenly, however ma
 def shares(eta: float, rungs: int) -> tuple[float, ...]:
     """The share of the trials that each of the R = `rungs` brackets gets, in the order of their first rungs; the sum is
     1. eta: the reduction factor, above 1."""
-    weights = [rungs / (rungs - i) * eta ** (rungs - 1 - i) for i in range(rungs)]
+    weights = [rungs / (rungs - i) * eta**-i for i in range(rungs)]  # over eta^s_max, which may overflow
     return tuple(w / sum(weights) for w in weights)
 
 
 def bracket(number: int, shares: Sequence[float]) -> int:
     """The bracket of the trial of this number, so that the brackets fill evenly, in proportion to their `shares`."""
-    starts = [sum(shares[:i]) for i in range(1, len(shares))]  # of all but the first
-    return bisect_right(starts, (number * _GOLDEN) % 1)
+    return bisect_right([*accumulate(shares[:-1])], (number * _GOLDEN) % 1)
