@@ -42,50 +42,35 @@ class Scale(Protocol):
 
 @dataclass(frozen=True)
 class Linear:
-    """All numbers of [low, high], low < high."""
+    """All numbers of [low, high], low < high; or several such scales side by side, one for each column of (n, c) arrays:
+    one call of numpy for all of them."""
 
-    low: float
-    high: float
-    cells: float = math.inf
-
-    @property
-    def decimals(self) -> int | None:
-        """To how many decimals its numbers are rounded; None if the range is too narrow for that."""
-        largest = max(abs(self.low), abs(self.high))
-        decimals = 13 - math.floor(math.log10(self.high - self.low))
-        return decimals if decimals <= min(14 - math.ceil(math.log10(largest)), 300) else None
-
-    def numbers(self, x: Array) -> Array:
-        v = self.low + within(x, 0.0, 1.0) * (self.high - self.low)
-        decimals = self.decimals
-        if decimals is not None:
-            v = _rounded(v, np.full_like(v, decimals))
-        else:  # a range so narrow that decimals would cost more than they give
-            unit = 8.0 * math.ulp(max(abs(self.low), abs(self.high)))
-            v = np.rint(v / unit) * unit
-        return within(v, self.low, self.high)
-
-    def position(self, v: Array) -> Array:
-        return within((v - self.low) / (self.high - self.low), 0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Linears:
-    """Linear scales side by side, one for each column of (n, c) arrays: one call of numpy for all of them."""
-
-    low: Array
-    high: Array
-    decimals: Array
+    low: Array | float  # (c,) if there are several
+    high: Array | float
+    decimals: Array | float | None  # to which its numbers are rounded; None if the range is too narrow for that
     cells: float = math.inf
 
     @staticmethod
-    def of(scales: Sequence[Linear]) -> "Linears":
-        low, high = np.array([s.low for s in scales]), np.array([s.high for s in scales])
-        return Linears(low, high, np.array([s.decimals for s in scales], dtype=float))
+    def of(low: float, high: float) -> "Linear":
+        decimals = 13.0 - math.floor(math.log10(high - low))
+        most = min(14 - math.ceil(math.log10(max(abs(low), abs(high)))), 300)
+        return Linear(low, high, decimals if decimals <= most else None)
+
+    @staticmethod
+    def together(scales: Sequence["Linear"]) -> "Linear":
+        """Those scales side by side; each rounds to decimals."""
+        parts = zip(*((s.low, s.high, s.decimals) for s in scales), strict=True)
+        low, high, decimals = (np.array(part, dtype=float) for part in parts)
+        return Linear(low, high, decimals)
 
     def numbers(self, x: Array) -> Array:
         v = self.low + within(x, 0.0, 1.0) * (self.high - self.low)
-        return within(_rounded(v, np.broadcast_to(self.decimals, v.shape)), self.low, self.high)
+        if self.decimals is not None:
+            v = _rounded(v, np.broadcast_to(self.decimals, v.shape))
+        else:  # a range so narrow that decimals would cost more than they give
+            unit = 8.0 * np.spacing(np.maximum(np.abs(self.low), np.abs(self.high)))
+            v = np.rint(v / unit) * unit
+        return within(v, self.low, self.high)
 
     def position(self, v: Array) -> Array:
         return within((v - self.low) / (self.high - self.low), 0.0, 1.0)
@@ -95,7 +80,7 @@ def grouped(scales: Sequence[Scale]) -> list[tuple[int | list[int], Scale]]:
     """Columns with their scales: linear ones grouped together, the others one by one."""
     alike = {j: s for j, s in enumerate(scales) if isinstance(s, Linear) and s.decimals is not None}
     apart: list[tuple[int | list[int], Scale]] = [(j, s) for j, s in enumerate(scales) if j not in alike]
-    return [([*alike], Linears.of([*alike.values()])), *apart] if alike else apart
+    return [([*alike], Linear.together([*alike.values()])), *apart] if alike else apart
 
 
 @dataclass(frozen=True)
