@@ -11,6 +11,7 @@ import one_thread  # noqa: F401
 # isort: split
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -23,7 +24,7 @@ from scipy.stats import rankdata
 from tuners import Params, Trimtab
 
 from trimtab.numerics.acquisition import Scores, Term, log_improvement, lower_bound
-from trimtab.numerics.gp import condition
+from trimtab.numerics.gp import Data, condition
 from trimtab.strategies import Problem, gp
 from trimtab.strategies.climb import Search
 from trimtab.strategies.points import Taken
@@ -76,14 +77,20 @@ def _promising(mean: np.ndarray, var: np.ndarray, limit: float) -> Scores:
     return Scores(-on * excess, -on, on * 0.5 / (2 * sd))
 
 
+def _with(data: Data, X: np.ndarray, y: np.ndarray) -> Data:
+    """The data and results y at features X."""
+    weights = np.append(data.weights, np.ones(len(y)))
+    return replace(data, X=np.concatenate([data.X, X]), y=np.append(data.y, y), weights=weights)
+
+
 def drawn(known: Surrogate, waiting: np.ndarray, count: int, rng: np.random.Generator) -> list[Term]:
     """In turn, with results drawn from the model at the pending points."""
     model = known.goals[0].model
     y = np.array([])
     for i in range(len(waiting)):  # one after the other: a joint draw
-        mean, var = Model(model.data.append(waiting[:i], y), model.theta).told.predict(waiting[i : i + 1])
+        mean, var = Model(_with(model.data, waiting[:i], y), model.theta).told.predict(waiting[i : i + 1])
         y = np.append(y, mean + np.sqrt(var) * rng.standard_normal())
-    goal = condition(model.data.append(waiting, y), model.theta)
+    goal = condition(_with(model.data, waiting, y), model.theta)
     if count % 2 == 0:
         return [(goal, partial(lower_bound, beta=1.8))]
     best = min(float(goal.predict(X)[0].min()) for X in (known.F, waiting))

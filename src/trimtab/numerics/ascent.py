@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, Ints, Mask
+from ..arrays import Array, Ints, Mask, within
 
 Function = Callable[[Array, Ints], tuple[Array, Array]]
 
@@ -111,7 +111,7 @@ def _direction(g: Array, pairs: Sequence[_Pair]) -> Array:
 
 def _search(f: Function, rows: Ints, at: _Point, p: Array, high: Array) -> tuple[_Point, Mask]:
     """Backtracking line search of `rows` along p, projected on the box: where it ends, and which of them are stuck."""
-    x = np.minimum(np.maximum(at.x + p, 0), high)
+    x = within(at.x + p, 0.0, high)
     to = _Point(x, *f(x, rows))
     low = to.value <= at.value + _ARMIJO * _dot(at.slope, x - at.x)
     length, down = np.ones(len(rows)), _dot(p, at.slope)
@@ -122,7 +122,7 @@ def _search(f: Function, rows: Ints, at: _Point, p: Array, high: Array) -> tuple
         start, v, d = at.rows(todo), to.value[todo], length[todo] * down[todo]
         least = -d / (2 * (v - start.value - d) + 1e-300)  # of the parabola through the two values and the slope
         length[todo] *= np.clip(least, 0.1, 0.5)
-        x = np.minimum(np.maximum(start.x + length[todo, None] * p[todo], 0), high)
+        x = within(start.x + length[todo, None] * p[todo], 0.0, high)
         to.x[todo] = x
         to.value[todo], to.slope[todo] = f(x, rows[todo])
         low[todo] = to.value[todo] <= start.value + _ARMIJO * _dot(start.slope, x - start.x)

@@ -86,13 +86,7 @@ class Data:
         return len(self.y)
 
     def take(self, rows: Ints) -> "Data":
-        return Data(self.X[rows], self.y[rows], self.weights[rows], self.groups, self.exact, self.prior)
-
-    def append(self, X: Array, y: Array) -> "Data":
-        weights = np.concatenate([self.weights, np.ones(len(y))])
-        return Data(
-            np.concatenate([self.X, X]), np.concatenate([self.y, y]), weights, self.groups, self.exact, self.prior
-        )
+        return replace(self, X=self.X[rows], y=self.y[rows], weights=self.weights[rows])
 
 
 def default_start(D: int, n: int) -> Minimum:
@@ -124,27 +118,16 @@ def warm_fit(data: Data, start: Minimum) -> Minimum:
 
 def cold_fit(data: Data) -> Minimum:
     """`fit` from the default start, remembered by value: the same data does not cost twice."""
-    return _cold(
-        _Key(data.X.tobytes(), data.y.tobytes(), data.weights.tobytes(), tuple(data.groups), data.exact, data.prior)
-    )
-
-
-class _Key(NamedTuple):
-    """`Data` that can be hashed."""
-
-    X: bytes
-    y: bytes
-    weights: bytes
-    groups: tuple[int, ...]
-    exact: bool
-    prior: Prior
+    X, y, weights, groups = (part.tobytes() for part in (data.X, data.y, data.weights, data.groups))
+    return _cold(X, y, weights, groups, data.exact, data.prior)
 
 
 @lru_cache(maxsize=64)
-def _cold(key: _Key) -> Minimum:
-    groups = np.array(key.groups, dtype=np.intp)
-    X = np.frombuffer(key.X).reshape(-1, len(groups))
-    data = Data(X, np.frombuffer(key.y), np.frombuffer(key.weights), groups, key.exact, key.prior)
+def _cold(X: bytes, y: bytes, weights: bytes, columns: bytes, exact: bool, prior: Prior) -> Minimum:
+    """`cold_fit` of the parts of `Data`, as what can be hashed."""
+    groups = np.frombuffer(columns, dtype=np.intp)
+    rows = np.frombuffer(X).reshape(-1, len(groups))
+    data = Data(rows, np.frombuffer(y), np.frombuffer(weights), groups, exact, prior)
     found = fit(data, default_start(int(groups.max()) + 1, len(data)), iterations=40, tolerance=1e-3)
     for part in found:
         part.setflags(write=False)

@@ -91,8 +91,6 @@ def _distinct(Y: Array) -> tuple[Array, Ints]:
 
 def _first_front(U: Array) -> Ints:
     """Which of the distinct rows U (u, m), lexicographically sorted, nothing dominates."""
-    if U.shape[1] == 1:
-        return np.zeros(1, dtype=np.intp)
     if U.shape[1] == 2:
         least = np.minimum.accumulate(U[:, 1])
         return np.flatnonzero(np.append(True, U[1:, 1] < least[:-1]))

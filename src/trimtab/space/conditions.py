@@ -24,10 +24,7 @@ class Gate:
 
     def opens(self, code: Array) -> Mask:
         """Which of the codes of the parent let the child be active."""
-        open_ = np.zeros(code.shape, dtype=bool)
-        for wanted in self.codes:
-            open_ |= code == wanted
-        return open_
+        return np.isin(code, self.codes)
 
 
 Gates = tuple[tuple[Gate, ...], ...]  # for every column
