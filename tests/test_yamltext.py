@@ -7,8 +7,10 @@ from click.testing import CliRunner
 import trimtab as tt
 from trimtab import yamltext
 from trimtab.cli import cli
+from trimtab.dossier.quoted import quoted
 from trimtab.errors import SpecError
 from trimtab.schedule import Schedule
+from trimtab.studyfile.yaml12 import parse
 from trimtab.yamltext import TooManyAliases, load
 
 
@@ -22,7 +24,7 @@ def bomb(levels, indent=""):
 def test_aliases_that_stand_for_too_many_values_are_refused():
     assert load(bomb(4))["a3"][8][8][8][8] == "x"
     for levels in (6, 9, 5000):  # the last: a number of values that has no text
-        with pytest.raises((TooManyAliases, RecursionError)):
+        with pytest.raises(yaml.YAMLError):
             load(bomb(levels))
     with pytest.raises(TooManyAliases, match="more than 100,000 values"):
         load("a: &a {" + ", ".join(f"k{i}: 0" for i in range(1000)) + "}\nb:\n" + "  - <<: *a\n" * 100)
@@ -60,3 +62,17 @@ def test_a_study_file_a_card_a_template_and_a_schedule_are_refused_at_once(tmp_p
         with pytest.raises(SpecError, match="stand for more than 100,000 values"):
             refused()
     assert [s.name for s in study.storage.studies()] == ["s"]
+
+
+TAGS = ("!!bool maybe", '!!float ""', "!!timestamp x", "!!timestamp 2020-13-45", "!!int [1]", "[" * 3000)
+
+
+@pytest.mark.parametrize("text", TAGS)
+def test_a_value_that_does_not_fit_its_tag_or_is_too_deep_is_refused(text):
+    for read in (load, quoted):
+        with pytest.raises(yaml.YAMLError):
+            read(text)
+    for read in (parse, Schedule.from_yaml):
+        with pytest.raises(SpecError):
+            read(text)
+    assert parse("!!bool true") is True

@@ -94,7 +94,7 @@ class Schedule:
             )
             metrics = {str(name): float(value) for name, value in dict(data["metrics"]).items()}
             made = Schedule(str(data["study"]), str(data["fidelity"]), stretches, metrics)
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError) as error:
             why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise SpecError(
                 f"this is no schedule: {why}; give what `trimtab schedule` or study.schedule().to_yaml() wrote"

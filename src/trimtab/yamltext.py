@@ -12,7 +12,7 @@ class TooManyAliases(yaml.YAMLError):
 
 
 def load(text: str | bytes, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
-    """The one document in `text`; None if there is none. Raises TooManyAliases, and what PyYAML raises."""
+    """The one document in `text`; None if there is none. Raises yaml.YAMLError (TooManyAliases is one) if it cannot be read."""
     reader = loader(text)
     try:
         root = reader.get_single_node()
@@ -24,6 +24,10 @@ def load(text: str | bytes, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> 
                 f"its aliases (*name) stand for more than {MOST:,} values; write out what is needed of them"
             )
         return reader.construct_document(root)
+    except (LookupError, AttributeError):  # so PyYAML answers `!!bool maybe`
+        raise yaml.YAMLError("a value is none of the type that its tag (!!...) names") from None
+    except (ValueError, RecursionError) as error:
+        raise yaml.YAMLError(str(error)) from None
     finally:
         reader.dispose()
 

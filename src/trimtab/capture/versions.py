@@ -110,6 +110,6 @@ def _yaml(file: Path) -> dict[str, Any]:
 
     try:
         said = load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+    except (OSError, ValueError, yaml.YAMLError):
         return {}
     return said if isinstance(said, dict) else {}

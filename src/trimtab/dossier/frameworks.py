@@ -53,7 +53,7 @@ def framework(which: str) -> Framework:
         raise SpecError(f"template={which!r} is not known{nearest(which, ['study', *names()])}; a file ends in .yaml")
     try:
         return _framework(quoted(text))
-    except (yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
+    except (yaml.YAMLError, KeyError, TypeError) as error:
         raise SpecError(f"{which} is no template ({error}); see docs/how-to/reports.md for its form") from None
 
 

@@ -20,5 +20,5 @@ _AsWritten.yaml_implicit_resolvers = {
 
 
 def quoted(text: str) -> Any:
-    """The document in `text`. Raises what `yamltext.load` raises."""
+    """The document in `text`. Raises yaml.YAMLError."""
     return load(text, _AsWritten)

@@ -80,7 +80,7 @@ def card_of(given: Any) -> Mapping[str, Any] | None:
     where = f"card {os.fspath(given)}"
     try:
         loaded = quoted(Path(given).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise SpecError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(loaded, dict | None):
         raise SpecError(f"{where} is no mapping; write `purpose: {{use: ...}}`")

@@ -1,7 +1,6 @@
 """YAML 1.2: plain scalars of the core schema. Duplicate keys are errors, and so are Python's None and tuples unquoted."""
 
 import re
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
@@ -39,40 +38,23 @@ class _Loader(yaml.SafeLoader):
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
-
-def _bool(text: str) -> bool:
-    return text.lower() == "true"
-
-
-def _float(text: str) -> float:
-    return float(re.sub(r"\.(?=[in])", "", text.lower()))  # .inf and .nan
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        return int(self.construct_scalar(node))  # 010 is ten
 
 
-def _none(_: str) -> None:
-    return None
-
-
-_SCALARS: Mapping[str, tuple[str, str, Callable[[str], Any]]] = {  # tag -> pattern, first characters, value
-    "bool": ("true|True|TRUE|false|False|FALSE", "tTfF", _bool),
-    "int": ("[-+]?[0-9]+", "-+0123456789", int),
+_SCALARS = {  # tag -> pattern, first characters
+    "bool": ("true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    "int": ("[-+]?[0-9]+", [*"-+0123456789"]),
     "float": (
         r"[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
-        "-+.0123456789",
-        _float,
+        [*"-+.0123456789"],
     ),
-    "null": ("~|null|Null|NULL|", "~nN", _none),
+    "null": ("~|null|Null|NULL|", [*"~nN", ""]),
 }
-
-
-def _scalar(make: Callable[[str], Any]) -> Callable[[yaml.SafeLoader, yaml.ScalarNode], Any]:
-    return lambda _, node: make(node.value)
-
-
 _Loader.yaml_implicit_resolvers = {}  # none of YAML 1.1's
-for _tag, (_pattern, _first, _make) in _SCALARS.items():
-    _uri = f"tag:yaml.org,2002:{_tag}"
-    _Loader.add_implicit_resolver(_uri, re.compile(f"^(?:{_pattern})$"), [*_first, ""] if _tag == "null" else [*_first])
-    _Loader.add_constructor(_uri, _scalar(_make))
+for _tag, (_pattern, _first) in _SCALARS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def parse(text: str) -> Any:
@@ -86,7 +68,7 @@ def parse(text: str) -> Any:
         raise SpecError(f"{_place(mark)}: this is no YAML: {why}{quotes}") from None
     except TooManyAliases as error:
         raise SpecError(str(error)) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise SpecError(f"this is no YAML: {' '.join(str(error).split())}") from None
 
 
