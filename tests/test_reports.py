@@ -133,7 +133,7 @@ def document(record, trials, evidence=None, **more):
     events = more.pop("events", [Event(1, "create", None, 1e9, {}, "h")])
     if evidence is not None:
         events.append(Event(len(events) + 1, "evidence", None, 1e9, {"evidence": evidence.to_json()}, "h"))
-    return render(Snapshot(record, trials, [], events, **more))
+    return render(Snapshot(record, trials, [], events, **more), {"items": [], "statuses": {}})
 
 
 SHAPES = {
@@ -236,7 +236,7 @@ def test_texts_of_users_are_disarmed():
     record, trials = study(12, name="<script>alert(1)</script>")
     text = document(record, trials, data={"<b>": "<img src=x>"})
     page = Reader(text)
-    assert page.tags.count("script") == 3
+    assert page.tags.count("script") == 4
     assert "img" not in page.tags
     assert "<script>alert(1)" in page.text
     assert "</script><img" in page.text  # the first line of the error, shown as it is
@@ -351,8 +351,10 @@ def test_logarithmic_parameters_have_logarithmic_axes():
 def test_slices_of_some_parameters_can_be_asked_for():
     plots = Plots(lambda: SHAPES["usual"])
     assert plots.slices(["rate"]).layout.xaxis.title.text == "rate"
-    with pytest.raises(SpecError, match="did you mean 'rate'"):
-        plots.slices(["rat"])
+    for wrong, said in (({"params": ["rat"]}, "did you mean 'rate'"), ({"params": "rate"}, r"write params=\['name'\]"),
+                        ({"columns": 0}, "columns=0 must be")):  # fmt: skip
+        with pytest.raises(SpecError, match=said):
+            plots.slices(**wrong)
 
 
 def test_goals_of_a_figure_are_named_by_metric_or_place():
@@ -363,6 +365,9 @@ def test_goals_of_a_figure_are_named_by_metric_or_place():
     for wrong in (lambda: plots.history("size"), lambda: plots.pareto((0, 2)), lambda: plots.pareto(("gain", "los"))):
         with pytest.raises(SpecError, match="none of the study's goals: loss, gain"):
             wrong()
+    for wrong in (1, "gain", ("gain",)):
+        with pytest.raises(SpecError, match=r"write goals=\(0, 1\)"):
+            plots.pareto(wrong)
 
 
 def test_of_very_many_trials_figures_draw_the_best_and_a_sample_and_say_so():

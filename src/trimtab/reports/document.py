@@ -4,9 +4,8 @@ It needs no network: figures carry their data, and plotly.js is part of the file
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import combinations
 from typing import Any
 
@@ -20,7 +19,6 @@ from ..records import Purpose
 from . import explanation_figures, figures, lineage_figures, sections
 from .facts import MOST_DRAWN, Facts
 from .limits import limits
-from .origins import Origins
 from .snapshot import Snapshot
 
 MOST_SLICES = 24
@@ -43,55 +41,60 @@ class Drawing:
         return self.group in ("slices", "curves")
 
 
-def render(s: Snapshot, record: Mapping[str, Any] | None = None) -> str:
-    """The document as HTML text. record: the evidence record, which becomes part of the file.
+def render(s: Snapshot, record: Mapping[str, Any]) -> str:
+    """The usual document as HTML text. record: the evidence record, which becomes part of it.
 
     Raises UserError if Plotly or Jinja is not installed.
     """
-    facts, evidence = s.facts, s.evidence
-    handed = ("data",) if record is not None and "data" in record["records"] else ()
-    page = template(__package__, "template.html.j2")  # first: who lacks both Jinja and Plotly needs the extra `report`
-    drawn = drawings(facts, evidence)
-    kind, sentence = sections.answer.headline(facts, evidence)
-    chosen = sections.answer.tuned(facts, evidence)
-    return str(
-        page.render(
-            facts=facts,
-            s=sections,
-            told=facts.explanation,
-            origins=Origins(s.study, s.events, handed),
-            card=_of_persons(record),
-            plural=plural,
-            command=command,
-            study=s.study,
-            evidence=evidence,
-            kind=kind,
-            sentence=sentence,
-            chosen=None if chosen is None else json.dumps(dict(chosen), indent=2, ensure_ascii=False),
-            goals=[g.metric for g in s.study.spec.goals],
-            reports=plural(len(s.reports), "report"),
-            searches=sum(t.purpose is Purpose.SEARCH for t in s.trials),
-            events=s.events,
-            findings=s.findings,
-            record=record,
-            embedded=None if record is None else script(record),
-            data=s.described,
-            measured=s.protocol,
-            environment=s.environment,
-            limits=limits(facts, evidence, s.events),
-            generated=moment(s.at),
-            drawings=drawn,
-            plots=plots(drawn),
-            plotly=plotly(),
-        )
+    chosen = sections.answer.tuned(s.facts, s.evidence)
+    return page(
+        "reports/template.html.j2",
+        s,
+        record,
+        s=sections,
+        card=_of_persons(record),
+        plural=plural,
+        command=command,
+        chosen=None if chosen is None else json.dumps(dict(chosen), indent=2, ensure_ascii=False),
+        searches=sum(t.purpose is Purpose.SEARCH for t in s.trials),
+        limits=limits(s.facts, s.evidence, s.events),
     )
 
 
-def _of_persons(record: Mapping[str, Any] | None) -> dict[str, list[tuple[str, str]]]:
+def _of_persons(record: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
     """What persons have filled in, by item: label and text."""
-    items = [] if record is None else record["items"]
-    said = {i["id"]: [(f["label"], f["text"]) for f in i["facts"] if f["sources"] == ["card"]] for i in items}
+    said = {i["id"]: [(f["label"], f["text"]) for f in i["facts"] if f["sources"] == ["card"]] for i in record["items"]}
     return {id_: pairs for id_, pairs in said.items() if pairs}
+
+
+def page(name: str, snapshot: Snapshot, record: Mapping[str, Any], **shown: Any) -> str:
+    """A template of this package as HTML text, with `shown` and what every document shows: see base.html.j2.
+
+    Raises UserError if Plotly or Jinja is not installed.
+    """
+    template = _template(name)  # first: who lacks both Jinja and Plotly needs the extra `report`
+    facts, evidence = snapshot.facts, snapshot.evidence
+    drawn = drawings(facts, evidence)
+    kind, sentence = sections.answer.headline(facts, evidence)
+    return str(
+        template.render(
+            snapshot=snapshot,
+            study=snapshot.study,
+            facts=facts,
+            evidence=evidence,
+            at=moment(snapshot.at),
+            kind=kind,
+            sentence=sentence,
+            comparison=sections.answer.comparison(facts, evidence),
+            origins=snapshot.origins,
+            drawings=drawn,
+            record=record,
+            record_json=_script(record),
+            plots_json=_script({d.id: json.loads(d.figure.to_json()) for d in drawn}),
+            plotly=_plotly(),
+            **shown,
+        )
+    )
 
 
 def drawings(facts: Facts, evidence: Evidence | None) -> list[Drawing]:
@@ -203,12 +206,11 @@ def _of_trials(facts: Facts) -> list[Drawing]:
 
 
 def _of_population(facts: Facts) -> list[Drawing]:
-    said = "Each line leads from the result of a trial to that of the one that continued it; the line of the best is in front."
-    made = [Drawing("lineage", "Lineage", said, lineage_figures.lineage(facts), "population")]
-    said = "The parameters over the training that led to the best."
+    lines = "Each line leads from the result of a trial to that of the one that continued it; the line of the best is in front."
+    panels = "The parameters over the training that led to the best."
     return [
-        *made,
-        Drawing("schedule", "Schedule", said, lineage_figures.schedule(facts), "population"),
+        Drawing("lineage", "Lineage", lines, lineage_figures.lineage(facts), "population"),
+        Drawing("schedule", "Schedule", panels, lineage_figures.schedule(facts), "population"),
     ]
 
 
@@ -219,31 +221,24 @@ def _of_course(facts: Facts) -> list[Drawing]:
     return [Drawing("timeline", "Timeline", said, figures.timeline(facts), "course", wide=True)]
 
 
-def script(value: Any) -> str:
+def _script(value: Any) -> str:
     """JSON that cannot end the script element it stands in."""
-    return (
-        json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-        .replace("<", "\\u003c")
-        .replace("\u2028", "\\u2028")
-    )
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028")
 
 
-def plots(drawn: Sequence[Drawing]) -> str:
-    """The figures that the page's script draws, by place."""
-    return script({d.id: json.loads(d.figure.to_json()) for d in drawn})
-
-
-def template(package: str, name: str) -> Any:
-    """A template in the files of a package. Raises UserError if Jinja is not installed."""
+def _template(name: str) -> Any:
+    """A template. Raises UserError if Jinja is not installed."""
     try:
-        from jinja2 import Environment, StrictUndefined
+        from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
         raise UserError('reports need Jinja2, which is not installed; run: pip install "trimtab[report]"') from None
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    return environment.from_string(files(package).joinpath(name).read_text(encoding="utf-8"))
+    loader = PackageLoader("trimtab", "")
+    made = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    return made.get_template(name)
 
 
-def plotly() -> str:
+def _plotly() -> str:
     """The source of plotly.js. Raises UserError if Plotly is not installed."""
     try:
         from plotly.offline import get_plotlyjs

@@ -102,7 +102,7 @@ def slices(facts: Facts, params: Sequence[str] | None = None, columns: int = 3) 
     """One panel per parameter (all, or those named): its value against the first goal. SpecError: an unknown name."""
     spec, wanted = facts.spec, facts.spec.goals[0]
     names = _chosen(spec, params)
-    columns = max(1, min(columns, len(names)))
+    columns = min(columns, len(names))
     lines = math.ceil(len(names) / columns)
     fig = figure(110 + 210 * lines, lines, columns)
     every = {s: [t for t in g if wanted.metric in t.metrics] for s, g in facts.by_status.items()}

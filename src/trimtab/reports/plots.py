@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from ..checks import members, shown, whole
+from ..errors import SpecError
 from ..explanation import Explanation
 from ..goals import goal_index
 from ..records import StudyRecord, Trial
@@ -33,7 +35,8 @@ class Plots:
 
     def slices(self, params: Sequence[str] | None = None, columns: int = 3) -> Figure:
         """One panel per parameter: its value against the first goal."""
-        return figures.slices(self._facts(), params=params, columns=columns)
+        names = None if params is None else members("params", params, "parameters; write params=['name']")
+        return figures.slices(self._facts(), names, whole("columns", columns))
 
     def importance(self) -> Figure:
         """The share of each parameter in what separates good from bad trials."""
@@ -48,6 +51,8 @@ class Plots:
         facts = self._facts()
         if len(facts.spec.goals) == 1:
             return figures.pareto(facts)
+        if len(members("goals", goals, two := "two goals; write goals=(0, 1)")) != 2:
+            raise SpecError(f"goals={shown(goals)} are not {two}")
         across, up = (goal_index(facts.spec.goals, goal) for goal in goals)
         return figures.pareto(facts, (across, up))
 

@@ -42,7 +42,7 @@ class Snapshot:
 
     @property
     def origins(self) -> Origins:
-        return Origins(self.study, self.events)
+        return Origins(self.study, self.events, ("data",) if self.data else ())
 
     def of(self, *kinds: str) -> list[Event]:
         """The events of these kinds, in order."""
