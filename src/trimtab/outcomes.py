@@ -22,37 +22,37 @@ def from_tell(
     that are not given. A NaN or infinite metric makes a failed trial, and is left out with a note if it is not needed;
     anything else that is no valid result raises SpecError.
     """
-    cost, notes = Cost(wall=wall), list[str]()
+    cost = Cost(wall=wall)
     if failed is not None:
         return Outcome(State.FAILED, reason=Reason.ERROR, error=str(failed), cost=cost)
-    try:
-        if reported is not None:
-            told = {} if metrics is None else measured(metrics, needed, True, "tell was given", "tell", notes.append)
-            return Outcome(State.STOPPED, {**reported, **told}, notes=tuple(notes), cost=cost)
-        found = measured(metrics, needed, False, "tell was given", "tell", notes.append)
-        return Outcome(State.DONE, found, notes=tuple(notes), cost=cost)
-    except TrialFailed as error:
-        return _not_finite(error, metrics, needed, cost)
+    return _from_result(metrics, needed, "tell was given", "tell", cost, reported)
 
 
 def from_import(metrics: object, needed: Sequence[str]) -> Outcome:
-    """The outcome of an imported result. A NaN or infinite metric makes a failed trial, and is left out with a note if it
-    is not needed; anything else that is no valid result raises SpecError."""
+    """The outcome of an imported result, which is judged like one that was told."""
+    return _from_result(metrics, needed, "add was given", "give", Cost(), None)
+
+
+def _from_result(
+    metrics: object,
+    needed: Sequence[str],
+    source: str,
+    repair: str,
+    cost: Cost,
+    reported: Mapping[str, float] | None,
+) -> Outcome:
+    """The outcome of what somebody gave as a result. Raises SpecError for what is none, unless a needed metric is NaN or
+    infinite: that is a slip of whoever gave it, who can give it again."""
     notes = list[str]()
     try:
-        found = measured(metrics, needed, False, "add was given", "give", notes.append)
-        return Outcome(State.DONE, found, notes=tuple(notes))
+        found = measured(metrics, needed, reported is not None, source, repair, notes.append)
     except TrialFailed as error:
-        return _not_finite(error, metrics, needed, Cost())
-
-
-def _not_finite(error: TrialFailed, metrics: object, needed: Sequence[str], cost: Cost) -> Outcome:
-    """The outcome of a result of which a needed metric is NaN or infinite. Raises SpecError for anything else that is no
-    valid result: a slip of whoever gave it, who can give it again."""
-    values = [metrics.get(name) for name in needed] if isinstance(metrics, Mapping) else [metrics]
-    if all(x is None or math.isfinite(x) for x in map(real, values)):
-        raise SpecError(str(error)) from None
-    return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
+        values = [metrics.get(name) for name in needed] if isinstance(metrics, Mapping) else [metrics]
+        if all(x is None or math.isfinite(x) for x in map(real, values)):
+            raise SpecError(str(error)) from None
+        return Outcome(State.FAILED, reason=Reason(error.reason), error=str(error), cost=cost)
+    state = State.DONE if reported is None else State.STOPPED
+    return Outcome(state, {**(reported or {}), **found}, notes=tuple(notes), cost=cost)
 
 
 def from_exit(ended: Exit, resources: Resources, notes: Sequence[str] = ()) -> Outcome | None:

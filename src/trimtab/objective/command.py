@@ -29,7 +29,7 @@ from ..checks import shown
 from ..errors import ObjectiveError
 from .metrics import BAD_RESULT, ERROR, Killed, TrialFailed, real
 from .output import PrintedMetrics
-from .template import arguments, checkpoint, exact, search_path
+from .template import arguments, checkpoint, fidelity, search_path
 from .trial import ActiveTrial
 
 SCRATCH = "TRIMTAB_SCRATCH"  # names the folder for temporary files of a supervised process, which its parent removes
@@ -109,8 +109,8 @@ def _start(argv: Sequence[str], trial: ActiveTrial, result: Path) -> "subprocess
         "TRIMTAB_TRIAL": str(trial.number),
         "TRIMTAB_PURPOSE": trial.purpose,
         "TRIMTAB_REPLICATE": "" if trial.replicate is None else str(trial.replicate),
-        "TRIMTAB_FIDELITY": "" if trial.fidelity is None else exact(float(trial.fidelity)),
-        "TRIMTAB_CHECKPOINT": "" if trial.fidelity is None else checkpoint(trial) or "",
+        "TRIMTAB_FIDELITY": fidelity(trial),
+        "TRIMTAB_CHECKPOINT": "" if trial.fidelity is None else checkpoint(trial),
         "TRIMTAB_RESULT": str(result),
     }
     launcher = [sys.executable, "-ISc", _LAUNCH, str(os.getpid())] if sys.platform == "linux" else []
@@ -222,32 +222,22 @@ def _reader(stream: IO[str] | None, take: Callable[[str], None], enough: threadi
 
 def _end(process: "subprocess.Popen[str]") -> None:
     """End a command that still runs, with its children: SIGTERM, then SIGKILL for those that remain."""
+    family = list[psutil.Process]()
     if process.poll() is None:
-        try:
+        with suppress(psutil.NoSuchProcess):
             family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        except psutil.NoSuchProcess:
-            family = []
+    for which in (signal.SIGTERM, signal.SIGKILL):
         for member in family:
-            _signal(member, signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, timeout=_TERMINATION)
-        for member in alive:
-            _signal(member, signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                member.send_signal(which)
+        _, family = psutil.wait_procs(family, timeout=_TERMINATION if which == signal.SIGTERM else 0)
     process.wait()
-
-
-def _signal(process: psutil.Process, which: signal.Signals) -> None:
-    try:
-        process.send_signal(which)
-    except psutil.NoSuchProcess:
-        return
-
-
-_signals = {int(s): s.name for s in signal.Signals}
 
 
 def _exit_message(code: int, stderr: Sequence[str], argv: Sequence[str]) -> str:
     """Why a command failed: how it ended, its last line of standard error, the command, and more of its standard error."""
-    end = f"signal {-code} ({_signals.get(-code, 'unnamed')})" if code < 0 else f"exit code {code}"
+    name = next((s.name for s in signal.Signals if s == -code), "unnamed")
+    end = f"signal {-code} ({name})" if code < 0 else f"exit code {code}"
     text = "".join(stderr).strip()
     last = f": {text.splitlines()[-1]}" if text else ""
     return f"the command ended with {end}{last}\n\ncommand: {shlex.join(argv)}\n\n{text}".strip()

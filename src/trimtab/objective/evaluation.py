@@ -36,10 +36,10 @@ def evaluate(objective: Objective, payload: Mapping[str, Any], send: Send) -> Me
     try:
         returned = _returned(objective, trial)
         note_unread(trial)
-        if not trial.rule:
-            return {"state": "done", "metrics": measured(returned, trial.metrics, note=trial.note)}
-        given = {} if returned is None else measured(returned, trial.metrics, partly=True, note=trial.note)
-        return {"state": "stopped", "metrics": {**trial.reported, **given}}
+        metrics = measured(returned, trial.metrics, partly=bool(trial.rule), note=trial.note)
+        if trial.rule:
+            return {"state": "stopped", "metrics": {**trial.reported, **metrics}}
+        return {"state": "done", "metrics": metrics}
     except KeyboardInterrupt:
         raise
     except BaseException as error:

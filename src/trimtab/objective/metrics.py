@@ -37,11 +37,13 @@ def measured(
 ) -> dict[str, float]:
     """The metrics in what an objective returned: a mapping of finite numbers, or a single number if one is needed.
 
-    needed: the metrics that the study needs. partly: they may be missing. source, repair: how messages speak of it, if the
-    objective did not return it. note: called with what is to be said of a metric that is left out, because it is not finite
-    and the study does not need it. Raises TrialFailed (bad result) for anything else.
+    needed: the metrics that the study needs. partly: they may be missing, and it may be None. source, repair: how messages
+    speak of it, if the objective did not return it. note: called with what is to be said of a metric that is left out,
+    because it is not finite and the study does not need it. Raises TrialFailed (bad result) for anything else.
     """
     wanted = f"{repair} {{" + ", ".join(f"{m!r}: ..." for m in needed) + "}"
+    if returned is None and partly:
+        return {}
     if returned is None:
         raise TrialFailed(BAD_RESULT, f"missing metric {', '.join(map(repr, needed))}: {source} None; {wanted}")
     if not isinstance(returned, Mapping):

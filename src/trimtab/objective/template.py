@@ -109,22 +109,22 @@ def _training(template: str, trial: ActiveTrial) -> dict[str, str]:
 
     The checkpoint is only asked for if the template needs it, because asking creates the directory.
     """
-    place = checkpoint(trial) if "checkpoint" in _placeholders(template) else None
-    values = {"fidelity": None if trial.fidelity is None else exact(float(trial.fidelity)), "checkpoint": place}
-    return {name: value for name, value in values.items() if value is not None}
+    place = checkpoint(trial) if "checkpoint" in _placeholders(template) else ""
+    return {name: value for name, value in {"fidelity": fidelity(trial), "checkpoint": place}.items() if value}
 
 
-def checkpoint(trial: ActiveTrial) -> str | None:
-    """The trial's checkpoint directory; None in a simulation, where there is none."""
+def checkpoint(trial: ActiveTrial) -> str:
+    """The trial's checkpoint directory; "" in a simulation, where there is none."""
     try:
         return str(trial.checkpoint)
     except SpecError:
-        return None
+        return ""
 
 
-def exact(amount: float) -> str:
-    """A number as a text that reads back exactly; without decimals if it is an integer."""
-    return str(int(amount)) if amount.is_integer() else repr(amount)
+def fidelity(trial: ActiveTrial) -> str:
+    """The trial's fidelity as a text that reads back exactly, without decimals if it is an integer; "" if it has none."""
+    amount = trial.fidelity
+    return "" if amount is None else str(int(amount)) if amount == int(amount) else repr(amount)
 
 
 def arguments(template: str, trial: ActiveTrial) -> list[str]:
