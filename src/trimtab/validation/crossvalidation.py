@@ -370,7 +370,13 @@ def _check_estimator(estimator: Any) -> None:
 
 def _check_targets(y: Any) -> None:
     """Raises SpecError if targets are missing or all the same."""
-    values = np.asarray(y)
+    try:
+        values = np.asarray(y)
+    except ValueError:
+        raise SpecError(
+            f"y={shown(y)} holds lists of several lengths; give one target for each row, or a column for each label: "
+            "sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)"
+        ) from None
     if lost := missing(values):
         raise SpecError(f"y is missing in {lost} of {len(values)} rows; leave these rows out")
     if len(values) and (values == values[:1]).all():

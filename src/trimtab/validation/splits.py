@@ -136,9 +136,19 @@ def missing(values: NDArray[Any]) -> int:
     return sum(v is None or str(v) in ("nan", "NaT", "<NA>") for v in values.ravel() if not isinstance(v, str))
 
 
+def _dimensions(values: Any) -> int:
+    """How many dimensions an array, a table or a list has; 0 for anything else."""
+    if isinstance(values, str | bytes | dict | set):
+        return 0
+    try:
+        return np.ndim(values)
+    except ValueError:  # lists of several lengths
+        return 2
+
+
 def _one_for_each_row(name: str, values: Any, n: int) -> None:
     """Raises SpecError unless there is one of these values for each of n rows."""
-    if isinstance(values, str | bytes | dict | set) or not np.ndim(values):
+    if _dimensions(values) != 1:
         raise SpecError(f"{name}={shown(values)} is no list of values; give one for each row")
     if len(values) != n:
         raise SpecError(f"{name} has {len(values)} values for {n} rows; give one for each row")
@@ -151,7 +161,7 @@ def _ordered(times: Any) -> None:
     values = np.asarray(times)
     if values.dtype.kind in "US" or any(isinstance(v, str) for v in values[:1].tolist()):
         raise SpecError(
-            f"time holds texts such as {values[0]!r}, which sort as texts; convert them: pandas.to_datetime(...)"
+            f"time holds texts such as {plain(values[0])!r}, which sort as texts; convert them: pandas.to_datetime(...)"
         )
     try:
         np.sort(values)
@@ -167,7 +177,7 @@ def strata_of(y: Any, estimator: Any, wish: Any) -> Any:
     """
     from sklearn.base import is_regressor
 
-    if np.ndim(wish):
+    if _dimensions(wish):
         _one_for_each_row("stratify", wish, len(y))
         if (kind := kind_of(wish)) not in _CLASSES:
             raise SpecError(f"stratify needs a label for each row, and what it holds is {kind}; put it into bins first")
