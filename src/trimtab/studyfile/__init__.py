@@ -7,6 +7,7 @@ space.learning_rate.float: 0.1 is no list of two numbers; write [low, high]`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def _study_file(path: Path, data: Any) -> StudyFile:
     for key in data if isinstance(data, dict) else ():
         if key not in _FILE and key in _INSIDE:
             raise SpecError(f"{key} is not a key that is known here; write {_INSIDE[key]}: {{{key}: ...}}")
-    given = values.keys(_FILE, data, "")
+    given = values.keys(_FILE, data)
     for key in ("study", "space"):
         if key not in given:
             raise SpecError(f"{key} is missing; write {_EXAMPLE[key]}")
@@ -116,7 +117,7 @@ def _fields(kind: type[Budget] | type[Resources] | type[Slurm]) -> Read:
     readers = {f.name: _ODD.get(f.name, values.amount) for f in fields(kind)}
 
     def read_fields(value: Any, where: str) -> Any:
-        given = values.keys(readers, value, f"{where}.")
+        given = values.keys(readers, value, where)
         try:
             return kind(**given)
         except SpecError as error:  # its message says "budget trials=0 ...": the place is in it
@@ -167,7 +168,7 @@ _STUDY: Mapping[str, Read] = {  # keyword arguments of Study
     "deterministic": values.flag,
     "data": values.paths,
     "on_change": values.text,
-    "fidelity": lambda value, where: values.keys(_FIDELITY, value, f"{where}."),
+    "fidelity": partial(values.keys, _FIDELITY),
     "stopping": _stopping,
     "warm_start": values.texts,
 }
@@ -182,7 +183,7 @@ _FILE: Mapping[str, Read] = {
     "resources": _fields(Resources),
     "storage": values.text,
     "slurm": _fields(Slurm),
-    "evidence": lambda value, where: values.keys(_EVIDENCE, value, f"{where}."),
+    "evidence": partial(values.keys, _EVIDENCE),
 }
 _INSIDE = {f.name: key for key, kind in (("resources", Resources), ("budget", Budget)) for f in fields(kind)}
 """What may have been meant by a key of the file that is one of a part: of two parts, the budget."""

@@ -24,11 +24,11 @@ def _parameter(value: Any, where: str) -> Float | Int | Choice:
     kinds = [k for k in ("float", "int", "choice") if isinstance(value, dict) and k in value]
     if len(kinds) != 1:
         if isinstance(value, dict) and value and not kinds:
-            values.keys({**_RANGE, **_CHOICE}, value, f"{where}.")
+            values.keys({**_RANGE, **_CHOICE}, value, where)
         raise values.wrong(
             where, value, "write one of {float: [low, high]}, {int: [low, high]} or {choice: [a, b, ...]}"
         )
-    given = values.keys(_CHOICE if kinds == ["choice"] else _RANGE, value, f"{where}.")
+    given = values.keys(_CHOICE if kinds == ["choice"] else _RANGE, value, where)
     domain = given.pop(kinds[0])
     if kinds == ["choice"]:
         return Choice(*domain, **given)

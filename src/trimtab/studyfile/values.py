@@ -10,16 +10,27 @@ from ..other_tuners import meant
 Read = Callable[[Any, str], Any]  # (value, where it stands) -> the checked value
 
 
-def keys(known: Mapping[str, Read], data: Any, where: str) -> dict[str, Any]:
+def keys(known: Mapping[str, Read], data: Any, where: str = "") -> dict[str, Any]:
     """The mapping `data` with each value read by the reader of its key. Unknown keys are errors."""
-    at = where.removesuffix(".")
     if not isinstance(data, dict):
         what = "is empty" if data is None else f"is {shown(data)}"
-        raise SpecError(f"{at or 'the file'} {what}; write a mapping with keys such as {', '.join(list(known)[:4])}")
+        raise SpecError(f"{where or 'the file'} {what}; write a mapping with keys such as {', '.join(list(known)[:4])}")
+    inside = f"{where}." if where else ""
     for key in data:
         if key not in known:
-            raise SpecError(f"{where}{key} is not a key that is known here{meant(str(key), known)}")
-    return {key: known[key](value, f"{where}{key}") for key, value in data.items()}
+            raise SpecError(f"{inside}{key} is not a key that is known here{meant(str(key), known)}")
+    return {key: known[key](value, f"{inside}{key}") for key, value in data.items()}
+
+
+def named(read: Read, form: str, name: str = "a name") -> Read:
+    """The reader of a mapping from names to what `read` reads. form: such a mapping, for messages."""
+
+    def read_named(value: Any, where: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise wrong(where, value, f"write {form}")
+        return {text(k, f"{where}: {name}"): read(v, f"{where}.{k}") for k, v in value.items()}
+
+    return read_named
 
 
 def wrong(where: str, value: Any, repair: str) -> SpecError:
@@ -89,22 +100,6 @@ def single(value: Any, where: str) -> Any:
     return value
 
 
-def params(value: Any, where: str) -> dict[str, Any]:
-    """A setting."""
-    if not isinstance(value, dict):
-        raise wrong(where, value, "write {parameter: value, ...}")
-    return {text(k, f"{where}: a parameter's name"): single(v, f"{where}.{k}") for k, v in value.items()}
-
-
-def numbers(value: Any, where: str) -> dict[str, float]:
-    """Numbers by name."""
-    if not isinstance(value, dict):
-        raise wrong(where, value, "write {name: number, ...}")
-    return {text(k, f"{where}: a name"): number(v, f"{where}.{k}") for k, v in value.items()}
-
-
-def paths(value: Any, where: str) -> dict[str, str]:
-    """Files by name."""
-    if not isinstance(value, dict):
-        raise wrong(where, value, "write {name: path, ...}")
-    return {text(k, f"{where}: a name"): text(v, f"{where}.{k}") for k, v in value.items()}
+params = named(single, "{parameter: value, ...}", "a parameter's name")
+numbers = named(number, "{name: number, ...}")
+paths = named(text, "{name: path, ...}")
