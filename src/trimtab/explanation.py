@@ -19,7 +19,7 @@ from .evidence.belief import Belief
 from .evidence.fanova import fanova
 from .evidence.importance import by_branch, importance
 from .evidence.phrases import band, chosen_and_span, share
-from .formatting import NBSP, number, plural, setting, signed, table, value
+from .formatting import number, plural, setting, signed, table, value
 from .records import Changes, Purpose, StudyRecord, StudySpec, Trial
 from .records.history import spec_at
 from .space import Params
@@ -91,7 +91,7 @@ class Explanation:
         if left_out := together.unpaired(spec.space):
             parts.append(f"in no pair, for more than {together.MANY} options: {', '.join(left_out)}")
         parts += [f"beware: {f.text}" for f in self.findings()]
-        return "\n\n".join(parts).replace(NBSP, " ")
+        return "\n\n".join(parts)
 
     @property
     def ready(self) -> bool:

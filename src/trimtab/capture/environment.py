@@ -10,6 +10,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 _PACKAGES = ("trimtab", "numpy", "scipy", "SQLAlchemy", "scikit-learn", "lightgbm", "xgboost", "torch", "pandas")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "PYTHONHASHSEED")
 
@@ -32,7 +34,7 @@ def _fixed() -> dict[str, Any]:
         "machine": platform.machine(),
         "processor": _processor(),
         "cpus": os.cpu_count(),
-        "memory": _memory(),
+        "memory": psutil.virtual_memory().total,  # bytes of the machine
         "gpus": _gpus(),
         "blas": sorted(f"{p['internal_api']} {p.get('version')} ({p.get('architecture', '?')})" for p in _pools()),
         "packages": {name: v for name in _PACKAGES if (v := _version(name)) is not None},
@@ -79,7 +81,7 @@ def _installed() -> set[str]:
     """All packages, by the names of their metadata folders, since reading each of them would be slow."""
     found = set()
     for place in sys.path:
-        for info in Path(place or ".").glob("*.dist-info") if os.path.isdir(place or ".") else ():
+        for info in Path(place).glob("*.dist-info"):
             name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
             found.add(f"{name}=={version}")
     return found
@@ -93,13 +95,6 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
-
-
-def _memory() -> int:
-    """Bytes of the machine."""
-    import psutil
-
-    return int(psutil.virtual_memory().total)
 
 
 def _gpus() -> list[str]:

@@ -120,7 +120,7 @@ def trials_table(study: "Study", trials: Sequence[Trial]) -> str:
         why = [" ".join(t.error.splitlines()[:1])] if failed else []
         rows.append([f"{t.number}{mark}", t.state_text, str(t.purpose), *values, wall, setting(spec, t), *why])
     head = ["trial", "state", "purpose", *metrics, "time", "params", *(["error"] if failed else [])]
-    return table(head, rows, right=["trial", *metrics, "time"]).replace(formatting.NBSP, " ")
+    return table(head, rows, right=["trial", *metrics, "time"])
 
 
 def trial_text(study: "Study", t: Trial) -> str:
@@ -173,9 +173,8 @@ def expected_json(study: "Study") -> dict[str, Any] | None:
 def counted(counts: Mapping[str, int], trials: int | None) -> str:
     """ "40 of 40 trials: 38 done, 2 failed" """
     total = sum(counts[s] for s in COUNTED)
-    parts = [f"{n} {state}" for state, n in counts.items() if n and state != "queued"]
-    waiting = counts[State.QUEUED]
-    parts += [f"{waiting} queued"] if waiting else []
+    order = sorted(counts, key=lambda state: state == State.QUEUED)  # the queued last
+    parts = [f"{counts[state]} {state}" for state in order if counts[state]]
     if not parts:
         return "no trials yet" if trials is None else f"no trials yet, {trials:,} allowed"
     said = formatting.plural(total, "trial") if trials is None else f"{total:,} of {formatting.plural(trials, 'trial')}"
@@ -201,7 +200,7 @@ def params(spec: StudySpec, t: Trial) -> dict[str, Any]:
 
 def exact(v: Any) -> str:
     """A value of a setting, with all its digits."""
-    return formatting.value(v) if v is None else str(v)
+    return "none" if v is None else str(v)
 
 
 def answers(study: "Study") -> dict[str, str]:

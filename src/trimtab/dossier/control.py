@@ -29,8 +29,7 @@ def code(s: Snapshot) -> list[Part]:
         *(
             Fact("Changed under the study", what, of_event(e))
             for e in s.of("inputs")
-            for name, what in e.body["changed"].items()
-            if name == "code"
+            if (what := e.body["changed"].get("code"))
         ),
     ]
     git = said.get("git")
@@ -190,13 +189,8 @@ def changes(s: Snapshot, items: Mapping[str, Item]) -> list[Part]:
         if id_ in COMPARED and id_ in before:
             old, new = _texts(before[id_]), _texts(item.to_json())
             gone, come = [t for t in old if t not in new], [t for t in new if t not in old]
-            sources = ("previous", *item.sources)
-            rows.append(
-                (
-                    [item.title, _some(gone), _some(come)] if gone or come else [item.title, "unchanged", "unchanged"],
-                    sources,
-                )
-            )
+            cells = [_some(gone), _some(come)] if gone or come else ["unchanged", "unchanged"]
+            rows.append(([item.title, *cells], ("previous", *item.sources)))
     text = f"study {study['name']} ({study['uid'][:12]}) as of event {study['position']}"
     return [Fact("Compared with", text, ("previous",)), Table(["Item", "Before", "Now"], rows)]
 

@@ -113,11 +113,11 @@ def protocol(s: Snapshot) -> list[Part]:
     if s.protocol is not None:
         event, said = s.protocol
         made = [Fact(label, text, (event,)) for label, text in sections.measurement.measurement(said)[:3]]
+    count = sum(e.look for e in s.events)
     made += [
         Fact("Each setting is run", sections.design.repetitions(spec), source, spec.replicates),
+        Fact("Looks at the hold-out", str(count), s.origins.now, count),
     ]
-    count = sum(e.look for e in s.events)
-    made.append(Fact("Looks at the hold-out", str(count), s.origins.now, count))
     if s.evidence is None:
         return [*made, Missing("No test on runs that the search never saw (study.evidence).")]
     at = s.origins.evidence

@@ -205,10 +205,7 @@ class Ray:
             self._begin(replace(held, lost=held.lost + (not held.used)))
 
     def waited(self) -> dict[Key, float]:
-        return {held.job.key: held.waited for held in self._all()}
-
-    def _all(self) -> "list[_Held]":
-        return [*self._busy.values(), *self._put_off]
+        return {held.job.key: held.waited for held in (*self._busy.values(), *self._put_off)}
 
     def kill(self, job: Job) -> None:
         for reference, held in [*self._busy.items()]:

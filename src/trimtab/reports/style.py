@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import UserError
-from ..formatting import NBSP, cut, number, value
+from ..formatting import cut, number, value
 from ..goals import Goal
 from ..records import State, Trial
 
@@ -100,7 +100,7 @@ def hovers(trials: Sequence[Trial], detailed: bool = True) -> list[str]:
 
 
 def _hover(t: Trial, detailed: bool) -> str:
-    lines = [f"<b>trial{NBSP}{t.number}</b> {t.state_text}"]
+    lines = [f"<b>trial\u00a0{t.number}</b> {t.state_text}"]
     lines += [f"{label(k)} = {number(v)}" for k, v in t.metrics.items()]
     if detailed:
         lines += [f"{label(k)}: {label(value(v))}" for k, v in t.params.items()]

@@ -9,8 +9,7 @@ from ...formatting import estimate, number, percent, plural, setting, value
 from ...records import State
 from ...space import Params
 from ..facts import Facts
-
-Pairs = list[tuple[str, str]]
+from .table import Pairs
 
 
 def headline(facts: Facts, evidence: Evidence | None) -> tuple[str, str]:

@@ -9,9 +9,7 @@ from ...formatting import estimate, moment, number, percent, plural, signed
 from ...goals import Goal
 from ...records import Event
 from ..origins import Origins, Source
-from .table import Table, traced
-
-Pairs = list[tuple[str, str]]
+from .table import Pairs, Table, traced
 
 
 def evidence_pairs(e: Evidence) -> Pairs:

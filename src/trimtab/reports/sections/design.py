@@ -9,9 +9,7 @@ from ...records.usage import UNITS
 from ...space import UNSET, Choice, Parameter
 from ..facts import Facts
 from ..origins import Source
-from .table import Table, traced
-
-Pairs = list[tuple[str, str]]
+from .table import Pairs, Table, traced
 
 
 def space_table(spec: StudySpec, source: Source) -> Table:

@@ -10,9 +10,7 @@ from ...evidence.phrases import band, chosen_and_span, share
 from ...explanation import Explanation
 from ...formatting import number, percent, plural, signed, value
 from ..origins import Source
-from .table import Table, traced
-
-Pairs = list[tuple[str, str]]
+from .table import Pairs, Table, traced
 
 MOST_CURVES = 6
 """Parameters whose curve is drawn: those with the largest total index."""

@@ -8,10 +8,7 @@ from ...canonical import dumps
 from ...formatting import command, moment, plural, setting, size, value
 from ...records import Event, StudyRecord
 from ..origins import Origins
-from .table import Table, traced
-
-Pairs = list[tuple[str, str]]
-
+from .table import Pairs, Table, traced
 
 MOST_SIGNS = 160
 """Maximum characters of one change of the spec."""

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...formatting import plural
-
-Pairs = list[tuple[str, str]]
+from .table import Pairs
 
 CHECKED = (
     "rows that occur twice, in several groups or on both sides of the hold-out; columns that give the target away; rare "

@@ -1,4 +1,4 @@
-"""A table of a document: texts under a head, each row with the records that it comes from."""
+"""What documents show: pairs of label and text, and tables, of which each row has the records that it comes from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ from typing import Any
 from ..origins import Source
 
 Row = Sequence[str]
+Pairs = list[tuple[str, str]]
+"""Labels and texts."""
 
 
 @dataclass(frozen=True)
