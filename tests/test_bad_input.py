@@ -18,6 +18,7 @@ from trimtab.errors import SpecError, UserError
 from trimtab.executors.slurm import Slurm
 from trimtab.objective import Command
 from trimtab.outlook import Enough
+from trimtab.schedule import Schedule
 from trimtab.stopping.percentile import Percentile
 from trimtab.stopping.plateau import Plateau
 from trimtab.stopping.promotion import Promotion
@@ -228,6 +229,14 @@ CASES = {
         lambda: done().report("r.json", template="us-sr-26-2-2062"),
         "template='us-sr-26-2-2062' is not known; did you mean 'us-sr-26-2-2026'",
     ),
+    "a program whose name no file can have": (lambda: run(Command("x" * 300)), "no program 'xxx"),
+    "an objective whose name no file can have": (lambda: run("x" * 300 + ".py:f"), r"xxx\.py does not exist"),
+    "data whose name no file can have": (lambda: new(data={"train": "x" * 300}), "xxx does not exist"),
+    "a template whose name no file can have": (
+        lambda: done().report("r.json", template="x" * 300 + ".yaml"),
+        r"xxx\.yaml' is not known",
+    ),
+    "a schedule that is a path": (lambda: Schedule.from_yaml(Path("s.yaml")), "is no text; give what"),
     "a command with a NUL": (lambda: run(Command("echo loss 1 \x00")), "holds NUL, or a byte that is no UTF-8"),
     "a command that is no UTF-8": (lambda: run(Command("echo loss 1 \udce9")), "holds NUL, or a byte that is no UTF-8"),
     "an objective that is no UTF-8": (lambda: run("tr\udce9.py:f"), "a byte that is no UTF-8; rename the file"),

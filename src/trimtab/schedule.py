@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from .checks import shown
 from .engine import trial_seed
 from .engine.lineage import ancestry
 from .errors import ObjectiveError, SpecError
@@ -88,6 +89,8 @@ class Schedule:
     def from_yaml(text: str | bytes) -> "Schedule":
         """The schedule that `to_yaml` wrote. Raises SpecError for anything else."""
         try:
+            if not isinstance(text, str | bytes):
+                raise TypeError(f"{shown(text)} is no text")
             data = load(text)
             stretches = tuple(
                 Stretch(float(s["until"]), dict(s["params"]), int(s["seed"]), int(s["trial"])) for s in data["schedule"]
@@ -95,7 +98,7 @@ class Schedule:
             metrics = {str(name): float(value) for name, value in dict(data["metrics"]).items()}
             made = Schedule(str(data["study"]), str(data["fidelity"]), stretches, metrics)
         except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError) as error:
-            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            why = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
             raise SpecError(
                 f"this is no schedule: {why}; give what `trimtab schedule` or study.schedule().to_yaml() wrote"
             ) from None

@@ -34,7 +34,7 @@ class Input:
     def __post_init__(self) -> None:
         if isinstance(self.what, str | os.PathLike):
             path = os.fspath(self.what) or "an empty path"
-            if not Path(path).exists():
+            if not os.path.exists(path):
                 raise SpecError(
                     f"data {self.name!r}: {path} does not exist (from {os.getcwd()}); name a file or a folder"
                 )

@@ -1,5 +1,6 @@
 """Templates: which items a framework asks for, in its own order and words. Another framework is one more YAML file."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -47,14 +48,15 @@ def framework(which: str) -> Framework:
     """
     if which in names():
         text = _HERE.joinpath(f"{which}.yaml").read_text(encoding="utf-8")
-    elif which.endswith((".yaml", ".yml")) and Path(which).is_file():
+    elif which.endswith((".yaml", ".yml")) and os.path.isfile(which):
         text = _text(Path(which))
     else:
         raise SpecError(f"template={which!r} is not known{nearest(which, ['study', *names()])}; a file ends in .yaml")
     try:
         return _framework(quoted(text))
     except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise SpecError(f"{which} is no template ({error}); see docs/how-to/reports.md for its form") from None
+        why = " ".join(str(error).split())
+        raise SpecError(f"{which} is no template ({why}); see docs/how-to/reports.md for its form") from None
 
 
 def _text(path: Path) -> str:

@@ -74,9 +74,9 @@ def _from_file(file: Path, path: str) -> ModuleType:
 
     The module has the file's name, unless another module has it already.
     """
-    if not file.is_file():
-        there = [p.name for p in file.parent.glob("*.py") if p.is_file()] if file.parent.is_dir() else []
-        why = "is a folder" if file.is_dir() else f"does not exist (from {os.getcwd()})"
+    if not os.path.isfile(file):
+        there = [p.name for p in file.parent.glob("*.py") if p.is_file()] if os.path.isdir(file.parent) else []
+        why = "is a folder" if os.path.isdir(file) else f"does not exist (from {os.getcwd()})"
         raise ObjectiveError(f"objective={path!r}: {file} {why}{nearest(file.name, there)}")
     full = file.resolve()
     if str(full.parent) not in sys.path:

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from ..canonical import storable
@@ -63,7 +62,7 @@ def check(template: str, parameters: Mapping[str, Parameter]) -> None:
     program = found[0]
     if _placeholders(program) or shutil.which(program, path=search_path()):
         return
-    if Path(program).is_file():
+    if os.path.isfile(program):
         raise ObjectiveError(
             f"command {template!r}: {program} may not be executed; run `chmod +x {shlex.quote(program)}`"
         )
