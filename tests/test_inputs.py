@@ -210,6 +210,7 @@ def sha(what):
     return look(Input("x", what)).fingerprint["sha256"]
 
 
+NEAR = st.datetimes(pd.Timestamp(1900, 1, 1), pd.Timestamp(2200, 1, 1))  # which nanoseconds reach
 TEXT = st.none() | st.text(st.characters(codec="utf-8"), max_size=4)
 COLUMNS = st.fixed_dictionaries(
     {
@@ -219,9 +220,9 @@ COLUMNS = st.fixed_dictionaries(
         "b": st.lists(st.booleans(), min_size=4, max_size=4),
         "t": st.lists(TEXT, min_size=4, max_size=4),
         "c": st.lists(st.sampled_from(["x", "y"]), min_size=4, max_size=4),
-        "d": st.lists(
-            st.none() | st.datetimes(pd.Timestamp(1900, 1, 1), pd.Timestamp(2200, 1, 1)), min_size=4, max_size=4
-        ),
+        "k": st.lists(st.none() | st.integers(0, 9), min_size=4, max_size=4),
+        "d": st.lists(st.none() | NEAR, min_size=4, max_size=4)
+        | st.lists(st.none() | st.datetimes(), min_size=4, max_size=4),
     }
 )
 
@@ -231,6 +232,7 @@ def frame(columns):
     made["n"] = pd.array(columns["n"], dtype="Int32")
     made["t"] = pd.array(columns["t"], dtype="string")
     made["c"] = pd.Categorical(columns["c"])
+    made["k"] = pd.Categorical(columns["k"])
     made["d"] = pd.to_datetime(pd.Series(columns["d"], dtype="datetime64[us]"))
     return made
 
@@ -253,12 +255,12 @@ def test_a_table_has_one_fingerprint_in_memory_in_arrow_and_in_parquet(tmp_path_
     assert {sha(form) for form in [*forms, folder / "c.feather"]} == {sha(made)}
 
 
-@pytest.mark.parametrize("name", list("fibntcd"))
+@pytest.mark.parametrize("name", list("fibntckd"))
 def test_one_changed_cell_changes_the_fingerprint_and_names_the_column(name):
     day = pd.Timestamp(2026, 1, 1)
     columns = {"f": [0.5] * 4, "i": [1] * 4, "b": [True] * 4, "n": [1, None, 2, 3], "t": ["a", None, "b", ""]}
-    columns |= {"c": list("xyxy"), "d": [day, None, day, day]}
-    other = {"f": 0.6, "i": 2, "b": False, "n": 7, "t": "z", "c": "y", "d": day + pd.Timedelta(1, "us")}
+    columns |= {"c": list("xyxy"), "k": [1, None, 2, 3], "d": [day, None, day, day]}
+    other = {"f": 0.6, "i": 2, "b": False, "n": 7, "t": "z", "c": "y", "k": 7, "d": day + pd.Timedelta(1, "us")}
     before = look(Input("x", frame(columns))).fingerprint
     after = look(Input("x", frame({**columns, name: [other[name], *columns[name][1:]]}))).fingerprint
     assert different(before, after) == f"columns {name}"

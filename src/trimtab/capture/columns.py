@@ -1,9 +1,10 @@
 """Fingerprints of columns by their values alone, so that a table has one fingerprint as a DataFrame, in Arrow and in Parquet.
 
 The form: a type name; which values are there (packed bits); the values, little-endian, 0 where missing. NaN is a missing
-value, -0.0 is 0.0. Texts are UTF-8 with their lengths. Times are nanoseconds since 1970 (their unit in storage does not
-matter); chunks, offsets, dictionaries and what stands under a missing value don't matter either. Numbers of another width
-(float32, float64) are another type. What has no such form (lists, decimals, dates) enters by its Python repr.
+value, -0.0 is 0.0. Texts are UTF-8 with their lengths. Times are nanoseconds since 1970, or microseconds in a column with
+years that these do not reach, such as 9999 (their unit in storage does not matter); chunks, offsets, dictionaries and what
+stands under a missing value don't matter either. Numbers of another width (float32, float64) are another type. What has no
+such form (lists, decimals, dates) enters by its Python repr.
 """
 
 import hashlib
@@ -77,7 +78,8 @@ def of_pandas(column: Any) -> tuple[str, str]:
     series = pd.Series(column)
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        series = series.astype(dtype.categories.dtype)
+        whole = getattr(dtype.categories.dtype, "kind", "") in "biu"  # of which NumPy's own types hold no missing value
+        series = series.astype(pd.array(dtype.categories.to_numpy()).dtype if whole else dtype.categories.dtype)
         dtype = series.dtype
     if isinstance(dtype, pd.ArrowDtype):
         import pyarrow as pa
@@ -86,7 +88,10 @@ def of_pandas(column: Any) -> tuple[str, str]:
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
         return dtype.name, of_numbers(dtype.name, series.to_numpy())
     if isinstance(dtype, pd.DatetimeTZDtype) or getattr(dtype, "kind", "") in "Mm":
-        return _of_times(series, dtype)
+        zone = getattr(dtype, "tz", None)
+        return _of_times(
+            (series if zone is None else series.dt.tz_convert("UTC").dt.tz_localize(None)).to_numpy(), zone
+        )
     inner = getattr(dtype, "numpy_dtype", None)  # Int64, Float32, boolean
     if inner is not None and inner.kind in "biuf":
         there = ~series.isna().to_numpy()
@@ -95,11 +100,17 @@ def of_pandas(column: Any) -> tuple[str, str]:
     return of_objects(series.tolist())
 
 
-def _of_times(series: Any, dtype: Any) -> tuple[str, str]:
-    zone = getattr(dtype, "tz", None)
-    kind = f"time {zone}" if zone is not None else "duration" if dtype.kind == "m" else "time"
-    values = (series.dt.tz_convert("UTC").dt.tz_localize(None) if zone is not None else series).to_numpy()
-    return kind, of_numbers(kind, values.astype(f"{values.dtype.kind}8[ns]").astype("i8"), ~np.isnat(values))
+def _of_times(values: Array, zone: Any) -> tuple[str, str]:
+    """(type, digest) of times in UTC, or of durations."""
+    there, form = ~np.isnat(values), values.dtype.kind
+    kind = "duration" if form == "m" else "time" if zone is None else f"time {zone}"
+    distant = (np.abs(values[there].astype(f"{form}8[us]").astype("i8")) > _MOST_MICROSECONDS).any()
+    made = values.astype(f"{form}8[{'us' if distant else 'ns'}]").astype("i8")
+    kind += " in us" if distant else ""
+    return kind, of_numbers(kind, made, there)
+
+
+_MOST_MICROSECONDS = (2**63 - 1) // 1000  # that an integer holds as nanoseconds: 292 years
 
 
 def of_arrow(column: Any) -> tuple[str, str]:
@@ -109,15 +120,10 @@ def of_arrow(column: Any) -> tuple[str, str]:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     kind, t = str(column.type), pa.types
-    there = column.is_valid().to_numpy()
     if t.is_timestamp(column.type) or t.is_duration(column.type):
-        zone = getattr(column.type, "tz", None)
-        kind = f"time {zone}" if zone else "duration" if t.is_duration(column.type) else "time"
-        finest = pa.duration("ns") if kind == "duration" else pa.timestamp("ns", zone)
-        column = column.cast(finest).cast(pa.int64())
-    elif not (t.is_boolean(column.type) or t.is_integer(column.type) or t.is_floating(column.type)):
+        return _of_times(column.to_numpy(), getattr(column.type, "tz", None))
+    if not (t.is_boolean(column.type) or t.is_integer(column.type) or t.is_floating(column.type)):
         return of_objects(column.to_pylist())
-    else:
-        kind = {"halffloat": "float16", "float": "float32", "double": "float64"}.get(kind, kind)
+    kind = {"halffloat": "float16", "float": "float32", "double": "float64"}.get(kind, kind)
     zero = False if t.is_boolean(column.type) else 0
-    return kind, of_numbers(kind, column.fill_null(zero).to_numpy(), there)
+    return kind, of_numbers(kind, column.fill_null(zero).to_numpy(), column.is_valid().to_numpy())
