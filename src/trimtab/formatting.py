@@ -30,9 +30,7 @@ def signed(x: float, digits: int = 4) -> str:
 def estimate(x: float, interval: tuple[float, float]) -> tuple[str, str, str]:
     """A difference and the ends of its interval, signed, to the two digits that the interval's width supports."""
     half = (interval[1] - interval[0]) / 2
-    if not (math.isfinite(half) and half > 0):
-        return signed(x), signed(interval[0]), signed(interval[1])
-    places = 1 - math.floor(math.log10(half))
+    places = 1 - math.floor(math.log10(half)) if 0 < half < math.inf else -1
     if not 0 <= places <= 12:
         return signed(x), signed(interval[0]), signed(interval[1])
     x_, low, high = (f"{v:+.{places}f}" for v in (x, *interval))

@@ -178,18 +178,21 @@ class Child:
         code = self._process.returncode
         if code is None and now - self._closed < LEAVE:
             return None
-        output, cost = self._tail(), self._cost()
         # A child that exceeds its time limit kills itself: see `child`.
         if self.ready and code == -signal.SIGKILL and now - self._started > self._allowed:
-            return Exit(limit=Reason.TIMEOUT, output=output, cost=cost)
+            return self._exit(limit=Reason.TIMEOUT)
         if code is None or code >= 0:
-            return Exit(code=code, output=output, cost=cost)
-        return Exit(signal=-code, output=output, cost=cost)
+            return self._exit(code=code)
+        return self._exit(signal=-code)
+
+    def _exit(self, **how: Any) -> Exit:
+        """How its job ended, with what it has written and used."""
+        return Exit(**how, output=self._tail(), cost=self._cost())
 
     def killed(self) -> Exit:
         """End it now."""
         processes.kill(self._process.pid, self._members)
-        return Exit(killed=True, output=self._tail(), cost=self._cost())
+        return self._exit(killed=True)
 
     def _limits(self) -> Exit | None:
         """Kill the process if its job exceeds a limit. Returns that end, or None."""
@@ -207,7 +210,7 @@ class Child:
         if over is None:
             return None
         processes.kill(self._process.pid, self._members)
-        return Exit(limit=over, output=self._tail(), cost=self._cost())
+        return self._exit(limit=over)
 
     def _measure(self) -> float:
         """Resident bytes of the process tree now."""

@@ -95,12 +95,6 @@ def extent(f: Mapping[str, Any]) -> str:
     return plural(len(f["files"]), "file") if "files" in f else f"{f.get('bytes', 0):,} bytes"
 
 
-def usual_position(events: Sequence[Event]) -> int:
-    """The last event that is not about a document: otherwise a second document would differ because of the first."""
-    kept = [e.position for e in events if e.kind != "report"]
-    return kept[-1] if kept else 0
-
-
 def as_of(
     study: StudyRecord,
     trials: Sequence[Trial],
@@ -108,12 +102,14 @@ def as_of(
     events: Sequence[Event],
     position: int | None,
 ) -> tuple[StudyRecord, list[Trial], list[Report], list[Event]]:
-    """Study, trials, reports and events at a position (None: the usual one).
+    """Study, trials, reports and events at a position.
 
+    None: that of the last event that is not about a document, so that a second one does not differ because of the first.
     Claims are not events: a trial that had not ended yet is shown as queued. Raises SpecError for a position that does
     not exist.
     """
-    asked = usual_position(events) if position is None else position
+    usual = max((e.position for e in events if e.kind != "report"), default=0)
+    asked = usual if position is None else position
     position = index(asked)
     if position not in {e.position for e in events}:
         last = max((e.position for e in events), default=0)

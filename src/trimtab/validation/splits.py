@@ -87,11 +87,10 @@ class Plan:
             first = np.sort(at)[n - max(1, round(share * n))]
             return rows[at < first - self.gap], rows[at >= first]
         if self.groups is not None:
-            ((a, b),) = GroupShuffleSplit(1, test_size=share, random_state=seed).split(
-                rows, groups=np.asarray(self.groups)
-            )
-            return np.sort(a), np.sort(b)
-        a, b = train_test_split(rows, test_size=share, random_state=seed, stratify=self.strata)
+            shuffled = GroupShuffleSplit(1, test_size=share, random_state=seed)
+            a, b = next(shuffled.split(rows, groups=np.asarray(self.groups)))
+        else:
+            a, b = train_test_split(rows, test_size=share, random_state=seed, stratify=self.strata)
         return np.sort(a), np.sort(b)
 
     def group_numbers(self, rows: Rows) -> Rows:
