@@ -55,8 +55,8 @@ def space(s: Snapshot) -> list[Part]:
 def fixed(s: Snapshot) -> list[Part]:
     if s.protocol is None:
         return []
-    event, said = s.protocol
-    return [Fact(sections.measurement.ESTIMATOR, sections.measurement.estimator(said), (event,))]
+    at, said = s.protocol
+    return [Fact(sections.measurement.ESTIMATOR, sections.measurement.estimator(said), at)]
 
 
 def space_history(s: Snapshot) -> list[Part]:
@@ -111,8 +111,8 @@ def protocol(s: Snapshot) -> list[Part]:
     spec, source = s.study.spec, s.origins.spec
     made: list[Part] = []
     if s.protocol is not None:
-        event, said = s.protocol
-        made = [Fact(label, text, (event,)) for label, text in sections.measurement.measurement(said)[:3]]
+        at, said = s.protocol
+        made = [Fact(label, text, at) for label, text in sections.measurement.measurement(said)[:3]]
     count = sum(e.look for e in s.events)
     made += [
         Fact("Each setting is run", sections.design.repetitions(spec), source, spec.replicates),

@@ -24,17 +24,17 @@ def data_identity(s: Snapshot) -> list[Part]:
     said: list[Part] = [
         Fact(label, text, (*s.origins.now, "data")) for label, text in sections.history.flat(s.data or {})
     ]
-    rows = [([n, f["kind"], f.get("path", "in memory"), extent(f)], (event,)) for n, (event, f) in s.inputs.items()]
+    rows = [([n, f["kind"], f.get("path", "in memory"), extent(f)], at) for n, (at, f) in s.inputs.items()]
     if rows:
         said.append(Table(["Name", "Kind", "Path", "Extent"], rows))
     return said or [NO_DATA]
 
 
 def data_fingerprint(s: Snapshot) -> list[Part]:
-    rows = [([n, f["sha256"]], (event,)) for n, (event, f) in s.inputs.items()]
+    rows = [([n, f["sha256"]], at) for n, (at, f) in s.inputs.items()]
     columns = [
-        ([f"{n}: {c}", said["sha256"]], (event,))
-        for n, (event, f) in s.inputs.items()
+        ([f"{n}: {c}", said["sha256"]], at)
+        for n, (at, f) in s.inputs.items()
         for c, said in (f.get("columns") or {}).items()
     ]
     changed = [
@@ -47,10 +47,10 @@ def data_fingerprint(s: Snapshot) -> list[Part]:
 
 
 def lineage(s: Snapshot) -> list[Part]:
-    known = [(n, tool, f[tool], event) for n, (event, f) in s.inputs.items() for tool in ("git", "dvc") if tool in f]
+    known = [(n, tool, f[tool], at) for n, (at, f) in s.inputs.items() for tool in ("git", "dvc") if tool in f]
     rows = [
-        ([n, tool, str(version.get("commit") or version.get("md5")), _SINCE[version.get("dirty")]], (event,))
-        for n, tool, version, event in known
+        ([n, tool, str(version.get("commit") or version.get("md5")), _SINCE[version.get("dirty")]], at)
+        for n, tool, version, at in known
     ]
     if not rows:
         return [Missing("No version of the data is known: neither git nor DVC tracks it.")]
@@ -64,23 +64,19 @@ _SINCE = {True: "changed", False: "unchanged", None: "unknown"}
 def leakage(s: Snapshot) -> list[Part]:
     if s.protocol is None:
         return []
-    event, said = s.protocol
-    found = [Fact("Found", text, (event,)) for text in said["checks"]]
+    at, said = s.protocol
+    found = [Fact("Found", text, at) for text in said["checks"]]
     return [
-        Fact("Looked for before the first trial", sections.measurement.CHECKED, (event,)),
-        *(found or [Fact("Found", "nothing", (event,))]),
+        Fact("Looked for before the first trial", sections.measurement.CHECKED, at),
+        *(found or [Fact("Found", "nothing", at)]),
     ]
 
 
 def profile(s: Snapshot) -> list[Part]:
-    event, said = s.protocol or ("", {"classes": {}})
-    classes: list[Part] = (
-        [Fact("Rows of each class", text, (event,))] if (text := sections.measurement.classes(said)) else []
-    )
+    at, said = s.protocol or ((), {"classes": {}})
+    classes: list[Part] = [Fact("Rows of each class", text, at)] if (text := sections.measurement.classes(said)) else []
     rows = [
-        ([n, c, said["type"]], (event,))
-        for n, (event, f) in s.inputs.items()
-        for c, said in (f.get("columns") or {}).items()
+        ([n, c, said["type"]], at) for n, (at, f) in s.inputs.items() for c, said in (f.get("columns") or {}).items()
     ]
     columns = Table(["Data", "Column", "Type"], rows)
     return [*classes, columns if rows else Missing("No table is on record whose columns could be told.")]

@@ -19,11 +19,10 @@ def of_event(e: Event) -> Source:
 
 @dataclass(frozen=True)
 class Origins:
-    """The records of one study as of an event. handed: what else was passed in for the document."""
+    """The records of one study as of an event."""
 
     study: StudyRecord
     events: Sequence[Event]
-    handed: Source = ()
 
     @property
     def now(self) -> Source:
@@ -43,17 +42,6 @@ class Origins:
     @property
     def evidence(self) -> Source:
         return self.last("evidence")
-
-    @property
-    def data(self) -> Source:
-        """Events that hold fingerprints of data, and the user's description of it."""
-        named = {
-            name: e.position
-            for e in self.events
-            if e.kind in ("run", "inputs") and not e.body.get("refused")
-            for name in (*(e.body.get("data") or ()), *((e.body.get("protocol") or {}).get("data") or ()))
-        }
-        return (*(f"event:{n}" for n in sorted(set(named.values()))), *self.handed) or self.now
 
     def last(self, *kinds: str) -> Source:
         """The last event of these kinds; the record as it stands if there is none."""

@@ -14,7 +14,7 @@ from ..formatting import plural
 from ..records import Event, Purpose, Report, State, StudyRecord, StudyState, Trial
 from ..records.history import specs_of
 from .facts import Facts
-from .origins import Origins
+from .origins import Origins, Source, of_event
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Snapshot:
 
     @property
     def origins(self) -> Origins:
-        return Origins(self.study, self.events, ("data",) if self.data else ())
+        return Origins(self.study, self.events)
 
     def of(self, *kinds: str) -> list[Event]:
         """The events of these kinds, in order."""
@@ -66,24 +66,30 @@ class Snapshot:
         return found[-1].body["environment"] if found else {}
 
     @cached_property
-    def protocol(self) -> tuple[str, Mapping[str, Any]] | None:
-        """How results were measured, where a `CrossValidation` last said so: the id of that event, and its protocol."""
-        said = [(f"event:{e.position}", e.body.get("protocol") or {}) for e in self.of("run")]
+    def protocol(self) -> tuple[Source, Mapping[str, Any]] | None:
+        """How results were measured, where a `CrossValidation` last said so: the event, and its protocol."""
+        said = [(of_event(e), e.body.get("protocol") or {}) for e in self.of("run")]
         return next((found for found in reversed(said) if found[1].get("kind") == "cross-validation"), None)
 
     @cached_property
-    def inputs(self) -> dict[str, tuple[str, Mapping[str, Any]]]:
-        """Name of a data set -> (id of the event that last named it, its fingerprint)."""
-        named = [(e, n, f) for e in self.of("run", "inputs") for n, f in (e.body.get("data") or {}).items()]
-        event, protocol = self.protocol or ("", {"data": {}})
-        measured = {n: (event, f) for n, f in protocol["data"].items()}
-        return {**measured, **{n: (f"event:{e.position}", f) for e, n, f in named if not e.body.get("refused")}}
+    def inputs(self) -> dict[str, tuple[Source, Mapping[str, Any]]]:
+        """Name of a data set -> (the event that last named it, its fingerprint)."""
+        at, protocol = self.protocol or ((), {"data": {}})
+        measured = {n: (at, f) for n, f in protocol["data"].items()}
+        told = [e for e in self.of("run", "inputs") if not e.body.get("refused")]
+        return measured | {n: (of_event(e), f) for e in told for n, f in (e.body.get("data") or {}).items()}
 
     @property
     def described(self) -> dict[str, str] | None:
         """What is known about the data: the user's description, and the fingerprints on record."""
         known = {f"{name} ({f['kind']})": f"{extent(f)}; SHA-256 {f['sha256']}" for name, (_, f) in self.inputs.items()}
         return {**(self.data or {}), **known} or None
+
+    @property
+    def described_by(self) -> Source:
+        """Where that comes from: the events with the fingerprints, and what was passed in for the document."""
+        events = dict.fromkeys(source for at, _ in self.inputs.values() for source in at)
+        return (*events, "data") if self.data else (*events,)
 
 
 def extent(f: Mapping[str, Any]) -> str:
