@@ -123,7 +123,7 @@ class ActiveTrial:
         Raises TrialFailed for a member of a population whose parent's checkpoint is missing.
         """
         if self._checkpoint is None:
-            raise SpecError("this trial has no directory for checkpoints: it is simulated, or from an older worker")
+            raise SpecError("this trial has no directory for checkpoints: it is simulated")
         self._looked = True
         own, parent = Path(self._checkpoint), None if self._handed is None else Path(self._handed)
         handover.take_over(own, self._earlier)
