@@ -223,8 +223,15 @@ def test_a_bad_result_is_not_tried_again():
         assert (trial.state, trial.reason, trial.attempt) == (State.FAILED, Reason.BAD_RESULT, 1)
 
 
-def test_the_lease_is_renewed_while_an_inline_objective_blocks():
-    clock = Clock()
+@pytest.mark.parametrize("errors", [0, 3])
+def test_the_lease_is_renewed_while_an_inline_objective_blocks(errors, caplog):
+    """Also after errors of the system; the same one is told once."""
+    clock, failing = Clock(), iter([OSError(24, "Too many open files")] * errors)
+
+    def report(*given, **named):
+        if (error := next(failing, None)) is not None:
+            raise error
+        return Memory.report(scene.store, *given, **named)
 
     def objective(trial):
         for _ in range(3):
@@ -234,8 +241,11 @@ def test_the_lease_is_renewed_while_an_inline_objective_blocks():
         return 1.0
 
     with Scene(objective, trials=1, lease=1.2, clock=clock) as scene:
+        scene.store.report = report
         scene.crew.start(scene.store.claim(scene.study, "here", 1.2))
         assert scene.ended()[0].state is State.DONE
+    said = [r.getMessage().split(": ", 1)[1] for r in caplog.records]
+    assert said == ["OSError: [Errno 24] Too many open files; it is tried again"][:errors]
 
 
 def test_a_trial_that_was_taken_over_is_ended_and_its_result_dropped():

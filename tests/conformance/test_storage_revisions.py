@@ -21,6 +21,7 @@ from trimtab.records import (
 )
 from trimtab.records.columns import End, Results
 from trimtab.space import Choice, Float, Space
+from trimtab.storage.statements import SqlTransaction
 
 # -------------------------------------------------------------------------------------------------------------- revise
 
@@ -51,6 +52,20 @@ def test_pause_resume_cancel_archive_follow_their_table(store, study):
                 with pytest.raises(Stale, match=start):
                     store.revise(record.id, Change(kind))
             assert verify(store, record.id) == []
+
+
+def test_cancelling_a_study_reads_the_reports_of_those_that_ran_only(store, study, monkeypatch):
+    """Thousands may be queued, on a server that is far away."""
+    put(store, study, 5)
+    again = running(store, study)
+    store.report(again, [], 15.0, since=None)
+    store.revise(study, Change("requeue", number=again.number, attempt=1))
+    read, known = [], SqlTransaction.reports
+    monkeypatch.setattr(SqlTransaction, "reports", lambda self, *which: read.append(which) or known(self, *which))
+    store.revise(study, Change("cancel"))
+    assert {t.state for t in store.trials(study).trials} == {"cancelled"}
+    assert set(read) <= {(study, again.number)}
+    assert verify(store, study) == []
 
 
 def test_cancelling_a_study_cancels_its_queue_and_lets_running_trials_end(store, study, clock):

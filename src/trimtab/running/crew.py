@@ -338,7 +338,7 @@ class Crew:
         for ending in self._buffer.take():
             try:
                 self._record(ending)
-            except TrimtabError as error:
+            except Exception as error:  # also a driver's own: the main thread records it later, or raises it
                 _log.warning("the result of trial %s could not be recorded yet: %s", ending.trial.number, error)
                 self._buffer.add([ending])
 
@@ -354,10 +354,21 @@ class Crew:
     def _renew(self, ended: threading.Event) -> None:
         """Renew the leases of running trials, in a thread, since an inline objective blocks the main one.
 
-        Trials that have just started are left out: there may be many, and their leases are fresh.
+        Trials that have just started are left out: there may be many, and their leases are fresh. No error ends the thread,
+        also none of a driver or the system: without it, others would take all these trials over. Each is told once.
         """
+        told = set[str]()
+
+        def tell(what: str, error: Exception) -> None:
+            if (text := f"{what}: {type(error).__name__}: {error}") not in told:
+                told.add(text)
+                _log.warning("%s; it is tried again", text)
+
         while not ended.wait(self.lease / 3):
-            self._flush()
+            try:
+                self._flush()
+            except Exception as error:
+                tell("trials that wait could not be given back", error)
             now = time.monotonic()
             for number, run in list(self.running.items()):
                 if now - run.begun < self.lease / 6:
@@ -366,5 +377,5 @@ class Crew:
                     self._referee.renew(run.trial, self.lease)
                 except LeaseLost:
                     self._lost.add(key_of(run.trial))
-                except TrimtabError as error:
-                    _log.warning("the lease of trial %s could not be renewed: %s", number, error)
+                except Exception as error:
+                    tell(f"the lease of trial {number} could not be renewed", error)

@@ -277,7 +277,7 @@ def cancel(
     ended, entries, outcome = [], list(first), Outcome(State.CANCELLED, cost=cost or Cost())
     for trial in trials:
         position = study.position + len(entries) + 1
-        reports = tx.reports(study.id, trial.number)
+        reports = tx.reports(study.id, trial.number) if trial.attempt else []  # thousands may wait that never ran
         after, sealed = rules.end(trial, outcome, reports, tx.now, position, study.spec.fidelity)
         study = rules.charged(study, after, after.cost)
         ended.append(after)
