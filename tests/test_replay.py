@@ -134,6 +134,7 @@ def test_a_replay_names_the_versions_of_trimtab_that_ran_the_study(space, object
     study = tt.Study("s", space, minimize="loss", seed=5)
     study.run(objective, trials=1, quiet=True)
     (ran,) = study.storage.events(study.record.id, kinds={"run"})
+    assert ran.body["environment"]["packages"]["trimtab"] == tt.__version__
     environment = {**ran.body["environment"], "packages": {"trimtab": "0.0.7"}}
     study.storage.revise(study.record.id, Change("run", body={**ran.body, "environment": environment}))
     assert study.replay().programs == ("0.0.7",)
@@ -142,12 +143,13 @@ def test_a_replay_names_the_versions_of_trimtab_that_ran_the_study(space, object
 def test_a_document_says_what_a_replay_could_not_judge(space, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = tt.Study("s", space, minimize="loss", seed=5)
-    found = Replay(10, 8, other_versions={4: "gp version 1, which is version 2 here"})
+    found = Replay(10, 8, other_versions={4: "gp version 1, which is version 2 here"}, verdicts=3, other_rules={2: "x"})
     study.storage.revise(study.record.id, Change("replay", body={"replay": found.to_json()}))
     items = {i["id"]: i for i in json.loads(study.report("r.json").read_text())["items"]}
     said = "\n".join(f["text"] for name in ("seeds", "limits") for f in items[name]["facts"])
     assert "derived again exactly, 0 differ, 1 not judged (by other versions of their strategies)" in said
-    assert "the last replay could not judge 1 proposal, which other versions of their strategies made." in said
+    assert "2 of 3 derived again, 0 differ, 1 not judged (by other versions)" in said
+    assert "the last replay could not judge 2 decisions of the search, which other versions of strategies or" in said
 
 
 def test_on_another_machine_a_proposal_counts_when_the_strategy_finds_it_as_good(space, objective):
@@ -233,7 +235,7 @@ def test_the_command_line_counts_whatever_does_not_follow(space, tmp_path, monke
     assert "2 decisions on record cannot be derived again" in result.stderr
     monkeypatch.setattr(tt.Study, "replay", lambda _: Replay(10, 8, other_versions={4: "x"}))
     result = CliRunner().invoke(cli, ["replay", "s", "--storage", url])
-    assert (result.exit_code, result.stderr) == (1, "trimtab: study 's': 1 proposal could not be judged here\n")
+    assert (result.exit_code, result.stderr) == (1, "trimtab: study 's': 1 decision could not be judged here\n")
 
 
 def test_a_strategy_object_that_is_not_known_here_is_a_difference_not_a_crash(space, objective):

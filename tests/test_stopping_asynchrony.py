@@ -88,7 +88,7 @@ def test_nobody_waits_for_the_dead_and_a_replay_gives_the_same_verdicts(rule, se
     trials = store.trials(study).trials
     assert {t.state for t in trials} <= {State.DONE, State.STOPPED, State.FAILED}
     assert verify(store, study) == []
-    count, wrong = verdicts(trials, store.reports(study), store.events(study))
+    count, wrong, _ = verdicts(trials, store.reports(study), store.events(study))
     assert wrong == {}
     assert count == sum(t.state is State.STOPPED for t in trials)
     known = {}
@@ -100,7 +100,7 @@ def test_nobody_waits_for_the_dead_and_a_replay_gives_the_same_verdicts(rule, se
 def test_the_same_on_sqlite(tmp_path):
     store, study, _ = history(tmp_path, "sqlite", "asha", 9)
     trials = store.trials(study).trials
-    count, wrong = verdicts(trials, store.reports(study), store.events(study))
+    count, wrong, _ = verdicts(trials, store.reports(study), store.events(study))
     assert (wrong, verify(store, study)) == ({}, [])
     assert count == sum(t.state is State.STOPPED for t in trials) > 0
     assert any(t.attempt > 1 for t in trials)

@@ -70,10 +70,11 @@ def test_a_stop_is_derived_again_although_the_rules_were_revised_before_the_tria
 
 
 def judged(made, **verdict):
-    """The outcome of judging trial 0 again, if the record of its verdict were changed so; None leaves a part out."""
+    """(what is wrong, what another version decided), if the record of trial 0's verdict were changed so; None leaves a part
+    out."""
     (t,) = made.trials
     told = {k: v for k, v in {**t.verdict, **verdict}.items() if v is not None}
-    return replay.verdicts([replace(t, verdict=told)], made.storage.reports(made.record.id), made.storage.events(1))[1]
+    return replay.verdicts([replace(t, verdict=told)], made.storage.reports(made.record.id), made.storage.events(1))[1:]
 
 
 def test_a_verdict_names_the_version_of_its_rule():
@@ -83,10 +84,10 @@ def test_a_verdict_names_the_version_of_its_rule():
     held.should_stop()
     assert made.tell(held).verdict["version"] == "2"
     assert made.verify() == []
-    assert judged(made, version=None) == {}  # that is version 1
-    assert judged(made, version="7") == {}  # it says the same
+    assert judged(made, version=None) == ({}, {})  # that is version 1
+    assert judged(made, version="7") == ({}, {})  # it says the same
     different = "recorded 'too high', derived again 'threshold: loss = 9 is above 5'"
-    assert judged(made, why="too high") == {0: different}
-    assert judged(made, why="too high", version=None) == {
-        0: f"{different}: threshold version 1 stopped it, which is version 2 here"
-    }
+    assert judged(made, why="too high") == ({0: different}, {})
+    assert judged(made, why="too high", version=None) == ({}, {0: "threshold version 1, which is version 2 here"})
+    unknown = {"rule": "median", "version": "7"}  # the study never had such a rule, of whatever version
+    assert judged(made, **unknown) == ({0: different.replace("too high", "threshold: loss = 9 is above 5")}, {})

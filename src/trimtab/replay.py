@@ -18,7 +18,7 @@ from .engine.ledger import baseline_trial
 from .engine.wrapping import wrapped
 from .errors import SpaceError, UserError
 from .formatting import plural
-from .outlook import derived
+from .outlook import VERSION, derived
 from .records import TOLD, Event, Proposal, Purpose, Report, State, StudySpec, Trial
 from .records.history import spec_at, specs_between, specs_of
 from .stopping import rules
@@ -29,6 +29,8 @@ SHORTFALL = 0.01
 
 _BY_HAND = ("user", "")
 Maker = Callable[[StudySpec], Strategy[Any]]
+Judged = tuple[int, dict[int, str], dict[int, str]]
+"""How many decisions there were, what is wrong with some of them, and what only another version can derive: by number."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Replay:
     overturned: number -> what is wrong, for verdicts that do not come out again.
     looks: how often the search ended because it had found enough.
     misjudged: event -> what is wrong with such an end.
+    other_rules, other_outlooks: the same as other_versions, of the rules that stopped trials and of the outlooks that ended
+        the search (event -> which): those that do not come out again here.
     by_hand, imported: search trials that no strategy proposed; results from elsewhere. Neither can be derived.
     """
 
@@ -63,18 +67,25 @@ class Replay:
     overturned: Mapping[int, str] = field(default_factory=dict)
     looks: int = 0
     misjudged: Mapping[int, str] = field(default_factory=dict)
+    other_rules: Mapping[int, str] = field(default_factory=dict)
+    other_outlooks: Mapping[int, str] = field(default_factory=dict)
     by_hand: int = 0
     imported: int = 0
 
     @property
     def holds(self) -> bool:
         """Whether every proposal, stop and end of the search follows from the record."""
-        return not self.wrong and not self.other_versions
+        return not self.wrong and not self.unjudged
 
     @property
     def wrong(self) -> int:
         """How many proposals, stops and ends of the search do not follow from the record."""
         return len(self.different) + len(self.overturned) + len(self.misjudged)
+
+    @property
+    def unjudged(self) -> int:
+        """How many of them only another version of Trimtab can derive."""
+        return len(self.other_versions) + len(self.other_rules) + len(self.other_outlooks)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -87,6 +98,8 @@ class Replay:
             **({"overturned": {str(n): why for n, why in self.overturned.items()}} if self.overturned else {}),
             **({"looks": self.looks} if self.looks else {}),
             **({"misjudged": {str(n): why for n, why in self.misjudged.items()}} if self.misjudged else {}),
+            **({"other_rules": {str(n): v for n, v in self.other_rules.items()}} if self.other_rules else {}),
+            **({"other_outlooks": {str(n): v for n, v in self.other_outlooks.items()}} if self.other_outlooks else {}),
             **({"by_hand": self.by_hand} if self.by_hand else {}),
             **({"imported": self.imported} if self.imported else {}),
             "machines": list(self.machines),
@@ -97,11 +110,16 @@ class Replay:
         return self.text()
 
     def _unjudged(self) -> list[str]:
-        """A line for each version of a strategy that made proposals, and is not the one here."""
+        """A line for each version of a strategy, rule or outlook that made decisions, and is not the one here."""
         named = f"Trimtab {' or '.join(self.programs)}" if self.programs else "the version that made them"
         return [
-            f"not judged: {plural(count, 'proposal')} of {which}; replay with {named}"
-            for which, count in Counter(self.other_versions.values()).items()
+            f"not judged: {plural(count, what)} of {which}; replay with {named}"
+            for what, others in (
+                ("proposal", self.other_versions),
+                ("stop", self.other_rules),
+                ("end", self.other_outlooks),
+            )
+            for which, count in Counter(others.values()).items()
         ]
 
     def text(self) -> str:
@@ -119,12 +137,12 @@ class Replay:
         if beside := underived(self.by_hand, self.imported):
             heads.append(beside)
         if self.verdicts:
+            right = self.verdicts - len(self.overturned) - len(self.other_rules)
             wrong = f", {len(self.overturned)} differ" if self.overturned else ""
-            heads.append(
-                f"{self.verdicts - len(self.overturned)} of {self.verdicts} stops derived again exactly{wrong}"
-            )
+            heads.append(f"{right} of {self.verdicts} stops derived again exactly{wrong}")
         if self.looks:
-            heads.append(f"{self.looks - len(self.misjudged)} of {self.looks} ends of the search derived again")
+            right = self.looks - len(self.misjudged) - len(self.other_outlooks)
+            heads.append(f"{right} of {self.looks} ends of the search derived again")
         lines += [f"event {n}: {why}" for n, why in sorted(self.misjudged.items())]
         return "\n".join([*heads, *lines, *(f"trial {n}: {why}" for n, why in sorted(self.overturned.items()))])
 
@@ -207,11 +225,10 @@ def _batches(trials: Sequence[Trial]) -> dict[tuple[int, int], list[Trial]]:
     return batches
 
 
-def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
+def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequence[Event]) -> Judged:
     """Judge every stopped trial again, under the rules in force while it was open, on the reports known then.
 
-    Returns how many a rule stopped, and number -> what is wrong. A trial that did not obey its rule continued, and is
-    no stop.
+    A trial that did not obey its rule continued, and is no stop.
     """
     specs = specs_of(events)
     known = [
@@ -221,17 +238,23 @@ def verdicts(trials: Sequence[Trial], reports: Iterable[Report], events: Sequenc
     ]
     stopped = [t for t in trials if t.verdict]
     judged: dict[str, Mapping[int, rules.Verdict]] = {}  # by the rules' key
-    wrong: dict[int, str] = {}
+    wrong, others = dict[int, str](), dict[int, str]()
     for t in stopped:
-        again = list[rules.Verdict | None]()
+        again, versions = list[rules.Verdict | None](), dict[str, str]()
         for spec in specs_between(specs, t.seen, t.told or 0):  # it was told to stop before it ended
             fresh = engine.stopping_rules(spec, trials[0])
+            versions |= fresh.versions
             if fresh.key not in judged:
                 judged[fresh.key] = rules.verdicts(fresh, known)
             again.append(judged[fresh.key].get(t.number))
-        if not any(_same_stop(t, verdict) for verdict in again):
+        if any(_same_stop(t, verdict) for verdict in again):
+            continue
+        by, version = t.verdict["rule"], t.verdict.get("version", "1")
+        if versions.get(by, version) != version:
+            others[t.number] = f"{by} version {version}, which is version {versions[by]} here"
+        else:
             wrong[t.number] = _other_stop(t, again[-1])
-    return len(stopped), wrong
+    return len(stopped), wrong, others
 
 
 def _same_stop(t: Trial, again: rules.Verdict | None) -> bool:
@@ -243,23 +266,23 @@ def _other_stop(t: Trial, again: rules.Verdict | None) -> str:
     """How the verdict on a trial differs from the record."""
     if again is None:
         return f"recorded {t.verdict['why']!r}, but its rules let it go on"
-    said = f"recorded {t.verdict['why']!r}, derived again {again.why!r}"
-    before = t.verdict.get("version", "1")
-    if again.rule != t.verdict["rule"] or again.version == before:
-        return said
-    return f"{said}: {again.rule} version {before} stopped it, which is version {again.version} here"
+    return f"recorded {t.verdict['why']!r}, derived again {again.why!r}"
 
 
-def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> tuple[int, dict[int, str]]:
-    """Check again wherever the search ended because it had found enough: how often that was, and event -> what is
-    wrong."""
-    specs, past, wrong = specs_of(events), Past(trials), dict[int, str]()
+def enoughs(trials: Sequence[Trial], events: Sequence[Event]) -> Judged:
+    """Check again wherever the search ended because it had found enough."""
+    specs, past = specs_of(events), Past(trials)
+    wrong, others = dict[int, str](), dict[int, str]()
     ends = [e for e in events if e.kind == "enough"]
     for e in ends:
         spec = spec_at(specs, e.position)
         if why := derived(spec, past.told[: past.known(e.position)], e.body):
-            wrong[e.position] = why
-    return len(ends), wrong
+            version = e.body.get("version", 1)
+            if version == VERSION:
+                wrong[e.position] = why
+            else:
+                others[e.position] = f"the search by outlook version {version}, which is version {VERSION} here"
+    return len(ends), wrong, others
 
 
 class Past:

@@ -149,14 +149,14 @@ def key(trust: str | None, name: str | None) -> None:
 def replay(name: str, as_json: bool) -> None:
     """Derive every proposal again from the record, and compare.
 
-    The exit status is 1 if one comes out differently, or only another version of its strategy can judge it.
+    The exit status is 1 if one comes out differently, or only another version can judge it.
     """
     from . import console
 
     found = opened(name).replay()
     say(console.answer(name, found, as_json))
     if not found.holds and not found.wrong:
-        raise Ended(1, f"study {name!r}: {plural(len(found.other_versions), 'proposal')} could not be judged here")
+        raise Ended(1, f"study {name!r}: {plural(found.unjudged, 'decision')} could not be judged here")
     if not found.holds:
         raise Ended(1, f"study {name!r}: {plural(found.wrong, 'decision')} on record cannot be derived again")
 

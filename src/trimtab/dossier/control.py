@@ -82,13 +82,16 @@ def _replayed(r: Mapping[str, Any], at: tuple[str, ...]) -> list[Part]:
     if any(beside := [r.get("by_hand", 0), r.get("imported", 0)]):
         text = f"{plural(beside[0], 'trial')} chosen by hand, {plural(beside[1], 'result')} from elsewhere"
         made.append(Fact("Told to the search besides", text, at, beside))
-    for label, all_, unlike in (
-        ("Replay of stops", "verdicts", "overturned"),
-        ("Replay of ends of the search", "looks", "misjudged"),
+    for label, all_, unlike, others in (
+        ("Replay of stops", "verdicts", "overturned", "other_rules"),
+        ("Replay of ends of the search", "looks", "misjudged", "other_outlooks"),
     ):
         if n := r.get(all_, 0):
-            wrong = len(r.get(unlike, ()))
-            made.append(Fact(label, f"{n - wrong} of {n} derived again, {wrong} differ", at, [n - wrong, n, wrong]))
+            wrong, unjudged = len(r.get(unlike, ())), len(r.get(others, ()))
+            right = n - wrong - unjudged
+            text = f"{right} of {n} derived again, {wrong} differ"
+            text += f", {unjudged} not judged (by other versions)" if unjudged else ""
+            made.append(Fact(label, text, at, [right, n, wrong]))
     return made
 
 

@@ -52,10 +52,10 @@ def _of_audits(events: Sequence[Event]) -> list[str]:
     last = replays[-1] if replays else {}
     if unlike := sum(len(last.get(kind, ())) for kind in ("different", "overturned", "misjudged")):
         said.append(f"Not replayed: {plural(unlike, 'decision')} of the search did not come out again from the record.")
-    if unjudged := len(last.get("other_versions", ())):
+    if unjudged := sum(len(last.get(kind, ())) for kind in ("other_versions", "other_rules", "other_outlooks")):
         said.append(
-            f"Not replayed: the last replay could not judge {plural(unjudged, 'proposal')}, which other versions of their "
-            "strategies made."
+            f"Not replayed: the last replay could not judge {plural(unjudged, 'decision')} of the search, which other "
+            "versions of strategies or rules made."
         )
     return said
 

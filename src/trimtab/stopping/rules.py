@@ -47,6 +47,7 @@ class StoppingRules:
         said = [[g.metric, g.maximize] for g in goals], [c.text for c in constraints]
         self.key = dumps([[dict(r) for r in rules], fidelity and fidelity.to_json(), *said, exempt])
         self._states: list[tuple[Rule, RuleState]] = [(r, r.begin(fidelity)) for r in map(rule, rules)]
+        self.versions = {rule.name: rule.version for rule, _ in self._states}
         self._goals, self._constraints, self._exempt = goals, constraints, exempt
         self._baseline: dict[float, Metrics] = {}  # of trial `exempt`, by step
         self.verdicts: dict[int, Verdict] = {}

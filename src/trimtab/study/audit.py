@@ -46,12 +46,13 @@ class Audited(Answers):
             ran = [e.body["environment"] for e in events if e.kind == "run"]
             machines = [m for e in ran if (m := e.get("numerics"))]
             found = replay(rows, events, self._live.strategy_of, numerics(), machines)
-            stops, overturned = verdicts(rows, self.storage.reports(study), events)
-            looks, misjudged = enoughs(rows, events)
+            stops, overturned, other_rules = verdicts(rows, self.storage.reports(study), events)
+            looks, misjudged, other_outlooks = enoughs(rows, events)
             programs = dict.fromkeys(e["packages"].get("trimtab") for e in ran)
         program = environment()["packages"].get("trimtab")
         found = dataclasses.replace(
             found, verdicts=stops, overturned=overturned, looks=looks, misjudged=misjudged,
+            other_rules=other_rules, other_outlooks=other_outlooks,
             programs=tuple(p for p in programs if p not in (None, program)),
         )  # fmt: skip
         self._try_to_add_event("replay", {"replay": found.to_json()})
