@@ -25,7 +25,7 @@ from trimtab.reports import Plots
 from trimtab.reports.document import drawings
 from trimtab.reports.facts import Facts
 from trimtab.schedule import Schedule
-from trimtab.strategies import strategy
+from trimtab.strategies import Problem, strategy
 from trimtab.strategies.pb2 import PB2, Gains
 from trimtab.strategies.pbt import PBT
 from trimtab.testing.continuing import campaign
@@ -181,6 +181,12 @@ def test_a_smaller_budget_has_fewer_members_and_the_others_may_still_be_copied(t
 def test_settings_that_do_not_fit_are_refused(strategy, said):
     with pytest.raises(SpecError, match=said):
         population(None, strategy)
+
+
+def test_a_fidelity_without_room_for_two_intervals_is_refused_with_what_helps():
+    narrow = Problem(tt.Space(x=tt.Float(0, 1)), rungs=(10.0, 12.0))
+    with pytest.raises(SpecError, match=r"intervals=2 are too many for a fidelity from 10 to 12; .* a smaller low"):
+        PBT().init(narrow)
 
 
 def test_numbers_of_numpy_are_settings_like_any_other():

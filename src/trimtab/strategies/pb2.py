@@ -12,7 +12,7 @@ Notation: d columns of the cube, C features of them, n intervals with a known ga
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -54,10 +54,10 @@ class PB2:
         return Population.start(problem, plan)
 
     def tell(self, state: Population, rows: Rows) -> Population:
-        return state.told(rows)
+        return replace(state, rows=state.rows + rows)
 
     def begun(self, state: Population, under_way: Rows) -> Population:
-        return state.begun(under_way)
+        return replace(state, under_way=under_way)
 
     def needed(self, state: Population) -> frozenset[int]:
         return needed(state)

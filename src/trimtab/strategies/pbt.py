@@ -3,7 +3,7 @@
 See `population` for members, intervals and sub-populations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,10 +47,10 @@ class PBT:
         return Population.start(problem, plan)
 
     def tell(self, state: Population, rows: Rows) -> Population:
-        return state.told(rows)
+        return replace(state, rows=state.rows + rows)
 
     def begun(self, state: Population, under_way: Rows) -> Population:
-        return state.begun(under_way)
+        return replace(state, under_way=under_way)
 
     def needed(self, state: Population) -> frozenset[int]:
         return needed(state)

@@ -52,7 +52,8 @@ class Plan:
         """Raises SpecError for settings that do not fit each other or the fidelity."""
         _check(problem, population, intervals, frequencies, quantile)
         common, (low, top) = math.lcm(*frequencies), (problem.rungs[0], problem.rungs[-1])
-        L = common * max(1, int(min(_INTERVALS, top / low)) // common) if intervals is None else intervals
+        usual = common * max(-(-2 * max(frequencies) // common), int(min(_INTERVALS, top / low)) // common)
+        L = usual if intervals is None else intervals
         if L % common or 2 * max(frequencies) > L:
             raise SpecError(
                 f"intervals={L} must be a multiple of {common}, and at least twice the frequency {max(frequencies)}"
@@ -64,7 +65,9 @@ class Plan:
             return float(math.ceil(top * k / L - 1e-9)) if counted else top * k / L
 
         if end(1) < low or (counted and top < L):
-            raise SpecError(f"intervals={L} are too many for a fidelity from {low:g} to {top:g}; take fewer")
+            raise SpecError(
+                f"intervals={L} are too many for a fidelity from {low:g} to {top:g}; take fewer, or a smaller low"
+            )
         levels = tuple(end(k) for k in range(1, L + 1))
         each = sum(L / f for f in frequencies) / len(frequencies)  # trials of a member
         P = _SOME if problem.budget is None else min(int((problem.budget - 1) / each), _MANY)
@@ -117,12 +120,6 @@ class Population:
     @staticmethod
     def start(problem: Problem, plan: Plan) -> "Population":
         return Population(problem, plan, problem.no_rows, problem.no_rows)
-
-    def told(self, rows: Rows) -> "Population":
-        return replace(self, rows=self.rows + rows)
-
-    def begun(self, under_way: Rows) -> "Population":
-        return replace(self, under_way=under_way)
 
 
 @dataclass(frozen=True)
@@ -280,7 +277,7 @@ def needed(state: Population) -> frozenset[int]:
     """Numbers of the trials that a later interval may continue from: the last ended trial of each member that has not been
     trained to the top (trials under way may yet fail or be cancelled), and the best of each level that some member has yet
     to pass."""
-    told = Census.of(state.begun(state.problem.no_rows))
+    told = Census.of(replace(state, under_way=state.problem.no_rows))
     plan, P, top = told.plan, told.plan.size, told.plan.levels[-1]
     lasts = [i for i in told.latest.values() if not (told.good[i] and told.lines[i, LEVEL] == top)]
     if not lasts and len(told.latest) == P:
