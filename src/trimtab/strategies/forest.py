@@ -22,11 +22,12 @@ from ..errors import UserError
 from ..numerics.acquisition import log_improvement
 from ..numerics.warp import bilog, half_rank
 from . import History, Problem, Proposal, Rows
+from .breeding import design_size
 from .points import SMALL, Taken, at_random, by_sobol, listing, one_by_one, size
 from .scalarisation import scalarised
 from .variation import mutants
 
-_DESIGN = 10  # points of the initial design, at most a quarter of the budget
+_DESIGN = 10  # points of the initial design
 _TREES = 64
 _LEAF, _COLUMNS = 3, 5 / 6  # results in a leaf at least, and share of the columns that a split may take, as in SMAC
 _ROWS = 2_000  # of each tree at most
@@ -57,7 +58,7 @@ class Forest:
 
         def propose(taken: Taken, pending: Array) -> Proposal | None:
             count, made = len(rows) + len(pending), None
-            if count < min(_DESIGN, -(-(problem.budget or 4 * _DESIGN) // 4)):
+            if count < design_size(_DESIGN, problem.budget):
                 made = by_sobol(problem, taken, count)
             elif not rows.failed.all() and rng.random() >= _RANDOM:
                 made = _by_model(_Belief.of(rows, pending, rng), taken, rng)

@@ -283,7 +283,7 @@ def _thin(values: Array, known: Ints) -> Ints:
 
 
 def _local(F: Array, values: Array, known: Ints) -> Ints:
-    """Up to 384 of the known lines: the nearest to the best one, the best ones, and some evenly spread over the others."""
+    """The known lines; of more than _LOCAL, those nearest to the best one, the best ones, and some spread over the others."""
     n = len(known)
     if n <= _LOCAL:
         return known

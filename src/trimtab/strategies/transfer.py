@@ -27,6 +27,7 @@ from ..numerics.rank_correlation import spearman
 from ..numerics.warp import half_rank
 from . import Problem, Source
 from .features import Features
+from .points import distinct
 
 _ROWS = 160  # of a source that its model is conditioned on: the best half of them, and some spread over the rest
 _STARTS = 5  # settings that sources propose while there is no model, at most
@@ -117,5 +118,4 @@ def promising(problem: Problem) -> Array:
         return np.empty((0, len(space)))
     X = np.concatenate([s.X[np.argsort(s.Y[:, 0], kind="stable")[:_BEST]] for s in problem.sources])
     X = X[space.allowed(X)]
-    _, first = np.unique(np.array(space.keys(X)), return_index=True)
-    return X[np.sort(first)]
+    return X[distinct(space.keys(X))[1]]
