@@ -3,6 +3,7 @@
 import re
 import shutil
 import sqlite3
+import sys
 
 import docx
 import numpy as np
@@ -144,6 +145,11 @@ def test_a_drawing_puts_marks_where_they_belong(low, length, share):
     where = share if length > 1e-3 else line.index("x") / (WIDTH - 1)
     assert abs(line.index("x") - where * (WIDTH - 1)) <= 0.51
     assert line.count("█") == line.index("x") or low == low + length
+
+
+def test_a_drawing_reaches_from_the_least_float_to_the_largest():
+    most = sys.float_info.max
+    assert strip((-most, most), {-most: "a", 0.0: "b", most: "c"}) == f"a{' ' * 19}b{' ' * 19}c"
 
 
 def test_characters_that_a_document_cannot_hold_are_replaced(tmp_path):

@@ -61,6 +61,7 @@ def strip(ends: tuple[float, float], marks: Mapping[float, str], bars: Iterable[
 
 
 def _cell(x: float, low: float, high: float) -> int:
+    x, low, high = x / 2, low / 2, high / 2  # so that no difference is too large for a float
     share = (x - low) / (high - low) if high > low else 0.5
     return min(WIDTH - 1, max(0, round(share * (WIDTH - 1))))
 
