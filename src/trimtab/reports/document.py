@@ -48,7 +48,7 @@ def render(s: Snapshot, record: Mapping[str, Any]) -> str:
     """
     chosen = sections.answer.tuned(s.facts, s.evidence)
     return page(
-        "reports/template.html.j2",
+        "reports/report.html.j2",
         s,
         record,
         s=sections,
