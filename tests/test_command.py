@@ -102,6 +102,11 @@ def test_a_parameter_that_may_be_inactive_has_no_name_of_a_placeholder():
         (["auc: 0.5%"], {"auc": 0.5}),
         (["loss: 999.5", "loss: 1,234.5"], {"loss": "1,234.5"}),
         (["auc = 0,93"], {"auc": "0,93"}),
+        (["loss: 12 345.6"], {"loss": "12 345.6"}),
+        (["loss: -1'234 and auc: 1\u202f000\u202f000"], {"auc": "1\u202f000\u202f000", "loss": "-1'234"}),
+        (["loss 0.25 100 auc 0 500 loss: 5 20"], {"auc": 0.0, "loss": 5.0}),  # of a table: no thousands
+        (["\x1b[1mloss\x1b[0m: \x1b[38;5;9m0.25\x1b[0m\x1b[K", "\x1b[32mauc=0.5"], {"loss": 0.25, "auc": 0.5}),
+        (['\x1b[32m{"loss": 0.5}\x1b[0m'], {"loss": 0.5}),
         (["auc 45/50, loss 3,"], {"auc": "45/50", "loss": 3.0}),
         (["auc: 1.2.3"], {}),
     ],

@@ -8,8 +8,12 @@ from typing import Any
 from .metrics import real
 from .trial import ActiveTrial
 
-_NUMBER = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?!\w|[.,/]\d)"
-_UNCLEAR = r"([-+]?[\d.]+[,/][\d.,/]*\d)"  # 1,234.5 or 0,93 or 45/50: kept as a text, which is no metric, instead of 1, 0 or 45
+# What is unclear is kept as a text, which is no metric, instead of its first digits: 12 345.6 (one number, or two?), 1,234.5 or
+# 0,93 or 45/50.
+_GROUPED = r"[-+]?[1-9]\d{0,2}(?:[ '’\u00a0\u202f]\d{3})+(?!\w)(?:[.,]\d+)?"
+_NUMBER = rf"((?!{_GROUPED})[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?))(?!\w|[.,/]\d)"
+_UNCLEAR = rf"({_GROUPED}|[-+]?[\d.]+[,/][\d.,/]*\d)"
+_COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # and other control sequences of terminals (ECMA-48)
 
 
 class PrintedMetrics:
@@ -28,6 +32,7 @@ class PrintedMetrics:
 
     def line(self, text: str, trial: ActiveTrial) -> bool:
         """Read a line of standard output. Returns whether it was a report."""
+        text = _COLOUR.sub("", text)
         self._last = text.strip() or self._last
         entry = _object(text)
         if entry is not None and ("step" in entry or any(m in entry for m in self._needed)):
