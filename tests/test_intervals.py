@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
 from trimtab.errors import SpecError
-from trimtab.evidence import Contest, Evidence, HeldOut, across, certify, held_out, intervals
+from trimtab.evidence import Contest, Design, Evidence, HeldOut, across, certify, held_out, intervals
 from trimtab.goals import Goal, constraint
 
 several = st.lists(st.floats(-1e6, 1e6).map(lambda v: round(v, 6)), min_size=2, max_size=40).map(np.array)
@@ -315,6 +315,25 @@ def test_a_limit_that_is_broken_on_one_data_set_is_broken():
     assert across([kept, kept]).decision == "proven"
     assert "equivalent" not in across([kept, kept]).text()
     assert across([kept, broken]).decision == "infeasible"
+
+
+def test_over_several_data_sets_looks_and_comparisons_are_corrected_for_or_told():
+    ended = [({"auc": 0.0, "f1": 1.0}, {"auc": 1 + i / 10, "f1": 1.0 + i % 2}) for i in range(6)]
+    plain, goals, chosen, grown = (
+        certify(Goal("auc", True), Contest({"a": 1}, {"a": 2}, 1), ended, **how)
+        for how in ({}, {"others": [Goal("f1", True)]}, {"compared": 3}, {"design": Design(sequential=True)})
+    )
+    once = across([plain, plain])
+    assert (once.compared, once.notices) == (1, ())
+    for other, compared, said in (
+        (goals, 2, []),
+        (chosen, 3, ["several comparisons were made on data set 1:"]),
+        (grown, 1, ["the pairs of data set 1 were looked at while they grew:"]),
+    ):
+        found = across([plain, other])
+        assert (found.compared, [n[: len(s)] for n, s in zip(found.notices, said, strict=True)]) == (compared, said)
+        assert all(n in found.text() for n in found.notices)
+        assert (found.interval[0] < once.interval[0]) == (compared > 1)
 
 
 def test_a_gain_that_is_no_proof_on_one_data_set_is_none_over_several():

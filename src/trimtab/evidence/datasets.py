@@ -17,7 +17,8 @@ from .judgement import decided, reliable, within
 @dataclass(frozen=True)
 class Across:
     """The gain to expect on another data set of this kind; fields as in `Evidence`. `between` is the standard deviation
-    of the true gain between data sets, `gains` the mean difference on each."""
+    of the true gain between data sets, `gains` the mean difference on each. compared: as how many comparisons it counts.
+    notices: what a reader must also know."""
 
     metric: str
     gains: tuple[float, ...]
@@ -29,6 +30,8 @@ class Across:
     equivalence: float
     between: float
     decision: str
+    compared: int = 1
+    notices: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return self.text()
@@ -36,12 +39,14 @@ class Across:
     def text(self) -> str:
         """Aligned lines for a terminal."""
         gain, low, high = estimate(self.difference, self.interval)
+        each = f", corrected as one of {self.compared} comparisons" if self.compared > 1 else ""
         lines = [
             ("decision", f"{self.decision} over {plural(len(self.gains), 'data set')}"),
             ("difference", f"{gain} in {self.metric}, 95 % interval {low} to {high} (positive is better)"),
             ("probability", chances(self.p_better, self.p_equivalent, self.p_worse, self.equivalence)),
             ("between", f"{number(self.between, 3)}: standard deviation of the gain from data set to data set"),
-            ("test", "random-effects mean (Paule & Mandel 1982), interval of Hartung & Knapp (2001)"),
+            ("test", f"random-effects mean (Paule & Mandel 1982), interval of Hartung & Knapp (2001){each}"),
+            *(("note", notice) for notice in self.notices),
         ]
         return "\n".join(f"{label:<12}{line}" for label, line in lines)
 
@@ -50,6 +55,8 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
     """The evidence of several studies on one metric, as a random-effects mean. Each needs at least two complete pairs.
 
     A gain is not proven if it would be no proof on one of the data sets, and is infeasible if a constraint is not met on one.
+    The interval is corrected for as many comparisons as the most corrected evidence. What was chosen by looking (one of
+    several settings, or when to stop) makes a mean too good, for which nothing corrects: `notices` tells of it.
     equivalence: half-width of the zone of practical equivalence, in the metric's unit. Raises SpecError for fewer than two,
     for different metrics or directions, and for evidence that says nothing of its noise.
     """
@@ -73,7 +80,8 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
         )
     doubtful = any(e.doubtful for e in evidence)
     means, errors = zip(*(_moments(e) for e in evidence), strict=True)
-    found, between = random_effects(means, errors, equivalence, 1 - LEVEL)
+    compared = max(e.compared for e in evidence)
+    found, between = random_effects(means, errors, equivalence, (1 - LEVEL) / compared)
     gain = reliable(decided(found.interval), doubtful)
     return Across(
         evidence[0].metric,
@@ -86,7 +94,27 @@ def across(evidence: Sequence[Evidence], equivalence: float = 0.0) -> Across:
         equivalence,
         between,
         within(gain, [c for e in evidence for c in e.constraints]),
+        compared,
+        tuple(_notices(evidence)),
     )
+
+
+def _notices(evidence: Sequence[Evidence]) -> list[str]:
+    """Whose means may be too good because of what was looked at before; data sets are numbered from 0, in the given order."""
+    chosen = [str(i) for i, e in enumerate(evidence) if e.compared > 1 + len(e.goals)]
+    grown = [str(i) for i, e in enumerate(evidence) if e.sequential]
+    said = []
+    if chosen:
+        said.append(
+            f"several comparisons were made on data set {', '.join(chosen)}: a setting that was chosen among them by what they "
+            "showed has too good a mean, and this interval does not know it"
+        )
+    if grown:
+        said.append(
+            f"the pairs of data set {', '.join(grown)} were looked at while they grew: who stopped at a good moment has too "
+            "good a mean, and this interval holds for one look"
+        )
+    return said
 
 
 def _repeated(e: Evidence) -> bool:
