@@ -13,13 +13,12 @@ unit above the median on, so that divergence has no weight.
 Notation: n rows, R rungs, c settings.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
 
-from ..arrays import HUGE, Array, Ints, Mask
+from ..arrays import HUGE, Array, Mask
 from ..errors import SpecError
 from ..numerics.acquisition import improvement
 from ..numerics.extrapolation import forecast
@@ -52,17 +51,16 @@ class Thawing:
         pausing = np.flatnonzero(ladder.pausing)
         if len(pausing) == 0:
             return [], []
-        lines, rows = ladder.state.rows.lineage, settings(ladder.state.rows)
-        known = np.flatnonzero(~rows.failed)
-        V = standardised(_curves(rows, known, ladder.levels))
-        mean, sd = forecast(V, np.array(ladder.levels))
+        levels, lines = np.array(ladder.levels), ladder.state.rows.lineage
+        rows = settings(ladder.state.rows)
+        rows = rows[np.flatnonzero(~rows.failed)]
+        V = standardised(_curves(rows, levels))
+        mean, sd = forecast(V, levels)
         sd = np.maximum(sd, _SURE)
         whole = ~np.isnan(V[:, -1])
         best = float(V[whole, -1].min() if whole.any() else np.median(mean))
-        levels = np.array(ladder.levels)
 
-        begun = origins(lines)
-        numbers = [int(number) for number in rows.lineage[known, NUMBER]]
+        begun, numbers = origins(lines), [int(number) for number in rows.lineage[:, NUMBER]]
         latest = np.argsort([begun[number] for number in numbers], kind="stable")[-_LATEST:]
         like = np.sqrt((sd[latest] ** 2).mean() + mean[latest].var(keepdims=True))
         new = float(worth(mean[latest].mean(keepdims=True), like, best, levels[first], levels[-1] - levels[first])[0])
@@ -71,7 +69,7 @@ class Thawing:
         which = np.array([at[int(number)] for number in lines[pausing, NUMBER]])
         here, then = levels[ladder.rung[pausing]], levels[ladder.rung[pausing] + 1]
         value = worth(mean[which], sd[which], best, then - here, levels[-1] - then)
-        value = np.where((rows.C[known][which] > 0).any(axis=1), 0.0, value)
+        value = np.where((rows.C[which] > 0).any(axis=1), 0.0, value)
         order = np.argsort(-value, kind="stable")
         chosen: list[Continuation] = [(int(pausing[i]), {"worth": float(value[i]), "new": new}) for i in order]
         before = int((value > new).sum())
@@ -82,13 +80,13 @@ class Thawing:
         return ladder.pausing & (budget is None or len(ladder.state.rows) < budget)
 
 
-def _curves(rows: Rows, known: Ints, levels: Sequence[float]) -> Array:
-    """The losses of some settings at each rung; at the last one their final losses."""
-    V = np.full((len(known), len(levels)), np.nan)
+def _curves(rows: Rows, levels: Array) -> Array:
+    """The losses (c, R) of settings at each rung; at their last one their final losses."""
+    V = np.full((len(rows), len(levels)), np.nan)
     if rows.curve.shape[1] == len(levels):
-        V[:] = rows.curve[known, :, 0]
-    at = np.clip(np.searchsorted(levels, rows.lineage[known, REACHED], side="right") - 1, 0, None)
-    V[np.arange(len(known)), at] = rows.Y[known, 0]
+        V[:] = rows.curve[:, :, 0]
+    at = np.clip(np.searchsorted(levels, rows.lineage[:, REACHED], side="right") - 1, 0, None)
+    V[np.arange(len(rows)), at] = rows.Y[:, 0]
     return V
 
 
