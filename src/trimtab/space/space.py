@@ -309,11 +309,7 @@ class Space:
         if self._total == math.inf:
             continuous = [name for name, k in zip(self._params, self._cube.cells, strict=True) if k == math.inf]
             raise SpaceError(f"{', '.join(continuous)}: continuous, so the space can't be listed; give them a step")
-        return self._configs()
-
-    def _configs(self) -> Iterator[Params]:
-        for rows in enumeration.rows(self._cube):
-            yield from self.decode(rows[self.allowed(rows)])
+        return (params for rows in enumeration.rows(self._cube) for params in self.decode(rows[self.allowed(rows)]))
 
     def _search(self) -> Array:
         """Some rows (m, d) that satisfy all requirements. SpaceError: none was found, naming the culprit."""

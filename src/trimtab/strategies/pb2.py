@@ -51,7 +51,7 @@ class PB2:
         free(problem, self.fixed)
         check_width(problem.space, self.name, "pbt")
         plan = Plan.of(problem, self.population, self.intervals, self.frequencies, self.quantile)
-        return Population.start(problem, plan)
+        return Population(problem, plan, problem.no_rows, problem.no_rows)
 
     def tell(self, state: Population, rows: Rows) -> Population:
         return replace(state, rows=state.rows + rows)

@@ -44,7 +44,7 @@ class PBT:
                 raise SpecError(f"{name}={shown(value)} must be a number from 0 to 1")
         free(problem, self.fixed)
         plan = Plan.of(problem, self.population, self.intervals, self.frequencies, self.quantile)
-        return Population.start(problem, plan)
+        return Population(problem, plan, problem.no_rows, problem.no_rows)
 
     def tell(self, state: Population, rows: Rows) -> Population:
         return replace(state, rows=state.rows + rows)

@@ -117,10 +117,6 @@ class Population:
     rows: Rows
     under_way: Rows
 
-    @staticmethod
-    def start(problem: Problem, plan: Plan) -> "Population":
-        return Population(problem, plan, problem.no_rows, problem.no_rows)
-
 
 @dataclass(frozen=True)
 class Census:
@@ -211,7 +207,7 @@ def intervals(state: Population, n: int, rng: np.random.Generator, explore: Expl
 def _first(state: Population, census: Census, members: list[int], rng: np.random.Generator) -> list[Proposal]:
     """Points of the study's Sobol sequence, each begun anew; random ones where a small space has no more."""
     space, index = state.problem.space, len(census.X)
-    taken = Taken(space, 1, Tally().plus(space.keys(census.X)))
+    taken = Taken(space, 1, Tally()).plus(census.X)
     _, X = sobol_points(state.problem, taken, index, len(members))
     if len(X) < len(members):
         X = np.concatenate([X, space.sample(len(members) - len(X), rng)])
