@@ -11,6 +11,10 @@ Here ucb and lcb are mean +- sqrt(beta) sd, with beta = 2 log(d n^2 pi^2 / (6 de
 paper. "Any" setting is one of many random ones, or near the best known one; so the bound is itself an estimate. Under
 constraints, it is one that may meet them by the models of how far they are exceeded, and a gain counts by the chance that
 it does.
+
+Where trials were stopped or paused, the model knows them as strategies do (see `strategies.levelling`). A model of those
+that went on, which are the better ones, would take what it does not know for as good, and expect gains without end. The
+noise is that of full trainings.
 """
 
 import math
@@ -23,17 +27,20 @@ import numpy as np
 from scipy.special import ndtr
 
 from .checks import nonnegative, shown, whole
-from .engine.incumbents import Candidate, admissible, baseline_metrics, candidates
+from .engine.incumbents import Candidate, admissible, baseline_metrics, candidates, in_full
 from .engine.ledger import baseline_trial
+from .engine.matrix import rows
 from .errors import SpecError
 from .evidence.belief import Belief
 from .formatting import duration, number, plural
 from .numerics.acquisition import improvement
 from .records import StudySpec, Trial
 from .standing import believed, limits
+from .strategies.ladder import settings
+from .strategies.levelling import levelled
 from .strategies.variation import perturbed
 
-VERSION = 2
+VERSION = 3
 """Of the outlook and the model beneath it: rises whenever the same results would give another outlook. Events without a
 version are of the first one, which knew nothing of constraints."""
 _ANYWHERE, _NEAR = 4096, 512  # how many random settings are looked at, and how many near the best known one
@@ -130,13 +137,14 @@ def outlook(spec: StudySpec, told: Sequence[Trial], enough: Enough) -> Outlook:
     allowed = admissible(found)
     cost, unit = _cost(told)
     least = 10 + 2 * len(spec.space) if enough.least is None else enough.least
-    belief = believed(spec, found) if len(found) >= least and allowed else None
-    if belief is None:
+    full = believed(spec, found) if len(found) >= least and allowed else None
+    belief = full if full is None or all(in_full(spec, t) for t in told) else _of_all(spec, told, before)
+    if full is None or belief is None:
         due = enough.every * math.ceil(least / enough.every)  # the first check that may know enough
         again = due if len(told) < due else 0
         return Outlook(goal.metric, len(told), math.nan, math.nan, math.nan, cost, unit, "", again)
-    regret, error, gain = _future(spec, belief, limits(spec, found, before) or [], allowed, len(told))
-    reason = ""
+    best, regret, gain = _future(spec, belief, limits(spec, found, before) or [], allowed, len(told))
+    reason, error = "", full.noise / math.sqrt(best.n)
     if regret <= max(error, enough.tolerance):
         reason = "noise"
     elif enough.worth is not None and gain * enough.worth < cost:
@@ -159,10 +167,16 @@ def one_goal_only(spec: StudySpec) -> None:
         raise SpecError("whether more search is worth it can be said of one goal, this study has several")
 
 
+def _of_all(spec: StudySpec, told: Sequence[Trial], baseline: Mapping[str, float] | None) -> Belief | None:
+    """The model of full trainings by all trials, also those that were stopped or paused."""
+    every = levelled(settings(rows(spec, told, baseline)))
+    return Belief.of(spec.space, every.X, every.Y[:, 0])
+
+
 def _future(
     spec: StudySpec, belief: Belief, bounds: Sequence[Belief], allowed: Sequence[Candidate], n: int
-) -> tuple[float, float, float]:
-    """(bound on the regret, standard error of the best setting, expected improvement by the next trial) after n results.
+) -> tuple[Candidate, float, float]:
+    """(the best setting, bound on its regret, expected improvement by the next trial) after n results.
 
     bounds: models of how far each constraint is exceeded.
     """
@@ -183,7 +197,7 @@ def _future(
     possible[: len(X)] = True  # they have met the constraints
     regret = float((mean + width * sd)[best] - (mean_of - width * sd_of)[possible].min())
     gain = float((improvement(mean_of, sd_of, float(mean.min())) * chance).max())
-    return max(regret, 0.0), belief.noise / math.sqrt(allowed[best].n), gain
+    return allowed[best], max(regret, 0.0), gain
 
 
 def _cost(told: Sequence[Trial]) -> tuple[float, str]:
