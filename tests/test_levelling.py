@@ -49,6 +49,19 @@ def test_a_result_counts_as_what_is_carried_of_it_and_never_more_than_the_best_a
     assert told(rng.random(n), V).Y[:, 0] == pytest.approx(expected)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8))
+def test_beyond_what_was_measured_differences_do_not_grow_however_much_alike_those_were_that_went_on(seed, n):
+    rng = np.random.default_rng(seed)
+    went_on = np.column_stack([0.5 + 0.001 * rng.random(n), rng.random(n)])
+    values = rng.standard_normal(20)
+    told = carried(np.concatenate([went_on, np.column_stack([values, np.full(20, np.nan)])]))[n:, 0]
+    away = values - np.median(went_on[:, 0])
+    assert (told <= went_on[:, 1].max() + np.maximum(away, 0) + 1e-9).all()
+    assert (told >= went_on[:, 1].min() + np.minimum(away, 0) - 1e-9).all()
+    assert (np.diff(told[np.argsort(values)]) > 0).all()
+
+
 def rows_of(curves, stopped_at):
     """Rows with one goal and four rungs: curves (n, 4), cut where each trial was stopped."""
     V = np.array(curves, dtype=float)
@@ -80,6 +93,27 @@ def test_levelling_leaves_full_trainings_failures_and_plain_rows_alone():
     plain = Rows(np.zeros((2, 1)), np.ones((2, 1)))
     assert levelled(plain) is plain
     assert (Rows.empty(1, 1, 0) + full).curve.shape == (2, 4, 1)
+
+
+def test_a_trial_that_is_stopped_at_its_end_without_one_of_the_goals_fails_alone():
+    study = tt.Study(
+        "s", tt.Space(x=tt.Float(0, 1)), minimize=["loss", "size"], fidelity=tt.Fidelity("epochs", 1, 9),
+        stopping=["asha", Threshold("loss", above=50)], seed=1,
+    )  # fmt: skip
+
+    def objective(trial):
+        x, odd = trial.params["x"], trial.number == 3
+        for epoch in (1, 3, 9):
+            loss = x + 1 / epoch + 100 * (odd and epoch == 9)
+            trial.report(epoch, loss=loss, **({} if odd else {"size": x}))
+            if trial.should_stop():
+                return None
+        return {"loss": loss, "size": x}
+
+    study.run(objective, trials=20, quiet=True)
+    rows = matrix.rows(study.spec, study.trials, None)
+    assert study.counts["stopped"] > 1
+    assert np.flatnonzero(levelled(rows).failed).tolist() == [3]
 
 
 def test_what_was_stopped_below_the_lowest_rung_is_not_told_as_trained_to_the_top():
@@ -186,7 +220,7 @@ def test_a_study_with_it_is_derived_again_and_one_without_rungs_is_as_without_it
         "s", SPACE, minimize="loss", fidelity=tt.Fidelity("epochs", 1, 9), stopping="hyperband", strategy=GP(ladder=True),
         seed=1,
     )  # fmt: skip
-    study.run(objective, trials=30, quiet=True)
+    study.run(objective, trials=20, quiet=True)
     assert study.counts["stopped"] > 3
     assert abs(study.best.params["x"] - 0.6) < 0.05
     assert study.replay().exact == len(study.trials)

@@ -38,7 +38,7 @@ class Thawing:
 
     eta: float
     trust: float
-    version: str = "thawing5"
+    version: str = "thawing6"
 
     def check(self, problem: Problem) -> None:
         if problem.goals > 1:

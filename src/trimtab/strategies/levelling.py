@@ -7,6 +7,9 @@ stopped is carried to the top through these maps. So the strategy sees results o
 fidelities (Salinas et al. 2023 take the last value as it is). A carried value is never better than the best that was
 measured at the top.
 
+Where few trials go on, and are much alike at the lower rung, the map is steep. A success rate of 0 would become one of
+-4, if it went on as steeply beyond the values that were measured at the upper rung. So differences do not grow there.
+
 Notation: n rows, R rungs, m goals.
 """
 
@@ -34,7 +37,7 @@ class Levelled:
     @staticmethod
     def over(inner: Strategy[Any]) -> Strategy[Any]:
         """The wrapped strategy; its version includes that of the levelling."""
-        return Levelled(inner, inner.name, f"{inner.version}/rungs3")
+        return Levelled(inner, inner.name, f"{inner.version}/rungs4")
 
     def init(self, problem: Problem) -> History:
         self.inner.init(problem)  # raises where it cannot search the space
@@ -69,8 +72,8 @@ def levelled(rows: Rows) -> Rows:
         for rung in range(top):
             lower = (last >= 0) & (last <= rung)
             Y[lower, j] = _up(V[:, rung, j], V[:, rung + 1, j], Y[lower, j])
-        stopped = (last >= 0) & (last < top)
-        Y[stopped, j] = np.maximum(Y[stopped, j], np.min(V[last == top, top, j], initial=np.inf))
+        best = np.fmin.reduce(V[last == top, top, j], initial=np.nan)  # some may lack this goal
+        Y[(last >= 0) & (last < top) & (Y[:, j] < best), j] = best
     return replace(rows, Y=Y)
 
 
@@ -90,4 +93,7 @@ def _up(lower: Array, upper: Array, values: Array) -> Array:
     a, b, values = (np.clip(v, -HUGE, HUGE) for v in (lower[both], upper[both], values))
     spread = typical_distance(a)
     slope = typical_distance(b) / spread if len(a) >= _PAIRS and spread > 0 else 1.0
-    return np.asarray(np.median(b) + np.clip(slope, 1 / _STEEPEST, _STEEPEST) * (values - np.median(a)))
+    slope = np.clip(slope, 1 / _STEEPEST, _STEEPEST)
+    mapped = np.median(b) + slope * (values - np.median(a))
+    measured = np.clip(mapped, b.min(), b.max())
+    return np.asarray(measured + (mapped - measured) / max(slope, 1.0))

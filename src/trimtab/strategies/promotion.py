@@ -122,7 +122,7 @@ class Halving:
     eta: float
     trust: float
     growing: bool
-    version: str = "promotion3"
+    version: str = "promotion4"
 
     def check(self, problem: Problem) -> None:
         del problem
