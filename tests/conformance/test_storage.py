@@ -56,6 +56,8 @@ def test_studies_come_in_the_order_of_creation_and_archiving_frees_the_name(stor
         (third.id, "open"),
     ]
     assert [r.id for r in store.studies("s")] == [first.id, third.id]
+    created = {r.id: store.events(r.id)[0] for r in store.studies()}
+    assert store.first_events() == created
     assert [store.studies(name) for name in ("u", "", "s\0", "\ud800")] == [[]] * 4
     store.revise(second.id, Change("pause"))
     assert store.positions() == {second.id: 2, third.id: 1}

@@ -229,6 +229,10 @@ class Storage(Protocol):
         """The study's events after position `since`, in order. kinds: only events of these kinds."""
         ...
 
+    def first_events(self) -> dict[int, Event]:
+        """The event that created each study, by study. Those that cannot be read are left out."""
+        ...
+
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
         """The names behind the `actor` commitments of events: (salt, name) by event position (see
         canonical.commitment)."""

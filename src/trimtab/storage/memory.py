@@ -352,6 +352,10 @@ class Memory:
                 if kinds is None or row["kind"] in kinds
             ]
 
+    def first_events(self) -> dict[int, Event]:
+        with self._lock:
+            return rows.events_by_study((study, self._tables.events[study][0]) for study in self._tables.studies)
+
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
         with self._lock:
             return {position: (a.salt, a.name) for position, a in self._tables.actors[study].items()}

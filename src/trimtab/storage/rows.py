@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -284,6 +285,15 @@ def event_row(event: Event) -> Row:
 
 def event_of(row: Mapping[Any, Any]) -> Event:
     return Event(**_read(row, _EVENT, lambda: f"event {row['position']} ({row['kind']})"))
+
+
+def events_by_study(found: Iterable[tuple[int, Mapping[Any, Any]]]) -> dict[int, Event]:
+    """The events in (study, row) pairs, by study. Those that cannot be read are left out."""
+    made = dict[int, Event]()
+    for study, row in found:
+        with suppress(Damaged):
+            made[study] = event_of(row)
+    return made
 
 
 def actor_of(row: Mapping[Any, Any]) -> tuple[int, tuple[str, str]]:

@@ -71,6 +71,11 @@ _ENDS = (
     .where(trials.c.study == bindparam("study"), trials.c.told.is_not(None))
     .order_by(trials.c.told)
 )
+_FIRST_EVENTS = (
+    select(events)
+    .join_from(studies, events, (events.c.study == studies.c.id) & (events.c.position == 1))  # by the key of each
+    .order_by(studies.c.id)
+)
 _RESULTS = (
     select(*(trials.c[name] for name in bulk.RESULTS), case((trials.c.why.contains('"member"'), trials.c.why)))
     # Not needed, since told <= revision; but revisions are indexed.
@@ -292,6 +297,10 @@ class Sql:
         if kinds is not None:
             wanted = wanted.where(events.c.kind.in_(sorted(kinds)))
         return self._read(lambda c: [rows.event_of(row) for row in c.execute(wanted).mappings()])
+
+    def first_events(self) -> dict[int, Event]:
+        found = self._read(lambda c: c.execute(_FIRST_EVENTS).mappings().all())
+        return rows.events_by_study((row["study"], row) for row in found)
 
     def actors(self, study: int) -> Mapping[int, tuple[str, str]]:
         wanted = select(private).where(private.c.study == study).order_by(private.c.position)

@@ -171,12 +171,11 @@ class Audited(Answers):
     def _renamed(self, archived: StudyRecord) -> list[str]:
         """Studies that were created with the name of this archived one, and no longer have it: somebody who looks for the
         name finds the archived one instead."""
-        others = [r for r in self.storage.studies(damaged=skip) if r.name != archived.name]
-        made = [(r, self.storage.events(r.id, kinds={"create"})) for r in others]
+        made = self.storage.first_events()
         return [
             f"study {r.name} (uid {r.uid[:8]}): it was created as {archived.name!r} and renamed outside Trimtab; verify it too"
-            for r, created in made
-            if created and created[0].body["spec"]["name"] == archived.name
+            for r in self.storage.studies(damaged=skip)
+            if r.name != archived.name and r.id in made and made[r.id].body["spec"]["name"] == archived.name
         ]
 
     @contextmanager
