@@ -5,7 +5,6 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 
 from .. import checks
 from ..canonical import digest, storable
+from ..capture import environment
 from ..checks import shown
 from ..dossier.frameworks import framework
 from ..dossier.quoted import quoted
@@ -42,7 +42,7 @@ def written(s: Snapshot, template: str, form: str) -> tuple[bytes, dict[str, Any
     """The report's content, and the body of its event: template, position, and the hashes of report and evidence
     record."""
     with one_thread():
-        made = record(s, metadata.version("trimtab"))
+        made = record(s, environment()["packages"]["trimtab"])
         content = _content(s, made, template, form)
     body = {"template": template, "position": s.study.position, "form": form[1:], "record": made["sha256"]}
     return content, {**body, "sha256": hashlib.sha256(content).hexdigest()}
