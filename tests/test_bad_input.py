@@ -242,6 +242,10 @@ CASES = {
     "an objective that is no UTF-8": (lambda: run("tr\udce9.py:f"), "a byte that is no UTF-8; rename the file"),
     "data without a path": (lambda: new(data={"train": ""}), "data 'train': an empty path does not exist"),
     # evidence
+    "replicates without end": (lambda: done().evidence(lambda t: 1.0, replicates=10**9, quiet=True), "at most 10000"),
+    "finalists without end": (lambda: done().evidence(lambda t: 1.0, finalists=10**9, quiet=True), "at most 10000"),
+    "a sample that fills the memory": (lambda: new(strategy=Evolution(sample=10**9)), "at most 10000"),
+    "a population without end": (lambda: new(strategy=PBT(10**9), fidelity=tt.Fidelity("e", 1, 9)), "at most 10000"),
     "one replicate": (lambda: done().evidence(lambda t: 1.0, replicates=1, quiet=True), "at least 2"),
     "evidence on another metric": (
         lambda: done().evidence(lambda t: 1.0, metric="los", quiet=True),

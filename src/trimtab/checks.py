@@ -65,11 +65,14 @@ def index(value: object) -> int | None:
         return None
 
 
-def whole(name: str, value: object, least: int = 1, repair: str = "") -> int:
-    """The value called `name` as an int, if it is an integer of at least `least`. Raises SpecError."""
+def whole(name: str, value: object, least: int = 1, repair: str = "", *, most: int | None = None) -> int:
+    """The value called `name` as an int, if it is an integer of at least `least`, and at most `most`: what takes time or
+    memory in proportion should have a limit. Raises SpecError."""
     found = index(value)
     if found is None or found < least:
         raise SpecError(f"{name}={shown(value)} must be a whole number of at least {least}{repair}")
+    if most is not None and found > most:
+        raise SpecError(f"{name}={shown(value)} is too large: it must be at most {most}{repair}")
     if found > _MOST:
         raise SpecError(f"{name}={shown(value)} is too large: it must be below 2**63{repair}")
     return found

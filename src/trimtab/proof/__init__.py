@@ -22,6 +22,7 @@ from .. import standing
 from ..checks import whole
 from ..errors import SpecError, Stale
 from ..evidence import Contest, Design, Evidence, certify
+from ..evidence.intervals import MOST_PAIRS
 from ..formatting import number, plural
 from ..goals import Goal
 from ..live import LiveStudy
@@ -50,7 +51,7 @@ class Question:
 
     def __post_init__(self) -> None:
         for name, value, least in (("replicates", self.replicates, 2), ("finalists", self.finalists, 1)):
-            object.__setattr__(self, name, whole(name, value, least))
+            object.__setattr__(self, name, whole(name, value, least, most=MOST_PAIRS))
         if self.most is not None and self.replicates > self.most:
             raise SpecError(
                 f"replicates={self.replicates}: the objective has folds for {plural(self.most, 'pair')} only; ask for so many"

@@ -28,9 +28,9 @@ class Evolution:
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "many goals"})
 
     def init(self, problem: Problem) -> History:
-        """Raises SpecError if population or sample is no whole number of at least 1."""
+        """Raises SpecError if population or sample is no whole number of at least 1, or the sample has more than 10,000."""
         whole("population", self.population)
-        whole("sample", self.sample)
+        whole("sample", self.sample, most=10_000)
         return History.start(problem)
 
     def tell(self, state: History, rows: Rows) -> History:

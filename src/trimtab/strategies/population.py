@@ -31,6 +31,7 @@ from .points import Taken, sobol_points
 from .variation import perturbed
 
 _FEW, _SOME, _MANY = 4, 16, 40  # members: at least, without a budget, at most
+_MOST = 10_000  # members that may be asked for
 _INTERVALS = 12
 _TRIES = 32  # random changes of a setting that are tried until one is allowed
 
@@ -95,7 +96,7 @@ def _check(
         whole("frequencies", f, repair=", such as (1, 3)")
     for name, value, least in (("population", population, _FEW * len(frequencies)), ("intervals", intervals, 2)):
         if value is not None:
-            whole(name, value, least)
+            whole(name, value, least, most=_MOST)
     if not is_number(plain(quantile)) or not 0 < quantile <= 0.5:
         raise SpecError(f"quantile={shown(quantile)} must be above 0 and at most 0.5")
 

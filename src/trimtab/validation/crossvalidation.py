@@ -78,7 +78,7 @@ class CrossValidation:
         holdout = nonnegative("holdout", holdout, repair="; a share of the rows")
         if holdout >= 1:
             raise SpecError(f"holdout={holdout!r} must be a share of the rows, at least 0 and below 1")
-        repeats = whole("repeats", repeats)
+        repeats = whole("repeats", repeats, most=1_000)
         if time is not None and repeats > 1:
             raise SpecError(
                 f"repeats={repeats!r}: rows with a time have one order, and so one set of folds; leave it out"
