@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import ndtr
 
 from ..arrays import HUGE
 from ..fidelity import Fidelity
@@ -19,6 +20,9 @@ from . import Score, ScoredReport, bounded, needed
 Scores = Mapping[float, Score]  # of one trial, by fold
 Worse = Callable[[Scores, Scores, int], str]
 """Scores of a trial, those of the incumbent, its number -> why the trial is worse, or "" if it may continue."""
+_EXACT = (
+    300  # differences up to which all signs are counted, in time n^3; beyond, p = 0.1 is right to 0.2 %, 0.0004 to 5 %
+)
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,14 @@ def _mean(scores: Scores) -> Score:
 
 def signed_rank(differences: list[float]) -> float:
     """The one-sided p-value of Wilcoxon's signed-rank test that the differences are no larger than 0 (zeros are left out,
-    ties get mean ranks): by the chance of each sum of ranks under all signs, which is exact for up to 52 differences."""
+    ties get mean ranks): by the chance of each sum of ranks under all signs, which is exact for up to 52 differences. For
+    many, by the normal approximation with the same mean and variance, corrected for continuity."""
     d = np.array([x for x in differences if x != 0])
     _, place, ties = np.unique(np.abs(d), return_inverse=True, return_counts=True)
     ranks = (2 * np.cumsum(ties) - ties + 1)[place]  # doubled, since mean ranks may be halves
     least = int(ranks[d < 0].sum())  # a sum of at most this is as probable as one of at least what the others sum up to
+    if len(d) > _EXACT:
+        return float(ndtr((least + 1 - ranks.sum() / 2) / (math.sqrt(float((ranks.astype(float) ** 2).sum())) / 2)))
     chances = np.zeros(least + 1)
     chances[0] = 1.0
     for r in ranks:
