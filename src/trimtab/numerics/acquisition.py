@@ -95,9 +95,9 @@ def log_below(mean: Array, var: Array, bound: float) -> Scores:
 
 
 def log_rate(mean: Array, var: Array, centre: float) -> Scores:
-    """Logarithm of the predicted share of trials that succeed, clipped to [0.05, 0.95]. The model is a regression of 0
+    """Logarithm of the predicted share of trials that succeed, clipped to [0.001, 0.95]. The model is a regression of 0
     (failed) and 1 (succeeded) less `centre`, their mean."""
-    rate = np.clip(mean + centre, 0.05, 0.95)
+    rate = np.clip(mean + centre, 0.001, 0.95)
     return Scores(np.log(rate), np.where(rate == mean + centre, 1 / rate, 0.0), np.zeros_like(var))
 
 

@@ -29,7 +29,7 @@ class Auto:
     """`gp`; for very long studies a strategy whose cost hardly grows."""
 
     name: str = "auto"
-    version: str = "24"
+    version: str = "25"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> State:

@@ -57,7 +57,7 @@ class GP:
 
     ladder: bool = False
     name: str = "gp"
-    version: str = "22"
+    version: str = "23"
     honours: ClassVar[frozenset[str]] = frozenset({"constraints", "goals", "priors", "warm start"})
 
     def init(self, problem: Problem) -> History:
